@@ -1,0 +1,88 @@
+"""The manifest of a bundle: everything about a trained model that is not a weight. Data only, checked key by key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from blemish.errors import BlemishError, nearest_name
+
+SCHEMA_VERSION = 1
+
+
+class Strict(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Preprocessing(Strict):
+    """How pixels become network input: channels (null: as stored), and the divisor of each dtype."""
+
+    channels: int | None
+    divisors: dict[str, float] = {"uint8": 255.0, "uint16": 65535.0}
+
+
+class Manifest(Strict):
+    """manifest.json. Lengths in pixels, scores in [0, 1]."""
+
+    schema_version: int = SCHEMA_VERSION
+    method: str
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    tiling: dict[str, int] = {}
+    thresholds: dict[str, float] = {}
+    scales: dict[str, float] = {}
+    settings: dict[str, Any] = {}
+    operating_point: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    curves: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    data_fingerprint: str = ""
+    provenance: dict[str, Any] = {}
+    files: dict[str, str] = Field(default={}, description="SHA-256 of every other file of the bundle")
+
+    def to_json(self) -> str:
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parse_manifest(text: str, path: Path) -> Manifest:
+    """The manifest in `text`; `path` is for messages alone.
+
+    Raises BlemishError for what is not JSON, a newer schema, an unknown key (with the nearest known one), a missing key
+    or a value of the wrong type.
+    """
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BlemishError(f"{path} is not JSON (line {error.lineno}). Train or copy the bundle again.") from error
+    if not isinstance(fields, dict):
+        raise BlemishError(f"{path} must hold a JSON object. Train or copy the bundle again.")
+    refuse_other_schema(fields, path)
+    try:
+        return Manifest.model_validate(fields)
+    except ValidationError as error:
+        raise BlemishError(f"{path}: {first_fault(error, Manifest.model_fields)}") from error
+
+
+def refuse_other_schema(fields: Mapping[str, Any], path: Path) -> None:
+    version = fields.get("schema_version")
+    if version != SCHEMA_VERSION:
+        remedy = "Update blemish" if isinstance(version, int) and version > SCHEMA_VERSION else "Train it again"
+        raise BlemishError(
+            f"{path}: schema_version must be {SCHEMA_VERSION} for this blemish. Received: {version}. {remedy}."
+        )
+
+
+def first_fault(error: ValidationError, known: Mapping[str, Any]) -> str:
+    """The first fault of a pydantic check as one line: the key, what is wrong, the nearest known key."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key '{key}'.{nearest_name(key, known)}"
+    received = f" Received: {fault['input']!r}." if fault["type"] != "missing" else ""
+    return f"'{key}': {fault['msg']}.{received}"

@@ -1,0 +1,135 @@
+"""Saving and loading bundles: manifest.json and one .safetensors file per network. No pickle, no import paths."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from blemish.bundle.manifest import Manifest, parse_manifest
+from blemish.errors import BlemishError
+
+Tensors = Mapping[str, NDArray[np.generic]]
+MANIFEST = "manifest.json"
+TENSOR_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle. networks: name of each network to its tensors by parameter name."""
+
+    path: Path
+    manifest: Manifest
+    networks: Mapping[str, Tensors]
+
+    @property
+    def id(self) -> str:
+        """Method and the first 12 digits of the manifest's SHA-256, which covers the hash of every file."""
+        return f"{self.manifest.method}-{sha256(self.manifest.to_json().encode())[:12]}"
+
+
+def save_bundle(path: Path, manifest: Manifest, networks: Mapping[str, Tensors]) -> Bundle:
+    """Write a whole bundle beside `path`, then put it in place of what is there; a failure leaves the old one whole.
+
+    Raises BlemishError when the disk is full or not writable.
+    """
+    contents = {f"{name}{TENSOR_SUFFIX}": save(dict(tensors)) for name, tensors in networks.items()}
+    whole = manifest.model_copy(update={"files": {name: sha256(data) for name, data in contents.items()}})
+    contents[MANIFEST] = whole.to_json().encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise BlemishError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
+    try:
+        write_all(draft, contents)
+        replace_folder(draft, path)
+    except OSError as error:
+        raise BlemishError(f"{path} cannot be written: {error.strerror}. The old bundle is untouched.") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Bundle(path, whole, networks)
+
+
+def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
+    """The bundle in folder `path`, every file's hash checked before any is parsed.
+
+    method: refuse a bundle of any other method
+    Raises BlemishError for a missing or foreign file, a wrong hash, an unknown key, another schema, or what is not
+    safetensors data.
+    """
+    file = path / MANIFEST
+    if not file.is_file():
+        raise BlemishError(f"{path} is not a bundle: it has no {MANIFEST}. Give the folder that `train` wrote.")
+    manifest = parse_manifest(file.read_text(encoding="utf-8"), file)
+    if method is not None and manifest.method != method:
+        raise BlemishError(f"{path} must be a bundle of method '{method}'. Received: '{manifest.method}'.")
+    refuse_unlisted(path, manifest)
+    data = {name: read_checked(path / name, digest) for name, digest in manifest.files.items()}
+    networks = {
+        name.removesuffix(TENSOR_SUFFIX): parse_tensors(path / name, content) for name, content in data.items()
+    }
+    return Bundle(path, manifest, networks)
+
+
+def refuse_unlisted(path: Path, manifest: Manifest) -> None:
+    for name in manifest.files:
+        if Path(name).name != name or not name.endswith(TENSOR_SUFFIX):
+            raise BlemishError(f"{path / MANIFEST}: files must be names ending in {TENSOR_SUFFIX}. Received: '{name}'.")
+    listed = {*manifest.files, MANIFEST}
+    for found in sorted(path.iterdir()):
+        if found.name not in listed:
+            raise BlemishError(f"{found} is not listed in {MANIFEST}. Remove it, or copy the bundle again.")
+
+
+def read_checked(file: Path, digest: str) -> bytes:
+    if not file.is_file():
+        raise BlemishError(f"{file} is missing. Copy the bundle again, whole.")
+    data = file.read_bytes()
+    if sha256(data) != digest:
+        raise BlemishError(f"{file} was changed or damaged: its SHA-256 is not the manifest's. Copy the bundle again.")
+    return data
+
+
+def parse_tensors(file: Path, data: bytes) -> Tensors:
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BlemishError(f"{file} holds no safetensors data and is not opened. Train or copy it again.") from error
+
+
+def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    for name, data in contents.items():
+        with (folder / name).open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    folder.chmod(0o755)
+
+
+def replace_folder(draft: Path, path: Path) -> None:
+    """Rename `draft` to `path`; what was there stays beside it until the new one stands."""
+    retired = path.with_name(f".{path.name}.old")
+    shutil.rmtree(retired, ignore_errors=True)
+    if path.exists():
+        path.rename(retired)
+    try:
+        draft.rename(path)
+    except BaseException:  # Ctrl-C between the two renames as well
+        if retired.exists():
+            retired.rename(path)
+        raise
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,180 @@
+"""What the commands train, evaluate and inspect do, without the command line around it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from blemish.bundle.manifest import Manifest, first_fault
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
+from blemish.files import write_atomically
+from blemish.inspection import Inspection, Verdict
+from blemish.methods import find_method
+from blemish.methods.contract import Method, MethodSettings
+from blemish.progress import Reporter
+
+if TYPE_CHECKING:
+    from blemish.evaluation.report import ReportContext
+
+
+def train_bundle(
+    method_name: str,
+    data: Path,
+    out: Path,
+    *,
+    config: Path | None,
+    assignments: list[str],
+    seed: int,
+    resume: bool,
+    quiet: bool,
+) -> Path:
+    """Train and write OUT/bundle; returns its path. Raises BlemishError for settings or data that cannot be used."""
+    from blemish.training.run import Request, train
+
+    reporter = Reporter(quiet=quiet)
+    method = find_method(method_name)
+    settings = read_settings(method, config, assignments)
+    dataset = load_dataset(data)
+    reporter.line(f"{data}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
+    request = Request(method, dataset, settings, out, seed=seed, resume=resume, origin=str(data))
+    return train(request, reporter).path
+
+
+def read_settings(method: Method, config: Path | None, assignments: list[str]) -> MethodSettings:
+    """The method's settings: defaults, then the YAML file, then each KEY=VALUE.
+
+    Raises BlemishError for an unknown key (with the nearest) or a value out of range.
+    """
+    values: dict[str, Any] = dict(read_config(config)) if config else {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise BlemishError(f"--set must be KEY=VALUE. Received: '{assignment}'.")
+        values[key.strip()] = yaml.safe_load(value)
+    try:
+        return method.settings_type.model_validate(values)
+    except ValidationError as error:
+        raise BlemishError(
+            f"settings of {method.name}: {first_fault(error, method.settings_type.model_fields)}"
+        ) from error
+
+
+def read_config(config: Path) -> Mapping[str, Any]:
+    try:
+        values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise BlemishError(f"--config {config} cannot be read: {' '.join(str(error).split())}.") from error
+    if not isinstance(values, dict):
+        raise BlemishError(f"--config {config} must hold a mapping of settings. Received: {type(values).__name__}.")
+    return values
+
+
+def evaluate_bundle(bundle: Path, data: Path, out: Path, *, split: str, device: str, quiet: bool) -> Path:
+    """Measure a bundle on a split; writes metrics.json and report.html and returns the report's path."""
+    from blemish.bundle.store import load_bundle
+    from blemish.evaluation.evaluator import metrics_json
+    from blemish.evaluation.operating_point import OperatingPoint
+    from blemish.evaluation.report import write_report
+    from blemish.evaluation.run import evaluate_samples, refuse_other_classes, split_to_evaluate
+    from blemish.inspector.inspector import inspector_of
+
+    reporter = Reporter(quiet=quiet)
+    loaded = load_bundle(bundle)
+    dataset = load_dataset(data)
+    chosen = split_to_evaluate(dataset, split)
+    refuse_other_classes(chosen, loaded.manifest.class_names, loaded.id)
+    inspector = inspector_of(loaded, device=device)
+    manifest = loaded.manifest
+    evaluation = evaluate_samples(inspector, chosen, reporter).result(
+        method=manifest.method,
+        split=split,
+        seed=manifest.provenance.get("seed"),
+        operating_point=OperatingPoint.from_json(manifest.operating_point) if manifest.operating_point else None,
+        pixel_threshold=manifest.thresholds.get(manifest.method),
+    )
+    write_atomically(out / "metrics.json", metrics_json(evaluation))
+    write_report(out / "report.html", evaluation, report_context(manifest, loaded.id, bundle, chosen, data))
+    return out / "report.html"
+
+
+def inspect_images(
+    bundle: Path, paths: list[Path], out: Path, *, overlay: bool, device: str, quiet: bool
+) -> tuple[Path, int]:
+    """Inspect images one by one; returns the path of inspections.jsonl and how many images failed.
+
+    Lines are written as they come to a temporary name, which is renamed when all are done or the user stops.
+    """
+    from blemish.inspector.inspector import image_paths, open_inspector
+
+    reporter = Reporter(quiet=quiet)
+    images = list(image_paths(paths))
+    inspector = open_inspector(bundle, device=device)
+    out.mkdir(parents=True, exist_ok=True)
+    target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
+    failures = 0
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            for path in reporter.track(images, "inspecting"):
+                inspection = inspector.inspect(path, with_maps=overlay)
+                file.write(json.dumps(inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+                failures += inspection.verdict is Verdict.ERROR
+                if overlay and inspection.verdict is not Verdict.ERROR:
+                    write_overlay(inspection, path, out)
+    finally:
+        draft.replace(target)
+    return target, failures
+
+
+def write_overlay(inspection: Inspection, path: Path, out: Path) -> None:
+    """The inspected image with heat, outlines and labels, to OUT/overlays."""
+    from blemish.images.decode import read_image
+    from blemish.images.drawing import draw_inspection
+    from blemish.images.encode import png_bytes
+
+    picture = draw_inspection(read_image(path), inspection)
+    write_atomically(out / "overlays" / f"{overlay_name(path)}.png", png_bytes(picture))
+
+
+def overlay_name(path: Path) -> str:
+    """File name without suffix, after its folder's name, so that same-named images of two folders stay apart."""
+    return f"{path.parent.name}__{path.stem}" if path.parent.name else path.stem
+
+
+def report_context(manifest: Manifest, bundle_id: str, bundle: Path, dataset: Dataset, data: Path) -> ReportContext:
+    """What the report shows beside the figures."""
+    from blemish.dataset.fingerprint import fingerprint
+    from blemish.evaluation.curves import threshold_curve
+    from blemish.evaluation.report import ReportContext
+    from blemish.evaluation.sweep import Sweep
+    from blemish.provenance import provenance
+
+    made = provenance()
+    sweep = manifest.curves.get("threshold_sweep")
+    return ReportContext(
+        title=f"{find_method(manifest.method).title} on {dataset.root.name}",
+        method=manifest.method,
+        bundle_name=str(bundle),
+        bundle_hash=bundle_id,
+        dataset_root=str(data),
+        dataset_counts=dataset.splits,
+        dataset_layout=dataset.layout,
+        dataset_reason=dataset.reason,
+        data_fingerprint=fingerprint(dataset),
+        skipped=dataset.skipped,
+        settings=manifest.settings,
+        command=shlex.join(["blemish", *sys.argv[1:]]),
+        created=made["created"],
+        hardware=made["hardware"],
+        versions={name: made[name] for name in ("blemish", "commit", "python", "torch") if made[name]},
+        threshold_sweep=threshold_curve(Sweep.from_json(sweep)) if sweep else None,
+        notes=tuple(manifest.operating_point.get("notes", ())),
+    )

@@ -1,0 +1,48 @@
+"""Telling files and pictures apart by their content, so that names, paths and dates do not matter."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.errors import BlemishError
+from blemish.images.decode import read_image
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of the file's bytes. Raises BlemishError that names a file that cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise BlemishError(f"{path} must be readable. Received: {error.strerror}. Check the path.") from error
+
+
+def pixel_hash(pixels: NDArray[Any]) -> str:
+    """SHA-256 of a picture: type, shape and values."""
+    head = f"{pixels.dtype.str} {pixels.shape} ".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """The same for the same picture, however it is compressed; of a file that is no whole image, its bytes'."""
+    try:
+        return pixel_hash(read_image(path))
+    except BlemishError:
+        return file_hash(path)
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in the items' order; decoding and hashing leave Python's lock, so threads help."""
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        yield from pool.map(work, items)

@@ -1,0 +1,187 @@
+"""Reading a folder as a dataset: the layout is found, or named in dataset.yaml, and read by its module.
+
+Where several layouts match, the first in LAYOUTS wins: those whose marks are most particular come first. Class
+folders with masks, for one, are also class folders.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from blemish.dataset.layouts import (
+    coco,
+    crackforest,
+    dagm,
+    deeppcb,
+    labels,
+    masks,
+    mvtec,
+    pairs,
+    voc,
+    yolo,
+)
+from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
+from blemish.dataset.layouts.split_files import read_splits
+from blemish.dataset.samples import Dataset, Sample
+from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, read_settings
+from blemish.errors import BlemishError, nearest_name
+
+LAYOUTS: dict[str, ModuleType] = {
+    "deeppcb": deeppcb,  # lists beside *_temp images
+    "crackforest": crackforest,  # MATLAB files
+    "mvtec": mvtec,  # train/good beside test/
+    "dagm": dagm,  # masks named <image>_label
+    "coco": coco,  # a JSON file of COCO's keys
+    "voc": voc,  # XML files
+    "yolo": yolo,  # text files of numbers
+    "masks": masks,  # PNG masks beside images of another type
+    "pairs": pairs,  # a mask folder beside an image folder
+    "labels": labels,  # nothing but named folders
+}
+
+
+def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bool = False) -> Dataset:
+    """The dataset in a folder, or the one a dataset.yaml describes; no image pixels are decoded.
+
+    root: the folder of the images, or the path of a dataset.yaml whose `root:` names it
+    layout: a name of LAYOUTS; None takes dataset.yaml's, or finds it
+    skip_broken: leave out what cannot be read and list it in `Dataset.skipped`, instead of raising
+    Raises BlemishError that names the file or setting.
+    """
+    source = find_source(Path(root), skip_broken)
+    name, reason = choose_layout(source, layout)
+    contents = LAYOUTS[name].read(source)
+    refuse_nothing(contents, source, name)
+    samples, class_names, unknown = with_classes(contents, source)
+    samples = with_groups(samples, source.settings)
+    skipped = {**contents.skipped, **unknown}
+    dataset = Dataset(source.root, samples, class_names, name, reason, skipped, info_of(source))
+    return read_splits(dataset, source)
+
+
+def detect_layout(tree: Tree) -> dict[str, str]:
+    """Every layout that matches, most particular first, with the reason in words."""
+    reasons = {name: module.detect(tree) for name, module in LAYOUTS.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def find_source(path: Path, skip_broken: bool) -> Source:
+    """The files and settings behind a folder or a dataset.yaml."""
+    file = path if path.is_file() else path / SETTINGS_NAME
+    if not path.exists():
+        raise BlemishError(f"{path} must exist. Received: no such folder. Check the path.")
+    if path.is_file() and path.suffix.lower() not in (".yaml", ".yml"):
+        raise BlemishError(
+            f"{path} must be a folder or a {SETTINGS_NAME}. Received: a file. Give its folder."
+        )
+    settings = read_settings(file) if file.is_file() else DatasetSettings()
+    home = file.parent
+    root = home / settings.root if settings.root else home
+    if not root.is_dir():
+        raise BlemishError(f"{file}: 'root' must be a folder. Received: {root}. Correct that line.")
+    return Source(list_files(root), settings, home, skip_broken)
+
+
+def choose_layout(source: Source, layout: str | None) -> tuple[str, str]:
+    """(layout, why). Raises BlemishError when the folder is empty, nothing matches or the name is unknown."""
+    tree = source.tree
+    if not tree.images:
+        held = f"{len(tree.files)} files, none of them an image" if tree.files else "an empty folder"
+        raise BlemishError(f"{tree.root} must hold images. Received: {held}. Check the path.")
+    named = layout or source.settings.layout
+    if named is None:
+        return found_layout(tree)
+    if named not in LAYOUTS:
+        hint = nearest_name(named, LAYOUTS) or f" Use one of {', '.join(LAYOUTS)}."
+        raise BlemishError(f"layout must be a known name. Received: '{named}'.{hint}")
+    return named, "named by you" if layout else f"named in {SETTINGS_NAME}"
+
+
+def found_layout(tree: Tree) -> tuple[str, str]:
+    matches = detect_layout(tree)
+    if matches:
+        return next(iter(matches.items()))
+    looked_for = "; ".join(f"{name}: {module.detect.__doc__}" for name, module in LAYOUTS.items())
+    raise BlemishError(
+        f"{tree.root} must have a known layout. Received: {len(tree.images)} images, first {tree.images[0]}, "
+        f"and none of: {looked_for} Arrange the files so, or name the layout in {SETTINGS_NAME}."
+    )
+
+
+def refuse_nothing(contents: Contents, source: Source, layout: str) -> None:
+    if not contents.samples:
+        first = next(iter(contents.skipped.values()), "no image fits it")
+        raise BlemishError(
+            f"{source.root} must hold images of the layout '{layout}'. Received: none ({first}). "
+            "Check the folder or name another layout."
+        )
+
+
+def with_classes(
+    contents: Contents, source: Source
+) -> tuple[tuple[Sample, ...], tuple[str, ...], dict[str, str]]:
+    """Samples and names under the user's `classes:`, and what is left out for a class not among them."""
+    new_names = source.settings.classes if isinstance(source.settings.classes, dict) else {}
+    refuse_unknown_old_names(new_names, contents.class_names, source)
+    samples = [renamed(sample, new_names) for sample in contents.samples] if new_names else contents.samples
+    found = tuple(dict.fromkeys(new_names.get(name, name) for name in contents.class_names))
+    if not isinstance(source.settings.classes, tuple):
+        return tuple(samples), found, {}
+    order = source.settings.classes
+    strange = {
+        s.id: unknown_class(s, order) for s in samples if any(a.label not in order for a in s.annotations)
+    }
+    if strange and not source.skip_broken:
+        raise BlemishError(next(iter(strange.values())))
+    return tuple(sample for sample in samples if sample.id not in strange), order, strange
+
+
+def refuse_unknown_old_names(new_names: dict[str, str], known: Sequence[str], source: Source) -> None:
+    for name in new_names:
+        if name not in known:
+            hint = nearest_name(name, known) or f" Use one of {', '.join(known)}."
+            raise BlemishError(
+                f"{source.home / SETTINGS_NAME}: 'classes' must rename known classes. Received: '{name}'.{hint}"
+            )
+
+
+def renamed(sample: Sample, new_names: dict[str, str]) -> Sample:
+    marks = tuple(replace(a, label=new_names.get(a.label, a.label)) for a in sample.annotations)
+    return replace(sample, annotations=marks)
+
+
+def unknown_class(sample: Sample, order: Sequence[str]) -> str:
+    label = next(a.label for a in sample.annotations if a.label not in order)
+    return (
+        f"{sample.image} must be marked with a class of {SETTINGS_NAME} ({', '.join(order)}). "
+        f"Received: '{label}'.{nearest_name(label, order)} Correct the annotation or add the class."
+    )
+
+
+def with_groups(samples: tuple[Sample, ...], settings: DatasetSettings) -> tuple[Sample, ...]:
+    """Samples with the group that the user's expression finds in their ids."""
+    if settings.group is None:
+        return samples
+    expression = re.compile(settings.group)
+    return tuple(replace(sample, group=group_of(sample, expression)) for sample in samples)
+
+
+def group_of(sample: Sample, expression: re.Pattern[str]) -> str:
+    match = expression.search(sample.id)
+    if match is None or match[1] is None:
+        raise BlemishError(
+            f"{SETTINGS_NAME}: 'group' must match every image. Received: '{expression.pattern}', which does not "
+            f"match '{sample.id}'. Correct the expression."
+        )
+    return match[1]
+
+
+def info_of(source: Source) -> dict[str, object]:
+    """What else is known: the scale, and the settings, which a dataset made from this one carries on."""
+    settings = source.settings.model_dump(exclude_defaults=True, mode="json")
+    scale = {"mm_per_px": source.settings.mm_per_px} if source.settings.mm_per_px else {}
+    return {**scale, "settings": settings, "home": str(source.home)}

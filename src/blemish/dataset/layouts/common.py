@@ -1,0 +1,221 @@
+"""What every layout reader needs: the list of files, the settings, and reading that may leave files out.
+
+A reader offers `detect(tree) -> str | None`, the reason in words, and `read(source) -> Contents`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from blemish.dataset.samples import Sample
+from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
+from blemish.errors import BlemishError
+from blemish.images.decode import SUFFIXES
+
+CLEAN_NAMES = frozenset({"0", "good", "ok", "normal", "clean", "free", "perfect", "none", "defect-free"})
+SPLIT_OF_FOLDER = {
+    **dict.fromkeys(("train", "training", "trainval", "train2017"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "val2017"), "val"),
+    **dict.fromkeys(("test", "testing", "test2017"), "test"),
+}
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files under a folder, listed once: relative paths, forward slashes, sorted; none hidden."""
+
+    root: Path
+    files: tuple[str, ...]
+
+    @cached_property
+    def folders(self) -> dict[str, tuple[str, ...]]:
+        """File names in each folder that directly holds files; '' is the root."""
+        names: dict[str, list[str]] = {}
+        for file in self.files:
+            folder, _, name = file.rpartition("/")
+            names.setdefault(folder, []).append(name)
+        return {folder: tuple(found) for folder, found in names.items()}
+
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        return tuple(file for file in self.files if is_image(file))
+
+    @cached_property
+    def file_set(self) -> frozenset[str]:
+        return frozenset(self.files)
+
+    @cached_property
+    def image_set(self) -> frozenset[str]:
+        return frozenset(self.images)
+
+    @cached_property
+    def by_stem(self) -> dict[str, list[str]]:
+        """Images by file name without suffix."""
+        return grouped(self.images, stem)
+
+    @cached_property
+    def by_name(self) -> dict[str, list[str]]:
+        """Images by file name."""
+        return grouped(self.images, lambda file: file.rpartition("/")[2])
+
+    def images_in(self, folder: str) -> tuple[str, ...]:
+        """Images directly in a folder."""
+        names = self.folders.get(folder, ())
+        return tuple(join(folder, name) for name in names if is_image(name))
+
+    def images_below(self, folder: str) -> tuple[str, ...]:
+        """Images anywhere below a folder."""
+        return tuple(file for file in self.images if not folder or file.startswith(f"{folder}/"))
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader reads: the files, the settings, and where the settings' own paths start."""
+
+    tree: Tree
+    settings: DatasetSettings = field(default_factory=DatasetSettings)
+    home: Path = Path()
+    skip_broken: bool = False
+
+    @property
+    def root(self) -> Path:
+        return self.tree.root
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a reader found. skipped: files left out on request, each with its reason."""
+
+    samples: tuple[Sample, ...]
+    class_names: tuple[str, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+
+def list_files(root: Path) -> Tree:
+    """Every file below `root` but splits/; links to folders are followed, each folder is read once."""
+    files: list[str] = []
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        here = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        real = os.path.realpath(folder)
+        if real in seen or here == PurePosixPath("splits"):
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__MACOSX")))
+        files += [str(here / name) for name in names if not name.startswith(".")]
+    return Tree(root, tuple(sorted(files)))
+
+
+def collect(
+    items: Sequence[Item], read_one: Callable[[Item], Result], *, name: Callable[[Item], str], skip: bool
+) -> tuple[list[Result], dict[str, str]]:
+    """What `read_one` makes of each item, by several threads, in the items' order.
+
+    An item that raises BlemishError raises it here, or with `skip` goes to the second result with its reason.
+    """
+
+    def attempt(item: Item) -> Result | BlemishError:
+        try:
+            return read_one(item)
+        except BlemishError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(attempt, items))
+    failures = {name(item): r for item, r in zip(items, results, strict=True) if isinstance(r, BlemishError)}
+    if failures and not skip:
+        raise next(iter(failures.values()))
+    found = [result for result in results if not isinstance(result, BlemishError)]
+    return found, {item: str(reason) for item, reason in failures.items()}
+
+
+def is_image(name: str) -> bool:
+    return f".{name.rpartition('.')[2].lower()}" in SUFFIXES
+
+
+def stem(path: str) -> str:
+    """File name without its last suffix."""
+    return PurePosixPath(path).stem
+
+
+def parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def split_of_path(path: str) -> str | None:
+    """The split that the nearest enclosing folder of that name gives, e.g. 'images/val2017/a.jpg' → 'val'."""
+    for part in reversed(path.lower().split("/")[:-1]):
+        if part in SPLIT_OF_FOLDER:
+            return SPLIT_OF_FOLDER[part]
+    return None
+
+
+def grouped(items: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    """Items by their key, both in order of appearance."""
+    groups: dict[str, list[str]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def refuse_faint_masks(brightest_values: Iterable[int], source: Source) -> None:
+    """Masks saved as 0 and 1 would all look empty, and every image clean; that must not pass in silence."""
+    values = list(brightest_values)
+    top = max(values, default=0)
+    if 0 < top <= source.settings.above:
+        raise BlemishError(
+            f"{source.root} must have masks with defect pixels above {source.settings.above}. Received: none "
+            f"above {top}. Put 'above: 0' (or another limit) into {SETTINGS_NAME}."
+        )
+
+
+def image_named(tree: Tree, name: str, *, near: str) -> str:
+    """The image called `name` (with or without suffix, or a path) that lies nearest to the folder `near`.
+
+    Raises BlemishError when there is none, or two lie equally near.
+    """
+    name = name.replace("\\", "/").removeprefix("./")
+    if name in tree.image_set:
+        return name
+    last = name.rpartition("/")[2]
+    found = tree.by_name.get(last) or tree.by_stem.get(last) or tree.by_stem.get(stem(last)) or []
+    best = sorted(found, key=lambda file: -shared_parts(file, near))[:2]
+    if not best:
+        raise BlemishError(
+            f"{tree.root} must hold the image '{name}'. Received: no such file. Add the image."
+        )
+    if len(best) == 2 and shared_parts(best[0], near) == shared_parts(best[1], near):
+        raise BlemishError(
+            f"The name '{name}' must mean one image. Received: {best[0]} and {best[1]}. Rename one of them."
+        )
+    return best[0]
+
+
+def shared_parts(one: str, other: str) -> int:
+    """How many leading folders two paths share."""
+    pairs = zip(one.split("/"), other.split("/"), strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(one.count("/"), other.count("/") + 1))
+
+
+def read_text(path: Path) -> str:
+    """A small text file, whatever its byte order mark. Raises BlemishError that names it."""
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise BlemishError(
+            f"{path} must be a text file. Received: {reason}. Replace or remove it."
+        ) from error

@@ -1,0 +1,225 @@
+"""From annotations to pixels: a class map for training, and single defects for evaluation.
+
+A polygon is in pixel-edge coordinates (the pixel at x, y spans x … x+1) and holds the pixels whose centre it
+holds.
+Shape letters: H, W. Sizes are (height, width).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.dataset import run_lengths
+from blemish.dataset.samples import Annotation, Box, MaskFile, Polygon, RunLengths, Sample
+from blemish.errors import BlemishError, nearest_name
+from blemish.images.decode import luminance, read_image, to_bytes
+from blemish.regions.components import label_regions
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One defect as annotated.
+
+    box_xyxy: around the mask's pixels where there is a mask (whole numbers), else as annotated
+    mask: [h, w] bool, the pixels inside the box; None where only a box is known
+    """
+
+    label: str
+    box_xyxy: Box
+    mask: NDArray[np.bool_] | None = None
+    contrast: float | None = None
+    id: str = ""
+
+
+def class_map(sample: Sample, class_names: Sequence[str], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """[H, W]: 0 on the surface, k + 1 on class_names[k]; later annotations lie on top.
+
+    Boxes and image labels have no pixels and are not drawn. Raises BlemishError when a mask file
+    is not of the image's size, or a class is not among the names.
+    """
+    classes = np.zeros(size, np.uint8)
+    for annotation, mask in annotation_masks(sample, size):
+        classes[mask] = class_number(annotation.label, class_names, sample) + 1
+    return classes
+
+
+def defect_instances(sample: Sample, size: tuple[int, int], *, join_distance: float = 4) -> list[Instance]:
+    """The single defects of an image; image labels have no place and give none.
+
+    A polygon or run-length annotation is one defect. A mask file is split into regions; those nearer than
+    `join_distance` pixels are one defect. An annotation with a box alone has no mask.
+    """
+    instances = [boxed(annotation) for annotation in sample.annotations if not annotation.has_outline]
+    for annotation, mask in annotation_masks(sample, size):
+        if isinstance(annotation.mask, MaskFile):
+            instances += regions(annotation, mask, join_distance)
+        else:
+            instances.append(cropped(annotation, mask))
+    return [instance for instance in instances if instance is not None]
+
+
+def annotation_masks(sample: Sample, size: tuple[int, int]) -> Iterator[tuple[Annotation, NDArray[np.bool_]]]:
+    """Each annotation that has an outline, with its pixels [H, W]; a shared file is decoded once."""
+    files: dict[Path, NDArray[Any]] = {}
+    for annotation in sample.annotations:
+        mask = annotation.mask
+        if isinstance(mask, MaskFile):
+            if mask.path not in files:
+                files[mask.path] = checked_pixels(mask.path, sample, size)
+            yield annotation, chosen_pixels(files[mask.path], mask)
+        elif mask is not None:
+            yield annotation, run_length_mask(mask, sample, size)
+        elif annotation.polygons:
+            yield annotation, polygon_mask(annotation.polygons, size)
+
+
+def mask_pixels(path: Path) -> NDArray[Any]:
+    """[H, W] gray (uint8, or the segment numbers of a .mat file) or [H, W, 3] RGB uint8."""
+    return matlab_segments(path) if path.suffix.lower() == ".mat" else to_bytes(read_image(path))
+
+
+def chosen_pixels(pixels: NDArray[Any], mask: MaskFile) -> NDArray[np.bool_]:
+    """[H, W]: which pixels of the mask file belong to the annotation."""
+    if mask.colour is None:
+        gray = luminance(pixels) if pixels.ndim == 3 else pixels
+        return np.asarray(gray > mask.above)
+    colours = pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1)
+    rest = [(0, 0, 0), *mask.other_colours]
+    chosen = np.asarray(colours.any(axis=-1))
+    chosen[chosen] = nearest_to(colours[chosen], mask.colour, rest)
+    return chosen
+
+
+def polygon_mask(polygons: Sequence[Polygon], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """[H, W]: pixels whose centre lies in any of the polygons (each by the even-odd rule)."""
+    mask = np.zeros(size, np.bool_)
+    for polygon in polygons:
+        mask |= filled(np.asarray(polygon, np.float64), size)
+    return mask
+
+
+def brightest(path: Path) -> int:
+    """The largest gray value of a mask file, 0 to 255, or its largest segment number: what tells empty from marked."""
+    pixels = mask_pixels(path)
+    return int((luminance(pixels) if pixels.ndim == 3 else pixels).max(initial=0))
+
+
+def class_number(label: str, class_names: Sequence[str], sample: Sample) -> int:
+    if label in class_names:
+        return list(class_names).index(label)
+    raise BlemishError(
+        f"{sample.image} must be marked with a known class ({', '.join(class_names)}). Received: '{label}'."
+        f"{nearest_name(label, class_names)} Correct the annotation or add the class."
+    )
+
+
+def checked_pixels(path: Path, sample: Sample, size: tuple[int, int]) -> NDArray[Any]:
+    pixels = mask_pixels(path)
+    refuse_other_size(str(path), pixels.shape[:2], sample, size)
+    return pixels
+
+
+def run_length_mask(mask: RunLengths, sample: Sample, size: tuple[int, int]) -> NDArray[np.bool_]:
+    refuse_other_size("its run-length mask", mask.size, sample, size)
+    try:
+        return run_lengths.decode(mask)
+    except ValueError as error:
+        raise BlemishError(
+            f"{sample.image} must have whole run-length masks. Received: {error}. Correct the file."
+        ) from error
+
+
+def refuse_other_size(
+    mask_name: str, mask_size: Sequence[int], sample: Sample, size: tuple[int, int]
+) -> None:
+    if tuple(mask_size) != size:
+        raise BlemishError(
+            f"A mask must be of its image's size. Received: {mask_name} of {mask_size[1]}×{mask_size[0]} "
+            f"for {sample.image} of {size[1]}×{size[0]} (width×height). Save the mask again at the image's size."
+        )
+
+
+def matlab_segments(path: Path) -> NDArray[Any]:
+    """[H, W] segment numbers of CrackForest's ground truth: 1 background, 2 and above defects."""
+    from scipy.io import loadmat  # 0.2 s to import, and few datasets need it
+
+    try:
+        segments = loadmat(str(path))["groundTruth"][0, 0]["Segmentation"]
+    except Exception as error:  # SciPy raises many types on damaged files
+        raise BlemishError(
+            f"{path} must be a MATLAB file with groundTruth.Segmentation. Received: {type(error).__name__}. "
+            "Replace or remove it."
+        ) from error
+    return np.asarray(segments)
+
+
+def nearest_to(
+    pixels: NDArray[Any], colour: tuple[int, int, int], rest: Sequence[tuple[int, int, int]]
+) -> NDArray[np.bool_]:
+    """[N]: whether pixels [N, 3] are nearer to `colour` than to all others; |p−c|² < |p−o|² is linear."""
+    nearer = np.ones(len(pixels), np.bool_)
+    values, own = pixels.astype(np.float32), np.array(colour, np.float32)
+    for other in np.array(rest, np.float32):
+        nearer &= 2 * values @ (own - other) > own @ own - other @ other
+    return nearer
+
+
+def filled(corners: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """[H, W]: even-odd fill of corners [n, 2] (x, y). A row's centre line toggles at each edge it crosses."""
+    height, width = size
+    toggles = np.zeros((height, width + 1), np.uint8)
+    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        low, high = sorted((y1, y2))
+        first, end = (int(np.clip(np.ceil(y - 0.5), 0, height)) for y in (low, high))
+        if first < end:
+            rows = np.arange(first, end)
+            x = x1 + (rows + 0.5 - y1) * (x2 - x1) / (y2 - y1)
+            toggles[rows, np.clip(np.ceil(x - 0.5), 0, width).astype(np.intp)] ^= 1
+    return np.bitwise_xor.accumulate(toggles[:, :width], axis=1).astype(np.bool_)
+
+
+def boxed(annotation: Annotation) -> Instance | None:
+    if annotation.box_xyxy is None:
+        return None
+    return Instance(annotation.label, annotation.box_xyxy, None, annotation.contrast, annotation.id)
+
+
+def regions(annotation: Annotation, mask: NDArray[np.bool_], join_distance: float) -> list[Instance | None]:
+    """The mask's regions as instances; each of several gets the annotation's id and a number."""
+    labels, count = label_regions(mask, join_distance=join_distance)
+    found: list[Instance | None] = []
+    for label, window in enumerate(region_windows(labels, count), start=1):
+        name = annotation.id if count == 1 or not annotation.id else f"{annotation.id}-{label}"
+        crop = labels[window] == label
+        found.append(instance_at(annotation, crop, window[0].start, window[1].start, name))
+    return found
+
+
+def region_windows(labels: NDArray[np.int32], count: int) -> list[tuple[slice, slice]]:
+    """The bounding rows and columns of regions 1 … count, found in one pass."""
+    from scipy.ndimage import find_objects
+
+    windows: list[tuple[slice, slice]] = find_objects(labels, max_label=count)
+    return windows
+
+
+def cropped(annotation: Annotation, mask: NDArray[np.bool_]) -> Instance | None:
+    """The annotation's pixels cut out; an outline too thin to hold a pixel's centre leaves its box."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return boxed(annotation)
+    top, left = int(rows[0]), int(columns[0])
+    crop = mask[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1].copy()
+    return instance_at(annotation, crop, top, left, annotation.id)
+
+
+def instance_at(annotation: Annotation, crop: NDArray[np.bool_], top: int, left: int, name: str) -> Instance:
+    height, width = crop.shape
+    box = (float(left), float(top), float(left + width), float(top + height))
+    return Instance(annotation.label, box, crop, annotation.contrast, name)

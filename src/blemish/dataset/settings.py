@@ -1,0 +1,118 @@
+"""`dataset.yaml`: what a user says about a folder that its layout alone does not.
+
+Every key is optional; an unknown one is an error that names the nearest. Paths start at the yaml file's folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from blemish.errors import BlemishError, nearest_name
+
+SETTINGS_NAME = "dataset.yaml"
+SplitName = Literal["train", "val", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
+Colour = tuple[int, int, int]
+
+
+class DatasetSettings(BaseModel):
+    """The keys of `dataset.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layout: str | None = None  # name of a layout; None finds it
+    root: str | None = None  # folder of the images; None is the yaml file's own
+    annotations: str | dict[SplitName, str] | None = None  # COCO: the JSON file, or one for each split
+    classes: tuple[str, ...] | dict[str, str] | None = None  # the names in order, or new names for old
+    splits: dict[SplitName, str | tuple[str, ...]] | None = None  # a text file, or the images' names
+    group: str | None = None  # regular expression; its first group, in the sample's id, is the group
+    mm_per_px: float | None = Field(default=None, gt=0)  # scale of every image
+    colours: dict[str, str] | None = None  # pairs: class name → "#rrggbb" in the masks
+    exact_colours: bool = (
+        False  # pairs: every pixel of a named colour counts, no edges are blurred or dithered
+    )
+    above: int = Field(default=127, ge=0, le=254)  # gray masks: a pixel is defect when it is brighter
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        """YAML reads 0 and 1 as numbers; class names are text."""
+        if isinstance(value, Mapping):
+            return {str(old): str(new) for old, new in value.items()}
+        return [str(name) for name in value] if isinstance(value, list | tuple) else value
+
+    @field_validator("group")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        try:
+            groups = re.compile(value or "()").groups
+        except re.error as error:
+            raise ValueError(f"not a regular expression ({error})") from error
+        if groups < 1:
+            raise ValueError("a regular expression without a group in parentheses")
+        return value
+
+    @field_validator("colours")
+    @classmethod
+    def _colours(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        for text in (value or {}).values():
+            if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+                raise ValueError(f"'{text}', not a colour such as '#ff0000'")
+        return value
+
+    @property
+    def class_order(self) -> tuple[str, ...] | None:
+        """The class names in their order, where the user has set it."""
+        if isinstance(self.classes, dict):
+            return tuple(dict.fromkeys(self.classes.values()))
+        return self.classes
+
+    @property
+    def rgb_of(self) -> dict[str, Colour]:
+        """RGB of each named mask colour."""
+        return {name: parsed_colour(text) for name, text in (self.colours or {}).items()}
+
+
+def parsed_colour(text: str) -> Colour:
+    """'#ff8000' → (255, 128, 0)."""
+    return (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))
+
+
+def read_settings(path: Path) -> DatasetSettings:
+    """The settings of a yaml file. Raises BlemishError with the file, the key, and the nearest known key."""
+    try:
+        content = yaml.safe_load(path.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise BlemishError(
+            f"{path} must be a YAML file. Received: {reason}. Correct or remove it."
+        ) from error
+    if not isinstance(content, dict | None):
+        kind = type(content).__name__
+        raise BlemishError(f"{path} must hold 'key: value' lines. Received: a {kind}. Correct or remove it.")
+    if content and "names" in content and {"path", "train", "val"} & content.keys():
+        return DatasetSettings()  # YOLO's trainers have a file of this name too; the YOLO reader reads it
+    return validated(content or {}, path)
+
+
+def validated(content: dict[Any, Any], path: Path) -> DatasetSettings:
+    known = DatasetSettings.model_fields
+    for key in content:
+        if key not in known:
+            hint = nearest_name(str(key), known) or f" Use one of {', '.join(known)}."
+            raise BlemishError(f"{path} must hold known keys only. Received: '{key}'.{hint}")
+    try:
+        return DatasetSettings(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"][:1])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise BlemishError(
+            f"{path}: '{key}' must be valid. Received: {content.get(key)!r} ({reason}). Correct that line."
+        ) from error

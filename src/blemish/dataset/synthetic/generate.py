@@ -1,0 +1,305 @@
+"""A synthetic data set on disk, in COCO layout, with the exact mask, class and contrast of every defect.
+
+Picture `index` depends on the seed, the index and the settings alone: a larger set begins with the smaller
+one. Common and rare classes come from a weight for each; splits are stratified by rarest class, then by
+surface.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.run_lengths import encode
+from blemish.dataset.samples import Dataset
+from blemish.dataset.synthetic.defects import DEFECTS
+from blemish.dataset.synthetic.noise import Size
+from blemish.dataset.synthetic.render import DefectRequest, Rendered, check_size, known_name, render
+from blemish.dataset.synthetic.surfaces import SURFACES
+from blemish.errors import BlemishError
+from blemish.files import write_atomically
+
+# Two common kinds, two rare ones: about one defect in twenty-five is of the rarest.
+CLASS_WEIGHTS: Mapping[str, float] = {
+    "scratch": 8, "spot": 8, "stain": 5, "crack": 3, "dent": 1, "missing_structure": 1,
+}  # fmt: skip
+
+# As in DAGM2007, every texture has a defect of its own, and its class stands for both.
+DAGM_PAIRS: Mapping[str, str] = {
+    "woven_fabric": "missing_structure",
+    "brushed_metal": "scratch",
+    "cast_metal": "spot",
+    "wood_grain": "stain",
+    "leather": "dent",
+    "concrete": "crack",
+}
+
+# Soft things are faint: the contrasts of these kinds end at this share of the range, counted in logarithms.
+SOFT_KINDS, SOFT_SHARE = ("stain", "dent"), 0.7
+
+SPLIT_PATTERN = ("train", "test", "train", "val", "train")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a set is made of; `synthesise` explains the fields."""
+
+    surfaces: tuple[str, ...]
+    seed: int
+    size: Size
+    class_weights: Mapping[str, float]
+    defective_share: float
+    defects_per_image: tuple[int, int]
+    contrast: tuple[float, float]
+    pairing: str
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        if self.pairing == "dagm":
+            return tuple(dagm_class(surface) for surface in self.surfaces)
+        return tuple(DEFECTS)
+
+
+def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may choose
+    out: Path,
+    *,
+    surfaces: Sequence[str] | None = None,
+    images: int,
+    seed: int,
+    size: Size = (512, 512),
+    class_weights: Mapping[str, float] | None = None,
+    defective_share: float = 0.6,
+    defects_per_image: tuple[int, int] = (1, 3),
+    contrast: tuple[float, float] = (12.0, 90.0),
+    pairing: str = "free",
+) -> Dataset:
+    """Write `images` pictures and their truth to the new folder `out`, and load them.
+
+    surfaces: names from SURFACES, taken in turn; all of them by default
+    size: (height, width)
+    class_weights: how often each defect kind is drawn, relative to the others; kinds left out are not drawn
+    defective_share: share of pictures with defects, on every surface
+    defects_per_image: fewest and most, inclusive, on a defective picture
+    contrast: lowest and highest mean absolute change in gray levels; drawn evenly on a logarithmic scale,
+        stains and dents from its lower part. Where a surface has no room for it, or no structure to miss, the
+        defect is weaker than drawn; the truth holds what is in the picture
+    pairing: "free" draws any kind on any surface, and the classes are the kinds; "dagm" draws on each surface
+        its own kind of DAGM_PAIRS, classes are named "<surface>_<kind>", and class_weights have no say
+    raises: BlemishError for an unknown name, a number out of range, or a folder that is not empty
+    """
+    default = tuple(DAGM_PAIRS) if pairing == "dagm" else tuple(SURFACES)
+    settings = Settings(
+        surfaces=default if surfaces is None else tuple(surfaces),
+        seed=seed,
+        size=size,
+        class_weights=CLASS_WEIGHTS if class_weights is None else class_weights,
+        defective_share=defective_share,
+        defects_per_image=defects_per_image,
+        contrast=contrast,
+        pairing=pairing,
+    )
+    _check(settings, images=images, out=out)
+    entries = [_write_picture(out, index, settings) for index in range(images)]
+    _write_truth(out, entries, settings)
+    return load_dataset(out)
+
+
+def dagm_class(surface: str) -> str:
+    """The class of a surface's own defect: "<surface>_<kind>"."""
+    return f"{surface}_{DAGM_PAIRS[surface]}"
+
+
+def draw_picture(index: int, settings: Settings) -> tuple[str, Rendered]:
+    """Picture `index` of a set, and the name of its surface."""
+    generator = np.random.default_rng([settings.seed, index])
+    turn, position = divmod(index, len(settings.surfaces))
+    surface = settings.surfaces[position]
+    requests = []
+    if _is_defective(turn, (position + 0.5) / len(settings.surfaces), settings.defective_share):
+        fewest, most = settings.defects_per_image
+        count = generator.integers(fewest, most + 1)
+        requests = [_draw_request(surface, settings, generator) for _ in range(count)]
+    return surface, render(surface, size=settings.size, defects=requests, generator=generator)
+
+
+def stratified_splits(strata: Sequence[tuple[str, ...]], *, seed: int) -> list[str]:
+    """A split for each item: items sorted by stratum are dealt in turn, 3 to train, 1 to val, 1 to test.
+
+    strata: the properties, most important first, whose shares should be alike in every split
+    """
+    shuffled = np.random.default_rng([seed, len(strata)]).permutation(len(strata))
+    order = sorted(shuffled.tolist(), key=lambda item: strata[item])
+    splits = [""] * len(strata)
+    for place, item in enumerate(order):
+        splits[item] = SPLIT_PATTERN[place % len(SPLIT_PATTERN)]
+    return splits
+
+
+def _is_defective(turn: int, phase: float, share: float) -> bool:
+    """Spreads the defective pictures evenly: of any n turns in a row, share · n are, to the nearest one."""
+    share, phase = (
+        round(share * 10**6),
+        round(phase * 10**6),
+    )  # whole numbers, so that no rounding error adds up
+    return ((turn + 1) * share + phase) // 10**6 > (turn * share + phase) // 10**6
+
+
+def _draw_request(surface: str, settings: Settings, generator: np.random.Generator) -> DefectRequest:
+    """A kind by the class weights (or the surface's own), and a contrast even on the logarithmic scale."""
+    if settings.pairing == "dagm":
+        kind = DAGM_PAIRS[surface]
+    else:
+        kinds = [
+            kind for kind in DEFECTS if kind in settings.class_weights
+        ]  # in whatever order they were named
+        weights = np.array([settings.class_weights[kind] for kind in kinds], dtype=float)
+        kind = kinds[int(generator.choice(len(kinds), p=weights / weights.sum()))]
+    low, high = settings.contrast
+    share = generator.random() * (SOFT_SHARE if kind in SOFT_KINDS else 1.0)
+    return DefectRequest(kind, low * (high / low) ** share)
+
+
+def _write_picture(out: Path, index: int, settings: Settings) -> dict[str, Any]:
+    """Draw and write one picture. returns: what annotations.json says of it"""
+    surface, rendered = draw_picture(index, settings)
+    name = f"images/{surface}_{index + 1:04d}.png"
+    done, png = cv2.imencode(".png", rendered.image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done
+    write_atomically(out / name, png.tobytes())
+    labels = [dagm_class(surface)] * len(rendered.labels) if settings.pairing == "dagm" else rendered.labels
+    truths = zip(labels, rendered.masks, rendered.contrasts, strict=True)
+    return {
+        "file_name": name,
+        "surface": surface,
+        "defects": [
+            {
+                "category_id": settings.class_names.index(label) + 1,
+                **_mask_fields(mask),
+                "contrast": round(contrast, 4),
+            }
+            for label, mask, contrast in truths
+        ],
+    }
+
+
+def _mask_fields(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """COCO's fields for one mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    left, top = int(columns[0]), int(rows[0])
+    return {
+        "segmentation": {"size": list(mask.shape), "counts": encode(mask).counts},
+        "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
+        "area": int(np.count_nonzero(mask)),
+        "iscrowd": 0,
+    }
+
+
+def _write_truth(out: Path, entries: Sequence[Mapping[str, Any]], settings: Settings) -> None:
+    """annotations.json, splits/*.txt and dataset.yaml; the last is written last, so a broken set has none."""
+    height, width = settings.size
+    pictures = [
+        {
+            "id": i,
+            "file_name": entry["file_name"],
+            "width": width,
+            "height": height,
+            "surface": entry["surface"],
+        }
+        for i, entry in enumerate(entries, start=1)
+    ]
+    defects = [(i, defect) for i, entry in enumerate(entries, start=1) for defect in entry["defects"]]
+    truth = {
+        "info": {"description": "Synthetic surfaces made by blemish", "seed": settings.seed},
+        "images": pictures,
+        "categories": [{"id": i, "name": name} for i, name in enumerate(settings.class_names, start=1)],
+        "annotations": [
+            {"id": number, "image_id": image, **defect}
+            for number, (image, defect) in enumerate(defects, start=1)
+        ],
+    }
+    write_atomically(out / "annotations.json", json.dumps(truth) + "\n")
+    _write_splits(out, entries, settings.seed)
+    write_atomically(out / "dataset.yaml", "layout: coco\n")
+
+
+def _write_splits(out: Path, entries: Sequence[Mapping[str, Any]], seed: int) -> None:
+    """splits/{train,val,test}.txt: file names, one a line."""
+    splits = stratified_splits(_strata(entries), seed=seed)
+    for split in ("train", "val", "test"):
+        chosen = [str(entry["file_name"]) for entry, own in zip(entries, splits, strict=True) if own == split]
+        write_atomically(out / "splits" / f"{split}.txt", "".join(f"{name}\n" for name in chosen))
+
+
+def _strata(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """For each picture its rarest class (nothing for a clean one), then its surface."""
+    counts = Counter(defect["category_id"] for entry in entries for defect in entry["defects"])
+    strata = []
+    for entry in entries:
+        classes = {defect["category_id"] for defect in entry["defects"]}
+        rarest = min(classes, key=lambda category: (counts[category], category)) if classes else ""
+        strata.append((str(rarest), str(entry["surface"])))
+    return strata
+
+
+def _check(settings: Settings, *, images: int, out: Path) -> None:
+    """Raise BlemishError for the first setting that cannot be."""
+    if settings.pairing not in ("free", "dagm"):
+        raise BlemishError(
+            f"pairing must be 'free' or 'dagm'. Received: '{settings.pairing}'. Use one of the two."
+        )
+    if not settings.surfaces:
+        raise BlemishError("surfaces must name at least one surface. Received: none. Leave it out for all.")
+    known = DAGM_PAIRS if settings.pairing == "dagm" else SURFACES
+    for surface in settings.surfaces:
+        known_name("surface", surface, known)
+    check_size(settings.size)
+    _check_weights(settings.class_weights)
+    _check_numbers(settings, images=images)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BlemishError(
+            f"{out} must be a new or an empty folder. Received: one in use. Choose another or empty it."
+        )
+
+
+def _check_weights(weights: Mapping[str, float]) -> None:
+    for kind, weight in weights.items():
+        known_name("defect kind", kind, DEFECTS)
+        if not (math.isfinite(weight) and weight >= 0):
+            raise BlemishError(
+                f"class_weights must be numbers ≥ 0. Received: {kind}={weight}. Use 0 to leave it out."
+            )
+    if not sum(weights.values()) > 0:
+        raise BlemishError(
+            "class_weights must name a kind with a weight above 0. Received: none. Leave it out."
+        )
+
+
+def _check_numbers(settings: Settings, *, images: int) -> None:
+    fewest, most = settings.defects_per_image
+    low, high = settings.contrast
+    share = settings.defective_share
+    rules = (
+        (images >= 1, "images must be at least 1", images, "Ask for one or more"),
+        (settings.seed >= 0, "seed must be 0 or more", settings.seed, "Use a whole number such as 0"),
+        (0 <= share <= 1, "defective_share must be from 0 to 1", share, "Use 0.6 for six in ten"),
+        (1 <= fewest <= most, "defects_per_image must be (fewest ≥ 1, most)", (fewest, most), "Use (1, 3)"),
+        (
+            1 <= low <= high <= 200,
+            "contrast must be within 1 to 200 gray levels",
+            (low, high),
+            "Use (12, 90)",
+        ),
+    )
+    for holds, rule, received, remedy in rules:
+        if not holds:
+            raise BlemishError(f"{rule}. Received: {received}. {remedy}.")

@@ -1,0 +1,103 @@
+"""The lines that a report draws, from the same counts as the metrics beside them.
+
+Every point is a number: a line ends where nothing is found any more, instead of holding what is undefined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from blemish.evaluation.defects import IOU_THRESHOLDS, agreement_at, is_placed
+from blemish.evaluation.image import image_scores, roc
+from blemish.evaluation.records import Curve, ImageRecord
+from blemish.evaluation.sweep import SeverityCounts, Sweep
+
+MOST_POINTS = 150
+SCORE_BINS = 40
+
+
+def threshold_curve(sweep: Sweep, *, chosen: float | None = None) -> Curve:
+    """Pixel metrics against the severity threshold, up to where nothing reaches it. chosen: the one in use"""
+    defined = [index for index, precision in enumerate(sweep.precision) if precision is not None]
+    shown = [defined[index] for index in thinned(len(defined))]
+    lines = {
+        "mean IoU": sweep.mean_iou,
+        "F1": sweep.f1,
+        "precision": sweep.precision,
+        "recall": sweep.recall,
+    }
+    return Curve(
+        title="Severity threshold",
+        x_name="severity threshold T",
+        y_name="pixels of the set",
+        x=tuple(sweep.thresholds[index] for index in shown),
+        lines={name: tuple(float(values[index] or 0.0) for index in shown) for name, values in lines.items()},
+        marked_x=sweep.best if chosen is None else chosen,
+    )
+
+
+def precision_recall_curve(counts: SeverityCounts) -> Curve:
+    """Pixel precision against recall, over every severity threshold."""
+    precision, recall = counts.precision_recall()
+    shown = thinned(len(recall))
+    return Curve(
+        title="Pixel precision and recall",
+        x_name="recall",
+        y_name="precision",
+        x=tuple(recall[shown].tolist()),
+        lines={"precision": tuple(precision[shown].tolist())},
+    )
+
+
+def iou_curve(records: Sequence[ImageRecord]) -> Curve | None:
+    """Defect precision and recall against the IoU asked for, with and without type. Source: Fig. 9."""
+    placed = [record for record in records if is_placed(record)]
+    if not any(record.truth for record in placed):
+        return None
+    lines: dict[str, tuple[float, ...]] = {}
+    for with_type, ending in ((False, ""), (True, " with type")):
+        agreements = [agreement_at(placed, threshold, with_type=with_type) for threshold in IOU_THRESHOLDS]
+        for name in ("recall", "precision"):
+            values = [getattr(agreement, name) for agreement in agreements]
+            if None not in values:
+                lines[name + ending] = tuple(values)
+    return Curve("Defects found, by IoU", "IoU threshold", "share of defects", IOU_THRESHOLDS, lines)
+
+
+def roc_curve(records: Sequence[ImageRecord]) -> Curve | None:
+    """Share of defective images found against the share of clean ones rejected, over all thresholds."""
+    points = roc(*image_scores(records))
+    if points is None:
+        return None
+    alarms, recall = points
+    return Curve(
+        title="Images",
+        x_name="clean images rejected",
+        y_name="defective images found",
+        x=tuple(alarms.tolist()),
+        lines={"recall": tuple(recall.tolist())},
+    )
+
+
+def score_histogram(records: Sequence[ImageRecord], *, threshold: float | None = None) -> Curve | None:
+    """How many clean and defective images have which score; x is the middle of each bin of [0, 1]."""
+    scores, defective = image_scores(records)
+    if not len(scores):
+        return None
+    counts = [np.histogram(scores[kind], SCORE_BINS, range=(0, 1))[0] for kind in (~defective, defective)]
+    return Curve(
+        title="Image scores",
+        x_name="image score",
+        y_name="images",
+        x=tuple(((np.arange(SCORE_BINS) + 0.5) / SCORE_BINS).tolist()),
+        lines=dict(zip(("clean", "defective"), (tuple(map(float, line)) for line in counts), strict=True)),
+        marked_x=threshold,
+    )
+
+
+def thinned(length: int) -> list[int]:
+    """Evenly spread indices, the first and the last among them, few enough to draw."""
+    spread = np.linspace(0, length - 1, min(length, MOST_POINTS)).round().astype(int)
+    return [int(index) for index in np.unique(spread)]

@@ -1,0 +1,259 @@
+"""Adds up images, one at a time, to the metrics of metrics.json and the curves of the report.
+
+Each image's maps are reduced to counts, IoUs and outlines as soon as it is added, so that memory does not
+grow with the pixels of a dataset.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.dataset.masks import Instance
+from blemish.dataset.samples import Sample
+from blemish.errors import BlemishError
+from blemish.evaluation import curves
+from blemish.evaluation.agreement import contrast_metrics
+from blemish.evaluation.defects import defect_metrics, iou_matrix, matched_pairs
+from blemish.evaluation.detection import detection_metrics
+from blemish.evaluation.image import image_metrics, is_defective
+from blemish.evaluation.operating_point import OperatingPoint, measured
+from blemish.evaluation.pixel import (
+    NO_AGREEMENT,
+    Agreement,
+    agreement_of,
+    pixel_counts,
+    ratio,
+    tolerant_agreement,
+)
+from blemish.evaluation.records import Curve, Evaluation, ImageRecord, PixelCounts, TruthDefect
+from blemish.evaluation.sweep import SeverityCounts
+from blemish.evaluation.types import type_metrics
+from blemish.inspection import Inspection, Verdict
+from blemish.regions.measure import outlines
+
+SCHEMA = 1
+
+
+class Evaluator:
+    """Takes images with `add`, gives metrics and curves with `result`."""
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        *,
+        severity_range: tuple[float, float] = (0.0, 12.0),
+        severity_bins: int = 1200,
+        tolerance_px: float = 2.0,
+        match_iou: float = 0.3,
+    ) -> None:
+        """How fine the severity sweep is, and when a pixel or a defect counts as the same.
+
+        severity_range: of the method's severity map; severities outside it count at its ends
+        tolerance_px: Euclidean, for the tolerant pixel metrics beside the exact ones
+        match_iou: from which IoU a found defect is taken for a true one, in type and severity metrics
+        """
+        self.class_names = tuple(class_names)
+        self.tolerance_px = tolerance_px
+        self.match_iou = match_iou
+        self.records: list[ImageRecord] = []
+        self.severities = SeverityCounts(np.linspace(*severity_range, severity_bins + 1))
+        self.tolerant = NO_AGREEMENT
+        self.contrasts: list[tuple[float, float]] = []
+
+    def add(
+        self,
+        sample: Sample,
+        inspection: Inspection,
+        *,
+        class_map: NDArray[np.uint8] | None = None,
+        truth: Sequence[Instance] = (),
+    ) -> ImageRecord:
+        """Count one image and drop its maps; also returns what is kept of it.
+
+        class_map: [H, W], 0 on the surface; None where the dataset has no outlines. Not used where an
+            annotation of the image is a mere box or label, which says nothing about pixels
+        truth: `defect_instances` of the sample
+        """
+        found_map = found_defects_map(sample, inspection, class_map)
+        record = ImageRecord(
+            sample=sample,
+            inspection=replace(inspection, maps={}),
+            truth=tuple(true_defect(one) for one in truth),
+            iou=iou_matrix(truth, [defect.box_xyxy for defect in inspection.defects], found_map),
+            pixels=self.count_pixels(sample, inspection, class_map, found_map),
+        )
+        self.records.append(record)
+        self.contrasts += known_contrasts(record, truth, self.match_iou)
+        return record
+
+    def count_pixels(
+        self,
+        sample: Sample,
+        inspection: Inspection,
+        class_map: NDArray[np.uint8] | None,
+        found_map: NDArray[np.int32] | None,
+    ) -> PixelCounts | None:
+        """Exact counts of one image; the tolerant ones and its severities are added up on the way."""
+        outlined = all(annotation.has_outline for annotation in sample.annotations)
+        if class_map is None or found_map is None or not outlined:
+            return None
+        found, truth = found_map > 0, class_map > 0
+        self.tolerant += tolerant_agreement(found, truth, self.tolerance_px)
+        severity = inspection.maps.get("severity")
+        if severity is not None:
+            self.severities.add(severity.astype(np.float32, copy=False), truth, name=sample.id)
+        return pixel_counts(found, truth)
+
+    def result(
+        self,
+        *,
+        method: str,
+        split: str,
+        seed: int | None,
+        operating_point: OperatingPoint | None = None,
+        pixel_threshold: float | None = None,
+        seconds_per_image: float | None = None,
+    ) -> Evaluation:
+        """Metrics, only the parts that apply, and curves of all images added.
+
+        operating_point: as chosen on validation images; counted here on the verdicts of these images
+        pixel_threshold: the severity threshold in use; seconds_per_image: None takes the inspections' timings
+        """
+        if not self.records:
+            raise BlemishError(
+                f"Evaluation needs images. Received: none in split '{split}'. Name another split."
+            )
+        parts = {
+            "pixel": self.pixel_metrics(pixel_threshold),
+            "defect": defect_metrics(self.records, self.class_names),
+            "detection": detection_metrics(self.records, self.class_names) if self.only_boxes else None,
+            "image": image_metrics(self.records),
+            "type": type_metrics(self.records, self.class_names, threshold=self.match_iou),
+            "severity": contrast_metrics(*zip(*self.contrasts, strict=True)) if self.contrasts else None,
+            "operating_point": operating_metrics(operating_point, self.records),
+            "seconds_per_image": seconds_per_image or mean_seconds(self.records),
+        }
+        about = {
+            "schema": SCHEMA,
+            "method": method,
+            "split": split,
+            "images": len(self.records),
+            "errors": sum(record.inspection.verdict is Verdict.ERROR for record in self.records),
+            "seed": seed,
+        }
+        metrics = about | {name: part for name, part in parts.items() if part is not None}
+        return Evaluation(metrics, self.curves(pixel_threshold, operating_point), tuple(self.records))
+
+    @property
+    def only_boxes(self) -> bool:
+        """Whether defects are annotated, and by boxes alone."""
+        marked = [one for record in self.records for one in record.sample.annotations if one.has_place]
+        return bool(marked) and not any(annotation.has_outline for annotation in marked)
+
+    def pixel_metrics(self, threshold: float | None) -> dict[str, Any] | None:
+        """The "pixel" part of metrics.json, pooled over images; None where no outlined defect was seen."""
+        counted = [record.pixels for record in self.records if record.pixels is not None]
+        exact = sum((agreement_of(pixels) for pixels in counted), NO_AGREEMENT)
+        if not exact.true:
+            return None
+        return {
+            "images": len(counted),
+            "precision": exact.precision,
+            "recall": exact.recall,
+            "f1": exact.f1,
+            "iou": ratio(exact.right, exact.found + exact.true - exact.right),
+            "mean_iou": mean_image_iou(counted),
+            **tolerant_metrics(self.tolerant, self.tolerance_px),
+            "auprc": self.severities.average_precision(),
+            "threshold": threshold,
+        }
+
+    def curves(self, pixel_threshold: float | None, point: OperatingPoint | None) -> dict[str, Curve]:
+        """Curves by name, only those that apply."""
+        drawn = {
+            "iou": curves.iou_curve(self.records),
+            "roc": curves.roc_curve(self.records),
+            "score-histogram": curves.score_histogram(
+                self.records, threshold=point.threshold if point else None
+            ),
+        }
+        if self.severities.defective_images:
+            drawn["threshold"] = curves.threshold_curve(self.severities.sweep(), chosen=pixel_threshold)
+            drawn["precision-recall"] = curves.precision_recall_curve(self.severities)
+        return {name: curve for name, curve in drawn.items() if curve is not None}
+
+
+def metrics_json(evaluation: Evaluation) -> str:
+    """The text of metrics.json. A number that is not finite is a bug, and raises ValueError."""
+    return json.dumps(evaluation.metrics, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def found_defects_map(
+    sample: Sample, inspection: Inspection, class_map: NDArray[np.uint8] | None
+) -> NDArray[np.int32] | None:
+    """Which found defect each pixel belongs to; None where that is unknown."""
+    found = inspection.maps.get("defects")
+    if found is None:
+        nothing = class_map is not None and not inspection.defects
+        return np.zeros(class_map.shape, dtype=np.int32) if nothing and class_map is not None else None
+    if class_map is not None and found.shape != class_map.shape:
+        raise BlemishError(
+            f"{sample.id}: the annotation must have the size of the inspected image. "
+            f"Received: {class_map.shape} for {found.shape}. Annotate the image itself."
+        )
+    return found.astype(np.int32, copy=False)
+
+
+def true_defect(instance: Instance) -> TruthDefect:
+    """What the report keeps of an annotated defect: outlines instead of pixels."""
+    left, top, right, bottom = instance.box_xyxy
+    if instance.mask is None:
+        return TruthDefect(instance.label, instance.box_xyxy, (), (right - left) * (bottom - top))
+    contour = outlines(instance.mask, offset_xy=(int(left), int(top)))
+    return TruthDefect(instance.label, instance.box_xyxy, contour, float(np.count_nonzero(instance.mask)))
+
+
+def known_contrasts(
+    record: ImageRecord, truth: Sequence[Instance], match_iou: float
+) -> list[tuple[float, float]]:
+    """(True contrast, mean severity) of the defects that were found and have both."""
+    pairs = [
+        (truth[row].contrast, record.inspection.defects[column].severity_mean)
+        for row, column in matched_pairs(record, match_iou)
+    ]
+    return [(true, found) for true, found in pairs if true is not None and found is not None]
+
+
+def mean_image_iou(counted: Sequence[PixelCounts]) -> float:
+    """Mean over the images with defects of the pixel IoU of each, as the threshold's sweep maximises it."""
+    ious = [one.tp / (one.tp + one.fp + one.fn) for one in counted if one.tp + one.fn]
+    return float(np.mean(ious))
+
+
+def tolerant_metrics(agreement: Agreement, tolerance_px: float) -> dict[str, float | None]:
+    """Pixel metrics that forgive a distance, which stands in their names."""
+    names = ("precision", "recall", "f1")
+    return {f"{name}_at_{tolerance_px:g}px": getattr(agreement, name) for name in names}
+
+
+def operating_metrics(point: OperatingPoint | None, records: Sequence[ImageRecord]) -> dict[str, Any] | None:
+    """The "operating_point" part: counts on these images, under "chosen_on" those on validation images."""
+    if point is None:
+        return None
+    verdicts = [record.inspection.verdict for record in records]
+    here = measured(point, verdicts, [is_defective(record) for record in records]).to_json()
+    chosen_on = {name: point.to_json()[name] for name in ("escapes", "overkill", "review", "notes")}
+    return {**here, "chosen_on": chosen_on}
+
+
+def mean_seconds(records: Sequence[ImageRecord]) -> float | None:
+    """Mean time of an inspection: its "total" where that was measured, else the sum of its stages."""
+    timings = [record.inspection.timings_ms for record in records if record.inspection.timings_ms]
+    seconds = [timing.get("total", sum(timing.values())) / 1000 for timing in timings]
+    return float(np.mean(seconds)) if seconds else None

@@ -1,0 +1,265 @@
+"""Where to draw the line between OK, REVIEW and NG: thresholds on the image score, chosen by a rule.
+
+A score at or above `threshold` is NG, one below `review_threshold` is OK, what lies between goes to a person.
+Thresholds stand half-way between neighbouring validation scores, so that none sits on a score that was seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from blemish.errors import BlemishError
+from blemish.evaluation.bounds import ProportionBound, proportion_bound, trials_to_prove
+from blemish.inspection import Verdict
+
+RULES = "f1, max-iou, escape<=0.01, overkill<=0.02, cost:escape=100,overkill=1"
+DEFAULT_REVIEW_RULE = "escape<=0"
+NUMBER = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A parsed rule. kind: "f1", "max-iou", "escape", "overkill" or "cost".
+
+    limit: the largest share allowed, in [0, 1], for "escape" and "overkill"
+    escape_cost, overkill_cost: of one image each, for "cost"
+    """
+
+    text: str
+    kind: str
+    limit: float = 0.0
+    escape_cost: float = 0.0
+    overkill_cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Two thresholds, the rule they follow, and what they cost on the images they were measured on.
+
+    threshold ≥ review_threshold: image scores
+    escapes: defective images called OK; overkill: clean images called NG; review: all images sent to a person
+    notes: what the counts cannot show, one sentence each
+    """
+
+    rule: str
+    threshold: float
+    review_threshold: float
+    escapes: ProportionBound
+    overkill: ProportionBound
+    review: ProportionBound
+    notes: tuple[str, ...] = field(default=())
+
+    def verdict(self, score: float) -> Verdict:
+        """OK below the review threshold, NG from the threshold up, REVIEW between."""
+        if score >= self.threshold:
+            return Verdict.NG
+        return Verdict.OK if score < self.review_threshold else Verdict.REVIEW
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rule": self.rule,
+            "threshold": self.threshold,
+            "review_threshold": self.review_threshold,
+            "escapes": self.escapes.to_json(),
+            "overkill": self.overkill.to_json(),
+            "review": self.review.to_json(),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> OperatingPoint:
+        """The operating point that `to_json` wrote."""
+        return cls(
+            rule=fields["rule"],
+            threshold=fields["threshold"],
+            review_threshold=fields["review_threshold"],
+            escapes=ProportionBound.from_json(fields["escapes"]),
+            overkill=ProportionBound.from_json(fields["overkill"]),
+            review=ProportionBound.from_json(fields["review"]),
+            notes=tuple(fields["notes"]),
+        )
+
+
+def parse_rule(text: str) -> Rule:
+    """The rule that a setting spells; anything else raises BlemishError that lists the rules."""
+    spelled = re.sub(r"\s+", "", text.lower())
+    if spelled in ("f1", "max-iou"):
+        return Rule(text, spelled)
+    limit = re.fullmatch(rf"(escape|overkill)<={NUMBER}(%?)", spelled)
+    if limit and (share := float(limit[2]) / (100 if limit[3] else 1)) <= 1:
+        return Rule(text, limit[1], limit=share)
+    cost = re.fullmatch(rf"cost:escape={NUMBER},overkill={NUMBER}", spelled)
+    if cost and float(cost[1]) + float(cost[2]) > 0:
+        return Rule(text, "cost", escape_cost=float(cost[1]), overkill_cost=float(cost[2]))
+    raise BlemishError(f"An operating point's rule is one of {RULES}. Received: '{text}'. Use one of these.")
+
+
+def choose(
+    scores: ArrayLike,
+    defective: ArrayLike,
+    rule: str,
+    *,
+    review_rule: str = DEFAULT_REVIEW_RULE,
+    iou_score: float | None = None,
+) -> OperatingPoint:
+    """The operating point that follows `rule` on validation images.
+
+    scores: [n] image scores in [0, 1], higher is worse; defective: [n] the truth
+    rule: "f1" maximises F1 of NG; "escape<=x" rejects the fewest clean images with at most the share x of the
+        defective ones under the threshold; "overkill<=x" misses the fewest defective images with at most
+        the share x of the clean ones rejected; "cost:…" minimises the total. Of equal choices, the one with
+        fewer misses. "max-iou" takes `iou_score`: the threshold of `sweep_threshold`, as an image score
+    review_rule: a rule for the lower threshold, which is never above the upper one; where it would leave no
+        clean image OK there is no review band, and a note
+    Too few images are no error: bounds and notes tell how little is known. With no clean image the threshold
+    stands half-way between 0 and the lowest score. With no defective one, only "overkill<=x" and "max-iou"
+    can be followed.
+    """
+    scores, defective = checked(scores, defective)
+    parsed = parse_rule(rule)
+    threshold = threshold_for(parsed, scores, defective, iou_score)
+    review, notes = review_threshold_for(review_rule, scores, defective, threshold, iou_score)
+    unknown = proportion_bound(0, 0)
+    point = OperatingPoint(parsed.text, threshold, review, unknown, unknown, unknown)
+    point = measured(point, [point.verdict(score) for score in scores.tolist()], defective)
+    return replace(point, notes=(*point.notes, *notes))
+
+
+def measured(point: OperatingPoint, verdicts: Sequence[Verdict], defective: ArrayLike) -> OperatingPoint:
+    """The same thresholds with the counts and notes of other images, such as the test split's.
+
+    ERROR images are in no count: nobody was told that they are good, or bad.
+    """
+    pairs = [
+        (verdict, bool(bad))
+        for verdict, bad in zip(verdicts, np.asarray(defective, dtype=bool), strict=True)
+        if verdict is not Verdict.ERROR
+    ]
+    of_defective = [verdict for verdict, bad in pairs if bad]
+    of_clean = [verdict for verdict, bad in pairs if not bad]
+    counted = replace(
+        point,
+        escapes=share_of(Verdict.OK, of_defective),
+        overkill=share_of(Verdict.NG, of_clean),
+        review=share_of(Verdict.REVIEW, of_defective + of_clean),
+    )
+    return replace(counted, notes=limits_of_knowledge(parse_rule(point.rule), counted))
+
+
+def share_of(verdict: Verdict, verdicts: Sequence[Verdict]) -> ProportionBound:
+    return proportion_bound(sum(one is verdict for one in verdicts), len(verdicts))
+
+
+def checked(scores: ArrayLike, defective: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Both as arrays of equal length; no images, or scores outside [0, 1], raise BlemishError."""
+    scores = np.asarray(scores, dtype=np.float64).ravel()
+    defective = np.asarray(defective, dtype=bool).ravel()
+    assert len(scores) == len(defective), f"{len(scores)} scores for {len(defective)} images"
+    if not len(scores):
+        raise BlemishError(
+            "An operating point is chosen on images. Received: 0. Give the dataset a val split."
+        )
+    wrong = scores[~((scores >= 0) & (scores <= 1))]
+    if len(wrong):
+        raise BlemishError(f"Image scores must lie in [0, 1]. Received: {wrong[0]}. Train the model again.")
+    return scores, defective
+
+
+def threshold_for(
+    rule: Rule, scores: NDArray[np.float64], defective: NDArray[np.bool_], iou_score: float | None
+) -> float:
+    """The candidate threshold that a rule likes best; nothing here knows of a review band."""
+    if rule.kind == "max-iou":
+        return pixel_threshold_score(iou_score)
+    if not defective.any() and rule.kind != "overkill":
+        raise BlemishError(
+            f"The rule '{rule.text}' needs defective validation images. Received: 0 of {len(scores)}. "
+            "Move some into the val split, or use overkill<=x."
+        )
+    thresholds = candidate_thresholds(scores)
+    misses = np.searchsorted(np.sort(scores[defective]), thresholds)
+    false_alarms = np.count_nonzero(~defective) - np.searchsorted(np.sort(scores[~defective]), thresholds)
+    of_defective, of_clean = int(defective.sum()), int((~defective).sum())
+    losses = losses_by(rule, misses, false_alarms, of_defective=of_defective, of_clean=of_clean)
+    return float(thresholds[np.lexsort((false_alarms, misses, losses))[0]])
+
+
+def losses_by(
+    rule: Rule, misses: NDArray[np.intp], false_alarms: NDArray[np.intp], *, of_defective: int, of_clean: int
+) -> NDArray[np.float64]:
+    """What the rule wants smallest, per candidate; infinite where it forbids the candidate.
+
+    Some candidate is always allowed: the lowest misses nothing, the highest rejects nothing.
+    """
+    if rule.kind == "f1":
+        hits = of_defective - misses
+        return -2 * hits / (of_defective + hits + false_alarms)
+    if rule.kind == "cost":
+        return rule.escape_cost * misses + rule.overkill_cost * false_alarms
+    # A share is compared as a count, with room for the rounding of a product such as 0.07 · 100.
+    if rule.kind == "escape":
+        return np.where(misses <= rule.limit * of_defective + 1e-9, false_alarms, np.inf)
+    return np.where(false_alarms <= rule.limit * of_clean + 1e-9, misses, np.inf)
+
+
+def candidate_thresholds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One threshold below all scores, one between each two neighbours, one above all, ascending."""
+    seen = np.unique(scores)
+    middles = (seen[:-1] + seen[1:]) / 2
+    middles = np.where(middles > seen[:-1], middles, seen[1:])  # between adjacent floats there is no middle
+    above = (seen[-1] + 1) / 2 if seen[-1] < np.nextafter(1, 0) else np.nextafter(1, 2)
+    return np.concatenate(([seen[0] / 2], middles, [above]))
+
+
+def pixel_threshold_score(iou_score: float | None) -> float:
+    if iou_score is None:
+        raise BlemishError(
+            "The rule 'max-iou' needs outlines to sweep the pixel threshold on. Received: none. "
+            "Use f1 or escape<=x, or give the validation images masks."
+        )
+    return float(iou_score)
+
+
+def review_threshold_for(
+    review_rule: str,
+    scores: NDArray[np.float64],
+    defective: NDArray[np.bool_],
+    threshold: float,
+    iou_score: float | None,
+) -> tuple[float, tuple[str, ...]]:
+    """The lower threshold, never above `threshold`, and notes on it."""
+    if not defective.any():
+        return threshold, ("No review band: no defective validation image shows where it should begin.",)
+    review = min(threshold, threshold_for(parse_rule(review_rule), scores, defective, iou_score))
+    clean = scores[~defective]
+    if review == threshold or not len(clean) or (clean < review).any():
+        return review, ()
+    missed = int((scores[defective] < threshold).sum())
+    note = (
+        f"No review band: to catch the lowest of the {missed} defective validation images under the "
+        "threshold would send every clean image to review. Another review rule, such as escape<=0.05, may leave one."
+    )
+    return threshold, (note,)
+
+
+def limits_of_knowledge(rule: Rule, point: OperatingPoint) -> tuple[str, ...]:
+    """What these counts cannot show about the rule."""
+    notes = []
+    if point.overkill.of == 0:
+        notes.append("No clean image: nothing is known about overkill.")
+    if point.escapes.of == 0:
+        notes.append("No defective image: nothing is known about escapes.")
+    bound = {"escape": point.escapes, "overkill": point.overkill}.get(rule.kind)
+    if bound is not None and bound.of and bound.upper95 > rule.limit > 0:
+        happened = "escaped" if rule.kind == "escape" else "rejected though clean"
+        notes.append(
+            f"{bound.sentence(happened)}; to show {100 * rule.limit:g} % takes at least "
+            f"{trials_to_prove(min(rule.limit, 0.999999))} such images without one."
+        )
+    return tuple(notes)

@@ -1,0 +1,129 @@
+"""Choosing what a person should look at first: the worst misses and false alarms, and a few typical hits.
+
+One case an image and kind, so that a single bad picture does not fill the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from blemish.evaluation.defects import is_placed
+from blemish.evaluation.image import is_defective
+from blemish.evaluation.records import ImageRecord
+from blemish.inspection import Verdict
+
+TOUCHED = 0.1  # least IoU at which a found defect is about the same thing as an annotated one
+GRAVITY = {Verdict.NG: 0, Verdict.REVIEW: 1, Verdict.OK: 2, Verdict.ERROR: 3}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to look at. truth, found: index of the record's defect, None where there is none."""
+
+    record: ImageRecord
+    truth: int | None = None
+    found: int | None = None
+
+    @property
+    def box_xyxy(self) -> tuple[float, float, float, float] | None:
+        if self.truth is not None:
+            return self.record.truth[self.truth].box_xyxy
+        return None if self.found is None else self.record.inspection.defects[self.found].box_xyxy
+
+    @property
+    def iou(self) -> float | None:
+        """Overlap of truth and found; of a miss or false alarm, the best that anything reaches."""
+        overlaps = self.record.iou
+        if overlaps.size == 0:
+            return None
+        if self.truth is None:
+            return None if self.found is None else float(overlaps[:, self.found].max())
+        return float(overlaps[self.truth].max() if self.found is None else overlaps[self.truth, self.found])
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """misses, false_alarms: worst first; hits: best overlap first; *_total: how many there are in all."""
+
+    misses: tuple[Case, ...]
+    false_alarms: tuple[Case, ...]
+    hits: tuple[Case, ...]
+    misses_total: int
+    false_alarms_total: int
+
+
+def choose_cases(records: Sequence[ImageRecord], *, limit: int = 12, hits: int = 3) -> Gallery:
+    """At most `limit` cases: `hits` typical hits, the rest shared between misses (first) and false alarms."""
+    misses = sorted((case for record in records for case in missed(record)), key=miss_order)
+    alarms = sorted((case for record in records for case in falsely_found(record)), key=alarm_order)
+    shown_misses, shown_alarms = one_per_image(misses), one_per_image(alarms)
+    typical = typical_hits(records, count=hits)
+    room = limit - len(typical)
+    alarms_shown = min(len(shown_alarms), max(room // 3, room - len(shown_misses)))
+    return Gallery(
+        misses=tuple(shown_misses[: room - alarms_shown]),
+        false_alarms=tuple(shown_alarms[:alarms_shown]),
+        hits=tuple(typical),
+        misses_total=len(misses),
+        false_alarms_total=len(alarms),
+    )
+
+
+def missed(record: ImageRecord) -> list[Case]:
+    """Annotated defects that nothing found touches; without places, a defective image that passed."""
+    if record.inspection.verdict is Verdict.ERROR:
+        return []
+    if not record.truth:
+        passed = is_defective(record) and record.inspection.verdict is Verdict.OK
+        return [Case(record)] if passed else []
+    best = record.iou.max(axis=1, initial=0.0)
+    return [Case(record, truth=int(index)) for index in np.flatnonzero(best < TOUCHED)]
+
+
+def falsely_found(record: ImageRecord) -> list[Case]:
+    """Found defects that touch nothing annotated; a clean image rejected by its score alone."""
+    if not is_placed(record):
+        return []
+    if not record.inspection.defects:
+        rejected = not is_defective(record) and record.inspection.verdict is Verdict.NG
+        return [Case(record)] if rejected else []
+    best = record.iou.max(axis=0, initial=0.0)
+    return [Case(record, found=int(index)) for index in np.flatnonzero(best < TOUCHED)]
+
+
+def typical_hits(records: Sequence[ImageRecord], *, count: int) -> list[Case]:
+    """Hits spread evenly over the range from best to worst overlap, each in another image."""
+    best = [hit for record in records if (hit := best_hit(record)) is not None]
+    best.sort(key=lambda case: case.iou or 0.0, reverse=True)
+    wanted = min(count, len(best))
+    return [best[int((index + 0.5) * len(best) / wanted)] for index in range(wanted)]
+
+
+def best_hit(record: ImageRecord) -> Case | None:
+    if record.iou.size == 0 or record.iou.max() < TOUCHED:
+        return None
+    truth, found = np.unravel_index(int(record.iou.argmax()), record.iou.shape)
+    return Case(record, truth=int(truth), found=int(found))
+
+
+def miss_order(case: Case) -> tuple[int, float, str]:
+    """Parts that passed before parts caught by another defect, large defects before small ones."""
+    area = 0.0 if case.truth is None else case.record.truth[case.truth].area
+    return -GRAVITY[case.record.inspection.verdict], -area, case.record.sample.id
+
+
+def alarm_order(case: Case) -> tuple[bool, int, float, str]:
+    """Good parts before defective ones, rejected before reviewed, high scores before low ones."""
+    inspection = case.record.inspection
+    score = inspection.score or 0.0
+    return is_defective(case.record), GRAVITY[inspection.verdict], -score, case.record.sample.id
+
+
+def one_per_image(cases: Sequence[Case]) -> list[Case]:
+    first: dict[str, Case] = {}
+    for case in cases:
+        first.setdefault(case.record.sample.id, case)
+    return list(first.values())

@@ -1,0 +1,270 @@
+"""Charts of a report as inline SVG: lines named where they end, and the score histogram with both thresholds.
+
+Colours are classes of style.css (Okabe & Ito's colour-blind-safe set), so that the charts follow a dark page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from blemish.evaluation.records import Curve
+from blemish.evaluation.report.axes import LETTER, Scale, drawing, frame, line, span, spread, text, tick
+from blemish.evaluation.report.words import number
+
+WIDTH, HEIGHT = 440, 300
+TOP, BOTTOM, LEFT, RIGHT = 42, 46, 48, 16
+MOST_POINTS = 300
+MOST_LETTERS = 20
+COLOURS = 7
+NAME_ROW, KEY_ROW = 15, 20
+BINS = 40
+SIDE = 92  # room left of the histogram for the names of its two sides
+
+Points = list[tuple[float, float]]
+Lines = dict[str, Points]
+
+
+def line_chart(curve: Curve, *, logarithmic: bool = False) -> Markup | None:
+    """The curve's lines, named at their ends or above, `marked_x` as a rule and dots; None without points.
+
+    logarithmic: y in powers of ten, where all of it is above zero
+    """
+    lines = {name: points for name, y in curve.lines.items() if (points := drawable(curve.x, y))}
+    if not lines:
+        return None
+    y = y_scale([height for points in lines.values() for _, height in points], logarithmic=logarithmic)
+    named = len(lines) > 1 and ends_apart(lines, y)
+    x = Scale(*span(every_x(curve, lines)), LEFT, WIDTH - (end_room(lines) if named else RIGHT))
+    parts = [frame(x, y, x_name=curve.x_name, y_name=curve.y_name)]
+    parts += [polyline(points, x, y, colour=index) for index, points in enumerate(lines.values())]
+    parts += marked(curve, x, y)
+    parts += end_names(lines, x, y) if named else []
+    above = key(lines) if len(lines) > 1 and not named else []
+    content = Markup("").join(parts + above)
+    return drawing(WIDTH, HEIGHT, content, title=curve.title, above=KEY_ROW * math.ceil(len(above) / 2))
+
+
+def y_scale(values: Sequence[float], *, logarithmic: bool) -> Scale:
+    if logarithmic and 0 < 10 * min(values) < max(values):
+        return Scale(min(values) / 1.15, max(values) * 1.15, HEIGHT - BOTTOM, TOP, logarithmic=True)
+    return Scale(*span(values, from_zero=True), HEIGHT - BOTTOM, TOP)
+
+
+def every_x(curve: Curve, lines: Lines) -> list[float]:
+    return [x for points in lines.values() for x, _ in points] + marks(curve)
+
+
+def drawable(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:
+    """The finite points, thinned out evenly to MOST_POINTS; the ends stay."""
+    points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
+    if len(points) <= MOST_POINTS:
+        return points
+    kept = np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))
+    return [points[index] for index in kept]
+
+
+def polyline(points: Sequence[tuple[float, float]], x: Scale, y: Scale, *, colour: int) -> Markup:
+    if len(points) == 1:
+        return dot(x(points[0][0]), y(points[0][1]), colour=colour)
+    path = " ".join(f"{x(a):g},{y(b):g}" for a, b in points)
+    return Markup('<polyline class="line colour-{}" points="{}"/>').format(colour % COLOURS, path)
+
+
+def dot(x: float, y: float, *, colour: int) -> Markup:
+    return Markup('<circle class="dot colour-{}" cx="{:g}" cy="{:g}" r="4"/>').format(colour % COLOURS, x, y)
+
+
+def ends_apart(lines: Lines, y: Scale) -> bool:
+    """Whether names fit beside the lines' ends without leaving them."""
+    ends = sorted(y(points[-1][1]) for points in lines.values())
+    placed = spread(ends, least=NAME_ROW, low=y.end, high=y.start)
+    return all(abs(end - at) <= NAME_ROW for end, at in zip(ends, placed, strict=True))
+
+
+def end_room(lines: Lines) -> float:
+    return RIGHT + 4 + LETTER * max(len(shortened(name)) for name in lines)
+
+
+def end_names(lines: Lines, x: Scale, y: Scale) -> list[Markup]:
+    """Each line's name right of its last point, moved apart where lines end together."""
+    ends = sorted((y(points[-1][1]), index, name) for index, (name, points) in enumerate(lines.items()))
+    heights = spread([end for end, _, _ in ends], least=NAME_ROW, low=y.end, high=y.start)
+    return [
+        text(x.end + 7, height + 4, shortened(name), anchor="start", kind=f"end colour-{index % COLOURS}")
+        for height, (_, index, name) in zip(heights, ends, strict=True)
+    ]
+
+
+def key(lines: Lines) -> list[Markup]:
+    """Samples of the lines with their names in two columns above the chart, for lines that end together."""
+    pieces = []
+    for index, name in enumerate(lines):
+        left, height = 4 + (index % 2) * WIDTH / 2, KEY_ROW * (index // 2 - math.ceil(len(lines) / 2)) + 10
+        sample = line(left, height - 4, left + 28, height - 4, kind=f"line colour-{index % COLOURS}")
+        pieces.append(
+            sample + text(left + 35, height, name, anchor="start", kind=f"end colour-{index % COLOURS}")
+        )
+    return pieces
+
+
+def shortened(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
+
+
+def marks(curve: Curve) -> list[float]:
+    return [] if curve.marked_x is None or not math.isfinite(curve.marked_x) else [curve.marked_x]
+
+
+def marked(curve: Curve, x: Scale, y: Scale) -> list[Markup]:
+    """The chosen x as a dashed rule with its value, and on each line a dot at the nearest point."""
+    pieces: list[Markup] = []
+    for value in marks(curve):
+        at, beyond = x(value), value > x.low + 0.6 * (x.high - x.low)
+        reached = nearest_heights(curve, value)
+        side, gap = ("end", -6) if beyond else ("start", 6)
+        height = f" → {rounded(reached[0][1])}" if len(curve.lines) == len(reached) == 1 else ""
+        pieces.append(line(at, TOP - 18, at, HEIGHT - BOTTOM, kind="mark"))
+        pieces += [dot(at, y(reach), colour=index) for index, reach in reached]
+        pieces.append(text(at + gap, TOP - 8, f"chosen {rounded(value)}{height}", anchor=side, kind="mark"))
+    return pieces
+
+
+def rounded(value: float) -> str:
+    return tick(float(f"{value:.3g}") if abs(value) < 1000 else value)
+
+
+def nearest_heights(curve: Curve, value: float) -> list[tuple[int, float]]:
+    """(number of the line, its y at the x nearest to value), for each line that has points."""
+    heights = []
+    for index, values in enumerate(curve.lines.values()):
+        points = [(abs(a - value), b) for a, b in zip(curve.x, values, strict=True) if math.isfinite(a + b)]
+        if points:
+            heights.append((index, min(points, key=lambda point: point[0])[1]))
+    return heights
+
+
+def score_histogram(
+    good: Sequence[float],
+    defective: Sequence[float],
+    *,
+    review_threshold: float | None,
+    threshold: float | None,
+) -> Markup | None:
+    """Good parts upwards, defective ones downwards, each to its own height; thresholds as rules across both.
+
+    good, defective: image scores in [0, 1]; None where there is none of either
+    """
+    scores = [*good, *defective]
+    if not scores:
+        return None
+    width, height, middle = 760, 330, 150
+    rules = [value for value in (review_threshold, threshold) if value is not None]
+    low, high = padded(min([*scores, *rules]), max([*scores, *rules]))
+    x = Scale(low, high, SIDE, width - RIGHT)
+    edges = np.linspace(low, high, BINS + 1)
+    parts = [bands(x, review_threshold, threshold, height=height - BOTTOM)]
+    parts += [bars(good, edges, x, middle, up=True), bars(defective, edges, x, middle, up=False)]
+    parts += [line(SIDE, middle, width - RIGHT, middle, kind="base")]
+    parts += side_names(len(good), len(defective), middle)
+    parts += [
+        threshold_rules(x, review_threshold, threshold, height=height - BOTTOM),
+        bottom_axis(x, height - BOTTOM),
+    ]
+    return drawing(width, height, Markup("").join(parts), title="Image scores of good and defective parts")
+
+
+def padded(low: float, high: float) -> tuple[float, float]:
+    room = 0.03 * (high - low) or 0.05
+    return low - room, high + room
+
+
+def bars(scores: Sequence[float], edges: NDArray[np.float64], x: Scale, middle: float, *, up: bool) -> Markup:
+    """One bar a bin; its count stands at the tallest."""
+    counts = np.histogram(np.asarray(scores, dtype=float), bins=edges)[0]
+    if not counts.any():
+        return Markup("")
+    spans = [(x(left), x(right)) for left, right in pairwise(edges.tolist())]
+    drawn = [
+        bar(spans[index], max(2.0, 95 * count / counts.max()), middle, up=up)
+        for index, count in enumerate(counts)
+        if count
+    ]
+    tallest = int(counts.argmax())
+    above = text(
+        sum(spans[tallest]) / 2, middle - 100 if up else middle + 109, str(counts[tallest]), kind="count"
+    )
+    return Markup("").join([*drawn, above])
+
+
+def bar(sides: tuple[float, float], size: float, middle: float, *, up: bool) -> Markup:
+    shape = Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>')
+    upper = middle - size if up else middle
+    return shape.format("good" if up else "bad", sides[0] + 0.5, upper, sides[1] - sides[0] - 1, size)
+
+
+def side_names(good: int, defective: int, middle: float) -> list[Markup]:
+    """How many parts each side has, left of the bars."""
+    rows = (
+        (str(good), -34, "good"),
+        ("good", -19, "good"),
+        (str(defective), 26, "bad"),
+        ("defective", 41, "bad"),
+    )
+    return [
+        text(SIDE - 9, middle + down, words, anchor="end", kind=f"end {kind}") for words, down, kind in rows
+    ]
+
+
+def bands(x: Scale, review_threshold: float | None, threshold: float | None, *, height: float) -> Markup:
+    """A faint ground behind what is called OK, REVIEW and NG, with the word at its top."""
+    if threshold is None:
+        return Markup("")
+    lower = threshold if review_threshold is None else review_threshold
+    stops = [("OK", x.low, lower), ("REVIEW", lower, threshold), ("NG", threshold, x.high)]
+    pieces: list[Markup] = []
+    for verdict, start, end in stops:
+        left, right = x(min(max(start, x.low), x.high)), x(min(max(end, x.low), x.high))
+        if right - left < 1:
+            continue
+        shape = Markup('<rect class="band {}" x="{:g}" y="18" width="{:.1f}" height="{:g}"/>')
+        pieces.append(shape.format(verdict.lower(), left, right - left, height - 18))
+        pieces.append(text((left + right) / 2, 12, verdict, kind="band-name"))
+    return Markup("").join(pieces)
+
+
+def threshold_rules(
+    x: Scale, review_threshold: float | None, threshold: float | None, *, height: float
+) -> Markup:
+    """Both rules, their values away from each other, a row higher where the edge leaves no room."""
+    rules = ((review_threshold, "review from", False), (threshold, "NG from", True))
+    pieces: list[Markup] = []
+    for value, name, rightwards in rules:
+        if value is None:
+            continue
+        words, at = f"{name} {number(float(value))}", x(value)
+        room = x.end - at if rightwards else at - x.start
+        fits = room > LETTER * len(words) + 10
+        side, gap = ("start", 5) if rightwards is fits else ("end", -5)
+        upper = height - (6 if fits else 24)
+        pieces += [
+            line(at, 18, at, height, kind="mark"),
+            text(at + gap, upper, words, anchor=side, kind="mark"),
+        ]
+    return Markup("").join(pieces)
+
+
+def bottom_axis(x: Scale, height: float) -> Markup:
+    pieces = [Markup('<g class="axis">'), line(x.start, height, x.end, height)]
+    for value in x.ticks:
+        pieces += [line(x(value), height, x(value), height + 4), text(x(value), height + 18, tick(value))]
+    pieces += [
+        text((x.start + x.end) / 2, height + 37, "image score, higher is worse", kind="name"),
+        Markup("</g>"),
+    ]
+    return Markup("").join(pieces)

@@ -1,0 +1,39 @@
+"""What a report says about where its figures come from: bundle, data, settings, command, machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from blemish.evaluation.records import Curve
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """Everything a report shows beside the evaluation; what is left at its default is left out.
+
+    dataset_counts: images by split or other heading, in the order to show; skipped: file → why
+    created: date and time as text; hardware: the machine in words; versions: package → version
+    training: losses by step; threshold_sweep: what each threshold would have given on the validation images
+    notes: sentences for the reader, each its own paragraph
+    """
+
+    title: str
+    method: str = ""
+    bundle_name: str = ""
+    bundle_hash: str = ""
+    dataset_root: str = ""
+    dataset_counts: Mapping[str, int] = field(default_factory=dict)
+    dataset_layout: str = ""
+    dataset_reason: str = ""
+    data_fingerprint: str = ""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    created: str = ""
+    hardware: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    training: Curve | None = None
+    threshold_sweep: Curve | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,241 @@
+"""The tables of a report, counted from the records: verdicts, one row a kind, sizes and severities, time.
+
+Found and annotated defects belong together as in `blemish.evaluation.defects`: by place alone, one to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from blemish.defect import Defect
+from blemish.evaluation.bounds import ProportionBound, proportion_bound
+from blemish.evaluation.defects import is_placed, matched_pairs
+from blemish.evaluation.image import is_defective
+from blemish.evaluation.records import ImageRecord
+from blemish.evaluation.report.words import number
+from blemish.inspection import Verdict
+
+MATCHED = 0.3  # IoU, as in recall_at_30; the metrics may name another
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """The verdicts on one sort of part, in the order OK, REVIEW, NG, ERROR."""
+
+    name: str
+    counts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """One kind of defect.
+
+    passed: parts with it called OK; located: annotated ones that something found belongs to
+    named: located ones that got the right name; right: what was called so and is
+    """
+
+    name: str
+    passed: ProportionBound
+    located: ProportionBound
+    named: ProportionBound
+    right: ProportionBound
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Labels of an annotated and a found defect that belong together; None for what a miss or alarm lacks."""
+
+    annotated: str | None
+    called: str | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Middle value and the range that 80 % lie in, already as text; `largest` too."""
+
+    middle: str
+    low: str
+    high: str
+    largest: str
+
+
+@dataclass(frozen=True)
+class MeasureRow:
+    """Found defects of one kind: how many, how big, how severe. None where there is nothing to measure."""
+
+    name: str
+    count: int
+    length: Spread | None
+    area: Spread | None
+    severity: Spread | None
+
+
+@dataclass(frozen=True)
+class TimeRow:
+    """One stage of the inspection, or one image: seconds, and its part of the longest row for a bar."""
+
+    name: str
+    middle: float
+    slow: float
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts by what was annotated (rows) and what was said (columns)."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[int, ...]], ...]
+
+
+def verdict_rows(records: Sequence[ImageRecord]) -> list[VerdictRow]:
+    """Defective parts first, then good ones; a sort that does not occur has no row."""
+    rows = []
+    for name, defective in (("Defective parts", True), ("Good parts", False)):
+        verdicts = [r.inspection.verdict for r in records if truly_defective(r) is defective]
+        if verdicts:
+            rows.append(VerdictRow(name, {str(kind): verdicts.count(kind) for kind in Verdict}))
+    return rows
+
+
+def truly_defective(record: ImageRecord) -> bool:
+    """The truth of the part; of an image that could not be read, what its annotations promise."""
+    return is_defective(record) if judged(record) else record.sample.is_defective
+
+
+def judged(record: ImageRecord) -> bool:
+    return record.inspection.verdict is not Verdict.ERROR
+
+
+def kind_rows(records: Sequence[ImageRecord], *, iou: float = MATCHED) -> list[KindRow]:
+    """One row for each kind annotated or found, by name, and one for all of them when there are several.
+
+    iou: from which an annotated and a found defect belong together
+    """
+    seen = [record for record in records if judged(record)]
+    pairs = [pair for record in seen if is_placed(record) for pair in paired(record, iou)]
+    annotated = {name for record in seen for name in kinds_on(record)}
+    names = sorted(annotated | {pair.called for pair in pairs if pair.called is not None})
+    rows = [kind_row(name, {name}, seen, pairs) for name in names]
+    return [*rows, kind_row("all", set(names), seen, pairs)] if len(names) > 1 else rows
+
+
+def kind_row(name: str, kinds: set[str], records: Sequence[ImageRecord], pairs: Sequence[Pair]) -> KindRow:
+    with_it = [record for record in records if kinds & kinds_on(record)]
+    of_kind = [pair for pair in pairs if pair.annotated in kinds]
+    located = [pair for pair in of_kind if pair.called is not None]
+    called = [pair for pair in pairs if pair.called in kinds]
+    return KindRow(
+        name=name,
+        passed=proportion_bound(sum(r.inspection.verdict is Verdict.OK for r in with_it), len(with_it)),
+        located=proportion_bound(len(located), len(of_kind)),
+        named=proportion_bound(sum(pair.annotated == pair.called for pair in located), len(located)),
+        right=proportion_bound(sum(pair.annotated == pair.called for pair in called), len(called)),
+    )
+
+
+def kinds_on(record: ImageRecord) -> set[str]:
+    """The kinds a part has: of its defects, or of its image labels where no place is annotated."""
+    if record.truth:
+        return {defect.label for defect in record.truth}
+    return {annotation.label for annotation in record.sample.annotations} if is_defective(record) else set()
+
+
+def paired(record: ImageRecord, iou: float) -> list[Pair]:
+    """Every annotated and every found defect of the image, once."""
+    found, matched = record.inspection.defects, matched_pairs(record, iou)
+    rows, columns = {row for row, _ in matched}, {column for _, column in matched}
+    together = [Pair(record.truth[row].label, found[column].label) for row, column in matched]
+    misses = [Pair(truth.label, None) for row, truth in enumerate(record.truth) if row not in rows]
+    alarms = [Pair(None, defect.label) for column, defect in enumerate(found) if column not in columns]
+    return together + misses + alarms
+
+
+def measure_rows(records: Sequence[ImageRecord]) -> list[MeasureRow]:
+    """Sizes and severities of what was found, by kind; in mm where the scale of all images is known."""
+    by_kind: dict[str, list[Defect]] = {}
+    for record in records:
+        for defect in record.inspection.defects:
+            by_kind.setdefault(defect.label, []).append(defect)
+    in_mm = all(defect.mm_per_px for defects in by_kind.values() for defect in defects)
+    return [measure_row(name, by_kind[name], in_mm=in_mm) for name in sorted(by_kind)]
+
+
+def measure_row(name: str, defects: Sequence[Defect], *, in_mm: bool) -> MeasureRow:
+    if in_mm:
+        lengths = [defect.length_mm for defect in defects]
+        areas = [defect.area_mm2 for defect in defects]
+    else:
+        lengths = [defect.rectangle.length for defect in defects]
+        areas = [defect.area for defect in defects]
+    units = (" mm", " mm²") if in_mm else (" px", " px²")
+    return MeasureRow(
+        name=name,
+        count=len(defects),
+        length=spread_of(lengths, unit=units[0]),
+        area=spread_of(areas, unit=units[1]),
+        severity=spread_of([defect.severity_max for defect in defects], unit=""),
+    )
+
+
+def spread_of(values: Sequence[float | None], *, unit: str) -> Spread | None:
+    known = [value for value in values if value is not None and np.isfinite(value)]
+    if not known:
+        return None
+    low, middle, high = np.quantile(known, [0.1, 0.5, 0.9])
+    texts = [measured(float(value)) for value in (middle, low, high, max(known))]
+    return Spread(texts[0] + unit, texts[1], texts[2] + unit, texts[3] + unit)
+
+
+def measured(value: float) -> str:
+    """Three figures, without a power of ten."""
+    return number(round(value)) if abs(value) >= 100 else f"{value:.3g}"
+
+
+def stage_times(records: Sequence[ImageRecord]) -> list[TimeRow]:
+    """Median and 95th percentile of each stage, in seconds, in the stages' own order."""
+    stages: dict[str, list[float]] = {}
+    for record in records:
+        for stage, milliseconds in record.inspection.timings_ms.items():
+            stages.setdefault(stage, []).append(milliseconds / 1000)
+    return [
+        TimeRow(stage, float(np.median(values)), float(np.quantile(values, 0.95)))
+        for stage, values in stages.items()
+    ]
+
+
+def slowest_images(records: Sequence[ImageRecord], *, count: int = 5) -> list[tuple[str, str, float]]:
+    """Name, size as text and seconds of the images that took longest."""
+    timed = [(seconds(r), r) for r in records if r.inspection.timings_ms]
+    timed.sort(key=lambda pair: (-pair[0], pair[1].sample.id))
+    return [(record.sample.id, size_text(record), time) for time, record in timed[:count]]
+
+
+def seconds(record: ImageRecord) -> float:
+    """The whole inspection: its own "total" where there is one, else the sum of its stages."""
+    timings = record.inspection.timings_ms
+    return float(timings["total"] if "total" in timings else sum(timings.values())) / 1000
+
+
+def size_text(record: ImageRecord) -> str:
+    size = record.inspection.size
+    return "" if size is None else f"{size[1]} × {size[0]}"
+
+
+def confusion_table(confusion: Mapping[str, Any] | None) -> Confusion | None:
+    """The metrics' confusion (truth → said → count) as a table whose columns follow the order of its rows."""
+    if not confusion:
+        return None
+    said = [name for row in confusion.values() for name in row]
+    columns = tuple(dict.fromkeys([name for name in confusion if name in said] + said))
+    return Confusion(
+        columns,
+        tuple((truth, tuple(int(row.get(c) or 0) for c in columns)) for truth, row in confusion.items()),
+    )

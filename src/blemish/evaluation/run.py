@@ -1,0 +1,57 @@
+"""`evaluate`: a bundle's inspector over a dataset's split, to metrics.json and the report's data."""
+
+from __future__ import annotations
+
+from blemish.dataset.masks import class_map, defect_instances
+from blemish.dataset.samples import Dataset, Sample
+from blemish.errors import BlemishError
+from blemish.evaluation.evaluator import Evaluator
+from blemish.inspection import Inspection
+from blemish.inspector.inspector import Inspector
+from blemish.progress import Reporter
+
+
+def evaluate_samples(
+    inspector: Inspector, dataset: Dataset, reporter: Reporter, *, title: str = "inspecting"
+) -> Evaluator:
+    """Every sample inspected and added up, one at a time."""
+    evaluator = Evaluator(dataset.class_names)
+    for sample in reporter.track(dataset.samples, title):
+        add(evaluator, sample, inspector.inspect(sample.image, with_maps=True), dataset)
+    return evaluator
+
+
+def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: Dataset) -> None:
+    """One inspection beside its truth; an image that could not be read counts as an ERROR without truth."""
+    if inspection.size is None:
+        evaluator.add(sample, inspection)
+        return
+    outlined = all(annotation.has_outline for annotation in sample.annotations)
+    evaluator.add(
+        sample,
+        inspection,
+        class_map=class_map(sample, dataset.class_names, inspection.size) if outlined else None,
+        truth=defect_instances(sample, inspection.size),
+    )
+
+
+def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:
+    """The split's samples. Raises BlemishError when there are none, naming the splits that there are."""
+    chosen = dataset.split(split)
+    if not len(chosen):
+        there = ", ".join(f"{name or 'no split'} ({number})" for name, number in dataset.splits.items())
+        raise BlemishError(
+            f"--split {split}: {dataset.root} has no such images; it has {there}. "
+            "Use --split all, or make splits with `blemish data split`."
+        )
+    return chosen
+
+
+def refuse_other_classes(dataset: Dataset, class_names: tuple[str, ...], bundle: str) -> None:
+    """Raises BlemishError when the data marks a class that the bundle was not trained on."""
+    unknown = [name for name, images in dataset.class_counts.items() if images and name not in class_names]
+    if unknown:
+        raise BlemishError(
+            f"{dataset.root}: class '{unknown[0]}' is not one of bundle {bundle}: {', '.join(class_names)}. "
+            "Rename it in dataset.yaml, or train with it."
+        )

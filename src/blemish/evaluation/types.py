@@ -1,0 +1,58 @@
+"""Type metrics: of the defects that were found, which name did they get.
+
+True and found defects are matched by place alone, so that a wrong name shows as such and not as a miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from blemish.evaluation.defects import is_placed, matched_pairs
+from blemish.evaluation.pixel import ratio
+from blemish.evaluation.records import ImageRecord
+
+MISSED = "missed"
+FALSE_ALARM = "false alarm"
+
+
+def type_metrics(
+    records: Sequence[ImageRecord], class_names: Sequence[str], *, threshold: float = 0.3
+) -> dict[str, Any] | None:
+    """The "type" part of metrics.json; None with fewer than two classes, or no true defect with a place.
+
+    confusion: true label → found label → defects; the column "missed" holds those not found, the row "false
+        alarm" what was found where no defect is
+    """
+    placed = [record for record in records if is_placed(record)]
+    if len(class_names) < 2 or not any(record.truth for record in placed):
+        return None
+    confusion = confusion_matrix(placed, class_names, threshold=threshold)
+    named = [(true, found, n) for true, row in confusion.items() for found, n in row.items()]
+    found = [(true == name, n) for true, name, n in named if true != FALSE_ALARM and name != MISSED]
+    right = sum(n for same, n in found if same)
+    return {"accuracy": ratio(right, sum(n for _, n in found)), "iou": threshold, "confusion": confusion}
+
+
+def confusion_matrix(
+    records: Sequence[ImageRecord], class_names: Sequence[str], *, threshold: float
+) -> dict[str, dict[str, int]]:
+    """Counts of (true label, found label), with "missed" and "false alarm"; unknown labels get their own."""
+    pairs = [pair for record in records for pair in label_pairs(record, threshold)]
+    rows = dict.fromkeys((*class_names, *(true for true, _ in pairs if true != FALSE_ALARM), FALSE_ALARM))
+    columns = dict.fromkeys((*class_names, *(found for _, found in pairs if found != MISSED), MISSED))
+    confusion = {true: dict.fromkeys(columns, 0) for true in rows}
+    for true, found in pairs:
+        confusion[true][found] += 1
+    return confusion
+
+
+def label_pairs(record: ImageRecord, threshold: float) -> list[tuple[str, str]]:
+    """(True label, found label) of every true and every found defect of one image."""
+    matched = matched_pairs(record, threshold)
+    found = record.inspection.defects
+    both = [(record.truth[row].label, found[column].label) for row, column in matched]
+    rows, columns = {row for row, _ in matched}, {column for _, column in matched}
+    missed = [(one.label, MISSED) for row, one in enumerate(record.truth) if row not in rows]
+    alarms = [(FALSE_ALARM, one.label) for column, one in enumerate(found) if column not in columns]
+    return both + missed + alarms

@@ -1,0 +1,39 @@
+"""Writing files so that a reader, a full disk or a kill never sees half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from blemish.errors import BlemishError
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write `content` (text as UTF-8) to a temporary file beside `path`, flush it to disk, then rename it into place.
+
+    Raises BlemishError that names the path when the disk is full or not writable; the old file is then untouched.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise BlemishError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~current_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise BlemishError(f"{path} cannot be written: {error.strerror}. Free some space and try again.") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

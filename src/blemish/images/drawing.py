@@ -1,0 +1,223 @@
+"""Drawing what was found onto an image: severity as heat, outlines, boxes, name tags.
+
+Every function returns a new picture, uint8 RGB [H, W, 3]; pixels that nothing is drawn on keep their
+values. Points are in pixel-edge coordinates: pixel (x, y) spans x…x+1, so outlines run between pixels.
+Colours: Okabe & Ito 2008, "Color Universal Design", told apart by the colour-blind; heat: "inferno".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from blemish.defect import Defect, Point
+from blemish.images.decode import Pixels, to_bytes
+from blemish.inspection import Inspection, Verdict
+
+Colour = tuple[int, int, int]
+Picture = NDArray[np.uint8]
+Contours = Sequence[Sequence[Point]]
+
+FOUND: Colour = (230, 159, 0)
+TRUTH: Colour = (86, 180, 233)
+VERDICT_COLOURS: dict[Verdict, Colour] = {
+    Verdict.OK: (0, 158, 115),
+    Verdict.REVIEW: (240, 228, 66),
+    Verdict.NG: (213, 94, 0),
+    Verdict.ERROR: (150, 150, 150),
+}
+SHIFT = 4  # OpenCV draws at 1/16 pixel
+STRIP_ROWS = 512  # so that blending a picture of 10^8 pixels needs little memory beside it
+
+
+def draw_inspection(
+    image: Pixels,
+    inspection: Inspection,
+    *,
+    severity_top: float = 12.0,
+    opacity: float = 0.55,
+) -> Picture:
+    """The picture that `inspect --overlay` writes: heat where the maps hold severity, outlines, tags.
+
+    severity_top: the severity drawn in the hottest colour
+    """
+    picture = for_screen(image)
+    if "severity" in inspection.maps:
+        severity = inspection.maps["severity"].astype(np.float32, copy=False)
+        picture = blend_severity(picture, severity, top=severity_top, opacity=opacity)
+    picture = draw_defects(picture, inspection.defects)
+    score = "" if inspection.score is None else f" {inspection.score:.2f}"
+    colour = VERDICT_COLOURS[inspection.verdict]
+    return draw_label(picture, f"{inspection.verdict}{score}", (0.0, 0.0), colour=colour)
+
+
+def draw_defects(image: Pixels, defects: Sequence[Defect]) -> Picture:
+    """Each defect's outline (its box where it has none) and a tag with its name, confidence and severity."""
+    outlines = [part for defect in defects for part in defect.contour]
+    boxes = [defect.box_xyxy for defect in defects if not defect.contour]
+    picture = draw_boxes(draw_outlines(image, outlines, colour=FOUND), boxes, colour=FOUND)
+    for defect in defects:
+        stamp_label(picture, defect_text(defect), label_corner(defect, image), colour=FOUND)
+    return picture
+
+
+def for_screen(image: Pixels) -> Picture:
+    """A copy as 8-bit RGB: gray is repeated, 16-bit is divided by 257.
+
+    image: [H, W] or [H, W, 3]
+    """
+    eight_bit = to_bytes(image)
+    return np.repeat(eight_bit[:, :, None], 3, axis=2) if eight_bit.ndim == 2 else eight_bit.copy()
+
+
+def draw_outlines(
+    image: Pixels,
+    contours: Contours,
+    *,
+    colour: Colour,
+    thickness: int | None = None,
+    dash: float = 0.0,
+) -> Picture:
+    """Closed outlines on a copy of the image.
+
+    contours: polygons of (x, y); thickness: pixels, by default what the image's size asks for
+    dash: length of strokes and gaps in pixels, 0 for a solid line
+    """
+    picture = for_screen(image)
+    width = thickness or line_width(image)
+    for contour in contours:
+        strokes = [to_drawing(contour)] if dash <= 0 else [to_drawing(part) for part in dashes(contour, dash)]
+        cv2.polylines(picture, strokes, dash <= 0, colour, width, cv2.LINE_AA, SHIFT)
+    return picture
+
+
+def draw_boxes(
+    image: Pixels,
+    boxes_xyxy: Sequence[tuple[float, float, float, float]],
+    *,
+    colour: Colour,
+    thickness: int | None = None,
+    dash: float = 0.0,
+) -> Picture:
+    """Boxes on a copy of the image; arguments as in `draw_outlines`."""
+    contours = [((x0, y0), (x1, y0), (x1, y1), (x0, y1)) for x0, y0, x1, y1 in boxes_xyxy]
+    return draw_outlines(image, contours, colour=colour, thickness=thickness, dash=dash)
+
+
+def draw_label(
+    image: Pixels,
+    text: str,
+    corner_xy: Point,
+    *,
+    colour: Colour,
+    height: int | None = None,
+) -> Picture:
+    """A tag with `text` on a copy of the image: top left corner at `corner_xy`, pushed inside the image.
+
+    colour: of the tag; the text is black or white, whichever stands out
+    height: pixels, by default what the image's size asks for
+    """
+    picture = for_screen(image)
+    stamp_label(picture, text, corner_xy, colour=colour, height=height)
+    return picture
+
+
+def blend_severity(
+    image: Pixels,
+    severity_map: NDArray[np.float32],
+    *,
+    top: float,
+    opacity: float = 0.55,
+) -> Picture:
+    """Severity laid over the image as heat, the more severe the less transparent; ≤ 0 changes nothing.
+
+    severity_map: [H, W]; top: the severity drawn in the hottest colour and at full `opacity` in [0, 1]
+    """
+    if severity_map.shape != image.shape[:2]:
+        raise ValueError(
+            f"severity map must have the image's size {image.shape[:2]}. Received: {severity_map.shape}"
+        )
+    picture = for_screen(image)
+    for start in range(0, len(picture), STRIP_ROWS):
+        rows = slice(start, start + STRIP_ROWS)
+        share = np.clip(np.nan_to_num(severity_map[rows]) / top, 0.0, 1.0)
+        heat = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
+        alpha = (opacity * share)[:, :, None]
+        picture[rows] = np.rint(picture[rows] * (1.0 - alpha) + heat * alpha).astype(np.uint8)
+    return picture
+
+
+def line_width(image: NDArray[np.generic]) -> int:
+    """A line to be seen when the whole image fills a screen: 1 px up to 900 px of diagonal, 25 at 15,000."""
+    return max(1, round(float(np.hypot(*image.shape[:2])) / 600))
+
+
+def label_height(image: NDArray[np.generic]) -> int:
+    """Height of a tag that can be read when the whole image fills a screen."""
+    return max(16, round(float(np.hypot(*image.shape[:2])) / 45))
+
+
+def label_corner(defect: Defect, image: NDArray[np.generic]) -> Point:
+    """Where a defect's tag hides least: above it, or below it where the verdict's tag may be above."""
+    x_min, y_min, _, y_max = defect.box_xyxy
+    tag, gap = label_height(image), line_width(image)
+    return (x_min, y_min - gap - tag) if y_min - gap >= 2 * tag else (x_min, y_max + gap)
+
+
+def defect_text(defect: Defect) -> str:
+    severity = "" if defect.severity_max is None else f" · severity {defect.severity_max:.1f}"
+    return f"{defect.label} {defect.confidence:.2f}{severity}"
+
+
+def to_drawing(points: Sequence[Point] | NDArray[np.float64]) -> NDArray[np.int32]:
+    """Pixel-edge coordinates as OpenCV's fixed point, whose integers are pixel centres."""
+    centred = np.asarray(points, dtype=np.float64).reshape(-1, 2) - 0.5
+    fixed: NDArray[np.int32] = np.rint(centred * 2**SHIFT).astype(np.int32)
+    return fixed
+
+
+def dashes(contour: Sequence[Point], dash: float) -> Iterator[NDArray[np.float64]]:
+    """The strokes of a closed outline, each [N, 2] points that follow its corners."""
+    points = np.asarray([*contour, contour[0]], dtype=np.float64)
+    travelled = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    for start in np.arange(0.0, travelled[-1], 2 * dash):
+        end = min(start + dash, travelled[-1])
+        corners = travelled[(travelled > start) & (travelled < end)]
+        at = np.concatenate([[start], corners, [end]])
+        yield np.stack([np.interp(at, travelled, points[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def stamp_label(
+    picture: Picture, text: str, corner_xy: Point, *, colour: Colour, height: int | None = None
+) -> None:
+    """Write a tag into the picture itself; a tag larger than the picture is cut off at right and bottom."""
+    rows, columns = picture.shape[:2]
+    ink = text_mask(text, height or label_height(picture))[:rows, :columns]
+    left = int(min(max(0, round(corner_xy[0])), columns - ink.shape[1]))
+    upper = int(min(max(0, round(corner_xy[1])), rows - ink.shape[0]))
+    strength = ink[:, :, None].astype(np.float32) / 255.0
+    tag = np.array(colour, dtype=np.float32) * (1.0 - strength) + text_shade(colour) * strength
+    picture[upper : upper + ink.shape[0], left : left + ink.shape[1]] = np.rint(tag).astype(np.uint8)
+
+
+def text_shade(colour: Colour) -> float:
+    """Black on bright colours, white on dark ones."""
+    luminance = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    return 0.0 if luminance > 128 else 255.0
+
+
+@lru_cache(maxsize=256)
+def text_mask(text: str, height: int) -> Picture:
+    """The text in one line, 255 on the letters: [height, width]. Signs the font lacks show as boxes."""
+    line = " ".join(text.split())
+    font = ImageFont.load_default(size=0.7 * height)
+    padding = max(2, height // 5)
+    width = round(font.getlength(line)) + 2 * padding
+    sheet = Image.new("L", (width, height))
+    ImageDraw.Draw(sheet).text((padding, height / 2), line, fill=255, font=font, anchor="lm")
+    return np.asarray(sheet)

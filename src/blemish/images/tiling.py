@@ -1,0 +1,113 @@
+"""Dense maps of large images: tiles with a halo, through the network, cores merged into one map without seams.
+
+Letters: H, W pixels of the image; h, w entries of the map (one per stride×stride pixels); B tiles of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.errors import BlemishError
+from blemish.images.decode import to_unit
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+DenseNetwork = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How an image is cut: side of the square tiles, halo that is thrown away at inner edges, stride of the network.
+
+    All in pixels; tile and halo are multiples of the stride, and the halo is at least the network's reach, so that
+    every kept value is the one that the whole image would have given.
+    """
+
+    tile: int
+    halo: int
+    stride: int
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("tile", "halo"):
+            value = getattr(self, name)
+            if value % self.stride:
+                remedy = -(-value // self.stride) * self.stride
+                raise BlemishError(
+                    f"{name} must be a multiple of the stride {self.stride}. Received: {value}. Use {remedy}."
+                )
+        if self.tile <= 2 * self.halo:
+            raise BlemishError(
+                f"tile must be more than twice the halo {self.halo}. Received: {self.tile}. "
+                f"Use {2 * self.halo + 256 // self.stride * self.stride} or more."
+            )
+
+
+@dataclass(frozen=True)
+class Span:
+    """Along one axis: the tile [start, stop) and the part [keep_start, keep_stop) of it that is kept."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+def dense_map(image: Pixels, network: DenseNetwork, tiling: Tiling) -> NDArray[np.float32]:
+    """The network's map of the whole image.
+
+    image: [H, W] or [H, W, 3]; sides that are no multiple of the stride are continued with their last pixels
+    network: [B, C, tile, tile] float32 in [0, 1] → [B, 1, tile / stride, tile / stride]
+    returns: [ceil(H / stride), ceil(W / stride)] float32
+    """
+    whole = pad_to_multiple(image, tiling.stride)
+    height, width = whole.shape[:2]
+    stride = tiling.stride
+    merged = np.empty((height // stride, width // stride), np.float32)
+    windows = list(product(spans(height, tiling), spans(width, tiling)))
+    for first in range(0, len(windows), tiling.batch):
+        group = windows[first : first + tiling.batch]
+        inputs = np.stack([planes(whole[y.start : y.stop, x.start : x.stop]) for y, x in group])
+        for (y, x), output in zip(group, network(inputs), strict=True):
+            merged[cells(y, stride), cells(x, stride)] = output[0, kept(y, stride), kept(x, stride)]
+    return merged
+
+
+def spans(length: int, tiling: Tiling) -> Iterator[Span]:
+    """Tiles along one axis; the last is moved back to end with the image, so all are of one size."""
+    if length <= tiling.tile:
+        yield Span(0, length, 0, length)
+        return
+    step = tiling.tile - 2 * tiling.halo
+    done = 0
+    for start in [*range(0, length - tiling.tile, step), length - tiling.tile]:
+        stop = start + tiling.tile
+        keep_stop = length if stop == length else stop - tiling.halo
+        yield Span(start, stop, done, keep_stop)
+        done = keep_stop
+
+
+def cells(span: Span, stride: int) -> slice:
+    return slice(span.keep_start // stride, span.keep_stop // stride)
+
+
+def kept(span: Span, stride: int) -> slice:
+    return slice((span.keep_start - span.start) // stride, (span.keep_stop - span.start) // stride)
+
+
+def planes(window: Pixels) -> NDArray[np.float32]:
+    """[h, w] or [h, w, C] pixels to [C, h, w] in [0, 1]."""
+    unit = to_unit(window)
+    return unit[None] if unit.ndim == 2 else np.ascontiguousarray(unit.transpose(2, 0, 1))
+
+
+def pad_to_multiple(image: Pixels, stride: int) -> Pixels:
+    down, right = -image.shape[0] % stride, -image.shape[1] % stride
+    if not down and not right:
+        return image
+    return cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)

@@ -1,0 +1,80 @@
+"""The answer for one image: verdict, score, defects, timings, and which bundle gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.defect import Defect
+
+
+class Verdict(StrEnum):
+    """OK passes, NG is rejected, REVIEW is for a person, ERROR is an image that could not be judged."""
+
+    OK = "OK"
+    REVIEW = "REVIEW"
+    NG = "NG"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One image's answer. Everything but `maps` is written to JSON, the same by every front end.
+
+    image: the path as given; size: (height, width); score: in [0, 1], higher is worse
+    maps: pictures for overlays and evaluation, in image pixels: "severity" [H, W] float32 before any threshold,
+        "defects" [H, W] int32, 0 on the surface and i + 1 on defects[i]
+    """
+
+    image: str
+    size: tuple[int, int] | None
+    verdict: Verdict
+    score: float | None
+    defects: tuple[Defect, ...]
+    bundle: str
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+    mm_per_px: float | None = None
+    maps: Mapping[str, NDArray[np.generic]] = field(default_factory=dict, compare=False, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """One line of inspections.jsonl."""
+        return {
+            "image": self.image,
+            "size": list(self.size) if self.size else None,
+            "verdict": str(self.verdict),
+            "score": None if self.score is None else round(self.score, 6),
+            "defects": [defect.to_json() for defect in self.defects],
+            "mm_per_px": self.mm_per_px,
+            "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
+            "bundle": self.bundle,
+            "error": self.error,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Inspection:
+        """The inspection that `to_json` wrote, without its maps."""
+        scale = fields.get("mm_per_px")
+        return cls(
+            image=fields["image"],
+            size=tuple(fields["size"]) if fields["size"] else None,
+            verdict=Verdict(fields["verdict"]),
+            score=fields["score"],
+            defects=tuple(Defect.from_json(defect, mm_per_px=scale) for defect in fields["defects"]),
+            bundle=fields["bundle"],
+            timings_ms=dict(fields["timings_ms"]),
+            error=fields["error"],
+            mm_per_px=scale,
+        )
+
+
+def failed(image: str, message: str, *, bundle: str) -> Inspection:
+    """The ERROR answer for an image that could not be read or judged."""
+    return Inspection(
+        image=image, size=None, verdict=Verdict.ERROR, score=None, defects=(), bundle=bundle, error=message
+    )

@@ -1,0 +1,119 @@
+"""The one forward path: decode → normalise → tile → network → merge → decide → measure → Inspection.
+
+Training-time evaluation, `inspect` and the tests all come through here; what differs between methods is their
+`Inference`, what differs between machines is the networks behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import Bundle, load_bundle
+from blemish.errors import BlemishError
+from blemish.images.decode import SUFFIXES, read_image
+from blemish.inspection import Inspection, Verdict, failed
+from blemish.methods import find_method
+from blemish.methods.contract import Inference, Networks, Pixels
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """A method's inference half with its networks and the two thresholds of the verdict.
+
+    review, ng: image scores from which the verdict is REVIEW and NG; review ≤ ng
+    bundle: id of the bundle, written into every inspection
+    """
+
+    inference: Inference
+    networks: Networks
+    review: float
+    ng: float
+    bundle: str
+
+    def inspect(self, path: Path, *, with_maps: bool = False) -> Inspection:
+        """The answer for one image file; a file that cannot be read gives an ERROR answer, not an exception."""
+        start = perf_counter()
+        try:
+            pixels = read_image(path, channels=self.inference.channels)
+        except BlemishError as error:
+            return failed(str(path), str(error), bundle=self.bundle)
+        decoded = perf_counter()
+        return self.judge(pixels, str(path), with_maps=with_maps, decode_ms=1e3 * (decoded - start))
+
+    def judge(
+        self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
+    ) -> Inspection:
+        """The answer for decoded pixels, [H, W] or [H, W, 3] as the method's channels say."""
+        start = perf_counter()
+        raw = self.inference.forward(pixels, self.networks)
+        forwarded = perf_counter()
+        findings = self.inference.decide(raw, pixels, self.networks, with_maps=with_maps)
+        decided = perf_counter()
+        timings = {"network": 1e3 * (forwarded - start), "decide": 1e3 * (decided - forwarded)}
+        return Inspection(
+            image=name,
+            size=(pixels.shape[0], pixels.shape[1]),
+            verdict=self.verdict(findings.score),
+            score=findings.score,
+            defects=findings.defects,
+            bundle=self.bundle,
+            timings_ms=timings if decode_ms is None else {"decode": decode_ms, **timings},
+            mm_per_px=next((defect.mm_per_px for defect in findings.defects), None),
+            maps=findings.maps,
+        )
+
+    def verdict(self, score: float) -> Verdict:
+        """OK below the review threshold, NG from the NG threshold on, REVIEW between."""
+        if score >= self.ng:
+            return Verdict.NG
+        return Verdict.REVIEW if score >= self.review else Verdict.OK
+
+
+def open_inspector(path: Path, *, device: str = "auto", bfloat16: bool = False) -> Inspector:
+    """The inspector of the bundle in folder `path`. Raises BlemishError for a bundle that is refused."""
+    return inspector_of(load_bundle(path), device=device, bfloat16=bfloat16)
+
+
+def inspector_of(bundle: Bundle, *, device: str = "auto", bfloat16: bool = False) -> Inspector:
+    """The inspector of a loaded bundle, its networks run by torch."""
+    from blemish.inspector.torch_backend import as_networks, load_tensors, pick_device
+    from blemish.nn.runtime import prepare_runtime
+
+    prepare_runtime()
+    method = find_method(bundle.manifest.method)
+    modules = method.modules(bundle.manifest)
+    load_tensors(modules, bundle.networks, source=str(bundle.path))
+    networks = as_networks(modules, device=pick_device(device), bfloat16=bfloat16)
+    return assemble(method.inference(bundle.manifest), networks, bundle.manifest, bundle.id)
+
+
+def assemble(inference: Inference, networks: Networks, manifest: Manifest, name: str) -> Inspector:
+    """An inspector from its parts; thresholds that the manifest lacks are 1, so that nothing is called NG unasked."""
+    thresholds = manifest.thresholds
+    ng = thresholds.get("ng", 1.0)
+    return Inspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)
+
+
+def image_paths(paths: list[Path]) -> Iterator[Path]:
+    """The files given, and the image files below every folder given, in alphabetical order.
+
+    Raises BlemishError for a path that does not exist and for a folder without images.
+    """
+    for path in paths:
+        if path.is_file():
+            yield path
+        elif path.is_dir():
+            yield from images_below(path)
+        else:
+            raise BlemishError(f"{path} does not exist. Give an image or a folder of images.")
+
+
+def images_below(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise BlemishError(f"{folder} holds no image. Looked for {', '.join(sorted(SUFFIXES))}.")
+    return found

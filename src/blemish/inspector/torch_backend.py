@@ -1,0 +1,70 @@
+"""The torch backend: modules behind the numpy interface that every method's inference half calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from blemish.bundle.store import Tensors
+from blemish.errors import BlemishError
+from blemish.methods.contract import Network, Networks
+
+
+def as_networks(
+    modules: Mapping[str, nn.Module], *, device: str = "cpu", bfloat16: bool = False
+) -> Networks:
+    """Each module in eval mode on the device as a function of arrays."""
+    return {name: as_network(module, device=device, bfloat16=bfloat16) for name, module in modules.items()}
+
+
+def as_network(module: nn.Module, *, device: str, bfloat16: bool) -> Network:
+    """The module as a function [B, C, H, W] float32 → float32; it is moved to the device and put in eval mode.
+
+    bfloat16: run convolutions in bfloat16 where the machine does that fast; results then differ in the third digit
+    """
+    module.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def network(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        tensor = torch.from_numpy(inputs).to(device).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+            output = module(tensor)
+        result: NDArray[np.float32] = output.float().cpu().numpy()
+        return result
+
+    return network
+
+
+def load_tensors(modules: Mapping[str, nn.Module], networks: Mapping[str, Tensors], *, source: str) -> None:
+    """Copy a bundle's tensors into the modules. Raises BlemishError when names or shapes differ."""
+    if set(modules) != set(networks):
+        raise BlemishError(
+            f"{source} must hold the networks {sorted(modules)}. Received: {sorted(networks)}. Train it again."
+        )
+    for name, module in modules.items():
+        tensors = {key: torch.from_numpy(np.array(value)) for key, value in networks[name].items()}
+        try:
+            module.load_state_dict(tensors)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise BlemishError(f"{source}: tensors of '{name}' do not fit: {reason} Train it again.") from error
+
+
+def pick_device(name: str = "auto") -> str:
+    """"cuda" or "cpu"; "auto" takes the GPU where there is one. Raises BlemishError for a GPU that is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BlemishError("device=cuda: no CUDA device is usable here. Set device to cpu or auto.")
+    return name
+
+
+def fast_bfloat16(device: str) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware (GPU from Ampere on, CPU with AMX)."""
+    if device == "cuda":
+        return torch.cuda.get_device_capability()[0] >= 8
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.11
+    return bool(capabilities.get("amx_bf16", False))

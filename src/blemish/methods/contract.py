@@ -1,0 +1,161 @@
+"""What a method offers and what it is offered: the seam between methods and everything above them.
+
+A method is a folder under `blemish.methods` with one object `METHOD`. It describes its training as stages and its
+inference as a numpy half; the training loop, the tiles' forward path and the bundle on disk belong to the layers above.
+This module imports no torch, so that methods can be listed and inspected without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from blemish.bundle.manifest import Manifest
+from blemish.dataset.samples import Dataset, Sample
+from blemish.defect import Defect
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Networks = Mapping[str, Network]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class MethodSettings(BaseModel):
+    """What every method can be told about the machine. Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": the GPU where there is one
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # of training; "auto": bf16 where the hardware multiplies it
+    checkpoint_every: int = Field(100, ge=1)  # steps
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the inference half makes of one image.
+
+    score: image level, in [0, 1], higher is worse; maps: see `Inspection.maps`, only when asked for
+    """
+
+    score: float
+    defects: tuple[Defect, ...]
+    maps: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+
+
+class Inference(Protocol):
+    """The numpy half of a method: pixels and networks in, findings out. Knows neither files nor torch."""
+
+    @property
+    def channels(self) -> int | None:
+        """1 for luminance, 3 for colour, None for the image as stored."""
+
+    @property
+    def threshold_score(self) -> float | None:
+        """The image score at which the method's own pixel threshold lies; None where it has none."""
+
+    def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
+        """The raw output for the whole image, from tiles merged without seams."""
+
+    def decide(
+        self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
+    ) -> Findings:
+        """Raw output to defects and image score."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One optimisation: a network, the batch of each step, and the loss.
+
+    batch: step and process rank to tensors; depends on nothing else, so that a resumed run sees the same batches
+    loss: network and batch to a scalar; extra named values of it are logged
+    learning_rate: of each step, in [0, steps); gradient_clip: greatest norm of the whole gradient
+    """
+
+    name: str
+    network: nn.Module
+    steps: int
+    batch: Callable[[int, int], Mapping[str, Tensor]]
+    loss: Callable[[nn.Module, Mapping[str, Tensor]], Tensor]
+    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer]
+    learning_rate: Callable[[int], float]
+    gradient_clip: float
+
+
+class ThresholdSweep(Protocol):
+    """Metrics against the threshold, and the best threshold."""
+
+    @property
+    def best(self) -> float: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+class Trainer(Protocol):
+    """What a method's `fit` is given: the loop and the one forward path."""
+
+    @property
+    def seed(self) -> int: ...
+
+    def optimise(self, stage: Stage) -> None:
+        """Train the stage's network in place, from its checkpoint where there is one."""
+
+    def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
+        """The modules in eval mode behind the numpy interface that `Inference` calls."""
+
+    def read(self, sample: Sample, channels: int | None) -> Pixels:
+        """Decoded pixels of a sample, from memory where they are still there."""
+
+    def remember(self, sample: Sample, compute: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """What `compute` makes of a sample's annotations, from memory where it is still there."""
+
+    def sweep(
+        self, maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]], *, most: float, criterion: str
+    ) -> ThresholdSweep:
+        """Try thresholds in (0, most) on (map, truth mask) pairs of validation images."""
+
+    def note(self, message: str) -> None:
+        """One line for the user and the log."""
+
+    def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
+        """The items, with a progress bar."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` returns: trained modules and what the bundle must remember of them.
+
+    thresholds, scales: named numbers the inference half reads back; curves: kept for the report
+    """
+
+    modules: Mapping[str, nn.Module]
+    class_names: tuple[str, ...]
+    channels: int | None
+    thresholds: Mapping[str, float]
+    scales: Mapping[str, float]
+    tiling: Mapping[str, int]
+    curves: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Method(Protocol):
+    """The object `METHOD` of a method's folder."""
+
+    name: str
+    title: str
+    settings_type: type[MethodSettings]
+
+    def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:
+        """Train on the splits "train" and "val" of the dataset."""
+
+    def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
+        """The networks of a bundle with initial weights, ready for its tensors."""
+
+    def inference(self, manifest: Manifest) -> Inference:
+        """The numpy half, set up as the manifest says."""

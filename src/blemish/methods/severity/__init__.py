@@ -1,0 +1,48 @@
+"""Severity regression: severity map → filter → connected components → type (He & Liu 2020). See README.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blemish.bundle.manifest import Manifest
+from blemish.dataset.samples import Dataset
+from blemish.methods.contract import Fitted, Trainer
+from blemish.methods.severity.inference import SeverityInference, inference_from
+from blemish.methods.severity.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class SeverityMethod:
+    """The method's object; imports torch only where networks are built."""
+
+    name = "severity"
+    title = "Severity regression"
+    settings_type = Settings
+
+    def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+        from blemish.methods.severity.fitting import fit
+
+        return fit(dataset, settings, trainer)
+
+    def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
+        from blemish.methods.severity.classifier import empty_type_network
+        from blemish.methods.severity.network import SeverityNetwork
+
+        settings = Settings.model_validate(manifest.settings)
+        modules: dict[str, nn.Module] = {"severity": SeverityNetwork(settings.channels, settings.cell)}
+        if settings.types:
+            modules["types"] = empty_type_network(settings, len(manifest.class_names))
+        return modules
+
+    def inference(self, manifest: Manifest) -> SeverityInference:
+        return inference_from(
+            Settings.model_validate(manifest.settings),
+            manifest.class_names,
+            threshold=manifest.thresholds["severity"],
+            drop_above=manifest.thresholds["drop_above"],
+        )
+
+
+METHOD = SeverityMethod()

@@ -1,0 +1,269 @@
+"""Training severity regression: scale → stage 1 → T → stage 4 → when to drop a defect.
+
+Source: He & Liu 2020, section III-C. Reads the dataset's splits "train" and "val" and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from blemish.dataset.masks import class_map
+from blemish.dataset.samples import Dataset, Sample
+from blemish.methods.contract import Fitted, Networks, Pixels, Stage, ThresholdSweep, Trainer
+from blemish.methods.severity.classifier import (
+    Example,
+    ExampleSource,
+    TypeNetwork,
+    new_type_network,
+    type_loss,
+    window_batch,
+)
+from blemish.methods.severity.inference import Region, SeverityInference, inference_from
+from blemish.methods.severity.labels import SEVERITY_MAX
+from blemish.methods.severity.network import SeverityNetwork
+from blemish.methods.severity.patches import PatchSource
+from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.survey import Survey, survey
+from blemish.methods.severity.windows import windows_on
+from blemish.nn.optimisation import adamw, warm_cosine
+from blemish.regions.components import split_regions
+
+REGRESSION, TYPES = 1, 2  # keys that keep the two stages' random draws apart
+NO_SEVERITIES = np.zeros(1, np.float32)
+FALSE_SHARE = 0.1  # a region with less of its area on marked pixels is a false positive
+
+
+def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+    """All four stages, trained in the paper's order. Raises BlemishError where the data cannot carry it."""
+    return Fitting(dataset, settings, trainer).run()
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """One training: what every step below reads."""
+
+    dataset: Dataset
+    settings: Settings
+    trainer: Trainer
+
+    def run(self) -> Fitted:
+        found = survey(self.trainer.track(self.images(self.train), "reading training images"), self.settings)
+        network = self.train_regression(found)
+        modules: dict[str, nn.Module] = {"severity": network}
+        sweep = self.choose_threshold(modules)
+        threshold = self.settings.threshold or sweep.best
+        inference = self.inference(threshold)
+        if self.settings.types:
+            modules["types"] = self.train_types(found, inference, modules)
+            inference = replace(inference, drop_above=self.choose_drop(inference, modules), types=True)
+        return Fitted(
+            modules=modules,
+            class_names=self.dataset.class_names,
+            channels=self.settings.channels,
+            thresholds={"severity": threshold, "drop_above": inference.drop_above},
+            scales={"severity": found.scale},
+            tiling={"tile": inference.tiling.tile, "halo": inference.tiling.halo, "stride": inference.cell},
+            curves={"threshold_sweep": sweep.to_json()},
+        )
+
+    @cached_property
+    def train(self) -> tuple[Sample, ...]:
+        return self.dataset.split("train").samples
+
+    @cached_property
+    def validation(self) -> tuple[Sample, ...]:
+        return self.dataset.split("val").samples
+
+    def read(self, sample: Sample) -> tuple[Pixels, NDArray[np.uint8]]:
+        """Pixels and class map of a sample."""
+        pixels = self.trainer.read(sample, self.settings.channels)
+        return pixels, self.trainer.remember(
+            sample, lambda: class_map(sample, self.dataset.class_names, pixels.shape[:2])
+        )
+
+    def images(self, samples: Iterable[Sample]) -> Iterator[tuple[Pixels, NDArray[np.uint8]]]:
+        return (self.read(sample) for sample in samples)
+
+    def inference(self, threshold: float) -> SeverityInference:
+        """Stages 1 to 3 as trained so far; stage 4 is added once it is."""
+        return inference_from(
+            self.settings, self.dataset.class_names, threshold=threshold, drop_above=self.settings.drop_above or 0.5
+        ).without_types()
+
+    # Stage 1
+
+    def train_regression(self, found: Survey) -> SeverityNetwork:
+        torch.manual_seed(self.trainer.seed)
+        network = SeverityNetwork(self.settings.channels, self.settings.cell)
+        source = PatchSource(
+            self.settings, lambda number: self.read(self.train[number]), found.sizes, found.marked, found.scale
+        )
+        self.trainer.optimise(
+            self.stage(
+                "regression",
+                network,
+                steps=self.settings.steps,
+                peak=self.settings.learning_rate,
+                batch=lambda step, rank: patch_batch(source, self.generator(REGRESSION, step, rank)),
+                loss=severity_loss,
+            )
+        )
+        return network
+
+    def choose_threshold(self, modules: Mapping[str, nn.Module]) -> ThresholdSweep:
+        """Stage 2's T: the best on the validation images (section III-A-2)."""
+        networks = self.trainer.networks(modules)
+        inference = self.inference(threshold=SEVERITY_MAX / 2)
+        return self.trainer.sweep(
+            self.severity_maps(inference, networks), most=SEVERITY_MAX, criterion=self.settings.threshold_criterion
+        )
+
+    def severity_maps(
+        self, inference: SeverityInference, networks: Networks
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+        for sample in self.trainer.track(self.validation, "choosing the threshold"):
+            pixels, classes = self.read(sample)
+            raw = inference.forward(pixels, networks)
+            yield inference.in_pixels(raw, classes.shape), classes > 0
+
+    # Stage 4
+
+    def train_types(
+        self, found: Survey, inference: SeverityInference, modules: Mapping[str, nn.Module]
+    ) -> TypeNetwork:
+        torch.manual_seed(self.trainer.seed + 1)
+        network, origin = new_type_network(self.settings, len(self.dataset.class_names))
+        self.trainer.note(f"type classifier {origin}")
+        source = ExampleSource(
+            self.settings,
+            lambda number: self.read(self.train[number]),
+            self.examples(inference, self.trainer.networks(modules)),
+            found.sizes,
+            background=len(self.dataset.class_names),
+        )
+        self.trainer.optimise(
+            self.stage(
+                "types",
+                network,
+                steps=self.settings.types_steps,
+                peak=self.settings.types_learning_rate,
+                batch=lambda step, rank: window_batch(source, self.generator(TYPES, step, rank)),
+                loss=type_loss,
+            )
+        )
+        return network
+
+    def examples(self, inference: SeverityInference, networks: Networks) -> dict[int, list[Example]]:
+        """Windows on marked defects, on what stage 1 finds of them, and on its false positives, by label."""
+        eager = replace(inference, threshold=inference.threshold * self.settings.false_positive_ratio)
+        examples: dict[int, list[Example]] = defaultdict(list)
+        for number, sample in enumerate(self.trainer.track(self.train, "collecting examples of types")):
+            pixels, classes = self.read(sample)
+            raw = inference.forward(pixels, networks)
+            places = [(region, label) for label, region in marked_regions(classes, self.settings.join_distance)]
+            places += self.labelled(inference.regions(raw, classes.shape), classes, background=False)
+            places += self.labelled(eager.regions(raw, classes.shape), classes, background=True)
+            for region, label in places:
+                examples[label].append(Example(number, label, tuple(self.windows(region))))
+        return dict(examples)
+
+    def labelled(
+        self, regions: Iterable[Region], classes: NDArray[np.uint8], *, background: bool
+    ) -> list[tuple[Region, int]]:
+        """Regions with their true label: either those that are background, or those that are defects."""
+        wanted = []
+        for region in regions:
+            label = true_label(region, classes, len(self.dataset.class_names))
+            if (label == len(self.dataset.class_names)) == background:
+                wanted.append((region, label))
+        return wanted
+
+    def windows(self, region: Region) -> list[tuple[int, int, int]]:
+        return windows_on(
+            region.mask,
+            region.offset_xy,
+            window=self.settings.types_window,
+            step=self.settings.types_step,
+            overlap=self.settings.types_overlap,
+        )
+
+    def choose_drop(self, inference: SeverityInference, modules: Mapping[str, nn.Module]) -> float:
+        """The background probability from which stage 4 drops a defect, so that no true validation defect is lost."""
+        if self.settings.drop_above is not None:
+            return self.settings.drop_above
+        networks = self.trainer.networks(modules)
+        least = 0.5
+        for sample in self.trainer.track(self.validation, "checking the type classifier"):
+            pixels, classes = self.read(sample)
+            raw = inference.forward(pixels, networks)
+            for region, _ in self.labelled(inference.regions(raw, classes.shape), classes, background=False):
+                least = max(least, float(inference.vote(region, pixels, networks)[:, -1].mean()) + 1e-3)
+        return min(least, 1.0)
+
+    # Both
+
+    def stage(
+        self,
+        name: str,
+        network: nn.Module,
+        *,
+        steps: int,
+        peak: float,
+        batch: Callable[[int, int], Mapping[str, Tensor]],
+        loss: Callable[[nn.Module, Mapping[str, Tensor]], Tensor],
+    ) -> Stage:
+        settings = self.settings
+        warmup = min(settings.warmup, steps // 10)
+        return Stage(
+            name=name,
+            network=network,
+            steps=steps,
+            batch=batch,
+            loss=loss,
+            optimiser=lambda parameters: adamw(parameters, weight_decay=settings.weight_decay),
+            learning_rate=lambda step: peak * warm_cosine(step, steps=steps, warmup=warmup),
+            gradient_clip=settings.gradient_clip,
+        )
+
+    def generator(self, *keys: int) -> np.random.Generator:
+        return np.random.default_rng([self.trainer.seed, *keys])
+
+
+def patch_batch(source: PatchSource, generator: np.random.Generator) -> dict[str, Tensor]:
+    """A batch of patches [B, C, P, P] and severities [B, 1, P / cell, P / cell]."""
+    drawn = [source.draw(generator) for _ in range(source.settings.batch)]
+    images, severities = zip(*drawn, strict=True)
+    return {"images": torch.from_numpy(np.stack(images)), "severities": torch.from_numpy(np.stack(severities))}
+
+
+def severity_loss(network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """Mean squared error over all cells, the L2 loss of section III-B-1."""
+    return nn.functional.mse_loss(network(batch["images"]), batch["severities"])
+
+
+def marked_regions(classes: NDArray[np.uint8], join_distance: float) -> list[tuple[int, Region]]:
+    """The marked defects of a class map as regions, with their class numbers."""
+    return [
+        (int(label) - 1, Region(mask, offset_xy, NO_SEVERITIES))
+        for label in np.unique(classes[classes > 0])
+        for mask, offset_xy in split_regions(classes == label, join_distance=join_distance)
+    ]
+
+
+def true_label(region: Region, classes: NDArray[np.uint8], background: int) -> int:
+    """The class most of the region's marked pixels have; `background` where under a tenth is marked."""
+    left, top = region.offset_xy
+    height, width = region.mask.shape
+    inside = classes[top : top + height, left : left + width][region.mask]
+    marked = inside[inside > 0]
+    if marked.size < FALSE_SHARE * inside.size:
+        return background
+    return int(np.bincount(marked).argmax()) - 1

@@ -1,0 +1,69 @@
+"""One look at the training images before training: where their defects lie, and the scale of their severities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.errors import BlemishError
+from blemish.images.tiling import pad_to_multiple
+from blemish.methods.severity.labels import defect_cells, raw_scores
+from blemish.methods.severity.patches import Marked, Pixels
+from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.windows import intensity_of
+from blemish.regions.components import split_regions
+from blemish.regions.measure import bounding_box
+
+SCORES_PER_IMAGE = 4096  # enough for a quantile over images, and flat in memory
+
+
+@dataclass(frozen=True)
+class Survey:
+    """marked: every defect of the training images; sizes: (height, width) of each image; scale: raw score of 12."""
+
+    marked: tuple[Marked, ...]
+    sizes: tuple[tuple[int, int], ...]
+    scale: float
+
+
+def survey(images: Iterable[tuple[Pixels, NDArray[np.uint8]]], settings: Settings) -> Survey:
+    """Read every training image once. images: pixels and class map of each, in the order of the samples.
+
+    Raises BlemishError when no image has a defect pixel: there would be nothing to learn.
+    """
+    marked: list[Marked] = []
+    sizes: list[tuple[int, int]] = []
+    scores: list[NDArray[np.float32]] = []
+    for number, (pixels, classes) in enumerate(images):
+        sizes.append((pixels.shape[0], pixels.shape[1]))
+        if classes.any():
+            marked += marked_defects(classes, number, settings)
+            scores.append(image_scores(pixels, classes > 0, settings))
+    if not scores:
+        raise BlemishError(
+            "The training images must have masks or polygons with defect pixels. Received: none. "
+            "Annotate outlines, or train a method that needs only boxes or image labels."
+        )
+    scale = float(np.quantile(np.concatenate(scores), settings.scale_quantile))
+    return Survey(tuple(marked), tuple(sizes), max(scale, 1.0))
+
+
+def marked_defects(classes: NDArray[np.uint8], number: int, settings: Settings) -> list[Marked]:
+    """The separate defects of one class map, by class."""
+    return [
+        Marked(number, int(label) - 1, bounding_box(mask, offset_xy=offset_xy))
+        for label in np.unique(classes[classes > 0])
+        for mask, offset_xy in split_regions(classes == label, join_distance=settings.join_distance)
+    ]
+
+
+def image_scores(pixels: Pixels, mask: NDArray[np.bool_], settings: Settings) -> NDArray[np.float32]:
+    """Raw scores of one image's defect cells, truncated (eq. 2), thinned evenly to at most 4096."""
+    intensity = pad_to_multiple(intensity_of(pixels), settings.cell)
+    padded = pad_to_multiple(mask.view(np.uint8), settings.cell).view(np.bool_)
+    cells = defect_cells(padded, cell=settings.cell, coverage=settings.coverage)
+    scores = np.minimum(raw_scores(intensity, cells, cell=settings.cell)[cells], settings.truncation)
+    return scores[:: max(1, scores.size // SCORES_PER_IMAGE)]

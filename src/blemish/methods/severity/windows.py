@@ -1,0 +1,88 @@
+"""The windows of stage 4: what the type classifier sees of a defect.
+
+Source: He & Liu 2020, section III-C-2: a sliding window cuts the image into overlapping blocks, those with enough of
+the defect count; a defect larger than the window doubles it, and the block is then resized down.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.images.decode import luminance, to_bytes
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Box = tuple[float, float, float, float]
+Window = tuple[int, int, int]  # left, top, side in pixels
+
+
+def windows_on(
+    mask: NDArray[np.bool_], offset_xy: tuple[int, int], *, window: int, step: int, overlap: float
+) -> list[Window]:
+    """Windows that hold at least `overlap` of the defect's area, in reading order; always at least the centred one.
+
+    mask: [h, w] of the defect, its first pixel at offset_xy of the image
+    window: side before doubling; step: of the sliding at that side, grows with it
+    """
+    height, width = mask.shape
+    side = window_side(max(height, width), window)
+    stride = step * side // window
+    centre_x, centre_y = offset_xy[0] + width // 2, offset_xy[1] + height // 2
+    reach = (side // 2) // stride
+    integral = cv2.integral(mask.view(np.uint8))
+    enough = overlap * integral[-1, -1]
+    shifts = [(right * stride, down * stride) for down in range(-reach, reach + 1) for right in range(-reach, reach + 1)]
+    found = [
+        (left, top, side)
+        for left, top in ((centre_x - side // 2 + right, centre_y - side // 2 + down) for right, down in shifts)
+        if area_inside(integral, left - offset_xy[0], top - offset_xy[1], side) >= enough
+    ]
+    return found or [(centre_x - side // 2, centre_y - side // 2, side)]
+
+
+def window_side(longest: int, window: int) -> int:
+    """`window`, doubled until it holds a defect of that longest side."""
+    side = window
+    while side < longest:
+        side *= 2
+    return side
+
+
+def area_inside(integral: NDArray[np.int32], left: int, top: int, side: int) -> int:
+    """Defect pixels in a window, from the mask's integral image; coordinates are the mask's."""
+    height, width = integral.shape[0] - 1, integral.shape[1] - 1
+    x0, x1 = np.clip([left, left + side], 0, width)
+    y0, y1 = np.clip([top, top + side], 0, height)
+    return int(integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0])
+
+
+def cut(pixels: Pixels, window: Window, size: int) -> NDArray[np.uint8]:
+    """The window's pixels as [size, size, 3] uint8; outside the image its mirror image continues it."""
+    left, top, side = window
+    height, width = pixels.shape[:2]
+    rows = mirrored(np.arange(top, top + side), height)
+    columns = mirrored(np.arange(left, left + side), width)
+    block = to_bytes(pixels[np.ix_(rows, columns)])
+    if side != size:
+        block = cv2.resize(block, (size, size), interpolation=cv2.INTER_AREA)
+    return np.repeat(block[..., None], 3, axis=2) if block.ndim == 2 else block
+
+
+def mirrored(positions: NDArray[np.intp], length: int) -> NDArray[np.intp]:
+    """Positions reflected into [0, length) about the first and the last pixel, as often as it takes."""
+    if length == 1:
+        return np.zeros_like(positions)
+    period = 2 * (length - 1)
+    folded = positions % period
+    return np.where(folded < length, folded, period - folded)
+
+
+def network_input(blocks: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Blocks [size, size, 3] to [B, 3, size, size] in [0, 1]."""
+    return np.ascontiguousarray(np.stack(blocks).transpose(0, 3, 1, 2), dtype=np.float32) / 255.0
+
+
+def intensity_of(pixels: Pixels) -> NDArray[np.uint8]:
+    """[H, W] luminance in 0…255, the scale that severities are defined on."""
+    return to_bytes(luminance(pixels))

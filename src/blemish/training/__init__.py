@@ -1,0 +1,1 @@
+"""The loop, checkpoints and the trainer that methods are given."""

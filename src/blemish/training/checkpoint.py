@@ -1,0 +1,66 @@
+"""Checkpoints: network, optimiser and step in one safetensors file, replaced whole, so a kill leaves the last good one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from blemish.errors import BlemishError
+from blemish.files import write_atomically
+
+NETWORK, OPTIMISER = "network.", "optimiser."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """step: optimisation steps done; tensors: of network and optimiser by prefixed name."""
+
+    step: int
+    tensors: Mapping[str, Tensor]
+
+
+def save_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer, step: int) -> None:
+    """Write the state after `step` steps. Raises BlemishError when the disk is full; the old checkpoint stays."""
+    tensors = {NETWORK + name: tensor for name, tensor in network.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        for name, value in state.items():
+            tensors[f"{OPTIMISER}{index}.{name}"] = torch.as_tensor(value)
+    whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_atomically(path, save(whole, metadata={"step": str(step)}))
+
+
+def load_checkpoint(path: Path) -> Checkpoint | None:
+    """The checkpoint in `path`, None where there is none. Raises BlemishError for a file that is none."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            step = int(file.metadata()["step"])
+            return Checkpoint(step, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BlemishError(f"{path} is no checkpoint. Remove it to start this stage again.") from error
+
+
+def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) -> None:
+    """Put the checkpoint's state into a network and an optimiser of the same make."""
+    network.load_state_dict(
+        {
+            name.removeprefix(NETWORK): tensor
+            for name, tensor in checkpoint.tensors.items()
+            if name.startswith(NETWORK)
+        }
+    )
+    states: dict[int, dict[str, Any]] = {}
+    for name, tensor in checkpoint.tensors.items():
+        if name.startswith(OPTIMISER):
+            index, key = name.removeprefix(OPTIMISER).split(".", 1)
+            states.setdefault(int(index), {})[key] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": states})

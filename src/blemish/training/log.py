@@ -1,0 +1,57 @@
+"""log.jsonl and TensorBoard events of a run: one line per logged step, cut back to the checkpoint on resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+
+class RunLog:
+    """Appends to RUN/log.jsonl and RUN/events. Opened on the first line written."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / "log.jsonl"
+        self.events = run / "events"
+        self.writer: SummaryWriter | None = None
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """One line; numbers of an entry with a stage and a step are drawn by TensorBoard as well."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
+        if "step" in entry:
+            self.draw(entry)
+
+    def draw(self, entry: dict[str, Any]) -> None:
+        self.writer = self.writer or SummaryWriter(str(self.events))
+        for name, value in entry.items():
+            if name not in ("stage", "step"):
+                self.writer.add_scalar(f"{entry['stage']}/{name}", value, entry["step"])
+
+    def forget_after(self, stage: str, step: int) -> None:
+        """Drop what was logged of the stage beyond `step`: a resumed run writes it again."""
+        kept = [
+            entry
+            for entry in read_log(self.path)
+            if entry.get("stage") != stage or entry.get("step", 0) <= step
+        ]
+        text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in kept)
+        self.path.write_text(text, encoding="utf-8")
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+def read_log(path: Path) -> Iterator[dict[str, Any]]:
+    """The entries of a log; a last line cut short by a kill is left out."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue

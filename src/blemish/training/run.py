@@ -1,0 +1,176 @@
+"""`train`: from a dataset and settings to a bundle in a run folder, resumable at any point."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.bundle.manifest import Manifest, Preprocessing
+from blemish.bundle.store import Bundle, save_bundle
+from blemish.dataset.fingerprint import fingerprint
+from blemish.dataset.samples import Dataset
+from blemish.dataset.split import split_dataset
+from blemish.errors import BlemishError
+from blemish.evaluation.operating_point import OperatingPoint, choose
+from blemish.evaluation.run import evaluate_samples
+from blemish.files import write_atomically
+from blemish.inspector.inspector import Inspector, assemble
+from blemish.methods.contract import Fitted, Method, MethodSettings
+from blemish.progress import Reporter
+from blemish.provenance import provenance
+from blemish.training.trainer import RunTrainer
+
+RUN_FILE = "run.json"
+VALIDATION_SHARE = 0.2
+VERDICT_METRICS = ("image", "operating_point")  # of the verdicts, which are chosen on these very images
+
+
+@dataclass(frozen=True)
+class Request:
+    """One training: what, on what, into which folder.
+
+    origin: the dataset's path as the user gave it, remembered for messages and the report
+    """
+
+    method: Method
+    dataset: Dataset
+    settings: MethodSettings
+    run: Path
+    seed: int = 0
+    resume: bool = False
+    origin: str = ""
+
+
+def train(request: Request, reporter: Reporter) -> Bundle:
+    """Train, choose thresholds on the validation images, write RUN/bundle.
+
+    Raises BlemishError for data that cannot be trained on, a folder that already holds another run, or a loss that is
+    not finite. Whatever stops it, checkpoints and an earlier bundle stay whole.
+    """
+    dataset = with_validation(request.dataset, request.seed, reporter)
+    digest = fingerprint(dataset)
+    claim_folder(request, digest)
+    trainer = RunTrainer(request.run, request.settings, seed=request.seed, reporter=reporter)
+    try:
+        fitted = request.method.fit(dataset, request.settings, trainer)
+        manifest = describe(request, dataset, fitted, digest)
+        networks = {name: state_of(module) for name, module in fitted.modules.items()}
+        inspector = assemble(
+            request.method.inference(manifest), trainer.networks(fitted.modules), manifest, "validation"
+        )
+        manifest = with_operating_point(manifest, inspector, dataset, request, reporter)
+    finally:
+        trainer.log.close()
+    return save_bundle(request.run / "bundle", manifest, networks)
+
+
+def with_validation(dataset: Dataset, seed: int, reporter: Reporter) -> Dataset:
+    """The dataset with the splits "train" and "val": its own, or a share of its training images for "val"."""
+    splits = dataset.splits
+    if splits.get("val") and splits.get("train"):
+        return dataset
+    pool = dataset.split("train") if splits.get("train") else dataset.where(lambda sample: sample.split is None)
+    if not len(pool):
+        raise BlemishError(f"{dataset.root} has no training images: splits are {splits}. Run `blemish data split`.")
+    cut = split_dataset(pool, test=0.0, val=VALIDATION_SHARE, seed=seed)
+    split_of = {sample.id: sample.split for sample in (*dataset, *cut)}
+    reporter.line(
+        f"No validation images: {cut.splits.get('val', 0)} of {len(pool)} training images are held out for it."
+    )
+    return dataset.with_splits(split_of)
+
+
+def claim_folder(request: Request, digest: str) -> None:
+    """Write RUN/run.json, or check on resume that method, settings, seed and data are those of the run there."""
+    file = request.run / RUN_FILE
+    wanted = {
+        "method": request.method.name,
+        "seed": request.seed,
+        "data_fingerprint": digest,
+        "settings": request.settings.model_dump(mode="json"),
+    }
+    if file.is_file():
+        if not request.resume:
+            raise BlemishError(f"{request.run} already holds a run. Add --resume to go on, or choose another --out.")
+        refuse_other_run(json.loads(file.read_text(encoding="utf-8")), wanted, file)
+        return
+    write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+
+
+def refuse_other_run(there: Mapping[str, Any], wanted: Mapping[str, Any], file: Path) -> None:
+    for key in wanted:
+        if key == "settings":
+            continue
+        if there.get(key) != wanted[key]:
+            raise BlemishError(
+                f"{file}: --resume needs the same {key}. Received: {wanted[key]}, the run has {there.get(key)}. "
+                "Choose another --out."
+            )
+    for key, value in wanted["settings"].items():
+        if there["settings"].get(key) != value:
+            raise BlemishError(
+                f"{file}: --resume needs the same settings. Received: {key}={value}, the run has "
+                f"{there['settings'].get(key)}. Choose another --out."
+            )
+
+
+def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) -> Manifest:
+    """The manifest of what was trained, before an operating point is chosen."""
+    return Manifest(
+        method=request.method.name,
+        class_names=fitted.class_names,
+        preprocessing=Preprocessing(channels=fitted.channels),
+        tiling=dict(fitted.tiling),
+        thresholds=dict(fitted.thresholds),
+        scales=dict(fitted.scales),
+        settings=request.settings.model_dump(mode="json"),
+        curves=dict(fitted.curves),
+        data={
+            "origin": request.origin,
+            "layout": dataset.layout,
+            "reason": dataset.reason,
+            "images": len(dataset),
+            "splits": dataset.splits,
+            "classes": dataset.class_counts,
+        },
+        data_fingerprint=digest,
+        provenance={**provenance(), "seed": request.seed},
+    )
+
+
+def with_operating_point(
+    manifest: Manifest, inspector: Inspector, dataset: Dataset, request: Request, reporter: Reporter
+) -> Manifest:
+    """The manifest with the two image thresholds and what they cost, both from the validation images alone."""
+    validation = dataset.split("val")
+    evaluator = evaluate_samples(inspector, validation, reporter, title="choosing the operating point")
+    records = evaluator.records
+    scores = [record.inspection.score or 0.0 for record in records]
+    defective = [record.sample.is_defective for record in records]
+    settings = manifest.settings
+    point: OperatingPoint = choose(
+        scores,
+        defective,
+        settings["ng_rule"],
+        review_rule=settings["review_rule"],
+        iou_score=inspector.inference.threshold_score,
+    )
+    thresholds = {**manifest.thresholds, "ng": point.threshold, "review": point.review_threshold}
+    evaluation = evaluator.result(method=manifest.method, split="val", seed=request.seed)
+    metrics = {key: value for key, value in evaluation.metrics.items() if key not in VERDICT_METRICS}
+    return manifest.model_copy(
+        update={"thresholds": thresholds, "operating_point": point.to_json(), "metrics": {"val": metrics}}
+    )
+
+
+def state_of(module: Any) -> dict[str, NDArray[np.generic]]:
+    """The module's tensors as arrays in C order."""
+    return {
+        name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in module.state_dict().items()
+    }

@@ -1,0 +1,144 @@
+"""The trainer that methods are given: the loop, memory of images, and the one forward path, for one run folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from blemish.dataset.samples import Sample
+from blemish.errors import BlemishError
+from blemish.evaluation.sweep import Sweep, sweep_threshold
+from blemish.images.decode import read_image
+from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
+from blemish.methods.contract import MethodSettings, Networks, Pixels, Stage
+from blemish.nn.runtime import prepare_runtime
+from blemish.progress import Reporter
+from blemish.training.cache import ArrayCache
+from blemish.training.checkpoint import load_checkpoint, restore, save_checkpoint
+from blemish.training.log import RunLog
+
+LOG_EVERY = 10  # steps
+SWEEP_STEPS = 119  # thresholds between 0 and the greatest severity
+
+
+class RunTrainer:
+    """Trains stages in a run folder. Every random draw follows from `seed`; checkpoints allow to resume."""
+
+    def __init__(self, run: Path, settings: MethodSettings, *, seed: int, reporter: Reporter) -> None:
+        self.run = run
+        self.settings = settings
+        self.seed = seed
+        self.reporter = reporter
+        self.device = pick_device(settings.device)
+        self.bfloat16 = settings.precision == "bf16" or (
+            settings.precision == "auto" and fast_bfloat16(self.device)
+        )
+        self.cache = ArrayCache()
+        self.log = RunLog(run)
+
+    def optimise(self, stage: Stage) -> None:
+        """Train the stage's network in place to its last step, from its checkpoint where there is one.
+
+        Raises BlemishError on a loss that is not finite. Whatever stops it, the last checkpoint is whole.
+        """
+        prepare_runtime()
+        set_seed(self.seed)
+        accelerator = Accelerator(cpu=self.device == "cpu")
+        stage.network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network, optimiser = accelerator.prepare(stage.network, stage.optimiser(stage.network.parameters()))
+        path = self.run / "checkpoints" / f"{stage.name}.safetensors"
+        checkpoint = load_checkpoint(path)
+        if checkpoint is not None:
+            restore(checkpoint, stage.network, optimiser.optimizer)
+        done = checkpoint.step if checkpoint else 0
+        self.log.forget_after(stage.name, done)
+        for step, batch in self.batches(stage, done, accelerator.process_index):
+            for group in optimiser.param_groups:
+                group["lr"] = stage.learning_rate(step)
+            loss = self.advance(stage, step, batch, network, optimiser, accelerator)
+            if accelerator.is_main_process:
+                self.record(stage, step + 1, loss)
+                if (step + 1) % self.settings.checkpoint_every == 0 or step + 1 == stage.steps:
+                    save_checkpoint(path, stage.network, optimiser.optimizer, step + 1)
+
+    def advance(
+        self,
+        stage: Stage,
+        step: int,
+        batch: Mapping[str, Tensor],
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        accelerator: Accelerator,
+    ) -> float:
+        """One optimisation step; returns its loss."""
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
+            loss = stage.loss(network, batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise BlemishError(
+                f"{self.run}: the loss became {value} at step {step + 1} of stage '{stage.name}'. Lower its learning "
+                f"rate (now {stage.learning_rate(step):.2g}) and train into another folder."
+            )
+        optimiser.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(network.parameters(), stage.gradient_clip)
+        optimiser.step()
+        return value
+
+    def batches(self, stage: Stage, done: int, rank: int) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+        """The batches of steps done…steps − 1, each made while the network works on the one before."""
+        steps = range(done, stage.steps)
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(stage.batch, done, rank) if steps else None
+            for step in self.reporter.track(steps, f"training {stage.name}", total=stage.steps, done=done):
+                assert coming is not None
+                batch = coming.result()
+                if step + 1 < stage.steps:
+                    coming = pool.submit(stage.batch, step + 1, rank)
+                yield step, {name: self.placed(tensor) for name, tensor in batch.items()}
+
+    def placed(self, tensor: Tensor) -> Tensor:
+        moved = tensor.to(self.device)
+        return moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
+
+    def record(self, stage: Stage, step: int, loss: float) -> None:
+        if step % LOG_EVERY == 0 or step == stage.steps:
+            rate = stage.learning_rate(step - 1)
+            self.log.write({"stage": stage.name, "step": step, "loss": loss, "learning_rate": rate})
+
+    def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
+        """The modules in eval mode behind the numpy interface, in fp32 like every later inspection."""
+        return as_networks(modules, device=self.device)
+
+    def read(self, sample: Sample, channels: int | None) -> Pixels:
+        """Decoded pixels of a sample, from memory where they are still there."""
+        return self.cache.get(("pixels", sample.id), lambda: read_image(sample.image, channels=channels))
+
+    def remember(self, sample: Sample, compute: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """What `compute` makes of a sample's annotations, from memory where it is still there."""
+        return self.cache.get(("classes", sample.id), compute)
+
+    def sweep(
+        self, maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]], *, most: float, criterion: str
+    ) -> Sweep:
+        """Try thresholds in (0, most) on (map, truth mask) pairs of validation images."""
+        return sweep_threshold(maps, np.linspace(0, most, SWEEP_STEPS + 2)[1:-1], criterion=criterion)
+
+    def note(self, message: str) -> None:
+        """One line for the user and the log."""
+        self.reporter.line(message)
+        self.log.write({"note": message})
+
+    def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
+        """The items, with a progress bar."""
+        return self.reporter.track(items, title)

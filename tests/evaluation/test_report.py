@@ -1,0 +1,439 @@
+"""The report: every section or a reason, figures from the metrics, all escaped, nothing from outside."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from blemish.dataset.samples import Annotation, Sample
+from blemish.defect import Defect, Rectangle
+from blemish.errors import BlemishError
+from blemish.evaluation.bounds import proportion_bound
+from blemish.evaluation.defects import class_metrics
+from blemish.evaluation.records import Curve, Evaluation, ImageRecord, TruthDefect
+from blemish.evaluation.report import ReportContext, render_report, write_report
+from blemish.evaluation.report.axes import Scale, round_ticks, spread
+from blemish.evaluation.report.cases import Case, choose_cases
+from blemish.evaluation.report.charts import line_chart, score_histogram
+from blemish.evaluation.report.pictures import crop_window, take_pictures
+from blemish.evaluation.report.tables import kind_rows, verdict_rows
+from blemish.evaluation.report.words import duration, headline, number
+from blemish.inspection import Inspection, Verdict
+
+VOID = {"meta", "img", "input", "br", "link", "hr"}
+SECTIONS = ("verdicts", "threshold", "pictures", "curves", "kinds", "time", "origin")
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and collects text, ids, classes and addresses."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: set[str] = set()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        fields = dict(attrs)
+        self.tags.append(tag)
+        self.ids |= {fields["id"]} if fields.get("id") else set()  # type: ignore[arg-type]
+        self.addresses += [str(fields[name]) for name in ("src", "href", "action") if name in fields]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes another tag"
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def found(box: tuple[float, float, float, float], label: str = "scratch", severity: float = 7.5) -> Defect:
+    corners = ((box[0], box[1]), (box[2], box[1]), (box[2], box[3]), (box[0], box[3]))
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    return Defect(label, 0.8, box, (corners,), Rectangle(box[:2], 8, 4, 0), area, severity, severity)
+
+
+def truth(box: tuple[float, float, float, float], label: str = "scratch") -> TruthDefect:
+    return TruthDefect(label, box, (), (box[2] - box[0]) * (box[3] - box[1]))
+
+
+def record(
+    image: Path,
+    *,
+    true: tuple[TruthDefect, ...] = (),
+    defects: tuple[Defect, ...] = (),
+    iou: list[list[float]] | None = None,
+    verdict: Verdict = Verdict.OK,
+    score: float | None = 0.1,
+    milliseconds: float = 20.0,
+) -> ImageRecord:
+    overlaps = np.array(iou or [], dtype=np.float32).reshape(len(true), len(defects))
+    marked = tuple(Annotation(one.label, box_xyxy=one.box_xyxy) for one in true)
+    timings = {"decode": milliseconds / 4, "network": milliseconds}
+    inspection = Inspection(str(image), (80, 120), verdict, score, defects, "b", timings)
+    return ImageRecord(Sample(image, image.name, marked), inspection, true, overlaps)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "part.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (150, 200, 3), dtype=np.uint8))
+    return path
+
+
+@pytest.fixture
+def records(image: Path) -> tuple[ImageRecord, ...]:
+    """A hit, a miss that passed, a rejected good part, a good one, a part with both, an unreadable one."""
+    here, there = (10.0, 10.0, 30.0, 20.0), (60.0, 40.0, 70.0, 50.0)
+
+    def named(name: str) -> Path:
+        path = image.with_name(name)
+        path.write_bytes(image.read_bytes())
+        return path
+
+    return (
+        record(
+            named("hit.png"),
+            true=(truth(here),),
+            defects=(found(here),),
+            iou=[[0.83]],
+            verdict=Verdict.NG,
+            score=0.9,
+        ),
+        record(named("miss.png"), true=(truth(here, "dent"),), score=0.2),
+        record(named("alarm.png"), defects=(found(there, "dent", 11.5),), verdict=Verdict.NG, score=0.7),
+        record(named("good.png"), score=0.05, milliseconds=4321),
+        record(
+            named("both.png"),
+            true=(truth(here), truth(there)),
+            defects=(found(here, "dent"),),
+            iou=[[0.4], [0.0]],
+            verdict=Verdict.REVIEW,
+            score=0.5,
+        ),
+        replace(
+            record(image.with_name("gone.png"), verdict=Verdict.ERROR, score=None),
+            inspection=Inspection(
+                "gone.png", None, Verdict.ERROR, None, (), "b", error="gone.png must exist."
+            ),
+        ),
+    )
+
+
+@pytest.fixture
+def evaluation(records: tuple[ImageRecord, ...]) -> Evaluation:
+    confusion = {"scratch": {"scratch": 41, "dent": 3, "missed": 2}, "false alarm": {"scratch": 17}}
+    metrics: dict[str, Any] = {
+        "schema": 1, "method": "severity", "split": "test", "images": 6, "seed": 4711,
+        "pixel": {"precision": 0.8123, "recall": 0.9, "f1": 0.8537, "iou": 0.74, "threshold": 4.1},
+        "defect": {"ar": 0.6217, "mean_iou": 0.7713, "recall_at_30": 0.9431, "precision_at_30": 0.9127},
+        "image": {"auroc": 0.9871},
+        "type": {"accuracy": 0.9319, "iou": 0.3, "confusion": confusion},
+        "operating_point": {
+            "rule": "escape<=0.02", "threshold": 0.625, "review_threshold": 0.375,
+            "escapes": proportion_bound(0, 22).to_json(), "overkill": proportion_bound(1, 45).to_json(),
+            "review": proportion_bound(3, 67).to_json(), "notes": ["Too few parts to prove 2 %."],
+        },
+        "seconds_per_image": 0.0361,
+    }  # fmt: skip
+    by_iou = {"recall": (1, 0.9, 0.2), "with type": (1, 0.8, 0.1)}
+    curves = {
+        "iou": Curve("Defects found, by IoU", "IoU", "share", (0.1, 0.5, 0.9), by_iou),
+        "precision-recall": Curve("Precision and recall", "r", "p", (0, 0.5, 1), {"p": (1, 0.9, 0.5)}, 0.5),
+        "score-histogram": Curve("Drawn elsewhere", "s", "n", (0, 1), {"n": (1, 1)}),
+    }
+    return Evaluation(metrics, curves, records)
+
+
+@pytest.fixture
+def context() -> ReportContext:
+    steps = tuple(float(step) for step in range(1000))
+    return ReportContext(
+        title="Caps, line 3",
+        bundle_name="runs/caps/bundle",
+        bundle_hash="9c1f0b6e",
+        dataset_root="data/caps",
+        dataset_counts={"train": 401, "test": 6},
+        dataset_layout="masks",
+        dataset_reason="class folders hold same-named masks",
+        data_fingerprint="51f0c2d9",
+        skipped={"cap_7.jpg": "truncated"},
+        settings={"cell": 2, "optimizer": {"learning_rate": 0.00125}},
+        command="blemish evaluate runs/caps/bundle --data data/caps",
+        created="2031-02-03 04:05",
+        hardware="2 cores",
+        versions={"blemish": "0.1.0"},
+        training=Curve("Training", "step", "loss", steps, {"loss": tuple(10 * 0.99**step for step in steps)}),
+        threshold_sweep=Curve("Threshold on validation images", "T", "IoU", (0, 4), {"v": (0.1, 0.8)}, 4.0),
+        notes=("Two lots were mixed.",),
+    )  # fmt: skip
+
+
+def test_full_input_shows_every_section(evaluation, context):
+    page = Page(render_report(evaluation, context))
+    assert page.ids >= set(SECTIONS)
+    assert page.tags.count("img") == 10  # crop and whole of two misses, an alarm and two hits
+    for words in (
+        "Of 22 defective parts 0 were missed : up to 12.7 % may be.",
+        "Of 45 good parts 1 was rejected : up to 10.1 % may be.",
+        "3 of all 67 go to a person (REVIEW).",
+        "a score of 0.625 or more is NG, one below 0.375 is OK",
+        "Too few parts to prove 2 %.",
+        "Threshold on validation images", "Precision and recall", "Defects found, by IoU", "Training",
+        "Image AUROC", "36.1 ms", "Taken for what?", "How big, how severe", "gone.png must exist.",
+        "9c1f0b6e", "51f0c2d9", "class folders hold same-named masks", "401 train", "cap_7.jpg", "truncated",
+        "optimizer.learning_rate", "0.00125", "blemish evaluate runs/caps/bundle", "2 cores",
+        "Two lots were mixed.", "4711", "good.png",
+    ):  # fmt: skip
+        assert words in page.text, words
+    assert "Drawn elsewhere" not in page.text
+
+
+def test_minimal_input_says_what_is_missing():
+    page = Page(render_report(Evaluation({}, {}, ()), ReportContext("Nothing")))
+    assert page.ids >= set(SECTIONS)
+    assert "img" not in page.tags and "svg" not in page.tags
+    for words in ("No operating point was chosen", "No image was judged", "No curve", "No defect", "No time"):
+        assert words in page.text, words
+
+
+def test_parts_that_are_none_are_left_out(evaluation, context):
+    names = ("pixel", "defect", "type", "image", "operating_point", "seconds_per_image", "detection", "seed")
+    page = Page(render_report(replace(evaluation, metrics=dict.fromkeys(names)), context))
+    assert "Pixel F1" not in page.text and "Taken for what?" not in page.text
+    assert "No operating point was chosen" in page.text
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "before"),
+    [
+        ("pixel", "f1", "0.854"),
+        ("pixel", "precision", "0.812"),
+        ("defect", "ar", "0.622"),
+        ("defect", "mean_iou", "0.771"),
+        ("defect", "recall_at_30", "0.943"),
+        ("image", "auroc", "0.987"),
+        ("type", "accuracy", "0.932"),
+        ("operating_point", "threshold", "0.625"),
+        ("operating_point", "review_threshold", "0.375"),
+    ],
+)
+def test_figures_shown_are_those_of_the_metrics(evaluation, context, part, name, before):
+    assert before in Page(render_report(evaluation, context)).text
+    changed = evaluation.metrics | {part: evaluation.metrics[part] | {name: 0.5559}}
+    text = Page(render_report(replace(evaluation, metrics=changed), context)).text
+    assert "0.556" in text and before not in text
+
+
+def test_headline_follows_the_counts():
+    point = {"escapes": proportion_bound(1, 1).to_json(), "overkill": proportion_bound(0, 0).to_json()}
+    sentences = ["".join(pair) for pair in headline({"operating_point": point})]
+    assert sentences[0] == "Of 1 defective part 1 was missed: up to 100.0 % may be."
+    assert sentences[1] == "There was no good part to judge, so nothing is known of how many are rejected."
+    assert len(sentences) == 2
+
+
+def test_user_texts_are_escaped(image, context):
+    path = image.with_name("<script>.png")
+    path.write_bytes(image.read_bytes())
+    evil = "<script>alert('x')</script>"
+    case = record(path, true=(truth((10, 10, 30, 20), evil),), verdict=Verdict.OK)
+    curve = Curve(evil, evil, evil, (0, 1), {evil: (0, 1), "b": (1, 0)}, 0.5)
+    metrics = {
+        "operating_point": {"rule": evil, "notes": [evil]},
+        "type": {"confusion": {evil: {evil: 1}}},
+        "split": evil,
+    }
+    names = ("method", "bundle_name", "dataset_root", "dataset_reason", "command", "hardware")
+    mappings = dict.fromkeys(("settings", "skipped", "versions"), {evil: evil})
+    texts = dict.fromkeys(names, evil)
+    wicked = ReportContext(evil, **texts, **mappings, dataset_counts={evil: 1}, training=curve, notes=(evil,))
+    html = render_report(Evaluation(metrics, {evil: curve}, (case,)), wicked)
+    page = Page(html)
+    assert "<script" not in html.lower()
+    assert "script" not in page.tags
+    assert "<script>.png" in page.text
+
+
+def test_nothing_comes_from_outside(evaluation, context):
+    html = render_report(evaluation, context)
+    page = Page(html)
+    assert "http" not in html.replace("xmlns", "")
+    assert "script" not in page.tags and "link" not in page.tags
+    assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in page.addresses)
+    assert "@import" not in html and "url(" not in html
+
+
+def test_unreadable_picture_gets_a_placeholder(tmp_path, context):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nnot really")
+    cases = (
+        record(broken, true=(truth((1, 1, 9, 9)),)),
+        record(tmp_path / "missing.png", defects=(found((1, 1, 9, 9)),)),
+    )
+    page = Page(render_report(Evaluation({}, {}, cases), context))
+    assert "img" not in page.tags
+    assert page.text.count("The picture could not be shown.") == 2
+    assert "missing.png must exist" in page.text
+
+
+def test_ten_thousand_letters_of_outline_and_2000_records_stay_small(tmp_path, context):
+    noise = np.random.default_rng(1).integers(
+        0, 255, (900, 1400, 3), dtype=np.uint8
+    )  # nothing compresses worse
+    path = tmp_path / "noise.png"
+    cv2.imwrite(str(path), noise)
+    angles = np.linspace(0, 2 * np.pi, 20_000)
+    jagged = tuple(
+        zip(
+            500 + (200 + 90 * (np.arange(20_000) % 2)) * np.cos(angles),
+            450 + 200 * np.sin(angles),
+            strict=True,
+        )
+    )
+    shapes = (replace(found((210, 250, 790, 650)), contour=(jagged,)),)
+    many = [record(path, defects=shapes, verdict=Verdict.NG) for _ in range(1000)]
+    many += [record(path, true=(truth((10, 10, 60, 60)),)) for _ in range(1000)]
+    many = [replace(one, sample=replace(one.sample, id=f"{index}.png")) for index, one in enumerate(many)]
+    curve = Curve("Long", "x", "y", tuple(range(50_000)), {"a": tuple(range(50_000))}, 7.0)
+    skipped = {f"file{index}": "reason" * 20 for index in range(10_000)}
+    html = render_report(Evaluation({}, {"long": curve}, tuple(many)), replace(context, skipped=skipped))
+    assert len(html.encode()) < 5_000_000
+    assert html.count("<img") <= 24
+    assert "and 9950 more" in Page(html).text.replace("\u2009", "")
+
+
+def test_worst_cases_come_first(records, image):
+    gallery = choose_cases(records)
+    assert [(case.record.sample.id, case.truth) for case in gallery.misses] == [
+        ("miss.png", 0),
+        ("both.png", 1),
+    ]
+    assert [case.record.sample.id for case in gallery.false_alarms] == ["alarm.png"]
+    assert [case.iou for case in gallery.hits] == pytest.approx([0.83, 0.4])
+    small = record(image.with_name("small"), true=(truth((0, 0, 2, 2)),))
+    large = record(image.with_name("large"), true=(truth((0, 0, 9, 9)),))
+    caught = record(image.with_name("caught"), true=(truth((0, 0, 50, 50)),), verdict=Verdict.NG)
+    ordered = choose_cases((caught, small, large)).misses
+    assert [case.record.sample.id for case in ordered] == ["large", "small", "caught"]
+
+
+def test_image_labels_alone_give_whole_image_misses_and_no_alarms(image):
+    labelled = Sample(image, "a.png", (Annotation("bad"),))
+    passed = replace(record(image), sample=labelled)
+    caught = replace(record(image, defects=(found((1, 1, 5, 5)),), verdict=Verdict.NG), sample=labelled)
+    gallery = choose_cases((passed, caught))
+    assert [(case.record.inspection.verdict, case.box_xyxy) for case in gallery.misses] == [
+        (Verdict.OK, None)
+    ]
+    assert gallery.false_alarms == ()
+
+
+def test_verdicts_are_counted_by_truth(records):
+    defective, good = verdict_rows(records)
+    assert dict(defective.counts) == {"OK": 1, "REVIEW": 1, "NG": 1, "ERROR": 0}
+    assert dict(good.counts) == {"OK": 1, "REVIEW": 0, "NG": 1, "ERROR": 1}
+
+
+def test_kinds_are_counted_as_the_metrics_count_them(records):
+    judged = [one for one in records if one.inspection.verdict is not Verdict.ERROR]
+    rows = {row.name: row for row in kind_rows(records)}
+    for name in ("scratch", "dent"):
+        expected = class_metrics(judged, name)
+        assert rows[name].located.to_json() == expected["recall_at_30"]
+        assert rows[name].right.to_json() == expected["precision_at_30"]
+    assert (rows["dent"].passed.n, rows["dent"].passed.of) == (1, 1)
+    assert (rows["all"].located.n, rows["all"].located.of) == (2, 4)
+    assert (rows["all"].named.n, rows["all"].named.of) == (1, 2)
+
+
+def test_crop_is_a_square_around_the_defect_inside_the_image():
+    assert crop_window((500, 400, 600, 420), (1000, 2000)) == (430, 290, 670, 530)
+    assert crop_window((0, 0, 100, 10), (1000, 2000)) == (0, 0, 240, 240)
+    assert crop_window((1990, 990, 2000, 1000), (1000, 2000)) == (1928, 928, 2000, 1000)
+    assert crop_window((0, 0, 900, 900), (1000, 1000)) is None
+    assert crop_window(None, (1000, 1000)) is None
+
+
+def test_outlines_and_frame_lie_where_the_defect_is(tmp_path):
+    path = tmp_path / "large.png"
+    cv2.imwrite(str(path), np.zeros((960, 960), np.uint16))
+    case = Case(record(path, true=(truth((480, 480, 580, 500)),)), truth=0)
+    pictures = take_pictures(case)
+    assert pictures.whole is not None and pictures.crop is not None
+    assert pictures.stretched
+    assert pictures.whole.truth == "M120.0 120.0L145.0 120.0L145.0 125.0L120.0 125.0Z"
+    assert pictures.whole.frame == pytest.approx((410 / 4, 370 / 4, 60, 60))
+    assert pictures.crop.truth == "M70.0 110.0L170.0 110.0L170.0 130.0L70.0 130.0Z"
+    assert (pictures.crop.width, pictures.whole.width) == (240, 240)
+
+
+def test_marked_point_of_a_curve_lies_on_it():
+    curve = Curve("t", "x", "y", (0.0, 5.0, 10.0), {"a": (0.0, 1.0, 0.0)}, 5.0)
+    svg = str(line_chart(curve))
+    x, y = re.search(r'class="dot[^>]* cx="([\d.]+)" cy="([\d.]+)"', svg).groups()  # type: ignore[union-attr]
+    assert f"{x},{y}" in re.search(r'points="([^"]+)"', svg)[1].split()  # type: ignore[index]
+    assert "chosen 5 → 1" in svg
+
+
+@pytest.mark.parametrize("y", [(), (float("nan"),) * 2, (3.0, 3.0), (1e-9, 2e5)])
+def test_odd_curves_do_not_break_the_chart(y):
+    chart = line_chart(Curve("t", "x", "y", (1.0, 2.0)[: len(y)], {"a": y, "b": y}), logarithmic=True)
+    assert (chart is None) == (not any(np.isfinite(y)))
+    assert "nan" not in str(chart)
+
+
+def test_histogram_holds_every_score_and_both_thresholds():
+    svg = str(score_histogram([0.1] * 7 + [0.3], [0.9] * 3, review_threshold=0.4, threshold=0.6))
+    assert svg.count('<rect class="good"') == 2 and svg.count('<rect class="bad"') == 1
+    assert ">7</text>" in svg and ">3</text>" in svg
+    assert "review from 0.400" in svg and "NG from 0.600" in svg
+    assert score_histogram([], [], review_threshold=None, threshold=0.5) is None
+
+
+def test_ticks_are_round_and_inside():
+    assert round_ticks(0, 1, wanted=5) == [0, 0.2, 0.4, 0.6, 0.8, 1]
+    assert Scale(0.13, 15, 300, 40, logarithmic=True).ticks == [0.2, 0.5, 1, 2, 5, 10]
+    assert spread([10, 11, 12], least=5, low=0, high=18) == [8, 13, 18]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(None, "–"), (float("nan"), "–"), (0.98765, "0.988"), (0.00125, "0.00125"), (12.345, "12.35"), (3, "3"),
+     (12345, "12\u2009345"), (True, "True"), ("f1", "f1"), (0.0, "0.000")],
+)  # fmt: skip
+def test_numbers_as_words(value, words):
+    assert number(value) == words
+
+
+def test_durations_as_words():
+    assert [duration(one) for one in (None, 0.0361, 2.5, 80)] == ["–", "36.1 ms", "2.5 s", "1 min 20 s"]
+
+
+def test_report_is_written_whole_or_refused(tmp_path, evaluation, context):
+    write_report(tmp_path / "out" / "report.html", evaluation, context)
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["report.html"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BlemishError, match="cannot be written"):
+        write_report(tmp_path / "file" / "report.html", evaluation, context)

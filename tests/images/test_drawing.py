@@ -1,0 +1,152 @@
+"""Drawing: colour where the outline runs, other pixels untouched, any image type, tags inside the image."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from blemish.defect import Defect, Rectangle
+from blemish.images.drawing import (
+    FOUND,
+    blend_severity,
+    draw_boxes,
+    draw_defects,
+    draw_inspection,
+    draw_label,
+    draw_outlines,
+    for_screen,
+)
+from blemish.inspection import Inspection, Verdict
+
+SQUARE = ((20.0, 30.0), (60.0, 30.0), (60.0, 70.0), (20.0, 70.0))
+RED = (250, 10, 20)
+
+
+def random_image(*shape: int, dtype: type = np.uint8, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+
+
+def distance_to_square(size: tuple[int, int]) -> np.ndarray:
+    """Distance of each pixel's centre to the outline of SQUARE, by brute force over points along it."""
+    along = np.linspace(0, 1, 400)[:, None]
+    corners = np.array([*SQUARE, SQUARE[0]])
+    points = np.concatenate([a + along * (b - a) for a, b in pairwise(corners)])
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    return np.sqrt(((x[..., None] - points[:, 0]) ** 2 + (y[..., None] - points[:, 1]) ** 2).min(axis=2))
+
+
+def test_outline_colours_its_pixels_and_no_other():
+    image = random_image(90, 80, 3)
+    picture = draw_outlines(image, [SQUARE], colour=RED, thickness=3)
+    distance = distance_to_square((90, 80))
+    assert (picture[distance < 1] == RED).all()
+    assert (picture[distance > 4] == image[distance > 4]).all()
+
+
+def test_dashes_leave_gaps_of_the_asked_length():
+    black = np.zeros((90, 80), np.uint8)
+    picture = draw_outlines(black, [SQUARE], colour=(255, 255, 255), thickness=1, dash=8)
+    upper_edge = picture[29:31, 22:58, 0].max(axis=0) > 100
+    changes = np.flatnonzero(np.diff(upper_edge.astype(int)))
+    assert 0.35 < upper_edge.mean() < 0.75
+    assert np.abs(np.diff(changes) - 8).max() <= 2
+
+
+def test_box_is_drawn_as_its_outline():
+    image = random_image(90, 80)
+    boxed = draw_boxes(image, [(20, 30, 60, 70)], colour=RED)
+    assert (boxed == draw_outlines(image, [SQUARE], colour=RED)).all()
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_every_kind_of_image_becomes_a_fresh_rgb_picture(shape, dtype):
+    image = random_image(*shape, dtype=dtype)
+    before = image.copy()
+    picture = draw_outlines(image, [((5, 5), (20, 5), (20, 20), (5, 20))], colour=RED)
+    assert picture.shape == (40, 50, 3)
+    assert picture.dtype == np.uint8
+    assert (image == before).all()
+    expected = np.rint(before / (257 if dtype == np.uint16 else 1)).reshape(40, 50, -1)
+    assert (picture[30:, 30:] == expected[30:, 30:]).all()
+
+
+def test_for_screen_never_hands_out_the_original():
+    image = random_image(4, 4, 3)
+    assert not np.shares_memory(for_screen(image), image)
+
+
+def test_severity_changes_only_where_it_is_above_zero():
+    image = random_image(1100, 20)  # more than one strip
+    severity = np.zeros((1100, 20), np.float32)
+    severity[600, 7], severity[3, 3], severity[5, 5] = 12.0, 6.0, np.nan
+    picture = blend_severity(image, severity, top=12.0, opacity=0.5)
+    changed = np.argwhere((picture != for_screen(image)).any(axis=2))
+    assert {tuple(place) for place in changed} == {(600, 7), (3, 3)}
+
+
+def test_hottest_severity_is_mixed_with_the_hottest_colour():
+    severity = np.full((2, 2), 30.0, np.float32)
+    picture = blend_severity(np.zeros((2, 2), np.uint8), severity, top=12.0, opacity=0.5)
+    hottest = np.array([252, 255, 164])  # the last entry of "inferno"
+    assert np.abs(picture[0, 0] - hottest / 2).max() <= 1
+
+
+def test_severity_of_another_size_is_refused():
+    with pytest.raises(ValueError, match=r"size \(4, 5\).*\(4, 4\)"):
+        blend_severity(np.zeros((4, 5), np.uint8), np.zeros((4, 4), np.float32), top=1.0)
+
+
+@pytest.mark.parametrize("corner", [(-50.0, -50.0), (500.0, 500.0), (10.0, 20.0)])
+def test_label_stays_inside_the_image(corner):
+    picture = draw_label(np.zeros((60, 200), np.uint8), "Crack 0.9", corner, colour=RED, height=16)
+    rows, columns = np.nonzero(picture.any(axis=2))
+    assert rows.max() - rows.min() + 1 == 16
+    assert (picture == RED).all(axis=2).sum() > 100
+    assert 0 <= rows.min() <= 44 and columns.min() >= 0
+
+
+@pytest.mark.parametrize("text", ["", "裂纹\n<b>", "x" * 500])
+def test_any_text_on_a_tiny_image(text):
+    assert draw_label(np.zeros((3, 5), np.uint8), text, (0, 0), colour=RED).shape == (3, 5, 3)
+
+
+def defect(**changes: object) -> Defect:
+    fields = {
+        "label": "Crack",
+        "confidence": 0.9,
+        "box_xyxy": (20, 30, 60, 70),
+        "contour": (SQUARE,),
+        "area": 1600,
+    }
+    return Defect(rectangle=Rectangle((40, 50), 40, 40, 0), **(fields | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("contour", [(SQUARE,), ()])
+def test_defect_is_outlined_and_named(contour):
+    image = np.zeros((200, 200), np.uint8)
+    picture = draw_defects(image, [defect(contour=contour)])
+    assert (np.abs(picture[29:31, 40].astype(int) - FOUND) < 140).any()
+    below = picture[71:90, 20:]
+    assert (below == FOUND).all(axis=2).sum() > 200
+
+
+def test_inspection_shows_heat_outline_and_verdict():
+    severity = np.zeros((200, 200), np.float32)
+    severity[45:55, 35:45] = 12
+    inspection = Inspection(
+        "a.png", (200, 200), Verdict.NG, 0.875, (defect(),), "b", maps={"severity": severity}
+    )
+    picture = draw_inspection(np.zeros((200, 200), np.uint16), inspection)
+    assert picture[50, 40].max() > 100
+    assert picture[150:, 150:].max() == 0
+    verdict_colour = draw_label(np.zeros((200, 200), np.uint8), "NG 0.88", (0, 0), colour=(213, 94, 0))
+    assert (picture[:16, :30] == verdict_colour[:16, :30]).all()
+
+
+def test_clean_image_gets_its_verdict_only():
+    image = random_image(100, 300)
+    picture = draw_inspection(image, Inspection("a.png", (100, 300), Verdict.OK, 0.1, (), "b"))
+    assert (picture[20:] == for_screen(image)[20:]).all()
