@@ -28,7 +28,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         os.chmod(temporary, 0o666 & ~current_umask())
         os.replace(temporary, path)
     except OSError as error:
-        raise BlemishError(f"{path} cannot be written: {error.strerror}. Free some space and try again.") from error
+        raise BlemishError(
+            f"{path} cannot be written: {error.strerror}. Free some space and try again."
+        ) from error
     finally:
         Path(temporary).unlink(missing_ok=True)
 

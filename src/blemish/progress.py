@@ -21,7 +21,9 @@ class Reporter:
     def line(self, message: str) -> None:
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
-    def track(self, items: Iterable[Item], title: str, *, total: int | None = None, done: int = 0) -> Iterator[Item]:
+    def track(
+        self, items: Iterable[Item], title: str, *, total: int | None = None, done: int = 0
+    ) -> Iterator[Item]:
         """The items, with a bar that counts them from `done` on."""
         if self.quiet or not self.console.is_terminal:
             yield from items

@@ -22,7 +22,7 @@ from blemish.evaluation.report import ReportContext, render_report, write_report
 from blemish.evaluation.report.axes import Scale, round_ticks, spread
 from blemish.evaluation.report.cases import Case, choose_cases
 from blemish.evaluation.report.charts import line_chart, score_histogram
-from blemish.evaluation.report.pictures import crop_window, take_pictures
+from blemish.evaluation.report.pictures import closed_path, crop_window, path_data, take_pictures
 from blemish.evaluation.report.tables import kind_rows, verdict_rows
 from blemish.evaluation.report.words import duration, headline, number
 from blemish.inspection import Inspection, Verdict
@@ -266,7 +266,7 @@ def test_user_texts_are_escaped(image, context):
         "split": evil,
     }
     names = ("method", "bundle_name", "dataset_root", "dataset_reason", "command", "hardware")
-    mappings = dict.fromkeys(("settings", "skipped", "versions"), {evil: evil})
+    mappings = {name: {evil: evil} for name in ("settings", "skipped", "versions")}
     texts = dict.fromkeys(names, evil)
     wicked = ReportContext(evil, **texts, **mappings, dataset_counts={evil: 1}, training=curve, notes=(evil,))
     html = render_report(Evaluation(metrics, {evil: curve}, (case,)), wicked)
@@ -387,6 +387,19 @@ def test_outlines_and_frame_lie_where_the_defect_is(tmp_path):
     assert pictures.whole.frame == pytest.approx((410 / 4, 370 / 4, 60, 60))
     assert pictures.crop.truth == "M70.0 110.0L170.0 110.0L170.0 130.0L70.0 130.0Z"
     assert (pictures.crop.width, pictures.whole.width) == (240, 240)
+
+
+def test_outlines_of_a_picture_are_bounded():
+    window, zoom = (0, 0, 480, 480), np.ones(2)
+    squares = [
+        ((x, y), (x + 2, y), (x + 2, y + 2), (x, y + 2)) for x in range(0, 480, 4) for y in range(0, 480, 4)
+    ]
+    assert len(path_data(squares, window, zoom)) < 21_000
+    assert path_data([((-9, -9), (-5, -9), (-5, -5))], window, zoom) == ""
+    comb = [(x / 2, 400 * (x % 2)) for x in range(960)]
+    assert len(closed_path(np.array(comb), most=9000)) > 9000  # no tolerance flattens teeth of 400 px
+    waves = [(x / 4, 200 + 1.5 * (x % 2)) for x in range(1900)]
+    assert len(closed_path(np.array(waves), most=9000)) < 9000 < len(closed_path(np.array(waves), most=10**6))
 
 
 def test_marked_point_of_a_curve_lies_on_it():

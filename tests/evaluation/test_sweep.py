@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from blemish.errors import BlemishError
-from blemish.evaluation.sweep import SeverityCounts, middle_of_best, sweep_threshold
+from blemish.evaluation.sweep import SeverityCounts, Sweep, middle_of_best, sweep_threshold
 
 Image = tuple[NDArray[np.float32], NDArray[np.bool_]]
 THRESHOLDS = np.linspace(0, 12, 25)
@@ -111,4 +111,6 @@ def test_bad_input_is_named() -> None:
 def test_json_is_strict() -> None:
     severity = np.array([[1.0, 3.0]], np.float32)
     fields = sweep_threshold([(severity, severity > 2)], [0.0, 2.0, 9.0]).to_json()
-    assert json.loads(json.dumps(fields, allow_nan=False))["precision"] == [0.5, 1.0, None]
+    read = json.loads(json.dumps(fields, allow_nan=False))
+    assert read["precision"] == [0.5, 1.0, None]
+    assert Sweep.from_json(read).to_json() == fields

@@ -94,6 +94,13 @@ def test_hottest_severity_is_mixed_with_the_hottest_colour():
     assert np.abs(picture[0, 0] - hottest / 2).max() <= 1
 
 
+def test_half_the_severity_is_half_as_opaque():
+    white, severity = np.full((1, 1), 255, np.uint8), np.full((1, 1), 6.0, np.float32)
+    picture = blend_severity(white, severity, top=12.0, opacity=0.4)
+    middle = np.array([188, 55, 84])  # of "inferno"
+    assert np.abs(picture[0, 0] - (0.8 * 255 + 0.2 * middle)).max() <= 1.5
+
+
 def test_severity_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"size \(4, 5\).*\(4, 4\)"):
         blend_severity(np.zeros((4, 5), np.uint8), np.zeros((4, 4), np.float32), top=1.0)

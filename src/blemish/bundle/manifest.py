@@ -59,7 +59,9 @@ def parse_manifest(text: str, path: Path) -> Manifest:
     try:
         fields = json.loads(text)
     except json.JSONDecodeError as error:
-        raise BlemishError(f"{path} is not JSON (line {error.lineno}). Train or copy the bundle again.") from error
+        raise BlemishError(
+            f"{path} is not JSON (line {error.lineno}). Train or copy the bundle again."
+        ) from error
     if not isinstance(fields, dict):
         raise BlemishError(f"{path} must hold a JSON object. Train or copy the bundle again.")
     refuse_other_schema(fields, path)
@@ -72,7 +74,9 @@ def parse_manifest(text: str, path: Path) -> Manifest:
 def refuse_other_schema(fields: Mapping[str, Any], path: Path) -> None:
     version = fields.get("schema_version")
     if version != SCHEMA_VERSION:
-        remedy = "Update blemish" if isinstance(version, int) and version > SCHEMA_VERSION else "Train it again"
+        remedy = (
+            "Update blemish" if isinstance(version, int) and version > SCHEMA_VERSION else "Train it again"
+        )
         raise BlemishError(
             f"{path}: schema_version must be {SCHEMA_VERSION} for this blemish. Received: {version}. {remedy}."
         )

@@ -54,7 +54,9 @@ def save_bundle(path: Path, manifest: Manifest, networks: Mapping[str, Tensors])
         write_all(draft, contents)
         replace_folder(draft, path)
     except OSError as error:
-        raise BlemishError(f"{path} cannot be written: {error.strerror}. The old bundle is untouched.") from error
+        raise BlemishError(
+            f"{path} cannot be written: {error.strerror}. The old bundle is untouched."
+        ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return Bundle(path, whole, networks)
@@ -69,14 +71,17 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
     """
     file = path / MANIFEST
     if not file.is_file():
-        raise BlemishError(f"{path} is not a bundle: it has no {MANIFEST}. Give the folder that `train` wrote.")
+        raise BlemishError(
+            f"{path} is not a bundle: it has no {MANIFEST}. Give the folder that `train` wrote."
+        )
     manifest = parse_manifest(file.read_text(encoding="utf-8"), file)
     if method is not None and manifest.method != method:
         raise BlemishError(f"{path} must be a bundle of method '{method}'. Received: '{manifest.method}'.")
     refuse_unlisted(path, manifest)
     data = {name: read_checked(path / name, digest) for name, digest in manifest.files.items()}
     networks = {
-        name.removesuffix(TENSOR_SUFFIX): parse_tensors(path / name, content) for name, content in data.items()
+        name.removesuffix(TENSOR_SUFFIX): parse_tensors(path / name, content)
+        for name, content in data.items()
     }
     return Bundle(path, manifest, networks)
 
@@ -84,7 +89,9 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
 def refuse_unlisted(path: Path, manifest: Manifest) -> None:
     for name in manifest.files:
         if Path(name).name != name or not name.endswith(TENSOR_SUFFIX):
-            raise BlemishError(f"{path / MANIFEST}: files must be names ending in {TENSOR_SUFFIX}. Received: '{name}'.")
+            raise BlemishError(
+                f"{path / MANIFEST}: files must be names ending in {TENSOR_SUFFIX}. Received: '{name}'."
+            )
     listed = {*manifest.files, MANIFEST}
     for found in sorted(path.iterdir()):
         if found.name not in listed:
@@ -96,7 +103,9 @@ def read_checked(file: Path, digest: str) -> bytes:
         raise BlemishError(f"{file} is missing. Copy the bundle again, whole.")
     data = file.read_bytes()
     if sha256(data) != digest:
-        raise BlemishError(f"{file} was changed or damaged: its SHA-256 is not the manifest's. Copy the bundle again.")
+        raise BlemishError(
+            f"{file} was changed or damaged: its SHA-256 is not the manifest's. Copy the bundle again."
+        )
     return data
 
 
@@ -104,7 +113,9 @@ def parse_tensors(file: Path, data: bytes) -> Tensors:
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise BlemishError(f"{file} holds no safetensors data and is not opened. Train or copy it again.") from error
+        raise BlemishError(
+            f"{file} holds no safetensors data and is not opened. Train or copy it again."
+        ) from error
 
 
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated
 
 import typer
 
-from blemish.errors import BlemishError
-
-app = typer.Typer(help="Make, check, split and convert datasets.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Make, check, split and convert datasets.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT")]

@@ -89,7 +89,9 @@ def inspect(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Images, or folders of images.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl and overlays.")],
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also draw each image with its defects.")] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also draw each image with its defects.")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:

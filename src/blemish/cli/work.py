@@ -74,7 +74,9 @@ def read_config(config: Path) -> Mapping[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise BlemishError(f"--config {config} cannot be read: {' '.join(str(error).split())}.") from error
     if not isinstance(values, dict):
-        raise BlemishError(f"--config {config} must hold a mapping of settings. Received: {type(values).__name__}.")
+        raise BlemishError(
+            f"--config {config} must hold a mapping of settings. Received: {type(values).__name__}."
+        )
     return values
 
 
@@ -98,7 +100,9 @@ def evaluate_bundle(bundle: Path, data: Path, out: Path, *, split: str, device: 
         method=manifest.method,
         split=split,
         seed=manifest.provenance.get("seed"),
-        operating_point=OperatingPoint.from_json(manifest.operating_point) if manifest.operating_point else None,
+        operating_point=OperatingPoint.from_json(manifest.operating_point)
+        if manifest.operating_point
+        else None,
         pixel_threshold=manifest.thresholds.get(manifest.method),
     )
     write_atomically(out / "metrics.json", metrics_json(evaluation))
@@ -149,7 +153,9 @@ def overlay_name(path: Path) -> str:
     return f"{path.parent.name}__{path.stem}" if path.parent.name else path.stem
 
 
-def report_context(manifest: Manifest, bundle_id: str, bundle: Path, dataset: Dataset, data: Path) -> ReportContext:
+def report_context(
+    manifest: Manifest, bundle_id: str, bundle: Path, dataset: Dataset, data: Path
+) -> ReportContext:
     """What the report shows beside the figures."""
     from blemish.dataset.fingerprint import fingerprint
     from blemish.evaluation.curves import threshold_curve

@@ -1,4 +1,4 @@
-"""Is a dataset fit to train and to judge with? Counts, balance, broken files, leaks between splits, wrong marks."""
+"""Is a dataset fit for use? Counts, balance, broken files, leaks between splits, wrong marks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from blemish.dataset.check_image import ERROR, WARNING, ImageFinding, Problem, check_image
 from blemish.dataset.hashing import in_threads
-from blemish.dataset.samples import Dataset, Sample, count
+from blemish.dataset.samples import Dataset, count
 
 IMBALANCE_LIMIT = 10.0  # most frequent class / rarest, in images, from which a warning is given
 

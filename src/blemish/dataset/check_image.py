@@ -73,7 +73,8 @@ def unknown_labels(sample: Sample, class_names: Sequence[str]) -> Iterator[Probl
             known = ", ".join(class_names)
             yield Problem(
                 ERROR,
-                f"{sample.image} must be marked with known classes ({known}). Received: '{label}'.{hint} Correct it.",
+                f"{sample.image} must be marked with known classes ({known}). Received: '{label}'.{hint} "
+                "Correct the annotation or add the class.",
             )
 
 
@@ -118,7 +119,7 @@ def check_box(annotation: Annotation, sample: Sample, size: tuple[int, int]) -> 
     elif left < -EDGE or top < -EDGE or right > width + EDGE or bottom > height + EDGE:
         yield Problem(
             WARNING,
-            f"{sample.image} of {width}×{height} should hold its boxes. Received: {text}. Cut it at the edge.",
+            f"{sample.image} of {width}×{height} should hold its boxes. Received: {text}. Cut it there.",
         )
 
 

@@ -1,4 +1,4 @@
-"""One hash that says which data a result was measured on: ids, splits, annotations, and image and mask content.
+"""One hash that says which data a result was measured on: ids, splits, annotations, image and mask content.
 
 Neither where the folder is nor the order of its files changes it; one changed pixel, label or split does.
 """

@@ -35,7 +35,7 @@ def pixel_hash(pixels: NDArray[Any]) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """The same for the same picture, however it is compressed; of a file that is no whole image, its bytes'."""
+    """The same for the same picture, however it is compressed; for what is no whole image, of its bytes."""
     try:
         return pixel_hash(read_image(path))
     except BlemishError:

@@ -105,7 +105,7 @@ def polygon_mask(polygons: Sequence[Polygon], size: tuple[int, int]) -> NDArray[
 
 
 def brightest(path: Path) -> int:
-    """The largest gray value of a mask file, 0 to 255, or its largest segment number: what tells empty from marked."""
+    """The largest gray value of a mask file, or its largest segment number: it tells empty from marked."""
     pixels = mask_pixels(path)
     return int((luminance(pixels) if pixels.ndim == 3 else pixels).max(initial=0))
 
@@ -141,7 +141,7 @@ def refuse_other_size(
     if tuple(mask_size) != size:
         raise BlemishError(
             f"A mask must be of its image's size. Received: {mask_name} of {mask_size[1]}×{mask_size[0]} "
-            f"for {sample.image} of {size[1]}×{size[0]} (width×height). Save the mask again at the image's size."
+            f"for {sample.image} of {size[1]}×{size[0]} (width×height). Save the mask at the image's size."
         )
 
 

@@ -1,6 +1,6 @@
 """`dataset.yaml`: what a user says about a folder that its layout alone does not.
 
-Every key is optional; an unknown one is an error that names the nearest. Paths start at the yaml file's folder.
+Every key is optional; an unknown one is an error that names the nearest. Paths start at the file's folder.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Splitting a dataset by reference to its files: stratified by class, whole groups, seeded, few-shot on request.
+"""Splitting a dataset by reference to its files: stratified by class, groups whole, seeded, few-shot.
 
-Images of the same content always share a side, or figures would be too good. Classes are shared out rarest first.
-Source of the sharing: Sechidis, Tsoumakas & Vlahavas 2011, "On the Stratification of Multi-Label Data", with groups
+Images of the same content always share a side, or figures would be too good. Classes are shared out rarest
+first. Source: Sechidis, Tsoumakas & Vlahavas 2011, "On the Stratification of Multi-Label Data", with groups
 in place of single images.
 """
 
@@ -29,7 +29,7 @@ Shares = dict[str, float]
 
 @dataclass(frozen=True)
 class Unit:
-    """Samples that must share a side. classes: how many of them show each class, CLEAN for those that show none."""
+    """Samples that must share a side. classes: how many of them show each class, CLEAN for none."""
 
     ids: tuple[str, ...]
     classes: Mapping[str, int]
@@ -72,8 +72,8 @@ def few_shot(
 ) -> Dataset:
     """Only `shots` images of each class stay in "train", chosen by the seed; the others go to no split.
 
-    An image that shows several classes counts for each; such a one is taken last, so that a class rarely exceeds
-    `shots`. keep_clean: clean training images all stay
+    An image that shows several classes counts for each; such a one is taken last, so that a class rarely
+    exceeds `shots`. keep_clean: clean training images all stay
     contents: content hash by sample id, where it is known; of equal images one is chosen
     """
     if shots < 1:
@@ -131,7 +131,7 @@ def content_of(dataset: Dataset) -> dict[str, str]:
 
 
 def make_units(dataset: Dataset, contents: Mapping[str, str], *, by_group: bool) -> list[Unit]:
-    """Samples joined by equal content, and by group where asked; sorted, so that file order does not matter."""
+    """Samples joined by equal content, and by group where asked; sorted, as file order must not matter."""
     parent = {sample.id: sample.id for sample in dataset}
     first: dict[tuple[str, str], str] = {}
     for sample in dataset:
@@ -200,7 +200,7 @@ def neediest(need: Mapping[str, Mapping[str, float]], unit: Unit, rarest: str) -
 def fill_empty(
     split_of: Mapping[tuple[str, ...], str], units: Sequence[Unit], shares: Shares
 ) -> dict[tuple[str, ...], str]:
-    """Give a split that got nothing one small unit of the fullest. Raises BlemishError when units do not suffice."""
+    """Give a split that got nothing one small unit of the fullest. Raises when units do not suffice."""
     filled = dict(split_of)
     if len(units) < len(shares):
         raise BlemishError(
@@ -243,8 +243,8 @@ def refuse_too_few(chosen: Sequence[Sample], training: Sequence[Sample], shots: 
     for label in sorted({label for sample in training for label in labels_of(sample)}):
         if have[label] < shots:
             raise BlemishError(
-                f"shots must be at most the training images of each class. Received: {shots}, but {have[label]} of "
-                f"'{label}'. Use fewer shots or a smaller test share."
+                f"shots must be at most the training images of each class. Received: {shots}, but "
+                f"{have[label]} of '{label}'. Use fewer shots or a smaller test share."
             )
 
 

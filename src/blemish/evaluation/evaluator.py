@@ -74,7 +74,7 @@ class Evaluator:
         class_map: NDArray[np.uint8] | None = None,
         truth: Sequence[Instance] = (),
     ) -> ImageRecord:
-        """Count one image and drop its maps; also returns what is kept of it.
+        """Count one image, drop its maps, and return what is kept of it. One that failed finds nothing.
 
         class_map: [H, W], 0 on the surface; None where the dataset has no outlines. Not used where an
             annotation of the image is a mere box or label, which says nothing about pixels

@@ -242,8 +242,8 @@ def review_threshold_for(
         return review, ()
     missed = int((scores[defective] < threshold).sum())
     note = (
-        f"No review band: to catch the lowest of the {missed} defective validation images under the "
-        "threshold would send every clean image to review. Another review rule, such as escape<=0.05, may leave one."
+        f"No review band: to catch the lowest of {missed} defective validation images under the threshold "
+        "would send every clean image to review. Another review rule, such as escape<=0.05, may do."
     )
     return threshold, (note,)
 

@@ -57,7 +57,8 @@ class Sweep:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Sweep:
         """The sweep that `to_json` wrote."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+        lines = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        return cls(**{**fields, **lines})
 
 
 def sweep_threshold(

@@ -14,9 +14,7 @@ from blemish.errors import BlemishError
 from blemish.methods.contract import Network, Networks
 
 
-def as_networks(
-    modules: Mapping[str, nn.Module], *, device: str = "cpu", bfloat16: bool = False
-) -> Networks:
+def as_networks(modules: Mapping[str, nn.Module], *, device: str = "cpu", bfloat16: bool = False) -> Networks:
     """Each module in eval mode on the device as a function of arrays."""
     return {name: as_network(module, device=device, bfloat16=bfloat16) for name, module in modules.items()}
 
@@ -50,11 +48,13 @@ def load_tensors(modules: Mapping[str, nn.Module], networks: Mapping[str, Tensor
             module.load_state_dict(tensors)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
-            raise BlemishError(f"{source}: tensors of '{name}' do not fit: {reason} Train it again.") from error
+            raise BlemishError(
+                f"{source}: tensors of '{name}' do not fit: {reason} Train it again."
+            ) from error
 
 
 def pick_device(name: str = "auto") -> str:
-    """"cuda" or "cpu"; "auto" takes the GPU where there is one. Raises BlemishError for a GPU that is not there."""
+    """ "cuda" or "cpu"; "auto" takes the GPU where there is one. Raises BlemishError for a GPU that is not there."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():

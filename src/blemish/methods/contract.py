@@ -34,7 +34,9 @@ class MethodSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": the GPU where there is one
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # of training; "auto": bf16 where the hardware multiplies it
+    precision: Literal["auto", "fp32", "bf16"] = (
+        "auto"  # of training; "auto": bf16 where the hardware multiplies it
+    )
     checkpoint_every: int = Field(100, ge=1)  # steps
 
 

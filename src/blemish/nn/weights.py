@@ -19,9 +19,7 @@ from torch import Tensor, nn
 from blemish.errors import BlemishError, nearest_name
 
 
-def resnet(
-    name: str, weights: str, *, setting: str, original_strides: bool = False
-) -> tuple[nn.Module, str]:
+def resnet(name: str, weights: str, *, setting: str, original_strides: bool = False) -> tuple[nn.Module, str]:
     """A torchvision ResNet and a line on where its weights are from.
 
     name: "resnet18" … "resnet101"; weights: "imagenet", "none", or a path to a .safetensors file
@@ -78,7 +76,9 @@ def read_tensors(path: Path, setting: str) -> Mapping[str, Tensor]:
 
 def refuse_misfit(name: str, tensor: Tensor, own: Mapping[str, Tensor], path: Path, setting: str) -> None:
     if name not in own:
-        raise BlemishError(f"{setting}: {path} holds '{name}', which this network lacks.{nearest_name(name, own)}")
+        raise BlemishError(
+            f"{setting}: {path} holds '{name}', which this network lacks.{nearest_name(name, own)}"
+        )
     if tensor.shape != own[name].shape:
         shapes = f"{list(tensor.shape)}, must be {list(own[name].shape)}"
         raise BlemishError(f"{setting}: {path}: shape of '{name}' is {shapes}. Use weights of this backbone.")
@@ -89,7 +89,9 @@ def use_original_strides(network: nn.Module, setting: str) -> None:
     for stage in ("layer2", "layer3", "layer4"):
         block = getattr(network, stage)[0]
         if not hasattr(block, "conv3"):
-            raise BlemishError(f"{setting}: original strides need a bottleneck backbone. Use resnet50 or resnet101.")
+            raise BlemishError(
+                f"{setting}: original strides need a bottleneck backbone. Use resnet50 or resnet101."
+            )
         block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
 
 

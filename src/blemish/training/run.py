@@ -75,9 +75,13 @@ def with_validation(dataset: Dataset, seed: int, reporter: Reporter) -> Dataset:
     splits = dataset.splits
     if splits.get("val") and splits.get("train"):
         return dataset
-    pool = dataset.split("train") if splits.get("train") else dataset.where(lambda sample: sample.split is None)
+    pool = (
+        dataset.split("train") if splits.get("train") else dataset.where(lambda sample: sample.split is None)
+    )
     if not len(pool):
-        raise BlemishError(f"{dataset.root} has no training images: splits are {splits}. Run `blemish data split`.")
+        raise BlemishError(
+            f"{dataset.root} has no training images: splits are {splits}. Run `blemish data split`."
+        )
     cut = split_dataset(pool, test=0.0, val=VALIDATION_SHARE, seed=seed)
     split_of = {sample.id: sample.split for sample in (*dataset, *cut)}
     reporter.line(
@@ -97,7 +101,9 @@ def claim_folder(request: Request, digest: str) -> None:
     }
     if file.is_file():
         if not request.resume:
-            raise BlemishError(f"{request.run} already holds a run. Add --resume to go on, or choose another --out.")
+            raise BlemishError(
+                f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
+            )
         refuse_other_run(json.loads(file.read_text(encoding="utf-8")), wanted, file)
         return
     write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
@@ -172,5 +178,6 @@ def with_operating_point(
 def state_of(module: Any) -> dict[str, NDArray[np.generic]]:
     """The module's tensors as arrays in C order."""
     return {
-        name: np.ascontiguousarray(tensor.detach().cpu().numpy()) for name, tensor in module.state_dict().items()
+        name: np.ascontiguousarray(tensor.detach().cpu().numpy())
+        for name, tensor in module.state_dict().items()
     }

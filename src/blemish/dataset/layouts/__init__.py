@@ -1,7 +1,7 @@
 """Reading a folder as a dataset: the layout is found, or named in dataset.yaml, and read by its module.
 
-Where several layouts match, the first in LAYOUTS wins: those whose marks are most particular come first. Class
-folders with masks, for one, are also class folders.
+Where several layouts match, the first in LAYOUTS wins: those whose marks are most particular come first.
+Class folders with masks, for one, are also class folders.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def refuse_unknown_old_names(new_names: dict[str, str], known: Sequence[str], so
         if name not in known:
             hint = nearest_name(name, known) or f" Use one of {', '.join(known)}."
             raise BlemishError(
-                f"{source.home / SETTINGS_NAME}: 'classes' must rename known classes. Received: '{name}'.{hint}"
+                f"{source.home / SETTINGS_NAME}: 'classes' must rename known ones. Received: '{name}'.{hint}"
             )
 
 
@@ -174,8 +174,8 @@ def group_of(sample: Sample, expression: re.Pattern[str]) -> str:
     match = expression.search(sample.id)
     if match is None or match[1] is None:
         raise BlemishError(
-            f"{SETTINGS_NAME}: 'group' must match every image. Received: '{expression.pattern}', which does not "
-            f"match '{sample.id}'. Correct the expression."
+            f"{SETTINGS_NAME}: 'group' must match every image. Received: '{expression.pattern}', which does "
+            f"not match '{sample.id}'. Correct the expression."
         )
     return match[1]
 

@@ -19,7 +19,7 @@ Entry = tuple[str, str, str]  # split, text, place for an error
 
 
 def read_splits(dataset: Dataset, source: Source) -> Dataset:
-    """The dataset with its splits. Raises BlemishError with file and line of an entry that names none or two."""
+    """The dataset with its splits. Raises BlemishError with file and line of a wrong entry."""
     entries = list(find_entries(source))
     if not entries:
         return dataset

@@ -89,7 +89,9 @@ class ExampleSource:
         if label == self.background and (not found or generator.random() < self.background_anywhere):
             return self.augmented(self.clean_window(generator), generator), label
         example = found[int(generator.integers(len(found)))]
-        window = shaken(example.windows[int(generator.integers(len(example.windows)))], self.settings, generator)
+        window = shaken(
+            example.windows[int(generator.integers(len(example.windows)))], self.settings, generator
+        )
         pixels, _ = self.read(example.sample)
         return self.augmented(cut(pixels, window, self.settings.types_window), generator), label
 
@@ -119,7 +121,11 @@ def shaken(window: Window, settings: Settings, generator: Generator) -> Window:
     """The window moved by up to half a sliding step, so that training sees more than inference's grid."""
     left, top, side = window
     reach = settings.types_step * side // settings.types_window // 2
-    return left + int(generator.integers(-reach, reach + 1)), top + int(generator.integers(-reach, reach + 1)), side
+    return (
+        left + int(generator.integers(-reach, reach + 1)),
+        top + int(generator.integers(-reach, reach + 1)),
+        side,
+    )
 
 
 def window_batch(source: ExampleSource, generator: Generator) -> dict[str, Tensor]:
@@ -132,4 +138,3 @@ def window_batch(source: ExampleSource, generator: Generator) -> dict[str, Tenso
 def type_loss(network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
     """Cross-entropy over N types and background (section III-A-4)."""
     return nn.functional.cross_entropy(network(batch["images"]), batch["labels"])
-

@@ -95,7 +95,10 @@ class Fitting:
     def inference(self, threshold: float) -> SeverityInference:
         """Stages 1 to 3 as trained so far; stage 4 is added once it is."""
         return inference_from(
-            self.settings, self.dataset.class_names, threshold=threshold, drop_above=self.settings.drop_above or 0.5
+            self.settings,
+            self.dataset.class_names,
+            threshold=threshold,
+            drop_above=self.settings.drop_above or 0.5,
         ).without_types()
 
     # Stage 1
@@ -104,7 +107,11 @@ class Fitting:
         torch.manual_seed(self.trainer.seed)
         network = SeverityNetwork(self.settings.channels, self.settings.cell)
         source = PatchSource(
-            self.settings, lambda number: self.read(self.train[number]), found.sizes, found.marked, found.scale
+            self.settings,
+            lambda number: self.read(self.train[number]),
+            found.sizes,
+            found.marked,
+            found.scale,
         )
         self.trainer.optimise(
             self.stage(
@@ -123,7 +130,9 @@ class Fitting:
         networks = self.trainer.networks(modules)
         inference = self.inference(threshold=SEVERITY_MAX / 2)
         return self.trainer.sweep(
-            self.severity_maps(inference, networks), most=SEVERITY_MAX, criterion=self.settings.threshold_criterion
+            self.severity_maps(inference, networks),
+            most=SEVERITY_MAX,
+            criterion=self.settings.threshold_criterion,
         )
 
     def severity_maps(
@@ -168,7 +177,9 @@ class Fitting:
         for number, sample in enumerate(self.trainer.track(self.train, "collecting examples of types")):
             pixels, classes = self.read(sample)
             raw = inference.forward(pixels, networks)
-            places = [(region, label) for label, region in marked_regions(classes, self.settings.join_distance)]
+            places = [
+                (region, label) for label, region in marked_regions(classes, self.settings.join_distance)
+            ]
             places += self.labelled(inference.regions(raw, classes.shape), classes, background=False)
             places += self.labelled(eager.regions(raw, classes.shape), classes, background=True)
             for region, label in places:
@@ -241,7 +252,10 @@ def patch_batch(source: PatchSource, generator: np.random.Generator) -> dict[str
     """A batch of patches [B, C, P, P] and severities [B, 1, P / cell, P / cell]."""
     drawn = [source.draw(generator) for _ in range(source.settings.batch)]
     images, severities = zip(*drawn, strict=True)
-    return {"images": torch.from_numpy(np.stack(images)), "severities": torch.from_numpy(np.stack(severities))}
+    return {
+        "images": torch.from_numpy(np.stack(images)),
+        "severities": torch.from_numpy(np.stack(severities)),
+    }
 
 
 def severity_loss(network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:

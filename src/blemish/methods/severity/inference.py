@@ -216,7 +216,6 @@ def inference_from(
     )
 
 
-
 def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float32]:
     """[h, w] cells to [h·cell, w·cell] pixels, "linear" between cell centres or "nearest"."""
     if cell == 1:

@@ -61,9 +61,7 @@ def defect_cells(mask: NDArray[np.bool_], *, cell: int, coverage: float = 0.5) -
     return cells
 
 
-def raw_scores(
-    intensity: NDArray[np.uint8], cells: NDArray[np.bool_], *, cell: int
-) -> NDArray[np.float32]:
+def raw_scores(intensity: NDArray[np.uint8], cells: NDArray[np.bool_], *, cell: int) -> NDArray[np.float32]:
     """Contrast of each defect cell against the surface beside it, d0 + d1, in 0…510; 0 elsewhere.
 
     d0 = min(|m_D − m_N|, |M_D − M_N|), d1 = |M_D − m_N|, with m, M the extremes of the defect cell (D) and of the
@@ -77,9 +75,7 @@ def raw_scores(
         return scores
     extremes = cell_extremes(intensity, cell)
     left, right = reference_columns(cells)
-    per_side = [
-        contrast_against(extremes, rows, columns, side[rows, columns]) for side in (left, right)
-    ]
+    per_side = [contrast_against(extremes, rows, columns, side[rows, columns]) for side in (left, right)]
     known = ~np.isnan(np.stack(per_side))
     total = np.nansum(np.stack(per_side), axis=0)
     without = contrast_against_median(extremes, rows, columns)

@@ -60,7 +60,9 @@ class PatchSource:
         if self.settings.sampling == "sliding":
             return defect.sample, self.grid_place(defect, generator)
         left, top, right, bottom = defect.box_xyxy
-        reach = self.settings.patch / 3  # the chosen point stays inside the patch, also when it is turned by 45°
+        reach = (
+            self.settings.patch / 3
+        )  # the chosen point stays inside the patch, also when it is turned by 45°
         return defect.sample, (
             generator.uniform(left, right) + generator.uniform(-reach, reach),
             generator.uniform(top, bottom) + generator.uniform(-reach, reach),

@@ -32,10 +32,16 @@ def windows_on(
     reach = (side // 2) // stride
     integral = cv2.integral(mask.view(np.uint8))
     enough = overlap * integral[-1, -1]
-    shifts = [(right * stride, down * stride) for down in range(-reach, reach + 1) for right in range(-reach, reach + 1)]
+    shifts = [
+        (right * stride, down * stride)
+        for down in range(-reach, reach + 1)
+        for right in range(-reach, reach + 1)
+    ]
     found = [
         (left, top, side)
-        for left, top in ((centre_x - side // 2 + right, centre_y - side // 2 + down) for right, down in shifts)
+        for left, top in (
+            (centre_x - side // 2 + right, centre_y - side // 2 + down) for right, down in shifts
+        )
         if area_inside(integral, left - offset_xy[0], top - offset_xy[1], side) >= enough
     ]
     return found or [(centre_x - side // 2, centre_y - side // 2, side)]

@@ -1,0 +1,159 @@
+"""Writing COCO JSON, which holds everything: one file a split, images under their own ids.
+
+A mask file is written defect by defect as run lengths, bit-exact. The reader names keys beyond COCO's.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.dataset.convert.common import copy_image, groups_by_split, instances_of, write_settings
+from blemish.dataset.masks import Instance
+from blemish.dataset.run_lengths import encode
+from blemish.dataset.samples import Annotation, Box, Dataset, MaskFile, Polygon, RunLengths, Sample
+from blemish.files import write_atomically
+from blemish.images.decode import image_size
+
+Entry = dict[str, Any]
+
+
+def write(dataset: Dataset, out: Path) -> list[str]:
+    """Write the dataset; returns warnings."""
+    numbers, image_numbers = count(1), count(1)
+    categories = {name: number for number, name in enumerate(dataset.class_names, start=1)}
+    empty = 0
+    for split, samples in groups_by_split(dataset).items():
+        content: dict[str, list[Entry]] = {"images": [], "annotations": [], "categories": []}
+        content["categories"] = [{"id": number, "name": name} for name, number in categories.items()]
+        for sample in samples:
+            image, marks, lost = entries(sample, dataset, out, next(image_numbers))
+            empty += lost
+            content["images"].append(image)
+            content["annotations"] += [numbered(mark, next(numbers), categories) for mark in marks]
+        name = f"instances_{split}.json" if split else "instances.json"
+        write_atomically(out / "annotations" / name, json.dumps({"info": {}, "licenses": [], **content}))
+    write_settings(out, dataset, {"layout": "coco"})
+    return warnings(dataset, empty)
+
+
+def warnings(dataset: Dataset, empty: int) -> list[str]:
+    labels = sum(not a.has_place for sample in dataset for a in sample.annotations)
+    lines = []
+    if labels:
+        lines.append(
+            f"coco has no image labels: {labels} are in the key 'labels' of images, for blemish alone"
+        )
+    if empty:
+        lines.append(f"{empty} annotations with an empty mask and no box are left out")
+    return lines
+
+
+def entries(sample: Sample, dataset: Dataset, out: Path, number: int) -> tuple[Entry, list[Entry], int]:
+    """(image entry, annotation entries, annotations that mark no pixel); copies the image."""
+    size = image_size(sample.image)
+    image: Entry = {"id": number, "file_name": sample.id, "width": size[1], "height": size[0]}
+    copy_image(sample.image, out / sample.id)
+    if sample.group is not None:
+        image["group"] = sample.group
+    if sample.reference is not None:
+        image["reference"] = reference_name(sample.reference, dataset.root)
+        copy_image(sample.reference, out / image["reference"])
+    labels = [a.label for a in sample.annotations if not a.has_place]
+    if labels:
+        image["labels"] = labels
+    placed = [annotation_entries(sample, a, size) for a in sample.annotations if a.has_place]
+    marks = [{**mark, "image_id": number} for found in placed for mark in found]
+    return image, marks, sum(not found for found in placed)
+
+
+def reference_name(reference: Path, root: Path) -> str:
+    inside = reference.is_relative_to(root)
+    return reference.relative_to(root).as_posix() if inside else f"references/{reference.name}"
+
+
+def numbered(mark: Entry, number: int, categories: dict[str, int]) -> Entry:
+    """The entry with COCO's whole-number id; the annotation's own id stays beside it."""
+    own = {"source_id": mark["source_id"]} if mark["source_id"] not in ("", str(number)) else {}
+    rest = {key: value for key, value in mark.items() if key not in ("label", "source_id")}
+    return {"id": number, "category_id": categories[mark["label"]], "iscrowd": 0, **rest, **own}
+
+
+def annotation_entries(sample: Sample, annotation: Annotation, size: tuple[int, int]) -> list[Entry]:
+    """One entry, or one for each defect of a mask file."""
+    if isinstance(annotation.mask, MaskFile):
+        return [instance_entry(found, size) for found in instances_of(sample, annotation, size)]
+    segmentation, area = outline(annotation)
+    box = annotation.box_xyxy or extent(sample, annotation, size)
+    if box is None:
+        return []
+    left, top, right, bottom = box
+    own_area = area if annotation.has_outline else (right - left) * (bottom - top)
+    return [entry(annotation.label, box, segmentation, own_area, annotation.contrast, annotation.id)]
+
+
+def entry(
+    label: str, box: Box, segmentation: Any, area: float, contrast: float | None, source_id: str
+) -> Entry:
+    left, top, right, bottom = box
+    known = {"contrast": contrast} if contrast is not None else {}
+    bbox = [left, top, right - left, bottom - top]
+    return {
+        "label": label,
+        "bbox": bbox,
+        "segmentation": segmentation,
+        "area": area,
+        **known,
+        "source_id": source_id,
+    }
+
+
+def instance_entry(found: Instance, size: tuple[int, int]) -> Entry:
+    """A defect cut out of a mask file, as run lengths of the whole image."""
+    if found.mask is None:
+        left, top, right, bottom = found.box_xyxy
+        area = (right - left) * (bottom - top)
+        return entry(found.label, found.box_xyxy, [], area, found.contrast, found.id)
+    whole = pasted(found.mask, found.box_xyxy, size)
+    segmentation = run_length_entry(encode(whole))
+    return entry(found.label, found.box_xyxy, segmentation, float(found.mask.sum()), found.contrast, found.id)
+
+
+def pasted(mask: NDArray[np.bool_], box: Box, size: tuple[int, int]) -> NDArray[np.bool_]:
+    whole = np.zeros(size, np.bool_)
+    left, top = int(box[0]), int(box[1])
+    whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+    return whole
+
+
+def outline(annotation: Annotation) -> tuple[Any, float]:
+    """(segmentation, its area in pixels)."""
+    if isinstance(annotation.mask, RunLengths):
+        return run_length_entry(annotation.mask), float(sum(annotation.mask.counts[1::2]))
+    flat = [[value for corner in polygon for value in corner] for polygon in annotation.polygons]
+    return flat, sum(polygon_area(polygon) for polygon in annotation.polygons)
+
+
+def run_length_entry(mask: RunLengths) -> Entry:
+    return {"counts": list(mask.counts), "size": list(mask.size)}
+
+
+def polygon_area(polygon: Polygon) -> float:
+    """Shoelace formula."""
+    corners = np.asarray(polygon, np.float64)
+    x, y = corners.T
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+
+
+def extent(sample: Sample, annotation: Annotation, size: tuple[int, int]) -> Box | None:
+    """The box around polygons or run lengths; None when nothing is marked."""
+    if annotation.polygons:
+        x, y = np.concatenate([np.asarray(polygon, np.float64) for polygon in annotation.polygons]).T
+        return float(x.min()), float(y.min()), float(x.max()), float(y.max())
+    found = instances_of(sample, annotation, size)
+    return found[0].box_xyxy if found else None

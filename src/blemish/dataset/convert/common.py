@@ -1,0 +1,122 @@
+"""What every writer needs: copies, unique names, dataset.yaml, split lists, and saying what is lost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from blemish.dataset.masks import Instance, defect_instances
+from blemish.dataset.samples import Annotation, Box, Dataset, Sample
+from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
+from blemish.errors import BlemishError
+from blemish.files import write_atomically
+
+
+def copy_image(source: Path, target: Path) -> None:
+    """Copy a file's bytes. Raises BlemishError that names the file that failed."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise BlemishError(
+            f"{source} must be copied to {target}. Received: {error.strerror}. Check space and rights."
+        ) from error
+
+
+def flat_names(dataset: Dataset) -> dict[str, str]:
+    """Sample id → a file name whose stem is unique: its own where possible, else made of its path."""
+    kinds: list[Callable[[str], str]] = [file_name, flattened, flattened_with_suffix]
+    for kind in kinds:
+        names = {sample.id: kind(sample.id) for sample in dataset}
+        if len({PurePosixPath(name).stem.lower() for name in names.values()}) == len(names):
+            return names
+    raise BlemishError(
+        f"{dataset.root} must have images of different names. Received: two alike. Rename one."
+    )
+
+
+def file_name(sample_id: str) -> str:
+    return PurePosixPath(sample_id).name
+
+
+def flattened(sample_id: str) -> str:
+    """'a/b/c.png' → 'a__b__c.png'."""
+    return sample_id.replace("/", "__")
+
+
+def flattened_with_suffix(sample_id: str) -> str:
+    """'a/c.png' → 'a__c_png.png'."""
+    path = PurePosixPath(flattened(sample_id))
+    return f"{path.stem}_{path.suffix.removeprefix('.')}{path.suffix}"
+
+
+def write_settings(out: Path, dataset: Dataset, settings: Mapping[str, Any]) -> None:
+    """dataset.yaml, with the scale where it is known. Written last, it marks the folder as whole."""
+    scale = dataset.info.get("mm_per_px")
+    content = {**settings, **({"mm_per_px": scale} if scale else {})}
+    write_atomically(out / SETTINGS_NAME, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def write_split_lists(folder: Path, dataset: Dataset, name_of: Callable[[Sample], str]) -> None:
+    """FOLDER/{train,val,test}.txt, for the splits that there are."""
+    for split in SPLIT_NAMES:
+        names = [name_of(sample) for sample in dataset if sample.split == split]
+        if names:
+            write_atomically(folder / f"{split}.txt", "".join(f"{name}\n" for name in names))
+
+
+def boxes_of(sample: Sample, size: tuple[int, int]) -> list[tuple[str, Box]]:
+    """(label, box) of every annotation; an outline without a box gives one for each of its defects."""
+    boxes: list[tuple[str, Box]] = []
+    for annotation in sample.annotations:
+        if annotation.box_xyxy is not None:
+            boxes.append((annotation.label, annotation.box_xyxy))
+        else:
+            boxes += [(found.label, found.box_xyxy) for found in instances_of(sample, annotation, size)]
+    return boxes
+
+
+def instances_of(sample: Sample, annotation: Annotation, size: tuple[int, int]) -> list[Instance]:
+    """The defects of one annotation."""
+    return defect_instances(replace(sample, annotations=(annotation,)), size)
+
+
+def refuse(dataset: Dataset, layout: str, lacking: Callable[[Annotation], bool], what: str) -> None:
+    """Raise for the first annotation that has no place in the target; its image would pass as clean."""
+    for sample in dataset:
+        for annotation in sample.annotations:
+            if lacking(annotation):
+                raise BlemishError(
+                    f"{layout} holds no {what}. Received: {sample.image} marked '{annotation.label}' so. "
+                    "Convert to 'coco', which holds everything."
+                )
+
+
+def losses(dataset: Dataset, layout: str, *, outlines: bool) -> list[str]:
+    """Lines on what the layout does not hold. outlines: whether it keeps them."""
+    marks = [annotation for sample in dataset for annotation in sample.annotations]
+    found = {
+        "contrasts are left out": sum(a.contrast is not None for a in marks),
+        "groups are left out": sum(s.group is not None for s in dataset),
+        "reference pictures are left out": sum(s.reference is not None for s in dataset),
+        "outlines become boxes": 0 if outlines else sum(a.has_outline for a in marks),
+    }
+    return [f"{layout} cannot hold everything: {number} {what}" for what, number in found.items() if number]
+
+
+def number_text(value: float) -> str:
+    """A whole number without a point, else all digits."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def groups_by_split(samples: Iterable[Sample]) -> dict[str | None, list[Sample]]:
+    groups: dict[str | None, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.split, []).append(sample)
+    return groups

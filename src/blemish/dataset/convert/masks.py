@@ -1,0 +1,95 @@
+"""Writing masks: `images/` and `masks/*.png` of the same stems, a colour a class. It holds classes of pixels.
+
+Class folders with masks beside the images cannot hold two classes in one image, nor PNG images; this form
+holds both. The colours are named in dataset.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.dataset.convert.common import (
+    copy_image,
+    flat_names,
+    losses,
+    refuse,
+    write_settings,
+    write_split_lists,
+)
+from blemish.dataset.masks import annotation_masks, class_map, defect_instances
+from blemish.dataset.samples import Dataset, Sample
+from blemish.dataset.settings import Colour
+from blemish.errors import BlemishError
+from blemish.files import write_atomically
+from blemish.images.decode import image_size
+from blemish.regions.components import label_regions
+
+LEVELS = (0, 128, 255)
+
+
+def write(dataset: Dataset, out: Path) -> list[str]:
+    """Write the dataset; returns warnings. Raises BlemishError for what has no outline."""
+    refuse(
+        dataset, "masks", lambda annotation: not annotation.has_outline, "boxes or labels without an outline"
+    )
+    names, colours = flat_names(dataset), class_colours(dataset.class_names)
+    palette = np.array([(0, 0, 0), *colours.values()], np.uint8)
+    overlaps = joined = 0
+    for sample in dataset:
+        copy_image(sample.image, out / "images" / names[sample.id])
+        size = image_size(sample.image)
+        classes = class_map(sample, dataset.class_names, size)
+        write_png(out / "masks" / f"{PurePosixPath(names[sample.id]).stem}.png", palette[classes])
+        overlaps += hidden_pixels(sample, classes)
+        joined += joined_defects(sample, classes, dataset.class_names)
+    write_split_lists(out / "splits", dataset, lambda sample: f"images/{names[sample.id]}")
+    named = {name: "#" + "".join(f"{value:02x}" for value in colour) for name, colour in colours.items()}
+    write_settings(out, dataset, {"layout": "pairs", "exact_colours": True, "colours": named})
+    return [*losses(dataset, "masks", outlines=True), *warnings(overlaps, joined)]
+
+
+def warnings(overlaps: int, joined: int) -> list[str]:
+    lines = []
+    if overlaps:
+        lines.append(f"a pixel has one class in masks: {overlaps} pixels keep only the last that covers them")
+    if joined:
+        lines.append(f"masks do not tell touching defects of a class apart: {joined} defects joined others")
+    return lines
+
+
+def class_colours(class_names: Sequence[str]) -> dict[str, Colour]:
+    """A colour for each class, far from each other and from black, vivid ones first."""
+    cube: list[Colour] = [colour for colour in product(LEVELS, LEVELS, LEVELS) if any(colour)]
+    vivid = sorted(cube, key=lambda colour: (min(colour) - max(colour), [-value for value in colour]))
+    if len(class_names) > len(vivid):
+        raise BlemishError(
+            f"masks holds at most {len(vivid)} classes. Received: {len(class_names)}. Convert to 'coco'."
+        )
+    return dict(zip(class_names, vivid, strict=False))
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """pixels: [H, W, 3] RGB."""
+    _, content = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    write_atomically(path, content.tobytes())
+
+
+def hidden_pixels(sample: Sample, classes: NDArray[np.uint8]) -> int:
+    """Pixels that two different classes cover."""
+    covered: dict[str, NDArray[np.bool_]] = {}
+    for annotation, mask in annotation_masks(sample, classes.shape[:2]):
+        covered[annotation.label] = covered.get(annotation.label, np.zeros_like(mask)) | mask
+    return int(sum(mask.sum() for mask in covered.values()) - (classes > 0).sum())
+
+
+def joined_defects(sample: Sample, classes: NDArray[np.uint8], class_names: Sequence[str]) -> int:
+    """How many fewer defects the mask tells apart than the annotations do."""
+    before = len(defect_instances(sample, classes.shape[:2]))
+    shown = [label_regions(classes == k + 1, join_distance=4)[1] for k in range(len(class_names))]
+    return max(0, before - sum(shown))
