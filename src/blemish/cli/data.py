@@ -3,13 +3,129 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Optional
 
 import typer
 
-app = typer.Typer(
-    help="Make, check, split and convert datasets.", no_args_is_help=True, rich_markup_mode=None
-)
+from blemish.cli.texts import print_check, print_counts
+from blemish.errors import BlemishError
+
+app = typer.Typer(help="Make, check, split and convert datasets.", no_args_is_help=True, rich_markup_mode=None)
 
 Folder = Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT")]
+
+
+@app.command()
+def synth(  # noqa: PLR0913 - one option per property of the set
+    out: Out,
+    surface: Annotated[Optional[list[str]], typer.Option("--surface", help="Texture; may be repeated.")] = None,  # noqa: UP045
+    images: Annotated[int, typer.Option("--images", min=1)] = 100,
+    size: Annotated[str, typer.Option("--size", metavar="HEIGHTxWIDTH")] = "512x512",
+    weight: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--weight", metavar="CLASS=NUMBER", help="How often a defect kind is drawn; may be repeated."),
+    ] = None,
+    pairing: Annotated[
+        Literal["free", "dagm"], typer.Option("--pairing", help="dagm: one kind of defect for each texture.")
+    ] = "free",
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Draw a synthetic set: textures with defects of known class, outline and contrast."""
+    from blemish.dataset.synthetic import synthesise
+
+    dataset = synthesise(
+        out,
+        surfaces=surface,
+        images=images,
+        seed=seed,
+        size=parse_size(size),
+        class_weights=parse_weights(weight) if weight else None,
+        pairing=pairing,
+    )
+    print_counts(dataset)
+
+
+@app.command()
+def check(
+    data: Folder,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="List unreadable annotation files instead of stopping at the first.")
+    ] = False,
+    json_out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--json", help="Also write the findings to this file."),
+    ] = None,
+) -> None:
+    """Counts, imbalance, broken files, leaks between splits. Exit code 1 when the data cannot be used."""
+    import json
+
+    from blemish.dataset.check import check_dataset
+    from blemish.dataset.layouts import load_dataset
+    from blemish.files import write_atomically
+
+    report = check_dataset(load_dataset(data, skip_broken=skip_broken))
+    print_check(report)
+    if json_out:
+        write_atomically(json_out, json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
+    if not report.usable:
+        errors = sum(problem.severity == "error" for problem in report.problems)
+        raise BlemishError(f"{data} cannot be used as it is: {errors} errors, listed above.")
+
+
+@app.command()
+def convert(
+    data: Folder,
+    out: Out,
+    to: Annotated[str, typer.Option("--to", help="coco, voc, yolo or masks")],
+) -> None:
+    """Write the dataset in another layout; says what the target cannot hold."""
+    from blemish.dataset.convert import convert as convert_dataset
+    from blemish.dataset.layouts import load_dataset
+
+    conversion = convert_dataset(load_dataset(data), out, to)
+    print(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
+    for warning in conversion.warnings:
+        print(f"warning: {warning}")
+
+
+@app.command()
+def split(  # noqa: PLR0913 - one option per property of the split
+    data: Folder,
+    out: Out,
+    test: Annotated[float, typer.Option("--test", help="Share of all images.")] = 0.3,
+    val: Annotated[float, typer.Option("--val", help="Share of what is not test.")] = 0.2,
+    by: Annotated[
+        Literal["content", "group"], typer.Option("--by", help="group: images of one lot or part stay together.")
+    ] = "content",
+    shots: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--shots", min=1, help="Keep this many training images of each class."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Write train, val and test lists to OUT, by reference to the images, which stay where they are."""
+    from blemish.dataset.layouts import load_dataset
+    from blemish.dataset.split import split_dataset, write_splits
+
+    cut = split_dataset(load_dataset(data), test=test, val=val, by=by, shots=shots, seed=seed)
+    write_splits(cut, out)
+    print_counts(cut)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise BlemishError(f"--size must be HEIGHTxWIDTH in pixels. Received: '{text}'. Use 512x512, for example.")
+    return int(height), int(width)
+
+
+def parse_weights(assignments: list[str]) -> dict[str, float]:
+    weights = {}
+    for assignment in assignments:
+        name, _, number = assignment.partition("=")
+        try:
+            weights[name] = float(number)
+        except ValueError as error:
+            raise BlemishError(f"--weight must be CLASS=NUMBER. Received: '{assignment}'.") from error
+    return weights

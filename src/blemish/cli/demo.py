@@ -10,7 +10,8 @@ from blemish.errors import BlemishError
 from blemish.progress import Reporter
 
 # Small enough for two cores and a few minutes. Surfaces and defects are those a 4×4 cell resolves.
-IMAGES = 120
+IMAGES = 160
+CONTRAST = (30.0, 90.0)  # gray levels: weaker defects are lost in the weave, also for the eye
 SETTINGS = [
     "steps=500",
     "batch=8",
@@ -29,7 +30,7 @@ def run_demo(out: Path, *, quiet: bool) -> Path:
         raise BlemishError(f"{out} is not empty. Remove it, or choose another folder with --out.")
     reporter = Reporter(quiet=quiet)
     data, run = out / "data", out / "run"
-    dataset = synthesise(data, images=IMAGES, seed=0)
+    dataset = synthesise(data, images=IMAGES, seed=0, contrast=CONTRAST)
     reporter.line(f"1/4 synthetic set: {len(dataset)} images in {data}")
     reporter.line("2/4 training")
     bundle = train_bundle(

@@ -44,7 +44,7 @@ class Annotation:
     """One marked thing: always a class, and its place as exactly as the dataset knows it.
 
     With neither box, polygons nor mask it is an image label. A mask file may hold several defects of the class.
-    contrast: for surfaces whose truth is known, the defect's mean contrast in gray levels of 255 (signed)
+    contrast: for surfaces whose truth is known, the defect's mean contrast in gray levels of 255
     """
 
     label: str

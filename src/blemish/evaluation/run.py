@@ -6,6 +6,7 @@ from blemish.dataset.masks import class_map, defect_instances
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator
+from blemish.images.decode import image_size
 from blemish.inspection import Inspection
 from blemish.inspector.inspector import Inspector
 from blemish.progress import Reporter
@@ -22,17 +23,26 @@ def evaluate_samples(
 
 
 def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: Dataset) -> None:
-    """One inspection beside its truth; an image that could not be read counts as an ERROR without truth."""
-    if inspection.size is None:
+    """One inspection beside its truth; in an image that could not be judged every marked defect is missed."""
+    size = inspection.size or readable_size(sample)
+    if size is None:
         evaluator.add(sample, inspection)
         return
-    outlined = all(annotation.has_outline for annotation in sample.annotations)
+    outlined = inspection.size is not None and all(one.has_outline for one in sample.annotations)
     evaluator.add(
         sample,
         inspection,
-        class_map=class_map(sample, dataset.class_names, inspection.size) if outlined else None,
-        truth=defect_instances(sample, inspection.size),
+        class_map=class_map(sample, dataset.class_names, size) if outlined else None,
+        truth=defect_instances(sample, size),
     )
+
+
+def readable_size(sample: Sample) -> tuple[int, int] | None:
+    """(height, width) by the file's header; None where not even that can be read."""
+    try:
+        return image_size(sample.image)
+    except BlemishError:
+        return None
 
 
 def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:

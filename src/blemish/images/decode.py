@@ -48,7 +48,7 @@ def read_image(path: Path | str, *, channels: int | None = None, max_pixels: int
     if channels == 1:
         return luminance(pixels)
     if channels == 3 and pixels.ndim == 2:
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     return pixels
 
 
@@ -61,7 +61,7 @@ def image_size(path: Path | str) -> tuple[int, int]:
 
 def luminance(image: Pixels) -> Pixels:
     """Gray [H, W] of an RGB image, ITU-R 601 weights, within one level of exact; gray comes back as it is."""
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def to_unit(image: Pixels) -> NDArray[np.float32]:
@@ -73,7 +73,7 @@ def to_bytes(image: Pixels) -> NDArray[np.uint8]:
     """uint8: uint16 is divided by 257 and rounded, so that 0 … 65535 fills 0 … 255."""
     if largest_value(image) == 255:
         return image.astype(np.uint8, copy=False)
-    return cv2.convertScaleAbs(image, alpha=1 / 257)  # type: ignore[return-value]
+    return cv2.convertScaleAbs(image, alpha=1 / 257)
 
 
 def largest_value(image: Pixels) -> int:

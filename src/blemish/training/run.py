@@ -17,6 +17,7 @@ from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.samples import Dataset
 from blemish.dataset.split import split_dataset
 from blemish.errors import BlemishError
+from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose
 from blemish.evaluation.run import evaluate_samples
 from blemish.files import write_atomically
@@ -156,9 +157,7 @@ def with_operating_point(
     """The manifest with the two image thresholds and what they cost, both from the validation images alone."""
     validation = dataset.split("val")
     evaluator = evaluate_samples(inspector, validation, reporter, title="choosing the operating point")
-    records = evaluator.records
-    scores = [record.inspection.score or 0.0 for record in records]
-    defective = [record.sample.is_defective for record in records]
+    scores, defective = image_scores(evaluator.records)
     settings = manifest.settings
     point: OperatingPoint = choose(
         scores,

@@ -1,0 +1,53 @@
+"""What the data commands print: counts and findings as plain text tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from blemish.dataset.check import CheckReport
+    from blemish.dataset.samples import Dataset
+
+SPLIT_ORDER = ("train", "val", "test", "")
+
+
+def print_counts(dataset: Dataset) -> None:
+    """Images of the dataset by split and by class."""
+    print(f"{dataset.root}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
+    print_table({"all images": dataset.splits, **class_splits(dataset)}, list(dataset.splits))
+
+
+def class_splits(dataset: Dataset) -> dict[str, dict[str, int]]:
+    rows: dict[str, dict[str, int]] = {name: {} for name in (*dataset.class_names, "clean")}
+    for sample in dataset:
+        for label in {annotation.label for annotation in sample.annotations} or {"clean"}:
+            split = sample.split or ""
+            rows[label][split] = rows[label].get(split, 0) + 1
+    return rows
+
+
+def print_check(report: CheckReport) -> None:
+    """All findings, the problems last, worst first."""
+    print(f"{report.root}: {report.total} images, {report.layout} ({report.reason})")
+    print_table({"all images": report.splits, **report.images, "clean": report.clean}, list(report.splits))
+    if report.smallest and report.largest:
+        sizes = " to ".join(f"{width}×{height}" for height, width in (report.smallest, report.largest))
+        print(f"sizes: {sizes}; modes: {', '.join(f'{mode} {n}' for mode, n in report.modes.items())}")
+    if report.imbalance is not None:
+        print(f"imbalance: {report.imbalance:.1f} images of the most frequent class for each of the rarest")
+    for problem in sorted(report.problems, key=lambda problem: problem.severity != "error"):
+        print(f"{problem.severity}: {problem.message}")
+    if not report.problems:
+        print("no problems found")
+
+
+def print_table(rows: Mapping[str, Mapping[str, int]], splits: list[str]) -> None:
+    """One line per row, one column per split and their sum."""
+    columns = [split for split in SPLIT_ORDER if split in splits]
+    width = max(len(name) for name in rows)
+    heads = [*(split or "no split" for split in columns), "all"]
+    print(f"{'':{width}}" + "".join(f"{head:>10}" for head in heads))
+    for name, counts in rows.items():
+        values = [counts.get(split, 0) for split in columns]
+        print(f"{name:{width}}" + "".join(f"{value:>10}" for value in (*values, sum(values))))
