@@ -19,6 +19,7 @@ from blemish.errors import BlemishError, nearest_name
 from blemish.images.decode import read_image
 
 ERROR, WARNING = "error", "warning"
+EDGE = 1e-3  # pixels; what shares of the image's size lose to rounding
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,6 @@ def check_box(annotation: Annotation, sample: Sample, size: tuple[int, int]) -> 
             WARNING,
             f"{sample.image} of {width}×{height} should hold its boxes. Received: {text}. Cut it there.",
         )
-
-
-EDGE = 1e-3  # pixels; what shares of the image's size lose to rounding
 
 
 def check_reference(sample: Sample, size: tuple[int, int]) -> Iterator[Problem]:

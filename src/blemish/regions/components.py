@@ -24,9 +24,8 @@ def label_regions(
     """
     count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     offsets = near_offsets(join_distance, cell)
-    if count <= 2 or not offsets:
-        return labels, count - 1
-    return join_near(labels, count - 1, offsets)
+    roots = join_near(labels, count - 1, offsets) if count > 2 and offsets else np.arange(count)
+    return number_in_reading_order(labels, roots)
 
 
 def split_regions(
@@ -38,17 +37,32 @@ def split_regions(
         yield labels[rows, columns] == number, (columns.start, rows.start)
 
 
-def join_near(
-    labels: NDArray[np.int32], count: int, offsets: list[tuple[int, int]]
-) -> tuple[NDArray[np.int32], int]:
-    """Give one number to regions of which one, moved by any offset, touches the other."""
+def join_near(labels: NDArray[np.int32], count: int, offsets: list[tuple[int, int]]) -> NDArray[np.intp]:
+    """For each label 0…count one that stands for all it is joined with, because an offset leads from one to the other."""
     parent = np.arange(count + 1)
     for one, other in near_pairs(labels, offsets):
         root, child = sorted((find(parent, one), find(parent, other)))
         parent[child] = root
-    roots = np.array([find(parent, label) for label in range(count + 1)])
-    kept, renumbered = np.unique(roots, return_inverse=True)
-    return renumbered.astype(np.int32)[labels], len(kept) - 1
+    return np.array([find(parent, label) for label in range(count + 1)])
+
+
+def number_in_reading_order(
+    labels: NDArray[np.int32], roots: NDArray[np.intp]
+) -> tuple[NDArray[np.int32], int]:
+    """Labels replaced by 1…n in the order in which their roots first appear; OpenCV numbers by blocks of 2×2.
+
+    roots: [labels + 1], see `join_near`
+    """
+    places = np.flatnonzero(labels)
+    root_of = roots[labels.flat[places]]
+    first = np.full(roots.size, labels.size)
+    first[root_of[::-1]] = places[::-1]  # of several values for one root the last stays: its first place
+    present = np.flatnonzero(first < labels.size)
+    numbers = np.zeros(roots.size, np.int32)
+    numbers[present[first[present].argsort()]] = np.arange(1, present.size + 1)
+    ordered = np.zeros_like(labels)
+    ordered.flat[places] = numbers[root_of]
+    return ordered, int(present.size)
 
 
 def near_offsets(join_distance: float, cell: int) -> list[tuple[int, int]]:

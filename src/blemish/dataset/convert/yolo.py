@@ -1,7 +1,7 @@
 """Writing YOLO: `images/<split>/`, `labels/<split>/*.txt`, `data.yaml`. It holds boxes, or single polygons.
 
-Shares of the image's size are written with all digits, so that boxes come back to float precision. Outlines are
-kept when every annotation is one polygon. Mixed files confuse YOLO's trainers, so otherwise all become boxes.
+Shares of the image's size have all digits, so that boxes come back to float precision. Outlines are kept
+when every annotation is one polygon. Mixed files confuse YOLO's trainers, so otherwise all become boxes.
 """
 
 from __future__ import annotations

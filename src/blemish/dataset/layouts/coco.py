@@ -27,6 +27,11 @@ from blemish.errors import BlemishError
 
 Entry = Mapping[str, Any]
 PEEK_BYTES = 4096
+SECTION_KEYS = {
+    "categories": ("id", "name"),
+    "annotations": ("image_id", "category_id"),
+    "images": ("id", "file_name"),
+}
 
 
 def detect(tree: Tree) -> str | None:
@@ -104,13 +109,6 @@ def parsed(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BlemishError(f"{file} must be a COCO file. Received: a list or value. Replace or remove it.")
     return content
-
-
-SECTION_KEYS = {
-    "categories": ("id", "name"),
-    "annotations": ("image_id", "category_id"),
-    "images": ("id", "file_name"),
-}
 
 
 def section(content: dict[str, Any], name: str, file: Path) -> list[dict[str, Any]]:

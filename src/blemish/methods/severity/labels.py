@@ -8,19 +8,21 @@ has, a defect as wide as the image uses the image's median cell; scores of annot
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 SEVERITY_MAX = 12.0
+Places = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns, [n] each
 
 
 @dataclass(frozen=True)
 class CellExtremes:
-    """Least and greatest intensity in each cell, both [h, w] float32 in 0…255."""
+    """Least and greatest intensity in each cell, both [h, w] uint8."""
 
-    least: NDArray[np.float32]
-    greatest: NDArray[np.float32]
+    least: NDArray[np.uint8]
+    greatest: NDArray[np.uint8]
 
 
 def severity_labels(
@@ -42,9 +44,10 @@ def severity_labels(
     Source: section III-C-1, steps 4 and 5.
     """
     cells = defect_cells(mask, cell=cell, coverage=coverage)
-    scores = np.minimum(raw_scores(intensity, cells, cell=cell), truncation)  # eq. 2
-    share = np.clip(scores / scale, 0.0, 1.0)
-    return np.where(cells, floor + (SEVERITY_MAX - floor) * share, 0.0).astype(np.float32)
+    scores = np.minimum(raw_scores(intensity, cells, cell=cell)[cells], truncation)  # eq. 2
+    severities = np.zeros(cells.shape, np.float32)
+    severities[cells] = floor + (SEVERITY_MAX - floor) * np.clip(scores / scale, 0.0, 1.0)
+    return severities
 
 
 def defect_cells(mask: NDArray[np.bool_], *, cell: int, coverage: float = 0.5) -> NDArray[np.bool_]:
@@ -54,8 +57,8 @@ def defect_cells(mask: NDArray[np.bool_], *, cell: int, coverage: float = 0.5) -
     """
     if cell == 1:
         return mask.copy()
-    covered = blocks(mask, cell).mean(axis=(1, 3), dtype=np.float32)
-    cells = covered >= coverage
+    covered = fold(mask.view(np.uint8), cell, np.add)
+    cells = covered >= coverage * cell**2
     if not cells.any() and mask.any():
         cells.flat[int(covered.argmax())] = True
     return cells
@@ -71,79 +74,77 @@ def raw_scores(intensity: NDArray[np.uint8], cells: NDArray[np.bool_], *, cell: 
     """
     scores = np.zeros(cells.shape, np.float32)
     rows, columns = np.nonzero(cells)
-    if rows.size == 0:
-        return scores
     extremes = cell_extremes(intensity, cell)
-    left, right = reference_columns(cells)
-    per_side = [contrast_against(extremes, rows, columns, side[rows, columns]) for side in (left, right)]
-    known = ~np.isnan(np.stack(per_side))
-    total = np.nansum(np.stack(per_side), axis=0)
-    without = contrast_against_median(extremes, rows, columns)
-    count = known.sum(axis=0)
-    scores[rows, columns] = np.where(count > 0, total / np.maximum(count, 1), without)
+    total, count = np.zeros(rows.size, np.float32), np.zeros(rows.size, np.float32)
+    for reference in reference_columns(rows, columns, width=cells.shape[1]):
+        known = reference >= 0
+        total[known] += contrast(extremes, (rows[known], columns[known]), (rows[known], reference[known]))
+        count += known
+    alone = count == 0
+    if alone.any():
+        total[alone] = contrast_with_median(extremes, (rows[alone], columns[alone]))
+    scores[rows, columns] = total / np.maximum(count, 1)
     return scores
 
 
-def reference_columns(cells: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For every cell the nearest non-defect column to its left and to its right in its row; -1 where there is none.
+def reference_columns(
+    rows: NDArray[np.intp], columns: NDArray[np.intp], *, width: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """For every defect cell the columns just left and just right of its run; -1 where the image ends there.
 
-    cells: [h, w]; returns: two [h, w]
+    rows, columns: [n] places of the defect cells in reading order; returns: two [n]
     """
-    width = cells.shape[1]
-    columns = np.arange(width)
-    left = np.maximum.accumulate(np.where(cells, -1, columns), axis=1)
-    mirrored = np.maximum.accumulate(np.where(cells[:, ::-1], -1, columns), axis=1)[:, ::-1]
-    right = np.where(mirrored < 0, -1, width - 1 - mirrored)
-    return left, right
+    follows = (np.diff(rows, prepend=-1) == 0) & (np.diff(columns, prepend=-1) == 1)
+    starts = np.flatnonzero(~follows)
+    lengths = np.diff(starts, append=rows.size)
+    left = columns[starts] - 1
+    right = columns[starts + lengths - 1] + 1
+    right[right == width] = -1
+    return left.repeat(lengths), right.repeat(lengths)
 
 
-def contrast_against(
-    extremes: CellExtremes, rows: NDArray[np.intp], columns: NDArray[np.intp], references: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """Score of each listed cell against the reference column of its row; NaN where the reference is -1."""
-    scores = pair_score(
-        extremes.least[rows, columns],
-        extremes.greatest[rows, columns],
-        extremes.least[rows, references],
-        extremes.greatest[rows, references],
-    )
-    return np.where(references >= 0, scores, np.nan).astype(np.float32)
-
-
-def contrast_against_median(
-    extremes: CellExtremes, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """Score of each listed cell against the image's median cell."""
+def contrast(extremes: CellExtremes, defect: Places, reference: Places) -> NDArray[np.float32]:
+    """Score of each defect cell against its reference cell. [n]"""
     return pair_score(
-        extremes.least[rows, columns],
-        extremes.greatest[rows, columns],
-        np.median(extremes.least),
-        np.median(extremes.greatest),
+        extremes.least[defect].astype(np.float32),
+        extremes.greatest[defect].astype(np.float32),
+        extremes.least[reference].astype(np.float32),
+        extremes.greatest[reference].astype(np.float32),
+    )
+
+
+def contrast_with_median(extremes: CellExtremes, defect: Places) -> NDArray[np.float32]:
+    """Score of each defect cell against the image's median cell. [n]"""
+    return pair_score(
+        extremes.least[defect].astype(np.float32),
+        extremes.greatest[defect].astype(np.float32),
+        np.float32(np.median(extremes.least)),
+        np.float32(np.median(extremes.greatest)),
     )
 
 
 def pair_score(
     least: NDArray[np.float32],
     greatest: NDArray[np.float32],
-    reference_least: NDArray[np.float32] | np.floating,
-    reference_greatest: NDArray[np.float32] | np.floating,
+    reference_least: NDArray[np.float32] | np.float32,
+    reference_greatest: NDArray[np.float32] | np.float32,
 ) -> NDArray[np.float32]:
     d0 = np.minimum(np.abs(least - reference_least), np.abs(greatest - reference_greatest))
     d1 = np.abs(greatest - reference_least)
-    return (d0 + d1).astype(np.float32)
+    return d0 + d1
 
 
 def cell_extremes(intensity: NDArray[np.uint8], cell: int) -> CellExtremes:
-    view = blocks(intensity, cell)
-    return CellExtremes(
-        view.min(axis=(1, 3)).astype(np.float32),
-        view.max(axis=(1, 3)).astype(np.float32),
-    )
+    return CellExtremes(fold(intensity, cell, np.minimum), fold(intensity, cell, np.maximum))
 
 
-def blocks(array: NDArray, cell: int) -> NDArray:
-    """[H, W] seen as [h, cell, w, cell], without a copy where the memory allows it."""
+def fold(array: NDArray[np.uint8], cell: int, combine: np.ufunc) -> NDArray[np.uint8]:
+    """The pixels of each cell combined into one. array: [H, W]; returns: [H / cell, W / cell]
+
+    Whole rows at a time: many times faster than reducing two axes of a [h, cell, w, cell] view.
+    """
     height, width = array.shape
     if height % cell or width % cell:
         raise ValueError(f"sides must be multiples of the cell {cell}. Received: {height}×{width}.")
-    return array.reshape(height // cell, cell, width // cell, cell)
+    strips = reduce(combine, (array[first::cell] for first in range(cell)))
+    return reduce(combine, (strips[:, first::cell] for first in range(cell)))

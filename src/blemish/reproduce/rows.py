@@ -1,0 +1,182 @@
+"""How each kind of row gets its figures: those of metrics.json, plus what the kind itself measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from blemish.bundle.manifest import first_fault
+from blemish.bundle.store import Bundle, load_bundle
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
+from blemish.evaluation.operating_point import OperatingPoint
+from blemish.evaluation.run import evaluate_samples, split_to_evaluate
+from blemish.inspector.inspector import Inspector, inspector_of
+from blemish.methods import find_method
+from blemish.methods.severity.inference import SeverityInference
+from blemish.reproduce.experiment import Row, Strict, expanded
+from blemish.reproduce.otsu import otsu_inspector
+from blemish.reproduce.place import Table
+from blemish.reproduce.results import Job
+from blemish.reproduce.speed import SpeedSettings, measure_apart
+from blemish.reproduce.stability import StabilitySettings, stability
+from blemish.training.run import Request, train, with_validation
+
+Figures = dict[str, Any]
+
+
+class OtsuSettings(Strict):
+    """join_distance: pixels; clusters nearer than this are one defect, as in the method it is compared with"""
+
+    join_distance: float = Field(4.0, ge=0)
+
+
+class NoSettings(Strict):
+    """A kind that is told nothing."""
+
+
+def measure(table: Table, job: Job) -> Figures:
+    """The figures of one row. Raises BlemishError for settings, data or a bundle that cannot be used."""
+    row = job.row
+    if row.kind == "otsu":
+        return otsu_row(table, row)
+    if row.kind == "speed":
+        return measure_apart(SpeedSettings.model_validate(row.settings), job.device or "cpu")
+    assert job.seed is not None
+    if row.kind == "train":
+        return train_row(table, row, job.seed)
+    home, trained = table.trained(row)
+    bundle = bundle_of(home, trained, job.seed)
+    if row.kind == "types-off":
+        return types_off_row(home, bundle, job.seed)
+    inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
+    chosen = split_to_evaluate(home.dataset, "test")
+    settings = StabilitySettings.model_validate(row.settings)
+    return {"stability": stability(inspector, chosen, settings, seed=job.seed, reporter=table.reporter)}
+
+
+def settings_of(table: Table, row: Row) -> dict[str, Any]:
+    """Every setting that the row's figures depend on, environment variables as they are written.
+
+    A row that measures another row's bundle has that row's settings too, under "of.".
+    Raises BlemishError for an unknown key or a value out of range, naming table and row.
+    """
+    if row.kind == "train":
+        return method_settings(table, row).model_dump(mode="json")
+    kinds: Mapping[str, type[BaseModel]] = {
+        "otsu": OtsuSettings,
+        "types-off": NoSettings,
+        "stability": StabilitySettings,
+        "speed": SpeedSettings,
+    }
+    own = validated(kinds[row.kind], row.settings, table, row).model_dump(mode="json")
+    if row.of is None:
+        return own
+    return own | {f"of.{key}": value for key, value in settings_of(*table.trained(row)).items()}
+
+
+def default_settings(table: Table, row: Row) -> dict[str, Any]:
+    """What each setting of a trained row is unless it is set; a row measured before the setting was there had it."""
+    if row.kind == "train":
+        defaults = find_method(table.experiment.method).settings_type()
+        return defaults.model_dump(mode="json")
+    if row.of is None:
+        return {}
+    return {f"of.{key}": value for key, value in default_settings(*table.trained(row)).items()}
+
+
+def method_settings(table: Table, row: Row, *, expand: bool = False) -> Any:
+    """The method's settings of a trained row: the table's, then the row's own."""
+    values = {**table.experiment.settings, **row.settings}
+    settings_type = find_method(table.experiment.method).settings_type
+    return validated(settings_type, expanded(values) if expand else values, table, row)
+
+
+def validated(model: type[BaseModel], values: Mapping[str, Any], table: Table, row: Row) -> BaseModel:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        fault = first_fault(error, model.model_fields)
+        raise BlemishError(f"table {table.name}, row {row.name}: settings: {fault}") from error
+
+
+def train_row(table: Table, row: Row, seed: int) -> Figures:
+    """Train, or go on with an interrupted training, then measure on the test images."""
+    run = table.run_folder(row, seed)
+    settings = method_settings(table, row, expand=True)
+    method = find_method(table.experiment.method)
+    origin = table.experiment.dataset or "synthetic"
+    request = Request(method, table.dataset, settings, run, seed=seed, resume=True, origin=origin)
+    clock = run / "seconds"  # of earlier, interrupted attempts; those of one that was killed outright are lost
+    start = perf_counter() - (float(clock.read_text()) if clock.is_file() else 0.0)
+    try:
+        bundle = train(request, table.reporter)
+    finally:
+        seconds = perf_counter() - start
+        if run.is_dir():
+            clock.write_text(f"{seconds:.1f}\n")
+    inspector = inspector_of(bundle, device=settings.device)
+    return {**test_metrics(inspector, table, bundle, seed), "seconds_training": seconds}
+
+
+def types_off_row(table: Table, bundle: Bundle, seed: int) -> Figures:
+    """The bundle without stage 4. Figures that need a type are left out: every defect has the same name then."""
+    inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
+    if not isinstance(inspector.inference, SeverityInference):
+        raise BlemishError(
+            f"{bundle.path}: kind types-off needs a bundle of method 'severity'. "
+            f"Received: '{bundle.manifest.method}'. Remove the row."
+        )
+    without = replace(inspector, inference=inspector.inference.without_types())
+    figures = test_metrics(without, table, bundle, seed)
+    figures.pop("type", None)
+    if "defect" in figures:
+        figures["defect"] = {
+            key: value for key, value in figures["defect"].items() if not key.endswith("_with_type")
+        }
+    return figures
+
+
+def otsu_row(table: Table, row: Row) -> Figures:
+    """Otsu's threshold on the test images; validation images only tell it which side defects are on."""
+    settings = OtsuSettings.model_validate(row.settings)
+    validation = with_validation(table.dataset, 0, table.reporter).split("val")
+    inspector = otsu_inspector(validation, join_distance=settings.join_distance)
+    chosen = split_to_evaluate(table.dataset, "test")
+    evaluator = evaluate_samples(inspector, chosen, table.reporter, title="Otsu on the test images")
+    return dict(evaluator.result(method="otsu", split="test", seed=None).metrics)
+
+
+def test_metrics(inspector: Inspector, table: Table, bundle: Bundle, seed: int) -> Figures:
+    """What `evaluate` would write to metrics.json for the test images."""
+    manifest = bundle.manifest
+    chosen: Dataset = split_to_evaluate(table.dataset, "test")
+    evaluator = evaluate_samples(inspector, chosen, table.reporter, title="inspecting the test images")
+    evaluation = evaluator.result(
+        method=manifest.method,
+        split="test",
+        seed=seed,
+        operating_point=OperatingPoint.from_json(manifest.operating_point),
+        pixel_threshold=manifest.thresholds.get(manifest.method),
+    )
+    return dict(evaluation.metrics)
+
+
+def bundle_path(table: Table, row: Row, seed: int) -> Any:
+    return table.run_folder(row, seed) / "bundle"
+
+
+def bundle_of(table: Table, row: Row, seed: int) -> Bundle:
+    """The bundle that a trained row left. Raises BlemishError when it was trained with other settings."""
+    bundle = load_bundle(bundle_path(table, row, seed), method=table.experiment.method)
+    wanted = method_settings(table, row, expand=True)
+    if type(wanted).model_validate(bundle.manifest.settings) != wanted:
+        raise BlemishError(
+            f"{bundle.path} was trained with other settings than row {row.name} of table {table.name} has. "
+            "Use another --out, or remove the run folder and the row's JSON."
+        )
+    return bundle

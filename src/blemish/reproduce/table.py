@@ -1,0 +1,152 @@
+"""`reproduce`: fill a table row by row, keep the rows that are there, write the Markdown from the stored rows alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+from blemish.errors import BlemishError, nearest_name
+from blemish.files import write_atomically
+from blemish.progress import Reporter
+from blemish.provenance import provenance
+from blemish.reproduce.experiment import OF_OTHERS, SEEDED, Experiment
+from blemish.reproduce.markdown import table_markdown
+from blemish.reproduce.place import Table, open_table
+from blemish.reproduce.results import Job, Result, claimed, read_results, refuse_other, write_result
+from blemish.reproduce.rows import bundle_path, default_settings, measure, settings_of
+
+ROWS_VARIABLE = "BLEMISH_ROWS"  # names of rows, with commas: only these are filled
+
+
+def fill_table(name: str, out: Path, *, data: Path | None, seeds: int, quiet: bool) -> Path:
+    """Fill OUT/NAME row by row and write OUT/NAME/table.md after each; returns its path.
+
+    Rows that are there are kept; an interrupted training goes on. Several processes may fill one table: each takes the
+    rows that no other one has in hand.
+    Raises BlemishError for an unknown name, a fault in its file, a stored row of other settings or data, and, when all
+    else is done, for rows that wait for the bundle of a row that was not trained here.
+    """
+    table = open_table(name, out, data=data, reporter=Reporter(quiet=quiet))
+    refuse_stale(table)
+    waiting = []
+    for job in wanted_jobs(table, seeds):
+        if not has_bundle(table, job):
+            waiting.append(job)
+            continue
+        with claimed(table.folder, job) as free:
+            if free and not (table.folder / f"{job.name}.json").is_file():
+                fill(table, job, seeds)
+        write_table(table)
+    file = write_table(table)
+    refuse_waiting(table, waiting)
+    return file
+
+
+def wanted_jobs(table: Table, seeds: int) -> Iterator[Job]:
+    """Every row for the first seed, then for the next, so that a table cut short has something of each row."""
+    chosen = chosen_rows(table.experiment)
+    for seed in range(seeds):
+        for row in table.experiment.rows:
+            if row.name not in chosen:
+                continue
+            if row.kind in SEEDED:
+                yield Job(row, seed=seed)
+            elif seed == 0 and row.kind == "speed":
+                yield from (Job(row, device=device) for device in devices())
+            elif seed == 0:
+                yield Job(row)
+
+
+def chosen_rows(experiment: Experiment) -> set[str]:
+    """The rows that BLEMISH_ROWS names; all of them when it is not set."""
+    names = [row.name for row in experiment.rows]
+    wanted = [name.strip() for name in os.environ.get(ROWS_VARIABLE, "").split(",") if name.strip()]
+    for name in wanted:
+        if name not in names:
+            raise BlemishError(
+                f"{ROWS_VARIABLE} must name rows of the table. Received: '{name}'.{nearest_name(name, names)} "
+                f"There is: {', '.join(names)}."
+            )
+    return set(wanted or names)
+
+
+def devices() -> list[str]:
+    """The CPU always, the GPU where torch sees one."""
+    import torch
+
+    return ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+def has_bundle(table: Table, job: Job) -> bool:
+    """Whether the bundle that a row measures is there; True for rows that are done or measure none."""
+    if job.row.kind not in OF_OTHERS or (table.folder / f"{job.name}.json").is_file():
+        return True
+    assert job.seed is not None
+    home, trained = table.trained(job.row)
+    return bundle_path(home, trained, job.seed).is_dir()
+
+
+def fill(table: Table, job: Job, seeds: int) -> None:
+    """Measure one row and write its file."""
+    table.reporter.line(f"{table.name}: {job.name}")
+    start = perf_counter()
+    figures = measure(table, job)
+    home = table.trained(job.row)[0]
+    has_data = job.row.kind != "speed"
+    result = Result(
+        table=table.name,
+        row=job.row.name,
+        kind=job.row.kind,
+        seed=job.seed,
+        device=job.device,
+        figures=figures,
+        seconds=round(perf_counter() - start, 1),
+        settings=settings_of(table, job.row),
+        dataset=home.experiment.source if has_data else None,
+        data_fingerprint=home.fingerprint if has_data else None,
+        command=f"blemish reproduce {table.name} --data DATA --seeds {seeds} --out OUT",
+        provenance=provenance(),
+    )
+    write_result(table.folder, result)
+
+
+def refuse_stale(table: Table) -> None:
+    """Raise BlemishError when a stored row was measured with other settings or on other data than it would be now.
+
+    Data that is not at hand is not compared, so that a table can be written again on a machine without it.
+    """
+    rows = {row.name: row for row in table.experiment.rows}
+    for stored in read_results(table.folder):
+        row = rows.get(stored.row)
+        if row is None:
+            continue
+        home = table.trained(row)[0]
+        refuse_other(
+            stored,
+            table.folder / f"{stored.job_name}.json",
+            settings=settings_of(table, row),
+            defaults=default_settings(table, row),
+            dataset=home.experiment.source if row.kind != "speed" else None,
+            digest=home.fingerprint if row.kind != "speed" and home.has_data else None,
+        )
+
+
+def refuse_waiting(table: Table, waiting: list[Job]) -> None:
+    if not waiting:
+        return
+    home, trained = table.trained(waiting[0].row)
+    remove = f"remove {home.folder / Job(trained, seed=waiting[0].seed).name}.json if it is there, then run"
+    raise BlemishError(
+        f"table {table.name}: {', '.join(job.name for job in waiting)} must have the bundle of row {trained.name}. "
+        f"Received: none in {bundle_path(home, trained, waiting[0].seed or 0)}. To train it, {remove} "
+        f"`blemish reproduce {home.name} --out {home.out}`."
+    )
+
+
+def write_table(table: Table) -> Path:
+    """OUT/NAME/table.md, from the stored rows alone."""
+    file = table.folder / "table.md"
+    write_atomically(file, table_markdown(table.name, table.experiment, read_results(table.folder)))
+    return file

@@ -1,0 +1,82 @@
+"""What more than one folder of tests uses: real data where it is, a tiny synthetic set, a tiny trained bundle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blemish.dataset.samples import Dataset
+
+# Before torch is first imported, and for every process started by a test.
+os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+
+TINY_SETTINGS: Mapping[str, Any] = {
+    "steps": 80,
+    "batch": 4,
+    "patch": 64,
+    "types_backbone": "resnet18",
+    "types_weights": "none",
+    "types_steps": 15,
+    "types_batch": 8,
+    "checkpoint_every": 20,
+    "device": "cpu",
+    "precision": "fp32",
+}
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real datasets. Skips where it is not."""
+    default = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    root = Path(os.environ.get("BLEMISH_DATA", default))
+    if not root.is_dir():
+        pytest.skip(f"no real datasets: {root} is not a folder; set BLEMISH_DATA to where they are")
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> dict[str, Any]:
+    """Settings of a training that takes seconds."""
+    return dict(TINY_SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """24 images of 96×96 on two surfaces with strong scratches and spots, split into train, val and test."""
+    from blemish.dataset.synthetic import synthesise
+
+    return synthesise(
+        tmp_path_factory.mktemp("tiny") / "data",
+        surfaces=["cast_metal", "brushed_metal"],
+        images=24,
+        seed=0,
+        size=(96, 96),
+        class_weights={"scratch": 1, "spot": 1},
+        contrast=(70, 120),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The run folder of a severity training on the tiny set. Tests must not change what is in it."""
+    from blemish.methods import find_method
+    from blemish.progress import Reporter
+    from blemish.training.run import Request, train
+
+    method = find_method("severity")
+    settings = method.settings_type.model_validate(tiny_settings)
+    run = tmp_path_factory.mktemp("tiny_run") / "run"
+    train(Request(method, tiny_dataset, settings, run), Reporter(quiet=True))
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_run: Path) -> Path:
+    """The bundle in it. Copy it before changing anything."""
+    return tiny_run / "bundle"

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from blemish.regions.components import label_regions, split_regions
+
+BoolMask = NDArray[np.bool_]
+
+
+def gap(one: tuple[int, int], other: tuple[int, int], cell: int) -> float:
+    """Distance between the centres of the nearest pixels of two entries, by trying every pair of pixels."""
+    ones, others = pixels_of(one, cell), pixels_of(other, cell)
+    return min(math.dist(first, second) for first, second in itertools.product(ones, others))
+
+
+def pixels_of(entry: tuple[int, int], cell: int) -> list[tuple[int, int]]:
+    row, column = entry
+    return [(row * cell + down, column * cell + right) for down in range(cell) for right in range(cell)]
+
+
+def slow_labels(mask: BoolMask, join_distance: float, cell: int) -> list[list[int]]:
+    """Entries joined one pair at a time, then numbered in reading order."""
+    entries = [(int(row), int(column)) for row, column in np.argwhere(mask)]
+    group = {entry: number for number, entry in enumerate(entries)}
+    for one, other in itertools.combinations(entries, 2):
+        touching = abs(one[0] - other[0]) <= 1 and abs(one[1] - other[1]) <= 1
+        if touching or gap(one, other, cell) < join_distance:
+            kept, lost = group[one], group[other]
+            group = {entry: kept if number == lost else number for entry, number in group.items()}
+    numbers: dict[int, int] = {}
+    labels = np.zeros(mask.shape, int)
+    for entry in entries:
+        labels[entry] = numbers.setdefault(group[entry], len(numbers) + 1)
+    return labels.tolist()
+
+
+@pytest.mark.parametrize("cell", [1, 2, 4])
+@pytest.mark.parametrize("join_distance", [0.0, 2.5, 4.0, 9.0])
+def test_label_regions_equals_joining_pixel_by_pixel(cell: int, join_distance: float) -> None:
+    generator = np.random.default_rng([cell, int(10 * join_distance)])
+    for density in (0.03, 0.08, 0.2):
+        mask = generator.random((11, 13)) < density
+        labels, count = label_regions(mask, join_distance=join_distance, cell=cell)
+        assert labels.dtype == np.int32
+        assert labels.tolist() == slow_labels(mask, join_distance, cell)
+        assert count == labels.max()
+
+
+def test_regions_exactly_at_the_distance_stay_apart() -> None:
+    mask = np.zeros((1, 6), bool)
+    mask[0, [0, 4]] = True
+    assert label_regions(mask, join_distance=4.0)[1] == 2
+    assert label_regions(mask, join_distance=4.01)[1] == 1
+
+
+def test_a_chain_of_near_regions_is_one() -> None:
+    mask = np.zeros((3, 31), bool)
+    mask[1, ::3] = True
+    assert label_regions(mask, join_distance=4.0)[1] == 1
+
+
+def test_numbers_follow_reading_order_in_a_large_mask() -> None:
+    mask = np.random.default_rng(0).random((700, 900)) < 0.02
+    labels, count = label_regions(mask, join_distance=0)
+    first_seen = list(dict.fromkeys(labels[labels > 0].tolist()))
+    assert first_seen == list(range(1, count + 1))
+
+
+def test_an_empty_mask_has_no_region() -> None:
+    labels, count = label_regions(np.zeros((5, 7), bool), join_distance=4)
+    assert count == 0
+    assert not labels.any()
+
+
+def test_split_regions_puts_every_crop_back_where_it_was() -> None:
+    mask = np.random.default_rng(3).random((40, 50)) < 0.05
+    rebuilt = np.zeros(mask.shape, int)
+    for crop, (left, top) in split_regions(mask, join_distance=3):
+        assert crop.any(axis=0)[[0, -1]].all()
+        assert crop.any(axis=1)[[0, -1]].all()
+        rebuilt[top : top + crop.shape[0], left : left + crop.shape[1]] += crop
+    assert np.array_equal(rebuilt, mask.astype(int))
