@@ -91,7 +91,7 @@ def has_bundle(table: Table, job: Job) -> bool:
 def fill(table: Table, job: Job, seeds: int) -> None:
     """Measure one row and write its file."""
     table.reporter.line(f"{table.name}: {job.name}")
-    start = perf_counter()
+    start, made_by = perf_counter(), provenance()
     figures = measure(table, job)
     home = table.trained(job.row)[0]
     has_data = job.row.kind != "speed"
@@ -107,7 +107,7 @@ def fill(table: Table, job: Job, seeds: int) -> None:
         dataset=home.experiment.source if has_data else None,
         data_fingerprint=home.fingerprint if has_data else None,
         command=f"blemish reproduce {table.name} --data DATA --seeds {seeds} --out OUT",
-        provenance=provenance(),
+        provenance=made_by,
     )
     write_result(table.folder, result)
 

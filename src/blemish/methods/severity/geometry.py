@@ -5,6 +5,8 @@ from __future__ import annotations
 from blemish.images.tiling import Tiling
 
 POOL_STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}  # cell size r → strides of the two poolings
+UNET_DEPTH = 4  # poolings of the baseline U-Net
+UNET_MULTIPLE = 2**UNET_DEPTH  # its poolings lie on a grid of so many pixels
 TILE_CELLS = 320  # side of the default tile; its widest activation, 512 × 320² × 4 bytes, is 0.2 GB
 
 
@@ -21,8 +23,26 @@ def receptive_radius(cell: int) -> int:
     return before_pool1 + at_first + at_second
 
 
-def default_tiling(cell: int, tile: int | None = None) -> Tiling:
-    """Tiles of 320 cells, or of the side given, with the smallest halo that shows no seam."""
-    reach = receptive_radius(cell) + cell - 1  # a cell's own pixels lie up to cell − 1 from its first
-    halo = -(-reach // cell) * cell
+def unet_receptive_radius() -> int:
+    """The same of the U-Net: two 3×3 on each way through a level, two at the bottom, and the grid of its poolings.
+
+    A 3×3 reaches one pixel of its level, 2^level pixels of the image. Poolings and 2×2 upsamplings spread a value over
+    the block of 16 pixels that it lies in, so up to 15 pixels more.
+    """
+    levels = sum(2 * 2**level for level in range(UNET_DEPTH))
+    return 2 * levels + 2 * UNET_MULTIPLE + UNET_MULTIPLE - 1
+
+
+def default_tiling(cell: int, tile: int | None = None, *, network: str = "paper") -> Tiling:
+    """Tiles of 320 cells, or of the side given, with the smallest halo that shows no seam.
+
+    For the U-Net, tile and halo are multiples of 16 as well, so that tiles keep to the grid of its poolings. The last
+    tile of an image ends with the image: where that puts it off the grid, its values differ a little from those of the
+    whole image, as a U-Net's do under any shift.
+    """
+    radius, multiple = (
+        (receptive_radius(cell), cell) if network == "paper" else (unet_receptive_radius(), UNET_MULTIPLE)
+    )
+    reach = radius + cell - 1  # a cell's own pixels lie up to cell − 1 from its first
+    halo = -(-reach // multiple) * multiple
     return Tiling(tile=tile or TILE_CELLS * cell, halo=halo, stride=cell)

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 SEVERITY_MAX = 12.0
+TwoReferences = Literal["mean", "weaker", "stronger"]
+NoReference = Literal["median", "zero"]
+COMBINE = {"mean": np.nanmean, "weaker": np.nanmin, "stronger": np.nanmax}
 Places = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns, [n] each
 
 
@@ -34,6 +38,8 @@ def severity_labels(
     floor: float,
     coverage: float = 0.5,
     truncation: float = 500.0,
+    two_references: TwoReferences = "mean",
+    no_reference: NoReference = "median",
 ) -> NDArray[np.float32]:
     """Severity of every cell: 0 on the surface, [floor, 12] on annotated cells.
 
@@ -44,7 +50,8 @@ def severity_labels(
     Source: section III-C-1, steps 4 and 5.
     """
     cells = defect_cells(mask, cell=cell, coverage=coverage)
-    scores = np.minimum(raw_scores(intensity, cells, cell=cell)[cells], truncation)  # eq. 2
+    raw = raw_scores(intensity, cells, cell=cell, two_references=two_references, no_reference=no_reference)
+    scores = np.minimum(raw[cells], truncation)  # eq. 2
     severities = np.zeros(cells.shape, np.float32)
     severities[cells] = floor + (SEVERITY_MAX - floor) * np.clip(scores / scale, 0.0, 1.0)
     return severities
@@ -64,26 +71,35 @@ def defect_cells(mask: NDArray[np.bool_], *, cell: int, coverage: float = 0.5) -
     return cells
 
 
-def raw_scores(intensity: NDArray[np.uint8], cells: NDArray[np.bool_], *, cell: int) -> NDArray[np.float32]:
+def raw_scores(
+    intensity: NDArray[np.uint8],
+    cells: NDArray[np.bool_],
+    *,
+    cell: int,
+    two_references: TwoReferences = "mean",
+    no_reference: NoReference = "median",
+) -> NDArray[np.float32]:
     """Contrast of each defect cell against the surface beside it, d0 + d1, in 0…510; 0 elsewhere.
 
     d0 = min(|m_D − m_N|, |M_D − M_N|), d1 = |M_D − m_N|, with m, M the extremes of the defect cell (D) and of the
     reference (N): the non-defect cells just left and just right of its run in the row of cells.
     intensity: [H, W]; cells: [H / cell, W / cell]
+    two_references: how the scores against both are combined; no_reference: what a run as wide as the image is
+        compared with, the image's median cell or nothing (score 0)
     Source: section III-C-1, step 3.
     """
     scores = np.zeros(cells.shape, np.float32)
     rows, columns = np.nonzero(cells)
     extremes = cell_extremes(intensity, cell)
-    total, count = np.zeros(rows.size, np.float32), np.zeros(rows.size, np.float32)
-    for reference in reference_columns(rows, columns, width=cells.shape[1]):
+    sides = np.full((2, rows.size), np.nan, np.float32)
+    for side, reference in zip(sides, reference_columns(rows, columns, width=cells.shape[1]), strict=True):
         known = reference >= 0
-        total[known] += contrast(extremes, (rows[known], columns[known]), (rows[known], reference[known]))
-        count += known
-    alone = count == 0
+        side[known] = contrast(extremes, (rows[known], columns[known]), (rows[known], reference[known]))
+    alone = np.isnan(sides).all(axis=0)
     if alone.any():
-        total[alone] = contrast_with_median(extremes, (rows[alone], columns[alone]))
-    scores[rows, columns] = total / np.maximum(count, 1)
+        lonely = (rows[alone], columns[alone])
+        sides[:, alone] = contrast_with_median(extremes, lonely) if no_reference == "median" else 0.0
+    scores[rows, columns] = COMBINE[two_references](sides, axis=0)
     return scores
 
 

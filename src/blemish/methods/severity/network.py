@@ -11,6 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from blemish.methods.severity.geometry import POOL_STRIDES
+from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.unet import UNet
+
+
+def new_network(settings: Settings) -> nn.Module:
+    """Stage 1's network with initial weights: the paper's, or the U-Net it is compared with."""
+    if settings.network == "unet":
+        return UNet(settings.channels, settings.cell)
+    return SeverityNetwork(settings.channels, settings.cell)
 
 
 class SeverityNetwork(nn.Module):

@@ -131,6 +131,8 @@ class PatchSource:
             floor=settings.floor,
             coverage=settings.coverage,
             truncation=settings.truncation,
+            two_references=settings.two_references,
+            no_reference=settings.no_reference,
         )
 
 

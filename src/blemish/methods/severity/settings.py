@@ -15,10 +15,14 @@ class Settings(MethodSettings):
     # Stage 1: network
     channels: Literal[1, 3] = 1  # gray or colour; both in the paper
     cell: Literal[1, 2, 4] = 4  # side of the square of pixels that one severity stands for
+    network: Literal["paper", "unet"] = "paper"  # "unet": the baseline of the paper's Table 4, trained alike
 
     # Severity labels, section III-C-1
     truncation: float = Field(500.0, gt=0)  # λ of eq. 2; at most 510 can occur on 8-bit images
     coverage: float = Field(0.5, gt=0, le=1)  # open: share of mask from which a cell is a defect cell
+    two_references: Literal["mean", "weaker", "stronger"] = "mean"  # open: how the scores against the reference cells on
+    # both sides are combined
+    no_reference: Literal["median", "zero"] = "median"  # open: what a defect as wide as the image is compared with
     floor: float = Field(
         6.0, ge=0, lt=12
     )  # open: annotated cells map to [floor, 12]; 0 is the paper's formula, under
@@ -111,4 +115,10 @@ class Settings(MethodSettings):
         if self.patch % self.cell:
             remedy = -(-self.patch // self.cell) * self.cell
             raise ValueError(f"patch must be a multiple of the cell {self.cell}; use {remedy}")
+        return self
+
+    @model_validator(mode="after")
+    def tiles_fit_the_network(self) -> Self:
+        if self.network == "unet" and self.tile is not None and self.tile % 16:
+            raise ValueError(f"tile must be a multiple of 16 with network unet; use {-(-self.tile // 16) * 16}")
         return self

@@ -65,5 +65,12 @@ def image_scores(pixels: Pixels, mask: NDArray[np.bool_], settings: Settings) ->
     intensity = pad_to_multiple(intensity_of(pixels), settings.cell)
     padded = pad_to_multiple(mask.view(np.uint8), settings.cell).view(np.bool_)
     cells = defect_cells(padded, cell=settings.cell, coverage=settings.coverage)
-    scores = np.minimum(raw_scores(intensity, cells, cell=settings.cell)[cells], settings.truncation)
+    raw = raw_scores(
+        intensity,
+        cells,
+        cell=settings.cell,
+        two_references=settings.two_references,
+        no_reference=settings.no_reference,
+    )
+    scores = np.minimum(raw[cells], settings.truncation)
     return scores[:: max(1, scores.size // SCORES_PER_IMAGE)]

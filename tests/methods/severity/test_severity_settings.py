@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from blemish.bundle.manifest import first_fault
+from blemish.methods.severity.settings import Settings
+
+
+def fault(**values: object) -> str:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate(values)
+    return first_fault(caught.value, Settings.model_fields)
+
+
+def test_the_papers_numbers_are_the_defaults() -> None:
+    settings = Settings()
+    assert (settings.patch, settings.patch_step, settings.truncation) == (256, 64, 500)
+    assert (settings.join_distance, settings.types_backbone, settings.types_window) == (4, "resnet101", 64)
+
+
+@pytest.mark.parametrize(("key", "nearest"), [("step", "steps"), ("floors", "floor"), ("tresholds", "threshold")])
+def test_an_unknown_key_names_the_nearest(key: str, nearest: str) -> None:
+    assert fault(**{key: 1}) == f"unknown key '{key}'. Did you mean '{nearest}'?"
+
+
+def test_a_value_out_of_range_names_key_rule_and_value() -> None:
+    assert fault(cell=3) == "'cell': Input should be 1, 2 or 4. Received: 3."
+
+
+def test_a_patch_off_the_cell_is_refused_with_the_next_one_up_and_nothing_else() -> None:
+    assert fault(patch=66, cell=4) == "patch must be a multiple of the cell 4. Received: 66. Use 68."
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Settings().steps = 3  # type: ignore[misc]
