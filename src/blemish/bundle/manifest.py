@@ -88,5 +88,7 @@ def first_fault(error: ValidationError, known: Mapping[str, Any]) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'.{nearest_name(key, known)}"
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])  # a rule of our own, whole as it is
     received = f" Received: {fault['input']!r}." if fault["type"] != "missing" else ""
     return f"'{key}': {fault['msg']}.{received}"

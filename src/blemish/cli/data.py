@@ -10,7 +10,9 @@ import typer
 from blemish.cli.texts import print_check, print_counts
 from blemish.errors import BlemishError
 
-app = typer.Typer(help="Make, check, split and convert datasets.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Make, check, split and convert datasets.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT")]
@@ -19,12 +21,16 @@ Out = Annotated[Path, typer.Argument(metavar="OUT")]
 @app.command()
 def synth(  # noqa: PLR0913 - one option per property of the set
     out: Out,
-    surface: Annotated[Optional[list[str]], typer.Option("--surface", help="Texture; may be repeated.")] = None,  # noqa: UP045
+    surface: Annotated[
+        Optional[list[str]], typer.Option("--surface", help="Texture; may be repeated.")
+    ] = None,  # noqa: UP045
     images: Annotated[int, typer.Option("--images", min=1)] = 100,
     size: Annotated[str, typer.Option("--size", metavar="HEIGHTxWIDTH")] = "512x512",
     weight: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--weight", metavar="CLASS=NUMBER", help="How often a defect kind is drawn; may be repeated."),
+        typer.Option(
+            "--weight", metavar="CLASS=NUMBER", help="How often a defect kind is drawn; may be repeated."
+        ),
     ] = None,
     pairing: Annotated[
         Literal["free", "dagm"], typer.Option("--pairing", help="dagm: one kind of defect for each texture.")
@@ -50,7 +56,10 @@ def synth(  # noqa: PLR0913 - one option per property of the set
 def check(
     data: Folder,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="List unreadable annotation files instead of stopping at the first.")
+        bool,
+        typer.Option(
+            "--skip-broken", help="List unreadable annotation files instead of stopping at the first."
+        ),
     ] = False,
     json_out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -96,7 +105,8 @@ def split(  # noqa: PLR0913 - one option per property of the split
     test: Annotated[float, typer.Option("--test", help="Share of all images.")] = 0.3,
     val: Annotated[float, typer.Option("--val", help="Share of what is not test.")] = 0.2,
     by: Annotated[
-        Literal["content", "group"], typer.Option("--by", help="group: images of one lot or part stay together.")
+        Literal["content", "group"],
+        typer.Option("--by", help="group: images of one lot or part stay together."),
     ] = "content",
     shots: Annotated[
         Optional[int],  # noqa: UP045
@@ -116,7 +126,9 @@ def split(  # noqa: PLR0913 - one option per property of the split
 def parse_size(text: str) -> tuple[int, int]:
     height, _, width = text.lower().partition("x")
     if not (height.isdigit() and width.isdigit()):
-        raise BlemishError(f"--size must be HEIGHTxWIDTH in pixels. Received: '{text}'. Use 512x512, for example.")
+        raise BlemishError(
+            f"--size must be HEIGHTxWIDTH in pixels. Received: '{text}'. Use 512x512, for example."
+        )
     return int(height), int(width)
 
 

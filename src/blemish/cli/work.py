@@ -23,6 +23,7 @@ from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
 
 if TYPE_CHECKING:
+    from blemish.evaluation.records import Curve
     from blemish.evaluation.report import ReportContext
 
 
@@ -181,6 +182,19 @@ def report_context(
         created=made["created"],
         hardware=made["hardware"],
         versions={name: made[name] for name in ("blemish", "commit", "python", "torch") if made[name]},
+        training=training_curve(manifest),
         threshold_sweep=threshold_curve(Sweep.from_json(sweep)) if sweep else None,
         notes=tuple(manifest.operating_point.get("notes", ())),
     )
+
+
+def training_curve(manifest: Manifest) -> Curve | None:
+    """Losses of the first stage against its steps, as the bundle remembers them."""
+    from blemish.evaluation.records import Curve
+
+    stages = manifest.curves.get("training")
+    if not stages:
+        return None
+    name, curve = next(iter(stages.items()))
+    losses = {f"{name} loss": tuple(curve["loss"])}
+    return Curve("Training", "step", "loss", tuple(curve["step"]), losses)

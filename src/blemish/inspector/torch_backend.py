@@ -66,5 +66,5 @@ def fast_bfloat16(device: str) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware (GPU from Ampere on, CPU with AMX)."""
     if device == "cuda":
         return torch.cuda.get_device_capability()[0] >= 8
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.11
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.11
     return bool(capabilities.get("amx_bf16", False))

@@ -29,7 +29,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class MethodSettings(BaseModel):
-    """What every method can be told about the machine. Frozen, and an unknown key is an error."""
+    """What every method can be told. Frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +38,7 @@ class MethodSettings(BaseModel):
         "auto"  # of training; "auto": bf16 where the hardware multiplies it
     )
     checkpoint_every: int = Field(100, ge=1)  # steps
+    mm_per_px: float | None = Field(None, gt=0)  # scale of the images, for sizes in mm; None: the dataset.yaml's
 
 
 @dataclass(frozen=True)

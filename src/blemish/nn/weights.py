@@ -15,11 +15,12 @@ import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torchvision.models import ResNet
 
 from blemish.errors import BlemishError, nearest_name
 
 
-def resnet(name: str, weights: str, *, setting: str, original_strides: bool = False) -> tuple[nn.Module, str]:
+def resnet(name: str, weights: str, *, setting: str, original_strides: bool = False) -> tuple[ResNet, str]:
     """A torchvision ResNet and a line on where its weights are from.
 
     name: "resnet18" … "resnet101"; weights: "imagenet", "none", or a path to a .safetensors file
@@ -37,11 +38,11 @@ def resnet(name: str, weights: str, *, setting: str, original_strides: bool = Fa
     return network, f"{name}: {load_partial(network, Path(weights), setting=setting)}"
 
 
-def build(name: str, weights: str | None) -> nn.Module:
+def build(name: str, weights: str | None) -> ResNet:
     return torchvision.models.get_model(name, weights=weights)
 
 
-def download(name: str, setting: str) -> nn.Module:
+def download(name: str, setting: str) -> ResNet:
     try:
         return build(name, "DEFAULT")
     except (URLError, OSError, RuntimeError) as error:

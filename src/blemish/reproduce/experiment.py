@@ -36,11 +36,15 @@ class Strict(BaseModel):
 
 
 class Column(Strict):
-    """path: dotted, into a row's figures, which are those of metrics.json; decimals: of what is printed."""
+    """path: dotted, into a row's figures, which are those of metrics.json; decimals: of what is printed.
+
+    group: columns of one group are printed as a table of their own under this title
+    """
 
     path: str
     heading: str
     decimals: int = Field(3, ge=0, le=6)
+    group: str = ""
 
 
 class Row(Strict):

@@ -31,8 +31,7 @@ def table_markdown(name: str, experiment: Experiment, results: Sequence[Result])
     lines = lines_of(experiment, results)
     parts = [f"# {experiment.title}", f"{experiment.paper}"]
     for section in dict.fromkeys(line.row.section for line in lines):
-        parts += [f"## {section}"] if section else []
-        parts.append(section_markdown(section, lines, experiment))
+        parts += section_markdown(section, lines, experiment)
     parts += goals_markdown(experiment, lines)
     parts += experiment.notes
     parts.append(origin_markdown(name, results))
@@ -52,18 +51,34 @@ def lines_of(experiment: Experiment, results: Sequence[Result]) -> list[Line]:
     return lines
 
 
-def section_markdown(section: str, lines: Sequence[Line], experiment: Experiment) -> str:
-    """The table of one section, with the columns that any of its lines fills."""
+def section_markdown(section: str, lines: Sequence[Line], experiment: Experiment) -> list[str]:
+    """The lines of one section as a table for each group of columns, with the columns that any line fills."""
     own = [line for line in lines if line.row.section == section]
     papers = [row for row in experiment.paper_rows if row.section == section]
-    columns = [column for column in experiment.columns if is_filled(column, own, papers)]
+    parts = [f"## {section}"] if section else []
+    filled = [column for column in experiment.columns if is_filled(column, own, papers)]
+    for group in dict.fromkeys(column.group for column in filled):
+        parts += [f"**{group}**"] if group else []
+        parts.append(group_markdown([one for one in filled if one.group == group], own, papers))
+    return parts
+
+
+def group_markdown(columns: Sequence[Column], lines: Sequence[Line], papers: Sequence[PaperRow]) -> str:
+    """Our lines, each with the paper's figures of the same row under it, then what only the paper has."""
     table = [["", "seeds", *(column.heading for column in columns)]]
-    for line in own:
+    for line in lines:
         table.append([line.label, seeds_text(line), *(cell(line, column) for column in columns)])
-        if line.row.paper and (line.device in (None, "cpu")):
-            table.append([f"{line.row.label}, the paper's", "", *paper_cells(line.row.paper, columns)])
-    table += [[f"{row.title}, the paper's", "", *paper_cells(row.figures, columns)] for row in papers]
+        if line.device in (None, "cpu"):
+            table += paper_line(line.row.label, line.row.paper, columns)
+    for row in papers:
+        table += paper_line(row.title, row.figures, columns)
     return grid(table)
+
+
+def paper_line(label: str, figures: Mapping[str, float], columns: Sequence[Column]) -> list[list[str]]:
+    """The paper's figures as one line, as it gives them; none where it has none for these columns."""
+    texts = [f"*{figures[one.path]:g}*" if one.path in figures else "" for one in columns]
+    return [[f"{label}, the paper's", "", *texts]] if any(texts) else []
 
 
 def is_filled(column: Column, lines: Iterable[Line], papers: Iterable[PaperRow]) -> bool:
@@ -108,15 +123,6 @@ def counts_text(values: Sequence[Mapping[str, Any]]) -> str:
     counts = ", ".join(str(value["n"]) for value in values)
     of = ", ".join(dict.fromkeys(str(value["of"]) for value in values))
     return f"{counts} of {of} (≤ {100 * max(value['upper95'] for value in values):.1f} %)"
-
-
-def paper_cells(figures: Mapping[str, float], columns: Sequence[Column]) -> list[str]:
-    """The paper's figures with at least the decimals it gives."""
-    texts = []
-    for column in columns:
-        figure = figures.get(column.path)
-        texts.append("" if figure is None else f"*{figure:g}*")
-    return texts
 
 
 def seeds_text(line: Line) -> str:
@@ -164,12 +170,10 @@ def is_met(goal: Goal, mean: float, bound: float | None) -> bool:
 
 
 def mean_of(row: str | None, goal: Goal, lines: Sequence[Line]) -> float | None:
-    """Mean over seeds of the goal's figure for a row; the best device's where the goal names none."""
+    """Mean over seeds of the goal's figure for a row, of the first device that has it where the goal names none."""
     for line in lines:
         if line.row.name == row and (goal.device is None or line.device == goal.device):
-            values = [
-                value for value in values_of(line, goal.column) if not isinstance(value, Mapping | str)
-            ]
+            values = [value for value in values_of(line, goal.column) if not isinstance(value, Mapping | str)]
             if values:
                 return statistics.fmean(values)
     return None

@@ -23,7 +23,9 @@ from blemish.methods.contract import Findings, Networks, Pixels
 from blemish.regions.components import split_regions
 from blemish.regions.measure import bounding_box, outlines, smallest_rectangle
 
-NEVER = 2.0  # an image score that is not reached: Otsu finds something in every image and cannot call one clean
+NEVER = (
+    2.0  # an image score that is not reached: Otsu finds something in every image and cannot call one clean
+)
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,9 @@ def train_row(table: Table, row: Row, seed: int) -> Figures:
     method = find_method(table.experiment.method)
     origin = table.experiment.dataset or "synthetic"
     request = Request(method, table.dataset, settings, run, seed=seed, resume=True, origin=origin)
-    clock = run / "seconds"  # of earlier, interrupted attempts; those of one that was killed outright are lost
+    clock = (
+        run / "seconds"
+    )  # of earlier, interrupted attempts; those of one that was killed outright are lost
     start = perf_counter() - (float(clock.read_text()) if clock.is_file() else 0.0)
     try:
         bundle = train(request, table.reporter)

@@ -59,7 +59,9 @@ def measure_apart(settings: SpeedSettings, device: str) -> dict[str, Any]:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         reason = (run.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BlemishError(f"speed row ({settings.measure}, {device}): the measuring process failed: {reason}")
+        raise BlemishError(
+            f"speed row ({settings.measure}, {device}): the measuring process failed: {reason}"
+        )
     return dict(json.loads(run.stdout.strip().splitlines()[-1]))
 
 
@@ -88,9 +90,7 @@ def random_inspector(channels: int, cell: int, *, device: str, bfloat16: bool) -
 
     torch.manual_seed(SEED)
     settings = Settings(channels=channels, cell=cell, types=False)
-    networks = as_networks(
-        {"severity": SeverityNetwork(channels, cell)}, device=device, bfloat16=bfloat16
-    )
+    networks = as_networks({"severity": SeverityNetwork(channels, cell)}, device=device, bfloat16=bfloat16)
     inference = inference_from(settings, ("defect",), threshold=11.9, drop_above=1.0)
     return Inspector(inference, networks, review=1.0, ng=1.0, bundle="random weights")
 
@@ -109,7 +109,9 @@ def time_batch(settings: SpeedSettings, inspector: Inspector, device: str) -> di
 def time_blocks(settings: SpeedSettings, inspector: Inspector, device: str) -> dict[str, Any]:
     """Seconds of one image cut into blocks at a step, in batches: measured whole on a GPU, on a part on the CPU."""
     height, width = settings.size
-    rows, columns = (height, width) if device == "cuda" else (min(settings.part, side) for side in (height, width))
+    rows, columns = (
+        (height, width) if device == "cuda" else (min(settings.part, side) for side in (height, width))
+    )
     image = random_image((rows, columns), inspector.inference.channels or 1)
     network = inspector.networks["severity"]
     run_blocks(image[:BLOCK, :BLOCK], network, settings)

@@ -9,12 +9,14 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+LOG_FILE = "log.jsonl"
+
 
 class RunLog:
     """Appends to RUN/log.jsonl and RUN/events. Opened on the first line written."""
 
     def __init__(self, run: Path) -> None:
-        self.path = run / "log.jsonl"
+        self.path = run / LOG_FILE
         self.events = run / "events"
         self.writer: SummaryWriter | None = None
 

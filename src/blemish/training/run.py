@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ from blemish.inspector.inspector import Inspector, assemble
 from blemish.methods.contract import Fitted, Method, MethodSettings
 from blemish.progress import Reporter
 from blemish.provenance import provenance
+from blemish.training.log import LOG_FILE, read_log
 from blemish.training.trainer import RunTrainer
 
 RUN_FILE = "run.json"
 VALIDATION_SHARE = 0.2
+CURVE_POINTS = 200
 VERDICT_METRICS = ("image", "operating_point")  # of the verdicts, which are chosen on these very images
 
 
@@ -54,6 +56,7 @@ def train(request: Request, reporter: Reporter) -> Bundle:
     Raises BlemishError for data that cannot be trained on, a folder that already holds another run, or a loss that is
     not finite. Whatever stops it, checkpoints and an earlier bundle stay whole.
     """
+    request = with_scale(request)
     dataset = with_validation(request.dataset, request.seed, reporter)
     digest = fingerprint(dataset)
     claim_folder(request, digest)
@@ -69,6 +72,14 @@ def train(request: Request, reporter: Reporter) -> Bundle:
     finally:
         trainer.log.close()
     return save_bundle(request.run / "bundle", manifest, networks)
+
+
+def with_scale(request: Request) -> Request:
+    """The request with the scale of its dataset.yaml where the settings name none."""
+    scale = request.dataset.info.get("mm_per_px")
+    if scale is None or request.settings.mm_per_px is not None:
+        return request
+    return replace(request, settings=request.settings.model_copy(update={"mm_per_px": scale}))
 
 
 def with_validation(dataset: Dataset, seed: int, reporter: Reporter) -> Dataset:
@@ -137,7 +148,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
         thresholds=dict(fitted.thresholds),
         scales=dict(fitted.scales),
         settings=request.settings.model_dump(mode="json"),
-        curves=dict(fitted.curves),
+        curves={**fitted.curves, "training": loss_curves(request.run)},
         data={
             "origin": request.origin,
             "layout": dataset.layout,
@@ -172,6 +183,20 @@ def with_operating_point(
     return manifest.model_copy(
         update={"thresholds": thresholds, "operating_point": point.to_json(), "metrics": {"val": metrics}}
     )
+
+
+def loss_curves(run: Path) -> dict[str, dict[str, list[float]]]:
+    """Logged steps and losses by stage, thinned to at most 200 points each."""
+    curves: dict[str, dict[str, list[float]]] = {}
+    for entry in read_log(run / LOG_FILE):
+        if "loss" in entry:
+            curve = curves.setdefault(entry["stage"], {"step": [], "loss": []})
+            curve["step"].append(entry["step"])
+            curve["loss"].append(entry["loss"])
+    return {
+        stage: {name: values[:: -(-len(values) // CURVE_POINTS)] for name, values in curve.items()}
+        for stage, curve in curves.items()
+    }
 
 
 def state_of(module: Any) -> dict[str, NDArray[np.generic]]:

@@ -54,7 +54,7 @@ class RunTrainer:
         prepare_runtime()
         set_seed(self.seed)
         accelerator = Accelerator(cpu=self.device == "cpu")
-        stage.network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        stage.network.train().to(memory_format=torch.channels_last)
         network, optimiser = accelerator.prepare(stage.network, stage.optimiser(stage.network.parameters()))
         path = self.run / "checkpoints" / f"{stage.name}.safetensors"
         checkpoint = load_checkpoint(path)

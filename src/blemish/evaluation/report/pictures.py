@@ -117,7 +117,7 @@ def cut(
 
 
 def shrunk(image: Pixels, width: int, height: int) -> Pixels:
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def placed(frame: Window, zoom: NDArray[np.float64]) -> tuple[float, float, float, float]:

@@ -15,6 +15,7 @@ import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torchvision.models import ResNet
 
 from blemish.methods.severity.patches import Reader
 from blemish.methods.severity.settings import Settings
@@ -28,7 +29,10 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class TypeNetwork(nn.Module):
     """A ResNet from windows in [0, 1] to N + 1 logits, the last of them background."""
 
-    def __init__(self, backbone: nn.Module, types: int) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: ResNet, types: int) -> None:
         super().__init__()
         backbone.fc = nn.Linear(backbone.fc.in_features, types + 1)
         self.backbone = backbone

@@ -77,7 +77,7 @@ class SeverityInference:
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
     ) -> Findings:
-        """Stages 2 to 4. The score is the strongest surviving severity; without any, the strongest below T."""
+        """Stages 2 to 4."""
         size = (pixels.shape[0], pixels.shape[1])
         kept: list[Region] = []
         defects: list[Defect] = []
@@ -86,9 +86,8 @@ class SeverityInference:
             if label is not None:
                 kept.append(region)
                 defects.append(self.measure(region, label, confidence))
-        score = max((region.strongest for region in kept), default=self.strongest_below(raw)) / SEVERITY_MAX
         maps = self.maps(raw, kept, size) if with_maps else {}
-        return Findings(float(score), tuple(defects), maps)
+        return Findings(self.score(raw, kept), tuple(defects), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
         """Stages 2 and 3: cells of at least T, as components, in reading order."""
@@ -171,9 +170,14 @@ class SeverityInference:
             mm_per_px=self.mm_per_px,
         )
 
-    def strongest_below(self, raw: NDArray[np.float32]) -> float:
-        """What the score is when no defect survives: it ranks clean images among themselves, always below T."""
-        return min(float(raw.max()), float(np.nextafter(self.threshold, 0.0)))
+    def score(self, raw: NDArray[np.float32], kept: list[Region]) -> float:
+        """The strongest kept severity; without any the strongest of all, held below `threshold_score`.
+
+        So clean images are still ranked among themselves, and an image has defects just when it reaches that score.
+        """
+        if kept:
+            return max(region.strongest for region in kept) / SEVERITY_MAX
+        return min(float(raw.max()) / SEVERITY_MAX, float(np.nextafter(self.threshold_score, 0.0)))
 
     def maps(
         self, raw: NDArray[np.float32], kept: list[Region], size: tuple[int, int]
@@ -203,7 +207,7 @@ def inference_from(
         channels=settings.channels,
         class_names=class_names,
         tiling=default_tiling(settings.cell, settings.tile),
-        threshold=threshold,
+        threshold=float(np.float32(threshold)),  # what a float32 map is in effect compared with
         join_distance=settings.join_distance,
         minimum_area=settings.minimum_area,
         upsampling=settings.upsampling,

@@ -7,9 +7,10 @@ has, a defect as wide as the image uses the image's median cell; scores of annot
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 SEVERITY_MAX = 12.0
 TwoReferences = Literal["mean", "weaker", "stronger"]
 NoReference = Literal["median", "zero"]
-COMBINE = {"mean": np.nanmean, "weaker": np.nanmin, "stronger": np.nanmax}
+COMBINE: dict[str, Callable[..., Any]] = {"mean": np.nanmean, "weaker": np.nanmin, "stronger": np.nanmax}
 Places = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns, [n] each
 
 

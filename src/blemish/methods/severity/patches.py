@@ -141,7 +141,7 @@ def inside(value: float, half: float, length: int) -> float:
     return length / 2 if length <= 2 * half else float(np.clip(value, half, length - half))
 
 
-def warp(image: NDArray, matrix: NDArray[np.float64], side: int) -> NDArray:
+def warp(image: Pixels, matrix: NDArray[np.float64], side: int) -> Pixels:
     """The affine patch [side, side(, C)]; beyond the image its mirror image continues it."""
     return cv2.warpAffine(
         image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101

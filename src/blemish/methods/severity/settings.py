@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from blemish.methods.contract import MethodSettings
+from blemish.methods.severity.geometry import default_tiling
 
 
 class Settings(MethodSettings):
@@ -20,9 +21,13 @@ class Settings(MethodSettings):
     # Severity labels, section III-C-1
     truncation: float = Field(500.0, gt=0)  # λ of eq. 2; at most 510 can occur on 8-bit images
     coverage: float = Field(0.5, gt=0, le=1)  # open: share of mask from which a cell is a defect cell
-    two_references: Literal["mean", "weaker", "stronger"] = "mean"  # open: how the scores against the reference cells on
+    two_references: Literal["mean", "weaker", "stronger"] = (
+        "mean"  # open: how the scores against the reference cells on
+    )
     # both sides are combined
-    no_reference: Literal["median", "zero"] = "median"  # open: what a defect as wide as the image is compared with
+    no_reference: Literal["median", "zero"] = (
+        "median"  # open: what a defect as wide as the image is compared with
+    )
     floor: float = Field(
         6.0, ge=0, lt=12
     )  # open: annotated cells map to [floor, 12]; 0 is the paper's formula, under
@@ -108,17 +113,21 @@ class Settings(MethodSettings):
 
     # Inference
     tile: int | None = Field(None, ge=64)  # side of a tile; None: 320 cells, about 0.5 GB of working memory
-    mm_per_px: float | None = Field(None, gt=0)  # scale of the images, for sizes in mm
 
     @model_validator(mode="after")
     def sides_fit_the_cell(self) -> Self:
         if self.patch % self.cell:
             remedy = -(-self.patch // self.cell) * self.cell
-            raise ValueError(f"patch must be a multiple of the cell {self.cell}; use {remedy}")
+            raise ValueError(
+                f"patch must be a multiple of the cell {self.cell}. Received: {self.patch}. Use {remedy}."
+            )
+        default_tiling(self.cell, self.tile)  # raises where the tile does not fit
         return self
 
     @model_validator(mode="after")
     def tiles_fit_the_network(self) -> Self:
         if self.network == "unet" and self.tile is not None and self.tile % 16:
-            raise ValueError(f"tile must be a multiple of 16 with network unet; use {-(-self.tile // 16) * 16}")
+            raise ValueError(
+                f"tile must be a multiple of 16 with network unet; use {-(-self.tile // 16) * 16}"
+            )
         return self

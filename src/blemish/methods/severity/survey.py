@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.errors import BlemishError
+from blemish.images.decode import to_bytes
 from blemish.images.tiling import pad_to_multiple
 from blemish.methods.severity.labels import defect_cells, raw_scores
 from blemish.methods.severity.patches import Marked, Pixels
@@ -62,7 +63,7 @@ def marked_defects(classes: NDArray[np.uint8], number: int, settings: Settings) 
 
 def image_scores(pixels: Pixels, mask: NDArray[np.bool_], settings: Settings) -> NDArray[np.float32]:
     """Raw scores of one image's defect cells, truncated (eq. 2), thinned evenly to at most 4096."""
-    intensity = pad_to_multiple(intensity_of(pixels), settings.cell)
+    intensity = to_bytes(pad_to_multiple(intensity_of(pixels), settings.cell))
     padded = pad_to_multiple(mask.view(np.uint8), settings.cell).view(np.bool_)
     cells = defect_cells(padded, cell=settings.cell, coverage=settings.coverage)
     raw = raw_scores(
