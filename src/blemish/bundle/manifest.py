@@ -15,9 +15,9 @@ SCHEMA_VERSION = 1
 
 
 class Strict(BaseModel):
-    """Frozen, and an unknown key is an error."""
+    """Frozen; an unknown key is an error, and so is a number that is none: NaN would pass every threshold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Preprocessing(Strict):
@@ -50,18 +50,16 @@ class Manifest(Strict):
         return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def parse_manifest(text: str, path: Path) -> Manifest:
-    """The manifest in `text`; `path` is for messages alone.
+def parse_manifest(text: str | bytes, path: Path) -> Manifest:
+    """The manifest in `text` (bytes: UTF-8); `path` is for messages alone.
 
     Raises BlemishError for what is not JSON, a newer schema, an unknown key (with the nearest known one), a missing key
     or a value of the wrong type.
     """
     try:
         fields = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BlemishError(
-            f"{path} is not JSON (line {error.lineno}). Train or copy the bundle again."
-        ) from error
+    except (ValueError, RecursionError) as error:  # ValueError: bytes that are no text as well
+        raise BlemishError(f"{path} is not JSON ({error}). Train or copy the bundle again.") from error
     if not isinstance(fields, dict):
         raise BlemishError(f"{path} must hold a JSON object. Train or copy the bundle again.")
     refuse_other_schema(fields, path)

@@ -74,7 +74,7 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
         raise BlemishError(
             f"{path} is not a bundle: it has no {MANIFEST}. Give the folder that `train` wrote."
         )
-    manifest = parse_manifest(file.read_text(encoding="utf-8"), file)
+    manifest = parse_manifest(file.read_bytes(), file)
     if method is not None and manifest.method != method:
         raise BlemishError(f"{path} must be a bundle of method '{method}'. Received: '{manifest.method}'.")
     refuse_unlisted(path, manifest)
@@ -128,15 +128,18 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def replace_folder(draft: Path, path: Path) -> None:
-    """Rename `draft` to `path`; what was there stays beside it until the new one stands."""
+    """Rename `draft` to `path`; what was there stays beside it until the new one stands.
+
+    Whatever stops this, Ctrl-C included, one of the two is at `path` afterwards.
+    """
     retired = path.with_name(f".{path.name}.old")
-    shutil.rmtree(retired, ignore_errors=True)
-    if path.exists():
-        path.rename(retired)
     try:
+        if path.exists():  # if not, a kill may have left the only good bundle in `retired`
+            shutil.rmtree(retired, ignore_errors=True)
+            path.rename(retired)
         draft.rename(path)
-    except BaseException:  # Ctrl-C between the two renames as well
-        if retired.exists():
+    except BaseException:
+        if retired.exists() and not path.exists():
             retired.rename(path)
         raise
     shutil.rmtree(retired, ignore_errors=True)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from blemish.cli.work import evaluate_bundle, inspect_images, train_bundle
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.progress import Reporter
 
-# Small enough for two cores and a few minutes. Surfaces and defects are those a 4×4 cell resolves.
-IMAGES = 160
-CONTRAST = (30.0, 90.0)  # gray levels: weaker defects are lost in the weave, also for the eye
+# Small enough for two cores and a few minutes: four surfaces, common and rare kinds of defect, strong enough to be seen.
+SYNTHETIC: dict[str, Any] = {
+    "images": 160,
+    "size": (256, 256),
+    "surfaces": ("brushed_metal", "cast_metal", "wood_grain", "paper"),
+    "class_weights": {"scratch": 4, "spot": 4, "stain": 2, "dent": 1},
+    "contrast": (40.0, 90.0),
+}
 SETTINGS = [
-    "steps=500",
-    "batch=8",
+    "cell=2",
+    "patch=128",
+    "steps=1000",
+    "threshold_criterion=pixel-f1",
+    "minimum_area=16",
     "types_backbone=resnet18",
     "types_weights=none",
-    "types_steps=200",
+    "types_step=32",
+    "types_steps=400",
 ]
 
 
@@ -30,7 +40,7 @@ def run_demo(out: Path, *, quiet: bool) -> Path:
         raise BlemishError(f"{out} is not empty. Remove it, or choose another folder with --out.")
     reporter = Reporter(quiet=quiet)
     data, run = out / "data", out / "run"
-    dataset = synthesise(data, images=IMAGES, seed=0, contrast=CONTRAST)
+    dataset = synthesise(data, seed=0, **SYNTHETIC)
     reporter.line(f"1/4 synthetic set: {len(dataset)} images in {data}")
     reporter.line("2/4 training")
     bundle = train_bundle(

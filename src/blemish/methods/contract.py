@@ -38,7 +38,11 @@ class MethodSettings(BaseModel):
         "auto"  # of training; "auto": bf16 where the hardware multiplies it
     )
     checkpoint_every: int = Field(100, ge=1)  # steps
-    mm_per_px: float | None = Field(None, gt=0)  # scale of the images, for sizes in mm; None: the dataset.yaml's
+    # Decision: rules of evaluation.operating_point, followed on the validation images
+    ng_rule: str = "f1"  # image score from which the verdict is NG
+    review_rule: str = "escape<=0"  # the lower threshold; between the two the verdict is REVIEW
+    # Scale of the images, for sizes in mm; None: the dataset.yaml's
+    mm_per_px: float | None = Field(None, gt=0)
 
 
 @dataclass(frozen=True)

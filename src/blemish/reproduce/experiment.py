@@ -50,8 +50,8 @@ class Column(Strict):
 class Row(Strict):
     """One line of the table.
 
-    kind: "train" trains and evaluates, "otsu" is the baseline without training, "types-off" and "stability" measure
-        the bundle of row `of` ("row" or "other-table/row"), "speed" times random weights
+    kind: "train" trains and evaluates, "otsu" is the baseline without training, "types-off" and "stability"
+        measure the bundle of row `of` ("row" or "other-table/row"), "speed" times random weights
     settings: of the method for "train" (on top of the table's), of the kind for the others
     section: rows of one section are printed as a table of their own, with the columns that they fill
     paper: the paper's figure by column path
@@ -162,7 +162,7 @@ def known(what: str, name: str | None, names: list[str]) -> None:
 
 
 def read_experiment(name: str) -> Experiment:
-    """The table NAME. Raises BlemishError for an unknown name, listing what there is, or a fault in its file."""
+    """The table NAME. Raises BlemishError for an unknown name, or a fault in its file."""
     file = find_experiment(name)
     try:
         fields = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -174,7 +174,7 @@ def read_experiment(name: str) -> Experiment:
 
 
 def find_experiment(name: str) -> Path:
-    """The YAML file of a table: in ./experiments, else beside the checkout that this package is installed from."""
+    """The YAML file of a table: in ./experiments, else in the checkout that this package is of."""
     folders = [Path.cwd() / FOLDER, CHECKOUT / FOLDER]
     for folder in folders:
         file = folder / f"{name}.yaml"

@@ -1,4 +1,4 @@
-"""The Markdown of a table, from its stored rows alone: ours beside the paper's, goals, hardware, commit, command."""
+"""A table as Markdown, from its stored rows alone: ours beside the paper's, goals, and where all is from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Line:
-    """One printed line of our figures: a row, on one device where there are several, with a result for each seed."""
+    """One printed line of ours: a row, on one device where there are several, with a result for each seed."""
 
     row: Row
     device: str | None
@@ -170,7 +170,7 @@ def is_met(goal: Goal, mean: float, bound: float | None) -> bool:
 
 
 def mean_of(row: str | None, goal: Goal, lines: Sequence[Line]) -> float | None:
-    """Mean over seeds of the goal's figure for a row, of the first device that has it where the goal names none."""
+    """Mean over seeds of the goal's figure for a row; where it names no device, of the first that has it."""
     for line in lines:
         if line.row.name == row and (goal.device is None or line.device == goal.device):
             values = [value for value in values_of(line, goal.column) if not isinstance(value, Mapping | str)]
@@ -183,7 +183,7 @@ def origin_markdown(name: str, results: Sequence[Result]) -> str:
     """Where the figures are from: command, hardware, commit, data."""
     if not results:
         return f"Nothing measured yet. Command: `blemish reproduce {name} --data DATA --seeds 3 --out OUT`"
-    origin = {
+    origin: dict[str, list[str | None]] = {
         "Command": [f"`{one.command}`" for one in results],
         "Hardware": [one.provenance.get("hardware") for one in results],
         "Commit": [one.provenance.get("commit") for one in results],
@@ -191,7 +191,7 @@ def origin_markdown(name: str, results: Sequence[Result]) -> str:
         "Data fingerprint": [one.data_fingerprint[:12] for one in results if one.data_fingerprint],
         "Wall clock": [f"{sum(one.seconds for one in results):.0f} s over all rows"],
     }
-    told = [(title, list(dict.fromkeys(str(value) for value in v if value))) for title, v in origin.items()]
+    told = [(title, list(dict.fromkeys(v for v in values if v))) for title, values in origin.items()]
     return "## Where the figures are from\n\n" + "\n".join(
         f"- {title}: {'; '.join(values)}" for title, values in told if values
     )

@@ -1,7 +1,8 @@
 """The baseline that needs no training: a global gray threshold chosen on each image by Otsu's criterion.
 
-Source: Otsu 1979, "A threshold selection method from gray-level histograms". Whether defects are darker or lighter than
-the surface is the one thing it is told; that is chosen on validation images by pixel F1. Letters: H, W.
+Source: Otsu 1979, "A threshold selection method from gray-level histograms". Whether defects are darker or
+lighter than the surface is the one thing it is told; that is chosen on validation images by pixel F1.
+Letters: H, W.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def otsu_inspector(validation: Dataset, *, join_distance: float) -> Inspector:
 
 
 def brighter_is_better(images: Iterable[tuple[Pixels, NDArray[np.bool_]]]) -> bool:
-    """Whether taking the bright side as defects gives the higher pooled pixel F1. images: pixels and truth."""
+    """Whether the bright side gives the higher pooled pixel F1. images: pixels and truth of each."""
     dark = bright = NO_AGREEMENT
     for pixels, truth in images:
         mask = otsu_mask(pixels, bright=True)
@@ -90,10 +91,16 @@ def brighter_is_better(images: Iterable[tuple[Pixels, NDArray[np.bool_]]]) -> bo
 
 
 def otsu_mask(pixels: Pixels, *, bright: bool) -> NDArray[np.bool_]:
-    """Pixels above (bright) or up to (dark) Otsu's threshold of the 256-level histogram. pixels: [H, W]"""
-    _, above = cv2.threshold(to_bytes(pixels), 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    """Pixels above (bright) or up to (dark) Otsu's threshold over 256 levels; none of a flat image.
+
+    pixels: [H, W]
+    """
+    values = to_bytes(pixels)
+    _, above = cv2.threshold(values, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     mask = np.asarray(above, dtype=bool)
-    return mask if bright else ~mask
+    if not bright:
+        mask = ~mask
+    return mask & (np.ptp(values) > 0)
 
 
 def separability(pixels: Pixels, mask: NDArray[np.bool_]) -> float:

@@ -40,7 +40,7 @@ class Table:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The table's dataset, made first where it is a synthetic one. Raises BlemishError when it is not there."""
+        """The table's dataset, a synthetic one made first. Raises BlemishError when it is not there."""
         if self.experiment.synthetic is not None:
             return synthetic_dataset(self.folder / RUNS, self.experiment.synthetic, self.reporter)
         return load_dataset(self.dataset_path())
@@ -98,7 +98,7 @@ def open_table(name: str, out: Path, *, data: Path | None, reporter: Reporter) -
 
 
 def synthetic_dataset(folder: Path, arguments: Mapping[str, Any], reporter: Reporter) -> Dataset:
-    """The set that these arguments of `synthesise` make, made once; two processes may both make it, one is kept."""
+    """The set that these arguments of `synthesise` make, made once; of two processes at it, one's is kept."""
     place = synthetic_place(folder, arguments)
     if not is_made(folder, arguments):
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,8 +124,10 @@ def is_made(folder: Path, arguments: Mapping[str, Any]) -> bool:
 
 
 def synthesise_from(folder: Path, arguments: Mapping[str, Any]) -> None:
-    pairs = {key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()
+    }
     try:
-        synthesise(folder, **pairs)
+        synthesise(folder, **values)
     except TypeError as error:
         raise BlemishError(f"synthetic: {error}. See blemish.dataset.synthetic.synthesise.") from error

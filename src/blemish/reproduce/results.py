@@ -43,8 +43,9 @@ class Job:
 class Result(Strict):
     """A file of a table.
 
-    figures: what columns point into; settings: with environment variables as they were written, so that machines with
-    other paths agree; seconds: wall clock of the whole job; dataset: its name or the arguments it was made from
+    figures: what columns point into; settings: with environment variables as they were written, so that
+    machines with other paths agree; seconds: wall clock of the whole job; dataset: its name, or what it was
+    made from
     """
 
     schema_version: int = SCHEMA
@@ -119,7 +120,7 @@ def refuse_other(
 
 @contextmanager
 def claimed(folder: Path, job: Job) -> Iterator[bool]:
-    """Whether the job is this process's to fill; False while another process fills it. Ends with the process."""
+    """Whether the job is this process's to fill; False while another one fills it. Ends with the process."""
     lock = folder / RUNS / f".{job.name}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:

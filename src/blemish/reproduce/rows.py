@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -30,7 +31,7 @@ Figures = dict[str, Any]
 
 
 class OtsuSettings(Strict):
-    """join_distance: pixels; clusters nearer than this are one defect, as in the method it is compared with"""
+    """join_distance: pixels; clusters nearer than this are one defect, as in the method compared with"""
 
     join_distance: float = Field(4.0, ge=0)
 
@@ -80,7 +81,7 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
 
 
 def default_settings(table: Table, row: Row) -> dict[str, Any]:
-    """What each setting of a trained row is unless it is set; a row measured before the setting was there had it."""
+    """What a trained row's settings are unless set; a row measured before there was a setting had that."""
     if row.kind == "train":
         defaults = find_method(table.experiment.method).settings_type()
         return defaults.model_dump(mode="json")
@@ -126,7 +127,7 @@ def train_row(table: Table, row: Row, seed: int) -> Figures:
 
 
 def types_off_row(table: Table, bundle: Bundle, seed: int) -> Figures:
-    """The bundle without stage 4. Figures that need a type are left out: every defect has the same name then."""
+    """The bundle without stage 4. Figures that need a type are left out: all defects have one name then."""
     inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
     if not isinstance(inspector.inference, SeverityInference):
         raise BlemishError(
@@ -168,7 +169,7 @@ def test_metrics(inspector: Inspector, table: Table, bundle: Bundle, seed: int) 
     return dict(evaluation.metrics)
 
 
-def bundle_path(table: Table, row: Row, seed: int) -> Any:
+def bundle_path(table: Table, row: Row, seed: int) -> Path:
     return table.run_folder(row, seed) / "bundle"
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from blemish.errors import BlemishError
+from blemish.images.tiling import planes
 from blemish.inspector.inspector import Inspector
 from blemish.methods.contract import Network
 from blemish.methods.severity.inference import inference_from
@@ -34,9 +35,9 @@ SEED = 0
 class SpeedSettings(Strict):
     """What one row times.
 
-    measure: "batch" of blocks; "blocks" of a whole image, cut at `step`; "tiled", the one forward path of an image
-    size: (height, width) of the image; part: side of the part of it that is cut into blocks, the whole image's time
-        is then worked out from the number of blocks; a GPU does it whole
+    measure: "batch" of blocks; "blocks" of a whole image, cut at `step`; "tiled", an image's one forward path
+    size: (height, width) of the image; part: side of the part of it that is cut into blocks, the whole
+        image's time is then worked out from the number of blocks; a GPU does it whole
     images: how many of them the row's total is for; a GPU does them all, the CPU one
     repeats: most timed runs of a batch after one warm-up; seconds: no run is started after this long
     """
@@ -49,7 +50,7 @@ class SpeedSettings(Strict):
     part: int = Field(1024, ge=BLOCK)
     images: int = Field(7, ge=1)
     repeats: int = Field(5, ge=1)
-    seconds: float = Field(5.0, gt=0)
+    seconds: float = Field(3.0, gt=0)
 
 
 def measure_apart(settings: SpeedSettings, device: str) -> dict[str, Any]:
@@ -66,7 +67,9 @@ def measure_apart(settings: SpeedSettings, device: str) -> dict[str, Any]:
 
 
 def measure_here(settings: SpeedSettings, device: str) -> dict[str, Any]:
-    """The row's figures by configuration and precision; bf16 only where the device multiplies it in hardware."""
+    """The row's figures by configuration and precision; bf16 only where the hardware multiplies it."""
+    import torch
+
     from blemish.inspector.torch_backend import fast_bfloat16
     from blemish.nn.runtime import prepare_runtime
 
@@ -78,7 +81,7 @@ def measure_here(settings: SpeedSettings, device: str) -> dict[str, Any]:
         channels, cell = CONFIGURATIONS[name]
         inspector = random_inspector(channels, cell, device=device, bfloat16=precision == "bf16")
         figures.setdefault(name, {})[precision] = time_one(settings, inspector, device)
-    return figures
+    return {**figures, "threads": torch.get_num_threads()}
 
 
 def random_inspector(channels: int, cell: int, *, device: str, bfloat16: bool) -> Inspector:
@@ -107,7 +110,7 @@ def time_batch(settings: SpeedSettings, inspector: Inspector, device: str) -> di
 
 
 def time_blocks(settings: SpeedSettings, inspector: Inspector, device: str) -> dict[str, Any]:
-    """Seconds of one image cut into blocks at a step, in batches: measured whole on a GPU, on a part on the CPU."""
+    """Seconds of one image cut into blocks at a step: of all of it on a GPU, of a part on the CPU."""
     height, width = settings.size
     rows, columns = (
         (height, width) if device == "cuda" else (min(settings.part, side) for side in (height, width))
@@ -132,12 +135,8 @@ def run_blocks(image: NDArray[np.uint8], network: Network, settings: SpeedSettin
     """Every block of the image through the network, `batch` at a time."""
     corners = list(product(*(starts(side, settings.step) for side in image.shape[:2])))
     for first in range(0, len(corners), settings.batch):
-        blocks = [
-            image[top : top + BLOCK, left : left + BLOCK]
-            for top, left in corners[first : first + settings.batch]
-        ]
-        stacked = np.stack(blocks).reshape(len(blocks), BLOCK, BLOCK, -1).transpose(0, 3, 1, 2)
-        network(np.ascontiguousarray(stacked, dtype=np.float32) / 255)
+        batch = corners[first : first + settings.batch]
+        network(np.stack([planes(image[top : top + BLOCK, left : left + BLOCK]) for top, left in batch]))
 
 
 def starts(side: int, step: int) -> list[int]:
@@ -150,7 +149,7 @@ def block_count(size: tuple[int, int], step: int) -> int:
 
 
 def time_tiled(settings: SpeedSettings, inspector: Inspector, device: str) -> dict[str, Any]:
-    """Seconds from pixels in host memory to the list of defects, by the one forward path; peak memory of it."""
+    """Seconds from pixels in host memory to the list of defects, by the one forward path; its peak memory."""
     image = random_image(settings.size, inspector.inference.channels or 1)
     warm = image[: min(2048, settings.size[0]), : min(2048, settings.size[1])]
     measured = settings.images if device == "cuda" else 1
@@ -197,7 +196,7 @@ def peak_memory(device: str) -> dict[str, float]:
 
 
 def resident_peak_mib() -> float:
-    """From /proc where there is one: getrusage's figure also holds the peak of the process that started this one."""
+    """From /proc where there is one: getrusage's figure also holds the peak of its parent."""
     import resource
     from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Does an image keep its verdict when it is shifted, re-lit or noisy: the share of flips, with exact bounds.
 
-The paper names "prediction stability against input corruptions" as future work (section V); the disturbances here are
-ours. Letters: H, W.
+The paper names "prediction stability against input corruptions" as future work (section V); the disturbances
+here are ours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Disturbance = Callable[[Pixels, Generator], Pixels]
 
 
 class StabilitySettings(Strict):
-    """shifts: pixels; gain: share by which light is taken away and added; noise: sigma in gray levels of 255"""
+    """shifts: pixels; gain: share of light taken away and added; noise: sigma in gray levels of 255"""
 
     shifts: tuple[int, ...] = (1, 2, 3)
     gain: float = Field(0.1, gt=0, lt=1)
@@ -73,7 +73,7 @@ def shifted(pixels: Pixels, distance: int, generator: Generator) -> Pixels:
     directions = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
     down, right = directions[int(generator.integers(len(directions)))]
     height, width = pixels.shape[:2]
-    padded = cv2.copyMakeBorder(pixels, *[distance] * 4, cv2.BORDER_REPLICATE)
+    padded = cv2.copyMakeBorder(pixels, distance, distance, distance, distance, cv2.BORDER_REPLICATE)
     top, left = distance * (1 - down), distance * (1 - right)
     return np.ascontiguousarray(padded[top : top + height, left : left + width])
 

@@ -1,4 +1,4 @@
-"""`reproduce`: fill a table row by row, keep the rows that are there, write the Markdown from the stored rows alone."""
+"""`reproduce`: fill a table row by row, keep what is there, write the Markdown from the stored rows alone."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ROWS_VARIABLE = "BLEMISH_ROWS"  # names of rows, with commas: only these are fil
 def fill_table(name: str, out: Path, *, data: Path | None, seeds: int, quiet: bool) -> Path:
     """Fill OUT/NAME row by row and write OUT/NAME/table.md after each; returns its path.
 
-    Rows that are there are kept; an interrupted training goes on. Several processes may fill one table: each takes the
-    rows that no other one has in hand.
-    Raises BlemishError for an unknown name, a fault in its file, a stored row of other settings or data, and, when all
-    else is done, for rows that wait for the bundle of a row that was not trained here.
+    Rows that are there are kept; an interrupted training goes on. Several processes may fill one table: each
+    takes the rows that no other one has in hand.
+    Raises BlemishError for an unknown name, a fault in its file, a stored row of other settings or data, and,
+    when all else is done, for rows that wait for the bundle of a row that was not trained here.
     """
     table = open_table(name, out, data=data, reporter=Reporter(quiet=quiet))
     refuse_stale(table)
@@ -45,7 +45,7 @@ def fill_table(name: str, out: Path, *, data: Path | None, seeds: int, quiet: bo
 
 
 def wanted_jobs(table: Table, seeds: int) -> Iterator[Job]:
-    """Every row for the first seed, then for the next, so that a table cut short has something of each row."""
+    """Every row for the first seed, then for the next, so that a table cut short has something of each."""
     chosen = chosen_rows(table.experiment)
     for seed in range(seeds):
         for row in table.experiment.rows:
@@ -66,8 +66,8 @@ def chosen_rows(experiment: Experiment) -> set[str]:
     for name in wanted:
         if name not in names:
             raise BlemishError(
-                f"{ROWS_VARIABLE} must name rows of the table. Received: '{name}'.{nearest_name(name, names)} "
-                f"There is: {', '.join(names)}."
+                f"{ROWS_VARIABLE} must name rows of the table. Received: '{name}'."
+                f"{nearest_name(name, names)} There is: {', '.join(names)}."
             )
     return set(wanted or names)
 
@@ -113,7 +113,7 @@ def fill(table: Table, job: Job, seeds: int) -> None:
 
 
 def refuse_stale(table: Table) -> None:
-    """Raise BlemishError when a stored row was measured with other settings or on other data than it would be now.
+    """Raise BlemishError when a stored row was measured with other settings, or on other data, than now.
 
     Data that is not at hand is not compared, so that a table can be written again on a machine without it.
     """
@@ -137,9 +137,11 @@ def refuse_waiting(table: Table, waiting: list[Job]) -> None:
     if not waiting:
         return
     home, trained = table.trained(waiting[0].row)
-    remove = f"remove {home.folder / Job(trained, seed=waiting[0].seed).name}.json if it is there, then run"
+    stored = home.folder / f"{Job(trained, seed=waiting[0].seed).name}.json"
+    remove = f"remove {stored} and run" if stored.is_file() else "run"
+    names = ", ".join(job.name for job in waiting)
     raise BlemishError(
-        f"table {table.name}: {', '.join(job.name for job in waiting)} must have the bundle of row {trained.name}. "
+        f"table {table.name}: {names} must have the bundle of a trained row. "
         f"Received: none in {bundle_path(home, trained, waiting[0].seed or 0)}. To train it, {remove} "
         f"`blemish reproduce {home.name} --out {home.out}`."
     )

@@ -18,7 +18,7 @@ from blemish.dataset.samples import Dataset
 from blemish.dataset.split import split_dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.image import image_scores
-from blemish.evaluation.operating_point import OperatingPoint, choose
+from blemish.evaluation.operating_point import OperatingPoint, choose, parse_rule
 from blemish.evaluation.run import evaluate_samples
 from blemish.files import write_atomically
 from blemish.inspector.inspector import Inspector, assemble
@@ -56,6 +56,7 @@ def train(request: Request, reporter: Reporter) -> Bundle:
     Raises BlemishError for data that cannot be trained on, a folder that already holds another run, or a loss that is
     not finite. Whatever stops it, checkpoints and an earlier bundle stay whole.
     """
+    refuse_unknown_rules(request.settings)
     request = with_scale(request)
     dataset = with_validation(request.dataset, request.seed, reporter)
     digest = fingerprint(dataset)
@@ -72,6 +73,15 @@ def train(request: Request, reporter: Reporter) -> Bundle:
     finally:
         trainer.log.close()
     return save_bundle(request.run / "bundle", manifest, networks)
+
+
+def refuse_unknown_rules(settings: MethodSettings) -> None:
+    """Now, not after hours of training, when they are first followed."""
+    for key in ("ng_rule", "review_rule"):
+        try:
+            parse_rule(getattr(settings, key))
+        except BlemishError as error:
+            raise BlemishError(f"setting {key}: {error}") from error
 
 
 def with_scale(request: Request) -> Request:
@@ -116,9 +126,20 @@ def claim_folder(request: Request, digest: str) -> None:
             raise BlemishError(
                 f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
             )
-        refuse_other_run(json.loads(file.read_text(encoding="utf-8")), wanted, file)
+        refuse_other_run(read_run(file), wanted, file)
         return
     write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_run(file: Path) -> dict[str, Any]:
+    """What `claim_folder` wrote. Raises BlemishError for anything else."""
+    try:
+        there = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise BlemishError(f"{file} is not JSON ({error}). Choose another --out.") from error
+    if not isinstance(there, dict) or not isinstance(there.get("settings"), dict):
+        raise BlemishError(f"{file} describes no run. Choose another --out.")
+    return there
 
 
 def refuse_other_run(there: Mapping[str, Any], wanted: Mapping[str, Any], file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from blemish.errors import BlemishError
 from blemish.images.tiling import Tiling
 
 POOL_STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}  # cell size r → strides of the two poolings
@@ -24,10 +25,10 @@ def receptive_radius(cell: int) -> int:
 
 
 def unet_receptive_radius() -> int:
-    """The same of the U-Net: two 3×3 on each way through a level, two at the bottom, and the grid of its poolings.
+    """The same of the U-Net: two 3×3 on each way through a level, two at the bottom, and its poolings' grid.
 
-    A 3×3 reaches one pixel of its level, 2^level pixels of the image. Poolings and 2×2 upsamplings spread a value over
-    the block of 16 pixels that it lies in, so up to 15 pixels more.
+    A 3×3 reaches one pixel of its level, 2^level pixels of the image. Poolings and 2×2 upsamplings spread a
+    value over the block of 16 pixels that it lies in, so up to 15 pixels more.
     """
     levels = sum(2 * 2**level for level in range(UNET_DEPTH))
     return 2 * levels + 2 * UNET_MULTIPLE + UNET_MULTIPLE - 1
@@ -36,13 +37,21 @@ def unet_receptive_radius() -> int:
 def default_tiling(cell: int, tile: int | None = None, *, network: str = "paper") -> Tiling:
     """Tiles of 320 cells, or of the side given, with the smallest halo that shows no seam.
 
-    For the U-Net, tile and halo are multiples of 16 as well, so that tiles keep to the grid of its poolings. The last
-    tile of an image ends with the image: where that puts it off the grid, its values differ a little from those of the
-    whole image, as a U-Net's do under any shift.
+    For the U-Net, tile and halo are multiples of 16 as well, so that tiles keep to the grid of its poolings.
+    The last tile ends with the image: where that puts it off the grid, its values differ a little from those
+    of the whole image, as a U-Net's do under any shift.
+    Raises BlemishError for a side that does not fit.
     """
     radius, multiple = (
         (receptive_radius(cell), cell) if network == "paper" else (unet_receptive_radius(), UNET_MULTIPLE)
     )
     reach = radius + cell - 1  # a cell's own pixels lie up to cell − 1 from its first
     halo = -(-reach // multiple) * multiple
-    return Tiling(tile=tile or TILE_CELLS * cell, halo=halo, stride=cell)
+    side = tile or TILE_CELLS * cell
+    if side % multiple:
+        remedy = -(-side // multiple) * multiple
+        raise BlemishError(
+            f"tile must be a multiple of {multiple} with network={network} and cell={cell}. "
+            f"Received: {side}. Use {remedy}."
+        )
+    return Tiling(tile=side, halo=halo, stride=cell)

@@ -16,10 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 SEVERITY_MAX = 12.0
-TwoReferences = Literal["mean", "weaker", "stronger"]
-NoReference = Literal["median", "zero"]
 COMBINE: dict[str, Callable[..., Any]] = {"mean": np.nanmean, "weaker": np.nanmin, "stronger": np.nanmax}
 Places = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns, [n] each
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the paper leaves open about the label maker; the defaults are ours.
+
+    two_references: how the scores against the cells on both sides are combined
+    edge_run: a run that touches the image edge uses its "one" reference, or the image's "median" cell as the other
+    no_reference: a run as wide as the image is compared with the image's "median" cell, or scores "zero"
+    keep_small: a mask smaller than one cell still yields one defect cell
+    """
+
+    two_references: Literal["mean", "weaker", "stronger"] = "mean"
+    edge_run: Literal["one", "median"] = "one"
+    no_reference: Literal["median", "zero"] = "median"
+    keep_small: bool = True
 
 
 @dataclass(frozen=True)
@@ -35,60 +49,59 @@ def severity_labels(
     mask: NDArray[np.bool_],
     *,
     cell: int,
-    scale: float,
+    scale: float | None,
     floor: float,
     coverage: float = 0.5,
     truncation: float = 500.0,
-    two_references: TwoReferences = "mean",
-    no_reference: NoReference = "median",
+    readings: Readings | None = None,
 ) -> NDArray[np.float32]:
     """Severity of every cell: 0 on the surface, [floor, 12] on annotated cells.
 
     intensity: [H, W] luminance in 0…255, sides multiples of the cell
     mask: [H, W], True on defects
-    scale: the raw score that maps to 12 (one for a whole training set, see `raw_scores`)
+    scale: the raw score that maps to 12, one for a whole training set; None takes the greatest of these scores
     returns: [H / cell, W / cell]
     Source: section III-C-1, steps 4 and 5.
     """
-    cells = defect_cells(mask, cell=cell, coverage=coverage)
-    raw = raw_scores(intensity, cells, cell=cell, two_references=two_references, no_reference=no_reference)
-    scores = np.minimum(raw[cells], truncation)  # eq. 2
+    readings = readings or Readings()
+    cells = defect_cells(mask, cell=cell, coverage=coverage, keep_small=readings.keep_small)
+    scores = np.minimum(
+        raw_scores(intensity, cells, cell=cell, readings=readings)[cells], truncation
+    )  # eq. 2
+    greatest = scale if scale is not None else max(float(scores.max(initial=0)), 1.0)
     severities = np.zeros(cells.shape, np.float32)
-    severities[cells] = floor + (SEVERITY_MAX - floor) * np.clip(scores / scale, 0.0, 1.0)
+    severities[cells] = floor + (SEVERITY_MAX - floor) * np.clip(scores / greatest, 0.0, 1.0)
     return severities
 
 
-def defect_cells(mask: NDArray[np.bool_], *, cell: int, coverage: float = 0.5) -> NDArray[np.bool_]:
-    """Cells that count as defective: covered by at least `coverage`, and one cell for a mask smaller than that.
+def defect_cells(
+    mask: NDArray[np.bool_], *, cell: int, coverage: float = 0.5, keep_small: bool = True
+) -> NDArray[np.bool_]:
+    """Cells that count as defective: covered by at least `coverage`.
 
     mask: [H, W]; returns: [H / cell, W / cell]
+    keep_small: a mask that covers no cell so far still yields the cell it covers most
     """
     if cell == 1:
         return mask.copy()
     covered = fold(mask.view(np.uint8), cell, np.add)
     cells = covered >= coverage * cell**2
-    if not cells.any() and mask.any():
+    if keep_small and not cells.any() and mask.any():
         cells.flat[int(covered.argmax())] = True
     return cells
 
 
 def raw_scores(
-    intensity: NDArray[np.uint8],
-    cells: NDArray[np.bool_],
-    *,
-    cell: int,
-    two_references: TwoReferences = "mean",
-    no_reference: NoReference = "median",
+    intensity: NDArray[np.uint8], cells: NDArray[np.bool_], *, cell: int, readings: Readings | None = None
 ) -> NDArray[np.float32]:
     """Contrast of each defect cell against the surface beside it, d0 + d1, in 0…510; 0 elsewhere.
 
     d0 = min(|m_D − m_N|, |M_D − M_N|), d1 = |M_D − m_N|, with m, M the extremes of the defect cell (D) and of the
     reference (N): the non-defect cells just left and just right of its run in the row of cells.
     intensity: [H, W]; cells: [H / cell, W / cell]
-    two_references: how the scores against both are combined; no_reference: what a run as wide as the image is
-        compared with, the image's median cell or nothing (score 0)
     Source: section III-C-1, step 3.
     """
+    readings = readings or Readings()
     scores = np.zeros(cells.shape, np.float32)
     rows, columns = np.nonzero(cells)
     extremes = cell_extremes(intensity, cell)
@@ -96,12 +109,24 @@ def raw_scores(
     for side, reference in zip(sides, reference_columns(rows, columns, width=cells.shape[1]), strict=True):
         known = reference >= 0
         side[known] = contrast(extremes, (rows[known], columns[known]), (rows[known], reference[known]))
-    alone = np.isnan(sides).all(axis=0)
-    if alone.any():
-        lonely = (rows[alone], columns[alone])
-        sides[:, alone] = contrast_with_median(extremes, lonely) if no_reference == "median" else 0.0
-    scores[rows, columns] = COMBINE[two_references](sides, axis=0)
+    fill_unknown(sides, extremes, (rows, columns), readings)
+    scores[rows, columns] = COMBINE[readings.two_references](sides, axis=0)
     return scores
+
+
+def fill_unknown(
+    sides: NDArray[np.float32], extremes: CellExtremes, defect: Places, readings: Readings
+) -> None:
+    """Put a score, in place, where a side has no reference cell and the readings want one. sides: [2, n]"""
+    unknown = np.isnan(sides)
+    alone = unknown.all(axis=0)
+    if readings.edge_run == "median":
+        wanted = unknown & ~alone
+        median = contrast_with_median(extremes, defect)
+        sides[wanted] = np.broadcast_to(median, sides.shape)[wanted]
+    if alone.any():
+        lonely = (defect[0][alone], defect[1][alone])
+        sides[:, alone] = contrast_with_median(extremes, lonely) if readings.no_reference == "median" else 0.0
 
 
 def reference_columns(

@@ -19,25 +19,27 @@ def new_network(settings: Settings) -> nn.Module:
     """Stage 1's network with initial weights: the paper's, or the U-Net it is compared with."""
     if settings.network == "unet":
         return UNet(settings.channels, settings.cell)
-    return SeverityNetwork(settings.channels, settings.cell)
+    return SeverityNetwork(settings.channels, settings.cell, conv2=settings.conv2)
 
 
 class SeverityNetwork(nn.Module):
     """Fully convolutional: any image whose sides are multiples of the cell gives a map of severities.
 
-    channels: 1 (grey) or 3 (colour)
+    channels: 1 (gray) or 3 (colour)
     cell: r, the side of the square of pixels that one severity stands for; 1, 2 or 4
+    conv2: "after_stage1" or "before_stage1"; the reach is the same, both work at the stride of pool1
     """
 
-    def __init__(self, channels: int, cell: int) -> None:
+    def __init__(self, channels: int, cell: int, *, conv2: str = "after_stage1") -> None:
         super().__init__()
         first_stride, second_stride = POOL_STRIDES[cell]
+        self.conv2_first = conv2 == "before_stage1"
         self.conv1 = nn.Conv2d(channels, 16, 5, padding=2)
         self.pool1 = nn.AvgPool2d(3, first_stride, padding=1)
         self.stage1 = residual_stage(16, middle=8, out=32)
-        self.conv2 = nn.Conv2d(32, 16, 3, padding=1)
+        self.conv2 = nn.Conv2d(16 if self.conv2_first else 32, 16, 3, padding=1)
         self.pool2 = nn.AvgPool2d(3, second_stride, padding=1)
-        self.stage2 = residual_stage(16, middle=16, out=64)
+        self.stage2 = residual_stage(32 if self.conv2_first else 16, middle=16, out=64)
         self.conv3 = nn.Conv2d(64, 512, 3, padding=1, bias=False)
         self.norm3 = nn.BatchNorm2d(512)
         self.conv4 = nn.Conv2d(512, 1, 1)
@@ -48,8 +50,11 @@ class SeverityNetwork(nn.Module):
         images: [B, C, H, W] in [0, 1], H and W multiples of the cell
         returns: [B, 1, H / cell, W / cell] in fp32
         """
-        features = self.stage1(self.pool1(self.conv1(images)))
-        features = self.stage2(self.pool2(self.conv2(features)))
+        features = self.pool1(self.conv1(images))
+        features = (
+            self.stage1(self.conv2(features)) if self.conv2_first else self.conv2(self.stage1(features))
+        )
+        features = self.stage2(self.pool2(features))
         return self.conv4(torch.relu_(self.norm3(self.conv3(features)))).float()
 
 

@@ -124,15 +124,14 @@ class PatchSource:
         """Severities of the patch as it lies now, before it is relit."""
         settings = self.settings
         return severity_labels(
-            intensity_of(image),
+            intensity_of(image, settings.intensity),
             mask,
             cell=settings.cell,
-            scale=self.scale,
+            scale=self.scale if settings.scale_over == "dataset" else None,
             floor=settings.floor,
             coverage=settings.coverage,
             truncation=settings.truncation,
-            two_references=settings.two_references,
-            no_reference=settings.no_reference,
+            readings=settings.readings,
         )
 
 

@@ -63,15 +63,11 @@ def marked_defects(classes: NDArray[np.uint8], number: int, settings: Settings) 
 
 def image_scores(pixels: Pixels, mask: NDArray[np.bool_], settings: Settings) -> NDArray[np.float32]:
     """Raw scores of one image's defect cells, truncated (eq. 2), thinned evenly to at most 4096."""
-    intensity = to_bytes(pad_to_multiple(intensity_of(pixels), settings.cell))
+    intensity = to_bytes(pad_to_multiple(intensity_of(pixels, settings.intensity), settings.cell))
     padded = pad_to_multiple(mask.view(np.uint8), settings.cell).view(np.bool_)
-    cells = defect_cells(padded, cell=settings.cell, coverage=settings.coverage)
-    raw = raw_scores(
-        intensity,
-        cells,
-        cell=settings.cell,
-        two_references=settings.two_references,
-        no_reference=settings.no_reference,
+    cells = defect_cells(
+        padded, cell=settings.cell, coverage=settings.coverage, keep_small=settings.keep_small
     )
+    raw = raw_scores(intensity, cells, cell=settings.cell, readings=settings.readings)
     scores = np.minimum(raw[cells], settings.truncation)
     return scores[:: max(1, scores.size // SCORES_PER_IMAGE)]

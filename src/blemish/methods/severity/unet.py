@@ -1,12 +1,14 @@
-"""A plain U-Net in place of the severity network: the baseline of the paper's Table 4, trained in the same way.
+"""A plain U-Net in place of the severity network: the baseline of the paper's Table 4, trained alike.
 
 Source: Ronneberger, Fischer & Brox 2015, Fig. 1. Letters: B batch, C channels, H, W.
-Deviations: 'same' padding and batch norm, as is usual since; three eighths of the width, so that a training step on 2×2
-cells takes as long as one of the severity network on a CPU; one linear output, averaged over each cell, since the labels
-are severities.
+Deviations: 'same' padding and batch norm, as is usual since; three eighths of the width, so that a training
+step on 2×2 cells takes as long as one of the severity network on a CPU; one linear output, averaged over each
+cell, since the labels are severities.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +32,7 @@ class UNet(nn.Module):
             double_conv(before, after) for before, after in zip([channels, *widths], widths, strict=False)
         )
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(deep, shallow, 2, stride=2)
-            for shallow, deep in zip(widths, widths[1:], strict=False)
+            nn.ConvTranspose2d(deep, shallow, 2, stride=2) for shallow, deep in pairwise(widths)
         )
         self.merge = nn.ModuleList(double_conv(2 * shallow, shallow) for shallow in widths[:-1])
         self.output = nn.Conv2d(width, 1, 1)

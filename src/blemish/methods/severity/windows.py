@@ -89,6 +89,8 @@ def network_input(blocks: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.stack(blocks).transpose(0, 3, 1, 2), dtype=np.float32) / 255.0
 
 
-def intensity_of(pixels: Pixels) -> NDArray[np.uint8]:
-    """[H, W] luminance in 0…255, the scale that severities are defined on."""
+def intensity_of(pixels: Pixels, how: str = "luminance") -> NDArray[np.uint8]:
+    """[H, W] in 0…255, the scale that severities are defined on: "luminance", or the "brightest" channel."""
+    if how == "brightest" and pixels.ndim == 3:
+        return to_bytes(pixels.max(axis=2))
     return to_bytes(luminance(pixels))
