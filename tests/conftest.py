@@ -1,4 +1,6 @@
-"""What more than one folder of tests uses: real data where it is, a tiny synthetic set, a tiny trained bundle."""
+"""What more than one folder of tests uses: real data where it is, a tiny synthetic set, a tiny trained
+bundle.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A defect: what kind, where, how big, how severe, how sure. Plain data, the same whichever method found it."""
+"""A defect: what kind, where, how big, how severe, how sure. Plain data, the same whichever method found
+it.
+"""
 
 from __future__ import annotations
 

@@ -10,9 +10,11 @@ from blemish.errors import BlemishError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write `content` (text as UTF-8) to a temporary file beside `path`, flush it to disk, then rename it into place.
+    """Write `content` (text as UTF-8) to a temporary file beside `path`, flush it to disk, then rename it
+    into place.
 
-    Raises BlemishError that names the path when the disk is full or not writable; the old file is then untouched.
+    Raises BlemishError that names the path when the disk is full or not writable; the old file is then
+    untouched.
     """
     data = content.encode() if isinstance(content, str) else content
     try:

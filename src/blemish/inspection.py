@@ -27,8 +27,8 @@ class Inspection:
     """One image's answer. Everything but `maps` is written to JSON, the same by every front end.
 
     image: the path as given; size: (height, width); score: in [0, 1], higher is worse
-    maps: pictures for overlays and evaluation, in image pixels: "severity" [H, W] float32 before any threshold,
-        "defects" [H, W] int32, 0 on the surface and i + 1 on defects[i]
+    maps: pictures for overlays and evaluation, in image pixels: "severity" [H, W] float32 before any
+        threshold, "defects" [H, W] int32, 0 on the surface and i + 1 on defects[i]
     """
 
     image: str

@@ -25,7 +25,9 @@ def provenance() -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """Commit of the checkout this package is imported from, "+" when files differ; None outside a checkout."""
+    """Commit of the checkout this package is imported from, "+" when files differ; None outside a
+    checkout.
+    """
     here = Path(__file__).parent
     try:
         run = subprocess.run(

@@ -14,7 +14,9 @@ Array = NDArray[np.float32]
 
 
 def blurring_network(reach: int, stride: int):
-    """A stand-in that sees `reach` pixels to each side: a box blur with zeros outside, every stride-th value."""
+    """A stand-in that sees `reach` pixels to each side: a box blur with zeros outside, every stride-th
+    value.
+    """
 
     def network(inputs: Array) -> Array:
         side = 2 * reach + 1

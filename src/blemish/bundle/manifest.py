@@ -1,4 +1,6 @@
-"""The manifest of a bundle: everything about a trained model that is not a weight. Data only, checked key by key."""
+"""The manifest of a bundle: everything about a trained model that is not a weight. Data only, checked key by
+key.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +55,8 @@ class Manifest(Strict):
 def parse_manifest(text: str | bytes, path: Path) -> Manifest:
     """The manifest in `text` (bytes: UTF-8); `path` is for messages alone.
 
-    Raises BlemishError for what is not JSON, a newer schema, an unknown key (with the nearest known one), a missing key
-    or a value of the wrong type.
+    Raises BlemishError for what is not JSON, a newer schema, an unknown key (with the nearest known one), a
+    missing key or a value of the wrong type.
     """
     try:
         fields = json.loads(text)

@@ -1,4 +1,6 @@
-"""Saving and loading bundles: manifest.json and one .safetensors file per network. No pickle, no import paths."""
+"""Saving and loading bundles: manifest.json and one .safetensors file per network. No pickle, no import
+paths.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ class Bundle:
 
 
 def save_bundle(path: Path, manifest: Manifest, networks: Mapping[str, Tensors]) -> Bundle:
-    """Write a whole bundle beside `path`, then put it in place of what is there; a failure leaves the old one whole.
+    """Write a whole bundle beside `path`, then put it in place of what is there; a failure leaves the old one
+    whole.
 
     Raises BlemishError when the disk is full or not writable.
     """
@@ -66,8 +69,8 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
     """The bundle in folder `path`, every file's hash checked before any is parsed.
 
     method: refuse a bundle of any other method
-    Raises BlemishError for a missing or foreign file, a wrong hash, an unknown key, another schema, or what is not
-    safetensors data.
+    Raises BlemishError for a missing or foreign file, a wrong hash, an unknown key, another schema, or what
+    is not safetensors data.
     """
     file = path / MANIFEST
     if not file.is_file():

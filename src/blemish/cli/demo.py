@@ -10,7 +10,8 @@ from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.progress import Reporter
 
-# Small enough for two cores and a few minutes: four surfaces, common and rare kinds of defect, strong enough to be seen.
+# Small enough for two cores and a few minutes: four surfaces, common and rare kinds of defect, strong enough
+# to be seen.
 SYNTHETIC: dict[str, Any] = {
     "images": 160,
     "size": (256, 256),

@@ -1,4 +1,6 @@
-"""The command `blemish`. Every heavy import stands inside the command that needs it, so that --help is quick."""
+"""The command `blemish`. Every heavy import stands inside the command that needs it, so that --help is
+quick.
+"""
 
 from __future__ import annotations
 

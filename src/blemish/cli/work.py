@@ -38,7 +38,9 @@ def train_bundle(
     resume: bool,
     quiet: bool,
 ) -> Path:
-    """Train and write OUT/bundle; returns its path. Raises BlemishError for settings or data that cannot be used."""
+    """Train and write OUT/bundle; returns its path. Raises BlemishError for settings or data that cannot be
+    used.
+    """
     from blemish.training.run import Request, train
 
     reporter = Reporter(quiet=quiet)
@@ -150,7 +152,9 @@ def write_overlay(inspection: Inspection, path: Path, out: Path) -> None:
 
 
 def overlay_name(path: Path) -> str:
-    """File name without suffix, after its folder's name, so that same-named images of two folders stay apart."""
+    """File name without suffix, after its folder's name, so that same-named images of two folders stay
+    apart.
+    """
     return f"{path.parent.name}__{path.stem}" if path.parent.name else path.stem
 
 

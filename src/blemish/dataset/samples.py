@@ -1,7 +1,8 @@
 """What a dataset is: samples on disk, what is marked in each, and the names of the classes.
 
-Nothing here reads pixels; masks stay references to files until `blemish.dataset.masks` is asked for them. Boxes are
-xyxy in float pixels of the image as decoded (EXIF orientation applied), half-open; sizes are (height, width).
+Nothing here reads pixels; masks stay references to files until `blemish.dataset.masks` is asked for them.
+Boxes are xyxy in float pixels of the image as decoded (EXIF orientation applied), half-open; sizes are
+(height, width).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class MaskFile:
 
     path: an image file (PNG, JPEG, BMP, TIFF) or a MATLAB .mat file of CrackForest's structure
     above: a pixel belongs when its value is > above (gray mask); for .mat, when the segment label is > above
-    colour: instead, an RGB colour; a pixel belongs when it is nearer to this colour than to black or to any colour
-        in `other_colours` (so that blurred and JPEG edges are shared out)
+    colour: instead, an RGB colour; a pixel belongs when it is nearer to this colour than to black or to any
+        colour in `other_colours` (so that blurred and JPEG edges are shared out)
     """
 
     path: Path
@@ -33,7 +34,9 @@ class MaskFile:
 
 @dataclass(frozen=True)
 class RunLengths:
-    """A mask inside an annotation file: COCO's uncompressed run lengths, column by column, starting with zeros."""
+    """A mask inside an annotation file: COCO's uncompressed run lengths, column by column, starting with
+    zeros.
+    """
 
     counts: tuple[int, ...]
     size: tuple[int, int]
@@ -43,7 +46,8 @@ class RunLengths:
 class Annotation:
     """One marked thing: always a class, and its place as exactly as the dataset knows it.
 
-    With neither box, polygons nor mask it is an image label. A mask file may hold several defects of the class.
+    With neither box, polygons nor mask it is an image label. A mask file may hold several defects of the
+    class.
     contrast: for surfaces whose truth is known, the defect's mean contrast in gray levels of 255
     """
 
@@ -116,7 +120,9 @@ class Dataset:
         return self if name == "all" else self.where(lambda sample: sample.split == name)
 
     def with_splits(self, split_of: Mapping[str, str | None]) -> Dataset:
-        """The same samples, each with the split that its id has in `split_of` (None where it is not there)."""
+        """The same samples, each with the split that its id has in `split_of` (None where it is not
+        there).
+        """
         moved = (replace(sample, split=split_of.get(sample.id)) for sample in self.samples)
         return replace(self, samples=tuple(moved))
 

@@ -1,4 +1,5 @@
-"""What evaluation keeps of each image, and the result it adds up to: plain data that metrics and report share.
+"""What evaluation keeps of each image, and the result it adds up to: plain data that metrics and report
+share.
 
 Maps are reduced to counts and contours at once, so that evaluating ten thousand images holds none of them.
 """
@@ -54,7 +55,9 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Curve:
-    """A named line of a report: x and y of equal length, their axis names, and a point to mark (chosen threshold)."""
+    """A named line of a report: x and y of equal length, their axis names, and a point to mark (chosen
+    threshold).
+    """
 
     title: str
     x_name: str

@@ -1,4 +1,5 @@
-"""Dense maps of large images: tiles with a halo, through the network, cores merged into one map without seams.
+"""Dense maps of large images: tiles with a halo, through the network, cores merged into one map without
+seams.
 
 Letters: H, W pixels of the image; h, w entries of the map (one per stride×stride pixels); B tiles of a batch.
 """
@@ -22,10 +23,11 @@ DenseNetwork = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Tiling:
-    """How an image is cut: side of the square tiles, halo that is thrown away at inner edges, stride of the network.
+    """How an image is cut: side of the square tiles, halo that is thrown away at inner edges, stride of the
+    network.
 
-    All in pixels; tile and halo are multiples of the stride, and the halo is at least the network's reach, so that
-    every kept value is the one that the whole image would have given.
+    All in pixels; tile and halo are multiples of the stride, and the halo is at least the network's reach, so
+    that every kept value is the one that the whole image would have given.
     """
 
     tile: int

@@ -35,7 +35,9 @@ class Inspector:
     bundle: str
 
     def inspect(self, path: Path, *, with_maps: bool = False) -> Inspection:
-        """The answer for one image file; a file that cannot be read gives an ERROR answer, not an exception."""
+        """The answer for one image file; a file that cannot be read gives an ERROR answer, not an
+        exception.
+        """
         start = perf_counter()
         try:
             pixels = read_image(path, channels=self.inference.channels)
@@ -92,7 +94,9 @@ def inspector_of(bundle: Bundle, *, device: str = "auto", bfloat16: bool = False
 
 
 def assemble(inference: Inference, networks: Networks, manifest: Manifest, name: str) -> Inspector:
-    """An inspector from its parts; thresholds that the manifest lacks are 1, so that nothing is called NG unasked."""
+    """An inspector from its parts; thresholds that the manifest lacks are 1, so that nothing is called NG
+    unasked.
+    """
     thresholds = manifest.thresholds
     ng = thresholds.get("ng", 1.0)
     return Inspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)

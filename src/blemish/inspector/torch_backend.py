@@ -20,9 +20,11 @@ def as_networks(modules: Mapping[str, nn.Module], *, device: str = "cpu", bfloat
 
 
 def as_network(module: nn.Module, *, device: str, bfloat16: bool) -> Network:
-    """The module as a function [B, C, H, W] float32 → float32; it is moved to the device and put in eval mode.
+    """The module as a function [B, C, H, W] float32 → float32; it is moved to the device and put in eval
+    mode.
 
-    bfloat16: run convolutions in bfloat16 where the machine does that fast; results then differ in the third digit
+    bfloat16: run convolutions in bfloat16 where the machine does that fast; results then differ in the third
+    digit
     """
     module.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -40,7 +42,8 @@ def load_tensors(modules: Mapping[str, nn.Module], networks: Mapping[str, Tensor
     """Copy a bundle's tensors into the modules. Raises BlemishError when names or shapes differ."""
     if set(modules) != set(networks):
         raise BlemishError(
-            f"{source} must hold the networks {sorted(modules)}. Received: {sorted(networks)}. Train it again."
+            f"{source} must hold the networks {sorted(modules)}. Received: {sorted(networks)}. "
+            "Train it again."
         )
     for name, module in modules.items():
         tensors = {key: torch.from_numpy(np.array(value)) for key, value in networks[name].items()}
@@ -54,7 +57,9 @@ def load_tensors(modules: Mapping[str, nn.Module], networks: Mapping[str, Tensor
 
 
 def pick_device(name: str = "auto") -> str:
-    """ "cuda" or "cpu"; "auto" takes the GPU where there is one. Raises BlemishError for a GPU that is not there."""
+    """ "cuda" or "cpu"; "auto" takes the GPU where there is one. Raises BlemishError for a GPU that is not
+    there.
+    """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():

@@ -1,8 +1,8 @@
 """What a method offers and what it is offered: the seam between methods and everything above them.
 
-A method is a folder under `blemish.methods` with one object `METHOD`. It describes its training as stages and its
-inference as a numpy half; the training loop, the tiles' forward path and the bundle on disk belong to the layers above.
-This module imports no torch, so that methods can be listed and inspected without it.
+A method is a folder under `blemish.methods` with one object `METHOD`. It describes its training as stages and
+its inference as a numpy half; the training loop, the tiles' forward path and the bundle on disk belong to the
+layers above. This module imports no torch, so that methods can be listed and inspected without it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ class Inference(Protocol):
 class Stage:
     """One optimisation: a network, the batch of each step, and the loss.
 
-    batch: step and process rank to tensors; depends on nothing else, so that a resumed run sees the same batches
+    batch: step and process rank to tensors; depends on nothing else, so that a resumed run sees the same
+    batches
     loss: network and batch to a scalar; extra named values of it are logged
     learning_rate: of each step, in [0, steps); gradient_clip: greatest norm of the whole gradient
     """

@@ -21,7 +21,9 @@ def adamw(parameters: Iterable[nn.Parameter], *, weight_decay: float) -> Optimiz
 
 
 def warm_cosine(step: int, *, steps: int, warmup: int) -> float:
-    """Share of the peak learning rate at a step: linear rise over the warm-up, then half a cosine towards 0."""
+    """Share of the peak learning rate at a step: linear rise over the warm-up, then half a cosine towards
+    0.
+    """
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

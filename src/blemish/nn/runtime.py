@@ -11,9 +11,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def prepare_runtime(threads: int | None = None) -> None:
-    """Use `threads` CPU threads (None: OMP_NUM_THREADS, else every core this process may use) and keep freed memory.
+    """Use `threads` CPU threads (None: OMP_NUM_THREADS, else every core this process may use) and keep freed
+    memory.
 
-    Activations of 100 MB and more are otherwise mapped anew at every step, and the page faults cost more than the
+    Activations of 100 MB and more are otherwise mapped anew at every step, and the page faults cost more than
+    the
     convolutions: measured up to 9 times on a 2-core virtual machine.
     """
     torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or usable_cores())
@@ -25,7 +27,9 @@ def usable_cores() -> int:
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to serve large blocks from a heap it does not hand back. Nothing happens with another C library."""
+    """Tell glibc to serve large blocks from a heap it does not hand back. Nothing happens with another C
+    library.
+    """
     try:
         library = ctypes.CDLL("libc.so.6")
     except OSError:

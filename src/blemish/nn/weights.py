@@ -1,8 +1,8 @@
 """ImageNet backbones by name, with weights downloaded by torchvision, from a safetensors file, or none.
 
-A file may hold part of a network (a backbone without its last stage, say): what it lacks keeps its initial values, and
-the caller is told which. Weights of the original ResNet want each stage's stride in its first 1×1 convolution, where
-torchvision's own want it in the 3×3; a file does not say which it is, so the caller does.
+A file may hold part of a network (a backbone without its last stage, say): what it lacks keeps its initial
+values, and the caller is told which. Weights of the original ResNet want each stage's stride in its first 1×1
+convolution, where torchvision's own want it in the 3×3; a file does not say which it is, so the caller does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def resnet(name: str, weights: str, *, setting: str, original_strides: bool = Fa
     """A torchvision ResNet and a line on where its weights are from.
 
     name: "resnet18" … "resnet101"; weights: "imagenet", "none", or a path to a .safetensors file
-    original_strides: the stride of layer2 to layer4 sits in the first 1×1 convolution (bottleneck ResNets only)
+    original_strides: the stride of layer2 to layer4 sits in the first 1×1 convolution (bottleneck ResNets
+        only)
     setting: name of the setting that `weights` was given by, for messages
     Raises BlemishError when the weights cannot be had or do not fit.
     """
@@ -53,7 +54,8 @@ def download(name: str, setting: str) -> ResNet:
 
 
 def load_partial(network: nn.Module, path: Path, *, setting: str) -> str:
-    """Copy what the file holds into the network; returns one line that names what stays at its initial values.
+    """Copy what the file holds into the network; returns one line that names what stays at its initial
+    values.
 
     Raises BlemishError for a missing or unreadable file, a name the network does not have, or another shape.
     """

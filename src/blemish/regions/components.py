@@ -38,7 +38,9 @@ def split_regions(
 
 
 def join_near(labels: NDArray[np.int32], count: int, offsets: list[tuple[int, int]]) -> NDArray[np.intp]:
-    """For each label 0…count one that stands for all it is joined with, because an offset leads from one to the other."""
+    """For each label 0…count one that stands for all it is joined with, because an offset leads from one to
+    the other.
+    """
     parent = np.arange(count + 1)
     for one, other in near_pairs(labels, offsets):
         root, child = sorted((find(parent, one), find(parent, other)))
@@ -83,7 +85,9 @@ def near_offsets(join_distance: float, cell: int) -> list[tuple[int, int]]:
 
 
 def near_pairs(labels: NDArray[np.int32], offsets: list[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Pairs of labels with an entry each at one of the offsets; the work is in proportion to the labelled entries."""
+    """Pairs of labels with an entry each at one of the offsets; the work is in proportion to the labelled
+    entries.
+    """
     reach = max(max(down, abs(right)) for down, right in offsets)
     padded = np.pad(labels, reach)
     rows, columns = np.nonzero(padded)

@@ -1,4 +1,6 @@
-"""Measuring a region: box, outline, smallest rectangle. Everything in pixel edges, so one pixel is 1 long and 1 wide."""
+"""Measuring a region: box, outline, smallest rectangle. Everything in pixel edges, so one pixel is 1 long and
+1 wide.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ Outline = tuple[Point, ...]
 def bounding_box(
     mask: NDArray[np.bool_], *, offset_xy: tuple[int, int] = (0, 0)
 ) -> tuple[float, float, float, float]:
-    """Half-open xyxy box of the True pixels. mask: [H, W], not empty; offset_xy: of the mask's first pixel."""
+    """Half-open xyxy box of the True pixels. mask: [H, W], not empty; offset_xy: of the mask's first
+    pixel.
+    """
     columns = np.flatnonzero(mask.any(axis=0))
     rows = np.flatnonzero(mask.any(axis=1))
     left, top = offset_xy
@@ -27,12 +31,13 @@ def bounding_box(
 
 
 def outlines(mask: NDArray[np.bool_], *, offset_xy: tuple[int, int] = (0, 0)) -> tuple[Outline, ...]:
-    """Outer outlines along pixel edges, one closed polygon per 8-connected part; a single pixel is a unit square.
+    """Outer outlines along pixel edges, one closed polygon per 8-connected part; a single pixel is a unit
+    square.
 
     mask: [H, W]; offset_xy: of the mask's first pixel
     """
-    # Contours run through pixel centres. On a grid three times as fine, the outermost fine pixels' centres lie a third
-    # of a pixel inside each edge, so rounding to the nearest edge is exact.
+    # Contours run through pixel centres. On a grid three times as fine, the outermost fine pixels' centres
+    # lie a third of a pixel inside each edge, so rounding to the nearest edge is exact.
     fine = np.kron(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
     contours, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return tuple(edge_polygon(contour[:, 0, :], offset_xy) for contour in contours)

@@ -1,4 +1,6 @@
-"""Checkpoints: network, optimiser and step in one safetensors file, replaced whole, so a kill leaves the last good one."""
+"""Checkpoints: network, optimiser and step in one safetensors file, replaced whole, so a kill leaves the last
+good one.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer, step: int) -> None:
-    """Write the state after `step` steps. Raises BlemishError when the disk is full; the old checkpoint stays."""
+    """Write the state after `step` steps. Raises BlemishError when the disk is full; the old checkpoint
+    stays.
+    """
     tensors = {NETWORK + name: tensor for name, tensor in network.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         for name, value in state.items():

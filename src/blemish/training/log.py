@@ -1,4 +1,6 @@
-"""log.jsonl and TensorBoard events of a run: one line per logged step, cut back to the checkpoint on resume."""
+"""log.jsonl and TensorBoard events of a run: one line per logged step, cut back to the checkpoint on
+resume.
+"""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ class Request:
 def train(request: Request, reporter: Reporter) -> Bundle:
     """Train, choose thresholds on the validation images, write RUN/bundle.
 
-    Raises BlemishError for data that cannot be trained on, a folder that already holds another run, or a loss that is
-    not finite. Whatever stops it, checkpoints and an earlier bundle stay whole.
+    Raises BlemishError for data that cannot be trained on, a folder that already holds another run, or a loss
+    that is not finite. Whatever stops it, checkpoints and an earlier bundle stay whole.
     """
     refuse_unknown_rules(request.settings)
     request = with_scale(request)
@@ -106,14 +106,15 @@ def with_validation(dataset: Dataset, seed: int, reporter: Reporter) -> Dataset:
         )
     cut = split_dataset(pool, test=0.0, val=VALIDATION_SHARE, seed=seed)
     split_of = {sample.id: sample.split for sample in (*dataset, *cut)}
-    reporter.line(
-        f"No validation images: {cut.splits.get('val', 0)} of {len(pool)} training images are held out for it."
-    )
+    held_out = cut.splits.get("val", 0)
+    reporter.line(f"No validation images: {held_out} of {len(pool)} training images are held out for it.")
     return dataset.with_splits(split_of)
 
 
 def claim_folder(request: Request, digest: str) -> None:
-    """Write RUN/run.json, or check on resume that method, settings, seed and data are those of the run there."""
+    """Write RUN/run.json, or check on resume that method, settings, seed and data are those of the run
+    there.
+    """
     file = request.run / RUN_FILE
     wanted = {
         "method": request.method.name,
@@ -148,8 +149,8 @@ def refuse_other_run(there: Mapping[str, Any], wanted: Mapping[str, Any], file: 
             continue
         if there.get(key) != wanted[key]:
             raise BlemishError(
-                f"{file}: --resume needs the same {key}. Received: {wanted[key]}, the run has {there.get(key)}. "
-                "Choose another --out."
+                f"{file}: --resume needs the same {key}. Received: {wanted[key]}, the run has "
+                f"{there.get(key)}. Choose another --out."
             )
     for key, value in wanted["settings"].items():
         if there["settings"].get(key) != value:
@@ -186,7 +187,9 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
 def with_operating_point(
     manifest: Manifest, inspector: Inspector, dataset: Dataset, request: Request, reporter: Reporter
 ) -> Manifest:
-    """The manifest with the two image thresholds and what they cost, both from the validation images alone."""
+    """The manifest with the two image thresholds and what they cost, both from the validation images
+    alone.
+    """
     validation = dataset.split("val")
     evaluator = evaluate_samples(inspector, validation, reporter, title="choosing the operating point")
     scores, defective = image_scores(evaluator.records)

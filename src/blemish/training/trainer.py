@@ -1,4 +1,6 @@
-"""The trainer that methods are given: the loop, memory of images, and the one forward path, for one run folder."""
+"""The trainer that methods are given: the loop, memory of images, and the one forward path, for one run
+folder.
+"""
 
 from __future__ import annotations
 
@@ -86,8 +88,8 @@ class RunTrainer:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise BlemishError(
-                f"{self.run}: the loss became {value} at step {step + 1} of stage '{stage.name}'. Lower its learning "
-                f"rate (now {stage.learning_rate(step):.2g}) and train into another folder."
+                f"{self.run}: the loss became {value} at step {step + 1} of stage '{stage.name}'. "
+                f"Lower its learning rate (now {stage.learning_rate(step):.2g}) and train into another folder."
             )
         optimiser.zero_grad()
         accelerator.backward(loss)

@@ -92,7 +92,8 @@ def test_severity_labels_equal_the_paper_step_by_step(case: dict[str, object]) -
 def test_a_run_of_two_cells_by_hand() -> None:
     intensity = np.array([[100, 200, 50, 110]], np.uint8)
     mask = np.array([[False, True, True, False]])
-    # Against 100: 200 → 100 + 100, 50 → 50 + 50. Against 110: 200 → 90 + 90, 50 → 60 + 60. Means: 190 and 110.
+    # Against 100: 200 → 100 + 100, 50 → 50 + 50. Against 110: 200 → 90 + 90, 50 → 60 + 60. Means: 190 and
+    # 110.
     assert raw_scores(intensity, mask, cell=1).tolist() == [[0, 190, 110, 0]]
     assert severity_labels(intensity, mask, cell=1, scale=190, floor=0)[0, 1] == 12
     half = severity_labels(intensity, mask, cell=1, scale=380, floor=6)

@@ -30,7 +30,9 @@ def settled(cell: int) -> SeverityNetwork:
 
 
 def all_alive(network: SeverityNetwork) -> SeverityNetwork:
-    """With positive weights, so that no ReLU cuts a path and every pixel within reach shows in the gradient."""
+    """With positive weights, so that no ReLU cuts a path and every pixel within reach shows in the
+    gradient.
+    """
     for parameter in network.parameters():
         parameter.data = torch.full_like(parameter, 0.01 if parameter.ndim > 1 else 0.5)
     return network.double().eval()

@@ -41,7 +41,9 @@ def draws(patches: PatchSource, number: int = 30) -> list[tuple[NDArray[np.float
 
 @pytest.mark.parametrize("sampling", ["around", "sliding"])
 def test_image_and_severities_turn_together(sampling: str) -> None:
-    """Where a patch is bright it is labelled, and nowhere else, but for a pixel that turning rounds either way."""
+    """Where a patch is bright it is labelled, and nowhere else, but for a pixel that turning rounds either
+    way.
+    """
     for image, severities in draws(source(**QUIET, sampling=sampling)):
         assert image.shape == severities.shape == (1, 64, 64)
         assert image.dtype == severities.dtype == np.float32

@@ -1,7 +1,8 @@
 """The type classifier of stage 4 and its training examples.
 
-Source: He & Liu 2020, sections III-B-2 and III-C-2: ResNet on 64×64 windows, N types and one background class, trained
-after stage 1 on the marked defects and on what stage 1 falsely reports. Letters: B batch, N types.
+Source: He & Liu 2020, sections III-B-2 and III-C-2: ResNet on 64×64 windows, N types and one background
+class, trained after stage 1 on the marked defects and on what stage 1 falsely reports. Letters: B batch, N
+types.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ class Example:
 class ExampleSource:
     """Draws batches of windows, every label equally often.
 
-    background_anywhere: share of background windows cut at random from clean places rather than at a false positive
+    background_anywhere: share of background windows cut at random from clean places rather than at a false
+    positive
     """
 
     settings: Settings

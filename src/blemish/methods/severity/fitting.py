@@ -207,7 +207,9 @@ class Fitting:
         )
 
     def choose_drop(self, inference: SeverityInference, modules: Mapping[str, nn.Module]) -> float:
-        """The background probability from which stage 4 drops a defect, so that no true validation defect is lost."""
+        """The background probability from which stage 4 drops a defect, so that no true validation defect is
+        lost.
+        """
         if self.settings.drop_above is not None:
             return self.settings.drop_above
         networks = self.trainer.networks(modules)

@@ -1,4 +1,6 @@
-"""How far the severity network sees, worked out from its layers, so that tiling needs no torch to know the halo."""
+"""How far the severity network sees, worked out from its layers, so that tiling needs no torch to know the
+halo.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,9 @@ VOTES_AT_ONCE = 64  # windows in one call of the classifier
 
 @dataclass(frozen=True)
 class Region:
-    """One connected component: its pixels, from offset_xy of the image on, and its severities (one per cell)."""
+    """One connected component: its pixels, from offset_xy of the image on, and its severities (one per
+    cell).
+    """
 
     mask: NDArray[np.bool_]
     offset_xy: tuple[int, int]
@@ -115,7 +117,9 @@ class SeverityInference:
     def to_pixels(
         self, raw: NDArray[np.float32], own: NDArray[np.bool_], place: tuple[slice, slice]
     ) -> NDArray[np.bool_]:
-        """Pixels of the component's cells where the severity, interpolated between cell centres, is at least T."""
+        """Pixels of the component's cells where the severity, interpolated between cell centres, is at least
+        T.
+        """
         if self.cell == 1:
             return own
         rows, columns = (
@@ -130,7 +134,9 @@ class SeverityInference:
         return pixels if pixels.any() else squares
 
     def classify(self, region: Region, pixels: Pixels, networks: Networks) -> tuple[str | None, float]:
-        """Stage 4: the windows' majority type and its mean probability; None for a region it calls background."""
+        """Stage 4: the windows' majority type and its mean probability; None for a region it calls
+        background.
+        """
         if not self.types:
             name = self.class_names[0] if len(self.class_names) == 1 else "defect"
             return name, min(1.0, region.strongest / SEVERITY_MAX)
@@ -173,7 +179,8 @@ class SeverityInference:
     def score(self, raw: NDArray[np.float32], kept: list[Region]) -> float:
         """The strongest kept severity; without any the strongest of all, held below `threshold_score`.
 
-        So clean images are still ranked among themselves, and an image has defects just when it reaches that score.
+        So clean images are still ranked among themselves, and an image has defects just when it reaches that
+        score.
         """
         if kept:
             return max(region.strongest for region in kept) / SEVERITY_MAX

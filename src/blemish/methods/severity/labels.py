@@ -1,8 +1,9 @@
 """The label maker: from an image and its defect mask to the severity of every cell.
 
 Source: He & Liu 2020, section III-C-1, steps 1-5 and eq. 2. Letters: H, W pixels; h, w cells (h = H / cell).
-Deviations (the paper leaves them open): two references are averaged, a run that touches the image edge uses the one it
-has, a defect as wide as the image uses the image's median cell; scores of annotated cells map to [floor, 12].
+Deviations (the paper leaves them open): two references are averaged, a run that touches the image edge uses
+the one it has, a defect as wide as the image uses the image's median cell; scores of annotated cells map to
+[floor, 12].
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Readings:
     """What the paper leaves open about the label maker; the defaults are ours.
 
     two_references: how the scores against the cells on both sides are combined
-    edge_run: a run that touches the image edge uses its "one" reference, or the image's "median" cell as the other
+    edge_run: a run that touches the image edge uses its "one" reference, or the image's "median" cell as the
+        other
     no_reference: a run as wide as the image is compared with the image's "median" cell, or scores "zero"
     keep_small: a mask smaller than one cell still yields one defect cell
     """
@@ -59,7 +61,8 @@ def severity_labels(
 
     intensity: [H, W] luminance in 0…255, sides multiples of the cell
     mask: [H, W], True on defects
-    scale: the raw score that maps to 12, one for a whole training set; None takes the greatest of these scores
+    scale: the raw score that maps to 12, one for a whole training set; None takes the greatest of these
+        scores
     returns: [H / cell, W / cell]
     Source: section III-C-1, steps 4 and 5.
     """
@@ -96,8 +99,8 @@ def raw_scores(
 ) -> NDArray[np.float32]:
     """Contrast of each defect cell against the surface beside it, d0 + d1, in 0…510; 0 elsewhere.
 
-    d0 = min(|m_D − m_N|, |M_D − M_N|), d1 = |M_D − m_N|, with m, M the extremes of the defect cell (D) and of the
-    reference (N): the non-defect cells just left and just right of its run in the row of cells.
+    d0 = min(|m_D − m_N|, |M_D − M_N|), d1 = |M_D − m_N|, with m, M the extremes of the defect cell (D) and of
+    the reference (N): the non-defect cells just left and just right of its run in the row of cells.
     intensity: [H, W]; cells: [H / cell, W / cell]
     Source: section III-C-1, step 3.
     """

@@ -1,7 +1,8 @@
 """The severity regression network: a grey or colour image in, one severity per r×r cell out.
 
 Source: He & Liu 2020, section III-B, Fig. 3 and 4, Tables 1-3. Letters: B batch, C channels, H, W.
-Deviations: the order conv1 → pool → stage1 → conv2 → pool → stage2 → conv3 → conv4 is our reading of Fig. 3, and
+Deviations: the order conv1 → pool → stage1 → conv2 → pool → stage2 → conv3 → conv4 is our reading of Fig. 3,
+    and
 conv3 is followed by batch norm and ReLU, without which conv3 and conv4 would be one linear map.
 """
 

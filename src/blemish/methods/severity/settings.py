@@ -12,7 +12,9 @@ from blemish.methods.severity.labels import Readings
 
 
 class Settings(MethodSettings):
-    """Settings of severity regression. Above each field what it is; "open" marks what the paper does not say."""
+    """Settings of severity regression. Above each field what it is; "open" marks what the paper does not
+    say.
+    """
 
     # --- Stage 1: network ---
     # Gray or colour; both in the paper.
@@ -31,7 +33,8 @@ class Settings(MethodSettings):
     coverage: float = Field(0.5, gt=0, le=1)
     # Open: how the scores against the reference cells on both sides are combined.
     two_references: Literal["mean", "weaker", "stronger"] = "mean"
-    # Open: a defect at the image edge has one reference cell; "median" takes the image's median cell as the other.
+    # Open: a defect at the image edge has one reference cell; "median" takes the image's median cell as the
+    # other.
     edge_run: Literal["one", "median"] = "one"
     # Open: what a defect as wide as the image is compared with.
     no_reference: Literal["median", "zero"] = "median"
@@ -39,12 +42,13 @@ class Settings(MethodSettings):
     keep_small: bool = True
     # Open: of a colour image; "brightest" is the greatest of its channels.
     intensity: Literal["luminance", "brightest"] = "luminance"
-    # Open: annotated cells map to [floor, 12]; 0 is the paper's formula, under which weak defects are labelled below
-    # any usable threshold.
+    # Open: annotated cells map to [floor, 12]; 0 is the paper's formula, under which weak defects are
+    # labelled below any usable threshold.
     floor: float = Field(6.0, ge=0, lt=12)
     # Open: the quantile of scores that maps to 12; 1 is the maximum, which one glint can set.
     scale_quantile: float = Field(0.99, gt=0, le=1)
-    # Open: one scale for the training set, so that severities can be compared between images, or each patch's own.
+    # Open: one scale for the training set, so that severities can be compared between images, or each patch's
+    # own.
     scale_over: Literal["dataset", "patch"] = "dataset"
 
     # --- Stage 1: patches and augmentation, sections III-C-3 and IV-A ---
@@ -115,11 +119,11 @@ class Settings(MethodSettings):
     types_steps: int = Field(600, ge=1)
     types_batch: int = Field(32, ge=1)
     types_learning_rate: float = Field(1e-3, gt=0)
-    # Open: background examples are what stage 1 finds on training images at T times this; at T itself a trained
-    # stage 1 finds too few false positives to learn from.
+    # Open: background examples are what stage 1 finds on training images at T times this; at T itself a
+    # trained stage 1 finds too few false positives to learn from.
     false_positive_ratio: float = Field(0.5, gt=0, le=1)
-    # Open: a defect is dropped when its windows' mean background probability reaches this; None: the lowest value
-    # ≥ 0.5 that drops no true defect of the validation images.
+    # Open: a defect is dropped when its windows' mean background probability reaches this; None: the lowest
+    # value ≥ 0.5 that drops no true defect of the validation images.
     drop_above: float | None = Field(None, ge=0, le=1)
 
     # --- Inference ---

@@ -1,4 +1,6 @@
-"""One look at the training images before training: where their defects lie, and the scale of their severities."""
+"""One look at the training images before training: where their defects lie, and the scale of their
+severities.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ SCORES_PER_IMAGE = 4096  # enough for a quantile over images, and flat in memory
 
 @dataclass(frozen=True)
 class Survey:
-    """marked: every defect of the training images; sizes: (height, width) of each image; scale: raw score of 12."""
+    """marked: every defect of the training images; sizes: (height, width) of each image; scale: raw score of
+    12.
+    """
 
     marked: tuple[Marked, ...]
     sizes: tuple[tuple[int, int], ...]

@@ -1,7 +1,7 @@
 """The windows of stage 4: what the type classifier sees of a defect.
 
-Source: He & Liu 2020, section III-C-2: a sliding window cuts the image into overlapping blocks, those with enough of
-the defect count; a defect larger than the window doubles it, and the block is then resized down.
+Source: He & Liu 2020, section III-C-2: a sliding window cuts the image into overlapping blocks, those with
+enough of the defect count; a defect larger than the window doubles it, and the block is then resized down.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ Window = tuple[int, int, int]  # left, top, side in pixels
 def windows_on(
     mask: NDArray[np.bool_], offset_xy: tuple[int, int], *, window: int, step: int, overlap: float
 ) -> list[Window]:
-    """Windows that hold at least `overlap` of the defect's area, in reading order; always at least the centred one.
+    """Windows that hold at least `overlap` of the defect's area, in reading order; always at least the
+    centred one.
 
     mask: [h, w] of the defect, its first pixel at offset_xy of the image
     window: side before doubling; step: of the sliding at that side, grows with it

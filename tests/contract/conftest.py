@@ -1,0 +1,102 @@
+"""For every method: settings of a training of seconds, and one such training on four images that it must overfit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blemish.bundle import Bundle
+from blemish.dataset.samples import Dataset
+from blemish.methods import find_method, method_names
+from blemish.methods.contract import Method
+from blemish.progress import Reporter
+
+NO_AUGMENTATION = {
+    "noise": 0,
+    "illumination": 0,
+    "contrast": 0,
+    "rotation_share": 0,
+    "rotation_deg": 0,
+    "flips": False,
+    "clean_share": 0,
+}
+# A new method adds its line here and passes every check of this folder.
+QUICK: Mapping[str, Mapping[str, Any]] = {
+    "severity": {
+        "cell": 2,
+        "patch": 96,
+        "batch": 4,
+        "steps": 70,
+        "types_backbone": "resnet18",
+        "types_weights": "none",
+        "types_steps": 20,
+        "types_batch": 8,
+        **NO_AUGMENTATION,
+    },
+}
+SHORT: Mapping[str, Mapping[str, Any]] = {"severity": {"steps": 4, "batch": 2, "types_steps": 2}}
+MACHINE = {"device": "cpu", "precision": "fp32"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    method: Method
+    dataset: Dataset
+    bundle: Bundle
+
+
+@pytest.fixture(scope="session", params=method_names())
+def method(request: pytest.FixtureRequest) -> Method:
+    assert request.param in QUICK, f"tests/contract/conftest.py has no quick settings for '{request.param}'"
+    return find_method(request.param)
+
+
+@pytest.fixture(scope="session")
+def four_images(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Four defective images, the same ones for training and validation."""
+    from blemish.dataset.synthetic import synthesise
+
+    made = synthesise(
+        tmp_path_factory.mktemp("four") / "data",
+        surfaces=["cast_metal", "brushed_metal"],
+        images=4,
+        seed=3,
+        size=(96, 96),
+        class_weights={"scratch": 1, "spot": 1},
+        contrast=(70, 120),
+        defective_share=1.0,
+    )
+    train = tuple(replace(sample, split="train") for sample in made)
+    validation = tuple(replace(sample, id=f"again/{sample.id}", split="val") for sample in made)
+    return replace(made, samples=train + validation)
+
+
+@pytest.fixture(scope="session")
+def train_quickly(method: Method, four_images: Dataset) -> Callable[..., Bundle]:
+    from blemish.training.run import Request, train
+
+    def run(folder: Path, *, seed: int = 0, **changes: Any) -> Bundle:
+        settings = method.settings_type.model_validate({**QUICK[method.name], **MACHINE, **changes})
+        return train(Request(method, four_images, settings, folder, seed=seed), Reporter(quiet=True))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(
+    method: Method,
+    four_images: Dataset,
+    train_quickly: Callable[..., Bundle],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Trained:
+    return Trained(method, four_images, train_quickly(tmp_path_factory.mktemp(method.name) / "run"))
+
+
+@pytest.fixture(scope="session")
+def short(method: Method) -> Mapping[str, Any]:
+    """Settings of a training too short to learn, for checks that need no more."""
+    return SHORT[method.name]
