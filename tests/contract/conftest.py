@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,6 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
 }
 SHORT: Mapping[str, Mapping[str, Any]] = {"severity": {"steps": 4, "batch": 2, "types_steps": 2}}
 MACHINE = {"device": "cpu", "precision": "fp32"}
-
-
-@dataclass(frozen=True)
-class Trained:
-    method: Method
-    dataset: Dataset
-    bundle: Bundle
 
 
 @pytest.fixture(scope="session", params=method_names())
@@ -87,13 +80,11 @@ def train_quickly(method: Method, four_images: Dataset) -> Callable[..., Bundle]
 
 
 @pytest.fixture(scope="session")
-def trained(
-    method: Method,
-    four_images: Dataset,
-    train_quickly: Callable[..., Bundle],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Trained:
-    return Trained(method, four_images, train_quickly(tmp_path_factory.mktemp(method.name) / "run"))
+def bundle(
+    method: Method, train_quickly: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """What must have overfitted the four images."""
+    return train_quickly(tmp_path_factory.mktemp(method.name) / "run")
 
 
 @pytest.fixture(scope="session")

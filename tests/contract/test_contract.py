@@ -16,28 +16,27 @@ from pydantic import ValidationError
 from blemish.bundle import Bundle, load_bundle
 from blemish.bundle.manifest import first_fault
 from blemish.dataset.masks import class_map
+from blemish.dataset.samples import Dataset
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.inspector import Inspector, inspector_of
 from blemish.inspector.torch_backend import as_networks, load_tensors
 from blemish.methods.contract import Method
 
-from .conftest import Trained  # type: ignore[import-not-found]
-
 Pixels = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="session")
-def inspector(trained: Trained) -> Inspector:
-    return inspector_of(load_bundle(trained.bundle.path), device="cpu")
+def inspector(bundle: Bundle) -> Inspector:
+    return inspector_of(load_bundle(bundle.path), device="cpu")
 
 
 def without_times(inspection: Inspection) -> dict[str, Any]:
     return {**inspection.to_json(), "timings_ms": None, "image": None, "bundle": None}
 
 
-def picture(trained: Trained, number: int = 0) -> Pixels:
-    return read_image(trained.dataset.samples[number].image, channels=1)
+def picture(dataset: Dataset, number: int = 0) -> Pixels:
+    return read_image(dataset.samples[number].image, channels=1)
 
 
 def test_names_itself_and_its_settings_are_whole(method: Method) -> None:
@@ -46,12 +45,12 @@ def test_names_itself_and_its_settings_are_whole(method: Method) -> None:
     assert method.settings_type.model_validate(settings.model_dump(mode="json")) == settings
 
 
-def test_overfits_four_images(trained: Trained, inspector: Inspector) -> None:
+def test_overfits_four_images(four_images: Dataset, inspector: Inspector) -> None:
     """Defects found where they are, on images seen in training."""
     ious = []
-    for sample in trained.dataset.split("train"):
+    for sample in four_images.split("train"):
         inspection = inspector.inspect(sample.image, with_maps=True)
-        truth = class_map(sample, trained.dataset.class_names, inspection.size) > 0
+        truth = class_map(sample, four_images.class_names, inspection.size) > 0
         found = inspection.maps["defects"] > 0
         ious.append((found & truth).sum() / (found | truth).sum())
         assert inspection.verdict is not Verdict.OK
@@ -59,14 +58,14 @@ def test_overfits_four_images(trained: Trained, inspector: Inspector) -> None:
 
 
 def test_what_is_untrained_does_not_pass_for_overfitted(
-    trained: Trained, train_quickly: Callable[..., Bundle], short: Mapping[str, Any], tmp_path: Path
+    four_images: Dataset, train_quickly: Callable[..., Bundle], short: Mapping[str, Any], tmp_path: Path
 ) -> None:
     """Guards the test above."""
     inspector = inspector_of(train_quickly(tmp_path / "run", **short), device="cpu")
     ious = []
-    for sample in trained.dataset.split("train"):
+    for sample in four_images.split("train"):
         inspection = inspector.inspect(sample.image, with_maps=True)
-        truth = class_map(sample, trained.dataset.class_names, inspection.size) > 0
+        truth = class_map(sample, four_images.class_names, inspection.size) > 0
         found = inspection.maps["defects"] > 0
         ious.append((found & truth).sum() / max(1, (found | truth).sum()))
     assert np.mean(ious) < 0.3
@@ -76,7 +75,8 @@ def test_the_seed_decides_every_weight(
     train_quickly: Callable[..., Bundle], short: Mapping[str, Any], tmp_path: Path
 ) -> None:
     first, second, other = (
-        train_quickly(tmp_path / name, seed=seed, **short).networks for name, seed in (("a", 0), ("b", 0), ("c", 1))
+        train_quickly(tmp_path / name, seed=seed, **short).networks
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
     )
     for name, tensors in first.items():
         for key, tensor in tensors.items():
@@ -93,15 +93,15 @@ def test_an_image_of_one_tone_is_judged(inspector: Inspector, level: int) -> Non
 
 
 def test_no_defect_is_an_empty_list_and_a_score_below_the_methods_threshold(
-    trained: Trained, inspector: Inspector
+    four_images: Dataset, inspector: Inspector
 ) -> None:
     """The surface of a training image, its defects painted over with the image's median."""
-    sample = trained.dataset.samples[0]
-    pixels = picture(trained).copy()
-    marked = class_map(sample, trained.dataset.class_names, pixels.shape) > 0
+    sample = four_images.samples[0]
+    pixels = picture(four_images).copy()
+    marked = class_map(sample, four_images.class_names, pixels.shape) > 0
     around = np.array(torch.nn.functional.max_pool2d(torch.from_numpy(marked)[None].float(), 9, 1, 4)[0]) > 0
     pixels[around] = np.median(pixels[~marked])
-    painted, original = inspector.judge(pixels, "painted"), inspector.judge(picture(trained), "original")
+    painted, original = inspector.judge(pixels, "painted"), inspector.judge(picture(four_images), "original")
     assert painted.score < original.score
     assert sum(defect.area for defect in painted.defects) < sum(defect.area for defect in original.defects)
     blank = inspector.judge(np.full((64, 64), int(np.median(pixels)), np.uint8), "blank", with_maps=True)
@@ -111,8 +111,10 @@ def test_no_defect_is_an_empty_list_and_a_score_below_the_methods_threshold(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 97), (5, 3), (33, 95), (97, 131), (260, 41)])
-def test_odd_sizes_are_judged_to_the_last_pixel(trained: Trained, inspector: Inspector, size: tuple[int, int]) -> None:
-    tiled = np.tile(picture(trained), (3, 2))[: size[0], : size[1]]
+def test_odd_sizes_are_judged_to_the_last_pixel(
+    four_images: Dataset, inspector: Inspector, size: tuple[int, int]
+) -> None:
+    tiled = np.tile(picture(four_images), (3, 2))[: size[0], : size[1]]
     inspection = inspector.judge(np.ascontiguousarray(tiled), "odd", with_maps=True)
     assert inspection.size == size
     assert all(array.shape == size for array in inspection.maps.values())
@@ -122,17 +124,19 @@ def test_odd_sizes_are_judged_to_the_last_pixel(trained: Trained, inspector: Ins
         assert 0 <= top < bottom <= size[0]
 
 
-def test_an_answer_does_not_depend_on_what_was_inspected_before(trained: Trained, inspector: Inspector) -> None:
-    paths = [sample.image for sample in trained.dataset.split("train")]
+def test_an_answer_does_not_depend_on_what_was_inspected_before(
+    four_images: Dataset, inspector: Inspector
+) -> None:
+    paths = [sample.image for sample in four_images.split("train")]
     forwards = [without_times(inspector.inspect(path)) for path in paths]
     backwards = [without_times(inspector.inspect(path)) for path in reversed(paths)]
     assert forwards == backwards[::-1]
     assert len({json.dumps(answer) for answer in forwards}) == len(paths)
 
 
-def test_networks_give_a_batch_what_they_give_each_alone(trained: Trained) -> None:
-    modules = trained.method.modules(trained.bundle.manifest)
-    load_tensors(modules, trained.bundle.networks, source="test")
+def test_networks_give_a_batch_what_they_give_each_alone(method: Method, bundle: Bundle) -> None:
+    modules = method.modules(bundle.manifest)
+    load_tensors(modules, bundle.networks, source="test")
     generator = np.random.default_rng(0)
     for name, network in as_networks(modules).items():
         first = next(p for p in modules[name].parameters() if p.ndim == 4)
@@ -143,12 +147,14 @@ def test_networks_give_a_batch_what_they_give_each_alone(trained: Trained) -> No
         assert abs(together[0] - together[1]).max() > 1e-4, "different inputs give different outputs"
 
 
-def test_a_loaded_bundle_answers_as_the_trained_one(trained: Trained, tmp_path: Path) -> None:
-    in_memory = inspector_of(trained.bundle, device="cpu")
-    from_disk = inspector_of(load_bundle(trained.bundle.path, method=trained.method.name), device="cpu")
+def test_a_loaded_bundle_answers_as_the_trained_one(
+    method: Method, four_images: Dataset, bundle: Bundle, tmp_path: Path
+) -> None:
+    in_memory = inspector_of(bundle, device="cpu")
+    from_disk = inspector_of(load_bundle(bundle.path, method=method.name), device="cpu")
     assert in_memory.bundle == from_disk.bundle
     found = 0
-    for sample in trained.dataset.split("train"):
+    for sample in four_images.split("train"):
         one = in_memory.inspect(sample.image, with_maps=True)
         other = from_disk.inspect(sample.image, with_maps=True)
         assert without_times(one) == without_times(other)
@@ -158,18 +164,20 @@ def test_a_loaded_bundle_answers_as_the_trained_one(trained: Trained, tmp_path: 
     assert found
 
 
-def test_an_inspection_is_the_same_after_json(trained: Trained, inspector: Inspector) -> None:
-    inspection = inspector.inspect(trained.dataset.samples[0].image)
+def test_an_inspection_is_the_same_after_json(four_images: Dataset, inspector: Inspector) -> None:
+    inspection = inspector.inspect(four_images.samples[0].image)
     fields = json.loads(json.dumps(inspection.to_json(), allow_nan=False))
     assert Inspection.from_json(fields).to_json() == fields
 
 
-def test_inspecting_leaves_every_weight_and_statistic_as_it_was(trained: Trained) -> None:
-    modules = trained.method.modules(trained.bundle.manifest)
-    load_tensors(modules, trained.bundle.networks, source="test")
-    inference = trained.method.inference(trained.bundle.manifest)
+def test_inspecting_leaves_every_weight_and_statistic_as_it_was(
+    method: Method, four_images: Dataset, bundle: Bundle
+) -> None:
+    modules = method.modules(bundle.manifest)
+    load_tensors(modules, bundle.networks, source="test")
+    inference = method.inference(bundle.manifest)
     networks = as_networks(modules)
-    pixels = picture(trained)
+    pixels = picture(four_images)
     before = pixels.copy()
     raw = inference.forward(pixels, networks)
     raw_before = raw.copy()
@@ -179,12 +187,12 @@ def test_inspecting_leaves_every_weight_and_statistic_as_it_was(trained: Trained
     for name, module in modules.items():
         assert not module.training
         for key, tensor in module.state_dict().items():
-            np.testing.assert_array_equal(tensor.numpy(), trained.bundle.networks[name][key], err_msg=f"{name}.{key}")
+            np.testing.assert_array_equal(tensor.numpy(), bundle.networks[name][key], err_msg=f"{name}.{key}")
 
 
-def test_results_are_in_coordinates_of_the_image(trained: Trained, inspector: Inspector) -> None:
+def test_results_are_in_coordinates_of_the_image(four_images: Dataset, inspector: Inspector) -> None:
     """The image set into a larger one moves its defects by just as much, and boxes, outlines and map agree."""
-    pixels = picture(trained)
+    pixels = picture(four_images)
     down, right = 64, 128
     framed = np.pad(pixels, ((down, 96), (right, 32)), mode="reflect")
     plain = inspector.judge(pixels, "plain", with_maps=True)
@@ -212,11 +220,11 @@ def test_an_unknown_setting_is_refused_and_the_nearest_named(method: Method) -> 
     assert fault == f"unknown key '{known}s'. Did you mean '{known}'?"
 
 
-def test_labels_are_class_names_and_numbers_are_in_range(trained: Trained, inspector: Inspector) -> None:
-    for sample in trained.dataset.split("train"):
+def test_labels_are_class_names_and_numbers_are_in_range(four_images: Dataset, inspector: Inspector) -> None:
+    for sample in four_images.split("train"):
         inspection = inspector.inspect(sample.image)
         assert 0 <= inspection.score <= 1
         for defect in inspection.defects:
-            assert defect.label in trained.dataset.class_names
+            assert defect.label in four_images.class_names
             assert 0 <= defect.confidence <= 1
             assert defect.rectangle.length >= defect.rectangle.width > 0

@@ -6,10 +6,10 @@ from pydantic import ValidationError
 
 from blemish.reproduce.speed import (
     SpeedSettings,
+    block_batches,
     block_count,
     measure_apart,
     measure_here,
-    run_blocks,
     timed_runs,
 )
 
@@ -22,21 +22,15 @@ def test_block_count_covers_the_image_at_the_step() -> None:
     assert block_count((12800, 8192), 64) == 197 * 125
 
 
-def test_every_pixel_goes_through_the_network_in_batches() -> None:
-    image = np.arange(300 * 520, dtype=np.uint32).reshape(300, 520)
-    image = (image % 251 + 1).astype(np.uint8)
-    batches: list[np.ndarray] = []
-
-    def network(blocks: np.ndarray) -> np.ndarray:
-        batches.append(blocks)
-        return blocks[:, :1, ::4, ::4]
-
-    run_blocks(image, network, SpeedSettings(measure="blocks", step=256, batch=4))
-    blocks = np.concatenate(batches)
-    assert [len(batch) for batch in batches] == [4, 2]
-    assert blocks.shape == (6, 1, 256, 256)
-    assert blocks.dtype == np.float32
-    assert np.array_equal(np.rint(blocks[5, 0] * 255), image[-256:, -256:])
+def test_blocks_cover_the_image_in_batches() -> None:
+    image = (np.arange(300 * 520).reshape(300, 520) % 251 + 1).astype(np.uint8)
+    batches = list(block_batches(image, SpeedSettings(measure="blocks", step=256, batch=4)))
+    assert [batch.shape for batch in batches] == [(4, 1, 256, 256), (2, 1, 256, 256)]
+    assert batches[0].dtype == np.float32
+    for block, (top, left) in zip(
+        np.concatenate(batches), [(t, x) for t in (0, 44) for x in (0, 256, 264)], strict=True
+    ):
+        assert np.array_equal(np.rint(block[0] * 255), image[top : top + 256, left : left + 256])
 
 
 def test_runs_stop_at_the_number_or_the_time() -> None:

@@ -19,11 +19,11 @@ Out = Annotated[Path, typer.Argument(metavar="OUT")]
 
 
 @app.command()
-def synth(  # noqa: PLR0913 - one option per property of the set
+def synth(
     out: Out,
     surface: Annotated[
-        Optional[list[str]], typer.Option("--surface", help="Texture; may be repeated.")
-    ] = None,  # noqa: UP045
+        list[str] | None, typer.Option("--surface", help="Texture; may be repeated.")
+    ] = None,
     images: Annotated[int, typer.Option("--images", min=1)] = 100,
     size: Annotated[str, typer.Option("--size", metavar="HEIGHTxWIDTH")] = "512x512",
     weight: Annotated[
@@ -99,7 +99,7 @@ def convert(
 
 
 @app.command()
-def split(  # noqa: PLR0913 - one option per property of the split
+def split(
     data: Folder,
     out: Out,
     test: Annotated[float, typer.Option("--test", help="Share of all images.")] = 0.3,

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from blemish.bundle.store import Tensors
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, nearest_name
 from blemish.methods.contract import Network, Networks
+
+DEVICES = "auto", "cpu", "cuda"
 
 
 def as_networks(modules: Mapping[str, nn.Module], *, device: str = "cpu", bfloat16: bool = False) -> Networks:
@@ -57,9 +59,12 @@ def load_tensors(modules: Mapping[str, nn.Module], networks: Mapping[str, Tensor
 
 
 def pick_device(name: str = "auto") -> str:
-    """ "cuda" or "cpu"; "auto" takes the GPU where there is one. Raises BlemishError for a GPU that is not
-    there.
+    """The device to run on, "cuda" or "cpu"; "auto" takes the GPU where there is one.
+
+    Raises BlemishError for any other name and for a GPU that is not there.
     """
+    if name not in DEVICES:
+        raise BlemishError(f"device must be auto, cpu or cuda. Received: '{name}'.{nearest_name(name, DEVICES)}")
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():

@@ -11,14 +11,12 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def prepare_runtime(threads: int | None = None) -> None:
-    """Use `threads` CPU threads (None: OMP_NUM_THREADS, else every core this process may use) and keep freed
-    memory.
+    """Set the CPU threads (None: OMP_NUM_THREADS, else every core this process may use); keep freed memory.
 
-    Activations of 100 MB and more are otherwise mapped anew at every step, and the page faults cost more than
-    the
-    convolutions: measured up to 9 times on a 2-core virtual machine.
+    Activations of 100 MB and more are otherwise mapped anew at every step, and on a virtual machine the page
+    faults can cost more than the convolutions.
     """
-    torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or usable_cores())
+    torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or usable_cores())
     keep_freed_memory()
 
 

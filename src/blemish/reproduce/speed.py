@@ -10,7 +10,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from time import perf_counter
 from typing import Any, Literal
@@ -22,7 +22,6 @@ from pydantic import Field
 from blemish.errors import BlemishError
 from blemish.images.tiling import planes
 from blemish.inspector.inspector import Inspector
-from blemish.methods.contract import Network
 from blemish.methods.severity.inference import inference_from
 from blemish.methods.severity.settings import Settings
 from blemish.reproduce.experiment import Strict
@@ -117,9 +116,10 @@ def time_blocks(settings: SpeedSettings, inspector: Inspector, device: str) -> d
     )
     image = random_image((rows, columns), inspector.inference.channels or 1)
     network = inspector.networks["severity"]
-    run_blocks(image[:BLOCK, :BLOCK], network, settings)
+    network(next(block_batches(image, settings)))  # a whole batch, so that its memory is there
     start = perf_counter()
-    run_blocks(image, network, settings)
+    for blocks in block_batches(image, settings):
+        network(blocks)
     seconds = perf_counter() - start
     done, whole = block_count((rows, columns), settings.step), block_count(settings.size, settings.step)
     share = "whole" if done == whole else f"{rows}×{columns} part, × {whole / done:.4g} by number of blocks"
@@ -131,12 +131,12 @@ def time_blocks(settings: SpeedSettings, inspector: Inspector, device: str) -> d
     }
 
 
-def run_blocks(image: NDArray[np.uint8], network: Network, settings: SpeedSettings) -> None:
-    """Every block of the image through the network, `batch` at a time."""
+def block_batches(image: NDArray[np.uint8], settings: SpeedSettings) -> Iterator[NDArray[np.float32]]:
+    """Every block of the image, at most `batch` at a time. yields: [B, C, 256, 256] in [0, 1]"""
     corners = list(product(*(starts(side, settings.step) for side in image.shape[:2])))
     for first in range(0, len(corners), settings.batch):
         batch = corners[first : first + settings.batch]
-        network(np.stack([planes(image[top : top + BLOCK, left : left + BLOCK]) for top, left in batch]))
+        yield np.stack([planes(image[top : top + BLOCK, left : left + BLOCK]) for top, left in batch])
 
 
 def starts(side: int, step: int) -> list[int]:

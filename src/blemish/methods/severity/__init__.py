@@ -28,10 +28,10 @@ class SeverityMethod:
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         from blemish.methods.severity.classifier import empty_type_network
-        from blemish.methods.severity.network import SeverityNetwork
+        from blemish.methods.severity.network import new_network
 
         settings = Settings.model_validate(manifest.settings)
-        modules: dict[str, nn.Module] = {"severity": SeverityNetwork(settings.channels, settings.cell)}
+        modules: dict[str, nn.Module] = {"severity": new_network(settings)}
         if settings.types:
             modules["types"] = empty_type_network(settings, len(manifest.class_names))
         return modules

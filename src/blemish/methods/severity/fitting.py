@@ -28,7 +28,7 @@ from blemish.methods.severity.classifier import (
 )
 from blemish.methods.severity.inference import Region, SeverityInference, inference_from
 from blemish.methods.severity.labels import SEVERITY_MAX
-from blemish.methods.severity.network import SeverityNetwork
+from blemish.methods.severity.network import new_network
 from blemish.methods.severity.patches import PatchSource
 from blemish.methods.severity.settings import Settings
 from blemish.methods.severity.survey import Survey, survey
@@ -103,9 +103,9 @@ class Fitting:
 
     # Stage 1
 
-    def train_regression(self, found: Survey) -> SeverityNetwork:
+    def train_regression(self, found: Survey) -> nn.Module:
         torch.manual_seed(self.trainer.seed)
-        network = SeverityNetwork(self.settings.channels, self.settings.cell)
+        network = new_network(self.settings)
         source = PatchSource(
             self.settings,
             lambda number: self.read(self.train[number]),

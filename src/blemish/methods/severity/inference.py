@@ -213,7 +213,7 @@ def inference_from(
     return SeverityInference(
         channels=settings.channels,
         class_names=class_names,
-        tiling=default_tiling(settings.cell, settings.tile),
+        tiling=default_tiling(settings.cell, settings.tile, network=settings.network),
         threshold=float(np.float32(threshold)),  # what a float32 map is in effect compared with
         join_distance=settings.join_distance,
         minimum_area=settings.minimum_area,

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from blemish.bundle import Bundle, load_bundle, save_bundle
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
+from blemish.inspection import Verdict
+from blemish.inspector.inspector import Inspector, image_paths, inspector_of, open_inspector
+from blemish.inspector.torch_backend import as_network, load_tensors, pick_device
+from blemish.methods.contract import Findings
+
+
+class Brightness:
+    """A stand-in for a method: the image's mean brightness is its score."""
+
+    channels = 1
+    threshold_score = None
+
+    def forward(self, pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
+        return pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+
+    def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> Findings:
+        return Findings(float(raw.mean()), (), {"severity": raw} if with_maps else {})
+
+
+def by_brightness() -> Inspector:
+    return Inspector(Brightness(), {}, review=0.25, ng=0.5, bundle="stand-in")
+
+
+@pytest.mark.parametrize(
+    ("score", "verdict"),
+    [(0.0, Verdict.OK), (0.2499, Verdict.OK), (0.25, Verdict.REVIEW), (0.4999, Verdict.REVIEW), (0.5, Verdict.NG)],
+)
+def test_a_score_at_a_threshold_is_above_it(score: float, verdict: Verdict) -> None:
+    assert by_brightness().verdict(score) is verdict
+
+
+def test_an_image_is_decoded_judged_and_timed(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((6, 9), 255, np.uint8))
+    inspection = by_brightness().inspect(tmp_path / "a.png", with_maps=True)
+    assert (inspection.verdict, inspection.score, inspection.size) == (Verdict.NG, 1.0, (6, 9))
+    assert set(inspection.timings_ms) == {"decode", "network", "decide"}
+    assert inspection.maps["severity"].shape == (6, 9)
+    assert not by_brightness().inspect(tmp_path / "a.png").maps
+
+
+def test_a_file_that_cannot_be_read_is_an_answer_not_an_exception(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    inspection = by_brightness().inspect(tmp_path / "a.png")
+    assert (inspection.verdict, inspection.score, inspection.size) == (Verdict.ERROR, None, None)
+    assert "a.png" in inspection.error
+    json.dumps(inspection.to_json(), allow_nan=False)
+
+
+def converted(image: NDArray[np.uint8], kind: str) -> NDArray:
+    opaque = np.full(image.shape, 255, np.uint8)
+    kinds = {
+        "16 bit": image.astype(np.uint16) * 257,
+        "colour": np.stack([image] * 3, axis=2),
+        "alpha": np.dstack([image, image, image, opaque]),
+    }
+    return kinds[kind]
+
+
+@pytest.mark.parametrize("kind", ["16 bit", "colour", "alpha"])
+def test_a_gray_bundle_judges_every_kind_of_picture_alike(
+    tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path, kind: str
+) -> None:
+    source = next(sample.image for sample in tiny_dataset if sample.annotations)
+    image = cv2.imread(str(source), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(tmp_path / "a.png"), converted(image, kind))
+    inspector = open_inspector(tiny_bundle, device="cpu")
+    plain = inspector.inspect(source, with_maps=True)
+    other = inspector.inspect(tmp_path / "a.png", with_maps=True)
+    assert plain.maps["severity"].max() > 1
+    np.testing.assert_allclose(other.maps["severity"], plain.maps["severity"], atol=0.15)
+    assert other.verdict == plain.verdict
+
+
+# Bundles
+
+
+@pytest.fixture
+def changed(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A bundle as the tiny one but for the manifest's fields given."""
+
+    def change(**fields: object) -> Path:
+        loaded = load_bundle(tiny_bundle)
+        manifest = loaded.manifest.model_copy(update=fields)
+        return save_bundle(tmp_path / "changed", manifest, loaded.networks).path
+
+    return change
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(BlemishError) as caught:
+        open_inspector(path, device="cpu")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_bundle_of_a_method_that_is_not_here_is_refused(changed: Callable[..., Path]) -> None:
+    message = refusal(changed(method="severitee"))
+    assert "Received: 'severitee'. Did you mean 'severity'?" in message
+
+
+def test_settings_of_another_version_in_a_bundle_are_refused(
+    changed: Callable[..., Path], tiny_bundle: Path
+) -> None:
+    settings = load_bundle(tiny_bundle).manifest.settings
+    message = refusal(changed(settings={**settings, "cells": 4}))
+    assert "unknown key 'cells'. Did you mean 'cell'?" in message
+    assert "changed" in message, "the bundle is named"
+
+
+def test_a_bundle_without_its_thresholds_is_refused(changed: Callable[..., Path]) -> None:
+    message = refusal(changed(thresholds={"ng": 0.5}))
+    assert "'severity'" in message
+    assert "changed" in message
+
+
+def test_a_bundle_without_a_network_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    loaded = load_bundle(tiny_bundle)
+    only = {"severity": loaded.networks["severity"]}
+    message = refusal(save_bundle(tmp_path / "half", loaded.manifest, only).path)
+    assert "must hold the networks ['severity', 'types']. Received: ['severity']" in message
+
+
+def test_tensors_of_another_shape_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    loaded = load_bundle(tiny_bundle)
+    settings = {**loaded.manifest.settings, "channels": 3}
+    manifest = loaded.manifest.model_copy(update={"settings": settings})
+    message = refusal(save_bundle(tmp_path / "colour", manifest, loaded.networks).path)
+    assert "tensors of 'severity' do not fit" in message
+
+
+def test_a_bundle_without_verdict_thresholds_calls_nothing_defective_unasked(
+    changed: Callable[..., Path], tiny_bundle: Path
+) -> None:
+    thresholds = load_bundle(tiny_bundle).manifest.thresholds
+    method_only = {name: thresholds[name] for name in ("severity", "drop_above")}
+    inspector = open_inspector(changed(thresholds=method_only), device="cpu")
+    assert inspector.verdict(0.99) is Verdict.OK
+
+
+def test_the_bundle_named_in_an_inspection_is_the_one_on_disk(tiny_bundle: Path, tiny_dataset: Dataset) -> None:
+    loaded: Bundle = load_bundle(tiny_bundle)
+    assert inspector_of(loaded, device="cpu").inspect(tiny_dataset.samples[0].image).bundle == loaded.id
+
+
+# The torch backend
+
+
+def test_a_network_behind_numpy_gives_what_torch_gives() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).train()
+    images = np.random.default_rng(0).random((2, 2, 7, 5), dtype=np.float32)
+    found = as_network(module, device="cpu", bfloat16=False)(images)
+    assert not module.training
+    with torch.inference_mode():
+        np.testing.assert_allclose(found, module(torch.from_numpy(images)).numpy(), atol=1e-6)
+
+
+def test_tensors_are_copied_into_a_module() -> None:
+    module = nn.Linear(2, 1)
+    given = {"weight": np.float32([[3, 4]]), "bias": np.float32([5])}
+    load_tensors({"net": module}, {"net": given}, source="here")
+    given["bias"][0] = 9
+    assert module(torch.ones(1, 2)).item() == 12
+
+
+def test_a_device_that_is_none_is_refused() -> None:
+    with pytest.raises(BlemishError, match=r"device must be auto, cpu or cuda\. Received: 'gpu'\."):
+        pick_device("gpu")
+    assert pick_device("cpu") == "cpu"
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == "cpu"
+    with pytest.raises(BlemishError, match="no CUDA device is usable here"):
+        pick_device("cuda")
+
+
+# Paths
+
+
+def test_images_below_a_folder_in_order_and_files_as_given(tmp_path: Path) -> None:
+    for name in ("b.png", "a.JPG", "sub/c.bmp", "notes.txt", "d.tiff"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = [path.relative_to(tmp_path).as_posix() for path in image_paths([tmp_path])]
+    assert found == ["a.JPG", "b.png", "d.tiff", "sub/c.bmp"]
+    assert list(image_paths([tmp_path / "notes.txt"])) == [tmp_path / "notes.txt"]
+
+
+def test_a_path_that_is_not_there_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BlemishError, match="nowhere does not exist"):
+        list(image_paths([tmp_path / "nowhere"]))
+    with pytest.raises(BlemishError, match=r"holds no image\. Looked for .*\.png"):
+        list(image_paths([tmp_path]))
+
+
+def test_a_bundle_that_is_moved_still_answers(tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(tiny_bundle, tmp_path / "moved")
+    here, there = (open_inspector(path, device="cpu") for path in (tiny_bundle, tmp_path / "moved"))
+    image = tiny_dataset.samples[0].image
+    assert here.inspect(image).score == there.inspect(image).score
