@@ -74,7 +74,7 @@ def test_a_missing_key_and_a_wrong_type_are_named() -> None:
 def test_a_threshold_that_is_no_number_is_refused(number: str) -> None:
     """NaN compares false with everything: such a bundle would call every image OK."""
     text = json.dumps(fields()).replace("4.25", number)
-    with pytest.raises(BlemishError, match="'thresholds.severity'"):
+    with pytest.raises(BlemishError, match=r"'thresholds\.severity'"):
         parse_manifest(text, FILE)
 
 

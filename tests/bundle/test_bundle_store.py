@@ -123,7 +123,9 @@ def test_file_names_that_leave_the_bundle_or_are_no_tensors_are_refused(bundle: 
     assert f"files must be names ending in .safetensors. Received: '{name}'." in refusal(bundle)
 
 
-def test_a_pickle_under_a_tensors_name_with_the_right_hash_is_not_opened(bundle: Path, tmp_path: Path) -> None:
+def test_a_pickle_under_a_tensors_name_with_the_right_hash_is_not_opened(
+    bundle: Path, tmp_path: Path
+) -> None:
     trap = tmp_path / "sprung"
 
     class Trap:

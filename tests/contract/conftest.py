@@ -1,4 +1,4 @@
-"""For every method: settings of a training of seconds, and one such training on four images that it must overfit."""
+"""For every method: settings of a training of seconds, and one such training to overfit four images."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def test_inspecting_leaves_every_weight_and_statistic_as_it_was(
 
 
 def test_results_are_in_coordinates_of_the_image(four_images: Dataset, inspector: Inspector) -> None:
-    """The image set into a larger one moves its defects by just as much, and boxes, outlines and map agree."""
+    """Set into a larger image, defects move by just as much; boxes, outlines and map agree."""
     pixels = picture(four_images)
     down, right = 64, 128
     framed = np.pad(pixels, ((down, 96), (right, 32)), mode="reflect")

@@ -40,7 +40,13 @@ def by_brightness() -> Inspector:
 
 @pytest.mark.parametrize(
     ("score", "verdict"),
-    [(0.0, Verdict.OK), (0.2499, Verdict.OK), (0.25, Verdict.REVIEW), (0.4999, Verdict.REVIEW), (0.5, Verdict.NG)],
+    [
+        (0.0, Verdict.OK),
+        (0.2499, Verdict.OK),
+        (0.25, Verdict.REVIEW),
+        (0.4999, Verdict.REVIEW),
+        (0.5, Verdict.NG),
+    ],
 )
 def test_a_score_at_a_threshold_is_above_it(score: float, verdict: Verdict) -> None:
     assert by_brightness().verdict(score) is verdict
@@ -155,7 +161,9 @@ def test_a_bundle_without_verdict_thresholds_calls_nothing_defective_unasked(
     assert inspector.verdict(0.99) is Verdict.OK
 
 
-def test_the_bundle_named_in_an_inspection_is_the_one_on_disk(tiny_bundle: Path, tiny_dataset: Dataset) -> None:
+def test_the_bundle_named_in_an_inspection_is_the_one_on_disk(
+    tiny_bundle: Path, tiny_dataset: Dataset
+) -> None:
     loaded: Bundle = load_bundle(tiny_bundle)
     assert inspector_of(loaded, device="cpu").inspect(tiny_dataset.samples[0].image).bundle == loaded.id
 
@@ -213,7 +221,9 @@ def test_a_path_that_is_not_there_and_an_empty_folder_are_refused(tmp_path: Path
         list(image_paths([tmp_path]))
 
 
-def test_a_bundle_that_is_moved_still_answers(tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_a_bundle_that_is_moved_still_answers(
+    tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
     shutil.copytree(tiny_bundle, tmp_path / "moved")
     here, there = (open_inspector(path, device="cpu") for path in (tiny_bundle, tmp_path / "moved"))
     image = tiny_dataset.samples[0].image

@@ -84,7 +84,10 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, tensors: dict, mess
 
 def test_a_file_that_is_missing_or_holds_no_tensors_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("none")
-    for name, message in (("nowhere.safetensors", "is not a file"), ("text.safetensors", "no safetensors data")):
+    for name, message in (
+        ("nowhere.safetensors", "is not a file"),
+        ("text.safetensors", "no safetensors data"),
+    ):
         with pytest.raises(BlemishError, match=message):
             resnet("resnet18", str(tmp_path / name), setting="types_weights")
 
@@ -108,7 +111,7 @@ def test_original_strides_halve_in_the_first_convolution() -> None:
 
 
 def test_original_strides_need_a_bottleneck() -> None:
-    with pytest.raises(BlemishError, match="need a bottleneck backbone. Use resnet50 or resnet101"):
+    with pytest.raises(BlemishError, match=r"need a bottleneck backbone\. Use resnet50 or resnet101"):
         resnet("resnet18", "none", setting="types_strides", original_strides=True)
 
 

@@ -22,7 +22,9 @@ STEPS = 12
 
 def new_network() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 1, 1))
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 1, 1)
+    )
 
 
 def batch(step: int, rank: int) -> dict[str, Tensor]:
@@ -137,7 +139,9 @@ def test_a_full_disk_stops_with_one_line_and_the_last_checkpoint_stays(
 
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full_at_the_second)
-        with pytest.raises(BlemishError, match=r"toy\.safetensors cannot be written: No space left on device"):
+        with pytest.raises(
+            BlemishError, match=r"toy\.safetensors cannot be written: No space left on device"
+        ):
             trainer(tmp_path).optimise(stage(new_network()))
     resumed, unbroken = new_network(), new_network()
     trainer(tmp_path).optimise(stage(resumed))

@@ -44,7 +44,9 @@ def test_a_restored_training_goes_on_as_if_it_had_not_stopped(tmp_path: Path) ->
     restore(checkpoint, resumed, its_optimiser)
     assert checkpoint.step == 5
     steps(resumed, its_optimiser, range(5, 9))
-    for (name, expected), found in zip(network.state_dict().items(), resumed.state_dict().values(), strict=True):
+    for (name, expected), found in zip(
+        network.state_dict().items(), resumed.state_dict().values(), strict=True
+    ):
         assert torch.equal(expected, found), name
 
 

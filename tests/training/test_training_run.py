@@ -22,7 +22,13 @@ from blemish.methods import find_method
 from blemish.progress import Reporter
 from blemish.training.run import RUN_FILE, Request, claim_folder, train, with_validation
 
-SHORT: Mapping[str, Any] = {"steps": 10, "batch": 2, "types_steps": 7, "types_batch": 4, "checkpoint_every": 3}
+SHORT: Mapping[str, Any] = {
+    "steps": 10,
+    "batch": 2,
+    "types_steps": 7,
+    "types_batch": 4,
+    "checkpoint_every": 3,
+}
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
@@ -92,9 +98,19 @@ def test_a_run_killed_in_both_stages_resumes_to_the_weights_of_an_unbroken_one(
     tiny_dataset: Dataset, short_settings: dict[str, Any], tmp_path: Path
 ) -> None:
     for stage, step in (("regression", 8), ("types", 5)):
-        arguments = [str(tiny_dataset.root), str(tmp_path / "killed"), json.dumps(short_settings), stage, str(step)]
+        arguments = [
+            str(tiny_dataset.root),
+            str(tmp_path / "killed"),
+            json.dumps(short_settings),
+            stage,
+            str(step),
+        ]
         done = subprocess.run(
-            [sys.executable, "-c", KILLED, *arguments], env=os.environ, capture_output=True, text=True, check=False
+            [sys.executable, "-c", KILLED, *arguments],
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (tmp_path / "killed" / "bundle").exists()
@@ -147,13 +163,19 @@ def test_a_failed_training_leaves_an_earlier_bundle_whole(
     first = trained(tiny_dataset, settings, tmp_path / "run")
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full_disk)
-        assert "No space left on device" in refusal(request(tiny_dataset, settings, tmp_path / "run", resume=True))
+        assert "No space left on device" in refusal(
+            request(tiny_dataset, settings, tmp_path / "run", resume=True)
+        )
     assert load_bundle(tmp_path / "run" / "bundle").id == first.id
 
 
 @pytest.mark.parametrize("key", ["ng_rule", "review_rule"])
 def test_a_rule_that_is_none_is_refused_before_training(
-    tiny_dataset: Dataset, short_settings: dict[str, Any], tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+    tiny_dataset: Dataset,
+    short_settings: dict[str, Any],
+    tmp_path: Path,
+    key: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The rule is needed after hours of training only; the mistake must not cost them."""
     method = find_method("severity")
@@ -185,9 +207,11 @@ def test_resuming_another_run_is_refused_and_what_differs_named(
         claim_folder(request(tiny_dataset, {}, tmp_path, resume=True, **changes), digest)
 
 
-def test_resuming_with_other_settings_names_the_first_that_differs(tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_resuming_with_other_settings_names_the_first_that_differs(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
     claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
-    with pytest.raises(BlemishError, match="same settings. Received: floor=3.0, the run has 6.0"):
+    with pytest.raises(BlemishError, match=r"same settings\. Received: floor=3\.0, the run has 6\.0"):
         claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path, resume=True), "digest")
 
 

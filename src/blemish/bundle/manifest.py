@@ -74,11 +74,10 @@ def parse_manifest(text: str | bytes, path: Path) -> Manifest:
 def refuse_other_schema(fields: Mapping[str, Any], path: Path) -> None:
     version = fields.get("schema_version")
     if version != SCHEMA_VERSION:
-        remedy = (
-            "Update blemish" if isinstance(version, int) and version > SCHEMA_VERSION else "Train it again"
-        )
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
         raise BlemishError(
-            f"{path}: schema_version must be {SCHEMA_VERSION} for this blemish. Received: {version}. {remedy}."
+            f"{path}: schema_version must be {SCHEMA_VERSION} for this blemish. Received: {version}. "
+            f"{'Update blemish' if newer else 'Train it again'}."
         )
 
 

@@ -21,9 +21,7 @@ Out = Annotated[Path, typer.Argument(metavar="OUT")]
 @app.command()
 def synth(
     out: Out,
-    surface: Annotated[
-        list[str] | None, typer.Option("--surface", help="Texture; may be repeated.")
-    ] = None,
+    surface: Annotated[list[str] | None, typer.Option("--surface", help="Texture; may be repeated.")] = None,
     images: Annotated[int, typer.Option("--images", min=1)] = 100,
     size: Annotated[str, typer.Option("--size", metavar="HEIGHTxWIDTH")] = "512x512",
     weight: Annotated[

@@ -6,15 +6,30 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import typer
+from typer.core import TyperGroup
 
 from blemish.cli import data
 from blemish.errors import BlemishError
 
+
+class Commands(TyperGroup):
+    """Says what a Ctrl-C leaves behind, where typer would exit without a word."""
+
+    def invoke(self, context: Any) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt as error:
+            raise BlemishError(
+                "stopped. What was finished is kept; `train --resume` goes on from the last checkpoint."
+            ) from error
+
+
 app = typer.Typer(
     name="blemish",
+    cls=Commands,
     help="Find, outline, grade and name surface defects from few examples, and prove how well it is done.",
     no_args_is_help=True,
     add_completion=False,
@@ -128,8 +143,12 @@ def run() -> None:
         if Debug.on:
             raise
         fail(str(error))
-    except KeyboardInterrupt:
-        fail("stopped. What was finished is kept; `train --resume` goes on from the last checkpoint.")
+    except OSError as error:
+        if Debug.on:
+            raise
+        fail(
+            f"{error.filename or 'a file'}: {error.strerror or error}. Check its folder and its permissions."
+        )
 
 
 def fail(message: str) -> None:

@@ -62,13 +62,20 @@ def read_settings(method: Method, config: Path | None, assignments: list[str]) -
         key, equals, value = assignment.partition("=")
         if not equals:
             raise BlemishError(f"--set must be KEY=VALUE. Received: '{assignment}'.")
-        values[key.strip()] = yaml.safe_load(value)
+        values[key.strip()] = parse_value(key, value)
     try:
         return method.settings_type.model_validate(values)
     except ValidationError as error:
         raise BlemishError(
             f"settings of {method.name}: {first_fault(error, method.settings_type.model_fields)}"
         ) from error
+
+
+def parse_value(key: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise BlemishError(f"--set {key}: '{value}' is not YAML. Use KEY=3, KEY=true or KEY=word.") from error
 
 
 def read_config(config: Path) -> Mapping[str, Any]:
@@ -128,8 +135,9 @@ def inspect_images(
     out.mkdir(parents=True, exist_ok=True)
     target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
     failures = 0
+    file = draft.open("w", encoding="utf-8")
     try:
-        with draft.open("w", encoding="utf-8") as file:
+        with file:
             for path in reporter.track(images, "inspecting"):
                 inspection = inspector.inspect(path, with_maps=overlay)
                 file.write(json.dumps(inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n")

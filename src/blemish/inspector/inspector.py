@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from blemish.bundle.manifest import Manifest
+from pydantic import ValidationError
+
+from blemish.bundle.manifest import Manifest, first_fault
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES, read_image
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.methods import find_method
-from blemish.methods.contract import Inference, Networks, Pixels
+from blemish.methods.contract import Inference, Method, Networks, Pixels
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,35 @@ def open_inspector(path: Path, *, device: str = "auto", bfloat16: bool = False) 
 
 
 def inspector_of(bundle: Bundle, *, device: str = "auto", bfloat16: bool = False) -> Inspector:
-    """The inspector of a loaded bundle, its networks run by torch."""
+    """The inspector of a loaded bundle, its networks run by torch.
+
+    Raises BlemishError for a bundle whose method, settings, thresholds or tensors are not this blemish's.
+    """
     from blemish.inspector.torch_backend import as_networks, load_tensors, pick_device
     from blemish.nn.runtime import prepare_runtime
 
     prepare_runtime()
-    method = find_method(bundle.manifest.method)
+    method, inference = method_of(bundle)
     modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source=str(bundle.path))
     networks = as_networks(modules, device=pick_device(device), bfloat16=bfloat16)
-    return assemble(method.inference(bundle.manifest), networks, bundle.manifest, bundle.id)
+    return assemble(inference, networks, bundle.manifest, bundle.id)
+
+
+def method_of(bundle: Bundle) -> tuple[Method, Inference]:
+    """The bundle's method and its numpy half, once the manifest holds all that the method reads in it."""
+    manifest = bundle.manifest
+    try:
+        method = find_method(manifest.method)
+        method.settings_type.model_validate(manifest.settings)
+        return method, method.inference(manifest)
+    except BlemishError as error:
+        raise BlemishError(f"{bundle.path}: {error}") from error
+    except ValidationError as error:
+        fault = first_fault(error, method.settings_type.model_fields)
+        raise BlemishError(f"{bundle.path}: settings: {fault} Train it again.") from error
+    except KeyError as error:
+        raise BlemishError(f"{bundle.path}: thresholds must hold {error}. Train it again.") from error
 
 
 def assemble(inference: Inference, networks: Networks, manifest: Manifest, name: str) -> Inspector:

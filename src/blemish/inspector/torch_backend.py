@@ -64,7 +64,9 @@ def pick_device(name: str = "auto") -> str:
     Raises BlemishError for any other name and for a GPU that is not there.
     """
     if name not in DEVICES:
-        raise BlemishError(f"device must be auto, cpu or cuda. Received: '{name}'.{nearest_name(name, DEVICES)}")
+        raise BlemishError(
+            f"device must be auto, cpu or cuda. Received: '{name}'.{nearest_name(name, DEVICES)}"
+        )
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():

@@ -85,7 +85,9 @@ def test_regions_are_the_components_of_the_kept_cells(cell: int) -> None:
         )
         for number in range(1, count + 1)
     }
-    found = {(defect.area, defect.severity_max, round(defect.severity_mean, 4)) for defect in findings.defects}
+    found = {
+        (defect.area, defect.severity_max, round(defect.severity_mean, 4)) for defect in findings.defects
+    }
     assert found == expected
     filled = np.kron(raw >= 10.5, np.ones((cell, cell), bool))
     np.testing.assert_array_equal(findings.maps["defects"] > 0, filled)
@@ -158,9 +160,7 @@ def test_small_defects_are_dropped_by_their_area() -> None:
     threshold=st.floats(0.01, 11.99),
 )
 def test_without_stage_4_the_score_is_the_strongest_severity(raw: Map, threshold: float) -> None:
-    half = inference_from(
-        Settings(cell=1, types=False), NAMES, threshold=threshold, drop_above=0.5
-    )
+    half = inference_from(Settings(cell=1, types=False), NAMES, threshold=threshold, drop_above=0.5)
     findings = half.decide(raw, blank(raw), {}, with_maps=False)
     assert findings.score == pytest.approx(float(raw.max()) / 12, abs=1e-6)
     assert (findings.score >= half.threshold_score) == bool(findings.defects)

@@ -17,7 +17,14 @@ BoolMask = NDArray[np.bool_]
 
 
 def slow_severities(
-    intensity: Gray, mask: BoolMask, *, cell: int, scale: float, floor: float, coverage: float, truncation: float
+    intensity: Gray,
+    mask: BoolMask,
+    *,
+    cell: int,
+    scale: float,
+    floor: float,
+    coverage: float,
+    truncation: float,
 ) -> list[list[float]]:
     """Steps 1 to 5 of section III-C-1, one cell at a time."""
     height, width = intensity.shape[0] // cell, intensity.shape[1] // cell
@@ -33,7 +40,8 @@ def slow_severities(
         row = next(index for index, counts in enumerate(marked) if best in counts)
         defect[row][marked[row].index(best)] = True
     middle = [
-        statistics.median(extreme(cell_pixels) for row in pixels for cell_pixels in row) for extreme in (min, max)
+        statistics.median(extreme(cell_pixels) for row in pixels for cell_pixels in row)
+        for extreme in (min, max)
     ]
     severities = [[0.0] * width for _ in range(height)]
     for row in range(height):
@@ -129,7 +137,7 @@ def test_the_mask_given_is_not_handed_out() -> None:
 
 
 def test_sides_off_the_cell_are_refused() -> None:
-    with pytest.raises(ValueError, match="multiples of the cell 4. Received: 6×8"):
+    with pytest.raises(ValueError, match=r"multiples of the cell 4\. Received: 6×8"):
         severity_labels(np.zeros((6, 8), np.uint8), np.zeros((6, 8), bool), cell=4, scale=1, floor=0)
 
 

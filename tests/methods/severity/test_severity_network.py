@@ -72,7 +72,9 @@ def test_layers_are_those_of_tables_1_to_3() -> None:
     network = SeverityNetwork(1, 4)
     shapes: dict[str, tuple[int, ...]] = {}
     for name, module in network.named_children():
-        module.register_forward_hook(lambda _, __, out, name=name: shapes.update({name: tuple(out.shape[1:])}))
+        module.register_forward_hook(
+            lambda _, __, out, name=name: shapes.update({name: tuple(out.shape[1:])})
+        )
     network(torch.zeros(2, 1, 256, 256))
     assert shapes == {
         "conv1": (16, 256, 256),

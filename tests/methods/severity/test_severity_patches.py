@@ -57,7 +57,7 @@ def test_most_patches_around_defects_show_one() -> None:
 
 
 def test_a_still_patch_is_a_crop_with_the_label_makers_severities() -> None:
-    pixels, classes = picture()
+    pixels, _ = picture()
     for image, severities in draws(source(**STILL)):
         gray = np.round(image[0] * 255).astype(np.uint8)
         mask = gray > 200
@@ -142,9 +142,7 @@ def test_an_image_smaller_than_the_patch_is_continued_by_its_mirror_image() -> N
     assert set(np.round(image * 255).astype(int).ravel()) <= set(reflected.astype(int).ravel())
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), [(3, 32), (50, 50), (99, 68)]
-)
+@pytest.mark.parametrize(("value", "expected"), [(3, 32), (50, 50), (99, 68)])
 def test_inside_keeps_the_patch_in_the_image(value: float, expected: float) -> None:
     assert inside(value, 32, 100) == expected
 

@@ -19,7 +19,9 @@ def test_the_papers_numbers_are_the_defaults() -> None:
     assert (settings.join_distance, settings.types_backbone, settings.types_window) == (4, "resnet101", 64)
 
 
-@pytest.mark.parametrize(("key", "nearest"), [("step", "steps"), ("floors", "floor"), ("tresholds", "threshold")])
+@pytest.mark.parametrize(
+    ("key", "nearest"), [("step", "steps"), ("floors", "floor"), ("tresholds", "threshold")]
+)
 def test_an_unknown_key_names_the_nearest(key: str, nearest: str) -> None:
     assert fault(**{key: 1}) == f"unknown key '{key}'. Did you mean '{nearest}'?"
 

@@ -19,7 +19,9 @@ def image(seed: int, size: tuple[int, int] = (40, 60)) -> tuple[np.ndarray, np.n
 
 def test_the_scale_is_the_quantile_of_all_raw_scores() -> None:
     images = [image(seed) for seed in range(3)]
-    scores = np.concatenate([raw_scores(pixels, classes > 0, cell=1)[classes > 0] for pixels, classes in images])
+    scores = np.concatenate(
+        [raw_scores(pixels, classes > 0, cell=1)[classes > 0] for pixels, classes in images]
+    )
     for quantile in (0.5, 0.99, 1.0):
         found = survey(images, Settings(cell=1, scale_quantile=quantile))
         assert found.scale == pytest.approx(np.quantile(scores, quantile))
@@ -54,7 +56,9 @@ def test_a_huge_defect_is_thinned_evenly() -> None:
 
 
 def test_no_defect_pixel_at_all_is_refused_with_the_remedy() -> None:
-    with pytest.raises(BlemishError, match=r"must have masks or polygons.*Received: none\. Annotate outlines"):
+    with pytest.raises(
+        BlemishError, match=r"must have masks or polygons.*Received: none\. Annotate outlines"
+    ):
         survey([(np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8))], Settings())
 
 

@@ -107,31 +107,25 @@ class SeverityInference:
         place: tuple[slice, slice],
         size: tuple[int, int],
     ) -> Region:
-        """Cells of one component to pixels, within the image."""
+        """Cells of one component to pixels, within the image; never empty."""
         rows, columns = place
-        own = labels[place] == index
-        mask = self.to_pixels(raw, own, place) if self.upsampling == "linear" else enlarge(own, self.cell)
         top, left = rows.start * self.cell, columns.start * self.cell
-        return Region(mask[: size[0] - top, : size[1] - left], (left, top), raw[place][own])
+        inside = np.s_[: size[0] - top, : size[1] - left]  # the last cells may reach beyond the image
+        own = labels[place] == index
+        squares = enlarge(own, self.cell)[inside]
+        mask = squares & (self.smooth(raw, place)[inside] >= self.threshold)
+        return Region(mask if mask.any() else squares, (left, top), raw[place][own])
 
-    def to_pixels(
-        self, raw: NDArray[np.float32], own: NDArray[np.bool_], place: tuple[slice, slice]
-    ) -> NDArray[np.bool_]:
-        """Pixels of the component's cells where the severity, interpolated between cell centres, is at least
-        T.
-        """
-        if self.cell == 1:
-            return own
+    def smooth(self, raw: NDArray[np.float32], place: tuple[slice, slice]) -> NDArray[np.float32]:
+        """The map's cells at `place` in pixels, by the chosen upsampling with their neighbours."""
         rows, columns = (
             np.clip(np.arange(axis.start - 1, axis.stop + 1), 0, length - 1)
             for axis, length in zip(place, raw.shape, strict=True)
         )
-        around = raw[np.ix_(rows, columns)]
-        smooth = cv2.resize(around, None, fx=self.cell, fy=self.cell, interpolation=cv2.INTER_LINEAR)
-        inner = smooth[self.cell : -self.cell, self.cell : -self.cell]
-        squares = enlarge(own, self.cell)
-        pixels = squares & (inner >= self.threshold)
-        return pixels if pixels.any() else squares
+        border = self.cell
+        return upsample(raw[np.ix_(rows, columns)], self.cell, self.upsampling)[
+            border:-border, border:-border
+        ]
 
     def classify(self, region: Region, pixels: Pixels, networks: Networks) -> tuple[str | None, float]:
         """Stage 4: the windows' majority type and its mean probability; None for a region it calls
