@@ -22,7 +22,7 @@ TINY_SETTINGS: Mapping[str, Any] = {
     "patch": 64,
     "types_backbone": "resnet18",
     "types_weights": "none",
-    "types_steps": 15,
+    "types_steps": 8,
     "types_batch": 8,
     "checkpoint_every": 20,
     "device": "cpu",

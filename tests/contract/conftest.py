@@ -33,7 +33,7 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
         "steps": 70,
         "types_backbone": "resnet18",
         "types_weights": "none",
-        "types_steps": 20,
+        "types_steps": 10,
         "types_batch": 8,
         **NO_AUGMENTATION,
     },

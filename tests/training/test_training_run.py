@@ -128,11 +128,12 @@ def test_a_run_killed_in_both_stages_resumes_to_the_weights_of_an_unbroken_one(
 def test_the_seed_alone_decides_the_weights(
     tiny_dataset: Dataset, short_settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    first, second = (trained(tiny_dataset, short_settings, tmp_path / name) for name in ("a", "b"))
-    other = trained(tiny_dataset, short_settings, tmp_path / "c", seed=1)
+    """With all its random patches and augmentation; the second stage is part of tests/contract."""
+    settings = {**short_settings, "types": False}
+    first, second = (trained(tiny_dataset, settings, tmp_path / name) for name in ("a", "b"))
+    other = trained(tiny_dataset, settings, tmp_path / "c", seed=1)
     assert differing(first, second) == []
     assert "severity.conv1.weight" in differing(first, other)
-    assert "types.backbone.conv1.weight" in differing(first, other)
 
 
 def test_a_learning_rate_beyond_reason_stops_with_one_line(

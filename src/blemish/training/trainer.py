@@ -89,7 +89,7 @@ class RunTrainer:
         if not math.isfinite(value):
             raise BlemishError(
                 f"{self.run}: the loss became {value} at step {step + 1} of stage '{stage.name}'. "
-                f"Lower its learning rate (now {stage.learning_rate(step):.2g}) and train into another folder."
+                f"Lower its learning rate (now {stage.learning_rate(step):.2g}) and choose another --out."
             )
         optimiser.zero_grad()
         accelerator.backward(loss)

@@ -155,3 +155,13 @@ def test_a_2048_mask_takes_less_than_a_tenth_of_a_second(cell: int) -> None:
         severity_labels(intensity, mask, cell=cell, scale=300, floor=6)
         seconds.append(time.process_time() - start)
     assert min(seconds) < 0.1
+
+
+def test_open_readings_are_settings() -> None:
+    """Scores 200 and 180 against the two sides; a run as wide as the image against its median cell, or nothing."""
+    intensity, mask = np.array([[100, 200, 110]], np.uint8), np.array([[False, True, False]])
+    for reading, score in (("mean", 190), ("weaker", 180), ("stronger", 200)):
+        assert raw_scores(intensity, mask, cell=1, two_references=reading)[0, 1] == score
+    wide = np.ones((1, 3), bool)
+    assert raw_scores(intensity, wide, cell=1, no_reference="zero").tolist() == [[0, 0, 0]]
+    assert raw_scores(intensity, wide, cell=1, no_reference="median").tolist() == [[20, 180, 0]]
