@@ -18,10 +18,12 @@ $(VENV)/.ready: requirements/bootstrap.lock requirements/dev.lock pyproject.toml
 	@touch $@
 
 demo: setup
+	rm -rf demo
 	$(BIN)/blemish demo --out demo
 
+# One thread: the tests' networks are too small to share.
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from time import perf_counter
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Item = TypeVar("Item")
+SECONDS_BETWEEN_LINES = 30
 
 
 class Reporter:
@@ -24,11 +26,14 @@ class Reporter:
     def track(
         self, items: Iterable[Item], title: str, *, total: int | None = None, done: int = 0
     ) -> Iterator[Item]:
-        """The items, with a bar that counts them from `done` on."""
-        if self.quiet or not self.console.is_terminal:
+        """The items, with a bar that counts them from `done` on; lines where there is no terminal."""
+        total = len(items) + done if total is None and isinstance(items, Sequence) else total
+        if self.quiet:
             yield from items
             return
-        total = len(items) + done if total is None and isinstance(items, Sequence) else total
+        if not self.console.is_terminal:
+            yield from self.with_lines(items, title, total=total, done=done)
+            return
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -41,3 +46,21 @@ class Reporter:
             for item in items:
                 yield item
                 progress.advance(task)
+
+    def with_lines(
+        self, items: Iterable[Item], title: str, *, total: int | None, done: int
+    ) -> Iterator[Item]:
+        """The items, with a line every half a minute: how many, and the time left where it can be told."""
+        started = said = perf_counter()
+        for count, item in enumerate(items, start=1):
+            yield item
+            now = perf_counter()
+            if now - said >= SECONDS_BETWEEN_LINES:
+                said = now
+                left = time_left(count, total and total - done, now - started)
+                self.line(f"{title}: {done + count}{'' if total is None else f' of {total}'}{left}")
+
+
+def time_left(count: int, total: int | None, seconds: float) -> str:
+    """', about 30 s left' after `count` of `total` items in `seconds`; '' where the total is unknown."""
+    return f", about {(total - count) * seconds / count:.0f} s left" if total else ""

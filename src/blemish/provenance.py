@@ -30,6 +30,9 @@ def commit() -> str | None:
     """
     here = Path(__file__).parent
     try:
+        # Of this package's own repository: an environment inside another one is not what that one holds.
+        tracked = ["git", "-C", str(here), "ls-files", "--error-unmatch", Path(__file__).name]
+        subprocess.run(tracked, capture_output=True, check=True, timeout=10)
         run = subprocess.run(
             ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--exclude=*", "--abbrev=12"],
             capture_output=True,

@@ -177,3 +177,11 @@ def test_permutation_is_not_the_file_order() -> None:
     dataset = abstract(["a"] * 40)
     test = [int(s.id[:4]) for s in split_dataset(dataset, test=0.5, val=0, seed=0).split("test")]
     assert not np.array_equal(np.diff(test), np.ones(len(test) - 1))
+
+
+def test_a_dataset_yaml_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "dataset.yaml").write_text("layout: yolo\n")
+    with pytest.raises(BlemishError, match=r"dataset\.yaml exists and is not overwritten"):
+        write_splits(Dataset(tmp_path, (), ()), tmp_path)
+    assert (tmp_path / "dataset.yaml").read_text() == "layout: yolo\n"
+    assert not (tmp_path / "splits").exists()

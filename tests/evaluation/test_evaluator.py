@@ -196,3 +196,20 @@ def test_a_method_without_a_map_of_defects_has_no_pixel_metrics(
     record = evaluator.add(sample_with(["scratch"]), answer, class_map=truth_map, truth=truth)
     assert record.pixels is None
     assert record.iou.tolist() == [[1.0]]  # by boxes
+
+
+def test_where_types_are_not_named_no_figure_of_types_is_given(
+    found_defect: Any, inspected: Any, sample_with: Any
+) -> None:
+    parts = {}
+    for names_types in (True, False):
+        evaluator = Evaluator(("a", "b"), names_types=names_types)
+        inspection = inspected([found_defect("defect", (0, 0, 4, 4))])
+        truth = [Instance("a", (0, 0, 4, 4))]
+        evaluator.add(sample_with(["a"], placed_by="box"), inspection, truth=truth)
+        parts[names_types] = evaluator.result(method="m", split="test", seed=0).metrics
+    assert "type" in parts[True]
+    assert "type" not in parts[False]
+    typed = {name for name in parts[True]["defect"] if name.endswith("_with_type")}
+    assert typed
+    assert set(parts[True]["defect"]) - set(parts[False]["defect"]) == typed

@@ -106,9 +106,7 @@ def test_no_review_band_where_it_would_hold_every_clean_image() -> None:
     point = choose(scores, defective, "f1")
     assert point.review_threshold == point.threshold == pytest.approx(0.45)
     assert (point.escapes.n, point.overkill.n, point.review.n) == (1, 0, 0)
-    assert point.notes[-1].startswith(
-        "No review band: to catch the lowest of 1 defective validation images"
-    )
+    assert point.notes[-1].startswith("No review band: to catch the lowest of 1 defective validation images")
     kept = choose(scores, defective, "overkill<=0", review_rule="escape<=0.4")
     assert kept.escapes.n == 1
     assert not any(note.startswith("No review band") for note in kept.notes)

@@ -25,6 +25,8 @@ class Brightness:
     """A stand-in for a method: the image's mean brightness is its score."""
 
     channels = 1
+    mm_per_px = 0.5
+    names_types = False
     threshold_score = None
 
     def forward(self, pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
@@ -52,12 +54,59 @@ def test_a_score_at_a_threshold_is_above_it(score: float, verdict: Verdict) -> N
     assert by_brightness().verdict(score) is verdict
 
 
+def test_an_output_that_is_no_number_is_an_error_and_never_ok() -> None:
+    class Broken(Brightness):
+        def forward(self, pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
+            return np.where(pixels > 0, np.nan, 0).astype(np.float32)
+
+    inspection = Inspector(Broken(), {}, review=0.25, ng=0.5, bundle="b").judge(
+        np.eye(4, dtype=np.uint8), "a"
+    )
+    assert (inspection.verdict, inspection.score) == (Verdict.ERROR, None)
+    assert "not finite" in str(inspection.error)
+    json.dumps(inspection.to_json(), allow_nan=False)
+
+
+def test_without_thresholds_nothing_is_called_ng(tiny_bundle: Path) -> None:
+    bundle = load_bundle(tiny_bundle)
+    bare = bundle.manifest.model_copy(
+        update={
+            "thresholds": {k: v for k, v in bundle.manifest.thresholds.items() if k not in ("ng", "review")}
+        }
+    )
+    inspector = inspector_of(Bundle(bundle.path, bare, bundle.networks), device="cpu")
+    assert inspector.verdict(1.0) is Verdict.OK
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("out of memory")])
+def test_an_image_too_large_for_the_memory_is_an_error_answer(error: Exception, tmp_path: Path) -> None:
+    class Greedy(Brightness):
+        def forward(self, pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
+            raise error
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((6, 9), np.uint8))
+    inspection = Inspector(Greedy(), {}, review=0.25, ng=0.5, bundle="b").inspect(tmp_path / "a.png")
+    assert inspection.verdict is Verdict.ERROR
+    assert "a.png could not be judged" in str(inspection.error)
+
+
+def test_a_bug_is_no_error_answer(tmp_path: Path) -> None:
+    class Wrong(Brightness):
+        def forward(self, pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
+            raise RuntimeError("shapes differ")
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((6, 9), np.uint8))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        Inspector(Wrong(), {}, review=0.25, ng=0.5, bundle="b").inspect(tmp_path / "a.png")
+
+
 def test_an_image_is_decoded_judged_and_timed(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.full((6, 9), 255, np.uint8))
     inspection = by_brightness().inspect(tmp_path / "a.png", with_maps=True)
     assert (inspection.verdict, inspection.score, inspection.size) == (Verdict.NG, 1.0, (6, 9))
     assert set(inspection.timings_ms) == {"decode", "network", "decide"}
     assert inspection.maps["severity"].shape == (6, 9)
+    assert inspection.mm_per_px == 0.5, "known also where there is no defect"
     assert not by_brightness().inspect(tmp_path / "a.png").maps
 
 
@@ -67,6 +116,19 @@ def test_a_file_that_cannot_be_read_is_an_answer_not_an_exception(tmp_path: Path
     assert (inspection.verdict, inspection.score, inspection.size) == (Verdict.ERROR, None, None)
     assert "a.png" in inspection.error
     json.dumps(inspection.to_json(), allow_nan=False)
+
+
+def test_an_output_that_is_no_number_is_an_error_not_ok(tmp_path: Path) -> None:
+    """NaN is below every threshold; the image must not pass for good."""
+
+    class Broken(Brightness):
+        def forward(self, pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
+            return np.full(pixels.shape, np.nan, np.float32)
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((6, 9), np.uint8))
+    inspection = Inspector(Broken(), {}, review=0.25, ng=0.5, bundle="broken").inspect(tmp_path / "a.png")
+    assert inspection.verdict is Verdict.ERROR
+    assert "not finite" in inspection.error
 
 
 def converted(image: NDArray[np.uint8], kind: str) -> NDArray:

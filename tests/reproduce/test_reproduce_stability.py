@@ -18,6 +18,7 @@ class MeanGray:
 
     channels = 1
     threshold_score = None
+    mm_per_px = None
 
     def forward(self, pixels, networks):
         return np.float32([[pixels.mean() / 255]])

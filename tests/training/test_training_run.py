@@ -186,8 +186,21 @@ def test_a_rule_that_is_none_is_refused_before_training(
     assert not (tmp_path / "run").exists()
 
 
+def began(run: Path) -> None:
+    """Leave what a training leaves once it has begun."""
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "regression.safetensors").touch()
+
+
+def test_what_never_began_is_no_run(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
+    claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path), "another digest")
+    assert '"floor": 3.0' in (tmp_path / "run.json").read_text()
+
+
 def test_a_folder_that_holds_a_run_is_not_written_over(tiny_dataset: Dataset, tmp_path: Path) -> None:
     claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
+    began(tmp_path)
     with pytest.raises(BlemishError, match=r"already holds a run\. Add --resume"):
         claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
     claim_folder(request(tiny_dataset, {}, tmp_path, resume=True), "digest")
@@ -204,6 +217,7 @@ def test_resuming_another_run_is_refused_and_what_differs_named(
     tiny_dataset: Dataset, tmp_path: Path, changes: dict[str, Any], digest: str, named: str
 ) -> None:
     claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
+    began(tmp_path)
     with pytest.raises(BlemishError, match=f"--resume needs the same {named}"):
         claim_folder(request(tiny_dataset, {}, tmp_path, resume=True, **changes), digest)
 
@@ -212,6 +226,7 @@ def test_resuming_with_other_settings_names_the_first_that_differs(
     tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
     claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
+    began(tmp_path)
     with pytest.raises(BlemishError, match=r"same settings\. Received: floor=3\.0, the run has 6\.0"):
         claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path, resume=True), "digest")
 
@@ -224,6 +239,7 @@ def test_changed_data_is_another_run(
     monkeypatch.setattr(type(method), "fit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         trained(tiny_dataset, short_settings, tmp_path / "run")
+    began(tmp_path / "run")
     marked = next(index for index, sample in enumerate(tiny_dataset) if sample.annotations)
     samples = list(tiny_dataset.samples)
     samples[marked] = replace(samples[marked], annotations=samples[marked].annotations[1:])
@@ -235,6 +251,7 @@ def test_changed_data_is_another_run(
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"seed": 0}'])
 def test_a_broken_run_file_is_a_clear_error(tiny_dataset: Dataset, tmp_path: Path, text: str) -> None:
     (tmp_path / RUN_FILE).write_text(text)
+    began(tmp_path)
     with pytest.raises(BlemishError, match=r"run\.json"):
         claim_folder(request(tiny_dataset, {}, tmp_path, resume=True), "digest")
 

@@ -6,8 +6,9 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import yaml
 from pydantic import ValidationError
@@ -25,6 +26,7 @@ from blemish.progress import Reporter
 if TYPE_CHECKING:
     from blemish.evaluation.records import Curve
     from blemish.evaluation.report import ReportContext
+SWEEP_TITLE = "Severity threshold, as chosen on the validation images"
 
 
 def train_bundle(
@@ -116,8 +118,25 @@ def evaluate_bundle(bundle: Path, data: Path, out: Path, *, split: str, device: 
         pixel_threshold=manifest.thresholds.get(manifest.method),
     )
     write_atomically(out / "metrics.json", metrics_json(evaluation))
-    write_report(out / "report.html", evaluation, report_context(manifest, loaded.id, bundle, chosen, data))
+    notes = notes_on_seen(manifest, chosen)
+    for note in notes:
+        reporter.line(f"warning: {note}")
+    context = report_context(manifest, loaded.id, bundle, chosen, data, notes)
+    write_report(out / "report.html", evaluation, context)
     return out / "report.html"
+
+
+def notes_on_seen(manifest: Manifest, chosen: Dataset) -> tuple[str, ...]:
+    """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
+    from blemish.dataset.fingerprint import image_marks
+
+    seen = set(manifest.data.get("seen", ())) & set(image_marks(chosen))
+    if not seen:
+        return ()
+    return (
+        f"{len(seen)} of these {len(chosen)} images were used to train the bundle or to choose its "
+        "thresholds: on them the figures and bounds say nothing about new parts.",
+    )
 
 
 def inspect_images(
@@ -132,42 +151,66 @@ def inspect_images(
     reporter = Reporter(quiet=quiet)
     images = list(image_paths(paths))
     inspector = open_inspector(bundle, device=device)
-    out.mkdir(parents=True, exist_ok=True)
+    names = overlay_names(images) if overlay else {}
     target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
     failures = 0
-    file = draft.open("w", encoding="utf-8")
+    finished = False
     try:
-        with file:
+        with open_draft(draft) as file:
             for path in reporter.track(images, "inspecting"):
                 inspection = inspector.inspect(path, with_maps=overlay)
                 file.write(json.dumps(inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
                 failures += inspection.verdict is Verdict.ERROR
                 if overlay and inspection.verdict is not Verdict.ERROR:
-                    write_overlay(inspection, path, out)
+                    write_overlay(inspection, path, out / "overlays" / names[path])
+        finished = True
+    except KeyboardInterrupt:
+        finished = True  # every line written so far is whole
+        raise
+    except OSError as error:
+        raise BlemishError(
+            f"{draft} cannot be written: {error.strerror}. Free some space and try again."
+        ) from error
     finally:
-        draft.replace(target)
+        if finished:
+            draft.replace(target)
     return target, failures
 
 
-def write_overlay(inspection: Inspection, path: Path, out: Path) -> None:
-    """The inspected image with heat, outlines and labels, to OUT/overlays."""
+def open_draft(draft: Path) -> TextIO:
+    try:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        return draft.open("w", encoding="utf-8")
+    except OSError as error:
+        raise BlemishError(f"{draft} cannot be written: {error.strerror}. Choose another --out.") from error
+
+
+def write_overlay(inspection: Inspection, path: Path, file: Path) -> None:
+    """The inspected image with heat, outlines and labels."""
     from blemish.images.decode import read_image
     from blemish.images.drawing import draw_inspection
     from blemish.images.encode import png_bytes
 
-    picture = draw_inspection(read_image(path), inspection)
-    write_atomically(out / "overlays" / f"{overlay_name(path)}.png", png_bytes(picture))
+    write_atomically(file, png_bytes(draw_inspection(read_image(path), inspection)))
 
 
-def overlay_name(path: Path) -> str:
-    """File name without suffix, after its folder's name, so that same-named images of two folders stay
-    apart.
-    """
-    return f"{path.parent.name}__{path.stem}" if path.parent.name else path.stem
+def overlay_names(images: list[Path]) -> dict[Path, str]:
+    """A file name for each image: its folder and name, and a number where that is taken."""
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    for path in images:
+        base = f"{path.parent.name}__{path.name}" if path.parent.name else path.name
+        name, number = f"{base}.png", 1
+        while name in taken:
+            number += 1
+            name = f"{base}__{number}.png"
+        taken.add(name)
+        names[path] = name
+    return names
 
 
 def report_context(
-    manifest: Manifest, bundle_id: str, bundle: Path, dataset: Dataset, data: Path
+    manifest: Manifest, bundle_id: str, bundle: Path, dataset: Dataset, data: Path, notes: tuple[str, ...]
 ) -> ReportContext:
     """What the report shows beside the figures."""
     from blemish.dataset.fingerprint import fingerprint
@@ -177,7 +220,8 @@ def report_context(
     from blemish.provenance import provenance
 
     made = provenance()
-    sweep = manifest.curves.get("threshold_sweep")
+    stored = manifest.curves.get("threshold_sweep")
+    sweep = replace(threshold_curve(Sweep.from_json(stored)), title=SWEEP_TITLE) if stored else None
     return ReportContext(
         title=f"{find_method(manifest.method).title} on {dataset.root.name}",
         method=manifest.method,
@@ -195,8 +239,8 @@ def report_context(
         hardware=made["hardware"],
         versions={name: made[name] for name in ("blemish", "commit", "python", "torch") if made[name]},
         training=training_curve(manifest),
-        threshold_sweep=threshold_curve(Sweep.from_json(sweep)) if sweep else None,
-        notes=tuple(manifest.operating_point.get("notes", ())),
+        threshold_sweep=sweep,
+        notes=notes,
     )
 
 

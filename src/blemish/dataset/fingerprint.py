@@ -26,6 +26,11 @@ def fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
+def image_marks(dataset: Dataset) -> list[str]:
+    """The first 12 digits of each image file's SHA-256, sorted: enough to know an image again."""
+    return sorted({digest[:12] for digest in in_threads(file_hash, [sample.image for sample in dataset])})
+
+
 def files_of(sample: Sample) -> list[Path]:
     """The image, its reference and its mask files."""
     masks = [a.mask.path for a in sample.annotations if isinstance(a.mask, MaskFile)]

@@ -93,6 +93,10 @@ def write_splits(dataset: Dataset, out: Path) -> None:
 
     The images stay where they are; the yaml file refers to them, by a relative path where there is one.
     """
+    if (out / SETTINGS_NAME).exists():
+        raise BlemishError(
+            f"{out / SETTINGS_NAME} exists and is not overwritten. Write the splits to another folder."
+        )
     settings = {**carried_settings(dataset, out), "root": relative_path(dataset.root, out)}
     for name in SPLIT_NAMES:
         lines = sorted(sample.id for sample in dataset if sample.split == name)

@@ -51,16 +51,19 @@ class Evaluator:
         severity_bins: int = 1200,
         tolerance_px: float = 2.0,
         match_iou: float = 0.3,
+        names_types: bool = True,
     ) -> None:
         """How fine the severity sweep is, and when a pixel or a defect counts as the same.
 
         severity_range: of the method's severity map; severities outside it count at its ends
         tolerance_px: Euclidean, for the tolerant pixel metrics beside the exact ones
+        names_types: whether a found label is a judgement; else no figure that needs one is given
         match_iou: from which IoU a found defect is taken for a true one, in type and severity metrics
         """
         self.class_names = tuple(class_names)
         self.tolerance_px = tolerance_px
         self.match_iou = match_iou
+        self.names_types = names_types
         self.records: list[ImageRecord] = []
         self.severities = SeverityCounts(np.linspace(*severity_range, severity_bins + 1))
         self.tolerant = NO_AGREEMENT
@@ -131,10 +134,10 @@ class Evaluator:
             )
         parts = {
             "pixel": self.pixel_metrics(pixel_threshold),
-            "defect": defect_metrics(self.records, self.class_names),
+            "defect": self.defect_metrics(),
             "detection": detection_metrics(self.records, self.class_names) if self.only_boxes else None,
             "image": image_metrics(self.records),
-            "type": type_metrics(self.records, self.class_names, threshold=self.match_iou),
+            "type": self.type_metrics(),
             "severity": contrast_metrics(*zip(*self.contrasts, strict=True)) if self.contrasts else None,
             "operating_point": operating_metrics(operating_point, self.records),
             "seconds_per_image": seconds_per_image or mean_seconds(self.records),
@@ -149,6 +152,18 @@ class Evaluator:
         }
         metrics = about | {name: part for name, part in parts.items() if part is not None}
         return Evaluation(metrics, self.curves(pixel_threshold, operating_point), tuple(self.records))
+
+    def defect_metrics(self) -> dict[str, Any] | None:
+        """The "defect" part of metrics.json, without the figures of types where none are named."""
+        metrics = defect_metrics(self.records, self.class_names)
+        if metrics is None or self.names_types:
+            return metrics
+        return {name: value for name, value in metrics.items() if not name.endswith("_with_type")}
+
+    def type_metrics(self) -> dict[str, Any] | None:
+        if not self.names_types:
+            return None
+        return type_metrics(self.records, self.class_names, threshold=self.match_iou)
 
     @property
     def only_boxes(self) -> bool:

@@ -16,7 +16,7 @@ def evaluate_samples(
     inspector: Inspector, dataset: Dataset, reporter: Reporter, *, title: str = "inspecting"
 ) -> Evaluator:
     """Every sample inspected and added up, one at a time."""
-    evaluator = Evaluator(dataset.class_names)
+    evaluator = Evaluator(dataset.class_names, names_types=inspector.inference.names_types)
     for sample in reporter.track(dataset.samples, title):
         add(evaluator, sample, inspector.inspect(sample.image, with_maps=True), dataset)
     return evaluator
@@ -52,7 +52,7 @@ def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:
         there = ", ".join(f"{name or 'no split'} ({number})" for name, number in dataset.splits.items())
         raise BlemishError(
             f"--split {split}: {dataset.root} has no such images; it has {there}. "
-            "Use --split all, or make splits with `blemish data split`."
+            "Name one of these, or make splits with `blemish data split` before training."
         )
     return chosen
 

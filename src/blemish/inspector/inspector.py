@@ -6,11 +6,14 @@ Training-time evaluation, `inspect` and the tests all come through here; what di
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
+import cv2
+import numpy as np
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
@@ -37,16 +40,24 @@ class Inspector:
     bundle: str
 
     def inspect(self, path: Path, *, with_maps: bool = False) -> Inspection:
-        """The answer for one image file; a file that cannot be read gives an ERROR answer, not an
-        exception.
+        """The answer for one image file.
+
+        One that cannot be read, or is too large for the memory, gives an ERROR answer and no exception.
         """
         start = perf_counter()
         try:
             pixels = read_image(path, channels=self.inference.channels)
         except BlemishError as error:
             return failed(str(path), str(error), bundle=self.bundle)
-        decoded = perf_counter()
-        return self.judge(pixels, str(path), with_maps=with_maps, decode_ms=1e3 * (decoded - start))
+        decode_ms = 1e3 * (perf_counter() - start)
+        try:
+            return self.judge(pixels, str(path), with_maps=with_maps, decode_ms=decode_ms)
+        except (MemoryError, RuntimeError, cv2.error) as error:
+            # torch runs out of memory with a RuntimeError; any other one is a bug, and to be seen.
+            if type(error) is RuntimeError and "memory" not in str(error):
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            return failed(str(path), f"{path} could not be judged: {reason}", bundle=self.bundle)
 
     def judge(
         self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
@@ -55,6 +66,9 @@ class Inspector:
         start = perf_counter()
         raw = self.inference.forward(pixels, self.networks)
         forwarded = perf_counter()
+        if not np.isfinite(raw.max(initial=0.0)):
+            message = f"{name}: the network's output is not finite. Train the bundle again."
+            return failed(name, message, bundle=self.bundle)
         findings = self.inference.decide(raw, pixels, self.networks, with_maps=with_maps)
         decided = perf_counter()
         timings = {"network": 1e3 * (forwarded - start), "decide": 1e3 * (decided - forwarded)}
@@ -66,7 +80,7 @@ class Inspector:
             defects=findings.defects,
             bundle=self.bundle,
             timings_ms=timings if decode_ms is None else {"decode": decode_ms, **timings},
-            mm_per_px=next((defect.mm_per_px for defect in findings.defects), None),
+            mm_per_px=self.inference.mm_per_px,
             maps=findings.maps,
         )
 
@@ -111,15 +125,15 @@ def method_of(bundle: Bundle) -> tuple[Method, Inference]:
         fault = first_fault(error, method.settings_type.model_fields)
         raise BlemishError(f"{bundle.path}: settings: {fault} Train it again.") from error
     except KeyError as error:
-        raise BlemishError(f"{bundle.path}: thresholds must hold {error}. Train it again.") from error
+        raise BlemishError(
+            f"{bundle.path}: the manifest's thresholds and tiling must hold {error}. Train it again."
+        ) from error
 
 
 def assemble(inference: Inference, networks: Networks, manifest: Manifest, name: str) -> Inspector:
-    """An inspector from its parts; thresholds that the manifest lacks are 1, so that nothing is called NG
-    unasked.
-    """
+    """An inspector from its parts; without thresholds in the manifest nothing is called NG."""
     thresholds = manifest.thresholds
-    ng = thresholds.get("ng", 1.0)
+    ng = thresholds.get("ng", math.inf)
     return Inspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)
 
 

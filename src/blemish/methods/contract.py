@@ -65,6 +65,14 @@ class Inference(Protocol):
         """1 for luminance, 3 for colour, None for the image as stored."""
 
     @property
+    def mm_per_px(self) -> float | None:
+        """Scale of the images, for sizes in mm; None where it is not known."""
+
+    @property
+    def names_types(self) -> bool:
+        """Whether a defect's label is a judgement; else all bear one name and types are not measured."""
+
+    @property
     def threshold_score(self) -> float | None:
         """The image score at which the method's own pixel threshold lies; None where it has none."""
 

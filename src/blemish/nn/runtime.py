@@ -18,6 +18,8 @@ def prepare_runtime(threads: int | None = None) -> None:
     """
     torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or usable_cores())
     keep_freed_memory()
+    # fp32 means fp32: a GPU would otherwise round convolutions to TF32, and answer otherwise than a CPU.
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def usable_cores() -> int:

@@ -7,7 +7,9 @@ convolution, where torchvision's own want it in the 3×3; a file does not say wh
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from urllib.error import URLError
 
@@ -45,7 +47,8 @@ def build(name: str, weights: str | None) -> ResNet:
 
 def download(name: str, setting: str) -> ResNet:
     try:
-        return build(name, "DEFAULT")
+        with redirect_stdout(sys.stderr):  # torch announces the download on standard output
+            return build(name, "DEFAULT")
     except (URLError, OSError, RuntimeError) as error:
         raise BlemishError(
             f"{setting}=imagenet: the weights of {name} could not be downloaded ({error}). "

@@ -7,6 +7,7 @@ Letters: H, W.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,10 +25,6 @@ from blemish.methods.contract import Findings, Networks, Pixels
 from blemish.regions.components import split_regions
 from blemish.regions.measure import bounding_box, outlines, smallest_rectangle
 
-NEVER = (
-    2.0  # an image score that is not reached: Otsu finds something in every image and cannot call one clean
-)
-
 
 @dataclass(frozen=True)
 class OtsuInference:
@@ -38,6 +35,8 @@ class OtsuInference:
     label: str = "defect"
     channels: int | None = 1
     threshold_score: float | None = None
+    mm_per_px: float | None = None
+    names_types: bool = False
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """1 where a pixel is on the defects' side of the threshold, else 0. [H, W]"""
@@ -77,7 +76,8 @@ def otsu_inspector(validation: Dataset, *, join_distance: float) -> Inspector:
     )
     label = validation.class_names[0] if len(validation.class_names) == 1 else "defect"
     inference = OtsuInference(brighter_is_better(masked), join_distance, label)
-    return Inspector(inference, {}, review=NEVER, ng=NEVER, bundle="otsu")
+    # Otsu finds something in every image and cannot call one clean, so it calls none NG.
+    return Inspector(inference, {}, review=math.inf, ng=math.inf, bundle="otsu")
 
 
 def brighter_is_better(images: Iterable[tuple[Pixels, NDArray[np.bool_]]]) -> bool:

@@ -16,6 +16,7 @@ from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.run import evaluate_samples, split_to_evaluate
+from blemish.files import write_atomically
 from blemish.inspector.inspector import Inspector, inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.inference import SeverityInference
@@ -112,22 +113,28 @@ def train_row(table: Table, row: Row, seed: int) -> Figures:
     method = find_method(table.experiment.method)
     origin = table.experiment.dataset or "synthetic"
     request = Request(method, table.dataset, settings, run, seed=seed, resume=True, origin=origin)
-    clock = (
-        run / "seconds"
-    )  # of earlier, interrupted attempts; those of one that was killed outright are lost
-    start = perf_counter() - (float(clock.read_text()) if clock.is_file() else 0.0)
+    # Of earlier, interrupted attempts; the time of one that was killed outright is lost.
+    clock = run / "seconds"
+    start = perf_counter() - seconds_in(clock)
     try:
         bundle = train(request, table.reporter)
     finally:
         seconds = perf_counter() - start
         if run.is_dir():
-            clock.write_text(f"{seconds:.1f}\n")
+            write_atomically(clock, f"{seconds:.1f}\n")
     inspector = inspector_of(bundle, device=settings.device)
     return {**test_metrics(inspector, table, bundle, seed), "seconds_training": seconds}
 
 
+def seconds_in(clock: Path) -> float:
+    try:
+        return float(clock.read_text())
+    except (OSError, ValueError):
+        return 0.0
+
+
 def types_off_row(table: Table, bundle: Bundle, seed: int) -> Figures:
-    """The bundle without stage 4. Figures that need a type are left out: all defects have one name then."""
+    """The bundle without stage 4. Figures that need a type are not given then."""
     inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
     if not isinstance(inspector.inference, SeverityInference):
         raise BlemishError(
@@ -135,13 +142,7 @@ def types_off_row(table: Table, bundle: Bundle, seed: int) -> Figures:
             f"Received: '{bundle.manifest.method}'. Remove the row."
         )
     without = replace(inspector, inference=inspector.inference.without_types())
-    figures = test_metrics(without, table, bundle, seed)
-    figures.pop("type", None)
-    if "defect" in figures:
-        figures["defect"] = {
-            key: value for key, value in figures["defect"].items() if not key.endswith("_with_type")
-        }
-    return figures
+    return test_metrics(without, table, bundle, seed)
 
 
 def otsu_row(table: Table, row: Row) -> Figures:

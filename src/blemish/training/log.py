@@ -11,6 +11,8 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from blemish.files import write_atomically
+
 LOG_FILE = "log.jsonl"
 
 
@@ -43,7 +45,7 @@ class RunLog:
             if entry.get("stage") != stage or entry.get("step", 0) <= step
         ]
         text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in kept)
-        self.path.write_text(text, encoding="utf-8")
+        write_atomically(self.path, text)
 
     def close(self) -> None:
         if self.writer is not None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.bundle.store import Bundle, save_bundle
-from blemish.dataset.fingerprint import fingerprint
+from blemish.dataset.fingerprint import fingerprint, image_marks
 from blemish.dataset.samples import Dataset
 from blemish.dataset.split import split_dataset
 from blemish.errors import BlemishError
@@ -26,7 +27,7 @@ from blemish.methods.contract import Fitted, Method, MethodSettings
 from blemish.progress import Reporter
 from blemish.provenance import provenance
 from blemish.training.log import LOG_FILE, read_log
-from blemish.training.trainer import RunTrainer
+from blemish.training.trainer import CHECKPOINTS, RunTrainer
 
 RUN_FILE = "run.json"
 VALIDATION_SHARE = 0.2
@@ -57,6 +58,7 @@ def train(request: Request, reporter: Reporter) -> Bundle:
     that is not finite. Whatever stops it, checkpoints and an earlier bundle stay whole.
     """
     refuse_unknown_rules(request.settings)
+    refuse_several_processes()
     request = with_scale(request)
     dataset = with_validation(request.dataset, request.seed, reporter)
     digest = fingerprint(dataset)
@@ -84,6 +86,14 @@ def refuse_unknown_rules(settings: MethodSettings) -> None:
             raise BlemishError(f"setting {key}: {error}") from error
 
 
+def refuse_several_processes() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BlemishError(
+            f"train runs in one process. Received: WORLD_SIZE={os.environ['WORLD_SIZE']}. "
+            "Start it without torchrun."
+        )
+
+
 def with_scale(request: Request) -> Request:
     """The request with the scale of its dataset.yaml where the settings name none."""
     scale = request.dataset.info.get("mm_per_px")
@@ -104,10 +114,11 @@ def with_validation(dataset: Dataset, seed: int, reporter: Reporter) -> Dataset:
         raise BlemishError(
             f"{dataset.root} has no training images: splits are {splits}. Run `blemish data split`."
         )
-    cut = split_dataset(pool, test=0.0, val=VALIDATION_SHARE, seed=seed)
+    by: Literal["content", "group"] = "group" if any(sample.group for sample in pool) else "content"
+    cut = split_dataset(pool, test=0.0, val=VALIDATION_SHARE, by=by, seed=seed)
     split_of = {sample.id: sample.split for sample in (*dataset, *cut)}
     held_out = cut.splits.get("val", 0)
-    reporter.line(f"No validation images: {held_out} of {len(pool)} training images are held out for it.")
+    reporter.line(f"{held_out} of {len(pool)} images for training are held out for validation.")
     return dataset.with_splits(split_of)
 
 
@@ -122,7 +133,7 @@ def claim_folder(request: Request, digest: str) -> None:
         "data_fingerprint": digest,
         "settings": request.settings.model_dump(mode="json"),
     }
-    if file.is_file():
+    if file.is_file() and any((request.run / CHECKPOINTS).glob("*")):
         if not request.resume:
             raise BlemishError(
                 f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
@@ -178,6 +189,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             "images": len(dataset),
             "splits": dataset.splits,
             "classes": dataset.class_counts,
+            "seen": image_marks(dataset.where(lambda sample: sample.split in ("train", "val"))),
         },
         data_fingerprint=digest,
         provenance={**provenance(), "seed": request.seed},
@@ -202,10 +214,21 @@ def with_operating_point(
         iou_score=inspector.inference.threshold_score,
     )
     thresholds = {**manifest.thresholds, "ng": point.threshold, "review": point.review_threshold}
+    for line in (summary(point), *point.notes):
+        reporter.line(line)
     evaluation = evaluator.result(method=manifest.method, split="val", seed=request.seed)
     metrics = {key: value for key, value in evaluation.metrics.items() if key not in VERDICT_METRICS}
     return manifest.model_copy(
         update={"thresholds": thresholds, "operating_point": point.to_json(), "metrics": {"val": metrics}}
+    )
+
+
+def summary(point: OperatingPoint) -> str:
+    """One line on the thresholds chosen and what they cost on the validation images."""
+    return (
+        f"NG from a score of {point.threshold:.3f}, REVIEW from {point.review_threshold:.3f}. "
+        f"Validation images: {point.escapes.n} of {point.escapes.of} defective passed, "
+        f"{point.overkill.n} of {point.overkill.of} good rejected, {point.review.n} for review."
     )
 
 

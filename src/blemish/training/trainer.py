@@ -30,6 +30,7 @@ from blemish.training.checkpoint import load_checkpoint, restore, save_checkpoin
 from blemish.training.log import RunLog
 
 LOG_EVERY = 10  # steps
+CHECKPOINTS = "checkpoints"  # folder of a run
 SWEEP_STEPS = 119  # thresholds between 0 and the greatest severity
 
 
@@ -58,7 +59,7 @@ class RunTrainer:
         accelerator = Accelerator(cpu=self.device == "cpu")
         stage.network.train().to(memory_format=torch.channels_last)
         network, optimiser = accelerator.prepare(stage.network, stage.optimiser(stage.network.parameters()))
-        path = self.run / "checkpoints" / f"{stage.name}.safetensors"
+        path = self.run / CHECKPOINTS / f"{stage.name}.safetensors"
         checkpoint = load_checkpoint(path)
         if checkpoint is not None:
             restore(checkpoint, stage.network, optimiser.optimizer)

@@ -116,13 +116,14 @@ def test_a_region_under_a_tenth_of_which_is_marked_is_background(marked: int, la
     classes = np.zeros((10, 10), np.uint8)
     classes.flat[:marked] = 1
     region = Region(np.ones((10, 10), bool), (0, 0), np.zeros(1, np.float32))
-    assert true_label(region, classes, 2) == label
+    assert true_label(region, classes, background=2, least=0.1) == label
 
 
 def test_a_region_has_the_class_of_most_of_its_marked_pixels() -> None:
     classes = np.zeros((10, 10), np.uint8)
     classes[0, :4], classes[1] = 1, 2
-    assert true_label(Region(np.ones((10, 10), bool), (0, 0), np.zeros(1, np.float32)), classes, 2) == 1
+    whole = Region(np.ones((10, 10), bool), (0, 0), np.zeros(1, np.float32))
+    assert true_label(whole, classes, background=2, least=0.1) == 1
 
 
 def test_the_loss_of_stage_1_is_the_mean_square_over_all_cells() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from blemish.methods.severity.labels import defect_cells, raw_scores, severity_labels
+from blemish.methods.severity.labels import Readings, defect_cells, raw_scores, severity_labels
 
 Gray = NDArray[np.uint8]
 BoolMask = NDArray[np.bool_]
@@ -157,11 +158,35 @@ def test_a_2048_mask_takes_less_than_a_tenth_of_a_second(cell: int) -> None:
     assert min(seconds) < 0.1
 
 
-def test_open_readings_are_settings() -> None:
-    """Scores 200 and 180 against the two sides; a run as wide as the image against its median cell, or nothing."""
-    intensity, mask = np.array([[100, 200, 110]], np.uint8), np.array([[False, True, False]])
-    for reading, score in (("mean", 190), ("weaker", 180), ("stronger", 200)):
-        assert raw_scores(intensity, mask, cell=1, two_references=reading)[0, 1] == score
-    wide = np.ones((1, 3), bool)
-    assert raw_scores(intensity, wide, cell=1, no_reference="zero").tolist() == [[0, 0, 0]]
-    assert raw_scores(intensity, wide, cell=1, no_reference="median").tolist() == [[20, 180, 0]]
+@pytest.mark.parametrize(
+    ("reading", "gray", "marked", "scores"),
+    [
+        ({"two_references": "mean"}, [100, 200, 110], [1], [0, 190, 0]),  # 200 against 100, 180 against 110
+        ({"two_references": "weaker"}, [100, 200, 110], [1], [0, 180, 0]),
+        ({"two_references": "stronger"}, [100, 200, 110], [1], [0, 200, 0]),
+        ({"edge_run": "one"}, [200, 100, 120, 120, 120], [0], [200, 0, 0, 0, 0]),
+        ({"edge_run": "median"}, [200, 100, 120, 120, 120], [0], [180, 0, 0, 0, 0]),  # 160 against 120
+        ({"no_reference": "median"}, [100, 200, 110], [0, 1, 2], [20, 180, 0]),
+        ({"no_reference": "zero"}, [100, 200, 110], [0, 1, 2], [0, 0, 0]),
+    ],
+)
+def test_what_the_paper_leaves_open_by_hand(
+    reading: dict[str, Any], gray: list[int], marked: list[int], scores: list[float]
+) -> None:
+    cells = np.zeros((1, len(gray)), bool)
+    cells[0, marked] = True
+    found = raw_scores(np.array([gray], np.uint8), cells, cell=1, readings=Readings(**reading))
+    assert found[0].tolist() == scores
+
+
+def test_a_small_mask_can_be_left_out() -> None:
+    mask = np.zeros((4, 4), bool)
+    mask[0, 0] = True
+    assert defect_cells(mask, cell=4).tolist() == [[True]]
+    assert defect_cells(mask, cell=4, keep_small=False).tolist() == [[False]]
+
+
+def test_without_a_scale_the_greatest_score_of_the_patch_maps_to_12() -> None:
+    gray, mask = np.array([[100, 200, 100, 150, 100]], np.uint8), np.array([[0, 1, 0, 1, 0]], bool)
+    assert severity_labels(gray, mask, cell=1, scale=None, floor=0)[0].tolist() == [0, 12, 0, 6, 0]
+    assert not severity_labels(gray, mask & False, cell=1, scale=None, floor=0).any()

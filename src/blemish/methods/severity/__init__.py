@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from blemish.bundle.manifest import Manifest
 from blemish.dataset.samples import Dataset
+from blemish.images.tiling import Tiling
 from blemish.methods.contract import Fitted, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.settings import Settings
@@ -37,11 +39,17 @@ class SeverityMethod:
         return modules
 
     def inference(self, manifest: Manifest) -> SeverityInference:
-        return inference_from(
+        described = inference_from(
             Settings.model_validate(manifest.settings),
             manifest.class_names,
             threshold=manifest.thresholds["severity"],
             drop_above=manifest.thresholds["drop_above"],
+        )
+        tiling = manifest.tiling
+        return replace(
+            described,
+            channels=manifest.preprocessing.channels,
+            tiling=Tiling(tile=tiling["tile"], halo=tiling["halo"], stride=tiling["stride"]),
         )
 
 

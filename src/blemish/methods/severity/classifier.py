@@ -74,26 +74,25 @@ class Example:
 
 @dataclass(frozen=True)
 class ExampleSource:
-    """Draws batches of windows, every label equally often.
-
-    background_anywhere: share of background windows cut at random from clean places rather than at a false
-    positive
-    """
+    """Draws batches of windows, every label equally often."""
 
     settings: Settings
     read: Reader
     examples: Mapping[int, Sequence[Example]]  # by label
     sizes: Sequence[tuple[int, int]]
     background: int
-    background_anywhere: float = 0.25
 
     def draw(self, generator: Generator) -> tuple[NDArray[np.uint8], int]:
         """One window [size, size, 3] and its label."""
         labels = [*sorted(label for label in self.examples if label != self.background), self.background]
         label = labels[int(generator.integers(len(labels)))]
         found = self.examples.get(label, ())
-        if label == self.background and (not found or generator.random() < self.background_anywhere):
-            return self.augmented(self.clean_window(generator), generator), label
+        if label == self.background and (not found or generator.random() < self.settings.background_anywhere):
+            block = self.clean_window(generator)
+            if block is not None:
+                return self.augmented(block, generator), label
+            if not found:  # neither false positives nor clean places: learn the types alone
+                label, found = labels[0], self.examples[labels[0]]
         example = found[int(generator.integers(len(found)))]
         window = shaken(
             example.windows[int(generator.integers(len(example.windows)))], self.settings, generator
@@ -101,8 +100,8 @@ class ExampleSource:
         pixels, _ = self.read(example.sample)
         return self.augmented(cut(pixels, window, self.settings.types_window), generator), label
 
-    def clean_window(self, generator: Generator) -> NDArray[np.uint8]:
-        """A window without a defect pixel; the last tried when twenty draws find none."""
+    def clean_window(self, generator: Generator) -> NDArray[np.uint8] | None:
+        """A window without a defect pixel; None when twenty draws find none."""
         side = self.settings.types_window
         for _ in range(20):
             sample = int(generator.integers(len(self.sizes)))
@@ -110,13 +109,14 @@ class ExampleSource:
             left, top = (int(generator.integers(max(1, length - side + 1))) for length in (width, height))
             pixels, classes = self.read(sample)
             if not classes[top : top + side, left : left + side].any():
-                break
-        return cut(pixels, (left, top, side), side)
+                return cut(pixels, (left, top, side), side)
+        return None
 
     def augmented(self, block: NDArray[np.uint8], generator: Generator) -> NDArray[np.uint8]:
-        """One of the eight symmetries, contrast and illumination as in stage 1."""
-        turned = np.rot90(block, int(generator.integers(4)))
-        turned = turned[:, ::-1] if generator.random() < 0.5 else turned
+        """Quarter turns, mirroring, contrast and illumination, as far as stage 1 is allowed them."""
+        settings = self.settings
+        turned = np.rot90(block, int(generator.integers(4))) if settings.rotation_deg >= 90 else block
+        turned = turned[:, ::-1] if settings.flips and generator.random() < 0.5 else turned
         gain = 1 + generator.uniform(-self.settings.contrast, self.settings.contrast)
         shift = 255 * generator.uniform(-self.settings.illumination, self.settings.illumination)
         mean = float(turned.mean())

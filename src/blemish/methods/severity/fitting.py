@@ -38,7 +38,6 @@ from blemish.regions.components import split_regions
 
 REGRESSION, TYPES = 1, 2  # keys that keep the two stages' random draws apart
 NO_SEVERITIES = np.zeros(1, np.float32)
-FALSE_SHARE = 0.1  # a region with less of its area on marked pixels is a false positive
 
 
 def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
@@ -56,13 +55,15 @@ class Fitting:
 
     def run(self) -> Fitted:
         found = survey(self.trainer.track(self.images(self.train), "reading training images"), self.settings)
+        type_network = self.new_types()  # before the long part, in case its weights cannot be had
         network = self.train_regression(found)
         modules: dict[str, nn.Module] = {"severity": network}
         sweep = self.choose_threshold(modules)
         threshold = self.settings.threshold or sweep.best
         inference = self.inference(threshold)
-        if self.settings.types:
-            modules["types"] = self.train_types(found, inference, modules)
+        if type_network is not None:
+            self.train_types(type_network, found, inference, modules)
+            modules["types"] = type_network
             inference = replace(inference, drop_above=self.choose_drop(inference, modules), types=True)
         return Fitted(
             modules=modules,
@@ -145,12 +146,22 @@ class Fitting:
 
     # Stage 4
 
-    def train_types(
-        self, found: Survey, inference: SeverityInference, modules: Mapping[str, nn.Module]
-    ) -> TypeNetwork:
+    def new_types(self) -> TypeNetwork | None:
+        """The type classifier with its first weights; None where stage 4 is off."""
+        if not self.settings.types:
+            return None
         torch.manual_seed(self.trainer.seed + 1)
         network, origin = new_type_network(self.settings, len(self.dataset.class_names))
         self.trainer.note(f"type classifier {origin}")
+        return network
+
+    def train_types(
+        self,
+        network: TypeNetwork,
+        found: Survey,
+        inference: SeverityInference,
+        modules: Mapping[str, nn.Module],
+    ) -> None:
         source = ExampleSource(
             self.settings,
             lambda number: self.read(self.train[number]),
@@ -168,7 +179,6 @@ class Fitting:
                 loss=type_loss,
             )
         )
-        return network
 
     def examples(self, inference: SeverityInference, networks: Networks) -> dict[int, list[Example]]:
         """Windows on marked defects, on what stage 1 finds of them, and on its false positives, by label."""
@@ -192,7 +202,9 @@ class Fitting:
         """Regions with their true label: either those that are background, or those that are defects."""
         wanted = []
         for region in regions:
-            label = true_label(region, classes, len(self.dataset.class_names))
+            label = true_label(
+                region, classes, background=len(self.dataset.class_names), least=self.settings.false_share
+            )
             if (label == len(self.dataset.class_names)) == background:
                 wanted.append((region, label))
         return wanted
@@ -274,12 +286,12 @@ def marked_regions(classes: NDArray[np.uint8], join_distance: float) -> list[tup
     ]
 
 
-def true_label(region: Region, classes: NDArray[np.uint8], background: int) -> int:
-    """The class most of the region's marked pixels have; `background` where under a tenth is marked."""
+def true_label(region: Region, classes: NDArray[np.uint8], *, background: int, least: float) -> int:
+    """The class most of the region's marked pixels have; `background` where less than `least` is marked."""
     left, top = region.offset_xy
     height, width = region.mask.shape
     inside = classes[top : top + height, left : left + width][region.mask]
     marked = inside[inside > 0]
-    if marked.size < FALSE_SHARE * inside.size:
+    if not marked.size or marked.size < least * inside.size:
         return background
     return int(np.bincount(marked).argmax()) - 1

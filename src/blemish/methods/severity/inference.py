@@ -68,6 +68,10 @@ class SeverityInference:
         return self.tiling.stride
 
     @property
+    def names_types(self) -> bool:
+        return self.types
+
+    @property
     def threshold_score(self) -> float:
         return self.threshold / SEVERITY_MAX
 
@@ -107,17 +111,25 @@ class SeverityInference:
         place: tuple[slice, slice],
         size: tuple[int, int],
     ) -> Region:
-        """Cells of one component to pixels, within the image; never empty."""
-        rows, columns = place
-        top, left = rows.start * self.cell, columns.start * self.cell
-        inside = np.s_[: size[0] - top, : size[1] - left]  # the last cells may reach beyond the image
+        """Cells of one component to pixels, within the image; never empty.
+
+        With linear upsampling these are the pixels in and next to the component where the interpolated map
+        is at least T: each lies within a cell of one that is, so all regions together are its level set.
+        """
         own = labels[place] == index
-        squares = enlarge(own, self.cell)[inside]
-        mask = squares & (self.smooth(raw, place)[inside] >= self.threshold)
-        return Region(mask if mask.any() else squares, (left, top), raw[place][own])
+        severities = raw[place][own]
+        if self.upsampling == "linear" and self.cell > 1:
+            place = grown(place, raw.shape)
+            near = cv2.dilate((labels[place] == index).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            smooth = self.smooth(raw, place)
+            mask = enlarge(near, self.cell) & (smooth >= self.threshold)
+            mask = mask if mask.any() else enlarge(labels[place] == index, self.cell)
+        else:
+            mask = enlarge(own, self.cell)
+        return cropped(mask, place, self.cell, size, severities)
 
     def smooth(self, raw: NDArray[np.float32], place: tuple[slice, slice]) -> NDArray[np.float32]:
-        """The map's cells at `place` in pixels, by the chosen upsampling with their neighbours."""
+        """The map's cells at `place` in pixels, interpolated with their neighbours outside it."""
         rows, columns = (
             np.clip(np.arange(axis.start - 1, axis.stop + 1), 0, length - 1)
             for axis, length in zip(place, raw.shape, strict=True)
@@ -227,6 +239,36 @@ def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float3
         return raw
     interpolation = cv2.INTER_LINEAR if how == "linear" else cv2.INTER_NEAREST
     return cv2.resize(raw, None, fx=cell, fy=cell, interpolation=interpolation)
+
+
+def grown(place: tuple[slice, slice], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The rows and columns with one more on every side, within the map."""
+    rows, columns = (
+        slice(max(axis.start - 1, 0), min(axis.stop + 1, length))
+        for axis, length in zip(place, shape, strict=True)
+    )
+    return rows, columns
+
+
+def cropped(
+    mask: NDArray[np.bool_],
+    place: tuple[slice, slice],
+    cell: int,
+    size: tuple[int, int],
+    severities: NDArray[np.float32],
+) -> Region:
+    """The region of a mask that starts at the cells `place`, cut to its own pixels and to the image.
+
+    A component whose pixels all lie in the padding beyond the image keeps the last pixel inside.
+    """
+    top, left = place[0].start * cell, place[1].start * cell
+    inside = mask[: size[0] - top, : size[1] - left]
+    if not inside.any():
+        inside = np.ones((1, 1), np.bool_)
+        top, left = min(top, size[0] - 1), min(left, size[1] - 1)
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    own = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Region(own, (left + int(columns[0]), top + int(rows[0])), severities)
 
 
 def enlarge(mask: NDArray[np.bool_], cell: int) -> NDArray[np.bool_]:

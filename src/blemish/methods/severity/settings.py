@@ -122,6 +122,10 @@ class Settings(MethodSettings):
     # Open: background examples are what stage 1 finds on training images at T times this; at T itself a
     # trained stage 1 finds too few false positives to learn from.
     false_positive_ratio: float = Field(0.5, gt=0, le=1)
+    # Open: share of background examples cut at random from clean places rather than at such a false positive.
+    background_anywhere: float = Field(0.25, ge=0, le=1)
+    # Open: a region with less than this share of its pixels marked is a false positive.
+    false_share: float = Field(0.1, ge=0, le=1)
     # Open: a defect is dropped when its windows' mean background probability reaches this; None: the lowest
     # value ≥ 0.5 that drops no true defect of the validation images.
     drop_above: float | None = Field(None, ge=0, le=1)
@@ -142,6 +146,8 @@ class Settings(MethodSettings):
             raise ValueError(
                 f"patch must be a multiple of the cell {self.cell}. Received: {self.patch}. Use {remedy}."
             )
+        if self.intensity == "brightest" and self.channels == 1:
+            raise ValueError("intensity=brightest needs channels=3: a gray image has one channel")
         default_tiling(self.cell, self.tile, network=self.network)  # raises where the tile does not fit
         if self.network == "unet" and self.tile is not None and self.tile % 16:
             remedy = -(-self.tile // 16) * 16

@@ -50,7 +50,7 @@ def survey(images: Iterable[tuple[Pixels, NDArray[np.uint8]]], settings: Setting
     if not scores:
         raise BlemishError(
             "The training images must have masks or polygons with defect pixels. Received: none. "
-            "Annotate outlines, or train a method that needs only boxes or image labels."
+            "Annotate outlines: boxes and image labels do not say where the defect's pixels are."
         )
     scale = float(np.quantile(np.concatenate(scores), settings.scale_quantile))
     return Survey(tuple(marked), tuple(sizes), max(scale, 1.0))
@@ -74,4 +74,4 @@ def image_scores(pixels: Pixels, mask: NDArray[np.bool_], settings: Settings) ->
     )
     raw = raw_scores(intensity, cells, cell=settings.cell, readings=settings.readings)
     scores = np.minimum(raw[cells], settings.truncation)
-    return scores[:: max(1, scores.size // SCORES_PER_IMAGE)]
+    return scores[:: max(1, -(-scores.size // SCORES_PER_IMAGE))]
