@@ -231,6 +231,17 @@ def test_resuming_with_other_settings_names_the_first_that_differs(
         claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path, resume=True), "digest")
 
 
+def test_a_run_older_than_a_setting_had_its_default(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
+    began(tmp_path)
+    there = json.loads((tmp_path / RUN_FILE).read_text())
+    del there["settings"]["floor"]
+    (tmp_path / RUN_FILE).write_text(json.dumps(there))
+    claim_folder(request(tiny_dataset, {}, tmp_path, resume=True), "digest")
+    with pytest.raises(BlemishError, match=r"Received: floor=3\.0, the run has 6\.0"):
+        claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path, resume=True), "digest")
+
+
 def test_changed_data_is_another_run(
     tiny_dataset: Dataset, short_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

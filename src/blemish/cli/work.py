@@ -199,7 +199,7 @@ def overlay_names(images: list[Path]) -> dict[Path, str]:
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for path in images:
-        base = f"{path.parent.name}__{path.name}" if path.parent.name else path.name
+        base = f"{path.parent.name}__{path.stem}" if path.parent.name else path.stem
         name, number = f"{base}.png", 1
         while name in taken:
             number += 1

@@ -138,7 +138,10 @@ def claim_folder(request: Request, digest: str) -> None:
             raise BlemishError(
                 f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
             )
-        refuse_other_run(read_run(file), wanted, file)
+        there = read_run(file)
+        # A setting that is younger than the run had its default.
+        defaults = type(request.settings)().model_dump(mode="json")
+        refuse_other_run({**there, "settings": {**defaults, **there["settings"]}}, wanted, file)
         return
     write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
 
