@@ -24,11 +24,13 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Inspection:
-    """One image's answer. Everything but `maps` is written to JSON, the same by every front end.
+    """One image's answer. All but `maps` and `candidates` is written to JSON, the same by every front end.
 
     image: the path as given; size: (height, width); score: in [0, 1], higher is worse
     maps: pictures for overlays and evaluation, in image pixels: "severity" [H, W] float32 before any
         threshold, "defects" [H, W] int32, 0 on the surface and i + 1 on defects[i]
+    candidates: every detection down to a low confidence, from which average precision is computed; empty
+        where the method gives none but its defects
     """
 
     image: str
@@ -41,6 +43,7 @@ class Inspection:
     error: str | None = None
     mm_per_px: float | None = None
     maps: Mapping[str, NDArray[np.generic]] = field(default_factory=dict, compare=False, repr=False)
+    candidates: tuple[Defect, ...] = field(default=(), compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """One line of inspections.jsonl."""

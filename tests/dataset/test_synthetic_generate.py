@@ -175,6 +175,21 @@ def test_dagm_pairing_gives_each_texture_its_own_class(tmp_path):
     assert all(count > 0 for count in dataset.class_counts.values())
 
 
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_defect_scale_multiplies_length_and_width(scale):
+    areas = [
+        np.array(
+            [
+                mask.sum()
+                for index in range(24)
+                for mask in draw_picture(index, settings_of(size=(512, 512), defect_scale=each))[1].masks
+            ]
+        )
+        for each in (1.0, scale)
+    ]
+    assert np.median(areas[1] / areas[0]) == pytest.approx(scale**2, rel=0.15)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -190,6 +205,7 @@ def test_dagm_pairing_gives_each_texture_its_own_class(tmp_path):
         ({"defective_share": 60}, "defective_share must be from 0 to 1. Received: 60"),
         ({"defects_per_image": (3, 1)}, r"defects_per_image must be .* Received: \(3, 1\)"),
         ({"contrast": (0, 90)}, r"contrast must be within 1 to 200 .* Received: \(0, 90\)"),
+        ({"defect_scale": 0}, "defect_scale must be from 0.25 to 4. Received: 0"),
         ({"size": (20, 512)}, "Received: 20x512"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
+from blemish.cli.outcome import WrongUse
 from blemish.cli.texts import print_check, print_counts
 from blemish.errors import BlemishError
 
@@ -33,6 +34,10 @@ def synth(
     pairing: Annotated[
         Literal["free", "dagm"], typer.Option("--pairing", help="dagm: one kind of defect for each texture.")
     ] = "free",
+    defect_scale: Annotated[
+        float,
+        typer.Option("--defect-scale", help="Size of the defects relative to their usual one."),
+    ] = 1.0,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Draw a synthetic set: textures with defects of known class, outline and contrast."""
@@ -46,6 +51,7 @@ def synth(
         size=parse_size(size),
         class_weights=parse_weights(weight) if weight else None,
         pairing=pairing,
+        defect_scale=defect_scale,
     )
     print_counts(dataset)
 
@@ -124,7 +130,7 @@ def split(
 def parse_size(text: str) -> tuple[int, int]:
     height, _, width = text.lower().partition("x")
     if not (height.isdigit() and width.isdigit()):
-        raise BlemishError(
+        raise WrongUse(
             f"--size must be HEIGHTxWIDTH in pixels. Received: '{text}'. Use 512x512, for example."
         )
     return int(height), int(width)
@@ -137,5 +143,5 @@ def parse_weights(assignments: list[str]) -> dict[str, float]:
         try:
             weights[name] = float(number)
         except ValueError as error:
-            raise BlemishError(f"--weight must be CLASS=NUMBER. Received: '{assignment}'.") from error
+            raise WrongUse(f"--weight must be CLASS=NUMBER. Received: '{assignment}'.") from error
     return weights

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.defect import Defect
 from blemish.evaluation.defects import is_placed
 from blemish.evaluation.records import ImageRecord
 
@@ -47,20 +48,23 @@ def precision_at_recalls(records: Sequence[ImageRecord], class_names: Sequence[s
     from faster_coco_eval import COCO, COCOeval_faster  # a quarter of a second to import
 
     labels = [defect.label for one in records for defect in one.truth]
-    labels += [defect.label for one in records for defect in one.inspection.defects]
+    labels += [defect.label for one in records for defect in detections(one)]
     category = {name: index for index, name in enumerate(dict.fromkeys((*class_names, *labels)), start=1)}
     truth = [row for i, one in enumerate(records) for row in box_rows(i + 1, one.truth, category)]
-    found = [
-        row for i, one in enumerate(records) for row in box_rows(i + 1, one.inspection.defects, category)
-    ]
+    found = [row for i, one in enumerate(records) for row in box_rows(i + 1, detections(one), category)]
     both = [in_coco_structure(COCO, rows, len(records), category) for rows in (truth, found)]
     evaluation = COCOeval_faster(*both, "bbox")
-    evaluation.params.maxDets = [1, 10, max(100, *(len(one.inspection.defects) for one in records))]
+    evaluation.params.maxDets = [1, 10, max(100, *(len(detections(one)) for one in records))]
     evaluation.evaluate()
     evaluation.accumulate()
     every_size, most = 0, -1
     precision: NDArray[np.float64] = evaluation.eval["precision"][:, :, : len(class_names), every_size, most]
     return precision
+
+
+def detections(record: ImageRecord) -> tuple[Defect, ...]:
+    """All detections of an image: those below the method's threshold, too, where it gives them."""
+    return record.inspection.candidates or record.inspection.defects
 
 
 def in_coco_structure(make: Any, rows: Rows, image_count: int, category: dict[str, int]) -> Any:

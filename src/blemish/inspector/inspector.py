@@ -82,6 +82,7 @@ class Inspector:
             timings_ms=timings if decode_ms is None else {"decode": decode_ms, **timings},
             mm_per_px=self.inference.mm_per_px,
             maps=findings.maps,
+            candidates=findings.candidates,
         )
 
     def verdict(self, score: float) -> Verdict:
@@ -108,6 +109,7 @@ def inspector_of(bundle: Bundle, *, device: str = "auto", bfloat16: bool = False
     method, inference = method_of(bundle)
     modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source=str(bundle.path))
+    method.refuse_misfits(modules, source=str(bundle.path))
     networks = as_networks(modules, device=pick_device(device), bfloat16=bfloat16)
     return assemble(inference, networks, bundle.manifest, bundle.id)
 

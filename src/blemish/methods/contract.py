@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Defect
 
@@ -50,11 +51,13 @@ class Findings:
     """What the inference half makes of one image.
 
     score: image level, in [0, 1], higher is worse; maps: see `Inspection.maps`, only when asked for
+    candidates: see `Inspection.candidates`
     """
 
     score: float
     defects: tuple[Defect, ...]
     maps: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    candidates: tuple[Defect, ...] = ()
 
 
 class Inference(Protocol):
@@ -120,6 +123,10 @@ class Trainer(Protocol):
     @property
     def seed(self) -> int: ...
 
+    @property
+    def start(self) -> Bundle | None:
+        """The bundle that training goes on from, where the user named one."""
+
     def optimise(self, stage: Stage) -> None:
         """Train the stage's network in place, from its checkpoint where there is one."""
 
@@ -149,6 +156,8 @@ class Fitted:
     """What `fit` returns: trained modules and what the bundle must remember of them.
 
     thresholds, scales: named numbers the inference half reads back; curves: kept for the report
+    memory: what else the inference half or a later training needs, as plain data
+    also: models on the way to this one that are worth a bundle of their own, by the name of its folder
     """
 
     modules: Mapping[str, nn.Module]
@@ -158,6 +167,8 @@ class Fitted:
     scales: Mapping[str, float]
     tiling: Mapping[str, int]
     curves: Mapping[str, Any] = field(default_factory=dict)
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    also: Mapping[str, Fitted] = field(default_factory=dict)
 
 
 class Method(Protocol):
@@ -166,12 +177,17 @@ class Method(Protocol):
     name: str
     title: str
     settings_type: type[MethodSettings]
+    # Whether training can go on from a bundle of this method.
+    takes_start: bool
 
     def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:
         """Train on the splits "train" and "val" of the dataset."""
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         """The networks of a bundle with initial weights, ready for its tensors."""
+
+    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+        """Raises BlemishError when the networks of a bundle, now with its tensors, were not made together."""
 
     def inference(self, manifest: Manifest) -> Inference:
         """The numpy half, set up as the manifest says."""

@@ -17,6 +17,7 @@ from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.sweep import Sweep, sweep_threshold
@@ -37,8 +38,17 @@ SWEEP_STEPS = 119  # thresholds between 0 and the greatest severity
 class RunTrainer:
     """Trains stages in a run folder. Every random draw follows from `seed`; checkpoints allow to resume."""
 
-    def __init__(self, run: Path, settings: MethodSettings, *, seed: int, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        run: Path,
+        settings: MethodSettings,
+        *,
+        seed: int,
+        reporter: Reporter,
+        start: Bundle | None = None,
+    ) -> None:
         self.run = run
+        self.start = start
         self.settings = settings
         self.seed = seed
         self.reporter = reporter
@@ -83,7 +93,8 @@ class RunTrainer:
         optimiser: torch.optim.Optimizer,
         accelerator: Accelerator,
     ) -> float:
-        """One optimisation step; returns its loss."""
+        """One optimisation step; returns its loss. What the loss draws follows from seed and step."""
+        torch.manual_seed(int(np.random.default_rng([self.seed, step]).integers(2**63)))
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
             loss = stage.loss(network, batch)
         value = float(loss.detach())

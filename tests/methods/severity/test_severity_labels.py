@@ -190,3 +190,15 @@ def test_without_a_scale_the_greatest_score_of_the_patch_maps_to_12() -> None:
     gray, mask = np.array([[100, 200, 100, 150, 100]], np.uint8), np.array([[0, 1, 0, 1, 0]], bool)
     assert severity_labels(gray, mask, cell=1, scale=None, floor=0)[0].tolist() == [0, 12, 0, 6, 0]
     assert not severity_labels(gray, mask & False, cell=1, scale=None, floor=0).any()
+
+
+def test_means_compare_what_the_texture_does_not_change():
+    """Twice the difference of the cells' means, by hand; the texture's range is in neither."""
+    intensity = np.array([[100, 140, 60, 20, 100, 140], [140, 100, 20, 60, 140, 100]], np.uint8)
+    cells = np.array([[False, True, False]])
+    readings = Readings(contrast_of="means")
+    assert raw_scores(intensity, cells, cell=2, readings=readings).tolist() == [[0, 160, 0]]
+    flat = np.full_like(intensity, 120)
+    flat[:, 2:4] = 40
+    assert raw_scores(flat, cells, cell=2, readings=readings).tolist() == [[0, 160, 0]]
+    assert raw_scores(intensity, cells, cell=2)[0, 1] != raw_scores(flat, cells, cell=2)[0, 1]

@@ -44,6 +44,11 @@ DAGM_PAIRS: Mapping[str, str] = {
     "concrete": "crack",
 }
 
+# Their defects measure some 60 by 120 pixels of 512×512, and so do ours with these scales.
+DAGM_SCALES: Mapping[str, float] = {
+    "missing_structure": 2.0, "scratch": 2.5, "spot": 4.0, "stain": 1.0, "dent": 1.3, "crack": 2.5,
+}  # fmt: skip
+
 # Soft things are faint: the contrasts of these kinds end at this share of the range, counted in logarithms.
 SOFT_KINDS, SOFT_SHARE = ("stain", "dent"), 0.7
 
@@ -62,6 +67,7 @@ class Settings:
     defects_per_image: tuple[int, int]
     contrast: tuple[float, float]
     pairing: str
+    defect_scale: float = 1.0
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -82,6 +88,7 @@ def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may
     defects_per_image: tuple[int, int] = (1, 3),
     contrast: tuple[float, float] = (12.0, 90.0),
     pairing: str = "free",
+    defect_scale: float = 1.0,
 ) -> Dataset:
     """Write `images` pictures and their truth to the new folder `out`, and load them.
 
@@ -94,7 +101,9 @@ def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may
         stains and dents from its lower part. Where a surface has no room for it, or no structure to miss, the
         defect is weaker than drawn; the truth holds what is in the picture
     pairing: "free" draws any kind on any surface, and the classes are the kinds; "dagm" draws on each surface
-        its own kind of DAGM_PAIRS, classes are named "<surface>_<kind>", and class_weights have no say
+        its own kind of DAGM_PAIRS at the size of DAGM_SCALES, classes are named "<surface>_<kind>", and
+        class_weights have no say
+    defect_scale: length and width of the defects relative to their usual ones
     raises: BlemishError for an unknown name, a number out of range, or a folder that is not empty
     """
     default = tuple(DAGM_PAIRS) if pairing == "dagm" else tuple(SURFACES)
@@ -107,6 +116,7 @@ def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may
         defects_per_image=defects_per_image,
         contrast=contrast,
         pairing=pairing,
+        defect_scale=defect_scale,
     )
     _check(settings, images=images, out=out)
     entries = [_write_picture(out, index, settings) for index in range(images)]
@@ -165,8 +175,9 @@ def _draw_request(surface: str, settings: Settings, generator: np.random.Generat
         weights = np.array([settings.class_weights[kind] for kind in kinds], dtype=float)
         kind = kinds[int(generator.choice(len(kinds), p=weights / weights.sum()))]
     low, high = settings.contrast
+    scale = settings.defect_scale * (DAGM_SCALES[kind] if settings.pairing == "dagm" else 1.0)
     share = generator.random() * (SOFT_SHARE if kind in SOFT_KINDS else 1.0)
-    return DefectRequest(kind, low * (high / low) ** share)
+    return DefectRequest(kind, low * (high / low) ** share, scale)
 
 
 def _write_picture(out: Path, index: int, settings: Settings) -> dict[str, Any]:
@@ -298,6 +309,12 @@ def _check_numbers(settings: Settings, *, images: int) -> None:
             "contrast must be within 1 to 200 gray levels",
             (low, high),
             "Use (12, 90)",
+        ),
+        (
+            0.25 <= settings.defect_scale <= 4,
+            "defect_scale must be from 0.25 to 4",
+            settings.defect_scale,
+            "Use 1",
         ),
     )
     for holds, rule, received, remedy in rules:

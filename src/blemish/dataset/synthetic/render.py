@@ -32,10 +32,15 @@ TEXTURE_SCALE = 8.0  # pixels; texture finer than this disappears where structur
 
 @dataclass(frozen=True)
 class DefectRequest:
-    """A defect to draw. contrast: mean absolute change in gray levels, if the surface has room for it"""
+    """A defect to draw.
+
+    contrast: mean absolute change in gray levels, if the surface has room for it
+    scale: length and width relative to the kind's usual ones
+    """
 
     kind: str
     contrast: float
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ def render(
     kinds = [DEFECTS[known_name("defect kind", request.kind, DEFECTS)] for request in defects]
     clean: NDArray[np.float32] = draw(size, generator).astype(np.float32, copy=False)
     grain = grain_angle(clean) if defects else 0.0
-    shapes = [_fitted(_laid(kind(_reach(size), generator), grain), size) for kind in kinds]
+    drawn = [_laid(kind(_reach(size), generator), grain) for kind in kinds]
+    shapes = [_fitted(shape, size, asked.scale) for shape, asked in zip(drawn, defects, strict=True)]
     scene, masks = _with_defects(clean, shapes, [request.contrast for request in defects], generator)
     sensor, noise = draw_sensor(generator), sensor_noise(size, generator)
     return Rendered(
@@ -152,19 +158,24 @@ def _reach(size: Size) -> float:
     return 0.5 * min(512.0, *size)
 
 
-def _fitted(shape: Shape, size: Size) -> Shape:
-    """The shape cut to where it changes anything, and reduced if it is still larger than the picture."""
+def _fitted(shape: Shape, size: Size, scale: float) -> Shape:
+    """The shape cut to where it changes anything, at `scale`, or smaller so that it fits the picture."""
     touched = (np.abs(shape.profile) > 0.004) | (shape.extent > 0.004)
     rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     profile, extent = shape.profile[window], shape.extent[window]
-    scale = min((size[0] - 4) / profile.shape[0], (size[1] - 4) / profile.shape[1])
-    if scale < 1:
-        smaller = (int(profile.shape[1] * scale), int(profile.shape[0] * scale))
-        profile = as_field(cv2.resize(profile, smaller, interpolation=cv2.INTER_AREA))
-        extent = as_field(cv2.resize(extent, smaller, interpolation=cv2.INTER_AREA))
+    scale = min(scale, (size[0] - 4) / profile.shape[0], (size[1] - 4) / profile.shape[1])
+    if scale != 1:
+        profile = _scaled(profile, scale)
+        extent = _scaled(extent, scale)
         extent = extent / extent.max()
     return replace(shape, profile=profile, extent=extent)
+
+
+def _scaled(field: Field, scale: float) -> Field:
+    """The field [h, w] at `scale` times its size, each side at least a pixel."""
+    size = (max(1, int(field.shape[1] * scale)), max(1, int(field.shape[0] * scale)))
+    return as_field(cv2.resize(field, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR))
 
 
 def _free_window(mask: Mask, taken: Mask, generator: np.random.Generator) -> Window:

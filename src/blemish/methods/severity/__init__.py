@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ class SeverityMethod:
     name = "severity"
     title = "Severity regression"
     settings_type = Settings
+    takes_start = False
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.fitting import fit
@@ -37,6 +39,9 @@ class SeverityMethod:
         if settings.types:
             modules["types"] = empty_type_network(settings, len(manifest.class_names))
         return modules
+
+    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+        """Any stage 1 goes with any stage 4."""
 
     def inference(self, manifest: Manifest) -> SeverityInference:
         described = inference_from(

@@ -29,6 +29,8 @@ class Readings:
     edge_run: a run that touches the image edge uses its "one" reference, or the image's "median" cell as the
         other
     no_reference: a run as wide as the image is compared with the image's "median" cell, or scores "zero"
+    contrast_of: a cell and its reference are compared by their "extremes", the paper's d0 + d1, or by their
+        "means", |mean_D − mean_N|: on a coarse texture M_D − m_N is mostly the texture's own range
     keep_small: a mask smaller than one cell still yields one defect cell
     """
 
@@ -36,14 +38,15 @@ class Readings:
     edge_run: Literal["one", "median"] = "one"
     no_reference: Literal["median", "zero"] = "median"
     keep_small: bool = True
+    contrast_of: Literal["extremes", "means"] = "extremes"
 
 
 @dataclass(frozen=True)
 class CellExtremes:
-    """Least and greatest intensity in each cell, both [h, w] uint8."""
+    """Least and greatest intensity in each cell, both [h, w]; the mean twice where means are compared."""
 
-    least: NDArray[np.uint8]
-    greatest: NDArray[np.uint8]
+    least: NDArray[np.generic]
+    greatest: NDArray[np.generic]
 
 
 def severity_labels(
@@ -97,17 +100,18 @@ def defect_cells(
 def raw_scores(
     intensity: NDArray[np.uint8], cells: NDArray[np.bool_], *, cell: int, readings: Readings | None = None
 ) -> NDArray[np.float32]:
-    """Contrast of each defect cell against the surface beside it, d0 + d1, in 0…510; 0 elsewhere.
+    """Contrast of each defect cell against the surface beside it, in 0…510; 0 elsewhere.
 
-    d0 = min(|m_D − m_N|, |M_D − M_N|), d1 = |M_D − m_N|, with m, M the extremes of the defect cell (D) and of
-    the reference (N): the non-defect cells just left and just right of its run in the row of cells.
+    d0 + d1, d0 = min(|m_D − m_N|, |M_D − M_N|), d1 = |M_D − m_N|, with m, M the extremes of the defect
+    cell (D) and of the reference (N): the non-defect cells just left and just right of its run in the row of
+    cells. With means m = M, so that the sum is twice their difference.
     intensity: [H, W]; cells: [H / cell, W / cell]
     Source: section III-C-1, step 3.
     """
     readings = readings or Readings()
     scores = np.zeros(cells.shape, np.float32)
     rows, columns = np.nonzero(cells)
-    extremes = cell_extremes(intensity, cell)
+    extremes = (cell_means if readings.contrast_of == "means" else cell_extremes)(intensity, cell)
     sides = np.full((2, rows.size), np.nan, np.float32)
     for side, reference in zip(sides, reference_columns(rows, columns, width=cells.shape[1]), strict=True):
         known = reference >= 0
@@ -183,7 +187,12 @@ def cell_extremes(intensity: NDArray[np.uint8], cell: int) -> CellExtremes:
     return CellExtremes(fold(intensity, cell, np.minimum), fold(intensity, cell, np.maximum))
 
 
-def fold(array: NDArray[np.uint8], cell: int, combine: np.ufunc) -> NDArray[np.uint8]:
+def cell_means(intensity: NDArray[np.uint8], cell: int) -> CellExtremes:
+    means = fold(intensity.astype(np.uint16), cell, np.add) / np.float32(cell**2)
+    return CellExtremes(means, means)
+
+
+def fold(array: NDArray[Any], cell: int, combine: np.ufunc) -> NDArray[Any]:
     """The pixels of each cell combined into one. array: [H, W]; returns: [H / cell, W / cell]
 
     Whole rows at a time: many times faster than reducing two axes of a [h, cell, w, cell] view.

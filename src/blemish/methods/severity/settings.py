@@ -40,6 +40,9 @@ class Settings(MethodSettings):
     no_reference: Literal["median", "zero"] = "median"
     # Open: a mask smaller than one cell still yields one defect cell.
     keep_small: bool = True
+    # Of a cell and its reference: "extremes" is the paper's d0 + d1; "means" follows the defect's contrast
+    # more closely where texture is coarse, see the README.
+    contrast_of: Literal["extremes", "means"] = "extremes"
     # Open: of a colour image; "brightest" is the greatest of its channels.
     intensity: Literal["luminance", "brightest"] = "luminance"
     # Open: annotated cells map to [floor, 12]; 0 is the paper's formula, under which weak defects are
@@ -137,7 +140,9 @@ class Settings(MethodSettings):
     @property
     def readings(self) -> Readings:
         """The label maker's open points as one object."""
-        return Readings(self.two_references, self.edge_run, self.no_reference, self.keep_small)
+        return Readings(
+            self.two_references, self.edge_run, self.no_reference, self.keep_small, self.contrast_of
+        )
 
     @model_validator(mode="after")
     def sides_fit_the_network(self) -> Self:
