@@ -70,6 +70,42 @@ def test_a_missing_key_and_a_wrong_type_are_named() -> None:
     assert "'thresholds.severity'" in refusal(thresholds={"severity": "high"})
 
 
+SHARE = {"n": 1, "of": 20, "lower95": 0.002, "upper95": 0.2}
+POINT = {
+    "rule": "f1",
+    "threshold": 0.5,
+    "review_threshold": 0.25,
+    "escapes": SHARE,
+    "overkill": SHARE,
+    "review": SHARE,
+    "notes": ["few parts"],
+}
+
+
+def test_an_operating_point_is_read_back_and_may_be_absent() -> None:
+    manifest = parse_manifest(json.dumps(fields(operating_point=POINT)), FILE)
+    assert json.loads(manifest.to_json())["operating_point"] == POINT
+    assert parse_manifest(json.dumps(fields()), FILE).operating_point is None
+
+
+@pytest.mark.parametrize("key", POINT)
+def test_an_operating_point_without_a_key_is_refused(key: str) -> None:
+    without = {name: value for name, value in POINT.items() if name != key}
+    assert f"'operating_point.{key}': Field required" in refusal(operating_point=without)
+
+
+def test_a_fault_inside_an_operating_point_is_refused() -> None:
+    assert "'operating_point.threshold'" in refusal(operating_point={**POINT, "threshold": "high"})
+    assert "unknown key 'operating_point.limit'" in refusal(operating_point={**POINT, "limit": 1})
+    no_bound = {**POINT, "review": {"n": 1, "of": 20}}
+    assert "'operating_point.review.lower95': Field required" in refusal(operating_point=no_bound)
+
+
+def test_curves_are_the_methods_own() -> None:
+    curves = {"episodes": {"accuracy": [[0.5], None, "any"]}}
+    assert parse_manifest(json.dumps(fields(curves=curves)), FILE).curves == curves
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
 def test_a_threshold_that_is_no_number_is_refused(number: str) -> None:
     """NaN compares false with everything: such a bundle would call every image OK."""

@@ -84,6 +84,18 @@ def test_the_id_follows_from_the_content(tmp_path: Path) -> None:
     assert one.id.startswith("severity-")
 
 
+def test_when_it_was_made_does_not_change_the_id(tmp_path: Path) -> None:
+    made = {"commit": "abc", "created": "2031-02-03T04:05:06+00:00", "seed": 1}
+    later = {**made, "created": "2032-01-01T00:00:00+00:00"}
+    bundles = [
+        save_bundle(tmp_path / str(number), manifest(provenance=one), {"net": tensors()})
+        for number, one in enumerate((made, later, {**made, "seed": 2}))
+    ]
+    assert bundles[0].id == bundles[1].id == load_bundle(tmp_path / "1").id
+    assert bundles[0].id != bundles[2].id
+    assert load_bundle(tmp_path / "1").manifest.provenance == later
+
+
 def test_a_changed_byte_is_refused_before_it_is_parsed(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blemish.bundle.store.load", lambda data: pytest.fail("parsed before it was checked"))
     data = bytearray((bundle / "two.safetensors").read_bytes())

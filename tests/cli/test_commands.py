@@ -69,7 +69,7 @@ def test_a_wrong_setting_is_one_line_and_starts_nothing(
     blemish: Command, tiny_dataset: Dataset, tmp_path: Path, assignment: str, message: str
 ) -> None:
     answer = blemish(*METHOD_AND_PLACES, tiny_dataset.root, "--out", tmp_path / "run", "--set", assignment)
-    assert answer.code == 1
+    assert answer.code == 2
     assert message in answer.err
     assert is_one_line(answer.err)
     assert not (tmp_path / "run").exists()
@@ -85,7 +85,7 @@ def test_a_wrong_settings_file_is_named(
     config = tmp_path / "settings.yaml"
     config.write_text(text)
     answer = blemish(*METHOD_AND_PLACES, tiny_dataset.root, "--out", tmp_path / "run", "--config", config)
-    assert answer.code == 1
+    assert answer.code == 2
     assert message in answer.err
     assert is_one_line(answer.err)
 
@@ -94,7 +94,7 @@ def test_a_wrong_method_names_those_there_are(
     blemish: Command, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
     answer = blemish("train", "severty", "--data", tiny_dataset.root, "--out", tmp_path / "run")
-    assert answer.code == 1
+    assert answer.code == 2
     assert "METHOD must be one of " in answer.err
     assert "Received: 'severty'. Did you mean 'severity'?" in answer.err
     assert is_one_line(answer.err)
@@ -108,6 +108,18 @@ def test_data_that_is_not_there_is_one_line(blemish: Command, tmp_path: Path) ->
 
 
 # Wrong use
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--size", "512"), ("--weight", "scratch"), ("--weight", "scratch=often")]
+)
+def test_a_wrong_option_of_synth_is_one_line(
+    blemish: Command, tmp_path: Path, option: str, value: str
+) -> None:
+    answer = blemish("data", "synth", tmp_path / "out", option, value)
+    assert answer.code == 2
+    assert f"{option} must be " in answer.err
+    assert is_one_line(answer.err)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +158,36 @@ def test_evaluate_writes_metrics_and_a_report(
     assert metrics["split"] == "test"
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert load_bundle(tiny_bundle).id in report
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("operating_point", {"rule": "f1"}, "'operating_point.threshold': Field required"),
+        ("curves", {"threshold_sweep": {"best": 4.0}}, "curves.threshold_sweep: 'criterion': Field required"),
+        ("curves", {"training": {"regression": {"step": []}}}, "curves.training: 'regression.loss': Field"),
+    ],
+)
+def test_a_manifest_that_lacks_a_key_is_one_line_before_any_work(
+    blemish: Command,
+    tiny_bundle: Path,
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+    key: str,
+    value: Any,
+    message: str,
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps({**manifest, key: value}))
+    out = tmp_path / "out"
+    answer = blemish("evaluate", bundle, "--data", tiny_dataset.root, "--out", out, "--quiet")
+    assert answer.code == 1
+    assert message in answer.err
+    assert str(bundle) in answer.err
+    assert is_one_line(answer.err)
+    assert not out.exists()
 
 
 def test_a_split_that_is_not_there_names_those_there_are(
@@ -230,6 +272,20 @@ def test_inspecting_whole_images_exits_with_0(
     assert {line.bundle for line in lines(tmp_path / "out")} == {load_bundle(tiny_bundle).id}
 
 
+def test_masks_beside_images_are_not_inspected_and_that_is_said(
+    blemish: Command, tiny_bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "b.png").unlink()
+    for name in "ac":
+        cv2.imwrite(str(folder / f"{name}.jpg"), cv2.imread(str(folder / f"{name}.png")))
+        cv2.imwrite(str(folder / f"{name}.png"), np.eye(96, dtype=np.uint8) * 255)
+    answer = blemish("inspect", tiny_bundle, folder, "--out", tmp_path / "out", "--device", "cpu")
+    assert answer.code == 0, answer.err
+    assert [Path(line.image).name for line in lines(tmp_path / "out")] == ["a.jpg", "c.jpg"]
+    (said,) = [line for line in answer.err.splitlines() if str(folder) in line]
+    assert "its 2 images are inspected and 2 other pictures, such as masks, are not." in said
+
+
 def test_an_empty_folder_and_a_path_that_is_not_there_are_one_line(
     blemish: Command, tiny_bundle: Path, tmp_path: Path
 ) -> None:
@@ -295,10 +351,34 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_a_checkpoint(tiny_dataset: Dataset,
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "train --resume" in err
     assert is_one_line(err)
     assert checkpoint.is_file()
+
+
+INTERRUPTED_IMPORT = """
+import sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+from blemish.cli.main import run
+run()
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "blemish.cli.data", "blemish.cli.work"])
+def test_ctrl_c_during_the_imports_is_one_line(module: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT.format(module=module)]
+    command += ["train", "severity", "--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert "stopped" in done.stderr
+    assert is_one_line(done.stderr)
 
 
 def test_the_help_of_train_names_every_method(blemish: Command) -> None:

@@ -18,7 +18,13 @@ finally:
     print("|".join(sys.modules), file=sys.stderr)
 """
 HEAVY = {"torch", "torchvision", "accelerate", "cv2", "numpy", "scipy", "matplotlib"}
-PAGES = [["--help"], ["data", "--help"], ["train", "--help"], ["data", "split", "--help"]]
+PAGES = [
+    ["--help"],
+    ["data", "--help"],
+    ["train", "--help"],
+    ["data", "split", "--help"],
+    ["add-class", "--help"],
+]
 
 
 def processor_seconds() -> float:

@@ -37,8 +37,22 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
         "types_batch": 8,
         **NO_AUGMENTATION,
     },
+    # Joint training of the plain detector: episodes take their supports from other images than their queries,
+    # and four images are too few for both.
+    "tlsdd": {
+        "preset": "tiny",
+        "variant": "fr-ff-joint",
+        "common": ["scratch", "spot"],
+        "steps": 250,
+        "batch": 4,
+        "learning_rate": 0.03,
+        "flips": False,
+    },
 }
-SHORT: Mapping[str, Mapping[str, Any]] = {"severity": {"steps": 4, "batch": 2, "types_steps": 2}}
+SHORT: Mapping[str, Mapping[str, Any]] = {
+    "severity": {"steps": 4, "batch": 2, "types_steps": 2},
+    "tlsdd": {"steps": 2, "batch": 2},
+}
 MACHINE = {"device": "cpu", "precision": "fp32"}
 
 

@@ -10,6 +10,7 @@ import builders
 import pytest
 
 from blemish.dataset.check import CheckReport, check_dataset
+from blemish.dataset.check_image import ERROR
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Annotation, Dataset, MaskFile
 
@@ -140,3 +141,31 @@ def test_groups_across_splits_reference_and_skipped(tmp_path: Path) -> None:
     assert found(report, "00001_temp.jpg must be as large as")
     assert found(report, "left out:", "'a b'")
     assert len(seen) == 2
+
+
+def test_what_was_left_out_is_an_error_unless_asked_for(tmp_path: Path) -> None:
+    builders.masks_layout(tmp_path)
+    for name in ("a", "c"):
+        next(tmp_path.rglob(f"{name}.png")).unlink()
+    dataset = load_dataset(tmp_path, skip_broken=True)
+    assert check_dataset(dataset).usable
+    report = check_dataset(dataset, skipped=ERROR)
+    assert not report.usable
+    first, second = problems(report, "error")
+    assert "a.jpg must have a mask" in first
+    assert "c.jpg must have a mask" in second
+
+
+@pytest.mark.parametrize(
+    ("mark", "outlined", "placed"),
+    [
+        (Annotation("defect", polygons=(((1.0, 1.0), (9.0, 1.0), (9.0, 9.0)),)), 2, 2),
+        (Annotation("defect", box_xyxy=(1.0, 1.0, 9.0, 9.0)), 1, 2),
+        (Annotation("defect"), 1, 1),
+    ],
+)
+def test_how_exactly_images_are_marked(tmp_path: Path, mark: Annotation, outlined: int, placed: int) -> None:
+    dataset = load_dataset(builders.pairs_layout(tmp_path))  # one of the three is clean
+    report = check_dataset(with_mark(dataset, 0, mark))
+    assert (report.defective, report.outlined, report.placed) == (2, outlined, placed)
+    assert report.to_json()["outlined"] == outlined

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from blemish.bundle.manifest import StoredShare
 from blemish.evaluation.bounds import ProportionBound, proportion_bound, trials_to_prove
 
 
@@ -54,6 +55,6 @@ def test_trials_to_prove_is_the_smallest_number_that_does(share: float) -> None:
     assert proportion_bound(0, trials).upper95 <= share < proportion_bound(0, trials - 1).upper95
 
 
-def test_json_round_trip() -> None:
+def test_a_manifest_holds_a_bound_as_it_is() -> None:
     bound = proportion_bound(2, 9)
-    assert ProportionBound.from_json(bound.to_json()) == bound
+    assert ProportionBound.from_json(StoredShare.model_validate(bound.to_json())) == bound

@@ -13,7 +13,6 @@ from blemish.evaluation.curves import (
     iou_curve,
     precision_recall_curve,
     roc_curve,
-    score_histogram,
     thinned,
     threshold_curve,
 )
@@ -83,20 +82,15 @@ def test_precision_recall_ends_with_every_pixel(counts: SeverityCounts) -> None:
     assert list(curve.x) == sorted(curve.x)
 
 
-def test_roc_and_histogram(record_of: Any) -> None:
+def test_roc(record_of: Any) -> None:
     records = [record_of([("spot", BOX)], score=0.9), record_of([("spot", BOX)], score=0.2)]
     records += [record_of([], score=0.3), record_of([], score=1.0), record_of([], score=None)]
-    curve, histogram = roc_curve(records), score_histogram(records, threshold=0.4)
+    curve = roc_curve(records)
     assert curve is not None
-    assert histogram is not None
     assert is_drawable(curve)
     area = np.trapezoid(curve.lines["recall"], curve.x)
     assert area == pytest.approx(auroc([0.9, 0.2, 0.3, 1.0], [True, True, False, False]))
-    assert (sum(histogram.lines["clean"]), sum(histogram.lines["defective"])) == (2, 2)
-    assert histogram.lines["clean"][-1] == 1
-    assert histogram.marked_x == 0.4
     assert roc_curve(records[:2]) is None
-    assert score_histogram(records[4:]) is None
 
 
 def test_thinning_keeps_both_ends() -> None:

@@ -20,8 +20,11 @@ from blemish.evaluation.defects import (
     defect_metrics,
     iou_matrix,
     match,
+    pairings,
+    rejected_elsewhere,
 )
 from blemish.evaluation.pixel import Agreement
+from blemish.inspection import Verdict
 
 label_maps = arrays(np.int32, (6, 7), elements=st.integers(0, 3))
 true_masks = st.lists(arrays(bool, (6, 7)).filter(np.any), min_size=1, max_size=3)  # these may overlap
@@ -159,3 +162,32 @@ def test_images_whose_defects_have_no_place_are_left_out(record_of: Any) -> None
     assert (metrics["images"], metrics["found"], metrics["precision_at_50"]) == (1, 0, None)
     assert metrics["recall_at_50"] == 0.0
     assert defect_metrics([record_of([], [("spot", box)])], ["spot"]) is None
+
+
+HERE, FAR = (0, 0, 4, 4), (20, 20, 24, 24)
+
+
+def test_every_true_and_every_found_defect_is_in_one_pairing(record_of: Any) -> None:
+    record = record_of(
+        [("a", FAR), ("a", HERE), ("b", (50, 50, 54, 54))],
+        [("b", HERE, 0.5), ("a", (80, 80, 84, 84), 0.9), ("a", HERE, 0.4)],
+    )
+    assert pairings(record) == [(1, 0), (0, None), (2, None), (None, 1), (None, 2)]
+    assert pairings(record_of()) == []
+
+
+def test_parts_rejected_for_the_wrong_reason_are_counted_by_hand(record_of: Any) -> None:
+    def part(true: list[Any], found: list[Any], verdict: Verdict = Verdict.NG, **options: Any) -> Any:
+        return record_of(true, found, verdict=verdict, **options)
+
+    parts = [
+        part([("a", HERE)], [("a", FAR)]),  # the one: found elsewhere alone
+        part([("a", HERE)], [("b", HERE), ("a", FAR)]),  # found, under another name
+        part([("a", HERE)], []),  # rejected by its score, with nothing shown
+        part([("a", HERE)], [("a", FAR)], Verdict.REVIEW),  # a person looks at it
+        part([], [("a", FAR)]),  # overkill
+        part([("a", HERE)], [("a", FAR)], placed_by="label"),  # nobody knows where its defect is
+    ]
+    share = rejected_elsewhere(parts)
+    assert (share.n, share.of) == (1, 3)
+    assert rejected_elsewhere([]).of == 0

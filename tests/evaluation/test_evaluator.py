@@ -75,6 +75,7 @@ def test_metrics_by_hand(evaluated: Evaluator) -> None:
     assert metrics["type"]["confusion"]["spot"]["missed"] == 1
     assert metrics["image"]["auroc"] == 1.0
     assert metrics["operating_point"]["escapes"] == {"n": 0, "of": 1, "lower95": 0.0, "upper95": 0.95}
+    assert metrics["operating_point"]["rejected_elsewhere"]["of"] == 1
     assert metrics["operating_point"]["chosen_on"]["overkill"]["of"] == 1
     assert metrics["severity"] == {"spearman": None, "defects": 1}
     assert metrics["seconds_per_image"] == pytest.approx(0.03)
@@ -88,7 +89,7 @@ def test_maps_are_dropped_and_truth_becomes_outlines(evaluated: Evaluator) -> No
     assert (scratch.area, scratch.box_xyxy) == (16.0, (1, 1, 5, 5))
     assert sorted(scratch.contour[0]) == [(1, 1), (1, 5), (5, 1), (5, 5)]
     assert evaluation.records[0].iou.tolist() == [[0.5], [0.0]]
-    assert set(evaluation.curves) == {"iou", "roc", "score-histogram"}
+    assert set(evaluation.curves) == {"iou", "roc"}
 
 
 def test_severity_maps_give_the_curves_and_their_area(

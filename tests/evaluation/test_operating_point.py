@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.errors import BlemishError
 from blemish.evaluation.bounds import proportion_bound
 from blemish.evaluation.operating_point import OperatingPoint, choose, measured, parse_rule
@@ -197,8 +198,9 @@ def test_measured_on_other_images_leaves_errors_out() -> None:
     ]
 
 
-def test_json_round_trip() -> None:
+def test_a_manifest_holds_every_operating_point_as_it_is() -> None:
     point = choose([0.1, 0.4, 0.3, 0.9], [False, False, True, True], "overkill<=0")
     text = json.dumps(point.to_json(), allow_nan=False)
-    assert OperatingPoint.from_json(json.loads(text)) == point
+    assert OperatingPoint.from_json(StoredOperatingPoint.model_validate_json(text)) == point
+    assert OperatingPoint.from_json(None) is None
     assert set(json.loads(text)) >= {"rule", "threshold", "review_threshold", "escapes", "overkill", "review"}

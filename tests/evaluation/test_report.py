@@ -161,7 +161,6 @@ def evaluation(records: tuple[ImageRecord, ...]) -> Evaluation:
     curves = {
         "iou": Curve("Defects found, by IoU", "IoU", "share", (0.1, 0.5, 0.9), by_iou),
         "precision-recall": Curve("Precision and recall", "r", "p", (0, 0.5, 1), {"p": (1, 0.9, 0.5)}, 0.5),
-        "score-histogram": Curve("Drawn elsewhere", "s", "n", (0, 1), {"n": (1, 1)}),
     }
     return Evaluation(metrics, curves, records)
 
@@ -254,6 +253,29 @@ def test_headline_follows_the_counts():
     assert len(sentences) == 2
 
 
+@pytest.mark.parametrize(
+    ("n", "of", "words"),
+    [
+        (
+            1,
+            20,
+            "1 of the 20 rejected was rejected for something else: nothing found overlaps its own defects",
+        ),
+        (
+            2,
+            9,
+            "2 of the 9 rejected were rejected for something else: nothing found overlaps their own defects",
+        ),
+        (0, 9, None),
+    ],
+)
+def test_headline_tells_parts_rejected_for_the_wrong_reason(n, of, words):
+    shares = {"escapes": (0, 30), "overkill": (0, 5), "rejected_elsewhere": (n, of)}
+    point = {name: proportion_bound(*pair).to_json() for name, pair in shares.items()}
+    sentences = ["".join(pair) for pair in headline({"operating_point": point})]
+    assert sentences[1:-1] == ([] if words is None else [f"{words} by an IoU of 0.3."])
+
+
 def test_user_texts_are_escaped(image, context):
     path = image.with_name("<script>.png")
     path.write_bytes(image.read_bytes())
@@ -337,6 +359,16 @@ def test_worst_cases_come_first(records, image):
     caught = record(image.with_name("caught"), true=(truth((0, 0, 50, 50)),), verdict=Verdict.NG)
     ordered = choose_cases((caught, small, large)).misses
     assert [case.record.sample.id for case in ordered] == ["large", "small", "caught"]
+
+
+@pytest.mark.parametrize("iou", [0.05, 0.2, 0.29, 0.3, 0.6])
+def test_the_gallery_counts_as_the_table_does(image, iou):
+    here = (0.0, 0.0, 9.0, 9.0)
+    one = record(image, true=(truth(here), truth(here)), defects=(found(here),), iou=[[iou], [iou]])
+    gallery, (row,) = choose_cases([one]), kind_rows([one])
+    assert gallery.misses_total == row.located.of - row.located.n
+    assert gallery.false_alarms_total == row.right.of - row.right.n
+    assert len(gallery.hits) == row.located.n == (iou >= 0.3)
 
 
 def test_image_labels_alone_give_whole_image_misses_and_no_alarms(image):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from blemish.errors import BlemishError
+from blemish.evaluation.stored import StoredSweep
 from blemish.evaluation.sweep import SeverityCounts, Sweep, middle_of_best, sweep_threshold
 
 Image = tuple[NDArray[np.float32], NDArray[np.bool_]]
@@ -113,4 +114,4 @@ def test_json_is_strict() -> None:
     fields = sweep_threshold([(severity, severity > 2)], [0.0, 2.0, 9.0]).to_json()
     read = json.loads(json.dumps(fields, allow_nan=False))
     assert read["precision"] == [0.5, 1.0, None]
-    assert Sweep.from_json(read).to_json() == fields
+    assert Sweep(**StoredSweep.model_validate(read).model_dump()).to_json() == fields

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from blemish.regions.measure import bounding_box, outlines, smallest_rectangle
+from blemish.regions.runs import runs_of
 
 BoolMask = NDArray[np.bool_]
 Polygon = tuple[tuple[float, float], ...]
@@ -47,6 +53,59 @@ def rectangle_mask(length: float, width: float, angle_deg: float, side: int = 14
     along = columns * math.cos(angle) + rows * math.sin(angle)
     across = -columns * math.sin(angle) + rows * math.cos(angle)
     return (abs(along) <= length / 2) & (abs(across) <= width / 2)
+
+
+def plain_outlines(mask: BoolMask, offset_xy: tuple[int, int]) -> tuple[Polygon, ...]:
+    """OpenCV's contours of the mask three times as fine: their pixels' centres lie a third of a pixel inside
+    each edge, so that rounding to the nearest edge is exact.
+    """
+    fine = np.kron(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
+    polygons = []
+    for contour in cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
+        edges = [
+            ((x + 1) // 3 + offset_xy[0], (y + 1) // 3 + offset_xy[1]) for x, y in contour[:, 0].tolist()
+        ]
+        before = [edges[-1], *edges[:-1]]
+        polygons.append(
+            tuple((float(x), float(y)) for (x, y), last in zip(edges, before, strict=True) if (x, y) != last)
+        )
+    return tuple(polygons)
+
+
+masks = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda shape: arrays(np.bool_, shape))
+
+
+@settings(max_examples=300, deadline=None)
+@given(mask=masks, offset_xy=st.tuples(st.integers(0, 9), st.integers(0, 9)))
+def test_outlines_are_the_contours_of_a_finer_mask(mask: BoolMask, offset_xy: tuple[int, int]) -> None:
+    """Corner by corner, in the same order."""
+    assert outlines(mask, offset_xy=offset_xy) == plain_outlines(mask, offset_xy)
+
+
+@pytest.mark.parametrize("density", [0.02, 0.3, 0.5, 0.6, 0.8, 0.97])
+def test_outlines_of_many_parts_and_holes_are_those_of_a_finer_mask(density: float) -> None:
+    """Parts in holes of parts in holes among them."""
+    mask = np.random.default_rng(int(100 * density)).random((150, 170)) < density
+    for size in (1, 5):
+        kernel = np.ones((size, size), np.uint8)
+        closed = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, kernel) > 0
+        assert outlines(closed) == plain_outlines(closed, (0, 0))
+
+
+def test_runs_are_measured_as_their_mask_is() -> None:
+    mask = np.random.default_rng(0).random((30, 40)) < 0.4
+    assert outlines(runs_of(mask), offset_xy=(2, 3)) == outlines(mask, offset_xy=(2, 3))
+    assert bounding_box(runs_of(mask), offset_xy=(2, 3)) == bounding_box(mask, offset_xy=(2, 3))
+
+
+def test_the_outline_of_a_long_thin_defect_takes_less_memory_than_its_box() -> None:
+    mask = np.eye(4000, dtype=bool)
+    tracemalloc.start()
+    (outline,) = outlines(mask)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(outline) == 4 * 4000
+    assert peak < mask.nbytes / 2
 
 
 @pytest.mark.parametrize("seed", range(12))

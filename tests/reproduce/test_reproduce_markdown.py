@@ -100,3 +100,73 @@ def test_an_empty_table_shows_what_is_to_be_run() -> None:
     text = table_markdown("t", EXPERIMENT, [])
     assert "| Ours | not run | – |" in text
     assert "Nothing measured yet. Command: `blemish reproduce t " in text
+
+
+FEW_SHOT = Experiment.model_validate(
+    {
+        "title": "Few",
+        "paper": "Paper",
+        "dataset": "set",
+        "classes": {"rare": ["b.1"]},
+        "rows": [
+            {"name": "joint", "kind": "few-shot", "title": "Joint"},
+            {"name": "ours", "kind": "few-shot", "title": "Ours", "against": "joint"},
+        ],
+        "paper_rows": [{"title": "Theirs", "section": "Elsewhere", "figures": {"leak": 74.83}}],
+        "columns": [
+            {"path": "nap50", "heading": "nAP50", "paired": True},
+            {"path": "ap50.*", "heading": "*"},
+            {"path": "leak", "heading": "Leak"},
+        ],
+        "goals": [
+            {"row": "ours", "column": "nap50", "against": "joint", "at_least": 0.1, "told_from_zero": True},
+            {"row": "ours", "column": "nap50", "against": "joint", "at_least": 0.2},
+            {"row": "ours", "column": "nap50", "relative_to": "joint", "at_least": 1.4},
+            {"row": "ours", "column": "nap50", "relative_to": "joint", "at_least": 1.6},
+        ],
+    }
+)
+
+
+def drawn(row: str, seed: int, nap50: float) -> Result:
+    figures = {"nap50": nap50, "draw": {"digest": f"d{seed}"}, "ap50": {"b.1": nap50, "a": 1.0}}
+    return result(row, figures, seed=seed)
+
+
+# Of draw 3 only one row has a figure. The differences on draws 0 to 2 are 0.14, 0.16 and 0.12.
+DRAWN = [drawn("joint", seed, nap50) for seed, nap50 in enumerate((0.1, 0.3, 0.5))]
+DRAWN += [drawn("ours", seed, nap50) for seed, nap50 in enumerate((0.24, 0.46, 0.62, 0.9))]
+
+
+def test_few_shot_rows_are_compared_on_the_draws_that_both_have() -> None:
+    """Student's t with two degrees of freedom is 4.3027: 0.14 ± 4.3027 · 0.02 / √3 = 0.14 ± 0.0497."""
+    text = table_markdown("t", FEW_SHOT, DRAWN)
+    assert "**Difference to Joint on the same draws, and its 95 % interval**" in text
+    assert "| Ours | 3 | +0.140 [+0.090, +0.190] |" in text
+    # By hand: 0.2 / √3 · 4.3027 = 0.497
+    assert "| Joint | 3 | 0.300 ± 0.497 |" in text
+
+
+def test_a_column_for_each_class_has_common_ones_first_and_dots_in_names() -> None:
+    text = table_markdown("t", FEW_SHOT, DRAWN)
+    assert "|  | draws | nAP50 | a | b.1, rare |" in text
+    assert "| 1.000 ± 0.000 | 0.300 ± 0.497 |" in text
+
+
+def test_goals_on_differences_and_shares() -> None:
+    goals = table_markdown("t", FEW_SHOT, DRAWN).split("## Goals\n\n")[1].split("\n\n")[0].splitlines()
+    assert goals == [
+        "- Ours: nAP50 minus that of Joint ≥ +0.1, told from 0: +0.140 [+0.090, +0.190], met",
+        "- Ours: nAP50 minus that of Joint ≥ +0.2: +0.140 [+0.090, +0.190], **not met**",
+        "- Ours: nAP50 ≥ 140 % of Joint: 0.555 against 0.300, met",
+        "- Ours: nAP50 ≥ 160 % of Joint: 0.555 against 0.300, met",
+    ]
+
+
+def test_what_only_the_paper_has_is_a_section_of_its_own() -> None:
+    text = table_markdown("t", FEW_SHOT, [])
+    assert (
+        "## Elsewhere\n\n|  | seeds | Leak |\n| --- | ---: | ---: |\n| Theirs, the paper's |  | *74.83* |"
+        in text
+    )
+    assert "- Ours: nAP50 minus that of Joint ≥ +0.2: not measured" in text

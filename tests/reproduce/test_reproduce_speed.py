@@ -57,7 +57,7 @@ def test_a_part_is_scaled_by_its_blocks_and_says_so() -> None:
 def test_a_tiled_image_is_measured_in_a_process_of_its_own() -> None:
     held = np.ones(900 << 20, np.uint8)  # of this process; must not count in the other one's peak
     settings = SpeedSettings(measure="tiled", size=(256, 256), images=2)
-    timed = measure_apart(settings, "cpu")["gray-4"]["fp32"]
+    timed = measure_apart("speed", settings, "cpu")["gray-4"]["fp32"]
     assert timed["measured"] == "1 of 2, × 2"
     assert timed["seconds_all"] == pytest.approx(2 * timed["seconds"])
     assert 100 < timed["peak_mib"] < held.nbytes / 2**20

@@ -19,8 +19,9 @@ from blemish.bundle import Bundle, load_bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.methods import find_method
+from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
-from blemish.training.run import RUN_FILE, Request, claim_folder, train, with_validation
+from blemish.training.run import RUN_FILE, Request, claim_folder, describe, train, with_validation
 
 SHORT: Mapping[str, Any] = {
     "steps": 10,
@@ -133,7 +134,9 @@ def test_the_seed_alone_decides_the_weights(
     first, second = (trained(tiny_dataset, settings, tmp_path / name) for name in ("a", "b"))
     other = trained(tiny_dataset, settings, tmp_path / "c", seed=1)
     assert differing(first, second) == []
+    assert first.id == second.id, "how long it took and when it was done are no part of it"
     assert "severity.conv1.weight" in differing(first, other)
+    assert other.id != first.id
 
 
 def test_a_learning_rate_beyond_reason_stops_with_one_line(
@@ -289,4 +292,15 @@ def test_the_bundle_remembers_where_it_came_from(tiny_dataset: Dataset, tiny_bun
     assert manifest.settings["steps"] == 80
     assert 0 < manifest.thresholds["review"] <= manifest.thresholds["ng"] <= 1
     assert manifest.provenance["seed"] == 0
+    assert manifest.operating_point is not None
+    assert manifest.operating_point.threshold == manifest.thresholds["ng"]
     assert manifest.curves["threshold_sweep"]["best"] == manifest.thresholds["severity"]
+
+
+def test_what_training_noticed_goes_into_the_bundle(
+    tiny_dataset: Dataset, short_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    method = find_method("severity")
+    request = Request(method, tiny_dataset, method.settings_type.model_validate(short_settings), tmp_path)
+    fitted = Fitted({}, ("spot",), 1, {}, {}, {}, notes=("few spots", "all of them small"))
+    assert describe(request, tiny_dataset, fitted, "digest").notes == ("few spots", "all of them small")

@@ -29,8 +29,34 @@ class Preprocessing(Strict):
     divisors: dict[str, float] = {"uint8": 255.0, "uint16": 65535.0}
 
 
+class StoredShare(Strict):
+    """A count and the bounds of the share behind it, as `evaluation.bounds.ProportionBound` writes them."""
+
+    n: int = Field(ge=0)
+    of: int = Field(ge=0)
+    lower95: float
+    upper95: float
+
+
+class StoredOperatingPoint(Strict):
+    """The thresholds on the image score and their cost, as `evaluation.operating_point` writes them."""
+
+    rule: str
+    threshold: float
+    review_threshold: float
+    escapes: StoredShare
+    overkill: StoredShare
+    review: StoredShare
+    notes: tuple[str, ...]
+
+
 class Manifest(Strict):
-    """manifest.json. Lengths in pixels, scores in [0, 1]."""
+    """manifest.json. Lengths in pixels, scores in [0, 1].
+
+    curves: the method's own, under names of its choice; what draws one checks it
+    memory: what else its method must remember, such as the examples that a class was learned from
+    notes: sentences for whoever reads a report: what training noticed, what was changed since
+    """
 
     schema_version: int = SCHEMA_VERSION
     method: str
@@ -40,9 +66,11 @@ class Manifest(Strict):
     thresholds: dict[str, float] = {}
     scales: dict[str, float] = {}
     settings: dict[str, Any] = {}
-    operating_point: dict[str, Any] = {}
+    operating_point: StoredOperatingPoint | None = None
     metrics: dict[str, Any] = {}
     curves: dict[str, Any] = {}
+    memory: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
     data: dict[str, Any] = {}
     data_fingerprint: str = ""
     provenance: dict[str, Any] = {}

@@ -23,6 +23,7 @@ from blemish.errors import BlemishError
 Tensors = Mapping[str, NDArray[np.generic]]
 MANIFEST = "manifest.json"
 TENSOR_SUFFIX = ".safetensors"
+CREATED = "created"  # in the manifest's provenance
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,13 @@ class Bundle:
 
     @property
     def id(self) -> str:
-        """Method and the first 12 digits of the manifest's SHA-256, which covers the hash of every file."""
-        return f"{self.manifest.method}-{sha256(self.manifest.to_json().encode())[:12]}"
+        """Method and the first 12 digits of the manifest's SHA-256, which covers the hash of every file.
+
+        When it was made is left out: two trainings that gave the same give the same id.
+        """
+        made = {name: value for name, value in self.manifest.provenance.items() if name != CREATED}
+        timeless = self.manifest.model_copy(update={"provenance": made})
+        return f"{self.manifest.method}-{sha256(timeless.to_json().encode())[:12]}"
 
 
 def save_bundle(path: Path, manifest: Manifest, networks: Mapping[str, Tensors]) -> Bundle:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from blemish.cli.outcome import WrongUse
+from blemish.cli.outcome import WrongUseError
 from blemish.cli.texts import print_check, print_counts
 from blemish.errors import BlemishError
 
@@ -61,9 +61,7 @@ def check(
     data: Folder,
     skip_broken: Annotated[
         bool,
-        typer.Option(
-            "--skip-broken", help="List unreadable annotation files instead of stopping at the first."
-        ),
+        typer.Option("--skip-broken", help="Take files that cannot be read as left out, not as errors."),
     ] = False,
     json_out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -74,10 +72,11 @@ def check(
     import json
 
     from blemish.dataset.check import check_dataset
+    from blemish.dataset.check_image import ERROR, WARNING
     from blemish.dataset.layouts import load_dataset
     from blemish.files import write_atomically
 
-    report = check_dataset(load_dataset(data, skip_broken=skip_broken))
+    report = check_dataset(load_dataset(data, skip_broken=True), skipped=WARNING if skip_broken else ERROR)
     print_check(report)
     if json_out:
         write_atomically(json_out, json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
@@ -130,7 +129,7 @@ def split(
 def parse_size(text: str) -> tuple[int, int]:
     height, _, width = text.lower().partition("x")
     if not (height.isdigit() and width.isdigit()):
-        raise WrongUse(
+        raise WrongUseError(
             f"--size must be HEIGHTxWIDTH in pixels. Received: '{text}'. Use 512x512, for example."
         )
     return int(height), int(width)
@@ -143,5 +142,5 @@ def parse_weights(assignments: list[str]) -> dict[str, float]:
         try:
             weights[name] = float(number)
         except ValueError as error:
-            raise WrongUse(f"--weight must be CLASS=NUMBER. Received: '{assignment}'.") from error
+            raise WrongUseError(f"--weight must be CLASS=NUMBER. Received: '{assignment}'.") from error
     return weights

@@ -36,10 +36,26 @@ def print_check(report: CheckReport) -> None:
         print(f"sizes: {sizes}; modes: {', '.join(f'{mode} {n}' for mode, n in report.modes.items())}")
     if report.imbalance is not None:
         print(f"imbalance: {report.imbalance:.1f} images of the most frequent class for each of the rarest")
+    print(f"usable for: {uses(report)}")
     for problem in sorted(report.problems, key=lambda problem: problem.severity != "error"):
         print(f"{problem.severity}: {problem.message}")
     if not report.problems:
         print("no problems found")
+
+
+def uses(report: CheckReport) -> str:
+    """What the annotations can train: an outline also gives a box, and either of them an image's label."""
+    of = report.defective
+    if not of:
+        return "nothing that learns from defects: no image is marked"
+    kinds = (
+        ("severity and segmentation", "outlines", report.outlined),
+        ("detection", "boxes or outlines", report.placed),
+        ("image verdicts", "labels, boxes or outlines", of),
+    )
+    able = [f"{use} ({marks} on {n} of {of} defective images)" for use, marks, n in kinds if n]
+    unable = [f"not for {use} (no {marks})" for use, marks, n in kinds if not n]
+    return "; ".join((", ".join(able), *unable))
 
 
 def print_table(rows: Mapping[str, Mapping[str, int]], splits: list[str]) -> None:

@@ -6,7 +6,6 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
+from blemish.cli.outcome import refused_as_wrong_use
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
@@ -24,12 +24,11 @@ from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
 
 if TYPE_CHECKING:
-    from blemish.evaluation.records import Curve
+    from blemish.bundle.store import Bundle
     from blemish.evaluation.report import ReportContext
-SWEEP_TITLE = "Severity threshold, as chosen on the validation images"
 
 
-def train_bundle(
+def train_bundle(  # noqa: PLR0913 - what the command is given
     method_name: str,
     data: Path,
     out: Path,
@@ -39,27 +38,35 @@ def train_bundle(
     seed: int,
     resume: bool,
     quiet: bool,
+    start: Path | None = None,
 ) -> Path:
-    """Train and write OUT/bundle; returns its path. Raises BlemishError for settings or data that cannot be
-    used.
+    """Train and write OUT/bundle; returns its path. start: a bundle to go on from, with its settings
+
+    Raises WrongUseError for a wrong method or wrong settings, BlemishError for data that cannot be used.
     """
-    from blemish.training.run import Request, train
+    from blemish.bundle.store import load_bundle
+    from blemish.training.run import Request, refuse_unknown_rules, train
 
     reporter = Reporter(quiet=quiet)
-    method = find_method(method_name)
-    settings = read_settings(method, config, assignments)
+    begun = load_bundle(start) if start else None
+    with refused_as_wrong_use():
+        method = find_method(method_name)
+        settings = read_settings(method, config, assignments, begun.manifest.settings if begun else {})
+        refuse_unknown_rules(settings)
     dataset = load_dataset(data)
     reporter.line(f"{data}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
-    request = Request(method, dataset, settings, out, seed=seed, resume=resume, origin=str(data))
+    request = Request(method, dataset, settings, out, seed=seed, resume=resume, origin=str(data), start=begun)
     return train(request, reporter).path
 
 
-def read_settings(method: Method, config: Path | None, assignments: list[str]) -> MethodSettings:
-    """The method's settings: defaults, then the YAML file, then each KEY=VALUE.
+def read_settings(
+    method: Method, config: Path | None, assignments: list[str], start: Mapping[str, Any] | None = None
+) -> MethodSettings:
+    """The method's settings: defaults or those of a start, then the YAML file, then each KEY=VALUE.
 
     Raises BlemishError for an unknown key (with the nearest) or a value out of range.
     """
-    values: dict[str, Any] = dict(read_config(config)) if config else {}
+    values: dict[str, Any] = {**(start or {}), **(read_config(config) if config else {})}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
@@ -108,20 +115,18 @@ def evaluate_bundle(bundle: Path, data: Path, out: Path, *, split: str, device: 
     refuse_other_classes(chosen, loaded.manifest.class_names, loaded.id)
     inspector = inspector_of(loaded, device=device)
     manifest = loaded.manifest
+    notes = notes_on_seen(manifest, chosen)
+    for note in notes:
+        reporter.line(f"warning: {note}")
+    context = report_context(loaded, bundle, chosen, data, notes)  # before the long work: it may refuse
     evaluation = evaluate_samples(inspector, chosen, reporter).result(
         method=manifest.method,
         split=split,
         seed=manifest.provenance.get("seed"),
-        operating_point=OperatingPoint.from_json(manifest.operating_point)
-        if manifest.operating_point
-        else None,
-        pixel_threshold=manifest.thresholds.get(manifest.method),
+        operating_point=OperatingPoint.from_json(manifest.operating_point),
+        pixel_threshold=inspector.inference.pixel_threshold,
     )
     write_atomically(out / "metrics.json", metrics_json(evaluation))
-    notes = notes_on_seen(manifest, chosen)
-    for note in notes:
-        reporter.line(f"warning: {note}")
-    context = report_context(manifest, loaded.id, bundle, chosen, data, notes)
     write_report(out / "report.html", evaluation, context)
     return out / "report.html"
 
@@ -149,7 +154,7 @@ def inspect_images(
     from blemish.inspector.inspector import image_paths, open_inspector
 
     reporter = Reporter(quiet=quiet)
-    images = list(image_paths(paths))
+    images = list(image_paths(paths, reporter.line))
     inspector = open_inspector(bundle, device=device)
     names = overlay_names(images) if overlay else {}
     target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
@@ -210,27 +215,29 @@ def overlay_names(images: list[Path]) -> dict[Path, str]:
 
 
 def report_context(
-    manifest: Manifest, bundle_id: str, bundle: Path, dataset: Dataset, data: Path, notes: tuple[str, ...]
+    loaded: Bundle, bundle: Path, dataset: Dataset, data: Path, notes: tuple[str, ...]
 ) -> ReportContext:
-    """What the report shows beside the figures."""
+    """What the report shows beside the figures. Raises BlemishError for stored curves that cannot be drawn.
+
+    bundle, data: the paths as the user gave them
+    """
     from blemish.dataset.fingerprint import fingerprint
-    from blemish.evaluation.curves import threshold_curve
     from blemish.evaluation.report import ReportContext
-    from blemish.evaluation.sweep import Sweep
+    from blemish.evaluation.stored import threshold_sweep, training_curve
     from blemish.provenance import provenance
 
-    made = provenance()
-    stored = manifest.curves.get("threshold_sweep")
-    sweep = replace(threshold_curve(Sweep.from_json(stored)), title=SWEEP_TITLE) if stored else None
+    made, manifest = provenance(), loaded.manifest
     return ReportContext(
         title=f"{find_method(manifest.method).title} on {dataset.root.name}",
         method=manifest.method,
         bundle_name=str(bundle),
-        bundle_hash=bundle_id,
+        bundle_hash=loaded.id,
         dataset_root=str(data),
         dataset_counts=dataset.splits,
         dataset_layout=dataset.layout,
         dataset_reason=dataset.reason,
+        training=training_curve(manifest, bundle),
+        threshold_sweep=threshold_sweep(manifest, bundle),
         data_fingerprint=fingerprint(dataset),
         skipped=dataset.skipped,
         settings=manifest.settings,
@@ -238,19 +245,6 @@ def report_context(
         created=made["created"],
         hardware=made["hardware"],
         versions={name: made[name] for name in ("blemish", "commit", "python", "torch") if made[name]},
-        training=training_curve(manifest),
-        threshold_sweep=sweep,
         notes=notes,
+        noticed=manifest.notes,
     )
-
-
-def training_curve(manifest: Manifest) -> Curve | None:
-    """Losses of the first stage against its steps, as the bundle remembers them."""
-    from blemish.evaluation.records import Curve
-
-    stages = manifest.curves.get("training")
-    if not stages:
-        return None
-    name, curve = next(iter(stages.items()))
-    losses = {f"{name} loss": tuple(curve["loss"])}
-    return Curve("Training", "step", "loss", tuple(curve["step"]), losses)

@@ -21,6 +21,7 @@ class CheckReport:
     images, annotations: class → split → how many images show it, how many annotations name it
     clean: split → images without annotations
     imbalance: images of the most frequent class for each of the rarest; None with fewer than two classes seen
+    outlined, placed: defective images with an outline, or at least a box, for all that is marked in them
     smallest, largest: (height, width) by area; modes: "gray", "colour", "16-bit gray" … → images
     """
 
@@ -36,7 +37,13 @@ class CheckReport:
     smallest: tuple[int, int] | None
     largest: tuple[int, int] | None
     modes: Mapping[str, int]
+    outlined: int
+    placed: int
     problems: tuple[Problem, ...]
+
+    @property
+    def defective(self) -> int:
+        return self.total - sum(self.clean.values())
 
     @property
     def usable(self) -> bool:
@@ -47,9 +54,12 @@ class CheckReport:
         return {**asdict(self), "usable": self.usable}
 
 
-def check_dataset(dataset: Dataset, *, on_image: Callable[[], None] | None = None) -> CheckReport:
+def check_dataset(
+    dataset: Dataset, *, skipped: str = WARNING, on_image: Callable[[], None] | None = None
+) -> CheckReport:
     """Decode every image and mask and look for what is wrong; bad data is reported, not raised.
 
+    skipped: severity of what could not be read and was left out, ERROR where nobody asked for that
     on_image: called after each image, for a progress bar
     """
     findings: list[ImageFinding] = []
@@ -57,6 +67,7 @@ def check_dataset(dataset: Dataset, *, on_image: Callable[[], None] | None = Non
         findings.append(finding)
         if on_image:
             on_image()
+    defective = [sample for sample in dataset if sample.is_defective]
     sizes = sorted((f.size for f in findings if f.size), key=lambda size: (size[0] * size[1], size))
     return CheckReport(
         root=str(dataset.root),
@@ -71,7 +82,9 @@ def check_dataset(dataset: Dataset, *, on_image: Callable[[], None] | None = Non
         smallest=sizes[0] if sizes else None,
         largest=sizes[-1] if sizes else None,
         modes=count(f.mode for f in findings if f.mode),
-        problems=tuple(all_problems(dataset, findings)),
+        outlined=sum(all(a.has_outline for a in s.annotations) for s in defective),
+        placed=sum(all(a.has_place for a in s.annotations) for s in defective),
+        problems=tuple(all_problems(dataset, findings, skipped)),
     )
 
 
@@ -90,10 +103,10 @@ def imbalance(dataset: Dataset) -> float | None:
     return max(seen) / min(seen) if len(seen) > 1 else None
 
 
-def all_problems(dataset: Dataset, findings: Sequence[ImageFinding]) -> Iterator[Problem]:
+def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: str) -> Iterator[Problem]:
     """Errors of single images first, then what concerns several."""
     yield from (problem for finding in findings for problem in finding.problems)
-    yield from (Problem(WARNING, f"left out: {reason}") for reason in dataset.skipped.values())
+    yield from (Problem(skipped, f"left out: {reason}") for reason in dataset.skipped.values())
     for same in same_content(findings):
         yield from duplicate_problems(same, dataset)
     yield from split_problems(dataset)

@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from blemish.bundle.manifest import StoredShare
+
 ERROR_SHARE = 0.05
 
 
@@ -38,9 +40,9 @@ class ProportionBound:
         return {"n": self.n, "of": self.of, "lower95": self.lower95, "upper95": self.upper95}
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> ProportionBound:
-        """The bound that `to_json` wrote."""
-        return cls(fields["n"], fields["of"], fields["lower95"], fields["upper95"])
+    def from_json(cls, stored: StoredShare) -> ProportionBound:
+        """The bound that a manifest holds."""
+        return cls(stored.n, stored.of, stored.lower95, stored.upper95)
 
 
 def proportion_bound(n: int, of: int) -> ProportionBound:

@@ -15,7 +15,6 @@ from blemish.evaluation.records import Curve, ImageRecord
 from blemish.evaluation.sweep import SeverityCounts, Sweep
 
 MOST_POINTS = 150
-SCORE_BINS = 40
 
 
 def threshold_curve(sweep: Sweep, *, chosen: float | None = None) -> Curve:
@@ -78,22 +77,6 @@ def roc_curve(records: Sequence[ImageRecord]) -> Curve | None:
         y_name="defective images found",
         x=tuple(alarms.tolist()),
         lines={"recall": tuple(recall.tolist())},
-    )
-
-
-def score_histogram(records: Sequence[ImageRecord], *, threshold: float | None = None) -> Curve | None:
-    """How many clean and defective images have which score; x is the middle of each bin of [0, 1]."""
-    scores, defective = image_scores(records)
-    if not len(scores):
-        return None
-    counts = [np.histogram(scores[kind], SCORE_BINS, range=(0, 1))[0] for kind in (~defective, defective)]
-    return Curve(
-        title="Image scores",
-        x_name="image score",
-        y_name="images",
-        x=tuple(((np.arange(SCORE_BINS) + 0.5) / SCORE_BINS).tolist()),
-        lines=dict(zip(("clean", "defective"), (tuple(map(float, line)) for line in counts), strict=True)),
-        marked_x=threshold,
     )
 
 

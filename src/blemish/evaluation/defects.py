@@ -16,12 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Box
-from blemish.evaluation.bounds import proportion_bound
+from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.evaluation.pixel import NO_AGREEMENT, Agreement
 from blemish.evaluation.records import ImageRecord
+from blemish.inspection import Verdict
 
 IOU_THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
-REPORTED_IOUS = (0.3, 0.5)
+MATCH_IOU = 0.3  # from which a found defect is taken for a true one, in every table, type and picture
+REPORTED_IOUS = (MATCH_IOU, 0.5)
 
 
 def iou_matrix(
@@ -112,6 +114,17 @@ def matched_pairs(record: ImageRecord, threshold: float, *, with_type: bool = Fa
     return match(record.iou, [defect.confidence for defect in found], threshold=threshold, allowed=allowed)
 
 
+def pairings(record: ImageRecord, threshold: float = MATCH_IOU) -> list[tuple[int | None, int | None]]:
+    """Every true and every found defect of one image once, as (true, found): None for what a miss or a false
+    alarm lacks.
+    """
+    both = matched_pairs(record, threshold)
+    rows, columns = {row for row, _ in both}, {column for _, column in both}
+    misses = [(row, None) for row in range(len(record.truth)) if row not in rows]
+    alarms = [(None, column) for column in range(len(record.inspection.defects)) if column not in columns]
+    return [*both, *misses, *alarms]
+
+
 def agreement_at(records: Sequence[ImageRecord], threshold: float, *, with_type: bool = False) -> Agreement:
     """Found and true defects that belong together, pooled over images; false alarms on clean images count."""
     total = NO_AGREEMENT
@@ -144,6 +157,19 @@ def defect_metrics(records: Sequence[ImageRecord], class_names: Sequence[str]) -
     return {**metrics, "classes": {name: class_metrics(placed, name) for name in class_names}}
 
 
+def rejected_elsewhere(records: Sequence[ImageRecord]) -> ProportionBound:
+    """Of the rejected images with defects of known place, those rejected for the wrong reason: something was
+    found, and none of it belongs to a true defect.
+    """
+    rejected = [
+        record
+        for record in records
+        if record.inspection.verdict is Verdict.NG and is_placed(record) and record.truth
+    ]
+    elsewhere = [one for one in rejected if one.inspection.defects and not matched_pairs(one, MATCH_IOU)]
+    return proportion_bound(len(elsewhere), len(rejected))
+
+
 def metrics_at(records: Sequence[ImageRecord], threshold: float) -> dict[str, float | None]:
     """Precision, recall and F1 at one IoU threshold, of places alone and with the type being right."""
     metrics = {}
@@ -165,7 +191,7 @@ def class_metrics(records: Sequence[ImageRecord], label: str) -> dict[str, Any]:
         truly = [one.label == label for one in record.truth]
         called = [defect.label == label for defect in record.inspection.defects]
         best.append(best_ious(record.iou)[truly])
-        pairs = matched_pairs(record, 0.3)
+        pairs = matched_pairs(record, MATCH_IOU)
         recalled += sum(truly[row] for row, _ in pairs)
         right += sum(truly[row] and called[column] for row, column in pairs)
         named += sum(called)

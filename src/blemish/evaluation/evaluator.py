@@ -19,7 +19,13 @@ from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
 from blemish.evaluation import curves
 from blemish.evaluation.agreement import contrast_metrics
-from blemish.evaluation.defects import defect_metrics, iou_matrix, matched_pairs
+from blemish.evaluation.defects import (
+    MATCH_IOU,
+    defect_metrics,
+    iou_matrix,
+    matched_pairs,
+    rejected_elsewhere,
+)
 from blemish.evaluation.detection import detection_metrics
 from blemish.evaluation.image import image_metrics, is_defective
 from blemish.evaluation.operating_point import OperatingPoint, measured
@@ -50,20 +56,20 @@ class Evaluator:
         severity_range: tuple[float, float] = (0.0, 12.0),
         severity_bins: int = 1200,
         tolerance_px: float = 2.0,
-        match_iou: float = 0.3,
         names_types: bool = True,
+        finds_outlines: bool = True,
     ) -> None:
-        """How fine the severity sweep is, and when a pixel or a defect counts as the same.
+        """How fine the severity sweep is, and when a pixel counts as the same.
 
         severity_range: of the method's severity map; severities outside it count at its ends
         tolerance_px: Euclidean, for the tolerant pixel metrics beside the exact ones
         names_types: whether a found label is a judgement; else no figure that needs one is given
-        match_iou: from which IoU a found defect is taken for a true one, in type and severity metrics
+        finds_outlines: whether the method outlines; else boxes are compared with boxes
         """
         self.class_names = tuple(class_names)
         self.tolerance_px = tolerance_px
-        self.match_iou = match_iou
         self.names_types = names_types
+        self.finds_outlines = finds_outlines
         self.records: list[ImageRecord] = []
         self.severities = SeverityCounts(np.linspace(*severity_range, severity_bins + 1))
         self.tolerant = NO_AGREEMENT
@@ -92,7 +98,7 @@ class Evaluator:
             pixels=self.count_pixels(sample, inspection, class_map, found_map),
         )
         self.records.append(record)
-        self.contrasts += known_contrasts(record, truth, self.match_iou)
+        self.contrasts += known_contrasts(record, truth)
         return record
 
     def count_pixels(
@@ -135,7 +141,7 @@ class Evaluator:
         parts = {
             "pixel": self.pixel_metrics(pixel_threshold),
             "defect": self.defect_metrics(),
-            "detection": detection_metrics(self.records, self.class_names) if self.only_boxes else None,
+            "detection": detection_metrics(self.records, self.class_names) if self.compares_boxes else None,
             "image": image_metrics(self.records),
             "type": self.type_metrics(),
             "severity": contrast_metrics(*zip(*self.contrasts, strict=True)) if self.contrasts else None,
@@ -151,7 +157,7 @@ class Evaluator:
             "seed": seed,
         }
         metrics = about | {name: part for name, part in parts.items() if part is not None}
-        return Evaluation(metrics, self.curves(pixel_threshold, operating_point), tuple(self.records))
+        return Evaluation(metrics, self.curves(pixel_threshold), tuple(self.records))
 
     def defect_metrics(self) -> dict[str, Any] | None:
         """The "defect" part of metrics.json, without the figures of types where none are named."""
@@ -163,11 +169,13 @@ class Evaluator:
     def type_metrics(self) -> dict[str, Any] | None:
         if not self.names_types:
             return None
-        return type_metrics(self.records, self.class_names, threshold=self.match_iou)
+        return type_metrics(self.records, self.class_names)
 
     @property
-    def only_boxes(self) -> bool:
-        """Whether defects are annotated, and by boxes alone."""
+    def compares_boxes(self) -> bool:
+        """Whether boxes are all that both sides have: the method finds no more, or no more is annotated."""
+        if not self.finds_outlines:
+            return True
         marked = [one for record in self.records for one in record.sample.annotations if one.has_place]
         return bool(marked) and not any(annotation.has_outline for annotation in marked)
 
@@ -189,14 +197,11 @@ class Evaluator:
             "threshold": threshold,
         }
 
-    def curves(self, pixel_threshold: float | None, point: OperatingPoint | None) -> dict[str, Curve]:
+    def curves(self, pixel_threshold: float | None) -> dict[str, Curve]:
         """Curves by name, only those that apply."""
         drawn = {
             "iou": curves.iou_curve(self.records),
             "roc": curves.roc_curve(self.records),
-            "score-histogram": curves.score_histogram(
-                self.records, threshold=point.threshold if point else None
-            ),
         }
         if self.severities.defective_images:
             drawn["threshold"] = curves.threshold_curve(self.severities.sweep(), chosen=pixel_threshold)
@@ -234,13 +239,11 @@ def true_defect(instance: Instance) -> TruthDefect:
     return TruthDefect(instance.label, instance.box_xyxy, contour, float(np.count_nonzero(instance.mask)))
 
 
-def known_contrasts(
-    record: ImageRecord, truth: Sequence[Instance], match_iou: float
-) -> list[tuple[float, float]]:
+def known_contrasts(record: ImageRecord, truth: Sequence[Instance]) -> list[tuple[float, float]]:
     """(True contrast, mean severity) of the defects that were found and have both."""
     pairs = [
         (truth[row].contrast, record.inspection.defects[column].severity_mean)
-        for row, column in matched_pairs(record, match_iou)
+        for row, column in matched_pairs(record, MATCH_IOU)
     ]
     return [(true, found) for true, found in pairs if true is not None and found is not None]
 
@@ -263,6 +266,7 @@ def operating_metrics(point: OperatingPoint | None, records: Sequence[ImageRecor
         return None
     verdicts = [record.inspection.verdict for record in records]
     here = measured(point, verdicts, [is_defective(record) for record in records]).to_json()
+    here["rejected_elsewhere"] = rejected_elsewhere(records).to_json()
     chosen_on = {name: point.to_json()[name] for name in ("escapes", "overkill", "review", "notes")}
     return {**here, "chosen_on": chosen_on}
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.errors import BlemishError
 from blemish.evaluation.bounds import ProportionBound, proportion_bound, trials_to_prove
 from blemish.inspection import Verdict
@@ -73,16 +74,18 @@ class OperatingPoint:
         }
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> OperatingPoint:
-        """The operating point that `to_json` wrote."""
+    def from_json(cls, stored: StoredOperatingPoint | None) -> OperatingPoint | None:
+        """The operating point that a manifest holds; None where none was chosen."""
+        if stored is None:
+            return None
         return cls(
-            rule=fields["rule"],
-            threshold=fields["threshold"],
-            review_threshold=fields["review_threshold"],
-            escapes=ProportionBound.from_json(fields["escapes"]),
-            overkill=ProportionBound.from_json(fields["overkill"]),
-            review=ProportionBound.from_json(fields["review"]),
-            notes=tuple(fields["notes"]),
+            rule=stored.rule,
+            threshold=stored.threshold,
+            review_threshold=stored.review_threshold,
+            escapes=ProportionBound.from_json(stored.escapes),
+            overkill=ProportionBound.from_json(stored.overkill),
+            review=ProportionBound.from_json(stored.review),
+            notes=stored.notes,
         )
 
 

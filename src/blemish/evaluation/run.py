@@ -16,9 +16,13 @@ def evaluate_samples(
     inspector: Inspector, dataset: Dataset, reporter: Reporter, *, title: str = "inspecting"
 ) -> Evaluator:
     """Every sample inspected and added up, one at a time."""
-    evaluator = Evaluator(dataset.class_names, names_types=inspector.inference.names_types)
+    inference = inspector.inference
+    evaluator = Evaluator(
+        dataset.class_names, names_types=inference.names_types, finds_outlines=inference.finds_outlines
+    )
     for sample in reporter.track(dataset.samples, title):
-        add(evaluator, sample, inspector.inspect(sample.image, with_maps=True), dataset)
+        inspection = inspector.inspect(sample.image, with_maps=inference.finds_outlines)
+        add(evaluator, sample, inspection, dataset)
     return evaluator
 
 
@@ -28,7 +32,11 @@ def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: D
     if size is None:
         evaluator.add(sample, inspection)
         return
-    outlined = inspection.size is not None and all(one.has_outline for one in sample.annotations)
+    outlined = (
+        evaluator.finds_outlines
+        and inspection.size is not None
+        and all(one.has_outline for one in sample.annotations)
+    )
     evaluator.add(
         sample,
         inspection,

@@ -8,7 +8,7 @@ Shape letters: H, W, T thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,12 +53,6 @@ class Sweep:
             "recall": list(self.recall),
             "f1": list(self.f1),
         }
-
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Sweep:
-        """The sweep that `to_json` wrote."""
-        lines = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-        return cls(**{**fields, **lines})
 
 
 def sweep_threshold(

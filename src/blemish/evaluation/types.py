@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from blemish.evaluation.defects import is_placed, matched_pairs
+from blemish.evaluation.defects import MATCH_IOU, is_placed, pairings
 from blemish.evaluation.pixel import ratio
 from blemish.evaluation.records import ImageRecord
 
@@ -17,7 +17,7 @@ FALSE_ALARM = "false alarm"
 
 
 def type_metrics(
-    records: Sequence[ImageRecord], class_names: Sequence[str], *, threshold: float = 0.3
+    records: Sequence[ImageRecord], class_names: Sequence[str], *, threshold: float = MATCH_IOU
 ) -> dict[str, Any] | None:
     """The "type" part of metrics.json; None with fewer than two classes, or no true defect with a place.
 
@@ -49,10 +49,11 @@ def confusion_matrix(
 
 def label_pairs(record: ImageRecord, threshold: float) -> list[tuple[str, str]]:
     """(True label, found label) of every true and every found defect of one image."""
-    matched = matched_pairs(record, threshold)
     found = record.inspection.defects
-    both = [(record.truth[row].label, found[column].label) for row, column in matched]
-    rows, columns = {row for row, _ in matched}, {column for _, column in matched}
-    missed = [(one.label, MISSED) for row, one in enumerate(record.truth) if row not in rows]
-    alarms = [(FALSE_ALARM, one.label) for column, one in enumerate(found) if column not in columns]
-    return both + missed + alarms
+    return [
+        (
+            FALSE_ALARM if row is None else record.truth[row].label,
+            MISSED if column is None else found[column].label,
+        )
+        for row, column in pairings(record, threshold)
+    ]

@@ -7,7 +7,7 @@ Training-time evaluation, `inspect` and the tests all come through here; what di
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +18,9 @@ from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
 from blemish.bundle.store import Bundle, load_bundle
+from blemish.dataset.layouts import detect_layout, load_dataset
+from blemish.dataset.layouts.common import list_files
+from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES, read_image
 from blemish.inspection import Inspection, Verdict, failed
@@ -139,22 +142,38 @@ def assemble(inference: Inference, networks: Networks, manifest: Manifest, name:
     return Inspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)
 
 
-def image_paths(paths: list[Path]) -> Iterator[Path]:
-    """The files given, and the image files below every folder given, in alphabetical order.
+def image_paths(paths: list[Path], note: Callable[[str], None]) -> Iterator[Path]:
+    """The files given, and the images of every folder given, in alphabetical order.
 
+    note: is told in one line when pictures of a folder are left out
     Raises BlemishError for a path that does not exist and for a folder without images.
     """
     for path in paths:
         if path.is_file():
             yield path
         elif path.is_dir():
-            yield from images_below(path)
+            yield from images_below(path, note)
         else:
             raise BlemishError(f"{path} does not exist. Give an image or a folder of images.")
 
 
-def images_below(folder: Path) -> list[Path]:
+def images_below(folder: Path, note: Callable[[str], None]) -> list[Path]:
+    """A dataset's images without its masks and templates; of any other folder all image files."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
         raise BlemishError(f"{folder} holds no image. Looked for {', '.join(sorted(SUFFIXES))}.")
-    return found
+    if not (folder / SETTINGS_NAME).is_file() and not detect_layout(list_files(folder)):
+        return found
+    try:
+        dataset = load_dataset(folder, skip_broken=True)
+    except BlemishError as error:
+        note(f"all {len(found)} pictures in {folder} are inspected, masks too if there are any: {error}")
+        return found
+    unread = (dataset.root / name for name in dataset.skipped)  # an image without its mask is still an image
+    images = sorted({sample.image for sample in dataset} | set(unread) & set(found))
+    if left_out := len(set(found) - set(images)):
+        note(
+            f"{folder} is a dataset ({dataset.layout}: {dataset.reason}): its {len(images)} images are "
+            f"inspected and {left_out} other pictures, such as masks, are not."
+        )
+    return images

@@ -7,17 +7,17 @@ layers above. This module imports no torch, so that methods can be listed and in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from blemish.bundle.manifest import Manifest
-from blemish.bundle.store import Bundle
-from blemish.dataset.samples import Dataset, Sample
+from blemish.bundle.store import Bundle, Tensors
+from blemish.dataset.samples import Box, Dataset, Sample
 from blemish.defect import Defect
 
 if TYPE_CHECKING:
@@ -74,6 +74,14 @@ class Inference(Protocol):
     @property
     def names_types(self) -> bool:
         """Whether a defect's label is a judgement; else all bear one name and types are not measured."""
+
+    @property
+    def finds_outlines(self) -> bool:
+        """Whether a defect's contour follows it; else it is its box, and pixels are not measured."""
+
+    @property
+    def pixel_threshold(self) -> float | None:
+        """From which severity on a pixel is defective; None where the method gives no severities."""
 
     @property
     def threshold_score(self) -> float | None:
@@ -157,6 +165,7 @@ class Fitted:
 
     thresholds, scales: named numbers the inference half reads back; curves: kept for the report
     memory: what else the inference half or a later training needs, as plain data
+    notes: sentences on what training noticed, for the report
     also: models on the way to this one that are worth a bundle of their own, by the name of its folder
     """
 
@@ -168,6 +177,7 @@ class Fitted:
     tiling: Mapping[str, int]
     curves: Mapping[str, Any] = field(default_factory=dict)
     memory: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     also: Mapping[str, Fitted] = field(default_factory=dict)
 
 
@@ -191,3 +201,109 @@ class Method(Protocol):
 
     def inference(self, manifest: Manifest) -> Inference:
         """The numpy half, set up as the manifest says."""
+
+
+# What a method may offer beyond that; whoever asks for it looks whether it is there.
+
+
+@dataclass(frozen=True)
+class Example:
+    """One marked defect that a class is to be learned from.
+
+    id: of the box; image: of the image, which may hold several; pixels: [H, W, 3]; box_xyxy: pixels of it
+    """
+
+    id: str
+    image: str
+    pixels: Pixels
+    box_xyxy: Box
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """How near an older class lies to a new one.
+
+    squared_distance: of their prototypes
+    sureness: probability, against this class alone, of the new name for a region like the new prototype
+    nearer: how many examples, each left out of what it is compared with, are more like this class
+    """
+
+    label: str
+    squared_distance: float
+    sureness: float
+    nearer: int
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What becomes of an example now.
+
+    end: "found", "background" or the other class that it is taken for
+    confidence: of the surest detection of its own class there, whatever the threshold; None without any
+    """
+
+    id: str
+    end: str
+    confidence: float | None
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """What becomes of a bundle that takes one class more, and what was seen on the way.
+
+    networks: tensors of those networks that are not as they were; memory: as `Fitted.memory`
+    held_out: whether each example was judged by a class made without its image
+    """
+
+    networks: Mapping[str, Tensors]
+    memory: Mapping[str, Any]
+    nearness: tuple[Nearness, ...]
+    sightings: tuple[Sighting, ...]
+    held_out: bool
+    sentences: tuple[str, ...]
+
+
+@runtime_checkable
+class EnrolsClasses(Protocol):
+    """A method whose bundles take one class more without training, from a few boxed examples."""
+
+    def enrol(
+        self, modules: Mapping[str, nn.Module], manifest: Manifest, name: str, examples: Sequence[Example]
+    ) -> Enrolment:
+        """The networks of a bundle with class `name` behind its others.
+
+        Raises BlemishError where the bundle's own settings do not allow that.
+        """
+
+    def tuning(self, manifest: Manifest, name: str, examples: int) -> dict[str, Any]:
+        """Settings of a short training that teaches a bundle class `name` from so many examples.
+
+        Raises BlemishError where the bundle's own settings do not allow that.
+        """
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Regions in the metric space. per_class: [R, K, D], as each class sees them; shared: [R, D], as none."""
+
+    per_class: NDArray[np.float32]
+    shared: NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Places regions in a bundle's metric space."""
+
+    @property
+    def prototypes(self) -> NDArray[np.float32]:
+        """[K, D], one for each class of the bundle."""
+
+    def embed(self, pixels: Pixels, boxes: NDArray[np.float32]) -> Embedded:
+        """Boxes [R, 4] of an image [H, W, 3]."""
+
+
+@runtime_checkable
+class EmbedsRegions(Protocol):
+    """A method whose bundles tell classes by distances in a space that can be looked at."""
+
+    def embedder(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> Embedder:
+        """Raises BlemishError where the bundle's own settings leave no such space."""

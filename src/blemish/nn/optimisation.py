@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 
 def adamw(parameters: Iterable[nn.Parameter], *, weight_decay: float) -> Optimizer:
@@ -27,3 +27,27 @@ def warm_cosine(step: int, *, steps: int, warmup: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def momentum_sgd(parameters: Iterable[nn.Parameter], *, momentum: float, weight_decay: float) -> Optimizer:
+    """SGD with momentum over the parameters that learn, without decay on biases and norms."""
+    listed = [parameter for parameter in parameters if parameter.requires_grad]
+    return SGD(
+        [
+            {"params": [p for p in listed if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in listed if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=0.0,
+        momentum=momentum,
+    )
+
+
+def warm_steps(step: int, *, steps: int, warmup: int, drops: Iterable[float]) -> float:
+    """Share of the peak learning rate at a step: linear rise over the warm-up, a tenth from each drop on.
+
+    drops: shares of the steps, at each of which the rate falls to a tenth of what it was
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    passed: float = 0.1 ** sum(step >= share * steps for share in drops)
+    return passed

@@ -9,46 +9,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Point, Rectangle
+from blemish.regions.runs import Runs, as_runs
+from blemish.regions.tracing import outer_loops
 
 Outline = tuple[Point, ...]
 
 
 def bounding_box(
-    mask: NDArray[np.bool_], *, offset_xy: tuple[int, int] = (0, 0)
+    pixels: NDArray[np.bool_] | Runs, *, offset_xy: tuple[int, int] = (0, 0)
 ) -> tuple[float, float, float, float]:
-    """Half-open xyxy box of the True pixels. mask: [H, W], not empty; offset_xy: of the mask's first
+    """Half-open xyxy box of the pixels. pixels: a mask [H, W] or runs, not empty; offset_xy: of its first
     pixel.
     """
-    columns = np.flatnonzero(mask.any(axis=0))
-    rows = np.flatnonzero(mask.any(axis=1))
+    runs = as_runs(pixels)
     left, top = offset_xy
     return (
-        float(columns[0] + left),
-        float(rows[0] + top),
-        float(columns[-1] + 1 + left),
-        float(rows[-1] + 1 + top),
+        float(runs.starts.min() + left),
+        float(runs.rows[0] + top),
+        float(runs.stops.max() + left),
+        float(runs.rows[-1] + 1 + top),
     )
 
 
-def outlines(mask: NDArray[np.bool_], *, offset_xy: tuple[int, int] = (0, 0)) -> tuple[Outline, ...]:
+def outlines(pixels: NDArray[np.bool_] | Runs, *, offset_xy: tuple[int, int] = (0, 0)) -> tuple[Outline, ...]:
     """Outer outlines along pixel edges, one closed polygon per 8-connected part; a single pixel is a unit
     square.
 
-    mask: [H, W]; offset_xy: of the mask's first pixel
+    pixels: a mask [H, W] or runs; offset_xy: of its first pixel
     """
-    # Contours run through pixel centres. On a grid three times as fine, the outermost fine pixels' centres
-    # lie a third of a pixel inside each edge, so rounding to the nearest edge is exact.
-    fine = np.kron(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
-    contours, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return tuple(edge_polygon(contour[:, 0, :], offset_xy) for contour in contours)
-
-
-def edge_polygon(fine: NDArray[np.int32], offset_xy: tuple[int, int]) -> Outline:
-    """Corners on the fine grid (0, 2 of each pixel's 0…2) moved to the pixel edges they lie nearest to."""
-    edges = (fine + 1) // 3 + np.asarray(offset_xy)
-    moved = np.any(edges != np.roll(edges, 1, axis=0), axis=1)
-    corners = edges[moved] if moved.any() else edges[:1]
-    return tuple((float(x), float(y)) for x, y in corners)
+    moved = (loop + np.asarray(offset_xy) for loop in outer_loops(as_runs(pixels)))
+    return tuple(tuple((float(x), float(y)) for x, y in loop.tolist()) for loop in moved)
 
 
 def smallest_rectangle(contour: tuple[Outline, ...]) -> Rectangle:

@@ -25,7 +25,9 @@ DEFAULT_PLACES = {
     "BLEMISH_WEIGHTS": CHECKOUT.parent / "shared" / "weights",
 }
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-SEEDED = ("train", "types-off", "stability")  # kinds whose figures depend on a training seed
+FEW_SHOT = ("few-shot", "enrolled")  # kinds whose seed is that of a support draw
+SEEDED = ("train", "types-off", "stability", *FEW_SHOT)  # kinds whose figures depend on a seed
+OF_DEVICE = ("speed", "detector-speed")  # kinds of random weights, measured on each device
 OF_OTHERS = ("types-off", "stability")  # kinds that measure the bundle of another row
 
 
@@ -38,31 +40,56 @@ class Strict(BaseModel):
 class Column(Strict):
     """path: dotted, into a row's figures, which are those of metrics.json; decimals: of what is printed.
 
+    A path that ends in "*" stands for a column of each class, common ones first, under its name.
     group: columns of one group are printed as a table of their own under this title
+    paired: rows with `against` also give the difference, draw by draw
     """
 
     path: str
     heading: str
     decimals: int = Field(3, ge=0, le=6)
     group: str = ""
+    paired: bool = False
+
+
+class Classes(Strict):
+    """The few-shot protocol's two groups. common: none given are all that are not rare."""
+
+    common: tuple[str, ...] = ()
+    rare: tuple[str, ...] = Field(min_length=1)
+
+
+class Split(Strict):
+    """Shares for data without splits of its own. test: of all images; val: of the rest"""
+
+    test: float = Field(0.3, gt=0, lt=1)
+    val: float = Field(0.1, gt=0, lt=1)
+    seed: int = 0
 
 
 class Row(Strict):
     """One line of the table.
 
     kind: "train" trains and evaluates, "otsu" is the baseline without training, "types-off" and "stability"
-        measure the bundle of row `of` ("row" or "other-table/row"), "speed" times random weights
-    settings: of the method for "train" (on top of the table's), of the kind for the others
+        measure the bundle of row `of` ("row" or "other-table/row"), "speed" and "detector-speed" time random
+        weights, "few-shot" trains with the boxes of a support draw, "enrolled" adds them to its base
+    settings: of the method where the row trains (on top of the table's), of the kind for the others
+    base: settings that base training has instead, so that rows can share one base
+    against: row that the differences on the same draws are taken from
     section: rows of one section are printed as a table of their own, with the columns that they fill
     paper: the paper's figure by column path
     """
 
     name: str = Field(pattern=SLUG)
-    kind: Literal["train", "otsu", "types-off", "stability", "speed"]
+    kind: Literal[
+        "train", "otsu", "types-off", "stability", "speed", "detector-speed", "few-shot", "enrolled"
+    ]
     title: str = ""
     of: str | None = None
     section: str = ""
     settings: dict[str, Any] = {}
+    base: dict[str, Any] = {}
+    against: str | None = None
     paper: dict[str, float] = {}
 
     @property
@@ -78,10 +105,22 @@ class PaperRow(Strict):
     figures: dict[str, float]
 
 
+class Pictures(Strict):
+    """What is drawn beside the table. images: test images, each with every row's detections
+
+    metric_space: row whose metric space is drawn
+    """
+
+    images: int = Field(6, ge=1)
+    metric_space: str | None = None
+
+
 class Goal(Strict):
     """What the mean over seeds of one figure must reach: a number, or the same figure of another row.
 
     above: strictly more than that row's; not_below: at least that row's; device: for rows measured on several
+    against: at_least is about the difference to that row on the same draws; told_from_zero: and the
+        difference's 95 % interval excludes 0; relative_to: at_least is a share of that row's mean
     """
 
     row: str
@@ -91,34 +130,52 @@ class Goal(Strict):
     at_most: float | None = None
     above: str | None = None
     not_below: str | None = None
+    against: str | None = None
+    told_from_zero: bool = False
+    relative_to: str | None = None
 
     @model_validator(mode="after")
     def one_bound(self) -> Self:
         bounds = (self.at_least, self.at_most, self.above, self.not_below)
         if sum(bound is not None for bound in bounds) != 1:
             raise ValueError("a goal has exactly one of at_least, at_most, above and not_below")
+        if (self.against or self.relative_to) and self.at_least is None:
+            raise ValueError("a goal with against or relative_to has at_least")
         return self
 
 
 class Experiment(Strict):
-    """One YAML file. dataset: folder below --data; synthetic: arguments of `synthesise` instead."""
+    """One YAML file. dataset: folder below --data; synthetic: arguments of `synthesise` instead.
+
+    For few-shot rows: classes; rare_images: how many training images of each rare class stay; split: where
+    the data has none; draws: table whose files of support draws are used, this one when not given
+    also: more datasets to train on, folders or arguments of `synthesise`; class names then bear that of their
+        dataset in front, and only images of the first one are measured
+    """
 
     title: str
     paper: str
     dataset: str | None = None
     synthetic: dict[str, Any] | None = None
+    classes: Classes | None = None
+    rare_images: int | None = Field(None, ge=1)
+    split: Split = Split()
+    also: tuple[str | dict[str, Any], ...] = ()
+    draws: str | None = None
     method: str = "severity"
     settings: dict[str, Any] = {}
     rows: tuple[Row, ...] = Field(min_length=1)
     paper_rows: tuple[PaperRow, ...] = ()
     columns: tuple[Column, ...] = Field(min_length=1)
+    pictures: Pictures | None = None
     goals: tuple[Goal, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def source(self) -> str | dict[str, Any] | None:
-        """The dataset's name, or the arguments that a synthetic one is made from."""
-        return self.dataset or self.synthetic
+        """The dataset's name, or the arguments that a synthetic one is made from; all of several."""
+        own = self.dataset or self.synthetic
+        return {"measured on": own, "also": list(self.also)} if self.also else own
 
     def row(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)
@@ -129,8 +186,12 @@ class Experiment(Strict):
         if len(set(names)) < len(names):
             raise ValueError(f"row names must differ; received {', '.join(names)}")
         for goal in self.goals:
-            for name in (goal.row, goal.above, goal.not_below):
+            for name in (goal.row, goal.above, goal.not_below, goal.against, goal.relative_to):
                 known("row of a goal", name, names)
+        for row in self.rows:
+            known("row that is compared against", row.against, names)
+        if self.pictures:
+            known("row of a picture", self.pictures.metric_space, names)
         paths = [column.path for column in self.columns]
         used = [goal.column for goal in self.goals]
         used += [path for row in self.rows for path in row.paper]
@@ -148,7 +209,9 @@ class Experiment(Strict):
             if row.of is not None and "/" not in row.of:
                 known(f"trained row above {row.name}", row.of, trained)
             trained += [row.name] if row.kind == "train" else []
-        needs_data = any(row.kind in ("train", "otsu") for row in self.rows)
+        if self.classes is None and any(row.kind in FEW_SHOT for row in self.rows):
+            raise ValueError("a table with few-shot rows has classes")
+        needs_data = any(row.kind in ("train", "otsu", *FEW_SHOT) for row in self.rows)
         if (self.dataset is not None) + (self.synthetic is not None) != needs_data:
             raise ValueError(
                 "a table with trained or otsu rows has one of dataset and synthetic; others have none"

@@ -4,68 +4,80 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from blemish.reproduce.experiment import Column, Experiment, Goal, PaperRow, Row
+from blemish.evaluation.fewshot import Interval, mean_interval
+from blemish.reproduce.experiment import Column, Experiment, PaperRow
+from blemish.reproduce.goals import NOTHING, difference_text, goals_markdown
+from blemish.reproduce.lines import Line, columns_of, difference, found, is_few_shot, lines_of, values_of
 from blemish.reproduce.results import Result
 
-NOTHING = "–"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One printed line of ours: a row, on one device where there are several, with a result for each seed."""
-
-    row: Row
-    device: str | None
-    results: tuple[Result, ...]
-
-    @property
-    def label(self) -> str:
-        return f"{self.row.label} ({self.device.upper()})" if self.device else self.row.label
+DETECTIONS_PICTURE, METRIC_PICTURE = "detections.png", "metric-space.png"
+DRAWS_NOTE = "Behind ± stands half of the 95 % interval of the mean over support draws (Student's t)."
 
 
 def table_markdown(name: str, experiment: Experiment, results: Sequence[Result]) -> str:
     """The whole file. Rows without a result are printed empty, so that what is still to be run is seen."""
     lines = lines_of(experiment, results)
+    columns = columns_of(experiment, results)
     parts = [f"# {experiment.title}", f"{experiment.paper}"]
-    for section in dict.fromkeys(line.row.section for line in lines):
-        parts += section_markdown(section, lines, experiment)
+    sections = [line.row.section for line in lines] + [row.section for row in experiment.paper_rows]
+    for section in dict.fromkeys(sections):
+        parts += section_markdown(section, lines, columns, experiment.paper_rows)
+    if any(is_few_shot(line) for line in lines):
+        parts.append(DRAWS_NOTE)
+    parts += pictures_markdown(experiment)
     parts += goals_markdown(experiment, lines)
     parts += experiment.notes
     parts.append(origin_markdown(name, results))
     return "\n\n".join(parts) + "\n"
 
 
-def lines_of(experiment: Experiment, results: Sequence[Result]) -> list[Line]:
-    """The lines to print, in the order of the experiment's rows."""
-    lines = []
-    for row in experiment.rows:
-        own = sorted((one for one in results if one.row == row.name), key=lambda one: one.seed or 0)
-        devices = sorted({one.device or "" for one in own}) or [""]
-        lines += [
-            Line(row, device or None, tuple(one for one in own if (one.device or "") == device))
-            for device in devices
-        ]
-    return lines
+def pictures_markdown(experiment: Experiment) -> list[str]:
+    """Links to the pictures that are written beside the table."""
+    pictures = experiment.pictures
+    if pictures is None:
+        return []
+    return [f"![Detections of each row on the same test images]({DETECTIONS_PICTURE})"] + [
+        f"![Metric space of {row}]({METRIC_PICTURE})" for row in (pictures.metric_space,) if row
+    ]
 
 
-def section_markdown(section: str, lines: Sequence[Line], experiment: Experiment) -> list[str]:
+def section_markdown(
+    section: str, lines: Sequence[Line], columns: Sequence[Column], paper_rows: Sequence[PaperRow]
+) -> list[str]:
     """The lines of one section as a table for each group of columns, with the columns that any line fills."""
     own = [line for line in lines if line.row.section == section]
-    papers = [row for row in experiment.paper_rows if row.section == section]
+    papers = [row for row in paper_rows if row.section == section]
     parts = [f"## {section}"] if section else []
-    filled = [column for column in experiment.columns if is_filled(column, own, papers)]
+    filled = [column for column in columns if is_filled(column, own, papers)]
     for group in dict.fromkeys(column.group for column in filled):
         parts += [f"**{group}**"] if group else []
         parts.append(group_markdown([one for one in filled if one.group == group], own, papers))
+    return parts + differences_markdown([one for one in filled if one.paired], own, lines)
+
+
+def differences_markdown(
+    columns: Sequence[Column], lines: Sequence[Line], all_lines: Sequence[Line]
+) -> list[str]:
+    """For each row that others are compared against, the differences on the same support draws."""
+    parts: list[str] = []
+    for name in dict.fromkeys(line.row.against for line in lines if line.row.against and columns):
+        other = next(line for line in all_lines if line.row.name == name)
+        table = [["", "draws", *(column.heading for column in columns)]]
+        for line in (line for line in lines if line.row.against == name):
+            found_ones = [difference(line, other, column.path) for column in columns]
+            draws = max((one.draws for one in found_ones if one), default=0)
+            texts = [difference_text(one, column) for one, column in zip(found_ones, columns, strict=True)]
+            table.append([line.label, str(draws or NOTHING), *texts])
+        parts += [f"**Difference to {other.label} on the same draws, and its 95 % interval**", grid(table)]
     return parts
 
 
 def group_markdown(columns: Sequence[Column], lines: Sequence[Line], papers: Sequence[PaperRow]) -> str:
     """Our lines, each with the paper's figures of the same row under it, then what only the paper has."""
-    table = [["", "seeds", *(column.heading for column in columns)]]
+    counted = "draws" if lines and all(is_few_shot(line) for line in lines) else "seeds"
+    table = [["", counted, *(column.heading for column in columns)]]
     for line in lines:
         table.append([line.label, seeds_text(line), *(cell(line, column) for column in columns)])
         if line.device in (None, "cpu"):
@@ -93,20 +105,8 @@ def grid(table: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, f"| --- |{' ---: |' * (len(table[0]) - 1)}", *body])
 
 
-def found(result: Result, path: str) -> Any:
-    """What the dotted path leads to in the figures; None where nothing is."""
-    value: Any = result.figures
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
-def values_of(line: Line, path: str) -> list[Any]:
-    return [value for result in line.results if (value := found(result, path)) is not None]
-
-
 def cell(line: Line, column: Column) -> str:
-    """Mean ± standard deviation over seeds, or counts with their bound."""
+    """Mean ± standard deviation over seeds or half the 95 % interval over draws, or counts with a bound."""
     values = values_of(line, column.path)
     if not values:
         return NOTHING
@@ -114,8 +114,15 @@ def cell(line: Line, column: Column) -> str:
         return counts_text(values)
     if any(isinstance(value, str) for value in values):
         return ", ".join(dict.fromkeys(str(value) for value in values))
+    if is_few_shot(line):
+        return interval_text(mean_interval(values), column.decimals)
     mean = f"{statistics.fmean(values):.{column.decimals}f}"
     return f"{mean} ± {statistics.stdev(values):.{column.decimals}f}" if len(values) > 1 else mean
+
+
+def interval_text(interval: Interval, decimals: int) -> str:
+    mean, half = f"{interval.mean:.{decimals}f}", interval.half_width
+    return mean if half is None else f"{mean} ± {half:.{decimals}f}"
 
 
 def counts_text(values: Sequence[Mapping[str, Any]]) -> str:
@@ -130,53 +137,6 @@ def seeds_text(line: Line) -> str:
     if seeds:
         return str(len(seeds))
     return NOTHING if line.results else "not run"
-
-
-def goals_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
-    """One line a goal: what is asked, what was reached, and whether that meets it."""
-    if not experiment.goals:
-        return []
-    told = "\n".join(f"- {goal_text(goal, experiment, lines)}" for goal in experiment.goals)
-    return ["## Goals", told]
-
-
-def goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
-    column = next(column for column in experiment.columns if column.path == goal.column)
-    mean = mean_of(goal.row, goal, lines)
-    other = goal.above or goal.not_below
-    bound = mean_of(other, goal, lines) if other else None
-    label = experiment.row(goal.row).label + (f" ({goal.device.upper()})" if goal.device else "")
-    asked = f"{label}: {column.heading} {rule_text(goal, experiment)}"
-    if mean is None or (other and bound is None):
-        return f"{asked}: not measured"
-    reached = f"{mean:.{column.decimals}f}" + (f" against {bound:.{column.decimals}f}" if other else "")
-    return f"{asked}: {reached}, {'met' if is_met(goal, mean, bound) else '**not met**'}"
-
-
-def rule_text(goal: Goal, experiment: Experiment) -> str:
-    if goal.above:
-        return f"> {experiment.row(goal.above).label}"
-    if goal.not_below:
-        return f"≥ {experiment.row(goal.not_below).label}"
-    return f"≥ {goal.at_least:g}" if goal.at_least is not None else f"≤ {goal.at_most:g}"
-
-
-def is_met(goal: Goal, mean: float, bound: float | None) -> bool:
-    if bound is not None:
-        return mean > bound if goal.above else mean >= bound
-    if goal.at_least is not None:
-        return mean >= goal.at_least
-    return goal.at_most is not None and mean <= goal.at_most
-
-
-def mean_of(row: str | None, goal: Goal, lines: Sequence[Line]) -> float | None:
-    """Mean over seeds of the goal's figure for a row; where it names no device, of the first that has it."""
-    for line in lines:
-        if line.row.name == row and (goal.device is None or line.device == goal.device):
-            values = [value for value in values_of(line, goal.column) if not isinstance(value, Mapping | str)]
-            if values:
-                return statistics.fmean(values)
-    return None
 
 
 def origin_markdown(name: str, results: Sequence[Result]) -> str:

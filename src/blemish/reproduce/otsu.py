@@ -37,6 +37,8 @@ class OtsuInference:
     threshold_score: float | None = None
     mm_per_px: float | None = None
     names_types: bool = False
+    finds_outlines: bool = True
+    pixel_threshold: float | None = None
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """1 where a pixel is on the defects' side of the threshold, else 0. [H, W]"""

@@ -8,11 +8,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from blemish.bundle.manifest import first_fault
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
@@ -20,19 +23,34 @@ from blemish.dataset.settings import SETTINGS_NAME
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.progress import Reporter
-from blemish.reproduce.experiment import DEFAULT_PLACES, Experiment, Row, read_experiment
+from blemish.reproduce.experiment import (
+    DEFAULT_PLACES,
+    Classes,
+    Experiment,
+    Row,
+    find_experiment,
+    read_experiment,
+)
+from blemish.reproduce.few_shot_data import few_shot_dataset, merged
 from blemish.reproduce.results import RUNS
+
+DRAWS = "draws"
+Groups = Mapping[str, tuple[str, ...] | None]  # classes that the user gave instead of the table's
 
 
 @dataclass(frozen=True)
 class Table:
-    """An experiment and its folder OUT/NAME. data: folder that holds the datasets, as given by --data"""
+    """An experiment and its folder OUT/NAME. data: folder that holds the datasets, as given by --data
+
+    groups: classes that were given instead of the table's
+    """
 
     name: str
     experiment: Experiment
     out: Path
     data: Path | None
     reporter: Reporter
+    groups: Groups = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -41,9 +59,20 @@ class Table:
     @cached_property
     def dataset(self) -> Dataset:
         """The table's dataset, a synthetic one made first. Raises BlemishError when it is not there."""
-        if self.experiment.synthetic is not None:
-            return synthetic_dataset(self.folder / RUNS, self.experiment.synthetic, self.reporter)
-        return load_dataset(self.dataset_path())
+        experiment, runs = self.experiment, self.folder / RUNS
+        dataset = self.loaded(experiment.dataset or experiment.synthetic or {})
+        if experiment.classes is None:
+            return dataset
+        if experiment.also:
+            others = {place_name(source): self.loaded(source) for source in experiment.also}
+            dataset = merged({place_name(experiment.dataset or {}): dataset, **others}, experiment.split)
+        return few_shot_dataset(dataset, experiment, runs, self.reporter)
+
+    def loaded(self, source: str | dict[str, Any]) -> Dataset:
+        """A dataset as it lies on disk; a synthetic one is made first."""
+        if isinstance(source, str):
+            return load_dataset(self.dataset_path(source))
+        return synthetic_dataset(self.folder / RUNS, source, self.reporter)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -52,19 +81,24 @@ class Table:
     @property
     def has_data(self) -> bool:
         """Whether the dataset is at hand, without making or reading it."""
-        if self.experiment.synthetic is not None:
-            return is_made(self.folder / RUNS, self.experiment.synthetic)
+        sources = (self.experiment.dataset or self.experiment.synthetic, *self.experiment.also)
         try:
-            return self.dataset_path().is_dir()
+            return all(self.is_there(source) for source in sources if source is not None)
         except BlemishError:
             return False
 
-    def dataset_path(self) -> Path:
-        """Folder of the dataset: below --data, or --data itself when it has the dataset's name."""
-        name = self.experiment.dataset
-        assert name is not None
+    def is_there(self, source: str | dict[str, Any]) -> bool:
+        if isinstance(source, str):
+            return self.dataset_path(source).is_dir()
+        return is_made(self.folder / RUNS, source)
+
+    def dataset_path(self, name: str) -> Path:
+        """Folder of the dataset: below --data, or --data itself when it has its name or the classes
+        are given with it.
+        """
         place = self.data or Path(os.environ.get("BLEMISH_DATA") or DEFAULT_PLACES["BLEMISH_DATA"])
-        candidates = [place / name, *([place] if place.resolve().name == name else [])]
+        itself = place.resolve().name == name or (self.data is not None and self.has_own_classes)
+        candidates = [place / name, *([place] if itself else [])]
         for folder in candidates:
             if folder.is_dir():
                 return folder
@@ -72,6 +106,21 @@ class Table:
             f"{candidates[0]} must be the dataset of table {self.name}. Received: no such folder. "
             "Give the folder that holds it with --data, or set BLEMISH_DATA."
         )
+
+    @property
+    def has_own_classes(self) -> bool:
+        return any(names is not None for names in self.groups.values())
+
+    @property
+    def draws_folder(self) -> Path:
+        """Where support draws are kept: beside the table's file where everyone has the same data and classes.
+
+        Else beside its results: a synthetic picture may differ in a bit from machine to machine.
+        """
+        experiment = self.experiment
+        synthetic = experiment.synthetic or any(not isinstance(one, str) for one in experiment.also)
+        home = self.folder if self.has_own_classes or synthetic else find_experiment(self.name).parent
+        return home / DRAWS
 
     def run_folder(self, row: Row, seed: int) -> Path:
         """Where a trained row keeps its checkpoints and bundle."""
@@ -82,7 +131,9 @@ class Table:
         if row.of is None:
             return self, row
         name, slash, other = row.of.rpartition("/")
-        table = self if not slash else open_table(name, self.out, data=self.data, reporter=self.reporter)
+        table = self
+        if slash:
+            table = open_table(name, self.out, data=self.data, reporter=self.reporter, groups=self.groups)
         names = [one.name for one in table.experiment.rows if one.kind == "train"]
         if other not in names:
             raise BlemishError(
@@ -92,9 +143,38 @@ class Table:
         return table, table.experiment.row(other)
 
 
-def open_table(name: str, out: Path, *, data: Path | None, reporter: Reporter) -> Table:
-    """The table NAME in OUT. Raises BlemishError for an unknown name or a fault in its file."""
-    return Table(name, read_experiment(name), out, data, reporter)
+def place_name(source: str | Mapping[str, Any]) -> str:
+    """What a dataset is called beside others."""
+    return source if isinstance(source, str) else "synthetic"
+
+
+def open_table(
+    name: str, out: Path, *, data: Path | None, reporter: Reporter, groups: Groups | None = None
+) -> Table:
+    """The table NAME in OUT, with its classes or the given ones.
+
+    Raises BlemishError for an unknown name, a fault in its file, or classes where it has none.
+    """
+    experiment, groups = read_experiment(name), groups or {}
+    given = {group: names for group, names in groups.items() if names is not None}
+    if given and experiment.classes is None:
+        raise BlemishError(
+            f"--common and --rare must be given for a few-shot table. Received: table {name}, which has no "
+            "classes. Leave them out."
+        )
+    if given:
+        classes = with_groups(experiment.classes, given)
+        experiment = experiment.model_copy(update={"classes": classes})
+    return Table(name, experiment, out, data, reporter, groups)
+
+
+def with_groups(classes: Classes | None, given: Mapping[str, tuple[str, ...]]) -> Classes:
+    """The table's classes with the given groups. Other rare ones alone leave all others common."""
+    kept = {} if "rare" in given or classes is None else {"rare": classes.rare}
+    try:
+        return Classes.model_validate({**kept, **given})
+    except ValidationError as error:
+        raise BlemishError(f"--common, --rare: {first_fault(error, Classes.model_fields)}") from error
 
 
 def synthetic_dataset(folder: Path, arguments: Mapping[str, Any], reporter: Reporter) -> Dataset:

@@ -1,15 +1,23 @@
-"""The fresh process of a speed row: `python -m blemish.reproduce.probe '{"settings": …, "device": …}'`.
+"""The fresh process of a speed row: `python -m blemish.reproduce.probe REQUEST`.
 
-Prints the figures as one line of JSON.
+REQUEST is JSON: {"kind": …, "settings": …, "device": …}. Prints the figures as one line of JSON.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
+from blemish.reproduce.detector_speed import DetectorSpeedSettings, measure_detector
 from blemish.reproduce.speed import SpeedSettings, measure_here
 
+
+def measured(kind: str, settings: dict[str, Any], device: str) -> dict[str, Any]:
+    if kind == "detector-speed":
+        return measure_detector(DetectorSpeedSettings.model_validate(settings), device)
+    return measure_here(SpeedSettings.model_validate(settings), device)
+
+
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    print(json.dumps(measure_here(SpeedSettings.model_validate(request["settings"]), request["device"])))
+    print(json.dumps(measured(**json.loads(sys.argv[1]))))

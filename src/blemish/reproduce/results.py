@@ -121,9 +121,7 @@ def refuse_other(
 @contextmanager
 def claimed(folder: Path, job: Job) -> Iterator[bool]:
     """Whether the job is this process's to fill; False while another one fills it. Ends with the process."""
-    lock = folder / RUNS / f".{job.name}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    with lock_file(folder / RUNS, job.name).open("w") as file:
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,3 +129,18 @@ def claimed(folder: Path, job: Job) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+@contextmanager
+def alone(folder: Path, name: str) -> Iterator[None]:
+    """One process at a time for what `name` stands for; the others wait for their turn."""
+    with lock_file(folder, name).open("w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def lock_file(folder: Path, name: str) -> Path:
+    """FOLDER/.NAME.lock, in a folder that is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f".{name}.lock"

@@ -5,30 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from blemish.bundle.manifest import first_fault
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.run import evaluate_samples, split_to_evaluate
-from blemish.files import write_atomically
 from blemish.inspector.inspector import Inspector, inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.inference import SeverityInference
-from blemish.reproduce.experiment import Row, Strict, expanded
+from blemish.reproduce.detector_speed import DetectorSpeedSettings
+from blemish.reproduce.experiment import FEW_SHOT, OF_DEVICE, Row, Strict
+from blemish.reproduce.few_shot import few_shot_row, few_shot_settings
 from blemish.reproduce.otsu import otsu_inspector
 from blemish.reproduce.place import Table
 from blemish.reproduce.results import Job
 from blemish.reproduce.speed import SpeedSettings, measure_apart
 from blemish.reproduce.stability import StabilitySettings, stability
-from blemish.training.run import Request, train, with_validation
+from blemish.reproduce.trained import method_settings, timed_training, validated
+from blemish.training.run import Request, with_validation
 
 Figures = dict[str, Any]
+
+
+SPEEDS: Mapping[str, type[Strict]] = {"speed": SpeedSettings, "detector-speed": DetectorSpeedSettings}
 
 
 class OtsuSettings(Strict):
@@ -46,11 +49,13 @@ def measure(table: Table, job: Job) -> Figures:
     row = job.row
     if row.kind == "otsu":
         return otsu_row(table, row)
-    if row.kind == "speed":
-        return measure_apart(SpeedSettings.model_validate(row.settings), job.device or "cpu")
+    if row.kind in OF_DEVICE:
+        return measure_apart(row.kind, SPEEDS[row.kind].model_validate(row.settings), job.device or "cpu")
     assert job.seed is not None
     if row.kind == "train":
         return train_row(table, row, job.seed)
+    if row.kind in FEW_SHOT:
+        return few_shot_row(table, row, job.seed)
     home, trained = table.trained(row)
     bundle = bundle_of(home, trained, job.seed)
     if row.kind == "types-off":
@@ -68,12 +73,14 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
     Raises BlemishError for an unknown key or a value out of range, naming table and row.
     """
     if row.kind == "train":
-        return method_settings(table, row).model_dump(mode="json")
+        return dict(method_settings(table, row).model_dump(mode="json"))
+    if row.kind in FEW_SHOT:
+        return few_shot_settings(table, row)
     kinds: Mapping[str, type[BaseModel]] = {
         "otsu": OtsuSettings,
         "types-off": NoSettings,
         "stability": StabilitySettings,
-        "speed": SpeedSettings,
+        **SPEEDS,
     }
     own = validated(kinds[row.kind], row.settings, table, row).model_dump(mode="json")
     if row.of is None:
@@ -83,7 +90,7 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
 
 def default_settings(table: Table, row: Row) -> dict[str, Any]:
     """What a trained row's settings are unless set; a row measured before there was a setting had that."""
-    if row.kind == "train":
+    if row.kind in ("train", *FEW_SHOT):
         defaults = find_method(table.experiment.method).settings_type()
         return defaults.model_dump(mode="json")
     if row.of is None:
@@ -91,46 +98,20 @@ def default_settings(table: Table, row: Row) -> dict[str, Any]:
     return {f"of.{key}": value for key, value in default_settings(*table.trained(row)).items()}
 
 
-def method_settings(table: Table, row: Row, *, expand: bool = False) -> Any:
-    """The method's settings of a trained row: the table's, then the row's own."""
-    values = {**table.experiment.settings, **row.settings}
-    settings_type = find_method(table.experiment.method).settings_type
-    return validated(settings_type, expanded(values) if expand else values, table, row)
-
-
-def validated(model: type[BaseModel], values: Mapping[str, Any], table: Table, row: Row) -> BaseModel:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        fault = first_fault(error, model.model_fields)
-        raise BlemishError(f"table {table.name}, row {row.name}: settings: {fault}") from error
-
-
 def train_row(table: Table, row: Row, seed: int) -> Figures:
     """Train, or go on with an interrupted training, then measure on the test images."""
-    run = table.run_folder(row, seed)
-    settings = method_settings(table, row, expand=True)
-    method = find_method(table.experiment.method)
-    origin = table.experiment.dataset or "synthetic"
-    request = Request(method, table.dataset, settings, run, seed=seed, resume=True, origin=origin)
-    # Of earlier, interrupted attempts; the time of one that was killed outright is lost.
-    clock = run / "seconds"
-    start = perf_counter() - seconds_in(clock)
-    try:
-        bundle = train(request, table.reporter)
-    finally:
-        seconds = perf_counter() - start
-        if run.is_dir():
-            write_atomically(clock, f"{seconds:.1f}\n")
-    inspector = inspector_of(bundle, device=settings.device)
+    request = Request(
+        find_method(table.experiment.method),
+        table.dataset,
+        method_settings(table, row, expand=True),
+        table.run_folder(row, seed),
+        seed=seed,
+        resume=True,
+        origin=table.experiment.dataset or "synthetic",
+    )
+    bundle, seconds = timed_training(request, table.reporter)
+    inspector = inspector_of(bundle, device=request.settings.device)
     return {**test_metrics(inspector, table, bundle, seed), "seconds_training": seconds}
-
-
-def seconds_in(clock: Path) -> float:
-    try:
-        return float(clock.read_text())
-    except (OSError, ValueError):
-        return 0.0
 
 
 def types_off_row(table: Table, bundle: Bundle, seed: int) -> Figures:
@@ -165,7 +146,7 @@ def test_metrics(inspector: Inspector, table: Table, bundle: Bundle, seed: int) 
         split="test",
         seed=seed,
         operating_point=OperatingPoint.from_json(manifest.operating_point),
-        pixel_threshold=manifest.thresholds.get(manifest.method),
+        pixel_threshold=inspector.inference.pixel_threshold,
     )
     return dict(evaluation.metrics)
 

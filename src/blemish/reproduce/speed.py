@@ -52,15 +52,15 @@ class SpeedSettings(Strict):
     seconds: float = Field(3.0, gt=0)
 
 
-def measure_apart(settings: SpeedSettings, device: str) -> dict[str, Any]:
+def measure_apart(kind: str, settings: Strict, device: str) -> dict[str, Any]:
     """The row's figures from a fresh process, so that its peak of memory is its own."""
-    request = json.dumps({"settings": settings.model_dump(mode="json"), "device": device})
+    request = json.dumps({"kind": kind, "settings": settings.model_dump(mode="json"), "device": device})
     command = [sys.executable, "-m", "blemish.reproduce.probe", request]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode:
         reason = (run.stderr.strip().splitlines() or ["no message"])[-1]
         raise BlemishError(
-            f"speed row ({settings.measure}, {device}): the measuring process failed: {reason}"
+            f"row of kind {kind} ({device}, {settings}): the measuring process failed: {reason}"
         )
     return dict(json.loads(run.stdout.strip().splitlines()[-1]))
 

@@ -11,8 +11,9 @@ from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
 from blemish.progress import Reporter
 from blemish.provenance import provenance
-from blemish.reproduce.experiment import OF_OTHERS, SEEDED, Experiment
+from blemish.reproduce.experiment import OF_DEVICE, OF_OTHERS, SEEDED, Experiment
 from blemish.reproduce.markdown import table_markdown
+from blemish.reproduce.pictures import draw_pictures
 from blemish.reproduce.place import Table, open_table
 from blemish.reproduce.results import Job, Result, claimed, read_results, refuse_other, write_result
 from blemish.reproduce.rows import bundle_path, default_settings, measure, settings_of
@@ -20,17 +21,28 @@ from blemish.reproduce.rows import bundle_path, default_settings, measure, setti
 ROWS_VARIABLE = "BLEMISH_ROWS"  # names of rows, with commas: only these are filled
 
 
-def fill_table(name: str, out: Path, *, data: Path | None, seeds: int, quiet: bool) -> Path:
+def fill_table(
+    name: str,
+    out: Path,
+    *,
+    data: Path | None,
+    seeds: int,
+    quiet: bool,
+    common: str | None = None,
+    rare: str | None = None,
+) -> Path:
     """Fill OUT/NAME row by row and write OUT/NAME/table.md after each; returns its path.
 
     Rows that are there are kept; an interrupted training goes on. Several processes may fill one table: each
     takes the rows that no other one has in hand.
+    common, rare: names with commas, instead of the table's classes
     Raises BlemishError for an unknown name, a fault in its file, a stored row of other settings or data, and,
     when all else is done, for rows that wait for the bundle of a row that was not trained here.
     """
-    table = open_table(name, out, data=data, reporter=Reporter(quiet=quiet))
+    groups = {"common": names_in(common), "rare": names_in(rare)}
+    table = open_table(name, out, data=data, reporter=Reporter(quiet=quiet), groups=groups)
     refuse_stale(table)
-    waiting = []
+    waiting, filled = [], False
     for job in wanted_jobs(table, seeds):
         if not has_bundle(table, job):
             waiting.append(job)
@@ -38,10 +50,18 @@ def fill_table(name: str, out: Path, *, data: Path | None, seeds: int, quiet: bo
         with claimed(table.folder, job) as free:
             if free and not (table.folder / f"{job.name}.json").is_file():
                 fill(table, job, seeds)
+                filled = True
         write_table(table)
     file = write_table(table)
+    if filled:
+        draw_pictures(table)
     refuse_waiting(table, waiting)
     return file
+
+
+def names_in(text: str | None) -> tuple[str, ...] | None:
+    """The names in a list with commas; None where there is no list."""
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def wanted_jobs(table: Table, seeds: int) -> Iterator[Job]:
@@ -53,7 +73,7 @@ def wanted_jobs(table: Table, seeds: int) -> Iterator[Job]:
                 continue
             if row.kind in SEEDED:
                 yield Job(row, seed=seed)
-            elif seed == 0 and row.kind == "speed":
+            elif seed == 0 and row.kind in OF_DEVICE:
                 yield from (Job(row, device=device) for device in devices())
             elif seed == 0:
                 yield Job(row)
@@ -94,7 +114,7 @@ def fill(table: Table, job: Job, seeds: int) -> None:
     start, made_by = perf_counter(), provenance()
     figures = measure(table, job)
     home = table.trained(job.row)[0]
-    has_data = job.row.kind != "speed"
+    has_data = job.row.kind not in OF_DEVICE
     result = Result(
         table=table.name,
         row=job.row.name,
@@ -106,10 +126,16 @@ def fill(table: Table, job: Job, seeds: int) -> None:
         settings=settings_of(table, job.row),
         dataset=home.experiment.source if has_data else None,
         data_fingerprint=home.fingerprint if has_data else None,
-        command=f"blemish reproduce {table.name} --data DATA --seeds {seeds} --out OUT",
+        command=command_of(table, seeds),
         provenance=made_by,
     )
     write_result(table.folder, result)
+
+
+def command_of(table: Table, seeds: int) -> str:
+    """What fills the table, without the paths of this machine."""
+    given = [f" --{group} {','.join(names)}" for group, names in table.groups.items() if names is not None]
+    return f"blemish reproduce {table.name} --data DATA{''.join(given)} --seeds {seeds} --out OUT"
 
 
 def refuse_stale(table: Table) -> None:
@@ -128,8 +154,8 @@ def refuse_stale(table: Table) -> None:
             table.folder / f"{stored.job_name}.json",
             settings=settings_of(table, row),
             defaults=default_settings(table, row),
-            dataset=home.experiment.source if row.kind != "speed" else None,
-            digest=home.fingerprint if row.kind != "speed" and home.has_data else None,
+            dataset=home.experiment.source if row.kind not in OF_DEVICE else None,
+            digest=home.fingerprint if row.kind not in OF_DEVICE and home.has_data else None,
         )
 
 

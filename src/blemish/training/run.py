@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.bundle.manifest import Manifest, Preprocessing
+from blemish.bundle.manifest import Manifest, Preprocessing, StoredOperatingPoint
 from blemish.bundle.store import Bundle, save_bundle
 from blemish.dataset.fingerprint import fingerprint, image_marks
 from blemish.dataset.samples import Dataset
@@ -32,7 +32,8 @@ from blemish.training.trainer import CHECKPOINTS, RunTrainer
 RUN_FILE = "run.json"
 VALIDATION_SHARE = 0.2
 CURVE_POINTS = 200
-VERDICT_METRICS = ("image", "operating_point")  # of the verdicts, which are chosen on these very images
+# Not of the bundle: verdicts, which are chosen on these very images, and how busy the machine was.
+METRICS_LEFT_OUT = ("image", "operating_point", "seconds_per_image")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Request:
     """One training: what, on what, into which folder.
 
     origin: the dataset's path as the user gave it, remembered for messages and the report
+    start: the bundle to go on from, where the method can
     """
 
     method: Method
@@ -49,6 +51,7 @@ class Request:
     seed: int = 0
     resume: bool = False
     origin: str = ""
+    start: Bundle | None = None
 
 
 def train(request: Request, reporter: Reporter) -> Bundle:
@@ -59,22 +62,35 @@ def train(request: Request, reporter: Reporter) -> Bundle:
     """
     refuse_unknown_rules(request.settings)
     refuse_several_processes()
+    refuse_unfit_start(request)
     request = with_scale(request)
     dataset = with_validation(request.dataset, request.seed, reporter)
     digest = fingerprint(dataset)
     claim_folder(request, digest)
-    trainer = RunTrainer(request.run, request.settings, seed=request.seed, reporter=reporter)
+    trainer = RunTrainer(
+        request.run, request.settings, seed=request.seed, reporter=reporter, start=request.start
+    )
     try:
         fitted = request.method.fit(dataset, request.settings, trainer)
-        manifest = describe(request, dataset, fitted, digest)
-        networks = {name: state_of(module) for name, module in fitted.modules.items()}
-        inspector = assemble(
-            request.method.inference(manifest), trainer.networks(fitted.modules), manifest, "validation"
-        )
-        manifest = with_operating_point(manifest, inspector, dataset, request, reporter)
+        for name, other in fitted.also.items():
+            reporter.line(f"{name}: a bundle of its own, in {request.run / name}")
+            keep(request.run / name, other, request, dataset, digest, trainer)
+        return keep(request.run / "bundle", fitted, request, dataset, digest, trainer)
     finally:
         trainer.log.close()
-    return save_bundle(request.run / "bundle", manifest, networks)
+
+
+def keep(
+    path: Path, fitted: Fitted, request: Request, dataset: Dataset, digest: str, trainer: RunTrainer
+) -> Bundle:
+    """Write the bundle of what was fitted, with the operating point chosen for it."""
+    manifest = describe(request, dataset, fitted, digest)
+    inspector = assemble(
+        request.method.inference(manifest), trainer.networks(fitted.modules), manifest, "validation"
+    )
+    manifest = with_operating_point(manifest, inspector, dataset, request, trainer.reporter)
+    networks = {name: state_of(module) for name, module in fitted.modules.items()}
+    return save_bundle(path, manifest, networks)
 
 
 def refuse_unknown_rules(settings: MethodSettings) -> None:
@@ -84,6 +100,13 @@ def refuse_unknown_rules(settings: MethodSettings) -> None:
             parse_rule(getattr(settings, key))
         except BlemishError as error:
             raise BlemishError(f"setting {key}: {error}") from error
+
+
+def refuse_unfit_start(request: Request) -> None:
+    start, method = request.start, request.method
+    if start is not None and (not method.takes_start or start.manifest.method != method.name):
+        what = f"a bundle of {method.name}" if method.takes_start else f"no bundle: {method.name} starts anew"
+        raise BlemishError(f"--from must name {what}. Received: {start.path}, of {start.manifest.method}.")
 
 
 def refuse_several_processes() -> None:
@@ -132,6 +155,7 @@ def claim_folder(request: Request, digest: str) -> None:
         "seed": request.seed,
         "data_fingerprint": digest,
         "settings": request.settings.model_dump(mode="json"),
+        "start": request.start.id if request.start else None,
     }
     if file.is_file() and any((request.run / CHECKPOINTS).glob("*")):
         if not request.resume:
@@ -185,6 +209,8 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
         scales=dict(fitted.scales),
         settings=request.settings.model_dump(mode="json"),
         curves={**fitted.curves, "training": loss_curves(request.run)},
+        memory=dict(fitted.memory),
+        notes=fitted.notes,
         data={
             "origin": request.origin,
             "layout": dataset.layout,
@@ -205,7 +231,8 @@ def with_operating_point(
     """The manifest with the two image thresholds and what they cost, both from the validation images
     alone.
     """
-    validation = dataset.split("val")
+    known = set(manifest.class_names)
+    validation = dataset.split("val").where(lambda sample: {one.label for one in sample.annotations} <= known)
     evaluator = evaluate_samples(inspector, validation, reporter, title="choosing the operating point")
     scores, defective = image_scores(evaluator.records)
     settings = manifest.settings
@@ -220,9 +247,13 @@ def with_operating_point(
     for line in (summary(point), *point.notes):
         reporter.line(line)
     evaluation = evaluator.result(method=manifest.method, split="val", seed=request.seed)
-    metrics = {key: value for key, value in evaluation.metrics.items() if key not in VERDICT_METRICS}
+    metrics = {key: value for key, value in evaluation.metrics.items() if key not in METRICS_LEFT_OUT}
     return manifest.model_copy(
-        update={"thresholds": thresholds, "operating_point": point.to_json(), "metrics": {"val": metrics}}
+        update={
+            "thresholds": thresholds,
+            "operating_point": StoredOperatingPoint.model_validate(point.to_json()),
+            "metrics": {"val": metrics},
+        }
     )
 
 

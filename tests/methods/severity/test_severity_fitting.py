@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from blemish.bundle import load_bundle
 from blemish.dataset.samples import Dataset
@@ -18,7 +19,7 @@ from blemish.evaluation.run import evaluate_samples
 from blemish.inspector.inspector import inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.classifier import Example, ExampleSource, TypeNetwork, type_loss, window_batch
-from blemish.methods.severity.fitting import Fitting, marked_regions, severity_loss, true_label
+from blemish.methods.severity.fitting import Fitting, cell_weights, marked_regions, severity_loss, true_label
 from blemish.methods.severity.inference import Region
 from blemish.methods.severity.settings import Settings
 from blemish.nn.weights import resnet
@@ -212,3 +213,21 @@ def test_shuffled_truth_scores_clearly_worse_than_the_true_one(
     )
     assert true > 0.5
     assert false < true - 0.3
+
+
+def test_defect_cells_of_a_patch_count_as_so_many_in_the_loss():
+    """By hand: four cells wanted; one marked cell weighs 4, two weigh 2, a whole patch the least."""
+    severities = torch.zeros(4, 1, 8, 8)
+    severities[0, 0, 0, 0] = 9
+    severities[1, 0, 0, :2] = 6
+    severities[2] = 12
+    weights = cell_weights(severities, 4)
+    assert weights[0, 0, 0, 0] == 4 and weights[1, 0, 0, 0] == 2 and weights[0, 0, 1, 1] == 1
+    assert weights[2].unique().tolist() == [4 / 64]
+    assert (weights[3] == 1).all() and cell_weights(severities, 400)[0, 0, 0, 0] == 5
+    blind = nn.Conv2d(1, 1, 1, bias=False)
+    nn.init.zeros_(blind.weight)
+    batch = {"images": torch.rand(4, 1, 8, 8), "severities": severities}
+    assert severity_loss(blind, batch).item() == pytest.approx((81 + 2 * 36 + 64 * 144) / 256)
+    weighted = severity_loss(blind, batch, defect_cells=4).item()
+    assert weighted == pytest.approx((4 * 81 + 2 * 2 * 36 + 4 * 144) / 256)

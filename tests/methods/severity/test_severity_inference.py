@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,8 @@ from blemish.images.tiling import Tiling
 from blemish.methods.severity.inference import SeverityInference, inference_from, softmax, upsample
 from blemish.methods.severity.settings import Settings
 from blemish.methods.severity.windows import windows_on
+from blemish.regions.components import label_regions
+from blemish.regions.measure import outlines
 
 Map = NDArray[np.float32]
 NAMES = ("scratch", "spot")
@@ -132,6 +136,82 @@ def test_linear_outlines_are_where_the_enlarged_map_reaches_the_threshold(cell: 
     expected = upsample(raw, cell, "linear") >= 10.0
     assert expected.any()
     np.testing.assert_array_equal(findings.maps["defects"] > 0, expected)
+
+
+def plain_regions(half: SeverityInference, raw: Map, size: tuple[int, int]) -> list[NDArray[np.bool_]]:
+    """The mask [H, W] of every region, all at full size: a pixel belongs to the component of the cells it is
+    interpolated from; a component without pixels takes its cells' squares.
+    """
+    labels, count = label_regions(raw >= half.threshold, join_distance=half.join_distance, cell=half.cell)
+    squares = labels.repeat(half.cell, axis=0).repeat(half.cell, axis=1)[: size[0], : size[1]]
+    if half.upsampling == "nearest":
+        return [squares == number for number in range(1, count + 1)]
+    around = [
+        [np.clip(np.floor((np.arange(length) + 0.5) / half.cell - 0.5).astype(int) + step, 0, cells - 1)]
+        for step in (0, 1)
+        for length, cells in zip(size, raw.shape, strict=True)
+    ]
+    rows, columns = around[::2], around[1::2]
+    owner = np.max([labels[np.ix_(row[0], column[0])] for row in rows for column in columns], axis=0)
+    reached = upsample(raw, half.cell, "linear")[: size[0], : size[1]] >= half.threshold
+    masks = [reached & (owner == number) for number in range(1, count + 1)]
+    return [mask if mask.any() else squares == number for number, mask in enumerate(masks, start=1)]
+
+
+@pytest.mark.parametrize("upsampling", ["linear", "nearest"])
+@pytest.mark.parametrize("cell", [1, 2, 4])
+@pytest.mark.parametrize("seed", range(8))
+def test_regions_are_those_of_the_whole_map_at_once(cell: int, upsampling: str, seed: int) -> None:
+    """To the last bit, also where one has several bands, narrow and wide ones, and at odd sides."""
+    generator = np.random.default_rng([cell, seed])
+    cells = generator.integers(1, 90, 2)
+    noise = cv2.GaussianBlur(generator.uniform(-20, 40, cells), (0, 0), generator.uniform(0.4, 3))
+    raw = noise.clip(0, 12).astype(np.float32).reshape(cells)
+    half = inference(
+        cell,
+        threshold=float(np.quantile(raw, generator.uniform(0.5, 0.97))) or 1.0,
+        upsampling=upsampling,
+        join_distance=float(generator.choice([0, 4, 9])),
+    )
+    height, width = (int(side) * cell - int(generator.integers(0, cell)) for side in cells)
+    findings = half.decide(raw, np.zeros((height, width), np.uint8), {}, with_maps=True)
+    masks = plain_regions(half, raw, (height, width))
+    assert len(findings.defects) == len(masks)
+    for number, (mask, defect) in enumerate(zip(masks, findings.defects, strict=True), start=1):
+        assert np.array_equal(findings.maps["defects"] == number, mask)
+        assert defect.contour == outlines(mask)
+        assert defect.area == mask.sum()
+
+
+def test_a_pixel_between_two_defects_belongs_to_one() -> None:
+    """Between cells 0 and 2 of a row lies one below T, whose halves are interpolated with either."""
+    raw = np.array([[12, 4, 12, 0]], np.float32)
+    half = inference(4, threshold=5.0, upsampling="linear", join_distance=0.0)
+    findings = decide(half, raw)
+    assert [defect.box_xyxy for defect in findings.defects] == [(0, 0, 6, 4), (6, 0, 12, 4)]
+    assert [defect.area for defect in findings.defects] == [24, 24]
+
+
+def test_a_defect_seen_only_beyond_the_image_keeps_what_is_inside_of_its_cell() -> None:
+    """The map reaches T below row 9, where a cell of the padding is interpolated with the image's last."""
+    raw = np.array([[0, 0], [0, 0], [0, 9]], np.float32)
+    half = inference(4, threshold=8.9, upsampling="linear")
+    (defect,) = half.decide(raw, np.zeros((9, 5), np.uint8), {}, with_maps=False).defects
+    assert defect.box_xyxy == (4, 8, 5, 9)
+
+
+def test_a_scratch_across_the_image_takes_less_memory_than_a_mask_of_its_box() -> None:
+    """One byte per pixel would be 16 MB beside the map of labels and what it is made with."""
+    raw = np.zeros((1000, 1000), np.float32)
+    cv2.line(raw, (0, 0), (999, 999), 9.0, 3)
+    half = inference(4, threshold=6.0, upsampling="linear")
+    pixels = blank(raw, 4)
+    tracemalloc.start()
+    (defect,) = half.decide(raw, pixels, {}, with_maps=False).defects
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert defect.box_xyxy == (0, 0, 4000, 4000)
+    assert peak < pixels.size
 
 
 def test_upsample_keeps_cell_centres_and_runs_straight_between_them() -> None:

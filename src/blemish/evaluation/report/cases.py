@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from blemish.evaluation.defects import is_placed
+from blemish.evaluation.defects import MATCH_IOU, is_placed, matched_pairs, pairings
 from blemish.evaluation.image import is_defective
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Verdict
 
-TOUCHED = 0.1  # least IoU at which a found defect is about the same thing as an annotated one
 GRAVITY = {Verdict.NG: 0, Verdict.REVIEW: 1, Verdict.OK: 2, Verdict.ERROR: 3}
 
 
@@ -73,25 +70,23 @@ def choose_cases(records: Sequence[ImageRecord], *, limit: int = 12, hits: int =
 
 
 def missed(record: ImageRecord) -> list[Case]:
-    """Annotated defects that nothing found touches; without places, a defective image that passed."""
+    """Annotated defects that nothing found belongs to; without places, a defective image that passed."""
     if record.inspection.verdict is Verdict.ERROR:
         return []
     if not record.truth:
         passed = is_defective(record) and record.inspection.verdict is Verdict.OK
         return [Case(record)] if passed else []
-    best = record.iou.max(axis=1, initial=0.0)
-    return [Case(record, truth=int(index)) for index in np.flatnonzero(best < TOUCHED)]
+    return [Case(record, truth=row) for row, column in pairings(record) if column is None]
 
 
 def falsely_found(record: ImageRecord) -> list[Case]:
-    """Found defects that touch nothing annotated; a clean image rejected by its score alone."""
+    """Found defects that belong to nothing annotated; a clean image rejected by its score alone."""
     if not is_placed(record):
         return []
     if not record.inspection.defects:
         rejected = not is_defective(record) and record.inspection.verdict is Verdict.NG
         return [Case(record)] if rejected else []
-    best = record.iou.max(axis=0, initial=0.0)
-    return [Case(record, found=int(index)) for index in np.flatnonzero(best < TOUCHED)]
+    return [Case(record, found=column) for row, column in pairings(record) if row is None]
 
 
 def typical_hits(records: Sequence[ImageRecord], *, count: int) -> list[Case]:
@@ -103,10 +98,11 @@ def typical_hits(records: Sequence[ImageRecord], *, count: int) -> list[Case]:
 
 
 def best_hit(record: ImageRecord) -> Case | None:
-    if record.iou.size == 0 or record.iou.max() < TOUCHED:
+    pairs = matched_pairs(record, MATCH_IOU)
+    if not pairs:
         return None
-    truth, found = np.unravel_index(int(record.iou.argmax()), record.iou.shape)
-    return Case(record, truth=int(truth), found=int(found))
+    truth, found = max(pairs, key=lambda pair: float(record.iou[pair]))
+    return Case(record, truth=truth, found=found)
 
 
 def miss_order(case: Case) -> tuple[int, float, str]:

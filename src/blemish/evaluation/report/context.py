@@ -17,6 +17,7 @@ class ReportContext:
     created: date and time as text; hardware: the machine in words; versions: package → version
     training: losses by step; threshold_sweep: what each threshold would have given on the validation images
     notes: sentences for the reader, each its own paragraph
+    noticed: sentences of the bundle on its training and its classes
     """
 
     title: str
@@ -37,3 +38,4 @@ class ReportContext:
     training: Curve | None = None
     threshold_sweep: Curve | None = None
     notes: tuple[str, ...] = ()
+    noticed: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from blemish.evaluation.defects import MATCH_IOU
 from blemish.evaluation.records import Curve, Evaluation, ImageRecord
 from blemish.evaluation.report import tables, words
 from blemish.evaluation.report.cases import Case, choose_cases
@@ -26,7 +27,6 @@ from blemish.inspection import Verdict
 MOST_LISTED = 50  # names in a list of files
 MOST_CURVES = 12
 CURVE_ORDER = ("threshold", "precision-recall", "iou", "roc")
-DRAWN_ELSEWHERE = ("score-histogram",)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def render_report(evaluation: Evaluation, context: ReportContext) -> str:
         settings=words.flattened(context.settings),
         figures=words.flattened(metrics),
         most_listed=MOST_LISTED,
-        style=Markup((Path(__file__).parent / "style.css").read_text(encoding="utf-8")),
+        style=style(),
         **verdict_view(evaluation),
         **picture_view(evaluation.records),
         **kind_view(evaluation),
@@ -106,12 +106,10 @@ def picture_view(records: Sequence[ImageRecord]) -> dict[str, Any]:
 
 def kind_view(evaluation: Evaluation) -> dict[str, Any]:
     metrics, records = evaluation.metrics, evaluation.records
-    kind_metrics = metrics.get("type") or {}
-    matched = float(kind_metrics.get("iou") or tables.MATCHED)
     return {
-        "matched": matched,
-        "kinds": tables.kind_rows(records, iou=matched),
-        "confusion": tables.confusion_table(kind_metrics.get("confusion")),
+        "matched": MATCH_IOU,
+        "kinds": tables.kind_rows(records),
+        "confusion": tables.confusion_table((metrics.get("type") or {}).get("confusion")),
         "average_precision": (metrics.get("detection") or {}).get("ap50") or {},
         "measures": tables.measure_rows(records),
     }
@@ -121,14 +119,18 @@ def time_view(records: Sequence[ImageRecord]) -> dict[str, Any]:
     return {"stages": tables.stage_times(records), "slowest": tables.slowest_images(records)}
 
 
-@lru_cache(maxsize=1)
-def template() -> Template:
+@lru_cache
+def template(name: str = "template.html.j2") -> Template:
     loader = PackageLoader("blemish.evaluation.report", ".")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": words.number, "percent": words.percent, "duration": words.duration}
-    return environment.get_template("template.html.j2")
+    return environment.get_template(name)
+
+
+def style() -> Markup:
+    return Markup((Path(__file__).parent / "style.css").read_text(encoding="utf-8"))
 
 
 KEY_FIGURES: tuple[tuple[str, str, str, str], ...] = (
@@ -142,7 +144,7 @@ KEY_FIGURES: tuple[tuple[str, str, str, str], ...] = (
         "defect",
         "recall_at_30",
         "Defects found",
-        "share of annotated defects found with an IoU of at least 0.3",
+        f"share of annotated defects found with an IoU of at least {MATCH_IOU}",
     ),
     (
         "defect",
@@ -204,7 +206,7 @@ def histogram(evaluation: Evaluation) -> Markup | None:
 def plates(evaluation: Evaluation, context: ReportContext) -> list[Plate]:
     """The validation sweep first, then the evaluation's own curves, the training's last."""
     curves: list[Curve] = [] if context.threshold_sweep is None else [context.threshold_sweep]
-    rest = [name for name in evaluation.curves if name not in CURVE_ORDER + DRAWN_ELSEWHERE]
+    rest = [name for name in evaluation.curves if name not in CURVE_ORDER]
     names = [*(name for name in CURVE_ORDER if name in evaluation.curves), *rest]
     curves += [evaluation.curves[name] for name in names[:MOST_CURVES]]
     drawn = [(curve.title, line_chart(curve)) for curve in curves]

@@ -13,13 +13,11 @@ import numpy as np
 
 from blemish.defect import Defect
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
-from blemish.evaluation.defects import is_placed, matched_pairs
+from blemish.evaluation.defects import is_placed, pairings
 from blemish.evaluation.image import is_defective
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.words import number
 from blemish.inspection import Verdict
-
-MATCHED = 0.3  # IoU, as in recall_at_30; the metrics may name another
 
 
 @dataclass(frozen=True)
@@ -114,13 +112,10 @@ def judged(record: ImageRecord) -> bool:
     return record.inspection.verdict is not Verdict.ERROR
 
 
-def kind_rows(records: Sequence[ImageRecord], *, iou: float = MATCHED) -> list[KindRow]:
-    """One row for each kind annotated or found, by name, and one for all of them when there are several.
-
-    iou: from which an annotated and a found defect belong together
-    """
+def kind_rows(records: Sequence[ImageRecord]) -> list[KindRow]:
+    """One row for each kind annotated or found, by name, and one for all of them when there are several."""
     seen = [record for record in records if judged(record)]
-    pairs = [pair for record in seen if is_placed(record) for pair in paired(record, iou)]
+    pairs = [pair for record in seen if is_placed(record) for pair in paired(record)]
     annotated = {name for record in seen for name in kinds_on(record)}
     names = sorted(annotated | {pair.called for pair in pairs if pair.called is not None})
     rows = [kind_row(name, {name}, seen, pairs) for name in names]
@@ -148,14 +143,16 @@ def kinds_on(record: ImageRecord) -> set[str]:
     return {annotation.label for annotation in record.sample.annotations} if is_defective(record) else set()
 
 
-def paired(record: ImageRecord, iou: float) -> list[Pair]:
+def paired(record: ImageRecord) -> list[Pair]:
     """Every annotated and every found defect of the image, once."""
-    found, matched = record.inspection.defects, matched_pairs(record, iou)
-    rows, columns = {row for row, _ in matched}, {column for _, column in matched}
-    together = [Pair(record.truth[row].label, found[column].label) for row, column in matched]
-    misses = [Pair(truth.label, None) for row, truth in enumerate(record.truth) if row not in rows]
-    alarms = [Pair(None, defect.label) for column, defect in enumerate(found) if column not in columns]
-    return together + misses + alarms
+    found = record.inspection.defects
+    return [
+        Pair(
+            None if row is None else record.truth[row].label,
+            None if column is None else found[column].label,
+        )
+        for row, column in pairings(record)
+    ]
 
 
 def measure_rows(records: Sequence[ImageRecord]) -> list[MeasureRow]:

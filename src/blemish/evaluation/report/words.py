@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from blemish.evaluation.defects import MATCH_IOU
+
 ABSENT = "–"
 
 
@@ -16,7 +18,8 @@ def headline(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [("No operating point was chosen, so missed and wrongly rejected parts were not counted.", "")]
     escapes = rate_sentence(point.get("escapes"), kind="defective", happened="missed")
     overkill = rate_sentence(point.get("overkill"), kind="good", happened="rejected")
-    return [escapes, overkill, *review_sentence(point.get("review"))]
+    by_luck = elsewhere_sentence(point.get("rejected_elsewhere"))
+    return [escapes, *by_luck, overkill, *review_sentence(point.get("review"))]
 
 
 def rate_sentence(count: Mapping[str, Any] | None, *, kind: str, happened: str) -> tuple[str, str]:
@@ -28,6 +31,15 @@ def rate_sentence(count: Mapping[str, Any] | None, *, kind: str, happened: str) 
     bound = count.get("upper95")
     limit = "." if bound is None else f": up to {percent(bound)} may be."
     return f"Of {whole(count['of'])} {kind} {parts} {whole(count['n'])} {were} {happened}", limit
+
+
+def elsewhere_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """[("2 of the 20 rejected were rejected for something else", ": …")]; nothing where none was."""
+    if not count or not count.get("n"):
+        return []
+    were, their = ("was", "its") if count["n"] == 1 else ("were", "their")
+    claim = f"{whole(count['n'])} of the {whole(count['of'])} rejected {were} rejected for something else"
+    return [(claim, f": nothing found overlaps {their} own defects by an IoU of {MATCH_IOU}.")]
 
 
 def review_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:

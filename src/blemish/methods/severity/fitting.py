@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from blemish.nn.optimisation import adamw, warm_cosine
 from blemish.regions.components import split_regions
 
 REGRESSION, TYPES = 1, 2  # keys that keep the two stages' random draws apart
+WEIGHT_LIMITS = (1 / 30, 5.0)  # of a defect cell in the loss
 NO_SEVERITIES = np.zeros(1, np.float32)
 
 
@@ -121,7 +122,7 @@ class Fitting:
                 steps=self.settings.steps,
                 peak=self.settings.learning_rate,
                 batch=lambda step, rank: patch_batch(source, self.generator(REGRESSION, step, rank)),
-                loss=severity_loss,
+                loss=partial(severity_loss, defect_cells=self.settings.defect_cells),
             )
         )
         return network
@@ -272,9 +273,23 @@ def patch_batch(source: PatchSource, generator: np.random.Generator) -> dict[str
     }
 
 
-def severity_loss(network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    """Mean squared error over all cells, the L2 loss of section III-B-1."""
-    return nn.functional.mse_loss(network(batch["images"]), batch["severities"])
+def severity_loss(
+    network: nn.Module, batch: Mapping[str, Tensor], *, defect_cells: int | None = None
+) -> Tensor:
+    """Mean squared error over all cells, the L2 loss of section III-B-1; weighted, see `cell_weights`."""
+    severities = batch["severities"]
+    errors = (network(batch["images"]) - severities).square()
+    return (errors if defect_cells is None else errors * cell_weights(severities, defect_cells)).mean()
+
+
+def cell_weights(severities: Tensor, defect_cells: int) -> Tensor:
+    """1 on the surface; on defect cells what makes those of a patch count as `defect_cells`, within limits.
+
+    severities, returns: [B, 1, h, w]
+    """
+    marked = severities > 0
+    weights = (defect_cells / marked.sum((1, 2, 3), keepdim=True).clamp(min=1)).clamp(*WEIGHT_LIMITS)
+    return torch.where(marked, weights, 1.0)
 
 
 def marked_regions(classes: NDArray[np.uint8], join_distance: float) -> list[tuple[int, Region]]:

@@ -22,19 +22,32 @@ from blemish.methods.severity.settings import Settings
 from blemish.methods.severity.windows import cut, network_input, windows_on
 from blemish.regions.components import label_regions
 from blemish.regions.measure import bounding_box, outlines, smallest_rectangle
+from blemish.regions.runs import Runs, as_mask, as_runs, draw, joined, runs_of
 
 VOTES_AT_ONCE = 64  # windows in one call of the classifier
+BAND = 32  # rows of cells that are brought to pixels at once
 
 
 @dataclass(frozen=True)
 class Region:
     """One connected component: its pixels, from offset_xy of the image on, and its severities (one per
     cell).
+
+    pixels: a mask, or runs where the box may be as large as the image
     """
 
-    mask: NDArray[np.bool_]
+    pixels: NDArray[np.bool_] | Runs
     offset_xy: tuple[int, int]
     severities: NDArray[np.float32]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """[h, w] of the bounding box."""
+        return as_mask(self.pixels)
+
+    @property
+    def runs(self) -> Runs:
+        return as_runs(self.pixels)
 
     @property
     def strongest(self) -> float:
@@ -72,6 +85,14 @@ class SeverityInference:
         return self.types
 
     @property
+    def finds_outlines(self) -> bool:
+        return True
+
+    @property
+    def pixel_threshold(self) -> float:
+        return self.threshold
+
+    @property
     def threshold_score(self) -> float:
         return self.threshold / SEVERITY_MAX
 
@@ -99,37 +120,55 @@ class SeverityInference:
         """Stages 2 and 3: cells of at least T, as components, in reading order."""
         labels, count = label_regions(raw >= self.threshold, join_distance=self.join_distance, cell=self.cell)
         for index, place in enumerate(ndimage.find_objects(labels, count), start=1):
-            region = self.outline_region(raw, labels, index, place, size)
-            if region.mask.sum() >= self.minimum_area:
-                yield region
+            own = labels[place] == index
+            runs = self.pixels_of(raw, own, place, size)
+            if runs.area >= self.minimum_area:
+                left, top = int(runs.starts.min()), int(runs.rows[0])
+                yield Region(runs.moved(-left, -top), (left, top), raw[place][own])
 
-    def outline_region(
+    def pixels_of(
         self,
         raw: NDArray[np.float32],
-        labels: NDArray[np.int32],
-        index: int,
+        own: NDArray[np.bool_],
         place: tuple[slice, slice],
         size: tuple[int, int],
-    ) -> Region:
-        """Cells of one component to pixels, within the image; never empty.
+    ) -> Runs:
+        """Cells of one component to pixels of the image, at least one; no pixel is given to two components.
 
-        With linear upsampling these are the pixels in and next to the component where the interpolated map
-        is at least T: each lies within a cell of one that is, so all regions together are its level set.
+        With linear upsampling these are the pixels where the interpolated map is at least T, or the cells as
+        squares where there is none. own: [h, w] the component's cells at `place`
         """
-        own = labels[place] == index
-        severities = raw[place][own]
         if self.upsampling == "linear" and self.cell > 1:
-            place = grown(place, raw.shape)
-            near = cv2.dilate((labels[place] == index).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
-            smooth = self.smooth(raw, place)
-            mask = enlarge(near, self.cell) & (smooth >= self.threshold)
-            mask = mask if mask.any() else enlarge(labels[place] == index, self.cell)
-        else:
-            mask = enlarge(own, self.cell)
-        return cropped(mask, place, self.cell, size, severities)
+            runs = joined(
+                runs_inside(self.level_set(raw, cells, first), first, self.cell, size)
+                for cells, first in in_bands(own, place)
+            )
+            if len(runs):
+                return runs
+        return joined(
+            runs_inside(enlarge(cells[1:-1, 1:-1], self.cell), first, self.cell, size)
+            for cells, first in in_bands(own, place)
+        )
+
+    def level_set(
+        self, raw: NDArray[np.float32], cells: NDArray[np.bool_], first: tuple[int, int]
+    ) -> NDArray[np.bool_]:
+        """Pixels where the interpolated map is at least T and that a cell of the component takes part in.
+
+        A pixel is interpolated from the four cells around it. One of them is at least T where it is, and two
+        such cells touch, so they are of one component: all components together are the map's level set.
+        cells, first: see `in_bands`; returns: [(h - 2)·cell, (w - 2)·cell] without the margin
+        """
+        (top, left), (height, width) = first, cells.shape
+        reach = 2 * (self.cell // 2) + 1
+        near = cv2.dilate(enlarge(cells, self.cell).view(np.uint8), np.ones((reach, reach), np.uint8))
+        smooth = self.smooth(raw, (slice(top, top + height - 2), slice(left, left + width - 2)))
+        return (near[self.cell : -self.cell, self.cell : -self.cell] > 0) & (smooth >= self.threshold)
 
     def smooth(self, raw: NDArray[np.float32], place: tuple[slice, slice]) -> NDArray[np.float32]:
-        """The map's cells at `place` in pixels, interpolated with their neighbours outside it."""
+        """The map's cells at `place` in pixels, interpolated with their neighbours outside it; beyond the map
+        its border goes on.
+        """
         rows, columns = (
             np.clip(np.arange(axis.start - 1, axis.stop + 1), 0, length - 1)
             for axis, length in zip(place, raw.shape, strict=True)
@@ -169,14 +208,15 @@ class SeverityInference:
         return np.concatenate([softmax(networks["types"](network_input(group))) for group in groups])
 
     def measure(self, region: Region, label: str, confidence: float) -> Defect:
-        contour = outlines(region.mask, offset_xy=region.offset_xy)
+        runs = region.runs
+        contour = outlines(runs, offset_xy=region.offset_xy)
         return Defect(
             label=label,
             confidence=confidence,
-            box_xyxy=bounding_box(region.mask, offset_xy=region.offset_xy),
+            box_xyxy=bounding_box(runs, offset_xy=region.offset_xy),
             contour=contour,
             rectangle=smallest_rectangle(contour),
-            area=float(region.mask.sum()),
+            area=float(runs.area),
             severity_mean=float(region.severities.mean()),
             severity_max=region.strongest,
             mm_per_px=self.mm_per_px,
@@ -198,9 +238,7 @@ class SeverityInference:
         """The maps of `Inspection`, in pixels."""
         numbers = np.zeros(size, np.int32)
         for number, region in enumerate(kept, start=1):
-            left, top = region.offset_xy
-            height, width = region.mask.shape
-            numbers[top : top + height, left : left + width][region.mask] = number
+            draw(region.runs.moved(*region.offset_xy), numbers, number)
         return {"severity": self.in_pixels(raw, size), "defects": numbers}
 
     def in_pixels(self, raw: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -241,34 +279,32 @@ def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float3
     return cv2.resize(raw, None, fx=cell, fy=cell, interpolation=interpolation)
 
 
-def grown(place: tuple[slice, slice], shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """The rows and columns with one more on every side, within the map."""
-    rows, columns = (
-        slice(max(axis.start - 1, 0), min(axis.stop + 1, length))
-        for axis, length in zip(place, shape, strict=True)
-    )
-    return rows, columns
+def in_bands(
+    own: NDArray[np.bool_], place: tuple[slice, slice]
+) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
+    """A component's cells and those next to it in bands of rows, each as narrow as it is there.
 
-
-def cropped(
-    mask: NDArray[np.bool_],
-    place: tuple[slice, slice],
-    cell: int,
-    size: tuple[int, int],
-    severities: NDArray[np.float32],
-) -> Region:
-    """The region of a mask that starts at the cells `place`, cut to its own pixels and to the image.
-
-    A component whose pixels all lie in the padding beyond the image keeps the last pixel inside.
+    own: [h, w] at `place` of the map
+    returns: cells of the band with a margin of one on every side; (row, column) of the first inside that
     """
-    top, left = place[0].start * cell, place[1].start * cell
-    inside = mask[: size[0] - top, : size[1] - left]
-    if not inside.any():
-        inside = np.ones((1, 1), np.bool_)
-        top, left = min(top, size[0] - 1), min(left, size[1] - 1)
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    own = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Region(own, (left + int(columns[0]), top + int(rows[0])), severities)
+    whole = np.zeros((own.shape[0] + 4, own.shape[1] + 4), np.bool_)
+    whole[2:-2, 2:-2] = own
+    for top in range(1, whole.shape[0] - 1, BAND):
+        band = whole[top - 1 : min(top + BAND, whole.shape[0] - 1) + 1]
+        used = np.flatnonzero(band.any(axis=0))
+        if used.size:
+            left, right = int(used[0]) - 1, int(used[-1]) + 2
+            yield band[:, left - 1 : right + 1], (place[0].start + top - 2, place[1].start + left - 2)
+
+
+def runs_inside(mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size: tuple[int, int]) -> Runs:
+    """The part of a mask within the image, in its coordinates. first: (row, column) of the mask's first
+    cell.
+    """
+    top, left = first[0] * cell, first[1] * cell
+    down, right = max(0, -top), max(0, -left)
+    inside = mask[down : max(0, size[0] - top), right : max(0, size[1] - left)]
+    return runs_of(inside).moved(left + right, top + down)
 
 
 def enlarge(mask: NDArray[np.bool_], cell: int) -> NDArray[np.bool_]:

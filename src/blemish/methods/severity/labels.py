@@ -45,8 +45,8 @@ class Readings:
 class CellExtremes:
     """Least and greatest intensity in each cell, both [h, w]; the mean twice where means are compared."""
 
-    least: NDArray[np.generic]
-    greatest: NDArray[np.generic]
+    least: NDArray[Any]
+    greatest: NDArray[Any]
 
 
 def severity_labels(

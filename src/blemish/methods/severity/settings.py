@@ -81,6 +81,10 @@ class Settings(MethodSettings):
     contrast: float = Field(0.2, ge=0, lt=1)
 
     # --- Stage 1: optimisation (open) ---
+    # The defect cells of a patch count in the loss as if they were so many, at least a thirtieth and at most
+    # five times what they are: where kinds differ in area by powers of ten, small ones are otherwise not
+    # learned. None: every cell counts alike, the paper's L2.
+    defect_cells: int | None = Field(None, ge=1)
     steps: int = Field(2000, ge=1)
     batch: int = Field(8, ge=1)
     # Peak; linear warm-up over so many steps, then cosine to zero.

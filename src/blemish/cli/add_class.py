@@ -1,0 +1,300 @@
+"""`add-class`: from a bundle and a few boxed examples to a bundle with one class more, and a report on it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import Bundle, load_bundle, save_bundle
+from blemish.cli.examples import Examples, read_examples, training_set
+from blemish.cli.outcome import WrongUseError, refused_as_wrong_use
+from blemish.cli.work import notes_on_seen, read_settings
+from blemish.dataset.fingerprint import fingerprint, image_marks
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
+from blemish.evaluation.records import ImageRecord
+from blemish.evaluation.regression import ClassChange, change_sentences, class_changes
+from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
+from blemish.evaluation.run import evaluate_samples, refuse_other_classes
+from blemish.inspector.inspector import inspector_of, method_of
+from blemish.methods.contract import EnrolsClasses, Method
+from blemish.progress import Reporter
+from blemish.provenance import provenance
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CHECKED_FIRST = ("test", "val")  # splits that tell more than the images of a training
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command is given. check: images of the older classes; assignments: settings of a training"""
+
+    bundle: Path
+    name: str
+    examples: Path
+    out: Path
+    check: Path | None = None
+    fine_tune: bool = False
+    assignments: Sequence[str] = ()
+    seed: int = 0
+    device: str = "auto"
+
+    @property
+    def report(self) -> Path:
+        """Folder of the report, beside the bundle, which holds no other files."""
+        return self.out.with_name(f"{self.out.name}-report")
+
+    @property
+    def run(self) -> Path:
+        """Folder of the short training."""
+        return self.out.with_name(f"{self.out.name}-run")
+
+
+def add_class(order: Order, *, quiet: bool) -> Path:
+    """Write the larger bundle, then its report; returns the bundle's path. A failure leaves no bundle.
+
+    Raises WrongUseError for options that do not go together, BlemishError for a bundle that takes no class,
+    and examples or images that cannot be used.
+    """
+    refuse_odd_order(order)
+    return Addition(order, Reporter(quiet=quiet)).run()
+
+
+def refuse_odd_order(order: Order) -> None:
+    if not order.name or order.name != " ".join(order.name.split()):
+        raise WrongUseError(f"--name must be words with single spaces between. Received: {order.name!r}.")
+    if order.assignments and not order.fine_tune:
+        raise WrongUseError("--set is for a training. Add --fine-tune, or leave it out.")
+    if order.fine_tune and order.check is None:
+        raise WrongUseError(
+            "--fine-tune needs images of the older classes, or they are forgotten. Add --check DATA."
+        )
+    if order.out.exists():
+        raise BlemishError(f"{order.out} exists, and nothing is written over. Choose another --out.")
+
+
+@dataclass(frozen=True)
+class Addition:
+    """One class on its way into a bundle."""
+
+    order: Order
+    reporter: Reporter
+
+    def run(self) -> Path:
+        started = perf_counter()
+        self.refuse_misfits()
+        for note in self.examples.notes:
+            self.reporter.line(note)
+        bundle, report = self.tuned() if self.order.fine_tune else self.enrolled()
+        seconds = perf_counter() - started
+        changes = self.changes(bundle)
+        saved = save_bundle(self.order.out, bundle.manifest, bundle.networks)
+        report = replace(
+            report,
+            bundle=f"{self.order.out} ({saved.id})",
+            seconds=seconds,
+            changes=changes,
+            sentences=(*report.sentences, *(change_sentences(changes) if changes else ())),
+        )
+        write_enrolment_report(self.order.report, report)
+        for sentence in report.sentences:
+            self.reporter.line(sentence)
+        self.reporter.line(f"report: {self.order.report / 'report.html'}")
+        return saved.path
+
+    # What is given
+
+    @cached_property
+    def parent(self) -> Bundle:
+        return load_bundle(self.order.bundle)
+
+    @cached_property
+    def method(self) -> Method:
+        return method_of(self.parent)[0]
+
+    @cached_property
+    def enrolling(self) -> EnrolsClasses:
+        if not isinstance(self.method, EnrolsClasses):
+            name = self.parent.manifest.method
+            raise BlemishError(
+                f"{self.order.bundle}: method {name} learns its classes in training and takes no further "
+                f"one. Train it again on data with '{self.order.name}': `blemish train {name}`."
+            )
+        return self.method
+
+    @cached_property
+    def examples(self) -> Examples:
+        return read_examples(self.order.examples, self.order.name)
+
+    @cached_property
+    def check(self) -> Dataset | None:
+        """The dataset of --check, for a training with the splits that it needs."""
+        if self.order.check is None:
+            return None
+        dataset = load_dataset(self.order.check)
+        if not self.order.fine_tune:
+            return dataset
+        from blemish.training.run import with_validation
+
+        return with_validation(dataset, self.order.seed, self.reporter)
+
+    @cached_property
+    def checked(self) -> tuple[str, Dataset] | None:
+        """What the older classes are measured on: the first of test, val and all images, and its name."""
+        if self.check is None:
+            return None
+        split = next((name for name in CHECKED_FIRST if self.check.splits.get(name)), "all")
+        return split, self.check.split(split)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return (*self.parent.manifest.class_names, self.order.name)
+
+    def refuse_misfits(self) -> None:
+        """Before any work: a bundle that takes no class, a name that is taken, classes of --check unknown."""
+        self.enrolling  # noqa: B018 - raises
+        if self.order.name in self.parent.manifest.class_names:
+            raise BlemishError(
+                f"{self.order.bundle} already has a class '{self.order.name}'. Choose another --name."
+            )
+        if self.checked is not None:
+            refuse_other_classes(self.checked[1], self.class_names, self.parent.id)
+
+    # The two ways
+
+    def enrolled(self) -> tuple[Bundle, EnrolmentReport]:
+        """The class from its examples' embeddings alone."""
+        from blemish.inspector.torch_backend import pick_device
+        from blemish.nn.runtime import prepare_runtime
+
+        prepare_runtime()
+        modules = loaded_modules(self.parent, self.method, device=pick_device(self.order.device))
+        boxes, parent = self.examples.boxes, self.parent.manifest
+        found = self.enrolling.enrol(modules, parent, self.order.name, boxes)
+        added = (
+            f"'{self.order.name}' was added without training, from {len(boxes)} examples; thresholds and "
+            "what they cost were found without it."
+        )
+        manifest = parent.model_copy(
+            update={
+                "class_names": self.class_names,
+                "memory": dict(found.memory),
+                "metrics": {},  # those of the parent were measured without the class
+                "notes": (*parent.notes, added, *found.sentences),
+                "data": self.data(parent),
+                "provenance": {
+                    **provenance(),
+                    "seed": parent.provenance.get("seed"),
+                    "parent": self.parent.id,
+                },
+            }
+        )
+        report = replace(
+            self.blank_report(),
+            nearness=found.nearness,
+            sightings=found.sightings,
+            held_out=found.held_out,
+            sentences=found.sentences,
+        )
+        return Bundle(self.order.out, manifest, {**self.parent.networks, **found.networks}), report
+
+    def tuned(self) -> tuple[Bundle, EnrolmentReport]:
+        """The class from a short training; its run folder stays, and a second call goes on in it."""
+        from blemish.training.run import Request, refuse_unknown_rules, train
+
+        order = self.order
+        assert self.check is not None
+        base = self.enrolling.tuning(self.parent.manifest, order.name, len(self.examples.boxes))
+        with refused_as_wrong_use():
+            settings = read_settings(self.method, None, list(order.assignments), base)
+            refuse_unknown_rules(settings)
+        request = Request(
+            self.method,
+            training_set(self.check, self.examples, order.name),
+            settings,
+            order.run,
+            seed=order.seed,
+            resume=True,
+            origin=str(order.check),
+            start=self.parent,
+        )
+        trained = train(request, self.reporter)
+        made = {**trained.manifest.provenance, "parent": self.parent.id}
+        manifest = trained.manifest.model_copy(update={"provenance": made})
+        report = replace(self.blank_report(), trained=True, sentences=manifest.notes)
+        return Bundle(order.out, manifest, trained.networks), report
+
+    def data(self, parent: Manifest) -> dict[str, Any]:
+        """The parent's data, with the examples among what the bundle has seen."""
+        given = Dataset(self.order.examples, self.examples.samples, (self.order.name,))
+        source = {"origin": str(self.order.examples), "data_fingerprint": fingerprint(given)}
+        return {
+            **parent.data,
+            "seen": sorted({*parent.data.get("seen", ()), *image_marks(given)}),
+            "added": {**parent.data.get("added", {}), self.order.name: source},
+        }
+
+    def blank_report(self) -> EnrolmentReport:
+        made = provenance()
+        return EnrolmentReport(
+            name=self.order.name,
+            bundle=str(self.order.out),
+            parent=f"{self.order.bundle} ({self.parent.id})",
+            examples=tuple(example.id for example in self.examples.boxes),
+            seconds=0.0,
+            checked=self.checked_words(),
+            origin={
+                "examples from": str(self.order.examples),
+                "command": shlex.join(["blemish", *sys.argv[1:]]),
+                "machine": made["hardware"],
+                "made": made["created"],
+            },
+        )
+
+    # What it did to the others
+
+    def checked_words(self) -> str:
+        if self.checked is None:
+            return ""
+        split, dataset = self.checked
+        which = "all" if split == "all" else f"split {split}"
+        return f"{len(dataset)} images ({which}) of {self.order.check}"
+
+    def changes(self, bundle: Bundle) -> tuple[ClassChange, ...]:
+        """Each class on the images to check, with the parent and with the new bundle."""
+        if self.checked is None:
+            return ()
+        dataset = self.checked[1]
+        for note in notes_on_seen(bundle.manifest, dataset):
+            self.reporter.line(f"warning: {note}")
+        before = self.records(self.parent, dataset, "inspecting as before")
+        after = self.records(bundle, dataset, "inspecting with the new class")
+        return class_changes(before, after, self.parent.manifest.class_names, self.class_names)
+
+    def records(self, bundle: Bundle, dataset: Dataset, title: str) -> list[ImageRecord]:
+        inspector = inspector_of(bundle, device=self.order.device)
+        return evaluate_samples(inspector, dataset, self.reporter, title=title).records
+
+
+def loaded_modules(bundle: Bundle, method: Method, *, device: str) -> dict[str, nn.Module]:
+    """The networks of a bundle with its tensors, in eval mode on the device."""
+    import torch
+
+    from blemish.inspector.torch_backend import load_tensors
+
+    modules = method.modules(bundle.manifest)
+    load_tensors(modules, bundle.networks, source=str(bundle.path))
+    method.refuse_misfits(modules, source=str(bundle.path))
+    for module in modules.values():
+        module.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return modules

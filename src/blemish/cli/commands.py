@@ -1,0 +1,209 @@
+"""The commands of `blemish`. Every heavy import stands inside the command that needs it, so that --help is
+quick.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Annotated, Any, Literal, Optional
+
+import typer
+from typer.core import TyperGroup
+
+from blemish.cli import data
+from blemish.cli.outcome import Debug, StoppedError
+from blemish.errors import BlemishError
+
+
+class Commands(TyperGroup):
+    """Says what a Ctrl-C leaves behind, where typer would exit without a word."""
+
+    def invoke(self, context: Any) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt as error:
+            raise StoppedError(
+                "stopped. What was finished is kept; `train --resume` goes on from the last checkpoint."
+            ) from error
+
+
+app = typer.Typer(
+    name="blemish",
+    cls=Commands,
+    help="Find, outline, grade and name surface defects from few examples, and prove how well it is done.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(data.app, name="data")
+
+package = find_spec("blemish.methods")  # looked at, not imported, as it brings numpy
+folders = package.submodule_search_locations if package else None
+METHODS = ", ".join(sorted(module.name for module in iter_modules(folders or []) if module.ispkg))
+
+Split = Literal["train", "val", "test", "all"]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only results and errors.")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+) -> None:
+    Debug.on = debug
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything the demo makes.")] = Path("demo"),
+    quiet: Quiet = False,
+) -> None:
+    """Make a synthetic set, train on it, evaluate, inspect; ends with the path of an HTML report."""
+    from blemish.cli.demo import run_demo
+
+    print(run_demo(out, quiet=quiet))
+
+
+@app.command()
+def train(  # noqa: PLR0913, PLR0917 - an option each
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="severity or tlsdd")],
+    data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
+    out: Annotated[Path, typer.Option("--out", help="Run folder; the bundle is written to RUN/bundle.")],
+    config: Annotated[Optional[Path], typer.Option("--config", help="YAML file of settings.")] = None,  # noqa: UP045
+    settings: Annotated[Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE")] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    start: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--from", metavar="BUNDLE", help="Go on from this bundle, with its settings."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train METHOD on the dataset's train and val splits."""
+    from blemish.cli.work import train_bundle
+
+    bundle = train_bundle(
+        method,
+        data,
+        out,
+        config=config,
+        assignments=settings or [],
+        seed=seed,
+        resume=resume,
+        quiet=quiet,
+        start=start,
+    )
+    print(bundle)
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and report.html.")],
+    split: Annotated[Split, typer.Option("--split")] = "test",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Measure BUNDLE on a split of a dataset; writes metrics.json and report.html."""
+    from blemish.cli.work import evaluate_bundle
+
+    print(evaluate_bundle(bundle, data, out, split=split, device=device, quiet=quiet))
+
+
+@app.command()
+def inspect(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Images, or folders of images.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl and overlays.")],
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also draw each image with its defects.")
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Inspect images with BUNDLE; writes one line an image to inspections.jsonl."""
+    from blemish.cli.work import inspect_images
+
+    written, failures = inspect_images(bundle, paths, out, overlay=overlay, device=device, quiet=quiet)
+    print(written)
+    if failures:
+        raise BlemishError(f"{failures} images could not be judged; their lines in {written} say why.")
+
+
+@app.command(name="add-class")
+def add_class(  # noqa: PLR0913, PLR0917 - an option each
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    name: Annotated[str, typer.Option("--name", help="Of the new class.")],
+    examples: Annotated[
+        Path,
+        typer.Option(
+            "--examples", metavar="DATA", help="1 to 10 boxed examples: all boxes, or those called NAME."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The new bundle; its report goes to OUT-report.")],
+    check: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--check", metavar="DATA", help="Images of the older classes, measured before and after."
+        ),
+    ] = None,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="Train shortly instead, on --check's training images as well.")
+    ] = False,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="KEY=VALUE", help="Of the short training."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Add a defect class to BUNDLE from a few boxed examples, without training, in seconds."""
+    from blemish.cli.add_class import Order
+    from blemish.cli.add_class import add_class as written
+
+    order = Order(
+        bundle, name, examples, out, check, fine_tune, assignments=settings or [], seed=seed, device=device
+    )
+    print(written(order, quiet=quiet))
+
+
+@app.command()
+def embed(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for embeddings.csv, .npz and .png.")],
+    split: Annotated[Split, typer.Option("--split")] = "test",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Show which classes overlap in BUNDLE's metric space: a table, a picture, and a sentence a pair."""
+    from blemish.cli.embed import embed_regions
+
+    picture, sentences = embed_regions(bundle, data, out, split=split, device=device, quiet=quiet)
+    print("\n".join((str(picture), *sentences)))
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A file of experiments/, without .yaml.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder that the rows are kept in.")],
+    data: Annotated[Optional[Path], typer.Option("--data", help="Where the table's dataset is.")] = None,  # noqa: UP045
+    seeds: Annotated[int, typer.Option("--seeds", min=1)] = 3,
+    common: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--common", metavar="A,B", help="Instead of the table's."),
+    ] = None,
+    rare: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--rare", metavar="C,D", help="Instead of the table's."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Fill a table of a paper row by row, ours beside theirs; rows that are there are kept."""
+    from blemish.reproduce.table import fill_table
+
+    print(fill_table(name, out, data=data, seeds=seeds, quiet=quiet, common=common, rare=rare))

@@ -1,0 +1,101 @@
+"""Every marked defect as a box with a name of its own: what detectors learn from, whatever the annotation.
+
+Outlines give their bounding boxes, a mask file one for each of its regions; boxes are cut to their image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from blemish.dataset.masks import Instance, defect_instances
+from blemish.dataset.samples import Box, Sample
+
+SPECK = 3  # pixels: a mask's smaller regions are slips of the brush where it has a larger one
+
+
+@dataclass(frozen=True)
+class Boxed:
+    """One defect. box_xyxy: pixels, half-open, inside its image, not empty; id: unique in its dataset."""
+
+    label: str
+    box_xyxy: Box
+    id: str
+
+
+@dataclass(frozen=True)
+class ImageBoxes:
+    """The boxes of one image, and a line on each that was cut, left out or covers everything."""
+
+    boxes: tuple[Boxed, ...]
+    notes: tuple[str, ...] = ()
+
+
+def boxed_instances(sample: Sample, size: tuple[int, int]) -> list[Boxed]:
+    """The boxes of one image of `size` (height, width); image labels and empty masks give none."""
+    return list(cleaned_boxes(sample, size).boxes)
+
+
+def cleaned_boxes(sample: Sample, size: tuple[int, int]) -> ImageBoxes:
+    """The same with its notes. A box is cut to its image, and left out where nothing of it remains.
+
+    An id is "<sample id>#<annotation's id, or its number from 0>", with "-<number from 1>" for each region
+    of a mask file that has several; of those, specks are left out.
+    """
+    marked = named(sample)
+    instances = defect_instances(marked, size)
+    specks = specks_among(instances, {annotation.id for annotation in marked.annotations})
+    placed = [
+        (instance, None if instance.id in specks else cut(instance.box_xyxy, size)) for instance in instances
+    ]
+    boxes = tuple(Boxed(instance.label, box, instance.id) for instance, box in placed if box is not None)
+    notes = (remark(instance, size, speck=instance.id in specks) for instance in instances)
+    return ImageBoxes(boxes, tuple(note for note in notes if note))
+
+
+def named(sample: Sample) -> Sample:
+    """The sample with an id on each of its annotations."""
+    annotations = (
+        replace(annotation, id=f"{sample.id}#{annotation.id or number}")
+        for number, annotation in enumerate(sample.annotations)
+    )
+    return replace(sample, annotations=tuple(annotations))
+
+
+def specks_among(instances: Sequence[Instance], whole: set[str]) -> set[str]:
+    """Ids of regions below 3 pixels beside a larger one of the same mask. whole: ids of annotations"""
+    regions = {instance.id: instance for instance in instances if instance.id not in whole}
+    large = {name.rpartition("-")[0] for name, region in regions.items() if longer_side(region) >= SPECK}
+    return {
+        name
+        for name, region in regions.items()
+        if longer_side(region) < SPECK and name.rpartition("-")[0] in large
+    }
+
+
+def longer_side(instance: Instance) -> float:
+    left, top, right, bottom = instance.box_xyxy
+    return max(right - left, bottom - top)
+
+
+def cut(box_xyxy: Box, size: tuple[int, int]) -> Box | None:
+    """The part of the box inside the image; None where it has no area."""
+    height, width = size
+    left, top, right, bottom = box_xyxy
+    inside = (max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height)))
+    return inside if inside[0] < inside[2] and inside[1] < inside[3] else None
+
+
+def remark(instance: Instance, size: tuple[int, int], *, speck: bool) -> str:
+    """What the user should know about a box; "" where it is as it should be."""
+    height, width = size
+    inside = cut(instance.box_xyxy, size)
+    corners = ", ".join(f"{value:g}" for value in instance.box_xyxy)
+    what = f"box ({corners}) of '{instance.label}' in {instance.id}, {width}×{height} pixels,"
+    if inside is None:
+        return f"{what} is left out: none of its area lies in the image"
+    if speck:
+        return f"{what} is left out: a speck beside a larger region"
+    if inside == (0, 0, width, height):
+        return f"{what} covers the whole image"
+    return f"{what} is cut to the image" if inside != instance.box_xyxy else ""

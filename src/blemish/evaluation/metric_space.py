@@ -1,0 +1,199 @@
+"""The metric space of a bundle, seen on a dataset: every true defect and every confident false detection.
+
+Source: TL-SDD Fig. 9. A region's own embedding is the one under its class, or under the class that it was
+called; the distance to a class is from the embedding as that class sees it to that class's prototype, which
+is what its probability comes from. Letters: N regions, K classes, D embedding.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.dataset.boxes import boxed_instances
+from blemish.dataset.samples import Box, Dataset, Sample
+from blemish.defect import Defect
+from blemish.errors import BlemishError
+from blemish.evaluation.defects import box_ious, match
+from blemish.files import write_atomically
+from blemish.images.decode import read_image
+from blemish.inspector.inspector import Inspector
+from blemish.methods.contract import Embedder
+from blemish.progress import Reporter
+
+FOUND_IOU = 0.5
+TRUE, FALSE = "true", "false"
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region. kind: "true", or "false" for a detection that no true defect of its class belongs to
+
+    label: its class, or what it was called; confidence: of a detection
+    """
+
+    id: str
+    image: str
+    kind: str
+    label: str
+    box_xyxy: Box
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class MetricSpace:
+    """Regions and where they lie.
+
+    own: [N, D]; shared: [N, D], without any class's weights; squared_distances: [N, K]; prototypes: [K, D]
+    """
+
+    class_names: tuple[str, ...]
+    regions: tuple[Region, ...]
+    own: NDArray[np.float32]
+    shared: NDArray[np.float32]
+    squared_distances: NDArray[np.float32]
+    prototypes: NDArray[np.float32]
+
+    @property
+    def labels(self) -> NDArray[np.intp]:
+        """Class numbers of the regions, [N]."""
+        return label_numbers(self.regions, self.class_names)
+
+    @property
+    def true(self) -> NDArray[np.bool_]:
+        """Which regions are true defects, [N]."""
+        return np.array([region.kind == TRUE for region in self.regions], np.bool_)
+
+
+def metric_space(
+    inspector: Inspector,
+    embedder: Embedder,
+    class_names: Sequence[str],
+    dataset: Dataset,
+    reporter: Reporter,
+) -> MetricSpace:
+    """Every image of the dataset inspected, and its regions embedded.
+
+    Raises BlemishError for an image that cannot be read, and where there is no region at all.
+    """
+    names = tuple(class_names)
+    regions: list[Region] = []
+    parts = []
+    for sample in reporter.track(dataset.samples, "embedding"):
+        pixels = read_image(sample.image, channels=inspector.inference.channels)
+        found = inspector.judge(pixels, str(sample.image)).defects
+        here = regions_of(sample, (pixels.shape[0], pixels.shape[1]), found, names)
+        regions += here
+        boxes = np.array([region.box_xyxy for region in here], np.float32).reshape(-1, 4)
+        parts.append(embedder.embed(pixels, boxes))
+    if not regions:
+        raise BlemishError(
+            f"{dataset.root}: no defect of {', '.join(names)} is marked or found. Name another --split."
+        )
+    per_class = np.concatenate([part.per_class for part in parts])
+    return MetricSpace(
+        names,
+        tuple(regions),
+        own=per_class[np.arange(len(regions)), label_numbers(regions, names)],
+        shared=np.concatenate([part.shared for part in parts]),
+        squared_distances=np.square(per_class - embedder.prototypes).sum(-1),
+        prototypes=embedder.prototypes,
+    )
+
+
+def regions_of(
+    sample: Sample, size: tuple[int, int], found: Sequence[Defect], class_names: Sequence[str]
+) -> list[Region]:
+    """The true boxes of an image, and the found defects that belong to none of their class."""
+    truth = [box for box in boxed_instances(sample, size) if box.label in class_names]
+    same = np.array([[one.label == box.label for one in found] for box in truth], np.bool_)
+    ious = box_ious([box.box_xyxy for box in truth], [one.box_xyxy for one in found])
+    confidences = [one.confidence for one in found]
+    taken = {
+        column
+        for _, column in match(
+            ious, confidences, threshold=FOUND_IOU, allowed=same.reshape(len(truth), len(found))
+        )
+    }
+    true = [Region(box.id, sample.id, TRUE, box.label, box.box_xyxy) for box in truth]
+    false = [
+        Region(f"{sample.id}!{number}", sample.id, FALSE, one.label, one.box_xyxy, one.confidence)
+        for number, one in enumerate(found)
+        if number not in taken
+    ]
+    return [*true, *false]
+
+
+def label_numbers(regions: Sequence[Region], class_names: Sequence[str]) -> NDArray[np.intp]:
+    number_of = {name: number for number, name in enumerate(class_names)}
+    return np.array([number_of[region.label] for region in regions], np.intp)
+
+
+def overlap_sentences(space: MetricSpace) -> list[str]:
+    """For each pair of classes that overlap: the share of true defects nearer to the other's prototype."""
+    lines = []
+    for number, other in permutations(range(len(space.class_names)), 2):
+        mine = space.squared_distances[(space.labels == number) & space.true]
+        nearer = int((mine[:, other] < mine[:, number]).sum())
+        if nearer:
+            name, called = space.class_names[number], space.class_names[other]
+            lines.append(
+                f"'{name}' overlaps '{called}': {nearer} of {len(mine)} regions ({nearer / len(mine):.0%}) "
+                f"lie nearer to the prototype of '{called}' than to their own."
+            )
+    return lines or ["No two classes overlap: every region lies nearest to the prototype of its own class."]
+
+
+def principal_axes(points: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Centre [D] and the two directions [2, D] along which points [N, D] vary most; the share they hold.
+
+    Each direction points where its largest entry is positive, so that a picture does not flip by chance.
+    """
+    centre = points.mean(0, dtype=np.float64)
+    _, values, rows = np.linalg.svd(points.astype(np.float64) - centre, full_matrices=False)
+    axes = np.zeros((2, points.shape[1]))
+    axes[: len(rows[:2])] = rows[:2]
+    signs = np.sign(axes[np.arange(2), np.abs(axes).argmax(1)])
+    variances = np.square(values)
+    share = float(variances[:2].sum() / max(variances.sum(), 1e-12))
+    return centre, axes * np.where(signs < 0, -1, 1)[:, None], share
+
+
+def write_space(folder: Path, space: MetricSpace) -> None:
+    """embeddings.csv with a line for each region, and embeddings.npz with the vectors in the same order."""
+    write_atomically(folder / "embeddings.csv", table(space))
+    arrays = io.BytesIO()
+    np.savez_compressed(
+        arrays,
+        own=space.own,
+        shared=space.shared,
+        squared_distances=space.squared_distances,
+        prototypes=space.prototypes,
+        class_names=np.array(space.class_names),
+    )
+    write_atomically(folder / "embeddings.npz", arrays.getvalue())
+
+
+def table(space: MetricSpace) -> str:
+    """The regions as comma-separated values; distances are squared."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    corners = ("left", "top", "right", "bottom")
+    distances = (f"distance {name}" for name in space.class_names)
+    writer.writerow(["id", "image", *corners, "kind", "class", "confidence", "nearest", *distances])
+    for region, row in zip(space.regions, space.squared_distances, strict=True):
+        confidence = "" if region.confidence is None else f"{region.confidence:.4f}"
+        box = [f"{value:.2f}" for value in region.box_xyxy]
+        nearest = space.class_names[int(row.argmin())]
+        numbers = [f"{value:.5f}" for value in row]
+        writer.writerow(
+            [region.id, region.image, *box, region.kind, region.label, confidence, nearest, *numbers]
+        )
+    return text.getvalue()

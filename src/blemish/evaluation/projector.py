@@ -1,0 +1,143 @@
+"""The metric space as a picture: regions and prototypes along the two directions in which they vary most.
+
+Source: TL-SDD Fig. 9. Filled marks are true defects in their class's colour, rings are false detections in
+the colour of what they were called, and a named diamond is a prototype. Letters: N points.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from blemish.evaluation.metric_space import MetricSpace, principal_axes
+from blemish.files import write_atomically
+from blemish.images.encode import png_bytes
+
+Colour = tuple[int, int, int]
+
+WIDTH, HEIGHT, KEY_WIDTH, MARGIN = 1280, 960, 300, 48  # pixels
+FOOT = 56  # room for the caption
+FINER = 2  # drawn so much larger and brought down, so that edges are smooth
+DOT, RING, DIAMOND = 6, 7, 13  # half sides, pixels
+LETTERS, MIDDLE = 20, 13  # height of letters, and of their middle below their top left corner
+PAPER, INK, SOFT, LINE = (255, 255, 255), (27, 31, 36), (91, 101, 112), (223, 227, 231)
+# Okabe & Ito 2008, told apart by the colour-blind; yellow, which is lost on white, comes last.
+OKABE_ITO: tuple[Colour, ...] = (
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (230, 159, 0),
+    (86, 180, 233),
+    (90, 90, 90),
+    (214, 196, 0),
+)
+
+
+def write_projector(path: Path, space: MetricSpace, *, title: str = "") -> None:
+    """Write the picture as PNG."""
+    write_atomically(path, png_bytes(draw_space(space, title=title)))
+
+
+def draw_space(space: MetricSpace, *, title: str = "") -> NDArray[np.uint8]:
+    """The picture, uint8 RGB [960, 1280, 3]."""
+    centre, axes, share = principal_axes(np.concatenate([space.own, space.prototypes]))
+    points, prototypes = ((part - centre) @ axes.T for part in (space.own, space.prototypes))
+    places = to_sheet(np.concatenate([points, prototypes]))
+    sheet = Sheet()
+    sheet.frame()
+    colours = class_colours(len(space.class_names))
+    for place, label, true in zip(places, space.labels, space.true, strict=False):
+        sheet.dot(place, colours[label]) if true else sheet.ring(place, colours[label])
+    for name, place, colour in zip(space.class_names, places[len(points) :], colours, strict=True):
+        sheet.diamond(place, colour, name)
+    sheet.key(space, colours)
+    caption = f"Principal components 1 and 2, which hold {share:.0%} of the variance"
+    sheet.text((MARGIN, HEIGHT - FOOT + 20), caption, SOFT)
+    sheet.text((MARGIN, 12), title, INK)
+    return sheet.picture()
+
+
+def to_sheet(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points [N, 2] as places inside the frame, both axes at one scale, the second upwards."""
+    low, high = points.min(0), points.max(0)
+    room = np.array([WIDTH - KEY_WIDTH - 2 * MARGIN, HEIGHT - FOOT - MARGIN]) - 2 * MARGIN
+    scale = float((room / np.maximum(high - low, 1e-9)).min())
+    middle = np.array([(WIDTH - KEY_WIDTH) / 2, (HEIGHT - FOOT + MARGIN) / 2])
+    return middle + (points - (low + high) / 2) * scale * np.array([1, -1])
+
+
+def class_colours(count: int) -> list[Colour]:
+    """A colour for each class; beyond the palette, hues that are far from each other."""
+    more = (colorsys.hsv_to_rgb(0.618 * number % 1, 0.65, 0.75) for number in range(count - len(OKABE_ITO)))
+    found = [*OKABE_ITO, *((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in more)]
+    return found[:count]
+
+
+class Sheet:
+    """A white sheet to draw on, in pixels of the finished picture."""
+
+    def __init__(self) -> None:
+        self.image = Image.new("RGB", (FINER * WIDTH, FINER * HEIGHT), PAPER)
+        self.draw = ImageDraw.Draw(self.image)
+        self.font = ImageFont.load_default(size=FINER * LETTERS)
+
+    def picture(self) -> NDArray[np.uint8]:
+        return np.asarray(self.image.resize((WIDTH, HEIGHT), Image.Resampling.BOX))
+
+    def frame(self) -> None:
+        corners = (MARGIN, MARGIN, WIDTH - KEY_WIDTH - MARGIN, HEIGHT - FOOT)
+        self.draw.rectangle([FINER * corner for corner in corners], outline=LINE, width=FINER)
+
+    def dot(self, place: NDArray[np.float64], colour: Colour) -> None:
+        self.draw.ellipse(around(place, DOT), fill=colour, outline=PAPER, width=FINER)
+
+    def ring(self, place: NDArray[np.float64], colour: Colour) -> None:
+        self.draw.ellipse(around(place, RING), outline=colour, width=2 * FINER)
+
+    def diamond(self, place: NDArray[np.float64], colour: Colour, name: str = "") -> None:
+        x, y = (float(value) for value in place)
+        corners = [(x, y - DIAMOND), (x + DIAMOND, y), (x, y + DIAMOND), (x - DIAMOND, y)]
+        points = [(FINER * across, FINER * down) for across, down in corners]
+        self.draw.polygon(points, fill=colour, outline=INK, width=2 * FINER)
+        self.text((x + DIAMOND + 4, y - MIDDLE), name, INK, outlined=True)
+
+    def text(
+        self, corner: tuple[float, float], words: str, colour: Colour, *, outlined: bool = False
+    ) -> None:
+        """Words from their top left corner on, in a white outline where they stand on marks."""
+        at = (FINER * corner[0], FINER * corner[1])
+        stroke = 3 * FINER if outlined else 0
+        self.draw.text(at, words, fill=colour, font=self.font, stroke_width=stroke, stroke_fill=PAPER)
+
+    def key(self, space: MetricSpace, colours: list[Colour]) -> None:
+        """Names and numbers of the classes, then what the marks mean."""
+        left, row = WIDTH - KEY_WIDTH, 32
+        for number, (name, colour) in enumerate(zip(space.class_names, colours, strict=True)):
+            here = np.array([left, MARGIN + row * number + MIDDLE])
+            true = int((space.true & (space.labels == number)).sum())
+            self.dot(here, colour)
+            self.text((left + 20, MARGIN + row * number), self.shortened(f"{true} {name}"), INK)
+        top = MARGIN + row * (len(colours) + 1)
+        marks = ((self.dot, "true defect"), (self.ring, "false detection"), (self.diamond, "prototype"))
+        for number, (mark, meaning) in enumerate(marks):
+            mark(np.array([left, top + row * number + MIDDLE]), SOFT)
+            self.text((left + 20, top + row * number), meaning, SOFT)
+
+    def shortened(self, words: str) -> str:
+        """The words, cut off where they would leave the picture."""
+        room = FINER * (KEY_WIDTH - 20 - 12)
+        if self.font.getlength(words) <= room:
+            return words
+        while words and self.font.getlength(f"{words}…") > room:
+            words = words[:-1]
+        return f"{words}…"
+
+
+def around(place: NDArray[np.float64], half: float) -> list[float]:
+    x, y = (float(value) for value in place)
+    return [FINER * value for value in (x - half, y - half, x + half, y + half)]

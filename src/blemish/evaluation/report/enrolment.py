@@ -1,0 +1,81 @@
+"""The report on a class added to a bundle: how near the others lie, and what it did to them.
+
+One JSON file for programs and one HTML file for people, with the same figures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blemish.evaluation.regression import ClassChange
+from blemish.evaluation.report.html import style, template
+from blemish.files import write_atomically
+from blemish.methods.contract import Nearness, Sighting
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class EnrolmentReport:
+    """What is told of one new class.
+
+    examples: ids of its boxes; seconds: until the bundle was written, without the check
+    trained: whether by a short training, else by its examples' embeddings alone
+    nearness, sightings, held_out: see `contract.Enrolment`; none after training
+    changes: on the images of `checked`, none where nothing was to be checked
+    """
+
+    name: str
+    bundle: str
+    parent: str
+    examples: tuple[str, ...]
+    seconds: float
+    trained: bool = False
+    nearness: tuple[Nearness, ...] = ()
+    sightings: tuple[Sighting, ...] = ()
+    held_out: bool = False
+    changes: tuple[ClassChange, ...] = ()
+    checked: str = ""
+    sentences: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, **asdict(self)}
+
+
+def write_enrolment_report(folder: Path, report: EnrolmentReport) -> None:
+    """Write report.html and enrolment.json."""
+    write_atomically(
+        folder / "enrolment.json", json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n"
+    )
+    page = template("enrolment.html.j2").render(
+        report=report, style=style(), figures=figure_rows(report.changes)
+    )
+    write_atomically(folder / "report.html", page)
+
+
+def figure_rows(changes: Sequence[ClassChange]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each class's name, and what it was and is in every figure, as text."""
+    return [
+        (
+            change.label,
+            [
+                (
+                    shown(None if change.before is None else getattr(change.before, name), name),
+                    shown(getattr(change.after, name), name),
+                )
+                for name in ("ap50", "found", "confused", "missed", "alarms")
+            ],
+        )
+        for change in changes
+    ]
+
+
+def shown(value: float | None, name: str) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f}" if name == "ap50" else f"{value}"

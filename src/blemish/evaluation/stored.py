@@ -1,0 +1,82 @@
+"""The curves of a bundle's manifest that the report draws, checked when they are read.
+
+A manifest's `curves` is open: a method keeps there what it likes. What nothing draws is not looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError, model_validator
+
+from blemish.bundle.manifest import Manifest, Strict, first_fault
+from blemish.errors import BlemishError
+from blemish.evaluation.curves import threshold_curve
+from blemish.evaluation.records import Curve
+from blemish.evaluation.sweep import Sweep
+
+SWEEP_TITLE = "Severity threshold, as chosen on the validation images"
+Checked = TypeVar("Checked")
+
+
+class StoredLines(Strict):
+    """Lists over the same points."""
+
+    @model_validator(mode="after")
+    def _equal_lengths(self) -> StoredLines:
+        lengths = {name: len(values) for name, values in self if isinstance(values, tuple)}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"lists must be of equal length. Received: {lengths}.")
+        return self
+
+
+class StoredSweep(StoredLines):
+    """What `Sweep.to_json` wrote."""
+
+    criterion: str
+    best: float
+    best_value: float
+    thresholds: tuple[float, ...]
+    mean_iou: tuple[float, ...]
+    precision: tuple[float | None, ...]
+    recall: tuple[float | None, ...]
+    f1: tuple[float | None, ...]
+
+
+class StoredLosses(StoredLines):
+    """Losses of one stage of a training."""
+
+    step: tuple[float, ...]
+    loss: tuple[float, ...]
+
+
+def threshold_sweep(manifest: Manifest, bundle: Path) -> Curve | None:
+    """The sweep that the threshold was chosen by, None where the method made none.
+
+    Raises BlemishError for a `threshold_sweep` that is no such sweep; `bundle` is for the message.
+    """
+    stored = manifest.curves.get("threshold_sweep")
+    if stored is None:
+        return None
+    sweep = checked(TypeAdapter(StoredSweep), stored, place=f"{bundle}: curves.threshold_sweep")
+    return replace(threshold_curve(Sweep(**sweep.model_dump())), title=SWEEP_TITLE)
+
+
+def training_curve(manifest: Manifest, bundle: Path) -> Curve | None:
+    """Losses of the first stage against its steps. Raises BlemishError as `threshold_sweep` does."""
+    stored = manifest.curves.get("training")
+    if stored is None:
+        return None
+    stages = checked(TypeAdapter(dict[str, StoredLosses]), stored, place=f"{bundle}: curves.training")
+    for name, losses in stages.items():
+        return Curve("Training", "step", "loss", losses.step, {f"{name} loss": losses.loss})
+    return None
+
+
+def checked(kind: TypeAdapter[Checked], stored: Any, *, place: str) -> Checked:
+    try:
+        return kind.validate_python(stored)
+    except ValidationError as error:
+        raise BlemishError(f"{place}: {first_fault(error, {})} Train it again.") from error

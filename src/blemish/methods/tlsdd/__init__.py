@@ -1,0 +1,75 @@
+"""TL-SDD: rare defect classes from a few boxed examples, by transfer in two phases. See README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from blemish.bundle.manifest import Manifest
+from blemish.dataset.samples import Dataset
+from blemish.methods.contract import Embedder, Enrolment, Example, Fitted, Trainer
+from blemish.methods.tlsdd.inference import TlsddInference, inference_from
+from blemish.methods.tlsdd.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TlsddMethod:
+    """The method's object; imports torch only where networks are built."""
+
+    name = "tlsdd"
+    title = "Few-shot defect detection (TL-SDD)"
+    settings_type = Settings
+    takes_start = True
+
+    def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+        from blemish.methods.tlsdd.fitting import fit
+
+        return fit(dataset, settings, trainer)
+
+    def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
+        from blemish.methods.tlsdd.bank import ClassBank
+        from blemish.methods.tlsdd.detector import Detector
+
+        settings = Settings.model_validate(manifest.settings).model_copy(update={"backbone_weights": "none"})
+        classes = len(manifest.class_names)
+        detector = Detector(settings, classes)
+        bank = ClassBank(classes, width=settings.width, embedding=settings.embedding)
+        detector.serve(bank)
+        return {"detector": detector, "bank": bank}
+
+    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+        from blemish.methods.tlsdd.bank import ClassBank, refuse_other_bank
+
+        refuse_other_bank(modules["detector"], cast(ClassBank, modules["bank"]), source=source)
+
+    def inference(self, manifest: Manifest) -> TlsddInference:
+        return inference_from(
+            Settings.model_validate(manifest.settings),
+            manifest.class_names,
+            threshold=manifest.thresholds["score"],
+        )
+
+    def enrol(
+        self, modules: Mapping[str, nn.Module], manifest: Manifest, name: str, examples: Sequence[Example]
+    ) -> Enrolment:
+        from blemish.methods.tlsdd.add_class import enrolled
+
+        return enrolled(modules, manifest, name, examples)
+
+    def tuning(self, manifest: Manifest, name: str, examples: int) -> dict[str, Any]:
+        from blemish.methods.tlsdd.add_class import tuning_settings
+
+        return tuning_settings(Settings.model_validate(manifest.settings), name, examples)
+
+    def embedder(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> Embedder:
+        from blemish.methods.tlsdd.bank import ClassBank
+        from blemish.methods.tlsdd.detector import Detector
+        from blemish.methods.tlsdd.embedding import RegionEmbedder, refuse_no_space
+
+        refuse_no_space(Settings.model_validate(manifest.settings))
+        return RegionEmbedder(cast(Detector, modules["detector"]), cast(ClassBank, modules["bank"]))
+
+
+METHOD = TlsddMethod()

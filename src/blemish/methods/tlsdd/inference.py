@@ -1,0 +1,171 @@
+"""The numpy half of TL-SDD: resize → tiles → detector → boxes in image pixels → suppression → defects.
+
+The detector gives every region's box and its probability of each class, background left out, so that all
+decisions are made here, alike on every machine.
+Letters: H, W pixels; R rows of the detector, K classes; a row is a box xyxy and K probabilities, [R, 4 + K].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.defect import Defect, Rectangle
+from blemish.images.box_tiles import Rows, detect_tiled
+from blemish.images.tiling import planes
+from blemish.methods.contract import Findings, Network, Networks, Pixels
+from blemish.methods.tlsdd.settings import Settings
+from blemish.regions.boxes import box_area, class_wise_nms, clip_boxes
+
+
+@dataclass(frozen=True)
+class TlsddInference:
+    """Pixels to boxes with names. Set up once from a bundle's manifest; changes nothing.
+
+    class_names: of the K classes, in the order of the detector's columns
+    size: pixels that the shorter side is brought to, None as it is; tile, overlap: pixels, after that
+    score_floor: probability under which a row is dropped at once; threshold: from which it is a defect
+    nms: IoU above which the worse of two boxes of one class goes; detections: most of an image
+    """
+
+    class_names: tuple[str, ...]
+    threshold: float
+    size: int | None = None
+    tile: int = 1024
+    overlap: int = 256
+    score_floor: float = 0.02
+    nms: float = 0.5
+    detections: int = 100
+    mm_per_px: float | None = None
+    channels: int | None = 3
+
+    @property
+    def names_types(self) -> bool:
+        return True
+
+    @property
+    def finds_outlines(self) -> bool:
+        return False
+
+    @property
+    def pixel_threshold(self) -> None:
+        return None
+
+    @property
+    def threshold_score(self) -> float:
+        return self.threshold
+
+    def forward(self, pixels: Pixels, networks: Networks) -> Rows:
+        """Rows from the score floor on, [R, 4 + K], boxes in pixels of the image and within it."""
+        network = networks["detector"]
+        resized = resize_shorter(pixels, self.size)
+        rows = detect_tiled(
+            resized,
+            lambda part: self.rows_of(network, part),
+            tile=self.tile,
+            overlap=self.overlap,
+            nms=self.nms,
+        )
+        scale = np.array(pixels.shape[1::-1], np.float32) / np.array(resized.shape[1::-1], np.float32)
+        boxes = clip_boxes(rows[:, :4] * np.tile(scale, 2), (pixels.shape[0], pixels.shape[1]))
+        return np.concatenate([boxes, rows[:, 4:]], axis=1).astype(np.float32, copy=False)
+
+    def rows_of(self, network: Network, pixels: Pixels) -> Rows:
+        """The detector's rows for one picture. One that is not a number stays, for the inspector to see."""
+        rows = network(planes(pixels)[None])
+        return rows[~(rows[:, 4:].max(axis=1) < self.score_floor)]
+
+    def decide(
+        self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
+    ) -> Findings:
+        """Class-wise suppression, then every box from the threshold on is a defect, the surest first.
+
+        The score is the highest confidence of all, so that clean images are ranked among themselves; with
+        maps, "defects" holds the filled boxes, surer ones on top.
+        """
+        candidates = self.candidates(raw)
+        defects = tuple(one for one in candidates if one.confidence >= self.threshold)
+        score = max((one.confidence for one in candidates), default=0.0)
+        size = (pixels.shape[0], pixels.shape[1])
+        maps = {"defects": filled_boxes(defects, size)} if with_maps else {}
+        return Findings(score, defects, maps, candidates=candidates)
+
+    def candidates(self, raw: NDArray[np.float32]) -> tuple[Defect, ...]:
+        """At most `detections` boxes from the score floor on, by falling confidence.
+
+        A box may bear two names, and boxes of different classes do not suppress each other: a pit may lie in
+        a scratch.
+        """
+        rows, labels = np.nonzero((raw[:, 4:] >= self.score_floor) & (box_area(raw[:, :4]) > 0)[:, None])
+        boxes, scores = raw[rows, :4], raw[rows, 4 + labels]
+        kept = class_wise_nms(boxes, scores, labels, iou=self.nms, most=self.detections)
+        return tuple(self.defect(boxes[one], int(labels[one]), float(scores[one])) for one in kept)
+
+    def defect(self, box: NDArray[np.float32], label: int, confidence: float) -> Defect:
+        left, top, right, bottom = (float(edge) for edge in box)
+        return Defect(
+            label=self.class_names[label],
+            confidence=confidence,
+            box_xyxy=(left, top, right, bottom),
+            contour=(((left, top), (right, top), (right, bottom), (left, bottom)),),
+            rectangle=upright_rectangle(left, top, right, bottom),
+            area=(right - left) * (bottom - top),
+            mm_per_px=self.mm_per_px,
+        )
+
+
+def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshold: float) -> TlsddInference:
+    """The numpy half that the settings describe. threshold: as set, or as chosen on the validation images"""
+    return TlsddInference(
+        class_names=class_names,
+        threshold=threshold,
+        size=settings.size,
+        tile=settings.tile,
+        overlap=settings.overlap,
+        score_floor=settings.score_floor,
+        nms=settings.nms,
+        detections=settings.detections,
+        mm_per_px=settings.mm_per_px,
+    )
+
+
+def resize_shorter(pixels: Pixels, size: int | None) -> Pixels:
+    """The image with its shorter side brought to `size`, the sides' ratio kept to a pixel; None: as it is."""
+    height, width = pixels.shape[:2]
+    if size is None or size == min(height, width):
+        return pixels
+    scale = size / min(height, width)
+    shape = max(1, round(width * scale)), max(1, round(height * scale))
+    return cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+
+
+def upright_rectangle(left: float, top: float, right: float, bottom: float) -> Rectangle:
+    """The box as a rectangle: its length lies along the longer side, at 0° or −90°."""
+    width, height = right - left, bottom - top
+    centre = ((left + right) / 2, (top + bottom) / 2)
+    return Rectangle(centre, max(width, height), min(width, height), 0.0 if width >= height else -90.0)
+
+
+def filled_boxes(defects: Sequence[Defect], size: tuple[int, int]) -> NDArray[np.int32]:
+    """[H, W]: i + 1 on the pixels whose centres lie in the box of defects[i], 0 elsewhere; the first on top.
+
+    A box that holds no pixel's centre fills the pixel that its own centre lies in.
+    """
+    numbers = np.zeros(size, np.int32)
+    for number, defect in reversed(list(enumerate(defects, start=1))):
+        left, top, right, bottom = defect.box_xyxy
+        numbers[pixel_span(top, bottom, size[0]), pixel_span(left, right, size[1])] = number
+    return numbers
+
+
+def pixel_span(low: float, high: float, length: int) -> slice:
+    """The pixels of an axis whose centres lie in [low, high), at least one."""
+    start, stop = int(np.ceil(low - 0.5)), int(np.ceil(high - 0.5))
+    if start >= stop:
+        start = min(int((low + high) / 2), length - 1)
+        stop = start + 1
+    return slice(start, stop)

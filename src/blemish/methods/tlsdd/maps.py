@@ -1,0 +1,77 @@
+"""Feature maps of training images; those of a frozen extractor are computed once and kept.
+
+In phase 2 the extractor does not change and few images are seen again and again, mirrored in four ways, so
+that a step costs only the heads. A picture is known by its pixels: whatever draws the batches needs no names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from blemish.methods.tlsdd.detector import Detector
+from blemish.methods.tlsdd.views import MULTIPLE
+
+Maps = dict[str, Tensor]
+LARGEST = 4 << 30  # bytes kept; beyond, maps are computed anew
+
+
+class MapCache:
+    """The extractor's maps of batches."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self.kept: dict[bytes, Maps] = {}
+        self.bytes = 0
+
+    def of(self, images: Tensor, sizes: Tensor, *, gradient: bool = True) -> Maps:
+        """Maps by name, [B, m, h, w]. images: [B, 3, H, W]; sizes: [B, 2] (h, w) of each without padding
+
+        gradient: whether the extractor is to learn from them, where it learns at all
+        """
+        if any(parameter.requires_grad for parameter in self.detector.extractor.parameters()):
+            with nullcontext() if gradient else torch.no_grad():
+                maps: Maps = self.detector.extractor(images)
+            return maps
+        return stacked(
+            [self.of_one(own_part(image, size)) for image, size in zip(images, sizes, strict=True)]
+        )
+
+    def of_one(self, image: Tensor) -> Maps:
+        """Maps of one picture, [m, h, w] each. image: [3, h, w]"""
+        key = hashlib.blake2b(image.contiguous().cpu().numpy().tobytes(), digest_size=16).digest()
+        if key not in self.kept:
+            with torch.no_grad():
+                maps = {name: one[0] for name, one in self.detector.extractor(image[None]).items()}
+            size = sum(one.nbytes for one in maps.values())
+            if self.bytes + size > LARGEST:
+                return maps
+            self.kept[key] = maps
+            self.bytes += size
+        return self.kept[key]
+
+
+def own_part(image: Tensor, size: Tensor) -> Tensor:
+    """A picture of a batch without what pads it to the largest."""
+    height, width = (-(-int(side) // MULTIPLE) * MULTIPLE for side in size)
+    return image[:, :height, :width]
+
+
+def stacked(maps: Sequence[Maps]) -> Maps:
+    """Maps of several pictures, zeros beyond each."""
+    found = {}
+    for name in maps[0]:
+        height = max(one[name].shape[-2] for one in maps)
+        width = max(one[name].shape[-1] for one in maps)
+        found[name] = torch.stack(
+            [
+                F.pad(one[name], (0, width - one[name].shape[-1], 0, height - one[name].shape[-2]))
+                for one in maps
+            ]
+        )
+    return found

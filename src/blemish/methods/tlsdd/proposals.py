@@ -1,0 +1,133 @@
+"""Where defects may be: torchvision's region proposal network, on shared features or those of each class.
+
+Source: TL-SDD section III-A-2, "class-specific feature → RPN"; Ren et al. 2015. The paper has the RPN see
+every F_i; classes are folded into the batch, and the union of their proposals shares one budget. Its parts
+are called one by one, so that losses and proposals are two methods. Letters: B images, K classes, A anchors,
+N proposals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
+from torchvision.ops import box_iou, nms
+
+from blemish.errors import BlemishError
+from blemish.methods.tlsdd.settings import Settings
+
+Maps = Mapping[str, Tensor]
+IGNORED_IOU = 0.3  # an anchor or region that meets an ignored box this much is no background
+
+
+class ProposalNetwork(nn.Module):
+    """The RPN over one or several maps. strides: of the maps, in pixels."""
+
+    def __init__(self, settings: Settings, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.finest_stride = strides[0]
+        sizes = anchor_sizes(settings, strides)
+        anchors = AnchorGenerator(sizes, (settings.aspect_ratios,) * len(sizes))
+        both = {"training": settings.proposals_train, "testing": settings.proposals_test}
+        self.rpn = RegionProposalNetwork(
+            anchors,
+            RPNHead(settings.width, anchors.num_anchors_per_location()[0]),
+            fg_iou_thresh=0.7,
+            bg_iou_thresh=0.3,
+            batch_size_per_image=settings.rpn_samples,
+            positive_fraction=0.5,
+            pre_nms_top_n=both,
+            post_nms_top_n=both,
+            nms_thresh=settings.rpn_nms,
+        )
+
+    def forward(self, maps: Maps, sizes: Tensor) -> list[Tensor]:
+        """Proposals of each image, [N, 4] fp32 in pixels, best first. maps: [B, m, h, w]; sizes: [B, 2]"""
+        proposals, _ = self.scored(maps, sizes)
+        return proposals
+
+    def scored(self, maps: Maps, sizes: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Proposals [N, 4] and their objectness [N] for each image."""
+        objectness, deltas, anchors, counts = self.predict(maps, sizes)
+        boxes = self.rpn.box_coder.decode(deltas.detach(), anchors).view(len(anchors), -1, 4)
+        image_sizes = [(int(height), int(width)) for height, width in sizes]
+        found: tuple[list[Tensor], list[Tensor]] = self.rpn.filter_proposals(
+            boxes, objectness, image_sizes, counts
+        )
+        return found
+
+    def per_class(self, class_maps: Maps, sizes: Tensor, classes: int) -> list[Tensor]:
+        """The union over classes of their proposals, after NMS under one budget.
+
+        class_maps: [B·K, m, h, w], the classes of an image one after the other; sizes: [B, 2]
+        """
+        boxes, scores = self.scored(class_maps, sizes.repeat_interleave(classes, 0))
+        return [
+            self.united(boxes[first : first + classes], scores[first : first + classes])
+            for first in range(0, len(boxes), classes)
+        ]
+
+    def united(self, boxes: Sequence[Tensor], scores: Sequence[Tensor]) -> Tensor:
+        together, objectness = torch.cat(list(boxes)), torch.cat(list(scores))
+        kept = nms(together, objectness, self.rpn.nms_thresh)
+        return together[kept[: self.rpn.post_nms_top_n()]]
+
+    def losses(self, maps: Maps, sizes: Tensor, boxes: Sequence[Tensor], ignored: Sequence[Tensor]) -> Tensor:
+        """Objectness and box loss, summed. boxes, ignored: [N, 4] of each image"""
+        objectness, deltas, anchors, _ = self.predict(maps, sizes)
+        labels, matched = self.rpn.assign_targets_to_anchors(anchors, [{"boxes": one} for one in boxes])
+        labels = [
+            without_ignored(label, anchor, one)
+            for label, anchor, one in zip(labels, anchors, ignored, strict=True)
+        ]
+        targets = self.rpn.box_coder.encode(matched, anchors)
+        objectness_loss, box_loss = self.rpn.compute_loss(objectness, deltas, labels, targets)
+        return objectness_loss + box_loss
+
+    def predict(self, maps: Maps, sizes: Tensor) -> tuple[Tensor, Tensor, list[Tensor], list[int]]:
+        """Objectness [B·A, 1], deltas [B·A, 4] in fp32, anchors [A, 4] of each image, anchors of each map."""
+        features = list(maps.values())
+        objectness, deltas = self.rpn.head(features)
+        counts = [int(one[0].numel()) for one in objectness]
+        flat, flat_deltas = concat_box_prediction_layers(
+            [one.float() for one in objectness], [one.float() for one in deltas]
+        )
+        return flat, flat_deltas, self.anchors(features, sizes), counts
+
+    def anchors(self, features: Sequence[Tensor], sizes: Tensor) -> list[Tensor]:
+        # The generator reads the canvas's shape alone: the finest map times its stride.
+        height, width = (side * self.finest_stride for side in features[0].shape[-2:])
+        canvas = features[0].new_empty((1, 1, 1, 1), dtype=torch.float32).expand(len(sizes), 1, height, width)
+        images = ImageList(canvas, [(int(h), int(w)) for h, w in sizes])
+        anchors: list[Tensor] = self.rpn.anchor_generator(images, list(features))
+        return anchors
+
+
+def anchor_sizes(settings: Settings, strides: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """Anchor sizes of each map: as set, dealt out evenly; without a setting four times each stride.
+
+    One map takes the sizes of a whole pyramid.
+    Raises BlemishError when the sizes cannot be dealt out evenly, since all maps share one head.
+    """
+    sizes = settings.anchor_sizes
+    if not sizes:
+        return ((16, 32, 64, 128, 256),) if len(strides) == 1 else tuple((4 * stride,) for stride in strides)
+    each, rest = divmod(len(sizes), len(strides))
+    if rest or not each:
+        raise BlemishError(
+            f"anchor_sizes must be a multiple of the {len(strides)} feature maps in number. "
+            f"Received: {len(sizes)}. Give {len(strides)}, or leave it out."
+        )
+    return tuple(tuple(sizes[first : first + each]) for first in range(0, len(sizes), each))
+
+
+def without_ignored(labels: Tensor, boxes: Tensor, ignored: Tensor) -> Tensor:
+    """Labels with −1 (no part in the loss) for background that meets an ignored box. labels: [A]"""
+    if not len(ignored):
+        return labels
+    meets = box_iou(boxes, ignored).amax(1) >= IGNORED_IOU
+    return torch.where(meets & (labels == 0), torch.full_like(labels, -1), labels)

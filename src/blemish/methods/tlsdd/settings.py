@@ -1,0 +1,225 @@
+"""Every number of TL-SDD, with the paper's value as default or the reason for another.
+
+Three presets (how large and how long) times five variants (which parts are on) fill the defaults; a field
+that is given wins over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from blemish.methods.contract import MethodSettings
+
+# The paper's rows, Table II, as four switches over one code path.
+VARIANTS: Mapping[str, Mapping[str, bool]] = {
+    "fr-joint": {"feature_fusion": False, "two_phase": False, "reweight": False, "metric_head": False},
+    "fr-ff-joint": {"feature_fusion": True, "two_phase": False, "reweight": False, "metric_head": False},
+    "tl-ff": {"feature_fusion": True, "two_phase": True, "reweight": False, "metric_head": False},
+    "tl-ff-fr": {"feature_fusion": True, "two_phase": True, "reweight": True, "metric_head": False},
+    "tl-sdd": {"feature_fusion": True, "two_phase": True, "reweight": True, "metric_head": True},
+}
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    # As the paper trains: ResNet-101, proposals on each class's features, lr 1e-4 without warm-up.
+    "paper": {
+        "backbone": "resnet101",
+        "proposals": "per_class",
+        "size": 800,
+        "learning_rate": 1e-4,
+        "warmup": 0,
+        "region_samples": 512,
+        "steps": 20000,
+        "fine_steps": 2000,
+        "fine_rate": 1.0,
+    },
+    "default": {},
+    # For tests on a CPU: seconds.
+    "tiny": {
+        "backbone": "resnet18",
+        "backbone_weights": "none",
+        "trainable_stages": 5,
+        "deepest": "layer3",
+        "width": 32,
+        "hidden": 64,
+        "embedding": 16,
+        "support_size": 64,
+        "support_widths": (8, 16, 16),
+        "region_samples": 32,
+        "proposals_train": 100,
+        "proposals_test": 50,
+        "batch": 2,
+        "queries": 1,
+        "shots": 2,
+        "steps": 40,
+        "fine_steps": 20,
+        "warmup": 5,
+        "learning_rate": 1e-2,
+        "prototypes_per_class": 5,
+    },
+}
+
+
+class Settings(MethodSettings):
+    """Settings of TL-SDD. Above each field what it is; "open" marks what the paper does not say."""
+
+    # Which numbers stand where none is given.
+    preset: Literal["paper", "default", "tiny"] = "default"
+    # Which row of the paper's Table II; sets the four switches below.
+    variant: Literal["fr-joint", "fr-ff-joint", "tl-ff", "tl-ff-fr", "tl-sdd"] = "tl-sdd"
+    # Feature pyramid, section III-A-1; off: one map, `single_map`.
+    feature_fusion: bool = True
+    # Base training on common classes, then few-shot fine-tuning; off: all classes jointly.
+    two_phase: bool = True
+    # Feature reweighting, eq. 1.
+    reweight: bool = True
+    # Distances to prototypes, eq. 2-3; off: a linear classifier.
+    metric_head: bool = True
+
+    # --- Classes ---
+    # Names of the classes with plenty of examples; none given: all that are not rare.
+    common: tuple[str, ...] = ()
+    # Names of the classes with few; none given: base training alone.
+    rare: tuple[str, ...] = ()
+    # Supports of a class in an episode, and boxes of each class in phase 2 (the paper's 5).
+    shots: int = Field(5, ge=1)
+    # Seed of the drawing of those boxes; None: that of the run.
+    draw_seed: int | None = None
+    # A file written by `data split --shots` or the few-shot protocol that names the boxes; None: drawn.
+    draw_file: str | None = None
+
+    # --- Feature extraction E, section III-A-1 ---
+    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = "resnet101"
+    # "imagenet" (downloaded by torchvision), "none", or a .safetensors path.
+    backbone_weights: str = "imagenet"
+    # "original": for weights of the first ResNet, whose stride is in each stage's first 1×1 convolution.
+    backbone_strides: Literal["torchvision", "original"] = "torchvision"
+    # Open: how many of stem, layer1 … layer4 train, from the deepest; the rest keep their weights.
+    trainable_stages: int = Field(3, ge=0, le=5)
+    # Open: last stage used; layer3 where weights for layer4 are not to be had.
+    deepest: Literal["layer3", "layer4"] = "layer4"
+    # m of eq. 1: channels of every map.
+    width: int = Field(256, ge=8)
+    # Map used without fusion.
+    single_map: Literal["layer3", "layer4"] = "layer3"
+    # The paper's future work: deformable 3×3 convolutions in the last stage.
+    deformable: bool = False
+
+    # --- Feature reweighting P, section III-A-2 ---
+    # Open: a square crop around the box with its mask, or the whole image with it.
+    support_view: Literal["crop", "image"] = "crop"
+    support_size: int = Field(224, ge=32)
+    # Open: side of the crop relative to the box's longer side.
+    support_context: float = Field(2.0, ge=1)
+    # Open: widths of the light CNN's stages, each halving the sides.
+    support_widths: tuple[int, ...] = (32, 64, 128, 256, 256)
+    # Open: 2·sigmoid starts at 1, so that the detector starts as if there were no reweighting.
+    activation: Literal["sigmoid", "identity"] = "sigmoid"
+
+    # --- Proposals ---
+    # Open: RPN on every class's features, one budget for their union, or on the shared features.
+    proposals: Literal["per_class", "shared"] = "shared"
+    # Pixels, dealt out evenly to the maps from the finest on; none given: four times each map's stride, and
+    # all from 16 to 256 on a single map.
+    anchor_sizes: tuple[int, ...] = ()
+    aspect_ratios: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    proposals_train: int = Field(1000, ge=1)
+    proposals_test: int = Field(300, ge=1)
+    rpn_nms: float = Field(0.7, gt=0, lt=1)
+    rpn_samples: int = Field(256, ge=2)
+
+    # --- Regions and distance metric M, section III-A-3 ---
+    # Regions per image that the losses are computed on, and the share of positive ones.
+    region_samples: int = Field(64, ge=4)
+    positive_share: float = Field(0.25, gt=0, lt=1)
+    region_size: int = Field(7, ge=2)
+    hidden: int = Field(1024, ge=8)
+    embedding: int = Field(256, ge=2)
+    # Open: unit vectors and a learned scale; off is the literal paper, whose softmax is one-hot at once.
+    normalize: bool = True
+    initial_scale: float = Field(10.0, ge=1, le=50)
+    # Open: which logits meet in the softmax.
+    logits: Literal["diagonal", "branch"] = "diagonal"
+    # Open: what stands for the background.
+    background: Literal["learned", "several", "one_minus_max", "rpn_negatives"] = "learned"
+    # How many with "several".
+    backgrounds: int = Field(4, ge=1)
+    # Open: one regressor for all classes, so that rare ones share it, or one each.
+    box_regression: Literal["agnostic", "specific"] = "agnostic"
+    # Open: a support is compared with the prototype of the others.
+    leave_one_out: bool = True
+    # Open: whether the extractor learns through supports, too, or from queries alone (half the cost).
+    support_gradient: bool = False
+    # Open: boxes that a prototype is made of, at most, and jittered copies of each.
+    prototypes_per_class: int = Field(50, ge=1)
+    jitters: int = Field(4, ge=0)
+
+    # --- Training ---
+    # Classes of an episode; None: all.
+    ways: int | None = Field(None, ge=1)
+    # Query images of each class in an episode.
+    queries: int = Field(2, ge=1)
+    # Images of a step where there are no episodes.
+    batch: int = Field(4, ge=1)
+    steps: int = Field(3000, ge=1)
+    fine_steps: int = Field(600, ge=1)
+    # Peak of SGD with momentum, for a step's whole batch; the paper's 1e-4 is some 12 times below the usual.
+    learning_rate: float = Field(5e-3, gt=0)
+    # Of phase 2, relative to phase 1.
+    fine_rate: float = Field(0.1, gt=0)
+    warmup: int = Field(200, ge=0)
+    # Shares of the steps after which the rate falls to a tenth.
+    drops: tuple[float, ...] = (2 / 3, 8 / 9)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    gradient_clip: float = Field(10.0, gt=0)
+    # Open: parts that phase 2 leaves as they are.
+    frozen: tuple[str, ...] = ("extractor", "rpn")
+    # The paper's ×4: mirrored on either axis, and turned by 180°.
+    flips: bool = True
+
+    # --- Images and inference ---
+    # Pixels that the shorter side is brought to; None: as it is.
+    size: int | None = Field(None, ge=64)
+    # Larger images are cut into overlapping tiles of this side, after resizing.
+    tile: int = Field(1024, ge=128)
+    overlap: int = Field(256, ge=0)
+    # Detections below it are dropped at once.
+    score_floor: float = Field(0.02, ge=0, lt=1)
+    # Confidence from which a detection is a defect; None: best F1 on the validation images.
+    threshold: float | None = Field(None, ge=0, le=1)
+    nms: float = Field(0.5, gt=0, lt=1)
+    detections: int = Field(100, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def filled(cls, values: Any) -> Any:
+        """Preset and variant stand where nothing is given."""
+        if not isinstance(values, dict):
+            return values
+        preset = PRESETS.get(values.get("preset", "default"), {})
+        variant = VARIANTS.get(values.get("variant", "tl-sdd"), {})
+        return {**preset, **variant, **values}
+
+    @model_validator(mode="after")
+    def parts_fit(self) -> Self:
+        both = sorted(set(self.common) & set(self.rare))
+        if both:
+            raise ValueError(f"common and rare must not share a class. Received in both: {', '.join(both)}.")
+        if self.reweight and not self.two_phase:
+            raise ValueError("reweight needs two_phase: its supports are drawn in episodes.")
+        if self.metric_head and not self.two_phase:
+            raise ValueError("metric_head needs two_phase: its prototypes are drawn in episodes.")
+        if self.overlap * 2 >= self.tile:
+            raise ValueError(
+                f"overlap must be less than half the tile {self.tile}. Received: {self.overlap}. "
+                f"Use {self.tile // 4}."
+            )
+        return self
+
+    @property
+    def episodic(self) -> bool:
+        """Whether training needs supports."""
+        return self.reweight or self.metric_head

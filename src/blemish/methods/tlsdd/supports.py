@@ -1,0 +1,74 @@
+"""What the feature reweighting sees of a support: a picture of its box in context, and where the box is.
+
+Source: TL-SDD section III-A-2, the pair (x_i, a_i). How it becomes an input is open: `support_view`.
+Letters: H, W of the image; s of the input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.dataset.samples import Box
+from blemish.images.decode import Pixels, to_unit
+from blemish.images.resize import resized
+from blemish.methods.tlsdd.settings import Settings
+
+LEAST_CROP = 16  # pixels: below, a crop is interpolation and no surface
+
+
+def support_input(pixels: Pixels, box_xyxy: Box | Sequence[float], settings: Settings) -> NDArray[np.float32]:
+    """Colour and box mask, each in [0, 1].
+
+    pixels: [H, W, 3]; box_xyxy: pixels; returns [4, s, s]
+    A pixel of the mask holds the share of it that the box covers, so that thin boxes do not vanish.
+    """
+    left, top, right, bottom = (float(value) for value in box_xyxy)
+    if settings.support_view == "crop":
+        picture, offset_xy = context_crop(pixels, (left, top, right, bottom), settings.support_context)
+    else:
+        picture, offset_xy = pixels, (0, 0)
+    side = settings.support_size
+    colour, scale = letterboxed(picture, side)
+    corners = np.array([left, top, right, bottom]) - np.tile(offset_xy, 2)
+    mask = coverage(corners * np.tile(scale, 2), side)
+    return np.concatenate([colour.transpose(2, 0, 1), mask[None]])
+
+
+def context_crop(pixels: Pixels, box_xyxy: Box, context: float) -> tuple[Pixels, tuple[int, int]]:
+    """The square about the box, continued by the image's mirror image, and its (x, y) in the image."""
+    left, top, right, bottom = box_xyxy
+    side = max(LEAST_CROP, math.ceil(context * max(right - left, bottom - top)))
+    x, y = round((left + right - side) / 2), round((top + bottom - side) / 2)
+    height, width = pixels.shape[:2]
+    rows, columns = mirrored(y, side, height), mirrored(x, side, width)
+    return pixels[rows[:, None], columns], (x, y)
+
+
+def mirrored(start: int, count: int, length: int) -> NDArray[np.intp]:
+    """Positions start … start + count − 1 folded into 0 … length − 1, the edge pixel repeated once."""
+    positions = np.arange(start, start + count) % (2 * length)
+    return np.minimum(positions, 2 * length - 1 - positions)
+
+
+def letterboxed(picture: Pixels, side: int) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """[s, s, 3] in [0, 1] with the picture at its top left, black beyond, and its scale along x and y."""
+    height, width = picture.shape[:2]
+    ratio = side / max(height, width)
+    new_height, new_width = (max(1, round(length * ratio)) for length in (height, width))
+    canvas = np.zeros((side, side, 3), np.float32)
+    canvas[:new_height, :new_width] = to_unit(resized(picture, (new_height, new_width)))
+    return canvas, (new_width / width, new_height / height)
+
+
+def coverage(corners: NDArray[np.float64], side: int) -> NDArray[np.float32]:
+    """[s, s]: the share of each pixel that the box xyxy covers."""
+    edges = np.arange(side, dtype=np.float64)
+    across, down = (
+        np.clip(np.minimum(edges + 1, corners[axis + 2]) - np.maximum(edges, corners[axis]), 0, 1)
+        for axis in (0, 1)
+    )
+    return np.outer(down, across).astype(np.float32)

@@ -1,0 +1,179 @@
+"""Rows of the few-shot protocol: train with one support draw, or enrol it; measure both groups of classes.
+
+Source: TL-SDD section IV and the protocol in its README. Base training does not see the draw, so it is done
+once, with seed 0, and every draw of every table that asks for the same base starts from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blemish.bundle.store import Bundle, load_bundle
+from blemish.dataset.draws import Draw, draw_supports, parsed, write_draw
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
+from blemish.evaluation.evaluator import Evaluator, mean_seconds
+from blemish.evaluation.fewshot import few_shot_metrics, group_mean, paper_threshold, ranked_detections
+from blemish.evaluation.run import evaluate_samples
+from blemish.inspector.inspector import inspector_of
+from blemish.methods import find_method
+from blemish.reproduce.enrolling import enrol_all
+from blemish.reproduce.experiment import Classes, Row
+from blemish.reproduce.place import Table
+from blemish.reproduce.results import RUNS, alone
+from blemish.reproduce.trained import CLOCK, method_settings, seconds_in, timed_training
+from blemish.training.run import Request
+
+BASE_SEED = 0
+BASES = "bases"  # folder beside the tables, as these share them
+# Settings that base training does not follow, or that say the same as others (preset and variant).
+NOT_OF_BASE = (
+    "preset", "variant", "rare", "draw_seed", "draw_file", "fine_steps", "fine_rate", "frozen", "device",
+    "checkpoint_every", "ng_rule", "review_rule", "mm_per_px", "threshold", "nms", "score_floor",
+    "detections", "tile", "overlap", "proposals_test", "prototypes_per_class", "jitters",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A bundle and the seconds behind it. base_seconds: of the base it started from, 0 without one"""
+
+    bundle: Bundle
+    seconds: float
+    base_seconds: float = 0.0
+
+
+def few_shot_row(table: Table, row: Row, seed: int) -> dict[str, Any]:
+    """The figures of one row for the support draw of a seed, on the test images."""
+    classes = resolved_classes(table)
+    file, draw = support_draw(table, row, classes, seed)
+    if row.kind == "enrolled":
+        trained = enrolled(table, row, classes, draw, seed)
+    else:
+        trained = fitted(table, row, classes, file, seed)
+    return {
+        **measured(table, trained.bundle, classes),
+        "draw": {"file": file.name, "digest": draw.digest, "shots": draw.shots, "notes": list(draw.notes)},
+        "doctor": trained.bundle.manifest.curves.get("doctor", {}).get("after", {}),
+        "seconds_training": trained.seconds,
+        "seconds_base": trained.base_seconds,
+    }
+
+
+def few_shot_settings(table: Table, row: Row) -> dict[str, Any]:
+    """Every setting behind the row's figures: the method's, and those that its base has instead."""
+    assert table.experiment.classes is not None
+    groups = table.experiment.classes.model_dump()
+    own = method_settings(table, row, groups).model_dump(mode="json")
+    return {**own, **{f"base.{key}": value for key, value in row.base.items()}}
+
+
+def resolved_classes(table: Table) -> Classes:
+    """The table's groups; where no common ones are named, all that are not rare."""
+    classes = table.experiment.classes
+    assert classes is not None
+    others = tuple(name for name in table.dataset.class_names if name not in classes.rare)
+    return Classes(common=classes.common or others, rare=classes.rare)
+
+
+# Support draws
+
+
+def support_draw(table: Table, row: Row, classes: Classes, seed: int) -> tuple[Path, Draw]:
+    """The file that names the boxes of a draw, made when it is not there, and what it says."""
+    shots = method_settings(table, row, classes.model_dump()).shots
+    name = table.experiment.draws or table.name
+    file = table.draws_folder / f"{name}-shots{shots}-seed{seed}.json"
+    if not file.is_file():
+        names = (*classes.common, *classes.rare)
+        write_draw(draw_supports(table.dataset, names, shots, seed, data_fingerprint=table.fingerprint), file)
+    return file, parsed(file)
+
+
+# Training
+
+
+def fitted(table: Table, row: Row, classes: Classes, draw_file: Path, seed: int) -> Trained:
+    """The row's bundle for one draw: in two phases from the shared base, or jointly."""
+    also = {**classes.model_dump(), "draw_file": str(draw_file)}
+    settings = method_settings(table, row, also, expand=True)
+    base = base_of(table, row, classes) if settings.two_phase else None
+    request = request_of(
+        table, settings, table.run_folder(row, seed), seed, start=base.bundle if base else None
+    )
+    bundle, seconds = timed_training(request, table.reporter)
+    return Trained(bundle, seconds, base.seconds if base else 0.0)
+
+
+def enrolled(table: Table, row: Row, classes: Classes, draw: Draw, seed: int) -> Trained:
+    """The row's base with the rare classes added."""
+    base = base_of(table, row, classes)
+    path = table.run_folder(row, seed) / "bundle"
+    bundle, seconds = enrol_all(base.bundle, table.dataset, draw, classes.rare, path)
+    return Trained(bundle, seconds, base.seconds)
+
+
+def base_of(table: Table, row: Row, classes: Classes) -> Trained:
+    """The bundle of the common classes that the row starts from, trained on first use."""
+    groups = {"common": classes.common, "rare": ()}
+    wanted = method_settings(table, row, {**row.base, **groups})
+    name = base_name(wanted.model_dump(mode="json"), table.fingerprint)
+    settings = method_settings(table, row, {**row.base, **groups}, expand=True)
+    run = table.out / BASES / RUNS / name
+    with alone(run.parent, name):
+        if not (run / "bundle").is_dir():
+            table.reporter.line(f"{name}: the base of {row.name}")
+            timed_training(request_of(table, settings, run, BASE_SEED), table.reporter)
+    return Trained(load_bundle(run / "bundle", method=table.experiment.method), seconds_in(run / CLOCK))
+
+
+def base_name(settings: Mapping[str, Any], fingerprint: str) -> str:
+    """The folder of a base: the same for the same base training on the same data."""
+    followed = {key: value for key, value in settings.items() if key not in NOT_OF_BASE}
+    text = json.dumps({"settings": followed, "data": fingerprint}, sort_keys=True)
+    return f"base-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def request_of(table: Table, settings: Any, run: Path, seed: int, *, start: Bundle | None = None) -> Request:
+    method = find_method(table.experiment.method)
+    origin = table.experiment.dataset or "synthetic"
+    return Request(method, table.dataset, settings, run, seed=seed, resume=True, origin=origin, start=start)
+
+
+# Measuring
+
+
+def measured(table: Table, bundle: Bundle, classes: Classes) -> dict[str, Any]:
+    """Figures on the test images; the threshold of the paper's AP is from validation images."""
+    names = (*classes.common, *classes.rare)
+    threshold = paper_threshold(
+        [ranked_detections(inspected(table, bundle, "val", names).records, name) for name in names]
+    )
+    records = inspected(table, bundle, "test", names).records
+    figures = few_shot_metrics(records, names, common=classes.common, rare=classes.rare, threshold=threshold)
+    if figures is None:
+        raise BlemishError(
+            f"table {table.name}: the test images must have boxes of its classes. Received: none. "
+            "Name other classes."
+        )
+    return {
+        "images": len(records),
+        "few_shot": {**figures, "map50": group_mean(figures["ap50"], names)},
+        "seconds_per_image": mean_seconds(records),
+    }
+
+
+def inspected(table: Table, bundle: Bundle, split: str, names: Sequence[str]) -> Evaluator:
+    """The bundle on a split's images that show no other classes."""
+    chosen = listed(table.dataset.split(split), names)
+    inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
+    return evaluate_samples(inspector, chosen, table.reporter, title=f"inspecting {split} images")
+
+
+def listed(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    return dataset.where(lambda sample: {one.label for one in sample.annotations} <= set(names))

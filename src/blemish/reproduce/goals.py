@@ -1,0 +1,92 @@
+"""What a table is to reach and what it did, one line a goal."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from blemish.evaluation.fewshot import Interval
+from blemish.reproduce.experiment import Column, Experiment, Goal
+from blemish.reproduce.lines import Line, difference, values_of
+
+NOTHING = "–"
+
+
+def goals_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
+    """One line a goal: what is asked, what was reached, and whether that meets it."""
+    if not experiment.goals:
+        return []
+    told = "\n".join(f"- {goal_text(goal, experiment, lines)}" for goal in experiment.goals)
+    return ["## Goals", told]
+
+
+def goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
+    if goal.against:
+        return difference_goal_text(goal, experiment, lines)
+    column = column_of(goal, experiment)
+    mean = mean_of(goal.row, goal, lines)
+    other = goal.above or goal.not_below or goal.relative_to
+    bound = mean_of(other, goal, lines) if other else None
+    label = experiment.row(goal.row).label + (f" ({goal.device.upper()})" if goal.device else "")
+    asked = f"{label}: {column.heading} {rule_text(goal, experiment)}"
+    if mean is None or (other and bound is None):
+        return f"{asked}: not measured"
+    reached = f"{mean:.{column.decimals}f}" + (f" against {bound:.{column.decimals}f}" if other else "")
+    return f"{asked}: {reached}, {'met' if is_met(goal, mean, bound) else '**not met**'}"
+
+
+def column_of(goal: Goal, experiment: Experiment) -> Column:
+    return next(column for column in experiment.columns if column.path == goal.column)
+
+
+def difference_goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
+    """A goal on the difference to another row, draw by draw."""
+    column = column_of(goal, experiment)
+    own, other = (next(one for one in lines if one.row.name == name) for name in (goal.row, goal.against))
+    found = difference(own, other, column.path)
+    rule = f"≥ {goal.at_least:+g}" + (", told from 0" if goal.told_from_zero else "")
+    asked = f"{own.label}: {column.heading} minus that of {other.label} {rule}"
+    if found is None:
+        return f"{asked}: not measured"
+    met = found.mean >= (goal.at_least or 0.0) and (found.excludes_zero or not goal.told_from_zero)
+    return f"{asked}: {difference_text(found, column)}, {'met' if met else '**not met**'}"
+
+
+def difference_text(found: Interval | None, column: Column) -> str:
+    """A difference with its interval where there is one."""
+    if found is None:
+        return NOTHING
+    mean = f"{found.mean:+.{column.decimals}f}"
+    if found.low is None or found.high is None:
+        return mean
+    return f"{mean} [{found.low:+.{column.decimals}f}, {found.high:+.{column.decimals}f}]"
+
+
+def rule_text(goal: Goal, experiment: Experiment) -> str:
+    if goal.above:
+        return f"> {experiment.row(goal.above).label}"
+    if goal.relative_to:
+        return f"≥ {100 * (goal.at_least or 0.0):g} % of {experiment.row(goal.relative_to).label}"
+    if goal.not_below:
+        return f"≥ {experiment.row(goal.not_below).label}"
+    return f"≥ {goal.at_least:g}" if goal.at_least is not None else f"≤ {goal.at_most:g}"
+
+
+def is_met(goal: Goal, mean: float, bound: float | None) -> bool:
+    if bound is not None and goal.relative_to:
+        return bound > 0 and mean >= (goal.at_least or 0.0) * bound
+    if bound is not None:
+        return mean > bound if goal.above else mean >= bound
+    if goal.at_least is not None:
+        return mean >= goal.at_least
+    return goal.at_most is not None and mean <= goal.at_most
+
+
+def mean_of(row: str | None, goal: Goal, lines: Sequence[Line]) -> float | None:
+    """Mean over seeds of the goal's figure for a row; where it names no device, of the first that has it."""
+    for line in lines:
+        if line.row.name == row and (goal.device is None or line.device == goal.device):
+            values = [value for value in values_of(line, goal.column) if not isinstance(value, Mapping | str)]
+            if values:
+                return statistics.fmean(values)
+    return None

@@ -1,0 +1,62 @@
+"""What rows that train share: the method's settings of a row, and a training whose time outlives a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from blemish.bundle.manifest import first_fault
+from blemish.bundle.store import Bundle
+from blemish.errors import BlemishError
+from blemish.files import write_atomically
+from blemish.methods import find_method
+from blemish.progress import Reporter
+from blemish.reproduce.experiment import Row, expanded
+from blemish.reproduce.place import Table
+from blemish.training.run import Request, train
+
+CLOCK = "seconds"  # file in the run folder
+
+
+def method_settings(
+    table: Table, row: Row, also: Mapping[str, Any] | None = None, *, expand: bool = False
+) -> Any:
+    """The method's settings of a trained row: the table's, then the row's own, then `also`."""
+    values = {**table.experiment.settings, **row.settings, **(also or {})}
+    settings_type = find_method(table.experiment.method).settings_type
+    return validated(settings_type, expanded(values) if expand else values, table, row)
+
+
+def validated(model: type[BaseModel], values: Mapping[str, Any], table: Table, row: Row) -> BaseModel:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        fault = first_fault(error, model.model_fields)
+        raise BlemishError(f"table {table.name}, row {row.name}: settings: {fault}") from error
+
+
+def timed_training(request: Request, reporter: Reporter) -> tuple[Bundle, float]:
+    """Train, or go on with an interrupted training; the bundle and its seconds.
+
+    With those of earlier, interrupted attempts; the time of one that was killed outright is lost.
+    """
+    clock = request.run / CLOCK
+    start = perf_counter() - seconds_in(clock)
+    try:
+        bundle = train(request, reporter)
+    finally:
+        seconds = perf_counter() - start
+        if request.run.is_dir():
+            write_atomically(clock, f"{seconds:.1f}\n")
+    return bundle, seconds
+
+
+def seconds_in(clock: Path) -> float:
+    try:
+        return float(clock.read_text())
+    except (OSError, ValueError):
+        return 0.0

@@ -1,0 +1,296 @@
+"""`add-class` and `embed` as a user calls them, on a bundle with random weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blemish.bundle import Bundle, Manifest, Preprocessing, load_bundle, save_bundle
+from blemish.cli.examples import read_examples, training_set
+from blemish.dataset.convert import convert
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.samples import Annotation, Dataset, Sample
+from blemish.inspector.inspector import open_inspector
+
+Command = Callable[..., Any]
+OLD = ("scratch", "spot")
+
+
+def is_one_line(err: str) -> bool:
+    return err.startswith("blemish: ") and err.count("\n") == 1 and "Traceback" not in err
+
+
+@pytest.fixture(scope="session")
+def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A bundle as `train tlsdd` writes it, its weights drawn instead of trained."""
+    import torch
+
+    from blemish.methods.tlsdd.bank import ClassBank, digest_of
+    from blemish.methods.tlsdd.detector import Detector
+    from blemish.methods.tlsdd.settings import Settings
+    from blemish.training.run import state_of
+
+    def make(**changes: Any) -> Path:
+        settings = Settings(
+            preset="tiny", device="cpu", proposals_test=20, score_floor=0.0, common=OLD, **changes
+        )
+        torch.manual_seed(0)
+        detector = Detector(settings, 2)
+        bank = ClassBank(2, width=settings.width, embedding=settings.embedding)
+        points = torch.nn.functional.normalize(torch.randn(2, settings.embedding), dim=1)
+        bank.fill(torch.rand(2, settings.width) + 0.5, points, torch.ones(2).bool(), digest_of(detector))
+        manifest = Manifest(
+            method="tlsdd",
+            class_names=OLD,
+            preprocessing=Preprocessing(channels=3),
+            thresholds={"score": 0.1, "ng": 0.5, "review": 0.5},
+            settings=settings.model_dump(mode="json"),
+            memory={"common": list(OLD), "rare": [], "examples": {}},
+            notes=("said in training",),
+        )
+        path = tmp_path_factory.mktemp("untrained") / "bundle"
+        return save_bundle(path, manifest, {"detector": state_of(detector), "bank": state_of(bank)}).path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def parent(make_bundle: Callable[..., Path]) -> Path:
+    return make_bundle()
+
+
+@pytest.fixture(scope="session")
+def examples(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three boxes in three images, called "thing" there."""
+    chosen = [sample for sample in tiny_dataset if sample.annotations][:3]
+    boxed = [replace(one, split=None, annotations=(box_in(one),)) for one in chosen]
+    out = tmp_path_factory.mktemp("examples") / "data"
+    convert(replace(tiny_dataset, samples=tuple(boxed), class_names=("thing",)), out, "coco")
+    return out
+
+
+def box_in(sample: Sample) -> Annotation:
+    return Annotation("thing", box_xyxy=(10.0, 20.0, 50.0, 60.0))
+
+
+@pytest.fixture(scope="session")
+def added(
+    parent: Path, examples: Path, tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    from blemish.cli.add_class import Order, add_class
+
+    out = tmp_path_factory.mktemp("added") / "larger"
+    return add_class(Order(parent, "fray", examples, out, check=tiny_dataset.root, device="cpu"), quiet=True)
+
+
+def test_the_new_bundle_is_the_old_one_and_a_class(parent: Path, added: Path) -> None:
+    old, new = load_bundle(parent), load_bundle(added)
+    assert new.manifest.class_names == (*OLD, "fray")
+    assert new.manifest.files["detector.safetensors"] == old.manifest.files["detector.safetensors"]
+    assert new.manifest.files["bank.safetensors"] != old.manifest.files["bank.safetensors"]
+    assert new.manifest.provenance["parent"] == old.id
+    assert new.manifest.memory["rare"] == ["fray"]
+    assert len(new.manifest.memory["examples"]["fray"]) == 3
+    assert new.manifest.notes[0] == "said in training"
+    assert "'fray' was added without training, from 3 examples" in new.manifest.notes[1]
+    assert len(new.manifest.data["seen"]) == 3, "images that say nothing about new parts"
+    assert new.id != old.id
+
+
+def test_the_new_bundle_inspects(added: Path, tiny_dataset: Dataset) -> None:
+    inspection = open_inspector(added, device="cpu").inspect(tiny_dataset.samples[0].image)
+    assert "fray" in {one.label for one in inspection.candidates}
+
+
+def test_the_report_lies_beside_the_bundle(added: Path, tiny_dataset: Dataset) -> None:
+    folder = added.with_name("larger-report")
+    report = json.loads((folder / "enrolment.json").read_text(encoding="utf-8"))
+    assert {one["label"] for one in report["nearness"]} == set(OLD)
+    assert len(report["sightings"]) == 3 and report["held_out"]
+    changes = {one["label"]: one for one in report["changes"]}
+    assert changes["fray"]["before"] is None
+    true = sum(a.label == "spot" for s in tiny_dataset.split("test") for a in s.annotations)
+    for when in ("before", "after"):
+        spot = changes["spot"][when]
+        assert spot["found"] + spot["missed"] + spot["confused"] == true
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for text in ("fray", "scratch", report["sentences"][0][:20].replace("'", "&#39;"), "split test"):
+        assert text in page
+
+
+def test_the_command_prints_the_bundle(
+    blemish: Command, parent: Path, examples: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    answer = blemish("add-class", parent, "--name", "fray", "--examples", examples, "--out", out)
+    assert answer.code == 0, answer.err
+    assert answer.out == f"{out}\n"
+    assert "report: " in answer.err
+    page = (tmp_path / "out-report" / "report.html").read_text(encoding="utf-8")
+    assert "Not looked at: add --check DATA" in page
+    again = blemish("add-class", parent, "--name", "fray", "--examples", examples, "--out", out)
+    assert again.code == 1
+    assert f"{out} exists" in again.err and is_one_line(again.err)
+
+
+def refused(blemish: Command, bundle: Path, examples: Path, out: Path, *options: object) -> Any:
+    """The answer to a call that must leave nothing."""
+    name = () if "--name" in options else ("--name", "fray")
+    answer = blemish("add-class", bundle, *name, "--examples", examples, "--out", out, *options)
+    assert answer.code in {1, 2}
+    assert is_one_line(answer.err), answer.err
+    assert not list(out.parent.glob(f"*{out.name}*"))
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--name", "spot"], 1, "already has a class 'spot'. Choose another --name."),
+        (["--name", " "], 2, "--name must be words"),
+        (["--name", "a\nb"], 2, "--name must be words"),
+        (["--set", "shots=3"], 2, "--set is for a training. Add --fine-tune"),
+        (["--fine-tune"], 2, "Add --check DATA."),
+        (["--check", "nowhere"], 1, "nowhere"),
+        (["--device", "tpu"], 1, "device must be auto, cpu or cuda"),
+    ],
+)
+def test_wrong_orders_are_one_line(
+    blemish: Command,
+    parent: Path,
+    examples: Path,
+    tmp_path: Path,
+    options: list[str],
+    code: int,
+    message: str,
+) -> None:
+    answer = refused(blemish, parent, examples, tmp_path / "new", *options)
+    assert answer.code == code
+    assert message in answer.err
+
+
+def test_bundles_that_take_no_class_are_one_line(
+    blemish: Command, tiny_bundle: Path, make_bundle: Command, examples: Path, tmp_path: Path
+) -> None:
+    severity = refused(blemish, tiny_bundle, examples, tmp_path / "new")
+    assert "method severity learns its classes in training" in severity.err
+    linear = refused(blemish, make_bundle(variant="tl-ff-fr"), examples, tmp_path / "new")
+    assert "variant tl-ff-fr has a row of weights for each class" in linear.err
+    assert "--fine-tune" in linear.err
+
+
+def test_examples_that_cannot_be_used_are_one_line(
+    blemish: Command, parent: Path, examples: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    several = refused(blemish, parent, tiny_dataset.root, tmp_path / "new")
+    assert "must hold examples of 'fray' alone, or call them so. Received: " in several.err
+    broken = tmp_path / "broken"
+    shutil.copytree(examples, broken)
+    image = next((broken / "images").rglob("*.png"))
+    image.write_bytes(image.read_bytes()[:200])
+    assert image.name in refused(blemish, parent, broken, tmp_path / "new").err
+    unmarked = tmp_path / "unmarked"
+    shutil.copytree(examples, unmarked)
+    file = next(unmarked.rglob("*.json"))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
+    assert (
+        "must hold boxed examples of 'fray'. Received: 3 images without"
+        in refused(blemish, parent, unmarked, tmp_path / "new").err
+    )
+
+
+def test_examples_are_those_of_the_name_and_of_train(tiny_dataset: Dataset) -> None:
+    found = read_examples(tiny_dataset.root, "spot")
+    training = tiny_dataset.split("train")
+    assert len(found.boxes) == sum(a.label == "spot" for s in training for a in s.annotations)
+    assert {one.image for one in found.boxes} <= {sample.id for sample in training}
+    assert any("all are used" in note for note in found.notes) == (len(found.boxes) > 10)
+
+
+def test_a_training_set_has_no_other_box_of_the_class(tiny_dataset: Dataset, examples: Path) -> None:
+    found = read_examples(examples, "spot")
+    merged = training_set(tiny_dataset, found, "spot")
+    marked = [s.id for s in merged.split("train") if any(a.label == "spot" for a in s.annotations)]
+    assert sorted(marked) == sorted(f"examples/{sample.id}" for sample in found.samples)
+    assert merged.split("test").samples == tiny_dataset.split("test").samples
+
+
+def test_a_short_training_adds_the_class_too(
+    parent: Path, examples: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    from blemish.cli.add_class import Order, add_class
+
+    out = tmp_path / "tuned"
+    order = Order(
+        parent, "fray", examples, out, tiny_dataset.root, True, assignments=["fine_steps=2"], device="cpu"
+    )
+    tuned: Bundle = load_bundle(add_class(order, quiet=True))
+    assert tuned.manifest.class_names == (*OLD, "fray")
+    assert tuned.manifest.settings["fine_steps"] == 2
+    assert tuned.manifest.settings["shots"] == 3, "all examples are drawn"
+    assert all(one.startswith("examples/") for one in tuned.manifest.memory["examples"]["fray"])
+    assert tuned.manifest.provenance["parent"] == load_bundle(parent).id
+    before, after = (load_bundle(path).networks["detector"] for path in (parent, out))
+    changed = {name.split(".")[0] for name, one in after.items() if not np.array_equal(one, before[name])}
+    assert "region_head" in changed and "extractor" not in changed
+    report = json.loads((tmp_path / "tuned-report" / "enrolment.json").read_text(encoding="utf-8"))
+    assert report["trained"] and {one["label"] for one in report["changes"]} == {*OLD, "fray"}
+
+
+# embed
+
+
+def test_embed_writes_table_vectors_picture_and_words(
+    blemish: Command, parent: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "space"
+    answer = blemish("embed", parent, tiny_dataset.root, "--out", out, "--split", "test", "--quiet")
+    assert answer.code == 0, answer.err
+    first, *sentences = answer.out.splitlines()
+    assert first == f"{out / 'embeddings.png'}"
+    assert (out / "overlap.txt").read_text(encoding="utf-8").splitlines() == sentences
+    with np.load(out / "embeddings.npz") as stored:
+        lines = (out / "embeddings.csv").read_text(encoding="utf-8").splitlines()
+        assert len(lines) == 1 + len(stored["own"])
+        np.testing.assert_allclose(np.linalg.norm(stored["own"], axis=1), 1, atol=1e-4)
+    true = sum(",true," in line for line in lines)
+    assert true == sum(len(sample.annotations) for sample in tiny_dataset.split("test"))
+
+
+def test_embed_without_a_metric_space_is_one_line(
+    blemish: Command, tiny_bundle: Path, make_bundle: Command, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    for bundle, message in (
+        (tiny_bundle, "method severity tells classes without a metric space"),
+        (make_bundle(variant="tl-ff"), "has no metric space. Give a bundle of variant tl-sdd."),
+    ):
+        answer = blemish("embed", bundle, tiny_dataset.root, "--out", tmp_path / "space")
+        assert answer.code == 1
+        assert message in answer.err and is_one_line(answer.err)
+        assert not (tmp_path / "space").exists()
+
+
+def test_what_training_noticed_stands_in_the_report(
+    blemish: Command, added: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    answer = blemish("evaluate", added, "--data", tiny_dataset.root, "--out", tmp_path, "--quiet")
+    assert answer.code == 0, answer.err
+    page = load_page(tmp_path)
+    assert "<li>said in training</li>" in page
+    assert "added without training, from 3 examples" in page
+
+
+def load_page(folder: Path) -> str:
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_examples_of_a_dataset_with_one_class_bear_its_new_name(examples: Path) -> None:
+    assert load_dataset(examples).class_names == ("thing",)
+    assert {a.label for s in read_examples(examples, "fray").samples for a in s.annotations} == {"fray"}

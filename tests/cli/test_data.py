@@ -1,0 +1,82 @@
+"""`blemish data check`: what it lists, what it says the data is good for, and its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+Command = Callable[..., Any]
+
+
+def draw(path: Path) -> Path:
+    """A picture of its own for every path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(list(str(path).encode())).integers(0, 200, (20, 30), dtype=np.uint8)
+    assert cv2.imwrite(str(path), noise)
+    return path
+
+
+def masks_dataset(root: Path, *, images: int) -> Path:
+    for number in range(images):
+        draw(root / "MT_Crack" / f"{number}.jpg")
+        cv2.imwrite(str(root / "MT_Crack" / f"{number}.png"), np.eye(20, 30, dtype=np.uint8) * 255)
+    draw(root / "MT_Free" / "good.jpg")
+    return root
+
+
+def test_every_missing_mask_is_listed(blemish: Command, tmp_path: Path) -> None:
+    root = masks_dataset(tmp_path, images=4)
+    for number in (0, 2):
+        (root / "MT_Crack" / f"{number}.png").unlink()
+    answer = blemish("data", "check", root)
+    assert answer.code == 1
+    assert "0.jpg must have a mask beside it" in answer.out
+    assert "2.jpg must have a mask beside it" in answer.out
+    assert answer.out.count("error: ") == 2
+    assert "cannot be used as it is: 2 errors, listed above." in answer.err
+    skipping = blemish("data", "check", root, "--skip-broken")
+    assert skipping.code == 0
+    assert skipping.out.count("warning: left out: ") == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (
+            ("bad/a.png", "bad/b.png", "good/c.png"),
+            "usable for: image verdicts (labels, boxes or outlines on 2 of 2",
+        ),
+        (("good/a.png", "ok/b.png"), "usable for: nothing that learns from defects: no image is marked"),
+    ],
+)
+def test_labels_alone_cannot_train_severity(
+    blemish: Command, tmp_path: Path, names: tuple[str, ...], line: str
+) -> None:
+    for name in names:
+        draw(tmp_path / name)
+    out = blemish("data", "check", tmp_path).out
+    assert line in out
+    if "verdicts" in line:
+        assert (
+            "not for severity and segmentation (no outlines); not for detection (no boxes or outlines)" in out
+        )
+
+
+def test_boxes_train_detection_and_outlines_train_all(blemish: Command, tmp_path: Path) -> None:
+    draw(tmp_path / "yolo" / "images" / "a.png")
+    (tmp_path / "yolo" / "labels").mkdir()
+    (tmp_path / "yolo" / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.4\n")
+    (tmp_path / "yolo" / "data.yaml").write_text("names: [dent]\n")
+    boxes = blemish("data", "check", tmp_path / "yolo").out
+    assert "usable for: detection (boxes or outlines on 1 of 1 defective images), image verdicts (" in boxes
+    assert "not for severity and segmentation (no outlines)\n" in boxes
+    outlines = blemish("data", "check", masks_dataset(tmp_path / "masks", images=3)).out
+    assert (
+        "usable for: severity and segmentation (outlines on 3 of 3 defective images), detection (" in outlines
+    )
+    assert "not for" not in outlines

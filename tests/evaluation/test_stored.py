@@ -1,0 +1,86 @@
+"""Stored curves: read back as they were written, and every fault one line that names the bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blemish.bundle import Manifest, Preprocessing
+from blemish.errors import BlemishError
+from blemish.evaluation.stored import threshold_sweep, training_curve
+from blemish.evaluation.sweep import sweep_threshold
+
+BUNDLE = Path("run/bundle")
+
+
+def manifest(**curves: Any) -> Manifest:
+    return Manifest(
+        method="severity", class_names=("spot",), preprocessing=Preprocessing(channels=1), curves=curves
+    )
+
+
+@pytest.fixture
+def sweep() -> dict[str, Any]:
+    severity = np.array([[1.0, 3.0]], np.float32)
+    return sweep_threshold([(severity, severity > 2)], [0.0, 2.0, 9.0]).to_json()
+
+
+def test_a_sweep_is_drawn_up_to_where_it_finds_something(sweep: dict[str, Any]) -> None:
+    curve = threshold_sweep(manifest(threshold_sweep=sweep), BUNDLE)
+    assert curve is not None
+    assert (curve.x, curve.marked_x) == ((0.0, 2.0), 2.0)
+    assert curve.lines["precision"] == (0.5, 1.0)
+
+
+def test_the_first_stage_is_drawn() -> None:
+    stages = {"regression": {"step": [1, 2], "loss": [0.5, 0.25]}, "types": {"step": [1], "loss": [3.0]}}
+    curve = training_curve(manifest(training=stages), BUNDLE)
+    assert curve is not None
+    assert (curve.x, dict(curve.lines)) == ((1, 2), {"regression loss": (0.5, 0.25)})
+
+
+def test_a_method_may_keep_curves_of_its_own() -> None:
+    other = manifest(episodes={"accuracy": [[0.1], "any", None]})
+    assert threshold_sweep(other, BUNDLE) is None
+    assert training_curve(other, BUNDLE) is None
+    assert training_curve(manifest(training={}), BUNDLE) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"best": None}, "'best': Input should be a valid number"),
+        ({"recall": [0.5]}, "lists must be of equal length."),
+        ({"mean_iou": [0.1, "high", 0.2]}, "'mean_iou.1'"),
+        ({"bests": 3.0}, "unknown key 'bests'"),
+    ],
+)
+def test_a_faulty_sweep_is_one_line(sweep: dict[str, Any], change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BlemishError) as caught:
+        threshold_sweep(manifest(threshold_sweep={**sweep, **change}), BUNDLE)
+    assert str(caught.value).startswith("run/bundle: curves.threshold_sweep: ")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["criterion", "best", "thresholds", "f1"])
+def test_a_sweep_without_a_key_is_one_line(sweep: dict[str, Any], name: str) -> None:
+    del sweep[name]
+    with pytest.raises(BlemishError, match=rf"curves\.threshold_sweep: '{name}': Field required"):
+        threshold_sweep(manifest(threshold_sweep=sweep), BUNDLE)
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([1], "Input should be a valid dict"),
+        ({"regression": {"step": [1]}}, r"'regression\.loss': Field required"),
+        ({"regression": {"step": [1], "loss": [0.1, 0.2]}}, "equal length"),
+    ],
+)
+def test_faulty_losses_are_one_line(stages: Any, message: str) -> None:
+    with pytest.raises(BlemishError, match=message):
+        training_curve(manifest(training=stages), BUNDLE)

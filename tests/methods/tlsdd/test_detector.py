@@ -1,0 +1,265 @@
+"""The assembled detector: gradients, order of classes, unknown classes, metric classification end to end."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from tests.methods.tlsdd.conftest import tiny
+from torch import nn
+
+from blemish.errors import BlemishError
+from blemish.evaluation.detection import detection_metrics
+from blemish.methods.tlsdd.bank import ClassBank, digest_of, refuse_other_bank
+from blemish.methods.tlsdd.detector import Classes, Detector
+from blemish.methods.tlsdd.fitting import freeze, total_loss
+from blemish.methods.tlsdd.maps import MapCache
+from blemish.methods.tlsdd.sampling import Truth, label_regions, sample_regions
+
+VARIANTS = ("fr-joint", "fr-ff-joint", "tl-ff", "tl-ff-fr", "tl-sdd")
+
+
+def new_detector(classes=3, **changes):
+    torch.manual_seed(0)
+    return Detector(tiny(**changes), classes).eval()
+
+
+def episode(settings, classes=3, supports=2):
+    """A batch of two images and two supports of each class, all noise, boxes where they may be."""
+    generator = torch.Generator().manual_seed(1)
+    count = classes * supports
+    side = settings.support_size
+    return {
+        "images": torch.rand(2, 3, 64, 96, generator=generator),
+        "sizes": torch.tensor([[64, 96], [60, 90]]),
+        "boxes": torch.tensor([[[4.0, 4, 40, 30], [50, 20, 90, 60]], [[10, 10, 30, 50], [0, 0, 0, 0]]]),
+        "labels": torch.tensor([[0, 1], [2, -1]]),
+        "support_images": torch.rand(count, 3, 64, 64, generator=generator),
+        "support_sizes": torch.full((count, 2), 64),
+        "support_boxes": torch.tensor([[8.0, 8, 40, 40]]).repeat(count, 1),
+        "support_labels": torch.arange(classes).repeat_interleave(supports),
+        "supports": torch.rand(count, 4, side, side, generator=generator),
+    }
+
+
+def some_classes(detector, classes=3):
+    generator = torch.Generator().manual_seed(2)
+    settings = detector.settings
+    vectors = 0.5 + torch.rand(classes, settings.width, generator=generator)
+    points = nn.functional.normalize(torch.randn(classes, settings.embedding, generator=generator), dim=1)
+    return Classes(vectors, points, torch.ones(classes, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("proposals", ["shared", "per_class"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gradients_reach_every_part_that_learns(variant, proposals):
+    detector = new_detector(variant=variant, proposals=proposals)
+    total_loss(detector, episode(detector.settings), MapCache(detector)).backward()
+    without = [
+        name
+        for name, parameter in detector.named_parameters()
+        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())
+    ]
+    # Single kernels may see a gradient of exactly zero; parts may not.
+    reached = {
+        name.split(".")[0] for name, p in detector.named_parameters() if p.grad is not None and p.grad.any()
+    }
+    assert reached == {name for name, _ in detector.named_children() if name != "align"}, without
+
+
+@pytest.mark.parametrize("frozen", [("extractor", "rpn"), ("extractor",), ("support_encoder", "rpn")])
+def test_no_gradient_reaches_a_frozen_part(frozen):
+    detector = new_detector()
+    freeze(detector, frozen)
+    before = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
+    total_loss(detector, episode(detector.settings), MapCache(detector)).backward()
+    for name, parameter in detector.named_parameters():
+        assert (name.split(".")[0] in frozen) <= (parameter.grad is None), name
+    torch.optim.SGD(detector.parameters(), lr=0.1, weight_decay=0.1).step()
+    for name, tensor in detector.state_dict().items():
+        if name.split(".")[0] in frozen:
+            assert torch.equal(tensor, before[name]), name
+
+
+def test_an_unknown_part_cannot_be_frozen():
+    with pytest.raises(BlemishError, match=r"no part 'extracter'. Did you mean 'extractor'"):
+        freeze(new_detector(), ("extracter",))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"logits": "branch"}, {"background": "one_minus_max"}, {"reweight": False}]
+)
+@pytest.mark.parametrize("proposals", ["shared", "per_class"])
+def test_permuting_the_classes_permutes_the_answer(changes, proposals):
+    detector = new_detector(proposals=proposals, **changes)
+    classes = some_classes(detector)
+    image = torch.rand(1, 3, 70, 90, generator=torch.Generator().manual_seed(5))
+    with torch.inference_mode():
+        rows = detector.detect(image, classes)
+        for order in permutations(range(3)):
+            turned = Classes(classes.vectors[list(order)], classes.prototypes[list(order)], classes.known)
+            other = detector.detect(image, turned)
+            assert len(rows) > 5
+            torch.testing.assert_close(other[:, :4], rows[:, :4], atol=1e-3, rtol=1e-4)
+            torch.testing.assert_close(other[:, 4:], rows[:, 4:][:, list(order)], atol=1e-5, rtol=1e-4)
+
+
+def test_a_class_without_examples_never_wins_and_takes_nothing_from_the_others():
+    detector = new_detector()
+    classes = some_classes(detector)
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(5))
+    without = Classes(classes.vectors, classes.prototypes, torch.tensor([True, False, True]))
+    two = Classes(classes.vectors[[0, 2]], classes.prototypes[[0, 2]], torch.ones(2, dtype=torch.bool))
+    with torch.inference_mode():
+        rows, alone = detector.detect(image, without), detector.detect(image, two)
+    assert not rows[:, 5].any()
+    torch.testing.assert_close(rows[:, [4, 6]], alone[:, 4:], atol=1e-6, rtol=1e-5)
+
+
+def test_a_class_without_supports_gives_no_loss_and_no_gradient_that_is_no_number():
+    detector = new_detector()
+    batch = episode(detector.settings)
+    kept = batch["support_labels"] != 1
+    batch |= {key: batch[key][kept] for key in batch if key.startswith("support")}
+    loss = total_loss(detector, batch, MapCache(detector))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(p.grad).all() for p in detector.parameters() if p.grad is not None)
+
+
+def test_leave_one_out_keeps_a_support_from_seeing_its_own_weights():
+    """Of two supports, each is embedded under the other's vector."""
+    detector = new_detector(shots=2)
+    batch = episode(detector.settings)
+    seen = {}
+    detector.embed_supports = lambda maps, boxes, sizes, vectors: seen.setdefault("vectors", vectors)[:, :16]
+    width = detector.settings.width
+    detector.support_encoder.forward = lambda supports: supports.mean((2, 3))[:, :1].repeat(1, width)
+    detector.classes_of(batch, {})
+    each = batch["supports"].mean((2, 3))[:, 0]
+    expected = each.view(3, 2).flip(1).reshape(-1)
+    torch.testing.assert_close(seen["vectors"][:, 0], expected)
+
+
+def test_a_grown_detector_says_of_its_old_classes_what_it_said():
+    base = new_detector(classes=2, variant="tl-ff")
+    base.scores.linear.weight.data.normal_()
+    grown = new_detector(classes=3, variant="tl-ff")
+    grown.grow_from(base)
+    grown.scores.linear.weight.data[2], grown.scores.linear.bias.data[2] = 0, -1e9
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(5))
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            grown.detect(image, some_classes(grown))[:, :6], base.detect(image, some_classes(base, 2))
+        )
+
+
+def test_a_bank_of_another_detector_is_refused():
+    detector, other = new_detector(), new_detector(embedding=17)
+    bank = ClassBank(3, width=32, embedding=16)
+    bank.made_for.copy_(digest_of(detector))
+    refuse_other_bank(detector, bank, source="B")
+    with pytest.raises(BlemishError, match="B: its class bank was made for another detector"):
+        refuse_other_bank(other, bank, source="B")
+
+
+def test_a_bank_with_one_class_more_keeps_the_others():
+    bank = ClassBank(2, width=4, embedding=3)
+    bank.fill(torch.rand(2, 4), torch.rand(2, 3), torch.ones(2, dtype=torch.bool), torch.arange(32))
+    more = bank.with_class(torch.full((4,), 7.0), torch.full((3,), 8.0))
+    assert more.class_vectors[2].tolist() == [7] * 4 and more.prototypes[2].tolist() == [8] * 3
+    assert torch.equal(more.class_vectors[:2], bank.class_vectors) and more.known.tolist() == [True] * 3
+    assert torch.equal(more.made_for, bank.made_for)
+
+
+def test_regions_are_what_they_meet_and_ignored_ones_are_no_background():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 6], [20, 20, 30, 30], [50, 50, 60, 60], [0, 0, 10, 4]])
+    truth = Truth(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([1]), torch.tensor([[20.0, 20, 30, 34]]))
+    labels, nearest = label_regions(boxes, truth, 3)
+    assert labels.tolist() == [1, 1, -1, 3, 3]  # IoU 1, 0.6, of the ignored 0.71, none, 0.4
+    (sampled,) = sample_regions([boxes], [truth], background=3, count=4, positive_share=0.5)
+    assert sorted(sampled.labels.tolist()) == [1, 1, 3, 3]
+    assert (sampled.matched[sampled.labels == 1] == truth.boxes).all() and not nearest.any()
+
+
+# Metric classification on flat squares, with stand-ins that see only colour.
+
+COLOURS = np.array([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9]], np.float32)
+SQUARES = np.array([[8, 8, 24, 24], [40, 8, 56, 24], [8, 40, 24, 56]], np.float32)
+NAMES = ("red", "green", "blue")
+
+
+class ColourMaps(nn.Module):
+    names, strides = ("0",), (4,)
+
+    def forward(self, images):
+        return {"0": nn.functional.avg_pool2d(images, 4)}
+
+
+class MeanColour(nn.Module):
+    def forward(self, regions):
+        return regions.mean((2, 3))
+
+    def per_class(self, regions, vectors):
+        return self(regions)[:, None].expand(-1, len(vectors), -1)
+
+    def paired(self, regions, vectors):
+        return self(regions)
+
+
+class Oracle(nn.Module):
+    """One-hot by the nearest colour, a fourth direction for gray."""
+
+    def forward(self, colours):
+        known = torch.cat([torch.from_numpy(COLOURS), torch.full((1, 3), 0.5)])
+        nearest = torch.cdist(colours.reshape(-1, 3), known).argmin(1)
+        return nn.functional.one_hot(nearest, 4).float().reshape(*colours.shape[:-1], 4)
+
+
+class Squares(nn.Module):
+    """Proposes every square and two places beside them."""
+
+    def forward(self, maps, sizes):
+        beside = torch.tensor([[40.0, 40, 56, 56], [26, 26, 38, 38]])
+        return [torch.cat([torch.from_numpy(SQUARES), beside]) for _ in sizes]
+
+
+def oracle_detector():
+    detector = new_detector(embedding=4, width=8, initial_scale=50)
+    detector.extractor, detector.rpn = ColourMaps(), Squares()
+    detector.region_head, detector.embedding = MeanColour(), Oracle()
+    detector.box_regressor = nn.Linear(3, 4)
+    nn.init.zeros_(detector.box_regressor.weight)
+    nn.init.zeros_(detector.box_regressor.bias)
+    detector.scores.points.data.copy_(torch.tensor([[0.0, 0, 0, 1]]))
+    detector.settings = detector.settings.model_copy(update={"reweight": False})
+    return detector
+
+
+def picture(order):
+    """Gray with a square of each colour, square i in the colour of class order[i]."""
+    image = np.full((1, 3, 64, 64), 0.5, np.float32)
+    for (left, top, right, bottom), number in zip(SQUARES.astype(int), order, strict=True):
+        image[0, :, top:bottom, left:right] = COLOURS[number][:, None, None]
+    return torch.from_numpy(image)
+
+
+def average_precision(detector, support_labels, records_of):
+    image = picture((0, 1, 2))
+    batch = {
+        "boxes": torch.zeros(1, 1, 4), "support_labels": support_labels,
+        "support_boxes": torch.from_numpy(SQUARES), "support_sizes": torch.full((3, 2), 64),
+    }  # fmt: skip
+    with torch.inference_mode():
+        maps = detector.extractor(image.repeat(3, 1, 1, 1))
+        classes = detector.classes_of(batch, maps)
+        rows = {order: detector.detect(picture(order), classes).numpy() for order in permutations(range(3))}
+    return detection_metrics(records_of(rows, SQUARES, NAMES), NAMES)["map50"]
+
+
+def test_an_oracle_embedding_is_perfect_and_shuffled_support_labels_are_not(records_of):
+    detector = oracle_detector()
+    assert average_precision(detector, torch.tensor([0, 1, 2]), records_of) == pytest.approx(1.0)
+    assert average_precision(detector, torch.tensor([1, 2, 0]), records_of) < 0.05
