@@ -24,7 +24,7 @@ from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.regression import ClassChange, change_sentences, class_changes
 from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
 from blemish.evaluation.run import evaluate_samples, refuse_other_classes
-from blemish.inspector.inspector import inspector_of, method_of
+from blemish.inspector.inspector import inspector_of, loaded_modules, method_of
 from blemish.methods.contract import EnrolsClasses, Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
@@ -178,7 +178,7 @@ class Addition:
         from blemish.nn.runtime import prepare_runtime
 
         prepare_runtime()
-        modules = loaded_modules(self.parent, self.method, device=pick_device(self.order.device))
+        modules = on_device(loaded_modules(self.parent, self.method), pick_device(self.order.device))
         boxes, parent = self.examples.boxes, self.parent.manifest
         found = self.enrolling.enrol(modules, parent, self.order.name, boxes)
         added = (
@@ -286,15 +286,10 @@ class Addition:
         return evaluate_samples(inspector, dataset, self.reporter, title=title).records
 
 
-def loaded_modules(bundle: Bundle, method: Method, *, device: str) -> dict[str, nn.Module]:
-    """The networks of a bundle with its tensors, in eval mode on the device."""
+def on_device(modules: dict[str, nn.Module], device: str) -> dict[str, nn.Module]:
+    """The networks in eval mode on the device."""
     import torch
 
-    from blemish.inspector.torch_backend import load_tensors
-
-    modules = method.modules(bundle.manifest)
-    load_tensors(modules, bundle.networks, source=str(bundle.path))
-    method.refuse_misfits(modules, source=str(bundle.path))
     for module in modules.values():
         module.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return modules

@@ -20,6 +20,7 @@ from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.evaluation.pixel import NO_AGREEMENT, Agreement
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Verdict
+from blemish.regions.boxes import box_iou
 
 IOU_THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
 MATCH_IOU = 0.3  # from which a found defect is taken for a true one, in every table, type and picture
@@ -60,14 +61,8 @@ def mask_ious(
 
 def box_ious(truth: Sequence[Box], found: Sequence[Box]) -> NDArray[np.float32]:
     """IoU of half-open boxes. returns: [N, M] float32, 0 where both boxes are empty"""
-    one = np.asarray(truth, dtype=np.float64).reshape(-1, 1, 4)
-    other = np.asarray(found, dtype=np.float64).reshape(1, -1, 4)
-    low, high = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=-1)
-    one_area, other_area = (np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (one, other))
-    either = one_area + other_area - shared
-    ious: NDArray[np.float32] = (shared / np.where(either > 0, either, 1)).astype(np.float32)
-    return ious
+    one, other = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) for boxes in (truth, found))
+    return box_iou(one, other).astype(np.float32)
 
 
 def best_ious(iou: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -26,6 +27,9 @@ from blemish.images.decode import SUFFIXES, read_image
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.methods import find_method
 from blemish.methods.contract import Inference, Method, Networks, Pixels
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -105,16 +109,24 @@ def inspector_of(bundle: Bundle, *, device: str = "auto", bfloat16: bool = False
 
     Raises BlemishError for a bundle whose method, settings, thresholds or tensors are not this blemish's.
     """
-    from blemish.inspector.torch_backend import as_networks, load_tensors, pick_device
+    from blemish.inspector.torch_backend import as_networks, pick_device
     from blemish.nn.runtime import prepare_runtime
 
     prepare_runtime()
     method, inference = method_of(bundle)
+    modules = loaded_modules(bundle, method)
+    networks = as_networks(modules, device=pick_device(device), bfloat16=bfloat16)
+    return assemble(inference, networks, bundle.manifest, bundle.id)
+
+
+def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
+    """The networks of a bundle with its tensors. Raises BlemishError where they do not go together."""
+    from blemish.inspector.torch_backend import load_tensors
+
     modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source=str(bundle.path))
     method.refuse_misfits(modules, source=str(bundle.path))
-    networks = as_networks(modules, device=pick_device(device), bfloat16=bfloat16)
-    return assemble(inference, networks, bundle.manifest, bundle.id)
+    return modules
 
 
 def method_of(bundle: Bundle) -> tuple[Method, Inference]:

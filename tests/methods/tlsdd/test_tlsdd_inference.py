@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torchvision import ops
 
 from blemish.methods.contract import Network
-from blemish.methods.tlsdd.inference import TlsddInference, inference_from, resize_shorter
+from blemish.methods.tlsdd.inference import TlsddInference, inference_from
 from blemish.methods.tlsdd.settings import Settings
 
 Rows = NDArray[np.float32]
@@ -124,15 +124,6 @@ def test_a_row_that_is_not_a_number_reaches_the_inspector() -> None:
         network = answering((1, 1, 9, 9, np.nan, np.nan, np.nan))
         raw = half.forward(np.zeros((*size, 3), np.uint8), {"detector": network})
         assert not np.isfinite(raw.max(initial=0.0))
-
-
-def test_the_shorter_side_is_brought_to_the_size() -> None:
-    assert resize_shorter(BLANK, None) is BLANK
-    assert resize_shorter(BLANK, 40) is BLANK
-    assert resize_shorter(BLANK, 100).shape == (100, 150, 3)
-    assert resize_shorter(np.zeros((900, 2, 3), np.uint16), 1).shape == (450, 1, 3)
-    mean_kept = resize_shorter(np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8), 40)
-    assert mean_kept.std() < 15, "shrinking averages; sampling would keep the noise"
 
 
 # Decide

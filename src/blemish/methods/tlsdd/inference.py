@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Defect, Rectangle
 from blemish.images.box_tiles import Rows, detect_tiled
+from blemish.images.resize import resized, with_shorter_side
 from blemish.images.tiling import planes
 from blemish.methods.contract import Findings, Network, Networks, Pixels
 from blemish.methods.tlsdd.settings import Settings
@@ -62,15 +62,15 @@ class TlsddInference:
     def forward(self, pixels: Pixels, networks: Networks) -> Rows:
         """Rows from the score floor on, [R, 4 + K], boxes in pixels of the image and within it."""
         network = networks["detector"]
-        resized = resize_shorter(pixels, self.size)
+        fitted = resized(pixels, with_shorter_side((pixels.shape[0], pixels.shape[1]), self.size))
         rows = detect_tiled(
-            resized,
+            fitted,
             lambda part: self.rows_of(network, part),
             tile=self.tile,
             overlap=self.overlap,
             nms=self.nms,
         )
-        scale = np.array(pixels.shape[1::-1], np.float32) / np.array(resized.shape[1::-1], np.float32)
+        scale = np.array(pixels.shape[1::-1], np.float32) / np.array(fitted.shape[1::-1], np.float32)
         boxes = clip_boxes(rows[:, :4] * np.tile(scale, 2), (pixels.shape[0], pixels.shape[1]))
         return np.concatenate([boxes, rows[:, 4:]], axis=1).astype(np.float32, copy=False)
 
@@ -131,16 +131,6 @@ def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshol
         detections=settings.detections,
         mm_per_px=settings.mm_per_px,
     )
-
-
-def resize_shorter(pixels: Pixels, size: int | None) -> Pixels:
-    """The image with its shorter side brought to `size`, the sides' ratio kept to a pixel; None: as it is."""
-    height, width = pixels.shape[:2]
-    if size is None or size == min(height, width):
-        return pixels
-    scale = size / min(height, width)
-    shape = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
 def upright_rectangle(left: float, top: float, right: float, bottom: float) -> Rectangle:
