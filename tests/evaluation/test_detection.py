@@ -1,4 +1,4 @@
-"""AP by COCO's definition, on cases worked out by hand."""
+"""AP by COCO's definition: cases worked out by hand, and random ones against the reference implementation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from blemish.evaluation.detection import detection_metrics
 
@@ -52,3 +54,75 @@ def test_a_label_outside_the_class_names_changes_no_class(record_of: Any) -> Non
     assert metrics is not None
     assert metrics["ap50"] == {"open": 1.0}
     assert np.isclose(metrics["map50"], 1.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ap_is_that_of_pycocotools(record_of: Any, seed: int) -> None:
+    """On random boxes, half of them near a true one, with scores that repeat."""
+    names = ["open", "short", "spur"]
+    records = random_records(record_of, names, np.random.default_rng(seed))
+    metrics = detection_metrics(records, names)
+    assert metrics is not None
+    expected = reference_precision(records, names)
+    for index, name in enumerate(names):
+        assert metrics["ap50"][name] == pytest.approx(expected[0, :, index].mean(), abs=1e-9)
+    assert metrics["map50_95"] == pytest.approx(expected.mean(), abs=1e-9)
+
+
+def random_records(record_of: Any, names: list[str], generator: np.random.Generator) -> list[Any]:
+    records = []
+    for _ in range(12):
+        corners = generator.uniform(0, 80, (6, 2))
+        true = [
+            (str(generator.choice(names)), box(*corner, *generator.uniform(8, 20, 2))) for corner in corners
+        ]
+        near = [
+            (label, tuple(np.array(place) + generator.normal(0, 1.5, 4)), score(generator))
+            for label, place in true
+        ]
+        far = [
+            (str(generator.choice(names)), box(*generator.uniform(0, 80, 2), 12, 9), score(generator))
+            for _ in range(6)
+        ]
+        records.append(record_of(true, [*near, *far]))
+    return records
+
+
+def box(left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
+    return (left, top, left + width, top + height)
+
+
+def score(generator: np.random.Generator) -> float:
+    return float(generator.integers(1, 1000)) / 1000
+
+
+def reference_precision(records: list[Any], names: list[str]) -> Any:
+    """[10, 101, K] by the reference implementation."""
+    truth, found = COCO(), []
+    annotations = []
+    for image, record in enumerate(records, start=1):
+        for one in record.truth:
+            left, top, right, bottom = one.box_xyxy
+            size = (right - left, bottom - top)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image,
+                    "category_id": names.index(one.label) + 1,
+                    "bbox": [left, top, *size],
+                    "area": size[0] * size[1],
+                    "iscrowd": 0,
+                }
+            )
+        for one in record.inspection.defects:
+            left, top, right, bottom = one.box_xyxy
+            place = {"bbox": [left, top, right - left, bottom - top], "score": one.confidence}
+            found.append({"image_id": image, "category_id": names.index(one.label) + 1, **place})
+    categories = [{"id": i, "name": name} for i, name in enumerate(names, start=1)]
+    images = [{"id": i} for i in range(1, len(records) + 1)]
+    truth.dataset = {"info": {}, "images": images, "annotations": annotations, "categories": categories}
+    truth.createIndex()
+    evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation.eval["precision"][:, :, :, 0, -1]
