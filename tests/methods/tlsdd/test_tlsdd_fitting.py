@@ -61,11 +61,11 @@ def test_two_phases_leave_a_base_bundle_and_one_of_all_classes(unbroken):
     assert inspector_of(bundle, device="cpu") and open_inspector(folder / "base", device="cpu")
 
 
-def test_phase_two_leaves_extractor_and_rpn_as_the_base_has_them_and_moves_the_rest(unbroken):
+def test_phase_two_leaves_the_extractor_as_the_base_has_it_and_moves_the_rest(unbroken):
     folder, bundle = unbroken
     before, after = load_bundle(folder / "base").networks["detector"], bundle.networks["detector"]
     moved = {name.split(".")[0] for name in before if not np.array_equal(before[name], after[name])}
-    assert moved == {"region_head", "support_encoder", "embedding", "scores", "box_regressor"}
+    assert moved == {"rpn", "region_head", "support_encoder", "embedding", "scores", "box_regressor"}
 
 
 def test_going_on_from_the_base_bundle_gives_what_both_phases_at_once_gave(unbroken, surfaces, tmp_path):

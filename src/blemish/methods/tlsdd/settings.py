@@ -124,7 +124,8 @@ class Settings(MethodSettings):
     # Pixels, dealt out evenly to the maps from the finest on; none given: four times each map's stride, and
     # all from 16 to 256 on a single map.
     anchor_sizes: tuple[int, ...] = ()
-    aspect_ratios: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    # Height / width; scratches and cracks are long.
+    aspect_ratios: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
     proposals_train: int = Field(1000, ge=1)
     proposals_test: int = Field(300, ge=1)
     rpn_nms: float = Field(0.7, gt=0, lt=1)
@@ -175,8 +176,9 @@ class Settings(MethodSettings):
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
     gradient_clip: float = Field(10.0, gt=0)
-    # Open: parts that phase 2 leaves as they are.
-    frozen: tuple[str, ...] = ("extractor", "rpn")
+    # Parts that phase 2 leaves as they are; the paper's is the extractor alone. With the RPN frozen, too, rare
+    # defects of another size or shape than the common ones are never proposed.
+    frozen: tuple[str, ...] = ("extractor",)
     # The paper's ×4: mirrored on either axis, and turned by 180°.
     flips: bool = True
 
