@@ -302,3 +302,15 @@ def test_no_region_gives_no_embedding(detector: Detector, bank: ClassBank) -> No
 def test_without_a_metric_head_there_is_nothing_to_embed(tmp_path: Path) -> None:
     with pytest.raises(BlemishError, match="has no metric space"):
         METHOD.embedder({}, manifest(Settings(preset="tiny", variant="tl-ff")))
+
+
+def test_remembered_maps_are_of_one_shape_and_within_a_limit(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide, tall = torch.zeros(1, 3, 64, 128), torch.zeros(1, 3, 128, 64)
+    with remembered_maps(detector), torch.inference_mode():
+        assert detector.extractor(wide)["0"].shape[2:] == (16, 32)
+        assert detector.extractor(tall)["0"].shape[2:] == (32, 16)
+    monkeypatch.setattr("blemish.methods.tlsdd.add_class.LARGEST", 0)
+    with remembered_maps(detector), torch.inference_mode():
+        assert detector.extractor(wide)["0"] is not detector.extractor(wide)["0"]

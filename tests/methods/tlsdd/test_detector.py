@@ -9,11 +9,12 @@ import pytest
 import torch
 from tests.methods.tlsdd.conftest import tiny
 from torch import nn
+from torchvision.ops import roi_align
 
 from blemish.errors import BlemishError
 from blemish.evaluation.detection import detection_metrics
 from blemish.methods.tlsdd.bank import ClassBank, digest_of, refuse_other_bank
-from blemish.methods.tlsdd.detector import Classes, Detector
+from blemish.methods.tlsdd.detector import Classes, Detector, padded
 from blemish.methods.tlsdd.fitting import freeze, total_loss
 from blemish.methods.tlsdd.maps import MapCache
 from blemish.methods.tlsdd.sampling import Truth, label_regions, sample_regions
@@ -263,3 +264,39 @@ def test_an_oracle_embedding_is_perfect_and_shuffled_support_labels_are_not(reco
     detector = oracle_detector()
     assert average_precision(detector, torch.tensor([0, 1, 2]), records_of) == pytest.approx(1.0)
     assert average_precision(detector, torch.tensor([1, 2, 0]), records_of) < 0.05
+
+
+@pytest.mark.parametrize("size", [(40, 96), (20, 20), (66, 128)])
+def test_regions_of_small_pictures_lie_where_they_are(size):
+    """Padding adds half as much again here, which must not be taken for another scale, now or later."""
+    detector = new_detector()
+    box = torch.tensor([[2.0, 3.0, 18.0, 15.0]])
+    for height, width in (size, (96, 96)):
+        maps = detector.extractor(padded(torch.rand(1, 3, height, width)))
+        regions = detector.pool(maps, [box], torch.tensor([[height, width]]))
+        expected = roi_align(maps["0"], [box], 7, spatial_scale=1 / 4, sampling_ratio=2)
+        torch.testing.assert_close(regions, expected)
+
+
+@pytest.mark.parametrize("deepest", ["layer3", "layer4"])
+def test_anchors_lie_a_stride_apart_in_fp32_whatever_the_maps(deepest):
+    """On 992 px bf16 would be 4 px coarse; with layer4 the last map, of stride 64, is rounded up."""
+    detector = new_detector(deepest=deepest, aspect_ratios=(2.0,))
+    sides = [-(-992 // stride) for stride in detector.extractor.strides]
+    maps = [torch.zeros(1, 32, side, side, dtype=torch.bfloat16) for side in sides]
+    first, second = detector.rpn.anchors(maps, torch.tensor([[992, 992], [990, 980]]))
+    expected = [
+        [x * stride - across, y * stride - down, x * stride + across, y * stride + down]
+        for stride, side in zip(detector.extractor.strides, sides, strict=True)
+        for across, down in [(round(2 * stride / 2**0.5), round(2 * stride * 2**0.5))]
+        for y in range(side)
+        for x in range(side)
+    ]
+    assert torch.equal(first, torch.tensor(expected, dtype=torch.float32))
+    assert torch.equal(second, first)
+
+
+def test_class_specific_boxes_of_no_region():
+    detector = new_detector(box_regression="specific")
+    none = detector.refined(torch.zeros(0, 4), torch.zeros(0, detector.settings.hidden), torch.zeros(0, 3))
+    assert none.shape == (0, 4)

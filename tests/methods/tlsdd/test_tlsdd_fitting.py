@@ -220,6 +220,14 @@ def test_maps_of_a_frozen_extractor_are_those_it_gives_and_are_kept():
     assert torch.equal(cache.of(images, sizes)["0"], maps["0"])
 
 
+def test_plain_pictures_of_two_shapes_are_kept_apart():
+    detector = Detector(tiny(), 2).eval()
+    detector.extractor.requires_grad_(False)
+    cache = MapCache(detector)
+    assert cache.of_one(torch.zeros(3, 64, 128))["0"].shape[1:] == (16, 32)
+    assert cache.of_one(torch.zeros(3, 128, 64))["0"].shape[1:] == (32, 16)
+
+
 def test_the_score_threshold_is_where_f1_is_best():
     """By hand: 0.9 right, 0.8 wrong, 0.7 right, 0.3 wrong; two true boxes. F1 is best with three taken."""
     from blemish.dataset.boxes import Boxed
@@ -233,3 +241,27 @@ def test_the_score_threshold_is_where_f1_is_best():
     candidates = (found(0.9, 0), found(0.8, 0), found(0.7, 51), found(0.3, 90), found(0.2, 50, "b"))
     assert score_threshold(Validated((truth,), (candidates,))) == pytest.approx(0.5)
     assert score_threshold(Validated(((),), ((),))) == 0.5
+
+
+def test_a_class_without_boxes_stays_unknown_and_that_is_said(surfaces, tmp_path):
+    bundle = run(surfaces, tmp_path / "run", tiny(common=(), rare=()))
+    names = bundle.manifest.class_names
+    known = dict(zip(names, bundle.networks["bank"]["known"].tolist(), strict=True))
+    assert known == {name: name in ("scratch", "spot", "stain") for name in surfaces.class_names}
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    assert "class 'crack' has no box in split 'train': it is never found" in log
+
+
+def test_a_draw_without_a_rare_class_is_refused(surfaces, tmp_path):
+    file = tmp_path / "draw.json"
+    write_draw(draw_supports(surfaces, ("scratch", "spot"), 2, seed=7), file)
+    with pytest.raises(BlemishError, match=r"draw\.json must name boxes of every rare class.*'stain'"):
+        run(surfaces, tmp_path / "run", tiny(draw_file=str(file)))
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_going_on_needs_no_backbone_weights(unbroken, surfaces, tmp_path):
+    """The base bundle may come from another machine, which had them."""
+    folder, bundle = unbroken
+    settings = tiny(backbone_weights=str(tmp_path / "gone.safetensors"))
+    same_tensors(bundle, run(surfaces, tmp_path / "run", settings, start=load_bundle(folder / "base")))

@@ -33,6 +33,7 @@ from blemish.methods.tlsdd.doctor import counted, ends_of, went_sentence
 from blemish.methods.tlsdd.embedding import RegionEmbedder
 from blemish.methods.tlsdd.enrol import BoxedImage, class_entry
 from blemish.methods.tlsdd.inference import TlsddInference, inference_from
+from blemish.methods.tlsdd.maps import LARGEST
 from blemish.methods.tlsdd.scores import MetricScores
 from blemish.methods.tlsdd.settings import Settings
 from blemish.regions.boxes import box_iou
@@ -205,18 +206,28 @@ def detected(detector: Detector, bank: ClassBank, inputs: NDArray[np.float32]) -
 
 
 class RememberedMaps(nn.Module):
-    """An extractor that computes the maps of an input once: examples are looked at again and again."""
+    """An extractor that computes the maps of an input once: examples are looked at again and again.
+
+    Beyond `LARGEST` bytes, maps are computed anew.
+    """
 
     def __init__(self, extractor: nn.Module) -> None:
         super().__init__()
         self.extractor = extractor
         self.known: dict[bytes, dict[str, Tensor]] = {}
+        self.bytes = 0
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         key = hashlib.blake2b(images.contiguous().cpu().numpy().tobytes()).digest()
-        if key not in self.known:
-            self.known[key] = self.extractor(images)
-        return self.known[key]
+        key += repr(tuple(images.shape)).encode()  # plain pictures of several shapes have the same pixels
+        if key in self.known:
+            return self.known[key]
+        maps: dict[str, Tensor] = self.extractor(images)
+        size = sum(one.nbytes for one in maps.values())
+        if self.bytes + size <= LARGEST:
+            self.known[key] = maps
+            self.bytes += size
+        return maps
 
 
 @contextmanager

@@ -201,8 +201,9 @@ class Detector(nn.Module):
         return reweighted(repeated, vectors.repeat(images, 1)), len(vectors)
 
     def pool(self, maps: Maps, boxes: Sequence[Tensor], sizes: Tensor) -> Tensor:
-        """RoIAlign in fp32. boxes: [R, 4] of each image; returns: [R, m, s, s]"""
-        image_sizes = [(int(height), int(width)) for height, width in sizes]
+        """RoIAlign in fp32. boxes: [R, 4] of each image; sizes: [B, 2] (h, w); returns: [R, m, s, s]"""
+        # As padded: RoIAlign takes the maps' scales from its first call's sizes, and keeps them for good.
+        image_sizes = [(whole_cells(int(height)), whole_cells(int(width))) for height, width in sizes]
         with torch.autocast(boxes[0].device.type, enabled=False):
             features = {name: one.float() for name, one in maps.items()}
             regions: Tensor = self.align(features, [box.float() for box in boxes], image_sizes)
@@ -261,12 +262,18 @@ class Detector(nn.Module):
         """The proposals moved by the regressor: that of all classes, or of each region's likeliest."""
         deltas = self.box_deltas(hidden)
         if self.settings.box_regression == "specific":
-            deltas = deltas.view(len(deltas), -1, 4)[torch.arange(len(deltas)), probabilities.argmax(1)]
+            each = deltas.view(-1, self.classes, 4)  # as in `box_loss`, whatever the number of regions
+            deltas = each[torch.arange(len(each)), probabilities.argmax(1)]
         refined: Tensor = self.box_coder.decode_single(deltas, proposals)
         return refined
 
 
 def padded(images: Tensor) -> Tensor:
     """Black right of and below the images, to whole cells of the deepest map, as in training."""
-    down, right = (-side % MULTIPLE for side in images.shape[-2:])
-    return nn.functional.pad(images, (0, right, 0, down))
+    height, width = images.shape[-2:]
+    return nn.functional.pad(images, (0, whole_cells(width) - width, 0, whole_cells(height) - height))
+
+
+def whole_cells(side: int) -> int:
+    """Pixels of a side with what pads it to whole cells of the deepest map."""
+    return -(-side // MULTIPLE) * MULTIPLE

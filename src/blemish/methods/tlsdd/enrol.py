@@ -46,14 +46,15 @@ class ClassEntry:
 def class_entry(detector: Detector, examples: Sequence[BoxedImage], generator: Generator) -> ClassEntry:
     """The entry of one class from its examples, in fp32 and eval mode.
 
-    Where the detector has no reweighting the vector is 1, without a metric head the prototype 0.
+    Where there are no examples, or the detector has no reweighting, the vector is 1; without examples or a
+    metric head the prototype is 0.
     """
     settings, device = detector.settings, next(detector.parameters()).device
     detector.eval()
     vector = torch.ones(settings.width, device=device)
-    if settings.reweight:
+    if settings.reweight and examples:
         vector = torch.stack([class_vector(detector, example) for example in examples]).mean(0)
-    if not settings.metric_head:
+    if not (settings.metric_head and examples):
         nothing = torch.zeros(settings.embedding, device=device)
         return ClassEntry(vector, nothing, nothing[None])
     embeddings = torch.stack([embedding_of(detector, one, vector, generator) for one in examples])

@@ -105,12 +105,10 @@ class Fitting:
             return None
         digest = fingerprint(self.dataset)
         if self.settings.draw_file:
-            return read_draw(
-                Path(self.settings.draw_file),
-                self.dataset,
-                boxes=self.surveyed.boxes,
-                data_fingerprint=digest,
-            )
+            file = Path(self.settings.draw_file)
+            draw = read_draw(file, self.dataset, boxes=self.surveyed.boxes, data_fingerprint=digest)
+            refuse_lacking(draw, self.rare, file)
+            return draw
         seed = self.trainer.seed if self.settings.draw_seed is None else self.settings.draw_seed
         return draw_supports(
             self.dataset,
@@ -140,8 +138,8 @@ class Fitting:
 
     def base(self) -> Detector:
         """The detector of the common classes: the start bundle's, or trained here."""
-        detector = self.new_detector(self.common)
         start = self.trainer.start
+        detector = self.new_detector(self.common, replaced=start is not None)
         if start is not None:
             load_start(
                 detector,
@@ -156,14 +154,20 @@ class Fitting:
         return detector
 
     def fine_tuned(self, base: Detector) -> Detector:
-        detector = self.new_detector((*self.common, *self.rare))
+        detector = self.new_detector((*self.common, *self.rare), replaced=True)
         detector.grow_from(base)
         freeze(detector, self.settings.frozen)
         self.optimise("fine", detector, FINE, "few", self.settings.fine_steps, self.settings.fine_rate)
         return detector
 
-    def new_detector(self, names: tuple[str, ...]) -> Detector:
+    def new_detector(self, names: tuple[str, ...], *, replaced: bool = False) -> Detector:
+        """A detector before training.
+
+        replaced: whether others take the place of the backbone's weights; they need not be at hand then
+        """
         torch.manual_seed(self.trainer.seed)
+        if replaced:
+            return Detector(self.settings.model_copy(update={"backbone_weights": "none"}), len(names))
         detector = Detector(self.settings, len(names))
         self.trainer.note(detector.origin)
         return detector
@@ -236,7 +240,10 @@ class Fitting:
     def filled_bank(
         self, detector: Detector, names: tuple[str, ...]
     ) -> tuple[ClassBank, dict[str, list[str]]]:
-        """The bank from drawn boxes of rare classes and up to `prototypes_per_class` of common ones."""
+        """The bank from drawn boxes of rare classes and up to `prototypes_per_class` of common ones.
+
+        A class without boxes stays unknown.
+        """
         settings = self.settings
         bank = ClassBank(len(names), width=settings.width, embedding=settings.embedding)
         device = next(detector.parameters()).device
@@ -246,10 +253,12 @@ class Fitting:
             chosen = self.bank_examples(name, generator)
             ids[name] = [box_id for box_id, _ in chosen]
             entries.append(class_entry(detector, [image for _, image in chosen], generator))
+            if not chosen:
+                self.trainer.note(f"class '{name}' has no box in split 'train': it is never found")
         bank.to(device).fill(
             torch.stack([entry.vector for entry in entries]),
             torch.stack([entry.prototype for entry in entries]),
-            torch.ones(len(names), dtype=torch.bool, device=device),
+            torch.tensor([bool(ids[name]) for name in names], device=device),
             digest_of(detector).to(device),
         )
         return bank, ids
@@ -279,6 +288,16 @@ def total_loss(detector: Detector, batch: Batch, maps: MapCache) -> Tensor:
             batch["support_images"], batch["support_sizes"], gradient=detector.settings.support_gradient
         )
     return torch.stack(list(detector.losses(batch, images, supports).values())).sum()
+
+
+def refuse_lacking(draw: Draw, rare: Sequence[str], file: Path) -> None:
+    """Raises BlemishError for a draw without boxes of a rare class, which could not be learned."""
+    for name in rare:
+        if not draw.classes.get(name):
+            raise BlemishError(
+                f"{file} must name boxes of every rare class. Received: none of '{name}'. "
+                "Draw again, or take the class out of rare."
+            )
 
 
 def freeze(detector: nn.Module, names: Sequence[str]) -> None:

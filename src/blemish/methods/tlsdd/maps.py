@@ -45,6 +45,7 @@ class MapCache:
     def of_one(self, image: Tensor) -> Maps:
         """Maps of one picture, [m, h, w] each. image: [3, h, w]"""
         key = hashlib.blake2b(image.contiguous().cpu().numpy().tobytes(), digest_size=16).digest()
+        key += repr(tuple(image.shape)).encode()  # plain pictures of several shapes have the same pixels
         if key not in self.kept:
             with torch.no_grad():
                 maps = {name: one[0] for name, one in self.detector.extractor(image[None]).items()}

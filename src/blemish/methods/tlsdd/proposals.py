@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
 from torchvision.ops import box_iou, nms
 
@@ -29,7 +28,7 @@ class ProposalNetwork(nn.Module):
 
     def __init__(self, settings: Settings, strides: Sequence[int]) -> None:
         super().__init__()
-        self.finest_stride = strides[0]
+        self.strides = tuple(strides)
         sizes = anchor_sizes(settings, strides)
         anchors = AnchorGenerator(sizes, (settings.aspect_ratios,) * len(sizes))
         both = {"training": settings.proposals_train, "testing": settings.proposals_test}
@@ -99,12 +98,13 @@ class ProposalNetwork(nn.Module):
         return flat, flat_deltas, self.anchors(features, sizes), counts
 
     def anchors(self, features: Sequence[Tensor], sizes: Tensor) -> list[Tensor]:
-        # The generator reads the canvas's shape alone: the finest map times its stride.
-        height, width = (side * self.finest_stride for side in features[0].shape[-2:])
-        canvas = features[0].new_empty((1, 1, 1, 1), dtype=torch.float32).expand(len(sizes), 1, height, width)
-        images = ImageList(canvas, [(int(h), int(w)) for h, w in sizes])
-        anchors: list[Tensor] = self.rpn.anchor_generator(images, list(features))
-        return anchors
+        # The generator's own forward takes the maps' dtype, and bf16 places nothing finer than 4 px beyond
+        # column 512; and the quotient of image and map, which is no stride where a map's side is rounded up.
+        generator = self.rpn.anchor_generator
+        generator.set_cell_anchors(torch.float32, features[0].device)
+        strides = [[stride, stride] for stride in self.strides]
+        anchors = torch.cat(generator.grid_anchors([list(one.shape[-2:]) for one in features], strides))
+        return [anchors] * len(sizes)
 
 
 def anchor_sizes(settings: Settings, strides: Sequence[int]) -> tuple[tuple[int, ...], ...]:

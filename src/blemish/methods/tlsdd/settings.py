@@ -176,8 +176,8 @@ class Settings(MethodSettings):
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
     gradient_clip: float = Field(10.0, gt=0)
-    # Parts that phase 2 leaves as they are; the paper's is the extractor alone. With the RPN frozen, too, rare
-    # defects of another size or shape than the common ones are never proposed.
+    # Parts that phase 2 leaves as they are; the paper's is the extractor alone. With the RPN frozen, too,
+    # rare defects of another size or shape than the common ones are never proposed.
     frozen: tuple[str, ...] = ("extractor",)
     # The paper's ×4: mirrored on either axis, and turned by 180°.
     flips: bool = True
