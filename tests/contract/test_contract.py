@@ -23,6 +23,7 @@ from blemish.inspection import Inspection, Verdict
 from blemish.inspector.inspector import Inspector, inspector_of
 from blemish.inspector.torch_backend import as_networks, load_tensors
 from blemish.methods.contract import Inference, Method
+from blemish.regions.boxes import box_iou
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -224,7 +225,12 @@ def test_results_are_in_coordinates_of_the_image(four_images: Dataset, inspector
     one = plain.maps["defects"][inner, inner] > 0
     other = moved.maps["defects"][down : down + 96, right : right + 96][inner, inner] > 0
     assert one.any()
-    assert (one & other).sum() / (one | other).sum() > 0.7
+    if inspector.inference.finds_outlines:
+        assert (one & other).sum() / (one | other).sum() > 0.7
+    else:  # what a box holds depends on more of its surroundings: some are found again
+        shifted = np.array([defect.box_xyxy for defect in plain.defects]) + [right, down, right, down]
+        again = np.array([defect.box_xyxy for defect in moved.defects])
+        assert box_iou(shifted, again).max() > 0.7
     for number, defect in enumerate(moved.defects, start=1):
         rows, columns = np.nonzero(moved.maps["defects"] == number)
         box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
@@ -233,7 +239,7 @@ def test_results_are_in_coordinates_of_the_image(four_images: Dataset, inspector
         corners = np.array([corner for part in defect.contour for corner in part])
         assert tuple(corners.min(axis=0)) == defect.box_xyxy[:2]
         assert tuple(corners.max(axis=0)) == defect.box_xyxy[2:]
-        assert defect.area == pytest.approx(rows.size, rel=0.2 * slack)
+        assert defect.area == pytest.approx(rows.size, abs=2 * slack * (np.ptp(rows) + np.ptp(columns) + 2))
 
 
 def test_an_unknown_setting_is_refused_and_the_nearest_named(method: Method) -> None:

@@ -117,20 +117,20 @@ class Detector(nn.Module):
         self, maps: Maps, sizes: Tensor, truths: Sequence[Truth], classes: Classes
     ) -> tuple[list[Tensor], Tensor]:
         boxes, ignored = [truth.boxes for truth in truths], [truth.ignored for truth in truths]
+        # The loss comes first: autocast may keep what it cast under no_grad, and the gradient would be lost.
         if not self.on_class_features:
+            loss = self.rpn.losses(maps, sizes, boxes, ignored)
             with torch.no_grad():
-                proposals = self.rpn(maps, sizes)
-            return proposals, self.rpn.losses(maps, sizes, boxes, ignored)
+                return self.rpn(maps, sizes), loss
         folded, count = self.folded(maps, classes)
-        with torch.no_grad():
-            proposals = self.rpn.per_class(folded, sizes, count)
-        repeated = sizes.repeat_interleave(count, 0)
-        return proposals, self.rpn.losses(
+        loss = self.rpn.losses(
             folded,
-            repeated,
+            sizes.repeat_interleave(count, 0),
             [one for one in boxes for _ in range(count)],
             [one for one in ignored for _ in range(count)],
         )
+        with torch.no_grad():
+            return self.rpn.per_class(folded, sizes, count), loss
 
     def classes_of(self, batch: Batch, support_maps: Maps | None) -> Classes:
         """Class vectors and prototypes from an episode's supports, each seen under the others' vector."""
