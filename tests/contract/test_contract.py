@@ -228,7 +228,7 @@ def test_results_are_in_coordinates_of_the_image(four_images: Dataset, inspector
     if inspector.inference.finds_outlines:
         assert (one & other).sum() / (one | other).sum() > 0.7
     else:  # what a box holds depends on more of its surroundings: some are found again
-        shifted = np.array([defect.box_xyxy for defect in plain.defects]) + [right, down, right, down]
+        shifted = np.add([defect.box_xyxy for defect in plain.defects], [right, down, right, down])
         again = np.array([defect.box_xyxy for defect in moved.defects])
         assert box_iou(shifted, again).max() > 0.7
     for number, defect in enumerate(moved.defects, start=1):
