@@ -143,7 +143,8 @@ def test_the_command_prints_the_bundle(
 def refused(blemish: Command, bundle: Path, examples: Path, out: Path, *options: object) -> Any:
     """The answer to a call that must leave nothing."""
     name = () if "--name" in options else ("--name", "fray")
-    answer = blemish("add-class", bundle, *name, "--examples", examples, "--out", out, *options)
+    places = ("--examples", examples, "--out", out, "--quiet")
+    answer = blemish("add-class", bundle, *name, *places, *options)
     assert answer.code in {1, 2}
     assert is_one_line(answer.err), answer.err
     assert not list(out.parent.glob(f"*{out.name}*"))
@@ -204,6 +205,16 @@ def test_examples_that_cannot_be_used_are_one_line(
         "must hold boxed examples of 'fray'. Received: 3 images without"
         in refused(blemish, parent, unmarked, tmp_path / "new").err
     )
+    outside = tmp_path / "outside"
+    shutil.copytree(examples, outside)
+    file = next(outside.rglob("*.json"))
+    content = json.loads(file.read_text())
+    for annotation in content["annotations"]:
+        annotation.update(bbox=[5000, 5000, 20, 20], segmentation=[])
+    file.write_text(json.dumps(content))
+    err = refused(blemish, parent, outside, tmp_path / "new").err
+    assert "3 images and no usable box; box (5000, 5000, 5020, 5020) of 'fray' in " in err
+    assert "none of its area lies in the image. Mark 1 to 10" in err
 
 
 def test_examples_are_those_of_the_name_and_of_train(tiny_dataset: Dataset) -> None:
@@ -294,3 +305,7 @@ def load_page(folder: Path) -> str:
 def test_examples_of_a_dataset_with_one_class_bear_its_new_name(examples: Path) -> None:
     assert load_dataset(examples).class_names == ("thing",)
     assert {a.label for s in read_examples(examples, "fray").samples for a in s.annotations} == {"fray"}
+    assert read_examples(examples, "fray").notes == (
+        f"'thing', the only class marked in {examples}, is taken for 'fray'.",
+    )
+    assert read_examples(examples, "thing").notes == ()

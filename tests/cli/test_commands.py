@@ -77,7 +77,7 @@ def test_a_wrong_setting_is_one_line_and_starts_nothing(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("steps: [1", "cannot be read"), ("- steps", "must hold a mapping"), ("stps: 1", "'steps'")],
+    [("steps: [1", "cannot be read as YAML"), ("- steps", "must hold a mapping"), ("stps: 1", "'steps'")],
 )
 def test_a_wrong_settings_file_is_named(
     blemish: Command, tiny_dataset: Dataset, tmp_path: Path, text: str, message: str
@@ -344,7 +344,14 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_a_checkpoint(tiny_dataset: Dataset,
     command += [str(tiny_dataset.root), "--out", str(run)]
     for setting in settings:
         command += ["--set", setting]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job in the background is started with SIGINT ignored, and so would be its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     checkpoint = run / "checkpoints" / "regression.safetensors"
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
@@ -379,6 +386,43 @@ def test_ctrl_c_during_the_imports_is_one_line(module: str, tmp_path: Path) -> N
     assert done.returncode == 130
     assert "stopped" in done.stderr
     assert is_one_line(done.stderr)
+
+
+def test_a_settings_file_that_is_not_there_is_named_once(
+    blemish: Command, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    config = tmp_path / "none.yaml"
+    answer = blemish(*METHOD_AND_PLACES, tiny_dataset.root, "--out", tmp_path / "run", "--config", config)
+    assert answer.code == 2
+    assert (
+        answer.err
+        == f"blemish: --config {config} cannot be read: No such file or directory. Check the path.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [("fray", "'rare=[fray]'"), ("fray, crack", "'rare=[fray, crack]'"), ("", "'rare=[]'")],
+)
+def test_a_word_in_place_of_a_list_is_answered_with_the_list(
+    blemish: Command, tiny_dataset: Dataset, tmp_path: Path, given: str, remedy: str
+) -> None:
+    places = ("--data", tiny_dataset.root, "--out", tmp_path / "run")
+    answer = blemish("train", "tlsdd", *places, "--set", f"rare={given}")
+    assert answer.code == 2
+    assert f"Write a list: {remedy}." in answer.err
+    assert is_one_line(answer.err)
+
+
+def test_a_start_of_another_method_is_named_before_its_settings(
+    blemish: Command, tiny_dataset: Dataset, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    places = ("--data", tiny_dataset.root, "--out", tmp_path / "run")
+    answer = blemish("train", "tlsdd", *places, "--quiet", "--from", tiny_bundle)
+    assert answer.code == 1
+    assert f"--from must name a bundle of tlsdd. Received: {tiny_bundle}, of severity." in answer.err
+    assert is_one_line(answer.err)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_help_of_train_names_every_method(blemish: Command) -> None:

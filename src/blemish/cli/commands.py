@@ -45,6 +45,7 @@ folders = package.submodule_search_locations if package else None
 METHODS = ", ".join(sorted(module.name for module in iter_modules(folders or []) if module.ispkg))
 
 Split = Literal["train", "val", "test", "all"]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed draws and trains the same.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only results and errors.")]
 
 
@@ -68,12 +69,15 @@ def demo(
 
 @app.command()
 def train(  # noqa: PLR0913, PLR0917 - an option each
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="severity or tlsdd")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help=f"One of {METHODS}.")],
     data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Run folder; the bundle is written to RUN/bundle.")],
     config: Annotated[Optional[Path], typer.Option("--config", help="YAML file of settings.")] = None,  # noqa: UP045
-    settings: Annotated[Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE")] = None,  # noqa: UP045
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated."),
+    ] = None,
+    seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     start: Annotated[
         Optional[Path],  # noqa: UP045
@@ -130,7 +134,8 @@ def inspect(
     written, failures = inspect_images(bundle, paths, out, overlay=overlay, device=device, quiet=quiet)
     print(written)
     if failures:
-        raise BlemishError(f"{failures} images could not be judged; their lines in {written} say why.")
+        images = "1 image" if failures == 1 else f"{failures} images"
+        raise BlemishError(f"{images} could not be judged; {written} says why, as 'error'.")
 
 
 @app.command(name="add-class")
@@ -155,9 +160,9 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
     ] = False,
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="KEY=VALUE", help="Of the short training."),
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the short training; may be repeated."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    seed: Seed = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:

@@ -37,22 +37,26 @@ def read_examples(root: Path, name: str) -> Examples:
     label = label_of_examples(chosen, name)
     samples: list[Sample] = []
     boxes: list[Example] = []
+    odd: list[str] = []
     notes: list[str] = []
+    if label != name:
+        notes.append(f"'{label}', the only class marked in {root}, is taken for '{name}'.")
     for sample in chosen:
         named = replace(sample, annotations=relabelled(sample.annotations, label, name))
         found = cleaned_boxes(named, image_size(sample.image))
         own = [box for box in found.boxes if box.label == name]
-        notes += found.notes
+        odd += found.notes
         if own:
             pixels = read_image(sample.image, channels=3)
             samples.append(named)
             boxes += [Example(box.id, sample.id, pixels, box.box_xyxy) for box in own]
     if not boxes:
+        what = f"and no usable box; {odd[0]}" if odd else "without a box"
         raise BlemishError(
-            f"{root} must hold boxed examples of '{name}'. Received: {len(chosen)} images without a box. "
+            f"{root} must hold boxed examples of '{name}'. Received: {len(chosen)} images {what}. "
             f"Mark 1 to {MOST} defects."
         )
-    return Examples(tuple(samples), tuple(boxes), (*notes, *note_on_many(len(boxes), name)))
+    return Examples(tuple(samples), tuple(boxes), (*notes, *odd, *note_on_many(len(boxes), name)))
 
 
 def label_of_examples(dataset: Dataset, name: str) -> str:

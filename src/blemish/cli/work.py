@@ -51,7 +51,10 @@ def train_bundle(  # noqa: PLR0913 - what the command is given
     begun = load_bundle(start) if start else None
     with refused_as_wrong_use():
         method = find_method(method_name)
-        settings = read_settings(method, config, assignments, begun.manifest.settings if begun else {})
+        own = begun is not None and begun.manifest.method == method.name  # another's is refused by `train`
+        settings = read_settings(
+            method, config, assignments, begun.manifest.settings if begun and own else {}
+        )
         refuse_unknown_rules(settings)
     dataset = load_dataset(data)
     reporter.line(f"{data}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
@@ -77,7 +80,17 @@ def read_settings(
     except ValidationError as error:
         raise BlemishError(
             f"settings of {method.name}: {first_fault(error, method.settings_type.model_fields)}"
+            f"{as_a_list(error)}"
         ) from error
+
+
+def as_a_list(error: ValidationError) -> str:
+    """How to write it, where the first fault is a word in place of a list; else ""."""
+    fault = error.errors()[0]
+    if fault["type"] != "tuple_type":
+        return ""
+    value = "" if fault["input"] is None else fault["input"]
+    return f" Write a list: '{fault['loc'][0]}=[{value}]'."
 
 
 def parse_value(key: str, value: str) -> Any:
@@ -90,8 +103,12 @@ def parse_value(key: str, value: str) -> Any:
 def read_config(config: Path) -> Mapping[str, Any]:
     try:
         values = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise BlemishError(f"--config {config} cannot be read: {' '.join(str(error).split())}.") from error
+    except OSError as error:
+        raise BlemishError(f"--config {config} cannot be read: {error.strerror}. Check the path.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BlemishError(
+            f"--config {config} cannot be read as YAML: {' '.join(str(error).split())}."
+        ) from error
     if not isinstance(values, dict):
         raise BlemishError(
             f"--config {config} must hold a mapping of settings. Received: {type(values).__name__}."

@@ -165,6 +165,7 @@ def test_an_example_that_is_an_old_class_is_said_to_coincide(
     assert first.squared_distance == pytest.approx(0, abs=1e-6)
     assert first.sureness == pytest.approx(0.5, abs=1e-3)
     assert any("'tatter' and 'fray' nearly coincide" in sentence for sentence in again.sentences)
+    assert sum("Expect them to be confused" in sentence for sentence in again.sentences) == 1
 
 
 def folds_of(detector: Detector, bank: ClassBank, examples: Sequence[Example]) -> Any:

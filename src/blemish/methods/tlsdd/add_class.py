@@ -254,11 +254,14 @@ def nearness_sentences(
     close = [one for one in nearness if one.sureness < SURE]
     lines = [
         f"'{name}' and '{one.label}' nearly coincide (squared distance {one.squared_distance:.2g}): a region "
-        f"like the new examples is called '{name}' with only {one.sureness:.0%} against '{one.label}'. "
-        "Expect them to be confused: give other examples, use --fine-tune, or let both be one class."
+        f"like the new examples is called '{name}' with only {one.sureness:.0%} against '{one.label}'."
         for one in close
     ]
-    if not close:
+    if close:
+        lines.append(
+            "Expect them to be confused: give other examples, use --fine-tune, or let such classes be one."
+        )
+    else:
         first = nearness[0]
         lines.append(
             f"'{name}' lies apart from every older class; the nearest is '{first.label}' "
