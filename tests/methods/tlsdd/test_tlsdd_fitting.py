@@ -145,12 +145,14 @@ def test_a_file_of_support_ids_decides_the_draw(surfaces, tmp_path):
         ({"rare": ("stian",)}, "setting rare: .* has no class 'stian'. Did you mean 'stain'"),
         ({"common": ("scratch", "sport")}, "setting common: .* has no class 'sport'. Did you mean 'spot'"),
         ({"rare": ("crack",)}, "'crack', which has none"),
+        ({"frozen": ("extracter",)}, "setting frozen: the detector has no part 'extracter'"),
     ],
 )
-def test_class_names_that_the_data_has_not_are_refused(surfaces, tmp_path, changes, message):
+def test_names_that_do_not_exist_are_refused_before_training(surfaces, tmp_path, changes, message):
     with pytest.raises(BlemishError, match=message) as caught:
         run(surfaces, tmp_path / "run", tiny(**changes))
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "checkpoints").exists()
     assert not (tmp_path / "run" / "bundle").exists()
 
 

@@ -140,6 +140,7 @@ class Fitting:
         """The detector of the common classes: the start bundle's, or trained here."""
         start = self.trainer.start
         detector = self.new_detector(self.common, replaced=start is not None)
+        named_parts(detector, self.settings.frozen)  # refuses a misspelt one now, not after base training
         if start is not None:
             load_start(
                 detector,
@@ -302,6 +303,12 @@ def refuse_lacking(draw: Draw, rare: Sequence[str], file: Path) -> None:
 
 def freeze(detector: nn.Module, names: Sequence[str]) -> None:
     """Leave the named parts as they are. Raises BlemishError for a part that the detector has not."""
+    for part in named_parts(detector, names):
+        part.requires_grad_(False)
+
+
+def named_parts(detector: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+    """The parts of those names. Raises BlemishError for one that the detector has not."""
     parts = dict(detector.named_children())
     for name in names:
         if name not in parts:
@@ -309,7 +316,7 @@ def freeze(detector: nn.Module, names: Sequence[str]) -> None:
                 f"setting frozen: the detector has no part '{name}'.{nearest_name(name, parts)} "
                 f"It has {', '.join(parts)}."
             )
-        parts[name].requires_grad_(False)
+    return [parts[name] for name in names]
 
 
 def load_start(detector: Detector, tensors: Mapping[str, Tensor], source: str) -> None:
