@@ -239,7 +239,8 @@ def test_results_are_in_coordinates_of_the_image(four_images: Dataset, inspector
         corners = np.array([corner for part in defect.contour for corner in part])
         assert tuple(corners.min(axis=0)) == defect.box_xyxy[:2]
         assert tuple(corners.max(axis=0)) == defect.box_xyxy[2:]
-        assert defect.area == pytest.approx(rows.size, abs=2 * slack * (np.ptp(rows) + np.ptp(columns) + 2))
+        reach = float(np.ptp(rows) + np.ptp(columns) + 2)
+        assert defect.area == pytest.approx(rows.size, abs=2 * slack * reach)
 
 
 def test_an_unknown_setting_is_refused_and_the_nearest_named(method: Method) -> None:
