@@ -35,7 +35,7 @@ BASES = "bases"  # folder beside the tables, as these share them
 NOT_OF_BASE = (
     "preset", "variant", "rare", "draw_seed", "draw_file", "fine_steps", "fine_rate", "frozen", "device",
     "checkpoint_every", "ng_rule", "review_rule", "mm_per_px", "threshold", "nms", "score_floor",
-    "detections", "tile", "overlap", "proposals_test", "prototypes_per_class", "jitters",
+    "detections", "proposals_test",
 )  # fmt: skip
 
 

@@ -312,6 +312,6 @@ def test_remembered_maps_are_of_one_shape_and_within_a_limit(
     with remembered_maps(detector), torch.inference_mode():
         assert detector.extractor(wide)["0"].shape[2:] == (16, 32)
         assert detector.extractor(tall)["0"].shape[2:] == (32, 16)
-    monkeypatch.setattr("blemish.methods.tlsdd.add_class.LARGEST", 0)
+    monkeypatch.setattr("blemish.methods.tlsdd.maps.LARGEST", 0)
     with remembered_maps(detector), torch.inference_mode():
         assert detector.extractor(wide)["0"] is not detector.extractor(wide)["0"]

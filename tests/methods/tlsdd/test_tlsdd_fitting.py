@@ -226,8 +226,9 @@ def test_plain_pictures_of_two_shapes_are_kept_apart():
     detector = Detector(tiny(), 2).eval()
     detector.extractor.requires_grad_(False)
     cache = MapCache(detector)
-    assert cache.of_one(torch.zeros(3, 64, 128))["0"].shape[1:] == (16, 32)
-    assert cache.of_one(torch.zeros(3, 128, 64))["0"].shape[1:] == (32, 16)
+    for size in ((64, 128), (128, 64)):
+        maps = cache.of(torch.zeros(1, 3, *size), torch.tensor([size]))
+        assert maps["0"].shape[2:] == (size[0] // 4, size[1] // 4)
 
 
 def test_the_score_threshold_is_where_f1_is_best():

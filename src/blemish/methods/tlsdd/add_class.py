@@ -7,7 +7,6 @@ whether the examples themselves are found, is looked at on the way. Letters: K o
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
@@ -33,7 +32,7 @@ from blemish.methods.tlsdd.doctor import counted, ends_of, went_sentence
 from blemish.methods.tlsdd.embedding import RegionEmbedder
 from blemish.methods.tlsdd.enrol import BoxedImage, class_entry
 from blemish.methods.tlsdd.inference import TlsddInference, inference_from
-from blemish.methods.tlsdd.maps import LARGEST
+from blemish.methods.tlsdd.maps import RememberedMaps
 from blemish.methods.tlsdd.scores import MetricScores
 from blemish.methods.tlsdd.settings import Settings
 from blemish.regions.boxes import box_iou
@@ -203,31 +202,6 @@ def detected(detector: Detector, bank: ClassBank, inputs: NDArray[np.float32]) -
     rows = detector.detect(images, Classes(bank.class_vectors, bank.prototypes, bank.known))
     found: NDArray[np.float32] = rows.float().cpu().numpy()
     return found
-
-
-class RememberedMaps(nn.Module):
-    """An extractor that computes the maps of an input once: examples are looked at again and again.
-
-    Beyond `LARGEST` bytes, maps are computed anew.
-    """
-
-    def __init__(self, extractor: nn.Module) -> None:
-        super().__init__()
-        self.extractor = extractor
-        self.known: dict[bytes, dict[str, Tensor]] = {}
-        self.bytes = 0
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        key = hashlib.blake2b(images.contiguous().cpu().numpy().tobytes()).digest()
-        key += repr(tuple(images.shape)).encode()  # plain pictures of several shapes have the same pixels
-        if key in self.known:
-            return self.known[key]
-        maps: dict[str, Tensor] = self.extractor(images)
-        size = sum(one.nbytes for one in maps.values())
-        if self.bytes + size <= LARGEST:
-            self.known[key] = maps
-            self.bytes += size
-        return maps
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from blemish.methods.tlsdd.detector import Detector
@@ -21,13 +21,35 @@ Maps = dict[str, Tensor]
 LARGEST = 4 << 30  # bytes kept; beyond, maps are computed anew
 
 
+class RememberedMaps(nn.Module):
+    """An extractor that computes the maps of a picture once, and anew beyond `LARGEST` bytes."""
+
+    def __init__(self, extractor: nn.Module) -> None:
+        super().__init__()
+        self.extractor = extractor
+        self.kept: dict[bytes, Maps] = {}
+        self.bytes = 0
+
+    def forward(self, images: Tensor) -> Maps:
+        """Maps by name, [1, m, h, w]. images: [1, 3, H, W]"""
+        key = hashlib.blake2b(images.contiguous().cpu().numpy().tobytes(), digest_size=16).digest()
+        key += repr(tuple(images.shape)).encode()  # plain pictures of several shapes have the same pixels
+        if key in self.kept:
+            return self.kept[key]
+        maps: Maps = self.extractor(images)
+        size = sum(one.nbytes for one in maps.values())
+        if self.bytes + size <= LARGEST:
+            self.kept[key] = maps
+            self.bytes += size
+        return maps
+
+
 class MapCache:
     """The extractor's maps of batches."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
-        self.kept: dict[bytes, Maps] = {}
-        self.bytes = 0
+        self.remembered = RememberedMaps(detector.extractor)
 
     def of(self, images: Tensor, sizes: Tensor, *, gradient: bool = True) -> Maps:
         """Maps by name, [B, m, h, w]. images: [B, 3, H, W]; sizes: [B, 2] (h, w) of each without padding
@@ -38,23 +60,13 @@ class MapCache:
             with nullcontext() if gradient else torch.no_grad():
                 maps: Maps = self.detector.extractor(images)
             return maps
-        return stacked(
-            [self.of_one(own_part(image, size)) for image, size in zip(images, sizes, strict=True)]
-        )
-
-    def of_one(self, image: Tensor) -> Maps:
-        """Maps of one picture, [m, h, w] each. image: [3, h, w]"""
-        key = hashlib.blake2b(image.contiguous().cpu().numpy().tobytes(), digest_size=16).digest()
-        key += repr(tuple(image.shape)).encode()  # plain pictures of several shapes have the same pixels
-        if key not in self.kept:
-            with torch.no_grad():
-                maps = {name: one[0] for name, one in self.detector.extractor(image[None]).items()}
-            size = sum(one.nbytes for one in maps.values())
-            if self.bytes + size > LARGEST:
-                return maps
-            self.kept[key] = maps
-            self.bytes += size
-        return self.kept[key]
+        with torch.no_grad():
+            return stacked(
+                [
+                    self.remembered(own_part(image, size)[None])
+                    for image, size in zip(images, sizes, strict=True)
+                ]
+            )
 
 
 def own_part(image: Tensor, size: Tensor) -> Tensor:
@@ -64,12 +76,12 @@ def own_part(image: Tensor, size: Tensor) -> Tensor:
 
 
 def stacked(maps: Sequence[Maps]) -> Maps:
-    """Maps of several pictures, zeros beyond each."""
+    """Maps of several pictures, [1, m, h, w] each, as a batch; zeros beyond each."""
     found = {}
     for name in maps[0]:
         height = max(one[name].shape[-2] for one in maps)
         width = max(one[name].shape[-1] for one in maps)
-        found[name] = torch.stack(
+        found[name] = torch.cat(
             [
                 F.pad(one[name], (0, width - one[name].shape[-1], 0, height - one[name].shape[-2]))
                 for one in maps
