@@ -33,8 +33,8 @@ BASE_SEED = 0
 BASES = "bases"  # folder beside the tables, as these share them
 # Settings that base training does not follow, or that say the same as others (preset and variant).
 NOT_OF_BASE = (
-    "preset", "variant", "rare", "draw_seed", "draw_file", "fine_steps", "fine_rate", "frozen", "device",
-    "checkpoint_every", "ng_rule", "review_rule", "mm_per_px", "threshold", "nms", "score_floor",
+    "preset", "variant", "rare", "draw_seed", "draw_file", "fine_steps", "fine_rate", "fine_common", "frozen",
+    "device", "checkpoint_every", "ng_rule", "review_rule", "mm_per_px", "threshold", "nms", "score_floor",
     "detections", "proposals_test",
 )  # fmt: skip
 

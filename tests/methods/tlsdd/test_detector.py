@@ -17,6 +17,7 @@ from blemish.methods.tlsdd.bank import ClassBank, digest_of, refuse_other_bank
 from blemish.methods.tlsdd.detector import Classes, Detector, padded
 from blemish.methods.tlsdd.fitting import freeze, total_loss
 from blemish.methods.tlsdd.maps import MapCache
+from blemish.methods.tlsdd.proposals import meets_ignored, without_ignored
 from blemish.methods.tlsdd.sampling import Truth, label_regions, sample_regions
 
 VARIANTS = ("fr-joint", "fr-ff-joint", "tl-ff", "tl-ff-fr", "tl-sdd")
@@ -183,6 +184,17 @@ def test_regions_are_what_they_meet_and_ignored_ones_are_no_background():
     (sampled,) = sample_regions([boxes], [truth], background=3, count=4, positive_share=0.5)
     assert sorted(sampled.labels.tolist()) == [1, 1, 3, 3]
     assert (sampled.matched[sampled.labels == 1] == truth.boxes).all() and not nearest.any()
+
+
+def test_what_lies_in_an_undrawn_defect_is_no_background_however_small():
+    patch = torch.tensor([[100.0, 100, 180, 180]])
+    boxes = torch.tensor([[110.0, 110, 130, 120], [90, 100, 110, 110], [90, 100, 112, 110], [0, 0, 20, 20]])
+    boxes = torch.cat([boxes[[0, 2, 3]], boxes[[1]] - 1])  # inside; 12 of 22 columns inside; far; under half
+    assert meets_ignored(boxes, patch).tolist() == [True, True, False, False]
+    labels, _ = label_regions(boxes, Truth(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), patch), 3)
+    assert labels.tolist() == [-1, -1, 3, 3]
+    assert without_ignored(torch.tensor([0, 1, 0, 0]), boxes, patch).tolist() == [-1, 1, 0, 0]
+    assert not meets_ignored(boxes, torch.zeros(0, 4)).any()
 
 
 # Metric classification on flat squares, with stand-ins that see only colour.

@@ -55,6 +55,12 @@ def test_joint_knows_all_common_boxes_and_the_drawn_rare_ones() -> None:
     assert table(scenes("joint")) == {0: [0, -2], 1: [1, 1, -2], 2: [2], 3: [], 6: [-2, 0]}
 
 
+def test_mixed_knows_what_joint_knows_without_clean_images() -> None:
+    assert table(scenes("mixed")) == {
+        number: labels for number, labels in table(scenes("joint")).items() if labels
+    }
+
+
 def test_boxes_stand_beside_their_labels() -> None:
     scene = scenes("base").scenes[1]
     np.testing.assert_array_equal(scene.boxes, [[0, 0, 5, 9], [1, 0, 6, 9], [2, 0, 7, 9]])
@@ -63,7 +69,7 @@ def test_boxes_stand_beside_their_labels() -> None:
     assert scenes("base").scenes[2].boxes.shape == (0, 4)
 
 
-@pytest.mark.parametrize("phase", ["base", "few", "joint"])
+@pytest.mark.parametrize("phase", ["base", "few", "mixed", "joint"])
 def test_images_of_unlisted_classes_or_without_a_place_are_named(phase: Phase) -> None:
     assert scenes(phase).notes == (
         "4 is left out: boxes of unlisted classes alone (burr)",

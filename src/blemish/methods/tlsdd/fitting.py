@@ -158,7 +158,8 @@ class Fitting:
         detector = self.new_detector((*self.common, *self.rare), replaced=True)
         detector.grow_from(base)
         freeze(detector, self.settings.frozen)
-        self.optimise("fine", detector, FINE, "few", self.settings.fine_steps, self.settings.fine_rate)
+        phase: Phase = "mixed" if self.settings.fine_common == "all" else "few"
+        self.optimise("fine", detector, FINE, phase, self.settings.fine_steps, self.settings.fine_rate)
         return detector
 
     def new_detector(self, names: tuple[str, ...], *, replaced: bool = False) -> Detector:

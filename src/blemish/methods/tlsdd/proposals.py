@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
-from torchvision.ops import box_iou, nms
+from torchvision.ops import box_area, box_iou, nms
 
 from blemish.errors import BlemishError
 from blemish.methods.tlsdd.settings import Settings
 
 Maps = Mapping[str, Tensor]
-IGNORED_IOU = 0.3  # an anchor or region that meets an ignored box this much is no background
+# An anchor or region is no background that meets an ignored box this much, or lies in one with this share.
+IGNORED_IOU = 0.3
+IGNORED_SHARE = 0.5
 
 
 class ProposalNetwork(nn.Module):
@@ -126,8 +128,16 @@ def anchor_sizes(settings: Settings, strides: Sequence[int]) -> tuple[tuple[int,
 
 
 def without_ignored(labels: Tensor, boxes: Tensor, ignored: Tensor) -> Tensor:
-    """Labels with −1 (no part in the loss) for background that meets an ignored box. labels: [A]"""
+    """Labels with −1 (no part in the loss) for background that may be an ignored box's. labels: [A]"""
+    unsure = meets_ignored(boxes, ignored) & (labels == 0)
+    return torch.where(unsure, torch.full_like(labels, -1), labels)
+
+
+def meets_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
+    """Whether each box may show what an ignored one marks: by their IoU, or as a part of it. boxes: [N, 4]"""
     if not len(ignored):
-        return labels
-    meets = box_iou(boxes, ignored).amax(1) >= IGNORED_IOU
-    return torch.where(meets & (labels == 0), torch.full_like(labels, -1), labels)
+        return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
+    corner = torch.maximum(boxes[:, None, :2], ignored[:, :2])
+    sides = (torch.minimum(boxes[:, None, 2:], ignored[:, 2:]) - corner).clamp(min=0)
+    share = sides.prod(2) / box_area(boxes)[:, None].clamp(min=1e-6)
+    return ((box_iou(boxes, ignored) >= IGNORED_IOU) | (share >= IGNORED_SHARE)).any(1)

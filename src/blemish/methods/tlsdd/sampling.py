@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from blemish.methods.tlsdd.proposals import IGNORED_IOU
+from blemish.methods.tlsdd.proposals import meets_ignored
 
 POSITIVE_IOU = 0.5
 
@@ -81,10 +81,8 @@ def label_regions(boxes: Tensor, truth: Truth, background: int) -> tuple[Tensor,
     if len(truth.boxes):
         iou, nearest = box_iou(boxes, truth.boxes).max(1)
         labels = torch.where(iou >= POSITIVE_IOU, truth.labels[nearest], labels)
-    if len(truth.ignored):
-        meets = box_iou(boxes, truth.ignored).amax(1) >= IGNORED_IOU
-        labels = torch.where(meets & (labels == background), torch.full_like(labels, -1), labels)
-    return labels, nearest
+    unsure = meets_ignored(boxes, truth.ignored) & (labels == background)
+    return torch.where(unsure, torch.full_like(labels, -1), labels), nearest
 
 
 def drawn(indices: Tensor, count: int) -> Tensor:

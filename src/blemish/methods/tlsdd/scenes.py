@@ -20,7 +20,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 
 IGNORED = -2
-Phase = Literal["base", "few", "joint"]
+Phase = Literal["base", "few", "mixed", "joint"]
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,9 @@ def phase_samples(
 ) -> Scenes:
     """The images of a phase. Class numbers follow (*common, *rare).
 
-    base: boxes of common classes; few: the drawn boxes of all classes; joint: those of common classes and the
-    drawn rare ones. Clean images are scenes without boxes, but for "few", whose balance they would upset.
+    base: boxes of common classes; few: the drawn boxes of all classes; mixed and joint: those of common
+    classes and the drawn rare ones. Clean images are scenes without boxes, but not in the episodes of phase 2
+    ("few", "mixed"), whose queries show their class.
     Raises BlemishError where no box counts.
     """
     number_of = {name: number for number, name in enumerate((*common, *rare))}
@@ -105,7 +106,7 @@ def phase_samples(
     placeless: list[Marked] = []
     for number, image in enumerate(images):
         scene = scene_of(number, image, number_of, everything, drawn if phase != "base" else frozenset())
-        if len(scene.counting) or (phase != "few" and not image.sample.is_defective):
+        if len(scene.counting) or (phase in ("base", "joint") and not image.sample.is_defective):
             scenes.append(scene)
         elif image.boxes and not any(box.label in number_of for box in image.boxes):
             unlisted.append(image)

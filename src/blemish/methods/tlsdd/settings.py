@@ -170,6 +170,9 @@ class Settings(MethodSettings):
     learning_rate: float = Field(5e-3, gt=0)
     # Of phase 2, relative to phase 1.
     fine_rate: float = Field(0.1, gt=0)
+    # Open: of common classes phase 2 draws from all boxes, or from as few as it has of a rare class. Episodes
+    # are balanced either way.
+    fine_common: Literal["all", "drawn"] = "all"
     warmup: int = Field(200, ge=0)
     # Shares of the steps after which the rate falls to a tenth.
     drops: tuple[float, ...] = (2 / 3, 8 / 9)
