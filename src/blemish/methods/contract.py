@@ -97,6 +97,30 @@ class Inference(Protocol):
 
 
 @dataclass(frozen=True)
+class Look:
+    """What a network in training was worth after so many steps, in one or several measures."""
+
+    step: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Looks at validation images while a network trains: its best state is kept, and training ends in time.
+
+    every: steps between looks; the last step is looked at, too
+    measure: the network in eval mode to named numbers, all of which are logged
+    criterion: the one that decides, higher is better; of equal ones the first is kept
+    patience: looks without a better one after which training ends
+    """
+
+    every: int
+    measure: Callable[[nn.Module], Mapping[str, float]]
+    criterion: str
+    patience: int
+
+
+@dataclass(frozen=True)
 class Stage:
     """One optimisation: a network, the batch of each step, and the loss.
 
@@ -104,6 +128,7 @@ class Stage:
     batches
     loss: network and batch to a scalar; extra named values of it are logged
     learning_rate: of each step, in [0, steps); gradient_clip: greatest norm of the whole gradient
+    watch: with one, the network is left in its best state, which may be the one before the first step
     """
 
     name: str
@@ -114,6 +139,7 @@ class Stage:
     optimiser: Callable[[Iterable[nn.Parameter]], Optimizer]
     learning_rate: Callable[[int], float]
     gradient_clip: float
+    watch: Watch | None = None
 
 
 class ThresholdSweep(Protocol):
@@ -135,8 +161,8 @@ class Trainer(Protocol):
     def start(self) -> Bundle | None:
         """The bundle that training goes on from, where the user named one."""
 
-    def optimise(self, stage: Stage) -> None:
-        """Train the stage's network in place, from its checkpoint where there is one."""
+    def optimise(self, stage: Stage) -> tuple[Look, ...]:
+        """Train the stage's network in place, from its checkpoint where there is one; the watch's looks."""
 
     def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
         """The modules in eval mode behind the numpy interface that `Inference` calls."""

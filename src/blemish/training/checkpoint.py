@@ -17,19 +17,26 @@ from torch.optim import Optimizer
 
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
+from blemish.training.watching import Watching
 
 NETWORK, OPTIMISER = "network.", "optimiser."
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """step: optimisation steps done; tensors: of network and optimiser by prefixed name."""
+    """step: optimisation steps done; tensors: of network, optimiser and watch by prefixed name
+
+    metadata: what else was saved, as text
+    """
 
     step: int
     tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
 
 
-def save_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer, step: int) -> None:
+def save_checkpoint(
+    path: Path, network: nn.Module, optimiser: Optimizer, step: int, watching: Watching | None = None
+) -> None:
     """Write the state after `step` steps. Raises BlemishError when the disk is full; the old checkpoint
     stays.
     """
@@ -37,8 +44,12 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer, step: 
     for index, state in optimiser.state_dict()["state"].items():
         for name, value in state.items():
             tensors[f"{OPTIMISER}{index}.{name}"] = torch.as_tensor(value)
+    metadata = {"step": str(step)}
+    if watching is not None:
+        tensors |= watching.tensors()
+        metadata |= watching.metadata()
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_atomically(path, save(whole, metadata={"step": str(step)}))
+    write_atomically(path, save(whole, metadata=metadata))
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
@@ -47,8 +58,9 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
         return None
     try:
         with safe_open(path, "pt") as file:
-            step = int(file.metadata()["step"])
-            return Checkpoint(step, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return Checkpoint(int(metadata["step"]), tensors, metadata)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BlemishError(f"{path} is no checkpoint. Remove it to start this stage again.") from error
 

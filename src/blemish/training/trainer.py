@@ -23,12 +23,13 @@ from blemish.errors import BlemishError
 from blemish.evaluation.sweep import Sweep, sweep_threshold
 from blemish.images.decode import read_image
 from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
-from blemish.methods.contract import MethodSettings, Networks, Pixels, Stage
+from blemish.methods.contract import Look, MethodSettings, Networks, Pixels, Stage
 from blemish.nn.runtime import prepare_runtime
 from blemish.progress import Reporter
 from blemish.training.cache import ArrayCache
 from blemish.training.checkpoint import load_checkpoint, restore, save_checkpoint
 from blemish.training.log import RunLog
+from blemish.training.watching import Watching
 
 LOG_EVERY = 10  # steps
 CHECKPOINTS = "checkpoints"  # folder of a run
@@ -59,9 +60,10 @@ class RunTrainer:
         self.cache = ArrayCache()
         self.log = RunLog(run)
 
-    def optimise(self, stage: Stage) -> None:
+    def optimise(self, stage: Stage) -> tuple[Look, ...]:
         """Train the stage's network in place to its last step, from its checkpoint where there is one.
 
+        A watched stage ends sooner when it gets no better, and leaves the network in its best state.
         Raises BlemishError on a loss that is not finite. Whatever stops it, the last checkpoint is whole.
         """
         prepare_runtime()
@@ -69,20 +71,44 @@ class RunTrainer:
         accelerator = Accelerator(cpu=self.device == "cpu")
         stage.network.train().to(memory_format=torch.channels_last)
         network, optimiser = accelerator.prepare(stage.network, stage.optimiser(stage.network.parameters()))
-        path = self.run / CHECKPOINTS / f"{stage.name}.safetensors"
-        checkpoint = load_checkpoint(path)
-        if checkpoint is not None:
-            restore(checkpoint, stage.network, optimiser.optimizer)
-        done = checkpoint.step if checkpoint else 0
-        self.log.forget_after(stage.name, done)
-        for step, batch in self.batches(stage, done, accelerator.process_index):
+        watching = Watching(stage.watch)
+        done = self.resumed(stage, optimiser, watching)
+        for step, batch in self.batches(stage, done, watching, accelerator.process_index):
             for group in optimiser.param_groups:
                 group["lr"] = stage.learning_rate(step)
             loss = self.advance(stage, step, batch, network, optimiser, accelerator)
             if accelerator.is_main_process:
                 self.record(stage, step + 1, loss)
-                if (step + 1) % self.settings.checkpoint_every == 0 or step + 1 == stage.steps:
-                    save_checkpoint(path, stage.network, optimiser.optimizer, step + 1)
+                self.look(stage, watching, step + 1)
+                ends = step + 1 == stage.steps or watching.exhausted
+                if (step + 1) % self.settings.checkpoint_every == 0 or ends:
+                    save_checkpoint(
+                        self.checkpoint(stage), stage.network, optimiser.optimizer, step + 1, watching
+                    )
+        return watching.end(stage.network)
+
+    def resumed(self, stage: Stage, optimiser: Any, watching: Watching) -> int:
+        """Put the checkpoint's state in place, where there is one; how many steps it has."""
+        checkpoint = load_checkpoint(self.checkpoint(stage))
+        if checkpoint is None:
+            self.log.forget_after(stage.name, -1)
+            self.look(stage, watching, 0)
+            return 0
+        restore(checkpoint, stage.network, optimiser.optimizer)
+        watching.recall(checkpoint.tensors, checkpoint.metadata)
+        self.log.forget_after(stage.name, checkpoint.step)
+        return checkpoint.step
+
+    def checkpoint(self, stage: Stage) -> Path:
+        """Where the stage's state is kept."""
+        return self.run / CHECKPOINTS / f"{stage.name}.safetensors"
+
+    def look(self, stage: Stage, watching: Watching, step: int) -> None:
+        """Look at the network where the watch has its turn."""
+        if watching.due(step, stage.steps):
+            found = watching.look(stage.network, step)
+            values = {f"validation {name}": value for name, value in found.values.items()}
+            self.log.write({"stage": stage.name, "step": step, **values})
 
     def advance(
         self,
@@ -109,9 +135,14 @@ class RunTrainer:
         optimiser.step()
         return value
 
-    def batches(self, stage: Stage, done: int, rank: int) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
-        """The batches of steps done…steps − 1, each made while the network works on the one before."""
-        steps = range(done, stage.steps)
+    def batches(
+        self, stage: Stage, done: int, watching: Watching, rank: int
+    ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+        """The batches of steps done…steps − 1, each made while the network works on the one before.
+
+        None more when the watch has seen enough.
+        """
+        steps = range(done, stage.steps) if not watching.exhausted else range(0)
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(stage.batch, done, rank) if steps else None
             for step in self.reporter.track(steps, f"training {stage.name}", total=stage.steps, done=done):
@@ -120,6 +151,8 @@ class RunTrainer:
                 if step + 1 < stage.steps:
                     coming = pool.submit(stage.batch, step + 1, rank)
                 yield step, {name: self.placed(tensor) for name, tensor in batch.items()}
+                if watching.exhausted:
+                    return
 
     def placed(self, tensor: Tensor) -> Tensor:
         moved = tensor.to(self.device)
