@@ -28,9 +28,11 @@ class Inspection:
 
     image: the path as given; size: (height, width); score: in [0, 1], higher is worse
     maps: pictures for overlays and evaluation, in image pixels: "severity" [H, W] float32 before any
-        threshold, "defects" [H, W] int32, 0 on the surface and i + 1 on defects[i]
+        threshold, "defects" [H, W] int32, 0 on the surface and i + 1 on defects[i], "cam" [H, W] float32 in
+        [0, 1], what the verdict rests on
     candidates: every detection down to a low confidence, from which average precision is computed; empty
         where the method gives none but its defects
+    spread: standard deviation of the score over the references it is a mean of; None where there are none
     """
 
     image: str
@@ -44,14 +46,17 @@ class Inspection:
     mm_per_px: float | None = None
     maps: Mapping[str, NDArray[np.generic]] = field(default_factory=dict, compare=False, repr=False)
     candidates: tuple[Defect, ...] = field(default=(), compare=False, repr=False)
+    spread: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """One line of inspections.jsonl."""
+        spread = {} if self.spread is None else {"spread": round(self.spread, 6)}
         return {
             "image": self.image,
             "size": list(self.size) if self.size else None,
             "verdict": str(self.verdict),
             "score": None if self.score is None else round(self.score, 6),
+            **spread,
             "defects": [defect.to_json() for defect in self.defects],
             "mm_per_px": self.mm_per_px,
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
@@ -73,6 +78,7 @@ class Inspection:
             timings_ms=dict(fields["timings_ms"]),
             error=fields["error"],
             mm_per_px=scale,
+            spread=fields.get("spread"),
         )
 
 

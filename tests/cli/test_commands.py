@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,9 @@ import numpy as np
 import pytest
 
 from blemish.bundle import load_bundle
+from blemish.cli.work import read_settings
 from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
 from blemish.methods import find_method
 
@@ -210,12 +213,33 @@ def test_a_class_the_bundle_does_not_know_is_refused(
     shutil.copytree(tiny_dataset.root, root)
     truth = json.loads((root / "annotations.json").read_text())
     for category in truth["categories"]:
-        category["name"] = category["name"].replace("spot", "pit")
+        category["name"] = {"spot": "pit", "scratch": "groove"}.get(category["name"], category["name"])
     (root / "annotations.json").write_text(json.dumps(truth))
     answer = blemish("evaluate", tiny_bundle, "--data", root, "--out", tmp_path / "out")
     assert answer.code == 1
-    assert "class 'pit' is not one of bundle severity-" in answer.err
+    assert re.search("class '(pit|groove)' is not one of bundle severity-", answer.err)
     assert is_one_line(answer.err)
+
+
+def test_images_of_a_class_the_bundle_does_not_know_are_left_out_and_counted(
+    blemish: Command, tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(tiny_dataset.root, root)
+    truth = json.loads((root / "annotations.json").read_text())
+    for category in truth["categories"]:
+        category["name"] = category["name"].replace("spot", "pit")
+    (root / "annotations.json").write_text(json.dumps(truth))
+    places = ("--data", root, "--out", tmp_path / "out", "--split", "all")
+    answer = blemish("evaluate", tiny_bundle, *places)
+    assert answer.code == 0, answer.err
+    others = sum(any(one.label == "spot" for one in sample.annotations) for sample in tiny_dataset)
+    said = f"{others} of {len(tiny_dataset)} images are left out: they show what bundle severity-"
+    assert said in answer.err and "was not trained on (pit)." in answer.err
+    assert said in (tmp_path / "out" / "report.html").read_text()
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["images"] == len(tiny_dataset) - others
+    assert "pit" not in json.dumps(metrics)
 
 
 def test_a_device_that_is_none_is_one_line(
@@ -423,6 +447,20 @@ def test_a_start_of_another_method_is_named_before_its_settings(
     assert f"--from must name a bundle of tlsdd. Received: {tiny_bundle}, of severity." in answer.err
     assert is_one_line(answer.err)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_preset_that_a_start_would_beat_is_refused() -> None:
+    method = find_method("tlsdd")
+    start = {**method.settings_type().model_dump(mode="json"), "width": 64}
+    settings = read_settings(method, None, ["preset=default", "fine_steps=7"], start)
+    assert settings.width == 64 and settings.fine_steps == 7  # type: ignore[attr-defined]
+    for given, there in (("preset=paper", "preset=default"), ("variant=tl-ff", "variant=tl-sdd")):
+        with pytest.raises(
+            BlemishError, match=rf"bundle's settings, {there} among them\. Received: "
+        ) as caught:
+            read_settings(method, None, [given], start)
+        assert "\n" not in str(caught.value)
+    assert read_settings(method, None, ["preset=paper"]).size == 800  # type: ignore[attr-defined]
 
 
 def test_the_help_of_train_names_every_method(blemish: Command) -> None:

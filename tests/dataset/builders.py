@@ -177,3 +177,12 @@ def crackforest_layout(root: Path) -> Path:
         truth[0, 0] = (segments, segments)
         savemat(root / "groundTruth" / f"{name}.mat", {"groundTruth": truth})
     return root
+
+
+def products_layout(root: Path, *, clean: int = 3, bad: int = 2) -> Path:
+    """Two products: 'cap' of named folders, 'tile' of masks; 'tile' has splits."""
+    labels_layout(root / "cap", clean=clean, bad=bad)
+    masks_layout(root / "tile")
+    text(root / "tile" / "splits" / "train.txt", "a\nd\n")
+    text(root / "tile" / "splits" / "test.txt", "c\nb\n")
+    return root

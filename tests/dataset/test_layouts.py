@@ -27,6 +27,7 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "dagm": builders.dagm_layout,
     "deeppcb": builders.deeppcb_layout,
     "crackforest": builders.crackforest_layout,
+    "products": builders.products_layout,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -22,7 +23,14 @@ from blemish.evaluation.report import ReportContext, render_report, write_report
 from blemish.evaluation.report.axes import Scale, round_ticks, spread
 from blemish.evaluation.report.cases import Case, choose_cases
 from blemish.evaluation.report.charts import line_chart, score_histogram
-from blemish.evaluation.report.pictures import closed_path, crop_window, path_data, take_pictures
+from blemish.evaluation.report.pictures import (
+    closed_path,
+    crop_window,
+    heat_in,
+    heat_uri,
+    path_data,
+    take_pictures,
+)
 from blemish.evaluation.report.tables import kind_rows, verdict_rows
 from blemish.evaluation.report.words import duration, headline, number
 from blemish.inspection import Inspection, Verdict
@@ -209,6 +217,48 @@ def test_full_input_shows_every_section(evaluation, context):
     assert "Drawn elsewhere" not in page.text
 
 
+def test_heat_lies_over_the_pictures_and_can_be_switched_off(evaluation, context):
+    plain = Page(render_report(evaluation, context))
+    assert "what the score rests on" not in plain.text and "show outlines" in plain.text
+    heat = np.zeros((30, 40), np.uint8)
+    heat[2:5, 30:34] = 255
+    heated = [
+        replace(one, heat=heat, inspection=replace(one.inspection, spread=0.04)) for one in evaluation.records
+    ]
+    metrics = {**evaluation.metrics, "pointing": {"all": 0.8375, "of": 9}}
+    html = render_report(replace(evaluation, metrics=metrics, records=tuple(heated)), context)
+    page = Page(html)
+    assert page.tags.count("img") == 2 * plain.tags.count("img")
+    assert html.count("data:image/png") == plain.tags.count("img")
+    for words in (
+        "what the score rests on",
+        "show outlines and heat",
+        "Heat points right",
+        "0.838",
+        "± 0.04",
+    ):
+        assert words in page.text, words
+
+
+def test_heat_of_a_crop_is_that_part_of_the_images():
+    """Against the heat of the whole image brought to its size and cut."""
+    heat = cv2.GaussianBlur(np.random.default_rng(2).integers(0, 256, (24, 32), dtype=np.uint8), (0, 0), 2)
+    whole = cv2.resize(heat.astype(np.float32) / 255, (320, 240), interpolation=cv2.INTER_LINEAR)
+    window = (40, 60, 136, 132)
+    found = heat_in(heat, window, (240, 320))
+    assert found.shape == (72, 96)
+    assert np.allclose(found, whole[60:132, 40:136], atol=0.01)
+
+
+def test_heat_is_transparent_where_there_is_none():
+    heat = np.zeros((20, 20), np.uint8)
+    heat[:10] = 255
+    data = base64.b64decode(heat_uri(heat, (0, 0, 40, 40), (40, 40)).split(",")[1])
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.shape[2] == 4
+    assert picture[0, 0, 3] == round(255 * 0.55) and picture[-1, 0, 3] == 0
+
+
 def test_minimal_input_says_what_is_missing():
     page = Page(render_report(Evaluation({}, {}, ()), ReportContext("Nothing")))
     assert page.ids >= set(SECTIONS)
@@ -274,6 +324,32 @@ def test_headline_tells_parts_rejected_for_the_wrong_reason(n, of, words):
     point = {name: proportion_bound(*pair).to_json() for name, pair in shares.items()}
     sentences = ["".join(pair) for pair in headline({"operating_point": point})]
     assert sentences[1:-1] == ([] if words is None else [f"{words} by an IoU of 0.3."])
+
+
+def test_headline_tells_found_defects_apart_from_rejected_parts():
+    """By score alone all parts are rejected, though nothing is found on them."""
+    point = {"escapes": proportion_bound(0, 9).to_json(), "overkill": proportion_bound(0, 5).to_json()}
+
+    def told(*classes, **parts):
+        shares = [
+            {
+                "recall_at_30": proportion_bound(*of).to_json(),
+                "precision_at_30": proportion_bound(*to).to_json(),
+            }
+            for of, to in classes
+        ]
+        defect = {"classes": dict(enumerate(shares))}
+        return ["".join(pair) for pair in headline({"operating_point": point, "defect": defect, **parts})]
+
+    sentences = told(((0, 9), (0, 0)), ((0, 2), (0, 0)), type={})
+    assert sentences[0].startswith("Of 9 defective parts 0 were missed")
+    assert sentences[1] == "Of 11 annotated defects 0 were found (IoU of 0.3 or more)."
+    right = told(((3, 9), (2, 4)), ((1, 2), (1, 1)), type={"accuracy": 0.75})[1]
+    assert (
+        right == "Of 11 annotated defects 4 were found (IoU of 0.3 or more), 3 of them under the right name."
+    )
+    assert told(((1, 1), (1, 1)))[1] == "Of 1 annotated defect 1 was found (IoU of 0.3 or more)."
+    assert len(told(((0, 0), (0, 0)))) == 2
 
 
 def test_user_texts_are_escaped(image, context):

@@ -157,3 +157,17 @@ def test_clean_image_gets_its_verdict_only():
     image = random_image(100, 300)
     picture = draw_inspection(image, Inspection("a.png", (100, 300), Verdict.OK, 0.1, (), "b"))
     assert (picture[20:] == for_screen(image)[20:]).all()
+
+
+def test_evidence_is_drawn_as_heat_and_its_spread_named():
+    cam = np.zeros((120, 300), np.float32)
+    cam[80:100, 200:240], cam[60:70, 20:30] = 1.0, 0.2
+    image = np.full((120, 300), 128, np.uint8)
+    inspection = Inspection("a.png", (120, 300), Verdict.NG, 0.9, (), "b", maps={"cam": cam}, spread=0.07)
+    picture = draw_inspection(image, inspection)
+    assert (picture[80:100, 200:240] == blend_severity(image, cam, top=1.0)[80:100, 200:240]).all()
+    strong, faint = (np.abs(picture[y, x].astype(int) - 128).sum() for y, x in ((90, 220), (65, 25)))
+    assert strong > 2 * faint > 0
+    assert (picture[40:, 60:190] == 128).all()
+    tag = draw_label(image, "NG 0.90 ± 0.07", (0, 0), colour=(213, 94, 0))
+    assert (picture[:16, :60] == tag[:16, :60]).all()

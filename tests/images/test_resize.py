@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blemish.images.resize import resized, with_shorter_side
+from blemish.images.resize import resized, resized_map, with_shorter_side
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -29,6 +29,14 @@ def test_growing_keeps_a_ramp() -> None:
 def test_the_same_size_is_the_same_picture() -> None:
     picture = np.zeros((5, 7, 3), np.uint8)
     assert resized(picture, (5, 7)) is picture
+
+
+def test_a_map_stays_within_its_range_and_keeps_its_mean_when_it_shrinks() -> None:
+    values = np.random.default_rng(1).random((12, 20)).astype(np.float32)
+    small, large = resized_map(values, (3, 5)), resized_map(values, (37, 55))
+    assert np.allclose(small, values.reshape(3, 4, 5, 4).mean(axis=(1, 3)), atol=1e-6)
+    assert large.shape == (37, 55) and large.dtype == np.float32
+    assert values.min() <= large.min() and large.max() <= values.max()
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(16, 1000))

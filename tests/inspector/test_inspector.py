@@ -15,7 +15,7 @@ from torch import nn
 from blemish.bundle import Bundle, load_bundle, save_bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
-from blemish.inspection import Verdict
+from blemish.inspection import Inspection, Verdict
 from blemish.inspector.inspector import Inspector, image_paths, inspector_of, open_inspector
 from blemish.inspector.torch_backend import as_network, load_tensors, pick_device
 from blemish.methods.contract import Findings
@@ -108,6 +108,19 @@ def test_an_image_is_decoded_judged_and_timed(tmp_path: Path) -> None:
     assert inspection.maps["severity"].shape == (6, 9)
     assert inspection.mm_per_px == 0.5, "known also where there is no defect"
     assert not by_brightness().inspect(tmp_path / "a.png").maps
+
+
+def test_the_spread_of_a_score_is_kept_and_written_only_where_there_is_one() -> None:
+    class Unsure(Brightness):
+        def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> Findings:
+            return Findings(0.5, (), spread=0.125)
+
+    pixels = np.zeros((4, 4), np.uint8)
+    unsure = Inspector(Unsure(), {}, review=0.25, ng=0.5, bundle="b").judge(pixels, "a")
+    assert unsure.to_json()["spread"] == 0.125
+    assert Inspection.from_json(unsure.to_json()).spread == 0.125
+    sure = by_brightness().judge(pixels, "a").to_json()
+    assert "spread" not in sure and Inspection.from_json(sure).spread is None
 
 
 def test_a_file_that_cannot_be_read_is_an_answer_not_an_exception(tmp_path: Path) -> None:

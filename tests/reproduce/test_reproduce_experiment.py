@@ -74,7 +74,14 @@ def test_faults_of_a_file_name_the_key(tmp_path: Path, monkeypatch: pytest.Monke
     off = {"name": "off", "kind": "types-off", "of": "their"}
     assert "unknown trained row above off: 'their'; there is ours" in fault(tmp_path, rows=[train, off])
     assert "'of' belongs to" in fault(tmp_path, rows=[{**train, "of": "ours"}])
-    assert "one of dataset and synthetic" in fault(tmp_path, dataset=None)
+    assert "one of dataset, synthetic and collection" in fault(tmp_path, dataset=None)
+    assert "one of dataset, synthetic and collection" in fault(tmp_path, collection={})
+    assert "targets belong to the kinds product" in fault(tmp_path, targets=["a"])
+    product = {"name": "ours", "kind": "product"}
+    assert "targets belong to the kinds product" in fault(tmp_path, rows=[product])
+    assert "unknown row that is to be reached: 'other'" in fault(
+        tmp_path, rows=[{**product, "reach": "other"}], targets=["a"]
+    )
     assert "rows.0.name" in fault(tmp_path, rows=[{"name": "Our row", "kind": "train"}])
 
 

@@ -17,7 +17,8 @@ from blemish.images.decode import image_size
 from blemish.methods.tlsdd import TlsddMethod
 from blemish.progress import Reporter
 from blemish.reproduce import table as table_module
-from blemish.reproduce.few_shot import base_name, support_draw
+from blemish.reproduce.bases import base_name
+from blemish.reproduce.few_shot import NOT_OF_BASE, support_draw
 from blemish.reproduce.place import Table, open_table
 from blemish.reproduce.table import fill_table
 
@@ -124,9 +125,10 @@ def test_one_base_serves_every_row_that_asks_for_the_same() -> None:
 
 def test_a_base_has_a_name_of_its_own_only_where_it_is_trained_otherwise() -> None:
     settings = {"steps": 2, "fine_steps": 1, "nms": 0.5}
-    name = base_name(settings, "data")
-    assert base_name({**settings, "fine_steps": 9, "nms": 0.6}, "data") == name
-    assert len({name, base_name({**settings, "steps": 3}, "data"), base_name(settings, "other")}) == 3
+    name = base_name(settings, "data", ignored=NOT_OF_BASE)
+    assert base_name({**settings, "fine_steps": 9, "nms": 0.6}, "data", ignored=NOT_OF_BASE) == name
+    others = [({**settings, "steps": 3}, "data"), (settings, "other")]
+    assert len({name, *(base_name(*other, ignored=NOT_OF_BASE) for other in others)}) == 3
 
 
 def test_training_saw_the_drawn_rare_boxes_alone() -> None:

@@ -21,7 +21,16 @@ from blemish.errors import BlemishError
 from blemish.methods import find_method
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
-from blemish.training.run import RUN_FILE, Request, claim_folder, describe, train, with_validation
+from blemish.training.run import (
+    RUN_FILE,
+    Request,
+    claim_folder,
+    describe,
+    forget_untrained,
+    same_setting,
+    train,
+    with_validation,
+)
 
 SHORT: Mapping[str, Any] = {
     "steps": 10,
@@ -232,6 +241,39 @@ def test_resuming_with_other_settings_names_the_first_that_differs(
     began(tmp_path)
     with pytest.raises(BlemishError, match=r"same settings\. Received: floor=3\.0, the run has 6\.0"):
         claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path, resume=True), "digest")
+
+
+def test_one_file_by_two_names_is_the_same_setting(tmp_path: Path) -> None:
+    (tmp_path / "draw.json").write_text("{}")
+    (tmp_path / "other.json").write_text("{}")
+    name = str(tmp_path / "draw.json")
+    assert same_setting(name, str(tmp_path / "." / ".." / tmp_path.name / "draw.json"))
+    assert not same_setting(name, str(tmp_path / "other.json"))
+    assert same_setting("gone.json", "gone.json")
+    assert not same_setting("gone.json", "lost.json")
+    assert not same_setting(name, None)
+
+
+def test_a_training_refused_before_its_first_step_leaves_the_folder_as_it_was(
+    tiny_dataset: Dataset, short_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = find_method("severity")
+
+    def refused(_: Any, dataset: Dataset, settings: Any, trainer: Any) -> Fitted:
+        trainer.note("looked at the data")
+        raise BlemishError("no.")
+
+    monkeypatch.setattr(type(method), "fit", refused)
+    assert refusal(request(tiny_dataset, short_settings, tmp_path / "run")) == "no."
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    refusal(request(tiny_dataset, short_settings, tmp_path / "mine"))
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    claim_folder(request(tiny_dataset, short_settings, tmp_path / "begun"), "digest")
+    began(tmp_path / "begun")
+    forget_untrained(tmp_path / "begun")
+    assert (tmp_path / "begun" / RUN_FILE).is_file()
 
 
 def test_a_run_older_than_a_setting_had_its_default(tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from blemish.errors import BlemishError
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.regression import ClassChange, change_sentences, class_changes
 from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
-from blemish.evaluation.run import evaluate_samples, refuse_other_classes
+from blemish.evaluation.run import evaluate_samples, without_other_classes
 from blemish.inspector.inspector import inspector_of, loaded_modules, method_of
 from blemish.methods.contract import EnrolsClasses, Method
 from blemish.progress import Reporter
@@ -150,25 +150,30 @@ class Addition:
 
     @cached_property
     def checked(self) -> tuple[str, Dataset] | None:
-        """What the older classes are measured on: the first of test, val and all images, and its name."""
+        """What the older classes are measured on: the first of test, val and all images, and its name.
+
+        Images of other classes are left out. Raises BlemishError where no others are there.
+        """
         if self.check is None:
             return None
         split = next((name for name in CHECKED_FIRST if self.check.splits.get(name)), "all")
-        return split, self.check.split(split)
+        kept, notes = without_other_classes(self.check.split(split), self.class_names, self.parent.id)
+        for note in notes:
+            self.reporter.line(note)
+        return split, kept
 
     @property
     def class_names(self) -> tuple[str, ...]:
         return (*self.parent.manifest.class_names, self.order.name)
 
     def refuse_misfits(self) -> None:
-        """Before any work: a bundle that takes no class, a name that is taken, classes of --check unknown."""
+        """Before any work: a bundle that takes no class, a name that is taken, --check without classes."""
         self.enrolling  # noqa: B018 - raises
         if self.order.name in self.parent.manifest.class_names:
             raise BlemishError(
                 f"{self.order.bundle} already has a class '{self.order.name}'. Choose another --name."
             )
-        if self.checked is not None:
-            refuse_other_classes(self.checked[1], self.class_names, self.parent.id)
+        self.checked  # noqa: B018 - raises
 
     # The two ways
 

@@ -83,6 +83,14 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         Optional[Path],  # noqa: UP045
         typer.Option("--from", metavar="BUNDLE", help="Go on from this bundle, with its settings."),
     ] = None,
+    target: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--target", metavar="NAME", help="Product to learn; as --set target=NAME."),
+    ] = None,
+    shots: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--shots", min=1, metavar="K", help="Images to learn from; as --set shots=K."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train METHOD on the dataset's train and val splits."""
@@ -93,13 +101,31 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         data,
         out,
         config=config,
-        assignments=settings or [],
+        assignments=[*(settings or []), *short_settings(method, target=target, shots=shots)],
         seed=seed,
         resume=resume,
         quiet=quiet,
         start=start,
     )
     print(bundle)
+
+
+def short_settings(method: str, **values: str | int | None) -> list[str]:
+    """Options that stand for settings, as KEY=VALUE. Raises WrongUseError for a method that has none such."""
+    import json
+
+    from blemish.cli.outcome import WrongUseError, refused_as_wrong_use
+    from blemish.methods import find_method
+
+    given = {name: value for name, value in values.items() if value is not None}
+    with refused_as_wrong_use():
+        known = find_method(method).settings_type.model_fields if given else given
+    for name in given:
+        if name not in known:
+            raise WrongUseError(
+                f"--{name} must be given to a method that has the setting. Received: {method}. Leave it out."
+            )
+    return [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items()]
 
 
 @app.command()
@@ -206,9 +232,14 @@ def reproduce(
         Optional[str],  # noqa: UP045
         typer.Option("--rare", metavar="C,D", help="Instead of the table's."),
     ] = None,
+    target: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--target", metavar="A,B", help="Instead of the table's products."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Fill a table of a paper row by row, ours beside theirs; rows that are there are kept."""
     from blemish.reproduce.table import fill_table
 
-    print(fill_table(name, out, data=data, seeds=seeds, quiet=quiet, common=common, rare=rare))
+    groups = {"common": common, "rare": rare, "target": target}
+    print(fill_table(name, out, data=data, seeds=seeds, quiet=quiet, **groups))

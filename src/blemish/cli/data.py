@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from blemish.cli.outcome import WrongUseError
-from blemish.cli.texts import print_check, print_counts
+from blemish.cli.texts import print_check, print_counts, print_products
 from blemish.errors import BlemishError
 
 app = typer.Typer(
@@ -20,9 +20,14 @@ Out = Annotated[Path, typer.Argument(metavar="OUT")]
 
 
 @app.command()
-def synth(
+def synth(  # noqa: PLR0913, PLR0917 - an option each
     out: Out,
-    surface: Annotated[list[str] | None, typer.Option("--surface", help="Texture; may be repeated.")] = None,
+    surface: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--surface", help="Texture; may be repeated. Or part: the same part, as it happens to lie."
+        ),
+    ] = None,
     images: Annotated[int, typer.Option("--images", min=1)] = 100,
     size: Annotated[str, typer.Option("--size", metavar="HEIGHTxWIDTH")] = "512x512",
     weight: Annotated[
@@ -38,9 +43,12 @@ def synth(
         float,
         typer.Option("--defect-scale", help="Size of the defects relative to their usual one."),
     ] = 1.0,
+    turn: Annotated[
+        float, typer.Option("--turn", metavar="DEGREES", help="How far a part may lie turned, either way.")
+    ] = 180.0,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
-    """Draw a synthetic set: textures with defects of known class, outline and contrast."""
+    """Draw a synthetic set: surfaces with defects of known class, outline and contrast."""
     from blemish.dataset.synthetic import synthesise
 
     dataset = synthesise(
@@ -52,8 +60,34 @@ def synth(
         class_weights=parse_weights(weight) if weight else None,
         pairing=pairing,
         defect_scale=defect_scale,
+        turn=turn,
     )
     print_counts(dataset)
+
+
+@app.command()
+def tasks(
+    out: Out,
+    data: Annotated[
+        Path, typer.Option("--from", metavar="DATA", help="Folder of public sets, each under its own name.")
+    ],
+    only: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--only", metavar="A,B", help="These products, or all of these sets."),
+    ] = None,
+    size: Annotated[
+        int, typer.Option("--size", min=64, help="Side of drawn pictures; photographs keep theirs.")
+    ] = 256,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """Make a collection of products from public sets, each with normal and defective images and splits."""
+    from blemish.dataset.collection import collect_products
+    from blemish.progress import Reporter
+
+    names = tuple(name.strip() for name in only.split(",")) if only else ()
+    reporter = Reporter()
+    collected = collect_products(out, data, only=names, size=size, seed=seed, on_product=reporter.line)
+    print_products(out, collected)
 
 
 @app.command()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from blemish.dataset.check import CheckReport
+    from blemish.dataset.collection import Collected
     from blemish.dataset.samples import Dataset
 
 SPLIT_ORDER = ("train", "val", "test", "")
@@ -27,10 +29,24 @@ def class_splits(dataset: Dataset) -> dict[str, dict[str, int]]:
     return rows
 
 
+def print_products(out: Path, collected: Collected) -> None:
+    """The products of a collection, a line each, and what was left out."""
+    print(f"{out}: {len(collected.made)} products")
+    width = max((len(made.counts.product) for made in collected.made), default=0)
+    print(f"{'product':{width}}{'normal':>10}{'defective':>11}  source")
+    for made in collected.made:
+        counts = made.counts
+        print(f"{counts.product:{width}}{counts.normal:>10}{counts.defective:>11}  {made.origin}")
+    for note in collected.notes:
+        print(f"note: {note}")
+
+
 def print_check(report: CheckReport) -> None:
     """All findings, the problems last, worst first."""
     print(f"{report.root}: {report.total} images, {report.layout} ({report.reason})")
     print_table({"all images": report.splits, **report.images, "clean": report.clean}, list(report.splits))
+    for product in report.products:
+        print(f"product {product.product}: {product.normal} normal, {product.defective} defective images")
     if report.smallest and report.largest:
         sizes = " to ".join(f"{width}×{height}" for height, width in (report.smallest, report.largest))
         print(f"sizes: {sizes}; modes: {', '.join(f'{mode} {n}' for mode, n in report.modes.items())}")

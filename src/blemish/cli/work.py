@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from blemish.bundle.store import Bundle
     from blemish.evaluation.report import ReportContext
 
+FILLING = ("preset", "variant")  # settings that fill others
+
 
 def train_bundle(  # noqa: PLR0913 - what the command is given
     method_name: str,
@@ -75,6 +77,7 @@ def read_settings(
         if not equals:
             raise BlemishError(f"--set must be KEY=VALUE. Received: '{assignment}'.")
         values[key.strip()] = parse_value(key, value)
+    refuse_beaten(values, start or {})
     try:
         return method.settings_type.model_validate(values)
     except ValidationError as error:
@@ -82,6 +85,16 @@ def read_settings(
             f"settings of {method.name}: {first_fault(error, method.settings_type.model_fields)}"
             f"{as_a_list(error)}"
         ) from error
+
+
+def refuse_beaten(values: Mapping[str, Any], start: Mapping[str, Any]) -> None:
+    """Raises BlemishError for another preset or variant than the start's: all that it fills is filled."""
+    for key in FILLING:
+        if key in start and values[key] != start[key]:
+            raise BlemishError(
+                f"setting {key}: a training from a bundle has the bundle's settings, {key}={start[key]} "
+                f"among them. Received: {values[key]}. Set one by one what shall differ."
+            )
 
 
 def as_a_list(error: ValidationError) -> str:
@@ -122,17 +135,18 @@ def evaluate_bundle(bundle: Path, data: Path, out: Path, *, split: str, device: 
     from blemish.evaluation.evaluator import metrics_json
     from blemish.evaluation.operating_point import OperatingPoint
     from blemish.evaluation.report import write_report
-    from blemish.evaluation.run import evaluate_samples, refuse_other_classes, split_to_evaluate
+    from blemish.evaluation.run import evaluate_samples, for_bundle, split_to_evaluate
     from blemish.inspector.inspector import inspector_of
 
     reporter = Reporter(quiet=quiet)
     loaded = load_bundle(bundle)
     dataset = load_dataset(data)
-    chosen = split_to_evaluate(dataset, split)
-    refuse_other_classes(chosen, loaded.manifest.class_names, loaded.id)
     inspector = inspector_of(loaded, device=device)
     manifest = loaded.manifest
-    notes = notes_on_seen(manifest, chosen)
+    chosen, left_out = for_bundle(
+        split_to_evaluate(dataset, split), manifest, loaded.id, names_types=inspector.inference.names_types
+    )
+    notes = (*left_out, *notes_on_seen(manifest, chosen))
     for note in notes:
         reporter.line(f"warning: {note}")
     context = report_context(loaded, bundle, chosen, data, notes)  # before the long work: it may refuse

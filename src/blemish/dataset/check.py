@@ -9,6 +9,7 @@ from typing import Any
 
 from blemish.dataset.check_image import ERROR, WARNING, ImageFinding, Problem, check_image
 from blemish.dataset.hashing import in_threads
+from blemish.dataset.products import ProductCounts, counts_of_products, one_sided_products
 from blemish.dataset.samples import Dataset, count
 
 IMBALANCE_LIMIT = 10.0  # most frequent class / rarest, in images, from which a warning is given
@@ -22,6 +23,7 @@ class CheckReport:
     clean: split → images without annotations
     imbalance: images of the most frequent class for each of the rarest; None with fewer than two classes seen
     outlined, placed: defective images with an outline, or at least a box, for all that is marked in them
+    products: normal and defective images of each product, in a dataset of several
     smallest, largest: (height, width) by area; modes: "gray", "colour", "16-bit gray" … → images
     """
 
@@ -40,6 +42,7 @@ class CheckReport:
     outlined: int
     placed: int
     problems: tuple[Problem, ...]
+    products: tuple[ProductCounts, ...] = ()
 
     @property
     def defective(self) -> int:
@@ -85,6 +88,7 @@ def check_dataset(
         outlined=sum(all(a.has_outline for a in s.annotations) for s in defective),
         placed=sum(all(a.has_place for a in s.annotations) for s in defective),
         problems=tuple(all_problems(dataset, findings, skipped)),
+        products=counts_of_products(dataset),
     )
 
 
@@ -112,6 +116,7 @@ def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: st
     yield from split_problems(dataset)
     yield from group_problems(dataset)
     yield from class_problems(dataset)
+    yield from (Problem(WARNING, text) for text in one_sided_products(dataset))
 
 
 def same_content(findings: Iterable[ImageFinding]) -> list[list[ImageFinding]]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +41,27 @@ def content_hash(path: Path) -> str:
         return pixel_hash(read_image(path))
     except BlemishError:
         return file_hash(path)
+
+
+def contents_of(paths: Iterable[Path]) -> dict[Path, str]:
+    """The content hash of each picture, by several threads; those of unchanged files are remembered."""
+    distinct = list(dict.fromkeys(paths))
+    return dict(zip(distinct, in_threads(remembered_content, distinct), strict=True))
+
+
+def remembered_content(path: Path) -> str:
+    """The content hash; the file is read again when its size or its time of change is another."""
+    try:
+        state = path.stat()
+    except OSError:
+        return content_hash(path)  # which says what is wrong
+    return content_of_state(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=2**17)
+def content_of_state(path: Path, size: int, changed_ns: int) -> str:
+    """The content hash. size, changed_ns: they tell a changed file from a known one"""
+    return content_hash(path)
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -75,6 +75,7 @@ class Sample:
     group: what must stay together in a split (lot, part, source photograph), if known
     split: "train", "val", "test" or None
     reference: aligned picture of a good part, where the dataset has one
+    product: what the picture shows, in a dataset of several products; None in a dataset of one
     """
 
     image: Path
@@ -83,6 +84,7 @@ class Sample:
     group: str | None = None
     split: str | None = None
     reference: Path | None = None
+    product: str | None = None
 
     @property
     def is_defective(self) -> bool:
@@ -130,6 +132,11 @@ class Dataset:
     def splits(self) -> dict[str, int]:
         """How many samples each split has; samples in no split are counted under ''."""
         return count(sample.split or "" for sample in self.samples)
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Names of the products, in order of first appearance; none in a dataset of one product."""
+        return tuple(dict.fromkeys(sample.product for sample in self.samples if sample.product is not None))
 
     @property
     def class_counts(self) -> dict[str, int]:

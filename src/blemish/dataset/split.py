@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from blemish.dataset.hashing import content_hash, in_threads
+from blemish.dataset.hashing import contents_of
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
 from blemish.errors import BlemishError
@@ -129,9 +129,8 @@ def checked_by(dataset: Dataset, by: str | None) -> bool:
 
 def content_of(dataset: Dataset) -> dict[str, str]:
     """Content hash by sample id."""
-    paths = (sample.image for sample in dataset)
-    ids = (sample.id for sample in dataset)
-    return dict(zip(ids, in_threads(content_hash, paths), strict=True))
+    contents = contents_of(sample.image for sample in dataset)
+    return {sample.id: contents[sample.image] for sample in dataset}
 
 
 def make_units(dataset: Dataset, contents: Mapping[str, str], *, by_group: bool) -> list[Unit]:
@@ -159,7 +158,12 @@ def find(parent: dict[str, str], sample_id: str) -> str:
 
 
 def class_counts(samples: Sequence[Sample]) -> Mapping[str, int]:
-    return Counter(label for sample in samples for label in labels_of(sample) or {CLEAN})
+    return Counter(of_product(sample, label) for sample in samples for label in labels_of(sample) or {CLEAN})
+
+
+def of_product(sample: Sample, label: str) -> str:
+    """The label, told apart by product where there are several: each gets its share of every split."""
+    return label if sample.product is None else f"{sample.product}/{label}"
 
 
 def labels_of(sample: Sample) -> set[str]:

@@ -37,13 +37,16 @@ from blemish.evaluation.pixel import (
     ratio,
     tolerant_agreement,
 )
+from blemish.evaluation.pointing import Pointing, pointed, pointing_metrics
 from blemish.evaluation.records import Curve, Evaluation, ImageRecord, PixelCounts, TruthDefect
 from blemish.evaluation.sweep import SeverityCounts
 from blemish.evaluation.types import type_metrics
+from blemish.images.resize import resized_map
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.measure import outlines
 
 SCHEMA = 1
+HEAT_SIDE = 64  # pixels kept of a heat map, whatever the image's size
 
 
 class Evaluator:
@@ -74,6 +77,7 @@ class Evaluator:
         self.severities = SeverityCounts(np.linspace(*severity_range, severity_bins + 1))
         self.tolerant = NO_AGREEMENT
         self.contrasts: list[tuple[float, float]] = []
+        self.pointings: list[Pointing] = []
 
     def add(
         self,
@@ -89,15 +93,19 @@ class Evaluator:
             annotation of the image is a mere box or label, which says nothing about pixels
         truth: `defect_instances` of the sample
         """
-        found_map = found_defects_map(sample, inspection, class_map)
+        found_map = found_defects_map(sample, inspection, class_map) if self.finds_outlines else None
+        cam = inspection.maps.get("cam")
         record = ImageRecord(
             sample=sample,
             inspection=replace(inspection, maps={}),
             truth=tuple(true_defect(one) for one in truth),
             iou=iou_matrix(truth, [defect.box_xyxy for defect in inspection.defects], found_map),
             pixels=self.count_pixels(sample, inspection, class_map, found_map),
+            heat=None if cam is None else small_heat(cam),
         )
         self.records.append(record)
+        if cam is not None and truth:
+            self.pointings.append(pointed(cam, truth, rejected=inspection.verdict is Verdict.NG))
         self.contrasts += known_contrasts(record, truth)
         return record
 
@@ -144,6 +152,7 @@ class Evaluator:
             "detection": detection_metrics(self.records, self.class_names) if self.compares_boxes else None,
             "image": image_metrics(self.records),
             "type": self.type_metrics(),
+            "pointing": pointing_metrics(self.pointings),
             "severity": contrast_metrics(*zip(*self.contrasts, strict=True)) if self.contrasts else None,
             "operating_point": operating_metrics(operating_point, self.records),
             "seconds_per_image": seconds_per_image or mean_seconds(self.records),
@@ -228,6 +237,14 @@ def found_defects_map(
             f"Received: {class_map.shape} for {found.shape}. Annotate the image itself."
         )
     return found.astype(np.int32, copy=False)
+
+
+def small_heat(cam: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """The map "cam", [H, W] in [0, 1], at most `HEAT_SIDE` a side and 255 at 1: what the report shows."""
+    scale = min(1.0, HEAT_SIDE / max(cam.shape))
+    size = max(1, round(cam.shape[0] * scale)), max(1, round(cam.shape[1] * scale))
+    small = resized_map(cam.astype(np.float32, copy=False), size)
+    return np.rint(255 * np.clip(small, 0, 1)).astype(np.uint8)
 
 
 def true_defect(instance: Instance) -> TruthDefect:

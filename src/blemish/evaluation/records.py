@@ -44,6 +44,7 @@ class ImageRecord:
     inspection: without maps
     iou: [truth defects, found defects] float32 in [0, 1], on masks where both sides have one, else on boxes
     pixels: None where the dataset has no outlines
+    heat: small picture of what the verdict rests on, [h, w] with 255 for all; None where there is no such map
     """
 
     sample: Sample
@@ -51,6 +52,7 @@ class ImageRecord:
     truth: tuple[TruthDefect, ...]
     iou: NDArray[np.float32]
     pixels: PixelCounts | None = None
+    heat: NDArray[np.uint8] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

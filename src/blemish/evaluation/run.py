@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from blemish.bundle.manifest import Manifest
 from blemish.dataset.masks import class_map, defect_instances
+from blemish.dataset.products import of_product
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator
@@ -10,6 +14,8 @@ from blemish.images.decode import image_size
 from blemish.inspection import Inspection
 from blemish.inspector.inspector import Inspector
 from blemish.progress import Reporter
+
+Judged = tuple[Dataset, tuple[str, ...]]
 
 
 def evaluate_samples(
@@ -21,7 +27,7 @@ def evaluate_samples(
         dataset.class_names, names_types=inference.names_types, finds_outlines=inference.finds_outlines
     )
     for sample in reporter.track(dataset.samples, title):
-        inspection = inspector.inspect(sample.image, with_maps=inference.finds_outlines)
+        inspection = inspector.inspect(sample.image, with_maps=True)
         add(evaluator, sample, inspection, dataset)
     return evaluator
 
@@ -63,6 +69,43 @@ def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:
             "Name one of these, or make splits with `blemish data split` before training."
         )
     return chosen
+
+
+def for_bundle(dataset: Dataset, manifest: Manifest, name: str, *, names_types: bool) -> Judged:
+    """What of a dataset a bundle is measured on: its own product where there are several, its own classes
+    where it names them; and a sentence on what is left out.
+
+    name: of the bundle, for messages. Raises BlemishError where nothing is left.
+    """
+    own = manifest.memory.get("product")
+    notes: tuple[str, ...] = ()
+    if own in dataset.products:
+        whole, dataset = dataset, of_product(dataset, own)
+        notes = (f"{len(dataset)} of {len(whole)} images are judged: those of product '{own}'.",)
+    if not names_types:
+        return dataset, notes
+    kept, left_out = without_other_classes(dataset, manifest.class_names, name)
+    return kept, (*notes, *left_out)
+
+
+def without_other_classes(dataset: Dataset, class_names: tuple[str, ...], bundle: str) -> Judged:
+    """The images that show none but a bundle's classes, and a sentence on those left out, if any.
+
+    Raises BlemishError where no image of a class of the bundle's is left.
+    """
+    known = set(class_names)
+    kept = dataset.where(lambda sample: {one.label for one in sample.annotations} <= known)
+    if len(kept) == len(dataset):
+        return dataset, ()
+    if not any(sample.annotations for sample in kept):
+        refuse_other_classes(dataset, class_names, bundle)
+    others = [name for name, images in dataset.class_counts.items() if images and name not in known]
+    names = tuple(name for name in dataset.class_names if name not in others)
+    note = (
+        f"{len(dataset) - len(kept)} of {len(dataset)} images are left out: they show what bundle {bundle} "
+        f"was not trained on ({', '.join(others)})."
+    )
+    return replace(kept, class_names=names), (note,)
 
 
 def refuse_other_classes(dataset: Dataset, class_names: tuple[str, ...], bundle: str) -> None:

@@ -1,4 +1,4 @@
-"""Drawing what was found onto an image: severity as heat, outlines, boxes, name tags.
+"""Drawing what was found onto an image: severity or evidence as heat, outlines, boxes, name tags.
 
 Every function returns a new picture, uint8 RGB [H, W, 3]; pixels that nothing is drawn on keep their
 values. Points are in pixel-edge coordinates: pixel (x, y) spans x…x+1, so outlines run between pixels.
@@ -42,18 +42,25 @@ def draw_inspection(
     severity_top: float = 12.0,
     opacity: float = 0.55,
 ) -> Picture:
-    """The picture that `inspect --overlay` writes: heat where the maps hold severity, outlines, tags.
+    """The picture that `inspect --overlay` writes: heat where the maps hold any, outlines, tags.
 
-    severity_top: the severity drawn in the hottest colour
+    severity_top: the severity drawn in the hottest colour; of the map "cam" it is 1
     """
     picture = for_screen(image)
-    if "severity" in inspection.maps:
-        severity = inspection.maps["severity"].astype(np.float32, copy=False)
-        picture = blend_severity(picture, severity, top=severity_top, opacity=opacity)
+    for name, top in (("severity", severity_top), ("cam", 1.0)):
+        if name in inspection.maps:
+            heat = inspection.maps[name].astype(np.float32, copy=False)
+            picture = blend_severity(picture, heat, top=top, opacity=opacity)
     picture = draw_defects(picture, inspection.defects)
-    score = "" if inspection.score is None else f" {inspection.score:.2f}"
     colour = VERDICT_COLOURS[inspection.verdict]
-    return draw_label(picture, f"{inspection.verdict}{score}", (0.0, 0.0), colour=colour)
+    return draw_label(picture, verdict_text(inspection), (0.0, 0.0), colour=colour)
+
+
+def verdict_text(inspection: Inspection) -> str:
+    """Verdict, score, and what the score's references differ by."""
+    score = "" if inspection.score is None else f" {inspection.score:.2f}"
+    spread = "" if inspection.spread is None else f" ± {inspection.spread:.2f}"
+    return f"{inspection.verdict}{score}{spread}"
 
 
 def draw_defects(image: Pixels, defects: Sequence[Defect]) -> Picture:

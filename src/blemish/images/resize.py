@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from blemish.images.decode import Pixels
 
@@ -14,6 +16,13 @@ def resized(picture: Pixels, size: tuple[int, int]) -> Pixels:
         return picture
     shrinks = height * width < picture.shape[0] * picture.shape[1]
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def resized_map(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """The same of a map [h, w] of numbers, which stay within their range."""
+    height, width = size
+    shrinks = height * width < values.size
+    return cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def with_shorter_side(size: tuple[int, int], shorter: int | None) -> tuple[int, int]:

@@ -90,6 +90,7 @@ class Inspector:
             mm_per_px=self.inference.mm_per_px,
             maps=findings.maps,
             candidates=findings.candidates,
+            spread=findings.spread,
         )
 
     def verdict(self, score: float) -> Verdict:

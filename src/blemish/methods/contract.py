@@ -51,13 +51,14 @@ class Findings:
     """What the inference half makes of one image.
 
     score: image level, in [0, 1], higher is worse; maps: see `Inspection.maps`, only when asked for
-    candidates: see `Inspection.candidates`
+    candidates: see `Inspection.candidates`; spread: see `Inspection.spread`
     """
 
     score: float
     defects: tuple[Defect, ...]
     maps: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
     candidates: tuple[Defect, ...] = ()
+    spread: float | None = None
 
 
 class Inference(Protocol):
@@ -193,6 +194,9 @@ class Fitted:
     memory: what else the inference half or a later training needs, as plain data
     notes: sentences on what training noticed, for the report
     also: models on the way to this one that are worth a bundle of their own, by the name of its folder
+    dataset: the part of the dataset that was learned from and that thresholds are chosen on; None: the whole
+    settings: those that the bundle remembers, where they are not the run's
+    judges: whether it can judge images; else it is a starting point for later training
     """
 
     modules: Mapping[str, nn.Module]
@@ -205,6 +209,9 @@ class Fitted:
     memory: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     also: Mapping[str, Fitted] = field(default_factory=dict)
+    dataset: Dataset | None = None
+    settings: MethodSettings | None = None
+    judges: bool = True
 
 
 class Method(Protocol):

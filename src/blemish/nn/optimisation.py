@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from torch import nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 
 def adamw(parameters: Iterable[nn.Parameter], *, weight_decay: float) -> Optimizer:
@@ -18,6 +18,12 @@ def adamw(parameters: Iterable[nn.Parameter], *, weight_decay: float) -> Optimiz
             {"params": [p for p in listed if p.ndim <= 1], "weight_decay": 0.0},
         ]
     )
+
+
+def adam(parameters: Iterable[nn.Parameter], *, betas: tuple[float, float], weight_decay: float) -> Optimizer:
+    """Adam over the parameters that learn. Its learning rate is set by the loop at every step."""
+    listed = [parameter for parameter in parameters if parameter.requires_grad]
+    return Adam(listed, betas=betas, weight_decay=weight_decay)
 
 
 def warm_cosine(step: int, *, steps: int, warmup: int) -> float:

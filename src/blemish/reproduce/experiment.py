@@ -26,8 +26,10 @@ DEFAULT_PLACES = {
 }
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 FEW_SHOT = ("few-shot", "enrolled")  # kinds whose seed is that of a support draw
-SEEDED = ("train", "types-off", "stability", *FEW_SHOT)  # kinds whose figures depend on a seed
-OF_DEVICE = ("speed", "detector-speed")  # kinds of random weights, measured on each device
+PEERS = ("nearest-feature", "patch-memory", "linear-probe")  # kinds that measure a baseline of one product
+OF_PRODUCT = ("product", *PEERS)  # kinds that are about one product of several
+SEEDED = ("train", "types-off", "stability", *FEW_SHOT, *OF_PRODUCT)  # kinds whose figures depend on a seed
+OF_DEVICE = ("speed", "detector-speed", "pair-speed")  # kinds of random weights, measured on each device
 OF_OTHERS = ("types-off", "stability")  # kinds that measure the bundle of another row
 
 
@@ -72,18 +74,25 @@ class Row(Strict):
 
     kind: "train" trains and evaluates, "otsu" is the baseline without training, "types-off" and "stability"
         measure the bundle of row `of` ("row" or "other-table/row"), "speed" and "detector-speed" time random
-        weights, "few-shot" trains with the boxes of a support draw, "enrolled" adds them to its base
+        weights, "few-shot" trains with the boxes of a support draw, "enrolled" adds them to its base;
+        "product" adapts to one product what was learned from the others, "nearest-feature", "patch-memory"
+        and "linear-probe" are its peers, "pair-speed" times random weights
     settings: of the method where the row trains (on top of the table's), of the kind for the others
     base: settings that base training has instead, so that rows can share one base
     against: row that the differences on the same draws are taken from
     section: rows of one section are printed as a table of their own, with the columns that they fill
     paper: the paper's figure by column path
+    target: the product that a row of its kinds is about; "{target}" in title and section stands for it
+    template: the row of the file that such a row was made from, once for each target
+    papers: the paper's figures by product
+    reach: row whose last look at the validation images is to be reached, see `reproduce.reached`
     """
 
     name: str = Field(pattern=SLUG)
     kind: Literal[
-        "train", "otsu", "types-off", "stability", "speed", "detector-speed", "few-shot", "enrolled"
-    ]
+        "train", "otsu", "types-off", "stability", "speed", "detector-speed", "few-shot", "enrolled",
+        "product", "nearest-feature", "patch-memory", "linear-probe", "pair-speed",
+    ]  # fmt: skip
     title: str = ""
     of: str | None = None
     section: str = ""
@@ -91,6 +100,10 @@ class Row(Strict):
     base: dict[str, Any] = {}
     against: str | None = None
     paper: dict[str, float] = {}
+    target: str | None = None
+    template: str | None = None
+    papers: dict[str, dict[str, float]] = {}
+    reach: str | None = None
 
     @property
     def label(self) -> str:
@@ -120,7 +133,8 @@ class Goal(Strict):
 
     above: strictly more than that row's; not_below: at least that row's; device: for rows measured on several
     against: at_least is about the difference to that row on the same draws; told_from_zero: and the
-        difference's 95 % interval excludes 0; relative_to: at_least is a share of that row's mean
+        difference's 95 % interval excludes 0; relative_to: the bound is a share of that row's mean
+    target: product that it is about; None: each one that the rows are made for
     """
 
     row: str
@@ -133,14 +147,17 @@ class Goal(Strict):
     against: str | None = None
     told_from_zero: bool = False
     relative_to: str | None = None
+    target: str | None = None
 
     @model_validator(mode="after")
     def one_bound(self) -> Self:
         bounds = (self.at_least, self.at_most, self.above, self.not_below)
         if sum(bound is not None for bound in bounds) != 1:
             raise ValueError("a goal has exactly one of at_least, at_most, above and not_below")
-        if (self.against or self.relative_to) and self.at_least is None:
-            raise ValueError("a goal with against or relative_to has at_least")
+        if self.against and self.at_least is None:
+            raise ValueError("a goal with against has at_least")
+        if self.relative_to and self.at_least is None and self.at_most is None:
+            raise ValueError("a goal with relative_to has at_least or at_most")
         return self
 
 
@@ -151,12 +168,19 @@ class Experiment(Strict):
     the data has none; draws: table whose files of support draws are used, this one when not given
     also: more datasets to train on, folders or arguments of `synthesise`; class names then bear that of their
         dataset in front, and only images of the first one are measured
+    For rows of one product: dataset is a folder of products; collection: instead, what `blemish data tasks`
+        is told to make one; products: more of them, name and arguments of `synthesise`; targets: the products
+        that each such row is filled for; by_target: columns that are printed with a line for each target
     """
 
     title: str
     paper: str
     dataset: str | None = None
     synthetic: dict[str, Any] | None = None
+    collection: dict[str, Any] | None = None
+    products: dict[str, dict[str, Any]] = {}
+    targets: tuple[str, ...] = ()
+    by_target: tuple[str, ...] = ()
     classes: Classes | None = None
     rare_images: int | None = Field(None, ge=1)
     split: Split = Split()
@@ -175,6 +199,10 @@ class Experiment(Strict):
     def source(self) -> str | dict[str, Any] | None:
         """The dataset's name, or the arguments that a synthetic one is made from; all of several."""
         own = self.dataset or self.synthetic
+        if self.collection is not None:
+            own = {"collection": self.collection}
+        if self.products:
+            return {"products": self.products, "beside": own}
         return {"measured on": own, "also": list(self.also)} if self.also else own
 
     def row(self, name: str) -> Row:
@@ -190,12 +218,15 @@ class Experiment(Strict):
                 known("row of a goal", name, names)
         for row in self.rows:
             known("row that is compared against", row.against, names)
+            known("row that is to be reached", row.reach, names)
         if self.pictures:
             known("row of a picture", self.pictures.metric_space, names)
         paths = [column.path for column in self.columns]
         used = [goal.column for goal in self.goals]
         used += [path for row in self.rows for path in row.paper]
+        used += [path for row in self.rows for figures in row.papers.values() for path in figures]
         used += [path for row in self.paper_rows for path in row.figures]
+        used += self.by_target
         for path in used:
             known("column", path, paths)
         return self
@@ -211,10 +242,13 @@ class Experiment(Strict):
             trained += [row.name] if row.kind == "train" else []
         if self.classes is None and any(row.kind in FEW_SHOT for row in self.rows):
             raise ValueError("a table with few-shot rows has classes")
-        needs_data = any(row.kind in ("train", "otsu", *FEW_SHOT) for row in self.rows)
-        if (self.dataset is not None) + (self.synthetic is not None) != needs_data:
+        if bool(self.targets) != any(row.kind in OF_PRODUCT for row in self.rows):
+            raise ValueError(f"targets belong to the kinds {', '.join(OF_PRODUCT)}")
+        needs_data = any(row.kind in ("train", "otsu", *FEW_SHOT, *OF_PRODUCT) for row in self.rows)
+        if sum(one is not None for one in (self.dataset, self.synthetic, self.collection)) != needs_data:
             raise ValueError(
-                "a table with trained or otsu rows has one of dataset and synthetic; others have none"
+                "a table with trained, product or otsu rows has one of dataset, synthetic and collection; "
+                "others have none"
             )
         return self
 

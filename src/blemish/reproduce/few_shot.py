@@ -6,14 +6,11 @@ once, with seed 0, and every draw of every table that asks for the same base sta
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from blemish.bundle.store import Bundle, load_bundle
+from blemish.bundle.store import Bundle
 from blemish.dataset.draws import Draw, draw_supports, parsed, write_draw
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
@@ -22,30 +19,19 @@ from blemish.evaluation.fewshot import few_shot_metrics, group_mean, paper_thres
 from blemish.evaluation.run import evaluate_samples
 from blemish.inspector.inspector import inspector_of
 from blemish.methods import find_method
+from blemish.reproduce.bases import Trained, base_name, shared_base
 from blemish.reproduce.enrolling import enrol_all
 from blemish.reproduce.experiment import Classes, Row
 from blemish.reproduce.place import Table
-from blemish.reproduce.results import RUNS, alone
-from blemish.reproduce.trained import CLOCK, method_settings, seconds_in, timed_training
+from blemish.reproduce.trained import method_settings, timed_training
 from blemish.training.run import Request
 
-BASE_SEED = 0
-BASES = "bases"  # folder beside the tables, as these share them
 # Settings that base training does not follow, or that say the same as others (preset and variant).
 NOT_OF_BASE = (
     "preset", "variant", "rare", "draw_seed", "draw_file", "fine_steps", "fine_rate", "fine_common", "frozen",
     "device", "checkpoint_every", "ng_rule", "review_rule", "mm_per_px", "threshold", "nms", "score_floor",
     "detections", "proposals_test",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A bundle and the seconds behind it. base_seconds: of the base it started from, 0 without one"""
-
-    bundle: Bundle
-    seconds: float
-    base_seconds: float = 0.0
 
 
 def few_shot_row(table: Table, row: Row, seed: int) -> dict[str, Any]:
@@ -100,7 +86,7 @@ def support_draw(table: Table, row: Row, classes: Classes, seed: int) -> tuple[P
 
 def fitted(table: Table, row: Row, classes: Classes, draw_file: Path, seed: int) -> Trained:
     """The row's bundle for one draw: in two phases from the shared base, or jointly."""
-    also = {**classes.model_dump(), "draw_file": str(draw_file)}
+    also = {**classes.model_dump(), "draw_file": as_seen_from_here(draw_file)}
     settings = method_settings(table, row, also, expand=True)
     base = base_of(table, row, classes) if settings.two_phase else None
     request = request_of(
@@ -108,6 +94,12 @@ def fitted(table: Table, row: Row, classes: Classes, draw_file: Path, seed: int)
     )
     bundle, seconds = timed_training(request, table.reporter)
     return Trained(bundle, seconds, base.seconds if base else 0.0)
+
+
+def as_seen_from_here(file: Path) -> str:
+    """Relative to the current folder where it lies in it, so that no bundle holds its owner's folders."""
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def enrolled(table: Table, row: Row, classes: Classes, draw: Draw, seed: int) -> Trained:
@@ -122,21 +114,9 @@ def base_of(table: Table, row: Row, classes: Classes) -> Trained:
     """The bundle of the common classes that the row starts from, trained on first use."""
     groups = {"common": classes.common, "rare": ()}
     wanted = method_settings(table, row, {**row.base, **groups})
-    name = base_name(wanted.model_dump(mode="json"), table.fingerprint)
+    name = base_name(wanted.model_dump(mode="json"), table.fingerprint, ignored=NOT_OF_BASE)
     settings = method_settings(table, row, {**row.base, **groups}, expand=True)
-    run = table.out / BASES / RUNS / name
-    with alone(run.parent, name):
-        if not (run / "bundle").is_dir():
-            table.reporter.line(f"{name}: the base of {row.name}")
-            timed_training(request_of(table, settings, run, BASE_SEED), table.reporter)
-    return Trained(load_bundle(run / "bundle", method=table.experiment.method), seconds_in(run / CLOCK))
-
-
-def base_name(settings: Mapping[str, Any], fingerprint: str) -> str:
-    """The folder of a base: the same for the same base training on the same data."""
-    followed = {key: value for key, value in settings.items() if key not in NOT_OF_BASE}
-    text = json.dumps({"settings": followed, "data": fingerprint}, sort_keys=True)
-    return f"base-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return shared_base(table, name, settings, table.dataset, row=row.name)
 
 
 def request_of(table: Table, settings: Any, run: Path, seed: int, *, start: Bundle | None = None) -> Request:

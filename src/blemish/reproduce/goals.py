@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -31,8 +32,14 @@ def goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
     asked = f"{label}: {column.heading} {rule_text(goal, experiment)}"
     if mean is None or (other and bound is None):
         return f"{asked}: not measured"
-    reached = f"{mean:.{column.decimals}f}" + (f" against {bound:.{column.decimals}f}" if other else "")
+    reached = number_text(mean, column.decimals)
+    reached += f" against {number_text(bound, column.decimals)}" if bound is not None else ""
     return f"{asked}: {reached}, {'met' if is_met(goal, mean, bound) else '**not met**'}"
+
+
+def number_text(value: float, decimals: int) -> str:
+    """A figure; infinite is what was never reached."""
+    return f"{value:.{decimals}f}" if math.isfinite(value) else "not reached"
 
 
 def column_of(goal: Goal, experiment: Experiment) -> Column:
@@ -66,15 +73,19 @@ def rule_text(goal: Goal, experiment: Experiment) -> str:
     if goal.above:
         return f"> {experiment.row(goal.above).label}"
     if goal.relative_to:
-        return f"≥ {100 * (goal.at_least or 0.0):g} % of {experiment.row(goal.relative_to).label}"
+        share = goal.at_most if goal.at_least is None else goal.at_least
+        sign = "≤" if goal.at_least is None else "≥"
+        return f"{sign} {100 * (share or 0.0):g} % of {experiment.row(goal.relative_to).label}"
     if goal.not_below:
         return f"≥ {experiment.row(goal.not_below).label}"
     return f"≥ {goal.at_least:g}" if goal.at_least is not None else f"≤ {goal.at_most:g}"
 
 
 def is_met(goal: Goal, mean: float, bound: float | None) -> bool:
-    if bound is not None and goal.relative_to:
-        return bound > 0 and mean >= (goal.at_least or 0.0) * bound
+    if bound is not None and goal.relative_to and goal.at_least is not None:
+        return bound > 0 and mean >= goal.at_least * bound
+    if bound is not None and goal.relative_to and goal.at_most is not None:
+        return math.isfinite(mean) and mean <= goal.at_most * bound
     if bound is not None:
         return mean > bound if goal.above else mean >= bound
     if goal.at_least is not None:

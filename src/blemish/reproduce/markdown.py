@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from blemish.evaluation.fewshot import Interval, mean_interval
 from blemish.reproduce.experiment import Column, Experiment, PaperRow
-from blemish.reproduce.goals import NOTHING, difference_text, goals_markdown
+from blemish.reproduce.goals import NOTHING, difference_text, goals_markdown, number_text
 from blemish.reproduce.lines import Line, columns_of, difference, found, is_few_shot, lines_of, values_of
+from blemish.reproduce.reached import with_reached
 from blemish.reproduce.results import Result
+from blemish.reproduce.targets import column_title
 
 DETECTIONS_PICTURE, METRIC_PICTURE = "detections.png", "metric-space.png"
 DRAWS_NOTE = "Behind ± stands half of the 95 % interval of the mean over support draws (Student's t)."
@@ -18,9 +21,10 @@ DRAWS_NOTE = "Behind ± stands half of the 95 % interval of the mean over suppor
 
 def table_markdown(name: str, experiment: Experiment, results: Sequence[Result]) -> str:
     """The whole file. Rows without a result are printed empty, so that what is still to be run is seen."""
-    lines = lines_of(experiment, results)
+    lines = lines_of(experiment, with_reached(experiment, results))
     columns = columns_of(experiment, results)
     parts = [f"# {experiment.title}", f"{experiment.paper}"]
+    parts += by_target_markdown(experiment, lines)
     sections = [line.row.section for line in lines] + [row.section for row in experiment.paper_rows]
     for section in dict.fromkeys(sections):
         parts += section_markdown(section, lines, columns, experiment.paper_rows)
@@ -55,6 +59,30 @@ def section_markdown(
         parts += [f"**{group}**"] if group else []
         parts.append(group_markdown([one for one in filled if one.group == group], own, papers))
     return parts + differences_markdown([one for one in filled if one.paired], own, lines)
+
+
+def by_target_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
+    """For each figure that asks for it, a line a target and a column for each row of the file."""
+    parts = []
+    own = [line for line in lines if line.row.target]
+    heads = list(dict.fromkeys(line.row.template for line in own))
+    for column in (one for one in experiment.columns if one.path in experiment.by_target):
+        titles = [next(column_title(line.row) for line in own if line.row.template == head) for head in heads]
+        table = [[column.heading, *titles]]
+        for target in experiment.targets:
+            of_target = {line.row.template: line for line in own if line.row.target == target}
+            table.append([target, *(cell(of_target[head], column) for head in heads)])
+        means = [mean_of_targets([line for line in own if line.row.template == h], column) for h in heads]
+        parts.append(grid([*table, ["mean", *means]] if len(experiment.targets) > 1 else table))
+    return parts
+
+
+def mean_of_targets(lines: Sequence[Line], column: Column) -> str:
+    """The mean over targets of the mean over seeds; nothing where a target is not measured yet."""
+    values = [values_of(line, column.path) for line in lines]
+    if not all(values) or any(isinstance(value, Mapping | str) for some in values for value in some):
+        return NOTHING
+    return number_text(statistics.fmean(statistics.fmean(some) for some in values), column.decimals)
 
 
 def differences_markdown(
@@ -114,6 +142,8 @@ def cell(line: Line, column: Column) -> str:
         return counts_text(values)
     if any(isinstance(value, str) for value in values):
         return ", ".join(dict.fromkeys(str(value) for value in values))
+    if not all(math.isfinite(value) for value in values):
+        return ", ".join(number_text(value, column.decimals) for value in values)
     if is_few_shot(line):
         return interval_text(mean_interval(values), column.decimals)
     mean = f"{statistics.fmean(values):.{column.decimals}f}"

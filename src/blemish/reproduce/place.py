@@ -32,9 +32,18 @@ from blemish.reproduce.experiment import (
     read_experiment,
 )
 from blemish.reproduce.few_shot_data import few_shot_dataset, merged
+from blemish.reproduce.product_data import (
+    collection_place,
+    is_of_products,
+    made_collection,
+    product_dataset,
+    with_products,
+)
 from blemish.reproduce.results import RUNS
+from blemish.reproduce.targets import for_targets
 
 DRAWS = "draws"
+COLLECTIONS = "collections"  # folder beside the tables, as these share them
 Groups = Mapping[str, tuple[str, ...] | None]  # classes that the user gave instead of the table's
 
 
@@ -42,7 +51,7 @@ Groups = Mapping[str, tuple[str, ...] | None]  # classes that the user gave inst
 class Table:
     """An experiment and its folder OUT/NAME. data: folder that holds the datasets, as given by --data
 
-    groups: classes that were given instead of the table's
+    groups: classes that were given instead of the table's; targets: products
     """
 
     name: str
@@ -51,6 +60,7 @@ class Table:
     data: Path | None
     reporter: Reporter
     groups: Groups = field(default_factory=dict)
+    targets: tuple[str, ...] | None = None
 
     @property
     def folder(self) -> Path:
@@ -60,6 +70,8 @@ class Table:
     def dataset(self) -> Dataset:
         """The table's dataset, a synthetic one made first. Raises BlemishError when it is not there."""
         experiment, runs = self.experiment, self.folder / RUNS
+        if experiment.targets:
+            return product_dataset(self.products(), experiment, self.reporter)
         dataset = self.loaded(experiment.dataset or experiment.synthetic or {})
         if experiment.classes is None:
             return dataset
@@ -67,6 +79,20 @@ class Table:
             others = {place_name(source): self.loaded(source) for source in experiment.also}
             dataset = merged({place_name(experiment.dataset or {}): dataset, **others}, experiment.split)
         return few_shot_dataset(dataset, experiment, runs, self.reporter)
+
+    def products(self) -> Dataset:
+        """The products as they lie on disk; a collection and synthetic ones are made first."""
+        experiment = self.experiment
+        if experiment.collection is None:
+            dataset = self.loaded(experiment.dataset or experiment.synthetic or {})
+        elif is_of_products(self.data_folder):
+            dataset = load_dataset(self.data_folder)
+        else:
+            dataset = made_collection(
+                self.out / COLLECTIONS / RUNS, self.data_folder, experiment.collection, self.reporter
+            )
+        more = {name: self.loaded(arguments) for name, arguments in experiment.products.items()}
+        return with_products(dataset, more)
 
     def loaded(self, source: str | dict[str, Any]) -> Dataset:
         """A dataset as it lies on disk; a synthetic one is made first."""
@@ -81,22 +107,43 @@ class Table:
     @property
     def has_data(self) -> bool:
         """Whether the dataset is at hand, without making or reading it."""
-        sources = (self.experiment.dataset or self.experiment.synthetic, *self.experiment.also)
+        experiment = self.experiment
+        own = experiment.dataset or experiment.synthetic
+        sources = (own, *experiment.also, *experiment.products.values())
+        if experiment.collection is not None and not self.has_collection(experiment.collection):
+            return False
         try:
             return all(self.is_there(source) for source in sources if source is not None)
         except BlemishError:
             return False
+
+    def has_collection(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether --data is the products themselves, or the collection was made from it."""
+        made = collection_place(self.out / COLLECTIONS / RUNS, self.data_folder, arguments)
+        return is_of_products(self.data_folder) or made.is_dir()
 
     def is_there(self, source: str | dict[str, Any]) -> bool:
         if isinstance(source, str):
             return self.dataset_path(source).is_dir()
         return is_made(self.folder / RUNS, source)
 
+    @property
+    def source(self) -> str | dict[str, Any] | None:
+        """What a result says it was measured on."""
+        if self.experiment.collection is not None and is_of_products(self.data_folder):
+            return {"folder of products": self.data_folder.resolve().name}
+        return self.experiment.source
+
+    @property
+    def data_folder(self) -> Path:
+        """The folder that holds the datasets."""
+        return self.data or Path(os.environ.get("BLEMISH_DATA") or DEFAULT_PLACES["BLEMISH_DATA"])
+
     def dataset_path(self, name: str) -> Path:
         """Folder of the dataset: below --data, or --data itself when it has its name or the classes
         are given with it.
         """
-        place = self.data or Path(os.environ.get("BLEMISH_DATA") or DEFAULT_PLACES["BLEMISH_DATA"])
+        place = self.data_folder
         itself = place.resolve().name == name or (self.data is not None and self.has_own_classes)
         candidates = [place / name, *([place] if itself else [])]
         for folder in candidates:
@@ -133,7 +180,14 @@ class Table:
         name, slash, other = row.of.rpartition("/")
         table = self
         if slash:
-            table = open_table(name, self.out, data=self.data, reporter=self.reporter, groups=self.groups)
+            table = open_table(
+                name,
+                self.out,
+                data=self.data,
+                reporter=self.reporter,
+                groups=self.groups,
+                targets=self.targets,
+            )
         names = [one.name for one in table.experiment.rows if one.kind == "train"]
         if other not in names:
             raise BlemishError(
@@ -149,11 +203,17 @@ def place_name(source: str | Mapping[str, Any]) -> str:
 
 
 def open_table(
-    name: str, out: Path, *, data: Path | None, reporter: Reporter, groups: Groups | None = None
+    name: str,
+    out: Path,
+    *,
+    data: Path | None,
+    reporter: Reporter,
+    groups: Groups | None = None,
+    targets: tuple[str, ...] | None = None,
 ) -> Table:
-    """The table NAME in OUT, with its classes or the given ones.
+    """The table NAME in OUT, with its classes and targets or the given ones.
 
-    Raises BlemishError for an unknown name, a fault in its file, or classes where it has none.
+    Raises BlemishError for an unknown name, a fault in its file, or classes or targets where it has none.
     """
     experiment, groups = read_experiment(name), groups or {}
     given = {group: names for group, names in groups.items() if names is not None}
@@ -165,7 +225,9 @@ def open_table(
     if given:
         classes = with_groups(experiment.classes, given)
         experiment = experiment.model_copy(update={"classes": classes})
-    return Table(name, experiment, out, data, reporter, groups)
+    if targets or experiment.targets:
+        experiment = for_targets(experiment, targets or experiment.targets)
+    return Table(name, experiment, out, data, reporter, groups, targets)
 
 
 def with_groups(classes: Classes | None, given: Mapping[str, tuple[str, ...]]) -> Classes:

@@ -10,12 +10,15 @@ import sys
 from typing import Any
 
 from blemish.reproduce.detector_speed import DetectorSpeedSettings, measure_detector
+from blemish.reproduce.pair_speed import PairSpeedSettings, measure_pairs
 from blemish.reproduce.speed import SpeedSettings, measure_here
 
 
 def measured(kind: str, settings: dict[str, Any], device: str) -> dict[str, Any]:
     if kind == "detector-speed":
         return measure_detector(DetectorSpeedSettings.model_validate(settings), device)
+    if kind == "pair-speed":
+        return measure_pairs(PairSpeedSettings.model_validate(settings), device)
     return measure_here(SpeedSettings.model_validate(settings), device)
 
 

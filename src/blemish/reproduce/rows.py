@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,28 +10,34 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from blemish.bundle.store import Bundle, load_bundle
-from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
-from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.run import evaluate_samples, split_to_evaluate
-from blemish.inspector.inspector import Inspector, inspector_of
+from blemish.inspector.inspector import inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.inference import SeverityInference
 from blemish.reproduce.detector_speed import DetectorSpeedSettings
-from blemish.reproduce.experiment import FEW_SHOT, OF_DEVICE, Row, Strict
+from blemish.reproduce.experiment import FEW_SHOT, OF_DEVICE, PEERS, Row, Strict
 from blemish.reproduce.few_shot import few_shot_row, few_shot_settings
 from blemish.reproduce.otsu import otsu_inspector
+from blemish.reproduce.pair_speed import PairSpeedSettings
+from blemish.reproduce.peers.rows import peer_row
+from blemish.reproduce.peers.settings import PEER_SETTINGS
 from blemish.reproduce.place import Table
+from blemish.reproduce.products import product_row, product_settings
 from blemish.reproduce.results import Job
 from blemish.reproduce.speed import SpeedSettings, measure_apart
 from blemish.reproduce.stability import StabilitySettings, stability
-from blemish.reproduce.trained import method_settings, timed_training, validated
+from blemish.reproduce.trained import method_settings, test_metrics, timed_training, validated
 from blemish.training.run import Request, with_validation
 
 Figures = dict[str, Any]
 
 
-SPEEDS: Mapping[str, type[Strict]] = {"speed": SpeedSettings, "detector-speed": DetectorSpeedSettings}
+SPEEDS: Mapping[str, type[Strict]] = {
+    "speed": SpeedSettings,
+    "detector-speed": DetectorSpeedSettings,
+    "pair-speed": PairSpeedSettings,
+}
 
 
 class OtsuSettings(Strict):
@@ -52,10 +58,9 @@ def measure(table: Table, job: Job) -> Figures:
     if row.kind in OF_DEVICE:
         return measure_apart(row.kind, SPEEDS[row.kind].model_validate(row.settings), job.device or "cpu")
     assert job.seed is not None
-    if row.kind == "train":
-        return train_row(table, row, job.seed)
-    if row.kind in FEW_SHOT:
-        return few_shot_row(table, row, job.seed)
+    measure_row = KINDS.get(row.kind)
+    if measure_row is not None:
+        return measure_row(table, row, job.seed)
     home, trained = table.trained(row)
     bundle = bundle_of(home, trained, job.seed)
     if row.kind == "types-off":
@@ -76,13 +81,18 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
         return dict(method_settings(table, row).model_dump(mode="json"))
     if row.kind in FEW_SHOT:
         return few_shot_settings(table, row)
+    if row.kind == "product":
+        return product_settings(table, row)
     kinds: Mapping[str, type[BaseModel]] = {
         "otsu": OtsuSettings,
         "types-off": NoSettings,
         "stability": StabilitySettings,
         **SPEEDS,
+        **PEER_SETTINGS,
     }
     own = validated(kinds[row.kind], row.settings, table, row).model_dump(mode="json")
+    if row.kind in PEERS:
+        return {**own, "target": row.target}
     if row.of is None:
         return own
     return own | {f"of.{key}": value for key, value in settings_of(*table.trained(row)).items()}
@@ -90,7 +100,7 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
 
 def default_settings(table: Table, row: Row) -> dict[str, Any]:
     """What a trained row's settings are unless set; a row measured before there was a setting had that."""
-    if row.kind in ("train", *FEW_SHOT):
+    if row.kind in ("train", "product", *FEW_SHOT):
         defaults = find_method(table.experiment.method).settings_type()
         return defaults.model_dump(mode="json")
     if row.of is None:
@@ -111,7 +121,16 @@ def train_row(table: Table, row: Row, seed: int) -> Figures:
     )
     bundle, seconds = timed_training(request, table.reporter)
     inspector = inspector_of(bundle, device=request.settings.device)
-    return {**test_metrics(inspector, table, bundle, seed), "seconds_training": seconds}
+    figures = test_metrics(inspector, table.dataset, bundle.manifest, seed, table.reporter)
+    return {**figures, "seconds_training": seconds}
+
+
+KINDS: Mapping[str, Callable[[Table, Row, int], Figures]] = {
+    "train": train_row,
+    "product": product_row,
+    **dict.fromkeys(FEW_SHOT, few_shot_row),
+    **dict.fromkeys(PEERS, peer_row),
+}
 
 
 def types_off_row(table: Table, bundle: Bundle, seed: int) -> Figures:
@@ -123,7 +142,7 @@ def types_off_row(table: Table, bundle: Bundle, seed: int) -> Figures:
             f"Received: '{bundle.manifest.method}'. Remove the row."
         )
     without = replace(inspector, inference=inspector.inference.without_types())
-    return test_metrics(without, table, bundle, seed)
+    return test_metrics(without, table.dataset, bundle.manifest, seed, table.reporter)
 
 
 def otsu_row(table: Table, row: Row) -> Figures:
@@ -134,21 +153,6 @@ def otsu_row(table: Table, row: Row) -> Figures:
     chosen = split_to_evaluate(table.dataset, "test")
     evaluator = evaluate_samples(inspector, chosen, table.reporter, title="Otsu on the test images")
     return dict(evaluator.result(method="otsu", split="test", seed=None).metrics)
-
-
-def test_metrics(inspector: Inspector, table: Table, bundle: Bundle, seed: int) -> Figures:
-    """What `evaluate` would write to metrics.json for the test images."""
-    manifest = bundle.manifest
-    chosen: Dataset = split_to_evaluate(table.dataset, "test")
-    evaluator = evaluate_samples(inspector, chosen, table.reporter, title="inspecting the test images")
-    evaluation = evaluator.result(
-        method=manifest.method,
-        split="test",
-        seed=seed,
-        operating_point=OperatingPoint.from_json(manifest.operating_point),
-        pixel_threshold=inspector.inference.pixel_threshold,
-    )
-    return dict(evaluation.metrics)
 
 
 def bundle_path(table: Table, row: Row, seed: int) -> Path:

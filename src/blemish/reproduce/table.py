@@ -30,17 +30,19 @@ def fill_table(
     quiet: bool,
     common: str | None = None,
     rare: str | None = None,
+    target: str | None = None,
 ) -> Path:
     """Fill OUT/NAME row by row and write OUT/NAME/table.md after each; returns its path.
 
     Rows that are there are kept; an interrupted training goes on. Several processes may fill one table: each
     takes the rows that no other one has in hand.
-    common, rare: names with commas, instead of the table's classes
+    common, rare: names with commas, instead of the table's classes; target: instead of its products
     Raises BlemishError for an unknown name, a fault in its file, a stored row of other settings or data, and,
     when all else is done, for rows that wait for the bundle of a row that was not trained here.
     """
     groups = {"common": names_in(common), "rare": names_in(rare)}
-    table = open_table(name, out, data=data, reporter=Reporter(quiet=quiet), groups=groups)
+    reporter, targets = Reporter(quiet=quiet), names_in(target)
+    table = open_table(name, out, data=data, reporter=reporter, groups=groups, targets=targets)
     refuse_stale(table)
     waiting, filled = [], False
     for job in wanted_jobs(table, seeds):
@@ -80,8 +82,12 @@ def wanted_jobs(table: Table, seeds: int) -> Iterator[Job]:
 
 
 def chosen_rows(experiment: Experiment) -> set[str]:
-    """The rows that BLEMISH_ROWS names; all of them when it is not set."""
-    names = [row.name for row in experiment.rows]
+    """The rows that BLEMISH_ROWS names, itself or what they were made from; all when it is not set."""
+    made: dict[str, set[str]] = {}
+    for row in experiment.rows:
+        made.setdefault(row.name, set()).add(row.name)
+        made.setdefault(row.template or row.name, set()).add(row.name)
+    names = list(made)
     wanted = [name.strip() for name in os.environ.get(ROWS_VARIABLE, "").split(",") if name.strip()]
     for name in wanted:
         if name not in names:
@@ -89,7 +95,7 @@ def chosen_rows(experiment: Experiment) -> set[str]:
                 f"{ROWS_VARIABLE} must name rows of the table. Received: '{name}'."
                 f"{nearest_name(name, names)} There is: {', '.join(names)}."
             )
-    return set(wanted or names)
+    return set().union(*(made[name] for name in wanted or names))
 
 
 def devices() -> list[str]:
@@ -124,7 +130,7 @@ def fill(table: Table, job: Job, seeds: int) -> None:
         figures=figures,
         seconds=round(perf_counter() - start, 1),
         settings=settings_of(table, job.row),
-        dataset=home.experiment.source if has_data else None,
+        dataset=home.source if has_data else None,
         data_fingerprint=home.fingerprint if has_data else None,
         command=command_of(table, seeds),
         provenance=made_by,
@@ -135,6 +141,7 @@ def fill(table: Table, job: Job, seeds: int) -> None:
 def command_of(table: Table, seeds: int) -> str:
     """What fills the table, without the paths of this machine."""
     given = [f" --{group} {','.join(names)}" for group, names in table.groups.items() if names is not None]
+    given += [f" --target {','.join(table.targets)}"] if table.targets else []
     return f"blemish reproduce {table.name} --data DATA{''.join(given)} --seeds {seeds} --out OUT"
 
 
@@ -154,7 +161,7 @@ def refuse_stale(table: Table) -> None:
             table.folder / f"{stored.job_name}.json",
             settings=settings_of(table, row),
             defaults=default_settings(table, row),
-            dataset=home.experiment.source if row.kind not in OF_DEVICE else None,
+            dataset=home.source if row.kind not in OF_DEVICE else None,
             digest=home.fingerprint if row.kind not in OF_DEVICE and home.has_data else None,
         )
 

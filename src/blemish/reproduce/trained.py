@@ -1,4 +1,4 @@
-"""What rows that train share: the method's settings of a row, and a training whose time outlives a stop."""
+"""What rows that train share: the method's settings, a training whose time outlives a stop, test figures."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.manifest import Manifest, first_fault
 from blemish.bundle.store import Bundle
+from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
+from blemish.evaluation.operating_point import OperatingPoint
+from blemish.evaluation.run import evaluate_samples, split_to_evaluate
 from blemish.files import write_atomically
+from blemish.inspector.inspector import Inspector
 from blemish.methods import find_method
 from blemish.progress import Reporter
 from blemish.reproduce.experiment import Row, expanded
@@ -37,6 +41,22 @@ def validated(model: type[BaseModel], values: Mapping[str, Any], table: Table, r
     except ValidationError as error:
         fault = first_fault(error, model.model_fields)
         raise BlemishError(f"table {table.name}, row {row.name}: settings: {fault}") from error
+
+
+def test_metrics(
+    inspector: Inspector, dataset: Dataset, manifest: Manifest, seed: int, reporter: Reporter
+) -> dict[str, Any]:
+    """What `evaluate` would write to metrics.json for the test images."""
+    chosen = split_to_evaluate(dataset, "test")
+    evaluator = evaluate_samples(inspector, chosen, reporter, title="inspecting the test images")
+    evaluation = evaluator.result(
+        method=manifest.method,
+        split="test",
+        seed=seed,
+        operating_point=OperatingPoint.from_json(manifest.operating_point),
+        pixel_threshold=inspector.inference.pixel_threshold,
+    )
+    return dict(evaluation.metrics)
 
 
 def timed_training(request: Request, reporter: Reporter) -> tuple[Bundle, float]:

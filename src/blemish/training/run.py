@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from blemish.bundle.manifest import Manifest, Preprocessing, StoredOperatingPoint
 from blemish.bundle.store import Bundle, save_bundle
 from blemish.dataset.fingerprint import fingerprint, image_marks
+from blemish.dataset.products import of_product
 from blemish.dataset.samples import Dataset
 from blemish.dataset.split import split_dataset
 from blemish.errors import BlemishError
@@ -67,6 +68,15 @@ def train(request: Request, reporter: Reporter) -> Bundle:
     dataset = with_validation(request.dataset, request.seed, reporter)
     digest = fingerprint(dataset)
     claim_folder(request, digest)
+    try:
+        return trained(request, dataset, digest, reporter)
+    except BlemishError:
+        forget_untrained(request.run)
+        raise
+
+
+def trained(request: Request, dataset: Dataset, digest: str, reporter: Reporter) -> Bundle:
+    """The training itself, in a folder that is its own."""
     trainer = RunTrainer(
         request.run, request.settings, seed=request.seed, reporter=reporter, start=request.start
     )
@@ -83,12 +93,14 @@ def train(request: Request, reporter: Reporter) -> Bundle:
 def keep(
     path: Path, fitted: Fitted, request: Request, dataset: Dataset, digest: str, trainer: RunTrainer
 ) -> Bundle:
-    """Write the bundle of what was fitted, with the operating point chosen for it."""
-    manifest = describe(request, dataset, fitted, digest)
-    inspector = assemble(
-        request.method.inference(manifest), trainer.networks(fitted.modules), manifest, "validation"
-    )
-    manifest = with_operating_point(manifest, inspector, dataset, request, trainer.reporter)
+    """Write the bundle of what was fitted, with the operating point chosen for it where it judges images."""
+    own = fitted.dataset or dataset
+    manifest = describe(request, own, fitted, digest)
+    if fitted.judges:
+        inspector = assemble(
+            request.method.inference(manifest), trainer.networks(fitted.modules), manifest, "validation"
+        )
+        manifest = with_operating_point(manifest, inspector, own, request, trainer.reporter)
     networks = {name: state_of(module) for name, module in fitted.modules.items()}
     return save_bundle(path, manifest, networks)
 
@@ -126,7 +138,21 @@ def with_scale(request: Request) -> Request:
 
 
 def with_validation(dataset: Dataset, seed: int, reporter: Reporter) -> Dataset:
-    """The dataset with the splits "train" and "val": its own, or a share of its training images for "val"."""
+    """The dataset with the splits "train" and "val": its own, or a share of its training images for "val".
+
+    In a dataset of several products each of them has both.
+    """
+    if not dataset.products:
+        return with_own_validation(dataset, seed, reporter)
+    split_of: dict[str, str | None] = {}
+    for name in dataset.products:
+        own = with_own_validation(of_product(dataset, name), seed, reporter, of=f" of {name}")
+        split_of |= {sample.id: sample.split for sample in own}
+    return dataset.with_splits(split_of)
+
+
+def with_own_validation(dataset: Dataset, seed: int, reporter: Reporter, *, of: str = "") -> Dataset:
+    """The same of one product."""
     splits = dataset.splits
     if splits.get("val") and splits.get("train"):
         return dataset
@@ -135,13 +161,13 @@ def with_validation(dataset: Dataset, seed: int, reporter: Reporter) -> Dataset:
     )
     if not len(pool):
         raise BlemishError(
-            f"{dataset.root} has no training images: splits are {splits}. Run `blemish data split`."
+            f"{dataset.root} has no training images{of}: splits are {splits}. Run `blemish data split`."
         )
     by: Literal["content", "group"] = "group" if any(sample.group for sample in pool) else "content"
     cut = split_dataset(pool, test=0.0, val=VALIDATION_SHARE, by=by, seed=seed)
     split_of = {sample.id: sample.split for sample in (*dataset, *cut)}
     held_out = cut.splits.get("val", 0)
-    reporter.line(f"{held_out} of {len(pool)} images for training are held out for validation.")
+    reporter.line(f"{held_out} of {len(pool)} images for training{of} are held out for validation.")
     return dataset.with_splits(split_of)
 
 
@@ -170,6 +196,17 @@ def claim_folder(request: Request, digest: str) -> None:
     write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
 
 
+def forget_untrained(run: Path) -> None:
+    """Remove what a training wrote that was refused before its first steps, as if it had not been started."""
+    log = run / LOG_FILE
+    if any((run / CHECKPOINTS).glob("*")) or any("loss" in entry for entry in read_log(log)):
+        return
+    for file in (run / RUN_FILE, log):
+        file.unlink(missing_ok=True)
+    if not any(run.iterdir()):
+        run.rmdir()
+
+
 def read_run(file: Path) -> dict[str, Any]:
     """What `claim_folder` wrote. Raises BlemishError for anything else."""
     try:
@@ -191,11 +228,21 @@ def refuse_other_run(there: Mapping[str, Any], wanted: Mapping[str, Any], file: 
                 f"{there.get(key)}. Choose another --out."
             )
     for key, value in wanted["settings"].items():
-        if there["settings"].get(key) != value:
+        if not same_setting(there["settings"].get(key), value):
             raise BlemishError(
                 f"{file}: --resume needs the same settings. Received: {key}={value}, the run has "
                 f"{there['settings'].get(key)}. Choose another --out."
             )
+
+
+def same_setting(one: Any, other: Any) -> bool:
+    """Whether two values are equal, or two ways to name one file."""
+    if one == other or not (isinstance(one, str) and isinstance(other, str)):
+        return bool(one == other)
+    try:
+        return Path(one).samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) -> Manifest:
@@ -207,7 +254,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
         tiling=dict(fitted.tiling),
         thresholds=dict(fitted.thresholds),
         scales=dict(fitted.scales),
-        settings=request.settings.model_dump(mode="json"),
+        settings=(fitted.settings or request.settings).model_dump(mode="json"),
         curves={**fitted.curves, "training": loss_curves(request.run)},
         memory=dict(fitted.memory),
         notes=fitted.notes,

@@ -315,3 +315,13 @@ def test_remembered_maps_are_of_one_shape_and_within_a_limit(
     monkeypatch.setattr("blemish.methods.tlsdd.maps.LARGEST", 0)
     with remembered_maps(detector), torch.inference_mode():
         assert detector.extractor(wide)["0"] is not detector.extractor(wide)["0"]
+
+
+def test_each_example_is_encoded_once_whatever_the_folds(detector: Detector, bank: ClassBank) -> None:
+    seen = []
+    hook = detector.support_encoder.register_forward_hook(lambda *_: seen.append(1))
+    try:
+        enrolled({"detector": detector, "bank": bank}, manifest(), "fray", EXAMPLES)
+    finally:
+        hook.remove()
+    assert len(seen) == len(EXAMPLES)

@@ -152,8 +152,7 @@ def test_names_that_do_not_exist_are_refused_before_training(surfaces, tmp_path,
     with pytest.raises(BlemishError, match=message) as caught:
         run(surfaces, tmp_path / "run", tiny(**changes))
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "run" / "checkpoints").exists()
-    assert not (tmp_path / "run" / "bundle").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_common_and_rare_that_overlap_are_refused():
@@ -169,11 +168,50 @@ def test_a_rare_class_of_the_start_bundle_is_refused(unbroken, surfaces, tmp_pat
 
 def test_a_start_of_other_shape_or_method_is_refused(unbroken, surfaces, tmp_path):
     start = load_bundle(unbroken[0] / "base")
-    with pytest.raises(BlemishError, match="its detector does not fit the settings"):
-        run(surfaces, tmp_path / "run", tiny(embedding=8), start=start)
+    with pytest.raises(BlemishError, match="its network does not fit the settings"):
+        run(surfaces, tmp_path / "run", tiny(anchor_sizes=(8, 16) * 4), start=start)
     other = replace(start, manifest=start.manifest.model_copy(update={"method": "severity"}))
     with pytest.raises(BlemishError, match="--from must name a bundle of tlsdd"):
         run(surfaces, tmp_path / "other", tiny(), start=other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"embedding": 8}, "setting embedding: the network is that of .*, with embedding=16. Received: 8"),
+        ({"activation": "identity"}, "setting activation: .* with activation=sigmoid"),  # of the same shapes
+        ({"variant": "tl-ff-fr"}, "setting metric_head: .*with metric_head=True. Received: False"),
+        ({"variant": "fr-ff-joint"}, "setting two_phase: .*Set two_phase=true, or leave --from out"),
+    ],
+)
+def test_settings_that_a_start_cannot_follow_are_refused_and_leave_nothing(
+    unbroken, surfaces, tmp_path, changes, message
+):
+    start = load_bundle(unbroken[0] / "base")
+    with pytest.raises(BlemishError, match=message) as caught:
+        run(surfaces, tmp_path / "run", tiny(**changes), start=start)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_images_that_tell_nothing_of_the_base_are_refused_before_it_is_trained(surfaces, tmp_path):
+    """All defective ones show the rare class, too; with it, they are enough."""
+    stained = (Annotation("stain", (1.0, 1.0, 20.0, 20.0)),)
+    samples = tuple(
+        replace(one, annotations=(*one.annotations, *stained)) if one.split == "val" else one
+        for one in surfaces.samples
+    )
+    dataset = replace(surfaces, samples=samples)
+    message = r"validation images that show scratch, spot and no other class\. Received: none of \d+\."
+    with pytest.raises(BlemishError, match=message):
+        run(dataset, tmp_path / "run", tiny())
+    assert not (tmp_path / "run").exists()
+    fitting_of(dataset, tmp_path / "joint", tiny(variant="fr-ff-joint")).refuse_misfits()
+    clean = tuple(replace(one, annotations=()) if one.split == "val" else one for one in surfaces.samples)
+    good = replace(surfaces, samples=clean)
+    fitting_of(good, tmp_path / "good", tiny(ng_rule="overkill<=0.1")).refuse_misfits()
+    with pytest.raises(BlemishError, match="no other class"):
+        fitting_of(good, tmp_path / "good", tiny()).refuse_misfits()
 
 
 def test_a_bundle_with_the_bank_of_another_is_refused(unbroken, surfaces, tmp_path):

@@ -6,6 +6,7 @@ A mask file is written defect by defect as run lengths, bit-exact. The reader na
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ Entry = dict[str, Any]
 def write(dataset: Dataset, out: Path) -> list[str]:
     """Write the dataset; returns warnings."""
     numbers, image_numbers = count(1), count(1)
-    categories = {name: number for number, name in enumerate(dataset.class_names, start=1)}
+    categories = categories_of(dataset.class_names)
     empty = 0
     for split, samples in groups_by_split(dataset).items():
         content: dict[str, list[Entry]] = {"images": [], "annotations": [], "categories": []}
@@ -55,21 +56,35 @@ def warnings(dataset: Dataset, empty: int) -> list[str]:
 
 
 def entries(sample: Sample, dataset: Dataset, out: Path, number: int) -> tuple[Entry, list[Entry], int]:
-    """(image entry, annotation entries, annotations that mark no pixel); copies the image."""
+    """What `described` gives; copies the image and its reference."""
+    image, marks, lost = described(sample, dataset.root, number)
+    copy_image(sample.image, out / sample.id)
+    if sample.reference is not None:
+        copy_image(sample.reference, out / image["reference"])
+    return image, marks, lost
+
+
+def described(sample: Sample, root: Path, number: int) -> tuple[Entry, list[Entry], int]:
+    """(image entry, annotation entries, annotations that mark no pixel)."""
     size = image_size(sample.image)
     image: Entry = {"id": number, "file_name": sample.id, "width": size[1], "height": size[0]}
-    copy_image(sample.image, out / sample.id)
     if sample.group is not None:
         image["group"] = sample.group
+    if sample.product is not None:
+        image["product"] = sample.product
     if sample.reference is not None:
-        image["reference"] = reference_name(sample.reference, dataset.root)
-        copy_image(sample.reference, out / image["reference"])
+        image["reference"] = reference_name(sample.reference, root)
     labels = [a.label for a in sample.annotations if not a.has_place]
     if labels:
         image["labels"] = labels
     placed = [annotation_entries(sample, a, size) for a in sample.annotations if a.has_place]
     marks = [{**mark, "image_id": number} for found in placed for mark in found]
     return image, marks, sum(not found for found in placed)
+
+
+def categories_of(class_names: Sequence[str]) -> dict[str, int]:
+    """Class name → its number in the file."""
+    return {name: number for number, name in enumerate(class_names, start=1)}
 
 
 def reference_name(reference: Path, root: Path) -> str:

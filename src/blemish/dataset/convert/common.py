@@ -104,6 +104,7 @@ def losses(dataset: Dataset, layout: str, *, outlines: bool) -> list[str]:
     found = {
         "contrasts are left out": sum(a.contrast is not None for a in marks),
         "groups are left out": sum(s.group is not None for s in dataset),
+        "products are left out": sum(s.product is not None for s in dataset),
         "reference pictures are left out": sum(s.reference is not None for s in dataset),
         "outlines become boxes": 0 if outlines else sum(a.has_outline for a in marks),
     }

@@ -21,6 +21,7 @@ from blemish.dataset.layouts import (
     masks,
     mvtec,
     pairs,
+    products,
     voc,
     yolo,
 )
@@ -31,6 +32,7 @@ from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, read_settin
 from blemish.errors import BlemishError, nearest_name
 
 LAYOUTS: dict[str, ModuleType] = {
+    "products": products,  # folders that are datasets by themselves
     "deeppcb": deeppcb,  # lists beside *_temp images
     "crackforest": crackforest,  # MATLAB files
     "mvtec": mvtec,  # train/good beside test/
@@ -89,7 +91,7 @@ def find_source(path: Path, skip_broken: bool) -> Source:
 def choose_layout(source: Source, layout: str | None) -> tuple[str, str]:
     """(layout, why). Raises BlemishError when the folder is empty, nothing matches or the name is unknown."""
     tree = source.tree
-    if not tree.images:
+    if not tree.images and not products.product_folders(tree):  # a product may name a folder elsewhere
         held = f"{len(tree.files)} files, none of them an image" if tree.files else "an empty folder"
         raise BlemishError(f"{tree.root} must hold images. Received: {held}. Check the path.")
     named = layout or source.settings.layout
@@ -106,8 +108,9 @@ def found_layout(tree: Tree) -> tuple[str, str]:
     if matches:
         return next(iter(matches.items()))
     looked_for = "; ".join(f"{name}: {module.detect.__doc__}" for name, module in LAYOUTS.items())
+    first = f", first {tree.images[0]}" if tree.images else ""
     raise BlemishError(
-        f"{tree.root} must have a known layout. Received: {len(tree.images)} images, first {tree.images[0]}, "
+        f"{tree.root} must have a known layout. Received: {len(tree.images)} images{first}, "
         f"and none of: {looked_for} Arrange the files so, or name the layout in {SETTINGS_NAME}."
     )
 

@@ -1,7 +1,8 @@
 """COCO JSON: the interchange format. Boxes [x, y, w, h], polygons, run lengths plain or compressed.
 
 Beyond COCO's keys these are read and written, so that nothing is lost: `contrast` and `source_id` of an
-annotation; `group`, `reference` and `labels` (labels without a place) of an image. Other tools ignore them.
+annotation; `group`, `product`, `reference` and `labels` (labels without a place) of an image. Other tools
+ignore them.
 Source: https://cocodataset.org/#format-data.
 """
 
@@ -168,6 +169,7 @@ def read_sample(
         group=image.get("group"),
         split=split or split_of_path(name),
         reference=source.root / reference if reference else None,
+        product=image.get("product"),
     )
 
 

@@ -2,9 +2,12 @@
 
 Source: the DAGM 2007 competition, "Weakly supervised learning for industrial optical inspection". Its list
 `Labels.txt` says which images are defective. Copies without Train and Test or with `true_masks` are read too.
+With several classes in a folder every class is a product.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from blemish.dataset.layouts.common import (
     SPLIT_OF_FOLDER,
@@ -29,7 +32,9 @@ def detect(tree: Tree) -> str | None:
     folders = find_folders(tree)
     if not folders:
         return None
-    return f"{next(iter(folders.values()))} holds masks named <image>_label of the images beside it"
+    several = len({class_name("", folder) for folder in folders})
+    products = f"; each of {several} classes is a product" if several > 1 else ""
+    return f"{next(iter(folders.values()))} holds masks named <image>_label of the images beside it{products}"
 
 
 def read(source: Source) -> Contents:
@@ -43,6 +48,8 @@ def read(source: Source) -> Contents:
         skip=source.skip_broken,
     )
     names = {class_name(source.root.name, folder) for folder in folders}
+    if len(names) > 1:
+        samples = [replace(s, product=class_name(source.root.name, parent(s.id))) for s in samples]
     return Contents(tuple(samples), tuple(sorted(names)), skipped)
 
 

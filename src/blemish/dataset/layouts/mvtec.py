@@ -1,6 +1,7 @@
 """The MVTec AD layout: `train/good`, `test/<defect>`, `ground_truth/<defect>/<stem>_mask.png`, per category.
 
-Source: Bergmann et al. 2019, "MVTec AD". With several categories in a folder the class is "category-defect".
+Source: Bergmann et al. 2019, "MVTec AD". With several categories in a folder the class is "category-defect"
+and every category is a product.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ def detect(tree: Tree) -> str | None:
     if not categories:
         return None
     where = join(categories[0], TRAINING)
-    return f"{where} holds good images and {join(categories[0], TEST)} folders of defect names"
+    several = f"; each of {len(categories)} categories is a product" if len(categories) > 1 else ""
+    return f"{where} holds good images and {join(categories[0], TEST)} folders of defect names{several}"
 
 
 def read(source: Source) -> Contents:
@@ -48,11 +50,12 @@ def images_of(tree: Tree, category: str, part: str) -> tuple[str, ...]:
 def read_sample(source: Source, category: str, file: str, *, prefixed: bool) -> Sample:
     part, _, rest = file.removeprefix(f"{category}/").partition("/")
     kind = rest.partition("/")[0]
+    product = category if prefixed else None
     if kind.lower() in CLEAN_NAMES:
-        return Sample(source.root / file, file, split=part)
+        return Sample(source.root / file, file, split=part, product=product)
     label = f"{category.rpartition('/')[2]}-{kind}" if prefixed else kind
     mask = find_mask(source, category, kind, file)
-    return Sample(source.root / file, file, (Annotation(label, mask=mask),), split=part)
+    return Sample(source.root / file, file, (Annotation(label, mask=mask),), split=part, product=product)
 
 
 def find_mask(source: Source, category: str, kind: str, file: str) -> MaskFile | None:

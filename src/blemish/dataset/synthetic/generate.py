@@ -24,6 +24,7 @@ from blemish.dataset.run_lengths import encode
 from blemish.dataset.samples import Dataset
 from blemish.dataset.synthetic.defects import DEFECTS
 from blemish.dataset.synthetic.noise import Size
+from blemish.dataset.synthetic.parts import LARGEST_SHIFT, PART, PART_DEFECTS, PART_WEIGHTS, render_part
 from blemish.dataset.synthetic.render import DefectRequest, Rendered, check_size, known_name, render
 from blemish.dataset.synthetic.surfaces import SURFACES
 from blemish.errors import BlemishError
@@ -68,12 +69,19 @@ class Settings:
     contrast: tuple[float, float]
     pairing: str
     defect_scale: float = 1.0
+    turn: float = 180.0
+    shift: float = 0.05
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Defect kinds that there are on these surfaces."""
+        return PART_DEFECTS if PART in self.surfaces else tuple(DEFECTS)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         if self.pairing == "dagm":
             return tuple(dagm_class(surface) for surface in self.surfaces)
-        return tuple(DEFECTS)
+        return self.kinds
 
 
 def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may choose
@@ -89,10 +97,13 @@ def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may
     contrast: tuple[float, float] = (12.0, 90.0),
     pairing: str = "free",
     defect_scale: float = 1.0,
+    turn: float = 180.0,
+    shift: float = 0.05,
 ) -> Dataset:
     """Write `images` pictures and their truth to the new folder `out`, and load them.
 
-    surfaces: names from SURFACES, taken in turn; all of them by default
+    surfaces: names from SURFACES, taken in turn, all of them by default; or "part" alone, the same machined
+        part in every picture, whose defects are those of PART_DEFECTS
     size: (height, width)
     class_weights: how often each defect kind is drawn, relative to the others; kinds left out are not drawn
     defective_share: share of pictures with defects, on every surface
@@ -104,6 +115,8 @@ def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may
         its own kind of DAGM_PAIRS at the size of DAGM_SCALES, classes are named "<surface>_<kind>", and
         class_weights have no say
     defect_scale: length and width of the defects relative to their usual ones
+    turn, shift: how anyhow a part lies: at most so many degrees either way, and so far from the middle, in
+        shorter sides of the picture; textures are not moved
     raises: BlemishError for an unknown name, a number out of range, or a folder that is not empty
     """
     default = tuple(DAGM_PAIRS) if pairing == "dagm" else tuple(SURFACES)
@@ -111,17 +124,23 @@ def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may
         surfaces=default if surfaces is None else tuple(surfaces),
         seed=seed,
         size=size,
-        class_weights=CLASS_WEIGHTS if class_weights is None else class_weights,
+        class_weights=default_weights(surfaces) if class_weights is None else class_weights,
         defective_share=defective_share,
         defects_per_image=defects_per_image,
         contrast=contrast,
         pairing=pairing,
         defect_scale=defect_scale,
+        turn=turn,
+        shift=shift,
     )
     _check(settings, images=images, out=out)
     entries = [_write_picture(out, index, settings) for index in range(images)]
     _write_truth(out, entries, settings)
     return load_dataset(out)
+
+
+def default_weights(surfaces: Sequence[str] | None) -> Mapping[str, float]:
+    return PART_WEIGHTS if surfaces is not None and PART in surfaces else CLASS_WEIGHTS
 
 
 def dagm_class(surface: str) -> str:
@@ -139,7 +158,11 @@ def draw_picture(index: int, settings: Settings) -> tuple[str, Rendered]:
         fewest, most = settings.defects_per_image
         count = generator.integers(fewest, most + 1)
         requests = [_draw_request(surface, settings, generator) for _ in range(count)]
-    return surface, render(surface, size=settings.size, defects=requests, generator=generator)
+    if surface != PART:
+        return surface, render(surface, size=settings.size, defects=requests, generator=generator)
+    return surface, render_part(
+        size=settings.size, defects=requests, generator=generator, turn=settings.turn, shift=settings.shift
+    )
 
 
 def stratified_splits(strata: Sequence[tuple[str, ...]], *, seed: int) -> list[str]:
@@ -170,7 +193,7 @@ def _draw_request(surface: str, settings: Settings, generator: np.random.Generat
         kind = DAGM_PAIRS[surface]
     else:
         kinds = [
-            kind for kind in DEFECTS if kind in settings.class_weights
+            kind for kind in settings.kinds if kind in settings.class_weights
         ]  # in whatever order they were named
         weights = np.array([settings.class_weights[kind] for kind in kinds], dtype=float)
         kind = kinds[int(generator.choice(len(kinds), p=weights / weights.sum()))]
@@ -270,11 +293,16 @@ def _check(settings: Settings, *, images: int, out: Path) -> None:
         )
     if not settings.surfaces:
         raise BlemishError("surfaces must name at least one surface. Received: none. Leave it out for all.")
-    known = DAGM_PAIRS if settings.pairing == "dagm" else SURFACES
+    known = tuple(DAGM_PAIRS) if settings.pairing == "dagm" else (*SURFACES, PART)
     for surface in settings.surfaces:
         known_name("surface", surface, known)
+    if PART in settings.surfaces and len(set(settings.surfaces)) > 1:
+        raise BlemishError(
+            f"surfaces must be '{PART}' alone, or textures. Received: {', '.join(settings.surfaces)}. "
+            "Make two sets."
+        )
     check_size(settings.size)
-    _check_weights(settings.class_weights)
+    _check_weights(settings.class_weights, settings.kinds)
     _check_numbers(settings, images=images)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BlemishError(
@@ -282,9 +310,9 @@ def _check(settings: Settings, *, images: int, out: Path) -> None:
         )
 
 
-def _check_weights(weights: Mapping[str, float]) -> None:
+def _check_weights(weights: Mapping[str, float], kinds: Sequence[str]) -> None:
     for kind, weight in weights.items():
-        known_name("defect kind", kind, DEFECTS)
+        known_name("defect kind", kind, kinds)
         if not (math.isfinite(weight) and weight >= 0):
             raise BlemishError(
                 f"class_weights must be numbers ≥ 0. Received: {kind}={weight}. Use 0 to leave it out."
@@ -315,6 +343,13 @@ def _check_numbers(settings: Settings, *, images: int) -> None:
             "defect_scale must be from 0.25 to 4",
             settings.defect_scale,
             "Use 1",
+        ),
+        (0 <= settings.turn <= 180, "turn must be from 0 to 180 degrees", settings.turn, "Use 180"),
+        (
+            0 <= settings.shift <= LARGEST_SHIFT,
+            f"shift must be from 0 to {LARGEST_SHIFT:g}",
+            settings.shift,
+            "Use 0.05",
         ),
     )
     for holds, rule, received, remedy in rules:

@@ -9,7 +9,7 @@ overlap are in it. Shape letters: H, W of the picture; h, w of a window of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -74,8 +74,8 @@ def render(
     kinds = [DEFECTS[known_name("defect kind", request.kind, DEFECTS)] for request in defects]
     clean: NDArray[np.float32] = draw(size, generator).astype(np.float32, copy=False)
     grain = grain_angle(clean) if defects else 0.0
-    drawn = [_laid(kind(_reach(size), generator), grain) for kind in kinds]
-    shapes = [_fitted(shape, size, asked.scale) for shape, asked in zip(drawn, defects, strict=True)]
+    drawn = [_laid(kind(reach(size), generator), grain) for kind in kinds]
+    shapes = [fitted(shape, size, asked.scale) for shape, asked in zip(drawn, defects, strict=True)]
     scene, masks = _with_defects(clean, shapes, [request.contrast for request in defects], generator)
     sensor, noise = draw_sensor(generator), sensor_noise(size, generator)
     return Rendered(
@@ -89,7 +89,7 @@ def render(
     )
 
 
-def known_name(what: str, name: str, known: Mapping[str, object]) -> str:
+def known_name(what: str, name: str, known: Collection[str]) -> str:
     """`name`, if it is among `known`; BlemishError that lists them otherwise."""
     if name not in known:
         hint = nearest_name(name, known)
@@ -145,7 +145,7 @@ def _with_defects(
     masks = []
     for shape, contrast in zip(shapes, contrasts, strict=True):
         window = _free_window(shape.mask, taken, generator)
-        scene[window] = _applied(scene[window], shape, contrast, generator)
+        scene[window] = applied(scene[window], shape, contrast, generator)
         mask = np.zeros(clean.shape, bool)
         mask[window] = shape.mask
         taken |= mask
@@ -153,12 +153,12 @@ def _with_defects(
     return scene, tuple(masks)
 
 
-def _reach(size: Size) -> float:
+def reach(size: Size) -> float:
     """Length of a long defect: most of a small picture, and no more than on 512×512 for a large one."""
     return 0.5 * min(512.0, *size)
 
 
-def _fitted(shape: Shape, size: Size, scale: float) -> Shape:
+def fitted(shape: Shape, size: Size, scale: float) -> Shape:
     """The shape cut to where it changes anything, at `scale`, or smaller so that it fits the picture."""
     touched = (np.abs(shape.profile) > 0.004) | (shape.extent > 0.004)
     rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
@@ -194,7 +194,7 @@ def _free_window(mask: Mask, taken: Mask, generator: np.random.Generator) -> Win
     return best
 
 
-def _applied(base: Field, shape: Shape, contrast: float, generator: np.random.Generator) -> Field:
+def applied(base: Field, shape: Shape, contrast: float, generator: np.random.Generator) -> Field:
     """`base` [h, w] with the shape on it, so strong that its mask changes by `contrast` in the mean."""
     mask = shape.mask
     smooth = blurred(base, TEXTURE_SCALE)

@@ -100,7 +100,8 @@ def picture_view(records: Sequence[ImageRecord]) -> dict[str, Any]:
         ("Typical hits", "hit", None, gallery.hits),
     )
     return {
-        "sections": [(title, kind, n, [exhibit(case) for case in cases]) for title, kind, n, cases in rows]
+        "sections": [(title, kind, n, [exhibit(case) for case in cases]) for title, kind, n, cases in rows],
+        "heated": any(record.heat is not None for record in records),
     }
 
 
@@ -174,6 +175,12 @@ KEY_FIGURES: tuple[tuple[str, str, str, str], ...] = (
         "Severity order",
         "rank correlation of severity with known contrast; 1 is perfect",
     ),
+    (
+        "pointing",
+        "all",
+        "Heat points right",
+        "share of marked defective parts whose hottest pixel lies on a marked defect",
+    ),
     ("detection", "map50", "mAP 50", "mean average precision of boxes at IoU 0.5"),
     ("detection", "map50_95", "mAP 50–95", "the same, mean over IoU 0.5 to 0.95"),
 )
@@ -229,7 +236,8 @@ def facts(case: Case) -> list[tuple[str, str]]:
     elif case.found is None and case.record.sample.annotations:
         pairs.append(("annotated", ", ".join(sorted({a.label for a in case.record.sample.annotations}))))
     if inspection.score is not None:
-        pairs.append(("score", words.number(float(inspection.score))))
+        spread = "" if inspection.spread is None else f" ± {inspection.spread:.2f}"
+        pairs.append(("score", f"{words.number(float(inspection.score))}{spread}"))
     if case.found is not None:
         found = inspection.defects[case.found]
         pairs.append(("found", f"{found.label} ({found.confidence:.2f})"))

@@ -1,6 +1,7 @@
 """Pictures for a report: the surroundings of a defect and the whole image, small, with outlines as vectors.
 
-Outlines lie over the picture as SVG paths, to stay sharp when zoomed or printed, and to be switched off.
+Outlines lie over the picture as SVG paths, to stay sharp when zoomed or printed, and heat as a picture of its
+own, so that both can be switched off.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ LEAST_CROP = 72  # pixels of the image; less shows blocks and no surface
 MOSTLY_ALL = 0.5  # a crop of more than this share of the image is not shown beside it
 MOST_BYTES = 90_000  # of one picture
 MOST_PATH = 20_000  # letters of outline on one picture
+HEAT_SIDE = 96  # pixels of a heat picture; the browser smooths it
+HEAT_OPACITY = 0.55  # where it is hottest
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Picture:
     """One embedded picture, width × height on its own scale, and what is drawn over it (SVG path data).
 
     frame: (x, y, width, height) of the place that the picture beside it shows
+    heat: transparent picture to lay over it, "" where there is none
     """
 
     uri: str
@@ -44,6 +48,7 @@ class Picture:
     truth: str
     found: str
     frame: tuple[float, float, float, float] | None = None
+    heat: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ def cut(
         truth=path_data(truth, window, zoom),
         found=path_data(found, window, zoom),
         frame=None if frame is None else placed(frame, zoom),
+        heat="" if record.heat is None else heat_uri(record.heat, window, image.shape[:2]),
     )
 
 
@@ -145,6 +151,33 @@ def jpeg_uri(image: NDArray[np.uint8]) -> str:
         if len(data) <= MOST_BYTES:
             break
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def heat_uri(heat: NDArray[np.uint8], window: Window, size: tuple[int, int]) -> str:
+    """The window's part of an image's heat as a PNG data address, the hotter the less transparent.
+
+    heat: see `ImageRecord`; size: (height, width) of the image
+    """
+    share = heat_in(heat, window, size)
+    levels = np.rint(255 * share).astype(np.uint8)
+    colours = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
+    alpha = np.rint(255 * HEAT_OPACITY * share).astype(np.uint8)
+    _, data = cv2.imencode(".png", np.dstack([colours, alpha]))
+    return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def heat_in(heat: NDArray[np.uint8], window: Window, size: tuple[int, int]) -> NDArray[np.float32]:
+    """The heat of a window of the image, in [0, 1], `HEAT_SIDE` at its longer side."""
+    left, upper, right, lower = window
+    scale = HEAT_SIDE / max(right - left, lower - upper)
+    width, height = max(1, round((right - left) * scale)), max(1, round((lower - upper) * scale))
+    columns = (left + (np.arange(width, dtype=np.float32) + 0.5) / width * (right - left)) / size[1]
+    rows = (upper + (np.arange(height, dtype=np.float32) + 0.5) / height * (lower - upper)) / size[0]
+    x, y = np.meshgrid(columns * heat.shape[1] - 0.5, rows * heat.shape[0] - 0.5)
+    unit = heat.astype(np.float32) / np.float32(255)
+    return cv2.remap(
+        unit, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def path_data(outlines: Iterable[Sequence[Point]], window: Window, zoom: NDArray[np.float64]) -> str:

@@ -15,11 +15,12 @@ def headline(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the operating point costs, each a claim and how far it reaches; why nothing can be said, if so."""
     point = metrics.get("operating_point")
     if not point:
-        return [("No operating point was chosen, so missed and wrongly rejected parts were not counted.", "")]
+        sentence = "No operating point was chosen, so missed and wrongly rejected parts were not counted."
+        return [(sentence, ""), *defects_sentence(metrics)]
     escapes = rate_sentence(point.get("escapes"), kind="defective", happened="missed")
     overkill = rate_sentence(point.get("overkill"), kind="good", happened="rejected")
     by_luck = elsewhere_sentence(point.get("rejected_elsewhere"))
-    return [escapes, *by_luck, overkill, *review_sentence(point.get("review"))]
+    return [escapes, *by_luck, *defects_sentence(metrics), overkill, *review_sentence(point.get("review"))]
 
 
 def rate_sentence(count: Mapping[str, Any] | None, *, kind: str, happened: str) -> tuple[str, str]:
@@ -40,6 +41,24 @@ def elsewhere_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]
     were, their = ("was", "its") if count["n"] == 1 else ("were", "their")
     claim = f"{whole(count['n'])} of the {whole(count['of'])} rejected {were} rejected for something else"
     return [(claim, f": nothing found overlaps {their} own defects by an IoU of {MATCH_IOU}.")]
+
+
+def defects_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """[("Of 9 annotated defects 4 were found", " (IoU of 0.3 or more), 3 of them …")]; nothing without any.
+
+    A part may be rejected by its score though no defect is found on it.
+    """
+    classes = ((metrics.get("defect") or {}).get("classes") or {}).values()
+    counts = [one["recall_at_30"] for one in classes]
+    found, of = (sum(count[key] for count in counts) for key in ("n", "of"))
+    if not of:
+        return []
+    were, defects = ("was" if found == 1 else "were"), ("defect" if of == 1 else "defects")
+    limit = f" (IoU of {MATCH_IOU} or more)"
+    if found and metrics.get("type"):
+        right = sum(one["precision_at_30"]["n"] for one in classes)
+        limit += f", {whole(right)} of them under the right name"
+    return [(f"Of {whole(of)} annotated {defects} {whole(found)} {were} found", f"{limit}.")]
 
 
 def review_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ from blemish.methods.tlsdd.bank import ClassBank
 from blemish.methods.tlsdd.detector import Classes, Detector
 from blemish.methods.tlsdd.doctor import counted, ends_of, went_sentence
 from blemish.methods.tlsdd.embedding import RegionEmbedder
-from blemish.methods.tlsdd.enrol import BoxedImage, class_entry
+from blemish.methods.tlsdd.enrol import BoxedImage, Seen, entry_of, seen
 from blemish.methods.tlsdd.inference import TlsddInference, inference_from
 from blemish.methods.tlsdd.maps import RememberedMaps
 from blemish.methods.tlsdd.scores import MetricScores
@@ -121,9 +121,17 @@ class Enrolling:
 
     def bank_of(self, examples: Sequence[Example]) -> ClassBank:
         """The bank with the new class made of these examples."""
-        images = [BoxedImage(one.pixels, np.array(one.box_xyxy, np.float32)) for one in examples]
-        entry = class_entry(self.detector, images, np.random.default_rng(len(self.manifest.class_names)))
+        entry = entry_of(self.detector, [self.seen_examples[one.id] for one in examples])
         return self.bank.with_class(entry.vector, entry.prototype).to(self.bank.prototypes.device)
+
+    @cached_property
+    def seen_examples(self) -> dict[str, Seen]:
+        """What each example gives its class, by id: the same in every fold."""
+        generator = np.random.default_rng(len(self.manifest.class_names))
+        return {
+            one.id: seen(self.detector, BoxedImage(one.pixels, np.array(one.box_xyxy, np.float32)), generator)
+            for one in self.examples
+        }
 
     def folds(self) -> list[tuple[list[Example], list[Example]]]:
         """(examples kept, examples left out) of each fold. A single image is both."""

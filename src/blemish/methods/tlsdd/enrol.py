@@ -34,6 +34,17 @@ class BoxedImage:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What an example gives whatever the others of its class are. vector: [m]; regions: [J, m, s, s]
+
+    The one is None without reweighting, the other without a metric head.
+    """
+
+    vector: Tensor | None
+    regions: Tensor | None
+
+
+@dataclass(frozen=True)
 class ClassEntry:
     """A class as the bank holds it: vector [m], prototype [D]; and the embeddings behind it, [S, D]."""
 
@@ -42,22 +53,38 @@ class ClassEntry:
     embeddings: Tensor
 
 
-@torch.inference_mode()
 def class_entry(detector: Detector, examples: Sequence[BoxedImage], generator: Generator) -> ClassEntry:
-    """The entry of one class from its examples, in fp32 and eval mode.
+    """The entry of one class from its examples, in fp32 and eval mode."""
+    return entry_of(detector, [seen(detector, example, generator) for example in examples])
+
+
+@torch.inference_mode()
+def seen(detector: Detector, example: BoxedImage, generator: Generator) -> Seen:
+    """The example's own part in its class, in fp32 and eval mode."""
+    settings = detector.settings
+    detector.eval()
+    return Seen(
+        class_vector(detector, example) if settings.reweight else None,
+        regions_of(detector, example, generator) if settings.metric_head else None,
+    )
+
+
+@torch.inference_mode()
+def entry_of(detector: Detector, examples: Sequence[Seen]) -> ClassEntry:
+    """The entry of one class from what each example gives.
 
     Where there are no examples, or the detector has no reweighting, the vector is 1; without examples or a
     metric head the prototype is 0.
     """
     settings, device = detector.settings, next(detector.parameters()).device
-    detector.eval()
-    vector = torch.ones(settings.width, device=device)
-    if settings.reweight and examples:
-        vector = torch.stack([class_vector(detector, example) for example in examples]).mean(0)
-    if not (settings.metric_head and examples):
+    vectors = [one.vector for one in examples if one.vector is not None]
+    vector = torch.stack(vectors).mean(0) if vectors else torch.ones(settings.width, device=device)
+    regions = [one.regions for one in examples if one.regions is not None]
+    if not regions:
         nothing = torch.zeros(settings.embedding, device=device)
         return ClassEntry(vector, nothing, nothing[None])
-    embeddings = torch.stack([embedding_of(detector, one, vector, generator) for one in examples])
+    each = embeddings_of(detector, torch.cat(regions), vector)  # [S·J, D]
+    embeddings = each.view(len(regions), -1, settings.embedding).mean(1)
     mean = embeddings.mean(0)
     return ClassEntry(vector, F.normalize(mean, dim=0) if settings.normalize else mean, embeddings)
 
@@ -70,21 +97,26 @@ def class_vector(detector: Detector, example: BoxedImage) -> Tensor:
     return vector
 
 
-def embedding_of(detector: Detector, example: BoxedImage, vector: Tensor, generator: Generator) -> Tensor:
-    """f of one example under its class's vector, [D]: the mean over its box and jittered copies."""
-    settings, device = detector.settings, vector.device
+def regions_of(detector: Detector, example: BoxedImage, generator: Generator) -> Tensor:
+    """Pooled features of one example's box and of jittered copies, [J, m, s, s]."""
+    settings, device = detector.settings, next(detector.parameters()).device
     marked = View(example.pixels, example.box_xyxy[None].astype(np.float32), np.array([IGNORED]))
     view = fitted(marked, settings, 0, generator)
     images, sizes = batched([view])
     boxes = torch.from_numpy(jittered(view.boxes[0], settings.jitters, sizes[0], generator)).to(device)
     maps = detector.extractor(torch.from_numpy(images).to(device))
-    regions = detector.pool(maps, [boxes], torch.from_numpy(sizes))
-    vectors = vector.expand(len(boxes), -1)
+    return detector.pool(maps, [boxes], torch.from_numpy(sizes))
+
+
+def embeddings_of(detector: Detector, regions: Tensor, vector: Tensor) -> Tensor:
+    """f of each region under its class's vector, [R, D]. regions: [R, m, s, s]; vector: [m]"""
     hidden = (
-        detector.region_head.paired(regions, vectors) if settings.reweight else detector.region_head(regions)
+        detector.region_head.paired(regions, vector.expand(len(regions), -1))
+        if detector.settings.reweight
+        else detector.region_head(regions)
     )
-    embedding: Tensor = detector.embedding(hidden).mean(0)
-    return embedding
+    embeddings: Tensor = detector.embedding(hidden)
+    return embeddings
 
 
 def jittered(

@@ -6,7 +6,7 @@ without two phases are trained on all classes at once, of the rare ones the same
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +20,14 @@ from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, nearest_name
 from blemish.methods.contract import Fitted, Pixels, Stage, Trainer
+from blemish.methods.starts import load_start
 from blemish.methods.tlsdd.bank import ClassBank, digest_of
 from blemish.methods.tlsdd.detector import Batch, Detector
 from blemish.methods.tlsdd.enrol import BoxedImage, class_entry
 from blemish.methods.tlsdd.episodes import EpisodeSource, ImageSource
 from blemish.methods.tlsdd.findings import Findings, findings_before, score_threshold, validated
 from blemish.methods.tlsdd.maps import MapCache
+from blemish.methods.tlsdd.refusals import refuse_lacking, refuse_no_validation, refuse_other_network
 from blemish.methods.tlsdd.scenes import Phase, Scene, Survey, phase_samples, survey
 from blemish.methods.tlsdd.settings import Settings
 from blemish.nn.optimisation import momentum_sgd, warm_steps
@@ -51,6 +53,7 @@ class Fitting:
     trainer: Trainer
 
     def run(self) -> Fitted:
+        self.refuse_misfits()
         for note in (*self.surveyed.notes, *(self.draw.notes if self.draw else ())):
             self.trainer.note(note)
         if not self.settings.two_phase:
@@ -62,6 +65,14 @@ class Fitting:
         also = {} if self.trainer.start else {BASE_FOLDER: self.finished(base, self.common)}
         tuned = self.finished(self.fine_tuned(base), (*self.common, *self.rare), before)
         return replace(tuned, also=also)
+
+    def refuse_misfits(self) -> None:
+        """Raises BlemishError, before any work, for what would only fail after training."""
+        refuse_other_network(self.settings, self.trainer.start)
+        both = (*self.common, *self.rare)
+        base_alone = self.settings.two_phase and self.trainer.start is None
+        for names in (self.common, both) if base_alone else (both,):
+            refuse_no_validation(self.dataset, names, self.settings.ng_rule)
 
     # Data
 
@@ -142,14 +153,7 @@ class Fitting:
         detector = self.new_detector(self.common, replaced=start is not None)
         named_parts(detector, self.settings.frozen)  # refuses a misspelt one now, not after base training
         if start is not None:
-            load_start(
-                detector,
-                {
-                    name: torch.from_numpy(np.array(value))
-                    for name, value in start.networks["detector"].items()
-                },
-                str(start.path),
-            )
+            load_start(detector, start.networks["detector"], str(start.path))
             return detector
         self.optimise("base", detector, BASE, "base", self.settings.steps, 1.0)
         return detector
@@ -292,16 +296,6 @@ def total_loss(detector: Detector, batch: Batch, maps: MapCache) -> Tensor:
     return torch.stack(list(detector.losses(batch, images, supports).values())).sum()
 
 
-def refuse_lacking(draw: Draw, rare: Sequence[str], file: Path) -> None:
-    """Raises BlemishError for a draw without boxes of a rare class, which could not be learned."""
-    for name in rare:
-        if not draw.classes.get(name):
-            raise BlemishError(
-                f"{file} must name boxes of every rare class. Received: none of '{name}'. "
-                "Draw again, or take the class out of rare."
-            )
-
-
 def freeze(detector: nn.Module, names: Sequence[str]) -> None:
     """Leave the named parts as they are. Raises BlemishError for a part that the detector has not."""
     for part in named_parts(detector, names):
@@ -318,13 +312,3 @@ def named_parts(detector: nn.Module, names: Sequence[str]) -> list[nn.Module]:
                 f"It has {', '.join(parts)}."
             )
     return [parts[name] for name in names]
-
-
-def load_start(detector: Detector, tensors: Mapping[str, Tensor], source: str) -> None:
-    try:
-        detector.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise BlemishError(
-            f"{source}: its detector does not fit the settings: {reason} Leave settings of the network out."
-        ) from error

@@ -1,0 +1,118 @@
+"""The `products` layout: a folder of products, each sub-folder a dataset by itself, of any layout.
+
+It goes before the others only where a sub-folder is a whole dataset: it has its own dataset.yaml, or the
+sub-folders differ in layout, or are of one whose folders do not name classes. A root of MVTec AD or DAGM2007
+and class folders with masks stay what they are. `layout: products` in dataset.yaml settles a doubtful case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import takewhile
+
+from blemish.dataset.layouts import masks
+from blemish.dataset.layouts.common import (
+    CLEAN_NAMES,
+    SPLIT_OF_FOLDER,
+    Contents,
+    Source,
+    Tree,
+    collect,
+    is_image,
+)
+from blemish.dataset.layouts.labels import DEFECT_NAMES
+from blemish.dataset.layouts.pairs import IMAGE_FOLDERS, MASK_FOLDERS
+from blemish.dataset.samples import Dataset, Sample
+from blemish.dataset.settings import SETTINGS_NAME, read_settings
+from blemish.errors import BlemishError
+
+# Folders of these names are parts of one dataset.
+PART_NAMES = frozenset({*SPLIT_OF_FOLDER, *IMAGE_FOLDERS, *MASK_FOLDERS, *CLEAN_NAMES, *DEFECT_NAMES})
+WITH_CATEGORIES = frozenset({"mvtec", "dagm"})  # their readers take the folders as products themselves
+
+
+def detect(tree: Tree) -> str | None:
+    """Two or more sub-folders are each a dataset by themselves."""
+    names = product_folders(tree)
+    if len(names) < 2 or any(name.lower() in PART_NAMES for name in names) or tree.images_in(""):
+        return None
+    layouts = list(takewhile(bool, (layout_of(below(tree, name)) for name in names)))
+    if len(layouts) < len(names) or is_one_dataset(tree, set(layouts), names):
+        return None
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return f"each of {shown} is a dataset by itself ({', '.join(sorted(set(layouts)))}), so a product"
+
+
+def read(source: Source) -> Contents:
+    """The products one after the other; each keeps its splits, `classes:` and `splits:` here go before."""
+    found, skipped = collect(
+        product_folders(source.tree),
+        lambda name: (name, read_product(source, name)),
+        name=str,
+        skip=source.skip_broken,
+    )
+    samples = tuple(named(sample, name) for name, dataset in found for sample in dataset)
+    class_names = dict.fromkeys(label for _, dataset in found for label in dataset.class_names)
+    broken = {f"{name}/{item}": reason for name, dataset in found for item, reason in dataset.skipped.items()}
+    return Contents(samples, tuple(class_names), {**skipped, **broken})
+
+
+def product_folders(tree: Tree) -> list[str]:
+    """Sub-folders that hold images, or a dataset.yaml that says where they are."""
+    inside = (file.split("/") for file in tree.files if "/" in file)
+    return list(dict.fromkeys(parts[0] for parts in inside if is_image(parts[-1]) or is_settings(parts)))
+
+
+def is_settings(parts: list[str]) -> bool:
+    return len(parts) == 2 and parts[1] == SETTINGS_NAME
+
+
+def below(tree: Tree, name: str) -> Tree:
+    """The files of one sub-folder."""
+    start = f"{name}/"
+    files = (file.removeprefix(start) for file in tree.files if file.startswith(start))
+    return Tree(tree.root / name, tuple(file for file in files if not file.startswith("splits/")))
+
+
+def layout_of(tree: Tree) -> str:
+    """Name of a sub-folder's layout, its dataset.yaml first; '' where it is no dataset."""
+    from blemish.dataset.layouts import detect_layout  # which asks this module too
+
+    if SETTINGS_NAME in tree.file_set:
+        return SETTINGS_NAME
+    return next((layout for layout in detect_layout(tree) if layout != "products"), "")
+
+
+def is_one_dataset(tree: Tree, layouts: set[str], names: list[str]) -> bool:
+    """Whether the sub-folders are the classes or categories of one dataset, which its own reader knows."""
+    if layouts == {"masks"}:
+        return any(len(set(masks.class_names(below(tree, name)).values())) < 2 for name in names)
+    return len(layouts) == 1 and layouts <= WITH_CATEGORIES
+
+
+def read_product(source: Source, name: str) -> Dataset:
+    from blemish.dataset.layouts import load_dataset  # which reads this layout too
+
+    refuse_loop(source, name)
+    return load_dataset(source.root / name, skip_broken=source.skip_broken)
+
+
+def refuse_loop(source: Source, name: str) -> None:
+    """A product must not lie around the folder of products."""
+    file = source.root / name / SETTINGS_NAME
+    root = read_settings(file).root if file.is_file() else None
+    if root and source.root.resolve().is_relative_to((file.parent / root).resolve()):
+        raise BlemishError(
+            f"{file}: 'root' must be a folder of one product. Received: '{root}', which holds all of "
+            f"{source.root}. Correct that line."
+        )
+
+
+def named(sample: Sample, name: str) -> Sample:
+    """The sample as one of product `name`; products of a product are called 'outer/inner'."""
+    return replace(
+        sample,
+        id=f"{name}/{sample.id}",
+        group=None if sample.group is None else f"{name}/{sample.group}",
+        product=name if sample.product is None else f"{name}/{sample.product}",
+    )

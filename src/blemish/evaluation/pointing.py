@@ -1,0 +1,72 @@
+"""Pointing accuracy: does the hottest pixel of an image's heat map lie in a marked defect.
+
+For methods that judge images and show by a map what they judged by. Source: Zhang et al. 2018, "Top-down
+neural attention by excitation backprop", the pointing game, here without its tolerance of 15 pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.dataset.masks import Instance
+from blemish.evaluation.pixel import ratio
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """Where one defective image's map is hottest.
+
+    hit: on a marked defect, or in its box where only that is known; in_box: in the box of one
+    covered: share of the image that is marked, the chance of a blind hit; rejected: whether it was called NG
+    """
+
+    hit: bool
+    in_box: bool
+    covered: float
+    rejected: bool
+
+
+def pointed(heat: NDArray[np.generic], truth: Sequence[Instance], *, rejected: bool) -> Pointing:
+    """What one map says. A map that is nowhere above 0 points nowhere.
+
+    heat: [H, W]; truth: at least one, in the same pixels
+    """
+    size = (heat.shape[0], heat.shape[1])
+    marked, boxed = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+    for instance in truth:
+        left, top, right, bottom = (round(edge) for edge in instance.box_xyxy)
+        window = np.s_[max(0, top) : bottom, max(0, left) : right]
+        boxed[window] = True
+        marked[window] |= True if instance.mask is None else instance.mask
+    row, column = np.unravel_index(int(np.argmax(heat)), size)
+    points = bool(heat[row, column] > 0)
+    return Pointing(
+        hit=points and bool(marked[row, column]),
+        in_box=points and bool(boxed[row, column]),
+        covered=float(marked.mean()),
+        rejected=rejected,
+    )
+
+
+def pointing_metrics(images: Sequence[Pointing]) -> dict[str, Any] | None:
+    """The "pointing" part of metrics.json; None where no image pointed at could be judged.
+
+    all: share of hits among `of` defective images with a marked place; ng: the same among the `of_ng` of them
+    that were called NG, None without any; in_box: share in a marked defect's box; chance: of a blind hit
+    """
+    if not images:
+        return None
+    rejected = [one for one in images if one.rejected]
+    return {
+        "all": ratio(sum(one.hit for one in images), len(images)),
+        "of": len(images),
+        "in_box": ratio(sum(one.in_box for one in images), len(images)),
+        "ng": ratio(sum(one.hit for one in rejected), len(rejected)),
+        "of_ng": len(rejected),
+        "chance": float(np.mean([one.covered for one in images])),
+    }

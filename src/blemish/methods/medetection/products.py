@@ -1,0 +1,161 @@
+"""Which products take part in a training, and with which images: the protocol that keeps figures honest.
+
+The target is no part of meta-training; images of the split "test" are in no pool; a start that has seen one
+of the target's test images is refused. Source: Zhang et al. 2023, "we remove one target task from the data
+sets"; that test images choose nothing is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from blemish.bundle.store import Bundle
+from blemish.dataset.hashing import file_hash
+from blemish.dataset.products import of_product
+from blemish.dataset.samples import Dataset, Sample
+from blemish.errors import BlemishError
+from blemish.methods.contract import Trainer
+from blemish.methods.medetection.episodes import Product
+from blemish.methods.medetection.settings import Settings
+
+MARK = 12  # digits of a file's hash that a manifest keeps of what was seen
+
+
+@dataclass(frozen=True)
+class Products:
+    """Training images of the target and the other products, by number in the dataset.
+
+    target: None in meta-training alone; others: none where there is no meta-training
+    validation: images of the split "val" by product, of those that have both kinds there
+    of_target, of_others: the parts of the dataset that their bundles are made from
+    """
+
+    target: Product | None
+    others: tuple[Product, ...]
+    validation: Mapping[str, Product]
+    of_target: Dataset
+    of_others: Dataset
+    notes: tuple[str, ...] = field(default=())
+
+
+def products_of(dataset: Dataset, settings: Settings, trainer: Trainer) -> Products:
+    """The products of a training. Raises BlemishError where they cannot be trained on, or must not be."""
+    name = target_name(dataset, settings, trainer.start)
+    own = nothing(dataset) if name is None else own_part(dataset, name, settings, trainer)
+    names = other_names(dataset, settings, name, trainer.start)
+    rest = dataset.where(lambda sample: sample.product in names)
+    place = {sample.id: number for number, sample in enumerate(dataset)}
+    target = None if name is None else pool(own, name, "train", place)
+    others = [pool(of_product(rest, other), other, "train", place) for other in names]
+    for product in (*others, *([target] if target else [])):
+        refuse_incomplete(dataset, product, "train", 2)
+    validation = {other: pool(of_product(rest, other), other, "val", place) for other in names}
+    validation = {other: one for other, one in validation.items() if one.normals and one.defectives}
+    if target is not None:
+        validation[target.name] = pool(own, target.name, "val", place)
+        refuse_incomplete(dataset, validation[target.name], "val", 1)
+    return Products(target, tuple(others), validation, own, rest)
+
+
+def target_name(dataset: Dataset, settings: Settings, start: Bundle | None) -> str | None:
+    """The product to be inspected; a dataset of one product is that product. None: meta-training alone."""
+    if not dataset.products:
+        inherited = start is not None and settings.target == start.manifest.settings.get("target")
+        if settings.target is not None and not inherited:
+            of_product(dataset, settings.target)  # says that this is no folder of products
+        return dataset.root.resolve().name
+    if settings.target is None and (start is not None or not settings.maml):
+        raise BlemishError(
+            f"setting target must name the product to train for, as {dataset.root} holds several. "
+            f"Received: none. Add --target with one of {', '.join(dataset.products)}."
+        )
+    return settings.target
+
+
+def other_names(
+    dataset: Dataset, settings: Settings, target: str | None, start: Bundle | None
+) -> tuple[str, ...]:
+    """The products of meta-training; none after a start, without MAML or in a dataset of one product."""
+    if start is not None or not settings.maml or not dataset.products:
+        return ()
+    for name in settings.others:
+        of_product(dataset, name)
+    names = settings.others or tuple(name for name in dataset.products if name != target)
+    if not names:
+        raise BlemishError(
+            f"{dataset.root}: meta-training needs products besides '{target}'. Received: none. "
+            "Add some, or train without: --set maml=false."
+        )
+    return names
+
+
+def own_part(dataset: Dataset, name: str, settings: Settings, trainer: Trainer) -> Dataset:
+    """The target's images, with `shots` only so many of them in training and validation together."""
+    own = of_product(dataset, name) if dataset.products else dataset
+    if trainer.start is not None:
+        refuse_seen(own, name, trainer.start)
+    return own if settings.shots is None else with_shots(own, name, settings.shots, trainer.seed)
+
+
+def refuse_seen(own: Dataset, name: str, start: Bundle) -> None:
+    """Raises BlemishError when meta-training had the target, or a picture that is to test it."""
+    if name in start.manifest.memory.get("products", ()):
+        raise BlemishError(
+            f"--from {start.path}: meta-training must not have seen the target. Received: '{name}', one of "
+            "its products. Make another start without it."
+        )
+    seen = set(start.manifest.data.get("seen", ()))
+    for sample in own.split("test"):
+        if file_hash(sample.image)[:MARK] in seen:
+            raise BlemishError(
+                f"--from {start.path}: meta-training must not have seen a test image. Received: "
+                f"{sample.image}. Make another start without it."
+            )
+
+
+def with_shots(own: Dataset, name: str, shots: int, seed: int) -> Dataset:
+    """`shots` images in "train" and "val", half of them defective, a quarter for validation; by seed."""
+    chosen: dict[str, str | None] = {s.id: s.split for s in own if s.split not in ("train", "val")}
+    for defective, count in ((False, shots - shots // 2), (True, shots // 2)):
+        few = sorted(s.id for s in own if s.split in ("train", "val") and s.is_defective == defective)
+        if len(few) < count:
+            kind = "defective" if defective else "normal"
+            raise BlemishError(
+                f"setting shots: '{name}' must have as many training images. Received: {shots}, which takes "
+                f"{count} {kind} ones, but {own.root} has {len(few)}. Use fewer."
+            )
+        order = np.random.default_rng([seed, defective]).permutation(len(few))[:count]
+        held_out = max(1, count // 4)
+        chosen |= {few[one]: "val" if rank < held_out else "train" for rank, one in enumerate(order)}
+    return own.with_splits(chosen)
+
+
+def nothing(dataset: Dataset) -> Dataset:
+    return dataset.where(lambda sample: False)
+
+
+def pool(dataset: Dataset, name: str, split: str, place: Mapping[str, int]) -> Product:
+    """Numbers of a split's images."""
+    samples = dataset.split(split).samples
+    return Product(name, numbers(samples, place, False), numbers(samples, place, True))
+
+
+def numbers(samples: Iterable[Sample], place: Mapping[str, int], defective: bool) -> tuple[int, ...]:
+    return tuple(place[sample.id] for sample in samples if sample.is_defective == defective)
+
+
+def refuse_incomplete(dataset: Dataset, product: Product, split: str, normals: int) -> None:
+    """Raises BlemishError for a product without enough normals, or without a defective image."""
+    for kind, found, least in (("normal", product.normals, normals), ("defective", product.defectives, 1)):
+        if len(found) < least:
+            raise BlemishError(
+                f"{dataset.root}: product '{product.name}' must have {counted(least, kind)} in split "
+                f"'{split}'. Received: {len(found)}. Add some, split again, or leave the product out."
+            )
+
+
+def counted(count: int, kind: str) -> str:
+    return f"{count} {kind} image" + ("s" if count > 1 else "")

@@ -1,0 +1,208 @@
+"""Every number of MeDetection, with the paper's value as default or the reason for another.
+
+Three presets fill the defaults, a field that is given wins over them. Source: Zhang et al. 2023; "the
+authors' code" is what they published with it, where that differs from the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from blemish.methods.contract import MethodSettings
+
+# Pixels of the image for each cell of the last map: four poolings of the resized difference.
+MAP_STRIDE = 16
+
+# Settings that what a network has learned rests on.
+OF_THE_NETWORK = (
+    "siamese", "attention", "stem", "stem_strides", "stem_level", "stem_widths", "stem_activation",
+    "resize_difference", "norm", "widths", "attention_reduction", "attention_least",
+)  # fmt: skip
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    # As the authors train: their stem without activations, batch norm, the difference resized to the image.
+    "paper": {
+        "stem": "paper",
+        "stem_activation": False,
+        "norm": "batch",
+        "resize_difference": True,
+        "inner_rate": 1e-5,
+        "reset_head": True,
+        "meta_steps": 1000,
+        "products_per_step": None,
+        "steps": 16000,
+        "batch": 64,
+        "rate": 1e-4,
+        "check_every": 16,
+        "patience": 50,
+        "flips": False,
+        "references": 1,
+    },
+    "default": {},
+    # For tests on a CPU: seconds.
+    "tiny": {
+        "stem": "paper",
+        "stem_widths": (8, 12, 16),
+        "stem_weights": "none",
+        "widths": 8,
+        "size": 48,
+        "support": 8,
+        "query": 6,
+        "meta_steps": 6,
+        "meta_rate": 3e-3,
+        "products_per_step": 2,
+        "steps": 60,
+        "batch": 8,
+        "rate": 3e-3,
+        "check_every": 10,
+        "patience": 4,
+        "references": 2,
+        "bank": 8,
+        "flips": False,
+    },
+}
+
+
+class Settings(MethodSettings):
+    """Settings of MeDetection. Above each field what it is; "open" marks what the paper does not say."""
+
+    # Which numbers stand where none is given.
+    preset: Literal["paper", "default", "tiny"] = "default"
+
+    # --- Network, Fig. 2 ---
+    # Difference from a reference image, eq. 1; off: the image's features alone.
+    siamese: bool = True
+    # Coordinate attention behind the first block of 4Conv, the last, or both; Table 4 has "low" best.
+    attention: Literal["none", "low", "high", "both"] = "low"
+    # "paper" is trained from random weights; a ResNet brings those of ImageNet.
+    stem: Literal["paper", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
+    # Of a ResNet: "imagenet" (downloaded by torchvision), "none", or a .safetensors path.
+    stem_weights: str = "imagenet"
+    # "original": for weights of the first ResNet, whose stride is in each stage's first 1×1 convolution.
+    stem_strides: Literal["torchvision", "original"] = "torchvision"
+    # Stage of a ResNet whose map is compared; layer2 has the paper stem's stride of 8.
+    stem_level: Literal["layer1", "layer2", "layer3"] = "layer2"
+    # A ResNet keeps its weights, so that its maps are computed once; the paper stem always trains.
+    stem_frozen: bool = True
+    # Open: channels of the paper stem's three stages; these are the authors' code's.
+    stem_widths: tuple[int, int, int] = (64, 128, 256)
+    # Open: ReLU behind each convolution of the paper stem; the authors' code has none.
+    stem_activation: bool = True
+    # The authors' code brings the difference back to the image's size before 4Conv: 64 times the pixels, no
+    # new information.
+    resize_difference: bool = False
+    # Of 4Conv, attention and paper stem. "group" sees each image alone; "batch", the paper's, takes the
+    # statistics of an episode's support, and stored ones in use, never those of what is decided on.
+    norm: Literal["group", "batch"] = "group"
+    # Channels of each of the four blocks.
+    widths: int = Field(32, ge=1)
+    # The attention's inner channels: a block's divided by this, but at least so many.
+    attention_reduction: int = Field(32, ge=1)
+    attention_least: int = Field(8, ge=1)
+
+    # --- Meta-training, Algorithm 1 ---
+    # Off: fine-tuning from a random start, the comparison of Table 3.
+    maml: bool = True
+    # What the inner steps change: the text adapts all weights, the authors' code the linear head.
+    adapt: Literal["head", "all"] = "head"
+    # Whether the outer gradient passes through the inner one.
+    order: Literal["first", "second"] = "second"
+    inner_steps: int = Field(1, ge=1)
+    # α of eq. 4; the text's 1e-5 moves the head by nothing, the authors' code runs with 1e-3.
+    inner_rate: float = Field(1e-3, ge=0)
+    # The authors' code zeroes the head before each episode; here it is learned like the rest.
+    reset_head: bool = False
+    # Outer steps, each on an episode of every product drawn for it.
+    meta_steps: int = Field(400, ge=1)
+    # β of eq. 5.
+    meta_rate: float = Field(1e-3, gt=0)
+    # Products drawn for a step; None: all, the paper's sum of eq. 5.
+    products_per_step: int | None = Field(4, ge=1)
+    # Images of an episode that the inner steps see, and that the outer loss is measured on.
+    support: int = Field(64, ge=2)
+    query: int = Field(20, ge=2)
+    # Share of a product's images that supports are drawn from; queries come from the rest.
+    support_share: float = Field(0.7, gt=0, lt=1)
+
+    # --- Products ---
+    # Name of the product to be inspected, never part of meta-training; None: meta-training alone, or data
+    # of a single product.
+    target: str | None = None
+    # Names of the products of meta-training; none given: all but the target.
+    others: tuple[str, ...] = ()
+    # Images of the target that training and validation may use together, drawn by seed; None: all.
+    shots: int | None = Field(None, ge=4)
+
+    # --- Fine-tuning on the target ---
+    steps: int = Field(1500, ge=1)
+    # The paper's.
+    rate: float = Field(1e-4, gt=0)
+    # Pairs of a step; the paper's 64 is half as many steps in the same time.
+    batch: int = Field(32, ge=2)
+    # Steps between looks at the validation images, and how many looks without a better one end training.
+    check_every: int = Field(25, ge=1)
+    patience: int = Field(12, ge=1)
+    # Open: pairs are mirrored on either axis, both images alike.
+    flips: bool = True
+
+    # --- Optimiser of both trainings: Adam with the paper's betas ---
+    beta1: float = Field(0.5, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    gradient_clip: float = Field(10.0, gt=0)
+
+    # --- Images and inference ---
+    # Side of the square that images are resized to.
+    size: int = Field(256, ge=2 * MAP_STRIDE)
+    # Open: training normals that an image is compared with, their probabilities averaged; the authors' code
+    # draws one for each image.
+    references: int = Field(4, ge=1)
+    # Beyond the paper: how a reference is moved onto the image before the two are compared; "nearest" takes
+    # the most similar of a bank.
+    align: Literal["none", "translation", "rigid", "nearest"] = "none"
+    # Training normals that "nearest" chooses from.
+    bank: int = Field(64, ge=1)
+    # Probability from which an image is defective; None: chosen on the validation images.
+    threshold: float | None = Field(None, ge=0, le=1)
+    # Open: share of the Grad-CAM map's maximum from which pixels belong to the box.
+    cam_share: float = Field(0.5, gt=0, lt=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def filled(cls, values: Any) -> Any:
+        """The preset stands where nothing is given."""
+        if not isinstance(values, dict):
+            return values
+        return {**PRESETS.get(values.get("preset", "default"), {}), **values}
+
+    @model_validator(mode="after")
+    def parts_fit(self) -> Self:
+        if self.target is not None and self.target in self.others:
+            raise ValueError(
+                f"others must not hold the target, which meta-training may not see. Received: {self.target} "
+                "in both. Take it out of others."
+            )
+        if self.size % MAP_STRIDE:
+            nearest = max(2, round(self.size / MAP_STRIDE)) * MAP_STRIDE
+            raise ValueError(
+                f"size must be a multiple of {MAP_STRIDE}. Received: {self.size}. Use {nearest}."
+            )
+        if self.align == "nearest" and self.references > self.bank:
+            raise ValueError(
+                f"references must not be more than the bank of {self.bank} that align=nearest chooses from. "
+                f"Received: {self.references}. Raise bank."
+            )
+        return self
+
+    @property
+    def stem_learns(self) -> bool:
+        """Whether training changes the stem; else its maps can be remembered."""
+        return self.stem == "paper" or not self.stem_frozen
+
+    @property
+    def map_side(self) -> int:
+        """Cells along each side of the last map and of the Grad-CAM map."""
+        return self.size // MAP_STRIDE
