@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tests.methods.medetection.conftest import tiny, with_splits, write_product
 from blemish.bundle import load_bundle
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.products import of_product
+from blemish.dataset.split import split_dataset
 from blemish.errors import BlemishError
 from blemish.inspector.inspector import inspector_of, open_inspector
 from blemish.methods.medetection import METHOD
@@ -301,3 +303,17 @@ def test_the_bundle_is_opened_where_it_was_moved(trained, tmp_path, lid):
     assert open_inspector(moved, device="cpu").inspect(sample).score == pytest.approx(
         inspector_of(bundle, device="cpu").inspect(sample).score
     )
+
+
+def test_images_of_several_sizes_are_compared_all_the_same(tmp_path, run):
+    """References of one size, images of another: all are brought to the network's square."""
+    write_product(tmp_path / "lid", 3)
+    for number, file in enumerate(sorted((tmp_path / "lid").rglob("*.png"))):
+        if number % 3:
+            picture = cv2.imread(str(file))
+            cv2.imwrite(str(file), cv2.resize(picture, (40 + number % 5, 90)))
+    dataset = split_dataset(load_dataset(tmp_path / "lid"), test=0.3, val=0.3, seed=0)
+    bundle = run(dataset, tmp_path / "run", tiny())
+    assert test_auroc(bundle, dataset.split("test").samples) > 0.9
+    found = inspector_of(bundle, device="cpu").inspect(dataset.samples[1].image, with_maps=True)
+    assert found.maps["cam"].shape == found.size

@@ -1,0 +1,53 @@
+"""What of a dataset a bundle is measured on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from blemish.bundle.manifest import Manifest, Preprocessing
+from blemish.dataset.samples import Annotation, Dataset, Sample
+from blemish.errors import BlemishError
+from blemish.evaluation.run import for_bundle
+
+
+def sample(name: str, product: str | None, *labels: str) -> Sample:
+    return Sample(Path(name), name, tuple(Annotation(label) for label in labels), product=product)
+
+
+SEVERAL = Dataset(
+    Path("data"),
+    (sample("a", "cap", "dent"), sample("b", "cap"), sample("c", "lid", "chip"), sample("d", "lid")),
+    ("dent", "chip"),
+)
+
+
+def manifest(**memory: str) -> Manifest:
+    return Manifest(
+        method="any", class_names=("dent",), preprocessing=Preprocessing(channels=3), memory=memory
+    )
+
+
+def ids(dataset: Dataset) -> list[str]:
+    return [sample.id for sample in dataset]
+
+
+def test_of_several_products_the_bundles_own_is_judged_and_that_said() -> None:
+    kept, notes = for_bundle(SEVERAL, manifest(product="lid"), "b", names_types=False)
+    assert ids(kept) == ["c", "d"] and kept.class_names == ("chip",)
+    assert notes == ("2 of 4 images are judged: those of product 'lid'.",)
+
+
+def test_a_verdict_needs_no_known_class_but_a_name_does() -> None:
+    single = Dataset(SEVERAL.root, tuple(SEVERAL.samples[:3]), SEVERAL.class_names)
+    assert for_bundle(single, manifest(), "b", names_types=False) == (single, ())
+    kept, (note,) = for_bundle(single, manifest(), "b", names_types=True)
+    assert ids(kept) == ["a", "b"]
+    assert note == "1 of 3 images are left out: they show what bundle b was not trained on (chip)."
+
+
+def test_nothing_that_is_known_is_refused() -> None:
+    others = SEVERAL.where(lambda one: one.product == "lid")
+    with pytest.raises(BlemishError, match="class 'chip' is not one of bundle b: dent"):
+        for_bundle(others, manifest(), "b", names_types=True)
