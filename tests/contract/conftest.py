@@ -48,11 +48,25 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
         "learning_rate": 0.03,
         "flips": False,
     },
+    # One product alone, so fine-tuning from random weights, without other products to learn from first.
+    # Three references: of two, both in training, each is judged by its difference from the other, the same.
+    "medetection": {
+        "preset": "tiny",
+        "stem": "paper",
+        "steps": 120,
+        "check_every": 20,
+        "patience": 6,
+        "references": 3,
+    },
 }
 SHORT: Mapping[str, Mapping[str, Any]] = {
     "severity": {"steps": 4, "batch": 2, "types_steps": 2},
     "tlsdd": {"steps": 2, "batch": 2},
+    "medetection": {"steps": 2, "check_every": 2},
 }
+# Methods that learn from normal and defective images which of the two an image is. They say where with one
+# box that points and does not measure, on an image squeezed to a square.
+OF_WHOLE_IMAGES = frozenset({"medetection"})
 MACHINE = {"device": "cpu", "precision": "fp32"}
 
 
@@ -63,23 +77,41 @@ def method(request: pytest.FixtureRequest) -> Method:
 
 
 @pytest.fixture(scope="session")
-def four_images(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Four defective images, the same ones for training and validation."""
+def of_whole_images(method: Method) -> bool:
+    """Whether the method judges the whole image and only points at a place; see OF_WHOLE_IMAGES."""
+    return method.name in OF_WHOLE_IMAGES
+
+
+@pytest.fixture(scope="session")
+def four_images(of_whole_images: bool, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Four defective images, the same ones for training and validation.
+
+    Behind them four normal ones, in both splits too, for a method that tells the two kinds apart.
+    """
+    folder = tmp_path_factory.mktemp("four")
+    made = four_surfaces(folder / "defective", defective_share=1.0, seed=3)
+    samples = made.samples
+    if of_whole_images:
+        normal = four_surfaces(folder / "normal", defective_share=0.0, seed=4)
+        samples += tuple(replace(sample, id=f"normal/{sample.id}") for sample in normal)
+    train = tuple(replace(sample, split="train") for sample in samples)
+    validation = tuple(replace(sample, id=f"again/{sample.id}", split="val") for sample in samples)
+    return replace(made, samples=train + validation)
+
+
+def four_surfaces(out: Path, *, defective_share: float, seed: int) -> Dataset:
     from blemish.dataset.synthetic import synthesise
 
-    made = synthesise(
-        tmp_path_factory.mktemp("four") / "data",
+    return synthesise(
+        out,
         surfaces=["cast_metal", "brushed_metal"],
         images=4,
-        seed=3,
+        seed=seed,
         size=(96, 96),
         class_weights={"scratch": 1, "spot": 1},
         contrast=(70, 120),
-        defective_share=1.0,
+        defective_share=defective_share,
     )
-    train = tuple(replace(sample, split="train") for sample in made)
-    validation = tuple(replace(sample, id=f"again/{sample.id}", split="val") for sample in made)
-    return replace(made, samples=train + validation)
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +129,7 @@ def train_quickly(method: Method, four_images: Dataset) -> Callable[..., Bundle]
 def bundle(
     method: Method, train_quickly: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory
 ) -> Bundle:
-    """What must have overfitted the four images."""
+    """What must have overfitted `four_images`."""
     return train_quickly(tmp_path_factory.mktemp(method.name) / "run")
 
 
