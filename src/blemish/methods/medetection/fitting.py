@@ -7,7 +7,7 @@ end by validation images. Letters: N pairs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -41,6 +41,8 @@ from blemish.methods.starts import load_start, refuse_changed
 from blemish.nn.optimisation import adam
 
 START_FOLDER = "start"
+# What decides which state is kept. A start need not be sure: fine-tuning settles that; it must tell them apart.
+META_CRITERION, CRITERION = "auroc", "log_likelihood"
 CHUNK = 64  # pairs that pass the network together where nothing learns
 CLASS_NAME = "defect"
 
@@ -136,7 +138,7 @@ class Fitting:
             batch=source.draw,
             loss=lambda _, batch: self.meta_loss(network, batch),
             learning_rate=lambda step: settings.meta_rate,
-            watch=self.watch(lambda: self.meta_look(network, pools)),
+            watch=self.watch(lambda: self.meta_look(network, pools), META_CRITERION),
         )
 
     def meta_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
@@ -189,7 +191,7 @@ class Fitting:
             thresholds={},
             scales={},
             tiling={},
-            curves={"meta": described(looks, 1)},
+            curves={"meta": described(looks, META_CRITERION, 1)},
             memory={"product": "", "products": names, "references": []},
             notes=self.products.notes,
             dataset=self.products.of_others,
@@ -209,7 +211,7 @@ class Fitting:
             batch=source.draw,
             loss=lambda _, batch: self.tuning_loss(network, batch),
             learning_rate=lambda step: settings.rate,
-            watch=self.watch(lambda: self.tuning_look(network)),
+            watch=self.watch(lambda: self.tuning_look(network), CRITERION),
         )
 
     def tuning_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
@@ -253,9 +255,9 @@ class Fitting:
         assert self.products.target is not None
         return self.products.target
 
-    def watch(self, measure: Any) -> Watch:
+    def watch(self, measure: Callable[[], dict[str, float]], criterion: str) -> Watch:
         settings = self.settings
-        return Watch(settings.check_every, lambda _: measure(), "log_likelihood", settings.patience)
+        return Watch(settings.check_every, lambda _: measure(), criterion, settings.patience)
 
     def finished(self, network: DifferenceNetwork, looks: Sequence[Look]) -> Fitted:
         """The bundle of the target: references, threshold, and how training went."""
@@ -270,7 +272,7 @@ class Fitting:
             thresholds={"score": best_f1(probabilities, labels) if threshold is None else threshold},
             scales={},
             tiling={},
-            curves={"adaptation": described(looks, self.epoch)},
+            curves={"adaptation": described(looks, CRITERION, self.epoch)},
             memory={"product": self.target.name, "products": self.trained_on, "references": ids},
             notes=self.products.notes,
             dataset=self.products.of_target,
@@ -318,9 +320,9 @@ def figures_of(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) ->
     }
 
 
-def described(looks: Sequence[Look], epoch: float) -> dict[str, Any]:
+def described(looks: Sequence[Look], criterion: str, epoch: float) -> dict[str, Any]:
     """The looks for the report: steps, epochs and what was measured, and which look was best."""
-    values = [look.values["log_likelihood"] for look in looks]
+    values = [look.values[criterion] for look in looks]
     best = looks[values.index(max(values))]
     return {
         "best_step": best.step,
