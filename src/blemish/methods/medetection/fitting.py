@@ -41,7 +41,7 @@ from blemish.methods.starts import load_start, refuse_changed
 from blemish.nn.optimisation import adam
 
 START_FOLDER = "start"
-# What decides which state is kept. A start need not be sure: fine-tuning settles that; it must tell them apart.
+# What decides which state is kept: a start must tell images apart, how sure it is fine-tuning settles.
 META_CRITERION, CRITERION = "auroc", "log_likelihood"
 CHUNK = 64  # pairs that pass the network together where nothing learns
 CLASS_NAME = "defect"
