@@ -131,9 +131,8 @@ def request_of(table: Table, settings: Any, run: Path, seed: int, *, start: Bund
 def measured(table: Table, bundle: Bundle, classes: Classes) -> dict[str, Any]:
     """Figures on the test images; the threshold of the paper's AP is from validation images."""
     names = (*classes.common, *classes.rare)
-    threshold = paper_threshold(
-        [ranked_detections(inspected(table, bundle, "val", names).records, name) for name in names]
-    )
+    validated = inspected(table, bundle, "val", names).records
+    threshold = paper_threshold([ranked_detections(validated, name) for name in names])
     records = inspected(table, bundle, "test", names).records
     figures = few_shot_metrics(records, names, common=classes.common, rare=classes.rare, threshold=threshold)
     if figures is None:
