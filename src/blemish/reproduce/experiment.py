@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from blemish.bundle.manifest import first_fault
 from blemish.errors import BlemishError, nearest_name
+from blemish.reproduce.curve import Curve, check_curves
 
 FOLDER = "experiments"
 CHECKOUT = Path(__file__).parents[3]
@@ -192,6 +193,7 @@ class Experiment(Strict):
     paper_rows: tuple[PaperRow, ...] = ()
     columns: tuple[Column, ...] = Field(min_length=1)
     pictures: Pictures | None = None
+    curves: tuple[Curve, ...] = ()
     goals: tuple[Goal, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -229,6 +231,8 @@ class Experiment(Strict):
         used += self.by_target
         for path in used:
             known("column", path, paths)
+        settings = {row.name: {**self.settings, **row.settings} for row in self.rows}
+        check_curves(self.curves, settings, paths)
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from blemish.evaluation.fewshot import Interval, mean_interval
+from blemish.reproduce.curve_charts import charts_of
 from blemish.reproduce.experiment import Column, Experiment, PaperRow
 from blemish.reproduce.goals import NOTHING, difference_text, goals_markdown, number_text
 from blemish.reproduce.lines import Line, columns_of, difference, found, is_few_shot, lines_of, values_of
@@ -30,6 +31,7 @@ def table_markdown(name: str, experiment: Experiment, results: Sequence[Result])
         parts += section_markdown(section, lines, columns, experiment.paper_rows)
     if any(is_few_shot(line) for line in lines):
         parts.append(DRAWS_NOTE)
+    parts += [chart.markdown for chart in charts_of(experiment, results)]
     parts += pictures_markdown(experiment)
     parts += goals_markdown(experiment, lines)
     parts += experiment.notes

@@ -11,6 +11,7 @@ from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
 from blemish.progress import Reporter
 from blemish.provenance import provenance
+from blemish.reproduce.curve_charts import write_charts
 from blemish.reproduce.experiment import OF_DEVICE, OF_OTHERS, SEEDED, Experiment
 from blemish.reproduce.markdown import table_markdown
 from blemish.reproduce.pictures import draw_pictures
@@ -181,7 +182,8 @@ def refuse_waiting(table: Table, waiting: list[Job]) -> None:
 
 
 def write_table(table: Table) -> Path:
-    """OUT/NAME/table.md, from the stored rows alone."""
-    file = table.folder / "table.md"
-    write_atomically(file, table_markdown(table.name, table.experiment, read_results(table.folder)))
+    """OUT/NAME/table.md and the charts that it shows, from the stored rows alone."""
+    file, results = table.folder / "table.md", read_results(table.folder)
+    write_charts(table.folder, table.experiment, results)
+    write_atomically(file, table_markdown(table.name, table.experiment, results))
     return file

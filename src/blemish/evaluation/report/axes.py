@@ -16,13 +16,17 @@ LETTER = 6.4  # width of an average letter at the charts' font size
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps values in low…high to start…end on the page; logarithmic where asked."""
+    """Maps values in low…high to start…end on the page; logarithmic where asked.
+
+    at: values that the axis names instead of round ones
+    """
 
     low: float
     high: float
     start: float
     end: float
     logarithmic: bool = False
+    at: tuple[float, ...] = ()
 
     def __call__(self, value: float) -> float:
         if self.logarithmic:
@@ -33,6 +37,8 @@ class Scale:
 
     @property
     def ticks(self) -> list[float]:
+        if self.at:
+            return list(self.at)
         if self.logarithmic:
             return logarithmic_ticks(self.low, self.high)
         spacing = 75 if self.end > self.start else 45  # numbers need more room beside than above each other

@@ -14,20 +14,29 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from blemish.evaluation.records import Curve
-from blemish.evaluation.report.axes import LETTER, Scale, drawing, frame, line, span, spread, text, tick
+from blemish.evaluation.report.axes import LETTER, Scale, drawing, frame, line, span, text, tick
+from blemish.evaluation.report.plot import (
+    BOTTOM,
+    HEIGHT,
+    KEY_ROW,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Lines,
+    dot,
+    end_names,
+    end_room,
+    ends_apart,
+    key,
+    polyline,
+    y_scale,
+)
 from blemish.evaluation.report.words import number
 
-WIDTH, HEIGHT = 440, 300
-TOP, BOTTOM, LEFT, RIGHT = 42, 46, 48, 16
 MOST_POINTS = 300
-MOST_LETTERS = 20
-COLOURS = 7
-NAME_ROW, KEY_ROW = 15, 20
 BINS = 40
 SIDE = 92  # room left of the histogram for the names of its two sides
-
-Points = list[tuple[float, float]]
-Lines = dict[str, Points]
 
 
 def line_chart(curve: Curve, *, logarithmic: bool = False) -> Markup | None:
@@ -50,12 +59,6 @@ def line_chart(curve: Curve, *, logarithmic: bool = False) -> Markup | None:
     return drawing(WIDTH, HEIGHT, content, title=curve.title, above=KEY_ROW * math.ceil(len(above) / 2))
 
 
-def y_scale(values: Sequence[float], *, logarithmic: bool) -> Scale:
-    if logarithmic and 0 < 10 * min(values) < max(values):
-        return Scale(min(values) / 1.15, max(values) * 1.15, HEIGHT - BOTTOM, TOP, logarithmic=True)
-    return Scale(*span(values, from_zero=True), HEIGHT - BOTTOM, TOP)
-
-
 def every_x(curve: Curve, lines: Lines) -> list[float]:
     return [x for points in lines.values() for x, _ in points] + marks(curve)
 
@@ -67,54 +70,6 @@ def drawable(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]
         return points
     kept = np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))
     return [points[index] for index in kept]
-
-
-def polyline(points: Sequence[tuple[float, float]], x: Scale, y: Scale, *, colour: int) -> Markup:
-    if len(points) == 1:
-        return dot(x(points[0][0]), y(points[0][1]), colour=colour)
-    path = " ".join(f"{x(a):g},{y(b):g}" for a, b in points)
-    return Markup('<polyline class="line colour-{}" points="{}"/>').format(colour % COLOURS, path)
-
-
-def dot(x: float, y: float, *, colour: int) -> Markup:
-    return Markup('<circle class="dot colour-{}" cx="{:g}" cy="{:g}" r="4"/>').format(colour % COLOURS, x, y)
-
-
-def ends_apart(lines: Lines, y: Scale) -> bool:
-    """Whether names fit beside the lines' ends without leaving them."""
-    ends = sorted(y(points[-1][1]) for points in lines.values())
-    placed = spread(ends, least=NAME_ROW, low=y.end, high=y.start)
-    return all(abs(end - at) <= NAME_ROW for end, at in zip(ends, placed, strict=True))
-
-
-def end_room(lines: Lines) -> float:
-    return RIGHT + 4 + LETTER * max(len(shortened(name)) for name in lines)
-
-
-def end_names(lines: Lines, x: Scale, y: Scale) -> list[Markup]:
-    """Each line's name right of its last point, moved apart where lines end together."""
-    ends = sorted((y(points[-1][1]), index, name) for index, (name, points) in enumerate(lines.items()))
-    heights = spread([end for end, _, _ in ends], least=NAME_ROW, low=y.end, high=y.start)
-    return [
-        text(x.end + 7, height + 4, shortened(name), anchor="start", kind=f"end colour-{index % COLOURS}")
-        for height, (_, index, name) in zip(heights, ends, strict=True)
-    ]
-
-
-def key(lines: Lines) -> list[Markup]:
-    """Samples of the lines with their names in two columns above the chart, for lines that end together."""
-    pieces = []
-    for index, name in enumerate(lines):
-        left, height = 4 + (index % 2) * WIDTH / 2, KEY_ROW * (index // 2 - math.ceil(len(lines) / 2)) + 10
-        sample = line(left, height - 4, left + 28, height - 4, kind=f"line colour-{index % COLOURS}")
-        pieces.append(
-            sample + text(left + 35, height, name, anchor="start", kind=f"end colour-{index % COLOURS}")
-        )
-    return pieces
-
-
-def shortened(name: str) -> str:
-    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
 
 
 def marks(curve: Curve) -> list[float]:
