@@ -166,3 +166,23 @@ def test_folder_of_products_without_pictures_is_refused(tmp_path: Path) -> None:
     text(tmp_path / "dataset.yaml", "layout: products\n")
     with pytest.raises(BlemishError, match=r"must hold images. Received: 1 files, none of them an image"):
         load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["good", "bad"])
+def test_a_product_of_one_kind_stays_a_product(tmp_path: Path, missing: str) -> None:
+    """It is not a lot of one dataset that its neighbours would be mixed with."""
+    for name in ("cap", "lid", "tile"):
+        for kind in ("good", "bad"):
+            if (name, kind) != ("lid", missing):
+                picture(tmp_path / name / kind / "a.png")
+    dataset = load_dataset(tmp_path)
+    assert dataset.products == ("cap", "lid", "tile")
+    assert [s.is_defective for s in dataset if s.product == "lid"] == [missing == "good"]
+    assert load_dataset(tmp_path, layout="products").products == dataset.products
+
+
+def test_lots_of_one_kind_each_are_one_dataset(tmp_path: Path) -> None:
+    picture(tmp_path / "lot1" / "good" / "a.png")
+    picture(tmp_path / "lot2" / "bad" / "a.png")
+    dataset = load_dataset(tmp_path)
+    assert (dataset.layout, dataset.products, len(dataset)) == ("labels", (), 2)

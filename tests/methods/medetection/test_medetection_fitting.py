@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 from blemish.bundle import load_bundle
+from blemish.dataset.collection.write import write_product as collected
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.products import of_product
 from blemish.dataset.split import split_dataset
@@ -211,6 +212,14 @@ def test_shots_are_shared_out_between_training_and_validation(plates, run, tmp_p
     assert splits["test"] == of_product(plates, "lid").splits["test"]
 
 
+def test_the_fewest_shots_suffice(plates, run, tmp_path):
+    """One fewer would leave a single normal for training, an image without a reference."""
+    bundle = run(plates, tmp_path / "run", tiny(target="lid", shots=5, **SHORT))
+    assert (bundle.manifest.data["splits"]["train"], bundle.manifest.data["splits"]["val"]) == (3, 2)
+    with pytest.raises(ValueError, match=r"shots\n.*greater than or equal to 5"):
+        tiny(target="lid", shots=4)
+
+
 def test_more_shots_than_images_are_refused(plates, run, tmp_path):
     with pytest.raises(BlemishError, match=r"setting shots: 'lid' must have as many.*Received: 200"):
         run(plates, tmp_path / "run", tiny(target="lid", shots=200))
@@ -242,6 +251,26 @@ def test_a_start_that_saw_a_test_image_is_refused(trained, lid, run, tmp_path):
     assert str(image) in str(caught.value)
 
 
+def test_a_start_that_learned_the_target_by_another_name_is_refused(trained, plates, run, tmp_path):
+    start = load_bundle(trained[0] / "start")
+    cap = of_product(plates, "cap")
+    renamed = replace(cap, samples=tuple(replace(sample, product="hat") for sample in cap))
+    with pytest.raises(BlemishError, match="must not have seen an image of the target") as caught:
+        run(renamed, tmp_path / "run", tiny(target="hat", **SHORT), start=start)
+    assert "cap" in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_a_product_that_refers_to_its_images_is_called_by_its_own_folder(run, tmp_path):
+    """Several products of a collection may share the folder of the images."""
+    write_product(tmp_path / "pictures", 3)
+    whole = split_dataset(load_dataset(tmp_path / "pictures"), test=0.3, val=0.3, seed=0)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        collected(whole, tmp_path / name)
+        bundle = run(load_dataset(tmp_path / name), tmp_path / f"run-{name}", tiny(**SHORT))
+        assert bundle.manifest.memory["product"] == name
+
+
 def test_a_start_that_learned_the_target_is_refused(trained, plates, run, tmp_path):
     start = load_bundle(trained[0] / "start")
     with pytest.raises(BlemishError, match=r"must not have seen the target\. Received: 'cap'"):
@@ -254,6 +283,18 @@ def test_a_start_of_another_network_is_refused(trained, lid, run, tmp_path):
         run(lid, tmp_path / "run", tiny(widths=16, **SHORT), start=start)
     with pytest.raises(BlemishError, match="setting stem_activation"):
         run(lid, tmp_path / "other", tiny(stem_activation=False, **SHORT), start=start)
+
+
+def test_a_broken_image_of_the_target_is_found_before_meta_training(tmp_path, run):
+    for number, name in enumerate(("lid", "cap")):
+        write_product(tmp_path / "data" / name, number)
+    dataset = with_splits(load_dataset(tmp_path / "data"))
+    broken = next(s.image for s in dataset if s.product == "lid" and s.split == "val")
+    broken.write_bytes(broken.read_bytes()[:100])
+    with pytest.raises(BlemishError, match="must be a whole image") as caught:
+        run(dataset, tmp_path / "run", tiny(target="lid", **SHORT))
+    assert str(broken) in str(caught.value)
+    assert not (tmp_path / "run").exists()  # no step of training was made
 
 
 def test_a_target_among_the_others_is_refused():

@@ -67,3 +67,8 @@ def test_an_unknown_key_names_the_nearest() -> None:
 )
 def test_only_a_frozen_resnet_does_not_learn(changes: dict, learns: bool) -> None:
     assert Settings(**changes).stem_learns is learns
+
+
+def test_a_stem_without_channels_is_refused():
+    with pytest.raises(ValueError, match=r"stem_widths\.1\n.*greater than or equal to 1"):
+        Settings(stem_widths=(4, 0, 4))

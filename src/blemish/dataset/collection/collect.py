@@ -62,9 +62,7 @@ def collect_products(
     there, notes = found_sources(data, wanted, named=bool(only))
     made: list[Made] = []
     for source in there:
-        dataset, copies = (
-            (None, 0) if source in WITHOUT_SOURCE else without_copies(load_dataset(data / source))
-        )
+        dataset, copies = loaded(data, source)
         if copies:
             notes.append(f"{source}: copies of other pictures are left out ({copies})")
         for name in wanted[source]:

@@ -20,7 +20,7 @@ from blemish.dataset.layouts.common import (
     collect,
     is_image,
 )
-from blemish.dataset.layouts.labels import DEFECT_NAMES
+from blemish.dataset.layouts.labels import DEFECT_NAMES, folder_name
 from blemish.dataset.layouts.pairs import IMAGE_FOLDERS, MASK_FOLDERS
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, read_settings
@@ -29,6 +29,7 @@ from blemish.errors import BlemishError
 # Folders of these names are parts of one dataset.
 PART_NAMES = frozenset({*SPLIT_OF_FOLDER, *IMAGE_FOLDERS, *MASK_FOLDERS, *CLEAN_NAMES, *DEFECT_NAMES})
 WITH_CATEGORIES = frozenset({"mvtec", "dagm"})  # their readers take the folders as products themselves
+ONE_SIDED = "one kind of image"
 
 
 def detect(tree: Tree) -> str | None:
@@ -36,9 +37,12 @@ def detect(tree: Tree) -> str | None:
     names = product_folders(tree)
     if len(names) < 2 or any(name.lower() in PART_NAMES for name in names) or tree.images_in(""):
         return None
-    layouts = list(takewhile(bool, (layout_of(below(tree, name)) for name in names)))
+    layouts = list(takewhile(bool, (layout_of(below(tree, name)) or one_sided(tree, name) for name in names)))
     if len(layouts) < len(names) or is_one_dataset(tree, set(layouts), names):
         return None
+    if ONE_SIDED in layouts and "labels" not in layouts:
+        return None
+    layouts = ["labels" if layout == ONE_SIDED else layout for layout in layouts]
     shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return f"each of {shown} is a dataset by itself ({', '.join(sorted(set(layouts)))}), so a product"
 
@@ -83,6 +87,15 @@ def layout_of(tree: Tree) -> str:
     return next((layout for layout in detect_layout(tree) if layout != "products"), "")
 
 
+def one_sided(tree: Tree, name: str) -> str:
+    """ONE_SIDED for a sub-folder like good/ and bad/ of which one is missing, else ''.
+
+    Beside products that have both it is one of them, which lacks images, and not a lot of a single dataset.
+    """
+    folders = {folder_name(file).lower() for file in below(tree, name).images}
+    return ONE_SIDED if folders and folders <= CLEAN_NAMES | DEFECT_NAMES else ""
+
+
 def is_one_dataset(tree: Tree, layouts: set[str], names: list[str]) -> bool:
     """Whether the sub-folders are the classes or categories of one dataset, which its own reader knows."""
     if layouts == {"masks"}:
@@ -94,7 +107,9 @@ def read_product(source: Source, name: str) -> Dataset:
     from blemish.dataset.layouts import load_dataset  # which reads this layout too
 
     refuse_loop(source, name)
-    return load_dataset(source.root / name, skip_broken=source.skip_broken)
+    lacks_a_kind = not layout_of(below(source.tree, name)) and one_sided(source.tree, name)
+    layout = "labels" if lacks_a_kind else None
+    return load_dataset(source.root / name, layout=layout, skip_broken=source.skip_broken)
 
 
 def refuse_loop(source: Source, name: str) -> None:

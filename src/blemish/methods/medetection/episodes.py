@@ -33,11 +33,6 @@ class Product:
     normals: tuple[int, ...]
     defectives: tuple[int, ...]
 
-    @property
-    def complete(self) -> bool:
-        """Whether it has two normals, an image and its reference, and a defective image."""
-        return len(self.normals) > 1 and len(self.defectives) > 0
-
 
 @dataclass(frozen=True)
 class Drawn:

@@ -69,6 +69,7 @@ class Fitting:
     def run(self) -> Fitted:
         for note in self.products.notes:
             self.trainer.note(note)
+        self.read_target()
         network = self.new_network()
         target, started = self.products.target, self.trainer.start is not None
         meta = () if started or not self.products.others else self.meta_train(network)
@@ -90,6 +91,14 @@ class Fitting:
 
     def read(self, sample: Sample) -> NDArray[Any]:
         return self.trainer.read(sample, 3)
+
+    def read_target(self) -> None:
+        """Read its pictures now: a broken one is found before hours of meta-training, not behind them."""
+        target = self.products.target
+        own = () if target is None else (target, self.products.validation[target.name])
+        for product in own:
+            for number in (*product.normals, *product.defectives):
+                self.gallery.picture(number)
 
     @property
     def neighbours(self) -> Neighbours | None:

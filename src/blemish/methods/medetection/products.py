@@ -1,7 +1,7 @@
 """Which products take part in a training, and with which images: the protocol that keeps figures honest.
 
 The target is no part of meta-training; images of the split "test" are in no pool; a start that has seen one
-of the target's test images is refused. Source: Zhang et al. 2023, "we remove one target task from the data
+of the target's images is refused. Source: Zhang et al. 2023, "we remove one target task from the data
 sets"; that test images choose nothing is ours.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -66,13 +67,23 @@ def target_name(dataset: Dataset, settings: Settings, start: Bundle | None) -> s
         inherited = start is not None and settings.target == start.manifest.settings.get("target")
         if settings.target is not None and not inherited:
             of_product(dataset, settings.target)  # says that this is no folder of products
-        return dataset.root.resolve().name
+        return folder_name(dataset)
     if settings.target is None and (start is not None or not settings.maml):
         raise BlemishError(
             f"setting target must name the product to train for, as {dataset.root} holds several. "
             f"Received: none. Add --target with one of {', '.join(dataset.products)}."
         )
     return settings.target
+
+
+def folder_name(dataset: Dataset) -> str:
+    """Name of the folder of a dataset of one product.
+
+    Where its annotations lie apart from its images, as a collection's, theirs: several products may share the
+    folder of the images.
+    """
+    apart = "annotations" in dataset.info.get("settings", {})
+    return (Path(dataset.info["home"]) if apart else dataset.root).resolve().name
 
 
 def other_names(
@@ -101,17 +112,22 @@ def own_part(dataset: Dataset, name: str, settings: Settings, trainer: Trainer) 
 
 
 def refuse_seen(own: Dataset, name: str, start: Bundle) -> None:
-    """Raises BlemishError when meta-training had the target, or a picture that is to test it."""
+    """Raises BlemishError when meta-training had the target, under whatever name, or a test image of it.
+
+    A bundle of a product may be trained further on the same images, but on none of its test images.
+    """
     if name in start.manifest.memory.get("products", ()):
         raise BlemishError(
             f"--from {start.path}: meta-training must not have seen the target. Received: '{name}', one of "
             "its products. Make another start without it."
         )
     seen = set(start.manifest.data.get("seen", ()))
-    for sample in own.split("test"):
+    closed = own.split("test") if start.manifest.memory["product"] else own
+    for sample in closed:
         if file_hash(sample.image)[:MARK] in seen:
+            what = "a test image" if sample.split == "test" else "an image of the target"
             raise BlemishError(
-                f"--from {start.path}: meta-training must not have seen a test image. Received: "
+                f"--from {start.path}: meta-training must not have seen {what}. Received: "
                 f"{sample.image}. Make another start without it."
             )
 

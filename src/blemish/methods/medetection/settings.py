@@ -7,7 +7,7 @@ authors' code" is what they published with it, where that differs from the text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,8 @@ from blemish.methods.contract import MethodSettings
 
 # Pixels of the image for each cell of the last map: four poolings of the resized difference.
 MAP_STRIDE = 16
+
+Width = Annotated[int, Field(ge=1)]  # channels
 
 # Settings that what a network has learned rests on.
 OF_THE_NETWORK = (
@@ -88,7 +90,7 @@ class Settings(MethodSettings):
     # A ResNet keeps its weights, so that its maps are computed once; the paper stem always trains.
     stem_frozen: bool = True
     # Open: channels of the paper stem's three stages; these are the authors' code's.
-    stem_widths: tuple[int, int, int] = (64, 128, 256)
+    stem_widths: tuple[Width, Width, Width] = (64, 128, 256)
     # Open: ReLU behind each convolution of the paper stem; the authors' code has none.
     stem_activation: bool = True
     # The authors' code brings the difference back to the image's size before 4Conv: 64 times the pixels, no
@@ -98,7 +100,7 @@ class Settings(MethodSettings):
     # statistics of an episode's support, and stored ones in use, never those of what is decided on.
     norm: Literal["group", "batch"] = "group"
     # Channels of each of the four blocks.
-    widths: int = Field(32, ge=1)
+    widths: Width = 32
     # The attention's inner channels: a block's divided by this, but at least so many.
     attention_reduction: int = Field(32, ge=1)
     attention_least: int = Field(8, ge=1)
@@ -133,8 +135,9 @@ class Settings(MethodSettings):
     target: str | None = None
     # Names of the products of meta-training; none given: all but the target.
     others: tuple[str, ...] = ()
-    # Images of the target that training and validation may use together, drawn by seed; None: all.
-    shots: int | None = Field(None, ge=4)
+    # Images of the target that training and validation may use together, drawn by seed; None: all. Of fewer
+    # than 5, one normal is left for training, which has no reference then.
+    shots: int | None = Field(None, ge=5)
 
     # --- Fine-tuning on the target ---
     steps: int = Field(1500, ge=1)

@@ -24,7 +24,7 @@ class PeerSettings(Strict):
     weights: str = "imagenet"
     strides: Literal["torchvision", "original"] = "torchvision"
     size: int = Field(256, ge=32)
-    shots: int | None = Field(None, ge=2)
+    shots: int | None = Field(None, ge=5)
     ng_rule: str = "f1"
     review_rule: str = "escape<=0"
     device: Literal["auto", "cpu", "cuda"] = "auto"
