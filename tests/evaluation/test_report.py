@@ -456,6 +456,41 @@ def test_image_labels_alone_give_whole_image_misses_and_no_alarms(image):
         (Verdict.OK, None)
     ]
     assert gallery.false_alarms == ()
+    assert [(case.record, case.box_xyxy) for case in gallery.hits] == [(caught, None)]
+
+
+def labelled_records(image: Path) -> list[ImageRecord]:
+    """Five defective images called NG, two that passed, one for review, one good; none is marked."""
+    rows = [("NG", 0.6), ("NG", 0.9), ("NG", 0.7), ("NG", 0.8), ("NG", 0.5), ("OK", 0.2), ("OK", 0.1)]
+    made = []
+    for place, (verdict, score) in enumerate([*rows, ("REVIEW", 0.4)]):
+        one = record(image, verdict=Verdict(verdict), score=score)
+        made.append(replace(one, sample=Sample(image, f"{place}.png", (Annotation("bad"),))))
+    return [*made, record(image, score=0.05)]
+
+
+def test_image_labels_alone_give_the_surest_hits_and_the_worst_misses(image):
+    gallery = choose_cases(labelled_records(image))
+    assert [case.record.inspection.score for case in gallery.hits] == [0.9, 0.8, 0.7]
+    assert [case.record.inspection.score for case in gallery.misses] == [0.1, 0.2]
+    assert gallery.misses_total == 2
+
+
+def test_marked_hits_come_before_those_of_image_labels(records, image):
+    gallery = choose_cases([*labelled_records(image), *records])
+    assert [case.iou for case in gallery.hits] == [pytest.approx(0.83), pytest.approx(0.4), None]
+
+
+def test_hits_of_image_labels_are_shown_with_their_heat(image, context):
+    heat = np.full((8, 8), 200, np.uint8)
+    rejected = [replace(one, heat=heat) for one in labelled_records(image) if one.inspection.verdict == "NG"]
+    page = Page(render_report(Evaluation({}, {}, tuple(rejected)), context))
+    assert "No defective part passed." in page.text and "Nothing found overlaps" not in page.text
+    assert sum(word.strip() == "bad" for word in page.words) >= 3
+    html = render_report(Evaluation({}, {}, tuple(rejected)), context)
+    assert html.count('class="case hit"') == 3 and html.count("data:image/png") == 3
+    passed = tuple(one for one in labelled_records(image) if one.inspection.verdict == "OK")
+    assert "No defective part was rejected." in Page(render_report(Evaluation({}, {}, passed), context)).text
 
 
 def test_verdicts_are_counted_by_truth(records):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from blemish.bundle import Bundle, load_bundle
+from blemish.dataset.fingerprint import image_marks
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.methods import find_method
@@ -346,3 +347,19 @@ def test_what_training_noticed_goes_into_the_bundle(
     request = Request(method, tiny_dataset, method.settings_type.model_validate(short_settings), tmp_path)
     fitted = Fitted({}, ("spot",), 1, {}, {}, {}, notes=("few spots", "all of them small"))
     assert describe(request, tiny_dataset, fitted, "digest").notes == ("few spots", "all of them small")
+
+
+def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
+    tiny_dataset: Dataset, short_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    asked = request(tiny_dataset, short_settings, tmp_path)
+    fitted = Fitted({}, ("spot",), 1, {}, {}, {})
+    first = describe(asked, tiny_dataset, fitted, "digest")
+    own = image_marks(tiny_dataset.where(lambda sample: sample.split in ("train", "val")))
+    assert first.data["seen"] == own and first.data["seen_before"] == []
+    start = Bundle(tmp_path, first.model_copy(update={"data": {"seen": ["of the start"]}}), {})
+    later = describe(
+        replace(asked, start=start), tiny_dataset, replace(fitted, seen_before=("before",)), "digest"
+    )
+    assert later.data["seen"] == sorted([*own, "before", "of the start"])
+    assert later.data["seen_before"] == ["before"]

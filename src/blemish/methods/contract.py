@@ -197,6 +197,7 @@ class Fitted:
     dataset: the part of the dataset that was learned from and that thresholds are chosen on; None: the whole
     settings: those that the bundle remembers, where they are not the run's
     judges: whether it can judge images; else it is a starting point for later training
+    seen_before: `dataset.fingerprint.image_marks` of what was learned from on the way, besides `dataset`
     """
 
     modules: Mapping[str, nn.Module]
@@ -212,6 +213,7 @@ class Fitted:
     dataset: Dataset | None = None
     settings: MethodSettings | None = None
     judges: bool = True
+    seen_before: tuple[str, ...] = ()
 
 
 class Method(Protocol):

@@ -247,6 +247,8 @@ def same_setting(one: Any, other: Any) -> bool:
 
 def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) -> Manifest:
     """The manifest of what was trained, before an operating point is chosen."""
+    own = image_marks(dataset.where(lambda sample: sample.split in ("train", "val")))
+    of_start = request.start.manifest.data.get("seen", ()) if request.start else ()
     return Manifest(
         method=request.method.name,
         class_names=fitted.class_names,
@@ -265,7 +267,8 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             "images": len(dataset),
             "splits": dataset.splits,
             "classes": dataset.class_counts,
-            "seen": image_marks(dataset.where(lambda sample: sample.split in ("train", "val"))),
+            "seen": sorted({*own, *of_start, *fitted.seen_before}),
+            "seen_before": list(fitted.seen_before),
         },
         data_fingerprint=digest,
         provenance={**provenance(), "seed": request.seed},

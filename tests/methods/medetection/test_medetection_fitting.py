@@ -15,12 +15,14 @@ from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 from blemish.bundle import load_bundle
 from blemish.dataset.collection.write import write_product as collected
+from blemish.dataset.fingerprint import image_marks
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.products import of_product
 from blemish.dataset.split import split_dataset
 from blemish.errors import BlemishError
 from blemish.inspector.inspector import inspector_of, open_inspector
 from blemish.methods.medetection import METHOD
+from blemish.methods.medetection.episodes import halves
 from blemish.methods.medetection.fitting import Fitting
 from blemish.methods.medetection.network import DifferenceNetwork
 from blemish.methods.medetection.products import products_of
@@ -134,11 +136,34 @@ def test_the_settings_of_a_start_serve_another_product(trained, lid, run, tmp_pa
     assert run(lid.split("train"), tmp_path / "again", settings, start=tuned).manifest.memory["product"]
 
 
-def test_what_a_start_has_seen_leaves_the_target_out(trained, plates):
+def learned_from(dataset) -> set[str]:
+    return set(image_marks(dataset.where(lambda sample: sample.split in ("train", "val"))))
+
+
+def test_a_start_has_not_seen_the_target_and_a_bundle_all_that_taught_it(trained, plates, lid, run, tmp_path):
     folder, bundle = trained
-    start, seen = load_bundle(folder / "start"), set(bundle.manifest.data["seen"])
-    assert len(seen) == sum(s.split in ("train", "val") for s in of_product(plates, "lid"))
-    assert not seen & set(start.manifest.data["seen"])
+    start, own = load_bundle(folder / "start"), learned_from(lid)
+    others = learned_from(plates) - own
+    assert set(start.manifest.data["seen"]) == others
+    again = run(lid, tmp_path / "again", tiny(**SHORT), start=start)
+    for tuned in (bundle, again):
+        assert set(tuned.manifest.data["seen"]) == own | others
+        assert set(tuned.manifest.data["seen_before"]) == others
+
+
+def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained, plates, run, tmp_path):
+    _, bundle = trained
+    lid = of_product(plates, "lid")
+    same = run(lid, tmp_path / "same", tiny(target="lid", **SHORT), start=bundle)
+    assert same.manifest.memory["products"] == ["bolt", "cap", "gear"]
+    assert same.manifest.data["seen_before"] == bundle.manifest.data["seen_before"]
+    write_product(tmp_path / "nut", 9)
+    new = split_dataset(load_dataset(tmp_path / "nut"), test=0.3, val=0.3, seed=0)
+    other = run(new, tmp_path / "other", tiny(**SHORT), start=same)
+    assert other.manifest.memory["products"] == ["bolt", "cap", "gear", "lid"]
+    assert set(other.manifest.data["seen_before"]) == set(bundle.manifest.data["seen"])
+    with pytest.raises(BlemishError, match=r"must not have seen the target\. Received: 'lid'"):
+        run(lid, tmp_path / "back", tiny(target="lid", **SHORT), start=other)
 
 
 def test_the_seed_decides_and_a_resumed_run_ends_the_same(trained, plates, run, tmp_path, monkeypatch):
@@ -202,6 +227,39 @@ def test_validation_judges_as_inspection_does(trained, plates, tmp_path):
     assert labels.tolist() == [int(sample.is_defective) for sample in samples]
 
 
+def without_defects_in_val(plates, *names: str):
+    """The defective validation images of these products are for training instead."""
+    moved = [s for s in plates if s.product in names and s.split == "val" and s.is_defective]
+    return plates.with_splits({s.id: "train" if s in moved else s.split for s in plates})
+
+
+@pytest.mark.parametrize("names", [("cap",), ("bolt", "cap", "gear")])
+def test_meta_training_is_judged_on_validation_images_where_a_product_has_them(plates, tmp_path, names):
+    dataset, settings = without_defects_in_val(plates, *names), tiny(target="lid")
+    trainer = RunTrainer(tmp_path, settings, seed=0, reporter=Reporter(quiet=True))
+    fitting = Fitting(dataset, settings, trainer, products_of(dataset, settings, trainer))
+    pools = [halves(product, 0.7, 0) for product in fitting.products.others]
+    found = list(fitting.held_out(pools).values())
+    judged = {
+        one.name: {dataset.samples[n].split for n in (*one.normals, *one.defectives)} for _, one in found
+    }
+    (note,) = fitting.products.notes
+    if len(names) == 3:
+        assert found == pools
+        assert "No product of meta-training has both" in note
+    else:
+        assert judged == {"bolt": {"val"}, "gear": {"val"}}
+        assert "chosen without cap:" in note
+    looked = fitting.meta_look(DifferenceNetwork(settings), pools)
+    assert 0 <= looked["auroc"] <= 1
+
+
+def test_a_product_left_out_of_the_looks_is_told_in_the_report(plates, run, tmp_path):
+    dataset = without_defects_in_val(plates, "cap")
+    bundle = run(dataset, tmp_path / "run", tiny(target="lid", **SHORT))
+    assert ["chosen without cap" in note for note in bundle.manifest.notes] == [True]
+
+
 # Few images
 
 
@@ -251,8 +309,9 @@ def test_a_start_that_saw_a_test_image_is_refused(trained, lid, run, tmp_path):
     assert str(image) in str(caught.value)
 
 
-def test_a_start_that_learned_the_target_by_another_name_is_refused(trained, plates, run, tmp_path):
-    start = load_bundle(trained[0] / "start")
+@pytest.mark.parametrize("name", ["start", "bundle"])
+def test_a_start_that_learned_the_target_by_another_name_is_refused(trained, plates, run, tmp_path, name):
+    start = load_bundle(trained[0] / name)
     cap = of_product(plates, "cap")
     renamed = replace(cap, samples=tuple(replace(sample, product="hat") for sample in cap))
     with pytest.raises(BlemishError, match="must not have seen an image of the target") as caught:
@@ -320,9 +379,33 @@ def test_several_products_after_a_start_need_a_target(trained, plates, run, tmp_
         run(plates, tmp_path / "run", tiny(**SHORT), start=start)
 
 
-def test_a_target_in_a_dataset_of_one_product_is_refused(lid, run, tmp_path):
+def test_a_target_in_a_dataset_of_one_product_is_its_own_name_or_refused(lid, run, tmp_path):
     with pytest.raises(BlemishError, match="must be a folder of products"):
         run(lid, tmp_path / "run", tiny(target="lid", **SHORT))
+    bundle = run(lid, tmp_path / "run", tiny(target=lid.root.name, **SHORT))
+    assert bundle.manifest.memory["product"] == lid.root.name
+
+
+def test_others_that_nothing_learns_from_are_refused(trained, lid, run, tmp_path):
+    with pytest.raises(BlemishError, match=r"setting others: .* must be a folder.*Received: cap, gear\."):
+        run(lid, tmp_path / "run", tiny(others=("cap", "gear"), **SHORT))
+    start = load_bundle(trained[0] / "start")
+    with pytest.raises(
+        BlemishError, match=r"setting others: .*no meta-training\. Received: cap, with --from"
+    ):
+        run(lid, tmp_path / "run", tiny(others=("cap",), **SHORT), start=start)
+    assert not (tmp_path / "run").exists()
+
+
+def test_others_that_the_start_learned_from_or_was_told_are_no_mistake(trained, lid, run, tmp_path):
+    start = load_bundle(trained[0] / "start")
+    names = ("gear", "bolt", "cap")
+    bundle = run(lid, tmp_path / "run", tiny(others=names, **SHORT), start=start)
+    assert bundle.manifest.settings["others"] == list(names)
+    memory = {**bundle.manifest.memory, "products": ["bolt", "cap", "gear", "nut"]}
+    longer = replace(bundle, manifest=bundle.manifest.model_copy(update={"memory": memory}))
+    settings = type(tiny()).model_validate(bundle.manifest.settings)  # as `train --from` takes them over
+    assert run(lid, tmp_path / "on", settings, start=longer).manifest.memory["products"][-1] == "nut"
 
 
 def test_meta_training_needs_other_products(plates, run, tmp_path):

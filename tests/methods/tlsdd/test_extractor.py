@@ -83,6 +83,16 @@ def test_training_and_evaluation_see_the_same_maps_and_change_nothing(changes: d
     assert all(torch.equal(tensor, before[name]) for name, tensor in extractor.state_dict().items())
 
 
+def test_images_are_scaled_as_the_weights_expect_and_no_bundle_holds_the_scale() -> None:
+    extractor = made()
+    scaled = transforms.functional.normalize(picture(), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    reached: list[Tensor] = []
+    extractor.body["stem"].register_forward_pre_hook(lambda _, images: reached.extend(images))
+    extractor(picture())
+    torch.testing.assert_close(reached[0], scaled)
+    assert {name.split(".")[0] for name in extractor.state_dict()} == {"body", "fusion"}
+
+
 def test_an_image_alone_gives_what_it_gives_in_a_batch() -> None:
     extractor = made()
     images = picture(count=2)
@@ -162,7 +172,7 @@ def test_weights_of_a_file_reach_the_body_and_what_is_not_used_is_not_missed(tmp
 def test_random_weights_neither_explode_nor_vanish() -> None:
     torch.manual_seed(0)
     extractor, _ = new_extractor(small(backbone="resnet50", deepest="layer4"))
-    features = (picture(64, 64) - extractor.mean) / extractor.std
+    features = extractor.scaled(picture(64, 64))
     for stage in extractor.body.values():
         features = stage(features)
         assert 0.1 < float(features.detach().std()) < 10

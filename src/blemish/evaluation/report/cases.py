@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Gallery:
-    """misses, false_alarms: worst first; hits: best overlap first; *_total: how many there are in all."""
+    """misses, false_alarms: worst first; hits: best first, by overlap or score; *_total: how many in all."""
 
     misses: tuple[Case, ...]
     false_alarms: tuple[Case, ...]
@@ -90,11 +90,22 @@ def falsely_found(record: ImageRecord) -> list[Case]:
 
 
 def typical_hits(records: Sequence[ImageRecord], *, count: int) -> list[Case]:
-    """Hits spread evenly over the range from best to worst overlap, each in another image."""
+    """Hits spread evenly over the range from best to worst overlap, each in another image.
+
+    Where they leave room: rejected images whose defects have no known place, highest scores first.
+    """
     best = [hit for record in records if (hit := best_hit(record)) is not None]
     best.sort(key=lambda case: case.iou or 0.0, reverse=True)
     wanted = min(count, len(best))
-    return [best[int((index + 0.5) * len(best) / wanted)] for index in range(wanted)]
+    located = [best[int((index + 0.5) * len(best) / wanted)] for index in range(wanted)]
+    rejected = sorted((case for record in records for case in rightly_rejected(record)), key=score_order)
+    return [*located, *rejected[: count - wanted]]
+
+
+def rightly_rejected(record: ImageRecord) -> list[Case]:
+    """A defective image of which nobody marked where, called NG."""
+    nowhere = not record.truth and is_defective(record)
+    return [Case(record)] if nowhere and record.inspection.verdict is Verdict.NG else []
 
 
 def best_hit(record: ImageRecord) -> Case | None:
@@ -105,10 +116,18 @@ def best_hit(record: ImageRecord) -> Case | None:
     return Case(record, truth=truth, found=found)
 
 
-def miss_order(case: Case) -> tuple[int, float, str]:
-    """Parts that passed before parts caught by another defect, large defects before small ones."""
+def miss_order(case: Case) -> tuple[int, float, float, str]:
+    """Parts that passed before parts caught by another defect, large defects before small ones, low scores
+    before high ones.
+    """
+    inspection = case.record.inspection
     area = 0.0 if case.truth is None else case.record.truth[case.truth].area
-    return -GRAVITY[case.record.inspection.verdict], -area, case.record.sample.id
+    return -GRAVITY[inspection.verdict], -area, inspection.score or 0.0, case.record.sample.id
+
+
+def score_order(case: Case) -> tuple[float, str]:
+    """High scores before low ones."""
+    return -(case.record.inspection.score or 0.0), case.record.sample.id
 
 
 def alarm_order(case: Case) -> tuple[bool, int, float, str]:

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from blemish.evaluation.defects import MATCH_IOU
+from blemish.evaluation.image import is_defective
 from blemish.evaluation.records import Curve, Evaluation, ImageRecord
 from blemish.evaluation.report import tables, words
 from blemish.evaluation.report.cases import Case, choose_cases
@@ -26,6 +27,17 @@ from blemish.inspection import Verdict
 
 MOST_LISTED = 50  # names in a list of files
 MOST_CURVES = 12
+# What is said where a row of pictures has none: of marked defects, and of images only labelled.
+ABSENT = {
+    "miss": "Nothing annotated was left untouched.",
+    "alarm": "Nothing was found where nothing is annotated.",
+    "hit": "Nothing found overlaps anything annotated.",
+}
+ABSENT_OF_LABELS = {
+    "miss": "No defective part passed.",
+    "alarm": "Nothing was found on a good part.",
+    "hit": "No defective part was rejected.",
+}
 CURVE_ORDER = ("threshold", "precision-recall", "iou", "roc")
 
 
@@ -101,8 +113,14 @@ def picture_view(records: Sequence[ImageRecord]) -> dict[str, Any]:
     )
     return {
         "sections": [(title, kind, n, [exhibit(case) for case in cases]) for title, kind, n, cases in rows],
+        "absent": ABSENT_OF_LABELS if only_labelled(records) else ABSENT,
         "heated": any(record.heat is not None for record in records),
     }
+
+
+def only_labelled(records: Sequence[ImageRecord]) -> bool:
+    """Whether some images are defective and of none is it known where."""
+    return any(is_defective(record) for record in records) and not any(record.truth for record in records)
 
 
 def kind_view(evaluation: Evaluation) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from blemish.methods.medetection.episodes import (
 from blemish.methods.medetection.gallery import Gallery
 from blemish.methods.medetection.maml import Pairs, episode_loss, query_logits
 from blemish.methods.medetection.network import DifferenceNetwork
-from blemish.methods.medetection.products import Products, products_of
+from blemish.methods.medetection.products import Products, products_of, seen_before
 from blemish.methods.medetection.references import choose, kept, references_from
 from blemish.methods.medetection.scoring import auroc, best_f1, mean_by_image, recall_at
 from blemish.methods.medetection.settings import OF_THE_NETWORK, Settings
@@ -170,8 +170,7 @@ class Fitting:
     ) -> dict[str, float]:
         """How well the network adapts to each product: its validation images judged after the inner steps."""
         found = []
-        for number, (support, query) in enumerate(pools):
-            judged = self.products.validation.get(support.name, query)
+        for number, (support, judged) in self.held_out(pools).items():
             source = EpisodeSource(self.settings, [(support, judged)], self.trainer.seed, self.neighbours)
             drawn = {name: values[0] for name, values in source.draw(number, rank=1).items()}
             pairs = self.gallery.pairs(network, drawn)
@@ -182,6 +181,18 @@ class Fitting:
                 )
             found.append(figures(logits.detach().float(), pairs.labels[count:]))
         return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+
+    def held_out(self, pools: Sequence[tuple[Product, Product]]) -> dict[int, tuple[Product, Product]]:
+        """Supports with the images judged after them, by number: those of "val", of products with both kinds
+        there; where none has, the query pools.
+        """
+        validation = self.products.validation
+        found = {
+            number: (support, validation[support.name])
+            for number, (support, _) in enumerate(pools)
+            if support.name in validation
+        }
+        return found or dict(enumerate(pools))
 
     def start(self, network: DifferenceNetwork, looks: Sequence[Look]) -> Fitted:
         """The meta-trained network as a bundle that fine-tuning on any other product can begin from."""
@@ -285,6 +296,7 @@ class Fitting:
             memory={"product": self.target.name, "products": self.trained_on, "references": ids},
             notes=self.products.notes,
             dataset=self.products.of_target,
+            seen_before=seen_before(self.products, self.trainer.start),
         )
 
     @property
@@ -294,11 +306,15 @@ class Fitting:
 
     @property
     def trained_on(self) -> list[str]:
-        """The products of meta-training, here or in the start."""
+        """The products learned from before the target: those of meta-training, here or in the start, and the
+        start's own.
+        """
         start = self.trainer.start
-        if start is not None:
-            return [str(name) for name in start.manifest.memory.get("products", ())]
-        return [product.name for product in self.products.others]
+        if start is None:
+            return [product.name for product in self.products.others]
+        memory = start.manifest.memory
+        names = [*memory.get("products", ()), memory["product"]]
+        return [str(name) for name in dict.fromkeys(names) if name not in ("", self.target.name)]
 
 
 def logits_of(network: DifferenceNetwork, pairs: Pairs, settings: Settings, *, given: int | None) -> Tensor:

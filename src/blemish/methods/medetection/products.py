@@ -7,14 +7,16 @@ sets"; that test images choose nothing is ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from blemish.bundle.store import Bundle
+from blemish.dataset.fingerprint import image_marks
 from blemish.dataset.hashing import file_hash
+from blemish.dataset.leaks import LEARNING
 from blemish.dataset.products import of_product
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
@@ -32,6 +34,7 @@ class Products:
     target: None in meta-training alone; others: none where there is no meta-training
     validation: images of the split "val" by product, of those that have both kinds there
     of_target, of_others: the parts of the dataset that their bundles are made from
+    notes: what is to be said of them, for log and report
     """
 
     target: Product | None
@@ -44,6 +47,7 @@ class Products:
 
 def products_of(dataset: Dataset, settings: Settings, trainer: Trainer) -> Products:
     """The products of a training. Raises BlemishError where they cannot be trained on, or must not be."""
+    refuse_unused_others(dataset, settings, trainer.start)
     name = target_name(dataset, settings, trainer.start)
     own = nothing(dataset) if name is None else own_part(dataset, name, settings, trainer)
     names = other_names(dataset, settings, name, trainer.start)
@@ -55,17 +59,70 @@ def products_of(dataset: Dataset, settings: Settings, trainer: Trainer) -> Produ
         refuse_incomplete(dataset, product, "train", 2)
     validation = {other: pool(of_product(rest, other), other, "val", place) for other in names}
     validation = {other: one for other, one in validation.items() if one.normals and one.defectives}
+    notes = notes_on_unjudged([other for other in names if other not in validation], names)
     if target is not None:
         validation[target.name] = pool(own, target.name, "val", place)
         refuse_incomplete(dataset, validation[target.name], "val", 1)
-    return Products(target, tuple(others), validation, own, rest)
+    return Products(target, tuple(others), validation, own, rest, notes)
+
+
+def seen_before(products: Products, start: Bundle | None) -> tuple[str, ...]:
+    """Marks of the images learned from before the target's own: by meta-training here, or by the start.
+
+    What a bundle of the target learned from the target's images is not of them.
+    """
+    if start is None:
+        return tuple(image_marks(learned_from(products.of_others)))
+    data, target = start.manifest.data, products.target
+    before = set(data.get("seen_before", ()))
+    if target is None or start.manifest.memory["product"] != target.name:
+        before |= set(data.get("seen", ())) - set(image_marks(learned_from(products.of_target)))
+    return tuple(sorted(before))
+
+
+def learned_from(dataset: Dataset) -> Dataset:
+    return dataset.where(lambda sample: sample.split in LEARNING)
+
+
+def refuse_unused_others(dataset: Dataset, settings: Settings, start: Bundle | None) -> None:
+    """Raises BlemishError for `others` where no meta-training follows; a start's own are no mistake."""
+    others = settings.others
+    if not others or not settings.maml:
+        return
+    if start is not None:
+        memory, inherited = start.manifest.memory, start.manifest.settings.get("others", ())
+        if others != tuple(inherited) and set(others) != set(memory.get("products", ())):
+            raise BlemishError(
+                "setting others: a training from a bundle has no meta-training. Received: "
+                f"{', '.join(others)}, with --from {start.path}. Leave others out, or train without --from."
+            )
+    elif not dataset.products:
+        raise BlemishError(
+            f"setting others: {dataset.root} must be a folder of products to learn from others first. "
+            f"Received: {', '.join(others)}. Leave others out, or give the folder that holds them all."
+        )
+
+
+def notes_on_unjudged(unjudged: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where products of meta-training lack a kind of image in "val"."""
+    if not unjudged:
+        return ()
+    if len(unjudged) == len(names):
+        return (
+            "No product of meta-training has both normal and defective validation images: its best state is "
+            "chosen on images that it learns from.",
+        )
+    return (
+        f"The best state of meta-training is chosen without {', '.join(unjudged)}: normal or defective "
+        "validation images are missing.",
+    )
 
 
 def target_name(dataset: Dataset, settings: Settings, start: Bundle | None) -> str | None:
     """The product to be inspected; a dataset of one product is that product. None: meta-training alone."""
     if not dataset.products:
-        inherited = start is not None and settings.target == start.manifest.settings.get("target")
-        if settings.target is not None and not inherited:
+        inherited = None if start is None else start.manifest.settings.get("target")
+        if settings.target not in (None, inherited, folder_name(dataset)):
             of_product(dataset, settings.target)  # says that this is no folder of products
         return folder_name(dataset)
     if settings.target is None and (start is not None or not settings.maml):
@@ -112,22 +169,25 @@ def own_part(dataset: Dataset, name: str, settings: Settings, trainer: Trainer) 
 
 
 def refuse_seen(own: Dataset, name: str, start: Bundle) -> None:
-    """Raises BlemishError when meta-training had the target, under whatever name, or a test image of it.
+    """Raises BlemishError when the start learned from other products' images and the target's are among them,
+    under whatever name, or from a test image.
 
-    A bundle of a product may be trained further on the same images, but on none of its test images.
+    A bundle of a product may be trained further on the same images, but on none of its test images. Files
+    are compared by their bytes, as a manifest keeps no more of what was seen.
     """
     if name in start.manifest.memory.get("products", ()):
         raise BlemishError(
-            f"--from {start.path}: meta-training must not have seen the target. Received: '{name}', one of "
+            f"--from {start.path}: its training must not have seen the target. Received: '{name}', one of "
             "its products. Make another start without it."
         )
-    seen = set(start.manifest.data.get("seen", ()))
-    closed = own.split("test") if start.manifest.memory["product"] else own
-    for sample in closed:
-        if file_hash(sample.image)[:MARK] in seen:
+    data = start.manifest.data
+    seen = set(data.get("seen", ()))
+    before = set(data.get("seen_before", ())) if start.manifest.memory["product"] else seen
+    for sample in own:
+        if file_hash(sample.image)[:MARK] in (seen if sample.split == "test" else before):
             what = "a test image" if sample.split == "test" else "an image of the target"
             raise BlemishError(
-                f"--from {start.path}: meta-training must not have seen {what}. Received: "
+                f"--from {start.path}: its training must not have seen {what}. Received: "
                 f"{sample.image}. Make another start without it."
             )
 

@@ -12,17 +12,13 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet
 from torchvision.ops import DeformConv2d, FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from blemish.errors import BlemishError
 from blemish.methods.tlsdd.settings import Settings
+from blemish.nn.resnets import STAGES, ImagenetScale, stages_of, stages_up_to
 from blemish.nn.weights import resnet
-
-STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def new_extractor(settings: Settings) -> tuple[Extractor, str]:
@@ -50,12 +46,9 @@ def new_extractor(settings: Settings) -> tuple[Extractor, str]:
 class Extractor(nn.Module):
     """Images to maps of one width, by name: "0" the finest.
 
-    body: stages by name, from the stem on, as `stages_of` makes them
+    body: stages by name, from the stem on, as `nn.resnets.stages_of` makes them
     width: m; fused: a pyramid over all stages behind the stem, or the deepest stage's map alone
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, body: nn.ModuleDict, *, width: int, fused: bool) -> None:
         super().__init__()
@@ -66,15 +59,14 @@ class Extractor(nn.Module):
         self.names = (*(str(i) for i in range(len(self.taken))), *(("pool",) if fused else ()))
         finest = 2 ** (1 + STAGES.index(self.taken[0]))
         self.strides = tuple(finest * 2**i for i in range(len(self.names)))
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.scaled = ImagenetScale()
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Maps by name, the finest first.
 
         images: [B, 3, H, W] in [0, 1]; returns: [B, m, ⌈H / stride⌉, ⌈W / stride⌉] each
         """
-        features = (images - self.mean) / self.std
+        features = self.scaled(images)
         found: dict[str, Tensor] = {}
         for name, stage in self.body.items():
             features = stage(features)
@@ -128,13 +120,7 @@ def used_stages(settings: Settings) -> tuple[str, ...]:
             f"single_map must not lie deeper than deepest={settings.deepest}. Received: {deepest}. "
             f"Use {settings.deepest}."
         )
-    return STAGES[: STAGES.index(deepest) + 1]
-
-
-def stages_of(backbone: ResNet, used: tuple[str, ...]) -> nn.ModuleDict:
-    """The named stages of a ResNet, the stem being all before layer1."""
-    stem = nn.Sequential(backbone.conv1, backbone.bn1, backbone.relu, backbone.maxpool)
-    return nn.ModuleDict({name: stem if name == "stem" else getattr(backbone, name) for name in used})
+    return stages_up_to(deepest)
 
 
 def pyramid(channels: list[int], width: int) -> FeaturePyramidNetwork:
@@ -142,7 +128,7 @@ def pyramid(channels: list[int], width: int) -> FeaturePyramidNetwork:
 
 
 def out_channels(stage: nn.Module) -> int:
-    """Channels that a ResNet stage gives: those of its last convolution."""
+    """Channels that a ResNet stage gives: those of its last convolution, a deformable one among them."""
     return [module for module in stage.modules() if isinstance(module, nn.Conv2d | DeformConv2d)][
         -1
     ].out_channels
