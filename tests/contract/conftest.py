@@ -48,6 +48,24 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
         "learning_rate": 0.03,
         "flips": False,
     },
+    "casae": {
+        "preset": "tiny",
+        "size": 96,
+        "width": 6,
+        "batch": 4,
+        "steps": 300,
+        "second_steps": 100,
+        "types_steps": 20,
+        "rotation_deg": 0,
+        "translation": 0,
+        "zoom": 0,
+        "shear": 0,
+        "elastic_alpha": 0,
+        "flips": False,
+        "noise": 0,
+        "illumination": 0,
+        "contrast": 0,
+    },
     # One product alone, so fine-tuning from random weights, without other products to learn from first.
     # Three references: of two, both in training, each is judged by its difference from the other, the same.
     "medetection": {
@@ -62,11 +80,14 @@ QUICK: Mapping[str, Mapping[str, Any]] = {
 SHORT: Mapping[str, Mapping[str, Any]] = {
     "severity": {"steps": 4, "batch": 2, "types_steps": 2},
     "tlsdd": {"steps": 2, "batch": 2},
+    "casae": {"steps": 2, "second_steps": 2, "types_steps": 2},
     "medetection": {"steps": 2, "check_every": 2},
 }
 # Methods that learn from normal and defective images which of the two an image is. They say where with one
-# box that points and does not measure, on an image squeezed to a square.
-OF_WHOLE_IMAGES = frozenset({"medetection"})
+# box that points and does not measure.
+OF_TWO_KINDS = frozenset({"medetection"})
+# Methods that see an image squeezed to a square: stretched it is the same, set into a larger one another.
+SQUEEZING = frozenset({"medetection", "casae"})
 MACHINE = {"device": "cpu", "precision": "fp32"}
 
 
@@ -77,13 +98,19 @@ def method(request: pytest.FixtureRequest) -> Method:
 
 
 @pytest.fixture(scope="session")
-def of_whole_images(method: Method) -> bool:
-    """Whether the method judges the whole image and only points at a place; see OF_WHOLE_IMAGES."""
-    return method.name in OF_WHOLE_IMAGES
+def of_two_kinds(method: Method) -> bool:
+    """Whether the method judges the whole image and only points at a place; see OF_TWO_KINDS."""
+    return method.name in OF_TWO_KINDS
 
 
 @pytest.fixture(scope="session")
-def four_images(of_whole_images: bool, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def squeezing(method: Method) -> bool:
+    """Whether the method sees an image squeezed to a square; see SQUEEZING."""
+    return method.name in SQUEEZING
+
+
+@pytest.fixture(scope="session")
+def four_images(of_two_kinds: bool, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Four defective images, the same ones for training and validation.
 
     Behind them four normal ones, in both splits too, for a method that tells the two kinds apart.
@@ -91,7 +118,7 @@ def four_images(of_whole_images: bool, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("four")
     made = four_surfaces(folder / "defective", defective_share=1.0, seed=3)
     samples = made.samples
-    if of_whole_images:
+    if of_two_kinds:
         normal = four_surfaces(folder / "normal", defective_share=0.0, seed=4)
         samples += tuple(replace(sample, id=f"normal/{sample.id}") for sample in normal)
     train = tuple(replace(sample, split="train") for sample in samples)

@@ -119,6 +119,19 @@ def test_severity_maps_give_the_curves_and_their_area(
     assert evaluation.curves["threshold"].marked_x == 5.0
 
 
+def test_probabilities_are_swept_as_finely_as_severities(inspected: Any, sample_with: Any) -> None:
+    generator = np.random.default_rng(12)
+    truth = generator.random((40, 50)) < 0.2
+    probability = np.clip(generator.normal(0.4 + 0.1 * truth, 0.1), 0, 1).astype(np.float32)
+    answer = inspected(found_map=np.zeros(truth.shape, np.int32), severity=probability)
+    evaluator = Evaluator(["crack"], severity_top=1.0)
+    evaluator.add(sample_with(["crack"]), answer, class_map=truth.astype(np.uint8))
+    evaluation = evaluator.result(**ABOUT, pixel_threshold=0.5)
+    expected = average_precision_score(truth.ravel(), probability.ravel())
+    assert evaluation.metrics["pixel"]["auprc"] == pytest.approx(expected, abs=2e-3)
+    assert max(evaluation.curves["threshold"].x) <= 1
+
+
 def test_an_image_that_failed_finds_nothing_and_is_counted(
     truth_map: Any, sample_with: Any, instance_of: Any
 ) -> None:

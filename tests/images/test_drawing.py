@@ -153,6 +153,17 @@ def test_inspection_shows_heat_outline_and_verdict():
     assert (picture[:16, :30] == verdict_colour[:16, :30]).all()
 
 
+def test_heat_follows_the_methods_own_top():
+    severity = np.zeros((120, 300), np.float32)
+    severity[80:100, 200:240] = 0.9
+    image = np.full((120, 300), 128, np.uint8)
+    inspection = Inspection("a.png", (120, 300), Verdict.NG, 0.9, (), "b", maps={"severity": severity})
+    pictures = [draw_inspection(image, inspection, severity_top=top) for top in (1.0, 12.0, None)]
+    hot, cold, none = (np.abs(picture[90, 220].astype(int) - 128).sum() for picture in pictures)
+    assert hot > 5 * cold
+    assert none == 0
+
+
 def test_clean_image_gets_its_verdict_only():
     image = random_image(100, 300)
     picture = draw_inspection(image, Inspection("a.png", (100, 300), Verdict.OK, 0.1, (), "b"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from blemish.regions.components import label_regions, split_regions
+from blemish.regions.components import label_regions, split_classes, split_regions
 
 BoolMask = NDArray[np.bool_]
 
@@ -85,3 +85,19 @@ def test_split_regions_puts_every_crop_back_where_it_was() -> None:
         assert crop.any(axis=1)[[0, -1]].all()
         rebuilt[top : top + crop.shape[0], left : left + crop.shape[1]] += crop
     assert np.array_equal(rebuilt, mask.astype(int))
+
+
+def test_split_classes_joins_within_a_class_alone() -> None:
+    """Class 0 in two near parts, class 2 between them and once more far away."""
+    classes = np.zeros((6, 30), np.uint8)
+    classes[1:3, 2], classes[1:3, 4] = 1, 1
+    classes[2, 3], classes[5, 20:23] = 3, 3
+    found = [
+        (label, mask.tolist(), offset) for label, mask, offset in split_classes(classes, join_distance=4)
+    ]
+    assert found == [
+        (0, [[True, False, True], [True, False, True]], (2, 1)),
+        (2, [[True]], (3, 2)),
+        (2, [[True, True, True]], (20, 5)),
+    ]
+    assert list(split_classes(np.zeros((3, 3), np.uint8), join_distance=4)) == []

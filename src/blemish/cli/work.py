@@ -198,7 +198,9 @@ def inspect_images(
                 file.write(json.dumps(inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
                 failures += inspection.verdict is Verdict.ERROR
                 if overlay and inspection.verdict is not Verdict.ERROR:
-                    write_overlay(inspection, path, out / "overlays" / names[path])
+                    write_overlay(
+                        inspection, path, out / "overlays" / names[path], inspector.inference.severity_top
+                    )
         finished = True
     except KeyboardInterrupt:
         finished = True  # every line written so far is whole
@@ -221,13 +223,14 @@ def open_draft(draft: Path) -> TextIO:
         raise BlemishError(f"{draft} cannot be written: {error.strerror}. Choose another --out.") from error
 
 
-def write_overlay(inspection: Inspection, path: Path, file: Path) -> None:
-    """The inspected image with heat, outlines and labels."""
+def write_overlay(inspection: Inspection, path: Path, file: Path, severity_top: float | None) -> None:
+    """The inspected image with heat, outlines and labels. severity_top: see `draw_inspection`"""
     from blemish.images.decode import read_image
     from blemish.images.drawing import draw_inspection
     from blemish.images.encode import png_bytes
 
-    write_atomically(file, png_bytes(draw_inspection(read_image(path), inspection)))
+    picture = draw_inspection(read_image(path), inspection, severity_top=severity_top)
+    write_atomically(file, png_bytes(picture))
 
 
 def overlay_names(images: list[Path]) -> dict[Path, str]:

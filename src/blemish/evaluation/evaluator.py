@@ -56,7 +56,7 @@ class Evaluator:
         self,
         class_names: Sequence[str],
         *,
-        severity_range: tuple[float, float] = (0.0, 12.0),
+        severity_top: float | None = 12.0,
         severity_bins: int = 1200,
         tolerance_px: float = 2.0,
         names_types: bool = True,
@@ -64,7 +64,8 @@ class Evaluator:
     ) -> None:
         """How fine the severity sweep is, and when a pixel counts as the same.
 
-        severity_range: of the method's severity map; severities outside it count at its ends
+        severity_top: the greatest of the method's severity map, swept from 0 on; severities outside count at
+            the ends. None where it gives none
         tolerance_px: Euclidean, for the tolerant pixel metrics beside the exact ones
         names_types: whether a found label is a judgement; else no figure that needs one is given
         finds_outlines: whether the method outlines; else boxes are compared with boxes
@@ -74,7 +75,7 @@ class Evaluator:
         self.names_types = names_types
         self.finds_outlines = finds_outlines
         self.records: list[ImageRecord] = []
-        self.severities = SeverityCounts(np.linspace(*severity_range, severity_bins + 1))
+        self.severities = SeverityCounts(np.linspace(0.0, severity_top or 1.0, severity_bins + 1))
         self.tolerant = NO_AGREEMENT
         self.contrasts: list[tuple[float, float]] = []
         self.pointings: list[Pointing] = []

@@ -24,7 +24,10 @@ def evaluate_samples(
     """Every sample inspected and added up, one at a time."""
     inference = inspector.inference
     evaluator = Evaluator(
-        dataset.class_names, names_types=inference.names_types, finds_outlines=inference.finds_outlines
+        dataset.class_names,
+        severity_top=inference.severity_top,
+        names_types=inference.names_types,
+        finds_outlines=inference.finds_outlines,
     )
     for sample in reporter.track(dataset.samples, title):
         inspection = inspector.inspect(sample.image, with_maps=True)

@@ -39,16 +39,16 @@ def draw_inspection(
     image: Pixels,
     inspection: Inspection,
     *,
-    severity_top: float = 12.0,
+    severity_top: float | None = 12.0,
     opacity: float = 0.55,
 ) -> Picture:
     """The picture that `inspect --overlay` writes: heat where the maps hold any, outlines, tags.
 
-    severity_top: the severity drawn in the hottest colour; of the map "cam" it is 1
+    severity_top: the severity drawn in the hottest colour; None draws none; of the map "cam" it is 1
     """
     picture = for_screen(image)
     for name, top in (("severity", severity_top), ("cam", 1.0)):
-        if name in inspection.maps:
+        if top is not None and name in inspection.maps:
             heat = inspection.maps[name].astype(np.float32, copy=False)
             picture = blend_severity(picture, heat, top=top, opacity=opacity)
     picture = draw_defects(picture, inspection.defects)

@@ -85,6 +85,10 @@ class Inference(Protocol):
         """From which severity on a pixel is defective; None where the method gives no severities."""
 
     @property
+    def severity_top(self) -> float | None:
+        """The greatest value of the map "severity"; None where the method gives no severities."""
+
+    @property
     def threshold_score(self) -> float | None:
         """The image score at which the method's own pixel threshold lies; None where it has none."""
 

@@ -37,6 +37,17 @@ def split_regions(
         yield labels[rows, columns] == number, (columns.start, rows.start)
 
 
+def split_classes(
+    classes: NDArray[np.uint8], *, join_distance: float
+) -> Iterator[tuple[int, NDArray[np.bool_], tuple[int, int]]]:
+    """Each region of each class of a class map [H, W]: its class number (one less than in the map), its crop,
+    and where that lies; classes do not join.
+    """
+    for value in np.unique(classes[classes > 0]):
+        for crop, offset_xy in split_regions(classes == value, join_distance=join_distance):
+            yield int(value) - 1, crop, offset_xy
+
+
 def join_near(labels: NDArray[np.int32], count: int, offsets: list[tuple[int, int]]) -> NDArray[np.intp]:
     """For each label 0…count one that stands for all it is joined with, because an offset leads from one to
     the other.

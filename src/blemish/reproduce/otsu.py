@@ -39,6 +39,7 @@ class OtsuInference:
     names_types: bool = False
     finds_outlines: bool = True
     pixel_threshold: float | None = None
+    severity_top: float | None = None
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """1 where a pixel is on the defects' side of the threshold, else 0. [H, W]"""

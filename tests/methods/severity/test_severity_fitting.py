@@ -20,10 +20,10 @@ from blemish.inspector.inspector import inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.classifier import Example, ExampleSource, TypeNetwork, type_loss, window_batch
 from blemish.methods.severity.fitting import Fitting, cell_weights, marked_regions, severity_loss, true_label
-from blemish.methods.severity.inference import Region
 from blemish.methods.severity.settings import Settings
 from blemish.nn.weights import resnet
 from blemish.progress import Reporter
+from blemish.regions.region import Region
 from blemish.training.run import Request, train
 
 Pixels = NDArray[np.uint8]

@@ -80,6 +80,10 @@ class MedetectionInference:
         return None
 
     @property
+    def severity_top(self) -> None:
+        return None
+
+    @property
     def threshold_score(self) -> float:
         return self.threshold
 

@@ -26,7 +26,7 @@ from blemish.methods.severity.classifier import (
     type_loss,
     window_batch,
 )
-from blemish.methods.severity.inference import Region, SeverityInference, inference_from
+from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.network import new_network
 from blemish.methods.severity.patches import PatchSource
@@ -34,7 +34,8 @@ from blemish.methods.severity.settings import Settings
 from blemish.methods.severity.survey import Survey, survey
 from blemish.methods.severity.windows import windows_on
 from blemish.nn.optimisation import adamw, warm_cosine
-from blemish.regions.components import split_regions
+from blemish.regions.components import split_classes
+from blemish.regions.region import Region
 
 REGRESSION, TYPES = 1, 2  # keys that keep the two stages' random draws apart
 WEIGHT_LIMITS = (1 / 30, 5.0)  # of a defect cell in the loss
@@ -295,9 +296,8 @@ def cell_weights(severities: Tensor, defect_cells: int) -> Tensor:
 def marked_regions(classes: NDArray[np.uint8], join_distance: float) -> list[tuple[int, Region]]:
     """The marked defects of a class map as regions, with their class numbers."""
     return [
-        (int(label) - 1, Region(mask, offset_xy, NO_SEVERITIES))
-        for label in np.unique(classes[classes > 0])
-        for mask, offset_xy in split_regions(classes == label, join_distance=join_distance)
+        (label, Region(mask, offset_xy, NO_SEVERITIES))
+        for label, mask, offset_xy in split_classes(classes, join_distance=join_distance)
     ]
 
 

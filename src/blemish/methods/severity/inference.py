@@ -15,43 +15,17 @@ from scipy import ndimage
 
 from blemish.defect import Defect
 from blemish.images.tiling import Pixels, Tiling, dense_map
+from blemish.methods.answers import image_score, only_name, type_probabilities
 from blemish.methods.contract import Findings, Networks
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import Settings
 from blemish.methods.severity.windows import cut, network_input, windows_on
 from blemish.regions.components import label_regions
-from blemish.regions.measure import bounding_box, outlines, smallest_rectangle
-from blemish.regions.runs import Runs, as_mask, as_runs, draw, joined, runs_of
+from blemish.regions.region import Region, defect_of, numbered
+from blemish.regions.runs import Runs, joined, runs_of
 
-VOTES_AT_ONCE = 64  # windows in one call of the classifier
 BAND = 32  # rows of cells that are brought to pixels at once
-
-
-@dataclass(frozen=True)
-class Region:
-    """One connected component: its pixels, from offset_xy of the image on, and its severities (one per
-    cell).
-
-    pixels: a mask, or runs where the box may be as large as the image
-    """
-
-    pixels: NDArray[np.bool_] | Runs
-    offset_xy: tuple[int, int]
-    severities: NDArray[np.float32]
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """[h, w] of the bounding box."""
-        return as_mask(self.pixels)
-
-    @property
-    def runs(self) -> Runs:
-        return as_runs(self.pixels)
-
-    @property
-    def strongest(self) -> float:
-        return float(self.severities.max())
 
 
 @dataclass(frozen=True)
@@ -93,6 +67,10 @@ class SeverityInference:
         return self.threshold
 
     @property
+    def severity_top(self) -> float:
+        return SEVERITY_MAX
+
+    @property
     def threshold_score(self) -> float:
         return self.threshold / SEVERITY_MAX
 
@@ -113,8 +91,9 @@ class SeverityInference:
             if label is not None:
                 kept.append(region)
                 defects.append(self.measure(region, label, confidence))
-        maps = self.maps(raw, kept, size) if with_maps else {}
-        return Findings(self.score(raw, kept), tuple(defects), maps)
+        maps = {"severity": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
+        score = image_score(kept, float(raw.max()), threshold=self.threshold, most=SEVERITY_MAX)
+        return Findings(score, tuple(defects), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
         """Stages 2 and 3: cells of at least T, as components, in reading order."""
@@ -183,8 +162,7 @@ class SeverityInference:
         background.
         """
         if not self.types:
-            name = self.class_names[0] if len(self.class_names) == 1 else "defect"
-            return name, min(1.0, region.strongest / SEVERITY_MAX)
+            return only_name(self.class_names), min(1.0, region.strongest / SEVERITY_MAX)
         probabilities = self.vote(region, pixels, networks)
         if probabilities[:, -1].mean() >= self.drop_above:
             return None, float(probabilities[:, -1].mean())
@@ -203,43 +181,12 @@ class SeverityInference:
             step=self.window_step,
             overlap=self.window_overlap,
         )
-        blocks = [cut(pixels, place, self.window) for place in places]
-        groups = [blocks[first : first + VOTES_AT_ONCE] for first in range(0, len(blocks), VOTES_AT_ONCE)]
-        return np.concatenate([softmax(networks["types"](network_input(group))) for group in groups])
+        blocks = (cut(pixels, place, self.window) for place in places)
+        return type_probabilities(blocks, networks["types"], network_input)
 
     def measure(self, region: Region, label: str, confidence: float) -> Defect:
-        runs = region.runs
-        contour = outlines(runs, offset_xy=region.offset_xy)
-        return Defect(
-            label=label,
-            confidence=confidence,
-            box_xyxy=bounding_box(runs, offset_xy=region.offset_xy),
-            contour=contour,
-            rectangle=smallest_rectangle(contour),
-            area=float(runs.area),
-            severity_mean=float(region.severities.mean()),
-            severity_max=region.strongest,
-            mm_per_px=self.mm_per_px,
-        )
-
-    def score(self, raw: NDArray[np.float32], kept: list[Region]) -> float:
-        """The strongest kept severity; without any the strongest of all, held below `threshold_score`.
-
-        So clean images are still ranked among themselves, and an image has defects just when it reaches that
-        score.
-        """
-        if kept:
-            return max(region.strongest for region in kept) / SEVERITY_MAX
-        return min(float(raw.max()) / SEVERITY_MAX, float(np.nextafter(self.threshold_score, 0.0)))
-
-    def maps(
-        self, raw: NDArray[np.float32], kept: list[Region], size: tuple[int, int]
-    ) -> dict[str, NDArray[np.generic]]:
-        """The maps of `Inspection`, in pixels."""
-        numbers = np.zeros(size, np.int32)
-        for number, region in enumerate(kept, start=1):
-            draw(region.runs.moved(*region.offset_xy), numbers, number)
-        return {"severity": self.in_pixels(raw, size), "defects": numbers}
+        defect = defect_of(region, label, confidence, mm_per_px=self.mm_per_px)
+        return replace(defect, severity_mean=float(region.values.mean()), severity_max=region.strongest)
 
     def in_pixels(self, raw: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """The severity map of every pixel, by the chosen upsampling. [H, W]"""
@@ -310,9 +257,3 @@ def runs_inside(mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size
 def enlarge(mask: NDArray[np.bool_], cell: int) -> NDArray[np.bool_]:
     """Every entry as a cell×cell square."""
     return mask.repeat(cell, axis=0).repeat(cell, axis=1)
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities along the last axis. logits: [windows, N + 1]"""
-    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return raised / raised.sum(axis=-1, keepdims=True)

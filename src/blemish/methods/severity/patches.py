@@ -14,6 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from blemish.images.relight import relit
 from blemish.methods.severity.labels import severity_labels
 from blemish.methods.severity.settings import Settings
 from blemish.methods.severity.windows import intensity_of
@@ -112,13 +113,13 @@ class PatchSource:
     def relit(self, image: Pixels, generator: Generator) -> NDArray[np.float32]:
         """Contrast, illumination and noise, in units of full scale. [C, P, P]"""
         settings = self.settings
-        unit = image.astype(np.float32) / np.iinfo(image.dtype).max
-        mean = unit.mean()
-        unit = (unit - mean) * np.float32(1 + generator.uniform(-settings.contrast, settings.contrast)) + mean
-        unit += np.float32(generator.uniform(-settings.illumination, settings.illumination))
-        sigma = np.float32(generator.uniform(0, settings.noise))
-        unit += sigma * generator.standard_normal(unit.shape, np.float32)
-        return unit[None] if unit.ndim == 2 else np.ascontiguousarray(unit.transpose(2, 0, 1))
+        return relit(
+            image,
+            generator,
+            contrast=settings.contrast,
+            illumination=settings.illumination,
+            noise=settings.noise,
+        )
 
     def label(self, image: Pixels, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Severities of the patch as it lies now, before it is relit."""

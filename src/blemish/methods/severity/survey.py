@@ -17,7 +17,7 @@ from blemish.methods.severity.labels import defect_cells, raw_scores
 from blemish.methods.severity.patches import Marked, Pixels
 from blemish.methods.severity.settings import Settings
 from blemish.methods.severity.windows import intensity_of
-from blemish.regions.components import split_regions
+from blemish.regions.components import split_classes
 from blemish.regions.measure import bounding_box
 
 SCORES_PER_IMAGE = 4096  # enough for a quantile over images, and flat in memory
@@ -59,9 +59,8 @@ def survey(images: Iterable[tuple[Pixels, NDArray[np.uint8]]], settings: Setting
 def marked_defects(classes: NDArray[np.uint8], number: int, settings: Settings) -> list[Marked]:
     """The separate defects of one class map, by class."""
     return [
-        Marked(number, int(label) - 1, bounding_box(mask, offset_xy=offset_xy))
-        for label in np.unique(classes[classes > 0])
-        for mask, offset_xy in split_regions(classes == label, join_distance=settings.join_distance)
+        Marked(number, label, bounding_box(mask, offset_xy=offset_xy))
+        for label, mask, offset_xy in split_classes(classes, join_distance=settings.join_distance)
     ]
 
 

@@ -56,6 +56,10 @@ class TlsddInference:
         return None
 
     @property
+    def severity_top(self) -> None:
+        return None
+
+    @property
     def threshold_score(self) -> float:
         return self.threshold
 

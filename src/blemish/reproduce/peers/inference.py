@@ -30,6 +30,7 @@ class PeerInference:
     names_types: bool = False
     finds_outlines: bool = False
     pixel_threshold: float | None = None
+    severity_top: float | None = None
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """The peer's number for the image and, behind it, its map of P places. [1 + P]"""

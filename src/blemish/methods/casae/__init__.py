@@ -1,0 +1,52 @@
+"""CASAE: outlines by cascaded autoencoders, types by a compact CNN on upright crops. See README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from blemish.bundle.manifest import Manifest
+from blemish.dataset.samples import Dataset
+from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
+from blemish.methods.casae.settings import Settings
+from blemish.methods.contract import Fitted, Trainer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class CasaeMethod:
+    """The method's object; imports torch only where networks are built."""
+
+    name = "casae"
+    title = "Cascaded autoencoders (CASAE)"
+    settings_type = Settings
+    takes_start = False
+
+    def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+        from blemish.methods.casae.fitting import fit
+
+        return fit(dataset, settings, trainer)
+
+    def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
+        from blemish.methods.casae.compact import CompactNetwork
+        from blemish.methods.casae.network import Cascade
+
+        settings = Settings.model_validate(manifest.settings)
+        modules: dict[str, nn.Module] = {"cascade": Cascade(settings)}
+        if tells_types(settings, manifest.class_names):
+            modules["types"] = CompactNetwork(len(manifest.class_names), size=settings.types_size)
+        return modules
+
+    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+        """The two networks do not know of each other."""
+
+    def inference(self, manifest: Manifest) -> CasaeInference:
+        return inference_from(
+            Settings.model_validate(manifest.settings),
+            manifest.class_names,
+            threshold=manifest.thresholds["probability"],
+        )
+
+
+METHOD = CasaeMethod()

@@ -1,0 +1,186 @@
+"""Training CASAE: first autoencoder → second on the frozen first → threshold → compact CNN.
+
+Source: Tao et al. 2018, section 5.1. Reads the dataset's splits "train" and "val" and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from blemish.dataset.masks import class_map
+from blemish.dataset.samples import Dataset, Sample
+from blemish.methods.casae.compact import CompactNetwork
+from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
+from blemish.methods.casae.network import Cascade, pixel_loss
+from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.sources import FIRST, SECOND, MapSource, Marked, TypeSource, marked_defects
+from blemish.methods.contract import Fitted, Pixels, Stage, ThresholdSweep, Trainer
+from blemish.nn.optimisation import adam, momentum_sgd, warm_cosine
+
+ADAM_BETAS = 0.9, 0.999
+
+
+def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+    """Every stage in the paper's order. Raises BlemishError where the data marks no defect pixel."""
+    return Fitting(dataset, settings, trainer).run()
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """One training."""
+
+    dataset: Dataset
+    settings: Settings
+    trainer: Trainer
+
+    def run(self) -> Fitted:
+        cascade = self.train_maps()
+        modules: dict[str, nn.Module] = {"cascade": cascade}
+        sweep = self.choose_threshold(modules)
+        threshold = self.settings.threshold or sweep.best
+        if tells_types(self.settings, self.dataset.class_names):
+            modules["types"] = self.train_types()
+        return Fitted(
+            modules=modules,
+            class_names=self.dataset.class_names,
+            channels=self.settings.channels,
+            thresholds={"probability": threshold},
+            scales={},
+            tiling={},
+            curves={"threshold_sweep": sweep.to_json()},
+        )
+
+    # Data
+
+    @cached_property
+    def train(self) -> tuple[Sample, ...]:
+        return self.dataset.split("train").samples
+
+    def read(self, sample: Sample) -> tuple[Pixels, NDArray[np.uint8]]:
+        """Pixels and class map of a sample."""
+        pixels = self.trainer.read(sample, self.settings.channels)
+        return pixels, self.trainer.remember(
+            sample, lambda: class_map(sample, self.dataset.class_names, pixels.shape[:2])
+        )
+
+    def numbered(self, number: int) -> tuple[Pixels, NDArray[np.uint8]]:
+        return self.read(self.train[number])
+
+    @cached_property
+    def marked(self) -> tuple[Marked, ...]:
+        """The defects of the training images."""
+        tracked = self.trainer.track(self.train, "reading training images")
+        return marked_defects(
+            (self.read(sample)[1] for sample in tracked), join_distance=self.settings.join_distance
+        )
+
+    # Autoencoders
+
+    def train_maps(self) -> Cascade:
+        """The first autoencoder, then the second on what the first, now frozen, makes of the images."""
+        marked = self.marked
+        torch.manual_seed(self.trainer.seed)
+        cascade = Cascade(self.settings)
+        self.train_map("first", cascade.first, lambda images: images, FIRST, self.settings.steps, marked)
+        if cascade.second is not None:
+            cascade.first.requires_grad_(False).eval()
+            self.train_map(
+                "second", cascade.second, cascade.second_input, SECOND, self.settings.second_steps, marked
+            )
+        return cascade
+
+    def train_map(
+        self,
+        name: str,
+        network: nn.Module,
+        inputs: Callable[[Tensor], Tensor],
+        stage: int,
+        steps: int,
+        marked: tuple[Marked, ...],
+    ) -> None:
+        """inputs: what this network sees of the images, [B, C, s, s]"""
+        settings = self.settings
+        source = MapSource(settings, self.numbered, len(self.train), marked, self.trainer.seed, stage)
+        self.trainer.optimise(
+            Stage(
+                name=name,
+                network=network,
+                steps=steps,
+                batch=source.draw,
+                loss=lambda prepared, batch: pixel_loss(
+                    prepared(inputs(batch["images"])), batch["truth"], settings
+                ),
+                optimiser=lambda parameters: adam(
+                    parameters, betas=ADAM_BETAS, weight_decay=settings.weight_decay
+                ),
+                learning_rate=scheduled(settings.schedule, settings.learning_rate, steps),
+                gradient_clip=settings.gradient_clip,
+            )
+        )
+
+    def choose_threshold(self, modules: Mapping[str, nn.Module]) -> ThresholdSweep:
+        """The best threshold on the validation images' probability maps."""
+        return self.trainer.sweep(
+            self.probability_maps(modules), most=1.0, criterion=self.settings.threshold_criterion
+        )
+
+    def probability_maps(
+        self, modules: Mapping[str, nn.Module]
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+        networks = self.trainer.networks(modules)
+        inference = self.inference(0.5)
+        validation = self.dataset.split("val").samples
+        for sample in self.trainer.track(validation, "choosing the threshold"):
+            pixels, classes = self.read(sample)
+            yield inference.forward(pixels, networks), classes > 0
+
+    def inference(self, threshold: float) -> CasaeInference:
+        return inference_from(self.settings, self.dataset.class_names, threshold=threshold)
+
+    # Types
+
+    def train_types(self) -> CompactNetwork:
+        """The compact CNN on upright crops of the marked defects."""
+        settings = self.settings
+        torch.manual_seed(self.trainer.seed + 1)
+        network = CompactNetwork(
+            len(self.dataset.class_names), size=settings.types_size, initial=settings.types_initial
+        )
+        source = TypeSource(settings, self.numbered, self.marked, self.trainer.seed)
+        self.trainer.optimise(
+            Stage(
+                name="types",
+                network=network,
+                steps=settings.types_steps,
+                batch=source.draw,
+                loss=type_loss,
+                optimiser=lambda parameters: momentum_sgd(
+                    parameters,
+                    momentum=settings.types_momentum,
+                    weight_decay=settings.types_weight_decay,
+                ),
+                learning_rate=scheduled(settings.types_schedule, settings.types_rate, settings.types_steps),
+                gradient_clip=settings.gradient_clip,
+            )
+        )
+        return network
+
+
+def scheduled(schedule: str, peak: float, steps: int) -> Callable[[int], float]:
+    """The learning rate of each step: the same throughout, or falling as half a cosine."""
+    if schedule == "constant":
+        return lambda step: peak
+    return lambda step: peak * warm_cosine(step, steps=steps, warmup=0)
+
+
+def type_loss(network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """Cross-entropy of the types."""
+    return functional.cross_entropy(network(batch["images"]).float(), batch["labels"])

@@ -1,0 +1,142 @@
+"""The numpy half of CASAE: probability map → threshold → components → upright crops → types.
+
+Source: Tao et al. 2018, sections 2 and 3.2 to 4. Letters: H, W pixels of the image; s side of the network's
+square; K types. Deviation: beside the paper's image squeezed to a square, tiles at full resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.defect import Defect
+from blemish.images.resize import resized, resized_map
+from blemish.images.tiling import Pixels, Tiling, dense_map, pad_to_multiple, planes
+from blemish.methods.answers import image_score, only_name, type_probabilities
+from blemish.methods.casae.crops import network_input, upright
+from blemish.methods.casae.geometry import MULTIPLE
+from blemish.methods.casae.settings import Settings
+from blemish.methods.contract import Findings, Networks
+from blemish.regions.region import Region, defect_of, numbered, regions_above
+
+
+@dataclass(frozen=True)
+class CasaeInference:
+    """Pixels to defects with outline, rectangle and type. Set up once from a bundle's manifest.
+
+    class_names: of the K types; with `types` off a defect takes the only name or "defect"
+    threshold: probability of defect from which a pixel is one
+    size: s, which images are squeezed to, where there is no tiling for them
+    crop_margin, crop_size: of the crops that types are told by, see `crops.upright`
+    """
+
+    channels: int | None
+    class_names: tuple[str, ...]
+    threshold: float
+    size: int = 512
+    tiling: Tiling | None = None
+    join_distance: float = 4.0
+    minimum_area: float = 0.0
+    types: bool = True
+    crop_margin: float = 1.0
+    crop_size: int = 227
+    mm_per_px: float | None = None
+
+    @property
+    def names_types(self) -> bool:
+        return self.types
+
+    @property
+    def finds_outlines(self) -> bool:
+        return True
+
+    @property
+    def pixel_threshold(self) -> float:
+        return self.threshold
+
+    @property
+    def severity_top(self) -> float:
+        return 1.0
+
+    @property
+    def threshold_score(self) -> float:
+        return self.threshold
+
+    def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
+        """Each pixel's probability of defect, [H, W]."""
+        size = (pixels.shape[0], pixels.shape[1])
+        network = networks["cascade"]
+        if self.tiling is None:
+            squeezed = planes(resized(pixels, (self.size, self.size)))
+            raw = resized_map(network(squeezed[None])[0, 0], size)
+        else:  # padded as a whole, so that every tile begins on the poolings' grid
+            raw = dense_map(pad_to_multiple(pixels, MULTIPLE), network, self.tiling)[: size[0], : size[1]]
+        return np.clip(raw, 0.0, 1.0, out=raw)
+
+    def decide(
+        self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
+    ) -> Findings:
+        """Components of the pixels from the threshold on, measured and named. Map "severity": the
+        probability.
+        """
+        regions = self.regions(raw)
+        defects = self.named([self.measure(region) for region in regions], pixels, networks)
+        size = (raw.shape[0], raw.shape[1])
+        maps = {"severity": raw, "defects": numbered(regions, size)} if with_maps else {}
+        score = image_score(regions, float(raw.max()), threshold=self.threshold)
+        return Findings(score, tuple(defects), maps)
+
+    def regions(self, raw: NDArray[np.float32]) -> list[Region]:
+        """Section 3.2: what is at least the threshold, as components in reading order."""
+        return list(
+            regions_above(
+                raw, self.threshold, join_distance=self.join_distance, minimum_area=self.minimum_area
+            )
+        )
+
+    def measure(self, region: Region) -> Defect:
+        """Section 3.3: outline and smallest rectangle; not yet of any type."""
+        return defect_of(region, only_name(self.class_names), region.strongest, mm_per_px=self.mm_per_px)
+
+    def named(self, defects: Sequence[Defect], pixels: Pixels, networks: Networks) -> Sequence[Defect]:
+        """Section 4: each with the likeliest type of its upright crop and that type's probability."""
+        if not self.types or not defects:
+            return defects
+        crops = (
+            upright(pixels, defect.rectangle, margin=self.crop_margin, size=self.crop_size)
+            for defect in defects
+        )
+        probabilities = type_probabilities(crops, networks["types"], network_input)
+        return [
+            replace(defect, label=self.class_names[int(row.argmax())], confidence=float(row.max()))
+            for defect, row in zip(defects, probabilities, strict=True)
+        ]
+
+    def without_types(self) -> CasaeInference:
+        """The same before there is a type classifier."""
+        return replace(self, types=False)
+
+
+def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshold: float) -> CasaeInference:
+    """The numpy half that these settings and the chosen threshold describe."""
+    return CasaeInference(
+        channels=settings.channels,
+        class_names=class_names,
+        threshold=float(np.float32(threshold)),  # what a float32 map is in effect compared with
+        size=settings.size,
+        tiling=settings.tiling if settings.tiled else None,
+        join_distance=settings.join_distance,
+        minimum_area=settings.minimum_area,
+        types=tells_types(settings, class_names),
+        crop_margin=settings.types_margin,
+        crop_size=settings.types_size,
+        mm_per_px=settings.mm_per_px,
+    )
+
+
+def tells_types(settings: Settings, class_names: tuple[str, ...]) -> bool:
+    """Whether there is a type classifier: of one class there is nothing to tell apart."""
+    return settings.types and len(class_names) > 1

@@ -1,0 +1,117 @@
+"""CASAE's autoencoder, the cascade of two, and their loss: an image in, each pixel's probability of a defect.
+
+Source: Tao et al. 2018, section 3.1, Fig. 3, Table 1, eq. 1. Letters: B batch, C channels, H, W.
+Deviations: "padding 1" of the atrous convolutions is read as the padding that keeps the size, without which
+the skips would not fit; upsampling repeats pixels, and weights are drawn as in `initial` (both open).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from blemish.methods.casae.geometry import DEPTH, factors
+from blemish.methods.casae.initial import draw_weights
+from blemish.methods.casae.settings import Settings
+
+BACKGROUND, DEFECT, IGNORED = 0, 1, -1  # of the truth
+
+
+class Autoencoder(nn.Module):
+    """Fully convolutional: images whose sides are multiples of 16 to two logits per pixel.
+
+    channels: of the input; width: channels of the first block, doubled at each of the four poolings
+    atrous: whether convolutions 3, 5, 7 and 9 of the encoder see further
+    """
+
+    def __init__(self, channels: int, width: int, *, atrous: bool = True) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(DEPTH + 1)]
+        self.down = nn.ModuleList(
+            block(before, after, pair)
+            for before, after, pair in zip([channels, *widths[:-1]], widths, factors(atrous), strict=True)
+        )
+        self.up = nn.ModuleList(block(3 * out, out) for out in widths[:-1])  # 2·out from below, out beside
+        self.output = nn.Conv2d(width, 2, 1)
+        draw_weights(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of background and defect. images: [B, C, H, W]; returns: [B, 2, H, W] in fp32."""
+        skipped = []
+        features = images
+        for level, layers in enumerate(self.down):
+            features = layers(functional.max_pool2d(features, 2) if level else features)
+            skipped.append(features)
+        for level in reversed(range(DEPTH)):
+            raised = functional.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = self.up[level](torch.cat([skipped[level], raised], dim=1))
+        logits: Tensor = self.output(features)
+        return logits.float()
+
+
+class Cascade(nn.Module):
+    """One autoencoder, or two of which the second refines the map of the first, as the settings say.
+
+    They are trained one after the other: `first` on images, then `second` on `second_input` of them.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        channels, sees_image = settings.channels, settings.second_sees_image
+        self.sees_image = sees_image
+        self.first = Autoencoder(channels, settings.width, atrous=settings.atrous)
+        self.second = (
+            Autoencoder(1 + channels * sees_image, settings.width, atrous=settings.atrous)
+            if settings.cascade
+            else None
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Probability of a defect by the last network. images: [B, C, H, W]; returns: [B, 1, H, W]."""
+        logits = self.first_logits(images) if self.second is None else self.second_logits(images)
+        return defect_probability(logits)
+
+    def first_logits(self, images: Tensor) -> Tensor:
+        """[B, 2, H, W] of the first network."""
+        logits: Tensor = self.first(images)
+        return logits
+
+    def second_logits(self, images: Tensor) -> Tensor:
+        """[B, 2, H, W] of the second network; only of a cascade."""
+        assert self.second is not None
+        logits: Tensor = self.second(self.second_input(images))
+        return logits
+
+    def second_input(self, images: Tensor) -> Tensor:
+        """What the second network is given, [B, 1 (+ C), H, W]; the first learns nothing from it."""
+        with torch.no_grad():
+            probability = defect_probability(self.first_logits(images))
+        return torch.cat([probability, images], dim=1) if self.sees_image else probability
+
+
+def defect_probability(logits: Tensor) -> Tensor:
+    """Softmax over background and defect, in fp32. logits: [B, 2, H, W]; returns: [B, 1, H, W]."""
+    return logits.float().softmax(dim=1)[:, DEFECT : DEFECT + 1]
+
+
+def pixel_loss(logits: Tensor, truth: Tensor, settings: Settings) -> Tensor:
+    """Weighted cross-entropy, in fp32; eq. 1 divided by the number of pixels that are not ignored.
+
+    The mean in place of the sum makes loss and gradient clipping independent of the image's size; a step of
+    Adam is the same either way.
+    logits: [B, 2, H, W]; truth: [B, H, W] int64, 0 background, 1 defect, −1 ignored; returns: scalar
+    """
+    weights = logits.new_tensor([settings.background_weight, settings.defect_weight], dtype=torch.float32)
+    total = functional.cross_entropy(
+        logits.float(), truth, weight=weights, ignore_index=IGNORED, reduction="sum"
+    )
+    return total / (truth != IGNORED).sum().clamp(min=1)
+
+
+def block(channels: int, out: int, atrous: tuple[int, int] = (1, 1)) -> nn.Sequential:
+    """Two 3×3 convolutions of these atrous factors, each followed by ReLU."""
+    layers: list[nn.Module] = []
+    for before, factor in zip((channels, out), atrous, strict=True):
+        layers += [nn.Conv2d(before, out, 3, padding=factor, dilation=factor), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)

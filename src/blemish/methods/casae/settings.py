@@ -1,0 +1,205 @@
+"""Every number of CASAE, with the paper's value as default or the reason for another.
+
+Three presets fill the defaults, a field that is given wins over them. Source: Tao et al. 2018; "open" marks
+what the paper does not say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from blemish.images.tiling import Tiling
+from blemish.methods.casae.geometry import MULTIPLE, tiling_for
+from blemish.methods.contract import MethodSettings
+
+WHITE = 255  # of the paper's 8-bit map, which is white on the surface and black on defects
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    # 3000 images, 30 and 20 epochs of batches of two; what the paper leaves open is as in the default.
+    "paper": {
+        "width": 64,
+        "threshold": 1 - 100 / WHITE,
+        "steps": 45_000,
+        "second_steps": 30_000,
+        "schedule": "constant",
+        "noise": 0.0,
+        "illumination": 0.0,
+        "contrast": 0.0,
+        "types_steps": 30_000,
+        "types_initial": "paper",
+        "types_schedule": "constant",
+    },
+    "default": {},
+    # For tests on a CPU: seconds.
+    "tiny": {
+        "width": 4,
+        "size": 64,
+        "patch": 64,
+        "steps": 60,
+        "second_steps": 40,
+        "learning_rate": 3e-3,
+        "elastic_alpha": 0.5,
+        "elastic_sigma": 6.0,
+        "types_size": 99,
+        "types_steps": 20,
+    },
+}
+
+
+class Settings(MethodSettings):
+    """Settings of CASAE. Above each field what it is; "open" marks what the paper does not say."""
+
+    # Which numbers stand where none is given.
+    preset: Literal["paper", "default", "tiny"] = "default"
+
+    # --- Autoencoders, section 3.1 ---
+    # Open: channels of the first block, doubled at each of the four poolings; the paper preset takes 64.
+    width: int = Field(32, ge=1)
+    # Convolutions 3, 5, 7 and 9 see further, Table 1; off: a row of Table 3.
+    atrous: bool = True
+    # A second autoencoder refines the first one's map; off: a row of Table 3.
+    cascade: bool = True
+    # Open: whether the second is given the image beside the first one's map.
+    second_sees_image: bool = False
+    # Gray in the paper, "for reducing color interference".
+    channels: Literal[1, 3] = 1
+
+    # --- Images ---
+    # Side of the square that whole images are squeezed to.
+    size: int = Field(512, ge=2 * MULTIPLE)
+    # Beyond the paper: images at their own resolution, in tiles without seams; then `size` is not used.
+    tiled: bool = False
+    # Side of a tile; None: 640 pixels beside what its neighbours must see of it.
+    tile: int | None = Field(None, ge=MULTIPLE)
+    # Side of a training patch of tiled images.
+    patch: int = Field(512, ge=2 * MULTIPLE)
+    # Share of training patches of tiled images that are cut around a defect; the others lie anywhere.
+    defect_share: float = Field(0.5, ge=0, le=1)
+
+    # --- Loss, eq. 1 ---
+    defect_weight: float = Field(0.8, gt=0)
+    background_weight: float = Field(0.2, gt=0)
+
+    # --- Augmentation, section 5.1: kinds are the paper's, ranges open; image and mask move together ---
+    # By random angles in ± this.
+    rotation_deg: float = Field(20.0, ge=0, le=180)
+    # By up to this share of the side.
+    translation: float = Field(0.1, ge=0, lt=1)
+    # Size changes by up to this share.
+    zoom: float = Field(0.15, ge=0, lt=1)
+    # Rows are pushed along by up to this share of their distance from the middle.
+    shear: float = Field(0.1, ge=0, lt=1)
+    # Elastic transformation: root mean square of the displacement along each axis, in pixels of the network's
+    # input; 0: none.
+    elastic_alpha: float = Field(3.0, ge=0)
+    # Elastic transformation: sigma of the Gaussian that smooths the displacements, in the same pixels.
+    elastic_sigma: float = Field(20.0, gt=0)
+    # Not in the paper: mirror on either axis.
+    flips: bool = True
+    # Not in the paper: greatest sigma of the added noise, in units of full scale.
+    noise: float = Field(0.02, ge=0)
+    # Not in the paper: greatest brightness shift, in units of full scale.
+    illumination: float = Field(0.1, ge=0)
+    # Not in the paper: contrast changes by up to this share.
+    contrast: float = Field(0.2, ge=0, lt=1)
+
+    # --- Training of the autoencoders, section 5.1: the first, then the second on the frozen first ---
+    steps: int = Field(3000, ge=1)
+    second_steps: int = Field(2000, ge=1)
+    # Peak; of Adam, which optimiser is open.
+    learning_rate: float = Field(1e-4, gt=0)
+    # "constant" is the paper's; "cosine" falls to zero towards the last step.
+    schedule: Literal["constant", "cosine"] = "cosine"
+    batch: int = Field(2, ge=1)
+    weight_decay: float = Field(0.0, ge=0)
+    # Greatest norm of the gradient.
+    gradient_clip: float = Field(5.0, gt=0)
+
+    # --- Threshold, section 3.2 ---
+    # Probability from which a pixel is defective; None: chosen on the validation images.
+    threshold: float | None = Field(None, gt=0, lt=1)
+    # The same as the paper's G_s, 100 there: pixels of its 8-bit map up to this are defective. Give either.
+    gray_threshold: float | None = Field(None, gt=0, lt=WHITE)
+    # What the chosen threshold maximises.
+    threshold_criterion: Literal["mean-iou", "pixel-f1"] = "pixel-f1"
+
+    # --- Defects, section 3.3 ---
+    # Open: pixels nearer than this are one defect.
+    join_distance: float = Field(4.0, ge=0)
+    # Open: smaller defects are dropped; 0 keeps every one.
+    minimum_area: float = Field(0.0, ge=0)
+
+    # --- Compact CNN, sections 4 and 5.1 ---
+    # Off: defects are named "defect" (or by the one class there is).
+    types: bool = True
+    # Side of its input; Table 2 is for 227.
+    types_size: int = Field(227, ge=99)
+    # Upright crops are as large as the defect's rectangle times this; 1 adds nothing around it.
+    types_margin: float = Field(1.0, ge=1)
+    # "paper" draws weights from N(0, 0.001), which starves the layers without batch norm.
+    types_initial: Literal["paper", "he"] = "he"
+    # Not in the paper: rectangles of training crops move and change size by up to this share of their sides.
+    types_jitter: float = Field(0.1, ge=0, lt=0.5)
+    # Not in the paper: and turn by angles in ± this.
+    types_rotation_deg: float = Field(10.0, ge=0, le=180)
+    types_steps: int = Field(3000, ge=1)
+    types_batch: int = Field(8, ge=2)
+    types_rate: float = Field(1e-3, gt=0)
+    types_schedule: Literal["constant", "cosine"] = "cosine"
+    types_momentum: float = Field(0.9, ge=0, lt=1)
+    types_weight_decay: float = Field(5e-5, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def filled(cls, values: Any) -> Any:
+        """The preset stands where nothing is given, and each scale of the threshold follows the other."""
+        if not isinstance(values, dict):
+            return values
+        given = dict(values)
+        gray = given.pop("gray_threshold", None)
+        if isinstance(gray, int | float) and 0 < gray < WHITE and given.get("threshold") is None:
+            given["threshold"] = probability_of(gray)
+        merged = {**PRESETS.get(given.get("preset", "default"), {}), **given}
+        threshold = merged.get("threshold")
+        if gray is None and isinstance(threshold, int | float) and 0 < threshold < 1:
+            gray = gray_of(threshold)
+        return {**merged, "gray_threshold": gray}
+
+    @model_validator(mode="after")
+    def parts_fit(self) -> Self:
+        for name in ("size", "patch", "tile"):
+            refuse_off_grid(name, getattr(self, name))
+        if self.threshold is not None and self.gray_threshold is not None:
+            expected = gray_of(self.threshold)
+            if abs(expected - self.gray_threshold) > 1e-3:
+                raise ValueError(
+                    f"gray_threshold must say the same as threshold={self.threshold:g}, which is "
+                    f"{expected:.4g}. Received: {self.gray_threshold:g}. Give one of the two."
+                )
+        self.tiling  # noqa: B018  raises where the tile does not fit
+        return self
+
+    @property
+    def tiling(self) -> Tiling:
+        """How images at their own resolution are cut."""
+        return tiling_for(atrous=self.atrous, cascade=self.cascade, tile=self.tile)
+
+
+def probability_of(gray: float) -> float:
+    """The probability of a defect from which a pixel of the paper's map is at most so gray."""
+    return 1 - gray / WHITE
+
+
+def gray_of(probability: float) -> float:
+    """The paper's G_s for a threshold on the probability of a defect."""
+    return round((1 - probability) * WHITE, 6)
+
+
+def refuse_off_grid(name: str, side: int | None) -> None:
+    """Raises ValueError for a side that the poolings do not divide."""
+    if side is not None and side % MULTIPLE:
+        remedy = -(-side // MULTIPLE) * MULTIPLE
+        raise ValueError(f"{name} must be a multiple of {MULTIPLE}. Received: {side}. Use {remedy}.")

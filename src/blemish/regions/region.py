@@ -1,0 +1,80 @@
+"""A region that was found in a map: its pixels, the map's values on it, and the defect it is measured as.
+
+What every method that outlines defects needs, whatever its map says of a pixel. Letters: H, W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.defect import Defect
+from blemish.regions.components import split_regions
+from blemish.regions.measure import bounding_box, outlines, smallest_rectangle
+from blemish.regions.runs import Runs, as_mask, as_runs, draw, runs_of
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """One connected component: its pixels, from offset_xy of the image on, and its values in the map (one per
+    entry of the map).
+
+    pixels: a mask, or runs where the box may be as large as the image
+    """
+
+    pixels: NDArray[np.bool_] | Runs
+    offset_xy: tuple[int, int]
+    values: NDArray[np.float32]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """[h, w] of the bounding box."""
+        return as_mask(self.pixels)
+
+    @property
+    def runs(self) -> Runs:
+        return as_runs(self.pixels)
+
+    @property
+    def strongest(self) -> float:
+        return float(self.values.max())
+
+
+def regions_above(
+    values: NDArray[np.float32], threshold: float, *, join_distance: float, minimum_area: float = 0.0
+) -> Iterator[Region]:
+    """The components of a map's pixels of at least the threshold, in reading order.
+
+    values: [H, W]; join_distance: see `label_regions`; minimum_area: pixels, of smaller ones none is given
+    """
+    for mask, (left, top) in split_regions(values >= threshold, join_distance=join_distance):
+        runs = runs_of(mask)
+        if runs.area >= minimum_area:
+            height, width = mask.shape
+            yield Region(runs, (left, top), values[top : top + height, left : left + width][mask])
+
+
+def defect_of(region: Region, label: str, confidence: float, *, mm_per_px: float | None = None) -> Defect:
+    """The region measured: box, outline, smallest rectangle and area; it has no severity."""
+    runs = region.runs
+    contour = outlines(runs, offset_xy=region.offset_xy)
+    return Defect(
+        label=label,
+        confidence=confidence,
+        box_xyxy=bounding_box(runs, offset_xy=region.offset_xy),
+        contour=contour,
+        rectangle=smallest_rectangle(contour),
+        area=float(runs.area),
+        mm_per_px=mm_per_px,
+    )
+
+
+def numbered(regions: Sequence[Region], size: tuple[int, int]) -> NDArray[np.int32]:
+    """[H, W]: i + 1 on the pixels of regions[i], 0 elsewhere. size: (height, width)"""
+    numbers = np.zeros(size, np.int32)
+    for number, region in enumerate(regions, start=1):
+        draw(region.runs.moved(*region.offset_xy), numbers, number)
+    return numbers

@@ -1,0 +1,103 @@
+"""Presets, both scales of the threshold, and sides that do not fit."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from blemish.bundle.manifest import first_fault
+from blemish.errors import BlemishError
+from blemish.methods.casae.settings import PRESETS, Settings, gray_of, probability_of
+
+
+def fault(**values: object) -> str:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate(values)
+    return first_fault(caught.value, Settings.model_fields)
+
+
+def test_the_papers_preset_has_the_papers_numbers() -> None:
+    paper = Settings(preset="paper")
+    assert (paper.width, paper.size, paper.channels, paper.atrous, paper.cascade) == (64, 512, 1, True, True)
+    assert (paper.defect_weight, paper.background_weight, paper.gray_threshold) == (0.8, 0.2, 100)
+    assert (paper.steps, paper.second_steps) == (3000 * 30 / 2, 3000 * 20 / 2)
+    assert (paper.learning_rate, paper.batch, paper.schedule) == (1e-4, 2, "constant")
+    assert (paper.types_size, paper.types_steps, paper.types_batch, paper.types_rate) == (
+        227,
+        30_000,
+        8,
+        1e-3,
+    )
+    assert (paper.types_momentum, paper.types_weight_decay, paper.types_initial) == (0.9, 5e-5, "paper")
+    assert not paper.second_sees_image
+    assert not paper.tiled
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_field_that_is_given_wins_over_its_preset(preset: str) -> None:
+    given = Settings(preset=preset, width=5, steps=7, types_initial="he", threshold=0.25)
+    assert (given.width, given.steps, given.types_initial, given.threshold) == (5, 7, "he", 0.25)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_a_bundle_remembers_reads_back_equal(preset: str) -> None:
+    for settings in (Settings(preset=preset, tiled=True), Settings(preset=preset, gray_threshold=33.3)):
+        assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_a_darker_gray_is_a_surer_defect() -> None:
+    """The paper's map is 255 on the surface: gray 100 is p(background) = 100 / 255."""
+    assert probability_of(100) == pytest.approx(155 / 255)
+    assert probability_of(255) == 0
+    assert gray_of(probability_of(37)) == 37
+
+
+@pytest.mark.parametrize("preset", ["paper", "default"])
+def test_the_threshold_is_given_on_either_scale_and_known_on_both(preset: str) -> None:
+    by_gray, by_probability = (
+        Settings(preset=preset, gray_threshold=51),
+        Settings(preset=preset, threshold=0.8),
+    )
+    assert by_gray == by_probability
+    assert (by_gray.threshold, by_gray.gray_threshold) == (pytest.approx(0.8), 51)
+
+
+def test_without_a_threshold_neither_scale_has_one() -> None:
+    assert (Settings().threshold, Settings().gray_threshold) == (None, None)
+
+
+def test_two_thresholds_that_differ_are_refused() -> None:
+    assert fault(threshold=0.5, gray_threshold=100) == (
+        "gray_threshold must say the same as threshold=0.5, which is 127.5. Received: 100. "
+        "Give one of the two."
+    )
+
+
+@pytest.mark.parametrize("gray", [0, 255, -3, 300])
+def test_a_gray_off_the_papers_scale_is_refused(gray: int) -> None:
+    assert fault(gray_threshold=gray).startswith("'gray_threshold': Input should be")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"), [("size", 500, 512), ("patch", 33, 48), ("tile", 1000, 1008)]
+)
+def test_a_side_off_the_poolings_grid_is_refused_with_the_next_one_up(
+    name: str, value: int, remedy: int
+) -> None:
+    assert fault(**{name: value}) == f"{name} must be a multiple of 16. Received: {value}. Use {remedy}."
+
+
+def test_a_tile_that_is_all_halo_is_refused_with_one_that_fits() -> None:
+    with pytest.raises(BlemishError, match=r"twice the halo 384\. Received: 768\. Use 1024 or more\."):
+        Settings(tile=768)
+    assert Settings(tile=784).tiling.tile == 784
+    assert Settings(tile=768, cascade=False).tiling.tile == 768
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    assert fault(gray_treshold=100) == "unknown key 'gray_treshold'. Did you mean 'gray_threshold'?"
+
+
+def test_a_value_of_the_wrong_type_is_refused_by_its_own_name() -> None:
+    assert fault(threshold="high").startswith("'threshold': ")
+    assert fault(gray_threshold="dark").startswith("'gray_threshold': ")
