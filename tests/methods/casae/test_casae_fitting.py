@@ -77,6 +77,13 @@ def test_defects_are_found_where_masks_say(trained, surfaces):
     assert f1(trained, surfaces) > 0.5
 
 
+def test_maps_that_tell_nothing_are_told_of(surfaces, trained, tmp_path):
+    run(surfaces, tmp_path / "run", tiny(**SHORT))
+    said = (tmp_path / "run" / "log.jsonl").read_text()
+    assert "still on their first plateau" in said
+    assert "plateau" not in (trained.path.parent / "log.jsonl").read_text()
+
+
 def test_masks_of_other_images_teach_nothing(surfaces, tmp_path):
     learning = [sample for sample in surfaces if sample.split in ("train", "val")]
     moved = {

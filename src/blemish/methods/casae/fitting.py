@@ -5,8 +5,9 @@ Source: Tao et al. 2018, section 5.1. Reads the dataset's splits "train" and "va
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -26,6 +27,7 @@ from blemish.methods.contract import Fitted, Pixels, Stage, ThresholdSweep, Trai
 from blemish.nn.optimisation import adam, momentum_sgd, warm_cosine
 
 ADAM_BETAS = 0.9, 0.999
+LEAST_CONTRAST = 0.05  # of a map that has learned anything
 
 
 def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
@@ -127,10 +129,20 @@ class Fitting:
         )
 
     def choose_threshold(self, modules: Mapping[str, nn.Module]) -> ThresholdSweep:
-        """The best threshold on the validation images' probability maps."""
-        return self.trainer.sweep(
-            self.probability_maps(modules), most=1.0, criterion=self.settings.threshold_criterion
+        """The best threshold on the validation images' probability maps; a line where they tell nothing."""
+        contrast = Contrast()
+        sweep = self.trainer.sweep(
+            map(contrast.seen, self.probability_maps(modules)),
+            most=1.0,
+            criterion=self.settings.threshold_criterion,
         )
+        if contrast.difference < LEAST_CONTRAST:
+            self.trainer.note(
+                f"On validation images the map is only {max(0.0, contrast.difference):.2f} higher on defects "
+                "than beside them: the autoencoders are still on their first plateau. Raise steps or "
+                "learning_rate, or train with another --seed."
+            )
+        return sweep
 
     def probability_maps(
         self, modules: Mapping[str, nn.Module]
@@ -172,6 +184,32 @@ class Fitting:
             )
         )
         return network
+
+
+@dataclass
+class Contrast:
+    """Mean probability of marked pixels and of all others, over the maps seen."""
+
+    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    counts: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+
+    def seen(
+        self, pair: tuple[NDArray[np.float32], NDArray[np.bool_]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The pair, a map and its mask, as it is."""
+        probability, defect = pair
+        for number, part in enumerate((~defect, defect)):
+            self.sums[number] += probability[part].sum(dtype=np.float64)
+            self.counts[number] += np.count_nonzero(part)
+        return pair
+
+    @property
+    def difference(self) -> float:
+        """Marked less others; infinite where one kind was not seen."""
+        if not self.counts.all():
+            return math.inf
+        other, marked = self.sums / self.counts
+        return float(marked - other)
 
 
 def scheduled(schedule: str, peak: float, steps: int) -> Callable[[int], float]:
