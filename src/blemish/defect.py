@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Defect:
 
     label: str
     confidence: float
-    box_xyxy: tuple[float, float, float, float]
+    box_xyxy: Box
     contour: tuple[tuple[Point, ...], ...]
     rectangle: Rectangle
     area: float

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blemish.dataset.boxes import Boxed, boxed_instances, cleaned_boxes, cut
-from blemish.dataset.samples import Annotation, Box, MaskFile, Sample
+from blemish.dataset.samples import Annotation, MaskFile, Sample
+from blemish.defect import Box
 
 SIZE = (20, 30)
 

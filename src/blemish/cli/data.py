@@ -69,7 +69,13 @@ def synth(  # noqa: PLR0913, PLR0917 - an option each
 def tasks(
     out: Out,
     data: Annotated[
-        Path, typer.Option("--from", metavar="DATA", help="Folder of public sets, each under its own name.")
+        Path,
+        typer.Option(
+            "--from",
+            metavar="SETS",
+            help="Folder of public sets, each under its name: bc-defects, magnetic-tile, neu-det, "
+            "deeppcb, crackforest, dagm-thumbs. What is not there is left out.",
+        ),
     ],
     only: Annotated[
         Optional[str],  # noqa: UP045

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from blemish.dataset.masks import Instance, defect_instances
-from blemish.dataset.samples import Box, Sample
+from blemish.dataset.samples import Sample
+from blemish.defect import Box
 
 SPECK = 3  # pixels: a mask's smaller regions are slips of the brush where it has a larger one
 

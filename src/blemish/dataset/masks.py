@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.dataset import run_lengths
-from blemish.dataset.samples import Annotation, Box, MaskFile, Polygon, RunLengths, Sample
+from blemish.dataset.samples import Annotation, MaskFile, Polygon, RunLengths, Sample
+from blemish.defect import Box
 from blemish.errors import BlemishError, nearest_name
 from blemish.images.decode import luminance, read_image, to_bytes
 from blemish.regions.components import label_regions

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-Box = tuple[float, float, float, float]
+from blemish.defect import Box
+
 Polygon = tuple[tuple[float, float], ...]
 
 

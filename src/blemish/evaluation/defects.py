@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blemish.dataset.masks import Instance
-from blemish.dataset.samples import Box
+from blemish.defect import Box
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.evaluation.pixel import NO_AGREEMENT, Agreement
 from blemish.evaluation.records import ImageRecord

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.dataset.samples import Sample
+from blemish.defect import Box
 from blemish.inspection import Inspection
 
 
@@ -22,7 +23,7 @@ class TruthDefect:
     """One defect as annotated. contour: outer outlines in pixels, empty where only a box is known."""
 
     label: str
-    box_xyxy: tuple[float, float, float, float]
+    box_xyxy: Box
     contour: tuple[tuple[tuple[float, float], ...], ...]
     area: float
 

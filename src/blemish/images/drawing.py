@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from blemish.defect import Defect, Point
+from blemish.defect import Box, Defect, Point
 from blemish.images.decode import Pixels, to_bytes
 from blemish.inspection import Inspection, Verdict
 
@@ -105,7 +105,7 @@ def draw_outlines(
 
 def draw_boxes(
     image: Pixels,
-    boxes_xyxy: Sequence[tuple[float, float, float, float]],
+    boxes_xyxy: Sequence[Box],
     *,
     colour: Colour,
     thickness: int | None = None,

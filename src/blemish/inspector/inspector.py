@@ -123,8 +123,10 @@ def inspector_of(bundle: Bundle, *, device: str = "auto", bfloat16: bool = False
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
     """The networks of a bundle with its tensors. Raises BlemishError where they do not go together."""
     from blemish.inspector.torch_backend import load_tensors
+    from blemish.nn.quick_import import compiler_deferred
 
-    modules = method.modules(bundle.manifest)
+    with compiler_deferred():
+        modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source=str(bundle.path))
     method.refuse_misfits(modules, source=str(bundle.path))
     return modules

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Bundle, Tensors
-from blemish.dataset.samples import Box, Dataset, Sample
-from blemish.defect import Defect
+from blemish.dataset.samples import Dataset, Sample
+from blemish.defect import Box, Defect
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -15,7 +15,7 @@ from blemish.dataset.draws import Draw
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
-from blemish.inspector.torch_backend import load_tensors
+from blemish.inspector.inspector import loaded_modules
 from blemish.methods import find_method
 from blemish.methods.contract import EnrolsClasses, Example
 from blemish.nn.runtime import prepare_runtime
@@ -45,8 +45,7 @@ def enrol_one(bundle: Bundle, name: str, examples: Sequence[Example]) -> Bundle:
             "kind enrolled needs a method that takes classes without training. "
             f"Received: '{method.name}'. Remove the row."
         )
-    modules = method.modules(bundle.manifest)
-    load_tensors(modules, bundle.networks, source=str(bundle.path))
+    modules = loaded_modules(bundle, method)
     added = method.enrol(modules, bundle.manifest, name, examples)
     manifest = bundle.manifest.model_copy(
         update={"class_names": (*bundle.manifest.class_names, name), "memory": dict(added.memory)}

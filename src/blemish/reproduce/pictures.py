@@ -13,14 +13,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.boxes import boxed_instances
-from blemish.dataset.samples import Box, Dataset, Sample
+from blemish.dataset.samples import Dataset, Sample
+from blemish.defect import Box
 from blemish.evaluation.metric_space import metric_space
 from blemish.evaluation.projector import Colour, class_colours, write_projector
 from blemish.files import write_atomically
 from blemish.images.decode import read_image, to_bytes
 from blemish.images.encode import png_bytes
-from blemish.inspector.inspector import Inspector, inspector_of
-from blemish.inspector.torch_backend import load_tensors
+from blemish.inspector.inspector import Inspector, inspector_of, loaded_modules
 from blemish.methods import find_method
 from blemish.methods.contract import EmbedsRegions
 from blemish.reproduce.experiment import FEW_SHOT, Classes, Pictures
@@ -160,8 +160,7 @@ def draw_metric_space(table: Table, bundle: Bundle) -> None:
     method, manifest = find_method(bundle.manifest.method), bundle.manifest
     if not isinstance(method, EmbedsRegions):
         return
-    modules = method.modules(manifest)
-    load_tensors(modules, bundle.networks, source=str(bundle.path))
+    modules = loaded_modules(bundle, method)
     for module in modules.values():
         module.eval()
     inspector = inspector_of(bundle, device=manifest.settings["device"])

@@ -18,7 +18,8 @@ from blemish.dataset.convert.common import (
     write_settings,
     write_split_lists,
 )
-from blemish.dataset.samples import Box, Dataset, Sample
+from blemish.dataset.samples import Dataset, Sample
+from blemish.defect import Box
 from blemish.files import write_atomically
 from blemish.images.decode import image_size
 

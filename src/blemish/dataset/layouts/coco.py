@@ -23,7 +23,8 @@ from blemish.dataset.layouts.common import (
     split_of_path,
 )
 from blemish.dataset.run_lengths import unpack
-from blemish.dataset.samples import Annotation, Box, Polygon, RunLengths, Sample
+from blemish.dataset.samples import Annotation, Polygon, RunLengths, Sample
+from blemish.defect import Box
 from blemish.errors import BlemishError
 
 Entry = Mapping[str, Any]

@@ -21,7 +21,8 @@ from blemish.dataset.layouts.common import (
     split_of_path,
     stem,
 )
-from blemish.dataset.samples import Annotation, Box, Sample
+from blemish.dataset.samples import Annotation, Sample
+from blemish.defect import Box
 from blemish.errors import BlemishError
 
 IMAGE_SETS = "ImageSets/Main"

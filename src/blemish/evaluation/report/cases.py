@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from blemish.defect import Box
 from blemish.evaluation.defects import MATCH_IOU, is_placed, matched_pairs, pairings
 from blemish.evaluation.image import is_defective
 from blemish.evaluation.records import ImageRecord
@@ -25,7 +26,7 @@ class Case:
     found: int | None = None
 
     @property
-    def box_xyxy(self) -> tuple[float, float, float, float] | None:
+    def box_xyxy(self) -> Box | None:
         if self.truth is not None:
             return self.record.truth[self.truth].box_xyxy
         return None if self.found is None else self.record.inspection.defects[self.found].box_xyxy

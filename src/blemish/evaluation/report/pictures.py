@@ -14,13 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Point
+from blemish.defect import Box, Point
 from blemish.errors import BlemishError
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.cases import Case
 from blemish.images.decode import Pixels, read_image
 
-Box = tuple[float, float, float, float]
 Window = tuple[int, int, int, int]
 
 CROP_SIDE = 480

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Defect
+from blemish.defect import Box, Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
@@ -25,10 +25,10 @@ from blemish.methods.contract import Findings, Network, Networks, Pixels
 from blemish.methods.medetection.alignment import How, Matcher
 from blemish.methods.medetection.settings import Settings
 from blemish.regions.components import label_regions
-from blemish.regions.measure import bounding_box, smallest_rectangle
+from blemish.regions.filled_boxes import defect_of_box, filled_boxes
+from blemish.regions.measure import bounding_box
 
 Picture = NDArray[np.uint8]
-Box = tuple[float, float, float, float]
 ASKING = np.zeros((1, 1, 1, 1), np.float32)  # the network of references answers whatever is asked
 
 
@@ -124,27 +124,13 @@ class MedetectionInference:
     def defect(self, cam: NDArray[np.float32], confidence: float, size: tuple[int, int]) -> Defect:
         """The one defect, of box `hottest_box`."""
         box = hottest_box(cam, self.cam_share, size)
-        left, top, right, bottom = box
-        contour = (((left, top), (right, top), (right, bottom), (left, bottom)),)
-        return Defect(
-            label=self.label,
-            confidence=confidence,
-            box_xyxy=box,
-            contour=contour,
-            rectangle=smallest_rectangle(contour),
-            area=(right - left) * (bottom - top),
-            mm_per_px=self.mm_per_px,
-        )
+        return defect_of_box(box, self.label, confidence, mm_per_px=self.mm_per_px)
 
     def maps(
         self, cam: NDArray[np.float32], score: float, found: tuple[Defect, ...], size: tuple[int, int]
     ) -> dict[str, NDArray[np.generic]]:
         """The maps of `Inspection`, in pixels of the image."""
-        numbers = np.zeros(size, np.int32)
-        for defect in found:
-            left, top, right, bottom = defect.box_xyxy
-            numbers[math.floor(top) : math.ceil(bottom), math.floor(left) : math.ceil(right)] = 1
-        return {"cam": resized_map(cam * np.float32(score), size), "defects": numbers}
+        return {"cam": resized_map(cam * np.float32(score), size), "defects": filled_boxes(found, size)}
 
 
 def inference_from(

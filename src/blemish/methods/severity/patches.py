@@ -14,6 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from blemish.defect import Box
 from blemish.images.relight import relit
 from blemish.methods.severity.labels import severity_labels
 from blemish.methods.severity.settings import Settings
@@ -29,7 +30,7 @@ class Marked:
 
     sample: int
     label: int
-    box_xyxy: tuple[float, float, float, float]
+    box_xyxy: Box
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from blemish.bundle.manifest import Manifest
 from blemish.dataset.samples import Dataset
 from blemish.methods.contract import Embedder, Enrolment, Example, Fitted, Trainer
 from blemish.methods.tlsdd.inference import TlsddInference, inference_from
-from blemish.methods.tlsdd.quick_import import compiler_deferred
 from blemish.methods.tlsdd.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,9 +29,8 @@ class TlsddMethod:
         return fit(dataset, settings, trainer)
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        with compiler_deferred():
-            from blemish.methods.tlsdd.bank import ClassBank
-            from blemish.methods.tlsdd.detector import Detector
+        from blemish.methods.tlsdd.bank import ClassBank
+        from blemish.methods.tlsdd.detector import Detector
 
         settings = Settings.model_validate(manifest.settings).model_copy(update={"backbone_weights": "none"})
         classes = len(manifest.class_names)

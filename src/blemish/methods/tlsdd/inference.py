@@ -7,19 +7,19 @@ Letters: H, W pixels; R rows of the detector, K classes; a row is a box xyxy and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Defect, Rectangle
+from blemish.defect import Defect
 from blemish.images.box_tiles import Rows, detect_tiled
 from blemish.images.resize import resized, with_shorter_side
 from blemish.images.tiling import planes
 from blemish.methods.contract import Findings, Network, Networks, Pixels
 from blemish.methods.tlsdd.settings import Settings
 from blemish.regions.boxes import box_area, class_wise_nms, clip_boxes
+from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,8 @@ class TlsddInference:
 
     def defect(self, box: NDArray[np.float32], label: int, confidence: float) -> Defect:
         left, top, right, bottom = (float(edge) for edge in box)
-        return Defect(
-            label=self.class_names[label],
-            confidence=confidence,
-            box_xyxy=(left, top, right, bottom),
-            contour=(((left, top), (right, top), (right, bottom), (left, bottom)),),
-            rectangle=upright_rectangle(left, top, right, bottom),
-            area=(right - left) * (bottom - top),
-            mm_per_px=self.mm_per_px,
+        return defect_of_box(
+            (left, top, right, bottom), self.class_names[label], confidence, mm_per_px=self.mm_per_px
         )
 
 
@@ -135,31 +129,3 @@ def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshol
         detections=settings.detections,
         mm_per_px=settings.mm_per_px,
     )
-
-
-def upright_rectangle(left: float, top: float, right: float, bottom: float) -> Rectangle:
-    """The box as a rectangle: its length lies along the longer side, at 0° or −90°."""
-    width, height = right - left, bottom - top
-    centre = ((left + right) / 2, (top + bottom) / 2)
-    return Rectangle(centre, max(width, height), min(width, height), 0.0 if width >= height else -90.0)
-
-
-def filled_boxes(defects: Sequence[Defect], size: tuple[int, int]) -> NDArray[np.int32]:
-    """[H, W]: i + 1 on the pixels whose centres lie in the box of defects[i], 0 elsewhere; the first on top.
-
-    A box that holds no pixel's centre fills the pixel that its own centre lies in.
-    """
-    numbers = np.zeros(size, np.int32)
-    for number, defect in reversed(list(enumerate(defects, start=1))):
-        left, top, right, bottom = defect.box_xyxy
-        numbers[pixel_span(top, bottom, size[0]), pixel_span(left, right, size[1])] = number
-    return numbers
-
-
-def pixel_span(low: float, high: float, length: int) -> slice:
-    """The pixels of an axis whose centres lie in [low, high), at least one."""
-    start, stop = int(np.ceil(low - 0.5)), int(np.ceil(high - 0.5))
-    if start >= stop:
-        start = min(int((low + high) / 2), length - 1)
-        stop = start + 1
-    return slice(start, stop)

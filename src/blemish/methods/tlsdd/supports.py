@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.dataset.samples import Box
+from blemish.defect import Box
 from blemish.images.decode import Pixels, to_unit
 from blemish.images.resize import resized
 from blemish.methods.tlsdd.settings import Settings

@@ -7,7 +7,7 @@ import sys
 
 ASKED = """
 import sys
-from blemish.methods.tlsdd.quick_import import COMPILER, compiler_deferred
+from blemish.nn.quick_import import COMPILER, compiler_deferred
 with compiler_deferred():
     import blemish.methods.tlsdd.detector
 from torchvision.ops.roi_align import is_compile_supported
