@@ -6,56 +6,32 @@ Source: the method's README on what proposals on every class's features cost.
 
 from __future__ import annotations
 
-import statistics
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
 
 from blemish.inspector.inspector import Inspector
-from blemish.reproduce.experiment import Strict
-from blemish.reproduce.speed import SEED, peak_memory, random_image, timed_runs
+from blemish.reproduce.image_speed import ImageSpeedSettings, measure_images
+from blemish.reproduce.speed import SEED, random_image
 
 
-class DetectorSpeedSettings(Strict):
-    """What one row times.
-
-    side: of the square image, pixels; classes: K; settings: of the method, on top of its defaults
-    repeats: most timed images after one warm-up; seconds: none is started after this long
-    """
+class DetectorSpeedSettings(ImageSpeedSettings):
+    """side: of the square image, pixels; classes: K"""
 
     side: int = Field(ge=64)
     classes: int = Field(ge=1)
     proposals: Literal["per_class", "shared"]
-    settings: dict[str, Any] = Field(default_factory=dict)
     repeats: int = Field(10, ge=1)
-    seconds: float = Field(20.0, gt=0)
 
 
 def measure_detector(settings: DetectorSpeedSettings, device: str) -> dict[str, Any]:
     """Median time of an image, from pixels in host memory to the list of defects, and the peak of memory."""
-    import torch
-
-    from blemish.inspector.torch_backend import fast_bfloat16
-    from blemish.nn.runtime import prepare_runtime
-
-    prepare_runtime()
     image = random_image((settings.side, settings.side), 3)
-    figures: dict[str, Any] = {"threads": torch.get_num_threads()}
-    for precision in ["fp32", *(["bf16"] if fast_bfloat16(device) else [])]:
-        inspector = random_detector(settings, device=device, bfloat16=precision == "bf16")
-        run = lambda inspector=inspector: inspector.judge(image, "noise")  # noqa: E731
-        times = timed_runs(run, repeats=settings.repeats, seconds=settings.seconds)
-        middle = statistics.median(times)
-        figures[precision] = {
-            "ms": 1e3 * middle,
-            "images_per_second": 1 / middle,
-            "runs": len(times),
-            **peak_memory(device),
-        }
-    return figures
+    return measure_images(partial(random_detector, settings, device), image, settings, device)
 
 
-def random_detector(settings: DetectorSpeedSettings, *, device: str, bfloat16: bool) -> Inspector:
+def random_detector(settings: DetectorSpeedSettings, device: str, bfloat16: bool) -> Inspector:
     """A detector with random weights and a bank of random classes behind the one forward path."""
     import torch
 

@@ -30,7 +30,12 @@ FEW_SHOT = ("few-shot", "enrolled")  # kinds whose seed is that of a support dra
 PEERS = ("nearest-feature", "patch-memory", "linear-probe")  # kinds that measure a baseline of one product
 OF_PRODUCT = ("product", *PEERS)  # kinds that are about one product of several
 SEEDED = ("train", "types-off", "stability", *FEW_SHOT, *OF_PRODUCT)  # kinds whose figures depend on a seed
-OF_DEVICE = ("speed", "detector-speed", "pair-speed")  # kinds of random weights, measured on each device
+OF_DEVICE = (
+    "speed",
+    "detector-speed",
+    "pair-speed",
+    "cascade-speed",
+)  # kinds of random weights, measured on each device
 OF_OTHERS = ("types-off", "stability")  # kinds that measure the bundle of another row
 
 
@@ -74,10 +79,10 @@ class Row(Strict):
     """One line of the table.
 
     kind: "train" trains and evaluates, "otsu" is the baseline without training, "types-off" and "stability"
-        measure the bundle of row `of` ("row" or "other-table/row"), "speed" and "detector-speed" time random
-        weights, "few-shot" trains with the boxes of a support draw, "enrolled" adds them to its base;
-        "product" adapts to one product what was learned from the others, "nearest-feature", "patch-memory"
-        and "linear-probe" are its peers, "pair-speed" times random weights
+        measure the bundle of row `of` ("row" or "other-table/row"), "speed", "detector-speed", "pair-speed"
+        and "cascade-speed" time random weights, "few-shot" trains with the boxes of a support draw, "enrolled"
+        adds them to its base; "product" adapts to one product what was learned from the others,
+        "nearest-feature", "patch-memory" and "linear-probe" are its peers
     settings: of the method where the row trains (on top of the table's), of the kind for the others
     base: settings that base training has instead, so that rows can share one base
     against: row that the differences on the same draws are taken from
@@ -93,6 +98,7 @@ class Row(Strict):
     kind: Literal[
         "train", "otsu", "types-off", "stability", "speed", "detector-speed", "few-shot", "enrolled",
         "product", "nearest-feature", "patch-memory", "linear-probe", "pair-speed",
+        "cascade-speed",
     ]  # fmt: skip
     title: str = ""
     of: str | None = None

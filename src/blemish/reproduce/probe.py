@@ -9,17 +9,22 @@ import json
 import sys
 from typing import Any
 
+from blemish.reproduce.cascade_speed import CascadeSpeedSettings, measure_cascade
 from blemish.reproduce.detector_speed import DetectorSpeedSettings, measure_detector
 from blemish.reproduce.pair_speed import PairSpeedSettings, measure_pairs
 from blemish.reproduce.speed import SpeedSettings, measure_here
 
 
 def measured(kind: str, settings: dict[str, Any], device: str) -> dict[str, Any]:
-    if kind == "detector-speed":
-        return measure_detector(DetectorSpeedSettings.model_validate(settings), device)
-    if kind == "pair-speed":
-        return measure_pairs(PairSpeedSettings.model_validate(settings), device)
-    return measure_here(SpeedSettings.model_validate(settings), device)
+    match kind:
+        case "cascade-speed":
+            return measure_cascade(CascadeSpeedSettings.model_validate(settings), device)
+        case "detector-speed":
+            return measure_detector(DetectorSpeedSettings.model_validate(settings), device)
+        case "pair-speed":
+            return measure_pairs(PairSpeedSettings.model_validate(settings), device)
+        case _:
+            return measure_here(SpeedSettings.model_validate(settings), device)
 
 
 if __name__ == "__main__":

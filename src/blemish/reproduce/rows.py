@@ -15,6 +15,7 @@ from blemish.evaluation.run import evaluate_samples, split_to_evaluate
 from blemish.inspector.inspector import inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.inference import SeverityInference
+from blemish.reproduce.cascade_speed import CascadeSpeedSettings
 from blemish.reproduce.detector_speed import DetectorSpeedSettings
 from blemish.reproduce.experiment import FEW_SHOT, OF_DEVICE, PEERS, Row, Strict
 from blemish.reproduce.few_shot import few_shot_row, few_shot_settings
@@ -37,6 +38,7 @@ SPEEDS: Mapping[str, type[Strict]] = {
     "speed": SpeedSettings,
     "detector-speed": DetectorSpeedSettings,
     "pair-speed": PairSpeedSettings,
+    "cascade-speed": CascadeSpeedSettings,
 }
 
 
