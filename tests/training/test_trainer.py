@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from blemish.errors import BlemishError
+from blemish.images.decode import read_image
 from blemish.methods.contract import MethodSettings, Stage
 from blemish.nn.optimisation import adamw
 from blemish.progress import Reporter
@@ -175,3 +176,9 @@ def test_the_sweep_tries_thresholds_inside_the_range(tmp_path: Path) -> None:
     sweep = trainer(tmp_path).sweep([(severity, truth)], most=12.0, criterion="mean-iou")
     assert 3 < sweep.best <= 7
     assert sweep.best == pytest.approx(5, abs=0.2), "the middle of the plateau"
+
+
+def test_a_picture_is_kept_in_the_run_folder(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
+    trainer(tmp_path / "run").picture("what is seen", pixels)
+    np.testing.assert_array_equal(read_image(tmp_path / "run" / "pictures" / "what is seen.png"), pixels)

@@ -80,7 +80,7 @@ class Row(Strict):
 
     kind: "train" trains and evaluates, "otsu" is the baseline without training, "types-off" and "stability"
         measure the bundle of row `of` ("row" or "other-table/row"), "speed", "detector-speed", "pair-speed"
-        and "cascade-speed" time random weights, "few-shot" trains with the boxes of a support draw, "enrolled"
+        and "cascade-speed" time random weights, "few-shot" trains with boxes of a support draw, "enrolled"
         adds them to its base; "product" adapts to one product what was learned from the others,
         "nearest-feature", "patch-memory" and "linear-probe" are its peers
     settings: of the method where the row trains (on top of the table's), of the kind for the others

@@ -21,7 +21,9 @@ from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.sweep import Sweep, sweep_threshold
+from blemish.files import write_atomically
 from blemish.images.decode import read_image
+from blemish.images.encode import png_bytes
 from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
 from blemish.methods.contract import Look, MethodSettings, Networks, Pixels, Stage
 from blemish.nn.runtime import prepare_runtime
@@ -32,7 +34,7 @@ from blemish.training.log import RunLog
 from blemish.training.watching import Watching
 
 LOG_EVERY = 10  # steps
-CHECKPOINTS = "checkpoints"  # folder of a run
+CHECKPOINTS, PICTURES = "checkpoints", "pictures"  # folders of a run
 SWEEP_STEPS = 119  # thresholds between 0 and the greatest severity
 
 
@@ -185,6 +187,13 @@ class RunTrainer:
         """One line for the user and the log."""
         self.reporter.line(message)
         self.log.write({"note": message})
+
+    def picture(self, name: str, pixels: NDArray[np.uint8]) -> None:
+        """Keep a picture as RUN/pictures/NAME.png. pixels: [H, W, 3] RGB"""
+        file = self.run / PICTURES / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, png_bytes(pixels))
+        self.note(f"picture of {name.replace('-', ' ')}: {file}")
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
         """The items, with a progress bar."""

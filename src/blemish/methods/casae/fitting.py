@@ -23,6 +23,7 @@ from blemish.methods.casae.inference import CasaeInference, inference_from, tell
 from blemish.methods.casae.network import Cascade, pixel_loss
 from blemish.methods.casae.settings import Settings
 from blemish.methods.casae.sources import FIRST, SECOND, MapSource, Marked, TypeSource, marked_defects
+from blemish.methods.casae.training_sheet import training_sheet
 from blemish.methods.contract import Fitted, Pixels, Stage, ThresholdSweep, Trainer
 from blemish.nn.optimisation import adam, momentum_sgd, warm_cosine
 
@@ -111,6 +112,8 @@ class Fitting:
         """inputs: what this network sees of the images, [B, C, s, s]"""
         settings = self.settings
         source = MapSource(settings, self.numbered, len(self.train), marked, self.trainer.seed, stage)
+        if stage == FIRST:
+            self.trainer.picture("training-images", training_sheet(source))
         self.trainer.optimise(
             Stage(
                 name=name,
