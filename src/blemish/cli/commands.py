@@ -243,3 +243,16 @@ def reproduce(
 
     groups = {"common": common, "rare": rare, "target": target}
     print(fill_table(name, out, data=data, seeds=seeds, quiet=quiet, **groups))
+
+
+@app.command()
+def results(
+    folder: Annotated[
+        Path, typer.Option("--from", metavar="FOLDER", help="What `reproduce` was given as --out.")
+    ] = Path("experiments/results"),
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("experiments/RESULTS.md"),
+) -> None:
+    """Write every table that `reproduce` filled, and what became of its goals, on one page."""
+    from blemish.reproduce.overview import write_overview
+
+    print(write_overview(folder, out))

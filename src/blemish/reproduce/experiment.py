@@ -282,16 +282,25 @@ def read_experiment(name: str) -> Experiment:
 
 def find_experiment(name: str) -> Path:
     """The YAML file of a table: in ./experiments, else in the checkout that this package is of."""
-    folders = [Path.cwd() / FOLDER, CHECKOUT / FOLDER]
-    for folder in folders:
+    for folder in folders():
         file = folder / f"{name}.yaml"
         if Path(name).name == name and file.is_file():
             return file
-    there = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
+    there = table_names()
     raise BlemishError(
-        f"NAME must be a table of {folders[0]}. Received: '{name}'.{nearest_name(name, there)} "
+        f"NAME must be a table of {folders()[0]}. Received: '{name}'.{nearest_name(name, there)} "
         f"There is: {', '.join(there) or 'none'}."
     )
+
+
+def table_names() -> list[str]:
+    """Every table there is, by name."""
+    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")})
+
+
+def folders() -> list[Path]:
+    """Where tables are looked for, in this order."""
+    return [Path.cwd() / FOLDER, CHECKOUT / FOLDER]
 
 
 def expanded(settings: Mapping[str, Any]) -> dict[str, Any]:

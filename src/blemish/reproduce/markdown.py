@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from blemish.evaluation.fewshot import Interval, mean_interval
@@ -20,8 +20,13 @@ DETECTIONS_PICTURE, METRIC_PICTURE = "detections.png", "metric-space.png"
 DRAWS_NOTE = "Behind ± stands half of the 95 % interval of the mean over support draws (Student's t)."
 
 
-def table_markdown(name: str, experiment: Experiment, results: Sequence[Result]) -> str:
-    """The whole file. Rows without a result are printed empty, so that what is still to be run is seen."""
+def table_markdown(
+    name: str, experiment: Experiment, results: Sequence[Result], *, pictures: Collection[str] = ()
+) -> str:
+    """The whole file. Rows without a result are printed empty, so that what is still to be run is seen.
+
+    pictures: file names of those that lie beside it
+    """
     lines = lines_of(experiment, with_reached(experiment, results))
     columns = columns_of(experiment, results)
     parts = [f"# {experiment.title}", f"{experiment.paper}"]
@@ -32,21 +37,21 @@ def table_markdown(name: str, experiment: Experiment, results: Sequence[Result])
     if any(is_few_shot(line) for line in lines):
         parts.append(DRAWS_NOTE)
     parts += [chart.markdown for chart in charts_of(experiment, results)]
-    parts += pictures_markdown(experiment)
+    parts += pictures_markdown(experiment, pictures)
     parts += goals_markdown(experiment, lines)
     parts += experiment.notes
     parts.append(origin_markdown(name, results))
     return "\n\n".join(parts) + "\n"
 
 
-def pictures_markdown(experiment: Experiment) -> list[str]:
-    """Links to the pictures that are written beside the table."""
-    pictures = experiment.pictures
-    if pictures is None:
-        return []
-    return [f"![Detections of each row on the same test images]({DETECTIONS_PICTURE})"] + [
-        f"![Metric space of {row}]({METRIC_PICTURE})" for row in (pictures.metric_space,) if row
-    ]
+def pictures_markdown(experiment: Experiment, pictures: Collection[str]) -> list[str]:
+    """Links to the pictures that are there; those of real sets stay on the machine that drew them."""
+    row = experiment.pictures.metric_space if experiment.pictures else None
+    texts = {
+        DETECTIONS_PICTURE: "Detections of each row on the same test images",
+        METRIC_PICTURE: f"Metric space of {row}",
+    }
+    return [f"![{text}]({name})" for name, text in texts.items() if name in pictures]
 
 
 def section_markdown(
@@ -171,6 +176,12 @@ def seeds_text(line: Line) -> str:
     return NOTHING if line.results else "not run"
 
 
+def span(days: Iterable[str]) -> str:
+    """The first and the last of the days that are known."""
+    known = sorted({day for day in days if day})
+    return " to ".join(dict.fromkeys((known[0], known[-1]))) if known else ""
+
+
 def origin_markdown(name: str, results: Sequence[Result]) -> str:
     """Where the figures are from: command, hardware, commit, data."""
     if not results:
@@ -178,6 +189,7 @@ def origin_markdown(name: str, results: Sequence[Result]) -> str:
     origin: dict[str, list[str | None]] = {
         "Command": [f"`{one.command}`" for one in results],
         "Hardware": [one.provenance.get("hardware") for one in results],
+        "Measured": [span([one.provenance.get("created", "")[:10] for one in results])],
         "Commit": [one.provenance.get("commit") for one in results],
         "torch": [one.provenance.get("torch") for one in results],
         "Data fingerprint": [one.data_fingerprint[:12] for one in results if one.data_fingerprint],

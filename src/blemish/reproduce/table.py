@@ -55,9 +55,9 @@ def fill_table(
                 fill(table, job, seeds)
                 filled = True
         write_table(table)
-    file = write_table(table)
     if filled:
         draw_pictures(table)
+    file = write_table(table)
     refuse_waiting(table, waiting)
     return file
 
@@ -185,5 +185,6 @@ def write_table(table: Table) -> Path:
     """OUT/NAME/table.md and the charts that it shows, from the stored rows alone."""
     file, results = table.folder / "table.md", read_results(table.folder)
     write_charts(table.folder, table.experiment, results)
-    write_atomically(file, table_markdown(table.name, table.experiment, results))
+    pictures = [picture.name for picture in table.folder.glob("*.png")]
+    write_atomically(file, table_markdown(table.name, table.experiment, results, pictures=pictures))
     return file
