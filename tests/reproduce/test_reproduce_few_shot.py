@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 from blemish.methods.tlsdd import TlsddMethod
 from blemish.progress import Reporter
+from blemish.reproduce import pictures as pictures_module
 from blemish.reproduce import table as table_module
 from blemish.reproduce.bases import base_name
 from blemish.reproduce.few_shot import NOT_OF_BASE, support_draw
@@ -171,6 +173,26 @@ def test_a_second_call_measures_and_draws_nothing(monkeypatch: pytest.MonkeyPatc
     before = Path("out/few/table.md").read_text()
     fill()
     assert Path("out/few/table.md").read_text() == before
+
+
+def test_a_picture_is_drawn_again_only_after_a_bundle_that_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    for name in ("draw_detections", "draw_metric_space"):
+        monkeypatch.setattr(pictures_module, name, lambda *_, name=name: drawn.append(name))
+    table = opened()
+    pictures_module.draw_pictures(table)
+    assert drawn == []
+    for row, expected in (
+        ("fr-joint", ["draw_detections"]),
+        ("tl-sdd", ["draw_detections", "draw_metric_space"]),
+    ):
+        manifest = table.run_folder(table.experiment.row(row), 0) / "bundle" / "manifest.json"
+        before = manifest.stat()
+        os.utime(manifest)
+        pictures_module.draw_pictures(table)
+        assert drawn == expected
+        drawn.clear()
+        os.utime(manifest, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_draws_of_other_seeds_differ_and_fewer_shots_are_nested() -> None:

@@ -5,13 +5,13 @@ Source: TL-SDD, Figs. 8 and 9. Both show the first support draw.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from blemish.bundle.store import Bundle, load_bundle
+from blemish.bundle.store import MANIFEST, Bundle, load_bundle
 from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Box
@@ -35,14 +35,24 @@ Named = tuple[Box, str, str]  # box, class, caption
 
 
 def draw_pictures(table: Table) -> None:
-    """Write the table's pictures from the bundles that are there; without any, nothing."""
+    """Write the table's pictures from the bundles that are there; those that show them already are kept."""
     pictures = table.experiment.pictures
     bundles = first_bundles(table)
     if pictures is None or not bundles:
         return
-    draw_detections(table, pictures, bundles)
-    if pictures.metric_space in bundles:
-        draw_metric_space(table, bundles[pictures.metric_space])
+    if not is_newer(table.folder / DETECTIONS_PICTURE, bundles.values()):
+        draw_detections(table, pictures, bundles)
+    shown = bundles.get(pictures.metric_space or "")
+    if shown and not is_newer(table.folder / METRIC_PICTURE, [shown]):
+        draw_metric_space(table, shown)
+
+
+def is_newer(picture: Path, bundles: Iterable[Bundle]) -> bool:
+    """Whether the picture was made after all of the bundles."""
+    if not picture.is_file():
+        return False
+    made = picture.stat().st_mtime_ns
+    return all((bundle.path / MANIFEST).stat().st_mtime_ns < made for bundle in bundles)
 
 
 def first_bundles(table: Table) -> dict[str, Bundle]:
