@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Defect
+from blemish.defect import Defect, Rectangle
 from blemish.images.resize import resized, resized_map
 from blemish.images.tiling import Pixels, Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.answers import image_score, only_name, type_probabilities
@@ -108,15 +108,21 @@ class CasaeInference:
         """Section 4: each with the likeliest type of its upright crop and that type's probability."""
         if not self.types or not defects:
             return defects
-        crops = (
-            upright(pixels, defect.rectangle, margin=self.crop_margin, size=self.crop_size)
-            for defect in defects
-        )
-        probabilities = type_probabilities(crops, networks["types"], network_input)
+        probabilities = self.probabilities([defect.rectangle for defect in defects], pixels, networks)
         return [
             replace(defect, label=self.class_names[int(row.argmax())], confidence=float(row.max()))
             for defect, row in zip(defects, probabilities, strict=True)
         ]
+
+    def probabilities(
+        self, rectangles: Sequence[Rectangle], pixels: Pixels, networks: Networks
+    ) -> NDArray[np.float32]:
+        """Of each type, by the upright crop of each rectangle, [B, K]. rectangles: at least one"""
+        crops = (
+            upright(pixels, rectangle, margin=self.crop_margin, size=self.crop_size)
+            for rectangle in rectangles
+        )
+        return type_probabilities(crops, networks["types"], network_input)
 
     def without_types(self) -> CasaeInference:
         """The same before there is a type classifier."""
