@@ -68,7 +68,7 @@ def trained_bundle(table: Table, row: Row, seed: int) -> tuple[Bundle, float]:
         table.run_folder(row, seed),
         seed=seed,
         resume=True,
-        origin=table.experiment.dataset or "synthetic",
+        origin=table.data_name,
     )
     return timed_training(request, table.reporter)
 
