@@ -222,7 +222,10 @@ def embed(
 def reproduce(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A file of experiments/, without .yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Folder that the rows are kept in.")],
-    data: Annotated[Optional[Path], typer.Option("--data", help="Where the table's dataset is.")] = None,  # noqa: UP045
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--data", help="The datasets' folder, or a dataset of your own."),
+    ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1)] = 3,
     common: Annotated[
         Optional[str],  # noqa: UP045

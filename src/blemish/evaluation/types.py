@@ -5,7 +5,7 @@ True and found defects are matched by place alone, so that a wrong name shows as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blemish.evaluation.defects import MATCH_IOU, is_placed, pairings
@@ -27,18 +27,22 @@ def type_metrics(
     placed = [record for record in records if is_placed(record)]
     if len(class_names) < 2 or not any(record.truth for record in placed):
         return None
-    confusion = confusion_matrix(placed, class_names, threshold=threshold)
+    pairs = [pair for record in placed for pair in label_pairs(record, threshold)]
+    confusion = confusion_matrix(pairs, class_names)
+    return {"accuracy": accuracy_of(confusion), "iou": threshold, "confusion": confusion}
+
+
+def accuracy_of(confusion: Mapping[str, Mapping[str, int]]) -> float | None:
+    """The share of rightly named ones among the true defects that were found; None without any."""
     named = [(true, found, n) for true, row in confusion.items() for found, n in row.items()]
     found = [(true == name, n) for true, name, n in named if true != FALSE_ALARM and name != MISSED]
-    right = sum(n for same, n in found if same)
-    return {"accuracy": ratio(right, sum(n for _, n in found)), "iou": threshold, "confusion": confusion}
+    return ratio(sum(n for same, n in found if same), sum(n for _, n in found))
 
 
 def confusion_matrix(
-    records: Sequence[ImageRecord], class_names: Sequence[str], *, threshold: float
+    pairs: Sequence[tuple[str, str]], class_names: Sequence[str]
 ) -> dict[str, dict[str, int]]:
     """Counts of (true label, found label), with "missed" and "false alarm"; unknown labels get their own."""
-    pairs = [pair for record in records for pair in label_pairs(record, threshold)]
     rows = dict.fromkeys((*class_names, *(true for true, _ in pairs if true != FALSE_ALARM), FALSE_ALARM))
     columns = dict.fromkeys((*class_names, *(found for _, found in pairs if found != MISSED), MISSED))
     confusion = {true: dict.fromkeys(columns, 0) for true in rows}

@@ -26,16 +26,15 @@ DEFAULT_PLACES = {
     "BLEMISH_WEIGHTS": CHECKOUT.parent / "shared" / "weights",
 }
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+GRAY = ("otsu", "kittler")  # kinds that need no training
+OF_TYPES = ("types", "type-features")  # kinds that tell the types of true defects
 FEW_SHOT = ("few-shot", "enrolled")  # kinds whose seed is that of a support draw
 PEERS = ("nearest-feature", "patch-memory", "linear-probe")  # kinds that measure a baseline of one product
 OF_PRODUCT = ("product", *PEERS)  # kinds that are about one product of several
-SEEDED = ("train", "types-off", "stability", *FEW_SHOT, *OF_PRODUCT)  # kinds whose figures depend on a seed
-OF_DEVICE = (
-    "speed",
-    "detector-speed",
-    "pair-speed",
-    "cascade-speed",
-)  # kinds of random weights, measured on each device
+# Kinds whose figures depend on a seed.
+SEEDED = ("train", "types-off", "stability", *OF_TYPES, *FEW_SHOT, *OF_PRODUCT)
+# Kinds of random weights, measured on each device.
+OF_DEVICE = ("speed", "detector-speed", "pair-speed", "cascade-speed")
 OF_OTHERS = ("types-off", "stability")  # kinds that measure the bundle of another row
 
 
@@ -78,11 +77,12 @@ class Split(Strict):
 class Row(Strict):
     """One line of the table.
 
-    kind: "train" trains and evaluates, "otsu" is the baseline without training, "types-off" and "stability"
-        measure the bundle of row `of` ("row" or "other-table/row"), "speed", "detector-speed", "pair-speed"
-        and "cascade-speed" time random weights, "few-shot" trains with boxes of a support draw, "enrolled"
-        adds them to its base; "product" adapts to one product what was learned from the others,
-        "nearest-feature", "patch-memory" and "linear-probe" are its peers
+    kind: "train" trains and evaluates, "otsu" and "kittler" are baselines without training, "types" trains
+        and names true defects, "type-features" is its baseline, "types-off" and "stability" measure bundles
+        of row `of` ("row" or "other-table/row"), "speed", "detector-speed", "pair-speed" and "cascade-speed"
+        time random weights, "few-shot" trains with the boxes of a support draw, "enrolled" adds them to its
+        base; "product" adapts to one product what was learned from the others, "nearest-feature",
+        "patch-memory" and "linear-probe" are its peers
     settings: of the method where the row trains (on top of the table's), of the kind for the others
     base: settings that base training has instead, so that rows can share one base
     against: row that the differences on the same draws are taken from
@@ -96,9 +96,9 @@ class Row(Strict):
 
     name: str = Field(pattern=SLUG)
     kind: Literal[
-        "train", "otsu", "types-off", "stability", "speed", "detector-speed", "few-shot", "enrolled",
-        "product", "nearest-feature", "patch-memory", "linear-probe", "pair-speed",
-        "cascade-speed",
+        "train", "otsu", "kittler", "types", "type-features", "types-off", "stability", "speed",
+        "detector-speed", "few-shot", "enrolled", "product", "nearest-feature", "patch-memory",
+        "linear-probe", "pair-speed", "cascade-speed",
     ]  # fmt: skip
     title: str = ""
     of: str | None = None
@@ -254,11 +254,11 @@ class Experiment(Strict):
             raise ValueError("a table with few-shot rows has classes")
         if bool(self.targets) != any(row.kind in OF_PRODUCT for row in self.rows):
             raise ValueError(f"targets belong to the kinds {', '.join(OF_PRODUCT)}")
-        needs_data = any(row.kind in ("train", "otsu", *FEW_SHOT, *OF_PRODUCT) for row in self.rows)
+        needs_data = any(row.kind in ("train", *GRAY, *OF_TYPES, *FEW_SHOT, *OF_PRODUCT) for row in self.rows)
         if sum(one is not None for one in (self.dataset, self.synthetic, self.collection)) != needs_data:
             raise ValueError(
-                "a table with trained, product or otsu rows has one of dataset, synthetic and collection; "
-                "others have none"
+                "a table with trained, product, type or threshold rows has one of dataset, synthetic and "
+                "collection; others have none"
             )
         return self
 

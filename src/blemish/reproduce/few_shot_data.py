@@ -15,10 +15,11 @@ import numpy as np
 
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME
-from blemish.dataset.split import split_dataset, write_splits
+from blemish.dataset.split import write_splits
 from blemish.errors import BlemishError, nearest_name
 from blemish.progress import Reporter
 from blemish.reproduce.experiment import Experiment, Split
+from blemish.reproduce.own_data import newly_split
 from blemish.training.run import with_validation
 
 SPLIT_FOLDER = "split"
@@ -44,10 +45,10 @@ def few_shot_dataset(dataset: Dataset, experiment: Experiment, runs: Path, repor
 
 
 def with_test(dataset: Dataset, split: Split) -> Dataset:
-    """The dataset with its own splits, or where it has no test images with new ones."""
+    """The dataset with its own splits, or where it has no test images with new ones; groups stay whole."""
     if dataset.splits.get("test"):
         return dataset
-    return split_dataset(dataset, test=split.test, val=split.val, seed=split.seed)
+    return newly_split(dataset, split)
 
 
 def merged(parts: Mapping[str, Dataset], split: Split) -> Dataset:

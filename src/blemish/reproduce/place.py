@@ -31,7 +31,8 @@ from blemish.reproduce.experiment import (
     find_experiment,
     read_experiment,
 )
-from blemish.reproduce.few_shot_data import few_shot_dataset, merged
+from blemish.reproduce.few_shot_data import few_shot_dataset, merged, with_test
+from blemish.reproduce.own_data import is_one_dataset
 from blemish.reproduce.product_data import (
     collection_place,
     is_of_products,
@@ -74,7 +75,7 @@ class Table:
             return product_dataset(self.products(), experiment, self.reporter)
         dataset = self.loaded(experiment.dataset or experiment.synthetic or {})
         if experiment.classes is None:
-            return dataset
+            return with_test(dataset, experiment.split)
         if experiment.also:
             others = {place_name(source): self.loaded(source) for source in experiment.also}
             dataset = merged({place_name(experiment.dataset or {}): dataset, **others}, experiment.split)
@@ -132,7 +133,16 @@ class Table:
         """What a result says it was measured on."""
         if self.experiment.collection is not None and is_of_products(self.data_folder):
             return {"folder of products": self.data_folder.resolve().name}
+        if self.has_own_dataset:
+            return {"folder": self.data_folder.resolve().name}
         return self.experiment.source
+
+    @property
+    def data_name(self) -> str:
+        """What a bundle remembers as its data."""
+        if self.has_own_dataset:
+            return self.data_folder.resolve().name
+        return self.experiment.dataset or "synthetic"
 
     @property
     def data_folder(self) -> Path:
@@ -140,19 +150,28 @@ class Table:
         return self.data or Path(os.environ.get("BLEMISH_DATA") or DEFAULT_PLACES["BLEMISH_DATA"])
 
     def dataset_path(self, name: str) -> Path:
-        """Folder of the dataset: below --data, or --data itself when it has its name or the classes
-        are given with it.
+        """Folder of the dataset: below --data, or --data itself when it has its name, the classes are given
+        with it, or it is a dataset of the user's own.
         """
         place = self.data_folder
         itself = place.resolve().name == name or (self.data is not None and self.has_own_classes)
-        candidates = [place / name, *([place] if itself else [])]
+        candidates = [place / name, *([place] if itself or self.has_own_dataset else [])]
         for folder in candidates:
             if folder.is_dir():
                 return folder
         raise BlemishError(
             f"{candidates[0]} must be the dataset of table {self.name}. Received: no such folder. "
-            "Give the folder that holds it with --data, or set BLEMISH_DATA."
+            "Give the folder that holds it, or for most tables a dataset of your own, with --data, or set "
+            "BLEMISH_DATA."
         )
+
+    @cached_property
+    def has_own_dataset(self) -> bool:
+        """Whether --data is a dataset itself that stands in place of the table's one."""
+        experiment, name, place = self.experiment, self.experiment.dataset, self.data
+        if name is None or place is None or experiment.classes or experiment.targets:
+            return False
+        return place.resolve().name != name and not (place / name).is_dir() and is_one_dataset(place)
 
     @property
     def has_own_classes(self) -> bool:

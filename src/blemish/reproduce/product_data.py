@@ -9,19 +9,19 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from blemish.dataset.collection import PRODUCTS, collect_products
+from blemish.dataset.collection import collect_products
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.layouts.products import named
 from blemish.dataset.leaks import refuse_leaks
 from blemish.dataset.products import of_product, refuse_one_sided, refuse_unknown_product
 from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME, read_settings
-from blemish.dataset.split import split_dataset
 from blemish.errors import BlemishError
 from blemish.progress import Reporter
 from blemish.reproduce.experiment import Experiment, Split
+from blemish.reproduce.own_data import holds_public_sets, newly_split
 from blemish.training.run import with_validation
 
 
@@ -51,8 +51,7 @@ def with_splits(product: Dataset, split: Split, reporter: Reporter) -> Dataset:
         divided = with_validation(product, split.seed, reporter)
         if all(has_both_kinds(divided.split(name)) for name in ("train", "val", "test")):
             return divided
-    by: Literal["content", "group"] = "group" if any(sample.group for sample in product) else "content"
-    return split_dataset(product, test=split.test, val=split.val, by=by, seed=split.seed)
+    return newly_split(product, split)
 
 
 def has_both_kinds(dataset: Dataset) -> bool:
@@ -71,7 +70,7 @@ def is_of_products(folder: Path) -> bool:
     file = folder / SETTINGS_NAME
     if file.is_file() and read_settings(file).layout == "products":
         return True
-    return folder.is_dir() and not any((folder / source).is_dir() for source in PRODUCTS)
+    return folder.is_dir() and not holds_public_sets(folder)
 
 
 def made_collection(folder: Path, data: Path, arguments: Mapping[str, Any], reporter: Reporter) -> Dataset:

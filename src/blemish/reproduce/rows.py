@@ -7,19 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.errors import BlemishError
-from blemish.evaluation.run import evaluate_samples, split_to_evaluate
+from blemish.evaluation.run import split_to_evaluate
 from blemish.inspector.inspector import inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.inference import SeverityInference
 from blemish.reproduce.cascade_speed import CascadeSpeedSettings
 from blemish.reproduce.detector_speed import DetectorSpeedSettings
-from blemish.reproduce.experiment import FEW_SHOT, OF_DEVICE, PEERS, Row, Strict
+from blemish.reproduce.experiment import FEW_SHOT, GRAY, OF_DEVICE, PEERS, Row, Strict
 from blemish.reproduce.few_shot import few_shot_row, few_shot_settings
-from blemish.reproduce.otsu import otsu_inspector
+from blemish.reproduce.gray.rows import GraySettings, gray_row
 from blemish.reproduce.pair_speed import PairSpeedSettings
 from blemish.reproduce.peers.rows import peer_row
 from blemish.reproduce.peers.settings import PEER_SETTINGS
@@ -28,8 +28,8 @@ from blemish.reproduce.products import product_row, product_settings
 from blemish.reproduce.results import Job
 from blemish.reproduce.speed import SpeedSettings, measure_apart
 from blemish.reproduce.stability import StabilitySettings, stability
-from blemish.reproduce.trained import method_settings, test_metrics, timed_training, validated
-from blemish.training.run import Request, with_validation
+from blemish.reproduce.trained import method_settings, test_metrics, trained_bundle, validated
+from blemish.reproduce.types.rows import TypeFeatureSettings, type_features_row, types_row
 
 Figures = dict[str, Any]
 
@@ -42,12 +42,6 @@ SPEEDS: Mapping[str, type[Strict]] = {
 }
 
 
-class OtsuSettings(Strict):
-    """join_distance: pixels; clusters nearer than this are one defect, as in the method compared with"""
-
-    join_distance: float = Field(4.0, ge=0)
-
-
 class NoSettings(Strict):
     """A kind that is told nothing."""
 
@@ -55,8 +49,8 @@ class NoSettings(Strict):
 def measure(table: Table, job: Job) -> Figures:
     """The figures of one row. Raises BlemishError for settings, data or a bundle that cannot be used."""
     row = job.row
-    if row.kind == "otsu":
-        return otsu_row(table, row)
+    if row.kind in GRAY:
+        return gray_row(table, row)
     if row.kind in OF_DEVICE:
         return measure_apart(row.kind, SPEEDS[row.kind].model_validate(row.settings), job.device or "cpu")
     assert job.seed is not None
@@ -79,14 +73,15 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
     A row that measures another row's bundle has that row's settings too, under "of.".
     Raises BlemishError for an unknown key or a value out of range, naming table and row.
     """
-    if row.kind == "train":
+    if row.kind in ("train", "types"):
         return dict(method_settings(table, row).model_dump(mode="json"))
     if row.kind in FEW_SHOT:
         return few_shot_settings(table, row)
     if row.kind == "product":
         return product_settings(table, row)
     kinds: Mapping[str, type[BaseModel]] = {
-        "otsu": OtsuSettings,
+        **dict.fromkeys(GRAY, GraySettings),
+        "type-features": TypeFeatureSettings,
         "types-off": NoSettings,
         "stability": StabilitySettings,
         **SPEEDS,
@@ -102,7 +97,7 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
 
 def default_settings(table: Table, row: Row) -> dict[str, Any]:
     """What a trained row's settings are unless set; a row measured before there was a setting had that."""
-    if row.kind in ("train", "product", *FEW_SHOT):
+    if row.kind in ("train", "types", "product", *FEW_SHOT):
         defaults = find_method(table.experiment.method).settings_type()
         return defaults.model_dump(mode="json")
     if row.of is None:
@@ -112,23 +107,16 @@ def default_settings(table: Table, row: Row) -> dict[str, Any]:
 
 def train_row(table: Table, row: Row, seed: int) -> Figures:
     """Train, or go on with an interrupted training, then measure on the test images."""
-    request = Request(
-        find_method(table.experiment.method),
-        table.dataset,
-        method_settings(table, row, expand=True),
-        table.run_folder(row, seed),
-        seed=seed,
-        resume=True,
-        origin=table.experiment.dataset or "synthetic",
-    )
-    bundle, seconds = timed_training(request, table.reporter)
-    inspector = inspector_of(bundle, device=request.settings.device)
+    bundle, seconds = trained_bundle(table, row, seed)
+    inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
     figures = test_metrics(inspector, table.dataset, bundle.manifest, seed, table.reporter)
     return {**figures, "seconds_training": seconds}
 
 
 KINDS: Mapping[str, Callable[[Table, Row, int], Figures]] = {
     "train": train_row,
+    "types": types_row,
+    "type-features": type_features_row,
     "product": product_row,
     **dict.fromkeys(FEW_SHOT, few_shot_row),
     **dict.fromkeys(PEERS, peer_row),
@@ -145,16 +133,6 @@ def types_off_row(table: Table, bundle: Bundle, seed: int) -> Figures:
         )
     without = replace(inspector, inference=inspector.inference.without_types())
     return test_metrics(without, table.dataset, bundle.manifest, seed, table.reporter)
-
-
-def otsu_row(table: Table, row: Row) -> Figures:
-    """Otsu's threshold on the test images; validation images only tell it which side defects are on."""
-    settings = OtsuSettings.model_validate(row.settings)
-    validation = with_validation(table.dataset, 0, table.reporter).split("val")
-    inspector = otsu_inspector(validation, join_distance=settings.join_distance)
-    chosen = split_to_evaluate(table.dataset, "test")
-    evaluator = evaluate_samples(inspector, chosen, table.reporter, title="Otsu on the test images")
-    return dict(evaluator.result(method="otsu", split="test", seed=None).metrics)
 
 
 def bundle_path(table: Table, row: Row, seed: int) -> Path:

@@ -118,6 +118,7 @@ def has_bundle(table: Table, job: Job) -> bool:
 def fill(table: Table, job: Job, seeds: int) -> None:
     """Measure one row and write its file."""
     table.reporter.line(f"{table.name}: {job.name}")
+    settings = settings_of(table, job.row)  # first, as a fault in them is the user's to know before the work
     start, made_by = perf_counter(), provenance()
     figures = measure(table, job)
     home = table.trained(job.row)[0]
@@ -130,7 +131,7 @@ def fill(table: Table, job: Job, seeds: int) -> None:
         device=job.device,
         figures=figures,
         seconds=round(perf_counter() - start, 1),
-        settings=settings_of(table, job.row),
+        settings=settings,
         dataset=home.source if has_data else None,
         data_fingerprint=home.fingerprint if has_data else None,
         command=command_of(table, seeds),

@@ -59,6 +59,20 @@ def test_metrics(
     return dict(evaluation.metrics)
 
 
+def trained_bundle(table: Table, row: Row, seed: int) -> tuple[Bundle, float]:
+    """`timed_training` of a row on the table's dataset."""
+    request = Request(
+        find_method(table.experiment.method),
+        table.dataset,
+        method_settings(table, row, expand=True),
+        table.run_folder(row, seed),
+        seed=seed,
+        resume=True,
+        origin=table.data_name,
+    )
+    return timed_training(request, table.reporter)
+
+
 def timed_training(request: Request, reporter: Reporter) -> tuple[Bundle, float]:
     """Train, or go on with an interrupted training; the bundle and its seconds.
 

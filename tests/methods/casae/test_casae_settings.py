@@ -28,6 +28,8 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
         8,
         1e-3,
     )
+    assert (paper.noise, paper.illumination, paper.contrast, paper.flips) == (0, 0, 0, False)
+    assert (paper.types_jitter, paper.types_rotation_deg) == (0, 0)
     assert (paper.types_momentum, paper.types_weight_decay, paper.types_initial) == (0.9, 5e-5, "paper")
     assert not paper.second_sees_image
     assert not paper.tiled
@@ -92,6 +94,21 @@ def test_a_tile_that_is_all_halo_is_refused_with_one_that_fits() -> None:
         Settings(tile=768)
     assert Settings(tile=784).tiling.tile == 784
     assert Settings(tile=768, cascade=False).tiling.tile == 768
+
+
+def test_a_side_of_the_fcn_is_a_multiple_of_32() -> None:
+    assert fault(network="fcn", size=48) == "size must be a multiple of 32. Received: 48. Use 64."
+    assert Settings(network="fcn", tiled=True, tile=1088).tiling.tile == 1088
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", ["cascade", "atrous"])
+def test_the_fcn_is_one_network_and_not_atrous(preset: str, name: str) -> None:
+    settings = Settings(preset=preset, network="fcn")
+    assert (settings.cascade, settings.atrous) == (False, False)
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+    expected = f"{name} must be off with network fcn. Received: on. Leave it out."
+    assert fault(preset=preset, network="fcn", **{name: True}) == expected
 
 
 def test_an_unknown_key_names_the_nearest() -> None:

@@ -142,7 +142,7 @@ class Fitting:
         if contrast.difference < LEAST_CONTRAST:
             self.trainer.note(
                 f"On validation images the map is only {max(0.0, contrast.difference):.2f} higher on defects "
-                "than beside them: the autoencoders are still on their first plateau. Raise steps or "
+                "than beside them: the networks are still on their first plateau. Raise steps or "
                 "learning_rate, or train with another --seed."
             )
         return sweep

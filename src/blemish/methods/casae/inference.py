@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Defect
+from blemish.defect import Defect, Rectangle
 from blemish.images.resize import resized, resized_map
 from blemish.images.tiling import Pixels, Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.answers import image_score, only_name, type_probabilities
 from blemish.methods.casae.crops import network_input, upright
-from blemish.methods.casae.geometry import MULTIPLE
 from blemish.methods.casae.settings import Settings
 from blemish.methods.contract import Findings, Networks
 from blemish.regions.region import Region, defect_of, numbered, regions_above
@@ -30,6 +29,7 @@ class CasaeInference:
     class_names: of the K types; with `types` off a defect takes the only name or "defect"
     threshold: probability of defect from which a pixel is one
     size: s, which images are squeezed to, where there is no tiling for them
+    multiple: of which the sides of tiled images are made one, see `pad_to_multiple`
     crop_margin, crop_size: of the crops that types are told by, see `crops.upright`
     """
 
@@ -38,6 +38,7 @@ class CasaeInference:
     threshold: float
     size: int = 512
     tiling: Tiling | None = None
+    multiple: int = 16
     join_distance: float = 4.0
     minimum_area: float = 0.0
     types: bool = True
@@ -73,7 +74,9 @@ class CasaeInference:
             squeezed = planes(resized(pixels, (self.size, self.size)))
             raw = resized_map(network(squeezed[None])[0, 0], size)
         else:  # padded as a whole, so that every tile begins on the poolings' grid
-            raw = dense_map(pad_to_multiple(pixels, MULTIPLE), network, self.tiling)[: size[0], : size[1]]
+            raw = dense_map(pad_to_multiple(pixels, self.multiple), network, self.tiling)[
+                : size[0], : size[1]
+            ]
         return np.clip(raw, 0.0, 1.0, out=raw)
 
     def decide(
@@ -105,15 +108,21 @@ class CasaeInference:
         """Section 4: each with the likeliest type of its upright crop and that type's probability."""
         if not self.types or not defects:
             return defects
-        crops = (
-            upright(pixels, defect.rectangle, margin=self.crop_margin, size=self.crop_size)
-            for defect in defects
-        )
-        probabilities = type_probabilities(crops, networks["types"], network_input)
+        probabilities = self.probabilities([defect.rectangle for defect in defects], pixels, networks)
         return [
             replace(defect, label=self.class_names[int(row.argmax())], confidence=float(row.max()))
             for defect, row in zip(defects, probabilities, strict=True)
         ]
+
+    def probabilities(
+        self, rectangles: Sequence[Rectangle], pixels: Pixels, networks: Networks
+    ) -> NDArray[np.float32]:
+        """Of each type, by the upright crop of each rectangle, [B, K]. rectangles: at least one"""
+        crops = (
+            upright(pixels, rectangle, margin=self.crop_margin, size=self.crop_size)
+            for rectangle in rectangles
+        )
+        return type_probabilities(crops, networks["types"], network_input)
 
     def without_types(self) -> CasaeInference:
         """The same before there is a type classifier."""
@@ -128,6 +137,7 @@ def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshol
         threshold=float(np.float32(threshold)),  # what a float32 map is in effect compared with
         size=settings.size,
         tiling=settings.tiling if settings.tiled else None,
+        multiple=settings.multiple,
         join_distance=settings.join_distance,
         minimum_area=settings.minimum_area,
         types=tells_types(settings, class_names),

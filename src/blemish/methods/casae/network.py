@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from blemish.methods.casae.fcn import FullyConvolutional
 from blemish.methods.casae.geometry import DEPTH, factors
 from blemish.methods.casae.initial import draw_weights
 from blemish.methods.casae.settings import Settings
@@ -51,7 +52,7 @@ class Autoencoder(nn.Module):
 
 
 class Cascade(nn.Module):
-    """One autoencoder, or two of which the second refines the map of the first, as the settings say.
+    """One network, or two autoencoders of which the second refines the map of the first, as the settings say.
 
     They are trained one after the other: `first` on images, then `second` on `second_input` of them.
     """
@@ -60,12 +61,8 @@ class Cascade(nn.Module):
         super().__init__()
         channels, sees_image = settings.channels, settings.second_sees_image
         self.sees_image = sees_image
-        self.first = Autoencoder(channels, settings.width, atrous=settings.atrous)
-        self.second = (
-            Autoencoder(1 + channels * sees_image, settings.width, atrous=settings.atrous)
-            if settings.cascade
-            else None
-        )
+        self.first = new_network(channels, settings)
+        self.second = new_network(1 + channels * sees_image, settings) if settings.cascade else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Probability of a defect by the last network. images: [B, C, H, W]; returns: [B, 1, H, W]."""
@@ -88,6 +85,13 @@ class Cascade(nn.Module):
         with torch.no_grad():
             probability = defect_probability(self.first_logits(images))
         return torch.cat([probability, images], dim=1) if self.sees_image else probability
+
+
+def new_network(channels: int, settings: Settings) -> Autoencoder | FullyConvolutional:
+    """The network of the settings, with random weights. channels: of its input"""
+    if settings.network == "fcn":
+        return FullyConvolutional(channels, settings.width)
+    return Autoencoder(channels, settings.width, atrous=settings.atrous)
 
 
 def defect_probability(logits: Tensor) -> Tensor:

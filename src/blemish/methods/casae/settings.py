@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from blemish.images.tiling import Tiling
-from blemish.methods.casae.geometry import MULTIPLE, tiling_for
+from blemish.methods.casae.geometry import MULTIPLES, Kind, tiling_for
 from blemish.methods.contract import MethodSettings
 
 WHITE = 255  # of the paper's 8-bit map, which is white on the surface and black on defects
@@ -28,6 +28,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "noise": 0.0,
         "illumination": 0.0,
         "contrast": 0.0,
+        "flips": False,
+        "types_jitter": 0.0,
+        "types_rotation_deg": 0.0,
         "types_steps": 30_000,
         "types_initial": "paper",
         "types_schedule": "constant",
@@ -56,7 +59,10 @@ class Settings(MethodSettings):
     preset: Literal["paper", "default", "tiny"] = "default"
 
     # --- Autoencoders, section 3.1 ---
-    # Open: channels of the first block, doubled at each of the four poolings; the paper preset takes 64.
+    # "fcn" is FCN-8s in their place, trained alike, a row of Table 3; it is one network without atrous
+    # convolutions, so `cascade` and `atrous` are off with it.
+    network: Kind = "autoencoder"
+    # Open: channels of the first block, doubled from one to the next; the paper preset takes 64.
     width: int = Field(32, ge=1)
     # Convolutions 3, 5, 7 and 9 see further, Table 1; off: a row of Table 3.
     atrous: bool = True
@@ -69,13 +75,13 @@ class Settings(MethodSettings):
 
     # --- Images ---
     # Side of the square that whole images are squeezed to.
-    size: int = Field(512, ge=2 * MULTIPLE)
+    size: int = Field(512, ge=32)
     # Beyond the paper: images at their own resolution, in tiles without seams; then `size` is not used.
     tiled: bool = False
     # Side of a tile; None: 640 pixels beside what its neighbours must see of it.
-    tile: int | None = Field(None, ge=MULTIPLE)
+    tile: int | None = Field(None, ge=16)
     # Side of a training patch of tiled images.
-    patch: int = Field(512, ge=2 * MULTIPLE)
+    patch: int = Field(512, ge=32)
     # Share of training patches of tiled images that are cut around a defect; the others lie anywhere.
     defect_share: float = Field(0.5, ge=0, le=1)
 
@@ -162,7 +168,8 @@ class Settings(MethodSettings):
         gray = given.pop("gray_threshold", None)
         if isinstance(gray, int | float) and 0 < gray < WHITE and given.get("threshold") is None:
             given["threshold"] = probability_of(gray)
-        merged = {**PRESETS.get(given.get("preset", "default"), {}), **given}
+        single = {"cascade": False, "atrous": False} if given.get("network") == "fcn" else {}
+        merged = {**PRESETS.get(given.get("preset", "default"), {}), **single, **given}
         threshold = merged.get("threshold")
         if gray is None and isinstance(threshold, int | float) and 0 < threshold < 1:
             gray = gray_of(threshold)
@@ -171,7 +178,15 @@ class Settings(MethodSettings):
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
         for name in ("size", "patch", "tile"):
-            refuse_off_grid(name, getattr(self, name))
+            refuse_off_grid(name, getattr(self, name), self.multiple)
+        for name in ("cascade", "atrous"):
+            if self.network == "fcn" and getattr(self, name):
+                raise ValueError(f"{name} must be off with network fcn. Received: on. Leave it out.")
+        self.tiling  # noqa: B018  raises where the tile does not fit
+        return self
+
+    @model_validator(mode="after")
+    def thresholds_agree(self) -> Self:
         if self.threshold is not None and self.gray_threshold is not None:
             expected = gray_of(self.threshold)
             if abs(expected - self.gray_threshold) > 1e-3:
@@ -179,13 +194,17 @@ class Settings(MethodSettings):
                     f"gray_threshold must say the same as threshold={self.threshold:g}, which is "
                     f"{expected:.4g}. Received: {self.gray_threshold:g}. Give one of the two."
                 )
-        self.tiling  # noqa: B018  raises where the tile does not fit
         return self
 
     @property
     def tiling(self) -> Tiling:
         """How images at their own resolution are cut."""
-        return tiling_for(atrous=self.atrous, cascade=self.cascade, tile=self.tile)
+        return tiling_for(atrous=self.atrous, cascade=self.cascade, tile=self.tile, network=self.network)
+
+    @property
+    def multiple(self) -> int:
+        """Sides of what the networks are given are multiples of this."""
+        return MULTIPLES[self.network]
 
 
 def probability_of(gray: float) -> float:
@@ -198,8 +217,8 @@ def gray_of(probability: float) -> float:
     return round((1 - probability) * WHITE, 6)
 
 
-def refuse_off_grid(name: str, side: int | None) -> None:
+def refuse_off_grid(name: str, side: int | None, multiple: int) -> None:
     """Raises ValueError for a side that the poolings do not divide."""
-    if side is not None and side % MULTIPLE:
-        remedy = -(-side // MULTIPLE) * MULTIPLE
-        raise ValueError(f"{name} must be a multiple of {MULTIPLE}. Received: {side}. Use {remedy}.")
+    if side is not None and side % multiple:
+        remedy = -(-side // multiple) * multiple
+        raise ValueError(f"{name} must be a multiple of {multiple}. Received: {side}. Use {remedy}.")

@@ -125,21 +125,26 @@ class TypeSource:
 
 
 def marked_defects(images: Iterable[NDArray[np.uint8]], *, join_distance: float) -> tuple[Marked, ...]:
-    """Every defect of the training images. images: the class map of each, in the order of the samples
+    """`true_defects` of the training images.
 
     Raises BlemishError when none has a defect pixel: there would be nothing to learn.
     """
-    marked = tuple(
-        Marked(number, label, smallest_rectangle(outlines(mask, offset_xy=offset_xy)))
-        for number, classes in enumerate(images)
-        for label, mask, offset_xy in split_classes(classes, join_distance=join_distance)
-    )
+    marked = true_defects(images, join_distance=join_distance)
     if not marked:
         raise BlemishError(
             "The training images must have masks or polygons with defect pixels. Received: none. "
             "Annotate outlines: boxes and image labels do not say where the defect's pixels are."
         )
     return marked
+
+
+def true_defects(images: Iterable[NDArray[np.uint8]], *, join_distance: float) -> tuple[Marked, ...]:
+    """Every defect that is marked. images: the class map of each, in the order of the samples"""
+    return tuple(
+        Marked(number, label, smallest_rectangle(outlines(mask, offset_xy=offset_xy)))
+        for number, classes in enumerate(images)
+        for label, mask, offset_xy in split_classes(classes, join_distance=join_distance)
+    )
 
 
 def squeezed(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
