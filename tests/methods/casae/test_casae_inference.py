@@ -121,7 +121,7 @@ def test_tiles_show_no_seam(sharp: tuple[Settings, Callable[[Map], Map]], size: 
     assert half.tiling == Tiling(tile=256, halo=112, stride=1)
     tiled = half.forward(pixels, {"cascade": network})
     at_once = replace(half, tiling=Tiling(tile=512, halo=0, stride=1))
-    np.testing.assert_allclose(tiled, at_once.forward(pixels, {"cascade": network}), atol=1e-5)
+    np.testing.assert_allclose(tiled, at_once.forward(pixels, {"cascade": network}), atol=1e-4)
 
 
 def test_without_a_halo_tiles_do_show_a_seam(sharp: tuple[Settings, Callable[[Map], Map]]) -> None:

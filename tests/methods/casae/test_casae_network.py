@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -146,6 +147,30 @@ def test_each_level_has_the_maps_of_figure_3(*, atrous: bool) -> None:
     for level, out in enumerate([2, 4, 8, 16]):
         assert shapes[f"up.{level}"] == (3 * out, out, *sides[level])
     assert shapes["output"] == (2, 2, 64, 96)
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "fcn"])
+@pytest.mark.parametrize(
+    ("norm", "layer"), [("batch", nn.BatchNorm2d), ("group", nn.GroupNorm), ("none", None)]
+)
+def test_the_norm_stands_between_each_convolution_and_its_relu(
+    kind: str, norm: str, layer: type[nn.Module] | None
+) -> None:
+    network = Cascade(Settings.model_validate({"preset": "tiny", "network": kind, "norm": norm})).first
+    leaves = [module for module in network.modules() if not list(module.children())]
+    before = [one for one, after in pairwise(leaves) if isinstance(after, nn.ReLU)]
+    assert len(before) == (18 if kind == "autoencoder" else 15)
+    assert all(isinstance(one, layer or nn.Conv2d) for one in before)
+    norms = [one for one in leaves if isinstance(one, nn.BatchNorm2d | nn.GroupNorm)]
+    assert len(norms) == (len(before) if layer else 0)
+
+
+def test_a_map_does_not_depend_on_the_images_beside_it() -> None:
+    images = torch.rand(3, 1, 64, 64)
+    for norm in ("batch", "group", "none"):
+        network = Cascade(Settings.model_validate({"preset": "tiny", "norm": norm})).eval()
+        with torch.inference_mode():
+            assert torch.allclose(network(images)[:1], network(images[:1]), atol=1e-5)
 
 
 def test_atrous_convolutions_have_no_more_weights() -> None:

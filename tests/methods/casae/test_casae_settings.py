@@ -33,6 +33,7 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
     assert (paper.types_momentum, paper.types_weight_decay, paper.types_initial) == (0.9, 5e-5, "paper")
     assert not paper.second_sees_image
     assert not paper.tiled
+    assert paper.norm == "none"
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -118,3 +119,9 @@ def test_an_unknown_key_names_the_nearest() -> None:
 def test_a_value_of_the_wrong_type_is_refused_by_its_own_name() -> None:
     assert fault(threshold="high").startswith("'threshold': ")
     assert fault(gray_threshold="dark").startswith("'gray_threshold': ")
+
+
+def test_tiles_take_no_norm_that_sees_a_tile_as_a_whole() -> None:
+    with pytest.raises(ValidationError, match="norm must be batch or none with tiled"):
+        Settings(tiled=True, norm="group")
+    assert Settings(tiled=True).norm == "batch"

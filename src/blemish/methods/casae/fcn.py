@@ -14,6 +14,8 @@ from torch.nn import functional
 
 from blemish.methods.casae.geometry import FCN_BLOCKS, FCN_KERNEL
 from blemish.methods.casae.initial import draw_weights
+from blemish.methods.casae.layers import convolution, norm_layers
+from blemish.methods.casae.settings import Norm
 
 CLASSES = 2  # background and defect
 WIDTHS = (1, 2, 4, 8, 8)  # of the blocks, in w
@@ -27,17 +29,19 @@ class FullyConvolutional(nn.Module):
     channels: of the input; width: w
     """
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, *, norm: Norm = "none") -> None:
         super().__init__()
         outs = [width * share for share in WIDTHS]
         self.blocks = nn.ModuleList(
-            block(before, out, number)
+            block(before, out, number, norm)
             for before, out, number in zip([channels, *outs[:-1]], outs, FCN_BLOCKS, strict=True)
         )
         self.deepest = nn.Sequential(
             nn.Conv2d(outs[-1], DEEPEST * width, FCN_KERNEL, padding=FCN_KERNEL // 2),
+            *norm_layers(DEEPEST * width, norm),
             nn.ReLU(inplace=True),
             nn.Conv2d(DEEPEST * width, DEEPEST * width, 1),
+            *norm_layers(DEEPEST * width, norm),
             nn.ReLU(inplace=True),
         )
         self.score = nn.Conv2d(DEEPEST * width, CLASSES, 1)
@@ -60,12 +64,10 @@ class FullyConvolutional(nn.Module):
         return functional.interpolate(scores.float(), scale_factor=float(FINEST), mode="bilinear")
 
 
-def block(channels: int, out: int, convolutions: int) -> nn.Sequential:
-    """So many 3×3 convolutions, each followed by ReLU."""
-    layers: list[nn.Module] = []
-    for before in (channels, *[out] * (convolutions - 1)):
-        layers += [nn.Conv2d(before, out, 3, padding=1), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+def block(channels: int, out: int, convolutions: int, norm: Norm) -> nn.Sequential:
+    """So many 3×3 convolutions."""
+    befores = (channels, *[out] * (convolutions - 1))
+    return nn.Sequential(*(layer for before in befores for layer in convolution(before, out, norm)))
 
 
 def doubling() -> nn.ConvTranspose2d:

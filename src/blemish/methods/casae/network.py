@@ -14,7 +14,8 @@ from torch.nn import functional
 from blemish.methods.casae.fcn import FullyConvolutional
 from blemish.methods.casae.geometry import DEPTH, factors
 from blemish.methods.casae.initial import draw_weights
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.layers import convolution
+from blemish.methods.casae.settings import Norm, Settings
 
 BACKGROUND, DEFECT, IGNORED = 0, 1, -1  # of the truth
 
@@ -26,14 +27,15 @@ class Autoencoder(nn.Module):
     atrous: whether convolutions 3, 5, 7 and 9 of the encoder see further
     """
 
-    def __init__(self, channels: int, width: int, *, atrous: bool = True) -> None:
+    def __init__(self, channels: int, width: int, *, atrous: bool = True, norm: Norm = "none") -> None:
         super().__init__()
         widths = [width * 2**level for level in range(DEPTH + 1)]
         self.down = nn.ModuleList(
-            block(before, after, pair)
+            block(before, after, norm, pair)
             for before, after, pair in zip([channels, *widths[:-1]], widths, factors(atrous), strict=True)
         )
-        self.up = nn.ModuleList(block(3 * out, out) for out in widths[:-1])  # 2·out from below, out beside
+        # 2·out from below, out beside
+        self.up = nn.ModuleList(block(3 * out, out, norm) for out in widths[:-1])
         self.output = nn.Conv2d(width, 2, 1)
         draw_weights(self)
 
@@ -90,8 +92,8 @@ class Cascade(nn.Module):
 def new_network(channels: int, settings: Settings) -> Autoencoder | FullyConvolutional:
     """The network of the settings, with random weights. channels: of its input"""
     if settings.network == "fcn":
-        return FullyConvolutional(channels, settings.width)
-    return Autoencoder(channels, settings.width, atrous=settings.atrous)
+        return FullyConvolutional(channels, settings.width, norm=settings.norm)
+    return Autoencoder(channels, settings.width, atrous=settings.atrous, norm=settings.norm)
 
 
 def defect_probability(logits: Tensor) -> Tensor:
@@ -113,9 +115,9 @@ def pixel_loss(logits: Tensor, truth: Tensor, settings: Settings) -> Tensor:
     return total / (truth != IGNORED).sum().clamp(min=1)
 
 
-def block(channels: int, out: int, atrous: tuple[int, int] = (1, 1)) -> nn.Sequential:
-    """Two 3×3 convolutions of these atrous factors, each followed by ReLU."""
-    layers: list[nn.Module] = []
-    for before, factor in zip((channels, out), atrous, strict=True):
-        layers += [nn.Conv2d(before, out, 3, padding=factor, dilation=factor), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers)
+def block(channels: int, out: int, norm: Norm, atrous: tuple[int, int] = (1, 1)) -> nn.Sequential:
+    """Two 3×3 convolutions of these atrous factors."""
+    first, second = atrous
+    return nn.Sequential(
+        *convolution(channels, out, norm, factor=first), *convolution(out, out, norm, factor=second)
+    )

@@ -15,12 +15,15 @@ from blemish.images.tiling import Tiling
 from blemish.methods.casae.geometry import MULTIPLES, Kind, tiling_for
 from blemish.methods.contract import MethodSettings
 
+Norm = Literal["batch", "group", "none"]
+
 WHITE = 255  # of the paper's 8-bit map, which is white on the surface and black on defects
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # 3000 images, 30 and 20 epochs of batches of two; what the paper leaves open is as in the default.
     "paper": {
         "width": 64,
+        "norm": "none",
         "threshold": 1 - 100 / WHITE,
         "steps": 45_000,
         "second_steps": 30_000,
@@ -64,6 +67,9 @@ class Settings(MethodSettings):
     network: Kind = "autoencoder"
     # Open: channels of the first block, doubled from one to the next; the paper preset takes 64.
     width: int = Field(32, ge=1)
+    # Not in the paper: a norm behind each convolution. Without any, training rests for long on maps of one
+    # value. "group" needs no batch, but sees the image as a whole.
+    norm: Norm = "batch"
     # Convolutions 3, 5, 7 and 9 see further, Table 1; off: a row of Table 3.
     atrous: bool = True
     # A second autoencoder refines the first one's map; off: a row of Table 3.
@@ -182,6 +188,11 @@ class Settings(MethodSettings):
         for name in ("cascade", "atrous"):
             if self.network == "fcn" and getattr(self, name):
                 raise ValueError(f"{name} must be off with network fcn. Received: on. Leave it out.")
+        if self.tiled and self.norm == "group":
+            raise ValueError(
+                "norm must be batch or none with tiled. Received: group, which scales each tile by what it "
+                "shows, so that seams are seen. Leave it out."
+            )
         self.tiling  # noqa: B018  raises where the tile does not fit
         return self
 
