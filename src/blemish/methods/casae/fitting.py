@@ -1,13 +1,14 @@
 """Training CASAE: first autoencoder → second on the frozen first → threshold → compact CNN.
 
-Source: Tao et al. 2018, section 5.1. Reads the dataset's splits "train" and "val" and nothing else.
+Source: Tao et al. 2018, section 5.1. Reads the dataset's splits "train" and "val", a folder of unlabelled
+images where the settings name one, and nothing else. Only the first autoencoder learns from the latter.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from blemish.dataset.fingerprint import image_marks
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.casae.compact import CompactNetwork
@@ -23,6 +25,8 @@ from blemish.methods.casae.inference import CasaeInference, inference_from, tell
 from blemish.methods.casae.network import Cascade, pixel_loss
 from blemish.methods.casae.settings import Settings
 from blemish.methods.casae.sources import FIRST, SECOND, MapSource, Marked, TypeSource, marked_defects
+from blemish.methods.casae.teacher import MeanTeacher, taught
+from blemish.methods.casae.unlabelled import Learned, UnlabelledSource, learned_from, portable
 from blemish.methods.contract import Fitted, Pixels, Stage, ThresholdSweep, Trainer
 from blemish.nn.optimisation import adam, momentum_sgd, warm_cosine
 
@@ -58,13 +62,24 @@ class Fitting:
             scales={},
             tiling={},
             curves={"threshold_sweep": sweep.to_json()},
+            notes=(self.learned.sentence,) if self.learned.sentence else (),
+            settings=portable(self.settings),
+            seen_before=tuple(image_marks(replace(self.dataset, samples=self.learned.foreign))),
         )
 
     # Data
 
     @cached_property
+    def learned(self) -> Learned:
+        """What is learned from; a line where not all of the training images have their marks."""
+        learned = learned_from(self.dataset, self.settings, self.trainer.seed)
+        if learned.sentence:
+            self.trainer.note(learned.sentence)
+        return learned
+
+    @property
     def train(self) -> tuple[Sample, ...]:
-        return self.dataset.split("train").samples
+        return self.learned.labelled
 
     def read(self, sample: Sample) -> tuple[Pixels, NDArray[np.uint8]]:
         """Pixels and class map of a sample."""
@@ -87,19 +102,27 @@ class Fitting:
     # Autoencoders
 
     def train_maps(self) -> Cascade:
-        """The first autoencoder, then the second on what the first, now frozen, makes of the images."""
+        """The first autoencoder, then the second on what the first, now frozen, makes of labelled images."""
         marked = self.marked
         torch.manual_seed(self.trainer.seed)
         cascade = Cascade(self.settings)
-        self.train_map("first", cascade.first, lambda images: images, FIRST, self.settings.steps, marked)
+        first = self.map_stage(
+            "first", cascade.first, lambda images: images, FIRST, self.settings.steps, marked
+        )
+        if self.learned.unlabelled:
+            self.train_with_teacher(first)
+        else:
+            self.trainer.optimise(first)
         if cascade.second is not None:
             cascade.first.requires_grad_(False).eval()
-            self.train_map(
-                "second", cascade.second, cascade.second_input, SECOND, self.settings.second_steps, marked
+            self.trainer.optimise(
+                self.map_stage(
+                    "second", cascade.second, cascade.second_input, SECOND, self.settings.second_steps, marked
+                )
             )
         return cascade
 
-    def train_map(
+    def map_stage(
         self,
         name: str,
         network: nn.Module,
@@ -107,26 +130,43 @@ class Fitting:
         stage: int,
         steps: int,
         marked: tuple[Marked, ...],
-    ) -> None:
-        """inputs: what this network sees of the images, [B, C, s, s]"""
+    ) -> Stage:
+        """Training of an autoencoder on labelled images. inputs: what it sees of them, [B, C, s, s]"""
         settings = self.settings
         source = MapSource(settings, self.numbered, len(self.train), marked, self.trainer.seed, stage)
-        self.trainer.optimise(
-            Stage(
-                name=name,
-                network=network,
-                steps=steps,
-                batch=source.draw,
-                loss=lambda prepared, batch: pixel_loss(
-                    prepared(inputs(batch["images"])), batch["truth"], settings
-                ),
-                optimiser=lambda parameters: adam(
-                    parameters, betas=ADAM_BETAS, weight_decay=settings.weight_decay
-                ),
-                learning_rate=scheduled(settings.schedule, settings.learning_rate, steps),
-                gradient_clip=settings.gradient_clip,
-            )
+        return Stage(
+            name=name,
+            network=network,
+            steps=steps,
+            batch=source.draw,
+            loss=lambda prepared, batch: pixel_loss(
+                prepared(inputs(batch["images"])), batch["truth"], settings
+            ),
+            optimiser=lambda parameters: adam(
+                parameters, betas=ADAM_BETAS, weight_decay=settings.weight_decay
+            ),
+            learning_rate=scheduled(settings.schedule, settings.learning_rate, steps),
+            gradient_clip=settings.gradient_clip,
         )
+
+    def train_with_teacher(self, stage: Stage) -> None:
+        """The stage with unlabelled images beside its own; its network is left with the teacher's weights."""
+        settings, unlabelled = self.settings, self.learned.unlabelled
+        for sample in self.trainer.track(unlabelled, "reading unlabelled images"):
+            self.trainer.read(sample, settings.channels)  # now, not in the middle of training
+        learner = MeanTeacher(
+            stage.network,
+            decay=settings.teacher_decay,
+            marks=image_marks(replace(self.dataset, samples=unlabelled)),
+        )
+        source = UnlabelledSource(
+            settings,
+            lambda sample: self.trainer.read(sample, settings.channels),
+            unlabelled,
+            self.trainer.seed,
+        )
+        self.trainer.optimise(taught(stage, learner, source.draw, settings))
+        stage.network.load_state_dict(learner.teacher.state_dict())
 
     def choose_threshold(self, modules: Mapping[str, nn.Module]) -> ThresholdSweep:
         """The best threshold on the validation images' probability maps; a line where they tell nothing."""
