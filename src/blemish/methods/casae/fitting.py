@@ -83,10 +83,19 @@ class Fitting:
 
     def read(self, sample: Sample) -> tuple[Pixels, NDArray[np.uint8]]:
         """Pixels and class map of a sample."""
-        pixels = self.trainer.read(sample, self.settings.channels)
+        pixels = self.pixels(sample)
         return pixels, self.trainer.remember(
             sample, lambda: class_map(sample, self.dataset.class_names, pixels.shape[:2])
         )
+
+    def pixels(self, sample: Sample) -> Pixels:
+        return self.trainer.read(sample, self.settings.channels)
+
+    def read_unlabelled(self) -> None:
+        """Raise BlemishError for an unlabelled image that cannot be read, before any training."""
+        if self.learned.unlabelled:
+            for sample in self.trainer.track(self.learned.unlabelled, "reading unlabelled images"):
+                self.pixels(sample)
 
     def numbered(self, number: int) -> tuple[Pixels, NDArray[np.uint8]]:
         return self.read(self.train[number])
@@ -104,25 +113,18 @@ class Fitting:
     def train_maps(self) -> Cascade:
         """The first autoencoder, then the second on what the first, now frozen, makes of labelled images."""
         marked = self.marked
+        self.read_unlabelled()
         torch.manual_seed(self.trainer.seed)
         cascade = Cascade(self.settings)
-        first = self.map_stage(
-            "first", cascade.first, lambda images: images, FIRST, self.settings.steps, marked
-        )
-        if self.learned.unlabelled:
-            self.train_with_teacher(first)
-        else:
-            self.trainer.optimise(first)
+        self.train_map("first", cascade.first, lambda images: images, FIRST, self.settings.steps, marked)
         if cascade.second is not None:
             cascade.first.requires_grad_(False).eval()
-            self.trainer.optimise(
-                self.map_stage(
-                    "second", cascade.second, cascade.second_input, SECOND, self.settings.second_steps, marked
-                )
+            self.train_map(
+                "second", cascade.second, cascade.second_input, SECOND, self.settings.second_steps, marked
             )
         return cascade
 
-    def map_stage(
+    def train_map(
         self,
         name: str,
         network: nn.Module,
@@ -130,41 +132,39 @@ class Fitting:
         stage: int,
         steps: int,
         marked: tuple[Marked, ...],
-    ) -> Stage:
-        """Training of an autoencoder on labelled images. inputs: what it sees of them, [B, C, s, s]"""
+    ) -> None:
+        """inputs: what this network sees of the images, [B, C, s, s]"""
         settings = self.settings
+        optimise = (
+            self.optimise_taught if stage == FIRST and self.learned.unlabelled else self.trainer.optimise
+        )
         source = MapSource(settings, self.numbered, len(self.train), marked, self.trainer.seed, stage)
-        return Stage(
-            name=name,
-            network=network,
-            steps=steps,
-            batch=source.draw,
-            loss=lambda prepared, batch: pixel_loss(
-                prepared(inputs(batch["images"])), batch["truth"], settings
-            ),
-            optimiser=lambda parameters: adam(
-                parameters, betas=ADAM_BETAS, weight_decay=settings.weight_decay
-            ),
-            learning_rate=scheduled(settings.schedule, settings.learning_rate, steps),
-            gradient_clip=settings.gradient_clip,
+        optimise(
+            Stage(
+                name=name,
+                network=network,
+                steps=steps,
+                batch=source.draw,
+                loss=lambda prepared, batch: pixel_loss(
+                    prepared(inputs(batch["images"])), batch["truth"], settings
+                ),
+                optimiser=lambda parameters: adam(
+                    parameters, betas=ADAM_BETAS, weight_decay=settings.weight_decay
+                ),
+                learning_rate=scheduled(settings.schedule, settings.learning_rate, steps),
+                gradient_clip=settings.gradient_clip,
+            )
         )
 
-    def train_with_teacher(self, stage: Stage) -> None:
+    def optimise_taught(self, stage: Stage) -> None:
         """The stage with unlabelled images beside its own; its network is left with the teacher's weights."""
         settings, unlabelled = self.settings, self.learned.unlabelled
-        for sample in self.trainer.track(unlabelled, "reading unlabelled images"):
-            self.trainer.read(sample, settings.channels)  # now, not in the middle of training
         learner = MeanTeacher(
             stage.network,
             decay=settings.teacher_decay,
             marks=image_marks(replace(self.dataset, samples=unlabelled)),
         )
-        source = UnlabelledSource(
-            settings,
-            lambda sample: self.trainer.read(sample, settings.channels),
-            unlabelled,
-            self.trainer.seed,
-        )
+        source = UnlabelledSource(settings, self.pixels, unlabelled, self.trainer.seed)
         self.trainer.optimise(taught(stage, learner, source.draw, settings))
         stage.network.load_state_dict(learner.teacher.state_dict())
 

@@ -140,6 +140,18 @@ def marked_defects(images: Iterable[NDArray[np.uint8]], *, join_distance: float)
     return marked
 
 
+def squeezed(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """The mask at [side, side]: pixels that a defect covers half as much as the one it covers most, or more.
+
+    For defects larger than such a pixel that is half of it; smaller ones keep their place and do not vanish.
+    """
+    coverage = resized_map(mask.astype(np.float32), (side, side))
+    count, regions = cv2.connectedComponents((coverage > 0).view(np.uint8), connectivity=8)
+    most = np.zeros(count, np.float32)
+    np.maximum.at(most, regions[coverage > 0], coverage[coverage > 0])
+    return (regions > 0) & (coverage >= most[regions] / 2)
+
+
 def side_of(settings: Settings) -> int:
     """Side of what is drawn for the autoencoders."""
     return settings.patch if settings.tiled else settings.size
@@ -155,18 +167,6 @@ def framed(
     if settings.tiled:
         return pixels, patch_center(defect, pixels.shape, side, generator)
     return resized(pixels, (side, side)), (side / 2, side / 2)
-
-
-def squeezed(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
-    """The mask at [side, side]: pixels that a defect covers half as much as the one it covers most, or more.
-
-    For defects larger than such a pixel that is half of it; smaller ones keep their place and do not vanish.
-    """
-    coverage = resized_map(mask.astype(np.float32), (side, side))
-    count, regions = cv2.connectedComponents((coverage > 0).view(np.uint8), connectivity=8)
-    most = np.zeros(count, np.float32)
-    np.maximum.at(most, regions[coverage > 0], coverage[coverage > 0])
-    return (regions > 0) & (coverage >= most[regions] / 2)
 
 
 def patch_center(defect: Marked | None, size: tuple[int, ...], side: int, generator: Generator) -> Point:
