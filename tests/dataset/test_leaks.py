@@ -12,8 +12,8 @@ from builders import labels_layout, picture
 
 from blemish.dataset import hashing
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.leaks import refuse_leaks
-from blemish.dataset.samples import Dataset
+from blemish.dataset.leaks import refuse_leaks, refuse_seen
+from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.split import split_dataset
 from blemish.errors import BlemishError
 
@@ -82,6 +82,19 @@ def test_validation_can_be_sealed_too(tmp_path: Path) -> None:
     refuse_leaks(leaky)
     with pytest.raises(BlemishError, match=r"g1\.png of split 'val'"):
         refuse_leaks(leaky, seal=("val", "test"))
+
+
+def test_an_extra_image_may_not_show_a_picture_of_a_sealed_split(tmp_path: Path) -> None:
+    dataset = divided(tmp_path / "data")
+    extra = Sample(picture(tmp_path / "new.png"), "new.png")
+    refuse_seen(dataset, (extra,))
+    shutil.copy(tmp_path / "data" / "good" / "g0.png", tmp_path / "new.png")  # an image of training
+    refuse_seen(dataset, (extra,))
+    shutil.copy(tmp_path / "data" / "good" / "g2.png", tmp_path / "new.png")
+    with pytest.raises(
+        BlemishError, match=r"g2\.png of split 'test' must not.*new\.png among the unlabelled"
+    ):
+        refuse_seen(dataset, (extra,))
 
 
 def test_split_by_content_never_leaks(tmp_path: Path) -> None:

@@ -66,6 +66,10 @@ def test_x_and_y_belong_together(fault: Any) -> None:
     assert rule in fault({**BY_SETTING, "column": None})
     assert rule in fault({**BY_SETTING, "look": "recall"})
     assert rule in fault({**BY_SETTING, "setting": None, "column": None})
+    assert "levels go with setting, under names that no line has" in fault(
+        {**BY_SETTING, "levels": {"ours": "long"}}
+    )
+    assert "unknown row of curve f1.svg: 'none'" in fault({**BY_SETTING, "levels": {"most": "none"}})
     assert "limits must ascend. Received: [1.0, 0.0]" in fault({**BY_SETTING, "limits": [1, 0]})
     assert "line 'ours' must be one row. Received: ['short', 'long']" in fault(
         {**BY_EPOCH, "lines": BY_SETTING["lines"]}

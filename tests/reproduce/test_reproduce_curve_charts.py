@@ -92,6 +92,15 @@ def test_rows_of_a_line_lie_at_their_setting_the_tables_or_their_own() -> None:
     assert means(SHOTS, DRAWN) == {"ours": [(1, 0.2), (5, 0.6)], "peer": []}
 
 
+def test_a_level_runs_across_all_places_of_the_lines() -> None:
+    rows = [*BY_SHOTS["rows"], {"name": "all", "kind": "few-shot"}]
+    curves = [{**BY_SHOTS["curves"][0], "levels": {"every box": "all"}}]
+    table = Experiment.model_validate({**BY_SHOTS, "rows": rows, "curves": curves})
+    level = [result("all", seed, {"nap50": value}) for seed, value in enumerate((0.7, 0.9))]
+    assert means(table, [*DRAWN, *level])["every box"] == [(1, 0.8), (5, 0.8)]
+    assert means(table, DRAWN)["every box"] == []
+
+
 def test_whiskers_are_students_interval_cut_at_the_limits() -> None:
     """Two values: t = 12.706, 0.2 ± 12.706 · 0.1 leaves 0…1. Three: t = 4.3027, 0.6 ± 4.3027 · 0.2 / √3."""
     (chart,) = charts_of(SHOTS, DRAWN)

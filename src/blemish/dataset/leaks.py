@@ -31,6 +31,21 @@ def refuse_leaks(dataset: Dataset, *, seal: Sequence[str] = ("test",)) -> None:
             raise BlemishError(leak(kept, path, sample))
 
 
+def refuse_seen(dataset: Dataset, extra: Sequence[Sample], *, seal: Sequence[str] = ("val", "test")) -> None:
+    """Raise BlemishError that names both files when one of `extra`, images that are learned from beside the
+    dataset, shows a picture of a sealed split.
+    """
+    sealed = sealed_pictures(dataset, seal)
+    contents = contents_of([*sealed, *(sample.image for sample in extra)])
+    first = {contents[path]: sample for path, sample in sealed.items()}
+    for sample in extra:
+        if (kept := first.get(contents[sample.image])) is not None:
+            raise BlemishError(
+                f"{kept.image} of split '{kept.split}' must not be learned from. Received: {sample.image} "
+                "among the unlabelled images, which shows the same picture. Take it out of their folder."
+            )
+
+
 def sealed_pictures(dataset: Dataset, seal: Sequence[str]) -> dict[Path, Sample]:
     return {sample.image: sample for sample in reversed(dataset.samples) if sample.split in seal}
 

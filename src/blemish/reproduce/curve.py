@@ -20,6 +20,8 @@ class Curve(Strict):
     file: its name in the table's folder; lines: names of rows by what the line is called
     setting: each row of a line is one point; x is the number that it has as this setting, y its `column`
     look: a line is one row, through its looks at the validation images; x is epochs, y this measure
+    levels: names of rows without a place on x, by name, each drawn as a line across the others' places; only
+        with `setting`
     limits: what y can be at all; intervals are cut there
     Of rows about a product there is one chart a product, whose name is added to `file`; "{target}" in `title`
     stands for it.
@@ -33,16 +35,19 @@ class Curve(Strict):
     setting: str | None = None
     column: str | None = None
     look: Literal["recall", "auroc", "accuracy", "log_likelihood"] | None = None
+    levels: dict[str, str] = Field(default_factory=dict)
     limits: tuple[float, float] | None = None
 
     @property
     def row_names(self) -> list[str]:
-        return [name for names in self.lines.values() for name in names]
+        return [*(name for names in self.lines.values() for name in names), *self.levels.values()]
 
     @model_validator(mode="after")
     def x_goes_with_y(self) -> Self:
         if (self.setting is None) != (self.column is None) or (self.setting is None) == (self.look is None):
             raise ValueError(f"curve {self.file} must have setting and column, or look")
+        if self.levels and (self.look or self.levels.keys() & self.lines.keys()):
+            raise ValueError(f"curve {self.file}: levels go with setting, under names that no line has")
         for line, names in self.lines.items():
             if not names or (self.look and len(names) > 1):
                 rule = "must be one row" if self.look else "must have rows"

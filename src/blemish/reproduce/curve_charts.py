@@ -94,6 +94,7 @@ def for_each_target(curve: Curve, experiment: Experiment) -> list[Curve]:
             "file": f"{row_name(PurePath(curve.file).stem, target)}.svg",
             "title": curve.title.replace(PLACE, target),
             "lines": {line: tuple(names[name] for name in rows) for line, rows in curve.lines.items()},
+            "levels": {level: names[name] for level, name in curve.levels.items()},
         }
         made.append(curve.model_copy(update=changed))
     return made or [curve]
@@ -123,7 +124,9 @@ def chart_of(curve: Curve, experiment: Experiment, by_row: ByRow) -> Chart | Non
 
 
 def lines_by_setting(curve: Curve, experiment: Experiment, by_row: ByRow) -> dict[str, list[Point]]:
-    """A point for each row that is measured and whose figures are all finite, by rising setting."""
+    """A point for each row that is measured and whose figures are all finite, by rising setting; of a level
+    one at each place that the lines have.
+    """
     settings = {row.name: {**experiment.settings, **row.settings} for row in experiment.rows}
     lines: dict[str, list[Point]] = {}
     for line, names in curve.lines.items():
@@ -134,6 +137,11 @@ def lines_by_setting(curve: Curve, experiment: Experiment, by_row: ByRow) -> dic
             if some and all(math.isfinite(value) for value in some)
         ]
         lines[line] = sorted(points, key=lambda point: point.x)
+    places = sorted({point.x for points in lines.values() for point in points})
+    for level, name in curve.levels.items():
+        some = numbers(curve, by_row.get(name, ()))
+        finite = bool(some) and all(math.isfinite(value) for value in some)
+        lines[level] = [Point(place, mean_interval(some)) for place in places] if finite else []
     return lines
 
 

@@ -267,6 +267,7 @@ def test_two_steps_of_training_find_a_bright_square() -> None:
     truth = (images[:, 0] > 0.4).long()
     assert cascade.second is not None
     train(cascade.first, images, truth, settings)
+    cascade.first.eval()
     before = {name: tensor.clone() for name, tensor in cascade.first.state_dict().items()}
     train(cascade.second, cascade.second_input(images), truth, settings)
     with torch.inference_mode():

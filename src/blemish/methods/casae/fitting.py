@@ -1,13 +1,14 @@
 """Training CASAE: first autoencoder → second on the frozen first → threshold → compact CNN.
 
-Source: Tao et al. 2018, section 5.1. Reads the dataset's splits "train" and "val" and nothing else.
+Source: Tao et al. 2018, section 5.1. Reads the dataset's splits "train" and "val", a folder of unlabelled
+images where the settings name one, and nothing else. Only the first autoencoder learns from the latter.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from blemish.dataset.fingerprint import image_marks
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.casae.compact import CompactNetwork
@@ -23,7 +25,9 @@ from blemish.methods.casae.inference import CasaeInference, inference_from, tell
 from blemish.methods.casae.network import Cascade, pixel_loss
 from blemish.methods.casae.settings import Settings
 from blemish.methods.casae.sources import FIRST, SECOND, MapSource, Marked, TypeSource, marked_defects
+from blemish.methods.casae.teacher import MeanTeacher, taught
 from blemish.methods.casae.training_sheet import training_sheet
+from blemish.methods.casae.unlabelled import Learned, UnlabelledSource, learned_from, portable
 from blemish.methods.contract import Fitted, Pixels, Stage, ThresholdSweep, Trainer
 from blemish.nn.optimisation import adam, momentum_sgd, warm_cosine
 
@@ -59,20 +63,40 @@ class Fitting:
             scales={},
             tiling={},
             curves={"threshold_sweep": sweep.to_json()},
+            notes=(self.learned.sentence,) if self.learned.sentence else (),
+            settings=portable(self.settings),
+            seen_before=tuple(image_marks(replace(self.dataset, samples=self.learned.foreign))),
         )
 
     # Data
 
     @cached_property
+    def learned(self) -> Learned:
+        """What is learned from; a line where not all of the training images have their marks."""
+        learned = learned_from(self.dataset, self.settings, self.trainer.seed)
+        if learned.sentence:
+            self.trainer.note(learned.sentence)
+        return learned
+
+    @property
     def train(self) -> tuple[Sample, ...]:
-        return self.dataset.split("train").samples
+        return self.learned.labelled
 
     def read(self, sample: Sample) -> tuple[Pixels, NDArray[np.uint8]]:
         """Pixels and class map of a sample."""
-        pixels = self.trainer.read(sample, self.settings.channels)
+        pixels = self.pixels(sample)
         return pixels, self.trainer.remember(
             sample, lambda: class_map(sample, self.dataset.class_names, pixels.shape[:2])
         )
+
+    def pixels(self, sample: Sample) -> Pixels:
+        return self.trainer.read(sample, self.settings.channels)
+
+    def read_unlabelled(self) -> None:
+        """Raise BlemishError for an unlabelled image that cannot be read, before any training."""
+        if self.learned.unlabelled:
+            for sample in self.trainer.track(self.learned.unlabelled, "reading unlabelled images"):
+                self.pixels(sample)
 
     def numbered(self, number: int) -> tuple[Pixels, NDArray[np.uint8]]:
         return self.read(self.train[number])
@@ -88,8 +112,9 @@ class Fitting:
     # Autoencoders
 
     def train_maps(self) -> Cascade:
-        """The first autoencoder, then the second on what the first, now frozen, makes of the images."""
+        """The first autoencoder, then the second on what the first, now frozen, makes of labelled images."""
         marked = self.marked
+        self.read_unlabelled()
         torch.manual_seed(self.trainer.seed)
         cascade = Cascade(self.settings)
         self.train_map("first", cascade.first, lambda images: images, FIRST, self.settings.steps, marked)
@@ -111,10 +136,13 @@ class Fitting:
     ) -> None:
         """inputs: what this network sees of the images, [B, C, s, s]"""
         settings = self.settings
+        optimise = (
+            self.optimise_taught if stage == FIRST and self.learned.unlabelled else self.trainer.optimise
+        )
         source = MapSource(settings, self.numbered, len(self.train), marked, self.trainer.seed, stage)
         if stage == FIRST:
             self.trainer.picture("training-images", training_sheet(source))
-        self.trainer.optimise(
+        optimise(
             Stage(
                 name=name,
                 network=network,
@@ -130,6 +158,18 @@ class Fitting:
                 gradient_clip=settings.gradient_clip,
             )
         )
+
+    def optimise_taught(self, stage: Stage) -> None:
+        """The stage with unlabelled images beside its own; its network is left with the teacher's weights."""
+        settings, unlabelled = self.settings, self.learned.unlabelled
+        learner = MeanTeacher(
+            stage.network,
+            decay=settings.teacher_decay,
+            marks=image_marks(replace(self.dataset, samples=unlabelled)),
+        )
+        source = UnlabelledSource(settings, self.pixels, unlabelled, self.trainer.seed)
+        self.trainer.optimise(taught(stage, learner, source.draw, settings))
+        stage.network.load_state_dict(learner.teacher.state_dict())
 
     def choose_threshold(self, modules: Mapping[str, nn.Module]) -> ThresholdSweep:
         """The best threshold on the validation images' probability maps; a line where they tell nothing."""

@@ -164,6 +164,25 @@ class Settings(MethodSettings):
     types_momentum: float = Field(0.9, ge=0, lt=1)
     types_weight_decay: float = Field(5e-5, ge=0)
 
+    # --- Beyond the paper: fewer labels, the first autoencoder as a mean teacher ---
+    # So many training images, drawn by seed, keep their masks; the others count as unlabelled. None: all.
+    labelled: int | None = Field(None, ge=1)
+    # Folder of images that no one has marked; a bundle remembers its name alone.
+    unlabelled: str | None = Field(None, min_length=1)
+    # Of the loss on unlabelled images, beside 1 for the labelled ones; 0 leaves them out altogether. Of no
+    # effect where there are none.
+    unlabelled_weight: float = Field(1.0, ge=0)
+    # Unlabelled images a step; at least two, as parts of them change places.
+    unlabelled_batch: int = Field(2, ge=2)
+    # Share of itself that the teacher keeps at each step; Tarvainen & Valpola's for the first steps of a long
+    # training, and here all are few.
+    teacher_decay: float = Field(0.99, ge=0, lt=1)
+    # Share of the steps over which the weight rises as Tarvainen & Valpola's, who take about a quarter.
+    ramp: float = Field(0.25, ge=0, le=1)
+    # Probability from which the teacher's word on a pixel is taken. French et al.'s 0.97 is for classes of
+    # equal weight; under eq. 1 a pixel that is a defect as likely as not is already at 0.8.
+    confidence: float = Field(0.9, ge=0.5, lt=1)
+
     @model_validator(mode="before")
     @classmethod
     def filled(cls, values: Any) -> Any:

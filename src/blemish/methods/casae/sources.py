@@ -31,7 +31,7 @@ from blemish.methods.casae.settings import Settings
 from blemish.regions.components import split_classes
 from blemish.regions.measure import outlines, smallest_rectangle
 
-FIRST, SECOND, TYPES = range(3)  # stages of training; part of their draws' seeds
+FIRST, SECOND, TYPES, UNLABELLED = range(4)  # what is drawn for; part of the draws' seeds
 Reader = Callable[[int], tuple[Pixels, NDArray[np.uint8]]]  # sample number to pixels and class map
 
 
@@ -69,12 +69,10 @@ class MapSource:
         sample, defect = self.choose(generator)
         pixels, classes = self.read(sample)
         mask, settings = classes > 0, self.settings
-        side = settings.patch if settings.tiled else settings.size
-        if settings.tiled:
-            center = patch_center(defect, mask.shape, side, generator)
-        else:
-            pixels, mask, center = resized(pixels, (side, side)), squeezed(mask, side), (side / 2, side / 2)
-        warp = draw_warp(side, settings, generator)
+        pixels, center = framed(pixels, defect, settings, generator)
+        if not settings.tiled:
+            mask = squeezed(mask, settings.size)
+        warp = draw_warp(side_of(settings), settings, generator)
         return lit(warp.image(pixels, center), settings, generator), warp.truth(mask, center)
 
     def choose(self, generator: Generator) -> tuple[int, Marked | None]:
@@ -157,6 +155,23 @@ def squeezed(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     most = np.zeros(count, np.float32)
     np.maximum.at(most, regions[coverage > 0], coverage[coverage > 0])
     return (regions > 0) & (coverage >= most[regions] / 2)
+
+
+def side_of(settings: Settings) -> int:
+    """Side of what is drawn for the autoencoders."""
+    return settings.patch if settings.tiled else settings.size
+
+
+def framed(
+    pixels: Pixels, defect: Marked | None, settings: Settings, generator: Generator
+) -> tuple[Pixels, Point]:
+    """What is drawn from, and the middle of the draw in it: the image squeezed to its square, or the image
+    itself about a place that shows the defect, or any.
+    """
+    side = side_of(settings)
+    if settings.tiled:
+        return pixels, patch_center(defect, pixels.shape, side, generator)
+    return resized(pixels, (side, side)), (side / 2, side / 2)
 
 
 def patch_center(defect: Marked | None, size: tuple[int, ...], side: int, generator: Generator) -> Point:
