@@ -25,7 +25,7 @@ class Commands(TyperGroup):
             return super().invoke(context)
         except KeyboardInterrupt as error:
             raise StoppedError(
-                "stopped. What was finished is kept; `train --resume` goes on from the last checkpoint."
+                "stopped. What was finished is kept; `train --resume` goes on from the last checkpoint, if there is one."
             ) from error
 
 

@@ -18,7 +18,7 @@ MOST_POINTS = 150
 
 
 def threshold_curve(sweep: Sweep, *, chosen: float | None = None) -> Curve:
-    """Pixel metrics against the severity threshold, up to where nothing reaches it. chosen: the one in use"""
+    """Pixel metrics against the threshold on the map, up to where nothing reaches it. chosen: the one in use"""
     defined = [index for index, precision in enumerate(sweep.precision) if precision is not None]
     shown = [defined[index] for index in thinned(len(defined))]
     lines = {
@@ -28,8 +28,8 @@ def threshold_curve(sweep: Sweep, *, chosen: float | None = None) -> Curve:
         "recall": sweep.recall,
     }
     return Curve(
-        title="Severity threshold",
-        x_name="severity threshold T",
+        title="Threshold on the map",
+        x_name="threshold T",
         y_name="pixels of the set",
         x=tuple(sweep.thresholds[index] for index in shown),
         lines={name: tuple(float(values[index] or 0.0) for index in shown) for name, values in lines.items()},
@@ -38,7 +38,7 @@ def threshold_curve(sweep: Sweep, *, chosen: float | None = None) -> Curve:
 
 
 def precision_recall_curve(counts: SeverityCounts) -> Curve:
-    """Pixel precision against recall, over every severity threshold."""
+    """Pixel precision against recall, over every threshold on the map."""
     precision, recall = counts.precision_recall()
     shown = thinned(len(recall))
     return Curve(

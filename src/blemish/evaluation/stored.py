@@ -17,7 +17,7 @@ from blemish.evaluation.curves import threshold_curve
 from blemish.evaluation.records import Curve
 from blemish.evaluation.sweep import Sweep
 
-SWEEP_TITLE = "Severity threshold, as chosen on the validation images"
+SWEEP_TITLE = "Threshold on the map, as chosen on the validation images"
 Checked = TypeVar("Checked")
 
 
