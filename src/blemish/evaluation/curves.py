@@ -18,7 +18,7 @@ MOST_POINTS = 150
 
 
 def threshold_curve(sweep: Sweep, *, chosen: float | None = None) -> Curve:
-    """Pixel metrics against the threshold on the map, up to where nothing reaches it. chosen: the one in use"""
+    """Pixel metrics against the threshold, up to where nothing reaches it. chosen: the one in use"""
     defined = [index for index, precision in enumerate(sweep.precision) if precision is not None]
     shown = [defined[index] for index in thinned(len(defined))]
     lines = {
