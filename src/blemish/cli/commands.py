@@ -25,8 +25,8 @@ class Commands(TyperGroup):
             return super().invoke(context)
         except KeyboardInterrupt as error:
             raise StoppedError(
-                "stopped. What was finished is kept; `train --resume` goes on from the last checkpoint, where "
-                "there is one."
+                "stopped. What was finished is kept; `train --resume` goes on from the last checkpoint, "
+                "where there is one."
             ) from error
 
 
