@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,3 +81,16 @@ def test_boxes_train_detection_and_outlines_train_all(blemish: Command, tmp_path
         "usable for: severity and segmentation (outlines on 3 of 3 defective images), detection (" in outlines
     )
     assert "not for" not in outlines
+
+
+@pytest.mark.parametrize("missing", ["good", "bad"])
+def test_a_product_of_one_kind_cannot_be_used(blemish: Command, tmp_path: Path, missing: str) -> None:
+    for folder in ("cap/good", "cap/bad", "lid/good", "lid/bad"):
+        draw(tmp_path / folder / "x.png")
+    assert blemish("data", "check", tmp_path).code == 0
+    (tmp_path / "lid" / missing / "x.png").unlink()
+    draw(tmp_path / "lid" / {"bad": "ok", "good": "ng"}[missing] / "y.png")
+    answer = blemish("data", "check", tmp_path, "--json", tmp_path / "check.json")
+    assert answer.code == 1
+    assert "error: " in answer.out and "product 'lid' must have normal and defective images" in answer.out
+    assert json.loads((tmp_path / "check.json").read_text())["usable"] is False
