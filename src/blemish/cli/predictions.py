@@ -18,7 +18,7 @@ def evaluate_file(
     file: Path, data: Path, out: Path, *, split: str, judgement: Judgement, quiet: bool
 ) -> Path:
     """Measure a file of predictions on a split; writes what `evaluate` does and returns the report's path."""
-    from blemish.cli.work import data_context, write_evaluation
+    from blemish.cli.written import data_context, write_evaluation
     from blemish.dataset.layouts import load_dataset
     from blemish.evaluation.operating_point import parse_rule
     from blemish.evaluation.predictions import evaluate_predictions, read_predictions

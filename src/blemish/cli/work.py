@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
 from blemish.cli.outcome import refused_as_wrong_use
+from blemish.cli.written import data_context, write_evaluation
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
@@ -26,7 +25,6 @@ from blemish.progress import Reporter
 
 if TYPE_CHECKING:
     from blemish.bundle.store import Bundle
-    from blemish.evaluation.records import Evaluation
     from blemish.evaluation.report import ReportContext
 
 FILLING = ("preset", "variant")  # settings that fill others
@@ -160,16 +158,6 @@ def evaluate_bundle(bundle: Path, data: Path, out: Path, *, split: str, device: 
     return write_evaluation(out, evaluation, context)
 
 
-def write_evaluation(out: Path, evaluation: Evaluation, context: ReportContext) -> Path:
-    """Write metrics.json and report.html; returns the report's path."""
-    from blemish.evaluation.evaluator import metrics_json
-    from blemish.evaluation.report import write_report
-
-    write_atomically(out / "metrics.json", metrics_json(evaluation))
-    write_report(out / "report.html", evaluation, context)
-    return out / "report.html"
-
-
 def notes_on_seen(manifest: Manifest, chosen: Dataset) -> tuple[str, ...]:
     """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
     from blemish.dataset.fingerprint import image_marks
@@ -277,26 +265,4 @@ def report_context(
         settings=manifest.settings,
         notes=notes,
         noticed=manifest.notes,
-    )
-
-
-def data_context(dataset: Dataset, data: Path) -> ReportContext:
-    """What a report shows of the data, the command and the machine. data: the path as the user gave it"""
-    from blemish.dataset.fingerprint import fingerprint
-    from blemish.evaluation.report import ReportContext
-    from blemish.provenance import provenance
-
-    made = provenance()
-    return ReportContext(
-        title=dataset.root.name,
-        dataset_root=str(data),
-        dataset_counts=dataset.splits,
-        dataset_layout=dataset.layout,
-        dataset_reason=dataset.reason,
-        data_fingerprint=fingerprint(dataset),
-        skipped=dataset.skipped,
-        command=shlex.join(["blemish", *sys.argv[1:]]),
-        created=made["created"],
-        hardware=made["hardware"],
-        versions={name: made[name] for name in ("blemish", "commit", "python", "torch") if made[name]},
     )
