@@ -94,3 +94,19 @@ def test_a_product_of_one_kind_cannot_be_used(blemish: Command, tmp_path: Path, 
     assert answer.code == 1
     assert "error: " in answer.out and "product 'lid' must have normal and defective images" in answer.out
     assert json.loads((tmp_path / "check.json").read_text())["usable"] is False
+
+
+def test_agree_prints_kappa_and_where_to_look(blemish: Command, tmp_path: Path) -> None:
+    for name in ("a/good/1.png", "a/good/2.png", "a/bad/3.png", "a/bad/4.png"):
+        draw(tmp_path / name)
+    for name in ("good/1.png", "bad/2.png", "bad/3.png", "bad/4.png"):
+        source = next((tmp_path / "a").rglob(Path(name).name))
+        (tmp_path / "b" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "b" / name).write_bytes(source.read_bytes())
+    answer = blemish("data", "agree", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert "good or defective: same answer on 3 of 4 (at least 24.9%); kappa 0.50" in answer.out
+    assert "differ on good/2.png. a: clean; b: defect." in answer.out
+    assert answer.out.endswith(f"{tmp_path / 'out' / 'report.html'}\n")
+    alone = blemish("data", "agree", tmp_path / "a")
+    assert alone.code == 2 and "agree takes two or three raters. Received: 1." in alone.err
