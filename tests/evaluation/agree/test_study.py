@@ -82,6 +82,11 @@ def test_every_level_by_hand(raters: tuple[Path, Path]) -> None:
     assert sorted(found.places.iou) == pytest.approx([0.5, 1, 1, 1])
     assert (found.places.same_kind.n, found.places.same_kind.of) == (3, 4)
     assert not found.places.by_pixels
+    assert found.to_json()["places"]["table"] == {
+        "dent": {"dent": 3, "scratch": 0, "not marked": 0},
+        "scratch": {"dent": 1, "scratch": 0, "not marked": 1},
+        "not marked": {"dent": 1, "scratch": 1, "not marked": 0},
+    }
 
 
 def test_where_they_differ_is_listed_verdicts_first(raters: tuple[Path, Path]) -> None:

@@ -16,6 +16,7 @@ from blemish.evaluation.defects import MATCH_IOU, iou_matrix, match
 from blemish.evaluation.predictions.drawing import numbered
 
 VERDICTS = ("clean", "defective")
+UNMARKED = "not marked"
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,7 @@ class Level:
     kappa: Kappa
 
     def to_json(self) -> dict[str, Any]:
-        table = {
-            name: dict(zip(self.names, row, strict=True))
-            for name, row in zip(self.names, self.counts.tolist(), strict=True)
-        }
-        return {**self.kappa.to_json(), "table": table}
+        return {**self.kappa.to_json(), "table": as_mapping(self.names, self.counts)}
 
 
 @dataclass(frozen=True)
@@ -40,12 +37,15 @@ class Places:
 
     met: of all places that either marked, those that both did (IoU of `MATCH_IOU` or more, one to one)
     iou: of these, in [0, 1]; same_kind: how many have one name; by_pixels: whether outlines were compared
+    names, counts: what `one` (down) and `other` (across) called each place, the last being `UNMARKED`
     """
 
     met: ProportionBound
     iou: tuple[float, ...]
     same_kind: ProportionBound
     by_pixels: bool
+    names: tuple[str, ...]
+    counts: NDArray[np.int64]
 
     def to_json(self) -> dict[str, Any]:
         low, middle = (
@@ -56,6 +56,7 @@ class Places:
             "pairs": len(self.iou),
             "iou": {"median": middle, "tenth": low, "of": "outlines" if self.by_pixels else "boxes"},
             "same_kind": self.same_kind.to_json(),
+            "table": as_mapping(self.names, self.counts),
         }
 
 
@@ -121,6 +122,12 @@ def study(pictures: Sequence[Both], *, one: str, other: str, alone: int = 0) -> 
     )
 
 
+def as_mapping(names: Sequence[str], counts: NDArray[np.int64]) -> dict[str, dict[str, int]]:
+    """A table [K, K] as one's answer → the other's → how often."""
+    rows = counts.tolist()
+    return {name: dict(zip(names, row, strict=True)) for name, row in zip(names, rows, strict=True)}
+
+
 def verdict_of(rating: Rating) -> str:
     return VERDICTS[bool(rating.labels)]
 
@@ -138,18 +145,31 @@ def level(pictures: Sequence[Both], names: Sequence[str], ask: Any) -> Level:
 def places(pictures: Sequence[Both]) -> Places | None:
     """How marks agree; None where nobody marked a place on a picture that both placed."""
     placed = [both for both in pictures if both.one.placed and both.other.placed]
-    marks = sum(len(both.one.marks) + len(both.other.marks) for both in placed)
-    if not marks:
+    if not any(both.one.marks or both.other.marks for both in placed):
         return None
-    found = [(both, overlaps(both)) for both in placed]
-    pairs = [(both, row, column, ious[row, column]) for both, ious in found for row, column in met(ious)]
-    same = sum(both.one.marks[row].label == both.other.marks[column].label for both, row, column, _ in pairs)
+    pairs = [pair for both in placed for pair in paired(both)]
+    names = (*sorted({name for one, other, _ in pairs for name in (one, other)} - {UNMARKED}), UNMARKED)
+    joint = [(one, other, iou) for one, other, iou in pairs if UNMARKED not in (one, other)]
     return Places(
-        met=proportion_bound(len(pairs), marks - len(pairs)),
-        iou=tuple(float(iou) for *_, iou in pairs),
-        same_kind=proportion_bound(same, len(pairs)),
+        met=proportion_bound(len(joint), len(pairs)),
+        iou=tuple(iou for *_, iou in joint),
+        same_kind=proportion_bound(sum(one == other for one, other, _ in joint), len(joint)),
         by_pixels=all(both.one.outlined and both.other.outlined for both in placed),
+        names=names,
+        counts=table_of([one for one, _, _ in pairs], [other for _, other, _ in pairs], names),
     )
+
+
+def paired(both: Both) -> list[tuple[str, str, float]]:
+    """What each rater called every place that either marked, and the IoU of their marks."""
+    ious = overlaps(both)
+    pairs = met(ious)
+    rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
+    one, other = both.one.marks, both.other.marks
+    found = [(one[row].label, other[column].label, float(ious[row, column])) for row, column in pairs]
+    found += [(mark.label, UNMARKED, 0.0) for row, mark in enumerate(one) if row not in rows]
+    found += [(UNMARKED, mark.label, 0.0) for column, mark in enumerate(other) if column not in columns]
+    return found
 
 
 def overlaps(both: Both) -> NDArray[np.float32]:

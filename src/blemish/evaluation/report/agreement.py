@@ -19,6 +19,7 @@ from blemish.files import write_atomically
 from blemish.inspection import Inspection, Verdict
 
 SCHEMA = 1
+MOST_COLUMNS = 12  # of a table
 MOST_SHOWN = 12  # pictures of a pair of raters
 
 
@@ -33,6 +34,7 @@ def write_agreement(
         origin=origin,
         exhibits=[[shown(one) for one in study.differences[:MOST_SHOWN]] for study in studies],
         matched=MATCH_IOU,
+        most_columns=MOST_COLUMNS,
         median=lambda values: sorted(values)[len(values) // 2],
         style=style(),
     )
@@ -45,7 +47,7 @@ def write_agreement(
 def shown(difference: Difference) -> Exhibit:
     """A picture with the marks of both."""
     made = exhibit(Case(record_of(difference.both)))
-    return replace(made, facts=(), sentence=difference.sentence)
+    return replace(made, verdict="", facts=(), sentence=difference.sentence)
 
 
 def record_of(both: Both) -> ImageRecord:
