@@ -154,10 +154,12 @@ A = box(7, 2, 3, 10, 8, image_id=1, score=0.9)
         ),
         ([{**A, "bbox": [1, 2]}], "must have a whole bbox"),
         ([{**A, "bbox": None}], "must have a bbox"),
+        ([{**A, "bbox": [1, 2, float("inf"), 3]}], "must have a bbox [x, y, width, height]"),
+        ([{**A, "bbox": [1, 2, -3, 3]}], "must have a bbox [x, y, width, height]"),
         ([{**A, "segmentation": [[1, 2, 3]]}], "a polygon of 3 numbers"),
         ([{**A, "segmentation": {"counts": [1, 2]}}], "must have a whole bbox or segmentation"),
         ([{**A, "segmentation": {"size": [2, 3], "counts": [6]}}], "A mask must be of its image's size"),
-        ([{**A, "segmentation": {"size": [20, 30], "counts": [5]}}], "must have whole run-length masks"),
+        ([{**A, "segmentation": {"size": [20, 30], "counts": [5]}}], "r.json: "),
         ([A], "Received: none for 2 of 3, first images/b.png"),
     ],
 )
@@ -180,3 +182,14 @@ def test_numbers_without_a_coco_dataset_are_refused(tmp_path: Path, measured: An
     with pytest.raises(BlemishError, match="is no COCO dataset"):
         measured(written(tmp_path / "r.json", [A]), tmp_path / "data", "all")
     assert json.loads((tmp_path / "r.json").read_text()) == [A]
+
+
+def test_a_tool_that_found_nothing_at_all_is_measured_when_asked_for(
+    boxes: Path, tmp_path: Path, measured: Any, written: Write
+) -> None:
+    file = written(tmp_path / "r.json", [])
+    with pytest.raises(BlemishError, match="no prediction for any of its 3 images"):
+        measured(file, boxes)
+    evaluation, _ = measured(file, boxes, none_found=True)
+    assert evaluation.metrics["image"]["recall"] == 0
+    assert evaluation.metrics["detection"]["map50"] == 0

@@ -179,3 +179,8 @@ def test_names_are_ends_of_paths(tmp_path: Path, name: str, found: str | None) -
     assert (sample and sample.id) == found
     with pytest.raises(BlemishError, match="The name 'x' must mean one image"):
         names.find("x")
+
+
+def test_the_images_themselves_are_no_maps(outlines: Path, measured: Any) -> None:
+    with pytest.raises(BlemishError, match=r"the image itself\. Name their folder"):
+        measured(outlines, outlines)

@@ -8,6 +8,7 @@ Source: https://cocodataset.org/#format-results.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from blemish.dataset.layouts import find_source
 from blemish.dataset.layouts.coco import Numbers, numbers_of, read_box, read_segmentation, section
+from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.defect import Defect
 from blemish.errors import BlemishError, nearest_name
@@ -70,7 +72,7 @@ class CocoPredictions:
             defects=defects,
             bundle=str(self.path),
             maps=maps,
-            candidates=tuple(boxed(mark, sample, size) for mark in marks),
+            candidates=tuple(self.boxed(mark, sample, size) for mark in marks),
         )
 
     def found(
@@ -78,22 +80,27 @@ class CocoPredictions:
     ) -> tuple[tuple[Defect, ...], dict[str, Any]]:
         """The defects, and the map of their pixels where they are outlined."""
         if not self.finds_outlines:
-            return tuple(boxed(mark, sample, size) for mark in kept), {}
-        instances = [pixels_of(mark.place, sample, size) for mark in kept]
+            return tuple(self.boxed(mark, sample, size) for mark in kept), {}
+        instances = [self.pixels(mark, sample, size) for mark in kept]
         defects = tuple(
-            boxed(mark, sample, size) if one is None else with_own_box(measured(one, mark.score), mark)
+            self.boxed(mark, sample, size) if one is None else with_own_box(measured(one, mark.score), mark)
             for mark, one in zip(kept, instances, strict=True)
         )
         return defects, {"defects": numbered(instances, size)}
 
+    def boxed(self, mark: Mark, sample: Sample, size: tuple[int, int]) -> Defect:
+        """The result by its box alone; by the box of its outline where it gives none."""
+        box = mark.place.box_xyxy
+        if box is None:
+            outlined = self.pixels(mark, sample, size)
+            box = (0.0, 0.0, 0.0, 0.0) if outlined is None else outlined.box_xyxy
+        return defect_of_box(box, mark.place.label, mark.score)
 
-def boxed(mark: Mark, sample: Sample, size: tuple[int, int]) -> Defect:
-    """The result by its box alone; by the box of its outline where it gives none."""
-    box = mark.place.box_xyxy
-    if box is None:
-        outlined = pixels_of(mark.place, sample, size)
-        box = (0.0, 0.0, 0.0, 0.0) if outlined is None else outlined.box_xyxy
-    return defect_of_box(box, mark.place.label, mark.score)
+    def pixels(self, mark: Mark, sample: Sample, size: tuple[int, int]) -> Instance | None:
+        try:
+            return pixels_of(mark.place, sample, size)
+        except BlemishError as error:
+            raise BlemishError(f"{self.path}: {error}") from error
 
 
 def with_own_box(defect: Defect, mark: Mark) -> Defect:
@@ -236,7 +243,9 @@ def read_mark(entry: Entry, label: str, place: str) -> Mark:
             f"{place} must have a whole bbox or segmentation. Received: {error}. Write the file again."
         ) from error
     mark = Mark(Annotation(label, box, polygons, mask), score)
-    if not mark.place.has_place or (box is not None and (box[0] > box[2] or box[1] > box[3])):
+    corners = (0.0,) * 4 if box is None else box
+    finite = all(math.isfinite(edge) for edge in corners)
+    if not (mark.place.has_place and finite and corners[0] <= corners[2] and corners[1] <= corners[3]):
         raise BlemishError(
             f"{place} must have a bbox [x, y, width, height] or a segmentation. "
             f"Received: {entry.get('bbox')}. Write the file again."

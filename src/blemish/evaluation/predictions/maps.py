@@ -85,6 +85,10 @@ def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
         sample = names.find(name)
         if sample is None:
             strangers.append(name)
+        elif file.resolve() == sample.image.resolve():
+            raise BlemishError(
+                f"{folder} must hold maps. Received: {file}, the image itself. Name their folder."
+            )
         elif sample.id in files:
             raise BlemishError(
                 f"{sample.image} must have one map. Received: {files[sample.id]} and {file}. Remove one."

@@ -62,7 +62,9 @@ def evaluate_predictions(
     Raises BlemishError for images without predictions, unless they are to count as nothing found.
     """
     chosen = split_to_evaluate(dataset, split)
-    missing = without_predictions(predictions, chosen, f"--split {split}")
+    missing = [sample for sample in chosen if sample.id not in predictions.covered]
+    if predictions.covered or not judgement.none_found:
+        refuse_other_split(missing, len(chosen), predictions, split)
     refuse_missing(missing, len(chosen), predictions, f"split '{split}'", judgement)
     thresholds = settle(predictions, dataset, split, judgement)
     evaluator = measure(predictions, chosen, thresholds, reporter.track(chosen.samples, "measuring"))
@@ -79,15 +81,13 @@ def evaluate_predictions(
     return evaluation, tuple(notes)
 
 
-def without_predictions(predictions: Predictions, dataset: Dataset, place: str) -> list[Sample]:
-    """The samples that the predictions do not cover. Raises BlemishError where they cover none."""
-    missing = [sample for sample in dataset if sample.id not in predictions.covered]
-    if len(missing) == len(dataset):
+def refuse_other_split(missing: list[Sample], total: int, predictions: Predictions, split: str) -> None:
+    """Raises BlemishError where no image of the split has a prediction."""
+    if len(missing) == total:
         raise BlemishError(
-            f"{predictions.path} must be about {place}. Received: no prediction for any of its "
-            f"{len(dataset)} images. Name the split that was predicted on."
+            f"{predictions.path} must be about --split {split}. Received: no prediction for any of its "
+            f"{total} images. Name the split that was predicted on."
         )
-    return missing
 
 
 def refuse_missing(
