@@ -110,3 +110,10 @@ def test_agree_prints_kappa_and_where_to_look(blemish: Command, tmp_path: Path) 
     assert answer.out.endswith(f"{tmp_path / 'out' / 'report.html'}\n")
     alone = blemish("data", "agree", tmp_path / "a")
     assert alone.code == 2 and "agree takes two or three raters. Received: 1." in alone.err
+
+
+def test_check_counts_groups(blemish: Command, tmp_path: Path) -> None:
+    for name in ("good/lot1_a.png", "good/lot1_b.png", "bad/lot1_c.png", "bad/lot2_d.png"):
+        draw(tmp_path / name)
+    (tmp_path / "dataset.yaml").write_text('group: "(lot[0-9])_"\n')
+    assert "groups: 2, of 1 to 3 images\n" in blemish("data", "check", tmp_path).out
