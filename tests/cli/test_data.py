@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,3 +81,39 @@ def test_boxes_train_detection_and_outlines_train_all(blemish: Command, tmp_path
         "usable for: severity and segmentation (outlines on 3 of 3 defective images), detection (" in outlines
     )
     assert "not for" not in outlines
+
+
+@pytest.mark.parametrize("missing", ["good", "bad"])
+def test_a_product_of_one_kind_cannot_be_used(blemish: Command, tmp_path: Path, missing: str) -> None:
+    for folder in ("cap/good", "cap/bad", "lid/good", "lid/bad"):
+        draw(tmp_path / folder / "x.png")
+    assert blemish("data", "check", tmp_path).code == 0
+    (tmp_path / "lid" / missing / "x.png").unlink()
+    draw(tmp_path / "lid" / {"bad": "ok", "good": "ng"}[missing] / "y.png")
+    answer = blemish("data", "check", tmp_path, "--json", tmp_path / "check.json")
+    assert answer.code == 1
+    assert "error: " in answer.out and "product 'lid' must have normal and defective images" in answer.out
+    assert json.loads((tmp_path / "check.json").read_text())["usable"] is False
+
+
+def test_agree_prints_kappa_and_where_to_look(blemish: Command, tmp_path: Path) -> None:
+    for name in ("a/good/1.png", "a/good/2.png", "a/bad/3.png", "a/bad/4.png"):
+        draw(tmp_path / name)
+    for name in ("good/1.png", "bad/2.png", "bad/3.png", "bad/4.png"):
+        source = next((tmp_path / "a").rglob(Path(name).name))
+        (tmp_path / "b" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "b" / name).write_bytes(source.read_bytes())
+    answer = blemish("data", "agree", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert "good or defective: same answer on 3 of 4 (at least 24.9%); kappa 0.50" in answer.out
+    assert "differ on good/2.png. a: clean; b: defect." in answer.out
+    assert answer.out.endswith(f"{tmp_path / 'out' / 'report.html'}\n")
+    alone = blemish("data", "agree", tmp_path / "a")
+    assert alone.code == 2 and "agree takes two or three raters. Received: 1." in alone.err
+
+
+def test_check_counts_groups(blemish: Command, tmp_path: Path) -> None:
+    for name in ("good/lot1_a.png", "good/lot1_b.png", "bad/lot1_c.png", "bad/lot2_d.png"):
+        draw(tmp_path / name)
+    (tmp_path / "dataset.yaml").write_text('group: "(lot[0-9])_"\n')
+    assert "groups: 2, of 1 to 3 images\n" in blemish("data", "check", tmp_path).out

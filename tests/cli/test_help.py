@@ -23,6 +23,8 @@ PAGES = [
     ["data", "--help"],
     ["train", "--help"],
     ["data", "split", "--help"],
+    ["data", "agree", "--help"],
+    ["evaluate", "--help"],
     ["add-class", "--help"],
 ]
 

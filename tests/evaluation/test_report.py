@@ -200,7 +200,9 @@ def context() -> ReportContext:
 def test_full_input_shows_every_section(evaluation, context):
     page = Page(render_report(evaluation, context))
     assert page.ids >= set(SECTIONS)
-    assert page.tags.count("img") == 10  # crop and whole of two misses, an alarm and two hits
+    assert (
+        page.tags.count("img") == 12
+    )  # crop and whole of two misses, an alarm, two hits, and a label in doubt
     for words in (
         "Of 22 defective parts 0 were missed : up to 12.7 % may be.",
         "Of 45 good parts 1 was rejected : up to 10.1 % may be.",
@@ -418,7 +420,7 @@ def test_ten_thousand_letters_of_outline_and_2000_records_stay_small(tmp_path, c
     skipped = {f"file{index}": "reason" * 20 for index in range(10_000)}
     html = render_report(Evaluation({}, {"long": curve}, tuple(many)), replace(context, skipped=skipped))
     assert len(html.encode()) < 5_000_000
-    assert html.count("<img") <= 24
+    assert html.count("<img") <= 48
     assert "and 9950 more" in Page(html).text.replace("\u2009", "")
 
 
@@ -593,3 +595,21 @@ def test_report_is_written_whole_or_refused(tmp_path, evaluation, context):
     (tmp_path / "file").write_text("")
     with pytest.raises(BlemishError, match="cannot be written"):
         write_report(tmp_path / "file" / "report.html", evaluation, context)
+
+
+def test_labels_in_doubt_are_shown_with_a_sentence_each(image, context):
+    """Six good parts score low and six bad ones high; two of each are marked the wrong way round."""
+    marks = {"clean": (), "dent": (truth((10, 10, 60, 60)),)}
+    scores = {"clean": (0.1, 0.15, 0.2, 0.25, 0.9, 0.95), "dent": (0.8, 0.85, 0.9, 0.95, 0.1, 0.12)}
+    records = [
+        replace(one, sample=replace(one.sample, id=f"{kind}-{score}.png"))
+        for kind, several in scores.items()
+        for score in several
+        for one in (record(image, true=marks[kind], score=score),)
+    ]
+    page = Page(render_report(Evaluation({}, {}, tuple(records)), context))
+    assert "disputed" in page.ids
+    assert "Marked clean; of images that score 0.95 as it does," in page.text
+    assert "clean-0.95.png" in page.text
+    agreed = [one for one in records if one.sample.id[:9] not in ("clean-0.9", "dent-0.1.", "dent-0.12")]
+    assert "disputed" not in Page(render_report(Evaluation({}, {}, tuple(agreed)), context)).ids

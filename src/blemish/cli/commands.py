@@ -130,18 +130,54 @@ def short_settings(method: str, **values: str | int | None) -> list[str]:
 
 
 @app.command()
-def evaluate(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+def evaluate(  # noqa: PLR0913, PLR0917 - an option each
     data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and report.html.")],
+    bundle: Annotated[Optional[Path], typer.Argument(metavar="[BUNDLE]", show_default=False)] = None,  # noqa: UP045
+    predictions: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--predictions",
+            metavar="FILE",
+            help="Instead of a bundle, any tool's answers: COCO results (.json), inspections (.jsonl), "
+            "image,score (.csv), or a folder of maps (.png, .npy) named like the images.",
+        ),
+    ] = None,
     split: Annotated[Split, typer.Option("--split")] = "test",
+    threshold: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--threshold",
+            min=0,
+            max=1,
+            help="Of predictions: the score from which an image is NG and a box or pixel a defect. "
+            "Otherwise chosen where val images are predicted, too, else 0.5.",
+        ),
+    ] = None,
+    rule: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--rule", help="Of predictions: how to choose on val images, such as f1, escape<=0.01."),
+    ] = None,
+    missing: Annotated[
+        Optional[Literal["none-found"]],  # noqa: UP045
+        typer.Option("--missing", help="Take images without predictions as those with nothing found."),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Measure BUNDLE on a split of a dataset; writes metrics.json and report.html."""
+    """Measure BUNDLE, or any tool's predictions, on a split; writes metrics.json and report.html."""
+    from blemish.cli.predictions import evaluate_file, refuse_mixed
     from blemish.cli.work import evaluate_bundle
 
-    print(evaluate_bundle(bundle, data, out, split=split, device=device, quiet=quiet))
+    options = {"--threshold": threshold, "--rule": rule, "--missing": missing}
+    refuse_mixed(bundle, predictions, only_with_predictions=options)
+    if bundle is not None:
+        print(evaluate_bundle(bundle, data, out, split=split, device=device, quiet=quiet))
+    elif predictions is not None:
+        from blemish.evaluation.predictions import Judgement
+
+        judgement = Judgement(threshold, rule, none_found=missing is not None)
+        print(evaluate_file(predictions, data, out, split=split, judgement=judgement, quiet=quiet))
 
 
 @app.command()

@@ -126,6 +126,31 @@ def check(
 
 
 @app.command()
+def agree(
+    raters: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATA_A DATA_B",
+            help="Two or three label sets of the same pictures; the last may be an inspections.jsonl.",
+        ),
+    ],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="Folder for agreement.json and report.html."),
+    ] = None,
+) -> None:
+    """Do two people judge the same pictures alike? Cohen's kappa, confusion, overlap, where they differ.
+
+    The same person twice shows how repeatable they are.
+    """
+    from blemish.cli.agree import compare_raters
+
+    if not 2 <= len(raters) <= 3:
+        raise WrongUseError(f"agree takes two or three raters. Received: {len(raters)}. Name DATA_A DATA_B.")
+    print("\n".join(compare_raters(raters, out)))
+
+
+@app.command()
 def convert(
     data: Folder,
     out: Out,

@@ -52,6 +52,9 @@ def print_check(report: CheckReport) -> None:
         print(f"sizes: {sizes}; modes: {', '.join(f'{mode} {n}' for mode, n in report.modes.items())}")
     if report.imbalance is not None:
         print(f"imbalance: {report.imbalance:.1f} images of the most frequent class for each of the rarest")
+    if report.groups:
+        sizes_of_groups = [group["images"] for group in report.groups.values()]
+        print(f"groups: {len(sizes_of_groups)}, of {min(sizes_of_groups)} to {max(sizes_of_groups)} images")
     print(f"usable for: {uses(report)}")
     for problem in sorted(report.problems, key=lambda problem: problem.severity != "error"):
         print(f"{problem.severity}: {problem.message}")

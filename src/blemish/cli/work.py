@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
 from blemish.cli.outcome import refused_as_wrong_use
+from blemish.cli.written import data_context, write_evaluation
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
@@ -132,9 +132,7 @@ def read_config(config: Path) -> Mapping[str, Any]:
 def evaluate_bundle(bundle: Path, data: Path, out: Path, *, split: str, device: str, quiet: bool) -> Path:
     """Measure a bundle on a split; writes metrics.json and report.html and returns the report's path."""
     from blemish.bundle.store import load_bundle
-    from blemish.evaluation.evaluator import metrics_json
     from blemish.evaluation.operating_point import OperatingPoint
-    from blemish.evaluation.report import write_report
     from blemish.evaluation.run import evaluate_samples, for_bundle, split_to_evaluate
     from blemish.inspector.inspector import inspector_of
 
@@ -157,9 +155,7 @@ def evaluate_bundle(bundle: Path, data: Path, out: Path, *, split: str, device: 
         operating_point=OperatingPoint.from_json(manifest.operating_point),
         pixel_threshold=inspector.inference.pixel_threshold,
     )
-    write_atomically(out / "metrics.json", metrics_json(evaluation))
-    write_report(out / "report.html", evaluation, context)
-    return out / "report.html"
+    return write_evaluation(out, evaluation, context)
 
 
 def notes_on_seen(manifest: Manifest, chosen: Dataset) -> tuple[str, ...]:
@@ -255,30 +251,18 @@ def report_context(
 
     bundle, data: the paths as the user gave them
     """
-    from blemish.dataset.fingerprint import fingerprint
-    from blemish.evaluation.report import ReportContext
     from blemish.evaluation.stored import threshold_sweep, training_curve
-    from blemish.provenance import provenance
 
-    made, manifest = provenance(), loaded.manifest
-    return ReportContext(
+    manifest = loaded.manifest
+    return replace(
+        data_context(dataset, data),
         title=f"{find_method(manifest.method).title} on {dataset.root.name}",
         method=manifest.method,
         bundle_name=str(bundle),
         bundle_hash=loaded.id,
-        dataset_root=str(data),
-        dataset_counts=dataset.splits,
-        dataset_layout=dataset.layout,
-        dataset_reason=dataset.reason,
         training=training_curve(manifest, bundle),
         threshold_sweep=threshold_sweep(manifest, bundle),
-        data_fingerprint=fingerprint(dataset),
-        skipped=dataset.skipped,
         settings=manifest.settings,
-        command=shlex.join(["blemish", *sys.argv[1:]]),
-        created=made["created"],
-        hardware=made["hardware"],
-        versions={name: made[name] for name in ("blemish", "commit", "python", "torch") if made[name]},
         notes=notes,
         noticed=manifest.notes,
     )

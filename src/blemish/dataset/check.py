@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from blemish.dataset.check_alike import Alike, alike, alike_problems, listing, lot_problems, lots
 from blemish.dataset.check_image import ERROR, WARNING, ImageFinding, Problem, check_image
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.products import ProductCounts, counts_of_products, one_sided_products
+from blemish.dataset.rarity import shape_findings
 from blemish.dataset.samples import Dataset, count
 
 IMBALANCE_LIMIT = 10.0  # most frequent class / rarest, in images, from which a warning is given
@@ -24,6 +26,8 @@ class CheckReport:
     imbalance: images of the most frequent class for each of the rarest; None with fewer than two classes seen
     outlined, placed: defective images with an outline, or at least a box, for all that is marked in them
     products: normal and defective images of each product, in a dataset of several
+    shapes: sizes and shapes of the boxes of each class, and what that says; None without boxes
+    groups: images and classes of each lot; alike: pairs of nearly the same picture
     smallest, largest: (height, width) by area; modes: "gray", "colour", "16-bit gray" … → images
     """
 
@@ -43,6 +47,9 @@ class CheckReport:
     placed: int
     problems: tuple[Problem, ...]
     products: tuple[ProductCounts, ...] = ()
+    shapes: Mapping[str, Any] | None = None
+    groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    alike: tuple[Alike, ...] = ()
 
     @property
     def defective(self) -> int:
@@ -54,7 +61,8 @@ class CheckReport:
         return all(problem.severity != ERROR for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "usable": self.usable}
+        plain = asdict(replace(self, alike=()))
+        return {**plain, "alike": [pair.to_json() for pair in self.alike], "usable": self.usable}
 
 
 def check_dataset(
@@ -71,6 +79,8 @@ def check_dataset(
         if on_image:
             on_image()
     defective = [sample for sample in dataset if sample.is_defective]
+    shapes = shape_findings([(f.size, f.boxes) for f in findings if f.size], dataset.class_counts)
+    groups, pairs = lots(dataset), alike(findings)
     sizes = sorted((f.size for f in findings if f.size), key=lambda size: (size[0] * size[1], size))
     return CheckReport(
         root=str(dataset.root),
@@ -87,8 +97,16 @@ def check_dataset(
         modes=count(f.mode for f in findings if f.mode),
         outlined=sum(all(a.has_outline for a in s.annotations) for s in defective),
         placed=sum(all(a.has_place for a in s.annotations) for s in defective),
-        problems=tuple(all_problems(dataset, findings, skipped)),
+        problems=(
+            *all_problems(dataset, findings, skipped),
+            *alike_problems(pairs),
+            *lot_problems(groups),
+            *(Problem(WARNING, text) for text in (shapes or {}).get("sentences", ())),
+        ),
         products=counts_of_products(dataset),
+        shapes=shapes,
+        groups=groups,
+        alike=pairs,
     )
 
 
@@ -116,7 +134,7 @@ def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: st
     yield from split_problems(dataset)
     yield from group_problems(dataset)
     yield from class_problems(dataset)
-    yield from (Problem(WARNING, text) for text in one_sided_products(dataset))
+    yield from (Problem(ERROR, text) for text in one_sided_products(dataset))
 
 
 def same_content(findings: Iterable[ImageFinding]) -> list[list[ImageFinding]]:
@@ -190,9 +208,3 @@ def class_problems(dataset: Dataset) -> Iterator[Problem]:
             f"{dataset.root}: {seen[most]} images show '{most}' and {seen[least]} show '{least}'. "
             f"Add examples of '{least}'.",
         )
-
-
-def listing(names: Sequence[str], *, shown: int = 3) -> str:
-    """'a, b, c and 4 more'."""
-    rest = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")

@@ -6,14 +6,16 @@ Shape letters: H, W.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.dataset.boxes import Boxed, boxed_instances
 from blemish.dataset.hashing import pixel_hash
 from blemish.dataset.masks import annotation_masks
+from blemish.dataset.near_copies import Small, small_picture
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError, nearest_name
 from blemish.images.decode import read_image
@@ -35,6 +37,7 @@ class ImageFinding:
     """What checking one image gave.
 
     size, mode, content: None when the image cannot be decoded; mode: "gray", "colour", "16-bit gray" …
+    boxes: of all that is marked with a place; small: what near copies are found by
     content: hash of the pixels; marks: hash-like summary of everything marked, equal for equal marks
     """
 
@@ -44,6 +47,8 @@ class ImageFinding:
     content: str | None
     marks: tuple[Any, ...]
     problems: tuple[Problem, ...]
+    boxes: tuple[Boxed, ...] = ()
+    small: Small | None = field(default=None, compare=False, repr=False)
 
 
 def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
@@ -55,11 +60,14 @@ def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
         return ImageFinding(sample, None, None, None, (), (*labels, Problem(ERROR, str(error))))
     size = (pixels.shape[0], pixels.shape[1])
     masks, mask_problems = check_masks(sample, size)
-    boxes = tuple(problem for a in sample.annotations for problem in check_box(a, sample, size))
+    box_problems = tuple(problem for a in sample.annotations for problem in check_box(a, sample, size))
     reference = tuple(check_reference(sample, size))
     marks = tuple(sorted((a.label, str(a.box_xyxy)) for a in sample.annotations)) + masks
-    problems = (*labels, *mask_problems, *boxes, *reference)
-    return ImageFinding(sample, size, mode_name(pixels), pixel_hash(pixels), marks, problems)
+    problems = (*labels, *mask_problems, *box_problems, *reference)
+    whole = all(problem.severity != ERROR for problem in mask_problems)
+    boxes = tuple(boxed_instances(sample, size)) if whole else ()
+    mode, content = mode_name(pixels), pixel_hash(pixels)
+    return ImageFinding(sample, size, mode, content, marks, problems, boxes, small_picture(pixels))
 
 
 def mode_name(pixels: NDArray[Any]) -> str:

@@ -28,7 +28,7 @@ from blemish.evaluation.defects import (
 )
 from blemish.evaluation.detection import detection_metrics
 from blemish.evaluation.image import image_metrics, is_defective
-from blemish.evaluation.operating_point import OperatingPoint, measured
+from blemish.evaluation.operating_point import GIVEN, OperatingPoint, measured
 from blemish.evaluation.pixel import (
     NO_AGREEMENT,
     Agreement,
@@ -279,12 +279,16 @@ def tolerant_metrics(agreement: Agreement, tolerance_px: float) -> dict[str, flo
 
 
 def operating_metrics(point: OperatingPoint | None, records: Sequence[ImageRecord]) -> dict[str, Any] | None:
-    """The "operating_point" part: counts on these images, under "chosen_on" those on validation images."""
+    """The "operating_point" part: counts on these images, under "chosen_on" those on the validation images
+    where it was chosen on some.
+    """
     if point is None:
         return None
     verdicts = [record.inspection.verdict for record in records]
     here = measured(point, verdicts, [is_defective(record) for record in records]).to_json()
     here["rejected_elsewhere"] = rejected_elsewhere(records).to_json()
+    if point.rule == GIVEN:
+        return here
     chosen_on = {name: point.to_json()[name] for name in ("escapes", "overkill", "review", "notes")}
     return {**here, "chosen_on": chosen_on}
 

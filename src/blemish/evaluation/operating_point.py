@@ -21,6 +21,7 @@ from blemish.inspection import Verdict
 
 RULES = "f1, max-iou, escape<=0.01, overkill<=0.02, cost:escape=100,overkill=1"
 DEFAULT_REVIEW_RULE = "escape<=0"
+GIVEN = "as given"  # the rule of thresholds that nothing was chosen by
 NUMBER = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)"
 
 
@@ -134,6 +135,13 @@ def choose(
     return replace(point, notes=(*point.notes, *notes))
 
 
+def given_point(threshold: float, review_threshold: float | None = None) -> OperatingPoint:
+    """Thresholds that nobody chose on data; None: no review band. Its counts are of no image."""
+    review = threshold if review_threshold is None else review_threshold
+    unknown = proportion_bound(0, 0)
+    return OperatingPoint(GIVEN, threshold, review, unknown, unknown, unknown)
+
+
 def measured(point: OperatingPoint, verdicts: Sequence[Verdict], defective: ArrayLike) -> OperatingPoint:
     """The same thresholds with the counts and notes of other images, such as the test split's.
 
@@ -152,7 +160,8 @@ def measured(point: OperatingPoint, verdicts: Sequence[Verdict], defective: Arra
         overkill=share_of(Verdict.NG, of_clean),
         review=share_of(Verdict.REVIEW, of_defective + of_clean),
     )
-    return replace(counted, notes=limits_of_knowledge(parse_rule(point.rule), counted))
+    rule = Rule(GIVEN, GIVEN) if point.rule == GIVEN else parse_rule(point.rule)
+    return replace(counted, notes=limits_of_knowledge(rule, counted))
 
 
 def share_of(verdict: Verdict, verdicts: Sequence[Verdict]) -> ProportionBound:

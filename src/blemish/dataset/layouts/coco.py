@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,31 @@ def read(source: Source) -> Contents:
         skipped |= found.skipped
         class_names |= dict.fromkeys(found.class_names)
     return Contents(tuple(samples), tuple(class_names), skipped)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers that annotation files give images and classes.
+
+    images: number → ids of samples, several where files count alike; classes: number → names
+    """
+
+    images: Mapping[Any, tuple[str, ...]]
+    classes: Mapping[Any, tuple[str, ...]]
+
+
+def numbers_of(source: Source) -> Numbers:
+    """The numbers in all annotation files of a source."""
+    images: dict[Any, list[str]] = {}
+    classes: dict[Any, list[str]] = {}
+    for file, _ in annotation_files(source):
+        content, near = parsed(file), relative_folder(source, file)
+        for image in section(content, "images", file):
+            name = image_named(source.tree, str(image["file_name"]), near=near)
+            images.setdefault(image["id"], []).append(name)
+        for entry in section(content, "categories", file):
+            classes.setdefault(entry["id"], []).append(str(entry["name"]))
+    return Numbers(*({key: tuple(dict.fromkeys(v)) for key, v in one.items()} for one in (images, classes)))
 
 
 def find_files(tree: Tree) -> list[str]:

@@ -13,6 +13,7 @@ from blemish.evaluation.records import Curve
 class ReportContext:
     """Everything a report shows beside the evaluation; what is left at its default is left out.
 
+    predictions: where the answers were read from, when no bundle gave them
     dataset_counts: images by split or other heading, in the order to show; skipped: file → why
     created: date and time as text; hardware: the machine in words; versions: package → version
     training: losses by step; threshold_sweep: what each threshold would have given on the validation images
@@ -23,6 +24,7 @@ class ReportContext:
     title: str
     method: str = ""
     bundle_name: str = ""
+    predictions: str = ""
     bundle_hash: str = ""
     dataset_root: str = ""
     dataset_counts: Mapping[str, int] = field(default_factory=dict)

@@ -6,7 +6,7 @@ Everything shown comes from the evaluation and its context; what is absent is le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from blemish.evaluation.defects import MATCH_IOU
+from blemish.evaluation.disputed import disputes
 from blemish.evaluation.image import is_defective
 from blemish.evaluation.records import Curve, Evaluation, ImageRecord
 from blemish.evaluation.report import tables, words
@@ -27,6 +28,7 @@ from blemish.inspection import Verdict
 
 MOST_LISTED = 50  # names in a list of files
 MOST_CURVES = 12
+MOST_DISPUTED = 12
 # What is said where a row of pictures has none: of marked defects, and of images only labelled.
 ABSENT = {
     "miss": "Nothing annotated was left untouched.",
@@ -43,12 +45,13 @@ CURVE_ORDER = ("threshold", "precision-recall", "iou", "roc")
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A case with its pictures and what to say of it: (name, value) pairs."""
+    """A case with its pictures and what to say of it: (name, value) pairs, and perhaps a sentence."""
 
     name: str
     verdict: str
     facts: tuple[tuple[str, str], ...]
     pictures: Pictures
+    sentence: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def render_report(evaluation: Evaluation, context: ReportContext) -> str:
         style=style(),
         **verdict_view(evaluation),
         **picture_view(evaluation.records),
+        **disputed_view(evaluation),
         **kind_view(evaluation),
         **time_view(evaluation.records),
     )
@@ -116,6 +120,16 @@ def picture_view(records: Sequence[ImageRecord]) -> dict[str, Any]:
         "absent": ABSENT_OF_LABELS if only_labelled(records) else ABSENT,
         "heated": any(record.heat is not None for record in records),
     }
+
+
+def disputed_view(evaluation: Evaluation) -> dict[str, Any]:
+    """How many labels are in doubt, and exhibits of the first."""
+    found = disputes(evaluation)
+    shown = [
+        replace(exhibit(Case(one.record, one.truth, one.found)), sentence=one.sentence)
+        for one in found[:MOST_DISPUTED]
+    ]
+    return {"disputed": shown, "disputed_total": len(found)}
 
 
 def only_labelled(records: Sequence[ImageRecord]) -> bool:

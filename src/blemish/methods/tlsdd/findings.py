@@ -19,13 +19,14 @@ from blemish.dataset.samples import Dataset
 from blemish.defect import Defect
 from blemish.methods.contract import Networks, Trainer
 from blemish.methods.tlsdd.detector import Detector, padded
-from blemish.methods.tlsdd.doctor import gaps, proposal_recall, where_rare_went
+from blemish.methods.tlsdd.doctor import proposal_recall, where_rare_went
 from blemish.methods.tlsdd.inference import inference_from
 from blemish.methods.tlsdd.proposals import anchor_sizes
 from blemish.methods.tlsdd.scenes import Marked
 from blemish.methods.tlsdd.settings import Settings
 from blemish.methods.tlsdd.views import View, batched, fitted, scaled
 from blemish.regions.boxes import box_iou
+from blemish.regions.shapes import gaps
 
 FOUND_IOU = 0.5
 DEFAULT_THRESHOLD = 0.5  # where there is nothing to choose it on

@@ -1,0 +1,42 @@
+"""Predicted outlines as pixels and as measured defects. Shape letters: H, W."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.dataset.masks import Instance, defect_instances
+from blemish.dataset.samples import Annotation, Sample
+from blemish.defect import Defect
+from blemish.regions.filled_boxes import defect_of_box
+from blemish.regions.region import Region, defect_of
+
+
+def pixels_of(outline: Annotation, sample: Sample, size: tuple[int, int]) -> Instance | None:
+    """The outline's pixels, cut out; None where it holds none. size: (height, width) of the image
+
+    Raises BlemishError for run lengths of another size, or that do not fill it.
+    """
+    return next(iter(defect_instances(replace(sample, annotations=(outline,)), size)), None)
+
+
+def measured(instance: Instance, confidence: float) -> Defect:
+    """A predicted place as a defect: by its pixels, or by its box where it has none."""
+    if instance.mask is None:
+        return defect_of_box(instance.box_xyxy, instance.label, confidence)
+    left, top = int(instance.box_xyxy[0]), int(instance.box_xyxy[1])
+    no_values = np.zeros(0, np.float32)
+    return defect_of(Region(instance.mask, (left, top), no_values), instance.label, confidence)
+
+
+def numbered(instances: Sequence[Instance | None], size: tuple[int, int]) -> NDArray[np.int32]:
+    """[H, W]: i + 1 on the pixels of instances[i], 0 elsewhere; where they overlap, the first."""
+    numbers = np.zeros(size, np.int32)
+    for number, one in reversed(list(enumerate(instances, start=1))):
+        if one is not None and one.mask is not None:
+            left, top, right, bottom = (int(edge) for edge in one.box_xyxy)
+            numbers[top:bottom, left:right][one.mask] = number
+    return numbers

@@ -1,0 +1,116 @@
+"""Predictions as `blemish inspect` writes them: one inspection a line. Holes inside outlines are filled, as a
+line holds outer outlines only, and there are no maps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from blemish.dataset.layouts.common import read_text
+from blemish.dataset.samples import Annotation, Dataset, Sample
+from blemish.defect import Defect
+from blemish.errors import BlemishError, nearest_name
+from blemish.evaluation.predictions.contract import checked_size, in_unit
+from blemish.evaluation.predictions.drawing import numbered, pixels_of
+from blemish.evaluation.predictions.names import ImageNames
+from blemish.images.decode import image_size
+from blemish.inspection import Inspection, Verdict
+from blemish.regions.filled_boxes import defect_of_box
+
+NAMELESS = "defect"  # the label of every defect where types are not told apart
+
+
+@dataclass(frozen=True)
+class InspectionPredictions:
+    """Inspections by sample id; see `contract.Predictions`."""
+
+    path: Path
+    lines: Mapping[str, Inspection]
+    names_types: bool
+    finds_outlines: bool
+    kind: str = "inspections"
+    severity_top: float | None = None
+    finds_places: bool = True
+    own_verdicts: bool = True
+
+    @property
+    def covered(self) -> frozenset[str]:
+        return frozenset(self.lines)
+
+    def inspect(self, sample: Sample, threshold: float) -> Inspection:
+        """The line of the sample with its own defects, whatever the threshold."""
+        line = self.lines.get(sample.id)
+        if line is None:
+            size = image_size(sample.image)
+            return Inspection(str(sample.image), size, Verdict.OK, 0.0, (), str(self.path))
+        if line.size is None:
+            return line
+        checked_size(sample, line.size, f"{self.path}: {line.image}")
+        if not self.finds_outlines:
+            return line
+        outlines = [Annotation(one.label, one.box_xyxy, one.contour) for one in line.defects]
+        size = line.size
+        return replace(line, maps={"defects": numbered([pixels_of(o, sample, size) for o in outlines], size)})
+
+
+def read_inspections(path: Path, dataset: Dataset) -> InspectionPredictions:
+    """Inspections from a JSON-lines file. Raises BlemishError that names the line of what is not whole."""
+    names, lines, strangers = ImageNames(dataset), {}, []
+    for number, text in enumerate(read_text(path).splitlines(), start=1):
+        place = f"{path}: line {number}"
+        inspection = read_line(text, place)
+        sample = names.find(inspection.image)
+        if sample is None:
+            strangers.append(inspection.image)
+        elif sample.id in lines:
+            raise BlemishError(f"{place}: an image must stand once. Received: {inspection.image} again.")
+        else:
+            lines[sample.id] = inspection
+    names.refuse_strangers(strangers, path)
+    found = [defect for line in lines.values() for defect in line.defects]
+    return InspectionPredictions(
+        path, lines, names_types(found, dataset, path), any(not only_a_box(one) for one in found)
+    )
+
+
+def read_line(text: str, place: str) -> Inspection:
+    try:
+        inspection = Inspection.from_json(json.loads(text))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise BlemishError(
+            f"{place} must be an inspection as 'blemish inspect' writes it. Received: {reason}. "
+            "Inspect again."
+        ) from error
+    if inspection.score is not None or inspection.verdict is not Verdict.ERROR:
+        in_unit(inspection.score, place)
+    return inspection
+
+
+def names_types(found: list[Defect], dataset: Dataset, path: Path) -> bool:
+    """Whether labels are classes of the dataset; False where all are nameless.
+
+    Raises BlemishError for a label that is neither.
+    """
+    labels = {defect.label for defect in found} - set(dataset.class_names)
+    if labels == {NAMELESS} and all(defect.label == NAMELESS for defect in found):
+        return False
+    if labels:
+        strange, known = min(labels), ", ".join(dataset.class_names)
+        raise BlemishError(
+            f"{path} must name classes of {dataset.root} ({known}). Received: '{strange}'."
+            f"{nearest_name(strange, dataset.class_names)} Rename it in dataset.yaml."
+        )
+    return True
+
+
+def only_a_box(defect: Defect) -> bool:
+    """Whether the outline is the box, as of methods that outline nothing (to a line's rounding)."""
+    box = defect_of_box(defect.box_xyxy, "", 0).contour[0]
+    if len(defect.contour) != 1 or len(defect.contour[0]) != len(box):
+        return False
+    pairs = zip(defect.contour[0], box, strict=True)
+    return all(abs(a - b) <= 0.1 for one, other in pairs for a, b in zip(one, other, strict=True))

@@ -1,0 +1,130 @@
+"""Predictions of pixels: a folder of maps, PNG of 8 or 16 bits or .npy of floats, named like the images.
+
+Regions of pixels at or above the threshold are defects. Shape letters: H, W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.dataset.layouts.common import is_image
+from blemish.dataset.samples import Dataset, Sample
+from blemish.errors import BlemishError
+from blemish.evaluation.predictions.contract import checked_size
+from blemish.evaluation.predictions.names import ImageNames
+from blemish.images.decode import image_size, read_image, to_unit
+from blemish.inspection import Inspection, Verdict
+from blemish.regions.region import defect_of, numbered, regions_above
+
+JOIN_DISTANCE = 4  # pixels, as annotated regions are joined
+
+
+@dataclass(frozen=True)
+class MapPredictions:
+    """Pixel scores; see `contract.Predictions`.
+
+    files: sample id to the file of its map; label: of every defect, as maps name none
+    """
+
+    path: Path
+    files: Mapping[str, Path]
+    label: str
+    kind: str = "maps of pixel scores"
+    severity_top: float | None = 1.0
+    names_types: bool = False
+    finds_outlines: bool = True
+    finds_places: bool = True
+    own_verdicts: bool = False
+
+    @property
+    def covered(self) -> frozenset[str]:
+        return frozenset(self.files)
+
+    def inspect(self, sample: Sample, threshold: float) -> Inspection:
+        """The image's score is its highest pixel's, so that it has defects just when that is reached."""
+        values = self.values(sample)
+        found = list(regions_above(values, threshold, join_distance=JOIN_DISTANCE))
+        defects = tuple(defect_of(region, self.label, region.strongest) for region in found)
+        maps = {"severity": values, "defects": numbered(found, size_of(values))}
+        score = float(values.max(initial=0.0))
+        image, by = str(sample.image), str(self.path)
+        return Inspection(image, size_of(values), Verdict.OK, score, defects, by, maps=maps)
+
+    def values(self, sample: Sample) -> NDArray[np.float32]:
+        """[H, W] in [0, 1]; zeros for an image without a map."""
+        if sample.id not in self.files:
+            return np.zeros(image_size(sample.image), np.float32)
+        file = self.files[sample.id]
+        values = read_map(file)
+        checked_size(sample, size_of(values), str(file))
+        return values
+
+
+def size_of(values: NDArray[np.float32]) -> tuple[int, int]:
+    return values.shape[0], values.shape[1]
+
+
+def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
+    """The maps of a folder by the images that they are named like; none is read yet.
+
+    Raises BlemishError for a map without an image, or a second one of an image.
+    """
+    names = ImageNames(dataset)
+    files: dict[str, Path] = {}
+    strangers: list[str] = []
+    found = sorted(file for file in folder.rglob("*") if is_image(file.name) or file.suffix == ".npy")
+    if not found:
+        raise BlemishError(f"{folder} must hold maps, PNG or .npy. Received: none. Check the path.")
+    for file in found:
+        name = file.relative_to(folder).as_posix()
+        sample = names.find(name)
+        if sample is None:
+            strangers.append(name)
+        elif file.resolve() == sample.image.resolve():
+            raise BlemishError(
+                f"{folder} must hold maps. Received: {file}, the image itself. Name their folder."
+            )
+        elif sample.id in files:
+            raise BlemishError(
+                f"{sample.image} must have one map. Received: {files[sample.id]} and {file}. Remove one."
+            )
+        else:
+            files[sample.id] = file
+    names.refuse_strangers(strangers, folder)
+    classes = dataset.class_names
+    return MapPredictions(folder, files, classes[0] if len(classes) == 1 else "defect")
+
+
+def read_map(file: Path) -> NDArray[np.float32]:
+    """[H, W] in [0, 1]: of a PNG by its bits, of .npy as stored. Raises BlemishError for anything else."""
+    values = read_array(file) if file.suffix == ".npy" else to_unit(read_image(file))
+    if values.ndim != 2:
+        raise BlemishError(
+            f"{file} must be one gray map, [H, W]. Received: {list(values.shape)}. Save scores, no picture."
+        )
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    if not (low >= 0 and high <= 1):
+        raise BlemishError(
+            f"{file} must hold pixel scores in [0, 1]. Received: {low:g} to {high:g}. Scale all maps by one "
+            "factor."
+        )
+    return values
+
+
+def read_array(file: Path) -> NDArray[np.float32]:
+    try:
+        values = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise BlemishError(f"{file} must be an array file. Received: {reason}. Replace it.") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fb":
+        kind = getattr(values, "dtype", type(values).__name__)
+        raise BlemishError(f"{file} must hold floats in [0, 1]. Received: {kind}. Save it as float32.")
+    while values.ndim > 2 and 1 in (values.shape[0], values.shape[-1]):
+        values = values[0] if values.shape[0] == 1 else values[..., 0]
+    return values.astype(np.float32, copy=False)
