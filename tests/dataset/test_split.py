@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import builders
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -71,7 +72,7 @@ def test_seed_decides_and_file_order_does_not() -> None:
 def test_groups_and_equal_contents_stay_whole(rows: list[tuple[str, int]], seed: int) -> None:
     dataset = abstract([label for label, _ in rows], [f"g{group}" for _, group in rows])
     contents = {sample.id: str(i // 2) for i, sample in enumerate(dataset)}
-    if len(module.make_units(dataset, contents, by_group=True)) < 3:
+    if len(module.make_units(dataset, contents, joined=module.joined_by(dataset, "group"))) < 3:
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "content_of", lambda _: contents)
@@ -97,6 +98,29 @@ def test_equal_pictures_share_a_side_on_disk(tmp_path: Path) -> None:
     for seed in range(5):
         parts = split_dataset(load_dataset(tmp_path), seed=seed)
         assert len({s.split for s in parts if "same" in s.id}) == 1
+
+
+def test_near_copies_share_a_side(tmp_path: Path) -> None:
+    """The same surface under another light, stored again: other pixels, so content does not join them."""
+    generator = np.random.default_rng(0)
+    surfaces = [cv2.GaussianBlur(generator.normal(0, 1, (128, 128)), (0, 0), 1.5) for _ in range(24)]
+    for number, surface in enumerate(surfaces):
+        gray = np.clip(128 + 120 * surface, 0, 255).astype(np.uint8)
+        (tmp_path / "good").mkdir(exist_ok=True), (tmp_path / "bad").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / ("good" if number % 2 else "bad") / f"{number}.png"), gray)
+    for number, light in enumerate((0.95, 0.9, 0.8, 0.7)):
+        again = (light * np.clip(128 + 120 * surfaces[0], 0, 255)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / ("good" if number % 2 else "bad") / f"again{number}.jpg"), again)
+    dataset = load_dataset(tmp_path)
+    names = {s.id for s in dataset if "again" in s.id} | {"bad/0.png"}
+    assert len(names) == 5
+    torn = 0
+    for seed in range(5):
+        by_looks = split_dataset(dataset, by="looks", seed=seed)
+        assert len({s.split for s in by_looks if s.id in names}) == 1
+        assert {"train", "val", "test"} == set(by_looks.splits)
+        torn += len({s.split for s in split_dataset(dataset, seed=seed) if s.id in names}) > 1
+    assert torn  # by content alone they are torn apart
 
 
 def test_shares_of_nothing_and_impossible_ones() -> None:

@@ -173,8 +173,11 @@ def split(
     test: Annotated[float, typer.Option("--test", help="Share of all images.")] = 0.3,
     val: Annotated[float, typer.Option("--val", help="Share of what is not test.")] = 0.2,
     by: Annotated[
-        Literal["content", "group"],
-        typer.Option("--by", help="group: images of one lot or part stay together."),
+        Literal["content", "group", "looks"],
+        typer.Option(
+            "--by",
+            help="group: images of one lot or part stay together; looks: pictures that are nearly the same.",
+        ),
     ] = "content",
     shots: Annotated[
         Optional[int],  # noqa: UP045

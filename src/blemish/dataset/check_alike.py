@@ -64,14 +64,14 @@ def alike_problems(pairs: Sequence[Alike]) -> Iterator[Problem]:
         yield Problem(
             WARNING,
             f"{told(torn)} nearly the same (stored again, shifted, brighter or darker) and in several "
-            "splits: figures would be too good. Give them one 'group' in dataset.yaml and split by group.",
+            "splits: figures would be too good. Split anew: blemish data split DATA OUT --by looks.",
         )
     unsplit = [pair for pair in pairs if pair.splits == ("", "") and apart(pair)]
     if unsplit:
         yield Problem(
             WARNING,
             f"{told(unsplit)} nearly the same (stored again, shifted, brighter or darker): a split may tear "
-            "them apart. Give them one 'group' in dataset.yaml and split by group.",
+            "them apart. Split with: blemish data split DATA OUT --by looks.",
         )
     contrary = [pair for pair in pairs if len(set(pair.labels)) > 1]
     if contrary:

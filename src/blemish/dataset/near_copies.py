@@ -19,7 +19,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.images.decode import Pixels, luminance
+from blemish.dataset.hashing import in_threads
+from blemish.dataset.samples import Sample
+from blemish.images.decode import Pixels, luminance, read_image
 from blemish.images.resize import resized_map
 
 SIDE = 96  # of a small picture
@@ -70,6 +72,12 @@ def near_copies(pictures: Sequence[Small]) -> list[NearCopy]:
         if peak >= limit
     ]
     return sorted(copies, key=lambda copy: -copy.peak)
+
+
+def near_copies_among(samples: Sequence[Sample]) -> list[tuple[str, str]]:
+    """The same of samples, as pairs of their ids. Raises BlemishError for an image that cannot be read."""
+    pictures = list(in_threads(lambda sample: small_picture(read_image(sample.image)), samples))
+    return [(samples[copy.first].id, samples[copy.second].id) for copy in near_copies(pictures)]
 
 
 def limit_of(phases: NDArray[np.complex64]) -> float:

@@ -11,13 +11,15 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import yaml
 
 from blemish.dataset.hashing import contents_of
+from blemish.dataset.near_copies import near_copies_among
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
 from blemish.errors import BlemishError
@@ -25,6 +27,7 @@ from blemish.files import write_atomically
 
 CLEAN = ""  # stands beside the classes, so that clean images are shared out too
 Shares = dict[str, float]
+By = Literal["content", "group", "looks"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def split_dataset(
     *,
     test: float = 0.3,
     val: float = 0.2,
-    by: Literal["content", "group"] | None = None,
+    by: By | None = None,
     shots: int | None = None,
     keep_clean: bool = True,
     seed: int,
@@ -48,13 +51,14 @@ def split_dataset(
     """The dataset with new splits, each with its share of every class as nearly as whole groups allow.
 
     test: share of all images; val: share of the rest
-    by: "group" keeps groups whole, and images of the same content anyway; None is "content"
+    by: "group" keeps groups whole, "looks" near copies together, as `near_copies` tells them; images of the
+        same content share a side anyway; None is "content"
     shots, keep_clean: see `few_shot`
     Raises BlemishError when a share is impossible, or groups are asked for and there are none.
     """
     shares = checked_shares(test, val)
     contents = content_of(dataset)
-    units = make_units(dataset, contents, by_group=checked_by(dataset, by))
+    units = make_units(dataset, contents, joined=joined_by(dataset, by))
     split_of = fill_empty(assign(units, shares, np.random.default_rng(seed)), units, shares)
     divided = dataset.with_splits({i: split_of[unit.ids] for unit in units for i in unit.ids})
     if shots is None:
@@ -115,16 +119,24 @@ def checked_shares(test: float, val: float) -> Shares:
     return {name: share for name, share in shares.items() if share > 0}
 
 
-def checked_by(dataset: Dataset, by: str | None) -> bool:
-    """Whether to keep groups whole."""
-    if by not in (None, "content", "group"):
-        raise BlemishError(f"by must be 'content' or 'group'. Received: '{by}'. Use one of them.")
-    if by == "group" and all(sample.group is None for sample in dataset):
+def joined_by(dataset: Dataset, by: str | None) -> list[tuple[str, str]]:
+    """Pairs of ids, besides those of equal content, that must share a side."""
+    if by not in (None, *get_args(By)):
+        raise BlemishError(f"by must be one of {', '.join(get_args(By))}. Received: '{by}'. Use one of them.")
+    if by == "looks":
+        return near_copies_among(dataset.samples)
+    if by != "group":
+        return []
+    groups: dict[str, list[str]] = {}
+    for sample in dataset:
+        if sample.group is not None:
+            groups.setdefault(sample.group, []).append(sample.id)
+    if not groups:
         raise BlemishError(
             f"Splitting by group needs groups. Received: {dataset.root} without any. "
             f"Put a 'group' expression into {SETTINGS_NAME}."
         )
-    return by == "group"
+    return [pair for ids in groups.values() for pair in pairwise(ids)]
 
 
 def content_of(dataset: Dataset) -> dict[str, str]:
@@ -133,15 +145,15 @@ def content_of(dataset: Dataset) -> dict[str, str]:
     return {sample.id: contents[sample.image] for sample in dataset}
 
 
-def make_units(dataset: Dataset, contents: Mapping[str, str], *, by_group: bool) -> list[Unit]:
-    """Samples joined by equal content, and by group where asked; sorted, as file order must not matter."""
+def make_units(
+    dataset: Dataset, contents: Mapping[str, str], *, joined: Sequence[tuple[str, str]]
+) -> list[Unit]:
+    """Samples joined by equal content, and as `joined` says; sorted, as file order must not matter."""
     parent = {sample.id: sample.id for sample in dataset}
-    first: dict[tuple[str, str], str] = {}
-    for sample in dataset:
-        keys = [("content", contents[sample.id])]
-        keys += [("group", sample.group)] if by_group and sample.group is not None else []
-        for key in keys:
-            parent[find(parent, sample.id)] = find(parent, first.setdefault(key, sample.id))
+    first: dict[str, str] = {}
+    same = [(sample.id, first.setdefault(contents[sample.id], sample.id)) for sample in dataset]
+    for one, other in (*same, *joined):
+        parent[find(parent, one)] = find(parent, other)
     members: dict[str, list[str]] = {}
     for sample_id in sorted(parent):
         members.setdefault(find(parent, sample_id), []).append(sample_id)
