@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -24,6 +25,10 @@ Tensors = Mapping[str, NDArray[np.generic]]
 MANIFEST = "manifest.json"
 TENSOR_SUFFIX = ".safetensors"
 CREATED = "created"  # in the manifest's provenance
+DECISION, USAGE = "decision.yaml", "usage.json"
+# What may change while weights and manifest stay: the decision, its older revisions, the uses of test images.
+# The dots are those of a file that is being written.
+CHANGEABLE = re.compile(r"\.?(decision(-\d+)?\.yaml|usage\.json)(\..+)?")
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def refuse_unlisted(path: Path, manifest: Manifest) -> None:
             )
     listed = {*manifest.files, MANIFEST}
     for found in sorted(path.iterdir()):
-        if found.name not in listed:
+        if found.name not in listed and not CHANGEABLE.fullmatch(found.name):
             raise BlemishError(f"{found} is not listed in {MANIFEST}. Remove it, or copy the bundle again.")
 
 
