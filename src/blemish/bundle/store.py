@@ -52,7 +52,7 @@ class Bundle:
 
 def save_bundle(path: Path, manifest: Manifest, networks: Mapping[str, Tensors]) -> Bundle:
     """Write a whole bundle beside `path`, then put it in place of what is there; a failure leaves the old one
-    whole.
+    whole. Where the same bundle is there already, its decision and its count of looks at test images stay.
 
     Raises BlemishError when the disk is full or not writable.
     """
@@ -65,7 +65,7 @@ def save_bundle(path: Path, manifest: Manifest, networks: Mapping[str, Tensors])
     except OSError as error:
         raise BlemishError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
     try:
-        write_all(draft, contents)
+        write_all(draft, contents | changeable_of(path, Bundle(path, whole, networks).id))
         replace_folder(draft, path)
     except OSError as error:
         raise BlemishError(
@@ -130,6 +130,18 @@ def parse_tensors(file: Path, data: bytes) -> Tensors:
         raise BlemishError(
             f"{file} holds no safetensors data and is not opened. Train or copy it again."
         ) from error
+
+
+def changeable_of(path: Path, bundle: str) -> dict[str, bytes]:
+    """The decision files and the count of looks in folder `path`, where it holds the bundle of that id."""
+    try:
+        there = parse_manifest((path / MANIFEST).read_bytes(), path / MANIFEST)
+    except (OSError, BlemishError):
+        return {}
+    if Bundle(path, there, {}).id != bundle:
+        return {}
+    files = (file for file in path.iterdir() if CHANGEABLE.fullmatch(file.name))
+    return {file.name: file.read_bytes() for file in files if not file.name.startswith(".")}
 
 
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
