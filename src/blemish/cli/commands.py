@@ -7,12 +7,14 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from typer.core import TyperGroup
 
 from blemish.cli import data
+from blemish.cli.decide_command import decide
+from blemish.cli.options import Quiet, Scale, Seed, Split
 from blemish.cli.outcome import Debug, StoppedError
 from blemish.errors import BlemishError
 
@@ -43,10 +45,6 @@ app.add_typer(data.app, name="data")
 package = find_spec("blemish.methods")  # looked at, not imported, as it brings numpy
 folders = package.submodule_search_locations if package else None
 METHODS = ", ".join(sorted(module.name for module in iter_modules(folders or []) if module.ispkg))
-
-Split = Literal["train", "val", "test", "all"]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed draws and trains the same.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only results and errors.")]
 
 
 @app.callback()
@@ -91,17 +89,20 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         Optional[int],  # noqa: UP045
         typer.Option("--shots", min=1, metavar="K", help="Images to learn from; as --set shots=K."),
     ] = None,
+    mm_per_px: Scale = None,
     quiet: Quiet = False,
 ) -> None:
     """Train METHOD on the dataset's train and val splits."""
+    from blemish.cli.scales import checked_scale
     from blemish.cli.work import train_bundle
 
+    short = short_settings(method, target=target, shots=shots, mm_per_px=checked_scale(mm_per_px))
     bundle = train_bundle(
         method,
         data,
         out,
         config=config,
-        assignments=[*(settings or []), *short_settings(method, target=target, shots=shots)],
+        assignments=[*(settings or []), *short],
         seed=seed,
         resume=resume,
         quiet=quiet,
@@ -110,7 +111,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     print(bundle)
 
 
-def short_settings(method: str, **values: str | int | None) -> list[str]:
+def short_settings(method: str, **values: str | float | None) -> list[str]:
     """Options that stand for settings, as KEY=VALUE. Raises WrongUseError for a method that has none such."""
     import json
 
@@ -134,13 +135,19 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and report.html.")],
     split: Annotated[Split, typer.Option("--split")] = "test",
+    mm_per_px: Scale = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Measure BUNDLE on a split of a dataset; writes metrics.json and report.html."""
+    from blemish.cli.scales import checked_scale
     from blemish.cli.work import evaluate_bundle
 
-    print(evaluate_bundle(bundle, data, out, split=split, device=device, quiet=quiet))
+    scale = checked_scale(mm_per_px)
+    print(evaluate_bundle(bundle, data, out, split=split, device=device, quiet=quiet, mm_per_px=scale))
+
+
+app.command()(decide)
 
 
 @app.command()
@@ -151,13 +158,18 @@ def inspect(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also draw each image with its defects.")
     ] = False,
+    mm_per_px: Scale = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Inspect images with BUNDLE; writes one line an image to inspections.jsonl."""
+    from blemish.cli.scales import checked_scale
     from blemish.cli.work import inspect_images
 
-    written, failures = inspect_images(bundle, paths, out, overlay=overlay, device=device, quiet=quiet)
+    scale = checked_scale(mm_per_px)
+    written, failures = inspect_images(
+        bundle, paths, out, overlay=overlay, device=device, quiet=quiet, mm_per_px=scale
+    )
     print(written)
     if failures:
         images = "1 image" if failures == 1 else f"{failures} images"

@@ -21,6 +21,7 @@ from blemish.inspection import Verdict
 
 RULES = "f1, max-iou, escape<=0.01, overkill<=0.02, cost:escape=100,overkill=1"
 DEFAULT_REVIEW_RULE = "escape<=0"
+BY_HAND = "by hand"  # instead of a rule, where a person has set the thresholds
 NUMBER = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)"
 
 
@@ -152,7 +153,8 @@ def measured(point: OperatingPoint, verdicts: Sequence[Verdict], defective: Arra
         overkill=share_of(Verdict.NG, of_clean),
         review=share_of(Verdict.REVIEW, of_defective + of_clean),
     )
-    return replace(counted, notes=limits_of_knowledge(parse_rule(point.rule), counted))
+    rule = Rule(BY_HAND, BY_HAND) if point.rule == BY_HAND else parse_rule(point.rule)
+    return replace(counted, notes=limits_of_knowledge(rule, counted))
 
 
 def share_of(verdict: Verdict, verdicts: Sequence[Verdict]) -> ProportionBound:
