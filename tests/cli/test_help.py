@@ -24,6 +24,8 @@ PAGES = [
     ["train", "--help"],
     ["data", "split", "--help"],
     ["add-class", "--help"],
+    ["decide", "--help"],
+    ["data", "scale", "--help"],
 ]
 
 

@@ -194,3 +194,12 @@ def test_writing_the_same_bundle_again_keeps_its_decision_and_another_does_not(t
     }
     save_bundle(path, manifest.model_copy(update={"class_names": ("pit",)}), {})
     assert [file.name for file in path.iterdir()] == ["manifest.json"]
+
+
+def test_the_documented_example_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "decision.md").read_text(encoding="utf-8")
+    example = page.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "decision.yaml").write_text(example, encoding="utf-8")
+    decision = read_decision(tmp_path / "decision.yaml", bundle="severity-b1d01b2eff98")
+    assert decision.model_fields_set == set(Decision.model_fields) - {"chosen"}, "every key is shown"
+    assert [limit.ng for limit in decision.limits] == [3.0, 400.0, None]

@@ -187,6 +187,7 @@ def how_chosen(order: Order, chosen: Dataset, point: OperatingPoint, notes: tupl
         data_fingerprint=fingerprint(chosen),
         images=len(chosen),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        review_rule=order.rules.review,
         point=StoredOperatingPoint.model_validate(stored),
         seen=tuple(image_marks(chosen)),
     )

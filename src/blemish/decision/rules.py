@@ -119,7 +119,8 @@ class Costs(Strict):
 class Chosen(Strict):
     """How the thresholds were chosen: on which images, by which rule, and what they cost there.
 
-    data, split: as given; images: how many; point: rule, thresholds as chosen, counts with exact bounds
+    data, split: as given; images: how many; review_rule: of the lower threshold
+    point: rule of the upper one, thresholds as chosen, counts with exact bounds
     seen: the images, as `dataset.fingerprint.image_marks` knows them again
     """
 
@@ -128,6 +129,7 @@ class Chosen(Strict):
     data_fingerprint: str
     images: int = Field(ge=1)
     created: str
+    review_rule: str
     point: StoredOperatingPoint
     seen: tuple[str, ...] = ()
 

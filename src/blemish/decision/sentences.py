@@ -19,8 +19,9 @@ def origin(decision: Decision) -> str:
         return f"Revision {decision.revision} of the decision, written by hand."
     by_hand = "" if is_as_chosen(decision) else " Its thresholds were changed by hand since."
     return (
-        f"Revision {decision.revision} of the decision: thresholds chosen by {chosen.point.rule} on "
-        f"{chosen.images} images of {chosen.data} (split {chosen.split}), {chosen.created}.{by_hand}"
+        f"Revision {decision.revision} of the decision: thresholds chosen by {chosen.point.rule} (NG) and "
+        f"{chosen.review_rule} (REVIEW) on {chosen.images} images of {chosen.data}, split {chosen.split}, "
+        f"{chosen.created}.{by_hand}"
     )
 
 

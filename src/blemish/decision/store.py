@@ -128,4 +128,20 @@ def decision_text(decision: Decision) -> str:
     """The text of decision.yaml; what is not set is left out."""
     fields = decision.model_dump(mode="json", exclude_none=True)
     full = {name: value for name, value in fields.items() if value not in ({}, []) or name == "score"}
-    return HEADING + yaml.safe_dump(full, sort_keys=False, allow_unicode=True, width=100)
+    if decision.chosen is not None:
+        full["chosen"]["seen"] = InOneLine(full["chosen"]["seen"])
+    return HEADING + yaml.dump(full, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class InOneLine(list[str]):
+    """A list that is written side by side, not one entry a line."""
+
+
+class Dumper(yaml.SafeDumper):
+    """Plain data, and such lists."""
+
+
+Dumper.add_representer(
+    InOneLine,
+    lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True),
+)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.decision.decision import Decision, Judged
-from blemish.decision.rules import Ignored, Thresholds
+from blemish.decision.rules import Ignored, Thresholds, figure
 from blemish.decision.sentences import thresholds_of
 from blemish.defect import Defect
 from blemish.errors import BlemishError
@@ -82,7 +82,19 @@ def counted(
     ]
     whole = measured(point, verdicts, [is_defective(record) for record in judged])
     of_review = limits_of_knowledge(parse_rule(how.review_rule), whole)
-    return replace(whole, notes=tuple(dict.fromkeys((*whole.notes, *of_review, *of_choice))))
+    notes = (*whole.notes, *of_review, *of_choice, *low_threshold(decision, how))
+    return replace(whole, notes=tuple(dict.fromkeys(notes)))
+
+
+def low_threshold(decision: Decision, how: Calibration) -> tuple[str, ...]:
+    """A sentence where the score rejects images that have no defect but ignored ones."""
+    lowest = min((one for one in (decision.score.review, decision.score.ng) if one is not None), default=1.0)
+    if not decision.ignore or lowest > how.without_defects:
+        return ()
+    return (
+        f"The threshold {figure(lowest)} lies below {figure(how.without_defects)}, from where on the method "
+        "outlines defects: an image may be rejected by its score though all its defects are ignored.",
+    )
 
 
 def answers(decision: Decision, judged: Sequence[ImageRecord], how: Calibration) -> list[Judged]:
@@ -186,7 +198,7 @@ def hidden_by(rule: Ignored, records: Sequence[ImageRecord], *, mm_per_px: float
     if not small:
         return None
     value, image = min(small)
-    return Hidden(len(small), len(sizes), image, f"{value:.3g}{rule.suffix}")
+    return Hidden(len(small), len(sizes), image, f"{figure(value)}{rule.suffix}")
 
 
 def as_defect(truth: TruthDefect, mm_per_px: float | None) -> Defect:
