@@ -155,6 +155,15 @@ def test_every_revision_is_kept_beside(tmp_path: Path) -> None:
     assert kept == {"decision-1.yaml": 1, "decision-2.yaml": 2, "decision.yaml": 3}
 
 
+@pytest.mark.parametrize("content", ["a: 1", "revision: ../a", "[1"])
+def test_a_file_that_is_no_decision_is_not_written_over(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(content)
+    with pytest.raises(BlemishError, match=r"mine\.yaml"):
+        write_decision(file, Decision(revision=1, bundle="b", score={}))
+    assert file.read_text() == content and list(tmp_path.iterdir()) == [file]
+
+
 def test_a_full_disk_leaves_the_last_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path)
     before = file.read_bytes()

@@ -114,10 +114,15 @@ def write_decision(file: Path, decision: Decision) -> Path | None:
     """Write `file`, whole or not at all; what was there is first kept as NAME-REVISION.yaml.
 
     returns: the path of what was kept; None where nothing was there
+    Raises BlemishError where what is there is no decision, or nothing can be written.
     """
     kept = None
     if file.is_file():
         revision = yaml_fields(file).get("revision")
+        if not isinstance(revision, int):
+            raise BlemishError(
+                f"{file} is no decision: it has no 'revision'. Remove it, or choose another name."
+            )
         kept = file.with_name(f"{file.stem}-{revision}{file.suffix}")
         write_atomically(kept, file.read_bytes())
     write_atomically(file, decision_text(decision))
