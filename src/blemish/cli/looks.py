@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from blemish.bundle.store import Bundle
@@ -10,6 +11,21 @@ from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.usage import Look, count_look, look_at, read_usage, said_of_looks
 from blemish.errors import BlemishError
+from blemish.evaluation.decided import with_decision
+from blemish.evaluation.records import Evaluation
+from blemish.evaluation.report import ReportContext
+
+
+def with_seal(
+    evaluation: Evaluation, context: ReportContext, loaded: Bundle, chosen: Dataset, decision: Decision | None
+) -> tuple[Evaluation, ReportContext]:
+    """Evaluation and context with what the decision adds, the look at test images counted where it is one."""
+    look = look_at_tests(chosen, decision, data_fingerprint=context.data_fingerprint)
+    looks, said = (None, ()) if look is None else counted_look(loaded, look)
+    return (
+        with_decision(evaluation, decision, looks=looks),
+        replace(context, notes=(*context.notes, *said)),
+    )
 
 
 def look_at_tests(chosen: Dataset, decision: Decision | None, *, data_fingerprint: str) -> Look | None:

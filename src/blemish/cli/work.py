@@ -6,7 +6,6 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -146,10 +145,10 @@ def evaluate_bundle(
     Images of the split "test" are sealed: that they were looked at is counted in the bundle.
     """
     from blemish.bundle.store import load_bundle
-    from blemish.cli.looks import counted_look, look_at_tests
+    from blemish.cli.looks import with_seal
     from blemish.cli.scales import inspector_in_scale
     from blemish.decision.usage import read_usage
-    from blemish.evaluation.decided import operating_point_of, with_decision
+    from blemish.evaluation.decided import operating_point_of
     from blemish.evaluation.evaluator import metrics_json
     from blemish.evaluation.report import write_report
     from blemish.evaluation.run import evaluate_samples, for_bundle, split_to_evaluate
@@ -174,12 +173,9 @@ def evaluate_bundle(
         operating_point=operating_point_of(manifest, decision),
         pixel_threshold=inspector.inference.pixel_threshold,
     )
-    look = look_at_tests(chosen, decision, data_fingerprint=context.data_fingerprint)
-    looks, said = (None, ()) if look is None else counted_look(loaded, look)
-    for note in said:
+    evaluation, context = with_seal(evaluation, context, loaded, chosen, decision)
+    for note in context.notes[len(notes) :]:
         reporter.line(note)
-    evaluation = with_decision(evaluation, decision, looks=looks)
-    context = replace(context, notes=(*context.notes, *said))
     write_atomically(out / "metrics.json", metrics_json(evaluation))
     write_report(out / "report.html", evaluation, context)
     return out / "report.html"
