@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,18 @@ def test_the_next_revision_keeps_what_is_not_asked_for_and_the_file_before(
     assert "is kept in" in answer.out.splitlines()[0]
 
 
+def test_rules_that_no_longer_fit_can_be_dropped(decide: Command, tiny_bundle: Path) -> None:
+    file = tiny_bundle / "decision.yaml"
+    limits = [{"measure": "length", "unit": "px", "of": "gouge", "ng": 3}]
+    bundle = load_bundle(tiny_bundle).id
+    fields = {"schema_version": 1, "revision": 4, "bundle": bundle, "score": {}, "limits": limits}
+    file.write_text(json.dumps(fields))
+    refused(decide("--rule", "f1"), "'limits.0.of' must be a class that the bundle names")
+    answer = decide("--rule", "f1", "--limit", "none")
+    assert answer.code == 0, answer.err
+    assert (decision_of(tiny_bundle).revision, decision_of(tiny_bundle).limits) == (5, ())
+
+
 def test_out_leaves_the_bundle_as_it_is(decide: Command, tiny_bundle: Path, tmp_path: Path) -> None:
     answer = decide("--cost", "escape=100,overkill=1", "--out", tmp_path / "mine.yaml")
     assert answer.code == 0, answer.err
@@ -138,6 +151,17 @@ def test_test_images_are_refused(decide: Command, tiny_dataset: Dataset, tiny_bu
         answer = decide("--escape", 0.1, "--split", split, data=tiny_dataset.root)
         refused(answer, "are of the split 'test', which must stay unseen")
     assert not (tiny_bundle / "decision.yaml").exists()
+
+
+def test_a_test_image_under_another_name_is_refused(
+    decide: Command, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    root = shutil.copytree(tiny_dataset.root, tmp_path / "data")
+    test, val = (tiny_dataset.split(name).samples[0].id for name in ("test", "val"))
+    pixels = cv2.imread(str(root / test), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(root / val), pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    answer = decide("--rule", "f1", "--split", "val", data=root)
+    refused(answer, "of split 'test' must not be learned from.")
 
 
 def test_images_that_were_trained_on_are_refused_and_validation_images_warned_of(

@@ -13,6 +13,7 @@ from blemish.cli.decide_options import Rules
 from blemish.cli.scales import inspector_in_scale
 from blemish.dataset.fingerprint import fingerprint, image_marks
 from blemish.dataset.layouts import load_dataset
+from blemish.dataset.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.rules import Chosen, Grade, Ignored, Limit, Thresholds, figure
@@ -26,6 +27,11 @@ from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.run import evaluate_samples, for_bundle, split_to_evaluate
 from blemish.inspector.inspector import Inspector, labels_of
 from blemish.progress import Reporter
+
+CHOSEN_HERE = (
+    "The thresholds were chosen on these very images, so new parts fare somewhat worse: measure them with "
+    "`blemish evaluate` on test images."
+)
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,14 @@ def decide(order: Order, *, quiet: bool) -> list[str]:
     loaded = load_bundle(order.bundle)
     before = stored_decision(loaded.path, bundle=loaded.id)
     dataset = load_dataset(order.data)
-    inspector = inspector_in_scale(loaded, dataset, device=order.device, mm_per_px=order.mm_per_px)
+    inspector = inspector_in_scale(
+        loaded, dataset, device=order.device, mm_per_px=order.mm_per_px, decided=False
+    )
     draft = drafted(order, before, inspector, loaded)
     chosen, notes = calibration_images(order, dataset, loaded, inspector)
     for note in (*notes, *said_of_tests(loaded)):
         reporter.line(f"warning: {note}")
-    plain = replace(inspector, decision=None, mm_per_px=inspector.scale)
-    records = evaluate_samples(plain, chosen, reporter, title="calibrating").records
+    records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
     for note in hidden_defects(draft, records, inspector.scale):
         reporter.line(f"warning: {note}")
     decision, point = calibrated(records, draft, calibration(order, loaded, inspector))
@@ -84,7 +91,8 @@ def drafted(order: Order, before: Decision | None, inspector: Inspector, loaded:
     draft = old.model_copy(
         update={
             "revision": before.revision + 1 if before else 1,
-            "mm_per_px": inspector.mm_per_px or old.mm_per_px,
+            "classes": {},
+            "mm_per_px": inspector.mm_per_px,
             **{name: value for name, value in asked.items() if value is not None},
         }
     )
@@ -98,11 +106,13 @@ def calibration_images(
 ) -> tuple[Dataset, tuple[str, ...]]:
     """The images to calibrate on, and notes on them.
 
-    Raises BlemishError where there are none, for test images, and for images that the bundle learned from.
+    Raises BlemishError where there are none, for test images, under whatever name, and for images that the
+    bundle learned from.
     """
     split = split_of(order, dataset)
     chosen = split_to_evaluate(dataset, split)
     refuse_test(chosen, order.data)
+    refuse_leaks(dataset.where(lambda sample: sample.split in ("test", split)))
     chosen, left_out = for_bundle(
         chosen, loaded.manifest, loaded.id, names_types=inspector.inference.names_types
     )
@@ -205,4 +215,4 @@ def said(decision: Decision, point: OperatingPoint, kept: Path | None) -> list[s
     if decision.costs:
         cost = decision.costs.escape * point.escapes.n + decision.costs.overkill * point.overkill.n
         lines.append(f"Cost on these images: {figure(cost)}.")
-    return [*lines, *point.notes]
+    return [*lines, *point.notes, CHOSEN_HERE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,10 +112,11 @@ def fields_of(text: str, option: str, pattern: str) -> dict[str, Any]:
 
 def without_value(fields: dict[str, Any]) -> tuple[dict[str, Any], float]:
     """The fields but "value", and that as a number; one that is none is not finite, and refused later."""
+    rest = {name: text for name, text in fields.items() if name != "value"}
     try:
-        return {name: text for name, text in fields.items() if name != "value"}, float(fields["value"])
+        return rest, float(fields["value"])
     except ValueError:
-        return {name: text for name, text in fields.items() if name != "value"}, float("nan")
+        return rest, math.nan
 
 
 def built(part: type[Part], fields: dict[str, Any], option: str) -> Part:

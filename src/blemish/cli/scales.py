@@ -27,19 +27,20 @@ def checked_scale(mm_per_px: float | None) -> float | None:
 
 
 def inspector_in_scale(
-    loaded: Bundle, dataset: Dataset, *, device: str, mm_per_px: float | None
+    loaded: Bundle, dataset: Dataset, *, device: str, mm_per_px: float | None, decided: bool = True
 ) -> Inspector:
     """The bundle's inspector; where neither it nor its decision has a scale, the dataset's is taken.
 
-    mm_per_px: as given on the command line, before all others
+    mm_per_px: as given on the command line, before all others; decided: see `inspector_of`
     """
     from blemish.decision.store import stored_decision
     from blemish.inspector.inspector import inspector_of
 
     decision = stored_decision(loaded.path, bundle=loaded.id)
-    known = (decision and decision.mm_per_px) or loaded.manifest.settings.get("mm_per_px")
-    given = mm_per_px or (None if known else dataset.info.get("mm_per_px"))
-    return inspector_of(loaded, device=device, mm_per_px=given)
+    of_decision = decision.mm_per_px if decision else None
+    of_dataset = None if loaded.manifest.settings.get("mm_per_px") else dataset.info.get("mm_per_px")
+    scale = mm_per_px or of_decision or of_dataset
+    return inspector_of(loaded, device=device, mm_per_px=scale, decided=decided)
 
 
 def print_scale(

@@ -161,11 +161,17 @@ def open_inspector(
 
 
 def inspector_of(
-    bundle: Bundle, *, device: str = "auto", bfloat16: bool = False, mm_per_px: float | None = None
+    bundle: Bundle,
+    *,
+    device: str = "auto",
+    bfloat16: bool = False,
+    mm_per_px: float | None = None,
+    decided: bool = True,
 ) -> Inspector:
     """The inspector of a loaded bundle, its networks run by torch, with the decision in the bundle's folder.
 
     mm_per_px: scale of the images instead of the decision's and the bundle's
+    decided: whether that decision is followed; else the thresholds of the manifest are
     Raises BlemishError for a bundle whose method, settings, thresholds or tensors are not this blemish's, and
     for a decision that is not this bundle's.
     """
@@ -173,7 +179,7 @@ def inspector_of(
     from blemish.nn.runtime import prepare_runtime
 
     prepare_runtime()
-    decision = stored_decision(bundle.path, bundle=bundle.id)
+    decision = stored_decision(bundle.path, bundle=bundle.id) if decided else None
     method, inference = method_of(bundle)
     modules = loaded_modules(bundle, method)
     networks = as_networks(modules, device=pick_device(device), bfloat16=bfloat16)
