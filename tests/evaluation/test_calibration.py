@@ -14,9 +14,9 @@ from blemish.decision.rules import Ignored
 from blemish.defect import Defect, Rectangle
 from blemish.errors import BlemishError
 from blemish.evaluation.calibration import CLASS_IMAGES, Calibration, calibrated, hidden_by
-from blemish.evaluation.decided import ABOVE_ALL, operating_point_of
+from blemish.evaluation.decided import ABOVE_ALL, operating_point_of, with_decision
 from blemish.evaluation.operating_point import BY_HAND, choose, measured
-from blemish.evaluation.records import ImageRecord, TruthDefect
+from blemish.evaluation.records import Evaluation, ImageRecord, TruthDefect
 from blemish.inspection import Verdict
 
 BOX = (0.0, 0.0, 4.0, 4.0)
@@ -191,3 +191,24 @@ def test_the_operating_point_of_a_decision(image: Any) -> None:
     assert never is not None and never.threshold == ABOVE_ALL == np.nextafter(1.0, 2.0)
     counted = measured(never, [Verdict.OK, Verdict.NG], [True, False])
     assert (counted.escapes.n, counted.overkill.n) == (1, 1), "limits may reject without any score"
+
+
+def test_an_evaluation_tells_grades_cost_and_looks(image: Any) -> None:
+    priced = draft(costs={"escape": 100, "overkill": 2})
+    graded = [
+        replace(one, inspection=replace(one.inspection, grade=grade))
+        for one, grade in zip(
+            [image(0.1, "crack"), image(0.2), image(0.3)], ("scrap", "accept", "accept"), strict=True
+        )
+    ]
+    point = {"escapes": {"n": 1, "of": 1}, "overkill": {"n": 2, "of": 2}}
+    evaluation = Evaluation({"operating_point": point}, {}, tuple(graded))
+    told = with_decision(evaluation, priced, looks=3).metrics["decision"]
+    assert told == {
+        "test_looks": 3,
+        "revision": 1,
+        "grades": {"accept": 2, "rework": 0, "scrap": 1},
+        "cost": 104.0,
+    }
+    assert with_decision(evaluation, None, looks=1).metrics["decision"] == {"test_looks": 1}
+    assert with_decision(evaluation, None, looks=None) is evaluation
