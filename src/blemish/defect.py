@@ -56,6 +56,13 @@ class Defect:
     def area_mm2(self) -> float | None:
         return None if self.mm_per_px is None else self.area * self.mm_per_px**2
 
+    @property
+    def size_text(self) -> str:
+        """Length by width of the smallest rectangle, in mm where the scale is known: "3.2 × 0.41 mm"."""
+        if self.length_mm is not None and self.width_mm is not None:
+            return f"{self.length_mm:.3g} × {self.width_mm:.3g} mm"
+        return f"{self.rectangle.length:.0f} × {self.rectangle.width:.0f} px"
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded to what a pixel measurement can mean; mm only where the scale is known."""
         fields: dict[str, Any] = {

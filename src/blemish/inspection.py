@@ -33,6 +33,8 @@ class Inspection:
     candidates: every detection down to a low confidence, from which average precision is computed; empty
         where the method gives none but its defects
     spread: standard deviation of the score over the references it is a mean of; None where there are none
+    reasons, grade, decision: why the verdict is what it is, what is to be done with the part ("accept",
+        "rework", "scrap"), and the revision of the decision; empty or None where the bundle has no decision
     """
 
     image: str
@@ -47,6 +49,9 @@ class Inspection:
     maps: Mapping[str, NDArray[np.generic]] = field(default_factory=dict, compare=False, repr=False)
     candidates: tuple[Defect, ...] = field(default=(), compare=False, repr=False)
     spread: float | None = None
+    reasons: tuple[str, ...] = ()
+    grade: str | None = None
+    decision: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """One line of inspections.jsonl."""
@@ -57,12 +62,20 @@ class Inspection:
             "verdict": str(self.verdict),
             "score": None if self.score is None else round(self.score, 6),
             **spread,
+            **self.decided(),
             "defects": [defect.to_json() for defect in self.defects],
             "mm_per_px": self.mm_per_px,
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
             "bundle": self.bundle,
             "error": self.error,
         }
+
+    def decided(self) -> dict[str, Any]:
+        """What a decision adds to the line; nothing without one."""
+        if self.decision is None:
+            return {}
+        graded = {} if self.grade is None else {"grade": self.grade}
+        return {"reasons": list(self.reasons), **graded, "decision": self.decision}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Inspection:
@@ -79,6 +92,9 @@ class Inspection:
             error=fields["error"],
             mm_per_px=scale,
             spread=fields.get("spread"),
+            reasons=tuple(fields.get("reasons", ())),
+            grade=fields.get("grade"),
+            decision=fields.get("decision"),
         )
 
 

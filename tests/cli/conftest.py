@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -32,6 +34,12 @@ def blemish(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return Answer(ended.value.code or 0, out, err)
 
     return call
+
+
+@pytest.fixture
+def tiny_bundle(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tiny bundle: evaluations count in it that test images were looked at."""
+    return shutil.copytree(tiny_run / "bundle", tmp_path_factory.mktemp("own") / "bundle")
 
 
 @pytest.fixture

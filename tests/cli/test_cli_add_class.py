@@ -125,6 +125,22 @@ def test_the_report_lies_beside_the_bundle(added: Path, tiny_dataset: Dataset) -
         assert text in page
 
 
+def test_the_decision_of_the_old_bundle_is_not_taken_over(
+    blemish: Command, parent: Path, examples: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(parent, tmp_path / "own")
+    decision = {"schema_version": 1, "revision": 1, "bundle": load_bundle(own).id, "score": {"ng": 0.1}}
+    (own / "decision.yaml").write_text(json.dumps(decision))
+    out = tmp_path / "new"
+    answer = blemish(
+        "add-class", own, "--name", "fray", "--examples", examples, "--out", out, "--device", "cpu"
+    )
+    assert answer.code == 0, answer.err
+    assert f"warning: the decision of {own} is for that bundle alone." in answer.err
+    assert open_inspector(own, device="cpu").decision is not None
+    assert open_inspector(out, device="cpu").decision is None
+
+
 def test_the_command_prints_the_bundle(
     blemish: Command, parent: Path, examples: Path, tmp_path: Path
 ) -> None:

@@ -26,6 +26,8 @@ PAGES = [
     ["data", "agree", "--help"],
     ["evaluate", "--help"],
     ["add-class", "--help"],
+    ["decide", "--help"],
+    ["data", "scale", "--help"],
 ]
 
 

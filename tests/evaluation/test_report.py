@@ -219,6 +219,42 @@ def test_full_input_shows_every_section(evaluation, context):
     assert "Drawn elsewhere" not in page.text
 
 
+def test_a_decision_is_told_with_its_rules_grades_and_reasons(evaluation, context):
+    graded = [
+        replace(
+            one,
+            inspection=replace(
+                one.inspection, grade="scrap", reasons=("crack 3.2 mm long ≥ 3 mm",), decision=2
+            ),
+        )
+        for one in evaluation.records
+    ]
+    metrics = {**evaluation.metrics, "decision": {"revision": 2, "grades": {"accept": 4, "scrap": 9}}}
+    told = replace(context, decided=("Revision 2 of the decision.", "crack, length: NG from 3 mm."))
+    page = Page(render_report(replace(evaluation, metrics=metrics, records=tuple(graded)), told))
+    for words in (
+        "one below 0.375 is OK where no other rule is met",
+        "crack, length: NG from 3 mm.",
+        "Grades: 4 accept, 9 scrap.",
+        "grade scrap",
+        "why crack 3.2 mm long ≥ 3 mm",
+    ):
+        assert words in page.text, words
+    assert "Grades:" not in Page(render_report(evaluation, context)).text
+
+
+def test_sizes_are_in_mm_where_every_scale_is_known(evaluation, context):
+    def in_mm(one):
+        defects = tuple(replace(defect, mm_per_px=0.5) for defect in one.inspection.defects)
+        return replace(one, inspection=replace(one.inspection, defects=defects))
+
+    scaled = replace(evaluation, records=tuple(in_mm(one) for one in evaluation.records))
+    text = Page(render_report(scaled, context)).text
+    assert "size 4 × 2 mm" in text and "largest 4 mm" in text and "largest 2 mm" in text
+    assert "mm²" in text and "px²" not in text
+    assert "largest 8 px" in Page(render_report(evaluation, context)).text
+
+
 def test_heat_lies_over_the_pictures_and_can_be_switched_off(evaluation, context):
     plain = Page(render_report(evaluation, context))
     assert "what the score rests on" not in plain.text and "show outlines" in plain.text

@@ -11,12 +11,14 @@ from blemish.defect import Defect, Rectangle
 from blemish.images.drawing import (
     FOUND,
     blend_severity,
+    defect_text,
     draw_boxes,
     draw_defects,
     draw_inspection,
     draw_label,
     draw_outlines,
     for_screen,
+    verdict_text,
 )
 from blemish.inspection import Inspection, Verdict
 
@@ -182,3 +184,13 @@ def test_evidence_is_drawn_as_heat_and_its_spread_named():
     assert (picture[40:, 60:190] == 128).all()
     tag = draw_label(image, "NG 0.90 ± 0.07", (0, 0), colour=(213, 94, 0))
     assert (picture[:16, :60] == tag[:16, :60]).all()
+
+
+def test_tags_say_sizes_in_mm_where_the_scale_is_known_and_the_grade():
+    rectangle = Rectangle((0, 0), 64.2, 8.26, 0)
+    known = Defect("crack", 0.913, (0, 0, 64, 8), (), rectangle, 300.0, 5.0, 7.3, mm_per_px=0.05)
+    assert defect_text(known) == "crack 0.91 · severity 7.3 · 3.21 × 0.413 mm"
+    unknown = Defect("crack", 0.913, (0, 0, 64, 8), (), rectangle, 300.0)
+    assert defect_text(unknown) == "crack 0.91" and unknown.size_text == "64 × 8 px"
+    inspection = Inspection("a.png", (80, 80), Verdict.NG, 0.5, (), "b", grade="rework", decision=1)
+    assert verdict_text(inspection) == "NG 0.50 · rework"

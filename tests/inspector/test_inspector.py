@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,8 @@ from torch import nn
 
 from blemish.bundle import Bundle, load_bundle, save_bundle
 from blemish.dataset.samples import Dataset
+from blemish.decision.decision import Decision
+from blemish.defect import Defect, Rectangle
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.inspector import Inspector, image_paths, inspector_of, open_inspector
@@ -65,6 +68,96 @@ def test_an_output_that_is_no_number_is_an_error_and_never_ok() -> None:
     assert (inspection.verdict, inspection.score) == (Verdict.ERROR, None)
     assert "not finite" in str(inspection.error)
     json.dumps(inspection.to_json(), allow_nan=False)
+
+
+class TwoSpots(Brightness):
+    """Finds a long defect and a short one, each one pixel wide, with the image's maximum as its score."""
+
+    names_types = True
+    threshold_score = 0.5
+    pixel_threshold = None
+
+    def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> Findings:
+        numbers = np.zeros(raw.shape, np.int32)
+        numbers[0, :2], numbers[2, :5] = 1, 2
+        short, long = (
+            Defect("pit", 0.9, (0, 0, side, 1), (), Rectangle((0, 0), side, 1, 0), side)
+            for side in (2.0, 5.0)
+        )
+        return Findings(float(raw.max()), (short, long), {"defects": numbers} if with_maps else {})
+
+
+def deciding(**rules: object) -> Inspector:
+    decision = Decision.model_validate({"revision": 7, "bundle": "stand-in", "score": {}, **rules})
+    return Inspector(TwoSpots(), {}, review=2, ng=2, bundle="stand-in", decision=decision)
+
+
+def test_a_decision_says_verdict_grade_and_why() -> None:
+    rules = {
+        "limits": [{"measure": "length", "unit": "mm", "ng": 2.5}],
+        "grades": [{"measure": "area", "unit": "px", "scrap": 5}],
+    }
+    answer = deciding(**rules).judge(np.zeros((4, 6), np.uint8), "a")
+    assert (answer.verdict, answer.grade, answer.decision) == (Verdict.NG, "scrap", 7)
+    line = answer.to_json()
+    assert line["reasons"] == ["pit 2.5 mm long ≥ 2.5 mm", "pit 5 px² large ≥ 5 px²: scrap"]
+    assert Inspection.from_json(json.loads(json.dumps(line))) == replace(
+        answer, timings_ms=line["timings_ms"]
+    )
+
+
+def test_without_a_decision_a_line_says_nothing_of_one_and_is_read() -> None:
+    line = by_brightness().judge(np.zeros((4, 6), np.uint8), "a").to_json()
+    assert not {"reasons", "grade", "decision"} & line.keys()
+    assert Inspection.from_json(line).reasons == ()
+
+
+def test_ignored_defects_are_in_no_list_and_no_map() -> None:
+    inspector = deciding(score={"ng": 0.5}, ignore=[{"measure": "length", "unit": "px", "below": 3}])
+    answer = inspector.judge(np.full((4, 6), 255, np.uint8), "a", with_maps=True)
+    assert [defect.rectangle.length for defect in answer.defects] == [5.0]
+    expected = np.zeros((4, 6), np.int32)
+    expected[2, :5] = 1
+    assert np.array_equal(answer.maps["defects"], expected)
+    assert answer.score == 1.0 and answer.verdict is Verdict.NG
+    all_ignored = deciding(score={"ng": 0.5}, ignore=[{"measure": "length", "unit": "px", "below": 9}])
+    clean = all_ignored.judge(np.full((4, 6), 255, np.uint8), "a", with_maps=True)
+    assert (clean.verdict, clean.defects) == (Verdict.OK, ())
+    assert clean.score == np.nextafter(0.5, 0.0) and not clean.maps["defects"].any()
+
+
+def test_a_given_scale_goes_before_the_decisions_and_that_before_the_bundles() -> None:
+    pixels = np.zeros((4, 6), np.uint8)
+    lengths = [
+        inspector.judge(pixels, "a").to_json()["defects"][1]["mm"]["length"]
+        for inspector in (
+            deciding(),
+            deciding(mm_per_px=0.1),
+            replace(deciding(mm_per_px=0.1), mm_per_px=2.0),
+        )
+    ]
+    assert lengths == pytest.approx([2.5, 0.5, 10.0])
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"limits": [{"measure": "length", "unit": "mm", "ng": 3}]}, "'limits.0' is in mm, and no scale"),
+        ({"classes": {"scrach": {"ng": 0.5}}}, "Did you mean 'scratch'?"),
+        ({"bundle": "severity-other"}, "'bundle' must be severity-"),
+    ],
+)
+def test_a_decision_that_does_not_fit_the_bundle_is_refused(
+    tiny_bundle: Path, tmp_path: Path, rules: dict[str, object], message: str
+) -> None:
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    fields = {"schema_version": 1, "revision": 1, "bundle": load_bundle(bundle).id, "score": {}, **rules}
+    (bundle / "decision.yaml").write_text(json.dumps(fields))
+    with pytest.raises(BlemishError) as raised:
+        open_inspector(bundle, device="cpu")
+    assert message in str(raised.value) and str(bundle / "decision.yaml") in str(raised.value)
+    if "limits" in rules:
+        assert open_inspector(bundle, device="cpu", mm_per_px=0.1).scale == 0.1
 
 
 def test_without_thresholds_nothing_is_called_ng(tiny_bundle: Path) -> None:

@@ -5,7 +5,7 @@ key.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def refuse_other_schema(fields: Mapping[str, Any], path: Path) -> None:
         )
 
 
-def first_fault(error: ValidationError, known: Mapping[str, Any]) -> str:
+def first_fault(error: ValidationError, known: Iterable[str]) -> str:
     """The first fault of a pydantic check as one line: the key, what is wrong, the nearest known key."""
     fault = error.errors()[0]
     key = ".".join(str(part) for part in fault["loc"])

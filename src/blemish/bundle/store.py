@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -24,6 +25,10 @@ Tensors = Mapping[str, NDArray[np.generic]]
 MANIFEST = "manifest.json"
 TENSOR_SUFFIX = ".safetensors"
 CREATED = "created"  # in the manifest's provenance
+DECISION, USAGE = "decision.yaml", "usage.json"
+# What may change while weights and manifest stay: the decision, its older revisions, the uses of test images.
+# The dots are those of a file that is being written.
+CHANGEABLE = re.compile(r"\.?(decision(-\d+)?\.yaml|usage\.json)(\..+)?")
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Bundle:
 
 def save_bundle(path: Path, manifest: Manifest, networks: Mapping[str, Tensors]) -> Bundle:
     """Write a whole bundle beside `path`, then put it in place of what is there; a failure leaves the old one
-    whole.
+    whole. Where the same bundle is there already, its decision and its count of looks at test images stay.
 
     Raises BlemishError when the disk is full or not writable.
     """
@@ -60,7 +65,7 @@ def save_bundle(path: Path, manifest: Manifest, networks: Mapping[str, Tensors])
     except OSError as error:
         raise BlemishError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
     try:
-        write_all(draft, contents)
+        write_all(draft, contents | changeable_of(path, Bundle(path, whole, networks).id))
         replace_folder(draft, path)
     except OSError as error:
         raise BlemishError(
@@ -103,7 +108,7 @@ def refuse_unlisted(path: Path, manifest: Manifest) -> None:
             )
     listed = {*manifest.files, MANIFEST}
     for found in sorted(path.iterdir()):
-        if found.name not in listed:
+        if found.name not in listed and not CHANGEABLE.fullmatch(found.name):
             raise BlemishError(f"{found} is not listed in {MANIFEST}. Remove it, or copy the bundle again.")
 
 
@@ -125,6 +130,18 @@ def parse_tensors(file: Path, data: bytes) -> Tensors:
         raise BlemishError(
             f"{file} holds no safetensors data and is not opened. Train or copy it again."
         ) from error
+
+
+def changeable_of(path: Path, bundle: str) -> dict[str, bytes]:
+    """The decision files and the count of looks in folder `path`, where it holds the bundle of that id."""
+    try:
+        there = parse_manifest((path / MANIFEST).read_bytes(), path / MANIFEST)
+    except (OSError, BlemishError):
+        return {}
+    if Bundle(path, there, {}).id != bundle:
+        return {}
+    files = (file for file in path.iterdir() if CHANGEABLE.fullmatch(file.name))
+    return {file.name: file.read_bytes() for file in files if not file.name.startswith(".")}
 
 
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:

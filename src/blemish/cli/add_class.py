@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from blemish.bundle.manifest import Manifest
-from blemish.bundle.store import Bundle, load_bundle, save_bundle
+from blemish.bundle.store import DECISION, Bundle, load_bundle, save_bundle
 from blemish.cli.examples import Examples, read_examples, training_set
 from blemish.cli.outcome import WrongUseError, refused_as_wrong_use
 from blemish.cli.work import notes_on_seen, read_settings
@@ -109,6 +109,11 @@ class Addition:
         write_enrolment_report(self.order.report, report)
         for sentence in report.sentences:
             self.reporter.line(sentence)
+        if (self.parent.path / DECISION).is_file():
+            self.reporter.line(
+                f"warning: the decision of {self.order.bundle} is for that bundle alone. Decide anew: "
+                f"blemish decide {self.order.out} --data CALIB."
+            )
         self.reporter.line(f"report: {self.order.report / 'report.html'}")
         return saved.path
 
@@ -287,7 +292,7 @@ class Addition:
         return class_changes(before, after, self.parent.manifest.class_names, self.class_names)
 
     def records(self, bundle: Bundle, dataset: Dataset, title: str) -> list[ImageRecord]:
-        inspector = inspector_of(bundle, device=self.order.device)
+        inspector = inspector_of(bundle, device=self.order.device, decided=False)
         return evaluate_samples(inspector, dataset, self.reporter, title=title).records
 
 

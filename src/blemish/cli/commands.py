@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from blemish.cli import data
+from blemish.cli.decide_command import decide
+from blemish.cli.options import Quiet, Scale, Seed, Split
 from blemish.cli.outcome import Debug, StoppedError
 from blemish.errors import BlemishError
 
@@ -44,10 +46,6 @@ app.add_typer(data.app, name="data")
 package = find_spec("blemish.methods")  # looked at, not imported, as it brings numpy
 folders = package.submodule_search_locations if package else None
 METHODS = ", ".join(sorted(module.name for module in iter_modules(folders or []) if module.ispkg))
-
-Split = Literal["train", "val", "test", "all"]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed draws and trains the same.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only results and errors.")]
 
 
 @app.callback()
@@ -92,17 +90,20 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         Optional[int],  # noqa: UP045
         typer.Option("--shots", min=1, metavar="K", help="Images to learn from; as --set shots=K."),
     ] = None,
+    mm_per_px: Scale = None,
     quiet: Quiet = False,
 ) -> None:
     """Train METHOD on the dataset's train and val splits."""
+    from blemish.cli.scales import checked_scale
     from blemish.cli.work import train_bundle
 
+    short = short_settings(method, target=target, shots=shots, mm_per_px=checked_scale(mm_per_px))
     bundle = train_bundle(
         method,
         data,
         out,
         config=config,
-        assignments=[*(settings or []), *short_settings(method, target=target, shots=shots)],
+        assignments=[*(settings or []), *short],
         seed=seed,
         resume=resume,
         quiet=quiet,
@@ -111,7 +112,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     print(bundle)
 
 
-def short_settings(method: str, **values: str | int | None) -> list[str]:
+def short_settings(method: str, **values: str | float | None) -> list[str]:
     """Options that stand for settings, as KEY=VALUE. Raises WrongUseError for a method that has none such."""
     import json
 
@@ -162,22 +163,30 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
         Optional[Literal["none-found"]],  # noqa: UP045
         typer.Option("--missing", help="Take images without predictions as those with nothing found."),
     ] = None,
+    mm_per_px: Scale = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Measure BUNDLE, or any tool's predictions, on a split; writes metrics.json and report.html."""
     from blemish.cli.predictions import evaluate_file, refuse_mixed
+    from blemish.cli.scales import checked_scale
     from blemish.cli.work import evaluate_bundle
 
+    scale = checked_scale(mm_per_px)
     options = {"--threshold": threshold, "--rule": rule, "--missing": missing}
-    refuse_mixed(bundle, predictions, only_with_predictions=options)
+    refuse_mixed(
+        bundle, predictions, only_with_predictions=options, only_with_bundle={"--mm-per-px": mm_per_px}
+    )
     if bundle is not None:
-        print(evaluate_bundle(bundle, data, out, split=split, device=device, quiet=quiet))
+        print(evaluate_bundle(bundle, data, out, split=split, device=device, quiet=quiet, mm_per_px=scale))
     elif predictions is not None:
         from blemish.evaluation.predictions import Judgement
 
         judgement = Judgement(threshold, rule, none_found=missing is not None)
         print(evaluate_file(predictions, data, out, split=split, judgement=judgement, quiet=quiet))
+
+
+app.command()(decide)
 
 
 @app.command()
@@ -188,13 +197,18 @@ def inspect(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also draw each image with its defects.")
     ] = False,
+    mm_per_px: Scale = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Inspect images with BUNDLE; writes one line an image to inspections.jsonl."""
+    from blemish.cli.scales import checked_scale
     from blemish.cli.work import inspect_images
 
-    written, failures = inspect_images(bundle, paths, out, overlay=overlay, device=device, quiet=quiet)
+    scale = checked_scale(mm_per_px)
+    written, failures = inspect_images(
+        bundle, paths, out, overlay=overlay, device=device, quiet=quiet, mm_per_px=scale
+    )
     print(written)
     if failures:
         images = "1 image" if failures == 1 else f"{failures} images"

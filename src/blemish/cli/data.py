@@ -1,4 +1,4 @@
-"""`blemish data …`: synthetic sets, checks, splits, conversion."""
+"""`blemish data …`: synthetic sets, checks, splits, conversion, scale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from blemish.cli.texts import print_check, print_counts, print_products
 from blemish.errors import BlemishError
 
 app = typer.Typer(
-    help="Make, check, split and convert datasets.", no_args_is_help=True, rich_markup_mode=None
+    help="Make, check, split and convert datasets; measure the scale of a camera.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")]
@@ -192,6 +194,26 @@ def split(
     cut = split_dataset(load_dataset(data), test=test, val=val, by=by, shots=shots, seed=seed)
     write_splits(cut, out)
     print_counts(cut)
+
+
+@app.command()
+def scale(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture of a flat target.")],
+    columns: Annotated[
+        int, typer.Option("--columns", min=3, help="Of dots, or of corners where four squares meet.")
+    ],
+    rows: Annotated[int, typer.Option("--rows", min=3, help="The same the other way.")],
+    pitch_mm: Annotated[float, typer.Option("--pitch-mm", metavar="X", help="From one to the next.")],
+    pattern: Annotated[Literal["checkerboard", "dots"], typer.Option("--pattern")] = "checkerboard",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", metavar="FILE", help="Also write the figures to this JSON file."),
+    ] = None,
+) -> None:
+    """Measure the scale of a camera, mm per pixel, from a picture of a target."""
+    from blemish.cli.scales import print_scale
+
+    print_scale(image, pattern, columns=columns, rows=rows, pitch_mm=pitch_mm, out=out)
 
 
 def parse_size(text: str) -> tuple[int, int]:

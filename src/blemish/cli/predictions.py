@@ -43,11 +43,15 @@ def evaluate_file(
 
 
 def refuse_mixed(
-    bundle: Path | None, predictions: Path | None, *, only_with_predictions: Mapping[str, object]
+    bundle: Path | None,
+    predictions: Path | None,
+    *,
+    only_with_predictions: Mapping[str, object],
+    only_with_bundle: Mapping[str, object],
 ) -> None:
-    """Raises WrongUseError unless just one of both is given, and options of predictions only with them.
+    """Raises WrongUseError unless just one of both is given, and the options of one only with it.
 
-    only_with_predictions: option to its value, None where it was not given
+    only_with_predictions, only_with_bundle: option to its value, None where it was not given
     """
     if bundle is not None and predictions is not None:
         raise WrongUseError(
@@ -55,6 +59,7 @@ def refuse_mixed(
         )
     if bundle is None and predictions is None:
         raise WrongUseError("evaluate needs BUNDLE or --predictions FILE. Received: neither. Give one.")
+    refuse_without_bundle(bundle, only_with_bundle)
     strange = [name for name, value in only_with_predictions.items() if value is not None]
     if bundle is not None and strange:
         raise WrongUseError(
@@ -63,3 +68,10 @@ def refuse_mixed(
         )
     if {"--threshold", "--rule"} <= set(strange):
         raise WrongUseError("--threshold and --rule are two ways to the same. Received: both. Leave one out.")
+
+
+def refuse_without_bundle(bundle: Path | None, options: Mapping[str, object]) -> None:
+    """Raises WrongUseError for an option that only a bundle has a use for."""
+    given = [name for name, value in options.items() if value is not None]
+    if bundle is None and given:
+        raise WrongUseError(f"{given[0]} goes with BUNDLE. Received: it with --predictions. Leave it out.")

@@ -25,6 +25,7 @@ from blemish.progress import Reporter
 
 if TYPE_CHECKING:
     from blemish.bundle.store import Bundle
+    from blemish.decision.decision import Decision
     from blemish.evaluation.report import ReportContext
 
 FILLING = ("preset", "variant")  # settings that fill others
@@ -129,40 +130,59 @@ def read_config(config: Path) -> Mapping[str, Any]:
     return values
 
 
-def evaluate_bundle(bundle: Path, data: Path, out: Path, *, split: str, device: str, quiet: bool) -> Path:
-    """Measure a bundle on a split; writes metrics.json and report.html and returns the report's path."""
+def evaluate_bundle(
+    bundle: Path,
+    data: Path,
+    out: Path,
+    *,
+    split: str,
+    device: str,
+    quiet: bool,
+    mm_per_px: float | None = None,
+) -> Path:
+    """Measure a bundle on a split; writes metrics.json and report.html and returns the report's path.
+
+    Images of the split "test" are sealed: that they were looked at is counted in the bundle.
+    """
     from blemish.bundle.store import load_bundle
-    from blemish.evaluation.operating_point import OperatingPoint
+    from blemish.cli.looks import with_seal
+    from blemish.cli.scales import inspector_in_scale
+    from blemish.decision.usage import read_usage
+    from blemish.evaluation.decided import operating_point_of
     from blemish.evaluation.run import evaluate_samples, for_bundle, split_to_evaluate
-    from blemish.inspector.inspector import inspector_of
 
     reporter = Reporter(quiet=quiet)
     loaded = load_bundle(bundle)
     dataset = load_dataset(data)
-    inspector = inspector_of(loaded, device=device)
-    manifest = loaded.manifest
+    inspector = inspector_in_scale(loaded, dataset, device=device, mm_per_px=mm_per_px)
+    read_usage(loaded.path, bundle=loaded.id)  # before the long work: it may refuse
+    manifest, decision = loaded.manifest, inspector.decision
     chosen, left_out = for_bundle(
         split_to_evaluate(dataset, split), manifest, loaded.id, names_types=inspector.inference.names_types
     )
-    notes = (*left_out, *notes_on_seen(manifest, chosen))
+    notes = (*left_out, *notes_on_seen(manifest, chosen, decision))
     for note in notes:
         reporter.line(f"warning: {note}")
-    context = report_context(loaded, bundle, chosen, data, notes)  # before the long work: it may refuse
+    context = report_context(loaded, bundle, chosen, data, notes, decision)  # it may refuse, too
     evaluation = evaluate_samples(inspector, chosen, reporter).result(
         method=manifest.method,
         split=split,
         seed=manifest.provenance.get("seed"),
-        operating_point=OperatingPoint.from_json(manifest.operating_point),
+        operating_point=operating_point_of(manifest, decision),
         pixel_threshold=inspector.inference.pixel_threshold,
     )
+    evaluation, context = with_seal(evaluation, context, loaded, chosen, decision)
+    for note in context.notes[len(notes) :]:
+        reporter.line(note)
     return write_evaluation(out, evaluation, context)
 
 
-def notes_on_seen(manifest: Manifest, chosen: Dataset) -> tuple[str, ...]:
+def notes_on_seen(manifest: Manifest, chosen: Dataset, decision: Decision | None = None) -> tuple[str, ...]:
     """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
     from blemish.dataset.fingerprint import image_marks
 
-    seen = set(manifest.data.get("seen", ())) & set(image_marks(chosen))
+    calibrated = decision.chosen.seen if decision and decision.chosen else ()
+    seen = {*manifest.data.get("seen", ()), *calibrated} & set(image_marks(chosen))
     if not seen:
         return ()
     return (
@@ -172,7 +192,14 @@ def notes_on_seen(manifest: Manifest, chosen: Dataset) -> tuple[str, ...]:
 
 
 def inspect_images(
-    bundle: Path, paths: list[Path], out: Path, *, overlay: bool, device: str, quiet: bool
+    bundle: Path,
+    paths: list[Path],
+    out: Path,
+    *,
+    overlay: bool,
+    device: str,
+    quiet: bool,
+    mm_per_px: float | None = None,
 ) -> tuple[Path, int]:
     """Inspect images one by one; returns the path of inspections.jsonl and how many images failed.
 
@@ -182,7 +209,7 @@ def inspect_images(
 
     reporter = Reporter(quiet=quiet)
     images = list(image_paths(paths, reporter.line))
-    inspector = open_inspector(bundle, device=device)
+    inspector = open_inspector(bundle, device=device, mm_per_px=mm_per_px)
     names = overlay_names(images) if overlay else {}
     target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
     failures = 0
@@ -245,12 +272,18 @@ def overlay_names(images: list[Path]) -> dict[Path, str]:
 
 
 def report_context(
-    loaded: Bundle, bundle: Path, dataset: Dataset, data: Path, notes: tuple[str, ...]
+    loaded: Bundle,
+    bundle: Path,
+    dataset: Dataset,
+    data: Path,
+    notes: tuple[str, ...],
+    decision: Decision | None = None,
 ) -> ReportContext:
     """What the report shows beside the figures. Raises BlemishError for stored curves that cannot be drawn.
 
     bundle, data: the paths as the user gave them
     """
+    from blemish.decision.sentences import sentences
     from blemish.evaluation.stored import threshold_sweep, training_curve
 
     manifest = loaded.manifest
@@ -265,4 +298,5 @@ def report_context(
         settings=manifest.settings,
         notes=notes,
         noticed=manifest.notes,
+        decided=sentences(decision) if decision else (),
     )

@@ -32,7 +32,7 @@ class DatasetSettings(BaseModel):
     classes: tuple[str, ...] | dict[str, str] | None = None  # the names in order, or new names for old
     splits: dict[SplitName, str | tuple[str, ...]] | None = None  # a text file, or the images' names
     group: str | None = None  # regular expression; its first group, in the sample's id, is the group
-    mm_per_px: float | None = Field(default=None, gt=0)  # scale of every image
+    mm_per_px: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # scale of every image
     colours: dict[str, str] | None = None  # pairs: class name → "#rrggbb" in the masks
     exact_colours: bool = (
         False  # pairs: every pixel of a named colour counts, no edges are blurred or dithered

@@ -22,6 +22,7 @@ from blemish.inspection import Verdict
 RULES = "f1, max-iou, escape<=0.01, overkill<=0.02, cost:escape=100,overkill=1"
 DEFAULT_REVIEW_RULE = "escape<=0"
 GIVEN = "as given"  # the rule of thresholds that nothing was chosen by
+BY_HAND = "by hand"  # instead of a rule, where a person has set the thresholds
 NUMBER = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)"
 
 
@@ -160,7 +161,8 @@ def measured(point: OperatingPoint, verdicts: Sequence[Verdict], defective: Arra
         overkill=share_of(Verdict.NG, of_clean),
         review=share_of(Verdict.REVIEW, of_defective + of_clean),
     )
-    rule = Rule(GIVEN, GIVEN) if point.rule == GIVEN else parse_rule(point.rule)
+    unchosen = point.rule in (GIVEN, BY_HAND)
+    rule = Rule(point.rule, point.rule) if unchosen else parse_rule(point.rule)
     return replace(counted, notes=limits_of_knowledge(rule, counted))
 
 

@@ -57,14 +57,15 @@ def draw_inspection(
 
 
 def verdict_text(inspection: Inspection) -> str:
-    """Verdict, score, and what the score's references differ by."""
+    """Verdict, score, what the score's references differ by, and the grade."""
     score = "" if inspection.score is None else f" {inspection.score:.2f}"
     spread = "" if inspection.spread is None else f" ± {inspection.spread:.2f}"
-    return f"{inspection.verdict}{score}{spread}"
+    grade = f" · {inspection.grade}" if inspection.grade else ""
+    return f"{inspection.verdict}{score}{spread}{grade}"
 
 
 def draw_defects(image: Pixels, defects: Sequence[Defect]) -> Picture:
-    """Each defect's outline (its box where it has none) and a tag with its name, confidence and severity."""
+    """Each defect's outline (its box where it has none) and a tag: name, confidence, severity, mm."""
     outlines = [part for defect in defects for part in defect.contour]
     boxes = [defect.box_xyxy for defect in defects if not defect.contour]
     picture = draw_boxes(draw_outlines(image, outlines, colour=FOUND), boxes, colour=FOUND)
@@ -178,7 +179,8 @@ def label_corner(defect: Defect, image: NDArray[np.generic]) -> Point:
 
 def defect_text(defect: Defect) -> str:
     severity = "" if defect.severity_max is None else f" · severity {defect.severity_max:.1f}"
-    return f"{defect.label} {defect.confidence:.2f}{severity}"
+    size = f" · {defect.size_text}" if defect.mm_per_px else ""
+    return f"{defect.label} {defect.confidence:.2f}{severity}{size}"
 
 
 def to_drawing(points: Sequence[Point] | NDArray[np.float64]) -> NDArray[np.int32]:

@@ -7,37 +7,45 @@ Training-time evaluation, `inspect` and the tests all come through here; what di
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
-from blemish.bundle.store import Bundle, load_bundle
+from blemish.bundle.store import DECISION, Bundle, load_bundle
 from blemish.dataset.layouts import detect_layout, load_dataset
 from blemish.dataset.layouts.common import list_files
 from blemish.dataset.settings import SETTINGS_NAME
+from blemish.decision.decision import Decision, Judged
+from blemish.decision.store import refuse_unfit, stored_decision
+from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES, read_image
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.methods import find_method
-from blemish.methods.contract import Inference, Method, Networks, Pixels
+from blemish.methods.answers import only_name
+from blemish.methods.contract import Findings, Inference, Method, Networks, Pixels
 
 if TYPE_CHECKING:
     from torch import nn
 
+Maps = Mapping[str, NDArray[np.generic]]
+
 
 @dataclass(frozen=True)
 class Inspector:
-    """A method's inference half with its networks and the two thresholds of the verdict.
+    """A method's inference half with its networks and what makes the verdict.
 
     review, ng: image scores from which the verdict is REVIEW and NG; review ≤ ng
     bundle: id of the bundle, written into every inspection
+    decision: instead of the two; mm_per_px: instead of the bundle's scale
     """
 
     inference: Inference
@@ -45,6 +53,14 @@ class Inspector:
     review: float
     ng: float
     bundle: str
+    decision: Decision | None = None
+    mm_per_px: float | None = None
+
+    @property
+    def scale(self) -> float | None:
+        """mm per pixel: as given, else the decision's, else the bundle's; None where none is known."""
+        own = self.decision.mm_per_px if self.decision else None
+        return self.mm_per_px or own or self.inference.mm_per_px
 
     def inspect(self, path: Path, *, with_maps: bool = False) -> Inspection:
         """The answer for one image file.
@@ -77,21 +93,44 @@ class Inspector:
             message = f"{name}: the network's output is not finite. Train the bundle again."
             return failed(name, message, bundle=self.bundle)
         findings = self.inference.decide(raw, pixels, self.networks, with_maps=with_maps)
+        judged, defects, maps = self.judged(findings)
         decided = perf_counter()
         timings = {"network": 1e3 * (forwarded - start), "decide": 1e3 * (decided - forwarded)}
         return Inspection(
             image=name,
             size=(pixels.shape[0], pixels.shape[1]),
-            verdict=self.verdict(findings.score),
-            score=findings.score,
-            defects=findings.defects,
+            verdict=judged.verdict,
+            score=judged.score,
+            defects=defects,
             bundle=self.bundle,
             timings_ms=timings if decode_ms is None else {"decode": decode_ms, **timings},
-            mm_per_px=self.inference.mm_per_px,
-            maps=findings.maps,
+            mm_per_px=self.scale,
+            maps=maps,
             candidates=findings.candidates,
             spread=findings.spread,
+            reasons=judged.reasons,
+            grade=judged.grade,
+            decision=self.decision.revision if self.decision else None,
         )
+
+    def judged(self, findings: Findings) -> tuple[Judged, tuple[Defect, ...], Maps]:
+        """What is decided on the findings, the defects that count, and the maps with these alone."""
+        defects = in_scale(findings.defects, self.scale)
+        if self.decision is None:
+            verdict = self.verdict(findings.score)
+            return Judged(verdict, None, (), findings.score, ()), defects, findings.maps
+        judged = self.decision.judge(findings.score, defects, without_defects=self.without_defects)
+        if len(judged.kept) == len(defects):
+            return judged, defects, findings.maps
+        kept = tuple(defects[index] for index in judged.kept)
+        return judged, kept, with_defects(findings.maps, judged.kept, len(defects))
+
+    @property
+    def without_defects(self) -> float:
+        """The highest score of an image on which nothing is found; 1 where the score is not the defects'."""
+        threshold = self.inference.threshold_score
+        of_defects = self.inference.names_types or self.inference.pixel_threshold is not None
+        return float(np.nextafter(threshold, 0.0)) if of_defects and threshold is not None else 1.0
 
     def verdict(self, score: float) -> Verdict:
         """OK below the review threshold, NG from the NG threshold on, REVIEW between."""
@@ -100,24 +139,62 @@ class Inspector:
         return Verdict.REVIEW if score >= self.review else Verdict.OK
 
 
-def open_inspector(path: Path, *, device: str = "auto", bfloat16: bool = False) -> Inspector:
+def in_scale(defects: tuple[Defect, ...], scale: float | None) -> tuple[Defect, ...]:
+    """The defects measured in that scale, mm per pixel."""
+    return tuple(one if one.mm_per_px == scale else replace(one, mm_per_px=scale) for one in defects)
+
+
+def with_defects(maps: Maps, kept: tuple[int, ...], count: int) -> Maps:
+    """The maps with "defects" numbered anew: those kept from 1 on, the others 0. count: of all defects"""
+    if "defects" not in maps:
+        return maps
+    numbers = np.zeros(count + 1, np.int32)
+    numbers[np.array(kept, dtype=np.intp) + 1] = np.arange(1, len(kept) + 1)
+    return {**maps, "defects": numbers[maps["defects"]]}
+
+
+def open_inspector(
+    path: Path, *, device: str = "auto", bfloat16: bool = False, mm_per_px: float | None = None
+) -> Inspector:
     """The inspector of the bundle in folder `path`. Raises BlemishError for a bundle that is refused."""
-    return inspector_of(load_bundle(path), device=device, bfloat16=bfloat16)
+    return inspector_of(load_bundle(path), device=device, bfloat16=bfloat16, mm_per_px=mm_per_px)
 
 
-def inspector_of(bundle: Bundle, *, device: str = "auto", bfloat16: bool = False) -> Inspector:
-    """The inspector of a loaded bundle, its networks run by torch.
+def inspector_of(
+    bundle: Bundle,
+    *,
+    device: str = "auto",
+    bfloat16: bool = False,
+    mm_per_px: float | None = None,
+    decided: bool = True,
+) -> Inspector:
+    """The inspector of a loaded bundle, its networks run by torch, with the decision in the bundle's folder.
 
-    Raises BlemishError for a bundle whose method, settings, thresholds or tensors are not this blemish's.
+    mm_per_px: scale of the images instead of the decision's and the bundle's
+    decided: whether that decision is followed; else the thresholds of the manifest are
+    Raises BlemishError for a bundle whose method, settings, thresholds or tensors are not this blemish's, and
+    for a decision that is not this bundle's.
     """
     from blemish.inspector.torch_backend import as_networks, pick_device
     from blemish.nn.runtime import prepare_runtime
 
     prepare_runtime()
+    decision = stored_decision(bundle.path, bundle=bundle.id) if decided else None
     method, inference = method_of(bundle)
     modules = loaded_modules(bundle, method)
     networks = as_networks(modules, device=pick_device(device), bfloat16=bfloat16)
-    return assemble(inference, networks, bundle.manifest, bundle.id)
+    plain = assemble(inference, networks, bundle.manifest, bundle.id)
+    inspector = replace(plain, decision=decision, mm_per_px=mm_per_px)
+    if decision is not None:
+        source = str(bundle.path / DECISION)
+        refuse_unfit(decision, source, labels=labels_of(inference, bundle.manifest), scale=inspector.scale)
+    return inspector
+
+
+def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
+    """What defects are called: the bundle's classes, or one name where types are not told apart."""
+    names = manifest.class_names
+    return names if inference.names_types else (only_name(names),)
 
 
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:

@@ -43,7 +43,7 @@ class MethodSettings(BaseModel):
     ng_rule: str = "f1"  # image score from which the verdict is NG
     review_rule: str = "escape<=0"  # the lower threshold; between the two the verdict is REVIEW
     # Scale of the images, for sizes in mm; None: the dataset.yaml's
-    mm_per_px: float | None = Field(None, gt=0)
+    mm_per_px: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ class ReportContext:
     training: losses by step; threshold_sweep: what each threshold would have given on the validation images
     notes: sentences for the reader, each its own paragraph
     noticed: sentences of the bundle on its training and its classes
+    decided: sentences on the decision in force: which revision, and its rules
     """
 
     title: str
@@ -41,3 +42,4 @@ class ReportContext:
     threshold_sweep: Curve | None = None
     notes: tuple[str, ...] = ()
     noticed: tuple[str, ...] = ()
+    decided: tuple[str, ...] = ()

@@ -274,6 +274,9 @@ def facts(case: Case) -> list[tuple[str, str]]:
         found = inspection.defects[case.found]
         pairs.append(("found", f"{found.label} ({found.confidence:.2f})"))
         pairs += [("severity", f"{found.severity_max:.1f}")] if found.severity_max is not None else []
+        pairs += [("size", found.size_text)] if found.mm_per_px else []
     if case.iou is not None:
         pairs.append(("IoU", f"{case.iou:.2f}"))
+    pairs += [("grade", inspection.grade)] if inspection.grade else []
+    pairs += [("why", inspection.reasons[0])] if inspection.reasons else []
     return pairs

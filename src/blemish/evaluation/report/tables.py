@@ -72,6 +72,7 @@ class MeasureRow:
     name: str
     count: int
     length: Spread | None
+    width: Spread | None
     area: Spread | None
     severity: Spread | None
 
@@ -166,17 +167,19 @@ def measure_rows(records: Sequence[ImageRecord]) -> list[MeasureRow]:
 
 
 def measure_row(name: str, defects: Sequence[Defect], *, in_mm: bool) -> MeasureRow:
-    if in_mm:
-        lengths = [defect.length_mm for defect in defects]
-        areas = [defect.area_mm2 for defect in defects]
-    else:
-        lengths = [defect.rectangle.length for defect in defects]
-        areas = [defect.area for defect in defects]
+    sizes = [
+        (defect.length_mm, defect.width_mm, defect.area_mm2)
+        if in_mm
+        else (defect.rectangle.length, defect.rectangle.width, defect.area)
+        for defect in defects
+    ]
+    lengths, widths, areas = zip(*sizes, strict=True)
     units = (" mm", " mm²") if in_mm else (" px", " px²")
     return MeasureRow(
         name=name,
         count=len(defects),
         length=spread_of(lengths, unit=units[0]),
+        width=spread_of(widths, unit=units[0]),
         area=spread_of(areas, unit=units[1]),
         severity=spread_of([defect.severity_max for defect in defects], unit=""),
     )

@@ -1,0 +1,218 @@
+"""`decide`: from a bundle and a calibration split to a new revision of its decision.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from blemish.bundle.manifest import StoredOperatingPoint
+from blemish.bundle.store import DECISION, Bundle, load_bundle
+from blemish.cli.decide_options import Rules
+from blemish.cli.scales import inspector_in_scale
+from blemish.dataset.fingerprint import fingerprint, image_marks
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.leaks import refuse_leaks
+from blemish.dataset.samples import Dataset
+from blemish.decision.decision import Decision
+from blemish.decision.rules import Chosen, Grade, Ignored, Limit, Thresholds, figure
+from blemish.decision.sentences import rules_in_words
+from blemish.decision.store import refuse_unfit, stored_decision, write_decision
+from blemish.decision.usage import read_usage
+from blemish.errors import BlemishError
+from blemish.evaluation.calibration import Calibration, calibrated, hidden_by
+from blemish.evaluation.operating_point import OperatingPoint
+from blemish.evaluation.records import ImageRecord
+from blemish.evaluation.run import evaluate_samples, for_bundle, split_to_evaluate
+from blemish.inspector.inspector import Inspector, labels_of
+from blemish.progress import Reporter
+
+CHOSEN_HERE = (
+    "The thresholds were chosen on these very images, so new parts fare somewhat worse: measure them with "
+    "`blemish evaluate` on test images."
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What `decide` is asked for. limits, ignore, grades: None keeps those of the revision before
+
+    split: None is "val" where the data have one, else "all"; out: None is decision.yaml in the bundle
+    """
+
+    bundle: Path
+    data: Path
+    rules: Rules
+    split: str | None = None
+    limits: tuple[Limit, ...] | None = None
+    ignore: tuple[Ignored, ...] | None = None
+    grades: tuple[Grade, ...] | None = None
+    out: Path | None = None
+    mm_per_px: float | None = None
+    device: str = "auto"
+
+
+def decide(order: Order, *, quiet: bool) -> list[str]:
+    """Choose thresholds and write the decision; returns what to print, the file's path last.
+
+    Raises BlemishError for images that the bundle was trained on, test images, and what cannot be followed.
+    """
+    reporter = Reporter(quiet=quiet)
+    loaded = load_bundle(order.bundle)
+    before = stored_decision(loaded.path, bundle=loaded.id)
+    dataset = load_dataset(order.data)
+    inspector = inspector_in_scale(
+        loaded, dataset, device=order.device, mm_per_px=order.mm_per_px, decided=False
+    )
+    draft = drafted(order, before, inspector, loaded)
+    chosen, notes = calibration_images(order, dataset, loaded, inspector)
+    for note in (*notes, *said_of_tests(loaded)):
+        reporter.line(f"warning: {note}")
+    records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
+    for note in hidden_defects(draft, records, inspector.scale):
+        reporter.line(f"warning: {note}")
+    decision, point = calibrated(records, draft, calibration(order, loaded, inspector))
+    decision = decision.model_copy(update={"chosen": how_chosen(order, chosen, point, notes)})
+    file = order.out or loaded.path / DECISION
+    kept = write_decision(file, decision)
+    return [*said(decision, point, kept), str(file)]
+
+
+def drafted(order: Order, before: Decision | None, inspector: Inspector, loaded: Bundle) -> Decision:
+    """The new revision without thresholds; what was not asked for anew is the revision's before."""
+    old = before or Decision(revision=1, bundle=loaded.id, score=Thresholds())
+    asked = {
+        "limits": order.limits,
+        "ignore": order.ignore,
+        "grades": order.grades,
+        "costs": order.rules.costs,
+    }
+    draft = old.model_copy(
+        update={
+            "revision": before.revision + 1 if before else 1,
+            "classes": {},
+            "mm_per_px": inspector.mm_per_px,
+            **{name: value for name, value in asked.items() if value is not None},
+        }
+    )
+    labels = labels_of(inspector.inference, loaded.manifest)
+    refuse_unfit(draft, str(order.bundle), labels=labels, scale=inspector.scale)
+    return draft
+
+
+def calibration_images(
+    order: Order, dataset: Dataset, loaded: Bundle, inspector: Inspector
+) -> tuple[Dataset, tuple[str, ...]]:
+    """The images to calibrate on, and notes on them.
+
+    Raises BlemishError where there are none, for test images, under whatever name, and for images that the
+    bundle learned from.
+    """
+    split = split_of(order, dataset)
+    chosen = split_to_evaluate(dataset, split)
+    refuse_test(chosen, order.data)
+    refuse_leaks(dataset.where(lambda sample: sample.split in ("test", split)))
+    chosen, left_out = for_bundle(
+        chosen, loaded.manifest, loaded.id, names_types=inspector.inference.names_types
+    )
+    return chosen, (*left_out, *seen_before(chosen, loaded, order.data))
+
+
+def split_of(order: Order, dataset: Dataset) -> str:
+    return order.split or ("val" if "val" in dataset.splits else "all")
+
+
+def refuse_test(chosen: Dataset, data: Path) -> None:
+    tests = len(chosen.split("test"))
+    if tests:
+        raise BlemishError(
+            f"{data}: {tests} of {len(chosen)} images are of the split 'test', which must stay unseen: "
+            "thresholds chosen on it prove nothing. Calibrate with --split val or on other images."
+        )
+
+
+def seen_before(chosen: Dataset, loaded: Bundle, data: Path) -> tuple[str, ...]:
+    """A sentence on images that training used for validation.
+
+    Raises BlemishError for images that it learned from: a bundle knows them too well.
+    """
+    known = set(loaded.manifest.data.get("seen", ()))
+    learned = len(known & set(image_marks(chosen.where(lambda sample: sample.split != "val"))))
+    if learned:
+        raise BlemishError(
+            f"{data}: {learned} of {len(chosen)} images were used to train bundle {loaded.id}, so it scores "
+            "them better than new parts. Calibrate on images that it has not seen, or with --split val."
+        )
+    watched = len(known & set(image_marks(chosen)))
+    if not watched:
+        return ()
+    return (
+        f"{watched} of {len(chosen)} images were validation images of the training, which steered by them: "
+        "new parts may escape somewhat more often than is counted here. Fresh images would be better.",
+    )
+
+
+def said_of_tests(loaded: Bundle) -> tuple[str, ...]:
+    looks = len(read_usage(loaded.path, bundle=loaded.id).looks)
+    if not looks:
+        return ()
+    times = "once" if looks == 1 else f"{looks} times"
+    return (
+        f"test images were looked at {times} with this bundle: if that is why the decision is changed, "
+        "figures on them no longer are of unseen data.",
+    )
+
+
+def hidden_defects(draft: Decision, records: Sequence[ImageRecord], scale: float | None) -> list[str]:
+    """A sentence for each minimum size above the smallest labelled defect."""
+    notes = []
+    for number, rule in enumerate(draft.ignore):
+        hidden = hidden_by(rule, records, mm_per_px=scale)
+        if hidden:
+            notes.append(
+                f"'ignore.{number}', {rule.measure} below {figure(rule.below)}{rule.suffix}, would hide "
+                f"{hidden.count} of {hidden.of} labelled defects; the smallest, of {hidden.size}, is in "
+                f"{hidden.image}."
+            )
+    return notes
+
+
+def calibration(order: Order, loaded: Bundle, inspector: Inspector) -> Calibration:
+    inference = inspector.inference
+    return Calibration(
+        order.rules.ng,
+        order.rules.review,
+        class_names=loaded.manifest.class_names if inference.names_types else (),
+        without_defects=inspector.without_defects,
+        iou_score=inference.threshold_score,
+    )
+
+
+def how_chosen(order: Order, chosen: Dataset, point: OperatingPoint, notes: tuple[str, ...]) -> Chosen:
+    stored = replace(point, notes=(*point.notes, *notes)).to_json()
+    return Chosen(
+        data=str(order.data),
+        split=split_of(order, chosen),
+        data_fingerprint=fingerprint(chosen),
+        images=len(chosen),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        review_rule=order.rules.review,
+        point=StoredOperatingPoint.model_validate(stored),
+        seen=tuple(image_marks(chosen)),
+    )
+
+
+def said(decision: Decision, point: OperatingPoint, kept: Path | None) -> list[str]:
+    """What was chosen, what it costs on the calibration images, and what that does not show."""
+    old = f"; the one before is kept in {kept}" if kept else ""
+    lines = [f"Revision {decision.revision} of the decision{old}.", *rules_in_words(decision)]
+    lines += [
+        f"Defective images: {point.escapes.sentence('passed')}.",
+        f"Clean images: {point.overkill.sentence('rejected')}.",
+        f"For a person: {point.review.n} of {point.review.of}.",
+    ]
+    if decision.costs:
+        cost = decision.costs.escape * point.escapes.n + decision.costs.overkill * point.overkill.n
+        lines.append(f"Cost on these images: {figure(cost)}.")
+    return [*lines, *point.notes, CHOSEN_HERE]

@@ -1,0 +1,15 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Optional
+
+import typer
+
+Split = Literal["train", "val", "test", "all"]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed draws and trains the same.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only results and errors.")]
+Scale = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option("--mm-per-px", metavar="X", help="Scale of the images, for sizes in mm."),
+]

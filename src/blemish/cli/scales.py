@@ -1,0 +1,74 @@
+"""The scale of images, from where it is known: the command line, the decision, the bundle, dataset.yaml."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from blemish.cli.outcome import WrongUseError
+
+if TYPE_CHECKING:
+    from blemish.bundle.store import Bundle
+    from blemish.dataset.samples import Dataset
+    from blemish.inspector.inspector import Inspector
+
+
+def checked_scale(mm_per_px: float | None) -> float | None:
+    """The value of --mm-per-px. Raises WrongUseError for what is no scale."""
+    if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
+        raise WrongUseError(
+            f"--mm-per-px must be a finite number above 0. Received: {mm_per_px:g}. "
+            "Measure it with `blemish data scale`."
+        )
+    return mm_per_px
+
+
+def inspector_in_scale(
+    loaded: Bundle, dataset: Dataset, *, device: str, mm_per_px: float | None, decided: bool = True
+) -> Inspector:
+    """The bundle's inspector; where neither it nor its decision has a scale, the dataset's is taken.
+
+    mm_per_px: as given on the command line, before all others; decided: see `inspector_of`
+    """
+    from blemish.decision.store import stored_decision
+    from blemish.inspector.inspector import inspector_of
+
+    decision = stored_decision(loaded.path, bundle=loaded.id)
+    of_decision = decision.mm_per_px if decision else None
+    of_dataset = None if loaded.manifest.settings.get("mm_per_px") else dataset.info.get("mm_per_px")
+    scale = mm_per_px or of_decision or of_dataset
+    return inspector_of(loaded, device=device, mm_per_px=scale, decided=decided)
+
+
+def print_scale(
+    image: Path,
+    pattern: Literal["checkerboard", "dots"],
+    *,
+    columns: int,
+    rows: int,
+    pitch_mm: float,
+    out: Path | None,
+) -> None:
+    """Measure the scale of a picture of a target, print it, and write it to `out` as JSON."""
+    from blemish.files import write_atomically
+    from blemish.images.decode import read_image
+    from blemish.images.scale_target import measure_scale
+
+    if not (math.isfinite(pitch_mm) and pitch_mm > 0):
+        raise WrongUseError(f"--pitch-mm must be a finite number above 0. Received: {pitch_mm:g}.")
+    found = measure_scale(
+        read_image(image), pattern, columns=columns, rows=rows, pitch_mm=pitch_mm, name=str(image)
+    )
+    print(f"{found.mm_per_px:.6g} mm per px, from {found.points} points")
+    print(f"along the picture's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
+    print(
+        f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (mean square)"
+    )
+    print(
+        f"use it as --mm-per-px {found.mm_per_px:.6g}, or as mm_per_px: {found.mm_per_px:.6g} in dataset.yaml"
+    )
+    if out is not None:
+        write_atomically(out, json.dumps(asdict(found), indent=1) + "\n")

@@ -1,0 +1,206 @@
+"""A decision, and what it makes of a score and defects: verdict, grade, and the reasons.
+
+The worst that any rule asks for is the verdict. A greater score, confidence, severity or size never makes it
+better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from blemish.bundle.manifest import Strict
+from blemish.decision.rules import Chosen, Costs, Grade, Ignored, Limit, Measured, Thresholds, figure
+from blemish.defect import Defect
+from blemish.inspection import Verdict
+
+SCHEMA_VERSION = 1
+GradeName = Literal["accept", "rework", "scrap"]
+FROM_BAD_TO_GOOD = (Verdict.NG, Verdict.REVIEW, Verdict.OK)
+GRADES: tuple[GradeName, ...] = ("scrap", "rework", "accept")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The answer on one image.
+
+    score: as it counts: that of the image, or lower where every defect is ignored
+    kept: indices of the defects that are not ignored; grade: None where nothing is graded
+    reasons: one for each rule that was met, the worst first
+    """
+
+    verdict: Verdict
+    grade: GradeName | None
+    reasons: tuple[str, ...]
+    score: float
+    kept: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a value from `threshold` on makes of the image."""
+
+    threshold: float
+    verdict: Verdict
+    grade: GradeName | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule on defects: which ones, what of them, how it is said, and its levels, the worst first.
+
+    phrase: with "{}" for a value and its unit; suffix: the unit behind a number
+    """
+
+    covers: Callable[[Defect], bool]
+    value_of: Callable[[Defect], float | None]
+    phrase: str
+    suffix: str
+    levels: tuple[Level, ...]
+
+    def reason(self, label: str, value: float, level: Level) -> str:
+        """ "crack 3.2 mm long ≥ 3 mm: scrap" """
+        said = self.phrase.format(f"{figure(value)}{self.suffix}")
+        grade = f": {level.grade}" if level.grade else ""
+        return f"{label} {said} ≥ {figure(level.threshold)}{self.suffix}{grade}"
+
+
+@dataclass(frozen=True)
+class Met:
+    """A rule that was met, and why."""
+
+    verdict: Verdict
+    reason: str
+    grade: GradeName | None = None
+
+
+class Decision(Strict):
+    """decision.yaml. Scores and confidences in [0, 1]; sizes in the unit that each rule names.
+
+    revision: counted up with every change; bundle: id of the bundle that it is for
+    mm_per_px: scale of the images, before the bundle's own; null: the bundle's
+    score: thresholds on the image score; classes: by name, on the confidence of a defect of that class
+    limits, ignore, grades: sizes and severities of single defects
+    """
+
+    schema_version: Literal[1] = 1
+    revision: int = Field(ge=1)
+    bundle: str
+    mm_per_px: float | None = Field(None, gt=0)
+    score: Thresholds
+    classes: dict[str, Thresholds] = Field(default={})
+    limits: tuple[Limit, ...] = ()
+    ignore: tuple[Ignored, ...] = ()
+    grades: tuple[Grade, ...] = ()
+    costs: Costs | None = None
+    chosen: Chosen | None = None
+
+    def judge(self, score: float, defects: Sequence[Defect], *, without_defects: float = 1.0) -> Judged:
+        """Verdict, grade and reasons for an image.
+
+        score: in [0, 1]; defects: in mm where a rule is, see `decision.store.refuse_unfit`
+        without_defects: the highest score of an image on which the method finds nothing; it counts where
+            every defect is ignored, so that what is ignored rejects no part
+        """
+        kept = tuple(index for index, defect in enumerate(defects) if not self.ignores(defect))
+        if defects and not kept:
+            score = min(score, without_defects)
+        met = [*self.met_by_score(score), *self.met_by_defects([defects[index] for index in kept])]
+        met.sort(key=lambda one: FROM_BAD_TO_GOOD.index(one.verdict))
+        return Judged(
+            verdict=met[0].verdict if met else Verdict.OK,
+            grade=worst_grade(met) if self.grades else None,
+            reasons=(*(one.reason for one in met), *said_of_ignored(len(defects) - len(kept))),
+            score=score,
+            kept=kept,
+        )
+
+    def ignores(self, defect: Defect) -> bool:
+        """Whether the defect is smaller than a minimum size; what cannot be measured is not ignored."""
+        values = [(rule.value_of(defect), rule.below) for rule in self.ignore if rule.covers(defect)]
+        return any(value is not None and value < below for value, below in values)
+
+    def met_by_score(self, score: float) -> list[Met]:
+        for level in verdict_levels(self.score):
+            if score >= level.threshold:
+                return [Met(level.verdict, f"score {figure(score)} ≥ {figure(level.threshold)}")]
+        return []
+
+    def met_by_defects(self, defects: Sequence[Defect]) -> list[Met]:
+        results = [result_of(check, defects) for check in self.checks()]
+        return [met for met in results if met is not None]
+
+    def checks(self) -> Iterator[Check]:
+        """Every rule on single defects."""
+        for name, thresholds in self.classes.items():
+            yield confidence_check(name, thresholds)
+        for limit in self.limits:
+            yield measured_check(limit, verdict_levels(limit))
+        for grade in self.grades:
+            yield measured_check(grade, grade_levels(grade))
+
+    @property
+    def measured(self) -> Iterator[tuple[str, Measured]]:
+        """Every rule on a measure, with its place in the file."""
+        for name, rules in (("limits", self.limits), ("ignore", self.ignore), ("grades", self.grades)):
+            yield from ((f"{name}.{number}", rule) for number, rule in enumerate(rules))
+
+
+def confidence_check(name: str, thresholds: Thresholds) -> Check:
+    return Check(
+        covers=lambda defect: defect.label == name,
+        value_of=lambda defect: defect.confidence,
+        phrase="confidence {}",
+        suffix="",
+        levels=verdict_levels(thresholds),
+    )
+
+
+def measured_check(rule: Measured, levels: tuple[Level, ...]) -> Check:
+    return Check(rule.covers, rule.value_of, rule.phrase, rule.suffix, levels)
+
+
+def verdict_levels(rule: Thresholds | Limit) -> tuple[Level, ...]:
+    pairs = ((rule.ng, Verdict.NG), (rule.review, Verdict.REVIEW))
+    return tuple(Level(threshold, verdict) for threshold, verdict in pairs if threshold is not None)
+
+
+def grade_levels(rule: Grade) -> tuple[Level, ...]:
+    """A defect that is to be reworked or scrapped is never passed over: a person looks at least."""
+    pairs: tuple[tuple[float | None, GradeName], ...] = ((rule.scrap, "scrap"), (rule.rework, "rework"))
+    return tuple(
+        Level(threshold, Verdict.REVIEW, grade) for threshold, grade in pairs if threshold is not None
+    )
+
+
+def result_of(check: Check, defects: Sequence[Defect]) -> Met | None:
+    """What the rule makes of its greatest defect, and how many more reach as much; None where none does.
+
+    A defect that lacks the measure is for a person.
+    """
+    covered = [(check.value_of(defect), defect.label) for defect in defects if check.covers(defect)]
+    values = [(value, label) for value, label in covered if value is not None]
+    greatest, label = max(values, default=(0.0, ""), key=lambda pair: pair[0])
+    for level in check.levels if values else ():
+        if greatest >= level.threshold:
+            more = sum(value >= level.threshold for value, _ in values) - 1
+            also = f" (and {more} more)" if more else ""
+            return Met(level.verdict, check.reason(label, greatest, level) + also, level.grade)
+    unmeasured = [label for value, label in covered if value is None]
+    if unmeasured:
+        return Met(Verdict.REVIEW, f"{unmeasured[0]} lacks a measure that a rule asks for")
+    return None
+
+
+def said_of_ignored(count: int) -> tuple[str, ...]:
+    if not count:
+        return ()
+    return (f"{count} {'defect' if count == 1 else 'defects'} under the minimum size ignored",)
+
+
+def worst_grade(met: Sequence[Met]) -> GradeName:
+    given = {one.grade for one in met}
+    return next((grade for grade in GRADES if grade in given), "accept")

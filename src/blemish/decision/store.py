@@ -1,0 +1,152 @@
+"""decision.yaml on disk: read and checked, written as a new revision, the one before kept beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from blemish.bundle.manifest import Strict, first_fault
+from blemish.bundle.store import DECISION
+from blemish.decision.decision import SCHEMA_VERSION, Decision
+from blemish.decision.rules import Chosen, Costs, Grade, Ignored, Limit, Thresholds
+from blemish.errors import BlemishError, nearest_name
+from blemish.files import write_atomically
+
+PARTS: dict[str, type[Strict]] = {
+    "score": Thresholds,
+    "classes": Thresholds,
+    "limits": Limit,
+    "ignore": Ignored,
+    "grades": Grade,
+    "costs": Costs,
+    "chosen": Chosen,
+}
+HEADING = """\
+# What blemish does with what the bundle finds. Written by `blemish decide`; may be changed by hand: count
+# `revision` up then. Every rule that is met counts, and the worst of them is the verdict.
+"""
+
+
+def read_decision(file: Path, *, bundle: str) -> Decision:
+    """The decision in a YAML file, for the bundle of that id.
+
+    Raises BlemishError for what is not YAML, a newer schema, another bundle's decision, an unknown key (with
+    the nearest known one), and values that are out of range, cross or are out of order.
+    """
+    fields = yaml_fields(file)
+    refuse_other_schema(fields, file)
+    if fields.get("bundle") != bundle:
+        raise BlemishError(
+            f"{file}: 'bundle' must be {bundle}, the bundle it lies in. Received: {fields.get('bundle')}. "
+            "Thresholds of another bundle mean nothing here: remove the file, or run `blemish decide`."
+        )
+    try:
+        return Decision.model_validate_json(json.dumps(fields, default=str), strict=True)
+    except ValidationError as error:
+        raise BlemishError(f"{file}: {fault_line(error)}") from error
+
+
+def yaml_fields(file: Path) -> dict[str, Any]:
+    try:
+        fields = yaml.safe_load(file.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise BlemishError(f"{file} cannot be read as YAML: {reason}. Correct or remove it.") from error
+    if not isinstance(fields, dict):
+        kind = type(fields).__name__
+        raise BlemishError(f"{file} must hold 'key: value' lines. Received: {kind}. Correct or remove it.")
+    return fields
+
+
+def refuse_other_schema(fields: dict[str, Any], file: Path) -> None:
+    version = fields.get("schema_version")
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        raise BlemishError(
+            f"{file}: schema_version must be {SCHEMA_VERSION} for this blemish. Received: {version}. "
+            f"{'Update blemish' if newer else 'Write it anew with `blemish decide`'}."
+        )
+
+
+def fault_line(error: ValidationError) -> str:
+    """The first fault as one line that names the key."""
+    fault = error.errors()[0]
+    parts = [str(part) for part in fault["loc"]]
+    if fault["type"] == "value_error":
+        return f"'{'.'.join(parts)}': {fault['ctx']['error']}"
+    known = PARTS[parts[0]].model_fields if len(parts) > 1 and parts[0] in PARTS else Decision.model_fields
+    return first_fault(error, [".".join((*parts[:-1], name)) for name in known])
+
+
+def refuse_unfit(decision: Decision, source: str, *, labels: Sequence[str], scale: float | None) -> None:
+    """Raises BlemishError for a class that the bundle does not name, and for a mm rule without a scale.
+
+    source: the file, for messages; labels: what the bundle calls defects; scale: mm per pixel
+    """
+    named = [*((f"classes.{name}", name) for name in decision.classes)]
+    named += [(f"{place}.of", rule.of) for place, rule in decision.measured if rule.of is not None]
+    for place, name in named:
+        if name not in labels:
+            raise BlemishError(
+                f"{source}: '{place}' must be a class that the bundle names: {', '.join(labels)}. "
+                f"Received: '{name}'.{nearest_name(name, labels)}"
+            )
+    for place, rule in decision.measured:
+        if rule.unit == "mm" and scale is None:
+            raise BlemishError(
+                f"{source}: '{place}' is in mm, and no scale is known. Add 'mm_per_px' to it, give "
+                "--mm-per-px, or write the rule in px."
+            )
+
+
+def stored_decision(folder: Path, *, bundle: str) -> Decision | None:
+    """The decision in a bundle's folder; None where there is none. Raises BlemishError as `read_decision`."""
+    file = folder / DECISION
+    return read_decision(file, bundle=bundle) if file.is_file() else None
+
+
+def write_decision(file: Path, decision: Decision) -> Path | None:
+    """Write `file`, whole or not at all; what was there is first kept as NAME-REVISION.yaml.
+
+    returns: the path of what was kept; None where nothing was there
+    Raises BlemishError where what is there is no decision, or nothing can be written.
+    """
+    kept = None
+    if file.is_file():
+        revision = yaml_fields(file).get("revision")
+        if not isinstance(revision, int):
+            raise BlemishError(
+                f"{file} is no decision: it has no 'revision'. Remove it, or choose another name."
+            )
+        kept = file.with_name(f"{file.stem}-{revision}{file.suffix}")
+        write_atomically(kept, file.read_bytes())
+    write_atomically(file, decision_text(decision))
+    return kept
+
+
+def decision_text(decision: Decision) -> str:
+    """The text of decision.yaml; what is not set is left out."""
+    fields = decision.model_dump(mode="json", exclude_none=True)
+    full = {name: value for name, value in fields.items() if value not in ({}, []) or name == "score"}
+    if decision.chosen is not None:
+        full["chosen"]["seen"] = InOneLine(full["chosen"]["seen"])
+    return HEADING + yaml.dump(full, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class InOneLine(list[str]):
+    """A list that is written side by side, not one entry a line."""
+
+
+class Dumper(yaml.SafeDumper):
+    """Plain data, and such lists."""
+
+
+Dumper.add_representer(
+    InOneLine,
+    lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True),
+)

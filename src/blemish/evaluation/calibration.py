@@ -1,0 +1,210 @@
+"""Choosing a decision's thresholds on a calibration split, and counting what the whole decision costs there.
+
+The image thresholds follow `operating_point.choose`. A class gets a threshold of its own, on the confidence
+of its defects, where it is marked on at least `CLASS_IMAGES` images and as many clean ones are not rejected
+yet: the lowest confidence at which none of those clean ones is rejected, kept only where it rejects a
+defective image that would pass or go to a person without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.decision.decision import Decision, Judged
+from blemish.decision.rules import Ignored, Thresholds, figure
+from blemish.decision.sentences import thresholds_of
+from blemish.defect import Defect
+from blemish.errors import BlemishError
+from blemish.evaluation.bounds import trials_to_prove
+from blemish.evaluation.image import is_defective
+from blemish.evaluation.operating_point import (
+    OperatingPoint,
+    choose,
+    limits_of_knowledge,
+    measured,
+    parse_rule,
+)
+from blemish.evaluation.records import ImageRecord, TruthDefect
+from blemish.inspection import Verdict
+from blemish.regions.filled_boxes import defect_of_box
+from blemish.regions.measure import smallest_rectangle
+
+CLASS_IMAGES = 20  # with fewer, not even 14 % of missed or rejected ones could be told from none
+CLASS_RULE = "overkill<=0"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How thresholds are chosen. rule, review_rule: of `operating_point`
+
+    class_names: classes that may get a threshold of their own; none where the method names no types
+    without_defects, iou_score: of the method, see `Decision.judge` and `operating_point.choose`
+    """
+
+    rule: str
+    review_rule: str
+    class_names: tuple[str, ...] = ()
+    without_defects: float = 1.0
+    iou_score: float | None = None
+
+
+def calibrated(
+    records: Sequence[ImageRecord], draft: Decision, how: Calibration
+) -> tuple[Decision, OperatingPoint]:
+    """The draft with thresholds, and their counts on these images under the whole decision.
+
+    records: of images as inspected without any decision; those that could not be judged are in no count
+    draft: limits, minimum sizes and grades, whose thresholds are replaced
+    Raises BlemishError for too little to follow the rules on, see `operating_point.choose`.
+    """
+    judged = [record for record in records if record.inspection.score is not None]
+    bare = draft.model_copy(update={"score": Thresholds(), "classes": {}})
+    scores = [answer.score for answer in answers(bare, judged, how)]
+    defective = np.array([is_defective(record) for record in judged], dtype=bool)
+    refuse_unfollowable(defective, how)
+    point = choose(scores, defective, how.rule, review_rule=how.review_rule, iou_score=how.iou_score)
+    scored = bare.model_copy(update={"score": thresholds_of(point.review_threshold, point.threshold)})
+    decision = scored.model_copy(update={"classes": class_thresholds(scored, judged, how)})
+    return decision, counted(decision, point, judged, how)
+
+
+def counted(
+    decision: Decision, point: OperatingPoint, judged: Sequence[ImageRecord], how: Calibration
+) -> OperatingPoint:
+    """The point with the counts of the whole decision, and what they do not show."""
+    verdicts = [answer.verdict for answer in answers(decision, judged, how)]
+    of_choice = [
+        note for note in point.notes if note not in limits_of_knowledge(parse_rule(point.rule), point)
+    ]
+    whole = measured(point, verdicts, [is_defective(record) for record in judged])
+    of_review = limits_of_knowledge(parse_rule(how.review_rule), whole)
+    notes = (*whole.notes, *of_review, *of_choice, *low_threshold(decision, how))
+    return replace(whole, notes=tuple(dict.fromkeys(notes)))
+
+
+def low_threshold(decision: Decision, how: Calibration) -> tuple[str, ...]:
+    """A sentence where the score rejects images that have no defect but ignored ones."""
+    lowest = min((one for one in (decision.score.review, decision.score.ng) if one is not None), default=1.0)
+    if not decision.ignore or lowest > how.without_defects:
+        return ()
+    return (
+        f"The threshold {figure(lowest)} lies below {figure(how.without_defects)}, from where on the method "
+        "outlines defects: an image may be rejected by its score though all its defects are ignored.",
+    )
+
+
+def answers(decision: Decision, judged: Sequence[ImageRecord], how: Calibration) -> list[Judged]:
+    return [
+        decision.judge(
+            record.inspection.score or 0.0, record.inspection.defects, without_defects=how.without_defects
+        )
+        for record in judged
+    ]
+
+
+def refuse_unfollowable(defective: NDArray[np.bool_], how: Calibration) -> None:
+    """Raises BlemishError for a rule that asks about defective images where there are none."""
+    if defective.any():
+        return
+    for rule in (parse_rule(how.rule), parse_rule(how.review_rule)):
+        if rule.kind in ("f1", "cost") or (rule.kind == "escape" and (rule.limit or rule.text == how.rule)):
+            proof = (
+                f" (to show {100 * rule.limit:g} % takes {trials_to_prove(min(rule.limit, 0.999999))})"
+                if rule.limit
+                else ""
+            )
+            raise BlemishError(
+                f"The rule '{rule.text}' needs defective images to calibrate on. Received: 0 of "
+                f"{len(defective)}. Add some{proof}, or choose by --overkill, which clean images suffice for."
+            )
+
+
+def class_thresholds(
+    scored: Decision, judged: Sequence[ImageRecord], how: Calibration
+) -> dict[str, Thresholds]:
+    """The thresholds of single classes, by the rule that this file begins with."""
+    passed = [
+        (record, answer)
+        for record, answer in zip(judged, answers(scored, judged, how), strict=True)
+        if answer.verdict is not Verdict.NG
+    ]
+    clean = [(record, answer) for record, answer in passed if not is_defective(record)]
+    found = {}
+    for name in how.class_names if len(clean) >= CLASS_IMAGES else ():
+        if sum(name in labels_of(record) for record in judged) < CLASS_IMAGES:
+            continue
+        marked = [pair for pair in passed if name in labels_of(pair[0])]
+        threshold = class_threshold(name, marked, clean)
+        if threshold is not None:
+            found[name] = Thresholds(ng=threshold)
+    return found
+
+
+def class_threshold(
+    name: str,
+    marked: Sequence[tuple[ImageRecord, Judged]],
+    clean: Sequence[tuple[ImageRecord, Judged]],
+) -> float | None:
+    """The lowest confidence that rejects none of the clean images; None where it rejects no marked one."""
+    of_marked = [surest(name, record, answer) for record, answer in marked]
+    of_clean = [surest(name, record, answer) for record, answer in clean]
+    if not of_marked:
+        return None
+    defective = [True] * len(of_marked) + [False] * len(of_clean)
+    point = choose([*of_marked, *of_clean], defective, CLASS_RULE, review_rule=CLASS_RULE)
+    return point.threshold if point.threshold <= max(of_marked) else None
+
+
+def surest(name: str, record: ImageRecord, answer: Judged) -> float:
+    """The highest confidence of a defect of that class; 0 without one."""
+    kept = [record.inspection.defects[index] for index in answer.kept]
+    return max((defect.confidence for defect in kept if defect.label == name), default=0.0)
+
+
+def labels_of(record: ImageRecord) -> set[str]:
+    return {annotation.label for annotation in record.sample.annotations} if is_defective(record) else set()
+
+
+# What a minimum size would hide
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Labelled defects that a minimum size would ignore. image, size: of the smallest, as text"""
+
+    count: int
+    of: int
+    image: str
+    size: str
+
+
+def hidden_by(rule: Ignored, records: Sequence[ImageRecord], *, mm_per_px: float | None) -> Hidden | None:
+    """What of the labelled defects a minimum size would hide; None where it hides none.
+
+    mm_per_px: None where the scale is not known
+    """
+    labelled = [
+        (rule.value_of(defect), record.sample.id)
+        for record in records
+        for defect in (as_defect(one, mm_per_px) for one in record.truth)
+        if rule.covers(defect)
+    ]
+    sizes = [(value, image) for value, image in labelled if value is not None]
+    small = [pair for pair in sizes if pair[0] < rule.below]
+    if not small:
+        return None
+    value, image = min(small)
+    return Hidden(len(small), len(sizes), image, f"{figure(value)}{rule.suffix}")
+
+
+def as_defect(truth: TruthDefect, mm_per_px: float | None) -> Defect:
+    """An annotated defect, measured as a found one is; of a mere box its sides."""
+    boxed = defect_of_box(truth.box_xyxy, truth.label, 1.0, mm_per_px=mm_per_px)
+    if not truth.contour:
+        return boxed
+    outlined = smallest_rectangle(truth.contour)
+    return replace(boxed, contour=truth.contour, rectangle=outlined, area=truth.area)
