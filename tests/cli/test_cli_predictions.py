@@ -47,7 +47,7 @@ def test_metrics_and_report_are_those_of_the_predictions(
         ([], 2, "evaluate needs BUNDLE or --predictions FILE"),
         (["BUNDLE", "--predictions", "SCORES"], 2, "evaluate measures BUNDLE or --predictions. Received: "),
         (["BUNDLE", "--threshold", "0.3"], 2, "--threshold goes with --predictions"),
-        (["--predictions", "scores.csv", "--mm-per-px", "0.1"], 2, "--mm-per-px goes with BUNDLE"),
+        (["--predictions", "SCORES", "--mm-per-px", "0.1"], 2, "--mm-per-px goes with BUNDLE"),
         (["--predictions", "SCORES", "--threshold", "0.3", "--rule", "f1"], 2, "Leave one out"),
         (["--predictions", "SCORES", "--rule", "best"], 2, "Received: 'best'"),
         (["--predictions", "SCORES", "--rule", "f1"], 1, "--rule must have predictions of 'val' images"),
