@@ -33,6 +33,7 @@ class Inspection:
     candidates: every detection down to a low confidence, from which average precision is computed; empty
         where the method gives none but its defects
     spread: standard deviation of the score over the references it is a mean of; None where there are none
+    reasons: why the verdict is what it is, where that does not follow from the score alone
     """
 
     image: str
@@ -47,6 +48,7 @@ class Inspection:
     maps: Mapping[str, NDArray[np.generic]] = field(default_factory=dict, compare=False, repr=False)
     candidates: tuple[Defect, ...] = field(default=(), compare=False, repr=False)
     spread: float | None = None
+    reasons: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """One line of inspections.jsonl."""
@@ -57,6 +59,7 @@ class Inspection:
             "verdict": str(self.verdict),
             "score": None if self.score is None else round(self.score, 6),
             **spread,
+            **({"reasons": list(self.reasons)} if self.reasons else {}),
             "defects": [defect.to_json() for defect in self.defects],
             "mm_per_px": self.mm_per_px,
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
@@ -79,6 +82,7 @@ class Inspection:
             error=fields["error"],
             mm_per_px=scale,
             spread=fields.get("spread"),
+            reasons=tuple(fields.get("reasons", ())),
         )
 
 

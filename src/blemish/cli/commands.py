@@ -46,6 +46,14 @@ METHODS = ", ".join(sorted(module.name for module in iter_modules(folders or [])
 
 Split = Literal["train", "val", "test", "all"]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed draws and trains the same.")]
+Then = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option(
+        "--then",
+        metavar="BUNDLE",
+        help="Asked after the one before, as a chain: gate, outliner, namer; may be repeated.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only results and errors.")]
 
 
@@ -134,13 +142,14 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and report.html.")],
     split: Annotated[Split, typer.Option("--split")] = "test",
+    then: Then = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Measure BUNDLE on a split of a dataset; writes metrics.json and report.html."""
+    """Measure BUNDLE, or a chain of bundles, on a split of a dataset; writes metrics.json and report.html."""
     from blemish.cli.work import evaluate_bundle
 
-    print(evaluate_bundle(bundle, data, out, split=split, device=device, quiet=quiet))
+    print(evaluate_bundle(bundle, data, out, split=split, device=device, quiet=quiet, then=then or ()))
 
 
 @app.command()
@@ -151,13 +160,16 @@ def inspect(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also draw each image with its defects.")
     ] = False,
+    then: Then = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Inspect images with BUNDLE; writes one line an image to inspections.jsonl."""
+    """Inspect images with BUNDLE, or a chain of bundles; writes one line an image to inspections.jsonl."""
     from blemish.cli.work import inspect_images
 
-    written, failures = inspect_images(bundle, paths, out, overlay=overlay, device=device, quiet=quiet)
+    written, failures = inspect_images(
+        bundle, paths, out, overlay=overlay, device=device, quiet=quiet, then=then or ()
+    )
     print(written)
     if failures:
         images = "1 image" if failures == 1 else f"{failures} images"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
+from blemish.cli.chained import of_chain
 from blemish.cli.outcome import refused_as_wrong_use
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
@@ -129,36 +130,47 @@ def read_config(config: Path) -> Mapping[str, Any]:
     return values
 
 
-def evaluate_bundle(bundle: Path, data: Path, out: Path, *, split: str, device: str, quiet: bool) -> Path:
-    """Measure a bundle on a split; writes metrics.json and report.html and returns the report's path."""
+def evaluate_bundle(
+    bundle: Path,
+    data: Path,
+    out: Path,
+    *,
+    split: str,
+    device: str,
+    quiet: bool,
+    then: Sequence[Path] = (),
+) -> Path:
+    """Measure a bundle on a split; writes metrics.json and report.html and returns the report's path.
+
+    then: bundles that are asked after it, as a chain
+    """
     from blemish.bundle.store import load_bundle
     from blemish.evaluation.evaluator import metrics_json
     from blemish.evaluation.operating_point import OperatingPoint
     from blemish.evaluation.report import write_report
-    from blemish.evaluation.run import evaluate_samples, for_bundle, split_to_evaluate
-    from blemish.inspector.inspector import inspector_of
+    from blemish.evaluation.run import evaluate_samples, for_judge, split_to_evaluate
+    from blemish.inspector.chain import judge_of
 
     reporter = Reporter(quiet=quiet)
-    loaded = load_bundle(bundle)
+    places = (bundle, *then)
+    stages = [load_bundle(place) for place in places]
     dataset = load_dataset(data)
-    inspector = inspector_of(loaded, device=device)
-    manifest = loaded.manifest
-    chosen, left_out = for_bundle(
-        split_to_evaluate(dataset, split), manifest, loaded.id, names_types=inspector.inference.names_types
-    )
-    notes = (*left_out, *notes_on_seen(manifest, chosen))
+    inspector = judge_of(stages, device=device)
+    manifests = [stage.manifest for stage in stages]
+    chosen, left_out = for_judge(split_to_evaluate(dataset, split), inspector, manifests)
+    notes = (*left_out, *(note for manifest in manifests for note in notes_on_seen(manifest, chosen)))
     for note in notes:
         reporter.line(f"warning: {note}")
-    context = report_context(loaded, bundle, chosen, data, notes)  # before the long work: it may refuse
+    context = report_context(stages[0], bundle, chosen, data, notes)  # before the long work: it may refuse
     evaluation = evaluate_samples(inspector, chosen, reporter).result(
-        method=manifest.method,
+        method="+".join(manifest.method for manifest in manifests),
         split=split,
-        seed=manifest.provenance.get("seed"),
-        operating_point=OperatingPoint.from_json(manifest.operating_point),
+        seed=manifests[0].provenance.get("seed"),
+        operating_point=OperatingPoint.from_json(manifests[0].operating_point),
         pixel_threshold=inspector.inference.pixel_threshold,
     )
     write_atomically(out / "metrics.json", metrics_json(evaluation))
-    write_report(out / "report.html", evaluation, context)
+    write_report(out / "report.html", evaluation, of_chain(context, stages, places))
     return out / "report.html"
 
 
@@ -176,17 +188,27 @@ def notes_on_seen(manifest: Manifest, chosen: Dataset) -> tuple[str, ...]:
 
 
 def inspect_images(
-    bundle: Path, paths: list[Path], out: Path, *, overlay: bool, device: str, quiet: bool
+    bundle: Path,
+    paths: list[Path],
+    out: Path,
+    *,
+    overlay: bool,
+    device: str,
+    quiet: bool,
+    then: Sequence[Path] = (),
 ) -> tuple[Path, int]:
     """Inspect images one by one; returns the path of inspections.jsonl and how many images failed.
 
+    then: bundles that are asked after the first one, as a chain
     Lines are written as they come to a temporary name, which is renamed when all are done or the user stops.
     """
-    from blemish.inspector.inspector import image_paths, open_inspector
+    from blemish.bundle.store import load_bundle
+    from blemish.inspector.chain import judge_of
+    from blemish.inspector.inspector import image_paths
 
     reporter = Reporter(quiet=quiet)
     images = list(image_paths(paths, reporter.line))
-    inspector = open_inspector(bundle, device=device)
+    inspector = judge_of([load_bundle(place) for place in (bundle, *then)], device=device)
     names = overlay_names(images) if overlay else {}
     target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
     failures = 0
