@@ -182,3 +182,18 @@ def test_evidence_is_drawn_as_heat_and_its_spread_named():
     assert (picture[40:, 60:190] == 128).all()
     tag = draw_label(image, "NG 0.90 ± 0.07", (0, 0), colour=(213, 94, 0))
     assert (picture[:16, :60] == tag[:16, :60]).all()
+
+
+def test_of_two_heats_severity_is_drawn_where_there_are_defects_and_else_what_the_verdict_rests_on():
+    image = random_image(120, 300)
+    severity, cam = np.zeros((2, 120, 300), np.float32)
+    severity[90:100, 200:240], cam[90:100, 50:90] = 12.0, 1.0
+    maps = {"severity": severity, "cam": cam}
+    defect = Defect("pit", 0.9, (270, 20, 276, 26), (), Rectangle((273, 23), 6, 6, 0), 36)
+    for defects, hot, cold in (((defect,), severity, cam), ((), cam, severity)):
+        picture = draw_inspection(
+            image, Inspection("a", (120, 300), Verdict.NG, 0.9, defects, "b", maps=maps)
+        )
+        drawn = blend_severity(image, hot, top=float(hot.max()))
+        assert (picture[hot > 0] == drawn[hot > 0]).all()
+        assert (picture[cold > 0] == for_screen(image)[cold > 0]).all()
