@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from blemish.bundle.store import load_bundle, save_bundle
 from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
+from blemish.evaluation.records import ImageRecord
+from blemish.inspection import Inspection, Verdict
+from blemish.inspector.chain import Chain
+from blemish.inspector.inspector import Inspector
 from blemish.progress import Reporter
 from blemish.reproduce import table as table_module
-from blemish.reproduce.chains import chain_row
+from blemish.reproduce.chains import chain_figures, chain_row
 from blemish.reproduce.experiment import CHECKOUT, Experiment, read_experiment
 from blemish.reproduce.place import open_table
 from blemish.reproduce.rows import settings_of
@@ -115,6 +123,40 @@ def test_the_seconds_of_the_stages_add_up_to_those_of_an_image() -> None:
         assert sum(figures["chain"]["seconds"].values()) == pytest.approx(figures["seconds_per_image"])
 
 
+def test_what_a_gate_passes_and_where_stages_disagree_is_counted() -> None:
+    """Four images behind a gate: passed, rejected, disagreed about, and one that could not be judged."""
+    asked = {"gate.network": 1000.0, "outliner.network": 3000.0, "outliner.decide": 1000.0}
+    given: list[tuple[Verdict, dict[str, float], tuple[str, ...]]] = [
+        (Verdict.OK, {"decode": 500.0, "gate.network": 1000.0}, ()),
+        (Verdict.NG, asked, ()),
+        (Verdict.REVIEW, asked, ("why",)),
+        (Verdict.ERROR, {}, ()),
+    ]
+    records = [
+        ImageRecord(
+            Sample(Path("a"), "a"),
+            Inspection("a", None, verdict, 0.5, (), "b", timings_ms=timings, reasons=reasons),
+            (),
+            np.zeros((0, 0), np.float32),
+        )
+        for verdict, timings, reasons in given
+    ]
+    gate, outliner = (
+        Inspector(SimpleNamespace(names_types=False, finds_outlines=outlines), {}, 0.1, 0.5, str(outlines))
+        for outlines in (False, True)
+    )
+    figures = chain_figures(Chain((gate, outliner)), records)
+    assert figures["seconds"] == {"decode": 0.125, "gate": 0.75, "outliner": 2.0}
+    assert [(figures[name]["n"], figures[name]["of"]) for name in ("passed", "disagreed")] == [(1, 3), (1, 3)]
+    alone = chain_figures(outliner, [replace(records[0], inspection=timed_alone())])
+    assert alone == {"seconds": {"decode": 0.5, "outliner": 3.0}}
+
+
+def timed_alone() -> Inspection:
+    timings = {"decode": 500.0, "network": 1000.0, "decide": 2000.0}
+    return Inspection("a", None, Verdict.OK, 0.1, (), "b", timings_ms=timings)
+
+
 def test_the_settings_of_every_stage_are_kept_and_the_row_is_measured_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -161,6 +203,9 @@ def test_a_few_shot_row_is_a_stage_too() -> None:
     figures = chain_row(table, three, 0)
     assert figures["method"] == "medetection+severity+tlsdd" and "type" in figures
     assert settings_of(table, three)["names/few.shots"] == 1
+    pair = three.model_copy(update={"stages": ("outlines/ours", "names/few")})
+    figures = chain_row(table, pair, 0)["chain"]
+    assert set(figures) == {"seconds", "disagreed"}, "without a gate nothing is passed by it"
     write("names", settings={**TABLES["names"]["settings"], "steps": 3})
     with pytest.raises(BlemishError, match=r"was trained with steps=2\. Row few of table names has 3"):
         chain_row(table, three, 0)

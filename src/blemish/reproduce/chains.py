@@ -17,10 +17,11 @@ from blemish.errors import BlemishError
 from blemish.evaluation.bounds import proportion_bound
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Verdict
-from blemish.inspector.chain import Judge, judge_of, role_of, stages_of
+from blemish.inspector.chain import Judge, Role, judge_of, role_of, stages_of
+from blemish.methods import find_method
 from blemish.reproduce.experiment import STAGES, Row, expanded
 from blemish.reproduce.place import Table
-from blemish.reproduce.trained import bundle_of, bundle_path, test_evaluation
+from blemish.reproduce.trained import bundle_of, bundle_path, test_evaluation, validated
 
 
 def stage_rows(table: Table, row: Row) -> list[tuple[Table, Row]]:
@@ -43,19 +44,17 @@ def stage_bundle(home: Table, row: Row, seed: int) -> Bundle:
     if row.kind == "train":
         return bundle_of(home, row, seed)
     bundle = load_bundle(bundle_path(home, row, seed), method=home.experiment.method)
-    for key, value in expanded({**home.experiment.settings, **row.settings}).items():
-        stored = bundle.manifest.settings.get(key)
-        if as_stored(stored) != as_stored(value):
-            raise BlemishError(
-                f"{bundle.path} was trained with {key}={stored}. Row {row.name} of table {home.name} has "
-                f"{value}. Use another --out, or remove the run folder and the row's JSON."
-            )
+    model = find_method(home.experiment.method).settings_type
+    own = model.model_validate(bundle.manifest.settings).model_dump(mode="json")
+    said = expanded({**home.experiment.settings, **row.settings})
+    wanted = validated(model, {**own, **said}, home, row).model_dump(mode="json")
+    if wanted != own:
+        key = next(key for key in wanted if wanted[key] != own[key])
+        raise BlemishError(
+            f"{bundle.path} was trained with {key}={own[key]}. Row {row.name} of table {home.name} has "
+            f"{wanted[key]}. Use another --out, or remove the run folder and the row's JSON."
+        )
     return bundle
-
-
-def as_stored(value: Any) -> Any:
-    """A setting as JSON and YAML have it alike."""
-    return list(value) if isinstance(value, tuple) else value
 
 
 def refuse_seen(bundles: Sequence[Bundle], images: Dataset, where: str) -> None:
@@ -82,15 +81,13 @@ def chain_figures(judge: Judge, records: Sequence[ImageRecord]) -> dict[str, Any
             for name in ("decode", *roles)
         }
     }
-    if len(roles) == 1:
-        return figures
-    passed = [one for one in judged if roles[-1] not in stage_seconds(one, roles[0])]
-    disagreed = [one for one in judged if one.inspection.reasons]
-    return {
-        **figures,
-        "passed": proportion_bound(len(passed), len(judged)).to_json(),
-        "disagreed": proportion_bound(len(disagreed), len(judged)).to_json(),
-    }
+    if len(roles) > 1:
+        disagreed = [one for one in judged if one.inspection.reasons]
+        figures["disagreed"] = proportion_bound(len(disagreed), len(judged)).to_json()
+    if len(roles) > 1 and roles[0] == Role.GATE:
+        passed = [one for one in judged if roles[1] not in stage_seconds(one, roles[0])]
+        figures["passed"] = proportion_bound(len(passed), len(judged)).to_json()
+    return figures
 
 
 def stage_seconds(record: ImageRecord, only: str) -> dict[str, float]:
