@@ -33,8 +33,9 @@ class Inspection:
     candidates: every detection down to a low confidence, from which average precision is computed; empty
         where the method gives none but its defects
     spread: standard deviation of the score over the references it is a mean of; None where there are none
-    reasons, grade, decision: why the verdict is what it is, what is to be done with the part ("accept",
-        "rework", "scrap"), and the revision of the decision; empty or None where the bundle has no decision
+    reasons: why the verdict is what it is, by its decision, or where the stages of a chain disagree
+    grade, decision: what is to be done with the part ("accept", "rework", "scrap"), and the revision of the
+        decision; None where the bundle has no decision
     """
 
     image: str
@@ -71,11 +72,10 @@ class Inspection:
         }
 
     def decided(self) -> dict[str, Any]:
-        """What a decision adds to the line; nothing without one."""
-        if self.decision is None:
-            return {}
+        """What a decision, or a chain, adds to the line; nothing without one."""
+        reasons = {"reasons": list(self.reasons)} if self.reasons or self.decision is not None else {}
         graded = {} if self.grade is None else {"grade": self.grade}
-        return {"reasons": list(self.reasons), **graded, "decision": self.decision}
+        return {**reasons, **graded, **({} if self.decision is None else {"decision": self.decision})}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Inspection:

@@ -28,6 +28,7 @@ PAGES = [
     ["add-class", "--help"],
     ["decide", "--help"],
     ["data", "scale", "--help"],
+    ["inspect", "--help"],
 ]
 
 
@@ -61,3 +62,16 @@ def test_help_imports_nothing_heavy(page: list[str]) -> None:
     loaded = {module.split(".")[0] for module in done.stderr.strip().split("|")}
     assert "typer" in loaded, "the list of modules is there"
     assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize("command", ["inspect", "evaluate"])
+def test_help_tells_the_order_of_a_chain(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from blemish.cli.main import run; run()", command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert "--then BUNDLE" in done.stdout
+    assert "gate, outliner, namer" in " ".join(done.stdout.split())

@@ -194,3 +194,18 @@ def test_tags_say_sizes_in_mm_where_the_scale_is_known_and_the_grade():
     assert defect_text(unknown) == "crack 0.91" and unknown.size_text == "64 × 8 px"
     inspection = Inspection("a.png", (80, 80), Verdict.NG, 0.5, (), "b", grade="rework", decision=1)
     assert verdict_text(inspection) == "NG 0.50 · rework"
+
+
+def test_of_two_heats_severity_is_drawn_where_there_are_defects_and_else_what_the_verdict_rests_on():
+    image = random_image(120, 300)
+    severity, cam = np.zeros((2, 120, 300), np.float32)
+    severity[90:100, 200:240], cam[90:100, 50:90] = 12.0, 1.0
+    maps = {"severity": severity, "cam": cam}
+    defect = Defect("pit", 0.9, (270, 20, 276, 26), (), Rectangle((273, 23), 6, 6, 0), 36)
+    for defects, hot, cold in (((defect,), severity, cam), ((), cam, severity)):
+        picture = draw_inspection(
+            image, Inspection("a", (120, 300), Verdict.NG, 0.9, defects, "b", maps=maps)
+        )
+        drawn = blend_severity(image, hot, top=float(hot.max()))
+        assert (picture[hot > 0] == drawn[hot > 0]).all()
+        assert (picture[cold > 0] == for_screen(image)[cold > 0]).all()

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import DECISION, Bundle, load_bundle, save_bundle
+from blemish.cli.evaluating import notes_on_seen
 from blemish.cli.examples import Examples, read_examples, training_set
 from blemish.cli.outcome import WrongUseError, refused_as_wrong_use
-from blemish.cli.work import notes_on_seen, read_settings
+from blemish.cli.work import read_settings
 from blemish.dataset.fingerprint import fingerprint, image_marks
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset

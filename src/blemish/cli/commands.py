@@ -47,6 +47,15 @@ package = find_spec("blemish.methods")  # looked at, not imported, as it brings 
 folders = package.submodule_search_locations if package else None
 METHODS = ", ".join(sorted(module.name for module in iter_modules(folders or []) if module.ispkg))
 
+Then = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option(
+        "--then",
+        metavar="BUNDLE",
+        help="Asked after the one before, as a chain: gate, outliner, namer; may be repeated.",
+    ),
+]
+
 
 @app.callback()
 def options(
@@ -163,22 +172,27 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
         Optional[Literal["none-found"]],  # noqa: UP045
         typer.Option("--missing", help="Take images without predictions as those with nothing found."),
     ] = None,
+    then: Then = None,
     mm_per_px: Scale = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Measure BUNDLE, or any tool's predictions, on a split; writes metrics.json and report.html."""
+    """Measure BUNDLE, a chain of them, or any tool's predictions; writes metrics.json and report.html."""
+    from blemish.cli.evaluating import evaluate_bundles
     from blemish.cli.predictions import evaluate_file, refuse_mixed
     from blemish.cli.scales import checked_scale
-    from blemish.cli.work import evaluate_bundle
 
     scale = checked_scale(mm_per_px)
     options = {"--threshold": threshold, "--rule": rule, "--missing": missing}
     refuse_mixed(
-        bundle, predictions, only_with_predictions=options, only_with_bundle={"--mm-per-px": mm_per_px}
+        bundle,
+        predictions,
+        only_with_predictions=options,
+        only_with_bundle={"--mm-per-px": mm_per_px, "--then": then},
     )
     if bundle is not None:
-        print(evaluate_bundle(bundle, data, out, split=split, device=device, quiet=quiet, mm_per_px=scale))
+        bundles = (bundle, *(then or ()))
+        print(evaluate_bundles(bundles, data, out, split=split, device=device, quiet=quiet, mm_per_px=scale))
     elif predictions is not None:
         from blemish.evaluation.predictions import Judgement
 
@@ -197,17 +211,18 @@ def inspect(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also draw each image with its defects.")
     ] = False,
+    then: Then = None,
     mm_per_px: Scale = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Inspect images with BUNDLE; writes one line an image to inspections.jsonl."""
+    """Inspect images with BUNDLE, or a chain of bundles; writes one line an image to inspections.jsonl."""
     from blemish.cli.scales import checked_scale
     from blemish.cli.work import inspect_images
 
     scale = checked_scale(mm_per_px)
     written, failures = inspect_images(
-        bundle, paths, out, overlay=overlay, device=device, quiet=quiet, mm_per_px=scale
+        (bundle, *(then or ())), paths, out, overlay=overlay, device=device, quiet=quiet, mm_per_px=scale
     )
     print(written)
     if failures:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from blemish.cli.work import evaluate_bundle, inspect_images, train_bundle
+from blemish.cli.evaluating import evaluate_bundles
+from blemish.cli.work import inspect_images, train_bundle
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.progress import Reporter
@@ -48,8 +49,8 @@ def run_demo(out: Path, *, quiet: bool) -> Path:
         "severity", data, run, config=None, assignments=SETTINGS, seed=0, resume=False, quiet=quiet
     )
     reporter.line("3/4 measuring on the test images")
-    report = evaluate_bundle(bundle, data, out / "evaluation", split="test", device="auto", quiet=quiet)
+    report = evaluate_bundles([bundle], data, out / "evaluation", split="test", device="auto", quiet=quiet)
     reporter.line("4/4 inspecting the test images")
     test_images = [sample.image for sample in dataset.split("test")]
-    inspect_images(bundle, test_images, out / "inspections", overlay=True, device="auto", quiet=quiet)
+    inspect_images([bundle], test_images, out / "inspections", overlay=True, device="auto", quiet=quiet)
     return report

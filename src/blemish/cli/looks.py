@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,14 +18,22 @@ from blemish.evaluation.report import ReportContext
 
 
 def with_seal(
-    evaluation: Evaluation, context: ReportContext, loaded: Bundle, chosen: Dataset, decision: Decision | None
+    evaluation: Evaluation,
+    context: ReportContext,
+    bundles: Sequence[Bundle],
+    chosen: Dataset,
+    decision: Decision | None,
 ) -> tuple[Evaluation, ReportContext]:
-    """Evaluation and context with what the decision adds, the look at test images counted where it is one."""
+    """Evaluation and context with what the decision adds, the look at test images counted where it is one.
+
+    bundles: several of a chain, in each of which the look is counted; the first one's count is told
+    """
     look = look_at_tests(chosen, decision, data_fingerprint=context.data_fingerprint)
-    looks, said = (None, ()) if look is None else counted_look(loaded, look)
+    counted = [] if look is None else [counted_look(bundle, look) for bundle in bundles]
+    notes = dict.fromkeys(note for _, said in counted for note in said)
     return (
-        with_decision(evaluation, decision, looks=looks),
-        replace(context, notes=(*context.notes, *said)),
+        with_decision(evaluation, decision, looks=counted[0][0] if counted else None),
+        replace(context, notes=(*context.notes, *notes)),
     )
 
 

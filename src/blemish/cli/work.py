@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import yaml
 from pydantic import ValidationError
 
-from blemish.bundle.manifest import Manifest, first_fault
+from blemish.bundle.manifest import first_fault
 from blemish.cli.outcome import refused_as_wrong_use
-from blemish.cli.written import data_context, write_evaluation
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.inspection import Inspection, Verdict
@@ -24,9 +21,7 @@ from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
 
 if TYPE_CHECKING:
-    from blemish.bundle.store import Bundle
-    from blemish.decision.decision import Decision
-    from blemish.evaluation.report import ReportContext
+    pass
 
 FILLING = ("preset", "variant")  # settings that fill others
 
@@ -130,69 +125,8 @@ def read_config(config: Path) -> Mapping[str, Any]:
     return values
 
 
-def evaluate_bundle(
-    bundle: Path,
-    data: Path,
-    out: Path,
-    *,
-    split: str,
-    device: str,
-    quiet: bool,
-    mm_per_px: float | None = None,
-) -> Path:
-    """Measure a bundle on a split; writes metrics.json and report.html and returns the report's path.
-
-    Images of the split "test" are sealed: that they were looked at is counted in the bundle.
-    """
-    from blemish.bundle.store import load_bundle
-    from blemish.cli.looks import with_seal
-    from blemish.cli.scales import inspector_in_scale
-    from blemish.decision.usage import read_usage
-    from blemish.evaluation.decided import operating_point_of
-    from blemish.evaluation.run import evaluate_samples, for_bundle, split_to_evaluate
-
-    reporter = Reporter(quiet=quiet)
-    loaded = load_bundle(bundle)
-    dataset = load_dataset(data)
-    inspector = inspector_in_scale(loaded, dataset, device=device, mm_per_px=mm_per_px)
-    read_usage(loaded.path, bundle=loaded.id)  # before the long work: it may refuse
-    manifest, decision = loaded.manifest, inspector.decision
-    chosen, left_out = for_bundle(
-        split_to_evaluate(dataset, split), manifest, loaded.id, names_types=inspector.inference.names_types
-    )
-    notes = (*left_out, *notes_on_seen(manifest, chosen, decision))
-    for note in notes:
-        reporter.line(f"warning: {note}")
-    context = report_context(loaded, bundle, chosen, data, notes, decision)  # it may refuse, too
-    evaluation = evaluate_samples(inspector, chosen, reporter).result(
-        method=manifest.method,
-        split=split,
-        seed=manifest.provenance.get("seed"),
-        operating_point=operating_point_of(manifest, decision),
-        pixel_threshold=inspector.inference.pixel_threshold,
-    )
-    evaluation, context = with_seal(evaluation, context, loaded, chosen, decision)
-    for note in context.notes[len(notes) :]:
-        reporter.line(note)
-    return write_evaluation(out, evaluation, context)
-
-
-def notes_on_seen(manifest: Manifest, chosen: Dataset, decision: Decision | None = None) -> tuple[str, ...]:
-    """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
-    from blemish.dataset.fingerprint import image_marks
-
-    calibrated = decision.chosen.seen if decision and decision.chosen else ()
-    seen = {*manifest.data.get("seen", ()), *calibrated} & set(image_marks(chosen))
-    if not seen:
-        return ()
-    return (
-        f"{len(seen)} of these {len(chosen)} images were used to train the bundle or to choose its "
-        "thresholds: on them the figures and bounds say nothing about new parts.",
-    )
-
-
 def inspect_images(
-    bundle: Path,
+    places: Sequence[Path],
     paths: list[Path],
     out: Path,
     *,
@@ -203,13 +137,16 @@ def inspect_images(
 ) -> tuple[Path, int]:
     """Inspect images one by one; returns the path of inspections.jsonl and how many images failed.
 
+    places: of a bundle, or of several that are asked as a chain
     Lines are written as they come to a temporary name, which is renamed when all are done or the user stops.
     """
-    from blemish.inspector.inspector import image_paths, open_inspector
+    from blemish.bundle.store import load_bundle
+    from blemish.inspector.chain import judge_of
+    from blemish.inspector.inspector import image_paths
 
     reporter = Reporter(quiet=quiet)
     images = list(image_paths(paths, reporter.line))
-    inspector = open_inspector(bundle, device=device, mm_per_px=mm_per_px)
+    judge = judge_of([load_bundle(place) for place in places], device=device, mm_per_px=mm_per_px)
     names = overlay_names(images) if overlay else {}
     target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
     failures = 0
@@ -217,12 +154,12 @@ def inspect_images(
     try:
         with open_draft(draft) as file:
             for path in reporter.track(images, "inspecting"):
-                inspection = inspector.inspect(path, with_maps=overlay)
+                inspection = judge.inspect(path, with_maps=overlay)
                 file.write(json.dumps(inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
                 failures += inspection.verdict is Verdict.ERROR
                 if overlay and inspection.verdict is not Verdict.ERROR:
                     write_overlay(
-                        inspection, path, out / "overlays" / names[path], inspector.inference.severity_top
+                        inspection, path, out / "overlays" / names[path], judge.inference.severity_top
                     )
         finished = True
     except KeyboardInterrupt:
@@ -269,34 +206,3 @@ def overlay_names(images: list[Path]) -> dict[Path, str]:
         taken.add(name)
         names[path] = name
     return names
-
-
-def report_context(
-    loaded: Bundle,
-    bundle: Path,
-    dataset: Dataset,
-    data: Path,
-    notes: tuple[str, ...],
-    decision: Decision | None = None,
-) -> ReportContext:
-    """What the report shows beside the figures. Raises BlemishError for stored curves that cannot be drawn.
-
-    bundle, data: the paths as the user gave them
-    """
-    from blemish.decision.sentences import sentences
-    from blemish.evaluation.stored import threshold_sweep, training_curve
-
-    manifest = loaded.manifest
-    return replace(
-        data_context(dataset, data),
-        title=f"{find_method(manifest.method).title} on {dataset.root.name}",
-        method=manifest.method,
-        bundle_name=str(bundle),
-        bundle_hash=loaded.id,
-        training=training_curve(manifest, bundle),
-        threshold_sweep=threshold_sweep(manifest, bundle),
-        settings=manifest.settings,
-        notes=notes,
-        noticed=manifest.notes,
-        decided=sentences(decision) if decision else (),
-    )

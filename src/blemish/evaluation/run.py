@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from blemish.bundle.manifest import Manifest
@@ -12,14 +13,14 @@ from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.chain import Judge, stages_of
 from blemish.progress import Reporter
 
 Judged = tuple[Dataset, tuple[str, ...]]
 
 
 def evaluate_samples(
-    inspector: Inspector, dataset: Dataset, reporter: Reporter, *, title: str = "inspecting"
+    inspector: Judge, dataset: Dataset, reporter: Reporter, *, title: str = "inspecting"
 ) -> Evaluator:
     """Every sample inspected and added up, one at a time."""
     inference = inspector.inference
@@ -88,6 +89,27 @@ def for_bundle(dataset: Dataset, manifest: Manifest, name: str, *, names_types: 
     if not names_types:
         return dataset, notes
     kept, left_out = without_other_classes(dataset, manifest.class_names, name)
+    return kept, (*notes, *left_out)
+
+
+def for_judge(dataset: Dataset, judge: Judge, manifests: Sequence[Manifest]) -> Judged:
+    """What of a dataset an inspector or a chain is measured on, see `for_bundle`: the product of any stage,
+    and of classes those that any stage names.
+
+    manifests: of the stages' bundles, in their order. Raises BlemishError where nothing is left.
+    """
+    notes: tuple[str, ...] = ()
+    for manifest in manifests:
+        dataset, left_out = for_bundle(dataset, manifest, judge.bundle, names_types=False)
+        notes += left_out
+    named = [
+        name
+        for stage, manifest in zip(stages_of(judge), manifests, strict=True)
+        for name in (manifest.class_names if stage.inference.names_types else ())
+    ]
+    if not named:
+        return dataset, notes
+    kept, left_out = without_other_classes(dataset, tuple(dict.fromkeys(named)), judge.bundle)
     return kept, (*notes, *left_out)
 
 

@@ -45,6 +45,11 @@ def read_image(path: Path | str, *, channels: int | None = None, max_pixels: int
     assert channels in (None, 1, 3), channels
     with opened(Path(path), max_pixels) as picture:
         pixels = upright(stored_pixels(picture, Path(path)), orientation(picture))
+    return with_channels(pixels, channels)
+
+
+def with_channels(pixels: Pixels, channels: int | None) -> Pixels:
+    """A picture as stored, brought to the channels that `read_image` is asked for."""
     if channels == 1:
         return luminance(pixels)
     if channels == 3 and pixels.ndim == 2:

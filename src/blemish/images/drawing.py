@@ -44,13 +44,17 @@ def draw_inspection(
 ) -> Picture:
     """The picture that `inspect --overlay` writes: heat where the maps hold any, outlines, tags.
 
+    Of two heat maps, as a chain may have, one is drawn: severity where there are defects, else "cam".
     severity_top: the severity drawn in the hottest colour; None draws none; of the map "cam" it is 1
     """
     picture = for_screen(image)
-    for name, top in (("severity", severity_top), ("cam", 1.0)):
+    tops = {"severity": severity_top, "cam": 1.0}
+    for name in ("severity", "cam") if inspection.defects else ("cam", "severity"):
+        top = tops[name]
         if top is not None and name in inspection.maps:
             heat = inspection.maps[name].astype(np.float32, copy=False)
             picture = blend_severity(picture, heat, top=top, opacity=opacity)
+            break
     picture = draw_defects(picture, inspection.defects)
     colour = VERDICT_COLOURS[inspection.verdict]
     return draw_label(picture, verdict_text(inspection), (0.0, 0.0), colour=colour)

@@ -67,20 +67,9 @@ class Inspector:
 
         One that cannot be read, or is too large for the memory, gives an ERROR answer and no exception.
         """
-        start = perf_counter()
-        try:
-            pixels = read_image(path, channels=self.inference.channels)
-        except BlemishError as error:
-            return failed(str(path), str(error), bundle=self.bundle)
-        decode_ms = 1e3 * (perf_counter() - start)
-        try:
-            return self.judge(pixels, str(path), with_maps=with_maps, decode_ms=decode_ms)
-        except (MemoryError, RuntimeError, cv2.error) as error:
-            # torch runs out of memory with a RuntimeError; any other one is a bug, and to be seen.
-            if type(error) is RuntimeError and "memory" not in str(error):
-                raise
-            reason = " ".join(str(error).split()) or type(error).__name__
-            return failed(str(path), f"{path} could not be judged: {reason}", bundle=self.bundle)
+        return judged_file(
+            path, self.judge, channels=self.inference.channels, bundle=self.bundle, with_maps=with_maps
+        )
 
     def judge(
         self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
@@ -151,6 +140,34 @@ def with_defects(maps: Maps, kept: tuple[int, ...], count: int) -> Maps:
     numbers = np.zeros(count + 1, np.int32)
     numbers[np.array(kept, dtype=np.intp) + 1] = np.arange(1, len(kept) + 1)
     return {**maps, "defects": numbers[maps["defects"]]}
+
+
+def judged_file(
+    path: Path,
+    judge: Callable[..., Inspection],
+    *,
+    channels: int | None,
+    bundle: str,
+    with_maps: bool,
+) -> Inspection:
+    """What `judge` answers for an image file, see `Inspector.inspect` and `Inspector.judge`.
+
+    channels: that it is decoded with; bundle: id for an image that cannot be read
+    """
+    start = perf_counter()
+    try:
+        pixels = read_image(path, channels=channels)
+    except BlemishError as error:
+        return failed(str(path), str(error), bundle=bundle)
+    decode_ms = 1e3 * (perf_counter() - start)
+    try:
+        return judge(pixels, str(path), with_maps=with_maps, decode_ms=decode_ms)
+    except (MemoryError, RuntimeError, cv2.error) as error:
+        # torch runs out of memory with a RuntimeError; any other one is a bug, and to be seen.
+        if type(error) is RuntimeError and "memory" not in str(error):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return failed(str(path), f"{path} could not be judged: {reason}", bundle=bundle)
 
 
 def open_inspector(

@@ -32,10 +32,11 @@ FEW_SHOT = ("few-shot", "enrolled")  # kinds whose seed is that of a support dra
 PEERS = ("nearest-feature", "patch-memory", "linear-probe")  # kinds that measure a baseline of one product
 OF_PRODUCT = ("product", *PEERS)  # kinds that are about one product of several
 # Kinds whose figures depend on a seed.
-SEEDED = ("train", "types-off", "stability", *OF_TYPES, *FEW_SHOT, *OF_PRODUCT)
+SEEDED = ("train", "types-off", "stability", "chain", *OF_TYPES, *FEW_SHOT, *OF_PRODUCT)
 # Kinds of random weights, measured on each device.
 OF_DEVICE = ("speed", "detector-speed", "pair-speed", "cascade-speed")
 OF_OTHERS = ("types-off", "stability")  # kinds that measure the bundle of another row
+STAGES = ("train", "few-shot", "product")  # kinds whose bundles a chain can be made of
 
 
 class Strict(BaseModel):
@@ -82,7 +83,9 @@ class Row(Strict):
         of row `of` ("row" or "other-table/row"), "speed", "detector-speed", "pair-speed" and "cascade-speed"
         time random weights, "few-shot" trains with the boxes of a support draw, "enrolled" adds them to its
         base; "product" adapts to one product what was learned from the others, "nearest-feature",
-        "patch-memory" and "linear-probe" are its peers
+        "patch-memory" and "linear-probe" are its peers; "chain" measures bundles of rows `stages` one behind
+        the other, or one of them alone
+    stages: rows of `STAGES`, "row" or "other-table/row", in the order in which they are asked
     settings: of the method where the row trains (on top of the table's), of the kind for the others
     base: settings that base training has instead, so that rows can share one base
     against: row that the differences on the same draws are taken from
@@ -98,10 +101,11 @@ class Row(Strict):
     kind: Literal[
         "train", "otsu", "kittler", "types", "type-features", "types-off", "stability", "speed",
         "detector-speed", "few-shot", "enrolled", "product", "nearest-feature", "patch-memory",
-        "linear-probe", "pair-speed", "cascade-speed",
+        "linear-probe", "pair-speed", "cascade-speed", "chain",
     ]  # fmt: skip
     title: str = ""
     of: str | None = None
+    stages: tuple[str, ...] = ()
     section: str = ""
     settings: dict[str, Any] = {}
     base: dict[str, Any] = {}
@@ -244,7 +248,13 @@ class Experiment(Strict):
     @model_validator(mode="after")
     def rows_have_what_they_measure(self) -> Self:
         trained: list[str] = []
+        staged: list[str] = []
         for row in self.rows:
+            if bool(row.stages) != (row.kind == "chain"):
+                raise ValueError(f"row {row.name}: 'stages' belong to the kind chain, which has one or more")
+            for name in (name for name in row.stages if "/" not in name):
+                known(f"stage above {row.name}", name, staged)
+            staged += [row.name] if row.kind in STAGES else []
             if (row.of is not None) != (row.kind in OF_OTHERS):
                 raise ValueError(f"row {row.name}: 'of' belongs to the kinds {' and '.join(OF_OTHERS)}")
             if row.of is not None and "/" not in row.of:
@@ -254,11 +264,12 @@ class Experiment(Strict):
             raise ValueError("a table with few-shot rows has classes")
         if bool(self.targets) != any(row.kind in OF_PRODUCT for row in self.rows):
             raise ValueError(f"targets belong to the kinds {', '.join(OF_PRODUCT)}")
-        needs_data = any(row.kind in ("train", *GRAY, *OF_TYPES, *FEW_SHOT, *OF_PRODUCT) for row in self.rows)
+        with_data = ("train", "chain", *GRAY, *OF_TYPES, *FEW_SHOT, *OF_PRODUCT)
+        needs_data = any(row.kind in with_data for row in self.rows)
         if sum(one is not None for one in (self.dataset, self.synthetic, self.collection)) != needs_data:
             raise ValueError(
-                "a table with trained, product, type or threshold rows has one of dataset, synthetic and "
-                "collection; others have none"
+                "a table with trained, product, type, chain or threshold rows has one of dataset, synthetic "
+                "and collection; others have none"
             )
         return self
 

@@ -194,9 +194,11 @@ class Table:
 
     def trained(self, row: Row) -> tuple[Table, Row]:
         """The row that was trained for this one, and its table: itself, row `of`, or `of` another table."""
-        if row.of is None:
-            return self, row
-        name, slash, other = row.of.rpartition("/")
+        return (self, row) if row.of is None else self.named_row(row, row.of, field="of", kinds=("train",))
+
+    def named_row(self, row: Row, named: str, *, field: str, kinds: tuple[str, ...]) -> tuple[Table, Row]:
+        """The row of one of these kinds that a field of `row` names, and its table."""
+        name, slash, other = named.rpartition("/")
         table = self
         if slash:
             table = open_table(
@@ -207,11 +209,11 @@ class Table:
                 groups=self.groups,
                 targets=self.targets,
             )
-        names = [one.name for one in table.experiment.rows if one.kind == "train"]
+        names = [one.name for one in table.experiment.rows if one.kind in kinds]
         if other not in names:
             raise BlemishError(
-                f"row {row.name} of table {self.name}: 'of' must name a trained row. Received: '{row.of}'. "
-                f"Table {table.name} has {', '.join(names) or 'none'}."
+                f"row {row.name} of table {self.name}: '{field}' must name a trained row. Received: "
+                f"'{named}'. Table {table.name} has {', '.join(names) or 'none'}."
             )
         return table, table.experiment.row(other)
 

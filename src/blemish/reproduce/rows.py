@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from blemish.bundle.store import Bundle, load_bundle
+from blemish.bundle.store import Bundle
 from blemish.errors import BlemishError
 from blemish.evaluation.run import split_to_evaluate
 from blemish.inspector.inspector import inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.inference import SeverityInference
 from blemish.reproduce.cascade_speed import CascadeSpeedSettings
+from blemish.reproduce.chains import chain_row, stage_rows
 from blemish.reproduce.detector_speed import DetectorSpeedSettings
 from blemish.reproduce.experiment import FEW_SHOT, GRAY, OF_DEVICE, PEERS, Row, Strict
 from blemish.reproduce.few_shot import few_shot_row, few_shot_settings
@@ -28,7 +28,13 @@ from blemish.reproduce.products import product_row, product_settings
 from blemish.reproduce.results import Job
 from blemish.reproduce.speed import SpeedSettings, measure_apart
 from blemish.reproduce.stability import StabilitySettings, stability
-from blemish.reproduce.trained import method_settings, test_metrics, trained_bundle, validated
+from blemish.reproduce.trained import (
+    bundle_of,
+    method_settings,
+    test_metrics,
+    trained_bundle,
+    validated,
+)
 from blemish.reproduce.types.rows import TypeFeatureSettings, type_features_row, types_row
 
 Figures = dict[str, Any]
@@ -75,10 +81,13 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
     """
     if row.kind in ("train", "types"):
         return dict(method_settings(table, row).model_dump(mode="json"))
-    if row.kind in FEW_SHOT:
-        return few_shot_settings(table, row)
-    if row.kind == "product":
-        return product_settings(table, row)
+    several: Mapping[str, Callable[[Table, Row], dict[str, Any]]] = {
+        **dict.fromkeys(FEW_SHOT, few_shot_settings),
+        "product": product_settings,
+        "chain": chain_settings,
+    }
+    if row.kind in several:
+        return several[row.kind](table, row)
     kinds: Mapping[str, type[BaseModel]] = {
         **dict.fromkeys(GRAY, GraySettings),
         "type-features": TypeFeatureSettings,
@@ -100,9 +109,26 @@ def default_settings(table: Table, row: Row) -> dict[str, Any]:
     if row.kind in ("train", "types", "product", *FEW_SHOT):
         defaults = find_method(table.experiment.method).settings_type()
         return defaults.model_dump(mode="json")
+    if row.kind == "chain":
+        return of_stages(table, row, default_settings)
     if row.of is None:
         return {}
     return {f"of.{key}": value for key, value in default_settings(*table.trained(row)).items()}
+
+
+def chain_settings(table: Table, row: Row) -> dict[str, Any]:
+    """The stages in their order, and every setting behind each."""
+    validated(NoSettings, row.settings, table, row)
+    return {"stages": list(row.stages), **of_stages(table, row, settings_of)}
+
+
+def of_stages(table: Table, row: Row, settings: Callable[[Table, Row], dict[str, Any]]) -> dict[str, Any]:
+    """Settings of every stage of a chain, each behind its table and row."""
+    return {
+        f"{home.name}/{stage.name}.{key}": value
+        for home, stage in stage_rows(table, row)
+        for key, value in settings(home, stage).items()
+    }
 
 
 def train_row(table: Table, row: Row, seed: int) -> Figures:
@@ -118,6 +144,7 @@ KINDS: Mapping[str, Callable[[Table, Row, int], Figures]] = {
     "types": types_row,
     "type-features": type_features_row,
     "product": product_row,
+    "chain": chain_row,
     **dict.fromkeys(FEW_SHOT, few_shot_row),
     **dict.fromkeys(PEERS, peer_row),
 }
@@ -133,19 +160,3 @@ def types_off_row(table: Table, bundle: Bundle, seed: int) -> Figures:
         )
     without = replace(inspector, inference=inspector.inference.without_types())
     return test_metrics(without, table.dataset, bundle.manifest, seed, table.reporter)
-
-
-def bundle_path(table: Table, row: Row, seed: int) -> Path:
-    return table.run_folder(row, seed) / "bundle"
-
-
-def bundle_of(table: Table, row: Row, seed: int) -> Bundle:
-    """The bundle that a trained row left. Raises BlemishError when it was trained with other settings."""
-    bundle = load_bundle(bundle_path(table, row, seed), method=table.experiment.method)
-    wanted = method_settings(table, row, expand=True)
-    if type(wanted).model_validate(bundle.manifest.settings) != wanted:
-        raise BlemishError(
-            f"{bundle.path} was trained with other settings than row {row.name} of table {table.name} has. "
-            "Use another --out, or remove the run folder and the row's JSON."
-        )
-    return bundle

@@ -11,13 +11,15 @@ from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
 from blemish.progress import Reporter
 from blemish.provenance import provenance
+from blemish.reproduce.chains import stage_rows
 from blemish.reproduce.curve_charts import write_charts
-from blemish.reproduce.experiment import OF_DEVICE, OF_OTHERS, SEEDED, Experiment
+from blemish.reproduce.experiment import OF_DEVICE, OF_OTHERS, SEEDED, Experiment, Row
 from blemish.reproduce.markdown import table_markdown
 from blemish.reproduce.pictures import draw_pictures
 from blemish.reproduce.place import Table, open_table
 from blemish.reproduce.results import Job, Result, claimed, read_results, refuse_other, write_result
-from blemish.reproduce.rows import bundle_path, default_settings, measure, settings_of
+from blemish.reproduce.rows import default_settings, measure, settings_of
+from blemish.reproduce.trained import bundle_path
 
 ROWS_VARIABLE = "BLEMISH_ROWS"  # names of rows, with commas: only these are filled
 
@@ -107,12 +109,14 @@ def devices() -> list[str]:
 
 
 def has_bundle(table: Table, job: Job) -> bool:
-    """Whether the bundle that a row measures is there; True for rows that are done or measure none."""
-    if job.row.kind not in OF_OTHERS or (table.folder / f"{job.name}.json").is_file():
-        return True
-    assert job.seed is not None
-    home, trained = table.trained(job.row)
-    return bundle_path(home, trained, job.seed).is_dir()
+    """Whether the bundles that a row measures are there; True for rows that are done or measure none."""
+    return (table.folder / f"{job.name}.json").is_file() or not missing(table, job)
+
+
+def missing(table: Table, job: Job) -> list[tuple[Table, Row]]:
+    """The rows whose bundles a row measures that were not trained here, with their tables."""
+    needed = [table.trained(job.row)] if job.row.kind in OF_OTHERS else stage_rows(table, job.row)
+    return [(home, row) for home, row in needed if not bundle_path(home, row, job.seed or 0).is_dir()]
 
 
 def fill(table: Table, job: Job, seeds: int) -> None:
@@ -171,7 +175,7 @@ def refuse_stale(table: Table) -> None:
 def refuse_waiting(table: Table, waiting: list[Job]) -> None:
     if not waiting:
         return
-    home, trained = table.trained(waiting[0].row)
+    home, trained = missing(table, waiting[0])[0]
     stored = home.folder / f"{Job(trained, seed=waiting[0].seed).name}.json"
     remove = f"remove {stored} and run" if stored.is_file() else "run"
     names = ", ".join(job.name for job in waiting)

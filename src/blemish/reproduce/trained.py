@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -10,12 +10,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
-from blemish.bundle.store import Bundle
+from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.operating_point import OperatingPoint
+from blemish.evaluation.records import Evaluation
 from blemish.evaluation.run import evaluate_samples, split_to_evaluate
 from blemish.files import write_atomically
+from blemish.inspector.chain import Judge
 from blemish.inspector.inspector import Inspector
 from blemish.methods import find_method
 from blemish.progress import Reporter
@@ -47,16 +49,22 @@ def test_metrics(
     inspector: Inspector, dataset: Dataset, manifest: Manifest, seed: int, reporter: Reporter
 ) -> dict[str, Any]:
     """What `evaluate` would write to metrics.json for the test images."""
+    return dict(test_evaluation(inspector, dataset, [manifest], seed, reporter).metrics)
+
+
+def test_evaluation(
+    judge: Judge, dataset: Dataset, manifests: Sequence[Manifest], seed: int, reporter: Reporter
+) -> Evaluation:
+    """An inspector or a chain on the test images; the operating point is that of its first stage."""
     chosen = split_to_evaluate(dataset, "test")
-    evaluator = evaluate_samples(inspector, chosen, reporter, title="inspecting the test images")
-    evaluation = evaluator.result(
-        method=manifest.method,
+    evaluator = evaluate_samples(judge, chosen, reporter, title="inspecting the test images")
+    return evaluator.result(
+        method="+".join(manifest.method for manifest in manifests),
         split="test",
         seed=seed,
-        operating_point=OperatingPoint.from_json(manifest.operating_point),
-        pixel_threshold=inspector.inference.pixel_threshold,
+        operating_point=OperatingPoint.from_json(manifests[0].operating_point),
+        pixel_threshold=judge.inference.pixel_threshold,
     )
-    return dict(evaluation.metrics)
 
 
 def trained_bundle(table: Table, row: Row, seed: int) -> tuple[Bundle, float]:
@@ -94,3 +102,19 @@ def seconds_in(clock: Path) -> float:
         return float(clock.read_text())
     except (OSError, ValueError):
         return 0.0
+
+
+def bundle_path(table: Table, row: Row, seed: int) -> Path:
+    return table.run_folder(row, seed) / "bundle"
+
+
+def bundle_of(table: Table, row: Row, seed: int) -> Bundle:
+    """The bundle that a trained row left. Raises BlemishError when it was trained with other settings."""
+    bundle = load_bundle(bundle_path(table, row, seed), method=table.experiment.method)
+    wanted = method_settings(table, row, expand=True)
+    if type(wanted).model_validate(bundle.manifest.settings) != wanted:
+        raise BlemishError(
+            f"{bundle.path} was trained with other settings than row {row.name} of table {table.name} has. "
+            "Use another --out, or remove the run folder and the row's JSON."
+        )
+    return bundle

@@ -1,0 +1,146 @@
+"""What `evaluate` does with a bundle, or with several as a chain, without the command line around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import Bundle, load_bundle
+from blemish.cli.chained import of_chain
+from blemish.cli.looks import with_seal
+from blemish.cli.scales import inspector_in_scale
+from blemish.cli.written import data_context, write_evaluation
+from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.samples import Dataset
+from blemish.decision.decision import Decision
+from blemish.decision.sentences import sentences
+from blemish.decision.usage import read_usage
+from blemish.evaluation.decided import operating_point_of
+from blemish.evaluation.records import Evaluation
+from blemish.evaluation.run import evaluate_samples, for_judge, split_to_evaluate
+from blemish.evaluation.stored import threshold_sweep, training_curve
+from blemish.inspector.chain import Judge, as_judge
+from blemish.inspector.inspector import Inspector
+from blemish.methods import find_method
+from blemish.progress import Reporter
+
+if TYPE_CHECKING:
+    from blemish.evaluation.report import ReportContext
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A bundle to be measured, or the stages of a chain. places: their folders as the user gave them"""
+
+    places: Sequence[Path]
+    bundles: Sequence[Bundle]
+    inspectors: Sequence[Inspector]
+    judge: Judge
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        return [bundle.manifest for bundle in self.bundles]
+
+    @property
+    def methods(self) -> str:
+        return "+".join(manifest.method for manifest in self.manifests)
+
+    @property
+    def decision(self) -> Decision | None:
+        """The first bundle's, whose verdict it is."""
+        return self.inspectors[0].decision
+
+    def notes_on_seen(self, chosen: Dataset) -> Iterator[str]:
+        """A sentence for each bundle that has learned or was decided on images that are to be measured."""
+        for manifest, inspector in zip(self.manifests, self.inspectors, strict=True):
+            yield from notes_on_seen(manifest, chosen, inspector.decision)
+
+
+def evaluate_bundles(
+    places: Sequence[Path],
+    data: Path,
+    out: Path,
+    *,
+    split: str,
+    device: str,
+    quiet: bool,
+    mm_per_px: float | None = None,
+) -> Path:
+    """Measure a bundle, or several as a chain, on a split; writes metrics.json and report.html.
+
+    Images of the split "test" are sealed: that they were looked at is counted in every bundle.
+    returns: the report's path
+    """
+    reporter = Reporter(quiet=quiet)
+    dataset = load_dataset(data)
+    asked = opened(places, dataset, device=device, mm_per_px=mm_per_px)
+    chosen, left_out = for_judge(split_to_evaluate(dataset, split), asked.judge, asked.manifests)
+    notes = (*left_out, *asked.notes_on_seen(chosen))
+    for note in notes:
+        reporter.line(f"warning: {note}")
+    context = report_context(asked, chosen, data, notes)  # before the long work: it may refuse
+    evaluation = measured(asked, chosen, split, reporter)
+    evaluation, context = with_seal(evaluation, context, asked.bundles, chosen, asked.decision)
+    for note in context.notes[len(notes) :]:
+        reporter.line(note)
+    return write_evaluation(out, evaluation, of_chain(context, asked.bundles, places))
+
+
+def opened(places: Sequence[Path], dataset: Dataset, *, device: str, mm_per_px: float | None) -> Asked:
+    """Bundles and inspectors of these folders. Raises BlemishError for one that is refused."""
+    bundles = [load_bundle(place) for place in places]
+    for bundle in bundles:
+        read_usage(bundle.path, bundle=bundle.id)  # before the long work: it may refuse
+    inspectors = [
+        inspector_in_scale(bundle, dataset, device=device, mm_per_px=mm_per_px) for bundle in bundles
+    ]
+    return Asked(places, bundles, inspectors, as_judge(inspectors))
+
+
+def measured(asked: Asked, chosen: Dataset, split: str, reporter: Reporter) -> Evaluation:
+    first = asked.manifests[0]
+    return evaluate_samples(asked.judge, chosen, reporter).result(
+        method=asked.methods,
+        split=split,
+        seed=first.provenance.get("seed"),
+        operating_point=operating_point_of(first, asked.decision),
+        pixel_threshold=asked.judge.inference.pixel_threshold,
+    )
+
+
+def notes_on_seen(manifest: Manifest, chosen: Dataset, decision: Decision | None = None) -> tuple[str, ...]:
+    """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
+    calibrated = decision.chosen.seen if decision and decision.chosen else ()
+    seen = {*manifest.data.get("seen", ()), *calibrated} & set(image_marks(chosen))
+    if not seen:
+        return ()
+    return (
+        f"{len(seen)} of these {len(chosen)} images were used to train the bundle or to choose its "
+        "thresholds: on them the figures and bounds say nothing about new parts.",
+    )
+
+
+def report_context(asked: Asked, dataset: Dataset, data: Path, notes: tuple[str, ...]) -> ReportContext:
+    """What the report shows beside the figures, of the first bundle.
+
+    data: the path as the user gave it. Raises BlemishError for stored curves that cannot be drawn.
+    """
+    loaded, place, decision = asked.bundles[0], asked.places[0], asked.decision
+    manifest = loaded.manifest
+    return replace(
+        data_context(dataset, data),
+        title=f"{find_method(manifest.method).title} on {dataset.root.name}",
+        method=manifest.method,
+        bundle_name=str(place),
+        bundle_hash=loaded.id,
+        training=training_curve(manifest, place),
+        threshold_sweep=threshold_sweep(manifest, place),
+        settings=manifest.settings,
+        notes=notes,
+        noticed=manifest.notes,
+        decided=sentences(decision) if decision else (),
+    )
