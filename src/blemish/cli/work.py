@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import yaml
 from pydantic import ValidationError
@@ -19,9 +19,6 @@ from blemish.inspection import Inspection, Verdict
 from blemish.methods import find_method
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
-
-if TYPE_CHECKING:
-    pass
 
 FILLING = ("preset", "variant")  # settings that fill others
 
