@@ -37,7 +37,7 @@ def refuse_seen(dataset: Dataset, extra: Sequence[Sample], *, seal: Sequence[str
     """Raise BlemishError that names both files when one of `extra`, images that are learned from beside the
     dataset, shows a picture of a sealed split or nearly the same one.
 
-    Reads the pictures on both sides twice, the first time as `refuse_leaks` does.
+    Reads every picture once more than `refuse_leaks`.
     """
     sealed = sealed_pictures(dataset, seal)
     contents = contents_of([*sealed, *(sample.image for sample in extra)])

@@ -53,7 +53,7 @@ def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
 
 @dataclass(frozen=True)
 class Fitting:
-    """One training: what every step below reads. dataset: of learned images, all are outlined"""
+    """One training: what every step below reads. dataset: as `outlined` leaves it"""
 
     dataset: Dataset
     settings: Settings
