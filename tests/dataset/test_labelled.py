@@ -16,8 +16,8 @@ from blemish.errors import BlemishError
 KINDS = {"crack": 12, "fray": 2, "spot": 5}
 
 
-def sample(id: str, *labels: str, outlined: bool = True) -> Sample:
-    mask = MaskFile(Path(f"{id}-mask.png")) if outlined else None
+def sample(id: str, *labels: str) -> Sample:
+    mask = MaskFile(Path(f"{id}-mask.png"))
     marks = tuple(Annotation(label, box_xyxy=(0, 0, 1, 1), mask=mask) for label in labels)
     return Sample(Path(f"{id}.png"), id, marks, split="train")
 
@@ -61,11 +61,9 @@ def test_the_others_have_no_marks_left() -> None:
     assert {one.id for one in (*drawn, *others)} == {one.id for one in pool()}
 
 
-def test_an_image_of_several_classes_is_of_the_rarest_and_one_without_outlines_counts_as_clean() -> None:
+def test_an_image_of_several_classes_is_of_the_rarest() -> None:
     samples = [sample("both", "crack", "fray"), *(sample(f"c{n}", "crack") for n in range(3))]
     assert {one.id for one in draw_labelled(samples, 2, 0)[0]} > {"both"}
-    samples = [sample("boxed", "spot", outlined=False), sample("a", "crack"), sample("b", "crack")]
-    assert all("boxed" not in {one.id for one in draw_labelled(samples, 1, s)[0]} for s in range(9))
 
 
 def test_more_than_there_are_is_refused() -> None:

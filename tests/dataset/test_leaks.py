@@ -15,6 +15,7 @@ from blemish.dataset.layouts import load_dataset
 from blemish.dataset.leaks import refuse_leaks, refuse_seen
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.split import split_dataset
+from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 
 
@@ -95,6 +96,25 @@ def test_an_extra_image_may_not_show_a_picture_of_a_sealed_split(tmp_path: Path)
         BlemishError, match=r"g2\.png of split 'test' must not.*new\.png among the unlabelled"
     ):
         refuse_seen(dataset, (extra,))
+
+
+def test_an_extra_image_may_not_nearly_show_a_picture_of_a_sealed_split(tmp_path: Path) -> None:
+    dataset = synthesise(tmp_path / "data", surfaces=None, images=12, seed=3, size=(120, 120))
+    samples = dict(zip(("train", "val", "test"), dataset, strict=False))
+    dataset = dataset.with_splits({sample.id: split for split, sample in samples.items()})
+    extra = Sample(tmp_path / "new.jpg", "new.jpg")
+    for split, sample in samples.items():
+        pixels = cv2.imread(str(sample.image))
+        assert cv2.imwrite(str(extra.image), pixels, [cv2.IMWRITE_JPEG_QUALITY, 75])
+        if split == "train":
+            refuse_seen(dataset, (extra,))
+            continue
+        with pytest.raises(BlemishError) as caught:
+            refuse_seen(dataset, (extra,))
+        message = str(caught.value)
+        assert f"{sample.image} of split '{split}' must not be learned from" in message
+        assert f"{extra.image} among the unlabelled images, which shows nearly the same" in message
+        assert "\n" not in message
 
 
 def test_split_by_content_never_leaks(tmp_path: Path) -> None:

@@ -110,7 +110,20 @@ def test_candidates_are_found_by_brute_force_likeness(surfaces: list[Picture]) -
     prints = fingerprints(waves_of([small_picture(picture) for picture in surfaces[:20]]))
     likeness = prints @ prints.T - 2 * np.eye(20)
     expected = {(min(i, int(j)), max(i, int(j))) for i in range(20) for j in np.argsort(-likeness[i])[:4]}
-    assert {tuple(pair) for pair in candidate_pairs(prints).tolist()} == expected
+    assert {tuple(pair) for pair in candidate_pairs(prints, np.arange(20)).tolist()} == expected
+    groups = np.array([0] * 3 + [1] * 17)
+    likeness[groups[:, None] == groups] = -2
+    expected = {(min(i, int(j)), max(i, int(j))) for i in range(20) for j in np.argsort(-likeness[i])[:3]}
+    assert {tuple(pair) for pair in candidate_pairs(prints, groups).tolist()} == expected
+
+
+def test_copies_between_two_groups_are_found_whatever_each_holds_many_times(surfaces: list[Picture]) -> None:
+    pictures = [stored(surfaces[0], quality) for quality in range(80, 100)] + surfaces[3:30:3]
+    groups = [0, 1] * 10 + [0] * 9
+    pairs = near_copies([small_picture(picture) for picture in pictures], groups=groups)
+    assert {number for pair in pairs for number in (pair.first, pair.second)} == set(range(20))
+    assert all(groups[pair.first] != groups[pair.second] for pair in pairs)
+    assert near_copies([small_picture(surfaces[0])] * 2, groups=[1, 1]) == []
 
 
 def test_flat_pictures_and_few_of_them() -> None:

@@ -28,7 +28,7 @@ def draw_labelled(
     Kinds take turns, in an order drawn by seed with clean images last, until one has no more images: each
     class is there where there are enough draws, a defect always. The draws of a seed contain each other.
     An image that shows several classes is of the one that the fewest images show.
-    Raises BlemishError where there are not so many samples.
+    samples: with outlines alone, see `outlined`. Raises BlemishError where there are not so many of them.
     """
     if number > len(samples):
         raise BlemishError(
@@ -59,8 +59,8 @@ def drawing_order(samples: Sequence[Sample], seed: int) -> list[str]:
 
 
 def kinds(samples: Sequence[Sample]) -> dict[str, str]:
-    """By sample id the class outlined in it, of several the rarest; CLEAN without any."""
-    shown = {sample.id: {one.label for one in sample.annotations if one.has_outline} for sample in samples}
+    """By sample id the class marked in it, of several the rarest; CLEAN without any."""
+    shown = {sample.id: {one.label for one in sample.annotations} for sample in samples}
     images = Counter(label for labels in shown.values() for label in labels)
     return {
         id: min(labels, key=lambda label: (images[label], label), default=CLEAN)

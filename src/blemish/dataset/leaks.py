@@ -1,7 +1,8 @@
 """No picture that figures are measured on may have been seen before: equal content across sealed splits.
 
 Pictures are compared by their pixels, so copies, other names and other compressions of the same pixels are
-found; a crop or a changed exposure is another picture, which groups are for.
+found; a crop or a changed exposure is another picture, which groups are for. Images from outside the dataset
+have no groups, so of them near copies are found as well.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from blemish.dataset.hashing import contents_of
+from blemish.dataset.near_copies import near_copies_between
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 
@@ -33,17 +35,18 @@ def refuse_leaks(dataset: Dataset, *, seal: Sequence[str] = ("test",)) -> None:
 
 def refuse_seen(dataset: Dataset, extra: Sequence[Sample], *, seal: Sequence[str] = ("val", "test")) -> None:
     """Raise BlemishError that names both files when one of `extra`, images that are learned from beside the
-    dataset, shows a picture of a sealed split.
+    dataset, shows a picture of a sealed split or nearly the same one.
+
+    Reads every picture once more than `refuse_leaks`.
     """
     sealed = sealed_pictures(dataset, seal)
     contents = contents_of([*sealed, *(sample.image for sample in extra)])
     first = {contents[path]: sample for path, sample in sealed.items()}
     for sample in extra:
         if (kept := first.get(contents[sample.image])) is not None:
-            raise BlemishError(
-                f"{kept.image} of split '{kept.split}' must not be learned from. Received: {sample.image} "
-                "among the unlabelled images, which shows the same picture. Take it out of their folder."
-            )
+            raise BlemishError(seen(kept, sample, "the same picture"))
+    for kept, sample in near_copies_between(list(sealed.values()), extra):
+        raise BlemishError(seen(kept, sample, "nearly the same picture"))
 
 
 def sealed_pictures(dataset: Dataset, seal: Sequence[str]) -> dict[Path, Sample]:
@@ -57,6 +60,13 @@ def learned_pictures(dataset: Dataset, seal: Sequence[str]) -> Iterator[tuple[Pa
             yield sample.image, sample
             if sample.reference is not None:
                 yield sample.reference, sample
+
+
+def seen(sealed: Sample, extra: Sample, what: str) -> str:
+    return (
+        f"{sealed.image} of split '{sealed.split}' must not be learned from. Received: {extra.image} among "
+        f"the unlabelled images, which shows {what}. Take it out of their folder."
+    )
 
 
 def leak(sealed: Sample, path: Path, learned: Sample) -> str:

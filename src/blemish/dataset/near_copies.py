@@ -57,12 +57,16 @@ def small_picture(pixels: Pixels) -> Small:
     return (gray / max(float(gray.std()), 1e-3)).astype(np.float16)
 
 
-def near_copies(pictures: Sequence[Small]) -> list[NearCopy]:
-    """All pairs of near copies, the surest first; in seconds for thousands of pictures."""
-    if len(pictures) < 2:
+def near_copies(pictures: Sequence[Small], *, groups: Sequence[int] | None = None) -> list[NearCopy]:
+    """All pairs of near copies, the surest first; in seconds for thousands of pictures.
+
+    groups: a number for each picture; only pictures of different groups are compared. None: all are
+    """
+    own = np.arange(len(pictures)) if groups is None else np.asarray(groups, np.intp)
+    if len(np.unique(own)) < 2:
         return []
     spectra = waves_of(pictures)
-    pairs = candidate_pairs(fingerprints(spectra))
+    pairs = candidate_pairs(fingerprints(spectra), own)
     phases = unit(spectra)
     agreement = peaks(phases, pairs)
     limit = limit_of(phases)
@@ -76,8 +80,24 @@ def near_copies(pictures: Sequence[Small]) -> list[NearCopy]:
 
 def near_copies_among(samples: Sequence[Sample]) -> list[tuple[str, str]]:
     """The same of samples, as pairs of their ids. Raises BlemishError for an image that cannot be read."""
-    pictures = list(in_threads(lambda sample: small_picture(read_image(sample.image)), samples))
+    pictures = small_pictures(samples)
     return [(samples[copy.first].id, samples[copy.second].id) for copy in near_copies(pictures)]
+
+
+def near_copies_between(samples: Sequence[Sample], others: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
+    """Pairs of one of `samples` and one of `others`, whatever either holds twice, the surest first.
+
+    Raises BlemishError for an image that cannot be read.
+    """
+    both = [*samples, *others]
+    groups = [0] * len(samples) + [1] * len(others)
+    return [
+        (both[copy.first], both[copy.second]) for copy in near_copies(small_pictures(both), groups=groups)
+    ]
+
+
+def small_pictures(samples: Sequence[Sample]) -> list[Small]:
+    return list(in_threads(lambda sample: small_picture(read_image(sample.image)), samples))
 
 
 def limit_of(phases: NDArray[np.complex64]) -> float:
@@ -109,14 +129,16 @@ def fingerprints(spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
     return strength / np.maximum(np.linalg.norm(strength, axis=1, keepdims=True), 1e-6)
 
 
-def candidate_pairs(prints: NDArray[np.float32]) -> Pairs:
-    """Each picture with its `CANDIDATES` most alike, every pair once. prints: [n, D]"""
-    most = min(CANDIDATES, len(prints) - 1)
+def candidate_pairs(prints: NDArray[np.float32], groups: NDArray[np.intp]) -> Pairs:
+    """Each picture with its `CANDIDATES` most alike of other groups, every pair once.
+
+    prints: [n, D]; groups: [n], at least two different ones
+    """
+    most = min(CANDIDATES, len(prints) - int(np.bincount(groups).max()))
     pairs = set()
     for start in range(0, len(prints), AT_ONCE):
         likeness = prints[start : start + AT_ONCE] @ prints.T
-        rows = np.arange(len(likeness))
-        likeness[rows, start + rows] = -np.inf
+        likeness[groups[start : start + AT_ONCE, None] == groups] = -np.inf
         nearest = np.argpartition(-likeness, most - 1, axis=1)[:, :most]
         pairs |= {
             (min(start + i, j), max(start + i, j)) for i, row in enumerate(nearest.tolist()) for j in row

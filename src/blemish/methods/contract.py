@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class MethodSettings(BaseModel):
     """What every method can be told. Frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    # Settings that name something on disk, and what: a run remembers where that is.
+    paths: ClassVar[Mapping[str, Literal["file", "folder"]]] = {}
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": the GPU where there is one
     precision: Literal["auto", "fp32", "bf16"] = (

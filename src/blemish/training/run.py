@@ -180,7 +180,7 @@ def claim_folder(request: Request, digest: str) -> None:
         "method": request.method.name,
         "seed": request.seed,
         "data_fingerprint": digest,
-        "settings": request.settings.model_dump(mode="json"),
+        "settings": with_whole_paths(request.settings),
         "start": request.start.id if request.start else None,
     }
     if file.is_file() and any((request.run / CHECKPOINTS).glob("*")):
@@ -191,9 +191,17 @@ def claim_folder(request: Request, digest: str) -> None:
         there = read_run(file)
         # A setting that is younger than the run had its default.
         defaults = type(request.settings)().model_dump(mode="json")
-        refuse_other_run({**there, "settings": {**defaults, **there["settings"]}}, wanted, file)
+        there = {**there, "settings": {**defaults, **there["settings"]}}
+        refuse_other_run(there, wanted, file, request.settings.paths)
         return
     write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+
+
+def with_whole_paths(settings: MethodSettings) -> dict[str, Any]:
+    """The settings as JSON, with paths that mean the same from every working directory."""
+    values = settings.model_dump(mode="json")
+    named = [name for name in settings.paths if values[name] is not None]
+    return values | {name: str(Path(values[name]).resolve()) for name in named}
 
 
 def forget_untrained(run: Path) -> None:
@@ -218,7 +226,9 @@ def read_run(file: Path) -> dict[str, Any]:
     return there
 
 
-def refuse_other_run(there: Mapping[str, Any], wanted: Mapping[str, Any], file: Path) -> None:
+def refuse_other_run(
+    there: Mapping[str, Any], wanted: Mapping[str, Any], file: Path, paths: Mapping[str, str]
+) -> None:
     for key in wanted:
         if key == "settings":
             continue
@@ -229,9 +239,10 @@ def refuse_other_run(there: Mapping[str, Any], wanted: Mapping[str, Any], file: 
             )
     for key, value in wanted["settings"].items():
         if not same_setting(there["settings"].get(key), value):
+            remedy = f"Give the same {paths[key]}, or choose" if key in paths else "Choose"
             raise BlemishError(
                 f"{file}: --resume needs the same settings. Received: {key}={value}, the run has "
-                f"{there['settings'].get(key)}. Choose another --out."
+                f"{there['settings'].get(key)}. {remedy} another --out."
             )
 
 

@@ -114,13 +114,13 @@ def test_both_ways_of_having_unlabelled_images_end_in_one_list(data: Dataset, fo
     assert not any(one.annotations for one in learned.unlabelled)
     assert not {one.image for one in learned.unlabelled} & {one.image for one in learned.labelled}
     assert {one.split for one in data if one in learned.labelled} == {"train"}
-    assert (
-        learned.sentence == "Of 8 training images 5 are learned from with their masks, and 7 images without."
+    assert learned.sentences == (
+        "Of 8 training images 5 are learned from with their masks, and 7 images without.",
     )
     off = learned_from(data, settings.model_copy(update={"unlabelled_weight": 0.0}), 7)
     assert off.labelled == learned.labelled
     assert not off.unlabelled
-    assert learned_from(data, tiny(), 7).sentence == ""
+    assert learned_from(data, tiny(), 7).sentences == ()
 
 
 def test_both_views_have_one_geometry_and_a_draw_follows_from_its_step(folder: Path) -> None:
@@ -150,6 +150,55 @@ def test_a_bundle_knows_the_images_again_and_not_where_they_lay(
     assert not [name for name in bundle.networks["cascade"] if "teacher" in name]
 
 
+def boxed(data: Dataset, numbers: set[int]) -> Dataset:
+    """The dataset with these images' defects marked by a box alone."""
+    marks = (Annotation("defect", box_xyxy=(12, 12, 20, 20)),)
+    samples = (replace(one, annotations=marks) if n in numbers else one for n, one in enumerate(data))
+    return replace(data, class_names=("defect",), samples=tuple(samples))
+
+
+def test_images_marked_by_boxes_are_neither_learned_from_nor_drawn_nor_choose_thresholds(
+    data: Dataset, tmp_path: Path
+) -> None:
+    partly = boxed(data, {1, 4, 9})
+    without = partly.where(lambda one: one not in {partly.samples[n] for n in (1, 4, 9)})
+    left, gone = run(partly, tmp_path / "left", tiny()), run(without, tmp_path / "gone", tiny())
+    assert same(left, gone)
+    assert left.manifest.curves["threshold_sweep"] == gone.manifest.curves["threshold_sweep"]
+    note = "2 training and 1 validation images have defects without an outline"
+    assert left.manifest.notes[0].startswith(note)
+    assert (tmp_path / "left" / "log.jsonl").read_text().count(note) == 1
+    drawn = learned_from(partly, tiny(labelled=5), 0)
+    assert drawn.labelled == learned_from(without, tiny(labelled=5), 0).labelled
+    assert len(drawn.hidden) == 1
+
+
+def test_an_unlabelled_image_may_not_show_a_sealed_image_that_is_left_out(
+    data: Dataset, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copy(data.samples[9].image, folder / "4.png")
+    message = refusal(boxed(data, {9}), tmp_path / "run", unlabelled=str(folder))
+    assert "of split 'val' must not be learned from" in message
+
+
+def test_the_same_folder_from_another_working_directory_is_the_same(
+    data: Dataset, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = folder.parent / "elsewhere" / folder.name
+    shutil.copytree(folder, other)
+    monkeypatch.chdir(folder.parent)
+    settings = tiny(unlabelled=folder.name)
+    bundle = run(data, tmp_path / "run", settings)
+    monkeypatch.chdir(folder)
+    resumed = run(data, tmp_path / "run", tiny(unlabelled=f"../{folder.name}"), resume=True)
+    assert same(bundle, resumed)
+    assert resumed.manifest.settings["unlabelled"] == folder.name
+    monkeypatch.chdir(other.parent)
+    with pytest.raises(BlemishError, match=r"Give the same folder, or choose another --out\.") as caught:
+        run(data, tmp_path / "run", settings, resume=True)
+    assert f"unlabelled={other}, the run has {folder}" in str(caught.value)
+
+
 # What is refused
 
 
@@ -171,9 +220,7 @@ def test_what_cannot_be_learned_from_is_refused_before_training(
     assert str(folder / "4.png") in refusal(data, out, unlabelled=str(folder))
     shutil.copy(data.split("val").samples[0].image, folder / "4.png")
     assert "of split 'val' must not be learned from" in refusal(data, out, unlabelled=str(folder))
-    boxes = (Annotation("defect", box_xyxy=(0, 0, 5, 5)),)
-    boxed = replace(data, samples=tuple(replace(one, annotations=boxes) for one in data))
-    message = refusal(replace(boxed, class_names=("defect",)), out, labelled=2)
+    message = refusal(boxed(data, set(SPLIT_OF)), out, labelled=2)
     assert "must have masks or polygons with defect pixels" in message
 
 

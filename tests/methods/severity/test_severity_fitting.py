@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from blemish.bundle import load_bundle
-from blemish.dataset.samples import Dataset
+from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.evaluation.run import evaluate_samples
 from blemish.inspector.inspector import inspector_of
 from blemish.methods import find_method
@@ -231,3 +231,31 @@ def test_defect_cells_of_a_patch_count_as_so_many_in_the_loss():
     assert severity_loss(blind, batch).item() == pytest.approx((81 + 2 * 36 + 64 * 144) / 256)
     weighted = severity_loss(blind, batch, defect_cells=4).item()
     assert weighted == pytest.approx((4 * 81 + 2 * 2 * 36 + 4 * 144) / 256)
+
+
+def test_images_marked_by_boxes_are_not_learned_from_and_choose_no_threshold(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    defective = [[one for one in tiny_dataset.split(split) if one.is_defective] for split in ("train", "val")]
+    boxed = {one.id for one in (*defective[0][:2], *defective[1][:1])}
+    partly = replace(tiny_dataset, samples=tuple(by_box(one, one.id in boxed) for one in tiny_dataset))
+    without = tiny_dataset.where(lambda one: one.id not in boxed)
+    method = find_method("severity")
+    settings = method.settings_type.model_validate({**tiny_settings, "steps": 3, "types": False})
+    left, gone = (
+        train(Request(method, dataset, settings, tmp_path / name), Reporter(quiet=True))
+        for name, dataset in (("left", partly), ("gone", without))
+    )
+    for name, tensor in gone.networks["severity"].items():
+        assert np.array_equal(left.networks["severity"][name], tensor)
+    assert left.manifest.curves["threshold_sweep"] == gone.manifest.curves["threshold_sweep"]
+    (note,) = left.manifest.notes
+    assert note.startswith("2 training and 1 validation images have defects without an outline")
+    assert (tmp_path / "left" / "log.jsonl").read_text().count(note) == 1
+    assert gone.manifest.notes == ()
+
+
+def by_box(sample: Sample, changed: bool) -> Sample:
+    """The sample, its defects marked by a box alone where it is to be changed."""
+    marks = (Annotation(one.label, box_xyxy=(5, 5, 20, 20)) for one in sample.annotations)
+    return replace(sample, annotations=tuple(marks)) if changed else sample

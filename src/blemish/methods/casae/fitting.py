@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from blemish.dataset.fingerprint import image_marks
 from blemish.dataset.masks import class_map
+from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.casae.compact import CompactNetwork
 from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
@@ -63,7 +64,7 @@ class Fitting:
             scales={},
             tiling={},
             curves={"threshold_sweep": sweep.to_json()},
-            notes=(self.learned.sentence,) if self.learned.sentence else (),
+            notes=(*left_out(self.dataset), *self.learned.sentences),
             settings=portable(self.settings),
             seen_before=tuple(image_marks(replace(self.dataset, samples=self.learned.foreign))),
         )
@@ -72,10 +73,10 @@ class Fitting:
 
     @cached_property
     def learned(self) -> Learned:
-        """What is learned from; a line where not all of the training images have their marks."""
+        """What is learned from; a line where that is not all training images with their marks."""
         learned = learned_from(self.dataset, self.settings, self.trainer.seed)
-        if learned.sentence:
-            self.trainer.note(learned.sentence)
+        for sentence in (*left_out(self.dataset), *learned.sentences):
+            self.trainer.note(sentence)
         return learned
 
     @property
@@ -192,7 +193,7 @@ class Fitting:
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
         networks = self.trainer.networks(modules)
         inference = self.inference(0.5)
-        validation = self.dataset.split("val").samples
+        validation = outlined(self.dataset).split("val").samples
         for sample in self.trainer.track(validation, "choosing the threshold"):
             pixels, classes = self.read(sample)
             yield inference.forward(pixels, networks), classes > 0

@@ -7,7 +7,7 @@ what the paper does not say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -57,6 +57,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 class Settings(MethodSettings):
     """Settings of CASAE. Above each field what it is; "open" marks what the paper does not say."""
+
+    paths: ClassVar = {"unlabelled": "folder"}
 
     # Which numbers stand where none is given.
     preset: Literal["paper", "default", "tiny"] = "default"

@@ -20,8 +20,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blemish.dataset.outlined import nothing_outlined
 from blemish.defect import Rectangle
-from blemish.errors import BlemishError
 from blemish.images.decode import Pixels
 from blemish.images.relight import relit
 from blemish.images.resize import resized, resized_map
@@ -129,10 +129,7 @@ def marked_defects(images: Iterable[NDArray[np.uint8]], *, join_distance: float)
     """
     marked = true_defects(images, join_distance=join_distance)
     if not marked:
-        raise BlemishError(
-            "The training images must have masks or polygons with defect pixels. Received: none. "
-            "Annotate outlines: boxes and image labels do not say where the defect's pixels are."
-        )
+        raise nothing_outlined()
     return marked
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from blemish.dataset.labelled import draw_labelled, unlabelled_images
 from blemish.dataset.leaks import refuse_seen
+from blemish.dataset.outlined import outlined
 from blemish.dataset.samples import Dataset, Sample
 from blemish.images.decode import Pixels
 from blemish.images.tiling import planes
@@ -34,13 +35,13 @@ RAMP_STEEPNESS = 5.0  # Tarvainen & Valpola's; it starts at e⁻⁵
 @dataclass(frozen=True)
 class Learned:
     """labelled: training images with their marks; hidden: those whose marks are not to be known, stripped of
-    them; foreign: images from a folder outside the dataset; sentence: on that, empty where all is as usual
+    them; foreign: images from a folder outside the dataset; sentences: on that, none where all is as usual
     """
 
     labelled: tuple[Sample, ...]
     hidden: tuple[Sample, ...] = ()
     foreign: tuple[Sample, ...] = ()
-    sentence: str = ""
+    sentences: tuple[str, ...] = ()
 
     @property
     def unlabelled(self) -> tuple[Sample, ...]:
@@ -50,10 +51,10 @@ class Learned:
 def learned_from(dataset: Dataset, settings: Settings, seed: int) -> Learned:
     """What the settings allow to learn from; with unlabelled_weight 0 there are no unlabelled images.
 
-    Raises BlemishError for more labelled images than there are, a folder without images, or an image in it
-    that is one of splits "val" or "test".
+    Raises BlemishError where no defect is outlined, for more labelled images than there are, a folder without
+    images, or an image in it that shows the same as one of splits "val" or "test".
     """
-    whole = dataset.split("train")
+    whole = outlined(dataset).split("train")
     labelled = whole.samples
     hidden: tuple[Sample, ...] = ()
     foreign: tuple[Sample, ...] = ()
@@ -65,19 +66,21 @@ def learned_from(dataset: Dataset, settings: Settings, seed: int) -> Learned:
         foreign = unlabelled_images(Path(settings.unlabelled))
         refuse_seen(dataset, foreign)
     learned = Learned(labelled, hidden, foreign)
-    return replace(learned, sentence=sentence_on(learned, whole))
+    return replace(learned, sentences=sentences_on(learned, whole))
 
 
-def sentence_on(learned: Learned, whole: Dataset) -> str:
-    """How many images are learned from and how, and which classes have no mask. whole: split "train" """
+def sentences_on(learned: Learned, whole: Dataset) -> tuple[str, ...]:
+    """How many images are learned from and how, and which classes have no mask. whole: the outlined images of
+    split "train"
+    """
     given, without = len(learned.labelled), len(learned.unlabelled)
     if given == len(whole) and not without:
-        return ""
+        return ()
     shown = replace(whole, samples=learned.labelled).class_counts
     missing = [name for name, images in whole.class_counts.items() if images and not shown[name]]
     text = f"Of {len(whole)} training images {given} are learned from with their masks, and "
     text += f"{without} images without." if without else "no others."
-    return text + (f" No mask of class {', '.join(missing)} is among them." if missing else "")
+    return (text + (f" No mask of class {', '.join(missing)} is among them." if missing else ""),)
 
 
 def portable(settings: Settings) -> Settings:

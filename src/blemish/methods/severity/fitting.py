@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from blemish.dataset.masks import class_map
+from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.contract import Fitted, Networks, Pixels, Stage, ThresholdSweep, Trainer
 from blemish.methods.severity.classifier import (
@@ -44,12 +45,15 @@ NO_SEVERITIES = np.zeros(1, np.float32)
 
 def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
     """All four stages, trained in the paper's order. Raises BlemishError where the data cannot carry it."""
-    return Fitting(dataset, settings, trainer).run()
+    learnable, notes = outlined(dataset), left_out(dataset)
+    for note in notes:
+        trainer.note(note)
+    return replace(Fitting(learnable, settings, trainer).run(), notes=notes)
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """One training: what every step below reads."""
+    """One training: what every step below reads. dataset: as `outlined` leaves it"""
 
     dataset: Dataset
     settings: Settings

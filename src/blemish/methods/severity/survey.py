@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.errors import BlemishError
+from blemish.dataset.outlined import nothing_outlined
 from blemish.images.decode import to_bytes
 from blemish.images.tiling import pad_to_multiple
 from blemish.methods.severity.labels import defect_cells, raw_scores
@@ -48,10 +48,7 @@ def survey(images: Iterable[tuple[Pixels, NDArray[np.uint8]]], settings: Setting
             marked += marked_defects(classes, number, settings)
             scores.append(image_scores(pixels, classes > 0, settings))
     if not scores:
-        raise BlemishError(
-            "The training images must have masks or polygons with defect pixels. Received: none. "
-            "Annotate outlines: boxes and image labels do not say where the defect's pixels are."
-        )
+        raise nothing_outlined()
     scale = float(np.quantile(np.concatenate(scores), settings.scale_quantile))
     return Survey(tuple(marked), tuple(sizes), max(scale, 1.0))
 

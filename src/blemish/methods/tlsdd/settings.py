@@ -7,7 +7,7 @@ that is given wins over both.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -64,6 +64,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 class Settings(MethodSettings):
     """Settings of TL-SDD. Above each field what it is; "open" marks what the paper does not say."""
+
+    paths: ClassVar = {"draw_file": "file"}
 
     # Which numbers stand where none is given.
     preset: Literal["paper", "default", "tiny"] = "default"
