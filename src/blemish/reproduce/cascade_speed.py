@@ -1,7 +1,7 @@
 """How long CASAE takes for an image, single and cascade, squeezed to its square or tiled.
 
-Random weights, whose map is about one half everywhere: with the threshold above it nothing is found, and what
-follows the networks costs its search and no more. Source: the paper has no figure.
+Random weights, whose map lies well below the threshold everywhere, whatever its level: nothing is found, and
+what follows the networks costs its search and no more. Source: the paper has no figure.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from blemish.methods.casae.augment import IGNORED, draw_warp, elastic_field, folded
+from blemish.methods.casae.augment import draw_warp, elastic_field, folded
 from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.truth import IGNORED
 
 STILL = {
     "rotation_deg": 0,

@@ -131,7 +131,7 @@ def test_batches_follow_from_seed_stage_step_and_rank() -> None:
         maps(seed=1).draw(3, 0),
         source.draw(4, 0),
         source.draw(3, 1),
-        MapSource(source.settings, picture, 3, MARKED, seed=0, stage=SECOND).draw(3, 0),
+        MapSource(source.settings, picture, samples=3, marked=MARKED, seed=0, stage=SECOND).draw(3, 0),
     ]
     assert all((first["images"] != other["images"]).any() for other in others)
 
