@@ -6,9 +6,8 @@ images where the settings name one, and nothing else. Only the first autoencoder
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +20,7 @@ from blemish.dataset.fingerprint import image_marks
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.casae.compact import CompactNetwork
+from blemish.methods.casae.contrast import Contrast
 from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
 from blemish.methods.casae.network import Cascade, Single, pixel_loss
 from blemish.methods.casae.settings import Settings
@@ -32,7 +32,6 @@ from blemish.methods.contract import Fitted, Pixels, Stage, ThresholdSweep, Trai
 from blemish.nn.optimisation import adam, momentum_sgd, warm_cosine
 
 ADAM_BETAS = 0.9, 0.999
-LEAST_CONTRAST = 0.05  # of a map that has learned anything
 
 
 def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
@@ -261,37 +260,6 @@ class Fitting:
             )
         )
         return network
-
-
-@dataclass
-class Contrast:
-    """Mean probability of marked pixels and of all others, over the maps seen."""
-
-    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    counts: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-
-    def seen(
-        self, pair: tuple[NDArray[np.float32], NDArray[np.bool_]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """The pair, a map and its mask, as it is."""
-        probability, defect = pair
-        for number, part in enumerate((~defect, defect)):
-            self.sums[number] += probability[part].sum(dtype=np.float64)
-            self.counts[number] += np.count_nonzero(part)
-        return pair
-
-    @property
-    def difference(self) -> float:
-        """Marked less others; infinite where one kind was not seen."""
-        if not self.counts.all():
-            return math.inf
-        other, marked = self.sums / self.counts
-        return float(marked - other)
-
-    @property
-    def flat(self) -> bool:
-        """Whether the maps tell marked pixels from others as little as on a training's first plateau."""
-        return self.difference < LEAST_CONTRAST
 
 
 def scheduled(schedule: str, peak: float, steps: int) -> Callable[[int], float]:

@@ -225,7 +225,10 @@ class Settings(MethodSettings):
         """Refuses what is set and would do nothing. A bundle holds every field, so values are compared with
         those that stand where none is given.
         """
-        usual = {**{name: field.default for name, field in type(self).model_fields.items()}, **PRESETS[self.preset]}
+        usual = {
+            **{name: field.default for name, field in type(self).model_fields.items()},
+            **PRESETS[self.preset],
+        }
         for name, switch in NEEDS.items():
             value = getattr(self, name)
             if value != usual[name] and not getattr(self, switch):
