@@ -233,7 +233,8 @@ class Settings(MethodSettings):
             value = getattr(self, name)
             if value != usual[name] and not getattr(self, switch):
                 raise ValueError(
-                    f"{name} has no effect with {switch} off. Received: {value}. Leave it out, or turn {switch} on."
+                    f"{name} has no effect with {switch} off. Received: {value}. "
+                    f"Leave it out, or turn {switch} on."
                 )
         return self
 
