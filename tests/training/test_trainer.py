@@ -180,5 +180,11 @@ def test_the_sweep_tries_thresholds_inside_the_range(tmp_path: Path) -> None:
 
 def test_a_picture_is_kept_in_the_run_folder(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
-    trainer(tmp_path / "run").picture("what is seen", pixels)
+    trainer(tmp_path / "run").picture("what is seen", lambda: pixels)
     np.testing.assert_array_equal(read_image(tmp_path / "run" / "pictures" / "what is seen.png"), pixels)
+
+
+def test_a_picture_that_is_there_is_not_drawn_again(tmp_path: Path) -> None:
+    of_run = trainer(tmp_path / "run")
+    of_run.picture("what is seen", lambda: np.zeros((6, 9, 3), np.uint8))
+    of_run.picture("what is seen", lambda: pytest.fail("drawn again"))

@@ -207,8 +207,12 @@ def began(run: Path) -> None:
 
 def test_what_never_began_is_no_run(tiny_dataset: Dataset, tmp_path: Path) -> None:
     claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
+    picture = tmp_path / "pictures" / "training-images.png"
+    picture.parent.mkdir()
+    picture.touch()
     claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path), "another digest")
     assert '"floor": 3.0' in (tmp_path / "run.json").read_text()
+    assert not picture.exists(), "drawn with other settings"
 
 
 def test_a_folder_that_holds_a_run_is_not_written_over(tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ import numpy as np
 import yaml
 
 from blemish.dataset.hashing import contents_of
+from blemish.dataset.labelled import CLEAN
 from blemish.dataset.near_copies import near_copies_among
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 
-CLEAN = ""  # stands beside the classes, so that clean images are shared out too
 Shares = dict[str, float]
 By = Literal["content", "group", "looks"]
 

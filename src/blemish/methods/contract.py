@@ -188,8 +188,11 @@ class Trainer(Protocol):
     def note(self, message: str) -> None:
         """One line for the user and the log."""
 
-    def picture(self, name: str, pixels: NDArray[np.uint8]) -> None:
-        """Keep a picture for the user to look at, such as of what training sees. pixels: [H, W, 3] RGB"""
+    def picture(self, name: str, draw: Callable[[], NDArray[np.uint8]]) -> None:
+        """Keep a picture for the user to look at, such as of what training sees; drawn where it is not yet.
+
+        draw: to [H, W, 3] RGB
+        """
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
         """The items, with a progress bar."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,13 @@ def measure_images(
     image: NDArray[np.uint8],
     settings: ImageSpeedSettings,
     device: str,
+    *,
+    finds_nothing: bool = False,
 ) -> dict[str, Any]:
     """Median time of an image and the peak of memory, by precision; bf16 where the hardware multiplies it.
 
     build: the inspector on `device`, told whether in bf16
+    finds_nothing: whether it is built so that it finds no defect, which each run is held to
     """
     import torch
 
@@ -50,8 +54,8 @@ def measure_images(
     figures: dict[str, Any] = {"threads": torch.get_num_threads()}
     for precision in ["fp32", *(["bf16"] if fast_bfloat16(device) else [])]:
         inspector = build(precision == "bf16")
-        run = lambda inspector=inspector: inspector.judge(image, "noise")  # noqa: E731
-        times = timed_runs(run, repeats=settings.repeats, seconds=settings.seconds)
+        judge = partial(judged, inspector, image, finds_nothing=finds_nothing)
+        times = timed_runs(judge, repeats=settings.repeats, seconds=settings.seconds)
         middle = statistics.median(times)
         figures[precision] = {
             "ms": 1e3 * middle,
@@ -61,3 +65,9 @@ def measure_images(
             **peak_memory(device),
         }
     return figures
+
+
+def judged(inspector: Inspector, image: NDArray[np.uint8], *, finds_nothing: bool) -> None:
+    """One run. finds_nothing: see `measure_images`"""
+    inspection = inspector.judge(image, "noise")
+    assert not (finds_nothing and inspection.defects), "time was to be measured without a defect"

@@ -35,7 +35,7 @@ from blemish.reproduce.trained import (
     trained_bundle,
     validated,
 )
-from blemish.reproduce.types.rows import TypeFeatureSettings, type_features_row, types_row
+from blemish.reproduce.types.rows import feature_row_settings, type_features_row, types_row
 
 Figures = dict[str, Any]
 
@@ -85,12 +85,12 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
         **dict.fromkeys(FEW_SHOT, few_shot_settings),
         "product": product_settings,
         "chain": chain_settings,
+        "type-features": feature_row_settings,
     }
     if row.kind in several:
         return several[row.kind](table, row)
     kinds: Mapping[str, type[BaseModel]] = {
         **dict.fromkeys(GRAY, GraySettings),
-        "type-features": TypeFeatureSettings,
         "types-off": NoSettings,
         "stability": StabilitySettings,
         **SPEEDS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +26,7 @@ from blemish.reproduce.place import Table
 from blemish.training.run import Request, train
 
 CLOCK = "seconds"  # file in the run folder
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def method_settings(
@@ -37,7 +38,7 @@ def method_settings(
     return validated(settings_type, expanded(values) if expand else values, table, row)
 
 
-def validated(model: type[BaseModel], values: Mapping[str, Any], table: Table, row: Row) -> BaseModel:
+def validated(model: type[Model], values: Mapping[str, Any], table: Table, row: Row) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -28,7 +28,7 @@ from blemish.methods.contract import Fitted, Method, MethodSettings
 from blemish.progress import Reporter
 from blemish.provenance import provenance
 from blemish.training.log import LOG_FILE, read_log
-from blemish.training.trainer import CHECKPOINTS, RunTrainer
+from blemish.training.trainer import CHECKPOINTS, PICTURES, RunTrainer
 
 RUN_FILE = "run.json"
 VALIDATION_SHARE = 0.2
@@ -194,6 +194,8 @@ def claim_folder(request: Request, digest: str) -> None:
         there = {**there, "settings": {**defaults, **there["settings"]}}
         refuse_other_run(there, wanted, file, request.settings.paths)
         return
+    for picture in (request.run / PICTURES).glob("*.png"):
+        picture.unlink()  # of an attempt that was stopped before it had a checkpoint
     write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -188,11 +188,13 @@ class RunTrainer:
         self.reporter.line(message)
         self.log.write({"note": message})
 
-    def picture(self, name: str, pixels: NDArray[np.uint8]) -> None:
-        """Keep a picture as RUN/pictures/NAME.png. pixels: [H, W, 3] RGB"""
+    def picture(self, name: str, draw: Callable[[], NDArray[np.uint8]]) -> None:
+        """Keep a picture as RUN/pictures/NAME.png, drawn where it is not yet. draw: to [H, W, 3] RGB"""
         file = self.run / PICTURES / f"{name}.png"
+        if file.exists():
+            return
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, png_bytes(pixels))
+        write_atomically(file, png_bytes(draw()))
         self.note(f"picture of {name.replace('-', ' ')}: {file}")
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from blemish.methods.casae.augment import IGNORED, draw_warp, elastic_field, folded
+from blemish.methods.casae.augment import draw_warp, elastic_field, folded
 from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.truth import IGNORED
 
 STILL = {
     "rotation_deg": 0,
@@ -177,3 +178,26 @@ def test_folded_places_agree_with_numpys_reflection() -> None:
     places, start, stop = folded(np.arange(-20, 30, dtype=np.float32), 7)
     np.testing.assert_array_equal(places + start, np.pad(np.arange(7), (20, 23), mode="reflect"))
     assert (start, stop) == (0, 7)
+
+
+def test_a_defect_of_one_pixel_stays_in_every_draw_and_where_it_is() -> None:
+    generator, changed = np.random.default_rng(9), settings(**{**CHANGES, "translation": 0.05})
+    for _ in range(200):
+        mask = np.zeros((SIDE, SIDE), bool)
+        row, column = generator.integers(50, 78, 2)
+        mask[row, column] = True
+        warp = draw_warp(SIDE, changed, generator)
+        marked = warp.truth(mask, MIDDLE) == 1
+        assert 1 <= marked.sum() <= 6  # a zoom of 1.3 on either axis, between pixels
+        places = warp.places_xy[marked] + SIDE / 2 - 0.5
+        assert np.abs(places - (column, row)).max() < 1
+
+
+def test_a_large_defect_ends_where_half_a_pixel_is_covered() -> None:
+    """What the linear map of its mask says, and no more: the rule for small ones does not let it grow."""
+    mask, generator = disc(64, 64, 25), np.random.default_rng(10)
+    for _ in range(10):
+        warp = draw_warp(SIDE, settings(**CHANGES), generator)
+        coverage = warp.image(mask.view(np.uint8) * np.uint8(255), MIDDLE)
+        truth = warp.truth(mask, MIDDLE)
+        np.testing.assert_array_equal(truth[truth != IGNORED] == 1, coverage[truth != IGNORED] > 127)

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from blemish.bundle import Bundle
 from blemish.dataset.layouts import load_dataset
@@ -16,10 +17,12 @@ from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.evaluation.run import evaluate_samples
 from blemish.inspector.inspector import inspector_of
+from blemish.inspector.torch_backend import load_tensors
 from blemish.methods.casae import METHOD
+from blemish.methods.casae.fitting import Fitting
 from blemish.methods.casae.settings import Settings
 from blemish.progress import Reporter
-from blemish.training.run import Request, train
+from blemish.training.run import Request, train, with_validation
 from blemish.training.trainer import RunTrainer
 
 PLAIN = {
@@ -80,8 +83,21 @@ def test_defects_are_found_where_masks_say(trained, surfaces):
 def test_maps_that_tell_nothing_are_told_of(surfaces, trained, tmp_path):
     run(surfaces, tmp_path / "run", tiny(**SHORT))
     said = (tmp_path / "run" / "log.jsonl").read_text()
-    assert "still on their first plateau" in said
+    assert "the first network is still on its first plateau. Raise steps or" in said
     assert "plateau" not in (trained.path.parent / "log.jsonl").read_text()
+
+
+@pytest.mark.parametrize(("flat", "setting"), [("first", "steps"), ("second", "second_steps")])
+def test_the_network_of_a_cascade_that_tells_nothing_is_named(surfaces, trained, tmp_path, flat, setting):
+    """Without the weights of its last layer a network's map is of one value."""
+    settings = Settings.model_validate(trained.manifest.settings)
+    cascade = METHOD.modules(trained.manifest)["cascade"]
+    load_tensors({"cascade": cascade}, {"cascade": trained.networks["cascade"]}, source="trained")
+    torch.nn.init.zeros_(getattr(cascade, flat).output.weight)
+    trainer = RunTrainer(tmp_path, settings, seed=0, reporter=Reporter(quiet=True))
+    Fitting(with_validation(surfaces, 0, Reporter(quiet=True)), settings, trainer).choose_threshold(cascade)
+    said = (tmp_path / "log.jsonl").read_text()
+    assert f"the {flat} network is still on its first plateau. Raise {setting} or" in said
 
 
 def test_masks_of_other_images_teach_nothing(surfaces, tmp_path):

@@ -92,9 +92,9 @@ def test_a_side_off_the_poolings_grid_is_refused_with_the_next_one_up(
 
 def test_a_tile_that_is_all_halo_is_refused_with_one_that_fits() -> None:
     with pytest.raises(BlemishError, match=r"twice the halo 384\. Received: 768\. Use 1024 or more\."):
-        Settings(tile=768)
-    assert Settings(tile=784).tiling.tile == 784
-    assert Settings(tile=768, cascade=False).tiling.tile == 768
+        Settings(tiled=True, tile=768)
+    assert Settings(tiled=True, tile=784).tiling.tile == 784
+    assert Settings(tiled=True, tile=768, cascade=False).tiling.tile == 768
 
 
 def test_a_side_of_the_fcn_is_a_multiple_of_32() -> None:
@@ -125,3 +125,23 @@ def test_tiles_take_no_norm_that_sees_a_tile_as_a_whole() -> None:
     with pytest.raises(ValidationError, match="norm must be batch or none with tiled"):
         Settings(tiled=True, norm="group")
     assert Settings(tiled=True).norm == "batch"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_would_do_nothing_is_refused_with_the_switch_it_needs(preset: str) -> None:
+    assert fault(preset=preset, patch=96) == (
+        "patch has no effect with tiled off. Received: 96. Leave it out, or turn tiled on."
+    )
+    assert fault(preset=preset, tile=1024).startswith("tile has no effect with tiled off.")
+    for off in ({"cascade": False}, {"network": "fcn"}):
+        said = fault(preset=preset, second_sees_image=True, **off)
+        assert said.startswith("second_sees_image has no effect with cascade off.")
+    assert Settings(preset=preset, tiled=True, patch=96, tile=1024).patch == 96
+    assert Settings(preset=preset, second_sees_image=True).second_sees_image
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_bundle_without_tiles_or_cascade_reads_back_though_it_holds_every_field(preset: str) -> None:
+    """And tables of rows with and without cascade share the steps of the second network."""
+    for settings in (Settings(preset=preset), Settings(preset=preset, cascade=False, second_steps=77)):
+        assert Settings.model_validate(settings.model_dump(mode="json")) == settings

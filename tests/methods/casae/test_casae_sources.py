@@ -80,7 +80,8 @@ def test_no_marked_pixel_is_refused() -> None:
 
 @pytest.mark.parametrize("tiled", [False, True])
 def test_image_and_truth_move_together(tiled: bool) -> None:
-    source = maps(tiled=tiled, size=128, patch=128, elastic_sigma=20, **QUIET)
+    sides = {"size": 128, **({"patch": 128} if tiled else {})}
+    source = maps(tiled=tiled, elastic_sigma=20, **sides, **QUIET)
     for step in range(8):
         batch = source.draw(step, 0)
         images, truth = batch["images"].numpy(), batch["truth"].numpy()
@@ -115,7 +116,8 @@ def test_defect_share_says_how_many_draws_show_one() -> None:
     marked = [Marked(7, defect.label, defect.rectangle) for defect in MARKED[:2]]
     for tiled in (False, True):
         for share, low, high in ((0.0, 0.0, 0.15), (0.5, 0.42, 0.65), (1.0, 0.97, 1.0)):
-            chosen = settings(tiled=tiled, defect_share=share, size=32, patch=32)
+            sides = {"size": 32, **({"patch": 32} if tiled else {})}
+            chosen = settings(tiled=tiled, defect_share=share, **sides)
             source = MapSource(chosen, read, samples=20, marked=marked, seed=0)
             shown = [(source.draw(step, 0)["truth"] == 1).any((1, 2)).numpy() for step in range(40)]
             assert low <= np.mean(shown) <= high
@@ -131,7 +133,7 @@ def test_batches_follow_from_seed_stage_step_and_rank() -> None:
         maps(seed=1).draw(3, 0),
         source.draw(4, 0),
         source.draw(3, 1),
-        MapSource(source.settings, picture, 3, MARKED, seed=0, stage=SECOND).draw(3, 0),
+        MapSource(source.settings, picture, samples=3, marked=MARKED, seed=0, stage=SECOND).draw(3, 0),
     ]
     assert all((first["images"] != other["images"]).any() for other in others)
 

@@ -41,3 +41,15 @@ def test_the_truth_is_outlined_and_what_lies_beyond_is_dark() -> None:
     assert (picture[20 * scale, 20 * scale] == 102).all()
     assert (picture[4 * scale, 4 * scale] == 102).all()
     assert (picture[4 * scale, 51 * scale] == 34).all()
+
+
+def test_no_more_is_drawn_than_is_shown() -> None:
+    steps = []
+
+    class Counted(Drawn):
+        def draw(self, step: int, rank: int) -> dict[str, Tensor]:
+            steps.append((step, rank))
+            return super().draw(step, rank)
+
+    training_sheet(cast(MapSource, Counted()), rows=1, columns=3)
+    assert steps == [(0, 0), (1, 0)]  # batches of two

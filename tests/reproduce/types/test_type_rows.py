@@ -16,12 +16,13 @@ from blemish.errors import BlemishError
 from blemish.evaluation.types import FALSE_ALARM, MISSED
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import inspector_of
+from blemish.methods.casae.crops import upright
 from blemish.methods.casae.sources import true_defects
 from blemish.progress import Reporter
 from blemish.reproduce.place import Table, open_table
 from blemish.reproduce.table import fill_table
 
-FEATURES = {"size": 64, "iterations": 30}
+FEATURES = {"iterations": 30}
 TYPES: dict[str, Any] = {
     "title": "Types",
     "paper": "none",
@@ -140,12 +141,45 @@ def test_faults_are_told_with_table_and_row() -> None:
     write("wrong", rows=[row])
     with pytest.raises(BlemishError, match=r"table wrong, row glcm: settings: 'features': "):
         fill("wrong")
-    write("wrong", rows=[{**row, "settings": {"features": "hog", "size": 20}}])
-    with pytest.raises(BlemishError, match=r"at least two cells of 16\. Received: 20\. Use 32\."):
+    write("wrong", rows=[{**row, "settings": {"features": "hog", "cell": 50}}])
+    with pytest.raises(
+        BlemishError, match=r"types_size must be at least two cells of 50\. Received: 99\. Use 100"
+    ):
         fill("wrong")
-    write("wrong", rows=[TYPES["rows"][1]], method="severity", settings={})
-    with pytest.raises(BlemishError, match=r"row cnn: kind types needs method casae\. Received: severity\."):
-        fill("wrong")
+    for kind in (row | {"settings": {"features": "hog"}}, TYPES["rows"][1]):
+        write("wrong", rows=[kind], method="severity", settings={})
+        with pytest.raises(BlemishError, match=r"kind types\S* needs method casae\. Received: severity\."):
+            fill("wrong")
+
+
+def test_what_a_row_of_types_lacks_is_named() -> None:
     write("wrong", rows=[{**TYPES["rows"][1], "settings": {"types": False}}])
-    with pytest.raises(BlemishError, match=r"kind types needs types=true and two classes or more"):
+    with pytest.raises(BlemishError, match=r"kind types needs types=true\. Received: types=false\."):
         fill("wrong")
+    one = {**TYPES["synthetic"], "surfaces": ["woven_fabric"]}
+    write("single", rows=[TYPES["rows"][1]], synthetic=one)
+    with pytest.raises(
+        BlemishError, match=r"kind types needs two classes or more\. Received: \w+\. Use other"
+    ):
+        fill("single")
+
+
+def test_all_rows_name_the_crops_of_the_tables_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features are taken of the very crops that the compact CNN is given."""
+    changed = {"types_size": 120, "types_margin": 1.5, "join_distance": 9.0}
+    write("crops", settings={**TYPES["settings"], **changed})
+    seen: list[tuple[int, float]] = []
+
+    def noted(pixels: Any, rectangle: Any, *, margin: float, size: int) -> Any:
+        seen.append((size, margin))
+        return upright(pixels, rectangle, margin=margin, size=size)
+
+    monkeypatch.setattr("blemish.reproduce.types.rows.upright", noted)
+    fill("crops")
+    assert set(seen) == {(120, 1.5)}
+    assert (
+        stored("glcm", "out/crops")["figures"]["type"]["defects"]
+        == (stored("cnn", "out/crops")["figures"]["type"]["defects"])
+    )
+    settings = stored("glcm", "out/crops")["settings"]
+    assert (settings["size"], settings["margin"], settings["join_distance"]) == (120, 1.5, 9.0)

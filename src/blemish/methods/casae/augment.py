@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from blemish.images.decode import Pixels
 from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.truth import IGNORED, kept
 
-IGNORED = -1  # in a truth: beyond the image
 GRID_PER_SIGMA = 4  # steps of the grid on which the elastic field is drawn, before it is interpolated
 
 Point = tuple[float, float]
@@ -35,13 +35,17 @@ class Warp:
         return read_at(pixels, *self.columns_and_rows(center_xy))
 
     def truth(self, mask: NDArray[np.bool_], center_xy: Point) -> NDArray[np.int64]:
-        """[s, s] of a mask [H, W], as `image` moves its pixels: 1 defect, 0 none, −1 beyond the image."""
+        """[s, s] of a mask [H, W], as `image` moves its pixels: 1 defect, 0 none, −1 beyond the image.
+
+        A defect in the drawn part keeps a pixel, however it falls between them; see `kept`.
+        """
         columns, rows = self.columns_and_rows(center_xy)
-        defect = read_at(mask.view(np.uint8) * np.uint8(255), columns, rows) > 127
+        coverage = read_at(mask.view(np.uint8) * np.uint8(255), columns, rows)
         height, width = mask.shape
         inside = (np.abs(columns - (width - 1) / 2) <= width / 2) & (
             np.abs(rows - (height - 1) / 2) <= height / 2
         )
+        defect = kept(np.where(inside, coverage, 0).astype(np.float32))
         return np.where(inside, defect, IGNORED).astype(np.int64)
 
     def columns_and_rows(self, center_xy: Point) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -6,9 +6,8 @@ images where the settings name one, and nothing else. Only the first autoencoder
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,8 +21,9 @@ from blemish.dataset.masks import class_map
 from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.casae.compact import CompactNetwork
+from blemish.methods.casae.contrast import Contrast
 from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
-from blemish.methods.casae.network import Cascade, pixel_loss
+from blemish.methods.casae.network import Cascade, Single, pixel_loss
 from blemish.methods.casae.settings import Settings
 from blemish.methods.casae.sources import FIRST, SECOND, MapSource, Marked, TypeSource, marked_defects
 from blemish.methods.casae.teacher import MeanTeacher, taught
@@ -33,7 +33,6 @@ from blemish.methods.contract import Fitted, Pixels, Stage, ThresholdSweep, Trai
 from blemish.nn.optimisation import adam, momentum_sgd, warm_cosine
 
 ADAM_BETAS = 0.9, 0.999
-LEAST_CONTRAST = 0.05  # of a map that has learned anything
 
 
 def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
@@ -52,7 +51,7 @@ class Fitting:
     def run(self) -> Fitted:
         cascade = self.train_maps()
         modules: dict[str, nn.Module] = {"cascade": cascade}
-        sweep = self.choose_threshold(modules)
+        sweep = self.choose_threshold(cascade)
         threshold = self.settings.threshold or sweep.best
         if tells_types(self.settings, self.dataset.class_names):
             modules["types"] = self.train_types()
@@ -118,11 +117,23 @@ class Fitting:
         self.read_unlabelled()
         torch.manual_seed(self.trainer.seed)
         cascade = Cascade(self.settings)
-        self.train_map("first", cascade.first, lambda images: images, FIRST, self.settings.steps, marked)
+        self.train_map(
+            "first",
+            cascade.first,
+            inputs=lambda images: images,
+            stage=FIRST,
+            steps=self.settings.steps,
+            marked=marked,
+        )
         if cascade.second is not None:
             cascade.first.requires_grad_(False).eval()
             self.train_map(
-                "second", cascade.second, cascade.second_input, SECOND, self.settings.second_steps, marked
+                "second",
+                cascade.second,
+                inputs=cascade.second_input,
+                stage=SECOND,
+                steps=self.settings.second_steps,
+                marked=marked,
             )
         return cascade
 
@@ -130,6 +141,7 @@ class Fitting:
         self,
         name: str,
         network: nn.Module,
+        *,
         inputs: Callable[[Tensor], Tensor],
         stage: int,
         steps: int,
@@ -140,9 +152,16 @@ class Fitting:
         optimise = (
             self.optimise_taught if stage == FIRST and self.learned.unlabelled else self.trainer.optimise
         )
-        source = MapSource(settings, self.numbered, len(self.train), marked, self.trainer.seed, stage)
+        source = MapSource(
+            settings,
+            self.numbered,
+            samples=len(self.train),
+            marked=marked,
+            seed=self.trainer.seed,
+            stage=stage,
+        )
         if stage == FIRST:
-            self.trainer.picture("training-images", training_sheet(source))
+            self.trainer.picture("training-images", lambda: training_sheet(source))
         optimise(
             Stage(
                 name=name,
@@ -172,29 +191,43 @@ class Fitting:
         self.trainer.optimise(taught(stage, learner, source.draw, settings))
         stage.network.load_state_dict(learner.teacher.state_dict())
 
-    def choose_threshold(self, modules: Mapping[str, nn.Module]) -> ThresholdSweep:
+    def choose_threshold(self, cascade: Cascade) -> ThresholdSweep:
         """The best threshold on the validation images' probability maps; a line where they tell nothing."""
         contrast = Contrast()
         sweep = self.trainer.sweep(
-            map(contrast.seen, self.probability_maps(modules)),
+            map(contrast.seen, self.probability_maps(cascade, "choosing the threshold")),
             most=1.0,
             criterion=self.settings.threshold_criterion,
         )
-        if contrast.difference < LEAST_CONTRAST:
+        if contrast.flat:
+            number, steps = self.flat_network(cascade)
             self.trainer.note(
                 f"On validation images the map is only {max(0.0, contrast.difference):.2f} higher on defects "
-                "than beside them: the networks are still on their first plateau. Raise steps or "
+                f"than beside them: the {number} network is still on its first plateau. Raise {steps} or "
                 "learning_rate, or train with another --seed."
             )
         return sweep
 
+    def flat_network(self, cascade: Cascade) -> tuple[str, str]:
+        """Which network of a cascade with a flat map is to blame, and the setting of its steps.
+
+        The second has nothing to refine where the first one's map is flat, so that is looked at first.
+        """
+        if cascade.second is not None:
+            contrast = Contrast()
+            for pair in self.probability_maps(Single(cascade.first), "looking at the first network"):
+                contrast.seen(pair)
+            if not contrast.flat:
+                return "second", "second_steps"
+        return "first", "steps"
+
     def probability_maps(
-        self, modules: Mapping[str, nn.Module]
+        self, network: nn.Module, title: str
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-        networks = self.trainer.networks(modules)
+        networks = self.trainer.networks({"cascade": network})
         inference = self.inference(0.5)
         validation = outlined(self.dataset).split("val").samples
-        for sample in self.trainer.track(validation, "choosing the threshold"):
+        for sample in self.trainer.track(validation, title):
             pixels, classes = self.read(sample)
             yield inference.forward(pixels, networks), classes > 0
 
@@ -228,32 +261,6 @@ class Fitting:
             )
         )
         return network
-
-
-@dataclass
-class Contrast:
-    """Mean probability of marked pixels and of all others, over the maps seen."""
-
-    sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    counts: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-
-    def seen(
-        self, pair: tuple[NDArray[np.float32], NDArray[np.bool_]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """The pair, a map and its mask, as it is."""
-        probability, defect = pair
-        for number, part in enumerate((~defect, defect)):
-            self.sums[number] += probability[part].sum(dtype=np.float64)
-            self.counts[number] += np.count_nonzero(part)
-        return pair
-
-    @property
-    def difference(self) -> float:
-        """Marked less others; infinite where one kind was not seen."""
-        if not self.counts.all():
-            return math.inf
-        other, marked = self.sums / self.counts
-        return float(marked - other)
 
 
 def scheduled(schedule: str, peak: float, steps: int) -> Callable[[int], float]:

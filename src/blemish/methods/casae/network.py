@@ -16,8 +16,7 @@ from blemish.methods.casae.geometry import DEPTH, factors
 from blemish.methods.casae.initial import draw_weights
 from blemish.methods.casae.layers import convolution
 from blemish.methods.casae.settings import Norm, Settings
-
-BACKGROUND, DEFECT, IGNORED = 0, 1, -1  # of the truth
+from blemish.methods.casae.truth import DEFECT, IGNORED
 
 
 class Autoencoder(nn.Module):
@@ -87,6 +86,17 @@ class Cascade(nn.Module):
         with torch.no_grad():
             probability = defect_probability(self.first_logits(images))
         return torch.cat([probability, images], dim=1) if self.sees_image else probability
+
+
+class Single(nn.Module):
+    """What one network of a cascade says by itself: the probability of a defect, [B, 1, H, W]."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return defect_probability(self.network(images))
 
 
 def new_network(channels: int, settings: Settings) -> Autoencoder | FullyConvolutional:

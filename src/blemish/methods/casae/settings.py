@@ -54,6 +54,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
+# Settings that do something only where another is on. Not among them: `second_steps`, which rows of a table
+# with and without `cascade` share.
+NEEDS: Mapping[str, str] = {"tile": "tiled", "patch": "tiled", "second_sees_image": "cascade"}
+
 
 class Settings(MethodSettings):
     """Settings of CASAE. Above each field what it is; "open" marks what the paper does not say."""
@@ -90,7 +94,8 @@ class Settings(MethodSettings):
     tile: int | None = Field(None, ge=16)
     # Side of a training patch of tiled images.
     patch: int = Field(512, ge=32)
-    # Share of training patches of tiled images that are cut around a defect; the others lie anywhere.
+    # Share of draws that show a defect: an image that has one, or with `tiled` a patch about one. The others
+    # are of any image, anywhere.
     defect_share: float = Field(0.5, ge=0, le=1)
 
     # --- Loss, eq. 1 ---
@@ -215,6 +220,24 @@ class Settings(MethodSettings):
                 "shows, so that seams are seen. Leave it out."
             )
         self.tiling  # noqa: B018  raises where the tile does not fit
+        return self
+
+    @model_validator(mode="after")
+    def nothing_is_idle(self) -> Self:
+        """Refuses what is set and would do nothing. A bundle holds every field, so values are compared with
+        those that stand where none is given.
+        """
+        usual = {
+            **{name: field.default for name, field in type(self).model_fields.items()},
+            **PRESETS[self.preset],
+        }
+        for name, switch in NEEDS.items():
+            value = getattr(self, name)
+            if value != usual[name] and not getattr(self, switch):
+                raise ValueError(
+                    f"{name} has no effect with {switch} off. Received: {value}. "
+                    f"Leave it out, or turn {switch} on."
+                )
         return self
 
     @model_validator(mode="after")

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from math import atan2, cos, degrees, radians, sin
 
-import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -28,6 +27,7 @@ from blemish.images.resize import resized, resized_map
 from blemish.methods.casae.augment import Point, draw_warp
 from blemish.methods.casae.crops import upright
 from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.truth import kept
 from blemish.regions.components import split_classes
 from blemish.regions.measure import outlines, smallest_rectangle
 
@@ -53,6 +53,7 @@ class MapSource:
 
     settings: Settings
     read: Reader
+    _: KW_ONLY
     samples: int
     marked: Sequence[Marked]
     seed: int
@@ -143,15 +144,8 @@ def true_defects(images: Iterable[NDArray[np.uint8]], *, join_distance: float) -
 
 
 def squeezed(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
-    """The mask at [side, side]: pixels that a defect covers half as much as the one it covers most, or more.
-
-    For defects larger than such a pixel that is half of it; smaller ones keep their place and do not vanish.
-    """
-    coverage = resized_map(mask.astype(np.float32), (side, side))
-    count, regions = cv2.connectedComponents((coverage > 0).view(np.uint8), connectivity=8)
-    most = np.zeros(count, np.float32)
-    np.maximum.at(most, regions[coverage > 0], coverage[coverage > 0])
-    return (regions > 0) & (coverage >= most[regions] / 2)
+    """The mask at [side, side]; see `kept`."""
+    return kept(resized_map(mask.astype(np.float32), (side, side)))
 
 
 def side_of(settings: Settings) -> int:

@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from blemish.errors import BlemishError
-from blemish.methods.casae.network import DEFECT, IGNORED, defect_probability, pixel_loss
+from blemish.methods.casae.network import defect_probability, pixel_loss
 from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.truth import DEFECT, IGNORED
 from blemish.methods.contract import Stage
 
 

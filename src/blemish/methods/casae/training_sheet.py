@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +11,8 @@ from torch import Tensor
 
 from blemish.images.drawing import TRUTH, Picture, draw_outlines
 from blemish.images.resize import resized
-from blemish.methods.casae.network import DEFECT, IGNORED
 from blemish.methods.casae.sources import MapSource
+from blemish.methods.casae.truth import DEFECT, IGNORED
 from blemish.regions.measure import outlines
 
 SIDE = 224  # pixels of one image in the sheet
@@ -23,8 +25,9 @@ def training_sheet(source: MapSource, *, rows: int = 2, columns: int = 4) -> Pic
     returns: [H, W, 3], white between the images
     """
     drawn: list[Picture] = []
-    for step in range(rows * columns):
-        batch = source.draw(step, 0)
+    steps = count()
+    while len(drawn) < rows * columns:
+        batch = source.draw(next(steps), 0)
         drawn += [one(*pair) for pair in zip(batch["images"], batch["truth"], strict=True)]
     side = SIDE + GAP
     sheet = np.full((rows * side - GAP, columns * side - GAP, 3), 255, np.uint8)

@@ -6,12 +6,13 @@ Source: Tao et al. 2018, section 5.3, Table 4. Both are trained on true defects 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset
@@ -23,11 +24,12 @@ from blemish.images.decode import Pixels, read_image
 from blemish.inspector.inspector import inspector_of
 from blemish.methods.casae.crops import upright
 from blemish.methods.casae.inference import CasaeInference
+from blemish.methods.casae.settings import Settings
 from blemish.methods.casae.sources import Marked, true_defects
 from blemish.progress import Reporter
-from blemish.reproduce.experiment import Row, Strict
+from blemish.reproduce.experiment import Row, Strict, expanded
 from blemish.reproduce.place import Table
-from blemish.reproduce.trained import method_settings, trained_bundle
+from blemish.reproduce.trained import method_settings, trained_bundle, validated
 from blemish.reproduce.types.features import FEATURES
 from blemish.reproduce.types.perceptron import perceptron
 from blemish.training.run import with_validation
@@ -38,43 +40,69 @@ Named = tuple[Sequence[int], Sequence[int]]  # class numbers of true defects: tr
 class TypeFeatureSettings(Strict):
     """features: see `features`; hidden: units; iterations: most of the optimiser
 
-    size: pixels, side of the crops; margin: their rectangles are so many times as long, as the compact CNN's
-    cell: pixels, side of HOG's cells; join_distance: pixels of a class nearer than this are one defect
+    cell: pixels, side of HOG's cells
     """
 
     features: Literal["glcm", "hog", "hog-sobel"]
     hidden: int = Field(15, ge=1)
     iterations: int = Field(1000, ge=1)
-    size: int = Field(227, ge=8)
-    margin: float = Field(1.0, ge=1)
     cell: int = Field(16, ge=2)
-    join_distance: float = Field(4.0, ge=0)
 
-    @model_validator(mode="after")
-    def cells_fit(self) -> Self:
-        if self.size < 2 * self.cell:
-            raise ValueError(
-                f"size must be at least two cells of {self.cell}. Received: {self.size}. Use {2 * self.cell}."
-            )
-        return self
+
+@dataclass(frozen=True)
+class Crops:
+    """What every row of a table names: the method's settings of the table, so that all have the same.
+
+    size: pixels, side of the crops; margin: their rectangles are so many times as long
+    join_distance: pixels of a class nearer than this are one defect
+    """
+
+    size: int
+    margin: float
+    join_distance: float
 
 
 def type_features_row(table: Table, row: Row, seed: int) -> dict[str, Any]:
     """The figures of a perceptron on features, for one seed."""
-    settings = TypeFeatureSettings.model_validate(row.settings)
+    settings, crops = feature_settings(table, row), crops_of(table, row)
     training = with_validation(table.dataset, seed, table.reporter).split("train")
     start = perf_counter()
-    features, labels = described(training, settings, table.reporter)
+    features, labels = described(training, settings, crops, table.reporter)
     refuse_one_type(labels, table.dataset)
     classify = perceptron(features, labels, hidden=settings.hidden, iterations=settings.iterations, seed=seed)
     seconds = perf_counter() - start
-    features, true = described(split_to_evaluate(table.dataset, "test"), settings, table.reporter)
+    test = split_to_evaluate(table.dataset, "test")
+    features, true = described(test, settings, crops, table.reporter)
     return {**type_figures((true.tolist(), classify(features).tolist()), table), "seconds_training": seconds}
+
+
+def feature_row_settings(table: Table, row: Row) -> dict[str, Any]:
+    """Every setting that the row's figures depend on; BlemishError where the cells do not fit the crops."""
+    settings, crops = feature_settings(table, row), crops_of(table, row)
+    if crops.size < 2 * settings.cell:
+        raise BlemishError(
+            f"table {table.name}, row {row.name}: types_size must be at least two cells of {settings.cell}. "
+            f"Received: {crops.size}. Use {2 * settings.cell}, or a smaller cell."
+        )
+    return {**settings.model_dump(mode="json"), **asdict(crops)}
+
+
+def feature_settings(table: Table, row: Row) -> TypeFeatureSettings:
+    """The row's own settings. Raises BlemishError that names table and row."""
+    return validated(TypeFeatureSettings, row.settings, table, row)
+
+
+def crops_of(table: Table, row: Row) -> Crops:
+    """The crops of a table. Raises BlemishError where its method has none."""
+    refuse_other_method(table, row)
+    method = validated(Settings, expanded(table.experiment.settings), table, row)
+    return Crops(size=method.types_size, margin=method.types_margin, join_distance=method.join_distance)
 
 
 def types_row(table: Table, row: Row, seed: int) -> dict[str, Any]:
     """Train, or go on with an interrupted training, then the figures of the compact CNN alone."""
     refuse_other_method(table, row)
+    refuse_no_types(table, row)
     bundle, seconds = trained_bundle(table, row, seed)
     inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
     inference = inspector.inference
@@ -105,14 +133,14 @@ def type_figures(named: Named, table: Table) -> dict[str, Any]:
 
 
 def described(
-    dataset: Dataset, settings: TypeFeatureSettings, reporter: Reporter
+    dataset: Dataset, settings: TypeFeatureSettings, crops: Crops, reporter: Reporter
 ) -> tuple[NDArray[np.float64], NDArray[np.int_]]:
     """Features [N, F] and class numbers [N] of every true defect."""
     describe = FEATURES[settings.features]
     features, labels = list[NDArray[np.float64]](), list[int]()
-    for pixels, marked in with_defects(dataset, settings.join_distance, reporter):
+    for pixels, marked in with_defects(dataset, crops.join_distance, reporter):
         for one in marked:
-            crop = upright(pixels, one.rectangle, margin=settings.margin, size=settings.size)
+            crop = upright(pixels, one.rectangle, margin=crops.margin, size=crops.size)
             features.append(describe(crop, settings.cell))
             labels.append(one.label)
     return np.array(features), np.array(labels, int)
@@ -140,9 +168,21 @@ def refuse_one_type(labels: NDArray[np.int_], dataset: Dataset) -> None:
 
 
 def refuse_other_method(table: Table, row: Row) -> None:
+    """Raises BlemishError where there are no upright crops."""
+    if table.experiment.method != "casae":
+        raise BlemishError(
+            f"table {table.name}, row {row.name}: kind {row.kind} needs method casae. "
+            f"Received: {table.experiment.method}. Remove the row."
+        )
+
+
+def refuse_no_types(table: Table, row: Row) -> None:
     """Raises BlemishError where there would be no compact CNN to measure."""
     rule = f"table {table.name}, row {row.name}: kind types needs"
-    if table.experiment.method != "casae":
-        raise BlemishError(f"{rule} method casae. Received: {table.experiment.method}. Remove the row.")
-    if not method_settings(table, row, expand=True).types or len(table.dataset.class_names) < 2:
-        raise BlemishError(f"{rule} types=true and two classes or more. Received: fewer. Remove the row.")
+    if not method_settings(table, row, expand=True).types:
+        raise BlemishError(f"{rule} types=true. Received: types=false. Leave it out, or remove the row.")
+    if len(names := table.dataset.class_names) < 2:
+        raise BlemishError(
+            f"{rule} two classes or more. Received: {', '.join(names) or 'none'}. Use other data, or remove "
+            "the row."
+        )
