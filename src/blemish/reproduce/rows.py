@@ -13,11 +13,11 @@ from blemish.bundle.store import Bundle, load_bundle
 from blemish.errors import BlemishError
 from blemish.evaluation.run import split_to_evaluate
 from blemish.inspector.inspector import inspector_of
-from blemish.methods import find_method
 from blemish.methods.severity.inference import SeverityInference
 from blemish.reproduce.cascade_speed import CascadeSpeedSettings
 from blemish.reproduce.detector_speed import DetectorSpeedSettings
-from blemish.reproduce.experiment import FEW_SHOT, GRAY, OF_DEVICE, PEERS, Row, Strict
+from blemish.reproduce.experiment import EXTERNAL, FEW_SHOT, GRAY, OF_DEVICE, PEERS, Row, Strict
+from blemish.reproduce.external import ExternalSettings
 from blemish.reproduce.few_shot import few_shot_row, few_shot_settings
 from blemish.reproduce.gray.rows import GraySettings, gray_row
 from blemish.reproduce.pair_speed import PairSpeedSettings
@@ -28,7 +28,7 @@ from blemish.reproduce.products import product_row, product_settings
 from blemish.reproduce.results import Job
 from blemish.reproduce.speed import SpeedSettings, measure_apart
 from blemish.reproduce.stability import StabilitySettings, stability
-from blemish.reproduce.trained import method_settings, test_metrics, trained_bundle, validated
+from blemish.reproduce.trained import method_of, method_settings, test_metrics, trained_bundle, validated
 from blemish.reproduce.types.rows import TypeFeatureSettings, type_features_row, types_row
 
 Figures = dict[str, Any]
@@ -84,11 +84,12 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
         "type-features": TypeFeatureSettings,
         "types-off": NoSettings,
         "stability": StabilitySettings,
+        **dict.fromkeys(EXTERNAL, ExternalSettings),
         **SPEEDS,
         **PEER_SETTINGS,
     }
     own = validated(kinds[row.kind], row.settings, table, row).model_dump(mode="json")
-    if row.kind in PEERS:
+    if row.kind in (*PEERS, "external-product"):
         return {**own, "target": row.target}
     if row.of is None:
         return own
@@ -98,7 +99,7 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
 def default_settings(table: Table, row: Row) -> dict[str, Any]:
     """What a trained row's settings are unless set; a row measured before there was a setting had that."""
     if row.kind in ("train", "types", "product", *FEW_SHOT):
-        defaults = find_method(table.experiment.method).settings_type()
+        defaults = method_of(table, row).settings_type()
         return defaults.model_dump(mode="json")
     if row.of is None:
         return {}
@@ -141,7 +142,7 @@ def bundle_path(table: Table, row: Row, seed: int) -> Path:
 
 def bundle_of(table: Table, row: Row, seed: int) -> Bundle:
     """The bundle that a trained row left. Raises BlemishError when it was trained with other settings."""
-    bundle = load_bundle(bundle_path(table, row, seed), method=table.experiment.method)
+    bundle = load_bundle(bundle_path(table, row, seed), method=method_of(table, row).name)
     wanted = method_settings(table, row, expand=True)
     if type(wanted).model_validate(bundle.manifest.settings) != wanted:
         raise BlemishError(

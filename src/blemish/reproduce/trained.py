@@ -18,6 +18,7 @@ from blemish.evaluation.run import evaluate_samples, split_to_evaluate
 from blemish.files import write_atomically
 from blemish.inspector.inspector import Inspector
 from blemish.methods import find_method
+from blemish.methods.contract import Method
 from blemish.progress import Reporter
 from blemish.reproduce.experiment import Row, expanded
 from blemish.reproduce.place import Table
@@ -29,10 +30,18 @@ CLOCK = "seconds"  # file in the run folder
 def method_settings(
     table: Table, row: Row, also: Mapping[str, Any] | None = None, *, expand: bool = False
 ) -> Any:
-    """The method's settings of a trained row: the table's, then the row's own, then `also`."""
-    values = {**table.experiment.settings, **row.settings, **(also or {})}
-    settings_type = find_method(table.experiment.method).settings_type
+    """The method's settings of a trained row: the table's, then the row's own, then `also`.
+
+    The table's are not those of a row with a method of its own.
+    """
+    shared = table.experiment.settings if row.method is None else {}
+    values = {**shared, **row.settings, **(also or {})}
+    settings_type = method_of(table, row).settings_type
     return validated(settings_type, expanded(values) if expand else values, table, row)
+
+
+def method_of(table: Table, row: Row) -> Method:
+    return find_method(row.method or table.experiment.method)
 
 
 def validated(model: type[BaseModel], values: Mapping[str, Any], table: Table, row: Row) -> BaseModel:
@@ -62,7 +71,7 @@ def test_metrics(
 def trained_bundle(table: Table, row: Row, seed: int) -> tuple[Bundle, float]:
     """`timed_training` of a row on the table's dataset."""
     request = Request(
-        find_method(table.experiment.method),
+        method_of(table, row),
         table.dataset,
         method_settings(table, row, expand=True),
         table.run_folder(row, seed),
