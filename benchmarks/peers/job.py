@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 RESERVE, LEAST_RESERVE = 0.05, 3.0  # share and seconds of the budget kept for writing the model
+SLACK = 1.5  # a step may take this much longer than those before
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,13 @@ class Job:
     def used(self) -> float:
         """Share of the training time that is over, from 0; 1 and more when it is."""
         return (time.time() - self.started) / self.seconds
+
+    def paced(self, share: float = 1.0) -> Iterator[int]:
+        """Numbers of steps from 0, while another one like those before fits into that share of the time."""
+        begun, number = self.used(), 0
+        while number == 0 or self.used() + SLACK * (self.used() - begun) / number < share:
+            yield number
+            number += 1
 
     def option(self, name: str, default: Any) -> Any:
         """The option as a value of its default's type."""

@@ -8,14 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+
 from peers.answers import in_unit, write_boxes, write_map, write_scores
 from peers.task import PlainImage, Task, TrainImage, read_task, write_task
-from pycocotools.coco import COCO
 
 TASK = Task(
     "boxes",
     ("scratch", "dent"),
-    train=(TrainImage("a/1.png", "/x/a/1.png", (40, 60), boxes=((1.5, 2, 10, 20),), labels=(1,), defective=True),),
+    train=(
+        TrainImage("a/1.png", "/x/a/1.png", (40, 60), boxes=((1.5, 2, 10, 20),), labels=(1,), defective=True),
+    ),
     predict=(PlainImage("a/2.png", "/x/a/2.png", (40, 60)), PlainImage("b/2.png", "/x/b/2.png", (30, 20))),
 )
 

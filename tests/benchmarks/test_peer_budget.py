@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from peers.budget import run_within
 from peers.job import Job
 
@@ -17,7 +18,7 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 print(child.pid, flush=True)
 time.sleep(60)
 """
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 
 
 def run(text: str, seconds: float, folder: Path) -> tuple[float, bool, int, str]:
@@ -57,9 +58,31 @@ def test_one_that_does_not_listen_is_ended_all_the_same(
 
 
 def test_the_own_clock_of_a_run_ends_before_the_drivers(tmp_path: Path) -> None:
-    job = Job(tmp_path, tmp_path, minutes=10, started=time.time() - 285, cores=1, seed=0, weights=None, options={})
+    job = Job(
+        tmp_path, tmp_path, minutes=10, started=time.time() - 285, cores=1, seed=0, weights=None, options={}
+    )
     assert job.seconds == pytest.approx(570)
     assert job.used() == pytest.approx(0.5, abs=0.01)
     short = Job(tmp_path, tmp_path, minutes=0.5, started=0, cores=1, seed=0, weights=None, options={})
     assert short.seconds == pytest.approx(27)
     assert short.used() > 1
+
+
+def test_steps_end_while_another_one_still_fits(tmp_path: Path) -> None:
+    """A reserve of 3 s leaves 3 s; of steps of 0.4 s one begins as long as 0.6 s are left."""
+    job = Job(tmp_path, tmp_path, minutes=0.1, started=time.time(), cores=1, seed=0, weights=None, options={})
+    numbers = []
+    for number in job.paced():
+        numbers.append(number)
+        time.sleep(0.4)
+    assert numbers == list(range(len(numbers)))
+    assert 2.0 < time.time() - job.started < 3.2
+
+
+def test_a_run_whose_time_is_over_takes_one_step(tmp_path: Path) -> None:
+    job = Job(tmp_path, tmp_path, minutes=0.1, started=0, cores=1, seed=0, weights=None, options={})
+    numbers = []
+    for number in job.paced():
+        numbers.append(number)
+        time.sleep(0.01)
+    assert numbers == [0]

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+
 from peers.task import PlainImage, Task, TrainImage
 from peers.torchvision_frcnn.run import share_of_rate, view_of
 from peers.yolo.run import found_in, write_dataset

@@ -25,10 +25,8 @@ from peers.job import Job, main, versions
 from peers.task import read_task
 from peers.vision import MODEL, image_tensor, prepare
 
-APART, DROP = (
-    0.1,
-    0.95,
-)  # share of normal images for the quantiles; share of time from which the rate is a tenth
+APART = 0.1  # share of normal images that are kept for the quantiles
+DROP, END = 0.9, 0.95  # shares of the time from which the rate is a tenth, and the quantiles are taken
 CELLS = 8  # a picture is shuffled in this many cells a side
 
 
@@ -82,7 +80,7 @@ def optimise(
     trained = [*model.student.parameters(), *model.ae.parameters()]
     optimiser = torch.optim.Adam(trained, lr=module.lr, weight_decay=module.weight_decay)
     steps = 0
-    while job.used() < DROP + (1 - DROP) / 2:
+    for number in job.paced(END):
         if job.used() > DROP:
             optimiser.param_groups[0]["lr"] = module.lr / 10
         image, other = squared(drawn(training, generator), job), drawn(others or training, generator)
@@ -91,7 +89,7 @@ def optimise(
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        steps += 1
+        steps = number + 1
     return steps
 
 

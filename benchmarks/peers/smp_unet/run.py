@@ -40,18 +40,18 @@ def fit(job: Job) -> Mapping[str, Any]:
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
     dice = smp.losses.DiceLoss("binary", from_logits=True)
     steps = 0
-    while (used := job.used()) < 1:
+    for number in job.paced():
         for group in optimiser.param_groups:
-            group["lr"] = rate * (1 + np.cos(np.pi * used)) / 2
+            group["lr"] = rate * (1 + np.cos(np.pi * job.used())) / 2
         drawn = torch.randint(len(task.train), (batch,), generator=generator).tolist()
-        views = [view_of(task.train[number], size, generator) for number in drawn]
+        views = [view_of(task.train[one], size, generator) for one in drawn]
         images, masks = (torch.stack(parts) for parts in zip(*views, strict=True))
         logits = model(scaled(images))
         loss = dice(logits, masks) + F.binary_cross_entropy_with_logits(logits, masks)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        steps += 1
+        steps = number + 1
     save_file({name: one.contiguous() for name, one in model.state_dict().items()}, job.out / MODEL)
     said = versions("segmentation-models-pytorch", "torch")
     return {"weights": origin, "steps": steps, "versions": said}

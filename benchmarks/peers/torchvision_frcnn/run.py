@@ -33,8 +33,9 @@ FLOOR, MOST = (
 )  # lowest score and number of detections that are kept, so that all of a curve is there
 
 
-def detector(classes: int, job: Job, *, size: int) -> tuple[FasterRCNN, str]:
-    """size: shorter side of its input in pixels"""
+def detector(classes: int, job: Job) -> tuple[FasterRCNN, str]:
+    """Options: size, shorter side of its input in pixels; regions of an image that its head learns from."""
+    size, regions = job.option("size", 320), job.option("regions", 512)
     network = resnet50(weights=None, norm_layer=FrozenBatchNorm2d if job.weights else torch.nn.BatchNorm2d)
     del network.fc, network.layer4
     origin = load_resnet(network, job.weights)
@@ -50,6 +51,7 @@ def detector(classes: int, job: Job, *, size: int) -> tuple[FasterRCNN, str]:
         min_size=size,
         max_size=max(1333, size),
         rpn_anchor_generator=anchors,
+        box_batch_size_per_image=regions,
         box_score_thresh=FLOOR,
         box_detections_per_img=MOST,
     )
@@ -58,21 +60,21 @@ def detector(classes: int, job: Job, *, size: int) -> tuple[FasterRCNN, str]:
 
 def fit(job: Job) -> Mapping[str, Any]:
     generator, task = prepare(job), read_task(job.data)
-    model, origin = detector(len(task.classes), job, size=job.option("size", 320))
+    model, origin = detector(len(task.classes), job)
     rate, batch = job.option("rate", 0.005), job.option("batch", 2)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.SGD(trained, lr=rate, momentum=0.9, weight_decay=5e-4)
     model.train()
     order: list[int] = []
     steps = 0
-    while job.used() < 1:
+    for number in job.paced():
         if len(order) < batch:
             order += torch.randperm(len(task.train), generator=generator).tolist()
         views = [view_of(task.train[order.pop(0)], generator) for _ in range(batch)]
         for group in optimiser.param_groups:
             group["lr"] = rate * share_of_rate(job.used())
         step(model, views, optimiser)
-        steps += 1
+        steps = number + 1
     save_file({name: one.contiguous() for name, one in model.state_dict().items()}, job.out / MODEL)
     return {"weights": origin, "steps": steps, "versions": versions("torch", "torchvision")}
 
@@ -110,7 +112,7 @@ def view_of(one: TrainImage, generator: torch.Generator) -> tuple[Tensor, dict[s
 def predict(job: Job) -> Mapping[str, Any]:
     prepare(job)
     task = read_task(job.data)
-    model, _ = detector(len(task.classes), job, size=job.option("size", 320))
+    model, _ = detector(len(task.classes), job)
     model.load_state_dict(load_file(job.out / MODEL))
     model.eval()
     start, found = time.perf_counter(), dict[str, list[Found]]()
