@@ -46,8 +46,8 @@ def load_resnet(network: nn.Module, weights: Path | None) -> str:
         return "random weights"
     tensors = load_file(weights)
     if not any(name.startswith("layer4") for name in tensors):
-        for stage in (network.layer2, network.layer3):
-            move_stride(stage[0])
+        for stage in ("layer2", "layer3"):
+            move_stride(network.get_submodule(f"{stage}.0"))
     own = network.state_dict()
     fitting = {name: tensor.float() for name, tensor in tensors.items() if name in own}
     if not fitting:

@@ -34,8 +34,10 @@ FLOOR, MOST = (
 
 
 def detector(classes: int, job: Job) -> tuple[FasterRCNN, str]:
-    """Options: size, shorter side of its input in pixels; regions of an image that its head learns from."""
-    size, regions = job.option("size", 320), job.option("regions", 512)
+    """Options: size, shorter side of its input in pixels; regions of an image that its head learns from;
+    proposals that it judges when it predicts.
+    """
+    size = job.option("size", 320)
     network = resnet50(weights=None, norm_layer=FrozenBatchNorm2d if job.weights else torch.nn.BatchNorm2d)
     del network.fc, network.layer4
     origin = load_resnet(network, job.weights)
@@ -51,7 +53,8 @@ def detector(classes: int, job: Job) -> tuple[FasterRCNN, str]:
         min_size=size,
         max_size=max(1333, size),
         rpn_anchor_generator=anchors,
-        box_batch_size_per_image=regions,
+        box_batch_size_per_image=job.option("regions", 512),
+        rpn_post_nms_top_n_test=job.option("proposals", 1000),
         box_score_thresh=FLOOR,
         box_detections_per_img=MOST,
     )
