@@ -28,9 +28,9 @@ def marked(tmp_path: Path) -> TrainImage:
 
 def test_what_is_written_for_yolo_is_read_back_as_it_answers(marked: TrainImage, tmp_path: Path) -> None:
     write_dataset(Task("boxes", ("scratch", "it's"), (marked,), ()), tmp_path / "set")
-    picture = tmp_path / "set" / "images" / "000000.png"
+    picture = tmp_path / "set" / "images" / "train" / "000000.png"
     assert picture.resolve() == Path(marked.image)
-    labels = tmp_path / "set" / "labels" / "000000.txt"
+    labels = tmp_path / "set" / "labels" / "train" / "000000.txt"
     scored = "".join(f"{line} 0.5\n" for line in labels.read_text().splitlines())
     labels.write_text(scored)
     found = found_in(labels, PlainImage("a.png", marked.image, marked.size))
