@@ -9,7 +9,7 @@ The quantiles that scale both maps are of normal training images that were set a
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,8 @@ from peers.task import read_task
 from peers.vision import MODEL, image_tensor, prepare
 
 APART = 0.1  # share of normal images that are kept for the quantiles
-DROP, END = 0.9, 0.95  # shares of the time from which the rate is a tenth, and the quantiles are taken
+# Shares of the time at which steps begin, at which their rate falls to a tenth, and at which they end.
+BEGIN, DROP, END = 0.2, 0.85, 0.9
 CELLS = 8  # a picture is shuffled in this many cells a side
 
 
@@ -44,11 +45,11 @@ def fit(job: Job) -> Mapping[str, Any]:
     apart = max(1, round(APART * len(normal)))
     quantiles, training = normal[:apart], normal[apart:]
     with torch.no_grad():
-        module.model.mean_std.update(module.teacher_channel_mean_std(batches(training, job)))
+        module.model.mean_std.update(module.teacher_channel_mean_std(batches(training, job, BEGIN)))
     steps = optimise(module, training, other_pictures(job), job, generator)
     module.model.eval()
     with torch.no_grad():
-        module.model.quantiles.update(module.map_norm_quantiles(batches(quantiles, job)))
+        module.model.quantiles.update(module.map_norm_quantiles(batches(quantiles, job, 1.0)))
     save_file({name: one.contiguous() for name, one in module.model.state_dict().items()}, job.out / MODEL)
     return {"weights": origin, "steps": steps, "versions": versions("anomalib", "torch")}
 
@@ -61,9 +62,12 @@ def new_module(job: Job) -> tuple[EfficientAd, str]:
     return module, job.weights.name
 
 
-def batches(paths: Sequence[str], job: Job) -> list[SimpleNamespace]:
-    """What the module's own statistics go through: batches of one normal image."""
-    return [SimpleNamespace(image=squared(path, job), gt_label=torch.zeros(1)) for path in paths]
+def batches(paths: Sequence[str], job: Job, until: float) -> Iterator[SimpleNamespace]:
+    """What the module's own statistics go through: batches of one normal image, up to a share of the time."""
+    for number, path in enumerate(paths):
+        if number and job.used() > until:
+            return
+        yield SimpleNamespace(image=squared(path, job), gt_label=torch.zeros(1))
 
 
 def other_pictures(job: Job) -> list[str]:
