@@ -126,13 +126,14 @@ def trained_and_answered(peer: ExternalSettings, interpreter: Path, out: Path, s
         refuse_failed("fit", peer, out)
     if phase("predict", peer, interpreter, out, seed, PREDICTING).code != 0:
         refuse_failed("predict", peer, out)
+    start = "random weights" if peer.weights == "none" else Path(peer.weights).name  # a stopped run says none
     fitted, answered = (read_if_there(out / f"{name}.json") for name in ("fit", "predict"))
     return {
         "seconds_training": trained.seconds,
         "minutes_training": trained.seconds / 60,
         "seconds_base": 0.0,
         "seconds_per_image": answered["seconds_per_image"],
-        "peer": {**fitted, "stopped_by_the_clock": trained.stopped},
+        "peer": {"weights": start, **fitted, "stopped_by_the_clock": trained.stopped},
     }
 
 

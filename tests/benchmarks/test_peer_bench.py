@@ -104,7 +104,7 @@ def test_one_that_is_stopped_by_the_clock_answers_with_what_it_left() -> None:
     pytest.importorskip("blemish.evaluation.predictions", reason="predictions cannot be measured yet")
     bench.fill_external(opened(minutes=0.1, options={"sleep": 60}), 1, Path("environments"))
     figures = read_result(Path("out/products/oracle-wood-grain-seed0.json")).figures
-    assert figures["peer"] == {"stopped_by_the_clock": True}
+    assert figures["peer"] == {"weights": "random weights", "stopped_by_the_clock": True}
     assert 6 <= figures["seconds_training"] < 20
 
 
