@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.rows:
         os.environ[ROWS_VARIABLE] = given.rows
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a peer does not outlive its driver
     try:
         table = open_table(given.table, given.out, data=given.data, reporter=Reporter())
         print(fill_external(with_minutes(table, given.minutes), given.seeds, given.environments))
