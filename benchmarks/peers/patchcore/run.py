@@ -21,7 +21,7 @@ from peers.job import Job, main, versions
 from peers.task import read_task
 from peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled
 
-READING = 0.3  # share of the time after which no further image is read
+READING = 0.25  # share of the time after its imports in which images are read
 
 
 def memory(job: Job) -> tuple[PatchcoreModel, str]:
@@ -44,9 +44,9 @@ def fit(job: Job) -> Mapping[str, Any]:
     model.train()
     model.feature_extractor.eval()
     normal = [one for one in task.train if not one.defective]
-    steps = 0
+    steps, begun = 0, job.used()
     for number in torch.randperm(len(normal), generator=generator).tolist():
-        if steps and job.used() > READING:
+        if steps and job.used() > begun + READING * (1 - begun):
             break
         model(squared(normal[number].image, job))
         steps += 1
