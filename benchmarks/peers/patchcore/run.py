@@ -1,6 +1,7 @@
 """anomalib's PatchCore: a memory of patches of normal training images, scored by the nearest of them.
 
-Of the memory 1 % is kept, where anomalib's default is 10 %, as choosing it grows with the square of its size.
+The memory is 1 % (option share) of at most 100,000 patches (pool), as many of each image, where anomalib's
+default is 10 % of all: choosing it grows with the square of their number, and takes a core minutes so.
 Where the time ends while images are read, the memory is of those that were read.
 """
 
@@ -44,11 +45,15 @@ def fit(job: Job) -> Mapping[str, Any]:
     model.train()
     model.feature_extractor.eval()
     normal = [one for one in task.train if not one.defective]
+    each = max(1, job.option("pool", 100_000) // len(normal))
     steps, begun = 0, job.used()
     for number in torch.randperm(len(normal), generator=generator).tolist():
         if steps and job.used() > begun + READING * (1 - begun):
             break
         model(squared(normal[number].image, job))
+        found = model.embedding_store.pop()
+        drawn = torch.randperm(len(found), generator=generator)[:each]
+        model.embedding_store.append(found[drawn])
         steps += 1
     model.subsample_embedding(job.option("share", 0.01))
     save_file({name: one.contiguous() for name, one in model.state_dict().items()}, job.out / MODEL)
