@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Processes that share the cores must not each start a thread per core.
 export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
-.PHONY: setup demo test lint bench lock clean
+.PHONY: setup demo test lint bench peers lock clean
 
 setup: $(VENV)/.ready
 
@@ -34,10 +34,19 @@ lint: setup
 bench: setup
 	$(BIN)/blemish reproduce severity-speed --out experiments/results
 
+# Other tools' rows of a table, each tool in an environment of its own: make peers TABLE=NAME [ROWS=a,b] [SEEDS=3]
+# [DATA=FOLDER] [OUT=FOLDER]
+PEERS := yolo patchcore smp_unet
+TABLE ?= peers-shots-neu-det
+peers: setup
+	PYTHONPATH=benchmarks $(BIN)/python -m peers.bench $(TABLE) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(DATA),--data $(DATA)) $(if $(OUT),--out $(OUT))
+
 # After a change of dependencies in pyproject.toml.
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/bootstrap.in -o requirements/bootstrap.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock
+	for peer in $(PEERS); do (cd benchmarks/peers/$$peer && $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --emit-build-options --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements.txt -o requirements.lock) || exit 1; done
 
 clean:
 	rm -rf $(VENV) demo

@@ -223,8 +223,9 @@ def test_a_missing_dataset_is_told(filled: Path) -> None:
 def test_every_column_of_the_projects_tables_is_a_figure_that_its_rows_have() -> None:
     """A path that leads nowhere would only ever print a dash."""
     fill("shaken")
+    of_peers = {"weights": "random weights"}  # what the rows of other tools have beside
     figures = {
-        "train": stored("ours-seed0")["figures"] | {"severity": {"spearman": 0.5}},
+        "train": stored("ours-seed0")["figures"] | {"severity": {"spearman": 0.5}, "peer": of_peers},
         "stability": read_result(Path("out/shaken/tiny-seed0.json")).figures,
     }
     os.chdir(CHECKOUT)

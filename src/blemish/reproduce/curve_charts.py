@@ -18,7 +18,7 @@ from blemish.evaluation.fewshot import Interval, mean_interval
 from blemish.evaluation.report.plot import line_file
 from blemish.files import write_atomically
 from blemish.reproduce.curve import Curve
-from blemish.reproduce.experiment import FEW_SHOT, Experiment
+from blemish.reproduce.experiment import OF_DRAW, Experiment
 from blemish.reproduce.lines import found
 from blemish.reproduce.reached import ADAPTATION
 from blemish.reproduce.results import Result
@@ -118,7 +118,7 @@ def chart_of(curve: Curve, experiment: Experiment, by_row: ByRow) -> Chart | Non
         y_name=curve.y_name,
         x_ticks=sorted({point.x for points in lines.values() for point in points}) if curve.setting else (),
     )
-    few_shot = any(row.name in curve.row_names and row.kind in FEW_SHOT for row in experiment.rows)
+    few_shot = any(row.name in curve.row_names and row.kind in OF_DRAW for row in experiment.rows)
     caption = [means_text(lines, "draws" if few_shot else "seeds"), interval_text(lines, spans), remark]
     return Chart(curve.file, curve.title, " ".join(text for text in caption if text), svg)
 

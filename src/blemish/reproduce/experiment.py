@@ -29,10 +29,13 @@ SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 GRAY = ("otsu", "kittler")  # kinds that need no training
 OF_TYPES = ("types", "type-features")  # kinds that tell the types of true defects
 FEW_SHOT = ("few-shot", "enrolled")  # kinds whose seed is that of a support draw
+OF_DRAW = (*FEW_SHOT, "external-few-shot")  # all kinds whose seed is that of a support draw
 PEERS = ("nearest-feature", "patch-memory", "linear-probe")  # kinds that measure a baseline of one product
-OF_PRODUCT = ("product", *PEERS)  # kinds that are about one product of several
+OF_PRODUCT = ("product", *PEERS, "external-product")  # kinds that are about one product of several
+# Kinds that other tools fill, see `reproduce.external`.
+EXTERNAL = ("external", "external-few-shot", "external-product")
 # Kinds whose figures depend on a seed.
-SEEDED = ("train", "types-off", "stability", "chain", *OF_TYPES, *FEW_SHOT, *OF_PRODUCT)
+SEEDED = ("train", "types-off", "stability", "chain", "external", *OF_TYPES, *OF_DRAW, *OF_PRODUCT)
 # Kinds of random weights, measured on each device.
 OF_DEVICE = ("speed", "detector-speed", "pair-speed", "cascade-speed")
 OF_OTHERS = ("types-off", "stability")  # kinds that measure the bundle of another row
@@ -84,8 +87,10 @@ class Row(Strict):
         time random weights, "few-shot" trains with the boxes of a support draw, "enrolled" adds them to its
         base; "product" adapts to one product what was learned from the others, "nearest-feature",
         "patch-memory" and "linear-probe" are its peers; "chain" measures bundles of rows `stages` one behind
-        the other, or one of them alone
+        the other, or one of them alone; "external", "external-few-shot" and "external-product" are other
+        tools on all data, with a support draw's boxes, on one product
     stages: rows of `STAGES`, "row" or "other-table/row", in the order in which they are asked
+    method: that the row trains instead of the table's, with its own settings alone
     settings: of the method where the row trains (on top of the table's), of the kind for the others
     base: settings that base training has instead, so that rows can share one base
     against: row that the differences on the same draws are taken from
@@ -101,9 +106,11 @@ class Row(Strict):
     kind: Literal[
         "train", "otsu", "kittler", "types", "type-features", "types-off", "stability", "speed",
         "detector-speed", "few-shot", "enrolled", "product", "nearest-feature", "patch-memory",
-        "linear-probe", "pair-speed", "cascade-speed", "chain",
+        "linear-probe", "pair-speed", "cascade-speed", "chain", "external", "external-few-shot",
+        "external-product",
     ]  # fmt: skip
     title: str = ""
+    method: str | None = None
     of: str | None = None
     stages: tuple[str, ...] = ()
     section: str = ""
@@ -260,11 +267,13 @@ class Experiment(Strict):
             if row.of is not None and "/" not in row.of:
                 known(f"trained row above {row.name}", row.of, trained)
             trained += [row.name] if row.kind == "train" else []
-        if self.classes is None and any(row.kind in FEW_SHOT for row in self.rows):
+            if row.method is not None and row.kind != "train":
+                raise ValueError(f"row {row.name}: a method of its own belongs to the kind train")
+        if self.classes is None and any(row.kind in OF_DRAW for row in self.rows):
             raise ValueError("a table with few-shot rows has classes")
         if bool(self.targets) != any(row.kind in OF_PRODUCT for row in self.rows):
             raise ValueError(f"targets belong to the kinds {', '.join(OF_PRODUCT)}")
-        with_data = ("train", "chain", *GRAY, *OF_TYPES, *FEW_SHOT, *OF_PRODUCT)
+        with_data = ("train", "chain", "external", *GRAY, *OF_TYPES, *OF_DRAW, *OF_PRODUCT)
         needs_data = any(row.kind in with_data for row in self.rows)
         if sum(one is not None for one in (self.dataset, self.synthetic, self.collection)) != needs_data:
             raise ValueError(

@@ -16,6 +16,7 @@ from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator, mean_seconds
 from blemish.evaluation.fewshot import few_shot_metrics, group_mean, paper_threshold, ranked_detections
+from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.run import evaluate_samples
 from blemish.inspector.inspector import inspector_of
 from blemish.methods import find_method
@@ -44,7 +45,7 @@ def few_shot_row(table: Table, row: Row, seed: int) -> dict[str, Any]:
         trained = fitted(table, row, classes, file, seed)
     return {
         **measured(table, trained.bundle, classes),
-        "draw": {"file": file.name, "digest": draw.digest, "shots": draw.shots, "notes": list(draw.notes)},
+        "draw": about(draw, file),
         "doctor": trained.bundle.manifest.curves.get("doctor", {}).get("after", {}),
         "seconds_training": trained.seconds,
         "seconds_base": trained.base_seconds,
@@ -72,13 +73,22 @@ def resolved_classes(table: Table) -> Classes:
 
 def support_draw(table: Table, row: Row, classes: Classes, seed: int) -> tuple[Path, Draw]:
     """The file that names the boxes of a draw, made when it is not there, and what it says."""
-    shots = method_settings(table, row, classes.model_dump()).shots
+    return draw_of(table, classes, method_settings(table, row, classes.model_dump()).shots, seed)
+
+
+def draw_of(table: Table, classes: Classes, shots: int, seed: int) -> tuple[Path, Draw]:
+    """The same by the number of boxes of each class."""
     name = table.experiment.draws or table.name
     file = table.draws_folder / f"{name}-shots{shots}-seed{seed}.json"
     if not file.is_file():
         names = (*classes.common, *classes.rare)
         write_draw(draw_supports(table.dataset, names, shots, seed, data_fingerprint=table.fingerprint), file)
     return file, parsed(file)
+
+
+def about(draw: Draw, file: Path) -> dict[str, Any]:
+    """What a result says of its draw."""
+    return {"file": file.name, "digest": draw.digest, "shots": draw.shots, "notes": list(draw.notes)}
 
 
 # Training
@@ -132,8 +142,16 @@ def measured(table: Table, bundle: Bundle, classes: Classes) -> dict[str, Any]:
     """Figures on the test images; the threshold of the paper's AP is from validation images."""
     names = (*classes.common, *classes.rare)
     validated = inspected(table, bundle, "val", names).records
-    threshold = paper_threshold([ranked_detections(validated, name) for name in names])
     records = inspected(table, bundle, "test", names).records
+    return {**group_figures(table, validated, records, classes), "seconds_per_image": mean_seconds(records)}
+
+
+def group_figures(
+    table: Table, validated: Sequence[ImageRecord], records: Sequence[ImageRecord], classes: Classes
+) -> dict[str, Any]:
+    """Figures of both groups of classes. validated, records: of validation and of test images"""
+    names = (*classes.common, *classes.rare)
+    threshold = paper_threshold([ranked_detections(validated, name) for name in names])
     figures = few_shot_metrics(records, names, common=classes.common, rare=classes.rare, threshold=threshold)
     if figures is None:
         raise BlemishError(
@@ -143,7 +161,6 @@ def measured(table: Table, bundle: Bundle, classes: Classes) -> dict[str, Any]:
     return {
         "images": len(records),
         "few_shot": {**figures, "map50": group_mean(figures["ap50"], names)},
-        "seconds_per_image": mean_seconds(records),
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blemish.evaluation.fewshot import Interval, paired_difference
-from blemish.reproduce.experiment import FEW_SHOT, Column, Experiment, Row
+from blemish.reproduce.experiment import OF_DRAW, Column, Experiment, Row
 from blemish.reproduce.results import Result
 
 EACH_CLASS = ".*"  # end of a column's path
@@ -93,4 +93,4 @@ def by_draw(line: Line, path: str) -> dict[str, float]:
 
 
 def is_few_shot(line: Line) -> bool:
-    return line.row.kind in FEW_SHOT
+    return line.row.kind in OF_DRAW

@@ -12,12 +12,12 @@ from blemish.bundle.store import Bundle
 from blemish.errors import BlemishError
 from blemish.evaluation.run import split_to_evaluate
 from blemish.inspector.inspector import inspector_of
-from blemish.methods import find_method
 from blemish.methods.severity.inference import SeverityInference
 from blemish.reproduce.cascade_speed import CascadeSpeedSettings
 from blemish.reproduce.chains import chain_row, stage_rows
 from blemish.reproduce.detector_speed import DetectorSpeedSettings
-from blemish.reproduce.experiment import FEW_SHOT, GRAY, OF_DEVICE, PEERS, Row, Strict
+from blemish.reproduce.experiment import EXTERNAL, FEW_SHOT, GRAY, OF_DEVICE, PEERS, Row, Strict
+from blemish.reproduce.external import ExternalSettings
 from blemish.reproduce.few_shot import few_shot_row, few_shot_settings
 from blemish.reproduce.gray.rows import GraySettings, gray_row
 from blemish.reproduce.pair_speed import PairSpeedSettings
@@ -30,6 +30,7 @@ from blemish.reproduce.speed import SpeedSettings, measure_apart
 from blemish.reproduce.stability import StabilitySettings, stability
 from blemish.reproduce.trained import (
     bundle_of,
+    method_of,
     method_settings,
     test_metrics,
     trained_bundle,
@@ -93,11 +94,12 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
         **dict.fromkeys(GRAY, GraySettings),
         "types-off": NoSettings,
         "stability": StabilitySettings,
+        **dict.fromkeys(EXTERNAL, ExternalSettings),
         **SPEEDS,
         **PEER_SETTINGS,
     }
     own = validated(kinds[row.kind], row.settings, table, row).model_dump(mode="json")
-    if row.kind in PEERS:
+    if row.kind in (*PEERS, "external-product"):
         return {**own, "target": row.target}
     if row.of is None:
         return own
@@ -107,7 +109,7 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
 def default_settings(table: Table, row: Row) -> dict[str, Any]:
     """What a trained row's settings are unless set; a row measured before there was a setting had that."""
     if row.kind in ("train", "types", "product", *FEW_SHOT):
-        defaults = find_method(table.experiment.method).settings_type()
+        defaults = method_of(table, row).settings_type()
         return defaults.model_dump(mode="json")
     if row.kind == "chain":
         return of_stages(table, row, default_settings)

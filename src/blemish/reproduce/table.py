@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
@@ -13,7 +14,8 @@ from blemish.progress import Reporter
 from blemish.provenance import provenance
 from blemish.reproduce.chains import stage_rows
 from blemish.reproduce.curve_charts import write_charts
-from blemish.reproduce.experiment import OF_DEVICE, OF_OTHERS, SEEDED, Experiment, Row
+from blemish.reproduce.experiment import EXTERNAL, OF_DEVICE, OF_OTHERS, SEEDED, Experiment, Row
+from blemish.reproduce.external import filling_line
 from blemish.reproduce.markdown import table_markdown
 from blemish.reproduce.pictures import draw_pictures
 from blemish.reproduce.place import Table, open_table
@@ -47,21 +49,30 @@ def fill_table(
     reporter, targets = Reporter(quiet=quiet), names_in(target)
     table = open_table(name, out, data=data, reporter=reporter, groups=groups, targets=targets)
     refuse_stale(table)
-    waiting, filled = [], False
+    waiting, external, filled = [], [], False
     for job in wanted_jobs(table, seeds):
+        if job.row.kind in EXTERNAL:
+            external += [] if is_stored(table, job) else [job]
+            continue
         if not has_bundle(table, job):
             waiting.append(job)
             continue
         with claimed(table.folder, job) as free:
-            if free and not (table.folder / f"{job.name}.json").is_file():
+            if free and not is_stored(table, job):
                 fill(table, job, seeds)
                 filled = True
         write_table(table)
     if filled:
         draw_pictures(table)
     file = write_table(table)
+    if external:
+        reporter.line(filling_line(table, external))
     refuse_waiting(table, waiting)
     return file
+
+
+def is_stored(table: Table, job: Job) -> bool:
+    return (table.folder / f"{job.name}.json").is_file()
 
 
 def names_in(text: str | None) -> tuple[str, ...] | None:
@@ -110,7 +121,7 @@ def devices() -> list[str]:
 
 def has_bundle(table: Table, job: Job) -> bool:
     """Whether the bundles that a row measures are there; True for rows that are done or measure none."""
-    return (table.folder / f"{job.name}.json").is_file() or not missing(table, job)
+    return is_stored(table, job) or not missing(table, job)
 
 
 def missing(table: Table, job: Job) -> list[tuple[Table, Row]]:
@@ -124,24 +135,37 @@ def fill(table: Table, job: Job, seeds: int) -> None:
     table.reporter.line(f"{table.name}: {job.name}")
     settings = settings_of(table, job.row)  # first, as a fault in them is the user's to know before the work
     start, made_by = perf_counter(), provenance()
-    figures = measure(table, job)
+    figures, command = measure(table, job), command_of(table, seeds)
+    seconds = perf_counter() - start
+    write_result(table.folder, result_of(table, job, figures, seconds, settings, command, made_by))
+
+
+def result_of(
+    table: Table,
+    job: Job,
+    figures: dict[str, Any],
+    seconds: float,
+    settings: dict[str, Any],
+    command: str,
+    made_by: dict[str, Any],
+) -> Result:
+    """The row's file. made_by: `provenance()` before the work"""
     home = table.trained(job.row)[0]
     has_data = job.row.kind not in OF_DEVICE
-    result = Result(
+    return Result(
         table=table.name,
         row=job.row.name,
         kind=job.row.kind,
         seed=job.seed,
         device=job.device,
         figures=figures,
-        seconds=round(perf_counter() - start, 1),
+        seconds=round(seconds, 1),
         settings=settings,
         dataset=home.source if has_data else None,
         data_fingerprint=home.fingerprint if has_data else None,
-        command=command_of(table, seeds),
+        command=command,
         provenance=made_by,
     )
-    write_result(table.folder, result)
 
 
 def command_of(table: Table, seeds: int) -> str:

@@ -20,6 +20,7 @@ from blemish.files import write_atomically
 from blemish.inspector.chain import Judge
 from blemish.inspector.inspector import Inspector
 from blemish.methods import find_method
+from blemish.methods.contract import Method
 from blemish.progress import Reporter
 from blemish.reproduce.experiment import Row, expanded
 from blemish.reproduce.place import Table
@@ -32,10 +33,18 @@ Model = TypeVar("Model", bound=BaseModel)
 def method_settings(
     table: Table, row: Row, also: Mapping[str, Any] | None = None, *, expand: bool = False
 ) -> Any:
-    """The method's settings of a trained row: the table's, then the row's own, then `also`."""
-    values = {**table.experiment.settings, **row.settings, **(also or {})}
-    settings_type = find_method(table.experiment.method).settings_type
+    """The method's settings of a trained row: the table's, then the row's own, then `also`.
+
+    The table's are not those of a row with a method of its own.
+    """
+    shared = table.experiment.settings if row.method is None else {}
+    values = {**shared, **row.settings, **(also or {})}
+    settings_type = method_of(table, row).settings_type
     return validated(settings_type, expanded(values) if expand else values, table, row)
+
+
+def method_of(table: Table, row: Row) -> Method:
+    return find_method(row.method or table.experiment.method)
 
 
 def validated(model: type[Model], values: Mapping[str, Any], table: Table, row: Row) -> Model:
@@ -71,7 +80,7 @@ def test_evaluation(
 def trained_bundle(table: Table, row: Row, seed: int) -> tuple[Bundle, float]:
     """`timed_training` of a row on the table's dataset."""
     request = Request(
-        find_method(table.experiment.method),
+        method_of(table, row),
         table.dataset,
         method_settings(table, row, expand=True),
         table.run_folder(row, seed),
@@ -111,7 +120,7 @@ def bundle_path(table: Table, row: Row, seed: int) -> Path:
 
 def bundle_of(table: Table, row: Row, seed: int) -> Bundle:
     """The bundle that a trained row left. Raises BlemishError when it was trained with other settings."""
-    bundle = load_bundle(bundle_path(table, row, seed), method=table.experiment.method)
+    bundle = load_bundle(bundle_path(table, row, seed), method=method_of(table, row).name)
     wanted = method_settings(table, row, expand=True)
     if type(wanted).model_validate(bundle.manifest.settings) != wanted:
         raise BlemishError(

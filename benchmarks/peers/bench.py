@@ -1,0 +1,171 @@
+"""Fill the rows of other tools in a table of `reproduce`: environment, task, training in its budget, figures.
+
+    python -m peers.bench TABLE [--rows A,B] [--seeds N] [--data DATA] [--out experiments/results]
+
+Rows that are there are kept, and several processes may fill one table, as with `reproduce`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from blemish.cli.main import fail
+from blemish.errors import BlemishError
+from blemish.progress import Reporter
+from blemish.provenance import provenance
+from blemish.reproduce.experiment import EXTERNAL, expanded
+from blemish.reproduce.external import ExternalSettings
+from blemish.reproduce.place import Table, open_table
+from blemish.reproduce.results import Job, claimed, write_result
+from blemish.reproduce.rows import settings_of
+from blemish.reproduce.table import (
+    ROWS_VARIABLE,
+    is_stored,
+    refuse_stale,
+    result_of,
+    wanted_jobs,
+    write_table,
+)
+from peers.budget import Ended, run_within
+from peers.environment import folder_of, interpreter_of, variables
+from peers.measure import figures_of
+from peers.prepare import KINDS, prepared
+from peers.task import write_task
+
+PREDICTING = 7200.0  # seconds after which answering is given up; it is not part of the budget
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Fill the rows of other tools in a table.")
+    parser.add_argument("table", metavar="TABLE")
+    parser.add_argument("--rows", help="Names with commas; all of other tools when not given.")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="Folder that holds the datasets.")
+    parser.add_argument("--out", type=Path, default=Path("experiments/results"))
+    parser.add_argument("--environments", type=Path, default=Path("benchmarks/peers/.environments"))
+    parser.add_argument(
+        "--minutes", type=float, help="For a try: instead of the table's, into another --out."
+    )
+    given = parser.parse_args(arguments)
+    if given.rows:
+        os.environ[ROWS_VARIABLE] = given.rows
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a peer does not outlive its driver
+    try:
+        table = open_table(given.table, given.out, data=given.data, reporter=Reporter())
+        print(fill_external(with_minutes(table, given.minutes), given.seeds, given.environments))
+    except BlemishError as error:
+        fail(str(error), 1)
+
+
+def with_minutes(table: Table, minutes: float | None) -> Table:
+    """The table with another budget, as its rows then say. Raises BlemishError where results are kept."""
+    if minutes is None:
+        return table
+    if table.out.resolve().name == "results":
+        raise BlemishError(
+            f"--minutes must be for a try, apart from the table. Received: --out {table.out}. "
+            "Use another --out."
+        )
+    rows = tuple(
+        row.model_copy(update={"settings": {**row.settings, "minutes": minutes}})
+        if row.kind in EXTERNAL
+        else row
+        for row in table.experiment.rows
+    )
+    experiment = table.experiment.model_copy(update={"rows": rows})
+    return Table(table.name, experiment, table.out, table.data, table.reporter)
+
+
+def fill_external(table: Table, seeds: int, environments: Path) -> Path:
+    """Fill every row of other tools that is not there; returns the path of table.md."""
+    refuse_stale(table)
+    for job in wanted_jobs(table, seeds):
+        if job.row.kind in EXTERNAL:
+            with claimed(table.folder, job) as free:
+                if free and not is_stored(table, job):
+                    fill(table, job, environments, seeds)
+    return write_table(table)
+
+
+def fill(table: Table, job: Job, environments: Path, seeds: int) -> None:
+    """Run one peer for one seed and store its row."""
+    assert job.seed is not None
+    table.reporter.line(f"{table.name}: {job.name}")
+    settings = settings_of(table, job.row)
+    peer = ExternalSettings.model_validate(job.row.settings)
+    interpreter = interpreter_of(peer.peer, environments, table.reporter)
+    out = table.run_folder(job.row, job.seed).resolve()
+    start, made_by = time.perf_counter(), provenance()
+    shutil.rmtree(out, ignore_errors=True)  # a model of an earlier try must not answer for this one
+    given = prepared(table, job.row, peer, job.seed, out)
+    write_task(given.task, out)
+    said = trained_and_answered(peer, interpreter, out, job.seed)
+    few_shot = job.row.kind == "external-few-shot"
+    figures = figures_of(table, given.dataset, out, KINDS[peer.peer], few_shot=few_shot) | said
+    if given.draw is not None:
+        figures["draw"] = given.draw
+    seconds = time.perf_counter() - start
+    command = f"make peers TABLE={table.name} ROWS={job.row.template or job.row.name} SEEDS={seeds}"
+    write_result(table.folder, result_of(table, job, figures, seconds, settings, command, made_by))
+
+
+def trained_and_answered(peer: ExternalSettings, interpreter: Path, out: Path, seed: int) -> dict[str, Any]:
+    """Both phases; what the row says of times and origin.
+
+    Raises BlemishError where the peer left no model, or no answers.
+    """
+    trained = phase("fit", peer, interpreter, out, seed, 60 * peer.minutes)
+    if trained.code != 0 and not trained.stopped:
+        refuse_failed("fit", peer, out)
+    if phase("predict", peer, interpreter, out, seed, PREDICTING).code != 0:
+        refuse_failed("predict", peer, out)
+    start = "random weights" if peer.weights == "none" else Path(peer.weights).name  # a stopped run says none
+    fitted, answered = (read_if_there(out / f"{name}.json") for name in ("fit", "predict"))
+    return {
+        "seconds_training": trained.seconds,
+        "minutes_training": trained.seconds / 60,
+        "seconds_base": 0.0,
+        "seconds_per_image": answered["seconds_per_image"],
+        "peer": {"weights": start, **fitted, "stopped_by_the_clock": trained.stopped},
+    }
+
+
+def phase(
+    name: str, peer: ExternalSettings, interpreter: Path, out: Path, seed: int, seconds: float
+) -> Ended:
+    module = f"peers.{folder_of(peer.peer).name}.run"
+    command = [str(interpreter), "-m", module, name, "--data", str(out), "--out", str(out)]
+    command += ["--minutes", f"{peer.minutes:g}", "--started", f"{time.time():.3f}"]
+    command += ["--cores", str(peer.cores), "--seed", str(seed)]
+    weights = str(expanded({"weights": peer.weights})["weights"])
+    if weights != "none":
+        command += ["--weights", str(Path(weights).resolve())]
+    for key, value in peer.options.items():
+        command += ["--set", f"{key}={value}"]
+    return run_within(command, seconds, env=variables(peer.cores), log=out / f"{name}.log")
+
+
+def refuse_failed(name: str, peer: ExternalSettings, out: Path) -> None:
+    log = out / f"{name}.log"
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    raise BlemishError(
+        f"peer {peer.peer} must end its phase '{name}' well. Received: {lines[-1] if lines else 'no word'}. "
+        f"See {log}; with a budget of {peer.minutes:g} minutes it may have left no model."
+    )
+
+
+def read_if_there(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text())) if file.is_file() else {}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,128 @@
+"""anomalib's EfficientAD (small): a student and an autoencoder learn what a teacher makes of normal images.
+
+Its teacher's weights, and ImageNet pictures on which the student is kept from following, are downloads that
+are not assumed: without --weights (anomalib's own .pth) the teacher is random, and without option `pictures`
+(a folder of folders of pictures) the penalty is on the training images with their patches shuffled.
+The quantiles that scale both maps are of normal training images that were set apart.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from anomalib.models import EfficientAd
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from peers.answers import write_scores
+from peers.job import Job, main, versions
+from peers.task import read_task
+from peers.vision import MODEL, image_tensor, prepare
+
+APART = 0.1  # share of normal images that are kept for the quantiles
+# Shares of the time at which steps begin, at which their rate falls to a tenth, and at which they end.
+BEGIN, DROP, END = 0.2, 0.85, 0.9
+CELLS = 8  # a picture is shuffled in this many cells a side
+
+
+def squared(path: str, job: Job) -> Tensor:
+    """[1, 3, s, s] in [0, 1]; its network scales it itself."""
+    size = job.option("size", 256)
+    return F.interpolate(image_tensor(path)[None], (size, size), mode="bilinear", antialias=True)
+
+
+def fit(job: Job) -> Mapping[str, Any]:
+    generator, task = prepare(job), read_task(job.data)
+    module, origin = new_module(job)
+    normal = [one.image for one in task.train if not one.defective]
+    normal = [normal[number] for number in torch.randperm(len(normal), generator=generator).tolist()]
+    apart = max(1, round(APART * len(normal)))
+    quantiles, training = normal[:apart], normal[apart:]
+    with torch.no_grad():
+        module.model.mean_std.update(module.teacher_channel_mean_std(batches(training, job, BEGIN)))
+    steps = optimise(module, training, other_pictures(job), job, generator)
+    module.model.eval()
+    with torch.no_grad():
+        module.model.quantiles.update(module.map_norm_quantiles(batches(quantiles, job, 1.0)))
+    save_file({name: one.contiguous() for name, one in module.model.state_dict().items()}, job.out / MODEL)
+    return {"weights": origin, "steps": steps, "versions": versions("anomalib", "torch")}
+
+
+def new_module(job: Job) -> tuple[EfficientAd, str]:
+    module = EfficientAd(model_size="small")
+    if job.weights is None:
+        return module, "random teacher"
+    module.model.teacher.load_state_dict(torch.load(job.weights, map_location="cpu", weights_only=True))
+    return module, job.weights.name
+
+
+def batches(paths: Sequence[str], job: Job, until: float) -> Iterator[SimpleNamespace]:
+    """What the module's own statistics go through: batches of one normal image, up to a share of the time."""
+    for number, path in enumerate(paths):
+        if number and job.used() > until:
+            return
+        yield SimpleNamespace(image=squared(path, job), gt_label=torch.zeros(1))
+
+
+def other_pictures(job: Job) -> list[str]:
+    folder = job.options.get("pictures")
+    return sorted(str(file) for file in Path(folder).rglob("*") if file.is_file()) if folder else []
+
+
+def optimise(
+    module: EfficientAd, training: Sequence[str], others: Sequence[str], job: Job, generator: torch.Generator
+) -> int:
+    """Train until the time is over; returns the number of steps."""
+    model = module.model.train()
+    model.teacher.eval()
+    trained = [*model.student.parameters(), *model.ae.parameters()]
+    optimiser = torch.optim.Adam(trained, lr=module.lr, weight_decay=module.weight_decay)
+    steps = 0
+    for number in job.paced(END):
+        if job.used() > DROP:
+            optimiser.param_groups[0]["lr"] = module.lr / 10
+        image, other = squared(drawn(training, generator), job), drawn(others or training, generator)
+        away = squared(other, job) if others else shuffled(squared(other, job), generator)
+        loss = sum(model(batch=image, batch_imagenet=away))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        steps = number + 1
+    return steps
+
+
+def drawn(paths: Sequence[str], generator: torch.Generator) -> str:
+    return paths[int(torch.randint(len(paths), (1,), generator=generator))]
+
+
+def shuffled(image: Tensor, generator: torch.Generator) -> Tensor:
+    """The picture with its cells in another order. [1, 3, s, s]"""
+    side = image.shape[-1] // CELLS
+    cells = F.unfold(image[..., : side * CELLS, : side * CELLS], side, stride=side)
+    order = torch.randperm(cells.shape[-1], generator=generator)
+    mixed = F.fold(cells[..., order], (side * CELLS, side * CELLS), side, stride=side)
+    return F.interpolate(mixed, image.shape[-2:])
+
+
+@torch.inference_mode()
+def predict(job: Job) -> Mapping[str, Any]:
+    prepare(job)
+    task = read_task(job.data)
+    model = EfficientAd(model_size="small").model
+    model.load_state_dict(load_file(job.out / MODEL))
+    model.eval()
+    start = time.perf_counter()
+    scores = {one.id: float(model(squared(one.image, job)).pred_score) for one in task.predict}
+    seconds = (time.perf_counter() - start) / len(task.predict)
+    write_scores(job.out, scores)
+    return {"seconds_per_image": seconds}
+
+
+if __name__ == "__main__":
+    main(fit, predict)

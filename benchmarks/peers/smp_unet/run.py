@@ -1,0 +1,110 @@
+"""U-Net of segmentation-models-pytorch on a ResNet-50 up to its third stage: defect or surface by pixel.
+
+Trained on crops, half of them about a defect's pixel, by Dice and cross entropy; whole images are predicted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from peers.answers import write_map
+from peers.job import Job, main, versions
+from peers.task import TrainImage, read_task
+from peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled
+
+STRIDE = 16  # of the deepest map
+
+
+def network(job: Job) -> tuple[Any, str]:
+    channels = (256, 128, 64, 32)
+    model = smp.Unet("resnet50", encoder_depth=4, encoder_weights=None, decoder_channels=channels, classes=1)
+    del model.encoder.layer4
+    return model, load_resnet(model.encoder, job.weights)
+
+
+def fit(job: Job) -> Mapping[str, Any]:
+    generator, task = prepare(job), read_task(job.data)
+    model, origin = network(job)
+    model.train()
+    rate, batch, size = job.option("rate", 3e-4), job.option("batch", 4), job.option("size", 256)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
+    dice = smp.losses.DiceLoss("binary", from_logits=True)
+    steps = 0
+    for number in job.paced():
+        for group in optimiser.param_groups:
+            group["lr"] = rate * (1 + np.cos(np.pi * job.used())) / 2
+        drawn = torch.randint(len(task.train), (batch,), generator=generator).tolist()
+        views = [view_of(task.train[one], size, generator) for one in drawn]
+        images, masks = (torch.stack(parts) for parts in zip(*views, strict=True))
+        logits = model(scaled(images))
+        loss = dice(logits, masks) + F.binary_cross_entropy_with_logits(logits, masks)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        steps = number + 1
+    save_file({name: one.contiguous() for name, one in model.state_dict().items()}, job.out / MODEL)
+    said = versions("segmentation-models-pytorch", "torch")
+    return {"weights": origin, "steps": steps, "versions": said}
+
+
+def view_of(one: TrainImage, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A crop and its mask, [3, s, s] and [1, s, s], mirrored on either axis with even odds."""
+    image = image_tensor(one.image)
+    mask = np.asarray(Image.open(one.mask)) > 127 if one.mask else np.zeros(one.size, bool)
+    both = torch.cat([image, torch.from_numpy(mask).float()[None]])
+    both = padded(both, size)
+    top, left = corner(both[3], size, generator)
+    crop = both[:, top : top + size, left : left + size]
+    across, down = torch.randint(2, (2,), generator=generator).tolist()
+    crop = crop.flip([axis for axis, yes in ((-1, across), (-2, down)) if yes])
+    return crop[:3], crop[3:]
+
+
+def padded(both: Tensor, size: int) -> Tensor:
+    """At least `size` a side; what is added is continued from the edge."""
+    height, width = both.shape[-2:]
+    more = (0, max(0, size - width), 0, max(0, size - height))
+    return F.pad(both[None], more, mode="replicate")[0] if any(more) else both
+
+
+def corner(mask: Tensor, size: int, generator: torch.Generator) -> tuple[int, int]:
+    """Top and left of a crop: anywhere, or every other time about a pixel of a defect."""
+    spare = [length - size + 1 for length in mask.shape]
+    marked = torch.nonzero(mask > 0)
+    if len(marked) and torch.randint(2, (1,), generator=generator):
+        centre = marked[int(torch.randint(len(marked), (1,), generator=generator))] - size // 2
+        return tuple(max(0, min(int(at), room - 1)) for at, room in zip(centre, spare, strict=True))
+    return tuple(int(torch.randint(room, (1,), generator=generator)) for room in spare)
+
+
+@torch.inference_mode()
+def predict(job: Job) -> Mapping[str, Any]:
+    prepare(job)
+    task = read_task(job.data)
+    model, _ = network(job)
+    model.load_state_dict(load_file(job.out / MODEL))
+    model.eval()
+    seconds = 0.0
+    for one in task.predict:
+        start = time.perf_counter()
+        image = image_tensor(one.image)
+        height, width = image.shape[-2:]
+        more = (0, -width % STRIDE, 0, -height % STRIDE)
+        scores = model(scaled(F.pad(image[None], more, mode="replicate"))).sigmoid()
+        seconds += time.perf_counter() - start
+        write_map(job.out, one.id, scores[0, 0, :height, :width].numpy())
+    return {"seconds_per_image": seconds / len(task.predict)}
+
+
+if __name__ == "__main__":
+    main(fit, predict)

@@ -1,0 +1,61 @@
+"""What the peers that run on torch share: images as tensors, weights from a file, threads and seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from peers.job import Job
+
+MODEL = "model.safetensors"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as its weights expect
+
+
+def prepare(job: Job) -> torch.Generator:
+    """Threads and seeds; returns the generator of the run's own draws."""
+    torch.set_num_threads(job.cores)
+    torch.manual_seed(job.seed)
+    return torch.Generator().manual_seed(job.seed)
+
+
+def image_tensor(path: str) -> Tensor:
+    """[3, H, W] in [0, 1], turned as its EXIF says."""
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 255
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Images [B, 3, H, W] to the scale of ImageNet weights."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    return (images - mean) / std
+
+
+def load_resnet(network: nn.Module, weights: Path | None) -> str:
+    """Weights under torchvision's names into a ResNet-50; returns a line on where it starts from.
+
+    A file without fc and layer4 is that of the original ResNet, whose strides sit in the first convolution of
+    a block. Raises ValueError for a file that is of another network.
+    """
+    if weights is None:
+        return "random weights"
+    tensors = load_file(weights)
+    if not any(name.startswith("layer4") for name in tensors):
+        for stage in ("layer2", "layer3"):
+            move_stride(network.get_submodule(f"{stage}.0"))
+    own = network.state_dict()
+    fitting = {name: tensor.float() for name, tensor in tensors.items() if name in own}
+    if not fitting:
+        raise ValueError(f"{weights} must hold a ResNet's weights under torchvision's names. Received: none.")
+    network.load_state_dict(fitting, strict=False)
+    lacking = {name.split(".")[0] for name in own if name not in tensors and "num_batches" not in name}
+    return weights.name + (f"; random in {', '.join(sorted(lacking))}" if lacking else "")
+
+
+def move_stride(block: Any) -> None:
+    block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)

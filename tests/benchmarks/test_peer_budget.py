@@ -1,0 +1,88 @@
+"""The clock that a peer is held to, tried on processes that sleep."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from peers.budget import run_within
+from peers.job import Job
+
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+
+
+def run(text: str, seconds: float, folder: Path) -> tuple[float, bool, int, str]:
+    log = folder / "logs" / "fit.log"
+    ended = run_within([sys.executable, "-c", text], seconds, env=os.environ, log=log)
+    return ended.seconds, ended.stopped, ended.code, log.read_text()
+
+
+def is_running(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.is_file() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_what_ends_in_time_keeps_its_exit_status_and_its_words(tmp_path: Path) -> None:
+    seconds, stopped, code, said = run("print('done'); raise SystemExit(3)", 30, tmp_path)
+    assert (stopped, code, said) == (False, 3, "done\n")
+    assert seconds < 30
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
+def test_at_the_end_of_the_budget_the_process_and_its_children_are_stopped(tmp_path: Path) -> None:
+    seconds, stopped, code, said = run(PARENT, 3, tmp_path)
+    assert stopped
+    assert code != 0
+    assert 3 <= seconds < 15
+    time.sleep(0.2)
+    assert not is_running(int(said))
+
+
+def test_one_that_does_not_listen_is_ended_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peers.budget.GRACE", 0.3)
+    seconds, stopped, code, _ = run(DEAF, 2, tmp_path)
+    assert (stopped, code) == (True, -9)
+    assert seconds < 15
+
+
+def test_the_own_clock_of_a_run_ends_before_the_drivers(tmp_path: Path) -> None:
+    job = Job(
+        tmp_path, tmp_path, minutes=10, started=time.time() - 285, cores=1, seed=0, weights=None, options={}
+    )
+    assert job.seconds == pytest.approx(570)
+    assert job.used() == pytest.approx(0.5, abs=0.01)
+    short = Job(tmp_path, tmp_path, minutes=0.5, started=0, cores=1, seed=0, weights=None, options={})
+    assert short.seconds == pytest.approx(27)
+    assert short.used() > 1
+
+
+def test_steps_end_while_another_one_still_fits(tmp_path: Path) -> None:
+    """A reserve of 3 s leaves 3 s; of steps of 0.4 s one begins as long as 0.6 s are left."""
+    job = Job(tmp_path, tmp_path, minutes=0.1, started=time.time(), cores=1, seed=0, weights=None, options={})
+    numbers = []
+    for number in job.paced():
+        numbers.append(number)
+        time.sleep(0.4)
+    assert numbers == list(range(len(numbers)))
+    assert 2.0 < time.time() - job.started < 3.2
+
+
+def test_a_run_whose_time_is_over_takes_one_step(tmp_path: Path) -> None:
+    job = Job(tmp_path, tmp_path, minutes=0.1, started=0, cores=1, seed=0, weights=None, options={})
+    numbers = []
+    for number in job.paced():
+        numbers.append(number)
+        time.sleep(0.01)
+    assert numbers == [0]
