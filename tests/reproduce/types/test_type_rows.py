@@ -148,7 +148,7 @@ def test_faults_are_told_with_table_and_row() -> None:
         fill("wrong")
     for kind in (row | {"settings": {"features": "hog"}}, TYPES["rows"][1]):
         write("wrong", rows=[kind], method="severity", settings={})
-        with pytest.raises(BlemishError, match=r"kind types\S* needs method casae\. Received: severity\."):
+        with pytest.raises(BlemishError, match=r"kind type\S+ needs method casae\. Received: severity\."):
             fill("wrong")
 
 
