@@ -37,22 +37,29 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-@pytest.mark.parametrize("page", PAGES, ids=" ".join)
-def test_help_takes_less_than_half_a_second(page: list[str]) -> None:
-    """Best of three, by processor time: what a clock would show on a machine that is not shared."""
-    seconds = []
+def best_of_three(program: str, *arguments: str) -> tuple[float, str]:
+    """Processor time of a new process, and what it printed last."""
+    seconds, printed = [], ""
     for _ in range(3):
         start = processor_seconds()
         done = subprocess.run(
-            [sys.executable, "-c", "from blemish.cli.main import run; run()", *page],
+            [sys.executable, "-c", program, *arguments],
             capture_output=True,
             text=True,
             check=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         seconds.append(processor_seconds() - start)
-    assert "Usage: " in done.stdout
-    assert min(seconds) < 0.5
+        printed = done.stdout
+    return min(seconds), printed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=" ".join)
+def test_help_takes_less_than_half_a_second(page: list[str]) -> None:
+    """On a machine that is slower than that, little more than the import of typer, which is not ours."""
+    seconds, printed = best_of_three("from blemish.cli.main import run; run()", *page)
+    assert "Usage: " in printed
+    assert seconds < max(0.5, 3 * best_of_three("import typer")[0])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=" ".join)
