@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -50,10 +50,40 @@ class StoredOperatingPoint(Strict):
     notes: tuple[str, ...]
 
 
+class StoredInput(Strict):
+    """One input of a graph. shape: None for an axis whose length may differ"""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+class StoredGraph(Strict):
+    """One graph of an exported bundle. files: of it, the one that is opened first"""
+
+    files: tuple[str, ...]
+    inputs: tuple[StoredInput, ...]
+    outputs: tuple[str, ...]
+
+
+class StoredRuntime(Strict):
+    """How an exported bundle is run, without torch.
+
+    source: id of the bundle that it was exported from; opset: of the ONNX that graphs were made through
+    """
+
+    kind: Literal["onnx", "openvino"]
+    precision: Literal["fp32", "fp16", "int8"]
+    opset: int
+    source: str
+    graphs: dict[str, StoredGraph]
+
+
 class Manifest(Strict):
     """manifest.json. Lengths in pixels, scores in [0, 1].
 
     curves: the method's own, under names of its choice; what draws one checks it
+    runtime: of an exported bundle; None: its networks are run by torch
     memory: what else its method must remember, such as the examples that a class was learned from
     notes: sentences for whoever reads a report: what training noticed, what was changed since
     """
@@ -67,6 +97,7 @@ class Manifest(Strict):
     scales: dict[str, float] = {}
     settings: dict[str, Any] = {}
     operating_point: StoredOperatingPoint | None = None
+    runtime: StoredRuntime | None = None
     metrics: dict[str, Any] = {}
     curves: dict[str, Any] = {}
     memory: dict[str, Any] = {}
@@ -77,7 +108,8 @@ class Manifest(Strict):
     files: dict[str, str] = Field(default={}, description="SHA-256 of every other file of the bundle")
 
     def to_json(self) -> str:
-        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        fields = self.model_dump(mode="json", exclude=None if self.runtime else {"runtime"})
+        return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def parse_manifest(text: str | bytes, path: Path) -> Manifest:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Networks = Mapping[str, Network]
+Arrays = Mapping[str, NDArray[np.generic]]
+Graph = Callable[[Arrays], Arrays]  # a network without torch: arrays by the names of its inputs and outputs
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
@@ -354,3 +356,37 @@ class EmbedsRegions(Protocol):
 
     def embedder(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> Embedder:
         """Raises BlemishError where the bundle's own settings leave no such space."""
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """One graph of an exported bundle, and how it is asked.
+
+    module: in eval mode; takes the inputs in their order, gives the outputs as a tensor or a tuple of them
+    inputs: an example of each, by name
+    free: of each input, by name, the axes whose length may differ from the example's; 0 is the batch
+    """
+
+    module: nn.Module
+    inputs: Mapping[str, Tensor]
+    outputs: tuple[str, ...]
+    free: Mapping[str, tuple[int, ...]]
+
+
+@runtime_checkable
+class ExportsGraphs(Protocol):
+    """A method whose bundles can be run without torch."""
+
+    def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
+        """What is exported, by the name that the graph bears in the bundle.
+
+        Raises BlemishError where the bundle's own settings do not allow that.
+        """
+
+    def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
+        """Names of the networks that stay tensors in the exported bundle: data, such as a class bank."""
+
+    def served(
+        self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
+    ) -> Networks:
+        """The networks that `Inference` asks, made of graphs and kept tensors. Imports no torch."""
