@@ -8,7 +8,6 @@ The quantiles that scale both maps are of normal training images that were set a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,10 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from peers.answers import write_scores
 from peers.job import Job, main, versions
 from peers.task import read_task
-from peers.vision import MODEL, image_tensor, prepare
+from peers.vision import MODEL, image_tensor, prepare, write_image_scores
 
 APART = 0.1  # share of normal images that are kept for the quantiles
 # Shares of the time at which steps begin, at which their rate falls to a tenth, and at which they end.
@@ -117,10 +115,7 @@ def predict(job: Job) -> Mapping[str, Any]:
     model = EfficientAd(model_size="small").model
     model.load_state_dict(load_file(job.out / MODEL))
     model.eval()
-    start = time.perf_counter()
-    scores = {one.id: float(model(squared(one.image, job)).pred_score) for one in task.predict}
-    seconds = (time.perf_counter() - start) / len(task.predict)
-    write_scores(job.out, scores)
+    seconds = write_image_scores(job, task, lambda path: float(model(squared(path, job)).pred_score))
     return {"seconds_per_image": seconds}
 
 

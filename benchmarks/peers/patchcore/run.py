@@ -7,7 +7,6 @@ Where the time ends while images are read, the memory is of those that were read
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from peers.answers import write_scores
 from peers.job import Job, main, versions
 from peers.task import read_task
-from peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled
+from peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled, write_image_scores
 
 READING = 0.25  # share of the time after its imports in which images are read
 
@@ -69,10 +67,7 @@ def predict(job: Job) -> Mapping[str, Any]:
     model.memory_bank = tensors["memory_bank"]
     model.load_state_dict(tensors)
     model.eval()
-    start = time.perf_counter()
-    scores = {one.id: float(model(squared(one.image, job)).pred_score) for one in task.predict}
-    seconds = (time.perf_counter() - start) / len(task.predict)
-    write_scores(job.out, scores)
+    seconds = write_image_scores(job, task, lambda path: float(model(squared(path, job)).pred_score))
     return {"seconds_per_image": seconds}
 
 

@@ -45,9 +45,7 @@ class Dispute:
 
     @property
     def box_xyxy(self) -> Box | None:
-        if self.truth is not None:
-            return self.record.truth[self.truth].box_xyxy
-        return None if self.found is None else self.record.inspection.defects[self.found].box_xyxy
+        return self.record.box_of(self.truth, self.found)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -55,6 +55,12 @@ class ImageRecord:
     pixels: PixelCounts | None = None
     heat: NDArray[np.uint8] | None = field(default=None, repr=False)
 
+    def box_of(self, truth: int | None, found: int | None) -> Box | None:
+        """Box of the annotated defect of that index, else of the found one, else None."""
+        if truth is not None:
+            return self.truth[truth].box_xyxy
+        return None if found is None else self.inspection.defects[found].box_xyxy
+
 
 @dataclass(frozen=True)
 class Curve:
