@@ -7,11 +7,12 @@ import pytest
 
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Annotation, Dataset, Sample
+from blemish.dataset.split import split_dataset
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.progress import Reporter
 from blemish.reproduce.experiment import Experiment, Split
-from blemish.reproduce.few_shot_data import few_shot_dataset, merged, with_few
+from blemish.reproduce.few_shot_data import few_shot_dataset, merged, with_few, with_test
 
 RARE = ("stain",)
 
@@ -59,6 +60,13 @@ def test_splits_of_the_data_stay(plates: Dataset, tmp_path: Path) -> None:
     own = plates.with_splits({one.id: ("train", "val", "test")[i % 3] for i, one in enumerate(plates)})
     assert few_shot_dataset(own, experiment(), tmp_path, Reporter(quiet=True)) == own
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_that_says_by_what_splits_anew(plates: Dataset) -> None:
+    own = plates.with_splits({one.id: ("train", "val", "test")[i % 3] for i, one in enumerate(plates)})
+    assert with_test(own, Split()) == own
+    anew = with_test(own, Split(by="looks", test=0.4, seed=3))
+    assert anew == split_dataset(plates, test=0.4, val=0.1, by="looks", seed=3) != own
 
 
 def test_few_training_images_of_a_rare_class_stay_and_all_others() -> None:

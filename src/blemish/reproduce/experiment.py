@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from blemish.bundle.manifest import first_fault
+from blemish.dataset.split import By
 from blemish.errors import BlemishError, nearest_name
 from blemish.reproduce.curve import Curve, check_curves
 
@@ -71,11 +72,15 @@ class Classes(Strict):
 
 
 class Split(Strict):
-    """Shares for data without splits of its own. test: of all images; val: of the rest"""
+    """Shares for data without splits of its own. test: of all images; val: of the rest
+
+    by: as `dataset.split.split_dataset` has it; given, it takes the place of splits that the data has
+    """
 
     test: float = Field(0.3, gt=0, lt=1)
     val: float = Field(0.1, gt=0, lt=1)
     seed: int = 0
+    by: By | None = None
 
 
 class Row(Strict):
@@ -273,6 +278,8 @@ class Experiment(Strict):
             raise ValueError("a table with few-shot rows has classes")
         if bool(self.targets) != any(row.kind in OF_PRODUCT for row in self.rows):
             raise ValueError(f"targets belong to the kinds {', '.join(OF_PRODUCT)}")
+        if self.targets and self.split.by is not None:
+            raise ValueError("split.by belongs to a table of one dataset: products bring splits of their own")
         with_data = ("train", "chain", "external", *GRAY, *OF_TYPES, *OF_DRAW, *OF_PRODUCT)
         needs_data = any(row.kind in with_data for row in self.rows)
         if sum(one is not None for one in (self.dataset, self.synthetic, self.collection)) != needs_data:

@@ -45,8 +45,8 @@ def few_shot_dataset(dataset: Dataset, experiment: Experiment, runs: Path, repor
 
 
 def with_test(dataset: Dataset, split: Split) -> Dataset:
-    """The dataset with its own splits, or where it has no test images with new ones; groups stay whole."""
-    if dataset.splits.get("test"):
+    """With its own splits; with new ones where it has no test images, or the table says by what to split."""
+    if split.by is None and dataset.splits.get("test"):
         return dataset
     return newly_split(dataset, split)
 

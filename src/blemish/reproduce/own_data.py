@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from blemish.dataset.collection import PRODUCTS
 from blemish.dataset.layouts import choose_layout, find_source
 from blemish.dataset.samples import Dataset
-from blemish.dataset.split import split_dataset
+from blemish.dataset.split import By, split_dataset
 from blemish.errors import BlemishError
 from blemish.reproduce.experiment import Split
 
@@ -30,6 +29,6 @@ def holds_public_sets(folder: Path) -> bool:
 
 
 def newly_split(dataset: Dataset, split: Split) -> Dataset:
-    """The dataset split by the table's shares; groups stay whole where there are any."""
-    by: Literal["content", "group"] = "group" if any(sample.group for sample in dataset) else "content"
-    return split_dataset(dataset, test=split.test, val=split.val, by=by, seed=split.seed)
+    """The dataset split by the table's shares; groups stay whole where there are any and it names nothing."""
+    usual: By = "group" if any(sample.group for sample in dataset) else "content"
+    return split_dataset(dataset, test=split.test, val=split.val, by=split.by or usual, seed=split.seed)
