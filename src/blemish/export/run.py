@@ -266,6 +266,8 @@ def fixed_to(manifest: Manifest, method: Method, side: int | None) -> Manifest:
         method.settings_type.model_validate(settings)
     except ValidationError as error:
         raise BlemishError(f"--tile {side}: {first_fault(error, known)}") from error
+    except BlemishError as error:
+        raise BlemishError(f"--tile {side}: {error}") from error
     tiling = {**manifest.tiling, FIXED_SIDE: side}
     return manifest.model_copy(
         update={"settings": settings, "tiling": tiling | ({"tile": side} if "tile" in tiling else {})}
