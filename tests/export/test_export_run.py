@@ -29,6 +29,8 @@ from blemish.inspection import Verdict
 from blemish.inspector.inspector import Inspector, inspector_of, loaded_modules, method_of
 from blemish.methods.contract import Networks
 from blemish.progress import Reporter
+from blemish.training.run import Request as TrainingRequest
+from blemish.training.run import train
 
 QUIET = Reporter(quiet=True)
 # None is larger than 80 pixels a side.
@@ -262,6 +264,14 @@ def test_a_wrong_constant_before_the_network_is_found(
     assert certificate["worst"]["score"]["apart"] > 1e-3
 
 
+def test_the_certificate_of_a_failed_attempt_goes_with_the_next_that_passes(
+    severity_bundle: Bundle, as_exported: None, few_pictures: None, tmp_path: Path
+) -> None:
+    (tmp_path / f"out-{CERTIFICATE}").write_text("failed")
+    out = export_bundle(Request(severity_bundle, "onnx", "fp32", tmp_path / "out"), QUIET)
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
 def test_a_failed_export_leaves_the_bundle_that_was_there(
     severity_bundle: Bundle,
     exported: Path,
@@ -418,6 +428,17 @@ def test_int8_needs_both_kinds_of_images(
 
 
 # What is refused before any work
+
+
+def test_no_training_starts_from_an_exported_bundle(
+    exported: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    start = load_bundle(exported)
+    method, _ = method_of(start)
+    settings = method.settings_type.model_validate(start.manifest.settings)
+    with pytest.raises(BlemishError, match="is an exported bundle, which has graphs in place of weights"):
+        train(TrainingRequest(method, tiny_dataset, settings, tmp_path / "run", start=start), QUIET)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_exported_bundle_is_not_exported_again(exported: Path, tmp_path: Path) -> None:

@@ -97,14 +97,16 @@ class Export:
         reporter.line("2/3 both sides on the same images")
         certificate = self.certificate(draft)
         text = certificate.to_json()
+        failed = request.out.with_name(f"{request.out.name}-{CERTIFICATE}")
         if certificate.failures:
-            write_atomically(request.out.with_name(f"{request.out.name}-{CERTIFICATE}"), text)
+            write_atomically(failed, text)
         certificate.require()
         reporter.line("3/3 the bundle")
         write_atomically(self.folder / CERTIFICATE, text)
         whole = self.saved("bundle", runtime, files, {CERTIFICATE: self.folder / CERTIFICATE})
         keep_looks(request.out, whole)
         replace_folder(whole.path, request.out)
+        failed.unlink(missing_ok=True)  # of an earlier attempt
         for note in certificate.said:
             reporter.line(f"note: {note}")
         return request.out
