@@ -56,8 +56,15 @@ class DifferenceNetwork(nn.Module):
         returns: [B·R, 1 + h·w] in fp32: the logit of "defective" less that of "normal", then the Grad-CAM map
             of that difference, not negative, h = w = s / 16
         """
-        last = self.last_map(self.difference(*self.embed_pairs(pairs)))
-        logits = self.decide(last)
+        return self.answers(self.difference(*self.embed_pairs(pairs)))
+
+    def answers(self, difference: Tensor) -> Tensor:
+        """What `forward` returns, from what each pair differs by, [B·R, C, h, w]."""
+        last = self.last_map(difference)
+        return self.with_cam(self.decide(last), last)
+
+    def with_cam(self, logits: Tensor, last: Tensor) -> Tensor:
+        """What `forward` returns, from logits [B·R, 2] and the last map, [B·R, C, h, w]."""
         return torch.cat([logits[:, 1:] - logits[:, :1], self.cam(last).flatten(1)], 1)
 
     def logits(self, pairs: Tensor, given: int | None = None) -> Tensor:
