@@ -1,4 +1,4 @@
-"""A class enrolled through graphs is the one that torch enrols: its row of the bank and what is said of it."""
+"""A class enrolled through graphs is the one that torch enrols: its row of the bank, what is said of it."""
 
 from __future__ import annotations
 
