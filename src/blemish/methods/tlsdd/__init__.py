@@ -19,6 +19,7 @@ from blemish.methods.contract import (
     Networks,
     Trainer,
 )
+from blemish.methods.served import FIXED_SIDE
 from blemish.methods.tlsdd.inference import TlsddInference, inference_from
 from blemish.methods.tlsdd.settings import Settings
 
@@ -90,7 +91,8 @@ class TlsddMethod:
         from blemish.methods.tlsdd.detector import Detector
         from blemish.methods.tlsdd.export import plans
 
-        return plans(cast(Detector, modules["detector"]), cast(ClassBank, modules["bank"]))
+        detector, bank = cast(Detector, modules["detector"]), cast(ClassBank, modules["bank"])
+        return plans(detector, bank, fixed_side=manifest.tiling.get(FIXED_SIDE))
 
     def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
         return ("bank",)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
+from blemish.errors import BlemishError
 from blemish.methods.contract import GraphPlan
 from blemish.methods.tlsdd.anchors import map_names, map_strides
 from blemish.methods.tlsdd.bank import ClassBank
@@ -31,12 +33,17 @@ EXAMPLE_CELLS = (
 EXAMPLE_CLASSES = 3
 
 
-def plans(detector: Detector, bank: ClassBank) -> dict[str, GraphPlan]:
-    """Every graph of a detector in eval mode on the CPU, by name. bank: made for it"""
+def plans(detector: Detector, bank: ClassBank, *, fixed_side: int | None = None) -> dict[str, GraphPlan]:
+    """Every graph of a detector in eval mode on the CPU, by name. bank: made for it
+
+    fixed_side: H and W of images where graphs are to take no others
+    Raises BlemishError for a side that is no whole number of cells.
+    """
     settings = detector.settings
-    found = {"maps": maps_plan(detector), "regions": regions_plan(detector, bank)}
+    size = sizes_of_image(fixed_side)
+    found = {"maps": maps_plan(detector, size), "regions": regions_plan(detector, bank, size)}
     if settings.on_class_features:
-        found["proposals"] = proposals_plan(detector)
+        found["proposals"] = proposals_plan(detector, size)
     if settings.reweight:
         found["support"] = support_plan(detector)
     return found
@@ -159,42 +166,60 @@ def places(keys: Tensor) -> Tensor:
     return (distinct < distinct[:, None]).sum(1)
 
 
-def maps_plan(detector: Detector) -> GraphPlan:
+@dataclass(frozen=True)
+class ImageSize:
+    """Sides of the example's image, and the axes of images and maps that may have others."""
+
+    height: int
+    width: int
+    free: tuple[int, ...]
+
+    def maps(self, settings: Settings, names: Sequence[str]) -> dict[str, Tensor]:
+        """The first of its maps, by the names of inputs."""
+        sizes = [(-(-self.height // one), -(-self.width // one)) for one in map_strides(settings)]
+        return {
+            name: torch.rand(1, settings.width, *size)
+            for name, size in zip(named("map", names), sizes, strict=False)
+        }
+
+
+def sizes_of_image(fixed_side: int | None) -> ImageSize:
+    if fixed_side is None:
+        rows, columns = EXAMPLE_CELLS
+        return ImageSize(rows * MULTIPLE, columns * MULTIPLE, (2, 3))
+    if fixed_side % MULTIPLE:
+        raise BlemishError(
+            f"--tile must be a multiple of {MULTIPLE}, the side of the deepest map's cell. "
+            f"Received: {fixed_side}. Use {-(-fixed_side // MULTIPLE) * MULTIPLE}."
+        )
+    return ImageSize(fixed_side, fixed_side, ())
+
+
+def maps_plan(detector: Detector, size: ImageSize) -> GraphPlan:
     settings = detector.settings
-    height, width = (cells * MULTIPLE for cells in EXAMPLE_CELLS)
     outputs = named("map", given_maps(settings))
     if not settings.on_class_features:
         outputs += spoken_names(settings)
-    return GraphPlan(
-        MapsGraph(detector), {"images": torch.rand(1, 3, height, width)}, outputs, {"images": (2, 3)}
-    )
+    images = torch.rand(1, 3, size.height, size.width)
+    return GraphPlan(MapsGraph(detector), {"images": images}, outputs, {"images": size.free})
 
 
-def proposals_plan(detector: Detector) -> GraphPlan:
+def proposals_plan(detector: Detector, size: ImageSize) -> GraphPlan:
     settings = detector.settings
-    maps = example_maps(settings, map_names(settings))
-    vectors = torch.ones(EXAMPLE_CLASSES, settings.width)
-    free = dict.fromkeys(maps, (2, 3))
-    return GraphPlan(
-        ProposalsGraph(detector.rpn),
-        {**maps, "class_vectors": vectors},
-        spoken_names(settings),
-        {**free, "class_vectors": (0,)},
-    )
+    maps = size.maps(settings, map_names(settings))
+    inputs = {**maps, "class_vectors": torch.ones(EXAMPLE_CLASSES, settings.width)}
+    free = {**dict.fromkeys(maps, size.free), "class_vectors": (0,)}
+    return GraphPlan(ProposalsGraph(detector.rpn), inputs, spoken_names(settings), free)
 
 
-def regions_plan(detector: Detector, bank: ClassBank) -> GraphPlan:
+def regions_plan(detector: Detector, bank: ClassBank, size: ImageSize) -> GraphPlan:
     """Classes are free where the detector tells them by distances, and its own number elsewhere."""
     settings = detector.settings
-    maps = example_maps(settings, pooled_maps(settings))
-    bank_axes = (0,) if settings.metric_head else ()
+    maps = size.maps(settings, pooled_maps(settings))
     own_bank = example_bank(settings, EXAMPLE_CLASSES if settings.metric_head else detector.classes)
     inputs = {**maps, "boxes": example_boxes(regions_at_once(settings)), **own_bank}
-    free = {
-        **dict.fromkeys(maps, (2, 3)),
-        "boxes": (0,),
-        **dict.fromkeys(own_bank, bank_axes),
-    }
+    bank_axes = (0,) if settings.metric_head else ()
+    free = {**dict.fromkeys(maps, size.free), "boxes": (0,), **dict.fromkeys(own_bank, bank_axes)}
     told = ("embeddings", "scale") if settings.metric_head else ()
     return GraphPlan(
         RegionsGraph(detector, bank), inputs, ("probabilities", "deltas", "made_for", *told), free
@@ -210,17 +235,6 @@ def support_plan(detector: Detector) -> GraphPlan:
 def spoken_names(settings: Settings) -> tuple[str, ...]:
     names = map_names(settings)
     return (*named("objectness", names), *named("anchor_deltas", names))
-
-
-def example_maps(settings: Settings, names: Sequence[str]) -> dict[str, Tensor]:
-    """Maps of the example's image, by the names of inputs."""
-    sizes = [
-        tuple(-(-cells * MULTIPLE // stride) for cells in EXAMPLE_CELLS) for stride in map_strides(settings)
-    ]
-    return {
-        name: torch.rand(1, settings.width, *size)
-        for name, size in zip(named("map", names), sizes, strict=False)
-    }
 
 
 def example_boxes(count: int) -> Tensor:
