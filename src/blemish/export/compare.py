@@ -42,7 +42,7 @@ class Tolerances:
             "severity": self.score,
             "verdict": 0,
             "defects": 0,
-            "box": 1 - self.box_iou,
+            "box": round(1 - self.box_iou, 6),
             "area": self.area_ratio,
             "label": 0,
             "confidence": self.score,

@@ -19,7 +19,7 @@ import numpy as np
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
-from blemish.export.onnx_models import silenced
+from blemish.export.onnx_models import first_line, silenced
 from blemish.inspector.graph_backend import open_graphs
 from blemish.inspector.inspector import assemble, method_of
 from blemish.methods.contract import Arrays, ExportsGraphs, Graph
@@ -86,8 +86,9 @@ def quantised(model: Any, files: Sequence[Path]) -> Any:
             data = nncf.Dataset(list(files), read_inputs)
             return nncf.quantize(model, data, subset_size=len(files))
     except Exception as error:  # NNCF raises arbitrary types
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BlemishError(f"NNCF {nncf.__version__} cannot quantise the graph: {reason}") from error
+        raise BlemishError(
+            f"NNCF {nncf.__version__} cannot quantise the graph: {first_line(error)}"
+        ) from error
 
 
 def read_inputs(file: Path) -> dict[str, Any]:
