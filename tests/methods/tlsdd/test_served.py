@@ -14,6 +14,8 @@ from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.bank import arrays_of
 from blemish.methods.tlsdd.detector import Classes, padded
 from blemish.methods.tlsdd.export import RegionsGraph, places, plans
+from blemish.methods.tlsdd.extractor import DeformableConv
+from blemish.methods.tlsdd.sampled_conv import SampledConv
 from blemish.methods.tlsdd.served import GraphDetector, asked_length, best_of_map, sigmoid
 from blemish.regions.boxes import box_iou
 
@@ -190,6 +192,19 @@ def test_regions_are_asked_in_few_lengths_and_bounded_parts():
     alone = served.regions(maps, boxes[[205]], told_by)
     np.testing.assert_allclose(found["probabilities"][205], alone["probabilities"][0], atol=1e-6)
     assert served.regions(maps, boxes[:0], told_by)["probabilities"].shape == (0, 3)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(9, 14), (1, 5), (7, 1)])
+def test_sampling_is_torchvisions_deformable_convolution(stride, size):
+    """With offsets of several pixels, so that many samples lie outside."""
+    torch.manual_seed(0)
+    deformable = DeformableConv(torch.nn.Conv2d(3, 5, 3, stride=stride, padding=1, bias=False))
+    torch.nn.init.normal_(deformable.offset.weight, std=2.0)
+    features = torch.rand(2, 3, *size)
+    with torch.inference_mode():
+        expected, found = deformable(features), SampledConv(deformable)(features)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 # The method's side
