@@ -10,6 +10,7 @@ from tests.methods.tlsdd.graphs import eager, lively, random_bank
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
 from blemish.methods.contract import ExportsGraphs
+from blemish.methods.served import FIXED_SIDE
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.bank import arrays_of
 from blemish.methods.tlsdd.detector import Classes, padded
@@ -229,6 +230,21 @@ def test_the_method_offers_graphs_and_serves_them():
     networks = METHOD.served(running, {"bank": arrays_of(bank).tensors()}, manifest(detector))
     found = networks["detector"](image((70, 50)))
     np.testing.assert_allclose(found, torch_rows(detector, image((70, 50))), atol=1e-4)
+
+
+def test_graphs_of_one_size_take_no_other():
+    detector, bank = lively(proposals="per_class")
+    fixed = manifest(detector).model_copy(update={"tiling": {FIXED_SIDE: 160}})
+    found = METHOD.graphs({"detector": detector, "bank": bank}, fixed)
+    assert found["maps"].inputs["images"].shape == (1, 3, 160, 160)
+    for plan in found.values():
+        assert not {2, 3} & {axis for axes in plan.free.values() for axis in axes}
+    assert found["regions"].free["boxes"] == found["proposals"].free["class_vectors"] == (0,)
+    served = GraphDetector({name: eager(plan) for name, plan in found.items()}, detector.settings)
+    rows = served.rows(image((160, 160)), arrays_of(bank))
+    np.testing.assert_allclose(rows, torch_rows(detector, image((160, 160))), atol=1e-4)
+    with pytest.raises(BlemishError, match=r"--tile must be a multiple of 32.*Received: 100. Use 128."):
+        plans(detector, bank, fixed_side=100)
 
 
 def test_a_bank_of_another_detector_or_number_of_classes_is_refused():

@@ -31,6 +31,7 @@ class SampledConv(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """features: [B, C, H, W]; returns: [B, O, h, w]"""
+        rows, columns = features.shape[-2:]
         moves = self.offset(features)  # [B, 2·T, h, w]
         height, width = moves.shape[-2:]
         taps = len(self.shifts)
@@ -38,10 +39,8 @@ class SampledConv(nn.Module):
         down = moves[:, :, 0] + self.stride * torch.arange(height)[:, None] + self.shifts[:, 0, None, None]
         right = moves[:, :, 1] + self.stride * torch.arange(width) + self.shifts[:, 1, None, None]
         # From pixels to the sampler's units, where −1 and 1 are the image's outer edges.
-        places = [
-            (2 * at + 1) / side - 1 for at, side in ((right, features.shape[3]), (down, features.shape[2]))
-        ]
-        grid = torch.stack(places, -1).flatten(1, 2)  # [B, T·h, w, 2]
+        across, along = ((2 * at + 1) / side - 1 for at, side in ((right, columns), (down, rows)))
+        grid = torch.stack([across, along], -1).flatten(1, 2)  # [B, T·h, w, 2]
         sampled = F.grid_sample(features, grid, align_corners=False)
         return F.conv2d(sampled.view(len(moves), -1, height, width), self.weight)
 
