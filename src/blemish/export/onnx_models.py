@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator
@@ -26,7 +27,6 @@ def onnx_model(plan: GraphPlan) -> Any:
     """The plan's module as an ONNX model. Raises BlemishError where torch or ONNX refuses it."""
     import onnx
 
-    dynamic = tuple(dict.fromkeys(plan.free.get(name, ()), torch.export.Dim.DYNAMIC) for name in plan.inputs)
     try:
         with silenced(), torch.no_grad():
             program = torch.onnx.export(
@@ -36,7 +36,7 @@ def onnx_model(plan: GraphPlan) -> Any:
                 opset_version=OPSET,
                 input_names=list(plan.inputs),
                 output_names=list(plan.outputs),
-                dynamic_shapes=dynamic,
+                dynamic_shapes=dynamic_shapes(plan),
                 external_data=False,
                 verbose=False,
             )
@@ -46,6 +46,13 @@ def onnx_model(plan: GraphPlan) -> Any:
     except Exception as error:  # torch and ONNX raise arbitrary types; the first line says what it is about
         raise BlemishError(f"The network cannot be written as ONNX: {first_line(error)}") from error
     return model
+
+
+def dynamic_shapes(plan: GraphPlan) -> tuple[Any, ...]:
+    """The free axes, in the form of the module's arguments: torch wants those of *inputs as one tuple."""
+    axes = tuple(dict.fromkeys(plan.free.get(name, ()), torch.export.Dim.DYNAMIC) for name in plan.inputs)
+    (first, *_) = inspect.signature(plan.module.forward).parameters.values()
+    return (axes,) if first.kind is first.VAR_POSITIONAL else axes
 
 
 def first_line(error: BaseException) -> str:
