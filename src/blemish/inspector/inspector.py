@@ -27,6 +27,7 @@ from blemish.decision.decision import Decision, Judged
 from blemish.decision.store import refuse_unfit, stored_decision
 from blemish.defect import Defect
 from blemish.errors import BlemishError
+from blemish.extras import MissingExtraError, refuse_without
 from blemish.images.decode import SUFFIXES, read_image
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.methods import find_method
@@ -192,6 +193,7 @@ def inspector_of(
     Raises BlemishError for a bundle whose method, settings, thresholds or tensors are not this blemish's, and
     for a decision that is not this bundle's.
     """
+    refuse_without_torch(bundle)
     from blemish.inspector.torch_backend import as_networks, pick_device
     from blemish.nn.runtime import prepare_runtime
 
@@ -206,6 +208,15 @@ def inspector_of(
         source = str(bundle.path / DECISION)
         refuse_unfit(decision, source, labels=labels_of(inference, bundle.manifest), scale=inspector.scale)
     return inspector
+
+
+def refuse_without_torch(bundle: Bundle) -> None:
+    """Raises BlemishError for a bundle that torch alone can run, where it is not installed."""
+    if bundle.manifest.runtime is None:
+        try:
+            refuse_without("torch", f"{bundle.path}, a bundle that was not exported,")
+        except MissingExtraError as error:
+            raise BlemishError(f"{error}, or export it (`blemish export`) where that is.") from error
 
 
 def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
