@@ -68,7 +68,10 @@ def test_every_command_has_help(plain: Plain, page: list[str]) -> None:
         (["embed", "BUNDLE", "DATA", "--out", "OUT"], "blemish embed"),
         (["inspect", "BUNDLE", "DATA", "--out", "OUT"], "BUNDLE, a bundle that was not exported,"),
         (["evaluate", "BUNDLE", "--data", "DATA", "--out", "OUT"], "BUNDLE, a bundle that was not exported,"),
-        (["decide", "BUNDLE", "--data", "DATA", "--escape", "0.1"], "BUNDLE, a bundle that was not exported,"),
+        (
+            ["decide", "BUNDLE", "--data", "DATA", "--escape", "0.1"],
+            "BUNDLE, a bundle that was not exported,",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
