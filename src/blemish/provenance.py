@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,16 @@ def provenance() -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": hardware(),
         "python": platform.python_version(),
-        "torch": version("torch"),
+        "torch": torch_version(),
     }
+
+
+def torch_version() -> str | None:
+    """None on a machine that runs exported bundles alone."""
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return None
 
 
 def commit() -> str | None:

@@ -33,7 +33,17 @@ LEFT_OUT = [*PACKAGES, "skimage", "sklearn", "matplotlib", "captum", "hypothesis
 PAGES = [
     *(
         [name]
-        for name in ("train", "evaluate", "decide", "inspect", "add-class", "embed", "reproduce", "demo")
+        for name in (
+            "train",
+            "evaluate",
+            "decide",
+            "inspect",
+            "add-class",
+            "embed",
+            "export",
+            "reproduce",
+            "demo",
+        )
     ),
     ["results"],
     *(["data", name] for name in ("synth", "tasks", "check", "agree", "convert", "split", "scale")),
@@ -65,7 +75,7 @@ def test_every_command_has_help(plain: Plain, page: list[str]) -> None:
         (["demo", "--out", "OUT"], "blemish demo"),
         (["train", "severity", "--data", "DATA", "--out", "OUT"], "blemish train"),
         (["reproduce", "severity-speed", "--out", "OUT"], "blemish reproduce"),
-        (["embed", "BUNDLE", "DATA", "--out", "OUT"], "blemish embed"),
+        (["export", "BUNDLE", "--to", "onnx", "--out", "OUT"], "blemish export"),
         (["inspect", "BUNDLE", "DATA", "--out", "OUT"], "BUNDLE, a bundle that was not exported,"),
         (["evaluate", "BUNDLE", "--data", "DATA", "--out", "OUT"], "BUNDLE, a bundle that was not exported,"),
         (

@@ -18,7 +18,17 @@ MOST_BYTES = 400e6
 COMMANDS = [
     *(
         [name]
-        for name in ("inspect", "evaluate", "decide", "add-class", "train", "embed", "reproduce", "demo")
+        for name in (
+            "inspect",
+            "evaluate",
+            "decide",
+            "add-class",
+            "train",
+            "embed",
+            "export",
+            "reproduce",
+            "demo",
+        )
     ),
     ["results"],
     *(["data", name] for name in ("check", "convert", "split", "agree", "scale", "synth", "tasks")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from blemish.bundle.manifest import Manifest
-from blemish.bundle.store import DECISION, Bundle, load_bundle, save_bundle
+from blemish.bundle.store import CERTIFICATE, DECISION, Bundle, load_bundle, save_bundle
 from blemish.cli.evaluating import notes_on_seen
 from blemish.cli.examples import Examples, read_examples, training_set
 from blemish.cli.outcome import WrongUseError, refused_as_wrong_use
@@ -25,8 +25,15 @@ from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.regression import ClassChange, change_sentences, class_changes
 from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
 from blemish.evaluation.run import evaluate_samples, without_other_classes
-from blemish.inspector.inspector import inspector_of, loaded_modules, method_of, refuse_without_torch
-from blemish.methods.contract import EnrolsClasses, Method
+from blemish.inspector.graph_backend import open_graphs, refuse_torch_options
+from blemish.inspector.inspector import (
+    inspector_of,
+    loaded_modules,
+    method_of,
+    refuse_exported,
+    refuse_without_torch,
+)
+from blemish.methods.contract import EnrolsClasses, Exported, Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
 
@@ -99,7 +106,9 @@ class Addition:
         bundle, report = self.tuned() if self.order.fine_tune else self.enrolled()
         seconds = perf_counter() - started
         changes = self.changes(bundle)
-        saved = save_bundle(self.order.out, bundle.manifest, bundle.networks)
+        # The certificate stays behind: it was given to answers without this class.
+        graphs = {name: file for name, file in bundle.other_files.items() if name != CERTIFICATE}
+        saved = save_bundle(self.order.out, bundle.manifest, bundle.networks, other_files=graphs)
         report = replace(
             report,
             bundle=f"{self.order.out} ({saved.id})",
@@ -180,19 +189,17 @@ class Addition:
             raise BlemishError(
                 f"{self.order.bundle} already has a class '{self.order.name}'. Choose another --name."
             )
+        if self.order.fine_tune:
+            refuse_exported(self.parent)
         self.checked  # noqa: B018 - raises
 
     # The two ways
 
     def enrolled(self) -> tuple[Bundle, EnrolmentReport]:
         """The class from its examples' embeddings alone."""
-        from blemish.inspector.torch_backend import pick_device
-        from blemish.nn.runtime import prepare_runtime
-
-        prepare_runtime()
-        modules = on_device(loaded_modules(self.parent, self.method), pick_device(self.order.device))
+        networks = opened_networks(self.parent, self.method, self.order.device)
         boxes, parent = self.examples.boxes, self.parent.manifest
-        found = self.enrolling.enrol(modules, parent, self.order.name, boxes)
+        found = self.enrolling.enrol(networks, parent, self.order.name, boxes)
         added = (
             f"'{self.order.name}' was added without training, from {len(boxes)} examples; thresholds and "
             "what they cost were found without it."
@@ -218,7 +225,10 @@ class Addition:
             held_out=found.held_out,
             sentences=found.sentences,
         )
-        return Bundle(self.order.out, manifest, {**self.parent.networks, **found.networks}), report
+        # At the parent's place, where its graphs lie, until it is written to its own.
+        return replace(
+            self.parent, manifest=manifest, networks={**self.parent.networks, **found.networks}
+        ), report
 
     def tuned(self) -> tuple[Bundle, EnrolmentReport]:
         """The class from a short training; its run folder stays, and a second call goes on in it."""
@@ -296,6 +306,21 @@ class Addition:
     def records(self, bundle: Bundle, dataset: Dataset, title: str) -> list[ImageRecord]:
         inspector = inspector_of(bundle, device=self.order.device, decided=False)
         return evaluate_samples(inspector, dataset, self.reporter, title=title).records
+
+
+def opened_networks(bundle: Bundle, method: Method, device: str) -> Mapping[str, nn.Module] | Exported:
+    """The graphs of an exported bundle, or of another the modules in eval mode on the device.
+
+    Raises BlemishError where bundle, method and device do not go together.
+    """
+    if bundle.manifest.runtime is not None:
+        refuse_torch_options(bundle, device=device, bfloat16=False)
+        return Exported(open_graphs(bundle), bundle.networks)
+    from blemish.inspector.torch_backend import pick_device
+    from blemish.nn.runtime import prepare_runtime
+
+    prepare_runtime()
+    return on_device(loaded_modules(bundle, method), pick_device(device))
 
 
 def on_device(modules: dict[str, nn.Module], device: str) -> dict[str, nn.Module]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from blemish.bundle.store import load_bundle
-from blemish.cli.add_class import on_device
+from blemish.cli.add_class import opened_networks
 from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.metric_space import metric_space, overlap_sentences, write_space
 from blemish.evaluation.projector import write_projector
 from blemish.evaluation.run import refuse_other_classes, split_to_evaluate
 from blemish.files import write_atomically
-from blemish.inspector.inspector import inspector_of, loaded_modules, method_of
-from blemish.inspector.torch_backend import pick_device
+from blemish.inspector.inspector import inspector_of, method_of
 from blemish.methods.contract import EmbedsRegions
 from blemish.progress import Reporter
 
@@ -36,8 +35,7 @@ def embed_regions(
     chosen = split_to_evaluate(load_dataset(data), split)
     refuse_other_classes(chosen, names, loaded.id)
     inspector = inspector_of(loaded, device=device)
-    modules = on_device(loaded_modules(loaded, method), pick_device(device))
-    embedder = method.embedder(modules, loaded.manifest)
+    embedder = method.embedder(opened_networks(loaded, method, device), loaded.manifest)
     space = metric_space(inspector, embedder, names, chosen, Reporter(quiet=quiet))
     sentences = overlap_sentences(space)
     picture = out / "embeddings.png"

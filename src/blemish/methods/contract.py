@@ -312,12 +312,24 @@ class Enrolment:
     sentences: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Exported:
+    """The networks of an exported bundle, opened. tensors: of those that stay tensors"""
+
+    graphs: Mapping[str, Graph]
+    tensors: Mapping[str, Tensors]
+
+
 @runtime_checkable
 class EnrolsClasses(Protocol):
     """A method whose bundles take one class more without training, from a few boxed examples."""
 
     def enrol(
-        self, modules: Mapping[str, nn.Module], manifest: Manifest, name: str, examples: Sequence[Example]
+        self,
+        networks: Mapping[str, nn.Module] | Exported,
+        manifest: Manifest,
+        name: str,
+        examples: Sequence[Example],
     ) -> Enrolment:
         """The networks of a bundle with class `name` behind its others.
 
@@ -354,7 +366,7 @@ class Embedder(Protocol):
 class EmbedsRegions(Protocol):
     """A method whose bundles tell classes by distances in a space that can be looked at."""
 
-    def embedder(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> Embedder:
+    def embedder(self, networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> Embedder:
         """Raises BlemishError where the bundle's own settings leave no such space."""
 
 

@@ -37,6 +37,17 @@ def surfaces(tmp_path_factory) -> Dataset:
     )
 
 
+@pytest.fixture(scope="session")
+def exported_detector():
+    """A detector with every kind of graph, its bank, and the graphs in ONNX Runtime."""
+    from tests.methods.tlsdd.graphs import exported, lively
+
+    from blemish.methods.tlsdd.export import plans
+
+    detector, bank = lively(proposals="per_class", background="one_minus_max")
+    return detector, bank, {name: exported(plan) for name, plan in plans(detector, bank).items()}
+
+
 @pytest.fixture
 def records_of():
     """From detector rows of pictures whose square i is of class order[i] to what evaluation keeps."""

@@ -17,17 +17,17 @@ from blemish.methods.severity import METHOD as SEVERITY
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.add_class import (
     Enrolling,
-    detected,
     enrolled,
     nearness_sentences,
     refuse_fixed_classes,
-    remembered_maps,
     tuning_settings,
 )
-from blemish.methods.tlsdd.bank import ClassBank, digest_of
+from blemish.methods.tlsdd.bank import ClassBank, arrays_of, digest_of
 from blemish.methods.tlsdd.detector import Detector
 from blemish.methods.tlsdd.embedding import RegionEmbedder
+from blemish.methods.tlsdd.maps import RememberedMaps
 from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.torch_parts import TorchParts
 
 SETTINGS = Settings(preset="tiny", jitters=0, support_view="crop", device="cpu")
 OLD = ("dent", "spot")
@@ -81,8 +81,7 @@ def enrolment(detector: Detector, bank: ClassBank) -> Enrolment:
 
 def rows(detector: Detector, bank: ClassBank) -> np.ndarray[Any, Any]:
     image = np.random.default_rng(9).random((1, 3, 96, 96), np.float32)
-    with torch.inference_mode():
-        return detected(detector, bank, image)
+    return TorchParts(detector, detector.extractor).rows(image, arrays_of(bank))
 
 
 def grown(bank: ClassBank, enrolment: Enrolment) -> ClassBank:
@@ -168,8 +167,13 @@ def test_an_example_that_is_an_old_class_is_said_to_coincide(
     assert sum("Expect them to be confused" in sentence for sentence in again.sentences) == 1
 
 
+def enrolling(detector: Detector, bank: ClassBank, examples: Sequence[Example]) -> Enrolling:
+    parts = TorchParts(detector, detector.extractor)
+    return Enrolling(parts, arrays_of(bank), manifest(), "fray", tuple(examples))
+
+
 def folds_of(detector: Detector, bank: ClassBank, examples: Sequence[Example]) -> Any:
-    return Enrolling(detector, bank, manifest(), "fray", tuple(examples)).folds()
+    return enrolling(detector, bank, examples).folds()
 
 
 def test_examples_of_an_image_are_left_out_together(detector: Detector, bank: ClassBank) -> None:
@@ -199,26 +203,24 @@ def test_a_single_example_is_judged_by_itself_and_that_is_said(detector: Detecto
 def test_nearer_examples_are_counted_by_the_distances_of_each_class(
     detector: Detector, bank: ClassBank
 ) -> None:
-    adding = Enrolling(detector, bank, manifest(), "fray", EXAMPLES)
+    adding = enrolling(detector, bank, EXAMPLES)
     distances = np.array([[0.1, 3.0, 0.2], [0.3, 0.1, 0.2], [1.0, 1.0, 0.5]], np.float32)
     nearer = {one.label: one.nearer for one in adding.nearness(adding.bank_of(EXAMPLES), distances)}
     assert nearer == {"dent": 1, "spot": 1}
 
 
-def test_maps_are_computed_once_and_the_extractor_is_put_back(detector: Detector) -> None:
+def test_maps_are_computed_once(detector: Detector) -> None:
     image, other = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)
-    own = detector.extractor
     calls = []
-    handle = own.register_forward_hook(lambda *_: calls.append(1))
-    plain = own(image)
-    with remembered_maps(detector), torch.inference_mode():
-        first, _, again = (detector.extractor(one) for one in (image, other, image))
+    handle = detector.extractor.register_forward_hook(lambda *_: calls.append(1))
+    plain = detector.extractor(image)
+    remembered = RememberedMaps(detector.extractor)
+    first, _, again = (remembered(one) for one in (image, other, image))
     handle.remove()
     assert len(calls) == 3
     for name, features in plain.items():
         torch.testing.assert_close(first[name], features)
         assert again[name] is first[name]
-    assert detector.extractor is own
 
 
 @pytest.mark.parametrize(
@@ -260,10 +262,14 @@ def test_who_offers_to_enrol() -> None:
 # Embedding
 
 
+def embedder_of(detector: Detector, bank: ClassBank) -> RegionEmbedder:
+    return RegionEmbedder(TorchParts(detector, detector.extractor), arrays_of(bank))
+
+
 def test_embeddings_reproduce_the_probabilities(detector: Detector, bank: ClassBank) -> None:
     """Distances of the exported embeddings, through eq. 3 by hand, are what the detector says."""
     pixels, boxes = EXAMPLES[0].pixels, np.array([[10, 20, 40, 44], [3, 5, 60, 70]], np.float32)
-    found = RegionEmbedder(detector, bank).embed(pixels, boxes)
+    found = embedder_of(detector, bank).embed(pixels, boxes)
     scale = float(detector.scores.scale().detach())  # type: ignore[union-attr, operator]
     distances = np.square(found.per_class - bank.prototypes.numpy()).sum(-1)
     point = detector.scores.points.detach().numpy()[0]  # type: ignore[union-attr]
@@ -288,14 +294,14 @@ def test_regions_of_large_images_are_embedded_in_tiles(detector: Detector, bank:
     tiled.load_state_dict(detector.state_dict())
     pixels = np.random.default_rng(3).integers(0, 255, (160, 320, 3), np.uint8)
     boxes = np.array([[20, 20, 50, 60], [250, 100, 300, 130]], np.float32)
-    whole = RegionEmbedder(detector, bank).embed(pixels, boxes)
-    cut = RegionEmbedder(tiled, bank).embed(pixels, boxes)
+    whole = embedder_of(detector, bank).embed(pixels, boxes)
+    cut = embedder_of(tiled, bank).embed(pixels, boxes)
     assert cut.per_class.shape == whole.per_class.shape == (2, 2, SETTINGS.embedding)
     assert (cut.shared * whole.shared).sum(1).min() > 0.9, "cosine"
 
 
 def test_no_region_gives_no_embedding(detector: Detector, bank: ClassBank) -> None:
-    found = RegionEmbedder(detector, bank).embed(EXAMPLES[0].pixels, np.zeros((0, 4), np.float32))
+    found = embedder_of(detector, bank).embed(EXAMPLES[0].pixels, np.zeros((0, 4), np.float32))
     assert found.per_class.shape == (0, 2, SETTINGS.embedding)
     assert found.shared.shape == (0, SETTINGS.embedding)
 
@@ -309,12 +315,12 @@ def test_remembered_maps_are_of_one_shape_and_within_a_limit(
     detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wide, tall = torch.zeros(1, 3, 64, 128), torch.zeros(1, 3, 128, 64)
-    with remembered_maps(detector), torch.inference_mode():
-        assert detector.extractor(wide)["0"].shape[2:] == (16, 32)
-        assert detector.extractor(tall)["0"].shape[2:] == (32, 16)
-    monkeypatch.setattr("blemish.methods.tlsdd.maps.LARGEST", 0)
-    with remembered_maps(detector), torch.inference_mode():
-        assert detector.extractor(wide)["0"] is not detector.extractor(wide)["0"]
+    remembered = RememberedMaps(detector.extractor)
+    assert remembered(wide)["0"].shape[2:] == (16, 32)
+    assert remembered(tall)["0"].shape[2:] == (32, 16)
+    monkeypatch.setattr("blemish.methods.tlsdd.picture_memory.LARGEST", 0)
+    forgetful = RememberedMaps(detector.extractor)
+    assert forgetful(wide)["0"] is not forgetful(wide)["0"]
 
 
 def test_each_example_is_encoded_once_whatever_the_folds(detector: Detector, bank: ClassBank) -> None:

@@ -13,7 +13,7 @@ from torchvision.ops import roi_align
 
 from blemish.errors import BlemishError
 from blemish.evaluation.detection import detection_metrics
-from blemish.methods.tlsdd.bank import ClassBank, digest_of, refuse_other_bank
+from blemish.methods.tlsdd.bank import ClassBank, arrays_of, digest_of, refuse_other_bank
 from blemish.methods.tlsdd.detector import Classes, Detector, padded
 from blemish.methods.tlsdd.fitting import freeze, total_loss
 from blemish.methods.tlsdd.maps import MapCache
@@ -170,10 +170,13 @@ def test_a_bank_of_another_detector_is_refused():
 def test_a_bank_with_one_class_more_keeps_the_others():
     bank = ClassBank(2, width=4, embedding=3)
     bank.fill(torch.rand(2, 4), torch.rand(2, 3), torch.ones(2, dtype=torch.bool), torch.arange(32))
-    more = bank.with_class(torch.full((4,), 7.0), torch.full((3,), 8.0))
+    more = arrays_of(bank).with_class(np.full(4, 7, np.float32), np.full(3, 8, np.float32))
     assert more.class_vectors[2].tolist() == [7] * 4 and more.prototypes[2].tolist() == [8] * 3
-    assert torch.equal(more.class_vectors[:2], bank.class_vectors) and more.known.tolist() == [True] * 3
-    assert torch.equal(more.made_for, bank.made_for)
+    assert more.known.tolist() == [True] * 3
+    larger = ClassBank(3, width=4, embedding=3)
+    larger.load_state_dict({name: torch.from_numpy(one) for name, one in more.tensors().items()})
+    assert torch.equal(larger.class_vectors[:2], bank.class_vectors)
+    assert torch.equal(larger.made_for, bank.made_for)
 
 
 def test_regions_are_what_they_meet_and_ignored_ones_are_no_background():

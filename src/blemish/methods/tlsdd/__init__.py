@@ -6,8 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
-from blemish.methods.contract import Embedder, Enrolment, Example, Fitted, Trainer
+from blemish.methods.contract import (
+    Embedder,
+    Enrolment,
+    Example,
+    Exported,
+    Fitted,
+    Graph,
+    GraphPlan,
+    Networks,
+    Trainer,
+)
+from blemish.methods.served import FIXED_SIDE
 from blemish.methods.tlsdd.inference import TlsddInference, inference_from
 from blemish.methods.tlsdd.settings import Settings
 
@@ -52,24 +64,45 @@ class TlsddMethod:
         )
 
     def enrol(
-        self, modules: Mapping[str, nn.Module], manifest: Manifest, name: str, examples: Sequence[Example]
+        self,
+        networks: Mapping[str, nn.Module] | Exported,
+        manifest: Manifest,
+        name: str,
+        examples: Sequence[Example],
     ) -> Enrolment:
         from blemish.methods.tlsdd.add_class import enrolled
 
-        return enrolled(modules, manifest, name, examples)
+        return enrolled(networks, manifest, name, examples)
 
     def tuning(self, manifest: Manifest, name: str, examples: int) -> dict[str, Any]:
         from blemish.methods.tlsdd.add_class import tuning_settings
 
         return tuning_settings(Settings.model_validate(manifest.settings), name, examples)
 
-    def embedder(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> Embedder:
-        from blemish.methods.tlsdd.bank import ClassBank
-        from blemish.methods.tlsdd.detector import Detector
+    def embedder(self, networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> Embedder:
         from blemish.methods.tlsdd.embedding import RegionEmbedder, refuse_no_space
+        from blemish.methods.tlsdd.parts import opened
 
         refuse_no_space(Settings.model_validate(manifest.settings))
-        return RegionEmbedder(cast(Detector, modules["detector"]), cast(ClassBank, modules["bank"]))
+        return RegionEmbedder(*opened(networks, manifest))
+
+    def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
+        from blemish.methods.tlsdd.bank import ClassBank
+        from blemish.methods.tlsdd.detector import Detector
+        from blemish.methods.tlsdd.export import plans
+
+        detector, bank = cast(Detector, modules["detector"]), cast(ClassBank, modules["bank"])
+        return plans(detector, bank, fixed_side=manifest.tiling.get(FIXED_SIDE))
+
+    def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
+        return ("bank",)
+
+    def served(
+        self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
+    ) -> Networks:
+        from blemish.methods.tlsdd.served import served_detector
+
+        return {"detector": served_detector(Exported(graphs, tensors), manifest)}
 
 
 METHOD = TlsddMethod()

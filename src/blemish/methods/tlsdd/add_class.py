@@ -9,33 +9,30 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from blemish.bundle.manifest import Manifest
-from blemish.bundle.store import Tensors
 from blemish.dataset.boxes import Boxed
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.methods.contract import Enrolment, Example, Nearness, Sighting
-from blemish.methods.tlsdd.bank import ClassBank
-from blemish.methods.tlsdd.detector import Classes, Detector
+from blemish.methods.contract import Enrolment, Example, Exported, Nearness, Sighting
+from blemish.methods.tlsdd.classes import Bank
 from blemish.methods.tlsdd.doctor import counted, ends_of, went_sentence
 from blemish.methods.tlsdd.embedding import RegionEmbedder
 from blemish.methods.tlsdd.enrol import BoxedImage, Seen, entry_of, seen
 from blemish.methods.tlsdd.inference import TlsddInference, inference_from
-from blemish.methods.tlsdd.maps import RememberedMaps
-from blemish.methods.tlsdd.scores import MetricScores
+from blemish.methods.tlsdd.parts import Parts, opened
 from blemish.methods.tlsdd.settings import Settings
 from blemish.regions.boxes import box_iou
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FOUND_IOU = 0.5
 MOST_FOLDS = 10  # groups of images that are left out in turn
@@ -69,23 +66,20 @@ def tuning_settings(settings: Settings, name: str, examples: int) -> dict[str, A
 
 
 def enrolled(
-    modules: Mapping[str, nn.Module], manifest: Manifest, name: str, examples: Sequence[Example]
+    networks: Mapping[str, nn.Module] | Exported, manifest: Manifest, name: str, examples: Sequence[Example]
 ) -> Enrolment:
     """The networks with class `name` behind the others. See `contract.EnrolsClasses`."""
-    detector, bank = modules["detector"], modules["bank"]
-    assert isinstance(detector, Detector) and isinstance(bank, ClassBank)
-    refuse_fixed_classes(detector.settings, name)
-    detector.eval()
-    with remembered_maps(detector), torch.inference_mode():
-        return Enrolling(detector, bank, manifest, name, tuple(examples)).run()
+    refuse_fixed_classes(Settings.model_validate(manifest.settings), name)
+    parts, bank = opened(networks, manifest)
+    return Enrolling(parts, bank, manifest, name, tuple(examples)).run()
 
 
 @dataclass(frozen=True)
 class Enrolling:
     """One class on its way into the bank."""
 
-    detector: Detector
-    bank: ClassBank
+    parts: Parts
+    bank: Bank
     manifest: Manifest
     name: str
     examples: tuple[Example, ...]
@@ -98,7 +92,7 @@ class Enrolling:
         nearness = self.nearness(bank, distances)
         sightings = [one for without, out in looks for one in self.sightings(without, out)]
         return Enrolment(
-            networks={"bank": tensors_of(bank)},
+            networks={"bank": bank.tensors()},
             memory=self.memory(),
             nearness=nearness,
             sightings=tuple(sightings),
@@ -119,17 +113,17 @@ class Enrolling:
             "examples": {**memory.get("examples", {}), self.name: ids},
         }
 
-    def bank_of(self, examples: Sequence[Example]) -> ClassBank:
+    def bank_of(self, examples: Sequence[Example]) -> Bank:
         """The bank with the new class made of these examples."""
-        entry = entry_of(self.detector, [self.seen_examples[one.id] for one in examples])
-        return self.bank.with_class(entry.vector, entry.prototype).to(self.bank.prototypes.device)
+        entry = entry_of(self.parts, [self.seen_examples[one.id] for one in examples])
+        return self.bank.with_class(entry.vector, entry.prototype)
 
     @cached_property
     def seen_examples(self) -> dict[str, Seen]:
         """What each example gives its class, by id: the same in every fold."""
         generator = np.random.default_rng(len(self.manifest.class_names))
         return {
-            one.id: seen(self.detector, BoxedImage(one.pixels, np.array(one.box_xyxy, np.float32)), generator)
+            one.id: seen(self.parts, BoxedImage(one.pixels, np.array(one.box_xyxy, np.float32)), generator)
             for one in self.examples
         }
 
@@ -147,9 +141,9 @@ class Enrolling:
             for group in groups
         ]
 
-    def distances(self, bank: ClassBank, examples: Sequence[Example]) -> NDArray[np.float32]:
+    def distances(self, bank: Bank, examples: Sequence[Example]) -> NDArray[np.float32]:
         """Squared distance of each example, as each class sees it, to that class's prototype, [R, K + 1]."""
-        embedder = RegionEmbedder(self.detector, bank)
+        embedder = RegionEmbedder(self.parts, bank)
         rows = [
             embedder.embed(one.pixels, np.array([one.box_xyxy], np.float32)).per_class - embedder.prototypes
             for one in examples
@@ -157,11 +151,10 @@ class Enrolling:
         squared: NDArray[np.float32] = np.square(np.concatenate(rows)).sum(-1)
         return squared
 
-    def nearness(self, bank: ClassBank, distances: NDArray[np.float32]) -> tuple[Nearness, ...]:
+    def nearness(self, bank: Bank, distances: NDArray[np.float32]) -> tuple[Nearness, ...]:
         """Of every older class that has a prototype, the nearest first."""
-        assert isinstance(self.detector.scores, MetricScores)
-        scale = float(torch.as_tensor(self.detector.scores.scale()).detach())
-        apart = (bank.prototypes[:-1] - bank.prototypes[-1]).square().sum(1).tolist()
+        scale = self.parts.distance_scale(self.seen_examples[self.examples[0].id].regions, bank)
+        apart = np.square(bank.prototypes[:-1] - bank.prototypes[-1]).sum(axis=1).tolist()
         nearer = (distances[:, :-1] < distances[:, -1:]).sum(0)
         found = [
             Nearness(name, apart[number], 1 / (1 + math.exp(-scale * apart[number])), int(nearer[number]))
@@ -170,17 +163,17 @@ class Enrolling:
         ]
         return tuple(sorted(found, key=lambda one: one.squared_distance))
 
-    def sightings(self, bank: ClassBank, examples: Sequence[Example]) -> list[Sighting]:
+    def sightings(self, bank: Bank, examples: Sequence[Example]) -> list[Sighting]:
         """What the detector with this bank makes of the examples."""
         images: dict[str, list[Example]] = {}
         for example in examples:
             images.setdefault(example.image, []).append(example)
         return [one for group in images.values() for one in self.seen(bank, group)]
 
-    def seen(self, bank: ClassBank, examples: Sequence[Example]) -> list[Sighting]:
+    def seen(self, bank: Bank, examples: Sequence[Example]) -> list[Sighting]:
         """The same, of the examples of one image."""
         pixels, inference = examples[0].pixels, self.inference
-        network = {"detector": lambda inputs: detected(self.detector, bank, inputs)}
+        network = {"detector": lambda inputs: self.parts.rows(inputs, bank)}
         raw = inference.forward(pixels, network)
         found = inference.decide(raw, pixels, network, with_maps=False)
         truth = [Boxed(self.name, example.box_xyxy, example.id) for example in examples]
@@ -191,7 +184,7 @@ class Enrolling:
     @cached_property
     def inference(self) -> TlsddInference:
         return inference_from(
-            self.detector.settings,
+            self.parts.settings,
             (*self.manifest.class_names, self.name),
             threshold=self.manifest.thresholds["score"],
         )
@@ -202,29 +195,6 @@ def surest_at(box: Boxed, candidates: Sequence[Defect]) -> float | None:
     places = np.array([one.box_xyxy for one in candidates], np.float64).reshape(-1, 4)
     meets = box_iou(np.array([box.box_xyxy]), places)[0] >= FOUND_IOU
     return max((one.confidence for one, yes in zip(candidates, meets, strict=True) if yes), default=None)
-
-
-def detected(detector: Detector, bank: ClassBank, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The detector's rows for the classes of a bank that it does not serve."""
-    images = torch.from_numpy(inputs).to(bank.prototypes.device)
-    rows = detector.detect(images, Classes(bank.class_vectors, bank.prototypes, bank.known))
-    found: NDArray[np.float32] = rows.float().cpu().numpy()
-    return found
-
-
-@contextmanager
-def remembered_maps(detector: Detector) -> Iterator[None]:
-    """Inside, the detector's extractor remembers."""
-    extractor = detector.extractor
-    detector.extractor = RememberedMaps(extractor)  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        detector.extractor = extractor
-
-
-def tensors_of(module: nn.Module) -> Tensors:
-    return {name: np.ascontiguousarray(tensor.cpu().numpy()) for name, tensor in module.state_dict().items()}
 
 
 def nearness_sentences(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from blemish.errors import BlemishError
+from blemish.methods.tlsdd.classes import Bank
 
 
 class ClassBank(nn.Module):
@@ -40,17 +41,10 @@ class ClassBank(nn.Module):
         self.known.copy_(known)
         self.made_for.copy_(made_for)
 
-    def with_class(self, class_vector: Tensor, prototype: Tensor) -> ClassBank:
-        """A bank with one class more, at the end. class_vector: [m]; prototype: [D]"""
-        classes, width = self.class_vectors.shape
-        larger = ClassBank(classes + 1, width=width, embedding=self.prototypes.shape[1])
-        larger.fill(
-            torch.cat([self.class_vectors, class_vector[None].to(self.class_vectors)]),
-            torch.cat([self.prototypes, prototype[None].to(self.prototypes)]),
-            torch.cat([self.known, torch.ones_like(self.known[:1])]),
-            self.made_for,
-        )
-        return larger
+
+def arrays_of(bank: ClassBank) -> Bank:
+    """The bank for whatever runs the detector."""
+    return Bank(**{name: tensor.cpu().numpy() for name, tensor in bank.state_dict().items()})
 
 
 def digest_of(module: nn.Module) -> Tensor:

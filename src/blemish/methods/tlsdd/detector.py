@@ -118,7 +118,7 @@ class Detector(nn.Module):
     ) -> tuple[list[Tensor], Tensor]:
         boxes, ignored = [truth.boxes for truth in truths], [truth.ignored for truth in truths]
         # The loss comes first: autocast may keep what it cast under no_grad, and the gradient would be lost.
-        if not self.on_class_features:
+        if not self.settings.on_class_features:
             loss = self.rpn.losses(maps, sizes, boxes, ignored)
             with torch.no_grad():
                 return self.rpn(maps, sizes), loss
@@ -189,10 +189,6 @@ class Detector(nn.Module):
 
     # Both
 
-    @property
-    def on_class_features(self) -> bool:
-        return self.settings.reweight and self.settings.proposals == "per_class"
-
     def folded(self, maps: Maps, classes: Classes) -> tuple[dict[str, Tensor], int]:
         """F_i of eq. 1 for every known class i, [B·K, m, h, w], and how many classes those are."""
         vectors = classes.vectors[classes.known]
@@ -245,9 +241,13 @@ class Detector(nn.Module):
 
         images: [1, 3, H, W] in [0, 1]; returns: [R, 4 + K] fp32, boxes in pixels
         """
-        sizes = torch.tensor([images.shape[-2:]])
-        maps: dict[str, Tensor] = self.extractor(padded(images))
-        if self.on_class_features:
+        height, width = images.shape[-2:]
+        return self.detect_on(self.extractor(padded(images)), (height, width), classes)
+
+    def detect_on(self, maps: Maps, size: tuple[int, int], classes: Classes) -> Tensor:
+        """The same from the image's maps. size: (H, W) of it without padding"""
+        sizes = torch.tensor([size])
+        if self.settings.on_class_features:
             folded, count = self.folded(maps, classes)
             proposals = self.rpn.per_class(folded, sizes, count)[0]
         else:
@@ -256,7 +256,7 @@ class Detector(nn.Module):
         hidden = self.region_head(regions)
         probabilities = self.classify(regions, hidden, classes).exp()[:, :-1]
         boxes = self.refined(proposals, hidden, probabilities)
-        return torch.cat([clip_boxes_to_image(boxes, images.shape[-2:]), probabilities], 1)
+        return torch.cat([clip_boxes_to_image(boxes, size), probabilities], 1)
 
     def refined(self, proposals: Tensor, hidden: Tensor, probabilities: Tensor) -> Tensor:
         """The proposals moved by the regressor: that of all classes, or of each region's likeliest."""

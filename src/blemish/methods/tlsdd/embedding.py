@@ -7,18 +7,18 @@ Letters: R regions, K classes, D embedding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from blemish.errors import BlemishError
 from blemish.images.resize import with_shorter_side
 from blemish.methods.contract import Embedded, Pixels
-from blemish.methods.tlsdd.bank import ClassBank
-from blemish.methods.tlsdd.detector import Classes, Detector
+from blemish.methods.tlsdd.classes import Bank
+from blemish.methods.tlsdd.parts import Floats, Parts
 from blemish.methods.tlsdd.scenes import IGNORED
 from blemish.methods.tlsdd.settings import Settings
 from blemish.methods.tlsdd.views import View, batched, fitted
@@ -26,40 +26,37 @@ from blemish.methods.tlsdd.views import View, batched, fitted
 
 @dataclass(frozen=True)
 class RegionEmbedder:
-    """The detector's embeddings for the classes of a bank. Both in eval mode and on one device."""
+    """A detector's embeddings for the classes of a bank."""
 
-    detector: Detector
-    bank: ClassBank
+    parts: Parts
+    bank: Bank
 
     @property
     def prototypes(self) -> NDArray[np.float32]:
         """[K, D]"""
-        found: NDArray[np.float32] = self.bank.prototypes.cpu().numpy()
-        return found
+        return self.bank.prototypes
 
-    @torch.inference_mode()
     def embed(self, pixels: Pixels, boxes: NDArray[np.float32]) -> Embedded:
         """Regions [R, 4] of an image [H, W, 3]. Where that is larger than a tile, each has one about it."""
-        settings = self.detector.settings
+        settings = self.parts.settings
         size = with_shorter_side((pixels.shape[0], pixels.shape[1]), settings.size)
         whole = max(size) <= settings.tile
         groups = [boxes] if whole else [boxes[number : number + 1] for number in range(len(boxes))]
-        parts = [self.embed_view(view_of(pixels, group, settings)) for group in groups if len(group)]
-        classes, depth = self.bank.prototypes.shape
-        none = torch.zeros(0, classes, depth), torch.zeros(0, depth)
-        per_class, shared = (torch.cat(part).numpy() for part in zip(none, *parts, strict=True))
-        return Embedded(per_class, shared)
+        views = [view_of(pixels, group, settings) for group in groups if len(group)]
+        regions = [self.regions_in(view) for view in views]
+        as_it_is = np.ones((1, settings.width), np.float32)
+        return Embedded(self.placed(regions, self.bank.class_vectors), self.placed(regions, as_it_is)[:, 0])
 
-    def embed_view(self, view: View) -> tuple[Tensor, Tensor]:
-        """Per class [R, K, D], and shared [R, D], of the view's boxes."""
-        detector, bank = self.detector, self.bank
-        device = bank.prototypes.device
-        images, sizes = batched([view])
-        maps = detector.extractor(torch.from_numpy(images).to(device))
-        regions = detector.pool(maps, [torch.from_numpy(view.boxes).to(device)], torch.from_numpy(sizes))
-        classes = Classes(bank.class_vectors, bank.prototypes, bank.known)
-        per_class, shared, *_ = detector.score_arguments(regions, detector.region_head(regions), classes)
-        return per_class.expand(-1, len(bank.known), -1).float().cpu(), shared.float().cpu()
+    def regions_in(self, view: View) -> Any:
+        """The view's boxes."""
+        height, width = view.pixels.shape[:2]
+        return self.parts.regions_at(batched([view])[0], (height, width), view.boxes)
+
+    def placed(self, regions: Sequence[Any], vectors: Floats) -> Floats:
+        """Embeddings of all regions under vectors [K, m], [R, K, D]."""
+        if not regions:
+            return np.zeros((0, len(vectors), self.parts.settings.embedding), np.float32)
+        return self.parts.embeddings(regions, vectors)
 
 
 def view_of(pixels: Pixels, boxes: NDArray[np.float32], settings: Settings) -> View:

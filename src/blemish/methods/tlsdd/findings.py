@@ -18,10 +18,10 @@ from blemish.dataset.draws import Draw
 from blemish.dataset.samples import Dataset
 from blemish.defect import Defect
 from blemish.methods.contract import Networks, Trainer
+from blemish.methods.tlsdd.anchors import anchor_sizes
 from blemish.methods.tlsdd.detector import Detector, padded
 from blemish.methods.tlsdd.doctor import proposal_recall, where_rare_went
 from blemish.methods.tlsdd.inference import inference_from
-from blemish.methods.tlsdd.proposals import anchor_sizes
 from blemish.methods.tlsdd.scenes import Marked
 from blemish.methods.tlsdd.settings import Settings
 from blemish.methods.tlsdd.views import View, batched, fitted, scaled

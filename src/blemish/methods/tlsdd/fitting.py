@@ -30,6 +30,7 @@ from blemish.methods.tlsdd.maps import MapCache
 from blemish.methods.tlsdd.refusals import refuse_lacking, refuse_no_validation, refuse_other_network
 from blemish.methods.tlsdd.scenes import Phase, Scene, Survey, phase_samples, survey
 from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.torch_parts import TorchParts
 from blemish.nn.optimisation import momentum_sgd, warm_steps
 
 BASE, FINE, JOINT, BANK = range(4)  # what draws are for; part of their seeds
@@ -251,6 +252,7 @@ class Fitting:
         A class without boxes stays unknown.
         """
         settings = self.settings
+        parts = TorchParts(detector.eval(), detector.extractor)
         bank = ClassBank(len(names), width=settings.width, embedding=settings.embedding)
         device = next(detector.parameters()).device
         entries, ids = [], {}
@@ -258,12 +260,12 @@ class Fitting:
             generator = np.random.default_rng([self.trainer.seed, BANK, number])
             chosen = self.bank_examples(name, generator)
             ids[name] = [box_id for box_id, _ in chosen]
-            entries.append(class_entry(detector, [image for _, image in chosen], generator))
+            entries.append(class_entry(parts, [image for _, image in chosen], generator))
             if not chosen:
                 self.trainer.note(f"class '{name}' has no box in split 'train': it is never found")
         bank.to(device).fill(
-            torch.stack([entry.vector for entry in entries]),
-            torch.stack([entry.prototype for entry in entries]),
+            torch.from_numpy(np.stack([entry.vector for entry in entries])),
+            torch.from_numpy(np.stack([entry.prototype for entry in entries])),
             torch.tensor([bool(ids[name]) for name in names], device=device),
             digest_of(detector).to(device),
         )

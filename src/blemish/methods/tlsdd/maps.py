@@ -6,7 +6,6 @@ that a step costs only the heads. A picture is known by its pixels: whatever dra
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -15,33 +14,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from blemish.methods.tlsdd.detector import Detector
+from blemish.methods.tlsdd.picture_memory import PictureMemory
 from blemish.methods.tlsdd.views import MULTIPLE
 
 Maps = dict[str, Tensor]
-LARGEST = 4 << 30  # bytes kept; beyond, maps are computed anew
 
 
 class RememberedMaps(nn.Module):
-    """An extractor that computes the maps of a picture once, and anew beyond `LARGEST` bytes."""
+    """An extractor that computes the maps of a picture once."""
 
     def __init__(self, extractor: nn.Module) -> None:
         super().__init__()
         self.extractor = extractor
-        self.kept: dict[bytes, Maps] = {}
-        self.bytes = 0
+        self.memory: PictureMemory[Maps] = PictureMemory()
 
     def forward(self, images: Tensor) -> Maps:
         """Maps by name, [1, m, h, w]. images: [1, 3, H, W]"""
-        key = hashlib.blake2b(images.contiguous().cpu().numpy().tobytes(), digest_size=16).digest()
-        key += repr(tuple(images.shape)).encode()  # plain pictures of several shapes have the same pixels
-        if key in self.kept:
-            return self.kept[key]
-        maps: Maps = self.extractor(images)
-        size = sum(one.nbytes for one in maps.values())
-        if self.bytes + size <= LARGEST:
-            self.kept[key] = maps
-            self.bytes += size
-        return maps
+        return self.memory.of(images.cpu().numpy(), lambda: self.extractor(images))
 
 
 class MapCache:

@@ -16,7 +16,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
 from torchvision.ops import box_area, box_iou, nms
 
-from blemish.errors import BlemishError
+from blemish.methods.tlsdd.anchors import anchor_sizes
 from blemish.methods.tlsdd.settings import Settings
 
 Maps = Mapping[str, Tensor]
@@ -107,24 +107,6 @@ class ProposalNetwork(nn.Module):
         strides = [[stride, stride] for stride in self.strides]
         anchors = torch.cat(generator.grid_anchors([list(one.shape[-2:]) for one in features], strides))
         return [anchors] * len(sizes)
-
-
-def anchor_sizes(settings: Settings, strides: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """Anchor sizes of each map: as set, dealt out evenly; without a setting four times each stride.
-
-    One map takes the sizes of a whole pyramid.
-    Raises BlemishError when the sizes cannot be dealt out evenly, since all maps share one head.
-    """
-    sizes = settings.anchor_sizes
-    if not sizes:
-        return ((16, 32, 64, 128, 256),) if len(strides) == 1 else tuple((4 * stride,) for stride in strides)
-    each, rest = divmod(len(sizes), len(strides))
-    if rest or not each:
-        raise BlemishError(
-            f"anchor_sizes must be a multiple of the {len(strides)} feature maps in number. "
-            f"Received: {len(sizes)}. Give {len(strides)}, or leave it out."
-        )
-    return tuple(tuple(sizes[first : first + each]) for first in range(0, len(sizes), each))
 
 
 def without_ignored(labels: Tensor, boxes: Tensor, ignored: Tensor) -> Tensor:

@@ -227,6 +227,11 @@ class Settings(MethodSettings):
         return self
 
     @property
+    def on_class_features(self) -> bool:
+        """Whether proposals are made on every class's features."""
+        return self.reweight and self.proposals == "per_class"
+
+    @property
     def episodic(self) -> bool:
         """Whether training needs supports."""
         return self.reweight or self.metric_head

@@ -1,0 +1,246 @@
+"""The detector in numpy around its graphs: proposals from what the RPN says, regions, refined boxes.
+
+Source: TL-SDD Fig. 2 and Ren et al. 2015; `Detector.detect` step by step, with the steps between the networks
+in numpy. How it is cut is told in `export`. Letters: K classes, R regions, A anchors of a cell, m width, D
+embedding; h, w cells of a map; H, W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.bundle.manifest import Manifest
+from blemish.errors import BlemishError
+from blemish.methods.contract import Arrays, Exported, Graph, Network
+from blemish.methods.tlsdd.anchors import (
+    POOL,
+    Boxes,
+    anchor_sizes,
+    cell_anchors,
+    map_names,
+    map_strides,
+    moved_boxes,
+)
+from blemish.methods.tlsdd.classes import Bank, bank_of
+from blemish.methods.tlsdd.picture_memory import PictureMemory
+from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.views import MULTIPLE
+from blemish.regions.boxes import class_wise_nms, clip_boxes, nms
+
+Floats = NDArray[np.float32]
+
+REFINED_BY = (10.0, 10.0, 5.0, 5.0)  # weights of the region head's deltas
+LEAST_SIDE = 1e-3  # pixels; a smaller proposal is none
+# Regions asked at once: the terms of their sum over channels, [m, h, R] fp32, stay near 128 MB.
+MOST_AT_ONCE = 128
+FEWEST_AT_ONCE = 8
+OF_REGIONS = ("probabilities", "deltas", "embeddings")  # outputs with a row for each region
+
+
+def named(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Names of a graph's inputs or outputs that are one for each map."""
+    return tuple(f"{prefix}_{name}" for name in names)
+
+
+def pooled_maps(settings: Settings) -> tuple[str, ...]:
+    """Names of the maps that regions are pooled from."""
+    return tuple(name for name in map_names(settings) if name != POOL)
+
+
+def given_maps(settings: Settings) -> tuple[str, ...]:
+    """Names of the maps that the graph of an image gives: all where another graph proposes on them."""
+    return map_names(settings) if settings.on_class_features else pooled_maps(settings)
+
+
+def bank_inputs(settings: Settings) -> tuple[str, ...]:
+    """Names of the bank's arrays that regions are told by."""
+    used = {"class_vectors": settings.reweight, "prototypes": settings.metric_head, "known": True}
+    return tuple(name for name, yes in used.items() if yes)
+
+
+def regions_at_once(settings: Settings) -> int:
+    """Into as few equal parts as `MOST_AT_ONCE` allows the whole budget of proposals is cut."""
+    parts = -(-settings.proposals_test // MOST_AT_ONCE)
+    return -(-settings.proposals_test // parts)
+
+
+def served_detector(exported: Exported, manifest: Manifest) -> Network:
+    """Images [1, 3, H, W] to rows [R, 4 + K], for the classes of the bundle's bank.
+
+    Raises BlemishError for a bank that is not this bundle's.
+    """
+    settings = Settings.model_validate(manifest.settings)
+    bank = bank_of(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
+    detector = GraphDetector(exported.graphs, settings)
+    return lambda images: detector.rows(images, bank)
+
+
+def remembering(graphs: Mapping[str, Graph]) -> dict[str, Graph]:
+    """The graphs, of which that of an image remembers what it gave."""
+    memory: PictureMemory[Arrays] = PictureMemory()
+    maps = graphs["maps"]
+    return {**graphs, "maps": lambda arrays: memory.of(arrays["images"], lambda: maps(arrays))}
+
+
+@dataclass(frozen=True)
+class GraphDetector:
+    """A detector's graphs, by the names of `export.plans`, and its settings. Offers `parts.Parts`."""
+
+    graphs: Mapping[str, Graph]
+    settings: Settings
+
+    def rows(self, images: Floats, bank: Bank) -> Floats:
+        """Boxes and class probabilities of every proposal, before any NMS between them.
+
+        images: [1, 3, H, W] in [0, 1]; returns: [R, 4 + K], boxes in pixels
+        """
+        size = images.shape[2], images.shape[3]
+        maps = self.maps(images)
+        proposals = self.proposals(maps, bank, size)
+        told = self.regions(maps, proposals, bank.tensors())
+        refuse_other_detector(told["made_for"], bank)
+        boxes = self.refined(proposals, told["deltas"], told["probabilities"])
+        return np.concatenate([clip_boxes(boxes, size), told["probabilities"]], axis=1)
+
+    def maps(self, images: Floats) -> Arrays:
+        """Outputs of the graph of an image, black right of and below it, to whole cells of every map."""
+        height, width = images.shape[2:]
+        whole = np.pad(images, ((0, 0), (0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)))
+        return self.graphs["maps"]({"images": whole})
+
+    def proposals(self, maps: Arrays, bank: Bank, size: tuple[int, int]) -> Boxes:
+        """[R, 4] in pixels, the best first. size: (H, W)"""
+        names = map_names(self.settings)
+        spoken = maps
+        if self.settings.on_class_features:
+            asked = {name: maps[name] for name in named("map", names)}
+            spoken = self.graphs["proposals"]({**asked, "class_vectors": bank.class_vectors[bank.known]})
+        objectness = [spoken[name] for name in named("objectness", names)]
+        deltas = [spoken[name] for name in named("anchor_deltas", names)]
+        found = [
+            self.proposed([one[number] for one in objectness], [one[number] for one in deltas], size)
+            for number in range(len(objectness[0]))
+        ]
+        if not self.settings.on_class_features:
+            return found[0][0]
+        boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return boxes[nms(boxes, scores, iou=self.settings.rpn_nms, most=self.settings.proposals_test)]
+
+    def proposed(
+        self, objectness: Sequence[Floats], deltas: Sequence[Floats], size: tuple[int, int]
+    ) -> tuple[Boxes, Floats]:
+        """Boxes [N, 4] and objectness in [0, 1], the best first, from every map's [A, h, w] and [4·A, h, w].
+
+        The best of each map, then NMS among those of one map, then the best of all.
+        """
+        most = self.settings.proposals_test
+        best = [
+            best_of_map(*one, most=most)
+            for one in zip(objectness, deltas, self.anchors, map_strides(self.settings), strict=True)
+        ]
+        levels = np.repeat(np.arange(len(best)), [len(scores) for _, scores in best])
+        boxes, logits = (np.concatenate(parts) for parts in zip(*best, strict=True))
+        boxes = clip_boxes(boxes, size)
+        large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(axis=1)
+        boxes, levels, scores = boxes[large], levels[large], sigmoid(logits[large])
+        kept = class_wise_nms(boxes, scores, levels, iou=self.settings.rpn_nms, most=most)
+        return boxes[kept], scores[kept]
+
+    @cached_property
+    def anchors(self) -> tuple[Boxes, ...]:
+        """Of a cell of each map, [A, 4] about the origin."""
+        sizes = anchor_sizes(self.settings, map_strides(self.settings))
+        return tuple(cell_anchors(one, self.settings.aspect_ratios) for one in sizes)
+
+    def regions(self, maps: Arrays, boxes: Boxes, bank: Arrays) -> dict[str, NDArray[Any]]:
+        """Outputs of the graph of regions for boxes [R, 4], those of each box in their order."""
+        most = regions_at_once(self.settings)
+        groups = np.split(boxes, range(most, len(boxes), most))
+        parts = [self.some_regions(maps, group, bank) for group in groups]
+        return {
+            name: np.concatenate([part[name] for part in parts]) if name in OF_REGIONS else value
+            for name, value in parts[0].items()
+        }
+
+    def some_regions(self, maps: Arrays, boxes: Boxes, bank: Arrays) -> dict[str, NDArray[Any]]:
+        """The same of at most `regions_at_once` boxes; empty ones are added to a length often asked for."""
+        count = asked_length(len(boxes), regions_at_once(self.settings))
+        told = self.graphs["regions"](
+            {
+                **{name: maps[name] for name in named("map", pooled_maps(self.settings))},
+                "boxes": np.pad(boxes, ((0, count - len(boxes)), (0, 0))),
+                **{name: bank[name] for name in bank_inputs(self.settings)},
+            }
+        )
+        return {name: one[: len(boxes)] if name in OF_REGIONS else one for name, one in told.items()}
+
+    def class_vectors(self, supports: Floats) -> Floats:
+        found: Arrays = self.graphs["support"]({"supports": supports})
+        return found["class_vectors"].astype(np.float32, copy=False)
+
+    def regions_at(self, images: Floats, size: tuple[int, int], boxes: Boxes) -> tuple[Arrays, Boxes]:
+        """The image's maps, and the boxes on them."""
+        return self.maps(images), boxes
+
+    def embeddings(self, regions: Sequence[tuple[Arrays, Boxes]], vectors: Floats) -> Floats:
+        asked = {
+            "class_vectors": vectors,
+            "prototypes": np.zeros((len(vectors), self.settings.embedding), np.float32),
+            "known": np.ones(len(vectors), np.bool_),
+        }
+        told = [self.regions(maps, boxes, asked)["embeddings"] for maps, boxes in regions]
+        found = np.concatenate(told)
+        return np.broadcast_to(found, (len(found), len(vectors), found.shape[2]))
+
+    def distance_scale(self, regions: tuple[Arrays, Boxes], bank: Bank) -> float:
+        return float(self.regions(*regions, bank.tensors())["scale"][0])
+
+    def refined(self, proposals: Boxes, deltas: Floats, probabilities: Floats) -> Boxes:
+        """The proposals moved by the regressor: that of all classes, or of each region's likeliest."""
+        if self.settings.box_regression == "specific":
+            each = deltas.reshape(len(proposals), -1, 4)
+            deltas = each[np.arange(len(each)), probabilities.argmax(axis=1)]
+        return moved_boxes(proposals, deltas, REFINED_BY)
+
+
+def best_of_map(
+    objectness: Floats, deltas: Floats, anchors: Boxes, stride: int, *, most: int
+) -> tuple[Boxes, Floats]:
+    """The `most` boxes that the RPN is surest of on one map, [N, 4], and its logits, falling.
+
+    objectness: [A, h, w]; deltas: [4·A, h, w]; anchors: [A, 4] of a cell
+    """
+    flat = objectness.reshape(-1)
+    best = np.argpartition(-flat, most)[:most] if most < len(flat) else np.arange(len(flat))
+    best = best[np.argsort(-flat[best], kind="stable")]
+    number, row, column = np.unravel_index(best, objectness.shape)
+    moves = deltas.reshape(len(anchors), 4, *objectness.shape[1:])[number, :, row, column]
+    corners = stride * np.stack([column, row, column, row], axis=1)
+    return moved_boxes(anchors[number] + corners.astype(np.float32), moves), flat[best]
+
+
+def sigmoid(logits: Floats) -> Floats:
+    return np.exp(-np.logaddexp(np.float32(0), -logits))
+
+
+def asked_length(boxes: int, most: int) -> int:
+    """How many boxes a graph is asked for: a power of two that holds them, or `most`.
+
+    Few lengths, since a runtime may prepare itself anew for each.
+    """
+    return min(most, max(FEWEST_AT_ONCE, 1 << max(0, boxes - 1).bit_length()))
+
+
+def refuse_other_detector(made_for: NDArray[np.generic], bank: Bank) -> None:
+    """Raises BlemishError when the bank was made for another detector: its vectors mean nothing here."""
+    if not np.array_equal(made_for, bank.made_for):
+        raise BlemishError(
+            "The bundle's class bank was made for another detector than its graphs. "
+            "Copy the whole bundle, or export it again."
+        )

@@ -1,0 +1,85 @@
+"""Detectors that say something, and their graphs: run by torch as they are, or exported to ONNX Runtime."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import onnxruntime
+import torch
+from tests.methods.tlsdd.conftest import tiny
+
+from blemish.methods.contract import Graph, GraphPlan
+from blemish.methods.tlsdd.bank import ClassBank, digest_of
+from blemish.methods.tlsdd.detector import Detector
+from blemish.methods.tlsdd.extractor import DeformableConv
+
+OPSET = 20
+
+
+def lively(classes=3, **changes) -> tuple[Detector, ClassBank]:
+    """A detector whose boxes move and overlap, and whose classes differ, though its weights are drawn."""
+    torch.manual_seed(0)
+    settings = tiny(**changes)
+    detector = Detector(settings, classes).eval().requires_grad_(False)
+    for layer, factor in ((detector.rpn.rpn.head.bbox_pred, 20), (detector.box_regressor, 100)):
+        layer.weight.mul_(factor)
+    if settings.metric_head and settings.normalize:
+        detector.scores.raw_scale.fill_(2.0)  # so that no class is out of the question
+    if settings.reweight:
+        torch.nn.init.normal_(detector.support_encoder.linear.weight, std=0.3)
+    for layer in (one.offset for one in detector.modules() if isinstance(one, DeformableConv)):
+        torch.nn.init.normal_(layer.weight, std=0.1)
+    bank = random_bank(detector, classes)
+    detector.serve(bank)
+    return detector, bank
+
+
+def random_bank(detector: Detector, classes: int) -> ClassBank:
+    settings = detector.settings
+    bank = ClassBank(classes, width=settings.width, embedding=settings.embedding)
+    points = torch.nn.functional.normalize(torch.randn(classes, settings.embedding), dim=1)
+    vectors = 2 * torch.rand(classes, settings.width)
+    bank.fill(vectors, points, torch.ones(classes, dtype=torch.bool), digest_of(detector))
+    return bank
+
+
+def eager(plan: GraphPlan) -> Graph:
+    """The plan's module itself, asked with arrays; a name or number that it does not plan is an error."""
+
+    def graph(arrays):
+        assert set(arrays) == set(plan.inputs)
+        given = {name: torch.from_numpy(np.array(arrays[name])) for name in plan.inputs}
+        for name, example in plan.inputs.items():
+            fixed = [axis for axis in range(example.ndim) if axis not in plan.free.get(name, ())]
+            assert given[name].dtype == example.dtype
+            assert [given[name].shape[axis] for axis in fixed] == [example.shape[axis] for axis in fixed], (
+                name
+            )
+        with torch.inference_mode():
+            found = plan.module(*given.values())
+        found = found if isinstance(found, tuple) else (found,)
+        return {name: one.numpy() for name, one in zip(plan.outputs, found, strict=True)}
+
+    return graph
+
+
+def exported(plan: GraphPlan) -> Graph:
+    """The plan as ONNX, run by ONNX Runtime."""
+    free = {name: dict.fromkeys(plan.free.get(name, ()), torch.export.Dim.DYNAMIC) for name in plan.inputs}
+    shapes = tuple(free.values())
+    (first, *_) = inspect.signature(plan.module.forward).parameters.values()
+    program = torch.onnx.export(
+        plan.module.eval(),
+        tuple(plan.inputs.values()),
+        dynamo=True,
+        dynamic_shapes=(shapes,) if first.kind is first.VAR_POSITIONAL else shapes,
+        input_names=list(plan.inputs),
+        output_names=list(plan.outputs),
+        opset_version=OPSET,
+        verbose=False,
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options)
+    return lambda arrays: dict(zip(plan.outputs, session.run(list(plan.outputs), dict(arrays)), strict=True))

@@ -1,0 +1,244 @@
+"""The detector around graphs gives what the torch detector gives: proposals, rows, whatever the settings."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tests.methods.tlsdd.graphs import eager, lively, random_bank
+
+from blemish.bundle.manifest import Manifest, Preprocessing
+from blemish.errors import BlemishError
+from blemish.methods.contract import ExportsGraphs
+from blemish.methods.tlsdd import METHOD
+from blemish.methods.tlsdd.bank import arrays_of
+from blemish.methods.tlsdd.detector import Classes, padded
+from blemish.methods.tlsdd.export import RegionsGraph, places, plans
+from blemish.methods.tlsdd.served import GraphDetector, asked_length, best_of_map, sigmoid
+from blemish.regions.boxes import box_iou
+
+SIZES = (96, 96), (70, 131), (20, 33), (5, 200)
+SETTINGS = [
+    {},
+    {"proposals": "per_class"},
+    {"variant": "fr-joint"},
+    {"variant": "fr-ff-joint"},
+    {"variant": "tl-ff", "proposals": "per_class"},
+    {"variant": "tl-ff-fr"},
+    {"variant": "tl-ff-fr", "box_regression": "specific", "proposals": "per_class"},
+    {"variant": "tl-ff-fr", "logits": "branch"},
+    {"reweight": False},
+    {"logits": "branch"},
+    {"logits": "branch", "background": "one_minus_max"},
+    {"background": "several"},
+    {"background": "one_minus_max"},
+    {"background": "rpn_negatives"},
+    {"normalize": False},
+    {"box_regression": "specific"},
+    {"activation": "identity", "deepest": "layer4"},
+    {"deformable": True},
+    {"feature_fusion": False, "single_map": "layer3"},
+    {"anchor_sizes": (8, 24, 16, 48, 32, 96, 64, 192), "aspect_ratios": (0.5, 1.0)},
+    {"proposals_test": 300},
+]
+
+
+def image(size, seed=0):
+    """Noise on blobs, so that regions of all sizes differ."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.random((1, 3, -(-size[0] // 16), -(-size[1] // 16)), np.float32)
+    blobs = coarse.repeat(16, 2).repeat(16, 3)[:, :, : size[0], : size[1]]
+    return (blobs + generator.random((1, 3, *size), np.float32)) / 2
+
+
+def graph_detector(detector, bank):
+    return GraphDetector(
+        {name: eager(plan) for name, plan in plans(detector, bank).items()}, detector.settings
+    )
+
+
+def torch_rows(detector, images):
+    with torch.inference_mode():
+        return detector(torch.from_numpy(images)).numpy()
+
+
+def torch_proposals(detector, bank, images):
+    with torch.inference_mode():
+        maps = detector.extractor(padded(torch.from_numpy(images)))
+        sizes = torch.tensor([images.shape[2:]])
+        if detector.settings.on_class_features:
+            folded, count = detector.folded(maps, Classes(bank.class_vectors, bank.prototypes, bank.known))
+            return detector.rpn.per_class(folded, sizes, count)[0].numpy()
+        return detector.rpn(maps, sizes)[0].numpy()
+
+
+@pytest.mark.parametrize("changes", SETTINGS, ids=str)
+def test_rows_are_the_torch_detectors(changes):
+    detector, bank = lively(**changes)
+    served = graph_detector(detector, bank)
+    for size in SIZES:
+        expected, found = torch_rows(detector, image(size)), served.rows(image(size), arrays_of(bank))
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=1e-5)
+    assert expected[:, 4:].std() > 1e-5, "else the probabilities tell nothing"
+
+
+@pytest.mark.parametrize("changes", [{}, {"proposals": "per_class"}, {"variant": "fr-joint"}], ids=str)
+def test_proposals_are_torchvisions(changes):
+    detector, bank = lively(**changes)
+    served = graph_detector(detector, bank)
+    for size in SIZES:
+        expected = torch_proposals(detector, bank, image(size))
+        maps = served.maps(image(size))
+        found = served.proposals(maps, arrays_of(bank), size)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        overlaps = box_iou(found, found) - np.eye(len(found))
+        assert len(found) > 3 and overlaps.max() > 0.1, "suppression has something to do"
+
+
+def test_a_class_that_is_not_known_gets_nothing():
+    for proposals in ("shared", "per_class"):
+        detector, bank = lively(proposals=proposals)
+        bank.known[1] = False
+        found = graph_detector(detector, bank).rows(image((64, 64)), arrays_of(bank))
+        np.testing.assert_allclose(found, torch_rows(detector, image((64, 64))), atol=1e-4)
+        assert not found[:, 5].any() and found[:, 4].any()
+
+
+def test_one_class_more_is_data_and_no_other_graph():
+    """The graphs of a detector of three classes, with a bank of five."""
+    detector, bank = lively()
+    served, larger = graph_detector(detector, bank), random_bank(detector, 5)
+    found = served.rows(image((64, 96)), arrays_of(larger))
+    detector.serve(larger)
+    assert found.shape[1] == 9
+    np.testing.assert_allclose(found, torch_rows(detector, image((64, 96))), atol=1e-4)
+
+
+def regions_graph(detector, bank):
+    return RegionsGraph(detector, bank).eval()
+
+
+@pytest.mark.parametrize("side", [20.0, 111.9, 112.0, 224.0, 400.0])
+def test_boxes_of_one_size_leave_the_other_maps_without_any(side):
+    """Exact powers of two, where the rounding of the level decides, among them; 112 is stride 8's first."""
+    detector, bank = lively(deepest="layer4")
+    maps = detector.extractor(torch.from_numpy(image((512, 512))))
+    boxes = torch.tensor([[4.0, 8.0, 4.0 + side, 8.0 + side], [30.0, 2.0, 30.0 + side / 2, 2.0 + 2 * side]])
+    expected = detector.pool(maps, [boxes], torch.tensor([[512, 512]]))
+    found = regions_graph(detector, bank).pooled([maps[str(number)] for number in range(4)], boxes)
+    torch.testing.assert_close(found, expected)
+
+
+def test_boxes_of_all_sizes_are_pooled_in_their_order():
+    detector, bank = lively(deepest="layer4")
+    maps = detector.extractor(torch.from_numpy(image((256, 512))))
+    sides = torch.tensor([300.0, 10, 150, 250, 1, 120, 60, 500])
+    boxes = torch.stack([sides / 9, sides / 9, sides, sides.clamp(max=256)], 1)
+    expected = detector.pool(maps, [boxes], torch.tensor([[256, 512]]))
+    graph = regions_graph(detector, bank)
+    assert graph.levels(boxes).unique().tolist() == [0, 1, 2]
+    torch.testing.assert_close(graph.pooled([maps[str(number)] for number in range(4)], boxes), expected)
+
+
+def test_places_sort_and_keep_the_order_of_equals():
+    keys = torch.tensor([2, 0, 2, 1, 0])
+    found = torch.empty(5, dtype=torch.long)
+    found[places(keys)] = torch.arange(5)
+    assert found.tolist() == [1, 4, 3, 0, 2]
+
+
+def test_the_best_of_a_map_are_the_best_of_all_its_anchors():
+    generator = np.random.default_rng(0)
+    objectness = generator.normal(size=(2, 3, 5)).astype(np.float32)
+    deltas = np.zeros((8, 3, 5), np.float32)
+    deltas[4] = 0.5  # of the second anchor: half its width to the right
+    anchors = np.array([[-4, -4, 4, 4], [-8, -2, 8, 2]], np.float32)
+    boxes, scores = best_of_map(objectness, deltas, anchors, 16, most=4)
+    every = sorted(np.ndindex(2, 3, 5), key=lambda cell: -objectness[cell])[:4]
+    for (number, row, column), box, score in zip(every, boxes, scores, strict=True):
+        moved = anchors[number] + [8 * number, 0, 8 * number, 0]
+        np.testing.assert_allclose(box, moved + np.array([16 * column, 16 * row] * 2))
+        assert score == objectness[number, row, column]
+    assert len(best_of_map(objectness, deltas, anchors, 16, most=99)[1]) == 30
+
+
+def test_far_logits_stay_probabilities():
+    with np.errstate(all="raise", under="ignore"):
+        found = sigmoid(np.array([-200, -1, 0, 1, 200], np.float32))
+    np.testing.assert_allclose(found, torch.tensor([-200.0, -1, 0, 1, 200]).sigmoid(), atol=1e-7)
+
+
+def test_regions_are_asked_in_few_lengths_and_bounded_parts():
+    assert [asked_length(boxes, 100) for boxes in (0, 1, 8, 9, 40, 65, 100)] == [8, 8, 8, 16, 64, 100, 100]
+    detector, bank = lively(proposals_test=300)
+    served, asked = graph_detector(detector, bank), []
+    whole = served.graphs["regions"]
+
+    def counting(arrays):
+        asked.append(len(arrays["boxes"]))
+        return whole(arrays)
+
+    maps = served.maps(image((64, 64)))
+    shifts = np.arange(210, dtype=np.float32)[:, None] / 10
+    boxes = np.array([[4, 4, 40, 30]], np.float32) + shifts
+    told_by = arrays_of(bank).tensors()
+    watched = GraphDetector({**served.graphs, "regions": counting}, served.settings)
+    found = watched.regions(maps, boxes, told_by)
+    assert asked == [100, 100, 16]
+    assert found["probabilities"].shape == (210, 3)
+    alone = served.regions(maps, boxes[[205]], told_by)
+    np.testing.assert_allclose(found["probabilities"][205], alone["probabilities"][0], atol=1e-6)
+    assert served.regions(maps, boxes[:0], told_by)["probabilities"].shape == (0, 3)
+
+
+# The method's side
+
+
+def manifest(detector, classes=3):
+    return Manifest(
+        method="tlsdd",
+        class_names=tuple(f"class {number}" for number in range(classes)),
+        preprocessing=Preprocessing(channels=3),
+        settings=detector.settings.model_dump(mode="json"),
+    )
+
+
+def test_the_method_offers_graphs_and_serves_them():
+    detector, bank = lively()
+    assert isinstance(METHOD, ExportsGraphs)
+    assert METHOD.kept_tensors(manifest(detector)) == ("bank",)
+    graphs = METHOD.graphs({"detector": detector, "bank": bank}, manifest(detector))
+    assert set(graphs) == {"maps", "regions", "support"}
+    running = {name: eager(plan) for name, plan in graphs.items()}
+    networks = METHOD.served(running, {"bank": arrays_of(bank).tensors()}, manifest(detector))
+    found = networks["detector"](image((70, 50)))
+    np.testing.assert_allclose(found, torch_rows(detector, image((70, 50))), atol=1e-4)
+
+
+def test_a_bank_of_another_detector_or_number_of_classes_is_refused():
+    detector, bank = lively()
+    running = {name: eager(plan) for name, plan in plans(detector, bank).items()}
+    bank.made_for[0] += 1
+    networks = METHOD.served(running, {"bank": arrays_of(bank).tensors()}, manifest(detector))
+    with pytest.raises(BlemishError, match="made for another detector"):
+        networks["detector"](image((64, 64)))
+    with pytest.raises(BlemishError, match="class bank must hold"):
+        METHOD.served(running, {"bank": arrays_of(bank).tensors()}, manifest(detector, 4))
+    with pytest.raises(BlemishError, match="class bank must hold"):
+        METHOD.served(running, {}, manifest(detector))
+
+
+# Exported
+
+
+def test_exported_graphs_give_the_torch_detectors_rows(exported_detector):
+    """At sizes, numbers of regions and numbers of classes that were no example's."""
+    detector, _, graphs = exported_detector
+    served = GraphDetector(graphs, detector.settings)
+    for classes in (3, 1):
+        bank = random_bank(detector, classes)
+        detector.serve(bank)
+        for size in SIZES:
+            found = served.rows(image(size), arrays_of(bank))
+            np.testing.assert_allclose(found, torch_rows(detector, image(size)), atol=1e-4, rtol=1e-5)
