@@ -27,6 +27,10 @@ def beta_quantile(share: float, a: float, b: float) -> float:
 
     Newton's steps, and halving where one leaves what is known to hold the answer.
     """
+    if a == 1:
+        return -math.expm1(math.log1p(-share) / b)
+    if b == 1:
+        return math.exp(math.log(share) / a)
     low, high, x = 0.0, 1.0, a / (a + b)
     while True:
         excess = beta_share(x, a, b) - share
