@@ -55,7 +55,7 @@ def loops_of(several: Sequence[Runs], offsets_xy: Sequence[tuple[int, int]]) -> 
 
     several: from row 0 on; offsets_xy: where the first pixel of each lies
     """
-    heights = [int(runs.rows.max(initial=-1)) + 2 for runs in several]  # a row between: none touch
+    heights = [int(runs.rows[-1]) + 2 if len(runs) else 1 for runs in several]  # a row between: none touch
     tops = np.cumsum([0, *heights])
     traced = outer_loops(joined(runs.moved(0, top) for runs, top in zip(several, tops, strict=False)))
     found: list[list[Loop]] = [[] for _ in several]
@@ -67,7 +67,7 @@ def loops_of(several: Sequence[Runs], offsets_xy: Sequence[tuple[int, int]]) -> 
 
 
 def as_outlines(loops: Sequence[Loop]) -> tuple[Outline, ...]:
-    return tuple(tuple(map(tuple, loop.astype(np.float64).tolist())) for loop in loops)
+    return tuple(tuple(zip(*loop.T.astype(np.float64).tolist(), strict=True)) for loop in loops)
 
 
 def rectangle_around(loops: Sequence[Loop]) -> Rectangle:

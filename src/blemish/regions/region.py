@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Region:
     def runs(self) -> Runs:
         return as_runs(self.pixels)
 
-    @property
+    @cached_property
     def strongest(self) -> float:
         return float(self.values.max())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from typing import Any
 
@@ -27,7 +28,7 @@ class Runs:
     starts: NDArray[np.int32]
     stops: NDArray[np.int32]
 
-    @property
+    @cached_property
     def area(self) -> int:
         return int((self.stops - self.starts).sum())
 

@@ -144,20 +144,26 @@ class SeverityInference:
         reach = 2 * (self.cell // 2) + 1
         near = cv2.dilate(enlarge(cells, self.cell).view(np.uint8), np.ones((reach, reach), np.uint8))
         smooth = self.smooth(raw, (slice(top, top + height - 2), slice(left, left + width - 2)))
-        return (near[self.cell : -self.cell, self.cell : -self.cell] > 0) & (smooth >= self.threshold)
+        return near[self.cell : -self.cell, self.cell : -self.cell].view(np.bool_) & (
+            smooth >= self.threshold
+        )
 
     def smooth(self, raw: NDArray[np.float32], place: tuple[slice, slice]) -> NDArray[np.float32]:
         """The map's cells at `place` in pixels, interpolated with their neighbours outside it; beyond the map
         its border goes on.
         """
-        rows, columns = (
-            np.clip(np.arange(axis.start - 1, axis.stop + 1), 0, length - 1)
-            for axis, length in zip(place, raw.shape, strict=True)
-        )
-        border = self.cell
-        return upsample(raw[np.ix_(rows, columns)], self.cell, self.upsampling)[
-            border:-border, border:-border
+        spans = [(axis.start - 1, axis.stop + 1) for axis in place]
+        inside = tuple(slice(max(0, start), stop) for start, stop in spans)  # numpy ends at the map's end
+        beyond = [
+            max(0, excess)
+            for (start, stop), length in zip(spans, raw.shape, strict=True)
+            for excess in (-start, stop - length)
         ]
+        around = raw[inside]
+        if any(beyond):
+            around = cv2.copyMakeBorder(around, *beyond, cv2.BORDER_REPLICATE)
+        border = self.cell
+        return upsample(around, self.cell, self.upsampling)[border:-border, border:-border]
 
     def classify(self, region: Region, pixels: Pixels, networks: Networks) -> tuple[str | None, float]:
         """Stage 4: the windows' majority type and its mean probability; None for a region it calls
@@ -259,4 +265,5 @@ def runs_inside(mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size
 
 def enlarge(mask: NDArray[np.bool_], cell: int) -> NDArray[np.bool_]:
     """Every entry as a cell×cell square."""
-    return mask.repeat(cell, axis=0).repeat(cell, axis=1)
+    size = (mask.shape[1] * cell, mask.shape[0] * cell)
+    return cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).view(np.bool_)
