@@ -46,6 +46,7 @@ peers: setup
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements/bootstrap.in -o requirements/bootstrap.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --extra runtime pyproject.toml -o requirements/runtime.lock
 	for peer in $(PEERS); do (cd benchmarks/peers/$$peer && $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --emit-build-options --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements.txt -o requirements.lock) || exit 1; done
 
 clean:

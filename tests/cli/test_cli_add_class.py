@@ -266,3 +266,14 @@ def test_examples_of_a_dataset_with_one_class_bear_its_new_name(examples: Path) 
         f"'thing', the only class marked in {examples}, is taken for 'fray'.",
     )
     assert read_examples(examples, "thing").notes == ()
+
+
+def test_without_torch_a_bundle_of_tensors_takes_no_class(
+    blemish: Command, monkeypatch: pytest.MonkeyPatch, parent: Path, examples: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("blemish.extras.find_spec", lambda package: None)
+    out = tmp_path / "larger"
+    answer = blemish("add-class", parent, "--name", "fray", "--examples", examples, "--out", out)
+    assert answer.code == 1
+    assert answer.err.startswith(f"blemish: {parent}, a bundle that was not exported, needs PyTorch")
+    assert not out.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,6 +19,8 @@ from blemish.images.drawing import (
     draw_label,
     draw_outlines,
     for_screen,
+    text_mask,
+    text_shade,
     verdict_text,
 )
 from blemish.inspection import Inspection, Verdict
@@ -209,3 +212,23 @@ def test_of_two_heats_severity_is_drawn_where_there_are_defects_and_else_what_th
         drawn = blend_severity(image, hot, top=float(hot.max()))
         assert (picture[hot > 0] == drawn[hot > 0]).all()
         assert (picture[cold > 0] == for_screen(image)[cold > 0]).all()
+
+
+def test_heat_is_that_of_every_pixel_by_itself() -> None:
+    """Pixels that it is too weak to change are left out of the sums, and none of them would have changed."""
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, (70, 90), dtype=np.uint8)
+    severity = (generator.random((70, 90), dtype=np.float32) ** 4) * 14 - 1
+    severity[0, :3] = [np.nan, np.inf, -np.inf]
+    share = np.clip(np.nan_to_num(severity) / 12, 0, 1)
+    heat = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
+    alpha = (0.55 * share)[:, :, None]
+    expected = np.rint(image[:, :, None] * (1 - alpha) + heat * alpha)
+    assert np.array_equal(blend_severity(image, severity, top=12.0), expected)
+
+
+def test_a_tag_has_the_colours_between_its_own_and_its_texts() -> None:
+    picture = draw_label(np.zeros((60, 200), np.uint8), "crack", (0, 0), colour=RED, height=40)
+    strength = text_mask("crack", 40)[:, :, None] / np.float32(255)
+    tag = np.array(RED, np.float32) * (1 - strength) + text_shade(RED) * strength
+    assert np.array_equal(picture[:40, : tag.shape[1]], np.rint(tag))

@@ -16,14 +16,15 @@ def region(*values: float) -> Region:
 
 def test_the_score_is_the_strongest_value_kept_as_a_share_of_the_most() -> None:
     kept = [region(6, 7), region(9, 3)]
-    assert image_score(kept, 11.0, threshold=5.0, most=12.0) == 0.75
-    assert image_score([region(0.5, 0.7)], 0.7, threshold=0.5) == pytest.approx(0.7)
+    assert image_score(kept, np.array([11.0, 3.0]), threshold=5.0, most=12.0) == 0.75
+    assert image_score([region(0.5, 0.7)], np.array([0.7]), threshold=0.5) == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("threshold", np.linspace(0.01, 1, 50))
 def test_without_a_region_the_score_stays_below_the_threshold(threshold: float) -> None:
-    assert image_score([], 0.5 * threshold, threshold=float(threshold)) == 0.5 * threshold
-    held = image_score([], 1.0, threshold=float(threshold))
+    low, high = np.array([[0.0, 0.5 * threshold]]), np.array([[0.0, 1.0]])
+    assert image_score([], low, threshold=float(threshold)) == 0.5 * threshold
+    held = image_score([], high, threshold=float(threshold))
     assert held < threshold
     assert held == pytest.approx(threshold)
 

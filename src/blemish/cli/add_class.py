@@ -26,7 +26,13 @@ from blemish.evaluation.regression import ClassChange, change_sentences, class_c
 from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
 from blemish.evaluation.run import evaluate_samples, without_other_classes
 from blemish.inspector.graph_backend import open_graphs, refuse_torch_options
-from blemish.inspector.inspector import inspector_of, loaded_modules, method_of, refuse_exported
+from blemish.inspector.inspector import (
+    inspector_of,
+    loaded_modules,
+    method_of,
+    refuse_exported,
+    refuse_without_torch,
+)
 from blemish.methods.contract import EnrolsClasses, Exported, Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
@@ -178,6 +184,7 @@ class Addition:
     def refuse_misfits(self) -> None:
         """Before any work: a bundle that takes no class, a name that is taken, --check without classes."""
         self.enrolling  # noqa: B018 - raises
+        refuse_without_torch(self.parent)
         if self.order.name in self.parent.manifest.class_names:
             raise BlemishError(
                 f"{self.order.bundle} already has a class '{self.order.name}'. Choose another --name."

@@ -17,6 +17,7 @@ from blemish.cli.decide_command import decide
 from blemish.cli.options import Quiet, Scale, Seed, Split
 from blemish.cli.outcome import Debug, StoppedError
 from blemish.errors import BlemishError
+from blemish.extras import refuse_without
 
 
 class Commands(TyperGroup):
@@ -70,6 +71,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Make a synthetic set, train on it, evaluate, inspect; ends with the path of an HTML report."""
+    refuse_without("torch", "blemish demo")
     from blemish.cli.demo import run_demo
 
     print(run_demo(out, quiet=quiet))
@@ -103,6 +105,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     quiet: Quiet = False,
 ) -> None:
     """Train METHOD on the dataset's train and val splits."""
+    refuse_without("torch", "blemish train")
     from blemish.cli.scales import checked_scale
     from blemish.cli.work import train_bundle
 
@@ -304,6 +307,7 @@ def export(  # noqa: PLR0913, PLR0917 - an option each
     quiet: Quiet = False,
 ) -> None:
     """Write BUNDLE so that it runs without torch, once it has given the same answers; with a certificate."""
+    refuse_without("torch", "blemish export")
     from blemish.cli.export import Order
     from blemish.cli.export import export as written
 
@@ -361,6 +365,7 @@ def reproduce(
     quiet: Quiet = False,
 ) -> None:
     """Fill a table of a paper row by row, ours beside theirs; rows that are there are kept."""
+    refuse_without("torch", "blemish reproduce")
     from blemish.reproduce.table import fill_table
 
     groups = {"common": common, "rare": rare, "target": target}

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from blemish.cli.outcome import FAILED, STOPPED, Debug, exit_code
 from blemish.errors import BlemishError
+from blemish.extras import lacking
 
 
 def run() -> None:
@@ -24,6 +25,11 @@ def run() -> None:
         if Debug.on:
             raise
         fail(str(error), exit_code(error))
+    except ModuleNotFoundError as error:
+        lack = lacking(error, "this command")
+        if Debug.on or lack is None:
+            raise
+        fail(str(lack), FAILED)
     except OSError as error:
         if Debug.on:
             raise

@@ -19,8 +19,9 @@ from blemish.dataset import run_lengths
 from blemish.dataset.samples import Annotation, MaskFile, Polygon, RunLengths, Sample
 from blemish.defect import Box
 from blemish.errors import BlemishError, nearest_name
+from blemish.extras import imported
 from blemish.images.decode import luminance, read_image, to_bytes
-from blemish.regions.components import label_regions
+from blemish.regions.components import split_regions
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,9 @@ def refuse_other_size(
 
 def matlab_segments(path: Path) -> NDArray[Any]:
     """[H, W] segment numbers of CrackForest's ground truth: 1 background, 2 and above defects."""
-    from scipy.io import loadmat  # 0.2 s to import, and few datasets need it
-
+    reader = imported("scipy.io", f"{path}: reading a .mat file")  # 0.2 s, and few datasets need it
     try:
-        segments = loadmat(str(path))["groundTruth"][0, 0]["Segmentation"]
+        segments = reader.loadmat(str(path))["groundTruth"][0, 0]["Segmentation"]
     except Exception as error:  # SciPy raises many types on damaged files
         raise BlemishError(
             f"{path} must be a MATLAB file with groundTruth.Segmentation. Received: {type(error).__name__}. "
@@ -193,21 +193,12 @@ def boxed(annotation: Annotation) -> Instance | None:
 
 def regions(annotation: Annotation, mask: NDArray[np.bool_], join_distance: float) -> list[Instance | None]:
     """The mask's regions as instances; each of several gets the annotation's id and a number."""
-    labels, count = label_regions(mask, join_distance=join_distance)
+    crops = list(split_regions(mask, join_distance=join_distance))
     found: list[Instance | None] = []
-    for label, window in enumerate(region_windows(labels, count), start=1):
-        name = annotation.id if count == 1 or not annotation.id else f"{annotation.id}-{label}"
-        crop = labels[window] == label
-        found.append(instance_at(annotation, crop, window[0].start, window[1].start, name))
+    for number, (crop, (left, top)) in enumerate(crops, start=1):
+        name = annotation.id if len(crops) == 1 or not annotation.id else f"{annotation.id}-{number}"
+        found.append(instance_at(annotation, crop, top, left, name))
     return found
-
-
-def region_windows(labels: NDArray[np.int32], count: int) -> list[tuple[slice, slice]]:
-    """The bounding rows and columns of regions 1 … count, found in one pass."""
-    from scipy.ndimage import find_objects
-
-    windows: list[tuple[slice, slice]] = find_objects(labels, max_label=count)
-    return windows
 
 
 def cropped(annotation: Annotation, mask: NDArray[np.bool_]) -> Instance | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blemish.bundle.manifest import StoredShare
+from blemish.evaluation.beta import beta_quantile
 
 ERROR_SHARE = 0.05
 
@@ -47,11 +48,9 @@ class ProportionBound:
 
 def proportion_bound(n: int, of: int) -> ProportionBound:
     """Exact one-sided 95 % bounds on a share of which n in `of` was seen; of no trials at all, 0 and 1."""
-    from scipy.special import betaincinv  # half a second to import, and a line PC never asks
-
     assert 0 <= n <= of, f"n must be in [0, {of}]. Received: {n}."
-    lower = float(betaincinv(n, of - n + 1, ERROR_SHARE)) if n > 0 else 0.0
-    upper = float(betaincinv(n + 1, of - n, 1 - ERROR_SHARE)) if n < of else 1.0
+    lower = beta_quantile(ERROR_SHARE, n, of - n + 1) if n > 0 else 0.0
+    upper = beta_quantile(1 - ERROR_SHARE, n + 1, of - n) if n < of else 1.0
     return ProportionBound(n, of, lower, upper)
 
 

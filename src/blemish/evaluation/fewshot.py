@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blemish.errors import BlemishError
+from blemish.evaluation.beta import student_quantile
 from blemish.evaluation.defects import box_ious, is_placed, match
 from blemish.evaluation.detection import detection_metrics, detections
 from blemish.evaluation.records import ImageRecord
@@ -162,14 +163,12 @@ def group_mean(figures: Mapping[str, float | None], names: Sequence[str]) -> flo
 
 def mean_interval(values: Sequence[float]) -> Interval:
     """Mean over support draws with its two-sided 95 % interval by Student's t. values: one per draw"""
-    from scipy.special import stdtrit  # half a second to import
-
     draws = len(values)
     mean = math.fsum(values) / draws
     if draws == 1:
         return Interval(mean, None, None, draws)
     error = float(np.std(values, ddof=1)) / math.sqrt(draws)
-    half_width = float(stdtrit(draws - 1, (1 + CONFIDENCE) / 2)) * error
+    half_width = student_quantile((1 + CONFIDENCE) / 2, draws - 1) * error
     return Interval(mean, mean - half_width, mean + half_width, draws)
 
 

@@ -32,6 +32,7 @@ VERDICT_COLOURS: dict[Verdict, Colour] = {
     Verdict.ERROR: (150, 150, 150),
 }
 SHIFT = 4  # OpenCV draws at 1/16 pixel
+LEAST_CHANGE = 0.49 / 255  # of opacity, under which no value of a pixel rounds to another
 STRIP_ROWS = 512  # so that blending a picture of 10^8 pixels needs little memory beside it
 
 
@@ -47,17 +48,17 @@ def draw_inspection(
     Of two heat maps, as a chain may have, one is drawn: severity where there are defects, else "cam".
     severity_top: the severity drawn in the hottest colour; None draws none; of the map "cam" it is 1
     """
-    picture = for_screen(image)
+    picture = for_screen(image)  # the one copy, which all else is drawn into
     tops = {"severity": severity_top, "cam": 1.0}
     for name in ("severity", "cam") if inspection.defects else ("cam", "severity"):
         top = tops[name]
         if top is not None and name in inspection.maps:
-            heat = inspection.maps[name].astype(np.float32, copy=False)
-            picture = blend_severity(picture, heat, top=top, opacity=opacity)
+            lay_heat(picture, inspection.maps[name], top=top, opacity=opacity)
             break
-    picture = draw_defects(picture, inspection.defects)
+    lay_defects(picture, inspection.defects)
     colour = VERDICT_COLOURS[inspection.verdict]
-    return draw_label(picture, verdict_text(inspection), (0.0, 0.0), colour=colour)
+    stamp_label(picture, verdict_text(inspection), (0.0, 0.0), colour=colour)
+    return picture
 
 
 def verdict_text(inspection: Inspection) -> str:
@@ -70,11 +71,8 @@ def verdict_text(inspection: Inspection) -> str:
 
 def draw_defects(image: Pixels, defects: Sequence[Defect]) -> Picture:
     """Each defect's outline (its box where it has none) and a tag: name, confidence, severity, mm."""
-    outlines = [part for defect in defects for part in defect.contour]
-    boxes = [defect.box_xyxy for defect in defects if not defect.contour]
-    picture = draw_boxes(draw_outlines(image, outlines, colour=FOUND), boxes, colour=FOUND)
-    for defect in defects:
-        stamp_label(picture, defect_text(defect), label_corner(defect, image), colour=FOUND)
+    picture = for_screen(image)
+    lay_defects(picture, defects)
     return picture
 
 
@@ -84,7 +82,9 @@ def for_screen(image: Pixels) -> Picture:
     image: [H, W] or [H, W, 3]
     """
     eight_bit = to_bytes(image)
-    return np.repeat(eight_bit[:, :, None], 3, axis=2) if eight_bit.ndim == 2 else eight_bit.copy()
+    if eight_bit.ndim == 3:
+        return eight_bit.copy()
+    return np.asarray(cv2.cvtColor(eight_bit, cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def draw_outlines(
@@ -101,10 +101,7 @@ def draw_outlines(
     dash: length of strokes and gaps in pixels, 0 for a solid line
     """
     picture = for_screen(image)
-    width = thickness or line_width(image)
-    for contour in contours:
-        strokes = [to_drawing(contour)] if dash <= 0 else [to_drawing(part) for part in dashes(contour, dash)]
-        cv2.polylines(picture, strokes, dash <= 0, colour, width, cv2.LINE_AA, SHIFT)
+    lay_outlines(picture, contours, colour=colour, thickness=thickness, dash=dash)
     return picture
 
 
@@ -117,8 +114,7 @@ def draw_boxes(
     dash: float = 0.0,
 ) -> Picture:
     """Boxes on a copy of the image; arguments as in `draw_outlines`."""
-    contours = [((x0, y0), (x1, y0), (x1, y1), (x0, y1)) for x0, y0, x1, y1 in boxes_xyxy]
-    return draw_outlines(image, contours, colour=colour, thickness=thickness, dash=dash)
+    return draw_outlines(image, corners_of(boxes_xyxy), colour=colour, thickness=thickness, dash=dash)
 
 
 def draw_label(
@@ -155,13 +151,55 @@ def blend_severity(
             f"severity map must have the image's size {image.shape[:2]}. Received: {severity_map.shape}"
         )
     picture = for_screen(image)
-    for start in range(0, len(picture), STRIP_ROWS):
-        rows = slice(start, start + STRIP_ROWS)
-        share = np.clip(np.nan_to_num(severity_map[rows]) / top, 0.0, 1.0)
-        heat = cv2.applyColorMap((share * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[:, :, ::-1]
-        alpha = (opacity * share)[:, :, None]
-        picture[rows] = np.rint(picture[rows] * (1.0 - alpha) + heat * alpha).astype(np.uint8)
+    lay_heat(picture, severity_map, top=top, opacity=opacity)
     return picture
+
+
+def lay_heat(picture: Picture, heat_map: NDArray[np.generic], *, top: float, opacity: float = 0.55) -> None:
+    """`blend_severity` into the picture itself. heat_map: [H, W], of any dtype"""
+    for start in range(0, len(picture), STRIP_ROWS):
+        strip, values = picture[start : start + STRIP_ROWS], heat_map[start : start + STRIP_ROWS]
+        # What is less changes no pixel by as much as rounds up.
+        hot = opacity * np.nan_to_num(values.astype(np.float32, copy=False)) >= top * LEAST_CHANGE
+        if hot.any():
+            strip[hot] = heated(strip[hot], values[hot].astype(np.float32), top, opacity)
+
+
+def heated(colours: Picture, severities: NDArray[np.float32], top: float, opacity: float) -> Picture:
+    """Pixels [N, 3] with their severities [N] laid over them."""
+    share = np.clip(np.nan_to_num(severities) / top, 0.0, 1.0)
+    heat = cv2.applyColorMap((share * 255).astype(np.uint8)[None], cv2.COLORMAP_INFERNO)[0, :, ::-1]
+    alpha = (opacity * share)[:, None]
+    return np.rint(colours * (1.0 - alpha) + heat * alpha).astype(np.uint8)
+
+
+def lay_defects(picture: Picture, defects: Sequence[Defect]) -> None:
+    """`draw_defects` into the picture itself."""
+    lay_outlines(picture, [part for defect in defects for part in defect.contour], colour=FOUND)
+    boxes = [defect.box_xyxy for defect in defects if not defect.contour]
+    lay_outlines(picture, corners_of(boxes), colour=FOUND)
+    for defect in defects:
+        stamp_label(picture, defect_text(defect), label_corner(defect, picture), colour=FOUND)
+
+
+def lay_outlines(
+    picture: Picture,
+    contours: Contours,
+    *,
+    colour: Colour,
+    thickness: int | None = None,
+    dash: float = 0.0,
+) -> None:
+    """`draw_outlines` into the picture itself."""
+    width = thickness or line_width(picture)
+    for contour in contours:
+        strokes = [to_drawing(contour)] if dash <= 0 else [to_drawing(part) for part in dashes(contour, dash)]
+        cv2.polylines(picture, strokes, dash <= 0, colour, width, cv2.LINE_AA, SHIFT)
+
+
+def corners_of(boxes_xyxy: Sequence[Box]) -> Contours:
+    """Each box as a polygon."""
+    return [((x0, y0), (x1, y0), (x1, y1), (x0, y1)) for x0, y0, x1, y1 in boxes_xyxy]
 
 
 def line_width(image: NDArray[np.generic]) -> int:
@@ -213,9 +251,16 @@ def stamp_label(
     ink = text_mask(text, height or label_height(picture))[:rows, :columns]
     left = int(min(max(0, round(corner_xy[0])), columns - ink.shape[1]))
     upper = int(min(max(0, round(corner_xy[1])), rows - ink.shape[0]))
-    strength = ink[:, :, None].astype(np.float32) / 255.0
-    tag = np.array(colour, dtype=np.float32) * (1.0 - strength) + text_shade(colour) * strength
-    picture[upper : upper + ink.shape[0], left : left + ink.shape[1]] = np.rint(tag).astype(np.uint8)
+    tag = cv2.LUT(cv2.cvtColor(ink, cv2.COLOR_GRAY2RGB), inked(colour))
+    picture[upper : upper + ink.shape[0], left : left + ink.shape[1]] = tag
+
+
+@lru_cache(maxsize=16)
+def inked(colour: Colour) -> Picture:
+    """The colours from a tag of that colour to its text, by how much ink there is, [1, 256, 3]."""
+    strength = np.arange(256, dtype=np.float32)[:, None] / 255.0
+    shades = np.array(colour, dtype=np.float32) * (1.0 - strength) + text_shade(colour) * strength
+    return np.rint(shades).astype(np.uint8)[None]
 
 
 def text_shade(colour: Colour) -> float:
@@ -228,9 +273,15 @@ def text_shade(colour: Colour) -> float:
 def text_mask(text: str, height: int) -> Picture:
     """The text in one line, 255 on the letters: [height, width]. Signs the font lacks show as boxes."""
     line = " ".join(text.split())
-    font = ImageFont.load_default(size=0.7 * height)
+    font = font_of(height)
     padding = max(2, height // 5)
     width = round(font.getlength(line)) + 2 * padding
     sheet = Image.new("L", (width, height))
     ImageDraw.Draw(sheet).text((padding, height / 2), line, fill=255, font=font, anchor="lm")
     return np.asarray(sheet)
+
+
+@lru_cache(maxsize=16)
+def font_of(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """For tags of that height; reading it takes longer than writing a word."""
+    return ImageFont.load_default(size=0.7 * height)

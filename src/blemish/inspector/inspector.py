@@ -27,6 +27,7 @@ from blemish.decision.decision import Decision, Judged
 from blemish.decision.store import refuse_unfit, stored_decision
 from blemish.defect import Defect
 from blemish.errors import BlemishError
+from blemish.extras import MissingExtraError, refuse_without
 from blemish.images.decode import SUFFIXES, read_image
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
@@ -211,11 +212,21 @@ def networks_of(bundle: Bundle, method: Method, *, device: str, bfloat16: bool) 
     if bundle.manifest.runtime is not None:
         refuse_torch_options(bundle, device=device, bfloat16=bfloat16)
         return served_networks(bundle, method)
+    refuse_without_torch(bundle)
     from blemish.inspector.torch_backend import as_networks, pick_device
     from blemish.nn.runtime import prepare_runtime
 
     prepare_runtime()
     return as_networks(loaded_modules(bundle, method), device=pick_device(device), bfloat16=bfloat16)
+
+
+def refuse_without_torch(bundle: Bundle) -> None:
+    """Raises BlemishError for a bundle that torch alone can run, where it is not installed."""
+    if bundle.manifest.runtime is None:
+        try:
+            refuse_without("torch", f"{bundle.path}, a bundle that was not exported,")
+        except MissingExtraError as error:
+            raise BlemishError(f"{error}, or export it (`blemish export`) where that is.") from error
 
 
 def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:

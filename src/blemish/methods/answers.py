@@ -17,15 +17,17 @@ from blemish.regions.region import Region
 BLOCKS_AT_ONCE = 64  # in one call of a classifier
 
 
-def image_score(kept: Sequence[Region], highest: float, *, threshold: float, most: float = 1.0) -> float:
+def image_score(
+    kept: Sequence[Region], values: NDArray[np.float32], *, threshold: float, most: float = 1.0
+) -> float:
     """The strongest value of a kept region; without any the highest of all, held below the threshold.
 
     So clean images are still ranked among themselves, and an image has defects just when it reaches the score
-    at which the threshold lies. highest: of the whole map; most: the value whose score is 1; returns: [0, 1]
+    at which the threshold lies. values: the whole map; most: the value whose score is 1; returns: [0, 1]
     """
     if kept:
         return max(region.strongest for region in kept) / most
-    return min(highest / most, float(np.nextafter(threshold / most, 0.0)))
+    return min(float(values.max()) / most, float(np.nextafter(threshold / most, 0.0)))
 
 
 def only_name(class_names: Sequence[str]) -> str:

@@ -1,16 +1,20 @@
 """From a map of kept cells to separate defects: connected components that join what lies near.
 
+Components are found among the runs of the rows, so the work follows the runs and not the size of the map.
 Source: He & Liu 2020, section III-A-3: clusters nearer to each other than 4 px are one defect.
+Letters: n runs, m pairs of runs, k components.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from blemish.regions.runs import Runs, as_mask, draw_each, runs_of
+
+Integers = NDArray[np.intp]
 
 
 def label_regions(
@@ -22,19 +26,29 @@ def label_regions(
     join_distance: Euclidean, between the centres of the nearest pixels; 8-connected entries always join
     returns: ([h, w] int32 with 0 outside and 1…n inside, n), numbered by first entry in reading order
     """
-    count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    offsets = near_offsets(join_distance, cell)
-    roots = join_near(labels, count - 1, offsets) if count > 2 and offsets else np.arange(count)
-    return number_in_reading_order(labels, roots)
+    runs = runs_of(mask)
+    numbers = component_of_runs(runs, join_distance=join_distance, cell=cell)
+    labels = np.zeros(mask.shape, np.int32)
+    draw_each(runs, labels, (numbers + 1).tolist())
+    return labels, int(numbers.max(initial=-1)) + 1
+
+
+def components(runs: Runs, *, join_distance: float, cell: int = 1) -> Iterator[Runs]:
+    """The runs of each region, see `label_regions`, in reading order of their first entries."""
+    numbers = component_of_runs(runs, join_distance=join_distance, cell=cell)
+    if numbers.size:
+        order = numbers.argsort(kind="stable")
+        ends = np.flatnonzero(np.diff(numbers[order], append=-1)) + 1
+        yield from runs.chosen(order).parts(ends)
 
 
 def split_regions(
     mask: NDArray[np.bool_], *, join_distance: float
 ) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
     """Each region of a mask as its own crop, and where the crop's first pixel lies (x, y)."""
-    labels, count = label_regions(mask, join_distance=join_distance)
-    for number, (rows, columns) in enumerate(ndimage.find_objects(labels, count), start=1):
-        yield labels[rows, columns] == number, (columns.start, rows.start)
+    for part in components(runs_of(mask), join_distance=join_distance):
+        runs, offset_xy = part.from_corner()
+        yield as_mask(runs), offset_xy
 
 
 def split_classes(
@@ -48,72 +62,65 @@ def split_classes(
             yield int(value) - 1, crop, offset_xy
 
 
-def join_near(labels: NDArray[np.int32], count: int, offsets: list[tuple[int, int]]) -> NDArray[np.intp]:
-    """For each label 0…count one that stands for all it is joined with, because an offset leads from one to
-    the other.
-    """
-    parent = np.arange(count + 1)
-    for one, other in near_pairs(labels, offsets):
-        root, child = sorted((find(parent, one), find(parent, other)))
-        parent[child] = root
-    return np.array([find(parent, label) for label in range(count + 1)])
+def component_of_runs(runs: Runs, *, join_distance: float, cell: int) -> Integers:
+    """The number of each run's component, 0…k − 1 by the first run in reading order, [n]."""
+    ones, others = near_runs(runs, reaches(join_distance, cell))
+    _, numbers = np.unique(roots(len(runs), ones, others), return_inverse=True)
+    return numbers.reshape(-1)
 
 
-def number_in_reading_order(
-    labels: NDArray[np.int32], roots: NDArray[np.intp]
-) -> tuple[NDArray[np.int32], int]:
-    """Labels replaced by 1…n in the order in which their roots first appear; OpenCV numbers by blocks of 2×2.
-
-    roots: [labels + 1], see `join_near`
-    """
-    places = np.flatnonzero(labels)
-    root_of = roots[labels.flat[places]]
-    first = np.full(roots.size, labels.size)
-    first[root_of[::-1]] = places[::-1]  # of several values for one root the last stays: its first place
-    present = np.flatnonzero(first < labels.size)
-    numbers = np.zeros(roots.size, np.int32)
-    numbers[present[first[present].argsort()]] = np.arange(1, present.size + 1)
-    ordered = np.zeros_like(labels)
-    ordered.flat[places] = numbers[root_of]
-    return ordered, int(present.size)
-
-
-def near_offsets(join_distance: float, cell: int) -> list[tuple[int, int]]:
-    """Offsets (down, right), one of each opposite pair, at which two entries are near but not 8-connected.
+def reaches(join_distance: float, cell: int) -> list[int]:
+    """For entries 0, 1, … rows apart the most columns that may lie between two near ones; without the rows
+    that are too far apart.
 
     Between the nearest pixels of entries n apart along an axis lie (n − 1)·cell + 1 pixel steps.
     """
-    reach = int(np.ceil(join_distance / cell)) + 1
-    steps = [0] + [(n - 1) * cell + 1 for n in range(1, reach + 1)]
-    return [
-        (down, right)
-        for down in range(reach + 1)
-        for right in range(-reach, reach + 1)
-        if (down, right) > (0, 0)
-        and max(down, abs(right)) > 1
-        and steps[down] ** 2 + steps[abs(right)] ** 2 < join_distance**2
-    ]
+    furthest = int(np.ceil(join_distance / cell)) + 1
+    steps = np.array([0] + [(n - 1) * cell + 1 for n in range(1, furthest + 1)])
+    near = steps[:, None] ** 2 + steps**2 < join_distance**2
+    near[:2, :2] = True  # 8-connected
+    return [int(row.sum()) - 1 for row in near if row.any()]
 
 
-def near_pairs(labels: NDArray[np.int32], offsets: list[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Pairs of labels with an entry each at one of the offsets; the work is in proportion to the labelled
-    entries.
+def near_runs(runs: Runs, columns_by_rows: list[int]) -> tuple[Integers, Integers]:
+    """Pairs of runs that have entries at most so many columns apart, the earlier run first. ([m], [m])
+
+    columns_by_rows: see `reaches`
     """
-    reach = max(max(down, abs(right)) for down, right in offsets)
-    padded = np.pad(labels, reach)
-    rows, columns = np.nonzero(padded)
-    here = padded[rows, columns]
-    pairs: set[tuple[int, int]] = set()
-    for down, right in offsets:
-        there = padded[rows + down, columns + right]
-        different = (there > 0) & (there != here)
-        pairs |= set(zip(here[different].tolist(), there[different].tolist(), strict=True))
-    return pairs
+    width = int(runs.stops.max(initial=0)) + max(columns_by_rows) + 2
+    rows = runs.rows.astype(np.int64) * width
+    starts, stops = rows + runs.starts, rows + runs.stops
+    ones, others = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
+    for down, right in enumerate(columns_by_rows):
+        above = rows - down * width
+        first = np.searchsorted(stops, above + np.maximum(runs.starts - right + 1, 0))
+        end = np.searchsorted(starts, above + runs.stops + right - 1, side="right")
+        end = np.minimum(end, np.arange(len(runs)))  # of one row, the runs before it
+        one, other = ranges(first, end)
+        ones.append(one)
+        others.append(other)
+    return np.concatenate(ones), np.concatenate(others)
 
 
-def find(parent: NDArray[np.intp], label: int) -> int:
-    """Root of a label in the union-find forest, with the path halved on the way."""
-    while parent[label] != label:
-        parent[label] = parent[parent[label]]
-        label = int(parent[label])
-    return label
+def ranges(first: Integers, end: Integers) -> tuple[Integers, Integers]:
+    """Each number from first[i] up to end[i], and i beside it."""
+    lengths = np.maximum(end - first, 0)
+    index = np.repeat(np.arange(first.size), lengths)
+    within = np.arange(index.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return first[index] + within, index
+
+
+def roots(count: int, ones: Integers, others: Integers) -> Integers:
+    """For each of `count` the first that it is joined with, by way of the pairs, [count].
+
+    In each round the later root of a pair goes under the earlier one, then all go under their roots' roots.
+    """
+    root = np.arange(count)
+    while ones.size:
+        low, high = np.minimum(root[ones], root[others]), np.maximum(root[ones], root[others])
+        apart = low < high
+        ones, others = ones[apart], others[apart]
+        root[high[apart]] = low[apart]
+        while not np.array_equal(above := root[root], root):
+            root = above
+    return root

@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Point, Rectangle
-from blemish.regions.runs import Runs, as_runs
+from blemish.regions.runs import Runs, as_runs, joined
 from blemish.regions.tracing import outer_loops
 
 Outline = tuple[Point, ...]
+Loop = NDArray[Any]  # [corners, 2] of x and y
 
 
 def bounding_box(
@@ -37,14 +41,38 @@ def outlines(pixels: NDArray[np.bool_] | Runs, *, offset_xy: tuple[int, int] = (
 
     pixels: a mask [H, W] or runs; offset_xy: of its first pixel
     """
-    moved = (loop + np.asarray(offset_xy) for loop in outer_loops(as_runs(pixels)))
-    return tuple(tuple((float(x), float(y)) for x, y in loop.tolist()) for loop in moved)
+    (loops,) = loops_of([as_runs(pixels)], [offset_xy])
+    return as_outlines(loops)
 
 
 def smallest_rectangle(contour: tuple[Outline, ...]) -> Rectangle:
     """The rectangle of least area, at any angle, around all corners. contour: at least one polygon."""
-    corners = np.array([point for part in contour for point in part], np.float32)
-    (x, y), (first, second), angle = cv2.minAreaRect(corners)
+    return rectangle_around([np.array(part) for part in contour])
+
+
+def loops_of(several: Sequence[Runs], offsets_xy: Sequence[tuple[int, int]]) -> list[list[Loop]]:
+    """The outer loops of each region; all are traced at once, one above the other in a tall picture.
+
+    several: from row 0 on; offsets_xy: where the first pixel of each lies
+    """
+    heights = [int(runs.rows[-1]) + 2 if len(runs) else 1 for runs in several]  # a row between: none touch
+    tops = np.cumsum([0, *heights])
+    traced = outer_loops(joined(runs.moved(0, top) for runs, top in zip(several, tops, strict=False)))
+    found: list[list[Loop]] = [[] for _ in several]
+    for loop in traced:
+        own = int(tops.searchsorted(loop[0, 1], side="right")) - 1
+        left, top = offsets_xy[own]
+        found[own].append(loop + np.array([left, top - int(tops[own])]))
+    return found
+
+
+def as_outlines(loops: Sequence[Loop]) -> tuple[Outline, ...]:
+    return tuple(tuple(zip(*loop.T.astype(np.float64).tolist(), strict=True)) for loop in loops)
+
+
+def rectangle_around(loops: Sequence[Loop]) -> Rectangle:
+    """See `smallest_rectangle`."""
+    (x, y), (first, second), angle = cv2.minAreaRect(np.concatenate(loops).astype(np.float32))
     if first < second:
         first, second, angle = second, first, angle + 90
     return Rectangle((x, y), float(first), float(second), (angle + 90) % 180 - 90)

@@ -5,16 +5,17 @@ What every method that outlines defects needs, whatever its map says of a pixel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Defect
-from blemish.regions.components import split_regions
-from blemish.regions.measure import bounding_box, outlines, smallest_rectangle
-from blemish.regions.runs import Runs, as_mask, as_runs, draw, runs_of
+from blemish.regions.components import components
+from blemish.regions.measure import as_outlines, bounding_box, loops_of, rectangle_around
+from blemish.regions.runs import Runs, as_mask, as_runs, draw, runs_above, values_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Region:
     def runs(self) -> Runs:
         return as_runs(self.pixels)
 
-    @property
+    @cached_property
     def strongest(self) -> float:
         return float(self.values.max())
 
@@ -50,26 +51,37 @@ def regions_above(
 
     values: [H, W]; join_distance: see `label_regions`; minimum_area: pixels, of smaller ones none is given
     """
-    for mask, (left, top) in split_regions(values >= threshold, join_distance=join_distance):
-        runs = runs_of(mask)
-        if runs.area >= minimum_area:
-            height, width = mask.shape
-            yield Region(runs, (left, top), values[top : top + height, left : left + width][mask])
+    for part in components(runs_above(values, threshold), join_distance=join_distance):
+        if part.area >= minimum_area:
+            runs, offset_xy = part.from_corner()
+            yield Region(runs, offset_xy, values_on(part, values))
 
 
 def defect_of(region: Region, label: str, confidence: float, *, mm_per_px: float | None = None) -> Defect:
     """The region measured: box, outline, smallest rectangle and area; it has no severity."""
-    runs = region.runs
-    contour = outlines(runs, offset_xy=region.offset_xy)
-    return Defect(
-        label=label,
-        confidence=confidence,
-        box_xyxy=bounding_box(runs, offset_xy=region.offset_xy),
-        contour=contour,
-        rectangle=smallest_rectangle(contour),
-        area=float(runs.area),
-        mm_per_px=mm_per_px,
-    )
+    (defect,) = defects_of([region], [(label, confidence)], mm_per_px=mm_per_px)
+    return defect
+
+
+def defects_of(
+    regions: Sequence[Region], named: Iterable[tuple[str, float]], *, mm_per_px: float | None = None
+) -> list[Defect]:
+    """Each region as `defect_of` measures it, faster than one by one. named: label and confidence of each"""
+    runs, offsets = [region.runs for region in regions], [region.offset_xy for region in regions]
+    return [
+        Defect(
+            label=label,
+            confidence=confidence,
+            box_xyxy=bounding_box(own, offset_xy=offset_xy),
+            contour=as_outlines(loops),
+            rectangle=rectangle_around(loops),
+            area=float(own.area),
+            mm_per_px=mm_per_px,
+        )
+        for own, offset_xy, loops, (label, confidence) in zip(
+            runs, offsets, loops_of(runs, offsets), named, strict=True
+        )
+    ]
 
 
 def numbered(regions: Sequence[Region], size: tuple[int, int]) -> NDArray[np.int32]:

@@ -5,13 +5,16 @@ A scratch across a large image has a box of the image's size and a few runs in e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-PIXELS_AT_ONCE = 1 << 20  # of a mask, when its runs are looked for
+PIXELS_AT_ONCE = 1 << 18  # of a map, when its runs are looked for; what they take stays in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +28,7 @@ class Runs:
     starts: NDArray[np.int32]
     stops: NDArray[np.int32]
 
-    @property
+    @cached_property
     def area(self) -> int:
         return int((self.stops - self.starts).sum())
 
@@ -35,12 +38,57 @@ class Runs:
     def moved(self, right: int, down: int) -> Runs:
         return Runs(self.rows + down, self.starts + right, self.stops + right)
 
+    def from_corner(self) -> tuple[Runs, tuple[int, int]]:
+        """Moved into the corner of a picture, and where the first pixel of the box was (x, y). At least one
+        run.
+        """
+        left, top = int(self.starts.min()), int(self.rows[0])
+        return self.moved(-left, -top), (left, top)
+
+    def enlarged(self, factor: int) -> Runs:
+        """Of a picture in which every pixel is a square of factor×factor."""
+        rows: NDArray[np.int32] = (self.rows[:, None] * factor + np.arange(factor, dtype=np.int32)).reshape(
+            -1
+        )
+        order = rows.argsort(kind="stable")
+        larger = self.chosen(np.arange(len(self)).repeat(factor)[order])
+        return Runs(rows[order], larger.starts * factor, larger.stops * factor)
+
+    def inside(self, size: tuple[int, int]) -> Runs:
+        """What lies in a picture of that size, (height, width), of runs that begin in it or below or right
+        of it.
+        """
+        height, width = size
+        there = (self.rows < height) & (self.starts < width)
+        return Runs(self.rows[there], self.starts[there], self.stops[there].clip(max=width))
+
+    def chosen(self, indices: NDArray[np.intp]) -> Runs:
+        """The runs at the indices, in their order."""
+        return Runs(self.rows[indices], self.starts[indices], self.stops[indices])
+
+    def parts(self, ends: NDArray[np.intp]) -> Iterator[Runs]:
+        """The runs up to the first end, from there to the second, …"""
+        start = 0
+        for end in ends.tolist():
+            yield Runs(self.rows[start:end], self.starts[start:end], self.stops[start:end])
+            start = end
+
 
 def runs_of(mask: NDArray[np.bool_]) -> Runs:
     """The runs of a mask [h, w]; beside them it takes memory for a band of rows at a time."""
-    rows_at_once = max(1, PIXELS_AT_ONCE // max(1, mask.shape[1]))
-    tops = range(0, mask.shape[0], rows_at_once)
-    return joined(runs_of_band(mask[top : top + rows_at_once]).moved(0, top) for top in tops)
+    return runs_where(mask, lambda band: band)
+
+
+def runs_above(values: NDArray[np.float32], threshold: float) -> Runs:
+    """The runs of a map's pixels of at least the threshold; memory as `runs_of`. values: [h, w]"""
+    return runs_where(values, lambda band: band >= threshold)
+
+
+def runs_where(values: NDArray[Any], marked: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> Runs:
+    """The runs of what `marked` makes of a map [h, w], a band of rows at a time."""
+    rows_at_once = max(1, PIXELS_AT_ONCE // max(1, values.shape[1]))
+    tops = range(0, values.shape[0], rows_at_once)
+    return joined(runs_of_band(marked(values[top : top + rows_at_once])).moved(0, top) for top in tops)
 
 
 def runs_of_band(mask: NDArray[np.bool_]) -> Runs:
@@ -69,19 +117,30 @@ def joined(parts: Iterable[Runs]) -> Runs:
 
 def draw(runs: Runs, picture: NDArray[np.bool_] | NDArray[np.int32], value: int) -> None:
     """Set the pixels of the runs in a picture [H, W] to a value."""
-    places = zip(runs.rows.tolist(), runs.starts.tolist(), runs.stops.tolist(), strict=True)
-    for row, start, stop in places:
+    draw_each(runs, picture, repeat(value))
+
+
+def draw_each(runs: Runs, picture: NDArray[np.bool_] | NDArray[np.int32], values: Iterable[int]) -> None:
+    """Set the pixels of each run to its own of the values."""
+    places = zip(runs.rows.tolist(), runs.starts.tolist(), runs.stops.tolist(), values, strict=False)
+    for row, start, stop, value in places:
         picture[row, start:stop] = value
+
+
+def values_on(runs: Runs, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A map's values [H, W] on the pixels of the runs, in reading order. At least one run."""
+    places = zip(runs.rows.tolist(), runs.starts.tolist(), runs.stops.tolist(), strict=True)
+    return np.concatenate([values[row, start:stop] for row, start, stop in places])
 
 
 def as_runs(pixels: NDArray[np.bool_] | Runs) -> Runs:
     return pixels if isinstance(pixels, Runs) else runs_of(pixels)
 
 
-def as_mask(pixels: NDArray[np.bool_] | Runs) -> NDArray[np.bool_]:
-    """[h, w], from pixel (0, 0) as far as the pixels reach; of a mask, itself."""
+def as_mask(pixels: NDArray[np.bool_] | Runs, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+    """[h, w], from pixel (0, 0) as far as the pixels reach, or of a size; of a mask, itself."""
     if not isinstance(pixels, Runs):
         return pixels
-    mask = np.zeros((pixels.rows.max(initial=-1) + 1, pixels.stops.max(initial=0)), np.bool_)
+    mask = np.zeros(size or (pixels.rows.max(initial=-1) + 1, pixels.stops.max(initial=0)), np.bool_)
     draw(pixels, mask, 1)
     return mask

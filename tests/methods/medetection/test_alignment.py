@@ -11,7 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from blemish.dataset.synthetic.parts import Pose, scene_drawer
-from blemish.methods.medetection.alignment import Matcher, align, found_move, gray, likeness, moved
+from blemish.methods.medetection.alignment import (
+    Matcher,
+    align,
+    correlations,
+    found_move,
+    gray,
+    likeness,
+    moved,
+)
 
 SIDE = 192
 MIDDLE = (SIDE - 1) / 2
@@ -171,3 +179,18 @@ def test_the_other_ways_take_the_first_references() -> None:
     laid = Matcher(bank, "rigid", 2).matched(image)
     assert (laid[1] == align(bank[1], image, "rigid")).all() and len(laid) == 2
     assert len(Matcher(bank[:1], "nearest", 4).matched(image)) == 1  # a bank smaller than what is averaged
+
+
+@pytest.mark.parametrize("side", [1, 2, 7, 33, 64])
+def test_correlations_are_those_of_every_shift(side: int) -> None:
+    generator = np.random.default_rng(side)
+    turned = generator.random((3, side, side), dtype=np.float32)
+    image = generator.random((1, side, side), dtype=np.float32)
+    found = correlations(turned, image)
+    assert found.shape == turned.shape
+    assert found.dtype == np.float32
+    for one, heights in zip(turned - turned.mean(axis=(1, 2), keepdims=True), found, strict=True):
+        for down, right in [(0, 0), (side - 1, side // 2), (side // 3, 1 % side)]:
+            shifted = np.roll(one, (down, right), axis=(0, 1))
+            expected = (shifted * (image[0] - image.mean())).sum() / (np.linalg.norm(one) + 1e-6)
+            assert heights[down, right] == pytest.approx(expected, abs=1e-4)

@@ -19,7 +19,7 @@ from blemish.methods.answers import image_score, only_name, type_probabilities
 from blemish.methods.casae.crops import network_input, upright
 from blemish.methods.casae.settings import Settings
 from blemish.methods.contract import Findings, Networks
-from blemish.regions.region import Region, defect_of, numbered, regions_above
+from blemish.regions.region import Region, defects_of, numbered, regions_above
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ class CasaeInference:
         probability.
         """
         regions = self.regions(raw)
-        defects = self.named([self.measure(region) for region in regions], pixels, networks)
+        defects = self.named(self.measured(regions), pixels, networks)
         size = (raw.shape[0], raw.shape[1])
         maps = {"severity": raw, "defects": numbered(regions, size)} if with_maps else {}
-        score = image_score(regions, float(raw.max()), threshold=self.threshold)
+        score = image_score(regions, raw, threshold=self.threshold)
         return Findings(score, tuple(defects), maps)
 
     def regions(self, raw: NDArray[np.float32]) -> list[Region]:
@@ -100,9 +100,10 @@ class CasaeInference:
             )
         )
 
-    def measure(self, region: Region) -> Defect:
-        """Section 3.3: outline and smallest rectangle; not yet of any type."""
-        return defect_of(region, only_name(self.class_names), region.strongest, mm_per_px=self.mm_per_px)
+    def measured(self, regions: Sequence[Region]) -> list[Defect]:
+        """Section 3.3: outline and smallest rectangle of each; not yet of any type."""
+        named = [(only_name(self.class_names), region.strongest) for region in regions]
+        return defects_of(regions, named, mm_per_px=self.mm_per_px)
 
     def named(self, defects: Sequence[Defect], pixels: Pixels, networks: Networks) -> Sequence[Defect]:
         """Section 4: each with the likeliest type of its upright crop and that type's probability."""

@@ -17,7 +17,6 @@ from typing import Literal, TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 How = Literal["none", "translation", "rigid", "nearest"]
 Picture = NDArray[np.uint8]  # [s, s, 3] or [R, s, s, 3]
@@ -121,9 +120,11 @@ def correlations(turned: Gray, image: Gray) -> Gray:
     turned: [T, t, t]; image: [1, t, t]; returns: [T, t, t]
     """
     centred = turned - turned.mean(axis=(1, 2), keepdims=True)
-    spectra = fft.rfft2(image - image.mean()) * np.conj(fft.rfft2(centred))
-    norms = np.linalg.norm(centred, axis=(1, 2), keepdims=True) + 1e-6
-    return np.asarray(fft.irfft2(spectra, s=turned.shape[1:]) / norms, np.float32)
+    spectrum = cv2.dft(image[0] - image.mean())
+    inverse = cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT
+    products = (cv2.mulSpectrums(spectrum, cv2.dft(one), 0, conjB=True) for one in centred)
+    heights = np.stack([cv2.dft(product, flags=inverse) for product in products])
+    return heights / (np.linalg.norm(centred, axis=(1, 2), keepdims=True) + np.float32(1e-6))
 
 
 def refined(reference: Gray, image: Gray, start: Move, *, turns: bool, stop: Stop) -> Move:

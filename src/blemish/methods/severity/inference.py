@@ -5,13 +5,12 @@ Source: He & Liu 2020, section III-A, eq. 1. Letters: H, W pixels; h, w cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from blemish.defect import Defect
 from blemish.images.tiling import Pixels, Tiling, dense_map
@@ -21,9 +20,9 @@ from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import Settings
 from blemish.methods.severity.windows import cut, network_input, windows_on
-from blemish.regions.components import label_regions
-from blemish.regions.region import Region, defect_of, numbered
-from blemish.regions.runs import Runs, joined, runs_of
+from blemish.regions.components import components
+from blemish.regions.region import Region, defects_of, numbered
+from blemish.regions.runs import Runs, as_mask, joined, runs_above, runs_of, values_on
 
 BAND = 32  # rows of cells that are brought to pixels at once
 
@@ -84,50 +83,53 @@ class SeverityInference:
     ) -> Findings:
         """Stages 2 to 4."""
         size = (pixels.shape[0], pixels.shape[1])
-        kept: list[Region] = []
-        defects: list[Defect] = []
-        for region in self.regions(raw, size):
-            label, confidence = self.classify(region, pixels, networks)
-            if label is not None:
-                kept.append(region)
-                defects.append(self.measure(region, label, confidence))
+        found = self.found(self.regions(raw, size), pixels, networks)
+        kept = [region for region, _ in found]
         maps = {"severity": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
-        score = image_score(kept, float(raw.max()), threshold=self.threshold, most=SEVERITY_MAX)
-        return Findings(score, tuple(defects), maps)
+        score = image_score(kept, raw, threshold=self.threshold, most=SEVERITY_MAX)
+        return Findings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
         """Stages 2 and 3: cells of at least T, as components, in reading order."""
-        labels, count = label_regions(raw >= self.threshold, join_distance=self.join_distance, cell=self.cell)
-        for index, place in enumerate(ndimage.find_objects(labels, count), start=1):
-            own = labels[place] == index
-            runs = self.pixels_of(raw, own, place, size)
-            if runs.area >= self.minimum_area:
-                left, top = int(runs.starts.min()), int(runs.rows[0])
-                yield Region(runs.moved(-left, -top), (left, top), raw[place][own])
+        cells = runs_above(raw, self.threshold)
+        for part in components(cells, join_distance=self.join_distance, cell=self.cell):
+            if (region := self.region(raw, part, size)) is not None:
+                yield region
 
-    def pixels_of(
-        self,
-        raw: NDArray[np.float32],
-        own: NDArray[np.bool_],
-        place: tuple[slice, slice],
-        size: tuple[int, int],
-    ) -> Runs:
+    def region(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Region | None:
+        """One component in pixels; None where it is under the minimum. part: its cells"""
+        runs = self.pixels_of(raw, part, size)
+        if runs.area < self.minimum_area:
+            return None
+        return Region(*runs.from_corner(), values_on(part, raw))
+
+    def found(
+        self, regions: Iterable[Region], pixels: Pixels, networks: Networks
+    ) -> list[tuple[Region, Defect]]:
+        """Stage 4: each region that is a defect, with it."""
+        kept: list[Region] = []
+        named: list[tuple[str, float]] = []
+        for region in regions:
+            label, confidence = self.classify(region, pixels, networks)
+            if label is not None:
+                kept.append(region)
+                named.append((label, confidence))
+        return list(zip(kept, self.measured(kept, named), strict=True))
+
+    def pixels_of(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Runs:
         """Cells of one component to pixels of the image, at least one; no pixel is given to two components.
 
         With linear upsampling these are the pixels where the interpolated map is at least T, or the cells as
-        squares where there is none. own: [h, w] the component's cells at `place`
+        squares where there is none. part: the component's cells
         """
         if self.upsampling == "linear" and self.cell > 1:
             runs = joined(
                 runs_inside(self.level_set(raw, cells, first), first, self.cell, size)
-                for cells, first in in_bands(own, place)
+                for cells, first in in_bands(*part.from_corner())
             )
             if len(runs):
                 return runs
-        return joined(
-            runs_inside(enlarge(cells[1:-1, 1:-1], self.cell), first, self.cell, size)
-            for cells, first in in_bands(own, place)
-        )
+        return part.enlarged(self.cell).inside(size)
 
     def level_set(
         self, raw: NDArray[np.float32], cells: NDArray[np.bool_], first: tuple[int, int]
@@ -142,20 +144,26 @@ class SeverityInference:
         reach = 2 * (self.cell // 2) + 1
         near = cv2.dilate(enlarge(cells, self.cell).view(np.uint8), np.ones((reach, reach), np.uint8))
         smooth = self.smooth(raw, (slice(top, top + height - 2), slice(left, left + width - 2)))
-        return (near[self.cell : -self.cell, self.cell : -self.cell] > 0) & (smooth >= self.threshold)
+        return near[self.cell : -self.cell, self.cell : -self.cell].view(np.bool_) & (
+            smooth >= self.threshold
+        )
 
     def smooth(self, raw: NDArray[np.float32], place: tuple[slice, slice]) -> NDArray[np.float32]:
         """The map's cells at `place` in pixels, interpolated with their neighbours outside it; beyond the map
         its border goes on.
         """
-        rows, columns = (
-            np.clip(np.arange(axis.start - 1, axis.stop + 1), 0, length - 1)
-            for axis, length in zip(place, raw.shape, strict=True)
-        )
-        border = self.cell
-        return upsample(raw[np.ix_(rows, columns)], self.cell, self.upsampling)[
-            border:-border, border:-border
+        spans = [(axis.start - 1, axis.stop + 1) for axis in place]
+        inside = tuple(slice(max(0, start), stop) for start, stop in spans)  # numpy ends at the map's end
+        beyond = [
+            max(0, excess)
+            for (start, stop), length in zip(spans, raw.shape, strict=True)
+            for excess in (-start, stop - length)
         ]
+        around = raw[inside]
+        if any(beyond):
+            around = cv2.copyMakeBorder(around, *beyond, cv2.BORDER_REPLICATE)
+        border = self.cell
+        return upsample(around, self.cell, self.upsampling)[border:-border, border:-border]
 
     def classify(self, region: Region, pixels: Pixels, networks: Networks) -> tuple[str | None, float]:
         """Stage 4: the windows' majority type and its mean probability; None for a region it calls
@@ -184,9 +192,12 @@ class SeverityInference:
         blocks = (cut(pixels, place, self.window) for place in places)
         return type_probabilities(blocks, networks["types"], network_input)
 
-    def measure(self, region: Region, label: str, confidence: float) -> Defect:
-        defect = defect_of(region, label, confidence, mm_per_px=self.mm_per_px)
-        return replace(defect, severity_mean=float(region.values.mean()), severity_max=region.strongest)
+    def measured(self, regions: Sequence[Region], named: Sequence[tuple[str, float]]) -> Iterator[Defect]:
+        """Each region as a defect with its severity. named: label and confidence of each"""
+        defects = defects_of(regions, named, mm_per_px=self.mm_per_px)
+        for region, defect in zip(regions, defects, strict=True):
+            mean = float(region.values.mean())
+            yield replace(defect, severity_mean=mean, severity_max=region.strongest)
 
     def in_pixels(self, raw: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """The severity map of every pixel, by the chosen upsampling. [H, W]"""
@@ -226,22 +237,20 @@ def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float3
     return cv2.resize(raw, None, fx=cell, fy=cell, interpolation=interpolation)
 
 
-def in_bands(
-    own: NDArray[np.bool_], place: tuple[slice, slice]
-) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
+def in_bands(runs: Runs, first_xy: tuple[int, int]) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
     """A component's cells and those next to it in bands of rows, each as narrow as it is there.
 
-    own: [h, w] at `place` of the map
+    runs: the component's, from the corner of its box on, which lies at first_xy of the map
     returns: cells of the band with a margin of one on every side; (row, column) of the first inside that
     """
-    whole = np.zeros((own.shape[0] + 4, own.shape[1] + 4), np.bool_)
-    whole[2:-2, 2:-2] = own
-    for top in range(1, whole.shape[0] - 1, BAND):
-        band = whole[top - 1 : min(top + BAND, whole.shape[0] - 1) + 1]
+    left, top = first_xy
+    whole = as_mask(runs.moved(2, 2), (int(runs.rows[-1]) + 5, int(runs.stops.max()) + 4))
+    for start in range(1, whole.shape[0] - 1, BAND):
+        band = whole[start - 1 : min(start + BAND, whole.shape[0] - 1) + 1]
         used = np.flatnonzero(band.any(axis=0))
         if used.size:
-            left, right = int(used[0]) - 1, int(used[-1]) + 2
-            yield band[:, left - 1 : right + 1], (place[0].start + top - 2, place[1].start + left - 2)
+            first, last = int(used[0]) - 1, int(used[-1]) + 2
+            yield band[:, first - 1 : last + 1], (top + start - 2, left + first - 2)
 
 
 def runs_inside(mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size: tuple[int, int]) -> Runs:
@@ -256,4 +265,5 @@ def runs_inside(mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size
 
 def enlarge(mask: NDArray[np.bool_], cell: int) -> NDArray[np.bool_]:
     """Every entry as a cell×cell square."""
-    return mask.repeat(cell, axis=0).repeat(cell, axis=1)
+    size = (mask.shape[1] * cell, mask.shape[0] * cell)
+    return cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).view(np.bool_)
