@@ -1,5 +1,5 @@
-"""Saving and loading bundles: manifest.json and one .safetensors file per network. No pickle, no import
-paths.
+"""Saving and loading bundles: manifest.json and one .safetensors file per network; of an exported bundle also
+its graphs and the certificate. No pickle, no import paths.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,9 @@ from blemish.bundle.manifest import Manifest, parse_manifest
 from blemish.errors import BlemishError
 
 Tensors = Mapping[str, NDArray[np.generic]]
-MANIFEST = "manifest.json"
+MANIFEST, CERTIFICATE = "manifest.json", "certificate.json"
 TENSOR_SUFFIX = ".safetensors"
+GRAPH_SUFFIXES = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
 CREATED = "created"  # in the manifest's provenance
 DECISION, USAGE = "decision.yaml", "usage.json"
 # What may change while weights and manifest stay: the decision, its older revisions, the uses of test images.
@@ -49,15 +50,30 @@ class Bundle:
         timeless = self.manifest.model_copy(update={"provenance": made})
         return f"{self.manifest.method}-{sha256(timeless.to_json().encode())[:12]}"
 
+    @property
+    def other_files(self) -> dict[str, Path]:
+        """Graphs and certificate of an exported bundle by their names. They are not held in memory."""
+        return {name: self.path / name for name in self.manifest.files if not name.endswith(TENSOR_SUFFIX)}
 
-def save_bundle(path: Path, manifest: Manifest, networks: Mapping[str, Tensors]) -> Bundle:
+
+def save_bundle(
+    path: Path,
+    manifest: Manifest,
+    networks: Mapping[str, Tensors],
+    *,
+    other_files: Mapping[str, Path] | None = None,
+) -> Bundle:
     """Write a whole bundle beside `path`, then put it in place of what is there; a failure leaves the old one
     whole. Where the same bundle is there already, its decision and its count of looks at test images stay.
 
+    other_files: copied into it, see `Bundle.other_files`
     Raises BlemishError when the disk is full or not writable.
     """
+    others = other_files or {}
     contents = {f"{name}{TENSOR_SUFFIX}": save(dict(tensors)) for name, tensors in networks.items()}
-    whole = manifest.model_copy(update={"files": {name: sha256(data) for name, data in contents.items()}})
+    digests = {name: sha256(data) for name, data in contents.items()}
+    digests |= {name: sha256_of(file) for name, file in others.items()}
+    whole = manifest.model_copy(update={"files": digests})
     contents[MANIFEST] = whole.to_json().encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +82,7 @@ def save_bundle(path: Path, manifest: Manifest, networks: Mapping[str, Tensors])
         raise BlemishError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
     try:
         write_all(draft, contents | changeable_of(path, Bundle(path, whole, networks).id))
+        copy_all(draft, others)
         replace_folder(draft, path)
     except OSError as error:
         raise BlemishError(
@@ -92,35 +109,75 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
     if method is not None and manifest.method != method:
         raise BlemishError(f"{path} must be a bundle of method '{method}'. Received: '{manifest.method}'.")
     refuse_unlisted(path, manifest)
-    data = {name: read_checked(path / name, digest) for name, digest in manifest.files.items()}
+    bundle = Bundle(path, manifest, {})
+    for name, file in bundle.other_files.items():
+        refuse_damaged(file, manifest.files[name])
+    tensors = {name for name in manifest.files if name not in bundle.other_files}
+    data = {name: read_checked(path / name, manifest.files[name]) for name in sorted(tensors)}
     networks = {
         name.removesuffix(TENSOR_SUFFIX): parse_tensors(path / name, content)
         for name, content in data.items()
     }
-    return Bundle(path, manifest, networks)
+    return replace(bundle, networks=networks)
 
 
 def refuse_unlisted(path: Path, manifest: Manifest) -> None:
+    others = other_names(manifest)
     for name in manifest.files:
-        if Path(name).name != name or not name.endswith(TENSOR_SUFFIX):
+        if Path(name).name != name or not (name.endswith(TENSOR_SUFFIX) or name in others):
+            beside = f", or {', '.join(sorted(others))}" if others else ""
             raise BlemishError(
-                f"{path / MANIFEST}: files must be names ending in {TENSOR_SUFFIX}. Received: '{name}'."
+                f"{path / MANIFEST}: files must be names ending in {TENSOR_SUFFIX}{beside}. "
+                f"Received: '{name}'."
             )
+    refuse_unhashed_graphs(path, manifest)
     listed = {*manifest.files, MANIFEST}
     for found in sorted(path.iterdir()):
         if found.name not in listed and not CHANGEABLE.fullmatch(found.name):
             raise BlemishError(f"{found} is not listed in {MANIFEST}. Remove it, or copy the bundle again.")
 
 
+def refuse_unhashed_graphs(path: Path, manifest: Manifest) -> None:
+    """Raises BlemishError for a graph without a file, or whose file is of another kind or is not listed."""
+    runtime = manifest.runtime
+    for graph, stored in runtime.graphs.items() if runtime else ():
+        listed = set(stored.files) & other_names(manifest) & set(manifest.files)
+        if not stored.files or listed != set(stored.files):
+            raise BlemishError(
+                f"{path / MANIFEST}: runtime: graph '{graph}' must name files that 'files' lists. "
+                f"Received: {', '.join(stored.files) or 'none'}. Export the bundle again."
+            )
+
+
+def other_names(manifest: Manifest) -> set[str]:
+    """Files that an exported bundle may list beside tensors: those of its graphs, and the certificate."""
+    runtime = manifest.runtime
+    if runtime is None:
+        return set()
+    named = {name for graph in runtime.graphs.values() for name in graph.files}
+    return {name for name in named if name.endswith(GRAPH_SUFFIXES[runtime.kind])} | {CERTIFICATE}
+
+
 def read_checked(file: Path, digest: str) -> bytes:
     if not file.is_file():
         raise BlemishError(f"{file} is missing. Copy the bundle again, whole.")
     data = file.read_bytes()
-    if sha256(data) != digest:
+    refuse_other_digest(file, sha256(data), digest)
+    return data
+
+
+def refuse_damaged(file: Path, digest: str) -> None:
+    """The same check of a file that is not read into memory as a whole."""
+    if not file.is_file():
+        raise BlemishError(f"{file} is missing. Copy the bundle again, whole.")
+    refuse_other_digest(file, sha256_of(file), digest)
+
+
+def refuse_other_digest(file: Path, digest: str, expected: str) -> None:
+    if digest != expected:
         raise BlemishError(
             f"{file} was changed or damaged: its SHA-256 is not the manifest's. Copy the bundle again."
         )
-    return data
 
 
 def parse_tensors(file: Path, data: bytes) -> Tensors:
@@ -153,6 +210,14 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     folder.chmod(0o755)
 
 
+def copy_all(folder: Path, files: Mapping[str, Path]) -> None:
+    for name, source in files.items():
+        with source.open("rb") as read, (folder / name).open("wb") as written:
+            shutil.copyfileobj(read, written)
+            written.flush()
+            os.fsync(written.fileno())
+
+
 def replace_folder(draft: Path, path: Path) -> None:
     """Rename `draft` to `path`; what was there stays beside it until the new one stands.
 
@@ -173,3 +238,9 @@ def replace_folder(draft: Path, path: Path) -> None:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of(file: Path) -> str:
+    """Of a file that is read piece by piece."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

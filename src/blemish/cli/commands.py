@@ -269,6 +269,59 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
 
 
 @app.command()
+def export(  # noqa: PLR0913, PLR0917 - an option each
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    to: Annotated[Literal["onnx", "openvino"], typer.Option("--to", help="What it will be run by.")],
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        typer.Option("--precision", help="fp16: half the size; int8: faster, calibrated on --data."),
+    ] = "fp32",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="The new bundle; otherwise BUNDLE-onnx, BUNDLE-openvino-int8, …"),
+    ] = None,
+    tile: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--tile", min=1, metavar="N", help="Cut images to N and fix it: fastest; no smaller ones."
+        ),
+    ] = None,
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--data", help="Dataset that both sides are compared on; for int8 needed."),
+    ] = None,
+    calibration: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--calibration", min=1, metavar="N", help="Of int8: inputs of each graph; else 100."),
+    ] = None,
+    max_drop: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--max-drop", min=0, max=1, help="Of int8: what it may cost on validation images; else 0.01."
+        ),
+    ] = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write BUNDLE so that it runs without torch, once it has given the same answers; with a certificate."""
+    from blemish.cli.export import Order
+    from blemish.cli.export import export as written
+
+    order = Order(
+        bundle,
+        to,
+        precision,
+        out,
+        tile,
+        data,
+        calibration=calibration,
+        max_drop=max_drop,
+        seed=seed,
+    )
+    print(written(order, quiet=quiet))
+
+
+@app.command()
 def embed(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")],

@@ -29,6 +29,7 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES, read_image
 from blemish.inspection import Inspection, Verdict, failed
+from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.methods import find_method
 from blemish.methods.answers import only_name
 from blemish.methods.contract import Findings, Inference, Method, Networks, Pixels
@@ -162,6 +163,8 @@ def judged_file(
     decode_ms = 1e3 * (perf_counter() - start)
     try:
         return judge(pixels, str(path), with_maps=with_maps, decode_ms=decode_ms)
+    except BlemishError as error:  # of an exported bundle: a size that its graphs do not have
+        return failed(str(path), f"{path} could not be judged: {error}", bundle=bundle)
     except (MemoryError, RuntimeError, cv2.error) as error:
         # torch runs out of memory with a RuntimeError; any other one is a bug, and to be seen.
         if type(error) is RuntimeError and "memory" not in str(error):
@@ -185,27 +188,34 @@ def inspector_of(
     mm_per_px: float | None = None,
     decided: bool = True,
 ) -> Inspector:
-    """The inspector of a loaded bundle, its networks run by torch, with the decision in the bundle's folder.
+    """The inspector of a loaded bundle, with the decision in its folder; torch runs what was not exported.
 
     mm_per_px: scale of the images instead of the decision's and the bundle's
     decided: whether that decision is followed; else the thresholds of the manifest are
-    Raises BlemishError for a bundle whose method, settings, thresholds or tensors are not this blemish's, and
-    for a decision that is not this bundle's.
+    Raises BlemishError for a bundle whose method, settings, thresholds, tensors or graphs are not this
+    blemish's, for a decision that is not this bundle's, and for a device that an exported one does not have.
     """
-    from blemish.inspector.torch_backend import as_networks, pick_device
-    from blemish.nn.runtime import prepare_runtime
-
-    prepare_runtime()
     decision = stored_decision(bundle.path, bundle=bundle.id) if decided else None
     method, inference = method_of(bundle)
-    modules = loaded_modules(bundle, method)
-    networks = as_networks(modules, device=pick_device(device), bfloat16=bfloat16)
+    networks = networks_of(bundle, method, device=device, bfloat16=bfloat16)
     plain = assemble(inference, networks, bundle.manifest, bundle.id)
     inspector = replace(plain, decision=decision, mm_per_px=mm_per_px)
     if decision is not None:
         source = str(bundle.path / DECISION)
         refuse_unfit(decision, source, labels=labels_of(inference, bundle.manifest), scale=inspector.scale)
     return inspector
+
+
+def networks_of(bundle: Bundle, method: Method, *, device: str, bfloat16: bool) -> Networks:
+    """The bundle's networks, by its graphs where it was exported, else by torch."""
+    if bundle.manifest.runtime is not None:
+        refuse_torch_options(bundle, device=device, bfloat16=bfloat16)
+        return served_networks(bundle, method)
+    from blemish.inspector.torch_backend import as_networks, pick_device
+    from blemish.nn.runtime import prepare_runtime
+
+    prepare_runtime()
+    return as_networks(loaded_modules(bundle, method), device=pick_device(device), bfloat16=bfloat16)
 
 
 def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
@@ -215,7 +225,11 @@ def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
 
 
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
-    """The networks of a bundle with its tensors. Raises BlemishError where they do not go together."""
+    """The networks of a bundle with its tensors, for torch.
+
+    Raises BlemishError where they do not go together, and for an exported bundle.
+    """
+    refuse_exported(bundle)
     from blemish.inspector.torch_backend import load_tensors
     from blemish.nn.quick_import import compiler_deferred
 
@@ -224,6 +238,15 @@ def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
     load_tensors(modules, bundle.networks, source=str(bundle.path))
     method.refuse_misfits(modules, source=str(bundle.path))
     return modules
+
+
+def refuse_exported(bundle: Bundle) -> None:
+    """Raises BlemishError for an exported bundle, where the weights of its networks are needed."""
+    if bundle.manifest.runtime is not None:
+        raise BlemishError(
+            f"{bundle.path} is an exported bundle, which has graphs in place of weights. "
+            f"Give the one that it was exported from, {bundle.manifest.runtime.source}."
+        )
 
 
 def method_of(bundle: Bundle) -> tuple[Method, Inference]:

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
 from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
+from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import Settings
-from blemish.methods.contract import Fitted, Trainer
+from blemish.methods.contract import Fitted, Graph, GraphPlan, Networks, Trainer
+from blemish.methods.served import FIXED_SIDE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,6 +50,20 @@ class CasaeMethod:
             manifest.class_names,
             threshold=manifest.thresholds["probability"],
         )
+
+    def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
+        from blemish.methods.casae.export import graph_plans
+
+        settings = Settings.model_validate(manifest.settings)
+        return graph_plans(modules, settings, manifest.tiling.get(FIXED_SIDE))
+
+    def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
+        return ()
+
+    def served(
+        self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
+    ) -> Networks:
+        return served(graphs)
 
 
 METHOD = CasaeMethod()

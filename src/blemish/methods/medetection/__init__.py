@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
-from blemish.methods.contract import Fitted, Trainer
+from blemish.methods.contract import Fitted, Graph, GraphPlan, Networks, Trainer
 from blemish.methods.medetection.inference import MedetectionInference, inference_from
+from blemish.methods.medetection.serving import served
 from blemish.methods.medetection.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,6 +48,19 @@ class MedetectionMethod:
             thresholds=manifest.thresholds,
             memory=manifest.memory,
         )
+
+    def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
+        from blemish.methods.medetection.export import graph_plans
+
+        return graph_plans(modules, Settings.model_validate(manifest.settings))
+
+    def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
+        return ("references",)
+
+    def served(
+        self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
+    ) -> Networks:
+        return served(graphs, tensors, Settings.model_validate(manifest.settings))
 
 
 METHOD = MedetectionMethod()

@@ -56,7 +56,11 @@ class DifferenceNetwork(nn.Module):
         returns: [B·R, 1 + h·w] in fp32: the logit of "defective" less that of "normal", then the Grad-CAM map
             of that difference, not negative, h = w = s / 16
         """
-        last = self.last_map(self.difference(*self.embed_pairs(pairs)))
+        return self.answers(self.difference(*self.embed_pairs(pairs)))
+
+    def answers(self, difference: Tensor) -> Tensor:
+        """What `forward` returns, from what each pair differs by, [B·R, C, h, w]."""
+        last = self.last_map(difference)
         logits = self.decide(last)
         return torch.cat([logits[:, 1:] - logits[:, :1], self.cam(last).flatten(1)], 1)
 

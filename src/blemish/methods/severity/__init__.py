@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
 from blemish.images.tiling import Tiling
-from blemish.methods.contract import Fitted, Trainer
+from blemish.methods.contract import Fitted, Graph, GraphPlan, Networks, Trainer
+from blemish.methods.served import FIXED_SIDE
 from blemish.methods.severity.inference import SeverityInference, inference_from
+from blemish.methods.severity.serving import served
 from blemish.methods.severity.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,6 +59,20 @@ class SeverityMethod:
             channels=manifest.preprocessing.channels,
             tiling=Tiling(tile=tiling["tile"], halo=tiling["halo"], stride=tiling["stride"]),
         )
+
+    def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
+        from blemish.methods.severity.export import graph_plans
+
+        settings = Settings.model_validate(manifest.settings)
+        return graph_plans(modules, settings, manifest.tiling.get(FIXED_SIDE))
+
+    def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
+        return ()
+
+    def served(
+        self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
+    ) -> Networks:
+        return served(graphs)
 
 
 METHOD = SeverityMethod()

@@ -1,0 +1,111 @@
+"""The graphs of an exported bundle as functions of arrays, run by ONNX Runtime or OpenVINO. No torch.
+
+Both are imported as a bundle asks for them. What a graph is given is checked first: name, type and shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blemish.bundle.manifest import StoredGraph, StoredInput
+from blemish.bundle.store import Bundle
+from blemish.errors import BlemishError
+from blemish.inspector.graph_marks import Marks, refuse_foreign
+from blemish.inspector.onnx_backend import open_onnx
+from blemish.inspector.openvino_backend import open_openvino
+from blemish.methods.contract import Arrays, ExportsGraphs, Graph, Method, Networks
+
+Opener = Callable[[Path, StoredGraph], tuple[Graph, Marks]]
+OPENERS: dict[str, Opener] = {"onnx": open_onnx, "openvino": open_openvino}
+
+
+@dataclass(frozen=True)
+class CheckedGraph:
+    """A graph that refuses what it was not made for. name: in the bundle; file: for messages"""
+
+    name: str
+    file: Path
+    stored: StoredGraph
+    run: Graph
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Raises BlemishError for arrays of other names, types or shapes than the manifest says."""
+        expected = [one.name for one in self.stored.inputs]
+        if set(arrays) != set(expected):
+            raise BlemishError(
+                f"{self.file}: graph '{self.name}' takes {', '.join(expected)}. "
+                f"Received: {', '.join(arrays) or 'nothing'}. Export the bundle again."
+            )
+        for one in self.stored.inputs:
+            self.refuse_misfit(one, str(arrays[one.name].dtype), arrays[one.name].shape)
+        return self.run(arrays)
+
+    def refuse_misfit(self, stored: StoredInput, dtype: str, shape: Sequence[int]) -> None:
+        if dtype != stored.dtype:
+            raise BlemishError(
+                f"{self.file}: input '{stored.name}' of graph '{self.name}' must be {stored.dtype}. "
+                f"Received: {dtype}. Export the bundle again."
+            )
+        if not fits(shape, stored.shape):
+            raise BlemishError(
+                f"{self.file}: graph '{self.name}' has the size {by_sides(stored.shape)} for "
+                f"'{stored.name}', and was asked for {by_sides(shape)}. Export the bundle again with another "
+                "--tile, or without, for images of any size."
+            )
+
+
+def open_graphs(bundle: Bundle) -> dict[str, Graph]:
+    """The graphs of an exported bundle, by name, ready to run.
+
+    Raises BlemishError for a missing runtime, a graph of another bundle, name or opset, and a file that the
+    runtime cannot open.
+    """
+    runtime = bundle.manifest.runtime
+    assert runtime is not None, bundle.path
+    graphs: dict[str, Graph] = {}
+    for name, stored in runtime.graphs.items():
+        file = bundle.path / stored.files[0]
+        run, marks = OPENERS[runtime.kind](file, stored)
+        refuse_foreign(marks, name, runtime, file)
+        graphs[name] = CheckedGraph(name, file, stored, run)
+    return graphs
+
+
+def served_networks(bundle: Bundle, method: Method) -> Networks:
+    """The networks of an exported bundle, as the method makes them of graphs and kept tensors.
+
+    Raises BlemishError as `open_graphs` does, and where the bundle lacks a graph or tensors.
+    """
+    if not isinstance(method, ExportsGraphs):
+        raise BlemishError(f"{bundle.path}: method {method.name} runs by torch alone. Export it again.")
+    try:
+        return method.served(open_graphs(bundle), bundle.networks, bundle.manifest)
+    except KeyError as error:
+        raise BlemishError(f"{bundle.path} must hold {error} for {method.name}. Export it again.") from error
+
+
+def refuse_torch_options(bundle: Bundle, *, device: str, bfloat16: bool) -> None:
+    """Raises BlemishError for what only a bundle run by torch can be told."""
+    if device not in ("auto", "cpu"):
+        raise BlemishError(
+            f"device={device}: {bundle.path} is an exported bundle, which runs on the processor. "
+            "Set device to cpu or auto."
+        )
+    if bfloat16:
+        raise BlemishError(
+            f"bfloat16: {bundle.path} is an exported bundle, whose precision is fixed. Export it with "
+            "another --precision."
+        )
+
+
+def fits(shape: Sequence[int], stored: Sequence[int | None]) -> bool:
+    return len(shape) == len(stored) and all(
+        wanted is None or length == wanted for length, wanted in zip(shape, stored, strict=True)
+    )
+
+
+def by_sides(shape: Sequence[int | None]) -> str:
+    """Such as "any×1×512×512"."""
+    return "×".join("any" if length is None else str(length) for length in shape)

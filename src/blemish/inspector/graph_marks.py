@@ -1,0 +1,42 @@
+"""What a graph's file says of itself: the bundle that it was exported from, its name in it, and its opset.
+
+So a graph that was put into a bundle by hand, with its hash, is still told from the bundle's own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from blemish.bundle.manifest import StoredRuntime
+from blemish.errors import BlemishError
+
+NAMESPACE = "blemish"
+
+
+class Marks(NamedTuple):
+    """source: id of the bundle that it was exported from; None where the file does not say"""
+
+    source: str | None
+    graph: str | None
+    opset: int | None
+
+
+def refuse_foreign(marks: Marks, name: str, runtime: StoredRuntime, file: Path) -> None:
+    """Raises BlemishError for a graph of another bundle, under another name or of another opset."""
+    expected = Marks(runtime.source, name, runtime.opset)
+    if marks.source != expected.source:
+        raise BlemishError(
+            f"{file} must be exported from {expected.source}, as its bundle was. "
+            f"Received: a graph of {marks.source or 'an unnamed bundle'}. Export the bundle again."
+        )
+    if marks.graph != expected.graph:
+        raise BlemishError(
+            f"{file} must be the graph '{expected.graph}'. Received: '{marks.graph}'. "
+            "Export the bundle again."
+        )
+    if marks.opset != expected.opset:
+        raise BlemishError(
+            f"{file} must have opset {expected.opset}, as the manifest says. Received: {marks.opset}. "
+            "Export the bundle again."
+        )

@@ -1,0 +1,34 @@
+"""The graphs of CASAE: both autoencoders as one, and the compact CNN for batches of crops.
+
+Letters: B batch, C channels, H, W; s side of the square that whole images are squeezed to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from blemish.methods.casae.serving import CROPS, IMAGES, LOGITS, PROBABILITIES
+from blemish.methods.casae.settings import Settings
+from blemish.methods.contract import GraphPlan
+
+SIDE = 64  # of the example where sides are free; a multiple of what the poolings ask for
+
+
+def graph_plans(
+    modules: Mapping[str, nn.Module], settings: Settings, fixed_side: int | None
+) -> dict[str, GraphPlan]:
+    """The cascade, [B, C, H, W] to probabilities, and where types are told the CNN, [B, 1, size, size].
+
+    H and W are s where images are squeezed, else as tiles are. fixed_side: of tiles, where all have it
+    """
+    only = fixed_side if settings.tiled else settings.size
+    side, free = (only, (0,)) if only else (SIDE, (0, 2, 3))
+    images = torch.zeros(2, settings.channels, side, side)
+    plans = {"cascade": GraphPlan(modules["cascade"], {IMAGES: images}, (PROBABILITIES,), {IMAGES: free})}
+    if "types" in modules:
+        crops = torch.zeros(2, 1, settings.types_size, settings.types_size)
+        plans["types"] = GraphPlan(modules["types"], {CROPS: crops}, (LOGITS,), {CROPS: (0,)})
+    return plans

@@ -1,0 +1,33 @@
+"""The graphs of severity regression: stage 1 for images of any size, stage 4 for batches of windows.
+
+Letters: B batch, C channels, H, W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from blemish.methods.contract import GraphPlan
+from blemish.methods.severity.serving import IMAGES, LOGITS, SEVERITIES, WINDOWS
+from blemish.methods.severity.settings import Settings
+
+SIDE = 64  # of the examples; any multiple of the cell and of the U-Net's grid
+
+
+def graph_plans(
+    modules: Mapping[str, nn.Module], settings: Settings, fixed_side: int | None
+) -> dict[str, GraphPlan]:
+    """Stage 1, [B, C, H, W] to cells, and where types are told stage 4, [B, 3, window, window] to logits.
+
+    fixed_side: H and W where stage 1 is to take no others
+    """
+    side, free = (fixed_side, (0,)) if fixed_side else (SIDE, (0, 2, 3))
+    images = torch.zeros(2, settings.channels, side, side)
+    plans = {"severity": GraphPlan(modules["severity"], {IMAGES: images}, (SEVERITIES,), {IMAGES: free})}
+    if "types" in modules:
+        windows = torch.zeros(2, 3, settings.types_window, settings.types_window)
+        plans["types"] = GraphPlan(modules["types"], {WINDOWS: windows}, (LOGITS,), {WINDOWS: (0,)})
+    return plans
