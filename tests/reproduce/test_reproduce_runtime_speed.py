@@ -116,4 +116,6 @@ def test_an_exported_bundle_is_timed_on_the_processor_alone() -> None:
     assert [runs_on(rows["casae-cuda-graphs"], device) for device in ("cpu", "cuda")] == [False, True]
     assert [runs_on(rows["casae-eager"], device) for device in ("cpu", "cuda")] == [True, True]
     assert runs_on(Row(name="other", kind="speed", settings={"measure": "batch"}), "cuda")
-    assert {RuntimeSpeedSettings.model_validate(row.settings).method for row in rows.values()} == set(THRESHOLDS)
+    assert {RuntimeSpeedSettings.model_validate(row.settings).method for row in rows.values()} == set(
+        THRESHOLDS
+    )

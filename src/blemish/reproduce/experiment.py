@@ -88,12 +88,12 @@ class Row(Strict):
 
     kind: "train" trains and evaluates, "otsu" and "kittler" are baselines without training, "types" trains
         and names true defects, "type-features" is its baseline, "types-off" and "stability" measure bundles
-        of row `of` ("row" or "other-table/row"), "speed", "detector-speed", "pair-speed", "cascade-speed"
-        and "runtime-speed" time random weights, "few-shot" trains with the boxes of a support draw, "enrolled" adds them to its
-        base; "product" adapts to one product what was learned from the others, "nearest-feature",
-        "patch-memory" and "linear-probe" are its peers; "chain" measures bundles of rows `stages` one behind
-        the other, or one of them alone; "external", "external-few-shot" and "external-product" are other
-        tools on all data, with a support draw's boxes, on one product
+        of row `of` ("row" or "other-table/row"), "speed", "detector-speed", "pair-speed", "cascade-speed" and
+        "runtime-speed" time random weights, "few-shot" trains with the boxes of a support draw, "enrolled"
+        adds them to its base; "product" adapts to one product what was learned from the others,
+        "nearest-feature", "patch-memory" and "linear-probe" are its peers; "chain" measures bundles of rows
+        `stages` one behind the other, or one of them alone; "external", "external-few-shot" and
+        "external-product" are other tools on all data, with a support draw's boxes, on one product
     stages: rows of `STAGES`, "row" or "other-table/row", in the order in which they are asked
     method: that the row trains instead of the table's, with its own settings alone
     settings: of the method where the row trains (on top of the table's), of the kind for the others

@@ -23,9 +23,8 @@ from pydantic import Field, model_validator
 from blemish.dataset.samples import Dataset
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
-from blemish.images.decode import read_image
+from blemish.images.decode import read_image, to_bytes
 from blemish.images.encode import png_bytes
-from blemish.images.tiling import Pixels
 from blemish.inspection import Verdict
 from blemish.inspector.inspector import Inspector
 from blemish.reproduce.image_speed import ImageSpeedSettings
@@ -56,7 +55,9 @@ class RuntimeSpeedSettings(ImageSpeedSettings):
     """
 
     method: Literal["severity", "casae", "medetection", "tlsdd"]
-    runtime: Literal["eager", "channels-last", "compiled", "cuda-graphs", "onnx", "openvino", "torchvision", "blocks"]
+    runtime: Literal[
+        "eager", "channels-last", "compiled", "cuda-graphs", "onnx", "openvino", "torchvision", "blocks"
+    ]
     step: int = Field(64, ge=1, le=BLOCK)
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
     size: tuple[int, int]
@@ -112,9 +113,9 @@ def blocks(settings: RuntimeSpeedSettings, device: str) -> dict[str, Any]:
     return {"from_pixels": own, "measured": found["measured"]}
 
 
-def picture(surfaces: Dataset, size: tuple[int, int], channels: int) -> Pixels:
+def picture(surfaces: Dataset, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
     """The first surface, repeated. [H, W] or [H, W, 3]"""
-    piece = read_image(surfaces.samples[0].image, channels=channels)
+    piece = to_bytes(read_image(surfaces.samples[0].image, channels=channels))
     rows, columns = (-(-side // PIECE) for side in size)
     whole = np.tile(piece, (rows, columns, 1)[: piece.ndim])
     return np.ascontiguousarray(whole[: size[0], : size[1]])

@@ -18,7 +18,7 @@ from torch.nn import functional
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.bundle.store import Bundle, load_bundle, save_bundle
 from blemish.dataset.samples import Dataset
-from blemish.export.request import Kind, Precision, Request
+from blemish.export.request import Precision, Request
 from blemish.export.run import Export
 from blemish.inspector.inspector import Inspector, assemble, inspector_of, loaded_modules, method_of
 from blemish.inspector.torch_backend import as_networks
@@ -49,15 +49,13 @@ WITHOUT_DOWNLOADS: Mapping[str, dict[str, str]] = {
 }
 
 
-
-
 def new_inspector(settings: RuntimeSpeedSettings, device: str, surfaces: Dataset, folder: Path) -> Inspector:
     """The method behind the runtime. surfaces: that int8 is calibrated on; folder: for what is written"""
     bundle = random_bundle(settings.method, settings.settings, folder / "bundle")
     if settings.runtime in ("onnx", "openvino"):
         request = Request(
             bundle,
-            cast(Kind, settings.runtime),
+            settings.runtime,
             cast(Precision, settings.precision),
             folder / "exported",
             dataset=surfaces,
@@ -117,7 +115,7 @@ def fill_bank(detector: nn.Module, bank: ClassBank) -> None:
 
 
 def exported(request: Request, drafts: Path) -> Bundle:
-    """The bundle's graphs as `blemish export` writes them, without a certificate: random weights are no news."""
+    """With graphs as `blemish export` writes them, but without a certificate: random weights say nothing."""
     drafts.mkdir()
     export = Export(request, Reporter(quiet=True), drafts)
     files = export.graph_files(export.plans)
@@ -125,9 +123,7 @@ def exported(request: Request, drafts: Path) -> Bundle:
     return load_bundle(export.saved("draft", runtime, files).path)
 
 
-def torch_networks(
-    modules: Mapping[str, nn.Module], settings: RuntimeSpeedSettings, device: str
-) -> Networks:
+def torch_networks(modules: Mapping[str, nn.Module], settings: RuntimeSpeedSettings, device: str) -> Networks:
     """The modules as the row says that torch runs them."""
     bfloat16 = settings.precision == "bf16"
     if settings.runtime == "eager":

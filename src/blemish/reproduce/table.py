@@ -20,8 +20,8 @@ from blemish.reproduce.markdown import table_markdown
 from blemish.reproduce.pictures import draw_pictures
 from blemish.reproduce.place import Table, open_table
 from blemish.reproduce.results import Job, Result, claimed, read_results, refuse_other, write_result
-from blemish.reproduce.runtime_speed import RuntimeSpeedSettings
 from blemish.reproduce.rows import default_settings, measure, settings_of
+from blemish.reproduce.runtime_speed import RuntimeSpeedSettings
 from blemish.reproduce.trained import bundle_path
 
 ROWS_VARIABLE = "BLEMISH_ROWS"  # names of rows, with commas: only these are filled
