@@ -12,6 +12,7 @@ from typing import Any
 from blemish.reproduce.cascade_speed import CascadeSpeedSettings, measure_cascade
 from blemish.reproduce.detector_speed import DetectorSpeedSettings, measure_detector
 from blemish.reproduce.pair_speed import PairSpeedSettings, measure_pairs
+from blemish.reproduce.runtime_speed import RuntimeSpeedSettings, measure_runtime
 from blemish.reproduce.speed import SpeedSettings, measure_here
 
 
@@ -23,6 +24,8 @@ def measured(kind: str, settings: dict[str, Any], device: str) -> dict[str, Any]
             return measure_detector(DetectorSpeedSettings.model_validate(settings), device)
         case "pair-speed":
             return measure_pairs(PairSpeedSettings.model_validate(settings), device)
+        case "runtime-speed":
+            return measure_runtime(RuntimeSpeedSettings.model_validate(settings), device)
         case _:
             return measure_here(SpeedSettings.model_validate(settings), device)
 

@@ -26,6 +26,7 @@ from blemish.reproduce.peers.settings import PEER_SETTINGS
 from blemish.reproduce.place import Table
 from blemish.reproduce.products import product_row, product_settings
 from blemish.reproduce.results import Job
+from blemish.reproduce.runtime_speed import RuntimeSpeedSettings
 from blemish.reproduce.speed import SpeedSettings, measure_apart
 from blemish.reproduce.stability import StabilitySettings, stability
 from blemish.reproduce.trained import (
@@ -46,6 +47,7 @@ SPEEDS: Mapping[str, type[Strict]] = {
     "detector-speed": DetectorSpeedSettings,
     "pair-speed": PairSpeedSettings,
     "cascade-speed": CascadeSpeedSettings,
+    "runtime-speed": RuntimeSpeedSettings,
 }
 
 

@@ -21,6 +21,7 @@ from blemish.reproduce.pictures import draw_pictures
 from blemish.reproduce.place import Table, open_table
 from blemish.reproduce.results import Job, Result, claimed, read_results, refuse_other, write_result
 from blemish.reproduce.rows import default_settings, measure, settings_of
+from blemish.reproduce.runtime_speed import RuntimeSpeedSettings
 from blemish.reproduce.trained import bundle_path
 
 ROWS_VARIABLE = "BLEMISH_ROWS"  # names of rows, with commas: only these are filled
@@ -90,7 +91,7 @@ def wanted_jobs(table: Table, seeds: int) -> Iterator[Job]:
             if row.kind in SEEDED:
                 yield Job(row, seed=seed)
             elif seed == 0 and row.kind in OF_DEVICE:
-                yield from (Job(row, device=device) for device in devices())
+                yield from (Job(row, device=device) for device in devices() if runs_on(row, device))
             elif seed == 0:
                 yield Job(row)
 
@@ -117,6 +118,13 @@ def devices() -> list[str]:
     import torch
 
     return ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+def runs_on(row: Row, device: str) -> bool:
+    """Whether what a speed row times runs there; an exported bundle is run by the processor alone."""
+    if row.kind != "runtime-speed":
+        return True
+    return device in RuntimeSpeedSettings.model_validate(row.settings).devices
 
 
 def has_bundle(table: Table, job: Job) -> bool:

@@ -10,7 +10,7 @@ import torch
 from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
-from blemish.methods.medetection.network import DifferenceNetwork, pooling_blocks
+from blemish.methods.medetection.network import DifferenceNetwork, bin_maxima, pooling_blocks
 from blemish.methods.medetection.settings import Settings
 from blemish.methods.medetection.stems import PaperStem
 from blemish.nn.coordinate_attention import CoordinateAttention
@@ -212,3 +212,15 @@ def test_the_network_can_be_exported_as_a_graph() -> None:
     network, given = made(size=64), pairs(2, 64)
     graph = torch.export.export(network, (given,)).module()
     torch.testing.assert_close(graph(given), network(given))
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 3), (5, 7), (1, 2), (16, 16)])
+@pytest.mark.parametrize("bins", [4, 2, 1])
+def test_bins_by_slices_are_adaptive_pooling(
+    height: int, width: int, bins: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    torch.testing.assert_close(
+        bin_maxima(features, bins), torch.nn.functional.adaptive_max_pool2d(features, bins)
+    )

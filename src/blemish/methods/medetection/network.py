@@ -119,7 +119,7 @@ class DifferenceNetwork(nn.Module):
         channel by channel in each
         """
         exact = last.to(torch.promote_types(last.dtype, torch.float32))
-        return torch.cat([F.adaptive_max_pool2d(exact, side).flatten(1) for side in PYRAMID], 1)
+        return torch.cat([bin_maxima(exact, side).flatten(1) for side in PYRAMID], 1)
 
     def cam(self, last: Tensor) -> Tensor:
         """Grad-CAM of the logit of "defective" less that of "normal". [B, C, h, w] → [B, h, w]"""
@@ -128,6 +128,21 @@ class DifferenceNetwork(nn.Module):
         bins = torch.cat([level.view(channels, -1) for level in levels], 1)  # [C, 21]
         weights = bins.sum(1) / (height * width)
         return torch.einsum("bchw,c->bhw", last.to(weights.dtype), weights).relu()
+
+
+def bin_maxima(features: Tensor, bins: int) -> Tensor:
+    """Adaptive max pooling, [B, C, h, w] to [B, C, bins, bins].
+
+    In an exported graph by slices: ONNX has no such operator for sides that are no multiple of the bins.
+    """
+    if not torch.compiler.is_exporting():
+        return F.adaptive_max_pool2d(features, bins)
+    for axis in (2, 3):
+        side = features.shape[axis]
+        ends = [(number * side // bins, -(-(number + 1) * side // bins)) for number in range(bins)]
+        parts = [features.narrow(axis, start, stop - start).amax(axis) for start, stop in ends]
+        features = torch.stack(parts, axis)
+    return features
 
 
 class Block(nn.Module):
