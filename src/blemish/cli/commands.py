@@ -224,6 +224,27 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     every: Annotated[
         int, typer.Option("--every", min=1, metavar="N", help="Of videos, every Nth frame.")
     ] = 1,
+    line_scan: Annotated[
+        bool,
+        typer.Option(
+            "--line-scan", help="The images are strips of one width: judge them as one long picture."
+        ),
+    ] = False,
+    frame_rows: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--frame-rows", min=1, metavar="N", help="With --line-scan: judge frames of N rows as images."
+        ),
+    ] = None,
+    most_rows: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--most-rows",
+            min=1,
+            metavar="N",
+            help="With --line-scan: a longer defect is cut; 8192 by default.",
+        ),
+    ] = None,
     then: Then = None,
     mm_per_px: Scale = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
@@ -231,11 +252,13 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     quiet: Quiet = False,
 ) -> None:
     """Inspect images with BUNDLE, or a chain of bundles; writes one line an image to inspections.jsonl."""
+    from blemish.cli.line_scan import web_of
     from blemish.cli.scales import checked_scale
     from blemish.cli.work import inspect_images
     from blemish.threads import set_threads
 
     set_threads(threads)
+    web = web_of(paths, line_scan=line_scan, frame_rows=frame_rows, most_rows=most_rows)
     written, failures = inspect_images(
         (bundle, *(then or ())),
         paths,
@@ -245,6 +268,7 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         quiet=quiet,
         mm_per_px=checked_scale(mm_per_px),
         every=every,
+        web=web,
     )
     print(written)
     if failures:

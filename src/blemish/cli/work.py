@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
@@ -17,6 +17,9 @@ from blemish.errors import BlemishError
 from blemish.methods import find_method
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
+
+if TYPE_CHECKING:
+    from blemish.inspector.line_scan import Web
 
 FILLING = ("preset", "variant")  # settings that fill others
 
@@ -120,7 +123,7 @@ def read_config(config: Path) -> Mapping[str, Any]:
     return values
 
 
-def inspect_images(
+def inspect_images(  # noqa: PLR0913 - what the command is given
     places: Sequence[Path],
     paths: list[Path],
     out: Path,
@@ -130,15 +133,17 @@ def inspect_images(
     quiet: bool,
     mm_per_px: float | None = None,
     every: int = 1,
+    web: Web | None = None,
 ) -> tuple[Path, int]:
     """Inspect what `source_of` makes of the paths; returns the path of inspections.jsonl and how many failed.
 
     places: of a bundle, or of several that are asked as a chain
-    every: so manyth frame of a video
+    every: so manyth frame of a video; web: that the images are strips of, where they are
     """
     from blemish.bundle.store import load_bundle
     from blemish.cli.recording import Overlays, record
     from blemish.inspector.chain import judge_of
+    from blemish.inspector.line_scan import web_answers
     from blemish.inspector.pipeline import answers_of
     from blemish.inspector.sources import source_of
 
@@ -146,6 +151,11 @@ def inspect_images(
     source = source_of(paths, reporter.line, every=every)
     judge = judge_of([load_bundle(place) for place in places], device=device, mm_per_px=mm_per_px)
     overlays = Overlays(out / "overlays", judge.inference.severity_top) if overlay else None
-    with answers_of(judge, source.items, with_maps=overlay) as answers:
-        coming = reporter.track(answers.coming, "inspecting", total=source.count)
+    opened = (
+        answers_of(judge, source.items, with_maps=overlay)
+        if web is None
+        else web_answers(judge, source.items, web, with_pixels=overlay)
+    )
+    with opened as answers:
+        coming = reporter.track(answers.coming, "inspecting", total=source.count if web is None else None)
         return record(replace(answers, coming=coming), out, overlays)

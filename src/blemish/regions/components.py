@@ -29,10 +29,13 @@ def label_regions(
 
 
 def split_regions(
-    mask: NDArray[np.bool_], *, join_distance: float
+    mask: NDArray[np.bool_], *, join_distance: float, cell: int = 1
 ) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
-    """Each region of a mask as its own crop, and where the crop's first pixel lies (x, y)."""
-    labels, count = label_regions(mask, join_distance=join_distance)
+    """Each region of a mask as its own crop, in reading order, and where the crop's first entry lies (x, y).
+
+    Arguments: see `label_regions`
+    """
+    labels, count = label_regions(mask, join_distance=join_distance, cell=cell)
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels, count), start=1):
         yield labels[rows, columns] == number, (columns.start, rows.start)
 
@@ -83,7 +86,7 @@ def near_offsets(join_distance: float, cell: int) -> list[tuple[int, int]]:
 
     Between the nearest pixels of entries n apart along an axis lie (n − 1)·cell + 1 pixel steps.
     """
-    reach = int(np.ceil(join_distance / cell)) + 1
+    reach = rows_to_join(join_distance, cell)
     steps = [0] + [(n - 1) * cell + 1 for n in range(1, reach + 1)]
     return [
         (down, right)
@@ -93,6 +96,11 @@ def near_offsets(join_distance: float, cell: int) -> list[tuple[int, int]]:
         and max(down, abs(right)) > 1
         and steps[down] ** 2 + steps[abs(right)] ** 2 < join_distance**2
     ]
+
+
+def rows_to_join(join_distance: float, cell: int = 1) -> int:
+    """The most rows from one entry to another that it shares a number with for being near."""
+    return int(np.ceil(join_distance / cell)) + 1
 
 
 def near_pairs(labels: NDArray[np.int32], offsets: list[tuple[int, int]]) -> set[tuple[int, int]]:

@@ -43,8 +43,9 @@ def outlines(pixels: NDArray[np.bool_] | Runs, *, offset_xy: tuple[int, int] = (
 
 def smallest_rectangle(contour: tuple[Outline, ...]) -> Rectangle:
     """The rectangle of least area, at any angle, around all corners. contour: at least one polygon."""
-    corners = np.array([point for part in contour for point in part], np.float32)
-    (x, y), (first, second), angle = cv2.minAreaRect(corners)
+    corners = np.array([point for part in contour for point in part])
+    left, top = corners.min(axis=0)  # from there, as 32 bits are few for corners far down a web
+    (x, y), (first, second), angle = cv2.minAreaRect((corners - (left, top)).astype(np.float32))
     if first < second:
         first, second, angle = second, first, angle + 90
-    return Rectangle((x, y), float(first), float(second), (angle + 90) % 180 - 90)
+    return Rectangle((x + float(left), y + float(top)), float(first), float(second), (angle + 90) % 180 - 90)

@@ -6,7 +6,7 @@ What every method that outlines defects needs, whatever its map says of a pixel.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,11 @@ class Region:
     def runs(self) -> Runs:
         return as_runs(self.pixels)
 
+    def moved(self, down: int) -> Region:
+        """The same so many pixels further down."""
+        left, top = self.offset_xy
+        return replace(self, offset_xy=(left, top + down))
+
     @property
     def strongest(self) -> float:
         return float(self.values.max())
@@ -50,11 +55,24 @@ def regions_above(
 
     values: [H, W]; join_distance: see `label_regions`; minimum_area: pixels, of smaller ones none is given
     """
-    for mask, (left, top) in split_regions(values >= threshold, join_distance=join_distance):
-        runs = runs_of(mask)
-        if runs.area >= minimum_area:
-            height, width = mask.shape
-            yield Region(runs, (left, top), values[top : top + height, left : left + width][mask])
+    for mask, offset_xy in split_regions(values >= threshold, join_distance=join_distance):
+        if (region := region_of(values, mask, offset_xy, minimum_area=minimum_area)) is not None:
+            yield region
+
+
+def region_of(
+    values: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    offset_xy: tuple[int, int],
+    *,
+    minimum_area: float = 0.0,
+) -> Region | None:
+    """One component of a map with an entry a pixel; None for a smaller one. mask: [h, w] from offset_xy on"""
+    runs = runs_of(mask)
+    if runs.area < minimum_area:
+        return None
+    (left, top), (height, width) = offset_xy, mask.shape
+    return Region(runs, offset_xy, values[top : top + height, left : left + width][mask])
 
 
 def defect_of(region: Region, label: str, confidence: float, *, mm_per_px: float | None = None) -> Defect:

@@ -5,13 +5,12 @@ Source: He & Liu 2020, section III-A, eq. 1. Letters: H, W pixels; h, w cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from blemish.defect import Defect
 from blemish.images.tiling import Pixels, Tiling, dense_map
@@ -20,8 +19,8 @@ from blemish.methods.contract import Findings, Networks
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import Settings
-from blemish.methods.severity.windows import cut, network_input, windows_on
-from blemish.regions.components import label_regions
+from blemish.methods.severity.windows import cut, network_input, window_side, windows_on
+from blemish.regions.components import split_regions
 from blemish.regions.region import Region, defect_of, numbered
 from blemish.regions.runs import Runs, joined, runs_of
 
@@ -55,6 +54,10 @@ class SeverityInference:
         return self.tiling.stride
 
     @property
+    def multiple(self) -> int:
+        return self.tiling.stride
+
+    @property
     def names_types(self) -> bool:
         return self.types
 
@@ -84,26 +87,49 @@ class SeverityInference:
     ) -> Findings:
         """Stages 2 to 4."""
         size = (pixels.shape[0], pixels.shape[1])
-        kept: list[Region] = []
-        defects: list[Defect] = []
-        for region in self.regions(raw, size):
-            label, confidence = self.classify(region, pixels, networks)
-            if label is not None:
-                kept.append(region)
-                defects.append(self.measure(region, label, confidence))
+        found = self.found(self.regions(raw, size), pixels, networks)
+        kept = [region for region, _ in found]
         maps = {"severity": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
         score = image_score(kept, float(raw.max()), threshold=self.threshold, most=SEVERITY_MAX)
-        return Findings(score, tuple(defects), maps)
+        return Findings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
         """Stages 2 and 3: cells of at least T, as components, in reading order."""
-        labels, count = label_regions(raw >= self.threshold, join_distance=self.join_distance, cell=self.cell)
-        for index, place in enumerate(ndimage.find_objects(labels, count), start=1):
-            own = labels[place] == index
-            runs = self.pixels_of(raw, own, place, size)
-            if runs.area >= self.minimum_area:
-                left, top = int(runs.starts.min()), int(runs.rows[0])
-                yield Region(runs.moved(-left, -top), (left, top), raw[place][own])
+        places = split_regions(raw >= self.threshold, join_distance=self.join_distance, cell=self.cell)
+        for own, offset_xy in places:
+            if (region := self.region(raw, own, offset_xy, size)) is not None:
+                yield region
+
+    def region(
+        self,
+        raw: NDArray[np.float32],
+        own: NDArray[np.bool_],
+        offset_xy: tuple[int, int],
+        size: tuple[int, int],
+    ) -> Region | None:
+        """One component in pixels; None where it is under the minimum. own: its cells from offset_xy on"""
+        (left, top), (height, width) = offset_xy, own.shape
+        place = slice(top, top + height), slice(left, left + width)
+        runs = self.pixels_of(raw, own, place, size)
+        if runs.area < self.minimum_area:
+            return None
+        left, top = int(runs.starts.min()), int(runs.rows[0])
+        return Region(runs.moved(-left, -top), (left, top), raw[place][own])
+
+    def found(
+        self, regions: Iterable[Region], pixels: Pixels, networks: Networks
+    ) -> list[tuple[Region, Defect]]:
+        """Stage 4: each region that is a defect, with it."""
+        found: list[tuple[Region, Defect]] = []
+        for region in regions:
+            label, confidence = self.classify(region, pixels, networks)
+            if label is not None:
+                found.append((region, self.measure(region, label, confidence)))
+        return found
+
+    def rows_around(self, height: int, width: int) -> int:
+        """How many rows above and below a region of that size stage 4 may look at."""
+        return window_side(max(height, width), self.window) if self.types else 0
 
     def pixels_of(
         self,
