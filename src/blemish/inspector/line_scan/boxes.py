@@ -1,8 +1,8 @@
 """Boxes on a web: bands of tiles on a grid that needs no end, merged as the tiles of an image are.
 
 An image's tiles are spread evenly over its length; a web has none, so its bands lie `tile − overlap` apart,
-and the last is moved up to end with the web. Sightings that can become one object, or suppress each other, are a
-group, which is merged when it ends above all bands that are still to come.
+and the last is moved up to end with the web. Sightings that can become one object, or suppress each other,
+are a group, which is merged when it ends above all bands that are still to come.
 "Fitted" are pixels of the web brought to the detector's width; sightings and tiles count fitted rows from
 `origin` on, so that 32 bits suffice however long the web is. Letters: R sightings.
 """
@@ -45,8 +45,8 @@ class BoxScan:
     ) -> None:
         self.inference, self.networks, self.with_pixels = inference, networks, with_pixels
         self.width = width
-        self.scale = 1.0 if inference.size is None else inference.size / width
-        self.across = round(width * self.scale)
+        self.across = inference.size or width  # fitted; whole numbers, as rows must not drift down the web
+        self.scale = self.across / width
         self.hop = inference.tile - inference.overlap
         self.most_fitted = max(most_rows * self.scale, inference.tile)
         self.step = self.in_web(self.hop)  # rows of a piece
@@ -63,15 +63,15 @@ class BoxScan:
         self.pixels.add(rows)
         finished: list[Piece] = []
         # One row more than the band: else it may be the last.
-        while int(self.pixels.stop * self.scale) > self.start + self.inference.tile:
-            stop = self.start + self.inference.tile
-            self.add_band(
-                Span(self.start, stop, self.core_start, (stop + self.start + self.hop) // 2), end=False
-            )
-            self.start += self.hop
+        while self.pixels.stop * self.across // self.width > self.start + self.inference.tile:
+            # Not before: if the web had ended, its last band would have begun further up.
             self.merge(self.start - self.origin)
             finished += self.flushed(self.in_web(self.start), end=False)
             self.let_go()
+            stop = self.start + self.inference.tile
+            core_stop = (stop + self.start + self.hop) // 2
+            self.add_band(Span(self.start, stop, self.core_start, core_stop), end=False)
+            self.start += self.hop
         return finished
 
     def finish(self) -> list[Piece]:
@@ -83,7 +83,7 @@ class BoxScan:
         return self.flushed(self.pixels.stop, end=True)
 
     def in_web(self, fitted: float) -> int:
-        return int(fitted / self.scale)
+        return int(fitted * self.width // self.across)
 
     @property
     def core_start(self) -> int:
@@ -92,9 +92,7 @@ class BoxScan:
 
     def add_band(self, rows: Span, *, end: bool) -> None:
         """Detect on the tiles of one band, in fitted rows of the web. end: whether the web ends with it"""
-        stop = self.pixels.stop if end else min(self.pixels.stop, self.in_web(rows.stop) + 1)
-        if self.scale == 1.0:
-            stop = rows.stop
+        stop = self.pixels.stop if end else -self.in_web(-rows.stop)
         height = rows.stop - rows.start
         band = resized(self.pixels.view(self.in_web(rows.start), stop), (height, self.across))
         columns = tile_spans(self.across, self.inference.tile, self.inference.overlap)
@@ -108,6 +106,8 @@ class BoxScan:
 
     def merge(self, limit: float) -> None:
         """Merge the groups that end above `limit`, where bands to come begin, and those too long to hold."""
+        if not self.open:
+            return
         seen = together(self.open)
         left = np.ones(len(seen.rows), np.bool_)
         cut = False
@@ -161,6 +161,8 @@ class BoxScan:
 
     def let_go(self) -> None:
         """Drop the bands that no group and no band to come reaches, and the pixels above."""
+        if not self.open:
+            return
         (seen,) = self.open
         top = float(seen.boxes[:, 1].min(initial=self.start - self.origin))
         first = next(index for index, tile in enumerate(self.tiles) if tile.y.stop > top)
