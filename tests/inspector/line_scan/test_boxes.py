@@ -95,6 +95,17 @@ def test_every_object_is_found_once_and_whole_wherever_the_web_ends(height: int)
         assert answers[-1].inspection.rows[1] == height
 
 
+@pytest.mark.parametrize("height", range(161, 240, 6))
+def test_an_object_that_the_last_band_cuts_is_found_once(height: int) -> None:
+    """The last band is moved up, so that it reaches what the one before it was thought to see alone."""
+    web = np.full((height, 80), 20, np.uint8)
+    last = height - TILE
+    web[last - 6 : last + 8, 40:50] = 200
+    for heights in ([1], [1000]):
+        (defect,) = defects_of(scanned(tlsdd(), strips(web, heights)))
+        assert defect.box_xyxy == (40, last - 6, 50, last + 8)
+
+
 def test_an_object_through_many_bands_is_one() -> None:
     web = np.full((900, 80), 20, np.uint8)
     web[30:800, 40:46] = 200
