@@ -1,7 +1,7 @@
 """One place that says how many threads a process may use, and tells the libraries so.
 
 Other processes may share the machine: threads that wait do so asleep, where the OpenMP behind torch would let
-them spin. Runtimes that take the number when a session is made read `thread_count`.
+them spin, which makes two processes on two cores many times slower than one. Runtimes that take the number when a session is made read `thread_count`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def set_threads(count: int | None = None) -> int:
     if count is not None:
         os.environ[COUNT] = str(count)
     chosen = thread_count()
-    os.environ.setdefault(WAITING, "PASSIVE")
+    wait_asleep()
     import cv2
 
     cv2.setNumThreads(chosen)
@@ -46,6 +46,14 @@ def set_threads(count: int | None = None) -> int:
     if torch is not None:
         torch.set_num_threads(chosen)
     return chosen
+
+
+def wait_asleep() -> None:
+    """Threads of OpenMP that wait leave their core to others, unless the user chose otherwise.
+
+    Of effect before torch is imported, as OpenMP asks once.
+    """
+    os.environ.setdefault(WAITING, "PASSIVE")
 
 
 def usable_cores() -> int:

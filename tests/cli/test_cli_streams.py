@@ -7,14 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from blemish.dataset.samples import Dataset
 from blemish.inspection import Inspection, Verdict
+from blemish.threads import usable_cores
 
 Command = Callable[..., Any]
 
@@ -164,3 +167,114 @@ def test_paths_are_taken_from_standard_input_as_they_come_until_ctrl_c(
     assert is_one_line(process.stderr.read())
     assert [one.image for one in lines(out)] == images
     process.stdin.close()
+
+
+# Several processes
+
+
+def network_seconds(process: subprocess.Popen[str], out: Path) -> tuple[float, float]:
+    """Seconds that the network took by the clock, and seconds of computing of the whole process."""
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    spent = float(err.splitlines()[-1])
+    return sum(one.timings_ms["network"] for one in lines(out)) / 1e3, spent
+
+
+def inspecting(bundle: Path, images: list[str], out: Path) -> subprocess.Popen[str]:
+    program = (
+        "import atexit, resource, sys\n"
+        "def say():\n"
+        "    used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "    print(used.ru_utime + used.ru_stime, file=sys.stderr)\n"
+        "atexit.register(say)\n"
+        "from blemish.cli.main import run; run()"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    options = ["--threads", "2", "--device", "cpu", "--quiet", "--out", str(out)]
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "inspect", str(bundle), *images, *options],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="two processes of two threads need two cores to fight over")
+def test_two_inspections_at_once_take_no_longer_than_two_and_a_half_times_one(
+    tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """By the clock, or, where others keep the machine busy, in computing: threads that spin compute."""
+    images = [str(sample.image) for sample in tiny_dataset][:8]
+    seen = []
+    for attempt in range(4):
+        outs = [tmp_path / f"{attempt}-{name}" for name in ("alone", "one", "other")]
+        alone = network_seconds(inspecting(tiny_bundle, images, outs[0]), outs[0])
+        pair = [(inspecting(tiny_bundle, images, out), out) for out in outs[1:]]
+        both = [network_seconds(process, out) for process, out in pair]
+        by_clock = max(clock for clock, _ in both) / alone[0]
+        in_computing = sum(spent for _, spent in both) / alone[1]
+        seen.append((by_clock, in_computing))
+        if min(by_clock, in_computing) <= 2.5:
+            return
+    pytest.fail(f"two at once against one, by the clock and in computing: {seen}")
+
+
+# Line scan
+
+
+def test_strips_are_judged_as_one_picture_and_drawn(
+    blemish: Command, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    web = generator.integers(100, 110, (1500, 96), dtype=np.uint8)
+    cv2.line(web, (20, 300), (60, 1300), 255, 5)
+    (tmp_path / "strips").mkdir()
+    edges = [0, 1, 2, 700, 705, 1200, 1500]
+    for number, (top, stop) in enumerate(pairwise(edges)):
+        cv2.imwrite(str(tmp_path / "strips" / f"{number}.png"), web[top:stop])
+    cv2.imwrite(str(tmp_path / "web.png"), web)
+    options = ("--device", "cpu", "--quiet", "--out")
+    assert blemish("inspect", tiny_bundle, tmp_path / "web.png", *options, tmp_path / "whole").code == 0
+    given = ("--line-scan", "--overlay", *options, tmp_path / "out")
+    answer = blemish("inspect", tiny_bundle, tmp_path / "strips", *given)
+    assert answer.code == 0, answer.err
+    (whole,) = lines(tmp_path / "whole")
+    found = lines(tmp_path / "out")
+    assert [one.rows for one in found] == [(0, 1152), (1152, 1500)]
+    assert [defect.area for one in found for defect in one.defects] == [
+        defect.area for defect in sorted(whole.defects, key=lambda one: one.box_xyxy[3] > 1152)
+    ]
+    drawn = sorted(path.name for path in (tmp_path / "out" / "overlays").iterdir())
+    assert [name.split("strips__")[1] for name in drawn] == ["00000000.png", "00001152.png"]
+
+
+def test_a_stream_that_changes_width_is_exit_code_1_and_what_was_finished_is_written(
+    blemish: Command, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    for number, width in enumerate((64, 64, 80)):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((40, width), 90, np.uint8))
+    given = ("--line-scan", "--frame-rows", 50, "--out", tmp_path / "out", "--quiet")
+    answer = blemish("inspect", tiny_bundle, tmp_path, *given)
+    assert answer.code == 1
+    first, second, wrong = lines(tmp_path / "out")
+    assert (first.rows, second.rows) == ((0, 50), (50, 80))
+    assert wrong.verdict is Verdict.ERROR
+    assert "2.png must be as wide as the strips before it, 64 px. Received: 80 px." in str(wrong.error)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--frame-rows", 5], "--frame-rows must stand with --line-scan"),
+        (["--most-rows", 5], "--most-rows must stand with --line-scan"),
+        (["--line-scan", "--most-rows", 5, "--frame-rows", 5], "exclude each other"),
+    ],
+)
+def test_options_of_a_line_scan_that_do_nothing_are_wrong_use(
+    blemish: Command, tmp_path: Path, options: list[object], message: str
+) -> None:
+    answer = blemish("inspect", tmp_path / "bundle", tmp_path, *options, "--out", tmp_path / "out")
+    assert answer.code == 2
+    assert message in answer.err
+    assert is_one_line(answer.err)
