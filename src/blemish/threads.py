@@ -1,7 +1,8 @@
 """One place that says how many threads a process may use, and tells the libraries so.
 
 Other processes may share the machine: threads that wait do so asleep, where the OpenMP behind torch would let
-them spin, which makes two processes on two cores many times slower than one. Runtimes that take the number when a session is made read `thread_count`.
+them spin, which makes two processes on two cores many times slower than one. Runtimes that take the number
+when a session is made read `thread_count`.
 """
 
 from __future__ import annotations

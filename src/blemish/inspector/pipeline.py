@@ -21,7 +21,7 @@ from blemish.images.decode import Pixels, with_channels
 from blemish.inspection import Inspection, failed
 from blemish.inspector.ahead import Ahead, running
 from blemish.inspector.chain import Chain, Judge
-from blemish.inspector.inspector import Forwarded, or_failed
+from blemish.inspector.inspector import Forwarded, Inspector, or_failed
 from blemish.inspector.sources import Item
 from blemish.methods.contract import Network
 from blemish.threads import set_threads
@@ -118,9 +118,9 @@ class Steps:
 
     def inspection(self, result: Forwarded | Inspection) -> Inspection:
         judge = self.judge
-        if isinstance(result, Inspection) or isinstance(judge, Chain):
-            assert isinstance(result, Inspection), "a chain has done all in the first half"
+        if isinstance(result, Inspection):
             return result
+        assert isinstance(judge, Inspector), "a chain has done all in the first half"
         return or_failed(lambda: judge.decide(result, with_maps=self.with_maps), result.name, judge.bundle)
 
 

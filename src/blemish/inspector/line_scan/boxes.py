@@ -63,7 +63,7 @@ class BoxScan:
         self.pixels.add(rows)
         finished: list[Piece] = []
         # One row more than the band: else it may be the last.
-        while self.pixels.stop * self.across // self.width > self.start + self.inference.tile:
+        while self.fitted_rows > self.start + self.inference.tile:
             # Not before: if the web had ended, its last band would have begun further up.
             self.merge(self.start - self.origin)
             finished += self.flushed(self.in_web(self.start), end=False)
@@ -84,6 +84,11 @@ class BoxScan:
 
     def in_web(self, fitted: float) -> int:
         return int(fitted * self.width // self.across)
+
+    @property
+    def fitted_rows(self) -> int:
+        """How many there are."""
+        return self.pixels.stop * self.across // self.width
 
     @property
     def core_start(self) -> int:
@@ -172,7 +177,7 @@ class BoxScan:
         rows[:, [1, 3]] -= down
         self.open = [replace(seen, rows=rows, tile=seen.tile - first)]
         self.origin += down
-        needed = [self.in_web(self.start), self.pixels.stop - self.in_web(self.inference.tile) - 2]
+        needed = [self.in_web(self.start), self.in_web(self.fitted_rows - self.inference.tile)]
         if self.with_pixels:
             tops = (int(one.rows[:, 1].min()) for one in self.merged)
             needed += [self.pieces * self.step, max(0, self.in_web(top + self.origin - down)), *tops]
