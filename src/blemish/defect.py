@@ -4,7 +4,7 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Point = tuple[float, float]
@@ -62,6 +62,17 @@ class Defect:
         if self.length_mm is not None and self.width_mm is not None:
             return f"{self.length_mm:.3g} × {self.width_mm:.3g} mm"
         return f"{self.rectangle.length:.0f} × {self.rectangle.width:.0f} px"
+
+    def moved(self, down: float) -> Defect:
+        """The same so many pixels further down."""
+        left, top, right, bottom = self.box_xyxy
+        x, y = self.rectangle.center_xy
+        return replace(
+            self,
+            box_xyxy=(left, top + down, right, bottom + down),
+            contour=tuple(tuple((x, y + down) for x, y in part) for part in self.contour),
+            rectangle=replace(self.rectangle, center_xy=(x, y + down)),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded to what a pixel measurement can mean; mm only where the scale is known."""

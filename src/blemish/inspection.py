@@ -34,6 +34,8 @@ class Inspection:
         where the method gives none but its defects
     spread: standard deviation of the score over the references it is a mean of; None where there are none
     reasons: why the verdict is what it is, by its decision, or where the stages of a chain disagree
+    rows: of a web, the first of this piece and the one behind its last; its defects are then in pixels of the
+        whole web. None where the image is no piece of one
     grade, decision: what is to be done with the part ("accept", "rework", "scrap"), and the revision of the
         decision; None where the bundle has no decision
     """
@@ -53,12 +55,14 @@ class Inspection:
     reasons: tuple[str, ...] = ()
     grade: str | None = None
     decision: int | None = None
+    rows: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """One line of inspections.jsonl."""
         spread = {} if self.spread is None else {"spread": round(self.spread, 6)}
         return {
             "image": self.image,
+            **({} if self.rows is None else {"rows": list(self.rows)}),
             "size": list(self.size) if self.size else None,
             "verdict": str(self.verdict),
             "score": None if self.score is None else round(self.score, 6),
@@ -95,6 +99,7 @@ class Inspection:
             reasons=tuple(fields.get("reasons", ())),
             grade=fields.get("grade"),
             decision=fields.get("decision"),
+            rows=tuple(fields["rows"]) if fields.get("rows") else None,
         )
 
 

@@ -19,7 +19,7 @@ from blemish.decision.decision import Decision
 from blemish.defect import Defect, Rectangle
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
-from blemish.inspector.inspector import Inspector, image_paths, inspector_of, open_inspector
+from blemish.inspector.inspector import Inspector, inspector_of, open_inspector
 from blemish.inspector.torch_backend import as_network, load_tensors, pick_device
 from blemish.methods.contract import Findings
 
@@ -368,82 +368,6 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     assert pick_device("auto") == "cpu"
     with pytest.raises(BlemishError, match="no CUDA device is usable here"):
         pick_device("cuda")
-
-
-# Paths
-
-
-def inspected(*paths: Path) -> tuple[list[str], list[str]]:
-    """(images relative to the first path, notes)."""
-    notes: list[str] = []
-    found = list(image_paths(list(paths), notes.append))
-    return [path.relative_to(paths[0]).as_posix() for path in found], notes
-
-
-def draw(path: Path, value: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.zeros((8, 9), np.uint8)
-    pixels[2:5, 3:6] = value
-    assert cv2.imwrite(str(path), pixels)
-
-
-def test_images_below_a_folder_in_order_and_files_as_given(tmp_path: Path) -> None:
-    for name in ("b.png", "a.JPG", "sub/c.bmp", "notes.txt", "d.tiff"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    assert inspected(tmp_path) == (["a.JPG", "b.png", "d.tiff", "sub/c.bmp"], [])
-    given = [tmp_path / "notes.txt"]
-    assert list(image_paths(given, pytest.fail)) == given
-
-
-def test_masks_beside_images_are_left_out_and_that_is_said(tmp_path: Path) -> None:
-    for name, value in (("MT_Crack/a", 255), ("MT_Crack/b", 0), ("MT_Hole/c", 255)):
-        draw(tmp_path / f"{name}.jpg", 90)
-        draw(tmp_path / f"{name}.png", value)
-    draw(tmp_path / "MT_Crack" / "lost.jpg", 90)  # its mask is missing; it is an image all the same
-    draw(tmp_path / "MT_Free" / "d.jpg", 90)
-    images, notes = inspected(tmp_path)
-    assert images == [
-        "MT_Crack/a.jpg",
-        "MT_Crack/b.jpg",
-        "MT_Crack/lost.jpg",
-        "MT_Free/d.jpg",
-        "MT_Hole/c.jpg",
-    ]
-    (note,) = notes
-    assert f"{tmp_path} is a dataset (masks: " in note
-    assert "its 5 images are inspected and 3 other pictures, such as masks, are not." in note
-
-
-def test_ground_truth_folders_are_left_out(tmp_path: Path) -> None:
-    names = ("train/good/0.png", "test/good/0.png", "test/crack/0.png")
-    for name in (*names, "ground_truth/crack/0_mask.png"):
-        draw(tmp_path / name, 255)
-    images, notes = inspected(tmp_path)
-    assert images == sorted(names)
-    assert "(mvtec: " in notes[0]
-
-
-def test_a_dataset_without_masks_is_inspected_whole_and_in_silence(tmp_path: Path) -> None:
-    for name in ("good/a.png", "bad/b.png"):
-        draw(tmp_path / name, 90)
-    assert inspected(tmp_path) == (["bad/b.png", "good/a.png"], [])
-
-
-def test_a_dataset_that_cannot_be_read_is_inspected_whole_and_says_why(tmp_path: Path) -> None:
-    for name, value in (("image/a.png", 90), ("mask/a.png", 1)):  # too faint a mask
-        draw(tmp_path / name, value)
-    images, notes = inspected(tmp_path)
-    assert images == ["image/a.png", "mask/a.png"]
-    assert "all 2 pictures" in notes[0]
-    assert "must have masks with defect pixels above" in notes[0]
-
-
-def test_a_path_that_is_not_there_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BlemishError, match="nowhere does not exist"):
-        inspected(tmp_path / "nowhere")
-    with pytest.raises(BlemishError, match=r"holds no image\. Looked for .*\.png"):
-        inspected(tmp_path)
 
 
 def test_a_bundle_that_is_moved_still_answers(

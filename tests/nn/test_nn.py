@@ -14,8 +14,9 @@ from torch import nn
 
 from blemish.errors import BlemishError
 from blemish.nn.optimisation import adamw, warm_cosine
-from blemish.nn.runtime import prepare_runtime, usable_cores
+from blemish.nn.runtime import prepare_runtime
 from blemish.nn.weights import resnet
+from blemish.threads import usable_cores
 
 
 def test_the_rate_rises_in_a_line_and_falls_along_half_a_cosine() -> None:
@@ -118,6 +119,7 @@ def test_original_strides_need_a_bottleneck() -> None:
 def test_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
     try:
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
         prepare_runtime(1)
         assert torch.get_num_threads() == 1
         monkeypatch.setenv("OMP_NUM_THREADS", "2")

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from blemish.cli import data
 from blemish.cli.decide_command import decide
-from blemish.cli.options import Quiet, Scale, Seed, Split
+from blemish.cli.options import Quiet, Scale, Seed, Split, Threads
 from blemish.cli.outcome import Debug, StoppedError
 from blemish.errors import BlemishError
 from blemish.extras import refuse_without
@@ -178,13 +178,16 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
     then: Then = None,
     mm_per_px: Scale = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure BUNDLE, a chain of them, or any tool's predictions; writes metrics.json and report.html."""
     from blemish.cli.evaluating import evaluate_bundles
     from blemish.cli.predictions import evaluate_file, refuse_mixed
     from blemish.cli.scales import checked_scale
+    from blemish.threads import set_threads
 
+    set_threads(threads)
     scale = checked_scale(mm_per_px)
     options = {"--threshold": threshold, "--rule": rule, "--missing": missing}
     refuse_mixed(
@@ -207,25 +210,68 @@ app.command()(decide)
 
 
 @app.command()
-def inspect(
+def inspect(  # noqa: PLR0913, PLR0917 - an option each
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Images, or folders of images.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PATH…",
+            help="Images, folders of images, videos, quoted globs (** for any folders), lists (.txt, a path "
+            "a line), or - for paths from standard input.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl and overlays.")],
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also draw each image with its defects.")
     ] = False,
+    every: Annotated[
+        int, typer.Option("--every", min=1, metavar="N", help="Of videos, every Nth frame.")
+    ] = 1,
+    line_scan: Annotated[
+        bool,
+        typer.Option(
+            "--line-scan", help="The images are strips of one width: judge them as one long picture."
+        ),
+    ] = False,
+    frame_rows: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--frame-rows", min=1, metavar="N", help="With --line-scan: judge frames of N rows as images."
+        ),
+    ] = None,
+    most_rows: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--most-rows",
+            min=1,
+            metavar="N",
+            help="With --line-scan: a longer defect is cut; 8192 by default.",
+        ),
+    ] = None,
     then: Then = None,
     mm_per_px: Scale = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Inspect images with BUNDLE, or a chain of bundles; writes one line an image to inspections.jsonl."""
+    from blemish.cli.line_scan import web_of
     from blemish.cli.scales import checked_scale
     from blemish.cli.work import inspect_images
+    from blemish.threads import set_threads
 
-    scale = checked_scale(mm_per_px)
+    set_threads(threads)
+    web = web_of(paths, line_scan=line_scan, frame_rows=frame_rows, most_rows=most_rows)
     written, failures = inspect_images(
-        (bundle, *(then or ())), paths, out, overlay=overlay, device=device, quiet=quiet, mm_per_px=scale
+        (bundle, *(then or ())),
+        paths,
+        out,
+        overlay=overlay,
+        device=device,
+        quiet=quiet,
+        mm_per_px=checked_scale(mm_per_px),
+        every=every,
+        web=web,
     )
     print(written)
     if failures:

@@ -11,10 +11,12 @@ from typing import NoReturn
 from blemish.cli.outcome import FAILED, STOPPED, Debug, exit_code
 from blemish.errors import BlemishError
 from blemish.extras import lacking
+from blemish.threads import wait_asleep
 
 
 def run() -> None:
     """Exit codes: 0 fine, 1 the work failed, 2 wrong use, 130 stopped by Ctrl-C."""
+    wait_asleep()
     try:
         from blemish.cli.commands import app
 

@@ -13,3 +13,12 @@ Scale = Annotated[
     Optional[float],  # noqa: UP045
     typer.Option("--mm-per-px", metavar="X", help="Scale of the images, for sizes in mm."),
 ]
+Threads = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(
+        "--threads",
+        min=1,
+        metavar="N",
+        help="Most threads of a computation; else OMP_NUM_THREADS, else a thread a core.",
+    ),
+]

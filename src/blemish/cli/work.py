@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
@@ -14,11 +14,12 @@ from blemish.bundle.manifest import first_fault
 from blemish.cli.outcome import refused_as_wrong_use
 from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError
-from blemish.files import write_atomically
-from blemish.inspection import Inspection, Verdict
 from blemish.methods import find_method
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
+
+if TYPE_CHECKING:
+    from blemish.inspector.line_scan import Web
 
 FILLING = ("preset", "variant")  # settings that fill others
 
@@ -122,7 +123,7 @@ def read_config(config: Path) -> Mapping[str, Any]:
     return values
 
 
-def inspect_images(
+def inspect_images(  # noqa: PLR0913 - what the command is given
     places: Sequence[Path],
     paths: list[Path],
     out: Path,
@@ -131,75 +132,30 @@ def inspect_images(
     device: str,
     quiet: bool,
     mm_per_px: float | None = None,
+    every: int = 1,
+    web: Web | None = None,
 ) -> tuple[Path, int]:
-    """Inspect images one by one; returns the path of inspections.jsonl and how many images failed.
+    """Inspect what `source_of` makes of the paths; returns the path of inspections.jsonl and how many failed.
 
     places: of a bundle, or of several that are asked as a chain
-    Lines are written as they come to a temporary name, which is renamed when all are done or the user stops.
+    every: so manyth frame of a video; web: that the images are strips of, where they are
     """
     from blemish.bundle.store import load_bundle
+    from blemish.cli.recording import Overlays, record
     from blemish.inspector.chain import judge_of
-    from blemish.inspector.inspector import image_paths
+    from blemish.inspector.line_scan import web_answers
+    from blemish.inspector.pipeline import answers_of
+    from blemish.inspector.sources import source_of
 
     reporter = Reporter(quiet=quiet)
-    images = list(image_paths(paths, reporter.line))
+    source = source_of(paths, reporter.line, every=every)
     judge = judge_of([load_bundle(place) for place in places], device=device, mm_per_px=mm_per_px)
-    names = overlay_names(images) if overlay else {}
-    target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
-    failures = 0
-    finished = False
-    try:
-        with open_draft(draft) as file:
-            for path in reporter.track(images, "inspecting"):
-                inspection = judge.inspect(path, with_maps=overlay)
-                file.write(json.dumps(inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
-                failures += inspection.verdict is Verdict.ERROR
-                if overlay and inspection.verdict is not Verdict.ERROR:
-                    write_overlay(
-                        inspection, path, out / "overlays" / names[path], judge.inference.severity_top
-                    )
-        finished = True
-    except KeyboardInterrupt:
-        finished = True  # every line written so far is whole
-        raise
-    except OSError as error:
-        raise BlemishError(
-            f"{draft} cannot be written: {error.strerror}. Free some space and try again."
-        ) from error
-    finally:
-        if finished:
-            draft.replace(target)
-    return target, failures
-
-
-def open_draft(draft: Path) -> TextIO:
-    try:
-        draft.parent.mkdir(parents=True, exist_ok=True)
-        return draft.open("w", encoding="utf-8")
-    except OSError as error:
-        raise BlemishError(f"{draft} cannot be written: {error.strerror}. Choose another --out.") from error
-
-
-def write_overlay(inspection: Inspection, path: Path, file: Path, severity_top: float | None) -> None:
-    """The inspected image with heat, outlines and labels. severity_top: see `draw_inspection`"""
-    from blemish.images.decode import read_image
-    from blemish.images.drawing import draw_inspection
-    from blemish.images.encode import png_bytes
-
-    picture = draw_inspection(read_image(path), inspection, severity_top=severity_top)
-    write_atomically(file, png_bytes(picture))
-
-
-def overlay_names(images: list[Path]) -> dict[Path, str]:
-    """A file name for each image: its folder and name, and a number where that is taken."""
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
-    for path in images:
-        base = f"{path.parent.name}__{path.stem}" if path.parent.name else path.stem
-        name, number = f"{base}.png", 1
-        while name in taken:
-            number += 1
-            name = f"{base}__{number}.png"
-        taken.add(name)
-        names[path] = name
-    return names
+    overlays = Overlays(out / "overlays", judge.inference.severity_top) if overlay else None
+    opened = (
+        answers_of(judge, source.items, with_maps=overlay)
+        if web is None
+        else web_answers(judge, source.items, web, with_pixels=overlay)
+    )
+    with opened as answers:
+        coming = reporter.track(answers.coming, "inspecting", total=source.count if web is None else None)
+        return record(replace(answers, coming=coming), out, overlays)

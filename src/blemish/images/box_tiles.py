@@ -91,7 +91,11 @@ def detect_tiled(image: Pixels, detect: Detect, *, tile: int, overlap: int, nms:
     tiles = tiles_of((image.shape[0], image.shape[1]), tile, overlap)
     if len(tiles) == 1:
         return detect(image)
-    seen = gather(image, detect, tiles)
+    return merged_rows(gather(image, detect, tiles), tiles, nms=nms)
+
+
+def merged_rows(seen: Sightings, tiles: list[Tile], *, nms: float) -> Rows:
+    """One row for each object that the tiles saw. nms: see `detect_tiled`"""
     at_seams = reaches_others(seen, tiles)
     doubtful = seen[at_seams]
     # Within each tile first, so that an object is one box of each tile when tiles are compared.
@@ -124,13 +128,22 @@ def tiles_of(size: tuple[int, int], tile: int, overlap: int) -> list[Tile]:
 
 def gather(image: Pixels, detect: Detect, tiles: list[Tile]) -> Sightings:
     """Every tile's rows, moved to their place in the image."""
+    found = [detect(image[one.y.start : one.y.stop, one.x.start : one.x.stop]) for one in tiles]
+    return sightings(found, tiles, image_edges(np.stack([one.box for one in tiles])))
+
+
+def sightings(found: list[Rows], tiles: list[Tile], outer: Rows) -> Sightings:
+    """Each tile's rows, in its own pixels, as sightings in those of the image.
+
+    outer: box of the image [4]; a tile's other edges are inner ones
+    """
     edges, cores = np.stack([one.box for one in tiles]), np.stack([one.core for one in tiles])
-    found = [detect(image[one.y.start : one.y.stop, one.x.start : one.x.stop]).copy() for one in tiles]
+    found = [rows.copy() for rows in found]
     for one, rows in zip(tiles, found, strict=True):
         rows[:, :4] += one.box[[0, 1, 0, 1]]
     tile = np.repeat(np.arange(len(tiles)), [len(rows) for rows in found])
     rows = np.concatenate(found)
-    cut = ends_at(rows[:, :4], edges[tile]) & (edges != image_edges(edges))[tile]
+    cut = ends_at(rows[:, :4], edges[tile]) & (edges != outer)[tile]
     return Sightings(rows, tile, cut, centre_within(rows[:, :4], cores[tile]))
 
 

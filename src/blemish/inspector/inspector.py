@@ -7,11 +7,11 @@ Training-time evaluation, `inspect` and the tests all come through here; what di
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -20,15 +20,12 @@ from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
 from blemish.bundle.store import DECISION, Bundle, load_bundle
-from blemish.dataset.layouts import detect_layout, load_dataset
-from blemish.dataset.layouts.common import list_files
-from blemish.dataset.settings import SETTINGS_NAME
 from blemish.decision.decision import Decision, Judged
 from blemish.decision.store import refuse_unfit, stored_decision
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.extras import MissingExtraError, refuse_without
-from blemish.images.decode import SUFFIXES, read_image
+from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.methods import find_method
@@ -39,6 +36,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 Maps = Mapping[str, NDArray[np.generic]]
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Forwarded:
+    """An image behind the network, before anything is decided.
+
+    raw: see `Inference.forward`; timings_ms: of the steps so far
+    """
+
+    name: str
+    pixels: Pixels
+    raw: NDArray[np.float32]
+    timings_ms: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -77,24 +88,41 @@ class Inspector:
         self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
     ) -> Inspection:
         """The answer for decoded pixels, [H, W] or [H, W, 3] as the method's channels say."""
+        return self.decide(self.forward(pixels, name, decode_ms=decode_ms), with_maps=with_maps)
+
+    def forward(self, pixels: Pixels, name: str, *, decode_ms: float | None = None) -> Forwarded:
+        """The first half of `judge`: the network's output."""
         start = perf_counter()
         raw = self.inference.forward(pixels, self.networks)
-        forwarded = perf_counter()
-        if not np.isfinite(raw.max(initial=0.0)):
-            message = f"{name}: the network's output is not finite. Train the bundle again."
-            return failed(name, message, bundle=self.bundle)
-        findings = self.inference.decide(raw, pixels, self.networks, with_maps=with_maps)
+        decode = {} if decode_ms is None else {"decode": decode_ms}
+        return Forwarded(name, pixels, raw, {**decode, "network": 1e3 * (perf_counter() - start)})
+
+    def decide(self, forwarded: Forwarded, *, with_maps: bool = False) -> Inspection:
+        """The second half of `judge`: what follows from the output."""
+        start = perf_counter()
+        if not np.isfinite(forwarded.raw.max(initial=0.0)):
+            return self.not_finite(forwarded.name)
+        pixels = forwarded.pixels
+        findings = self.inference.decide(forwarded.raw, pixels, self.networks, with_maps=with_maps)
+        inspection = self.inspection(findings, forwarded.name, (pixels.shape[0], pixels.shape[1]))
+        timings = {**forwarded.timings_ms, "decide": 1e3 * (perf_counter() - start)}
+        return replace(inspection, timings_ms=timings)
+
+    def not_finite(self, name: str) -> Inspection:
+        """The ERROR answer for an output that holds what is no number."""
+        message = f"{name}: the network's output is not finite. Train the bundle again."
+        return failed(name, message, bundle=self.bundle)
+
+    def inspection(self, findings: Findings, name: str, size: tuple[int, int]) -> Inspection:
+        """The answer that follows from the findings, without timings. size: (height, width)"""
         judged, defects, maps = self.judged(findings)
-        decided = perf_counter()
-        timings = {"network": 1e3 * (forwarded - start), "decide": 1e3 * (decided - forwarded)}
         return Inspection(
             image=name,
-            size=(pixels.shape[0], pixels.shape[1]),
+            size=size,
             verdict=judged.verdict,
             score=judged.score,
             defects=defects,
             bundle=self.bundle,
-            timings_ms=timings if decode_ms is None else {"decode": decode_ms, **timings},
             mm_per_px=self.scale,
             maps=maps,
             candidates=findings.candidates,
@@ -162,16 +190,23 @@ def judged_file(
     except BlemishError as error:
         return failed(str(path), str(error), bundle=bundle)
     decode_ms = 1e3 * (perf_counter() - start)
+    return or_failed(
+        lambda: judge(pixels, str(path), with_maps=with_maps, decode_ms=decode_ms), str(path), bundle
+    )
+
+
+def or_failed(judge: Callable[[], Answer], name: str, bundle: str) -> Answer | Inspection:
+    """What `judge` answers, or the ERROR answer for an image that is too large for the memory or OpenCV."""
     try:
-        return judge(pixels, str(path), with_maps=with_maps, decode_ms=decode_ms)
+        return judge()
     except BlemishError as error:  # of an exported bundle: a size that its graphs do not have
-        return failed(str(path), f"{path} could not be judged: {error}", bundle=bundle)
+        return failed(name, f"{name} could not be judged: {error}", bundle=bundle)
     except (MemoryError, RuntimeError, cv2.error) as error:
         # torch runs out of memory with a RuntimeError; any other one is a bug, and to be seen.
         if type(error) is RuntimeError and "memory" not in str(error):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        return failed(str(path), f"{path} could not be judged: {reason}", bundle=bundle)
+        return failed(name, f"{name} could not be judged: {reason}", bundle=bundle)
 
 
 def open_inspector(
@@ -283,40 +318,3 @@ def assemble(inference: Inference, networks: Networks, manifest: Manifest, name:
     thresholds = manifest.thresholds
     ng = thresholds.get("ng", math.inf)
     return Inspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)
-
-
-def image_paths(paths: list[Path], note: Callable[[str], None]) -> Iterator[Path]:
-    """The files given, and the images of every folder given, in alphabetical order.
-
-    note: is told in one line when pictures of a folder are left out
-    Raises BlemishError for a path that does not exist and for a folder without images.
-    """
-    for path in paths:
-        if path.is_file():
-            yield path
-        elif path.is_dir():
-            yield from images_below(path, note)
-        else:
-            raise BlemishError(f"{path} does not exist. Give an image or a folder of images.")
-
-
-def images_below(folder: Path, note: Callable[[str], None]) -> list[Path]:
-    """A dataset's images without its masks and templates; of any other folder all image files."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise BlemishError(f"{folder} holds no image. Looked for {', '.join(sorted(SUFFIXES))}.")
-    if not (folder / SETTINGS_NAME).is_file() and not detect_layout(list_files(folder)):
-        return found
-    try:
-        dataset = load_dataset(folder, skip_broken=True)
-    except BlemishError as error:
-        note(f"all {len(found)} pictures in {folder} are inspected, masks too if there are any: {error}")
-        return found
-    unread = (dataset.root / name for name in dataset.skipped)  # an image without its mask is still an image
-    images = sorted({sample.image for sample in dataset} | set(unread) & set(found))
-    if left_out := len(set(found) - set(images)):
-        note(
-            f"{folder} is a dataset ({dataset.layout}: {dataset.reason}): its {len(images)} images are "
-            f"inspected and {left_out} other pictures, such as masks, are not."
-        )
-    return images

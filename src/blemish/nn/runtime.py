@@ -1,29 +1,26 @@
-"""One place that sets threads, the allocator and determinism for every process that runs networks."""
+"""One place that sets threads, the allocator and determinism for every process that runs torch."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 
 import torch
+
+from blemish.threads import set_threads
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def prepare_runtime(threads: int | None = None) -> None:
-    """Set the CPU threads (None: OMP_NUM_THREADS, else every core this process may use); keep freed memory.
+    """Set the threads, see `set_threads`; keep freed memory.
 
     Activations of 100 MB and more are otherwise mapped anew at every step, and on a virtual machine the page
     faults can cost more than the convolutions.
     """
-    torch.set_num_threads(threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or usable_cores())
+    set_threads(threads)
     keep_freed_memory()
     # fp32 means fp32: a GPU would otherwise round convolutions to TF32, and answer otherwise than a CPU.
     torch.backends.cudnn.allow_tf32 = False
-
-
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:

@@ -43,7 +43,7 @@ def components(runs: Runs, *, join_distance: float, cell: int = 1) -> Iterator[R
 
 
 def split_regions(
-    mask: NDArray[np.bool_], *, join_distance: float
+    mask: NDArray[np.bool_], *, join_distance: float, cell: int = 1
 ) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
     """Each region of a mask as its own crop, and where the crop's first pixel lies (x, y)."""
     for part in components(runs_of(mask), join_distance=join_distance):
@@ -75,11 +75,16 @@ def reaches(join_distance: float, cell: int) -> list[int]:
 
     Between the nearest pixels of entries n apart along an axis lie (n − 1)·cell + 1 pixel steps.
     """
-    furthest = int(np.ceil(join_distance / cell)) + 1
+    furthest = rows_to_join(join_distance, cell)
     steps = np.array([0] + [(n - 1) * cell + 1 for n in range(1, furthest + 1)])
     near = steps[:, None] ** 2 + steps**2 < join_distance**2
     near[:2, :2] = True  # 8-connected
     return [int(row.sum()) - 1 for row in near if row.any()]
+
+
+def rows_to_join(join_distance: float, cell: int = 1) -> int:
+    """The most rows from one entry to another that it shares a number with for being near."""
+    return int(np.ceil(join_distance / cell)) + 1
 
 
 def near_runs(runs: Runs, columns_by_rows: list[int]) -> tuple[Integers, Integers]:

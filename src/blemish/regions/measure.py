@@ -72,7 +72,9 @@ def as_outlines(loops: Sequence[Loop]) -> tuple[Outline, ...]:
 
 def rectangle_around(loops: Sequence[Loop]) -> Rectangle:
     """See `smallest_rectangle`."""
-    (x, y), (first, second), angle = cv2.minAreaRect(np.concatenate(loops).astype(np.float32))
+    corners = np.concatenate(loops)
+    left, top = (float(least) for least in corners.min(axis=0))  # 32 bits are few for corners far down a web
+    (x, y), (first, second), angle = cv2.minAreaRect((corners - (left, top)).astype(np.float32))
     if first < second:
         first, second, angle = second, first, angle + 90
-    return Rectangle((x, y), float(first), float(second), (angle + 90) % 180 - 90)
+    return Rectangle((x + left, y + top), float(first), float(second), (angle + 90) % 180 - 90)

@@ -6,7 +6,7 @@ What every method that outlines defects needs, whatever its map says of a pixel.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -39,6 +39,11 @@ class Region:
     def runs(self) -> Runs:
         return as_runs(self.pixels)
 
+    def moved(self, down: int) -> Region:
+        """The same so many pixels further down."""
+        left, top = self.offset_xy
+        return replace(self, offset_xy=(left, top + down))
+
     @cached_property
     def strongest(self) -> float:
         return float(self.values.max())
@@ -52,9 +57,16 @@ def regions_above(
     values: [H, W]; join_distance: see `label_regions`; minimum_area: pixels, of smaller ones none is given
     """
     for part in components(runs_above(values, threshold), join_distance=join_distance):
-        if part.area >= minimum_area:
-            runs, offset_xy = part.from_corner()
-            yield Region(runs, offset_xy, values_on(part, values))
+        if (region := region_of(values, part, minimum_area=minimum_area)) is not None:
+            yield region
+
+
+def region_of(values: NDArray[np.float32], part: Runs, *, minimum_area: float = 0.0) -> Region | None:
+    """One component of a map with an entry a pixel; None for a smaller one. part: its pixels"""
+    if part.area < minimum_area:
+        return None
+    runs, offset_xy = part.from_corner()
+    return Region(runs, offset_xy, values_on(part, values))
 
 
 def defect_of(region: Region, label: str, confidence: float, *, mm_per_px: float | None = None) -> Defect:

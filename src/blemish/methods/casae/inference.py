@@ -6,8 +6,9 @@ square; K types. Deviation: beside the paper's image squeezed to a square, tiles
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import ceil, hypot
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,11 @@ from blemish.defect import Defect, Rectangle
 from blemish.images.resize import resized, resized_map
 from blemish.images.tiling import Pixels, Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.answers import image_score, only_name, type_probabilities
-from blemish.methods.casae.crops import network_input, upright
+from blemish.methods.casae.crops import SEEN_BEYOND, network_input, upright
 from blemish.methods.casae.settings import Settings
 from blemish.methods.contract import Findings, Networks
-from blemish.regions.region import Region, defects_of, numbered, regions_above
+from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
+from blemish.regions.runs import Runs
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,11 @@ class CasaeInference:
         probability.
         """
         regions = self.regions(raw)
-        defects = self.named(self.measured(regions), pixels, networks)
+        found = self.found(regions, pixels, networks)
         size = (raw.shape[0], raw.shape[1])
         maps = {"severity": raw, "defects": numbered(regions, size)} if with_maps else {}
         score = image_score(regions, raw, threshold=self.threshold)
-        return Findings(score, tuple(defects), maps)
+        return Findings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32]) -> list[Region]:
         """Section 3.2: what is at least the threshold, as components in reading order."""
@@ -99,6 +101,21 @@ class CasaeInference:
                 raw, self.threshold, join_distance=self.join_distance, minimum_area=self.minimum_area
             )
         )
+
+    def region(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Region | None:
+        """One component; None where it is under the minimum. part: its pixels"""
+        return region_of(raw, part, minimum_area=self.minimum_area)
+
+    def found(
+        self, regions: Iterable[Region], pixels: Pixels, networks: Networks
+    ) -> list[tuple[Region, Defect]]:
+        """Sections 3.3 and 4: each region with its defect."""
+        kept = list(regions)
+        return list(zip(kept, self.named(self.measured(kept), pixels, networks), strict=True))
+
+    def rows_around(self, height: int, width: int) -> int:
+        """How many rows above and below a region of that size its crop may show."""
+        return ceil(self.crop_margin * hypot(height, width)) + 2 * SEEN_BEYOND if self.types else 0
 
     def measured(self, regions: Sequence[Region]) -> list[Defect]:
         """Section 3.3: outline and smallest rectangle of each; not yet of any type."""

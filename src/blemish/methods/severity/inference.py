@@ -19,7 +19,7 @@ from blemish.methods.contract import Findings, Networks
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import Settings
-from blemish.methods.severity.windows import cut, network_input, windows_on
+from blemish.methods.severity.windows import cut, network_input, window_side, windows_on
 from blemish.regions.components import components
 from blemish.regions.region import Region, defects_of, numbered
 from blemish.regions.runs import Runs, as_mask, joined, runs_above, runs_of, values_on
@@ -51,6 +51,10 @@ class SeverityInference:
 
     @property
     def cell(self) -> int:
+        return self.tiling.stride
+
+    @property
+    def multiple(self) -> int:
         return self.tiling.stride
 
     @property
@@ -116,6 +120,10 @@ class SeverityInference:
                 named.append((label, confidence))
         return list(zip(kept, self.measured(kept, named), strict=True))
 
+    def rows_around(self, height: int, width: int) -> int:
+        """How many rows above and below a region of that size stage 4 may look at."""
+        return window_side(max(height, width), self.window) if self.types else 0
+
     def pixels_of(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Runs:
         """Cells of one component to pixels of the image, at least one; no pixel is given to two components.
 
@@ -155,13 +163,10 @@ class SeverityInference:
         spans = [(axis.start - 1, axis.stop + 1) for axis in place]
         inside = tuple(slice(max(0, start), stop) for start, stop in spans)  # numpy ends at the map's end
         beyond = [
-            max(0, excess)
+            (max(0, -start), max(0, stop - length))
             for (start, stop), length in zip(spans, raw.shape, strict=True)
-            for excess in (-start, stop - length)
         ]
-        around = raw[inside]
-        if any(beyond):
-            around = cv2.copyMakeBorder(around, *beyond, cv2.BORDER_REPLICATE)
+        around = np.pad(raw[inside], beyond, "edge") if np.any(beyond) else raw[inside]
         border = self.cell
         return upsample(around, self.cell, self.upsampling)[border:-border, border:-border]
 

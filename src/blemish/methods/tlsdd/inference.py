@@ -16,7 +16,7 @@ from blemish.defect import Defect
 from blemish.images.box_tiles import Rows, detect_tiled
 from blemish.images.resize import resized, with_shorter_side
 from blemish.images.tiling import planes
-from blemish.methods.contract import Findings, Network, Networks, Pixels
+from blemish.methods.contract import Findings, Networks, Pixels
 from blemish.methods.tlsdd.settings import Settings
 from blemish.regions.boxes import box_area, class_wise_nms, clip_boxes
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
@@ -65,11 +65,10 @@ class TlsddInference:
 
     def forward(self, pixels: Pixels, networks: Networks) -> Rows:
         """Rows from the score floor on, [R, 4 + K], boxes in pixels of the image and within it."""
-        network = networks["detector"]
         fitted = resized(pixels, with_shorter_side((pixels.shape[0], pixels.shape[1]), self.size))
         rows = detect_tiled(
             fitted,
-            lambda part: self.rows_of(network, part),
+            lambda part: self.detect(part, networks),
             tile=self.tile,
             overlap=self.overlap,
             nms=self.nms,
@@ -78,9 +77,9 @@ class TlsddInference:
         boxes = clip_boxes(rows[:, :4] * np.tile(scale, 2), (pixels.shape[0], pixels.shape[1]))
         return np.concatenate([boxes, rows[:, 4:]], axis=1).astype(np.float32, copy=False)
 
-    def rows_of(self, network: Network, pixels: Pixels) -> Rows:
+    def detect(self, pixels: Pixels, networks: Networks) -> Rows:
         """The detector's rows for one picture. One that is not a number stays, for the inspector to see."""
-        rows = network(planes(pixels)[None])
+        rows = networks["detector"](planes(pixels)[None])
         return rows[~(rows[:, 4:].max(axis=1) < self.score_floor)]
 
     def decide(

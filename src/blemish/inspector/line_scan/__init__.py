@@ -1,0 +1,8 @@
+"""Line scan: strips, in the order in which they were taken, are one picture without an end, the web.
+
+See docs/streaming.md for what is written.
+"""
+
+from blemish.inspector.line_scan.web import Web, web_answers
+
+__all__ = ["Web", "web_answers"]

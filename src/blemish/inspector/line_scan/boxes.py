@@ -1,0 +1,209 @@
+"""Boxes on a web: bands of tiles on a grid that needs no end, merged as the tiles of an image are.
+
+An image's tiles are spread evenly over its length; a web has none, so its bands lie `tile − overlap` apart,
+and the last is moved up to end with the web. Sightings that can become one object, or suppress each other,
+are a group, which is merged when it ends above all bands that are still to come.
+"Fitted" are pixels of the web brought to the detector's width; sightings and tiles count fitted rows from
+`origin` on, so that 32 bits suffice however long the web is. Letters: R sightings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.images.box_tiles import Sightings, Tile, merged_rows, sightings, tile_spans
+from blemish.images.decode import Pixels
+from blemish.images.resize import resized
+from blemish.images.tiling import Span
+from blemish.inspector.line_scan.rows import Rows
+from blemish.inspector.line_scan.scan import Piece
+from blemish.methods.contract import Findings, Networks
+from blemish.methods.webs import BoxesWebs
+from blemish.regions.boxes import box_iou, shared_area
+from blemish.regions.components import roots
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The merged rows of a finished group, [R, 4 + K], boxes in pixels of the web. bottom: of the last"""
+
+    rows: NDArray[np.float64]
+    bottom: float
+
+
+class BoxScan:
+    """A `Scan` by a method that finds boxes.
+
+    most_rows: from the top of a group to the bands to come, a tile's at least; a longer group is cut there
+    """
+
+    def __init__(
+        self, inference: BoxesWebs, networks: Networks, *, width: int, most_rows: int, with_pixels: bool
+    ) -> None:
+        self.inference, self.networks, self.with_pixels = inference, networks, with_pixels
+        self.width = width
+        self.across = inference.size or width  # fitted; whole numbers, as rows must not drift down the web
+        self.scale = self.across / width
+        self.hop = inference.tile - inference.overlap
+        self.most_fitted = max(most_rows * self.scale, inference.tile)
+        self.step = self.in_web(self.hop)  # rows of a piece
+        self.pixels = Rows()
+        self.start = 0  # fitted row at which the next band starts
+        self.origin = 0
+        self.tiles: list[Tile] = []
+        self.open: list[Sightings] = []
+        self.merged: list[Merged] = []
+        self.cuts: list[int] = []
+        self.pieces = 0
+
+    def push(self, rows: Pixels) -> list[Piece]:
+        self.pixels.add(rows)
+        finished: list[Piece] = []
+        # One row more than the band: else it may be the last.
+        while self.fitted_rows > self.start + self.inference.tile:
+            # Not before: if the web had ended, its last band would have begun further up.
+            self.merge(self.start - self.origin)
+            finished += self.flushed(self.in_web(self.start), end=False)
+            self.let_go()
+            stop = self.start + self.inference.tile
+            core_stop = (stop + self.start + self.hop) // 2
+            self.add_band(Span(self.start, stop, self.core_start, core_stop), end=False)
+            self.start += self.hop
+        return finished
+
+    def finish(self) -> list[Piece]:
+        if not self.pixels.stop:
+            return []
+        stop = max(1, round(self.pixels.stop * self.scale))
+        self.add_band(Span(max(0, stop - self.inference.tile), stop, self.core_start, stop), end=True)
+        self.merge(np.inf)
+        return self.flushed(self.pixels.stop, end=True)
+
+    def in_web(self, fitted: float) -> int:
+        return int(fitted * self.width // self.across)
+
+    @property
+    def fitted_rows(self) -> int:
+        """How many there are."""
+        return self.pixels.stop * self.across // self.width
+
+    @property
+    def core_start(self) -> int:
+        """Fitted row at which the core of the last band ended."""
+        return self.tiles[-1].y.keep_stop + self.origin if self.tiles else 0
+
+    def add_band(self, rows: Span, *, end: bool) -> None:
+        """Detect on the tiles of one band, in fitted rows of the web. end: whether the web ends with it"""
+        stop = self.pixels.stop if end else -self.in_web(-rows.stop)
+        height = rows.stop - rows.start
+        band = resized(self.pixels.view(self.in_web(rows.start), stop), (height, self.across))
+        columns = tile_spans(self.across, self.inference.tile, self.inference.overlap)
+        tiles = [Tile(x, moved_span(rows, -self.origin)) for x in columns]
+        found = [self.inference.detect(band[:, x.start : x.stop], self.networks) for x in columns]
+        bottom = rows.stop - self.origin if end else np.inf
+        outer = np.array([0, -self.origin, self.across, bottom], np.float32)
+        seen = sightings(found, tiles, outer)
+        self.open.append(replace(seen, tile=seen.tile + len(self.tiles)))
+        self.tiles += tiles
+
+    def merge(self, limit: float) -> None:
+        """Merge the groups that end above `limit`, where bands to come begin, and those too long to hold."""
+        if not self.open:
+            return
+        seen = together(self.open)
+        left = np.ones(len(seen.rows), np.bool_)
+        cut = False
+        for group in groups_of(seen, nms=self.inference.nms):
+            boxes = seen.boxes[group]
+            longer = min(limit, self.start) - float(boxes[:, 1].min()) > self.most_fitted
+            if not boxes[:, 3].max() > limit or longer:  # what is no number is none to wait for
+                self.merged.append(self.of_web(merged_rows(seen[group], self.tiles, nms=self.inference.nms)))
+                left[group] = False
+                cut |= longer and bool(boxes[:, 3].max() > limit)
+        if cut:
+            self.cuts.append(self.in_web(limit + self.origin))
+        self.open = [seen[left]]
+
+    def of_web(self, rows: NDArray[np.float32]) -> Merged:
+        moved = rows.astype(np.float64)
+        moved[:, [1, 3]] += self.origin
+        moved[:, :4] /= self.scale
+        moved[:, [0, 2]] = np.clip(moved[:, [0, 2]], 0, self.width)
+        moved[:, [1, 3]] = np.clip(moved[:, [1, 3]], 0, self.pixels.stop)
+        return Merged(moved, float(moved[:, 3].max(initial=0.0)))
+
+    def flushed(self, known: int, *, end: bool) -> list[Piece]:
+        """The pieces above web row `known`, in which no group can end any more."""
+        finished = []
+        while (start := self.pieces * self.step) < known and (end or start + self.step <= known):
+            self.pieces += 1
+            finished.append(self.piece(start, min(start + self.step, known)))
+        return finished
+
+    def piece(self, start: int, stop: int) -> Piece:
+        inside = [one.rows for one in self.merged if not one.bottom > stop]
+        self.merged = [one for one in self.merged if one.bottom > stop]
+        cuts = tuple(cut for cut in self.cuts if cut <= stop)
+        self.cuts = self.cuts[len(cuts) :]
+        findings = self.findings(inside, start, stop)
+        defects = findings.defects if findings else ()
+        top = int(min([start, *(defect.box_xyxy[1] for defect in defects)]))
+        pixels = self.pixels.view(top, stop) if self.with_pixels else None
+        return Piece((start, stop), findings, cuts, pixels=pixels, top=top)
+
+    def findings(self, inside: list[NDArray[np.float64]], start: int, stop: int) -> Findings | None:
+        """What the method decides on the rows of finished groups, in pixels of the web."""
+        rows = np.concatenate(inside) if inside else np.zeros((0, 5))
+        if not np.isfinite(rows).all():
+            return None
+        rows[:, [1, 3]] -= start
+        blank = np.empty((stop - start, self.width), np.uint8)  # boxes are decided on without pixels
+        findings = self.inference.decide(rows.astype(np.float32), blank, self.networks, with_maps=False)
+        return replace(findings, defects=tuple(defect.moved(start) for defect in findings.defects))
+
+    def let_go(self) -> None:
+        """Drop the bands that no group and no band to come reaches, and the pixels above."""
+        if not self.open:
+            return
+        (seen,) = self.open
+        top = float(seen.boxes[:, 1].min(initial=self.start - self.origin))
+        first = next(index for index, tile in enumerate(self.tiles) if tile.y.stop > top)
+        down = self.tiles[first].y.start
+        self.tiles = [Tile(tile.x, moved_span(tile.y, -down)) for tile in self.tiles[first:]]
+        rows = seen.rows.copy()
+        rows[:, [1, 3]] -= down
+        self.open = [replace(seen, rows=rows, tile=seen.tile - first)]
+        self.origin += down
+        needed = [self.in_web(self.start), self.in_web(self.fitted_rows - self.inference.tile)]
+        if self.with_pixels:
+            tops = (int(one.rows[:, 1].min()) for one in self.merged)
+            needed += [self.pieces * self.step, max(0, self.in_web(top + self.origin - down)), *tops]
+        self.pixels.drop(max(0, min(needed)))
+
+
+def moved_span(span: Span, by: int) -> Span:
+    return Span(span.start + by, span.stop + by, span.keep_start + by, span.keep_stop + by)
+
+
+def together(parts: list[Sightings]) -> Sightings:
+    """Sightings of several bands as one; of tiles that are numbered through."""
+    widest = [part for part in parts if len(part.rows)] or parts[:1]
+    rows, tile, cut, owned = (
+        np.concatenate([getattr(part, name) for part in widest]) for name in ("rows", "tile", "cut", "owned")
+    )
+    return Sightings(rows, tile, cut, owned)
+
+
+def groups_of(seen: Sightings, *, nms: float) -> list[NDArray[np.intp]]:
+    """Indices of sightings that can touch each other's fate: overlapping ones of one class that two tiles
+    made, and those that overlap by more than `nms`.
+    """
+    if not len(seen.rows):
+        return []
+    same = (seen.tile[:, None] != seen.tile[None]) & (seen.labels[:, None] == seen.labels[None])
+    linked = (box_iou(seen.boxes, seen.boxes) > nms) | (same & (shared_area(seen.boxes, seen.boxes) > 0))
+    first = roots(len(linked), *np.nonzero(linked))
+    return [np.flatnonzero(first == one) for one in np.unique(first)]

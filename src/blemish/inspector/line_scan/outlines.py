@@ -1,0 +1,204 @@
+"""Outlines on a web, as one inspection of the whole would draw them, while few of its rows are held.
+
+The map is made by rows of tiles that lie where the tiles of the whole image would lie, so its values are the
+same. A component is closed when nothing that comes can join it, and judged when all rows that its judgement
+looks at are there. Rows are let go when no component that is open, or may still begin, can need them.
+Letters: P rows of pixels, R rows of the map; a cell is one row of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from blemish.defect import Defect
+from blemish.images.decode import Pixels
+from blemish.inspector.line_scan.rows import Rows
+from blemish.inspector.line_scan.scan import Piece
+from blemish.methods.answers import image_score
+from blemish.methods.contract import Findings, Networks
+from blemish.methods.webs import OutlinesWebs
+from blemish.regions.components import components, rows_to_join
+from blemish.regions.measure import bounding_box
+from blemish.regions.region import Region
+from blemish.regions.runs import runs_above
+
+SMOOTHED = 2  # cells beyond a component that its pixels are interpolated from, and one to spare
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A component that nothing can join any more. top, bottom: its rows; around: rows that are looked at"""
+
+    region: Region
+    top: int
+    bottom: int
+    around: int
+
+
+class OutlineScan:
+    """A `Scan` by a method that outlines.
+
+    most_rows: of a component that is open, a tile's at least; at a longer one all that are open are cut
+    """
+
+    def __init__(
+        self, inference: OutlinesWebs, networks: Networks, *, most_rows: int, with_pixels: bool
+    ) -> None:
+        assert inference.tiling is not None
+        self.inference, self.networks, self.tiling = inference, networks, inference.tiling
+        self.most_rows, self.with_pixels = max(most_rows, inference.tiling.tile), with_pixels
+        self.cell = self.tiling.stride
+        self.step = self.tiling.tile - 2 * self.tiling.halo  # rows of a piece, too
+        self.pixels, self.raw, self.highest = Rows(), Rows(), Rows()
+        self.tiles = 0  # rows of tiles that are done
+        self.closed_to = 0  # cells: what ends above is closed
+        self.closed: list[Closed] = []
+        self.found: list[tuple[Region, Defect]] = []
+        self.cuts: list[int] = []
+        self.pieces = 0
+
+    def push(self, rows: Pixels) -> list[Piece]:
+        self.pixels.add(rows)
+        finished: list[Piece] = []
+        # One row more than the tile: else it may be the last, which is kept to its end.
+        while self.pixels.stop > self.tiles * self.step + self.tiling.tile:
+            start, halo = self.tiles * self.step, self.tiling.halo
+            self.add_map(start, start + self.tiling.tile, start + self.tiling.tile - halo)
+            self.tiles += 1
+            finished += self.advanced(end=None)
+        return finished
+
+    def finish(self) -> list[Piece]:
+        end = self.pixels.stop
+        if not end:
+            return []
+        whole = -(-end // self.inference.multiple) * self.inference.multiple
+        self.add_map(max(0, whole - self.tiling.tile), end, end)
+        return self.advanced(end=end)
+
+    def add_map(self, start: int, stop: int, keep_stop: int) -> None:
+        """Rows of the map from those that are there to pixel row keep_stop. start, stop: of the tiles"""
+        rows: Pixels = self.pixels.view(start, stop)
+        raw = self.inference.forward(rows, self.networks)
+        first = start // self.cell
+        new = raw[self.raw.stop - first : -(-keep_stop // self.cell) - first]
+        self.raw.add(new)
+        self.highest.add(new.max(axis=1))
+
+    def advanced(self, *, end: int | None) -> list[Piece]:
+        """All that follows from new rows of the map. end: rows of the whole web where it has ended"""
+        limit = self.raw.stop
+        if end is None:
+            limit = max(self.closed_to, limit - rows_to_join(self.inference.join_distance, self.cell))
+        open_from = self.close(limit, end)
+        if end is None and (self.raw.stop - open_from) * self.cell > self.most_rows:
+            self.cuts.append(self.raw.stop * self.cell)
+            open_from = self.close(self.raw.stop, end)
+            self.raw.drop(open_from)
+        self.raw.drop(open_from - SMOOTHED)
+        self.judge(end)
+        finished = list(self.flushed(end))
+        self.let_go(open_from)
+        return finished
+
+    def close(self, limit: int, end: int | None) -> int:
+        """Close the components that end at cell row `limit` at the latest; returns where open ones begin.
+
+        Of a component that was closed before, rows may have been let go: what is left of it ends where it
+        ended.
+        """
+        if self.raw.first == self.raw.stop:
+            return limit
+        first, open_from = self.raw.first, limit
+        raw = self.raw.view(first, self.raw.stop)
+        bottom_px = self.raw.stop * self.cell if end is None else end
+        size = bottom_px - first * self.cell, self.pixels.parts[0].shape[1]
+        threshold = self.inference.pixel_threshold or 0.0
+        cells = runs_above(raw, threshold)
+        for part in components(cells, join_distance=self.inference.join_distance, cell=self.cell):
+            top, bottom = first + int(part.rows[0]), first + int(part.rows[-1]) + 1
+            if bottom > limit:
+                open_from = min(open_from, top)
+            elif bottom > self.closed_to:
+                region = self.inference.region(raw, part, size)
+                if region is not None:
+                    self.closed.append(self.closed_region(region.moved(first * self.cell)))
+        self.closed_to = limit
+        return open_from
+
+    def closed_region(self, region: Region) -> Closed:
+        left, top, right, bottom = (
+            int(edge) for edge in bounding_box(region.runs, offset_xy=region.offset_xy)
+        )
+        return Closed(region, top, bottom, self.inference.rows_around(bottom - top, right - left))
+
+    def judge(self, end: int | None) -> None:
+        """Judge the closed components around which all rows are there."""
+        there = self.pixels.stop
+        seen_to = there if end is None else there + max((one.around for one in self.closed), default=0)
+        ready = [one for one in self.closed if one.bottom + one.around <= seen_to]
+        if not ready:
+            return
+        self.closed = [one for one in self.closed if one.bottom + one.around > seen_to]
+        top = max(0, min(one.top - one.around for one in ready))
+        pixels = self.pixels.view(top, min(there, max(one.bottom + one.around for one in ready)))
+        regions = [one.region.moved(-top) for one in ready]
+        for region, defect in self.inference.found(regions, pixels, self.networks):
+            self.found.append((region, defect.moved(top)))
+
+    def flushed(self, end: int | None) -> Iterator[Piece]:
+        """The pieces in which no defect can end any more."""
+        known = self.closed_to * self.cell if end is None else end
+        waiting = min((one.bottom for one in self.closed), default=known + 1)
+        while (start := self.pieces * self.step) < known:
+            stop = start + self.step if end is None else min(start + self.step, end)
+            if stop > known or waiting <= stop:
+                return
+            self.pieces += 1
+            yield self.piece(start, stop)
+
+    def piece(self, start: int, stop: int) -> Piece:
+        inside = [one for one in self.found if one[1].box_xyxy[3] <= stop]
+        self.found = [one for one in self.found if one[1].box_xyxy[3] > stop]
+        inside.sort(key=lambda one: (one[1].box_xyxy[1], one[1].box_xyxy[0]))
+        cuts = tuple(cut for cut in self.cuts if cut <= stop)
+        self.cuts = self.cuts[len(cuts) :]
+        top = int(min([start, *(one[1].box_xyxy[1] for one in inside)]))
+        return Piece(
+            (start, stop),
+            self.findings(inside, start, stop),
+            cuts,
+            pixels=self.pixels.view(top, stop) if self.with_pixels else None,
+            top=top,
+        )
+
+    def findings(self, inside: list[tuple[Region, Defect]], start: int, stop: int) -> Findings | None:
+        highest = self.highest.view(start // self.cell, -(-stop // self.cell)).copy()
+        self.highest.drop(stop // self.cell)
+        if not np.isfinite(highest).all():
+            return None
+        score = image_score(
+            [region for region, _ in inside],
+            highest,
+            threshold=self.inference.pixel_threshold or 0.0,
+            most=self.inference.severity_top or 1.0,
+        )
+        return Findings(score, tuple(defect for _, defect in inside))
+
+    def let_go(self, open_from: int) -> None:
+        """Drop the pixels that nothing looks at any more. open_from: cell row"""
+        width = self.pixels.parts[0].shape[1]
+        largest = self.inference.rows_around(self.most_rows + self.tiling.tile, width)
+        needed = [
+            min(self.tiles * self.step, self.pixels.stop - self.tiling.tile),
+            (open_from - SMOOTHED) * self.cell - largest,
+            *(one.top - one.around for one in self.closed),
+        ]
+        if self.with_pixels:
+            tops = (one.top for one in self.closed)
+            found = (int(defect.box_xyxy[1]) for _, defect in self.found)
+            needed += [self.pieces * self.step, (open_from - SMOOTHED) * self.cell, *tops, *found]
+        self.pixels.drop(max(0, min(needed)))

@@ -1,0 +1,163 @@
+"""Strips to a web, and its finished pieces to answers.
+
+A strip that cannot be read, or does not fit the ones before it, is an ERROR answer; the web ends above it, as
+nobody knows what lay there, and the next strip begins a new one, whose rows are counted on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+from blemish.errors import BlemishError
+from blemish.inspection import failed
+from blemish.inspector.ahead import Ahead, running
+from blemish.inspector.chain import Judge
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.line_scan.boxes import BoxScan
+from blemish.inspector.line_scan.frames import frames_of, piece_name
+from blemish.inspector.line_scan.outlines import OutlineScan
+from blemish.inspector.line_scan.scan import Piece, Scan
+from blemish.inspector.line_scan.strips import fitting
+from blemish.inspector.pipeline import PICTURES_AHEAD, Answer, Answers, Decoded, answers_of, decoded
+from blemish.inspector.sources import Item
+from blemish.methods.webs import BoxesWebs, OutlinesWebs
+from blemish.threads import set_threads
+
+MOST_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Web:
+    """How strips are judged as a web.
+
+    name: of the web, in its answers
+    frame_rows: of frames that are judged as images by themselves; None judges the web without seams
+    most_rows: that are held of a defect without seams; a longer one is cut
+    """
+
+    name: str
+    frame_rows: int | None = None
+    most_rows: int = MOST_ROWS
+
+
+def web_answers(
+    judge: Judge, items: Iterable[Item], web: Web, *, with_pixels: bool = False
+) -> AbstractContextManager[Answers]:
+    """Answers for the pieces of the web that the items are strips of, in order.
+
+    with_pixels: whether the answers are to be drawn
+    Raises BlemishError where the judge cannot see a web without seams.
+    """
+    if web.frame_rows is not None:
+        return answers_of(judge, frames_of(items, web.name, web.frame_rows), with_maps=with_pixels)
+    return seamless(Scanner(judge_of_web(judge), web, with_pixels), items)
+
+
+def judge_of_web(judge: Judge) -> Inspector:
+    """The judge, if it is one that sees a web. Raises BlemishError for any other."""
+    if isinstance(judge, Inspector) and sees_webs(judge):
+        return judge
+    what = "looks at a whole image at once" if isinstance(judge, Inspector) else "are a chain, image by image"
+    raise BlemishError(
+        "--line-scan must have a bundle that judges each place by what lies near it. "
+        f"Received: {judge.bundle}, which {what}. Add --frame-rows N to judge frames of N rows as images."
+    )
+
+
+def sees_webs(inspector: Inspector) -> bool:
+    inference = inspector.inference
+    if isinstance(inference, OutlinesWebs):
+        return inference.tiling is not None
+    return isinstance(inference, BoxesWebs)
+
+
+@contextmanager
+def seamless(scanner: Scanner, items: Iterable[Item]) -> Iterator[Answers]:
+    """decode (thread) → scan (thread) → whoever takes the answers."""
+    decoding = Ahead(decoded, items, most=PICTURES_AHEAD)
+    answers = scanner.answers(decoding)
+    scanning = Ahead(lambda answer: answer, answers, most=PICTURES_AHEAD, prepare=set_threads)
+    with running(decoding, scanning):
+        yield Answers(scanning, scanning.ready)
+
+
+@dataclass
+class Stretch:
+    """A web between strips that do not fit. first_row: of all; ms: of work since the last answer"""
+
+    scan: Scan
+    first_row: int
+    width: int
+    ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Strips to answers, by a bundle that sees webs."""
+
+    inspector: Inspector
+    web: Web
+    with_pixels: bool
+
+    def answers(self, strips: Iterable[Decoded]) -> Iterator[Answer]:
+        """In order of the rows; of a strip that does not fit, behind all rows above it."""
+        row = 0
+        stretch: Stretch | None = None
+        for strip in fitting(strips, channels=self.inspector.inference.channels):
+            if strip.pixels is None:
+                yield from self.ended(stretch)
+                stretch = None
+                error = failed(strip.item.name, strip.error, bundle=self.inspector.bundle)
+                yield Answer(strip.item.stem, error, None)
+            else:
+                width = strip.pixels.shape[1]
+                stretch = stretch or Stretch(self.scan(width), row, width)
+                row += len(strip.pixels)
+                start = perf_counter()
+                pieces = stretch.scan.push(strip.pixels)
+                yield from self.answered(pieces, stretch, start)
+        yield from self.ended(stretch)
+
+    def ended(self, stretch: Stretch | None) -> Iterator[Answer]:
+        if stretch is not None:
+            start = perf_counter()
+            yield from self.answered(stretch.scan.finish(), stretch, start)
+
+    def scan(self, width: int) -> Scan:
+        inference, networks = self.inspector.inference, self.inspector.networks
+        most_rows, with_pixels = self.web.most_rows, self.with_pixels
+        if isinstance(inference, OutlinesWebs):
+            return OutlineScan(inference, networks, most_rows=most_rows, with_pixels=with_pixels)
+        assert isinstance(inference, BoxesWebs), "checked by judge_of_web"
+        return BoxScan(inference, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
+
+    def answered(self, pieces: list[Piece], stretch: Stretch, since: float) -> Iterator[Answer]:
+        """The pieces as answers; the first of them has the time of all work since the last answer."""
+        stretch.ms += 1e3 * (perf_counter() - since)
+        for piece in pieces:
+            yield self.answer(piece, stretch)
+            stretch.ms = 0.0
+
+    def answer(self, piece: Piece, stretch: Stretch) -> Answer:
+        down = stretch.first_row
+        start, stop = (row + down for row in piece.rows)
+        name, stem = piece_name(self.web.name, start)
+        if piece.findings is None:
+            return Answer(stem, self.inspector.not_finite(name), None)
+        inspection = self.inspector.inspection(piece.findings, name, (stop - start, stretch.width))
+        cuts = tuple(self.said_of_cut(cut + down) for cut in piece.cuts)
+        whole = replace(
+            inspection,
+            defects=tuple(defect.moved(down) for defect in inspection.defects),
+            reasons=(*inspection.reasons, *cuts),
+            timings_ms={"scan": stretch.ms},
+            rows=(start, stop),
+        )
+        return Answer(stem, whole, piece.pixels, piece.top + down)
+
+    def said_of_cut(self, row: int) -> str:
+        longer = f"one was longer than --most-rows {self.web.most_rows}"
+        return f"defects that reach row {row} are cut there: {longer}"
