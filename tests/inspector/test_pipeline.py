@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -148,6 +149,31 @@ def test_one_network_runs_at_a_time() -> None:
 
     judge = replace(brightest(), inference=Asking(), networks={"one": network, "other": network})
     assert len(streamed(judge, items(40))) == 40
+
+
+@pytest.mark.parametrize(("most", "expected"), [(255, 1), (256, 1), (600, 2), (10_000, 6)])
+def test_of_large_pictures_few_are_on_their_way(
+    monkeypatch: pytest.MonkeyPatch, most: int, expected: int
+) -> None:
+    monkeypatch.setattr("blemish.inspector.pipeline.PIXELS_INSIDE", most)
+    judge, forwarded = brightest(), []
+    whole = judge.inference.forward
+
+    def forward(pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
+        forwarded.append(1)
+        return whole(pixels, networks)
+
+    judge.inference.forward = forward
+    before = set(threading.enumerate())
+    with answers_of(judge, items(20)) as answers:
+        for number, _ in enumerate(answers.coming):
+            deadline = time.monotonic() + (5 if len(forwarded) - number < expected and number < 10 else 0.02)
+            while time.monotonic() < deadline and len(forwarded) - number < min(expected, 3):
+                time.sleep(0.001)
+            assert len(forwarded) - number <= expected
+            if number == 15:
+                break
+    assert set(threading.enumerate()) == before, "those who waited for room have ended"
 
 
 def test_memory_is_as_flat_after_ten_thousand_pictures_as_after_one_thousand() -> None:

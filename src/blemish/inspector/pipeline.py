@@ -1,16 +1,16 @@
 """Pictures through a judge with decoding, network and post-processing side by side, answers in order.
 
 decode (thread) → network (thread) → decide (thread) → whoever takes the answers, to write them. Every step
-holds few pictures, so that memory does not grow with how many there are. The answers are those of
-`Inspector.inspect`.
+holds few pictures, and all together few large ones, so that memory does not grow with how many there are. The
+answers are those of `Inspector.inspect`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import Condition, Lock
 from time import perf_counter
 
 import numpy as np
@@ -27,6 +27,7 @@ from blemish.methods.contract import Network
 from blemish.threads import set_threads
 
 PICTURES_AHEAD = 2  # decoded while the network is busy
+PIXELS_INSIDE = 1 << 26  # of several pictures on their way; a larger one goes alone
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,46 @@ def answers_of(judge: Judge, items: Iterable[Item], *, with_maps: bool = False) 
     An item that cannot be read, or is too large for the memory, has an ERROR answer; any other error is
     raised once, where its answer would be.
     """
-    steps = Steps(taking_turns(judge), with_maps)
-    decoding = Ahead(decoded, items, most=PICTURES_AHEAD)
+    steps, room = Steps(taking_turns(judge), with_maps), Room(PIXELS_INSIDE)
+    decoding = Ahead(lambda item: room.entered(decoded(item)), items, most=PICTURES_AHEAD)
     network = Ahead(steps.forward, decoding, prepare=set_threads)
     deciding = Ahead(steps.decide, network, prepare=set_threads)
-    with running(decoding, network, deciding):
-        yield Answers(deciding, deciding.ready)
+    with running(decoding, network, deciding), closing(room):
+        yield Answers(room.left(deciding), deciding.ready)
+
+
+class Room:
+    """For so many pixels between decoding and the end of an answer; a larger picture waits for all others."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.inside, self.closed = most, 0, False
+        self.change = Condition()
+
+    def entered(self, given: Decoded) -> Decoded:
+        """The picture, once there is room for it."""
+        size = pixels_of(given.pixels)
+        with self.change:
+            self.change.wait_for(lambda: self.closed or not self.inside or self.inside + size <= self.most)
+            self.inside += size
+        return given
+
+    def left(self, answers: Iterable[Answer]) -> Iterator[Answer]:
+        """The answers; each has left when the next is asked for."""
+        for answer in answers:
+            yield answer
+            with self.change:
+                self.inside -= pixels_of(answer.pixels)
+                self.change.notify()
+
+    def close(self) -> None:
+        """Nobody waits any longer."""
+        with self.change:
+            self.closed = True
+            self.change.notify()
+
+
+def pixels_of(picture: Pixels | None) -> int:
+    return 0 if picture is None else picture.shape[0] * picture.shape[1]
 
 
 def decoded(item: Item) -> Decoded:
