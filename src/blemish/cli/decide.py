@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from blemish.decision.usage import read_usage
 from blemish.errors import BlemishError
 from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
 from blemish.evaluation.operating_point import OperatingPoint
-from blemish.evaluation.run import evaluate_samples, for_bundle, split_to_evaluate
+from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
 from blemish.inspector.inspector import Inspector, labels_of
 from blemish.progress import Reporter
 
@@ -117,7 +116,7 @@ def calibration_images(
     chosen, left_out = for_bundle(
         chosen, loaded.manifest, loaded.id, names_types=inspector.inference.names_types
     )
-    return chosen, (*left_out, *seen_before(chosen, loaded, order.data))
+    return chosen, (*left_out, *seen_before(chosen, loaded, order.data), *notes_on_groups(chosen))
 
 
 def split_of(order: Order, dataset: Dataset) -> str:

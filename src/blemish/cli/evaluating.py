@@ -22,7 +22,7 @@ from blemish.decision.usage import read_usage
 from blemish.evaluation.calibration import hidden_defects
 from blemish.evaluation.decided import operating_point_of
 from blemish.evaluation.records import Evaluation, ImageRecord
-from blemish.evaluation.run import evaluate_samples, for_judge, split_to_evaluate
+from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
 from blemish.evaluation.stored import threshold_sweep, training_curve
 from blemish.inspector.chain import Judge, as_judge
 from blemish.inspector.inspector import Inspector
@@ -92,7 +92,8 @@ def evaluate_bundles(
     dataset = load_dataset(data)
     asked = opened(places, dataset, device=device, mm_per_px=mm_per_px)
     chosen, left_out = for_judge(split_to_evaluate(dataset, split), asked.judge, asked.manifests)
-    notes = (*left_out, *decisions_of_later(asked.inspectors), *asked.notes_on_seen(chosen))
+    notes = (*left_out, *decisions_of_later(asked.inspectors))
+    notes += (*asked.notes_on_seen(chosen), *notes_on_groups(chosen))
     for note in notes:
         reporter.line(f"warning: {note}")
     context = report_context(asked, chosen, data, notes)  # before the long work: it may refuse

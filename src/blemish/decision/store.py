@@ -53,7 +53,7 @@ def read_decision(file: Path, *, bundle: str) -> Decision:
 
 def yaml_fields(file: Path) -> dict[str, Any]:
     try:
-        fields = yaml.load(file.read_text("utf-8-sig"), Loader=Once)  # noqa: S506 - a SafeLoader
+        fields = yaml.load(file.read_text("utf-8-sig"), Loader=Once)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise BlemishError(f"{file} cannot be read as YAML: {reason}. Correct or remove it.") from error

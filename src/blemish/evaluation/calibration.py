@@ -90,7 +90,7 @@ def of_search(how: Calibration) -> tuple[str, ...]:
     """A sentence where a rule chose among counts: the bounds of the least are too good.
 
     Where a share is given, the count follows from the number of images, and the bound holds (Wilks 1941). In
-    simulations of 30 and 100 defective images bounds held in 94 to 96 % with shares, in 88 to 93 % with these.
+    simulations of 30 and 100 defective images bounds held in 94 to 96 % with shares, in 88 to 93 % here.
     """
     if not {parse_rule(rule).kind for rule in (how.rule, how.review_rule)} & {"f1", "cost"}:
         return ()
@@ -206,8 +206,8 @@ def hidden_defects(
     rules = [rule if names_types else rule.model_copy(update={"of": None}) for rule in decision.ignore]
     hidden = [(rule, hidden_by(rule, records, mm_per_px=mm_per_px)) for rule in rules]
     return tuple(
-        f"'ignore.{number}', {rule.measure} below {figure(rule.below)}{rule.suffix}, would hide {found.count} "
-        f"of {found.of} labelled defects; the smallest, of {found.size}, is in {found.image}."
+        f"'ignore.{number}', {rule.measure} below {figure(rule.below)}{rule.suffix}, would hide "
+        f"{found.count} of {found.of} labelled defects; the smallest, of {found.size}, is in {found.image}."
         for number, (rule, found) in enumerate(hidden)
         if found is not None
     )
