@@ -153,6 +153,24 @@ def test_a_chain_is_evaluated_with_the_outliners_pixels_and_the_gates_score(
     assert "AUROC and thresholds are the first one" in report
 
 
+def test_a_look_is_counted_under_each_stages_own_decision(
+    blemish: Command, stages: Stages, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    order = [Path(shutil.copytree(stages[name], tmp_path / name)) for name in ("gate", "outliner")]
+    ids = [load_bundle(bundle).id for bundle in order]
+    limits = [{"measure": "length", "unit": "px", "ng": 9}]
+    decision = {"schema_version": 1, "revision": 1, "bundle": ids[1], "score": {}, "limits": limits}
+    (order[1] / "decision.yaml").write_text(json.dumps(decision))
+    data = ("--data", tiny_dataset.root, "--device", "cpu", "--quiet", "--out", tmp_path / "out")
+    assert blemish("evaluate", order[1], *data).code == 0
+    assert blemish("evaluate", order[0], *data, *then(order[1])).code == 0
+    report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert f"{ids[0]}: The test images were looked at once" in report
+    assert f"{ids[1]}: The test images were looked at 2 times" in report
+    assert "decision was changed after a look" not in report
+    assert f"{ids[1]} has a decision of its own" in report and "length: NG from 9 px" in report
+
+
 @pytest.mark.parametrize("command", ["inspect", "evaluate"])
 @pytest.mark.parametrize(
     ("order", "message"),

@@ -101,6 +101,21 @@ def test_decide_writes_a_decision_that_evaluate_and_inspect_follow(
     )
 
 
+def test_limits_changed_by_hand_take_no_counts_along(
+    blemish: Command, decide: Command, tiny_bundle: Path, calib: Dataset, tmp_path: Path
+) -> None:
+    decide("--escape", 0.3, "--limit", "length=2px:review")
+    command = ["evaluate", tiny_bundle, "--data", calib.root, "--split", "all", "--out", tmp_path, "--quiet"]
+    assert blemish(*command).code == 0
+    assert "Where it was chosen, on calibration images" in (tmp_path / "report.html").read_text()
+    file = tiny_bundle / "decision.yaml"
+    file.write_text(file.read_text().replace("review: 2.0", "review: 80.0"))
+    assert blemish(*command).code == 0
+    report = (tmp_path / "report.html").read_text()
+    assert "Where it was chosen, on calibration images" not in report
+    assert "It was changed by hand since, so its counts no longer hold." in report
+
+
 def test_the_next_revision_keeps_what_is_not_asked_for_and_the_file_before(
     decide: Command, tiny_bundle: Path
 ) -> None:
@@ -135,12 +150,18 @@ def test_out_leaves_the_bundle_as_it_is(decide: Command, tiny_bundle: Path, tmp_
 
 
 def test_a_minimum_size_above_labelled_defects_is_warned_of(
-    blemish: Command, tiny_bundle: Path, calib: Dataset
+    blemish: Command, decide: Command, tiny_bundle: Path, calib: Dataset, tmp_path: Path
 ) -> None:
-    answer = blemish("decide", tiny_bundle, "--data", calib.root, "--escape", 0.5, "--ignore", "length=500px")
-    assert answer.code == 0, answer.err
-    assert "warning: 'ignore.0', length below 500 px, would hide " in answer.err
-    assert ".png" in answer.err.split("would hide ")[1]
+    for rule in ("length=500px", "spot:length=500px"):
+        answer = decide("--escape", 0.5, "--ignore", rule)
+        assert answer.code == 0, answer.err
+        assert "'ignore.0', length below 500 px, would hide " in answer.out
+        assert ".png" in answer.out.split("would hide ")[1]
+        assert "would hide" in decision_of(tiny_bundle).chosen.point.notes[0], "the report shows it, too"
+    command = ["evaluate", tiny_bundle, "--data", calib.root, "--split", "all", "--out", tmp_path, "--quiet"]
+    assert blemish(*command).code == 0
+    notes = (tmp_path / "report.html").read_text().split("Verdicts</a>")[0]
+    assert "length below 500 px, would hide " in notes, "an evaluation looks for itself"
 
 
 # Images that prove nothing
@@ -165,10 +186,13 @@ def test_a_test_image_under_another_name_is_refused(
 
 
 def test_images_that_were_trained_on_are_refused_and_validation_images_warned_of(
-    blemish: Command, decide: Command, tiny_dataset: Dataset, tiny_bundle: Path
+    blemish: Command, decide: Command, tiny_dataset: Dataset, tiny_bundle: Path, tmp_path: Path
 ) -> None:
     answer = decide("--escape", 0.1, "--split", "train", data=tiny_dataset.root)
     refused(answer, "14 of 14 images were used to train bundle severity-")
+    split_anew = tmp_path / "split-anew"
+    assert blemish("data", "split", tiny_dataset.root, split_anew, "--test", 0.2, "--seed", 9).code == 0
+    refused(decide("--escape", 0.1, data=split_anew), "images were used to train bundle severity-")
     answer = blemish("decide", tiny_bundle, "--data", tiny_dataset.root, "--rule", "f1")
     assert answer.code == 0, answer.err
     assert "warning: 5 of 5 images were validation images of the training" in answer.err
@@ -289,6 +313,23 @@ def test_looks_at_test_images_are_counted_and_a_changed_decision_is_warned_of(
     assert "The decision was changed after a look at these very test images" in third
     assert json.loads((tmp_path / "metrics.json").read_text())["decision"]["test_looks"] == 2
     assert len(json.loads((tiny_bundle / "usage.json").read_text())["looks"]) == 2
+
+
+def test_a_label_put_right_makes_no_new_test_images(
+    blemish: Command, tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    root = shutil.copytree(tiny_dataset.root, tmp_path / "data")
+    command = ["evaluate", tiny_bundle, "--data", root, "--out", tmp_path / "out", "--quiet"]
+    assert blemish(*command).code == 0
+    file = root / "annotations.json"
+    content = json.loads(file.read_text())
+    tests = {image["id"] for image in content["images"] if image["file_name"] in
+             {sample.id for sample in tiny_dataset.split("test")}}  # fmt: skip
+    last = max(n for n, mark in enumerate(content["annotations"]) if mark["image_id"] in tests)
+    del content["annotations"][last]
+    file.write_text(json.dumps(content))
+    assert blemish(*command).code == 0
+    assert "looked at 2 times with this bundle" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_bundle_that_cannot_be_written_to_gives_a_note(

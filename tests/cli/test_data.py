@@ -116,4 +116,4 @@ def test_check_counts_groups(blemish: Command, tmp_path: Path) -> None:
     for name in ("good/lot1_a.png", "good/lot1_b.png", "bad/lot1_c.png", "bad/lot2_d.png"):
         draw(tmp_path / name)
     (tmp_path / "dataset.yaml").write_text('group: "(lot[0-9])_"\n')
-    assert "groups: 2, of 1 to 3 images\n" in blemish("data", "check", tmp_path).out
+    assert "groups: 2, of 1 to 3 images: lot2 (1), lot1 (3)\n" in blemish("data", "check", tmp_path).out

@@ -40,7 +40,8 @@ def test_counts_by_class_and_split(tmp_path: Path) -> None:
     assert report.clean == {"train": 1, "test": 1}
     assert report.imbalance == 1
     assert (report.smallest, report.largest, report.modes) == ((20, 30), (20, 30), {"gray": 4})
-    assert report.problems == ()
+    (warning,) = report.problems
+    assert "no image of 'test' shows Crack, Hole: nothing will be known" in warning.message
     assert report.usable
     assert json.loads(json.dumps(report.to_json()))["usable"] is True
 
@@ -129,6 +130,19 @@ def test_imbalance_unmarked_and_missing_classes(tmp_path: Path) -> None:
     assert found(report, "no image shows class 'stain'")
     clean = dataset.where(lambda sample: not sample.is_defective)
     assert found(check_dataset(clean), "has no annotation at all")
+
+
+def test_a_class_that_a_split_lacks_is_named(tmp_path: Path) -> None:
+    builders.masks_layout(tmp_path)
+    plain = load_dataset(tmp_path)
+    splits = {"Crack": "train", "Hole": "val"}
+    labels = {sample.id: sorted({one.label for one in sample.annotations}) for sample in plain}
+    report = check_dataset(
+        plain.with_splits({name: splits[own[0]] if own else "train" for name, own in labels.items()})
+    )
+    assert found(report, "no image of 'train' shows Hole: it cannot be learned")
+    assert found(report, "no image of 'val' shows Crack: no threshold is chosen by it")
+    assert not found(report, "no image of 'test'"), "there is no such split"
 
 
 def test_groups_across_splits_reference_and_skipped(tmp_path: Path) -> None:

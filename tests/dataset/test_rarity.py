@@ -35,9 +35,9 @@ def test_small_flat_rare_boxes_are_said_to_be_so() -> None:
     findings = shape_findings([*common, *boxes("fray", (40, 2), (50, 2))], {"dent": 10, "fray": 2})
     assert findings is not None
     said = " ".join(findings["sentences"])
-    assert "100% of 'fray' are smaller than usual: median 9 px, common ones lie between" in said
-    assert "100% of 'fray' are flatter than usual: median height / width 0.045" in said
-    assert "100% of 'fray' fit none of a detector's usual anchors (32 to 512 px" in said
+    assert "100% of 2 'fray' are smaller than usual: median 9 px, common ones lie between" in said
+    assert "100% of 2 'fray' are flatter than usual: median height / width 0.045" in said
+    assert "100% of 2 'fray' fit none of a detector's usual anchors (32 to 512 px" in said
     assert "'dent'" not in said
     assert findings["rare"] == ["fray"]
     json.dumps(findings, allow_nan=False)

@@ -212,3 +212,12 @@ def test_the_documented_example_is_read(tmp_path: Path) -> None:
     decision = read_decision(tmp_path / "decision.yaml", bundle="severity-b1d01b2eff98")
     assert decision.model_fields_set == set(Decision.model_fields) - {"chosen"}, "every key is shown"
     assert [limit.ng for limit in decision.limits] == [3.0, 400.0, None]
+
+
+@pytest.mark.parametrize("extra", ["limits: []", "score: {ng: 0.9}", "costs: {escape: 1, escape: 2}"])
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, extra: str) -> None:
+    file = write(tmp_path)
+    text = file.read_text() if extra[:5] != "costs" else "schema_version: 1\n"
+    file.write_text(text + extra + "\n")
+    with pytest.raises(BlemishError, match=r"decision.yaml cannot be read as YAML: key '\w+' stands twice"):
+        read_decision(file, bundle="b")

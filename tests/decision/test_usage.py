@@ -62,3 +62,8 @@ def test_a_decision_changed_after_a_look_is_warned_of(now: Look) -> None:
     counted, warned = said_of_looks((look(1),), now)
     assert "2 times" in counted
     assert warned.startswith("The decision was changed after a look at these very test images")
+
+
+def test_a_change_by_hand_under_the_same_number_is_told_as_such() -> None:
+    _, warned = said_of_looks((look(1),), look(1, score={"ng": 0.5}))
+    assert "(under decision revision 1 then, changed by hand since under the same number)" in warned

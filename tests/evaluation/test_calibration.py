@@ -11,9 +11,10 @@ import pytest
 from blemish.dataset.samples import Annotation
 from blemish.decision.decision import Decision
 from blemish.decision.rules import Ignored
+from blemish.decision.sentences import rules_digest
 from blemish.defect import Defect, Rectangle
 from blemish.errors import BlemishError
-from blemish.evaluation.calibration import CLASS_IMAGES, Calibration, calibrated, hidden_by
+from blemish.evaluation.calibration import CLASS_IMAGES, Calibration, calibrated, hidden_by, hidden_defects
 from blemish.evaluation.decided import ABOVE_ALL, operating_point_of, with_decision
 from blemish.evaluation.operating_point import BY_HAND, choose, measured
 from blemish.evaluation.records import Evaluation, ImageRecord, TruthDefect
@@ -167,6 +168,32 @@ def test_hidden_labelled_defects_are_counted_and_the_smallest_named(image: Any) 
     assert hidden_by(cracks, records, mm_per_px=0.125) is None, "0.5 mm is not below 0.5 mm"
     wide = hidden_by(Ignored(measure="width", unit="px", below=2.5), records, mm_per_px=None)
     assert wide is not None and (wide.count, wide.of, wide.size) == (2, 3, "1 px")
+    only = draft(ignore=[{"measure": "width", "unit": "px", "of": "defect", "below": 2.5}])
+    assert hidden_defects(only, records, mm_per_px=None, names_types=True) == ()
+    (said,) = hidden_defects(only, records, mm_per_px=None, names_types=False)
+    assert "would hide 2 of 3 labelled defects; the smallest, of 1 px" in said
+
+
+@pytest.mark.parametrize("rule", ["f1", "cost:escape=5,overkill=1"])
+def test_a_rule_that_searches_the_counts_says_that_their_bounds_are_too_good(image: Any, rule: str) -> None:
+    """400 draws of scores whose true escape rate is known, against the bound that is told of it."""
+    from math import erf, sqrt
+
+    records = [image(0.8, "crack"), image(0.1)]
+    _, searched = calibrated(records, draft(), how(rule, "escape<=0"))
+    assert "some 90 % confidence" in searched.notes[-1]
+    _, shared = calibrated(records, draft(), how("overkill<=0.1", "escape<=0.05"))
+    assert not any("some 90 %" in note for note in shared.notes)
+    generator = np.random.default_rng(0)
+    held = {"share": 0, "searched": 0}
+    for _ in range(400):
+        scores = np.clip(np.r_[generator.normal(0.6, 0.1, 60), generator.normal(0.4, 0.1, 60)], 0, 1)
+        truth = np.r_[np.ones(60, bool), np.zeros(60, bool)]
+        for name, chosen in (("share", "escape<=0.05"), ("searched", rule)):
+            point = choose(scores, truth, chosen, review_rule=chosen)
+            escape = 0.5 * (1 + erf((point.review_threshold - 0.6) / 0.1 / sqrt(2)))
+            held[name] += escape <= point.escapes.upper95
+    assert held["share"] >= 0.93 * 400 > held["searched"] >= 0.85 * 400
 
 
 # What an evaluation takes from a decision
@@ -181,12 +208,18 @@ def test_the_operating_point_of_a_decision(image: Any) -> None:
     chosen = {
         "data": "d", "split": "val", "data_fingerprint": "f", "images": 2, "created": "now",
         "review_rule": "escape<=0", "point": StoredOperatingPoint.model_validate(point.to_json()),
+        "rules": rules_digest(decision),
     }  # fmt: skip
     whole = Decision.model_validate({**decision.model_dump(), "chosen": chosen})
     assert operating_point_of(manifest, whole) == point
     by_hand = whole.model_copy(update={"score": whole.score.model_copy(update={"ng": 0.9})})
     changed = operating_point_of(manifest, by_hand)
     assert changed is not None and (changed.rule, changed.threshold, changed.escapes.of) == (BY_HAND, 0.9, 0)
+    for part, rule in (("limits", {"ng": 9}), ("ignore", {"below": 9}), ("grades", {"scrap": 9})):
+        rules = {**whole.model_dump(), part: [{"measure": "length", "unit": "px", **rule}]}
+        changed = operating_point_of(manifest, Decision.model_validate(rules))
+        assert changed is not None and changed.rule == BY_HAND, "the counts were of another decision"
+        assert (changed.threshold, changed.escapes.of) == (whole.score.ng, 0)
     never = operating_point_of(manifest, draft())
     assert never is not None and never.threshold == ABOVE_ALL == np.nextafter(1.0, 2.0)
     counted = measured(never, [Verdict.OK, Verdict.NG], [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
-from blemish.evaluation.run import for_bundle
+from blemish.evaluation.run import for_bundle, notes_on_groups
 
 
 def sample(name: str, product: str | None, *labels: str) -> Sample:
@@ -51,3 +52,13 @@ def test_nothing_that_is_known_is_refused() -> None:
     others = SEVERAL.where(lambda one: one.product == "lid")
     with pytest.raises(BlemishError, match="class 'chip' is not one of bundle b: dent"):
         for_bundle(others, manifest(), "b", names_types=True)
+
+
+def test_images_of_one_group_are_told_of_as_bounds_take_each_for_its_own() -> None:
+    plain = SEVERAL.samples
+    assert notes_on_groups(SEVERAL) == ()
+    lots = [replace(one, group=group) for one, group in zip(plain, ("1", "1", "2", None), strict=True)]
+    (note,) = notes_on_groups(replace(SEVERAL, samples=tuple(lots)))
+    assert note.startswith("3 of these 4 images are of 2 groups") and "promise too much" in note
+    alone = [replace(one, group=str(number)) for number, one in enumerate(plain)]
+    assert notes_on_groups(replace(SEVERAL, samples=tuple(alone))) == ()

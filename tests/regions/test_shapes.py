@@ -29,10 +29,13 @@ def test_size_and_aspect_quantiles_by_hand() -> None:
 @pytest.mark.parametrize(
     ("side", "words"),
     [
-        ((5, 5), "100% of 'fray' are smaller than usual: median 5 px, common ones lie between 30 and 34 px"),
-        ((60, 60), "100% of 'fray' are larger than usual"),
-        ((90, 10), "100% of 'fray' are flatter than usual"),
-        ((10, 90), "100% of 'fray' are taller than usual: median height / width 9"),
+        (
+            (5, 5),
+            "100% of 2 'fray' are smaller than usual: median 5 px, common ones lie between 30 and 34 px",
+        ),
+        ((60, 60), "100% of 2 'fray' are larger than usual"),
+        ((90, 10), "100% of 2 'fray' are flatter than usual"),
+        ((10, 90), "100% of 2 'fray' are taller than usual: median height / width 9"),
     ],
 )
 def test_rare_boxes_outside_the_common_range_are_named(side: tuple[float, float], words: str) -> None:

@@ -361,9 +361,13 @@ def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
     first = describe(asked, tiny_dataset, fitted, "digest")
     own = image_marks(tiny_dataset.where(lambda sample: sample.split in ("train", "val")))
     assert first.data["seen"] == own and first.data["seen_before"] == []
-    start = Bundle(tmp_path, first.model_copy(update={"data": {"seen": ["of the start"]}}), {})
+    watched = image_marks(tiny_dataset.split("val"))
+    assert first.data["watched"] == watched
+    told = {"seen": ["of the start", "watched by it", watched[0]], "watched": ["watched by it"]}
+    start = Bundle(tmp_path, first.model_copy(update={"data": told}), {})
     later = describe(
         replace(asked, start=start), tiny_dataset, replace(fitted, seen_before=("before",)), "digest"
     )
-    assert later.data["seen"] == sorted([*own, "before", "of the start"])
+    assert later.data["seen"] == sorted([*own, "before", "of the start", "watched by it"])
+    assert later.data["watched"] == watched[1:], "what the start learned from is learned from"
     assert later.data["seen_before"] == ["before"]

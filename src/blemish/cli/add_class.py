@@ -259,10 +259,12 @@ class Addition:
     def data(self, parent: Manifest) -> dict[str, Any]:
         """The parent's data, with the examples among what the bundle has seen."""
         given = Dataset(self.order.examples, self.examples.samples, (self.order.name,))
+        marks = image_marks(given)
         source = {"origin": str(self.order.examples), "data_fingerprint": fingerprint(given)}
         return {
             **parent.data,
-            "seen": sorted({*parent.data.get("seen", ()), *image_marks(given)}),
+            "seen": sorted({*parent.data.get("seen", ()), *marks}),
+            "watched": sorted({*parent.data.get("watched", ())} - {*marks}),
             "added": {**parent.data.get("added", {}), self.order.name: source},
         }
 

@@ -53,7 +53,7 @@ def names_of(paths: list[Path]) -> list[str]:
 
 def study_of(one: Rater, other: Rater, name: str, other_name: str) -> Study:
     from blemish.dataset.samples import Dataset
-    from blemish.evaluation.agree.raters import matched, rated
+    from blemish.evaluation.agree.raters import matched, rated, without_names
     from blemish.evaluation.agree.study import study
 
     if not isinstance(one, Dataset):
@@ -63,13 +63,16 @@ def study_of(one: Rater, other: Rater, name: str, other_name: str) -> Study:
         )
     pairs, alone = matched(one, other)
     pictures = list(rated(pairs))
+    if not isinstance(other, Dataset) and not other.names_types:
+        pictures = [without_names(both) for both in pictures]
     return study(pictures, one=name, other=other_name, alone=alone + len(pairs) - len(pictures))
 
 
 def told(study: Study) -> list[str]:
     """What a pair agrees on, in a line each."""
     levels = {"good or defective": study.verdict, "which kinds": study.classes}
-    lines = [f"{study.one} and {study.other}: {study.images} pictures"]
+    alone = f", and {study.alone} that only one of them judges" if study.alone else ""
+    lines = [f"{study.one} and {study.other}: {study.images} pictures{alone}"]
     for question, level in levels.items():
         kappa, agreed = level.kappa, level.kappa.agreed
         beyond = "kappa unknown, as only one answer occurs"

@@ -7,15 +7,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blemish.decision.sentences import sentences
+
 if TYPE_CHECKING:
     from blemish.bundle.store import Bundle
     from blemish.evaluation.report import ReportContext
+    from blemish.inspector.inspector import Inspector
 
 READING = (
     "Several bundles were asked one after the other. Score, AUROC and thresholds are the first one's; the "
     "others can only send an image to a person. An image that a gate passed is without defects, severity 0, "
     "in every figure."
 )
+
+
+def decisions_of_later(stages: Sequence[Inspector]) -> tuple[str, ...]:
+    """A sentence on the decision of each stage behind the first, as its limits make no verdict here."""
+    return tuple(
+        f"{stage.bundle} has a decision of its own: what it ignores is ignored and what it grades is graded, "
+        f"but its thresholds and limits make no verdict here. {' '.join(sentences(stage.decision))}"
+        for stage in stages[1:]
+        if stage.decision is not None
+    )
 
 
 def of_chain(first: ReportContext, stages: Sequence[Bundle], places: Sequence[Path]) -> ReportContext:

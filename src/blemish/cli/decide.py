@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,14 +16,13 @@ from blemish.dataset.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.rules import Chosen, Grade, Ignored, Limit, Thresholds, figure
-from blemish.decision.sentences import rules_in_words
+from blemish.decision.sentences import rules_digest, rules_in_words
 from blemish.decision.store import refuse_unfit, stored_decision, write_decision
 from blemish.decision.usage import read_usage
 from blemish.errors import BlemishError
-from blemish.evaluation.calibration import Calibration, calibrated, hidden_by
+from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
 from blemish.evaluation.operating_point import OperatingPoint
-from blemish.evaluation.records import ImageRecord
-from blemish.evaluation.run import evaluate_samples, for_bundle, split_to_evaluate
+from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
 from blemish.inspector.inspector import Inspector, labels_of
 from blemish.progress import Reporter
 
@@ -70,10 +68,12 @@ def decide(order: Order, *, quiet: bool) -> list[str]:
     for note in (*notes, *said_of_tests(loaded)):
         reporter.line(f"warning: {note}")
     records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
-    for note in hidden_defects(draft, records, inspector.scale):
-        reporter.line(f"warning: {note}")
+    hidden = hidden_defects(
+        draft, records, mm_per_px=inspector.scale, names_types=inspector.inference.names_types
+    )
     decision, point = calibrated(records, draft, calibration(order, loaded, inspector))
-    decision = decision.model_copy(update={"chosen": how_chosen(order, chosen, point, notes)})
+    point = replace(point, notes=(*hidden, *point.notes))
+    decision = decision.model_copy(update={"chosen": how_chosen(order, chosen, decision, point, notes)})
     file = order.out or loaded.path / DECISION
     kept = write_decision(file, decision)
     return [*said(decision, point, kept), str(file)]
@@ -116,7 +116,7 @@ def calibration_images(
     chosen, left_out = for_bundle(
         chosen, loaded.manifest, loaded.id, names_types=inspector.inference.names_types
     )
-    return chosen, (*left_out, *seen_before(chosen, loaded, order.data))
+    return chosen, (*left_out, *seen_before(chosen, loaded, order.data), *notes_on_groups(chosen))
 
 
 def split_of(order: Order, dataset: Dataset) -> str:
@@ -135,16 +135,18 @@ def refuse_test(chosen: Dataset, data: Path) -> None:
 def seen_before(chosen: Dataset, loaded: Bundle, data: Path) -> tuple[str, ...]:
     """A sentence on images that training used for validation.
 
-    Raises BlemishError for images that it learned from: a bundle knows them too well.
+    Raises BlemishError for images that it learned from, whatever split they lie in now: a bundle knows them
+    too well.
     """
-    known = set(loaded.manifest.data.get("seen", ()))
-    learned = len(known & set(image_marks(chosen.where(lambda sample: sample.split != "val"))))
-    if learned:
+    known, marks = loaded.manifest.data, set(image_marks(chosen))
+    seen = marks & set(known.get("seen", ()))
+    watched = len(seen & set(known.get("watched", ())))
+    if learned := len(seen) - watched:
         raise BlemishError(
             f"{data}: {learned} of {len(chosen)} images were used to train bundle {loaded.id}, so it scores "
-            "them better than new parts. Calibrate on images that it has not seen, or with --split val."
+            "them better than new parts. Calibrate on images that it has not seen, or with --split val on "
+            "the split that it was trained with."
         )
-    watched = len(known & set(image_marks(chosen)))
     if not watched:
         return ()
     return (
@@ -164,20 +166,6 @@ def said_of_tests(loaded: Bundle) -> tuple[str, ...]:
     )
 
 
-def hidden_defects(draft: Decision, records: Sequence[ImageRecord], scale: float | None) -> list[str]:
-    """A sentence for each minimum size above the smallest labelled defect."""
-    notes = []
-    for number, rule in enumerate(draft.ignore):
-        hidden = hidden_by(rule, records, mm_per_px=scale)
-        if hidden:
-            notes.append(
-                f"'ignore.{number}', {rule.measure} below {figure(rule.below)}{rule.suffix}, would hide "
-                f"{hidden.count} of {hidden.of} labelled defects; the smallest, of {hidden.size}, is in "
-                f"{hidden.image}."
-            )
-    return notes
-
-
 def calibration(order: Order, loaded: Bundle, inspector: Inspector) -> Calibration:
     inference = inspector.inference
     return Calibration(
@@ -189,7 +177,9 @@ def calibration(order: Order, loaded: Bundle, inspector: Inspector) -> Calibrati
     )
 
 
-def how_chosen(order: Order, chosen: Dataset, point: OperatingPoint, notes: tuple[str, ...]) -> Chosen:
+def how_chosen(
+    order: Order, chosen: Dataset, decision: Decision, point: OperatingPoint, notes: tuple[str, ...]
+) -> Chosen:
     stored = replace(point, notes=(*point.notes, *notes)).to_json()
     return Chosen(
         data=str(order.data),
@@ -200,6 +190,7 @@ def how_chosen(order: Order, chosen: Dataset, point: OperatingPoint, notes: tupl
         review_rule=order.rules.review,
         point=StoredOperatingPoint.model_validate(stored),
         seen=tuple(image_marks(chosen)),
+        rules=rules_digest(decision),
     )
 
 
@@ -210,7 +201,7 @@ def said(decision: Decision, point: OperatingPoint, kept: Path | None) -> list[s
     lines += [
         f"Defective images: {point.escapes.sentence('passed')}.",
         f"Clean images: {point.overkill.sentence('rejected')}.",
-        f"For a person: {point.review.n} of {point.review.of}.",
+        f"For a person: {point.review.n} of {point.review.of}; a defective image among them did not pass.",
     ]
     if decision.costs:
         cost = decision.costs.escape * point.escapes.n + decision.costs.overkill * point.overkill.n

@@ -18,14 +18,18 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
     ],
     escape: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option("--escape", metavar="SHARE", help="Of defective images that may pass, such as 0.01."),
+        typer.Option(
+            "--escape",
+            metavar="SHARE",
+            help="Of defective images that may stay below NG, such as 0.01; a person looks at these.",
+        ),
     ] = None,
     overkill: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
             "--overkill",
             metavar="SHARE",
-            help="Of clean images that may be rejected. With --escape: what must not pass goes to a person.",
+            help="Of clean images that may be rejected. With --escape: that share then may pass.",
         ),
     ] = None,
     cost: Annotated[
@@ -38,7 +42,7 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     review: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--review", metavar="RULE", help="Of the lower threshold, from which a person looks."),
+        typer.Option("--review", metavar="RULE", help="Of the lower threshold; else escape<=0."),
     ] = None,
     split: Annotated[
         Optional[Split],  # noqa: UP045

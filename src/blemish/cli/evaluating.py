@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Bundle, load_bundle
-from blemish.cli.chained import of_chain
+from blemish.cli.chained import decisions_of_later, of_chain
 from blemish.cli.looks import with_seal
 from blemish.cli.scales import inspector_in_scale
 from blemish.cli.written import data_context, write_evaluation
@@ -19,9 +19,10 @@ from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.sentences import sentences
 from blemish.decision.usage import read_usage
+from blemish.evaluation.calibration import hidden_defects
 from blemish.evaluation.decided import operating_point_of
-from blemish.evaluation.records import Evaluation
-from blemish.evaluation.run import evaluate_samples, for_judge, split_to_evaluate
+from blemish.evaluation.records import Evaluation, ImageRecord
+from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
 from blemish.evaluation.stored import threshold_sweep, training_curve
 from blemish.inspector.chain import Judge, as_judge
 from blemish.inspector.inspector import Inspector
@@ -50,14 +51,26 @@ class Asked:
         return "+".join(manifest.method for manifest in self.manifests)
 
     @property
+    def decisions(self) -> list[Decision | None]:
+        return [inspector.decision for inspector in self.inspectors]
+
+    @property
     def decision(self) -> Decision | None:
         """The first bundle's, whose verdict it is."""
-        return self.inspectors[0].decision
+        return self.decisions[0]
 
     def notes_on_seen(self, chosen: Dataset) -> Iterator[str]:
         """A sentence for each bundle that has learned or was decided on images that are to be measured."""
         for manifest, inspector in zip(self.manifests, self.inspectors, strict=True):
             yield from notes_on_seen(manifest, chosen, inspector.decision)
+
+    def notes_on_hidden(self, records: Sequence[ImageRecord]) -> Iterator[str]:
+        """A sentence for each minimum size of a decision that is above a labelled defect of these images."""
+        for one in self.inspectors:
+            if one.decision is not None:
+                yield from hidden_defects(
+                    one.decision, records, mm_per_px=one.scale, names_types=one.inference.names_types
+                )
 
 
 def evaluate_bundles(
@@ -79,12 +92,14 @@ def evaluate_bundles(
     dataset = load_dataset(data)
     asked = opened(places, dataset, device=device, mm_per_px=mm_per_px)
     chosen, left_out = for_judge(split_to_evaluate(dataset, split), asked.judge, asked.manifests)
-    notes = (*left_out, *asked.notes_on_seen(chosen))
+    notes = (*left_out, *decisions_of_later(asked.inspectors))
+    notes += (*asked.notes_on_seen(chosen), *notes_on_groups(chosen))
     for note in notes:
         reporter.line(f"warning: {note}")
     context = report_context(asked, chosen, data, notes)  # before the long work: it may refuse
     evaluation = measured(asked, chosen, split, reporter)
-    evaluation, context = with_seal(evaluation, context, asked.bundles, chosen, asked.decision)
+    context = replace(context, notes=(*notes, *asked.notes_on_hidden(evaluation.records)))
+    evaluation, context = with_seal(evaluation, context, asked.bundles, chosen, asked.decisions)
     for note in context.notes[len(notes) :]:
         reporter.line(note)
     return write_evaluation(out, evaluation, of_chain(context, asked.bundles, places))

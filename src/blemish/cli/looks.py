@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from blemish.bundle.store import Bundle
-from blemish.dataset.fingerprint import fingerprint
+from blemish.bundle.store import Bundle, sha256
+from blemish.dataset.fingerprint import image_marks
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.usage import Look, count_look, look_at, read_usage, said_of_looks
@@ -22,31 +22,39 @@ def with_seal(
     context: ReportContext,
     bundles: Sequence[Bundle],
     chosen: Dataset,
-    decision: Decision | None,
+    decisions: Sequence[Decision | None],
 ) -> tuple[Evaluation, ReportContext]:
     """Evaluation and context with what the decision adds, the look at test images counted where it is one.
 
-    bundles: several of a chain, in each of which the look is counted; the first one's count is told
+    bundles, decisions: several of a chain, in each of which the look is counted under its own decision; the
+    metrics have the first one's
     """
-    look = look_at_tests(chosen, decision, data_fingerprint=context.data_fingerprint)
-    counted = [] if look is None else [counted_look(bundle, look) for bundle in bundles]
-    notes = dict.fromkeys(note for _, said in counted for note in said)
+    tests = chosen.split("test")
+    marks = pictures_digest(tests) if len(tests) else None
+    counted = [
+        counted_look(bundle, look_now(marks, decision))
+        for bundle, decision in zip(bundles, decisions, strict=True)
+        if marks is not None
+    ]
+    several = len(bundles) > 1
+    notes = [
+        f"{bundle.id}: {note}" if several else note
+        for bundle, (_, said) in zip(bundles, counted, strict=False)
+        for note in said
+    ]
     return (
-        with_decision(evaluation, decision, looks=counted[0][0] if counted else None),
+        with_decision(evaluation, decisions[0], looks=counted[0][0] if counted else None),
         replace(context, notes=(*context.notes, *notes)),
     )
 
 
-def look_at_tests(chosen: Dataset, decision: Decision | None, *, data_fingerprint: str) -> Look | None:
-    """The look that an evaluation on these images is; None where none of them is a test image.
+def pictures_digest(tests: Dataset) -> str:
+    """What these pictures are known by: by their files alone, as a label put right is no new picture."""
+    return sha256("\n".join(image_marks(tests)).encode())
 
-    data_fingerprint: of all these images
-    """
-    tests = chosen.split("test")
-    if not len(tests):
-        return None
-    digest = data_fingerprint if len(tests) == len(chosen) else fingerprint(tests)
-    return look_at(digest, decision, date=datetime.now(UTC).isoformat(timespec="seconds"))
+
+def look_now(data: str, decision: Decision | None) -> Look:
+    return look_at(data, decision, date=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def counted_look(loaded: Bundle, look: Look) -> tuple[int, tuple[str, ...]]:

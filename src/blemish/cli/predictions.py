@@ -22,6 +22,7 @@ def evaluate_file(
     from blemish.dataset.layouts import load_dataset
     from blemish.evaluation.operating_point import parse_rule
     from blemish.evaluation.predictions import evaluate_predictions, read_predictions
+    from blemish.evaluation.run import notes_on_groups
 
     if judgement.rule is not None:
         with refused_as_wrong_use():
@@ -30,6 +31,7 @@ def evaluate_file(
     dataset = load_dataset(data)
     predictions = read_predictions(file, dataset, data=data, split=split)
     evaluation, notes = evaluate_predictions(predictions, dataset, split, judgement, reporter)
+    notes += notes_on_groups(dataset.split(split))
     for note in notes:
         reporter.line(f"note: {note}")
     context = replace(

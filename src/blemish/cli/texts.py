@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from blemish.dataset.check import CheckReport
@@ -53,13 +53,21 @@ def print_check(report: CheckReport) -> None:
     if report.imbalance is not None:
         print(f"imbalance: {report.imbalance:.1f} images of the most frequent class for each of the rarest")
     if report.groups:
-        sizes_of_groups = [group["images"] for group in report.groups.values()]
-        print(f"groups: {len(sizes_of_groups)}, of {min(sizes_of_groups)} to {max(sizes_of_groups)} images")
+        print(f"groups: {images_of_lots(report.groups)}")
     print(f"usable for: {uses(report)}")
     for problem in sorted(report.problems, key=lambda problem: problem.severity != "error"):
         print(f"{problem.severity}: {problem.message}")
     if not report.problems:
         print("no problems found")
+
+
+def images_of_lots(groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many there are and of how many images, the smallest first; see --json for all."""
+    from blemish.dataset.check_alike import listing
+
+    sizes = sorted((group["images"], name) for name, group in groups.items())
+    shown = listing([f"{name} ({images})" for images, name in sizes], shown=6)
+    return f"{len(sizes)}, of {sizes[0][0]} to {sizes[-1][0]} images: {shown}"
 
 
 def uses(report: CheckReport) -> str:

@@ -199,6 +199,7 @@ def class_problems(dataset: Dataset) -> Iterator[Problem]:
         yield Problem(
             WARNING, f"{dataset.root}: no image shows class '{name}'. Add examples or remove the class."
         )
+    yield from unlearned_problems(dataset)
     ratio = imbalance(dataset)
     if ratio is not None and ratio >= IMBALANCE_LIMIT:
         seen = {name: number for name, number in counts.items() if number}
@@ -208,3 +209,21 @@ def class_problems(dataset: Dataset) -> Iterator[Problem]:
             f"{dataset.root}: {seen[most]} images show '{most}' and {seen[least]} show '{least}'. "
             f"Add examples of '{least}'.",
         )
+
+
+def unlearned_problems(dataset: Dataset) -> Iterator[Problem]:
+    """Classes that some image shows, but none of a split that there is."""
+    missing = {
+        "train": "it cannot be learned",
+        "val": "no threshold is chosen by it",
+        "test": "nothing will be known of how many of it are missed",
+    }
+    images = images_by_class(dataset)
+    for split in (split for split in missing if dataset.splits.get(split)):
+        names = [name for name, counts in images.items() if counts and not counts.get(split)]
+        if names:
+            yield Problem(
+                WARNING,
+                f"{dataset.root}: no image of '{split}' shows {listing(names)}: "
+                f"{missing[split]}. Split again, or add examples.",
+            )

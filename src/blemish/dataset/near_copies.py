@@ -96,6 +96,15 @@ def near_copies_between(samples: Sequence[Sample], others: Sequence[Sample]) -> 
     ]
 
 
+def nearly_same(pairs: Sequence[tuple[Sample, Sample]]) -> list[bool]:
+    """Of each pair, whether both show nearly the same picture. Raises BlemishError as above."""
+    if not pairs:
+        return []
+    phases = unit(waves_of(small_pictures([sample for pair in pairs for sample in pair])))
+    numbers = np.arange(2 * len(pairs), dtype=np.intp).reshape(-1, 2)
+    return [bool(peak >= PEAK) for peak in peaks(phases, numbers)]
+
+
 def small_pictures(samples: Sequence[Sample]) -> list[Small]:
     return list(in_threads(lambda sample: small_picture(read_image(sample.image)), samples))
 

@@ -122,6 +122,7 @@ class Chosen(Strict):
     data, split: as given; images: how many; review_rule: of the lower threshold
     point: rule of the upper one, thresholds as chosen, counts with exact bounds
     seen: the images, as `dataset.fingerprint.image_marks` knows them again
+    rules: digest of all that decides, see `sentences.rules_digest`; the counts hold for that alone
     """
 
     data: str
@@ -132,6 +133,7 @@ class Chosen(Strict):
     review_rule: str
     point: StoredOperatingPoint
     seen: tuple[str, ...] = ()
+    rules: str = ""
 
 
 def refuse_crossing(low_name: str, low: float | None, high_name: str, high: float | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from blemish.bundle.store import sha256
 from blemish.decision.decision import Decision
 from blemish.decision.rules import Grade, Limit, Measured, Thresholds, figure
 
@@ -17,7 +18,7 @@ def origin(decision: Decision) -> str:
     chosen = decision.chosen
     if chosen is None:
         return f"Revision {decision.revision} of the decision, written by hand."
-    by_hand = "" if is_as_chosen(decision) else " Its thresholds were changed by hand since."
+    by_hand = "" if is_as_chosen(decision) else " It was changed by hand since, so its counts no longer hold."
     return (
         f"Revision {decision.revision} of the decision: thresholds chosen by {chosen.point.rule} (NG) and "
         f"{chosen.review_rule} (REVIEW) on {chosen.images} images of {chosen.data}, split {chosen.split}, "
@@ -26,11 +27,14 @@ def origin(decision: Decision) -> str:
 
 
 def is_as_chosen(decision: Decision) -> bool:
-    """Whether the thresholds on the score are those that were chosen, and their counts hold for them."""
-    if decision.chosen is None:
-        return False
-    point = decision.chosen.point
-    return decision.score == thresholds_of(point.review_threshold, point.threshold)
+    """Whether the decision is still what was counted when its thresholds were chosen, limits and all."""
+    return decision.chosen is not None and decision.chosen.rules == rules_digest(decision)
+
+
+def rules_digest(decision: Decision) -> str:
+    """Twelve digits that change with whatever may change a verdict or a grade."""
+    deciding = {"mm_per_px", "score", "classes", "limits", "ignore", "grades"}
+    return sha256(decision.model_dump_json(include=deciding).encode())[:12]
 
 
 def thresholds_of(review: float, ng: float) -> Thresholds:

@@ -53,7 +53,7 @@ def read_decision(file: Path, *, bundle: str) -> Decision:
 
 def yaml_fields(file: Path) -> dict[str, Any]:
     try:
-        fields = yaml.safe_load(file.read_text("utf-8-sig"))
+        fields = yaml.load(file.read_text("utf-8-sig"), Loader=Once)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise BlemishError(f"{file} cannot be read as YAML: {reason}. Correct or remove it.") from error
@@ -136,6 +136,19 @@ def decision_text(decision: Decision) -> str:
     if decision.chosen is not None:
         full["chosen"]["seen"] = InOneLine(full["chosen"]["seen"])
     return HEADING + yaml.dump(full, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class Once(yaml.SafeLoader):
+    """Plain data whose keys stand once: of two 'limits' YAML itself would silently drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key '{twice}' stands twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep=deep)
 
 
 class InOneLine(list[str]):

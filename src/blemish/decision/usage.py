@@ -24,7 +24,7 @@ NO_DECISION = "none"
 class Look(Strict):
     """One evaluation of test images.
 
-    data: fingerprint of these images and their annotations; date: ISO 8601
+    data: digest of these pictures, whatever is annotated on them; date: ISO 8601
     revision: of the decision, 0 without one; digest: of what it says, which tells a change by hand
     """
 
@@ -43,7 +43,7 @@ class Usage(Strict):
 
 
 def look_at(data: str, decision: Decision | None, *, date: str) -> Look:
-    """The look that an evaluation on images of that fingerprint is."""
+    """The look that an evaluation on pictures of that digest is."""
     return Look(
         data=data,
         date=date,
@@ -95,8 +95,14 @@ def said_of_looks(before: Sequence[Look], now: Look) -> tuple[str, ...]:
     return (
         counted,
         f"The decision was changed after a look at these very test images ({under(changed[-1])} then, "
-        f"{under(now)} now): the figures no longer are of unseen data. Take new test images.",
+        f"{changed_to(changed[-1], now)}): the figures no longer are of unseen data. Take new test images.",
     )
+
+
+def changed_to(before: Look, now: Look) -> str:
+    if now.revision and now.revision == before.revision:
+        return "changed by hand since under the same number"
+    return f"{under(now)} now"
 
 
 def under(look: Look) -> str:

@@ -82,8 +82,22 @@ def counted(
     ]
     whole = measured(point, verdicts, [is_defective(record) for record in judged])
     of_review = limits_of_knowledge(parse_rule(how.review_rule), whole)
-    notes = (*whole.notes, *of_review, *of_choice, *low_threshold(decision, how))
+    notes = (*whole.notes, *of_review, *of_choice, *low_threshold(decision, how), *of_search(how))
     return replace(whole, notes=tuple(dict.fromkeys(notes)))
+
+
+def of_search(how: Calibration) -> tuple[str, ...]:
+    """A sentence where a rule chose among counts: the bounds of the least are too good.
+
+    Where a share is given, the count follows from the number of images, and the bound holds (Wilks 1941). In
+    simulations of 30 and 100 defective images bounds held in 94 to 96 % with shares, in 88 to 93 % here.
+    """
+    if not {parse_rule(rule).kind for rule in (how.rule, how.review_rule)} & {"f1", "cost"}:
+        return ()
+    return (
+        "A rule of F1 or of cost picks its threshold by these very counts: here their bounds hold with some "
+        "90 % confidence, not with 95 %.",
+    )
 
 
 def low_threshold(decision: Decision, how: Calibration) -> tuple[str, ...]:
@@ -180,6 +194,23 @@ class Hidden:
     of: int
     image: str
     size: str
+
+
+def hidden_defects(
+    decision: Decision, records: Sequence[ImageRecord], *, mm_per_px: float | None, names_types: bool
+) -> tuple[str, ...]:
+    """A sentence for each minimum size above the smallest labelled defect.
+
+    names_types: whether the method tells classes apart; else a rule on its one name concerns every defect
+    """
+    rules = [rule if names_types else rule.model_copy(update={"of": None}) for rule in decision.ignore]
+    hidden = [(rule, hidden_by(rule, records, mm_per_px=mm_per_px)) for rule in rules]
+    return tuple(
+        f"'ignore.{number}', {rule.measure} below {figure(rule.below)}{rule.suffix}, would hide "
+        f"{found.count} of {found.of} labelled defects; the smallest, of {found.size}, is in {found.image}."
+        for number, (rule, found) in enumerate(hidden)
+        if found is not None
+    )
 
 
 def hidden_by(rule: Ignored, records: Sequence[ImageRecord], *, mm_per_px: float | None) -> Hidden | None:

@@ -75,6 +75,18 @@ def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:
     return chosen
 
 
+def notes_on_groups(dataset: Dataset) -> tuple[str, ...]:
+    """A sentence where several images are of one group, as bounds take each image for a trial of its own."""
+    groups = [sample.group for sample in dataset if sample.group is not None]
+    several = len(groups) - len(set(groups))
+    if not several:
+        return ()
+    return (
+        f"{len(groups)} of these {len(dataset)} images are of {len(set(groups))} groups (parts or lots). "
+        "Images of one group err together; bounds that take each for a part of its own promise too much.",
+    )
+
+
 def for_bundle(dataset: Dataset, manifest: Manifest, name: str, *, names_types: bool) -> Judged:
     """What of a dataset a bundle is measured on: its own product where there are several, its own classes
     where it names them; and a sentence on what is left out.

@@ -99,11 +99,13 @@ def size_sentences(name: str, sizes: Floats, usual: Floats) -> list[str]:
     lines = []
     if below >= MANY:
         lines.append(
-            f"{below:.0%} of '{name}' are smaller than usual: median {np.median(sizes):.0f} px, {between}."
+            f"{below:.0%} of {len(sizes)} '{name}' are smaller than usual: "
+            f"median {np.median(sizes):.0f} px, {between}."
         )
     if above >= MANY:
         lines.append(
-            f"{above:.0%} of '{name}' are larger than usual: median {np.median(sizes):.0f} px, {between}."
+            f"{above:.0%} of {len(sizes)} '{name}' are larger than usual: "
+            f"median {np.median(sizes):.0f} px, {between}."
         )
     return lines
 
@@ -113,9 +115,9 @@ def aspect_sentences(name: str, aspects: Floats, usual: Floats) -> list[str]:
     between = f"height / width {np.median(aspects):.2g}, common ones {low:.2g} to {high:.2g} (5–95 %)"
     lines = []
     if below >= MANY:
-        lines.append(f"{below:.0%} of '{name}' are flatter than usual: median {between}.")
+        lines.append(f"{below:.0%} of {len(aspects)} '{name}' are flatter than usual: median {between}.")
     if above >= MANY:
-        lines.append(f"{above:.0%} of '{name}' are taller than usual: median {between}.")
+        lines.append(f"{above:.0%} of {len(aspects)} '{name}' are taller than usual: median {between}.")
     return lines
 
 

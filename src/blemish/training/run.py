@@ -262,8 +262,6 @@ def same_setting(one: Any, other: Any) -> bool:
 
 def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) -> Manifest:
     """The manifest of what was trained, before an operating point is chosen."""
-    own = image_marks(dataset.where(lambda sample: sample.split in ("train", "val")))
-    of_start = request.start.manifest.data.get("seen", ()) if request.start else ()
     return Manifest(
         method=request.method.name,
         class_names=fitted.class_names,
@@ -282,12 +280,28 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             "images": len(dataset),
             "splits": dataset.splits,
             "classes": dataset.class_counts,
-            "seen": sorted({*own, *of_start, *fitted.seen_before}),
-            "seen_before": list(fitted.seen_before),
+            **known_images(dataset, fitted, request.start),
         },
         data_fingerprint=digest,
         provenance={**provenance(), "seed": request.seed},
     )
+
+
+def known_images(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> dict[str, list[str]]:
+    """Marks of the images that the bundle knows, see `dataset.fingerprint.image_marks`.
+
+    "seen": all of them; "watched": those that nothing was learned from, only states and thresholds chosen on;
+    "seen_before": what was learned from besides the dataset
+    """
+    before = start.manifest.data if start else {}
+    learned = {*image_marks(dataset.split("train")), *fitted.seen_before}
+    learned |= {*before.get("seen", ())} - {*before.get("watched", ())}
+    watched = {*image_marks(dataset.split("val"))} - learned
+    return {
+        "seen": sorted({*learned, *watched, *before.get("seen", ())}),
+        "watched": sorted(watched),
+        "seen_before": list(fitted.seen_before),
+    }
 
 
 def with_operating_point(

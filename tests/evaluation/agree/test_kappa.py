@@ -49,7 +49,7 @@ def test_the_interval_holds_the_true_kappa_in_95_of_100_studies(share: float) ->
 
 def test_perfect_agreement_proves_no_more_than_its_number_of_pictures() -> None:
     kappa = kappa_of(np.diag([10, 10]))
-    assert (kappa.value, kappa.high, kappa.word) == (1, 1, "good")
+    assert (kappa.value, kappa.high, kappa.word) == (1, 1, "good, perhaps fair")
     assert kappa.low == pytest.approx((proportion_bound(20, 20).lower95 - 0.5) / 0.5)
     assert kappa_of(np.diag([100, 100])).low > kappa.low
 
@@ -64,3 +64,10 @@ def test_chance_and_contradiction() -> None:
     assert kappa_of(np.full((2, 2), 25)).value == pytest.approx(0)
     assert kappa_of(np.array([[0, 10], [10, 0]])).value == pytest.approx(-1)
     assert kappa_of(np.full((2, 2), 25)).word == "poor"
+
+
+def test_a_good_value_that_may_be_poor_is_told_as_such() -> None:
+    few = kappa_of(np.array([[9, 0], [1, 1]]))
+    assert few.value is not None and few.low is not None and few.low < 0.4
+    assert few.word == "fair, perhaps poor"
+    assert kappa_of(np.array([[90, 1], [1, 90]])).word == "good"

@@ -16,6 +16,7 @@ from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.agree.raters import matched, rated
 from blemish.evaluation.agree.study import Study, study
+from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
 
 Boxes = dict[str, list[tuple[str, tuple[int, int, int, int]]]]
@@ -173,3 +174,37 @@ def test_what_cannot_be_compared_is_one_line(raters: tuple[Path, Path], tmp_path
     with pytest.raises(BlemishError, match=r"a.png must be the same picture as .*Received: 9×9 for 30×20"):
         compare_raters(list(raters), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_other_pictures_of_the_same_names_are_not_compared(tmp_path: Path) -> None:
+    one, other = labelled(tmp_path / "one", FIRST), labelled(tmp_path / "two", SECOND)
+    for name in "ab":
+        strange = np.random.default_rng(100 + ord(name)).integers(0, 256, (20, 30), dtype=np.uint8)
+        cv2.imwrite(str(other / f"{name}.png"), strange)
+    brighter = cv2.imread(str(one / "d.png"), cv2.IMREAD_GRAYSCALE) // 2 + 60
+    cv2.imwrite(str(other / "d.png"), brighter.astype(np.uint8))
+    found = studied(one, other)
+    assert (found.images, found.alone) == (4, 4), "d is stored again, a and b show something else"
+    assert compare_raters([one, other], None)[0].endswith(": 4 pictures, and 4 that only one of them judges")
+    for name in "cdef":
+        strange = np.random.default_rng(100 + ord(name)).integers(0, 256, (20, 30), dtype=np.uint8)
+        cv2.imwrite(str(other / f"{name}.png"), strange)
+    with pytest.raises(BlemishError, match="none in common, by path or content"):
+        compare_raters([one, other], None)
+
+
+def test_a_machine_without_names_is_not_asked_for_kinds(tmp_path: Path) -> None:
+    one = labelled(tmp_path / "one", FIRST)
+    lines = []
+    for name, marks in FIRST.items():
+        corners = [(x, y, x + w, y + h) for _, (x, y, w, h) in marks]
+        defects = tuple(defect_of_box(box, "defect", 0.9) for box in corners)
+        verdict = Verdict.NG if marks else Verdict.OK
+        lines.append(json.dumps(Inspection(f"{name}.png", (20, 30), verdict, 0.5, defects, "m").to_json()))
+    file = tmp_path / "machine.jsonl"
+    file.write_text("\n".join(lines))
+    said = compare_raters([one, file], tmp_path / "out")
+    assert "good or defective: same answer on 6 of 6" in said[1]
+    assert "which kinds: same answer on 6 of 6" in said[2] and not any("differ on" in line for line in said)
+    (told,) = json.loads((tmp_path / "out" / "agreement.json").read_text())["studies"]
+    assert list(told["each_class"]) == ["defective"]

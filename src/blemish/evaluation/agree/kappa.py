@@ -35,13 +35,19 @@ class Kappa:
 
     @property
     def word(self) -> str:
-        if self.value is None:
+        """Of the value, and where the interval reaches down to a lesser one, that it may be that."""
+        if self.value is None or self.low is None:
             return "unknown"
-        return "good" if self.value >= GOOD else "poor" if self.value < POOR else "fair"
+        own, least = band(self.value), band(self.low)
+        return own if own == least else f"{own}, perhaps {least}"
 
     def to_json(self) -> dict[str, Any]:
         interval = {"value": self.value, "low95": self.low, "high95": self.high, "word": self.word}
         return {"kappa": interval, "agreed": self.agreed.to_json()}
+
+
+def band(value: float) -> str:
+    return "good" if value >= GOOD else "poor" if value < POOR else "fair"
 
 
 def table_of(one: Sequence[str], other: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:

@@ -5,12 +5,13 @@ inspections.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blemish.dataset.hashing import contents_of
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.masks import Instance, defect_instances
+from blemish.dataset.near_copies import nearly_same
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.predictions.drawing import pixels_of
@@ -77,11 +78,13 @@ def matched(
 
 
 def same_pictures(one: Dataset, other: Dataset) -> list[tuple[Sample, Sample | Inspection]]:
-    """Pairs by equal path below the roots, the rest by equal content; in the order of `one`."""
-    by_id = {sample.id: sample for sample in other}
-    of_one = {sample.id: by_id[sample.id] for sample in one if sample.id in by_id}
+    """Pairs by equal path below the roots, where both files show nearly the same picture; the rest by equal
+    content; in the order of `one`.
+    """
+    of_one = same_path(one, other)
+    taken = {twin.id for twin in of_one.values()}
     rest = [sample for sample in one if sample.id not in of_one]
-    left = [sample for sample in other if sample.id not in of_one]
+    left = [sample for sample in other if sample.id not in taken]
     if rest and left:
         contents = contents_of([sample.image for sample in (*rest, *left)])
         by_content = {contents[sample.image]: sample for sample in reversed(left)}
@@ -90,6 +93,23 @@ def same_pictures(one: Dataset, other: Dataset) -> list[tuple[Sample, Sample | I
             if twin is not None:
                 of_one[sample.id] = twin
     return [(sample, of_one[sample.id]) for sample in one if sample.id in of_one]
+
+
+def same_path(one: Dataset, other: Dataset) -> dict[str, Sample]:
+    """The samples of `other` by those of `one` that they are named like and show: 001.png is in many sets.
+
+    Raises BlemishError where two such files are of different size.
+    """
+    by_id = {sample.id: sample for sample in other}
+    named = [(sample, by_id[sample.id]) for sample in one if sample.id in by_id]
+    apart = [pair for pair in named if pair[0].image.resolve() != pair[1].image.resolve()]
+    contents = contents_of([sample.image for pair in apart for sample in pair])
+    changed = [pair for pair in apart if contents[pair[0].image] != contents[pair[1].image]]
+    for first, second in changed:
+        refuse_other_size(first, second, image_size(first.image))
+    alike = zip(changed, nearly_same(changed), strict=True)
+    strangers = {first.id for (first, _), same in alike if not same}
+    return {first.id: second for first, second in named if first.id not in strangers}
 
 
 def rated(pairs: Sequence[tuple[Sample, Sample | Inspection]]) -> Iterator[Both]:
@@ -105,6 +125,16 @@ def rated(pairs: Sequence[tuple[Sample, Sample | Inspection]]) -> Iterator[Both]
             yield Both(sample, size, one, rating_of(answer, size))
         elif answer.verdict is not Verdict.ERROR:
             yield Both(sample, size, one, rating_of_inspection(answer, sample, size))
+
+
+def without_names(both: Both) -> Both:
+    """The same where one rater has no names for what it finds: every kind is called alike."""
+
+    def nameless(rating: Rating) -> Rating:
+        labels = frozenset({NAMELESS}) if rating.labels else rating.labels
+        return replace(rating, labels=labels, marks=tuple(replace(m, label=NAMELESS) for m in rating.marks))
+
+    return replace(both, one=nameless(both.one), other=nameless(both.other))
 
 
 def refuse_other_size(one: Sample, other: Sample, size: Size) -> None:

@@ -65,7 +65,12 @@ def review_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     if not count or not count.get("of"):
         return []
     goes = "goes" if count["n"] == 1 else "go"
-    return [(f"{whole(count['n'])} of all {whole(count['of'])} {goes} to a person", " (REVIEW).")]
+    return [
+        (
+            f"{whole(count['n'])} of all {whole(count['of'])} {goes} to a person",
+            " (REVIEW); defective ones among them count as not missed.",
+        )
+    ]
 
 
 def percent(share: float | None) -> str:
