@@ -377,6 +377,18 @@ def test_int8_is_calibrated_on_training_images_and_measured_on_validation_images
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
 
 
+def test_int8_is_refused_where_no_training_image_comes_to_a_graph(
+    severity_bundle: Bundle, few_pictures: None, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """Its images are 96×96, and the graph is for 128×128."""
+    request = Request(
+        severity_bundle, "onnx", "int8", tmp_path / "out", tile=128, dataset=tiny_dataset, calibration=2
+    )
+    with pytest.raises(BlemishError, match="so int8 cannot be calibrated"):
+        export_bundle(request, QUIET)
+    assert not list(tmp_path.iterdir())
+
+
 def test_int8_that_costs_too_much_is_refused(
     severity_bundle: Bundle,
     as_exported: None,
