@@ -258,6 +258,9 @@ def test_a_bank_of_another_detector_or_number_of_classes_is_refused():
         METHOD.served(running, {"bank": arrays_of(bank).tensors()}, manifest(detector, 4))
     with pytest.raises(BlemishError, match="class bank must hold"):
         METHOD.served(running, {}, manifest(detector))
+    without = {name: graph for name, graph in running.items() if name != "support"}
+    with pytest.raises(BlemishError, match=r"graphs maps, regions, support. Received: maps, regions."):
+        METHOD.served(without, {"bank": arrays_of(bank).tensors()}, manifest(detector))
 
 
 # Exported

@@ -73,19 +73,32 @@ def regions_at_once(settings: Settings) -> int:
 def served_detector(exported: Exported, manifest: Manifest) -> Network:
     """Images [1, 3, H, W] to rows [R, 4 + K], for the classes of the bundle's bank.
 
-    Raises BlemishError for a bank that is not this bundle's.
+    Raises BlemishError for a bank that is not this bundle's, and where graphs lack.
     """
-    settings = Settings.model_validate(manifest.settings)
-    bank = bank_of(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
-    detector = GraphDetector(exported.graphs, settings)
+    detector, bank = opened_graphs(exported, manifest)
     return lambda images: detector.rows(images, bank)
 
 
-def remembering(graphs: Mapping[str, Graph]) -> dict[str, Graph]:
-    """The graphs, of which that of an image remembers what it gave."""
+def opened_graphs(exported: Exported, manifest: Manifest) -> tuple[GraphDetector, Bank]:
+    """The detector and the class bank of a bundle. Raises BlemishError where they do not fit the manifest."""
+    settings = Settings.model_validate(manifest.settings)
+    bank = bank_of(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
+    asked = {"maps": True, "regions": True, "proposals": settings.on_class_features}
+    wanted = {name for name, yes in {**asked, "support": settings.reweight}.items() if yes}
+    if set(exported.graphs) != wanted:
+        raise BlemishError(
+            f"The bundle must hold the graphs {', '.join(sorted(wanted))}. "
+            f"Received: {', '.join(sorted(exported.graphs)) or 'none'}. Export it again."
+        )
+    return GraphDetector(exported.graphs, settings), bank
+
+
+def remembering(detector: GraphDetector) -> GraphDetector:
+    """The detector, that computes the maps of a picture once."""
     memory: PictureMemory[Arrays] = PictureMemory()
-    maps = graphs["maps"]
-    return {**graphs, "maps": lambda arrays: memory.of(arrays["images"], lambda: maps(arrays))}
+    maps = detector.graphs["maps"]
+    kept = {"maps": lambda arrays: memory.of(arrays["images"], lambda: maps(arrays))}
+    return GraphDetector({**detector.graphs, **kept}, detector.settings)
 
 
 @dataclass(frozen=True)
