@@ -58,7 +58,7 @@ def random_modules(method: str, manifest: Manifest, seed: int = 0) -> dict[str, 
     if method == "severity":
         network = modules["severity"]
         layer = network.conv4 if hasattr(network, "conv4") else network.output
-        spread(network, layer, surfaces(2, (96, 96), channels), mean=(3.0,), std=2.5)
+        spread(network, layer, surfaces(2, (96, 96), channels), mean=(3.0,), std=1.2)
     elif method == "casae":
         network = modules["cascade"]
         for part in [one for one in (network.first, network.second) if one is not None]:

@@ -57,6 +57,12 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any], str, list[tuple[int, ...]]]] =
         [(1, 1, 99, 99), (5, 1, 99, 99)],
     ),
     "stored references": ("medetection", MEDETECTION, "network", [(1, 3, 48, 48)]),
+    "references by a ResNet": (
+        "medetection",
+        {**MEDETECTION, "stem": "resnet18", "stem_weights": "none", "norm": "batch"},
+        "network",
+        [(1, 3, 48, 48)],
+    ),
     "aligned references": ("medetection", {**MEDETECTION, "align": "rigid"}, "network", [(1, 9, 48, 48)]),
     "no references": (
         "medetection",

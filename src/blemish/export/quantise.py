@@ -37,11 +37,12 @@ class Recorder:
     files: list[Path] = field(default_factory=list)
 
     def __call__(self, arrays: Arrays) -> Arrays:
+        answers = self.graph(arrays)  # first: what it refuses is not written down
         if len(self.files) < self.enough:
             file = self.folder / f"{self.name}-{len(self.files)}.npz"
             np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes its options for the names
             self.files.append(file)
-        return self.graph(arrays)
+        return answers
 
 
 def recorded(
@@ -49,7 +50,7 @@ def recorded(
 ) -> dict[str, list[Path]]:
     """Files of what each graph of an exported bundle is given on training images, at most so many a graph.
 
-    Raises BlemishError where the dataset has no training images.
+    Raises BlemishError where the dataset has no training images, or none that can be judged.
     """
     method, inference = method_of(bundle)
     assert isinstance(method, ExportsGraphs)
@@ -60,6 +61,11 @@ def recorded(
         inspector.inspect(sample.image)
         if all(len(one.files) >= enough for one in recorders.values()):
             break
+    if not any(one.files for one in recorders.values()):
+        raise BlemishError(
+            f"--data: no training image of {dataset.root} can be judged, so int8 cannot be calibrated. "
+            "Give larger images, or leave out --tile."
+        )
     return {name: one.files for name, one in recorders.items()}
 
 
