@@ -40,6 +40,7 @@ LEAST_SIDE = 1e-3  # pixels; a smaller proposal is none
 # Regions asked at once: the terms of their sum over channels, [m, h, R] fp32, stay near 128 MB.
 MOST_AT_ONCE = 128
 FEWEST_AT_ONCE = 8
+ON_MAP = 16  # cells: a square of that side is pooled from the map whose cells they are
 OF_REGIONS = ("probabilities", "deltas", "embeddings")  # outputs with a row for each region
 
 
@@ -182,12 +183,20 @@ class GraphDetector:
         }
 
     def some_regions(self, maps: Arrays, boxes: Boxes, bank: Arrays) -> dict[str, NDArray[Any]]:
-        """The same of at most `regions_at_once` boxes; empty ones are added to a length often asked for."""
-        count = asked_length(len(boxes), regions_at_once(self.settings))
+        """The same of at most `regions_at_once` boxes.
+
+        One is added for each map, since int8's ranges cannot be taken where a map is pooled from in vain, and
+        empty ones to a length that is often asked for.
+        """
+        sides = [ON_MAP * stride for stride in map_strides(self.settings)[: len(pooled_maps(self.settings))]]
+        on_each = np.array([[0, 0, side, side] for side in sides], np.float32)
+        count = asked_length(len(boxes) + len(sides), regions_at_once(self.settings) + len(sides))
         told = self.graphs["regions"](
             {
                 **{name: maps[name] for name in named("map", pooled_maps(self.settings))},
-                "boxes": np.pad(boxes, ((0, count - len(boxes)), (0, 0))),
+                "boxes": np.pad(
+                    np.concatenate([boxes, on_each]), ((0, count - len(boxes) - len(sides)), (0, 0))
+                ),
                 **{name: bank[name] for name in bank_inputs(self.settings)},
             }
         )
