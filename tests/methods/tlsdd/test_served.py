@@ -180,15 +180,18 @@ def test_regions_are_asked_in_few_lengths_and_bounded_parts():
 
     def counting(arrays):
         asked.append(len(arrays["boxes"]))
+        levels = graph.levels(torch.from_numpy(arrays["boxes"]))
+        assert set(levels.tolist()) == {0, 1, 2}, "a map that is never pooled from cannot be calibrated"
         return whole(arrays)
 
+    graph = regions_graph(detector, bank)
     maps = served.maps(image((64, 64)))
     shifts = np.arange(210, dtype=np.float32)[:, None] / 10
     boxes = np.array([[4, 4, 40, 30]], np.float32) + shifts
     told_by = arrays_of(bank).tensors()
     watched = GraphDetector({**served.graphs, "regions": counting}, served.settings)
     found = watched.regions(maps, boxes, told_by)
-    assert asked == [100, 100, 16]
+    assert asked == [103, 103, 16], "parts of 100, and one for each of three maps"
     assert found["probabilities"].shape == (210, 3)
     alone = served.regions(maps, boxes[[205]], told_by)
     np.testing.assert_allclose(found["probabilities"][205], alone["probabilities"][0], atol=1e-6)
@@ -258,6 +261,9 @@ def test_a_bank_of_another_detector_or_number_of_classes_is_refused():
         METHOD.served(running, {"bank": arrays_of(bank).tensors()}, manifest(detector, 4))
     with pytest.raises(BlemishError, match="class bank must hold"):
         METHOD.served(running, {}, manifest(detector))
+    without = {name: graph for name, graph in running.items() if name != "support"}
+    with pytest.raises(BlemishError, match=r"graphs maps, regions, support. Received: maps, regions."):
+        METHOD.served(without, {"bank": arrays_of(bank).tensors()}, manifest(detector))
 
 
 # Exported
