@@ -32,7 +32,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	for table in severity-speed casae-speed tl-sdd-speed runtime-speed; do $(BIN)/blemish reproduce $$table --out experiments/results || exit 1; done
+	for table in severity-speed casae-speed tl-sdd-speed runtime-speed map-speed; do $(BIN)/blemish reproduce $$table --out experiments/results || exit 1; done
 
 # Other tools' rows of a table, each tool in an environment of its own: make peers TABLE=NAME [ROWS=a,b] [SEEDS=3]
 # [DATA=FOLDER] [OUT=FOLDER]

@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from blemish.regions.components import label_regions, split_classes, split_regions
+from blemish.regions.components import components, label_regions, split_classes, split_regions
+from blemish.regions.runs import as_mask, runs_of
 
 BoolMask = NDArray[np.bool_]
 
@@ -101,3 +103,29 @@ def test_split_classes_joins_within_a_class_alone() -> None:
         (2, [[True, True, True]], (20, 5)),
     ]
     assert list(split_classes(np.zeros((3, 3), np.uint8), join_distance=4)) == []
+
+
+@pytest.mark.parametrize("density", [0.02, 0.3, 0.6])
+def test_labels_are_scipys_where_nothing_near_is_joined(density: float) -> None:
+    mask = np.random.default_rng(int(100 * density)).random((300, 211)) < density
+    labels, count = label_regions(mask, join_distance=0)
+    expected, of = ndimage.label(mask, np.ones((3, 3)))
+    assert count == of
+    assert len(np.unique(np.stack([labels, expected])[:, mask], axis=1).T) == count
+    for part, place in zip(
+        components(runs_of(mask), join_distance=0), ndimage.find_objects(labels), strict=True
+    ):
+        runs, (left, top) = part.from_corner()
+        assert (top, left) == (place[0].start, place[1].start)
+        assert as_mask(runs).shape == (place[0].stop - top, place[1].stop - left)
+
+
+def test_a_spiral_is_one_region() -> None:
+    """Its runs are joined one after the other along the whole of it."""
+    mask = np.zeros((401, 401), bool)
+    for ring in range(0, 200, 4):
+        mask[ring, ring : 401 - ring] = mask[400 - ring, ring : 401 - ring] = True
+        mask[ring : 401 - ring, 400 - ring] = True
+        mask[ring + 4 : 401 - ring, ring] = True
+        mask[ring + 4, ring : ring + 5] = True
+    assert label_regions(mask, join_distance=0)[1] == ndimage.label(mask, np.ones((3, 3)))[1] == 1

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from blemish.defect import Rectangle
-from blemish.regions.measure import outlines
-from blemish.regions.region import Region, defect_of, numbered, regions_above
+from blemish.regions.measure import outlines, smallest_rectangle
+from blemish.regions.region import Region, defect_of, defects_of, numbered, regions_above
 from blemish.regions.runs import runs_of
 
 Map = NDArray[np.float32]
@@ -75,3 +75,18 @@ def test_one_pixel_is_a_square_of_side_one(as_runs: bool) -> None:
 def test_without_a_region_no_pixel_has_a_number() -> None:
     assert not numbered([], (2, 3)).any()
     assert not list(regions_above(np.zeros((2, 3), np.float32), 0.5, join_distance=4.0))
+
+
+def test_regions_measured_together_are_those_measured_alone() -> None:
+    """Also a ring with a dot in its hole, which is the ring's neighbour and not a part of it."""
+    values = (np.random.default_rng(5).random((90, 70)) < 0.3).astype(np.float32)
+    values[10:40, 10:40] = 0
+    values[12:38, 12:38], values[16:34, 16:34], values[24:26, 24:26] = 1, 0, 1
+    found = list(regions_above(values, 0.5, join_distance=0.0))
+    together = defects_of(found, [(f"{number}", 0.5) for number in range(len(found))], mm_per_px=0.1)
+    assert len(together) > 50
+    for number, (region, defect) in enumerate(zip(found, together, strict=True)):
+        assert defect == defect_of(region, f"{number}", 0.5, mm_per_px=0.1)
+        assert defect.contour == outlines(region.mask, offset_xy=region.offset_xy)
+        assert defect.rectangle == smallest_rectangle(defect.contour)
+    assert {(24.0, 24.0), (26.0, 26.0)} in [{min(d.contour[0]), max(d.contour[0])} for d in together]

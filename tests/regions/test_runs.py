@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from blemish.regions.runs import as_mask, as_runs, draw, joined, runs_of
+from blemish.regions.runs import as_mask, as_runs, draw, joined, runs_above, runs_of, values_on
 
 
 def plain_runs(mask: np.ndarray) -> list[tuple[int, int, int]]:
@@ -75,3 +75,23 @@ def test_finding_runs_takes_no_copy_of_the_mask() -> None:
     tracemalloc.stop()
     assert runs.area == 4000
     assert peak < mask.nbytes / 4
+
+
+@pytest.mark.parametrize("factor", [1, 2, 5])
+def test_enlarged_runs_are_those_of_the_enlarged_mask(factor: int) -> None:
+    mask = np.random.default_rng(factor).random((9, 11)) < 0.4
+    enlarged, expected = runs_of(mask).enlarged(factor), mask.repeat(factor, 0).repeat(factor, 1)
+    assert np.array_equal(as_mask(enlarged, expected.shape), expected)
+    assert enlarged.rows.dtype == np.int32
+    cut = expected[: 6 * factor, : 7 * factor - 1]
+    inside = enlarged.inside(cut.shape)
+    for name in ("rows", "starts", "stops"):
+        assert np.array_equal(getattr(inside, name), getattr(runs_of(cut), name))
+
+
+def test_runs_above_and_their_values_are_the_maps() -> None:
+    values = np.random.default_rng(1).random((30, 40), dtype=np.float32)
+    runs = runs_above(values, 0.6)
+    assert np.array_equal(as_mask(runs, values.shape), values >= 0.6)
+    assert np.array_equal(values_on(runs, values), values[values >= 0.6])
+    assert runs.area == (values >= 0.6).sum()

@@ -47,7 +47,7 @@ class Runs:
 
     def enlarged(self, factor: int) -> Runs:
         """Of a picture in which every pixel is a square of factor×factor."""
-        rows = (self.rows[:, None] * factor + np.arange(factor)).astype(np.int32).reshape(-1)
+        rows = np.add.outer(self.rows * factor, np.arange(factor)).reshape(-1).astype(np.int32)
         order = rows.argsort(kind="stable")
         larger = self.chosen(np.arange(len(self)).repeat(factor)[order])
         return Runs(rows[order], larger.starts * factor, larger.stops * factor)

@@ -38,7 +38,7 @@ EXTERNAL = ("external", "external-few-shot", "external-product")
 # Kinds whose figures depend on a seed.
 SEEDED = ("train", "types-off", "stability", "chain", "external", *OF_TYPES, *OF_DRAW, *OF_PRODUCT)
 # Kinds of random weights, measured on each device.
-OF_DEVICE = ("speed", "detector-speed", "pair-speed", "cascade-speed", "runtime-speed")
+OF_DEVICE = ("speed", "detector-speed", "pair-speed", "cascade-speed", "runtime-speed", "map-speed")
 OF_OTHERS = ("types-off", "stability")  # kinds that measure the bundle of another row
 STAGES = ("train", "few-shot", "product")  # kinds whose bundles a chain can be made of
 
@@ -89,11 +89,11 @@ class Row(Strict):
     kind: "train" trains and evaluates, "otsu" and "kittler" are baselines without training, "types" trains
         and names true defects, "type-features" is its baseline, "types-off" and "stability" measure bundles
         of row `of` ("row" or "other-table/row"), "speed", "detector-speed", "pair-speed", "cascade-speed" and
-        "runtime-speed" time random weights, "few-shot" trains with the boxes of a support draw, "enrolled"
-        adds them to its base; "product" adapts to one product what was learned from the others,
-        "nearest-feature", "patch-memory" and "linear-probe" are its peers; "chain" measures bundles of rows
-        `stages` one behind the other, or one of them alone; "external", "external-few-shot" and
-        "external-product" are other tools on all data, with a support draw's boxes, on one product
+        "runtime-speed" time random weights, "map-speed" what follows them, "few-shot" trains with the boxes
+        of a support draw, "enrolled" adds them to its base; "product" adapts to one product what was learned
+        from the others, "nearest-feature", "patch-memory" and "linear-probe" are its peers; "chain" measures
+        bundles of rows `stages` one behind the other, or one of them alone; "external", "external-few-shot"
+        and "external-product" are other tools on all data, with a support draw's boxes, on one product
     stages: rows of `STAGES`, "row" or "other-table/row", in the order in which they are asked
     method: that the row trains instead of the table's, with its own settings alone
     settings: of the method where the row trains (on top of the table's), of the kind for the others
@@ -111,7 +111,7 @@ class Row(Strict):
     kind: Literal[
         "train", "otsu", "kittler", "types", "type-features", "types-off", "stability", "speed",
         "detector-speed", "few-shot", "enrolled", "product", "nearest-feature", "patch-memory",
-        "linear-probe", "pair-speed", "cascade-speed", "runtime-speed", "chain", "external",
+        "linear-probe", "pair-speed", "cascade-speed", "runtime-speed", "map-speed", "chain", "external",
         "external-few-shot", "external-product",
     ]  # fmt: skip
     title: str = ""

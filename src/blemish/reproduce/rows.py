@@ -20,6 +20,7 @@ from blemish.reproduce.experiment import EXTERNAL, FEW_SHOT, GRAY, OF_DEVICE, PE
 from blemish.reproduce.external import ExternalSettings
 from blemish.reproduce.few_shot import few_shot_row, few_shot_settings
 from blemish.reproduce.gray.rows import GraySettings, gray_row
+from blemish.reproduce.map_speed import MapSpeedSettings
 from blemish.reproduce.pair_speed import PairSpeedSettings
 from blemish.reproduce.peers.rows import peer_row
 from blemish.reproduce.peers.settings import PEER_SETTINGS
@@ -48,6 +49,7 @@ SPEEDS: Mapping[str, type[Strict]] = {
     "pair-speed": PairSpeedSettings,
     "cascade-speed": CascadeSpeedSettings,
     "runtime-speed": RuntimeSpeedSettings,
+    "map-speed": MapSpeedSettings,
 }
 
 

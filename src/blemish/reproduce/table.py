@@ -121,7 +121,11 @@ def devices() -> list[str]:
 
 
 def runs_on(row: Row, device: str) -> bool:
-    """Whether what a speed row times runs there; an exported bundle is run by the processor alone."""
+    """Whether what a speed row times runs there: exported bundles and what follows networks on the processor
+    alone.
+    """
+    if row.kind == "map-speed":
+        return device == "cpu"
     if row.kind != "runtime-speed":
         return True
     return device in RuntimeSpeedSettings.model_validate(row.settings).devices

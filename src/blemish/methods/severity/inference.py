@@ -160,13 +160,12 @@ class SeverityInference:
         """The map's cells at `place` in pixels, interpolated with their neighbours outside it; beyond the map
         its border goes on.
         """
-        spans = [(axis.start - 1, axis.stop + 1) for axis in place]
-        inside = tuple(slice(max(0, start), stop) for start, stop in spans)  # numpy ends at the map's end
-        beyond = [
-            (max(0, -start), max(0, stop - length))
-            for (start, stop), length in zip(spans, raw.shape, strict=True)
-        ]
-        around = np.pad(raw[inside], beyond, "edge") if np.any(beyond) else raw[inside]
+        (up, down), (left, right) = ((axis.start - 1, axis.stop + 1) for axis in place)
+        height, width = raw.shape
+        around = raw[max(0, up) : down, max(0, left) : right]
+        if min(up, left) < 0 or down > height or right > width:
+            before, after = (max(0, -up), max(0, -left)), (max(0, down - height), max(0, right - width))
+            around = np.pad(around, tuple(zip(before, after, strict=True)), "edge")
         border = self.cell
         return upsample(around, self.cell, self.upsampling)[border:-border, border:-border]
 
