@@ -412,3 +412,17 @@ def test_the_scale_of_a_camera_is_measured_and_written(blemish: Command, tmp_pat
     other = blemish("data", "scale", tmp_path / "board.png", "--columns", 9, "--rows", 5, "--pitch-mm", 2)
     refused(other, "no checkerboard of 9 × 5 inner corners was found.")
     refused(blemish("data", "scale", tmp_path / "none.png", *size, "--pitch-mm", 2), "none.png")
+
+
+def test_a_scale_that_the_data_contradict_is_told_of(
+    blemish: Command, decide: Command, tiny_bundle: Path, calib: Dataset, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(calib.root, tmp_path / "data"))
+    with (root / "dataset.yaml").open("a") as file:
+        file.write("\nmm_per_px: 0.1\n")
+    said = f"Sizes are measured with 0.05 mm per px, and {root} says 0.1"
+    assert decide("--rule", "f1", "--mm-per-px", 0.05, data=root).code == 0
+    assert any(note.startswith(said) for note in decision_of(tiny_bundle).chosen.point.notes)
+    command = ["evaluate", tiny_bundle, "--data", root, "--split", "all", "--out", tmp_path / "out"]
+    assert said in blemish(*command).err, "the decision's scale"
+    assert said not in blemish(*command, "--mm-per-px", 0.1).err

@@ -62,5 +62,5 @@ def test_a_check_tells_them_of_outlines_too(tmp_path: Path) -> None:
     builders.picture(tmp_path / "MT_Fray" / "x.jpg", size=(100, 100))
     builders.mask(tmp_path / "MT_Fray" / "x.png", (5, 5, 95, 8), size=(100, 100))
     report = check_dataset(load_dataset(tmp_path))
-    assert any("100% of 'Fray' are flatter" in problem.message for problem in report.problems)
+    assert any("100% of 1 'Fray' are flatter" in problem.message for problem in report.problems)
     assert report.to_json()["shapes"]["classes"]["Dent"]["size"]["0.5"] == 40

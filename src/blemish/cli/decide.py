@@ -9,7 +9,7 @@ from pathlib import Path
 from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.bundle.store import DECISION, Bundle, load_bundle
 from blemish.cli.decide_options import Rules
-from blemish.cli.scales import inspector_in_scale
+from blemish.cli.scales import inspector_in_scale, notes_on_scale
 from blemish.dataset.fingerprint import fingerprint, image_marks
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.leaks import refuse_leaks
@@ -116,7 +116,8 @@ def calibration_images(
     chosen, left_out = for_bundle(
         chosen, loaded.manifest, loaded.id, names_types=inspector.inference.names_types
     )
-    return chosen, (*left_out, *seen_before(chosen, loaded, order.data), *notes_on_groups(chosen))
+    said = (*seen_before(chosen, loaded, order.data), *notes_on_groups(chosen))
+    return chosen, (*left_out, *said, *notes_on_scale(inspector, dataset))
 
 
 def split_of(order: Order, dataset: Dataset) -> str:

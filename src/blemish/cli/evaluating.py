@@ -11,7 +11,7 @@ from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.cli.chained import decisions_of_later, of_chain
 from blemish.cli.looks import with_seal
-from blemish.cli.scales import inspector_in_scale
+from blemish.cli.scales import inspector_in_scale, notes_on_scale
 from blemish.cli.written import data_context, write_evaluation
 from blemish.dataset.fingerprint import image_marks
 from blemish.dataset.layouts import load_dataset
@@ -94,6 +94,7 @@ def evaluate_bundles(
     chosen, left_out = for_judge(split_to_evaluate(dataset, split), asked.judge, asked.manifests)
     notes = (*left_out, *decisions_of_later(asked.inspectors))
     notes += (*asked.notes_on_seen(chosen), *notes_on_groups(chosen))
+    notes += notes_on_scale(asked.inspectors[0], dataset)
     for note in notes:
         reporter.line(f"warning: {note}")
     context = report_context(asked, chosen, data, notes)  # before the long work: it may refuse

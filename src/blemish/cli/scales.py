@@ -43,6 +43,17 @@ def inspector_in_scale(
     return inspector_of(loaded, device=device, mm_per_px=scale, decided=decided)
 
 
+def notes_on_scale(inspector: Inspector, dataset: Dataset) -> tuple[str, ...]:
+    """A sentence where sizes are measured in another scale than the dataset says that its images have."""
+    stated = dataset.info.get("mm_per_px")
+    if stated is None or inspector.scale is None or math.isclose(stated, inspector.scale, rel_tol=1e-3):
+        return ()
+    return (
+        f"Sizes are measured with {inspector.scale:g} mm per px, and {dataset.root} says {stated:g}: give "
+        f"--mm-per-px {stated:g} if that is right.",
+    )
+
+
 def print_scale(
     image: Path,
     pattern: Literal["checkerboard", "dots"],

@@ -89,7 +89,8 @@ def of_images(records: Sequence[ImageRecord]) -> Iterator[Dispute]:
         what = labels_of(record) if marked else "clean"
         other = "clean" if marked else "defective"
         sentence = (
-            f"Marked {what}; of images that score {score:.2f} as it does, {doubt:.0%} are marked {other}."
+            f"Marked {what}; by a curve through all images, {doubt:.0%} of those that score {score:.2f} as "
+            f"it does are marked {other}."
         )
         yield Dispute(record, doubt, sentence)
 
