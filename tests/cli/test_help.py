@@ -29,6 +29,7 @@ PAGES = [
     ["decide", "--help"],
     ["data", "scale", "--help"],
     ["inspect", "--help"],
+    ["export", "--help"],
 ]
 
 

@@ -71,12 +71,12 @@ class Certificate:
         return self.runtime.precision != "int8"
 
     @property
-    def worst(self) -> dict[str, tuple[float, str]]:
-        """The greatest value of each measure and the image that shows it."""
-        found: dict[str, tuple[float, str]] = {}
+    def worst(self) -> dict[str, tuple[float, str | None]]:
+        """The greatest value of each measure and the image that shows it; None where no image differs."""
+        found: dict[str, tuple[float, str | None]] = dict.fromkeys(self.tolerances.limits, (0.0, None))
         for row in self.rows:
             for name, value in row.comparison.measures.items():
-                if name not in found or value > found[name][0]:
+                if not value <= found[name][0]:
                     found[name] = (value, row.picture.name)
         return found
 

@@ -42,7 +42,7 @@ class Tolerances:
             "severity": self.score,
             "verdict": 0,
             "defects": 0,
-            "box": 1 - self.box_iou,
+            "box": round(1 - self.box_iou, 6),
             "area": self.area_ratio,
             "label": 0,
             "confidence": self.score,
@@ -70,6 +70,14 @@ class Pairs:
     both: list[tuple[Defect, Defect]] = field(default_factory=list)
     alone: list[Defect] = field(default_factory=list)
 
+    def __len__(self) -> int:
+        return len(self.both) + len(self.alone)
+
+    def without(self, edge: NDArray[np.bool_] | None) -> Pairs:
+        """Those of which no side touches a pixel of `edge`."""
+        clear = [pair for pair in self.both if not any(touches(one, edge) for one in pair)]
+        return Pairs(clear, [one for one in self.alone if not touches(one, edge)])
+
 
 def compare(
     torch: Inspection, exported: Inspection, inspector: Inspector, tolerances: Tolerances
@@ -78,24 +86,21 @@ def compare(
     if Verdict.ERROR in (torch.verdict, exported.verdict):
         return Comparison({"errors": 1.0})
     assert torch.score is not None and exported.score is not None
-    edge = straddling(torch, exported, inspector, tolerances.score)
     pairs = paired(torch.defects, exported.defects)
-    clear = [pair for pair in pairs.both if not any(touches(one, edge) for one in pair)]
-    alone = [one for one in pairs.alone if not touches(one, edge)]
-    left_out = len(pairs.both) - len(clear) + len(pairs.alone) - len(alone)
-    excused = may_differ(torch.score, inspector, tolerances.score) or (
-        inspector.decision is not None and left_out > 0
-    )
+    clear = pairs.without(straddling(torch, exported, inspector, tolerances.score))
+    left_out = len(pairs) - len(clear)
+    ignored = inspector.decision is not None and left_out > 0  # its rules may see the one and not the other
+    excused = ignored or may_differ(torch.score, inspector, tolerances.score)
     differs = torch.verdict is not exported.verdict
     measures = {
         "errors": 0.0,
         "score": abs(torch.score - exported.score),
         "severity": severity_gap(torch, exported, inspector),
         "verdict": float(differs and not excused),
-        "defects": float(len(alone)),
-        **pair_measures(clear, tolerances.score),
+        "defects": float(len(clear.alone)),
+        **pair_measures(clear.both, tolerances.score),
     }
-    return Comparison(measures, len(clear), left_out, differs and excused)
+    return Comparison(measures, len(clear.both), left_out, differs and excused)
 
 
 def pair_measures(pairs: Sequence[tuple[Defect, Defect]], band: float) -> dict[str, float]:

@@ -44,8 +44,7 @@ def onnx_model(plan: GraphPlan) -> Any:
             model = without_traces(program.model_proto)
             onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # torch and ONNX raise arbitrary types; the first line says what it is about
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BlemishError(f"The network cannot be written as ONNX: {reason}") from error
+        raise BlemishError(f"The network cannot be written as ONNX: {first_line(error)}") from error
     return model
 
 
@@ -54,6 +53,13 @@ def dynamic_shapes(plan: GraphPlan) -> tuple[Any, ...]:
     axes = tuple(dict.fromkeys(plan.free.get(name, ()), torch.export.Dim.DYNAMIC) for name in plan.inputs)
     (first, *_) = inspect.signature(plan.module.forward).parameters.values()
     return (axes,) if first.kind is first.VAR_POSITIONAL else axes
+
+
+def first_line(error: BaseException) -> str:
+    """Of what an error was first caused by."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import cv2
@@ -56,8 +56,8 @@ def pictures(
     tile: side from which images are cut; None: they are not; fixed: smaller ones are left out
     """
     least = tile or 0 if fixed else 0
-    own = [picture for picture in own_pictures(dataset) if min(picture.size) >= least] if dataset else []
-    own = own[: IMAGES - LEAST_SYNTHETIC]
+    large = (one for one in own_pictures(dataset) if min(one.size) >= least) if dataset else iter(())
+    own = list(islice(large, IMAGES - LEAST_SYNTHETIC))
     made = [
         synthetic(folder, number, size, seed)
         for number, size in enumerate(sizes(IMAGES - len(own), tile, least))

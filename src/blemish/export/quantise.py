@@ -19,7 +19,7 @@ import numpy as np
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
-from blemish.export.onnx_models import silenced
+from blemish.export.onnx_models import first_line, silenced
 from blemish.inspector.graph_backend import open_graphs
 from blemish.inspector.inspector import assemble, method_of
 from blemish.methods.contract import Arrays, ExportsGraphs, Graph
@@ -37,11 +37,12 @@ class Recorder:
     files: list[Path] = field(default_factory=list)
 
     def __call__(self, arrays: Arrays) -> Arrays:
+        answers = self.graph(arrays)  # first: what it refuses is not written down
         if len(self.files) < self.enough:
             file = self.folder / f"{self.name}-{len(self.files)}.npz"
             np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes its options for the names
             self.files.append(file)
-        return self.graph(arrays)
+        return answers
 
 
 def recorded(
@@ -49,7 +50,7 @@ def recorded(
 ) -> dict[str, list[Path]]:
     """Files of what each graph of an exported bundle is given on training images, at most so many a graph.
 
-    Raises BlemishError where the dataset has no training images.
+    Raises BlemishError where the dataset has no training images, or none that can be judged.
     """
     method, inference = method_of(bundle)
     assert isinstance(method, ExportsGraphs)
@@ -60,6 +61,11 @@ def recorded(
         inspector.inspect(sample.image)
         if all(len(one.files) >= enough for one in recorders.values()):
             break
+    if not any(one.files for one in recorders.values()):
+        raise BlemishError(
+            f"--data: no training image of {dataset.root} can be judged, so int8 cannot be calibrated. "
+            "Give larger images, or leave out --tile."
+        )
     return {name: one.files for name, one in recorders.items()}
 
 
@@ -86,8 +92,9 @@ def quantised(model: Any, files: Sequence[Path]) -> Any:
             data = nncf.Dataset(list(files), read_inputs)
             return nncf.quantize(model, data, subset_size=len(files))
     except Exception as error:  # NNCF raises arbitrary types
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BlemishError(f"NNCF {nncf.__version__} cannot quantise the graph: {reason}") from error
+        raise BlemishError(
+            f"NNCF {nncf.__version__} cannot quantise the graph: {first_line(error)}"
+        ) from error
 
 
 def read_inputs(file: Path) -> dict[str, Any]:

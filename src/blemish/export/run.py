@@ -97,14 +97,16 @@ class Export:
         reporter.line("2/3 both sides on the same images")
         certificate = self.certificate(draft)
         text = certificate.to_json()
+        failed = request.out.with_name(f"{request.out.name}-{CERTIFICATE}")
         if certificate.failures:
-            write_atomically(request.out.with_name(f"{request.out.name}-{CERTIFICATE}"), text)
+            write_atomically(failed, text)
         certificate.require()
         reporter.line("3/3 the bundle")
         write_atomically(self.folder / CERTIFICATE, text)
         whole = self.saved("bundle", runtime, files, {CERTIFICATE: self.folder / CERTIFICATE})
         keep_looks(request.out, whole)
         replace_folder(whole.path, request.out)
+        failed.unlink(missing_ok=True)  # of an earlier attempt
         for note in certificate.said:
             reporter.line(f"note: {note}")
         return request.out
@@ -266,6 +268,8 @@ def fixed_to(manifest: Manifest, method: Method, side: int | None) -> Manifest:
         method.settings_type.model_validate(settings)
     except ValidationError as error:
         raise BlemishError(f"--tile {side}: {first_fault(error, known)}") from error
+    except BlemishError as error:
+        raise BlemishError(f"--tile {side}: {error}") from error
     tiling = {**manifest.tiling, FIXED_SIDE: side}
     return manifest.model_copy(
         update={"settings": settings, "tiling": tiling | ({"tile": side} if "tile" in tiling else {})}

@@ -45,6 +45,8 @@ def open_onnx(file: Path, stored: StoredGraph) -> tuple[OnnxGraph, Marks]:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = thread_count()
     options.inter_op_num_threads = 1
+    # Idle threads that spin take the cores of other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = ERRORS_ONLY
     try:
         session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

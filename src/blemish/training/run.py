@@ -23,7 +23,7 @@ from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose, parse_rule
 from blemish.evaluation.run import evaluate_samples
 from blemish.files import write_atomically
-from blemish.inspector.inspector import Inspector, assemble
+from blemish.inspector.inspector import Inspector, assemble, refuse_exported
 from blemish.methods.contract import Fitted, Method, MethodSettings
 from blemish.progress import Reporter
 from blemish.provenance import provenance
@@ -116,6 +116,8 @@ def refuse_unknown_rules(settings: MethodSettings) -> None:
 
 def refuse_unfit_start(request: Request) -> None:
     start, method = request.start, request.method
+    if start is not None:
+        refuse_exported(start)
     if start is not None and (not method.takes_start or start.manifest.method != method.name):
         what = f"a bundle of {method.name}" if method.takes_start else f"no bundle: {method.name} starts anew"
         raise BlemishError(f"--from must name {what}. Received: {start.path}, of {start.manifest.method}.")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-
 import numpy as np
 import onnxruntime
 import torch
 from tests.methods.tlsdd.conftest import tiny
 
+from blemish.export.onnx_models import onnx_model
 from blemish.methods.contract import Graph, GraphPlan
 from blemish.methods.tlsdd.bank import ClassBank, digest_of
 from blemish.methods.tlsdd.detector import Detector
 from blemish.methods.tlsdd.extractor import DeformableConv
-
-OPSET = 20
 
 
 def lively(classes=3, **changes) -> tuple[Detector, ClassBank]:
@@ -66,20 +63,7 @@ def eager(plan: GraphPlan) -> Graph:
 
 def exported(plan: GraphPlan) -> Graph:
     """The plan as ONNX, run by ONNX Runtime."""
-    free = {name: dict.fromkeys(plan.free.get(name, ()), torch.export.Dim.DYNAMIC) for name in plan.inputs}
-    shapes = tuple(free.values())
-    (first, *_) = inspect.signature(plan.module.forward).parameters.values()
-    program = torch.onnx.export(
-        plan.module.eval(),
-        tuple(plan.inputs.values()),
-        dynamo=True,
-        dynamic_shapes=(shapes,) if first.kind is first.VAR_POSITIONAL else shapes,
-        input_names=list(plan.inputs),
-        output_names=list(plan.outputs),
-        opset_version=OPSET,
-        verbose=False,
-    )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options)
+    session = onnxruntime.InferenceSession(onnx_model(plan).SerializeToString(), options)
     return lambda arrays: dict(zip(plan.outputs, session.run(list(plan.outputs), dict(arrays)), strict=True))

@@ -10,10 +10,13 @@ from tests.methods.tlsdd.graphs import eager, lively, random_bank
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
 from blemish.methods.contract import ExportsGraphs
+from blemish.methods.served import FIXED_SIDE
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.bank import arrays_of
 from blemish.methods.tlsdd.detector import Classes, padded
 from blemish.methods.tlsdd.export import RegionsGraph, places, plans
+from blemish.methods.tlsdd.extractor import DeformableConv
+from blemish.methods.tlsdd.sampled_conv import SampledConv
 from blemish.methods.tlsdd.served import GraphDetector, asked_length, best_of_map, sigmoid
 from blemish.regions.boxes import box_iou
 
@@ -177,19 +180,35 @@ def test_regions_are_asked_in_few_lengths_and_bounded_parts():
 
     def counting(arrays):
         asked.append(len(arrays["boxes"]))
+        levels = graph.levels(torch.from_numpy(arrays["boxes"]))
+        assert set(levels.tolist()) == {0, 1, 2}, "a map that is never pooled from cannot be calibrated"
         return whole(arrays)
 
+    graph = regions_graph(detector, bank)
     maps = served.maps(image((64, 64)))
     shifts = np.arange(210, dtype=np.float32)[:, None] / 10
     boxes = np.array([[4, 4, 40, 30]], np.float32) + shifts
     told_by = arrays_of(bank).tensors()
     watched = GraphDetector({**served.graphs, "regions": counting}, served.settings)
     found = watched.regions(maps, boxes, told_by)
-    assert asked == [100, 100, 16]
+    assert asked == [103, 103, 16], "parts of 100, and one for each of three maps"
     assert found["probabilities"].shape == (210, 3)
     alone = served.regions(maps, boxes[[205]], told_by)
     np.testing.assert_allclose(found["probabilities"][205], alone["probabilities"][0], atol=1e-6)
     assert served.regions(maps, boxes[:0], told_by)["probabilities"].shape == (0, 3)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(9, 14), (1, 5), (7, 1)])
+def test_sampling_is_torchvisions_deformable_convolution(stride, size):
+    """With offsets of several pixels, so that many samples lie outside."""
+    torch.manual_seed(0)
+    deformable = DeformableConv(torch.nn.Conv2d(3, 5, 3, stride=stride, padding=1, bias=False))
+    torch.nn.init.normal_(deformable.offset.weight, std=2.0)
+    features = torch.rand(2, 3, *size)
+    with torch.inference_mode():
+        expected, found = deformable(features), SampledConv(deformable)(features)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 # The method's side
@@ -216,6 +235,21 @@ def test_the_method_offers_graphs_and_serves_them():
     np.testing.assert_allclose(found, torch_rows(detector, image((70, 50))), atol=1e-4)
 
 
+def test_graphs_of_one_size_take_no_other():
+    detector, bank = lively(proposals="per_class")
+    fixed = manifest(detector).model_copy(update={"tiling": {FIXED_SIDE: 160}})
+    found = METHOD.graphs({"detector": detector, "bank": bank}, fixed)
+    assert found["maps"].inputs["images"].shape == (1, 3, 160, 160)
+    for plan in found.values():
+        assert not {2, 3} & {axis for axes in plan.free.values() for axis in axes}
+    assert found["regions"].free["boxes"] == found["proposals"].free["class_vectors"] == (0,)
+    served = GraphDetector({name: eager(plan) for name, plan in found.items()}, detector.settings)
+    rows = served.rows(image((160, 160)), arrays_of(bank))
+    np.testing.assert_allclose(rows, torch_rows(detector, image((160, 160))), atol=1e-4)
+    with pytest.raises(BlemishError, match=r"--tile must be a multiple of 32.*Received: 100. Use 128."):
+        plans(detector, bank, fixed_side=100)
+
+
 def test_a_bank_of_another_detector_or_number_of_classes_is_refused():
     detector, bank = lively()
     running = {name: eager(plan) for name, plan in plans(detector, bank).items()}
@@ -227,6 +261,9 @@ def test_a_bank_of_another_detector_or_number_of_classes_is_refused():
         METHOD.served(running, {"bank": arrays_of(bank).tensors()}, manifest(detector, 4))
     with pytest.raises(BlemishError, match="class bank must hold"):
         METHOD.served(running, {}, manifest(detector))
+    without = {name: graph for name, graph in running.items() if name != "support"}
+    with pytest.raises(BlemishError, match=r"graphs maps, regions, support. Received: maps, regions."):
+        METHOD.served(without, {"bank": arrays_of(bank).tensors()}, manifest(detector))
 
 
 # Exported

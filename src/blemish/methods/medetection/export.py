@@ -11,32 +11,64 @@ import torch
 from torch import Tensor, nn
 
 from blemish.methods.contract import GraphPlan
-from blemish.methods.medetection.network import DifferenceNetwork
+from blemish.methods.medetection.network import PYRAMID, DifferenceNetwork
 from blemish.methods.medetection.references import References
 from blemish.methods.medetection.serving import ANSWERS, IMAGE, PAIRS, takes_image_alone
 from blemish.methods.medetection.settings import Settings
 
 
-class AgainstStored(nn.Module):
-    """The network with the stem's features of the references, so that the stem sees the image alone.
+class OnPairs(nn.Module):
+    """The network on pixels of an image and its references, its pooling written with plain maxima."""
 
-    pictures: [R, 3, s, s] uint8; not used without a Siamese stem
+    def __init__(self, network: DifferenceNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """pairs: [1, 3·R + 3, s, s] in [0, 1]; returns: [R, 1 + h·w], see `DifferenceNetwork.forward`"""
+        return self.answers(self.network.difference(*self.network.embed_pairs(pairs)))
+
+    def answers(self, difference: Tensor) -> Tensor:
+        last = self.network.last_map(difference)
+        return self.network.with_cam(self.network.head(pyramid(last)), last)
+
+
+class OnImage(OnPairs):
+    """The same on an image alone, beside the stem's features of the references, which are stored.
+
+    pictures: [R, 3, s, s] uint8; of no effect without a Siamese stem
     """
 
     features: Tensor
 
     def __init__(self, network: DifferenceNetwork, pictures: Tensor) -> None:
-        super().__init__()
-        self.network = network
-        with torch.inference_mode():
+        super().__init__(network)
+        with torch.no_grad():
             features = network.embed(pictures.float() / 255) if network.siamese else torch.zeros(0)
-        self.register_buffer("features", features.clone())
+        self.register_buffer("features", features)
 
     def forward(self, image: Tensor) -> Tensor:
-        """image: [1, 3, s, s] in [0, 1]; returns: [R, 1 + h·w], see `DifferenceNetwork.forward`"""
+        """image: [1, 3, s, s] in [0, 1]; returns: see `OnPairs.forward`"""
         features = self.network.embed(image)
-        difference = (self.features - features).abs() if self.network.siamese else features
-        return self.network.answers(difference)
+        return self.answers(self.network.difference(self.features, features))
+
+
+def pyramid(last: Tensor) -> Tensor:
+    """`DifferenceNetwork.pooled` of a map of fixed sides: ONNX has no operator for its adaptive pooling.
+
+    last: [R, C, h, w]; returns: [R, 21·C]
+    """
+    levels = []
+    for side in PYRAMID:
+        rows, columns = (bins(length, side) for length in last.shape[2:])
+        maxima = [last[:, :, row, column].amax((2, 3)) for row in rows for column in columns]
+        levels.append(torch.stack(maxima, 2).flatten(1))
+    return torch.cat(levels, 1)
+
+
+def bins(length: int, count: int) -> list[slice]:
+    """Cells of each bin of adaptive pooling along an axis; neighbours share one where it does not divide."""
+    return [slice(one * length // count, -(-(one + 1) * length // count)) for one in range(count)]
 
 
 def graph_plans(modules: Mapping[str, nn.Module], settings: Settings) -> dict[str, GraphPlan]:
@@ -47,6 +79,6 @@ def graph_plans(modules: Mapping[str, nn.Module], settings: Settings) -> dict[st
     side = settings.size
     if takes_image_alone(settings):
         image = torch.zeros(1, 3, side, side)
-        return {"network": GraphPlan(AgainstStored(network, pictures), {IMAGE: image}, (ANSWERS,), {})}
+        return {"network": GraphPlan(OnImage(network, pictures), {IMAGE: image}, (ANSWERS,), {})}
     pairs = torch.zeros(1, 3 * len(pictures) + 3, side, side)
-    return {"network": GraphPlan(network, {PAIRS: pairs}, (ANSWERS,), {})}
+    return {"network": GraphPlan(OnPairs(network), {PAIRS: pairs}, (ANSWERS,), {})}

@@ -61,7 +61,10 @@ class DifferenceNetwork(nn.Module):
     def answers(self, difference: Tensor) -> Tensor:
         """What `forward` returns, from what each pair differs by, [B·R, C, h, w]."""
         last = self.last_map(difference)
-        logits = self.decide(last)
+        return self.with_cam(self.decide(last), last)
+
+    def with_cam(self, logits: Tensor, last: Tensor) -> Tensor:
+        """What `forward` returns, from logits [B·R, 2] and the last map, [B·R, C, h, w]."""
         return torch.cat([logits[:, 1:] - logits[:, :1], self.cam(last).flatten(1)], 1)
 
     def logits(self, pairs: Tensor, given: int | None = None) -> Tensor:

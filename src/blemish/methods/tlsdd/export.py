@@ -21,6 +21,7 @@ from blemish.methods.tlsdd.anchors import map_names, map_strides
 from blemish.methods.tlsdd.bank import ClassBank
 from blemish.methods.tlsdd.detector import Detector
 from blemish.methods.tlsdd.proposals import ProposalNetwork
+from blemish.methods.tlsdd.sampled_conv import with_sampled_convs
 from blemish.methods.tlsdd.scores import MetricScores
 from blemish.methods.tlsdd.served import bank_inputs, given_maps, named, pooled_maps, regions_at_once
 from blemish.methods.tlsdd.settings import Settings
@@ -54,7 +55,8 @@ class MapsGraph(nn.Module):
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.extractor, self.given = detector.extractor, given_maps(detector.settings)
+        self.extractor = with_sampled_convs(detector.extractor)
+        self.given = given_maps(detector.settings)
         self.rpn = None if detector.settings.on_class_features else detector.rpn
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

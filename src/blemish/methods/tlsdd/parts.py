@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from blemish.bundle.manifest import Manifest
 from blemish.methods.contract import Exported
-from blemish.methods.tlsdd.classes import Bank, bank_of
+from blemish.methods.tlsdd.classes import Bank
 from blemish.methods.tlsdd.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,11 +53,10 @@ class Parts(Protocol):
 def opened(networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> tuple[Parts, Bank]:
     """Parts and class bank of a bundle, that remember the maps of the pictures they see."""
     if isinstance(networks, Exported):
-        from blemish.methods.tlsdd.served import GraphDetector, remembering
+        from blemish.methods.tlsdd.served import opened_graphs, remembering
 
-        settings = Settings.model_validate(manifest.settings)
-        bank = bank_of(networks.tensors.get("bank", {}), settings, len(manifest.class_names))
-        return GraphDetector(remembering(networks.graphs), settings), bank
+        detector, bank = opened_graphs(networks, manifest)
+        return remembering(detector), bank
     from blemish.methods.tlsdd.torch_parts import opened_modules
 
     return opened_modules(networks)

@@ -40,6 +40,7 @@ LEAST_SIDE = 1e-3  # pixels; a smaller proposal is none
 # Regions asked at once: the terms of their sum over channels, [m, h, R] fp32, stay near 128 MB.
 MOST_AT_ONCE = 128
 FEWEST_AT_ONCE = 8
+ON_MAP = 16  # cells: a square of that side is pooled from the map whose cells they are
 OF_REGIONS = ("probabilities", "deltas", "embeddings")  # outputs with a row for each region
 
 
@@ -73,19 +74,32 @@ def regions_at_once(settings: Settings) -> int:
 def served_detector(exported: Exported, manifest: Manifest) -> Network:
     """Images [1, 3, H, W] to rows [R, 4 + K], for the classes of the bundle's bank.
 
-    Raises BlemishError for a bank that is not this bundle's.
+    Raises BlemishError for a bank that is not this bundle's, and where graphs lack.
     """
-    settings = Settings.model_validate(manifest.settings)
-    bank = bank_of(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
-    detector = GraphDetector(exported.graphs, settings)
+    detector, bank = opened_graphs(exported, manifest)
     return lambda images: detector.rows(images, bank)
 
 
-def remembering(graphs: Mapping[str, Graph]) -> dict[str, Graph]:
-    """The graphs, of which that of an image remembers what it gave."""
+def opened_graphs(exported: Exported, manifest: Manifest) -> tuple[GraphDetector, Bank]:
+    """The detector and the class bank of a bundle. Raises BlemishError where they do not fit the manifest."""
+    settings = Settings.model_validate(manifest.settings)
+    bank = bank_of(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
+    asked = {"maps": True, "regions": True, "proposals": settings.on_class_features}
+    wanted = {name for name, yes in {**asked, "support": settings.reweight}.items() if yes}
+    if set(exported.graphs) != wanted:
+        raise BlemishError(
+            f"The bundle must hold the graphs {', '.join(sorted(wanted))}. "
+            f"Received: {', '.join(sorted(exported.graphs)) or 'none'}. Export it again."
+        )
+    return GraphDetector(exported.graphs, settings), bank
+
+
+def remembering(detector: GraphDetector) -> GraphDetector:
+    """The detector, that computes the maps of a picture once."""
     memory: PictureMemory[Arrays] = PictureMemory()
-    maps = graphs["maps"]
-    return {**graphs, "maps": lambda arrays: memory.of(arrays["images"], lambda: maps(arrays))}
+    maps = detector.graphs["maps"]
+    kept = {"maps": lambda arrays: memory.of(arrays["images"], lambda: maps(arrays))}
+    return GraphDetector({**detector.graphs, **kept}, detector.settings)
 
 
 @dataclass(frozen=True)
@@ -169,12 +183,20 @@ class GraphDetector:
         }
 
     def some_regions(self, maps: Arrays, boxes: Boxes, bank: Arrays) -> dict[str, NDArray[Any]]:
-        """The same of at most `regions_at_once` boxes; empty ones are added to a length often asked for."""
-        count = asked_length(len(boxes), regions_at_once(self.settings))
+        """The same of at most `regions_at_once` boxes.
+
+        One is added for each map, since int8's ranges cannot be taken where a map is pooled from in vain, and
+        empty ones to a length that is often asked for.
+        """
+        sides = [ON_MAP * stride for stride in map_strides(self.settings)[: len(pooled_maps(self.settings))]]
+        on_each = np.array([[0, 0, side, side] for side in sides], np.float32)
+        count = asked_length(len(boxes) + len(sides), regions_at_once(self.settings) + len(sides))
         told = self.graphs["regions"](
             {
                 **{name: maps[name] for name in named("map", pooled_maps(self.settings))},
-                "boxes": np.pad(boxes, ((0, count - len(boxes)), (0, 0))),
+                "boxes": np.pad(
+                    np.concatenate([boxes, on_each]), ((0, count - len(boxes) - len(sides)), (0, 0))
+                ),
                 **{name: bank[name] for name in bank_inputs(self.settings)},
             }
         )

@@ -1,0 +1,92 @@
+"""Bundles of random networks whose answers are spread, so that a comparison has something to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from blemish.bundle import Manifest, Preprocessing
+from blemish.dataset.synthetic import DefectRequest, render
+from blemish.methods import find_method
+
+# cell 2 halves the pixels, and tiles are small, so that a strip larger than one is no large image.
+SEVERITY = {"cell": 2, "tile": 160, "types": False, "minimum_area": 12, "types_weights": "none"}
+CASAE = {
+    "preset": "tiny",
+    "tiled": True,
+    "tile": 1024,
+    "patch": 64,
+    "width": 4,
+    "types": False,
+    "minimum_area": 12,
+}
+MEDETECTION = {"preset": "tiny", "stem": "paper", "references": 2, "reset_head": False}
+
+
+def surfaces(count: int, size: tuple[int, int], channels: int) -> Tensor:
+    """Surfaces with a strong scratch each, [count, channels, *size] in [0, 1]."""
+    generator = np.random.default_rng(5)
+    request = [DefectRequest("scratch", 80.0)]
+    drawn = [
+        render("cast_metal", size=size, defects=request, generator=generator).image for _ in range(count)
+    ]
+    return torch.from_numpy(np.stack(drawn)[:, None].repeat(channels, 1) / 255).float()
+
+
+def spread(module: nn.Module, layer: nn.Module, images: Tensor, *, mean: Sequence[float], std: float) -> None:
+    """Scale the layer so that each channel of what it gives on these images has that mean and deviation."""
+    seen: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
+    with torch.no_grad():
+        module.eval()(images)
+        handle.remove()
+        channels = seen[-1].movedim(1, 0).flatten(1)
+        factor = std / channels.std(dim=1).clamp(min=1e-12)
+        layer.weight.mul_(factor.view(-1, *[1] * (layer.weight.ndim - 1)))
+        layer.bias.mul_(factor).add_(torch.tensor(mean) - channels.mean(dim=1) * factor)
+
+
+def random_modules(method: str, manifest: Manifest, seed: int = 0) -> dict[str, nn.Module]:
+    """The bundle's networks with random weights and spread answers."""
+    torch.manual_seed(seed)
+    modules = find_method(method).modules(manifest)
+    channels = manifest.settings.get("channels", 3)
+    if method == "severity":
+        network = modules["severity"]
+        layer = network.conv4 if hasattr(network, "conv4") else network.output
+        spread(network, layer, surfaces(2, (96, 96), channels), mean=(3.0,), std=1.2)
+    elif method == "casae":
+        network = modules["cascade"]
+        for part in [one for one in (network.first, network.second) if one is not None]:
+            layer = part.output if hasattr(part, "output") else part.score_pool3
+            spread(network, layer, surfaces(2, (96, 96), channels), mean=(1.5, -1.5), std=1.5)
+    else:
+        side = manifest.settings["size"]
+        modules["references"].pictures.copy_((255 * surfaces(3, (side, side), 3)).byte())
+        network = modules["network"]
+        nn.init.normal_(network.head.weight)
+        pairs = surfaces(12, (side, side), 3).reshape(6, 6, side, side)
+        spread(network, network.head, pairs, mean=(0.0, 0.0), std=1.5)
+    return modules
+
+
+def manifest_of(method: str, settings: Mapping[str, Any]) -> Manifest:
+    whole = find_method(method).settings_type.model_validate(settings)
+    thresholds = {"severity": 6.0, "drop_above": 0.5, "probability": 0.5, "score": 0.5}
+    cell = settings.get("cell", 4)
+    halo = {2: 46, 4: 92}[cell]
+    tiling = {"tile": settings["tile"], "halo": halo, "stride": cell} if method == "severity" else {}
+    memory = {"product": "part", "references": ["a", "b", "c"]} if method == "medetection" else {}
+    return Manifest(
+        method=method,
+        class_names=("scratch", "spot"),
+        preprocessing=Preprocessing(channels=whole.model_dump().get("channels", 3)),
+        tiling=tiling,
+        thresholds={**thresholds, "ng": 0.6, "review": 0.45},
+        settings=whole.model_dump(mode="json"),
+        memory=memory,
+    )
