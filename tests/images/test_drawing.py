@@ -21,6 +21,7 @@ from blemish.images.drawing import (
     for_screen,
     text_mask,
     text_shade,
+    thinned,
     verdict_text,
 )
 from blemish.inspection import Inspection, Verdict
@@ -48,6 +49,22 @@ def test_outline_colours_its_pixels_and_no_other():
     distance = distance_to_square((90, 80))
     assert (picture[distance < 1] == RED).all()
     assert (picture[distance > 4] == image[distance > 4]).all()
+
+
+def test_a_thick_line_leaves_out_corners_that_it_hides():
+    """A circle in steps of a pixel, far from the corner: the ring is as thick and as wide as with all corners."""
+    angle = np.linspace(0, 2 * np.pi, 2000, endpoint=False)
+    centre, radius, width = np.array([3000.0, 220.0]), 150.0, 24
+    circle = np.rint(centre + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
+    fewer = thinned(circle, width / 8)
+    assert 8 < len(fewer) < 60
+    assert np.abs(np.hypot(*(fewer - centre).T) - radius).max() < 1
+    picture = draw_outlines(np.zeros((440, 3200), np.uint8), [circle], colour=RED, thickness=width)
+    y, x = np.mgrid[:440, :3200] + 0.5
+    off = np.abs(np.hypot(x - centre[0], y - centre[1]) - radius)
+    assert (picture[off < width / 2 - width / 8 - 2] == RED).all()
+    assert (picture[off > width / 2 + width / 8 + 2] == 0).all()
+    np.testing.assert_array_equal(thinned(SQUARE, 0.1), SQUARE)
 
 
 def test_dashes_leave_gaps_of_the_asked_length():

@@ -31,6 +31,7 @@ VERDICT_COLOURS: dict[Verdict, Colour] = {
     Verdict.NG: (213, 94, 0),
     Verdict.ERROR: (150, 150, 150),
 }
+HIDDEN = 1 / 8  # of a line's width, by which its course may differ unseen
 SHIFT = 4  # OpenCV draws at 1/16 pixel
 LEAST_CHANGE = 0.49 / 255  # of opacity, under which no value of a pixel rounds to another
 STRIP_ROWS = 512  # so that blending a picture of 10^8 pixels needs little memory beside it
@@ -190,11 +191,27 @@ def lay_outlines(
     thickness: int | None = None,
     dash: float = 0.0,
 ) -> None:
-    """`draw_outlines` into the picture itself."""
+    """`draw_outlines` into the picture itself, without the corners that so thick a line hides."""
     width = thickness or line_width(picture)
     for contour in contours:
-        strokes = [to_drawing(contour)] if dash <= 0 else [to_drawing(part) for part in dashes(contour, dash)]
+        strokes = (
+            [to_drawing(thinned(contour, width * HIDDEN))]
+            if dash <= 0
+            else [to_drawing(part) for part in dashes(contour, dash)]
+        )
         cv2.polylines(picture, strokes, dash <= 0, colour, width, cv2.LINE_AA, SHIFT)
+
+
+def thinned(contour: Sequence[Point], tolerance: float) -> NDArray[np.float64]:
+    """The polygon with fewer corners, [N, 2], nowhere further from the first than that, in pixels; below half
+    a pixel as it is.
+    """
+    corners = np.asarray(contour, dtype=np.float64)
+    if tolerance < 0.5:
+        return corners
+    origin = corners.min(axis=0)
+    fewer = cv2.approxPolyDP((corners - origin).astype(np.float32), tolerance, closed=True)
+    return fewer.reshape(-1, 2) + origin
 
 
 def corners_of(boxes_xyxy: Sequence[Box]) -> Contours:
