@@ -52,7 +52,7 @@ def test_outline_colours_its_pixels_and_no_other():
 
 
 def test_a_thick_line_leaves_out_corners_that_it_hides():
-    """A circle in steps of a pixel, far from the corner: the ring is as thick and as wide as with all corners."""
+    """A circle in steps of a pixel, far from the corner: the ring is as wide as with all its corners."""
     angle = np.linspace(0, 2 * np.pi, 2000, endpoint=False)
     centre, radius, width = np.array([3000.0, 220.0]), 150.0, 24
     circle = np.rint(centre + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))
