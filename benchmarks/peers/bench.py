@@ -104,7 +104,7 @@ def fill(table: Table, job: Job, environments: Path, seeds: int) -> None:
     peer = ExternalSettings.model_validate(job.row.settings)
     interpreter = interpreter_of(peer.peer, environments, table.reporter)
     out = table.run_folder(job.row, job.seed).resolve()
-    start, made_by = time.perf_counter(), provenance()
+    start, made_by = time.perf_counter(), {**provenance(), "threads": peer.cores}
     shutil.rmtree(out, ignore_errors=True)  # a model of an earlier try must not answer for this one
     given = prepared(table, job.row, peer, job.seed, out)
     write_task(given.task, out)

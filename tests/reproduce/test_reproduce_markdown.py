@@ -43,7 +43,7 @@ def result(
     return Result(
         table="t", row=row, kind="train", seed=seed, device=device, figures=figures, seconds=2, settings={},
         dataset="set", data_fingerprint="0123456789abcdef", command="blemish reproduce t --seeds 3",
-        provenance={"hardware": f"machine {seed}", "commit": "c0ffee", "torch": "2"},
+        provenance={"hardware": f"machine {seed}", "commit": "c0ffee", "torch": "2", "threads": 2},
     )  # fmt: skip
 
 
@@ -91,6 +91,7 @@ def test_where_the_figures_are_from() -> None:
     text = table_markdown("t", EXPERIMENT, RESULTS)
     assert "- Command: `blemish reproduce t --seeds 3`\n" in text
     assert "- Hardware: machine 0; machine 1; machine None\n" in text
+    assert "- Threads: 2\n" in text
     assert "- Commit: c0ffee\n" in text
     assert "- Data fingerprint: 0123456789ab\n" in text
     assert "- Wall clock: 14 s over all rows" in text

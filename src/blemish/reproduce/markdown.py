@@ -189,6 +189,7 @@ def origin_markdown(name: str, results: Sequence[Result]) -> str:
     origin: dict[str, list[str | None]] = {
         "Command": [f"`{one.command}`" for one in results],
         "Hardware": [one.provenance.get("hardware") for one in results],
+        "Threads": [str(one.provenance["threads"]) for one in results if "threads" in one.provenance],
         "Measured": [span([one.provenance.get("created", "")[:10] for one in results])],
         "Commit": [one.provenance.get("commit") for one in results],
         "torch": [one.provenance.get("torch") for one in results],

@@ -23,6 +23,7 @@ from blemish.reproduce.results import Job, Result, claimed, read_results, refuse
 from blemish.reproduce.rows import default_settings, measure, settings_of
 from blemish.reproduce.runtime_speed import RuntimeSpeedSettings
 from blemish.reproduce.trained import bundle_path
+from blemish.threads import thread_count
 
 ROWS_VARIABLE = "BLEMISH_ROWS"  # names of rows, with commas: only these are filled
 
@@ -146,7 +147,7 @@ def fill(table: Table, job: Job, seeds: int) -> None:
     """Measure one row and write its file."""
     table.reporter.line(f"{table.name}: {job.name}")
     settings = settings_of(table, job.row)  # first, as a fault in them is the user's to know before the work
-    start, made_by = perf_counter(), provenance()
+    start, made_by = perf_counter(), {**provenance(), "threads": thread_count()}
     figures, command = measure(table, job), command_of(table, seeds)
     seconds = perf_counter() - start
     write_result(table.folder, result_of(table, job, figures, seconds, settings, command, made_by))
@@ -161,7 +162,7 @@ def result_of(
     command: str,
     made_by: dict[str, Any],
 ) -> Result:
-    """The row's file. made_by: `provenance()` before the work"""
+    """The row's file. made_by: `provenance()` before the work, and the threads"""
     home = table.trained(job.row)[0]
     has_data = job.row.kind not in OF_DEVICE
     return Result(
