@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, hypot
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,9 @@ class CasaeInference:
     crop_margin, crop_size: of the crops that types are told by, see `crops.upright`
     """
 
+    finds_outlines: ClassVar[bool] = True
+    severity_top: ClassVar[float] = 1.0
+
     channels: int | None
     class_names: tuple[str, ...]
     threshold: float
@@ -53,16 +57,8 @@ class CasaeInference:
         return self.types
 
     @property
-    def finds_outlines(self) -> bool:
-        return True
-
-    @property
     def pixel_threshold(self) -> float:
         return self.threshold
-
-    @property
-    def severity_top(self) -> float:
-        return 1.0
 
     @property
     def threshold_score(self) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -56,6 +56,11 @@ class MedetectionInference:
     siamese: off, the network sees the image alone, and references are not asked for
     """
 
+    names_types: ClassVar[bool] = False
+    finds_outlines: ClassVar[bool] = False
+    pixel_threshold: ClassVar[None] = None
+    severity_top: ClassVar[None] = None
+
     label: str
     threshold: float
     size: int = 256
@@ -66,22 +71,6 @@ class MedetectionInference:
     mm_per_px: float | None = None
     channels: int | None = 3
     shelf: Shelf = field(default_factory=Shelf, compare=False, repr=False)
-
-    @property
-    def names_types(self) -> bool:
-        return False
-
-    @property
-    def finds_outlines(self) -> bool:
-        return False
-
-    @property
-    def pixel_threshold(self) -> None:
-        return None
-
-    @property
-    def severity_top(self) -> None:
-        return None
 
     @property
     def threshold_score(self) -> float:

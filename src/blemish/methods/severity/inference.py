@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -35,6 +36,9 @@ class SeverityInference:
     class_names: of the N types; with `types` off a defect takes the only name or "defect"
     """
 
+    finds_outlines: ClassVar[bool] = True
+    severity_top: ClassVar[float] = SEVERITY_MAX
+
     channels: int | None
     class_names: tuple[str, ...]
     tiling: Tiling
@@ -62,16 +66,8 @@ class SeverityInference:
         return self.types
 
     @property
-    def finds_outlines(self) -> bool:
-        return True
-
-    @property
     def pixel_threshold(self) -> float:
         return self.threshold
-
-    @property
-    def severity_top(self) -> float:
-        return SEVERITY_MAX
 
     @property
     def threshold_score(self) -> float:

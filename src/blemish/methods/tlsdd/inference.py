@@ -8,6 +8,7 @@ Letters: H, W pixels; R rows of the detector, K classes; a row is a box xyxy and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ class TlsddInference:
     nms: IoU above which the worse of two boxes of one class goes; detections: most of an image
     """
 
+    names_types: ClassVar[bool] = True
+    finds_outlines: ClassVar[bool] = False
+    pixel_threshold: ClassVar[None] = None
+    severity_top: ClassVar[None] = None
+
     class_names: tuple[str, ...]
     threshold: float
     size: int | None = None
@@ -42,22 +48,6 @@ class TlsddInference:
     detections: int = 100
     mm_per_px: float | None = None
     channels: int | None = 3
-
-    @property
-    def names_types(self) -> bool:
-        return True
-
-    @property
-    def finds_outlines(self) -> bool:
-        return False
-
-    @property
-    def pixel_threshold(self) -> None:
-        return None
-
-    @property
-    def severity_top(self) -> None:
-        return None
 
     @property
     def threshold_score(self) -> float:
