@@ -62,6 +62,7 @@ class RuntimeSpeedSettings(ImageSpeedSettings):
     precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
     size: tuple[int, int]
     repeats: int = Field(50, ge=1)
+    seconds: float = Field(10.0, gt=0)
 
     @property
     def devices(self) -> tuple[str, ...]:
