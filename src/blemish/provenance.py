@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -10,6 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from blemish.threads import usable_cores
 
 
 def provenance() -> dict[str, Any]:
@@ -55,8 +56,7 @@ def commit() -> str | None:
 
 def hardware() -> str:
     """Processor and cores, and the GPU where torch is loaded and sees one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    name = f"{processor()}, {cores} cores"
+    name = f"{processor()}, {usable_cores()} cores"
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         name += f", {torch.cuda.get_device_name()}"

@@ -236,6 +236,58 @@ def test_an_export_over_the_same_bundle_keeps_the_count_of_looks(
     assert json.loads((export_bundle(request, QUIET) / USAGE).read_text()) == usage
 
 
+@pytest.mark.parametrize(("given", "followed"), [(None, 3), (2, 3), (3, 3), (4, 4)])
+def test_an_export_over_the_same_bundle_keeps_the_decision_made_for_it(
+    given: int | None,
+    followed: int,
+    severity_bundle: Bundle,
+    as_exported: None,
+    few_pictures: None,
+    tmp_path: Path,
+) -> None:
+    """Unless the one that goes along is newer, which leaves it as an older revision."""
+    source = load_bundle(shutil.copytree(severity_bundle.path, tmp_path / "source"))
+    request = Request(source, "onnx", "fp32", tmp_path / "out")
+    out = export_bundle(request, QUIET)
+    own = Decision(revision=3, bundle=load_bundle(out).id, score=Thresholds(review=1.0, ng=1.0))
+    (out / DECISION).write_text(decision_text(own))
+    if given is not None:
+        along = own.model_copy(update={"revision": given, "bundle": source.id, "mm_per_px": 0.5})
+        # Of the same thresholds as training found, so that the certificate and with it the id stay.
+        thresholds = Thresholds(**{key: source.manifest.thresholds[key] for key in ("review", "ng")})
+        (source.path / DECISION).write_text(decision_text(along.model_copy(update={"score": thresholds})))
+    loaded = load_bundle(export_bundle(request, QUIET))
+    assert loaded.id == own.bundle
+    assert stored_decision(out, bundle=loaded.id).revision == followed
+    assert (out / "decision-3.yaml").is_file() == (followed == 4)
+
+
+def test_a_bundle_with_weights_is_not_written_over(severity_bundle: Bundle, tmp_path: Path) -> None:
+    other = shutil.copytree(severity_bundle.path, tmp_path / "other")
+    before = {file.name: file.read_bytes() for file in other.iterdir()}
+    with pytest.raises(BlemishError, match="is a bundle with weights, which no export writes over"):
+        export_bundle(Request(severity_bundle, "onnx", "fp32", other), QUIET)
+    assert {file.name: file.read_bytes() for file in other.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("package", "extra"), [("onnxscript", "export"), ("onnxruntime", "runtime"), ("nncf", "int8")]
+)
+def test_a_missing_package_is_told_before_any_work(
+    package: str,
+    extra: str,
+    severity_bundle: Bundle,
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    request = Request(severity_bundle, "onnx", "int8", tmp_path / "out", dataset=tiny_dataset)
+    with pytest.raises(BlemishError, match=rf"Run: pip install 'blemish\[{extra}\]'$"):
+        export_bundle(request, QUIET)
+    assert not list(tmp_path.iterdir())
+
+
 # A certificate that fails
 
 
@@ -369,7 +421,7 @@ def test_int8_is_calibrated_on_training_images_and_measured_on_validation_images
     assert (metric["name"], metric["images"]) == ("pixel.f1", len(tiny_dataset.split("val")))
     assert metric["before"] - metric["after"] <= 0.5
     assert "3 of severity" in certificate["notes"][0]
-    assert certificate["limits"] is None
+    assert certificate["limits"] == {"errors": 0}
     torch, graphs = sides_of(severity_bundle, out)
     pixels = picture((96, 96), 1)
     expected, found = (side.inference.forward(pixels, side.networks) for side in (torch, graphs))

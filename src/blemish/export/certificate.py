@@ -71,6 +71,12 @@ class Certificate:
         return self.runtime.precision != "int8"
 
     @property
+    def limits(self) -> dict[str, float]:
+        """What each measure that is judged may be; of int8 that both sides can judge every image."""
+        limits = self.tolerances.limits
+        return limits if self.judged else {"errors": limits["errors"]}
+
+    @property
     def worst(self) -> dict[str, tuple[float, str | None]]:
         """The greatest value of each measure and the image that shows it; None where no image differs."""
         found: dict[str, tuple[float, str | None]] = dict.fromkeys(self.tolerances.limits, (0.0, None))
@@ -83,7 +89,7 @@ class Certificate:
     @property
     def failures(self) -> list[str]:
         """A sentence for each measure that is out of tolerance, and for the metric."""
-        limits = self.tolerances.limits if self.judged else {"errors": 0.0}
+        limits = self.limits
         said = [
             f"{name} of {image} is {value:.3g} apart, and may be {limits[name]:.3g}"
             for name, (value, image) in self.worst.items()
@@ -119,7 +125,7 @@ class Certificate:
                 "defects_on_the_threshold": sum(one.on_threshold for one in comparisons),
                 "verdicts_in_the_band": sum(one.in_band for one in comparisons),
             },
-            "limits": self.tolerances.limits if self.judged else None,
+            "limits": self.limits,
             "worst": {name: {"apart": value, "image": image} for name, (value, image) in self.worst.items()},
             "metric": asdict(self.metric) if self.metric else None,
             "notes": self.said,

@@ -29,7 +29,8 @@ def read_onnx(file: Path) -> Any:
 
 def write_openvino(model: Any, folder: Path, name: str, *, source: str, precision: str) -> tuple[Path, ...]:
     """Write `name`.xml and `name`.bin of an OpenVINO model; returns their paths."""
-    openvino = openvino_package()
+    import openvino
+
     for key, value in (("source", source), ("graph", name), ("opset", str(OPSET))):
         model.set_rt_info(value, [NAMESPACE, key])
     file = folder / f"{name}.xml"
@@ -39,7 +40,8 @@ def write_openvino(model: Any, folder: Path, name: str, *, source: str, precisio
 
 def as_openvino(file: Path) -> Any:
     """The OpenVINO model of an ONNX file. Raises BlemishError where OpenVINO refuses it."""
-    openvino = openvino_package()
+    import openvino
+
     try:
         return openvino.convert_model(file)
     except Exception as error:  # its exceptions share no other base
@@ -47,13 +49,3 @@ def as_openvino(file: Path) -> Any:
         raise BlemishError(
             f"Graph '{file.stem}' cannot be converted by OpenVINO {openvino.__version__}: {reason}"
         ) from error
-
-
-def openvino_package() -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise BlemishError(
-            "--to openvino needs OpenVINO, which is not installed. Run: pip install 'blemish[openvino]'"
-        ) from error
-    return openvino

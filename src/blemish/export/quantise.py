@@ -84,9 +84,10 @@ def training_samples(dataset: Dataset, seed: int) -> Sequence[Sample]:
 def quantised(model: Any, files: Sequence[Path]) -> Any:
     """The model, of ONNX or OpenVINO, in int8, its ranges from the inputs in these files.
 
-    Raises BlemishError where NNCF is missing or refuses the model.
+    Raises BlemishError where NNCF refuses the model.
     """
-    nncf = nncf_package()
+    with silenced():
+        import nncf
     try:
         with silenced(), quiet_output():
             data = nncf.Dataset(list(files), read_inputs)
@@ -107,14 +108,3 @@ def quiet_output() -> Iterator[None]:
     """Inside, what is printed is dropped: standard output is for results."""
     with redirect_stdout(io.StringIO()):
         yield
-
-
-def nncf_package() -> Any:
-    try:
-        with silenced():
-            import nncf
-    except ImportError as error:
-        raise BlemishError(
-            "--precision int8 needs NNCF, which is not installed. Run: pip install 'blemish[export]'"
-        ) from error
-    return nncf

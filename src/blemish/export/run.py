@@ -15,26 +15,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from blemish.bundle.manifest import Manifest, StoredGraph, StoredRuntime, first_fault
+from blemish.bundle.manifest import Manifest, StoredGraph, StoredRuntime, first_fault, parse_manifest
 from blemish.bundle.store import (
     CERTIFICATE,
     DECISION,
     MANIFEST,
-    USAGE,
     Bundle,
     changeable_of,
     load_bundle,
     replace_folder,
     save_bundle,
 )
-from blemish.decision.store import decision_text, stored_decision
+from blemish.decision.store import decision_text, stored_decision, write_decision
 from blemish.errors import BlemishError
+from blemish.extras import refuse_without
 from blemish.export.certificate import TOLERANCES, Certificate, rows
-from blemish.export.graph_files import as_openvino, openvino_package, read_onnx, write_onnx, write_openvino
+from blemish.export.graph_files import as_openvino, read_onnx, write_onnx, write_openvino
 from blemish.export.metric import Measured, measure_drop, validation_of
 from blemish.export.onnx_models import OPSET, onnx_model, stored_inputs
 from blemish.export.pictures import pictures
-from blemish.export.quantise import nncf_package, quantised, recorded
+from blemish.export.quantise import quantised, recorded
 from blemish.export.request import Kind, Precision, Request
 from blemish.files import write_atomically
 from blemish.images.tiling import Tiling
@@ -50,6 +50,7 @@ from blemish.methods.served import FIXED_SIDE
 from blemish.progress import Reporter
 
 GraphFiles = Mapping[str, tuple[Path, ...]]
+WRITTEN_BY = ("onnx", "onnxscript", "onnxruntime")  # whatever the graphs become in the end
 
 
 def export_bundle(request: Request, reporter: Reporter) -> Path:
@@ -72,10 +73,16 @@ def refuse_before_work(request: Request) -> None:
         raise BlemishError(f"{out} exists and is no bundle; it is not written over. Choose another --out.")
     if out.exists() and out.samefile(request.bundle.path):
         raise BlemishError(f"--out must not be the bundle itself. Received: {out}. Choose another --out.")
+    if out.exists() and parse_manifest((out / MANIFEST).read_bytes(), out / MANIFEST).runtime is None:
+        raise BlemishError(
+            f"{out} is a bundle with weights, which no export writes over. Choose another --out."
+        )
+    for package in WRITTEN_BY:
+        refuse_without(package, "blemish export")
     if request.kind == "openvino":
-        openvino_package()
+        refuse_without("openvino", "--to openvino")
     if request.precision == "int8":
-        nncf_package()
+        refuse_without("nncf", "--precision int8")
 
 
 @dataclass
@@ -104,7 +111,8 @@ class Export:
         reporter.line("3/3 the bundle")
         write_atomically(self.folder / CERTIFICATE, text)
         whole = self.saved("bundle", runtime, files, {CERTIFICATE: self.folder / CERTIFICATE})
-        keep_looks(request.out, whole)
+        if keep_own(request.out, whole):
+            reporter.line(f"note: {request.out} keeps the decision that was made for it.")
         replace_folder(whole.path, request.out)
         failed.unlink(missing_ok=True)  # of an earlier attempt
         for note in certificate.said:
@@ -185,8 +193,8 @@ class Export:
         )
         counted = ", ".join(f"{len(own)} of {name}" for name, own in files.items())
         self.notes.append(f"int8 was calibrated on inputs of the graphs from training images: {counted}.")
-        for name in (name for name, own in files.items() if not own):
-            self.notes.append(f"Graph '{name}' stays fp32: no training image came to it.")
+        unasked = (name for name, own in files.items() if not own)
+        self.notes += [f"Graph '{name}' stays fp32: no training image came to it." for name in unasked]
         return files
 
     # Bundles
@@ -292,8 +300,17 @@ def tile_of(inspector: Inspector, manifest: Manifest) -> int | None:
     return next((side for side in named if side is not None), None)
 
 
-def keep_looks(out: Path, bundle: Bundle) -> None:
-    """The count of looks at test images of the same bundle at `out` goes on."""
+def keep_own(out: Path, bundle: Bundle) -> bool:
+    """What the same bundle at `out` has of its own goes on: its count of looks, its decisions.
+
+    Its decision gives way to the one in `bundle` only where that has a higher revision, and is then kept beside
+    it. returns: whether its decision stays in place of another or of none
+    """
+    given = stored_decision(bundle.path, bundle=bundle.id)
     for name, data in changeable_of(out, bundle.id).items():
-        if name == USAGE:
-            write_atomically(bundle.path / name, data)
+        write_atomically(bundle.path / name, data)
+    own = stored_decision(bundle.path, bundle=bundle.id)
+    if given is not None and own is not None and given.revision > own.revision:
+        write_decision(bundle.path / DECISION, given)
+        return False
+    return own != given

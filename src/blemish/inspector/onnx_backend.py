@@ -10,6 +10,7 @@ from typing import Any
 
 from blemish.bundle.manifest import StoredGraph
 from blemish.errors import BlemishError
+from blemish.extras import imported
 from blemish.inspector.graph_marks import NAMESPACE, Marks
 from blemish.methods.contract import Arrays
 from blemish.threads import thread_count
@@ -41,7 +42,7 @@ def open_onnx(file: Path, stored: StoredGraph) -> tuple[OnnxGraph, Marks]:
 
     Raises BlemishError where ONNX Runtime is missing or cannot open the file.
     """
-    runtime = onnx_runtime(file)
+    runtime = imported("onnxruntime", str(file))
     options = runtime.SessionOptions()
     options.intra_op_num_threads = thread_count()
     options.inter_op_num_threads = 1
@@ -59,16 +60,6 @@ def open_onnx(file: Path, stored: StoredGraph) -> tuple[OnnxGraph, Marks]:
     said = session.get_modelmeta().custom_metadata_map
     marks = Marks(said.get(f"{NAMESPACE}.source"), said.get(f"{NAMESPACE}.graph"), onnx_opset(file))
     return OnnxGraph(session, stored.outputs), marks
-
-
-def onnx_runtime(file: Path) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise BlemishError(
-            f"{file} needs ONNX Runtime, which is not installed. Run: pip install 'blemish[runtime]'"
-        ) from error
-    return onnxruntime
 
 
 def onnx_opset(file: Path) -> int | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from blemish.bundle.manifest import StoredGraph
 from blemish.errors import BlemishError
+from blemish.extras import imported
 from blemish.inspector.graph_marks import NAMESPACE, Marks
 from blemish.methods.contract import Arrays
 from blemish.threads import thread_count
@@ -68,7 +69,7 @@ def open_openvino(file: Path, stored: StoredGraph) -> tuple[OpenvinoGraph, Marks
 
     Raises BlemishError where OpenVINO is missing or cannot open the file.
     """
-    openvino = openvino_runtime(file)
+    openvino = imported("openvino", str(file))
     core = openvino.Core()
     try:
         model = core.read_model(file)
@@ -82,16 +83,6 @@ def open_openvino(file: Path, stored: StoredGraph) -> tuple[OpenvinoGraph, Marks
     graph = OpenvinoGraph(core, model, names, batched, stored.outputs)
     opset = said(model, "opset")
     return graph, Marks(said(model, "source"), said(model, "graph"), int(opset) if opset else None)
-
-
-def openvino_runtime(file: Path) -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise BlemishError(
-            f"{file} needs OpenVINO, which is not installed. Run: pip install 'blemish[openvino]'"
-        ) from error
-    return openvino
 
 
 def said(model: Any, name: str) -> str | None:

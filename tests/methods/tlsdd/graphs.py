@@ -1,13 +1,18 @@
-"""Detectors that say something, and their graphs: run by torch as they are, or exported to ONNX Runtime."""
+"""Detectors that say something, and their graphs: run by torch as they are, by ONNX Runtime or OpenVINO."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
 from tests.methods.tlsdd.conftest import tiny
 
-from blemish.export.onnx_models import onnx_model
+from blemish.bundle.manifest import StoredGraph
+from blemish.export.graph_files import as_openvino, write_onnx, write_openvino
+from blemish.export.onnx_models import onnx_model, stored_inputs
+from blemish.inspector.openvino_backend import open_openvino
 from blemish.methods.contract import Graph, GraphPlan
 from blemish.methods.tlsdd.bank import ClassBank, digest_of
 from blemish.methods.tlsdd.detector import Detector
@@ -67,3 +72,14 @@ def exported(plan: GraphPlan) -> Graph:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(onnx_model(plan).SerializeToString(), options)
     return lambda arrays: dict(zip(plan.outputs, session.run(list(plan.outputs), dict(arrays)), strict=True))
+
+
+def by_openvino(plan: GraphPlan, folder: Path) -> Graph:
+    """The plan as an exported bundle has it for OpenVINO. folder: for its files"""
+    marks = {"source": "test-1", "precision": "fp32"}
+    (model,) = write_onnx(onnx_model(plan), folder, "one", **marks)
+    files = write_openvino(as_openvino(model), folder, "one", **marks)
+    stored = StoredGraph(
+        files=tuple(file.name for file in files), inputs=stored_inputs(plan), outputs=plan.outputs
+    )
+    return open_openvino(files[0], stored)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.methods.tlsdd.graphs import eager, lively, random_bank
+from tests.methods.tlsdd.graphs import by_openvino, eager, lively, random_bank
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
@@ -279,3 +279,22 @@ def test_exported_graphs_give_the_torch_detectors_rows(exported_detector):
         for size in SIZES:
             found = served.rows(image(size), arrays_of(bank))
             np.testing.assert_allclose(found, torch_rows(detector, image(size)), atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"variant": "fr-joint"}, {"variant": "tl-ff-fr"}, {"feature_fusion": False, "single_map": "layer3"}],
+    ids=str,
+)
+def test_openvino_tells_regions_as_torch_does(changes, tmp_path):
+    """Of a classifier with biases, and where there is one map: both came out wrong."""
+    detector, bank = lively(**changes)
+    if not detector.settings.metric_head:
+        torch.nn.init.normal_(detector.scores.linear.bias)
+    planned = plans(detector, bank)
+    torch_graphs = GraphDetector({name: eager(plan) for name, plan in planned.items()}, detector.settings)
+    regions = {"regions": by_openvino(planned["regions"], tmp_path)}
+    served = GraphDetector({**torch_graphs.graphs, **regions}, detector.settings)
+    for size in SIZES[:2]:
+        found, expected = (one.rows(image(size), arrays_of(bank)) for one in (served, torch_graphs))
+        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=1e-5)

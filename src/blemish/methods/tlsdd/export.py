@@ -22,7 +22,7 @@ from blemish.methods.tlsdd.bank import ClassBank
 from blemish.methods.tlsdd.detector import Detector
 from blemish.methods.tlsdd.proposals import ProposalNetwork
 from blemish.methods.tlsdd.sampled_conv import with_sampled_convs
-from blemish.methods.tlsdd.scores import MetricScores
+from blemish.methods.tlsdd.scores import LinearScores, with_background
 from blemish.methods.tlsdd.served import bank_inputs, given_maps, named, pooled_maps, regions_at_once
 from blemish.methods.tlsdd.settings import Settings
 from blemish.methods.tlsdd.views import MULTIPLE
@@ -120,8 +120,9 @@ class RegionsGraph(nn.Module):
         given = dict(zip(bank_inputs(self.settings), bank, strict=True))
         of_classes, plain = self.hidden(self.pooled(maps, boxes), given.get("class_vectors"))
         deltas, known = self.box_regressor(plain), given["known"]
-        if not isinstance(self.scores, MetricScores):
-            return self.scores(of_classes, plain, known).exp()[:, :-1], deltas, self.made_for.clone()
+        if isinstance(self.scores, LinearScores):
+            logarithms = of_weights(self.scores, of_classes, plain, known)
+            return logarithms.exp()[:, :-1], deltas, self.made_for.clone()
         seen, shared = self.embedding(of_classes), self.embedding(plain)
         logarithms = self.scores(seen, shared, given["prototypes"], known)
         scale = torch.ones(1) * self.scores.scale()
@@ -130,6 +131,8 @@ class RegionsGraph(nn.Module):
     def pooled(self, maps: Sequence[Tensor], boxes: Tensor) -> Tensor:
         """RoIAlign of each box from the map of its size, [R, m, s, s]."""
         rois = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], 1)
+        if len(maps) == 1:  # OpenVINO sums an axis of length 0 to anything but 0
+            return roi_align(maps[0], rois, self.settings.region_size, self.scales[0], sampling_ratio=2)
         levels, parts = self.levels(boxes), []
         for number, (features, scale) in enumerate(zip(maps, self.scales, strict=True)):
             own = rois[torch.nonzero(levels == number)[:, 0]]
@@ -151,6 +154,18 @@ class RegionsGraph(nn.Module):
         sums = (weights @ terms.flatten(1)).view(len(weights), *terms.shape[1:])  # [K + 1, h, R]
         hidden = self.head.after_fc6(sums.permute(2, 0, 1) + self.head.fc6.bias)
         return hidden[:, :-1], hidden[:, -1]
+
+
+def of_weights(scores: LinearScores, per_class: Tensor, shared: Tensor, known: Tensor) -> Tensor:
+    """`scores(per_class, shared, known)`, with the biases of the classes as terms of the sums.
+
+    Behind a sum OpenVINO adds a row of biases from another place of the memory than where they lie.
+    """
+    if scores.by_branch:
+        return scores(per_class, shared, known)
+    weight = torch.cat([scores.linear.weight, scores.linear.bias[:, None]], 1)[:-1]
+    terms = torch.cat([per_class, torch.ones_like(per_class[..., :1])], -1) * weight
+    return with_background(terms.sum(-1), scores.background_logit(shared), known)
 
 
 def least_sides(align: MultiScaleRoIAlign, scales: Sequence[float]) -> Tensor:
