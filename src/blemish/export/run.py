@@ -28,7 +28,6 @@ from blemish.bundle.store import (
 )
 from blemish.decision.store import decision_text, stored_decision, write_decision
 from blemish.errors import BlemishError
-from blemish.extras import refuse_without
 from blemish.export.certificate import TOLERANCES, Certificate, rows
 from blemish.export.graph_files import as_openvino, read_onnx, write_onnx, write_openvino
 from blemish.export.metric import Measured, measure_drop, validation_of
@@ -36,6 +35,7 @@ from blemish.export.onnx_models import OPSET, onnx_model, stored_inputs
 from blemish.export.pictures import pictures
 from blemish.export.quantise import quantised, recorded
 from blemish.export.request import Kind, Precision, Request
+from blemish.extras import refuse_without
 from blemish.files import write_atomically
 from blemish.images.tiling import Tiling
 from blemish.inspector.inspector import (
@@ -71,8 +71,10 @@ def refuse_before_work(request: Request) -> None:
     out = request.out
     if out.exists() and not (out / MANIFEST).is_file():
         raise BlemishError(f"{out} exists and is no bundle; it is not written over. Choose another --out.")
-    if out.exists() and out.samefile(request.bundle.path):
-        raise BlemishError(f"--out must not be the bundle itself. Received: {out}. Choose another --out.")
+    if request.bundle.path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise BlemishError(
+            f"--out must not be the bundle itself or lie in it. Received: {out}. Choose another --out."
+        )
     if out.exists() and parse_manifest((out / MANIFEST).read_bytes(), out / MANIFEST).runtime is None:
         raise BlemishError(
             f"{out} is a bundle with weights, which no export writes over. Choose another --out."
@@ -303,8 +305,8 @@ def tile_of(inspector: Inspector, manifest: Manifest) -> int | None:
 def keep_own(out: Path, bundle: Bundle) -> bool:
     """What the same bundle at `out` has of its own goes on: its count of looks, its decisions.
 
-    Its decision gives way to the one in `bundle` only where that has a higher revision, and is then kept beside
-    it. returns: whether its decision stays in place of another or of none
+    Its decision gives way to the one in `bundle` only where that has a higher revision, and is then kept
+    beside it. returns: whether its decision stays in place of another or of none
     """
     given = stored_decision(bundle.path, bundle=bundle.id)
     for name, data in changeable_of(out, bundle.id).items():
