@@ -84,6 +84,23 @@ def test_a_file_of_zero_bytes_among_others_is_an_error_and_the_exit_code_is_1(
     assert first.score == last.score
 
 
+def test_a_damaged_list_keeps_what_was_judged_and_leaves_no_draft(
+    blemish: Command, tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    good = tiny_dataset.samples[0].image
+    (tmp_path / "all.txt").write_text("\n")
+    out = tmp_path / "out"
+    wrong = blemish("inspect", tiny_bundle, tmp_path / "all.txt", "--out", out, "--quiet")
+    assert (wrong.code, is_one_line(wrong.err)) == (1, True)
+    assert not list(out.iterdir())
+    wrong = blemish("inspect", tiny_bundle, good, tmp_path / "all.txt", "--out", out, "--quiet")
+    assert "names no image" in wrong.err
+    assert [one.image for one in lines(out)] == [str(good)]
+    blemish("inspect", tiny_bundle, tmp_path / "all.txt", "--out", out, "--quiet")
+    assert [one.image for one in lines(out)] == [str(good)], "what was there before stays"
+    assert not list(out.glob("*.part"))
+
+
 def test_threads_are_set_for_the_command(
     blemish: Command,
     tiny_bundle: Path,

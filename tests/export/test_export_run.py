@@ -262,6 +262,16 @@ def test_an_export_over_the_same_bundle_keeps_the_decision_made_for_it(
     assert (out / "decision-3.yaml").is_file() == (followed == 4)
 
 
+@pytest.mark.parametrize("where", [".", "exported", "../source/a/b"])
+def test_nothing_is_written_into_the_bundle_itself(
+    where: str, severity_bundle: Bundle, tmp_path: Path
+) -> None:
+    source = load_bundle(shutil.copytree(severity_bundle.path, tmp_path / "source"))
+    with pytest.raises(BlemishError, match="--out must not be the bundle itself or lie in it"):
+        export_bundle(Request(source, "onnx", "fp32", source.path / where), QUIET)
+    assert load_bundle(source.path).id == source.id
+
+
 def test_a_bundle_with_weights_is_not_written_over(severity_bundle: Bundle, tmp_path: Path) -> None:
     other = shutil.copytree(severity_bundle.path, tmp_path / "other")
     before = {file.name: file.read_bytes() for file in other.iterdir()}

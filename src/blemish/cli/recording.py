@@ -49,14 +49,16 @@ def in_picture(inspection: Inspection, top: int) -> Inspection:
 def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path, int]:
     """Write every answer; returns the path of inspections.jsonl and how many are ERROR.
 
-    Lines go to a temporary name, which is renamed when all are written or the user stops; then what is ready
-    is written, too. Raises BlemishError where there is no place to write.
+    Lines go to a temporary name, which is renamed when all are written, where nobody can tell what comes
+    next, as of a damaged list, or when the user stops; then what is ready is written, too. Where there is no
+    line, nothing is left. Raises BlemishError where there is no place to write.
     """
     target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
     failures = 0
-    finished = False
+    finished = False  # whether every line written so far is whole
+    opened = open_draft(draft)
     try:
-        with open_draft(draft) as file:
+        with opened as file:
             try:
                 for answer in answers.coming:
                     failures += write(answer, file, overlays)
@@ -65,8 +67,8 @@ def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path
                     write(answer, file, overlays)
                 raise
         finished = True
-    except KeyboardInterrupt:
-        finished = True  # every line written so far is whole
+    except (KeyboardInterrupt, BlemishError):
+        finished = True
         raise
     except OSError as error:
         raise BlemishError(
@@ -74,8 +76,16 @@ def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path
         ) from error
     finally:
         if finished:
-            draft.replace(target)
+            put_in_place(draft, target)
     return target, failures
+
+
+def put_in_place(draft: Path, target: Path) -> None:
+    """Rename the draft to the target; one without a line goes, and what was there before stays."""
+    if draft.stat().st_size:
+        draft.replace(target)
+    else:
+        draft.unlink()
 
 
 def write(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:

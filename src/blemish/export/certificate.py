@@ -107,6 +107,8 @@ class Certificate:
             notes.append("No defect was compared: of boxes, areas and names this certificate says little.")
         if len({row.torch.score for row in self.rows}) <= 1:
             notes.append("All scores are equal: of scores this certificate says little.")
+        if self.metric and not self.metric.before:
+            notes.append(f"{self.metric.name} is 0 before int8: of its cost this certificate says little.")
         if not self.judged:
             notes.append("int8: scores are not compared image by image; the metric on validation images is.")
         return tuple(notes)

@@ -1,8 +1,9 @@
 """What int8 costs: a method's main metric on the validation images, before and after.
 
-The main metric is of what the method's answer is used for, at the bundle's own threshold where it has one: f1
-of pixels where defects are outlined, mean average precision of boxes where they are named, f1 of verdicts
-where the answer is for the image. A metric free of thresholds would not see scores that all moved past one.
+The main metric is of what the method's answer is used for, at the bundle's own threshold: f1 of pixels where
+defects are outlined, of boxes with their names where they are named, of verdicts where the answer is for the
+image. Of boxes mean average precision counts as well, and what falls more decides: it has no threshold, so it
+would not see scores that all moved past one, but it says something of a detector that is sure of nothing.
 """
 
 from __future__ import annotations
@@ -46,14 +47,18 @@ def measure_drop(
     """The main metric of both sides. Raises BlemishError where these images do not give it."""
     before = metrics_of(torch, validation, reporter, "measuring the bundle")
     after = metrics_of(exported, validation, reporter, "measuring the export")
-    name = main_metric(before, torch.inference)
-    values = [value_of(metrics, name) for metrics in (before, after)]
-    if values[0] is None:
+    names = main_metrics(before, torch.inference)
+    found = [
+        Measured(name, value, value_of(after, name) or 0.0, max_drop, len(validation))
+        for name in names
+        if (value := value_of(before, name)) is not None
+    ]
+    if not found:
         raise BlemishError(
-            f"--data: {name} cannot be measured on the {len(validation)} validation images; they need "
+            f"--data: {names[0]} cannot be measured on the {len(validation)} validation images; they need "
             "defective ones whose marks say where. Add some to 'val'."
         )
-    return Measured(name, values[0], values[1] or 0.0, max_drop, len(validation))
+    return max(found, key=lambda one: (one.before - one.after, one.before))
 
 
 def metrics_of(inspector: Inspector, images: Dataset, reporter: Reporter, title: str) -> dict[str, Any]:
@@ -63,13 +68,13 @@ def metrics_of(inspector: Inspector, images: Dataset, reporter: Reporter, title:
     return dict(result.metrics)
 
 
-def main_metric(metrics: Mapping[str, Any], inference: Inference) -> str:
-    """Of these metrics the one in this file's header."""
+def main_metrics(metrics: Mapping[str, Any], inference: Inference) -> tuple[str, ...]:
+    """Of these metrics those in this file's header."""
     if inference.finds_outlines and "pixel" in metrics:
-        return "pixel.f1"
+        return ("pixel.f1",)
     if inference.names_types and "detection" in metrics:
-        return "detection.map50"
-    return "image.f1"
+        return ("defect.f1_at_50_with_type", "detection.map50")
+    return ("image.f1",)
 
 
 def value_of(metrics: Mapping[str, Any], name: str) -> float | None:

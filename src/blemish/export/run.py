@@ -71,8 +71,10 @@ def refuse_before_work(request: Request) -> None:
     out = request.out
     if out.exists() and not (out / MANIFEST).is_file():
         raise BlemishError(f"{out} exists and is no bundle; it is not written over. Choose another --out.")
-    if out.exists() and out.samefile(request.bundle.path):
-        raise BlemishError(f"--out must not be the bundle itself. Received: {out}. Choose another --out.")
+    if request.bundle.path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise BlemishError(
+            f"--out must not be the bundle itself or lie in it. Received: {out}. Choose another --out."
+        )
     if out.exists() and parse_manifest((out / MANIFEST).read_bytes(), out / MANIFEST).runtime is None:
         raise BlemishError(
             f"{out} is a bundle with weights, which no export writes over. Choose another --out."

@@ -63,6 +63,30 @@ def test_strips_are_brought_to_the_channels_of_the_bundle() -> None:
     assert in_order(defects_of(answers)) == in_order(whole(judge, web).defects)
 
 
+def test_rows_that_cannot_be_judged_are_an_error_and_the_web_goes_on_below() -> None:
+    """As with graphs of one size, which a web of fewer rows does not fill."""
+    judge = severity()
+    side = judge.inference.tiling.tile
+
+    def network(inputs: np.ndarray) -> np.ndarray:
+        if inputs.shape[2] < side:
+            raise BlemishError("one size alone.")
+        return judge.networks["severity"](inputs)
+
+    fixed = replace(judge, networks={**judge.networks, "severity": network})
+    webs = [blobs(seed, height, 2 * side) for seed, height in ((1, side), (2, side // 2), (3, 2 * side))]
+    found = [one.inspection for one in scanned(fixed, parts(webs[0], "lost", webs[1], "lost", webs[2]))]
+    errors = {one.image: str(one.error) for one in found if one.verdict is Verdict.ERROR}
+    assert list(errors) == ["1.png", f"web#{side:08d}", "3.png"]
+    assert errors[f"web#{side:08d}"].endswith("could not be judged: one size alone.")
+    judged = [one for one in found if one.rows is not None]
+    covered = [row for one in judged for row in range(*one.rows)]
+    assert covered == [*range(side), *range(side + side // 2, side + side // 2 + 2 * side)]
+    assert sum(len(one.defects) for one in judged) == sum(
+        len(whole(judge, web).defects) for web in (webs[0], webs[2])
+    )
+
+
 def test_no_strip_is_no_answer() -> None:
     assert scanned(severity(), iter(())) == []
 

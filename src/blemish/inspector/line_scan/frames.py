@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -9,6 +10,8 @@ from blemish.images.decode import Pixels
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.strips import read_strips
 from blemish.inspector.sources import Item, refused
+
+UNFIT = re.compile(r'[*?"<>|:\\\[\]]')  # of a pattern, and what no file of another system may be called
 
 
 def frames_of(items: Iterable[Item], name: str, rows: int) -> Iterator[Item]:
@@ -42,4 +45,5 @@ def frame(held: Rows, name: str, rows: int) -> Item:
 
 def piece_name(name: str, start: int) -> tuple[str, str]:
     """Name and stem of the piece of a web that begins at row `start`."""
-    return f"{name}#{start:08d}", f"{name.replace('/', '__').strip('._')}__{start:08d}"
+    stem = UNFIT.sub("_", name.replace("/", "__")).strip("._")
+    return f"{name}#{start:08d}", f"{stem}__{start:08d}"

@@ -1,21 +1,23 @@
 """Strips to a web, and its finished pieces to answers.
 
 A strip that cannot be read, or does not fit the ones before it, is an ERROR answer; the web ends above it, as
-nobody knows what lay there, and the next strip begins a new one, whose rows are counted on.
+nobody knows what lay there, and the next strip begins a new one, whose rows are counted on. So it is where
+rows cannot be judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 
 from blemish.errors import BlemishError
-from blemish.inspection import failed
+from blemish.inspection import Inspection, failed
 from blemish.inspector.ahead import Ahead, running
 from blemish.inspector.chain import Judge
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import Inspector, or_failed
 from blemish.inspector.line_scan.boxes import BoxScan
 from blemish.inspector.line_scan.frames import frames_of, piece_name
 from blemish.inspector.line_scan.outlines import OutlineScan
@@ -86,12 +88,18 @@ def seamless(scanner: Scanner, items: Iterable[Item]) -> Iterator[Answers]:
 
 @dataclass
 class Stretch:
-    """A web between strips that do not fit. first_row: of all; ms: of work since the last answer"""
+    """A web between strips that do not fit.
+
+    first_row: of all; done: row to which there are answers; ms: of work since the last answer
+    failed: whether it could not be judged, and ends there
+    """
 
     scan: Scan
     first_row: int
     width: int
+    done: int
     ms: float = 0.0
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,17 +122,15 @@ class Scanner:
                 yield Answer(strip.item.stem, error, None)
             else:
                 width = strip.pixels.shape[1]
-                stretch = stretch or Stretch(self.scan(width), row, width)
+                stretch = stretch or Stretch(self.scan(width), row, width, done=row)
                 row += len(strip.pixels)
-                start = perf_counter()
-                pieces = stretch.scan.push(strip.pixels)
-                yield from self.answered(pieces, stretch, start)
+                yield from self.answered(partial(stretch.scan.push, strip.pixels), stretch)
+                stretch = None if stretch.failed else stretch
         yield from self.ended(stretch)
 
     def ended(self, stretch: Stretch | None) -> Iterator[Answer]:
         if stretch is not None:
-            start = perf_counter()
-            yield from self.answered(stretch.scan.finish(), stretch, start)
+            yield from self.answered(stretch.scan.finish, stretch)
 
     def scan(self, width: int) -> Scan:
         inference, networks = self.inspector.inference, self.inspector.networks
@@ -134,9 +140,19 @@ class Scanner:
         assert isinstance(inference, BoxesWebs), "checked by judge_of_web"
         return BoxScan(inference, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
 
-    def answered(self, pieces: list[Piece], stretch: Stretch, since: float) -> Iterator[Answer]:
-        """The pieces as answers; the first of them has the time of all work since the last answer."""
-        stretch.ms += 1e3 * (perf_counter() - since)
+    def answered(self, work: Callable[[], list[Piece]], stretch: Stretch) -> Iterator[Answer]:
+        """What the work gives as answers, the first with the time of all work since the last answer.
+
+        Of rows that are too many for the memory, or too few for a graph of one size, an ERROR answer.
+        """
+        name, stem = piece_name(self.web.name, stretch.done)
+        start = perf_counter()
+        pieces = or_failed(work, name, self.inspector.bundle)
+        stretch.ms += 1e3 * (perf_counter() - start)
+        if isinstance(pieces, Inspection):
+            stretch.failed = True
+            yield Answer(stem, pieces, None)
+            return
         for piece in pieces:
             yield self.answer(piece, stretch)
             stretch.ms = 0.0
@@ -144,6 +160,7 @@ class Scanner:
     def answer(self, piece: Piece, stretch: Stretch) -> Answer:
         down = stretch.first_row
         start, stop = (row + down for row in piece.rows)
+        stretch.done = stop
         name, stem = piece_name(self.web.name, start)
         if piece.findings is None:
             return Answer(stem, self.inspector.not_finite(name), None)
