@@ -6,7 +6,6 @@ A scratch across a large image has a box of the image's size and a few runs in e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
@@ -15,9 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.threads import thread_count
-
-BANDS_FOR_THREADS = 64  # fewer take less time than starting threads saves
 PIXELS_AT_ONCE = 1 << 18  # of a map, when its runs are looked for; what they take stays in the cache
 
 
@@ -87,17 +83,10 @@ def runs_above(values: NDArray[np.float32], threshold: float) -> Runs:
 
 
 def runs_where(values: NDArray[Any], marked: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> Runs:
-    """The runs of what `marked` makes of a map [h, w], a band of rows at a time; large ones in threads."""
+    """The runs of what `marked` makes of a map [h, w], a band of rows at a time."""
     rows_at_once = max(1, PIXELS_AT_ONCE // max(1, values.shape[1]))
     tops = range(0, values.shape[0], rows_at_once)
-
-    def of_band(top: int) -> Runs:
-        return runs_of_band(marked(values[top : top + rows_at_once])).moved(0, top)
-
-    if len(tops) < BANDS_FOR_THREADS:
-        return joined(map(of_band, tops))
-    with ThreadPoolExecutor(thread_count()) as pool:  # what NumPy does to a band leaves the others running
-        return joined(pool.map(of_band, tops))
+    return joined(runs_of_band(marked(values[top : top + rows_at_once])).moved(0, top) for top in tops)
 
 
 def runs_of_band(mask: NDArray[np.bool_]) -> Runs:

@@ -126,7 +126,9 @@ class SeverityInference:
         With linear upsampling these are the pixels where the interpolated map is at least T, or the cells as
         squares where there is none. part: the component's cells
         """
-        if self.upsampling == "linear" and self.cell > 1:
+        if self.cell == 1:
+            return part
+        if self.upsampling == "linear":
             runs = joined(
                 runs_inside(self.level_set(raw, cells, first), first, self.cell, size)
                 for cells, first in in_bands(*part.from_corner())
