@@ -313,7 +313,9 @@ def test_a_wrong_constant_before_the_network_is_found(
 ) -> None:
     from blemish.methods.severity import served
 
-    monkeypatch.setattr("blemish.methods.severity.served", lambda graphs: by_256(served(graphs)))
+    monkeypatch.setattr(
+        "blemish.methods.severity.served", lambda graphs, **told: by_256(served(graphs, **told))
+    )
     out = tmp_path / "out"
     with pytest.raises(BlemishError, match=r"of .*synthetic/.* is .* apart, and may be") as caught:
         export_bundle(Request(severity_bundle, "onnx", "fp32", out), QUIET)
@@ -346,7 +348,9 @@ def test_a_failed_export_leaves_the_bundle_that_was_there(
 
     out = shutil.copytree(exported, tmp_path / "out")
     before = load_bundle(out).id
-    monkeypatch.setattr("blemish.methods.severity.served", lambda graphs: by_256(served(graphs)))
+    monkeypatch.setattr(
+        "blemish.methods.severity.served", lambda graphs, **told: by_256(served(graphs, **told))
+    )
     with pytest.raises(BlemishError):
         export_bundle(Request(severity_bundle, "onnx", "fp32", out), QUIET)
     assert load_bundle(out).id == before

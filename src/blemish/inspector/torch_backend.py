@@ -16,22 +16,37 @@ from blemish.methods.contract import Network, Networks
 DEVICES = "auto", "cpu", "cuda"
 
 
-def as_networks(modules: Mapping[str, nn.Module], *, device: str = "cpu", bfloat16: bool = False) -> Networks:
-    """Each module in eval mode on the device as a function of arrays."""
-    return {name: as_network(module, device=device, bfloat16=bfloat16) for name, module in modules.items()}
+def as_networks(
+    modules: Mapping[str, nn.Module],
+    *,
+    device: str = "cpu",
+    bfloat16: bool = False,
+    layout: torch.memory_format = torch.channels_last,
+) -> Networks:
+    """Each module in eval mode on the device as a function of arrays, see `as_network`."""
+    return {
+        name: as_network(module, device=device, bfloat16=bfloat16, layout=layout)
+        for name, module in modules.items()
+    }
 
 
-def as_network(module: nn.Module, *, device: str, bfloat16: bool) -> Network:
+def as_network(
+    module: nn.Module,
+    *,
+    device: str,
+    bfloat16: bool,
+    layout: torch.memory_format = torch.channels_last,
+) -> Network:
     """The module as a function [B, C, H, W] float32 → float32; it is moved to the device and put in eval
     mode.
 
     bfloat16: run convolutions in bfloat16 where the machine does that fast; results then differ in the third
     digit
     """
-    module.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.eval().to(device=device, memory_format=layout)  # type: ignore[call-overload]
 
     def network(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        tensor = torch.from_numpy(inputs).to(device).contiguous(memory_format=torch.channels_last)
+        tensor = torch.from_numpy(inputs).to(device).contiguous(memory_format=layout)
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             output = module(tensor)
         result: NDArray[np.float32] = output.float().cpu().numpy()

@@ -23,7 +23,7 @@ from blemish.export.run import Export
 from blemish.inspector.inspector import Inspector, assemble, inspector_of, loaded_modules, method_of
 from blemish.inspector.torch_backend import as_networks
 from blemish.methods import find_method
-from blemish.methods.contract import MethodSettings, Network, Networks
+from blemish.methods.contract import MethodSettings, Networks
 from blemish.methods.medetection.references import kept
 from blemish.methods.medetection.settings import Settings as MedetectionSettings
 from blemish.methods.severity.geometry import default_tiling
@@ -125,28 +125,13 @@ def exported(request: Request, drafts: Path) -> Bundle:
 
 def torch_networks(modules: Mapping[str, nn.Module], settings: RuntimeSpeedSettings, device: str) -> Networks:
     """The modules as the row says that torch runs them."""
-    bfloat16 = settings.precision == "bf16"
-    if settings.runtime == "eager":
-        return {name: contiguous(module, device, bfloat16) for name, module in modules.items()}
     if settings.runtime in ("compiled", "cuda-graphs"):
         mode = "reduce-overhead" if settings.runtime == "cuda-graphs" else "default"
         for module in modules.values():
             if any(True for _ in module.parameters()):  # not what is data alone
                 module.compile(mode=mode)
-    return as_networks(modules, device=device, bfloat16=bfloat16)
-
-
-def contiguous(module: nn.Module, device: str, bfloat16: bool) -> Network:
-    """The module in torch's usual memory layout, where `as_network` has channels last."""
-    module.eval().to(device)
-
-    def network(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        tensor = torch.from_numpy(inputs).to(device)
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bfloat16):
-            output: NDArray[np.float32] = module(tensor).float().cpu().numpy()
-        return output
-
-    return network
+    layout = torch.contiguous_format if settings.runtime == "eager" else torch.channels_last
+    return as_networks(modules, device=device, bfloat16=settings.precision == "bf16", layout=layout)
 
 
 def faster_rcnn(bundle: Bundle, settings: RuntimeSpeedSettings, device: str) -> Networks:

@@ -63,7 +63,8 @@ class CasaeMethod:
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        return served(graphs)
+        settings = Settings.model_validate(manifest.settings)
+        return served(graphs, types=tells_types(settings, manifest.class_names))
 
 
 METHOD = CasaeMethod()

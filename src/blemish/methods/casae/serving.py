@@ -11,9 +11,9 @@ IMAGES, PROBABILITIES = "images", "probabilities"  # of the autoencoders
 CROPS, LOGITS = "crops", "logits"  # of the compact CNN
 
 
-def served(graphs: Mapping[str, Graph]) -> Networks:
-    """The cascade, and where there is a graph for it the compact CNN."""
+def served(graphs: Mapping[str, Graph], *, types: bool) -> Networks:
+    """The cascade, and where types are told the compact CNN. Raises KeyError for a graph that lacks."""
     networks = {"cascade": as_network(graphs["cascade"], given=IMAGES, answer=PROBABILITIES)}
-    if "types" in graphs:
+    if types:
         networks["types"] = as_network(graphs["types"], given=CROPS, answer=LOGITS)
     return networks

@@ -72,7 +72,8 @@ class SeverityMethod:
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        return served(graphs)
+        settings = Settings.model_validate(manifest.settings)
+        return served(graphs, types=settings.types)
 
 
 METHOD = SeverityMethod()

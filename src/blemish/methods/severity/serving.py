@@ -11,9 +11,9 @@ IMAGES, SEVERITIES = "images", "severities"  # of stage 1
 WINDOWS, LOGITS = "windows", "logits"  # of stage 4
 
 
-def served(graphs: Mapping[str, Graph]) -> Networks:
-    """Stage 1, and where there is a graph for it stage 4."""
+def served(graphs: Mapping[str, Graph], *, types: bool) -> Networks:
+    """Stage 1, and where types are told stage 4. Raises KeyError for a graph that lacks."""
     networks = {"severity": as_network(graphs["severity"], given=IMAGES, answer=SEVERITIES)}
-    if "types" in graphs:
+    if types:
         networks["types"] = as_network(graphs["types"], given=WINDOWS, answer=LOGITS)
     return networks
