@@ -21,9 +21,9 @@ demo: setup
 	rm -rf demo
 	$(BIN)/blemish demo --out demo
 
-# One thread: the tests' networks are too small to share.
+# One thread in each of a process a core: the tests' networks are too small to share.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff format --check .
