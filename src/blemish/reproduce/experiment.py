@@ -105,6 +105,7 @@ class Row(Strict):
     template: the row of the file that such a row was made from, once for each target
     papers: the paper's figures by product
     reach: row whose last look at the validation images is to be reached, see `reproduce.reached`
+    same_as: "other-table/row": the row is that one, with the same settings and data; measured there alone
     """
 
     name: str = Field(pattern=SLUG)
@@ -127,6 +128,7 @@ class Row(Strict):
     template: str | None = None
     papers: dict[str, dict[str, float]] = {}
     reach: str | None = None
+    same_as: str | None = Field(None, pattern=f"{SLUG[:-1]}/{SLUG[1:]}")
 
     @property
     def label(self) -> str:

@@ -18,7 +18,8 @@ from blemish.reproduce.lines import lines_of
 from blemish.reproduce.markdown import grid, table_markdown
 from blemish.reproduce.place import Table, open_table
 from blemish.reproduce.reached import with_reached
-from blemish.reproduce.results import Result, read_results
+from blemish.reproduce.results import Result
+from blemish.reproduce.shared_rows import results_of
 from blemish.reproduce.table import write_table
 
 LINK = re.compile(r"(!?\[[^\]]*\]\()(?![a-z]+:|/|#)")  # up to where a relative link begins
@@ -51,7 +52,7 @@ def write_overview(results: Path, out: Path) -> Path:
         )
     reporter = Reporter(quiet=True)
     tables = [open_table(name, results, data=None, reporter=reporter) for name in table_names()]
-    filled = [Filled(table, read_results(table.folder)) for table in tables]
+    filled = [Filled(table, results_of(table)) for table in tables]
     if not any(one.results for one in filled):
         raise BlemishError(
             f"{results} must hold measured rows. Received: none. Run `blemish reproduce` first."

@@ -196,8 +196,14 @@ class Table:
         """The row that was trained for this one, and its table: itself, row `of`, or `of` another table."""
         return (self, row) if row.of is None else self.named_row(row, row.of, field="of", kinds=("train",))
 
+    def shown(self, row: Row) -> tuple[Table, Row]:
+        """Where a row is measured: itself, or the row of another table that it is the same as."""
+        if row.same_as is None:
+            return self, row
+        return self.named_row(row, row.same_as, field="same_as", kinds=(row.kind,))
+
     def named_row(self, row: Row, named: str, *, field: str, kinds: tuple[str, ...]) -> tuple[Table, Row]:
-        """The row of one of these kinds that a field of `row` names, and its table."""
+        """The row of one of these kinds that a field of `row` names, and the table that it is measured in."""
         name, slash, other = named.rpartition("/")
         table = self
         if slash:
@@ -209,13 +215,16 @@ class Table:
                 groups=self.groups,
                 targets=self.targets,
             )
-        names = [one.name for one in table.experiment.rows if one.kind in kinds]
+        shares = field == "same_as"
+        rows = [one for one in table.experiment.rows if one.kind in kinds and not (shares and one.same_as)]
+        names = [one.name for one in rows]
         if other not in names:
+            wanted = f"a row of kind {row.kind} that is measured in its table" if shares else "a trained row"
             raise BlemishError(
-                f"row {row.name} of table {self.name}: '{field}' must name a trained row. Received: "
+                f"row {row.name} of table {self.name}: '{field}' must name {wanted}. Received: "
                 f"'{named}'. Table {table.name} has {', '.join(names) or 'none'}."
             )
-        return table, table.experiment.row(other)
+        return table.shown(table.experiment.row(other))
 
 
 def place_name(source: str | Mapping[str, Any]) -> str:

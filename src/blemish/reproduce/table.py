@@ -22,6 +22,7 @@ from blemish.reproduce.place import Table, open_table
 from blemish.reproduce.results import Job, Result, claimed, read_results, refuse_other, write_result
 from blemish.reproduce.rows import default_settings, measure, settings_of
 from blemish.reproduce.runtime_speed import RuntimeSpeedSettings
+from blemish.reproduce.shared_rows import at_home, refuse_unlike, results_of, shared
 from blemish.reproduce.trained import bundle_path
 from blemish.threads import thread_count
 
@@ -50,19 +51,19 @@ def fill_table(
     groups = {"common": names_in(common), "rare": names_in(rare)}
     reporter, targets = Reporter(quiet=quiet), names_in(target)
     table = open_table(name, out, data=data, reporter=reporter, groups=groups, targets=targets)
-    refuse_stale(table)
+    for one in (table, *(table.shown(row)[0] for row in shared(table))):
+        refuse_stale(one)
+    refuse_unlike(table)
     waiting, external, filled = [], [], False
-    for job in wanted_jobs(table, seeds):
+    for wanted in wanted_jobs(table, seeds):
+        home, job = at_home(table, wanted)
         if job.row.kind in EXTERNAL:
-            external += [] if is_stored(table, job) else [job]
+            external += [] if is_stored(home, job) else [wanted]
             continue
-        if not has_bundle(table, job):
-            waiting.append(job)
+        if not has_bundle(home, job):
+            waiting.append((home, job))
             continue
-        with claimed(table.folder, job) as free:
-            if free and not is_stored(table, job):
-                fill(table, job, seeds)
-                filled = True
+        filled |= measured_now(home, job, seeds)
         write_table(table)
     if filled:
         draw_pictures(table)
@@ -71,6 +72,15 @@ def fill_table(
         reporter.line(filling_line(table, external))
     refuse_waiting(table, waiting)
     return file
+
+
+def measured_now(table: Table, job: Job, seeds: int) -> bool:
+    """Measure a row; False where it is there, or another process has it in hand."""
+    with claimed(table.folder, job) as free:
+        if not free or is_stored(table, job):
+            return False
+        fill(table, job, seeds)
+    return True
 
 
 def is_stored(table: Table, job: Job) -> bool:
@@ -198,6 +208,11 @@ def refuse_stale(table: Table) -> None:
         row = rows.get(stored.row)
         if row is None:
             continue
+        if row.same_as is not None:
+            raise BlemishError(
+                f"{table.folder / stored.job_name}.json: row {row.name} is measured as {row.same_as}. "
+                "Remove the file."
+            )
         home = table.trained(row)[0]
         refuse_other(
             stored,
@@ -209,23 +224,24 @@ def refuse_stale(table: Table) -> None:
         )
 
 
-def refuse_waiting(table: Table, waiting: list[Job]) -> None:
+def refuse_waiting(table: Table, waiting: list[tuple[Table, Job]]) -> None:
     if not waiting:
         return
-    home, trained = missing(table, waiting[0])[0]
-    stored = home.folder / f"{Job(trained, seed=waiting[0].seed).name}.json"
+    first = waiting[0][1]
+    home, trained = missing(*waiting[0])[0]
+    stored = home.folder / f"{Job(trained, seed=first.seed).name}.json"
     remove = f"remove {stored} and run" if stored.is_file() else "run"
-    names = ", ".join(job.name for job in waiting)
+    names = ", ".join(job.name for _, job in waiting)
     raise BlemishError(
         f"table {table.name}: {names} must have the bundle of a trained row. "
-        f"Received: none in {bundle_path(home, trained, waiting[0].seed or 0)}. To train it, {remove} "
+        f"Received: none in {bundle_path(home, trained, first.seed or 0)}. To train it, {remove} "
         f"`blemish reproduce {home.name} --out {home.out}`."
     )
 
 
 def write_table(table: Table) -> Path:
     """OUT/NAME/table.md and the charts that it shows, from the stored rows alone."""
-    file, results = table.folder / "table.md", read_results(table.folder)
+    file, results = table.folder / "table.md", results_of(table)
     write_charts(table.folder, table.experiment, results)
     pictures = [picture.name for picture in table.folder.glob("*.png")]
     write_atomically(file, table_markdown(table.name, table.experiment, results, pictures=pictures))

@@ -45,6 +45,7 @@ def rows_of(row: Row, targets: Sequence[str]) -> list[Row]:
                 "paper": {**row.paper, **row.papers.get(target, {})},
                 "reach": row.reach and row_name(row.reach, target),
                 "against": row.against and row_name(row.against, target),
+                "same_as": row.same_as and row_name(row.same_as, target),
             }
         )
         for target in targets
