@@ -134,7 +134,7 @@ def test_tiles_give_the_map_of_the_whole_image(size: tuple[int, int]) -> None:
 def sharp() -> Cascade:
     """With its logits scaled up, so that the map's detail is of the size of probabilities."""
     torch.manual_seed(3)
-    network = Cascade(settings(width=2)).eval()
+    network = Cascade(settings(width=2, tiled=True)).eval()
     assert isinstance(network.first, FullyConvolutional)
     for layer in (network.first.score, network.first.score_pool4, network.first.score_pool3):
         layer.weight.data *= 6

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from blemish.images.tiling import Tiling, dense_map, pad_to_multiple
 from blemish.inspector.torch_backend import as_network
 from blemish.methods.casae.geometry import reach, tiling_for
+from blemish.methods.casae.layers import standardised
 from blemish.methods.casae.network import Autoencoder, Cascade, pixel_loss
 from blemish.methods.casae.settings import Settings
 
@@ -25,7 +26,7 @@ def small(**changes: object) -> Settings:
 def sharp(*, atrous: bool, cascade: bool) -> Cascade:
     """With its logits scaled up, so that the map's detail is of the size of probabilities."""
     torch.manual_seed(3)
-    network = Cascade(small(atrous=atrous, cascade=cascade)).eval()
+    network = Cascade(small(atrous=atrous, cascade=cascade, tiled=True)).eval()
     for part in (network.first, network.second):
         if part is not None:
             part.output.weight.data *= 12
@@ -191,7 +192,7 @@ def test_the_second_network_is_given_the_map_and_when_asked_the_image(
     assert given.shape == (2, inputs or 1 + channels, 32, 48)
     assert torch.equal(given[:, :1], first)
     if sees:
-        assert torch.equal(given[:, 1:], images)
+        torch.testing.assert_close(given[:, 1:], standardised(images))
     assert torch.equal(network.second_logits(images), network.second(given))
     expected = torch.softmax(network.second(given), dim=1)[:, 1:]
     torch.testing.assert_close(network(images), expected)
@@ -232,6 +233,22 @@ def test_the_weights_are_those_of_the_settings() -> None:
     truth = torch.tensor([[[1, 0]]])
     loss = pixel_loss(logits_of([0.5, 0.5]), truth, small(defect_weight=3.0, background_weight=1.0))
     assert loss.item() == pytest.approx(2 * math.log(2), rel=1e-5)
+
+
+def test_few_defective_pixels_count_as_much_as_many_where_areas_are_balanced() -> None:
+    """By hand: the first image is a defect by a fourth of its known pixels, the second has none."""
+    truth = torch.tensor([[[1, 0, 0, 0, -1]], [[0, 0, 0, 0, 0]]])
+    logits = logits_of([0.5] * 5).repeat(2, 1, 1, 1)
+    for balance, counts in ((0.0, 1.0), (0.5, 2.0), (1.0, 4.0)):
+        loss = pixel_loss(logits, truth, small(area_balance=balance))
+        assert loss.item() == pytest.approx((0.8 * counts + 0.2 * 8) * math.log(2) / 9, rel=1e-5)
+
+
+@pytest.mark.parametrize("defective", [1, 7, 64])
+def test_wholly_balanced_a_defect_costs_the_same_whatever_its_area(defective: int) -> None:
+    truth = (torch.arange(64) < defective).long().view(1, 8, 8)
+    settings = small(area_balance=1.0, background_weight=1e-9)
+    assert pixel_loss(torch.zeros(1, 2, 8, 8), truth, settings).item() == pytest.approx(0.8 * math.log(2))
 
 
 def test_a_batch_in_which_no_pixel_counts_costs_nothing() -> None:

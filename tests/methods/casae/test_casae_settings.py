@@ -33,7 +33,8 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
     assert (paper.types_momentum, paper.types_weight_decay, paper.types_initial) == (0.9, 5e-5, "paper")
     assert not paper.second_sees_image
     assert not paper.tiled
-    assert paper.norm == "none"
+    assert (paper.norm, paper.area_balance) == ("none", 0)
+    assert (paper.standardise, paper.types_standardise) == (False, False)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

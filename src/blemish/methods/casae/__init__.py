@@ -38,7 +38,9 @@ class CasaeMethod:
         settings = Settings.model_validate(manifest.settings)
         modules: dict[str, nn.Module] = {"cascade": Cascade(settings)}
         if tells_types(settings, manifest.class_names):
-            modules["types"] = CompactNetwork(len(manifest.class_names), size=settings.types_size)
+            modules["types"] = CompactNetwork(
+                len(manifest.class_names), size=settings.types_size, standardise=settings.types_standardise
+            )
         return modules
 
     def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from blemish.methods.casae.initial import draw_weights
+from blemish.methods.casae.layers import standardised
 
 SIDE = 227  # of the input in Table 2
 
@@ -21,10 +22,19 @@ class CompactNetwork(nn.Module):
 
     types: how many; size: side of the crops, at least 99
     initial: the paper's first weights, or those that train, see `initial.draw_weights`
+    standardise: whether each crop is brought to mean 0 and deviation 1 first
     """
 
-    def __init__(self, types: int, *, size: int = SIDE, initial: Literal["paper", "he"] = "he") -> None:
+    def __init__(
+        self,
+        types: int,
+        *,
+        size: int = SIDE,
+        initial: Literal["paper", "he"] = "he",
+        standardise: bool = False,
+    ) -> None:
         super().__init__()
+        self.standardise = standardise
         self.conv1 = nn.Sequential(nn.Conv2d(1, 96, 11, stride=4), nn.BatchNorm2d(96), nn.ReLU(inplace=True))
         self.pool1 = nn.MaxPool2d(3, 2)
         self.conv2 = nn.Sequential(nn.Conv2d(96, 128, 5), nn.BatchNorm2d(128), nn.ReLU(inplace=True))
@@ -40,7 +50,8 @@ class CompactNetwork(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """crops: [B, 1, size, size] in [0, 1]; returns: [B, N] logits in fp32."""
-        features = self.pool2(self.conv2(self.pool1(self.conv1(crops))))
+        seen = standardised(crops) if self.standardise else crops
+        features = self.pool2(self.conv2(self.pool1(self.conv1(seen))))
         features = self.pool3(self.conv3_3(self.conv3_2(self.conv3_1(features))))
         logits: Tensor = self.fc3(self.fc2(self.fc1(features.flatten(1))))
         return logits.float()

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from blemish.methods.casae.geometry import FCN_BLOCKS, FCN_KERNEL
 from blemish.methods.casae.initial import draw_weights
-from blemish.methods.casae.layers import convolution, norm_layers
+from blemish.methods.casae.layers import convolution, norm_layers, standardised
 from blemish.methods.casae.settings import Norm
 
 CLASSES = 2  # background and defect
@@ -27,10 +27,12 @@ class FullyConvolutional(nn.Module):
     """Images whose sides are multiples of 32 to two logits per pixel.
 
     channels: of the input; width: w
+    standardise: whether each image is brought to mean 0 and deviation 1 first
     """
 
-    def __init__(self, channels: int, width: int, *, norm: Norm = "none") -> None:
+    def __init__(self, channels: int, width: int, *, norm: Norm = "none", standardise: bool = False) -> None:
         super().__init__()
+        self.standardise = standardise
         outs = [width * share for share in WIDTHS]
         self.blocks = nn.ModuleList(
             block(before, out, number, norm)
@@ -54,7 +56,7 @@ class FullyConvolutional(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits of background and defect. images: [B, C, H, W]; returns: [B, 2, H, W] in fp32."""
         pooled = []
-        features = images
+        features = standardised(images) if self.standardise else images
         for layers in self.blocks:
             features = functional.max_pool2d(layers(features), 2)
             pooled.append(features)

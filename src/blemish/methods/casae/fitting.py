@@ -241,7 +241,10 @@ class Fitting:
         settings = self.settings
         torch.manual_seed(self.trainer.seed + 1)
         network = CompactNetwork(
-            len(self.dataset.class_names), size=settings.types_size, initial=settings.types_initial
+            len(self.dataset.class_names),
+            size=settings.types_size,
+            initial=settings.types_initial,
+            standardise=settings.types_standardise,
         )
         source = TypeSource(settings, self.numbered, self.marked, self.trainer.seed)
         self.trainer.optimise(

@@ -1,11 +1,23 @@
-"""A convolution of CASAE's networks as they are all built: 3×3, a norm if there is to be one, ReLU."""
+"""What CASAE's networks share: how they see an image, and a 3×3 convolution with a norm, if any, and ReLU."""
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from blemish.methods.casae.settings import Norm
 from blemish.nn.norms import groups_of
+
+LEAST_DEVIATION = 1 / 255  # one gray level: a flat image's noise is not blown up
+
+
+def standardised(images: Tensor) -> Tensor:
+    """Each image by itself with mean 0 and standard deviation 1 over all its values; a flat one is about 0.
+
+    images: [B, C, H, W] in [0, 1]; returns: the same shape
+    """
+    centered = images - images.mean(dim=(1, 2, 3), keepdim=True)
+    deviation = centered.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    return centered / deviation.clamp(min=LEAST_DEVIATION)
 
 
 def convolution(channels: int, out: int, norm: Norm, *, factor: int = 1) -> list[nn.Module]:

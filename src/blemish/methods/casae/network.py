@@ -14,7 +14,7 @@ from torch.nn import functional
 from blemish.methods.casae.fcn import FullyConvolutional
 from blemish.methods.casae.geometry import DEPTH, factors
 from blemish.methods.casae.initial import draw_weights
-from blemish.methods.casae.layers import convolution
+from blemish.methods.casae.layers import convolution, standardised
 from blemish.methods.casae.settings import Norm, Settings
 from blemish.methods.casae.truth import DEFECT, IGNORED
 
@@ -24,10 +24,20 @@ class Autoencoder(nn.Module):
 
     channels: of the input; width: channels of the first block, doubled at each of the four poolings
     atrous: whether convolutions 3, 5, 7 and 9 of the encoder see further
+    standardise: whether each image is brought to mean 0 and deviation 1 first
     """
 
-    def __init__(self, channels: int, width: int, *, atrous: bool = True, norm: Norm = "none") -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        *,
+        atrous: bool = True,
+        norm: Norm = "none",
+        standardise: bool = False,
+    ) -> None:
         super().__init__()
+        self.standardise = standardise
         widths = [width * 2**level for level in range(DEPTH + 1)]
         self.down = nn.ModuleList(
             block(before, after, norm, pair)
@@ -41,7 +51,7 @@ class Autoencoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits of background and defect. images: [B, C, H, W]; returns: [B, 2, H, W] in fp32."""
         skipped = []
-        features = images
+        features = standardised(images) if self.standardise else images
         for level, layers in enumerate(self.down):
             features = layers(functional.max_pool2d(features, 2) if level else features)
             skipped.append(features)
@@ -60,10 +70,12 @@ class Cascade(nn.Module):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        channels, sees_image = settings.channels, settings.second_sees_image
-        self.sees_image = sees_image
-        self.first = new_network(channels, settings)
-        self.second = new_network(1 + channels * sees_image, settings) if settings.cascade else None
+        channels, self.sees_image = settings.channels, settings.second_sees_image
+        self.standardise = settings.standardises
+        self.first = new_network(channels, settings, standardise=self.standardise)
+        self.second = None
+        if settings.cascade:  # a map is no picture: its level says how much is defective
+            self.second = new_network(1 + channels * self.sees_image, settings, standardise=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Probability of a defect by the last network. images: [B, C, H, W]; returns: [B, 1, H, W]."""
@@ -85,7 +97,9 @@ class Cascade(nn.Module):
         """What the second network is given, [B, 1 (+ C), H, W]; the first learns nothing from it."""
         with torch.no_grad():
             probability = defect_probability(self.first_logits(images))
-        return torch.cat([probability, images], dim=1) if self.sees_image else probability
+        if not self.sees_image:
+            return probability
+        return torch.cat([probability, standardised(images) if self.standardise else images], dim=1)
 
 
 class Single(nn.Module):
@@ -99,11 +113,12 @@ class Single(nn.Module):
         return defect_probability(self.network(images))
 
 
-def new_network(channels: int, settings: Settings) -> Autoencoder | FullyConvolutional:
+def new_network(channels: int, settings: Settings, *, standardise: bool) -> Autoencoder | FullyConvolutional:
     """The network of the settings, with random weights. channels: of its input"""
+    width, norm = settings.width, settings.norm
     if settings.network == "fcn":
-        return FullyConvolutional(channels, settings.width, norm=settings.norm)
-    return Autoencoder(channels, settings.width, atrous=settings.atrous, norm=settings.norm)
+        return FullyConvolutional(channels, width, norm=norm, standardise=standardise)
+    return Autoencoder(channels, width, atrous=settings.atrous, norm=norm, standardise=standardise)
 
 
 def defect_probability(logits: Tensor) -> Tensor:
@@ -115,14 +130,20 @@ def pixel_loss(logits: Tensor, truth: Tensor, settings: Settings) -> Tensor:
     """Weighted cross-entropy, in fp32; eq. 1 divided by the number of pixels that are not ignored.
 
     The mean in place of the sum makes loss and gradient clipping independent of the image's size; a step of
-    Adam is the same either way.
+    Adam is the same either way. With `area_balance` b a defective pixel counts share^−b times as much, where
+    share is that of defective pixels in its image.
     logits: [B, 2, H, W]; truth: [B, H, W] int64, 0 background, 1 defect, −1 ignored; returns: scalar
     """
     weights = logits.new_tensor([settings.background_weight, settings.defect_weight], dtype=torch.float32)
-    total = functional.cross_entropy(
-        logits.float(), truth, weight=weights, ignore_index=IGNORED, reduction="sum"
+    losses = functional.cross_entropy(
+        logits.float(), truth, weight=weights, ignore_index=IGNORED, reduction="none"
     )
-    return total / (truth != IGNORED).sum().clamp(min=1)
+    known, defective = truth != IGNORED, truth == DEFECT
+    if settings.area_balance > 0:
+        share = defective.sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1)
+        counts = share.clamp(min=1 / truth[0].numel()) ** -settings.area_balance
+        losses = torch.where(defective, losses * counts[:, None, None], losses)
+    return losses.sum() / known.sum().clamp(min=1)
 
 
 def block(channels: int, out: int, norm: Norm, atrous: tuple[int, int] = (1, 1)) -> nn.Sequential:

@@ -24,6 +24,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {
         "width": 64,
         "norm": "none",
+        "standardise": False,
         "threshold": 1 - 100 / WHITE,
         "steps": 45_000,
         "second_steps": 30_000,
@@ -32,6 +33,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "illumination": 0.0,
         "contrast": 0.0,
         "flips": False,
+        "types_standardise": False,
         "types_jitter": 0.0,
         "types_rotation_deg": 0.0,
         "types_steps": 30_000,
@@ -94,6 +96,10 @@ class Settings(MethodSettings):
     tile: int | None = Field(None, ge=16)
     # Side of a training patch of tiled images.
     patch: int = Field(512, ge=32)
+    # Not in the paper: each squeezed image is brought to mean 0 and deviation 1. Where images differ more
+    # than a defect does from what is beside it, nothing is learned without. Not used with `tiled`, as a tile
+    # would be judged by what else lies in it.
+    standardise: bool = True
     # Share of draws that show a defect: an image that has one, or with `tiled` a patch about one. The others
     # are of any image, anywhere.
     defect_share: float = Field(0.5, ge=0, le=1)
@@ -101,6 +107,10 @@ class Settings(MethodSettings):
     # --- Loss, eq. 1 ---
     defect_weight: float = Field(0.8, gt=0)
     background_weight: float = Field(0.2, gt=0)
+    # Not in the paper: how far a few defective pixels of an image count as much as many. A pixel counts
+    # share^-this times, where share is that of its image's pixels that are defective; 0 is eq. 1, 1 makes
+    # all images' defects alike.
+    area_balance: float = Field(0.0, ge=0, le=1)
 
     # --- Augmentation, section 5.1: kinds are the paper's, ranges open; image and mask move together ---
     # By random angles in ± this.
@@ -158,6 +168,8 @@ class Settings(MethodSettings):
     types_size: int = Field(227, ge=99)
     # Upright crops are as large as the defect's rectangle times this; 1 adds nothing around it.
     types_margin: float = Field(1.0, ge=1)
+    # Not in the paper: each crop is brought to mean 0 and deviation 1.
+    types_standardise: bool = True
     # "paper" draws weights from N(0, 0.001), which starves the layers without batch norm.
     types_initial: Literal["paper", "he"] = "he"
     # Not in the paper: rectangles of training crops move and change size by up to this share of their sides.
@@ -250,6 +262,11 @@ class Settings(MethodSettings):
                     f"{expected:.4g}. Received: {self.gray_threshold:g}. Give one of the two."
                 )
         return self
+
+    @property
+    def standardises(self) -> bool:
+        """Whether the first network brings images to mean 0 and deviation 1."""
+        return self.standardise and not self.tiled
 
     @property
     def tiling(self) -> Tiling:
