@@ -13,7 +13,7 @@ from blemish.progress import Reporter
 from blemish.reproduce.experiment import CHECKOUT, table_names
 from blemish.reproduce.overview import Filled, demoted, outcome, overview_markdown, write_overview
 from blemish.reproduce.place import open_table
-from blemish.reproduce.results import read_results
+from blemish.reproduce.shared_rows import results_of
 
 RESULTS = CHECKOUT / "experiments" / "results"
 
@@ -21,7 +21,7 @@ RESULTS = CHECKOUT / "experiments" / "results"
 def stored() -> list[Filled]:
     reporter = Reporter(quiet=True)
     tables = [open_table(name, RESULTS, data=None, reporter=reporter) for name in table_names()]
-    return [Filled(table, read_results(table.folder)) for table in tables]
+    return [Filled(table, results_of(table)) for table in tables]
 
 
 def test_the_page_of_the_checkout_is_what_its_rows_say() -> None:
