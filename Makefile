@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Processes that share the cores must not each start a thread per core.
-export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+export OMP_NUM_THREADS ?= $(CORES)
 
 .PHONY: setup demo test lint bench peers lock clean
 
@@ -24,7 +25,7 @@ demo: setup
 # One thread in each of a process a core: the tests' networks are too small to share. In the order of folders, as
 # the longest test is a file by itself, which would otherwise come last.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -27,11 +27,10 @@ from blemish.reproduce.external import ExternalSettings
 from blemish.reproduce.place import Table, open_table
 from blemish.reproduce.results import Job, claimed, write_result
 from blemish.reproduce.rows import settings_of
-from blemish.reproduce.shared_rows import at_home
 from blemish.reproduce.table import (
     ROWS_VARIABLE,
     is_stored,
-    refuse_stale,
+    refuse_unusable,
     result_of,
     wanted_jobs,
     write_table,
@@ -88,13 +87,12 @@ def with_minutes(table: Table, minutes: float | None) -> Table:
 
 def fill_external(table: Table, seeds: int, environments: Path) -> Path:
     """Fill every row of other tools that is not there; returns the path of table.md."""
-    refuse_stale(table)
-    for wanted in wanted_jobs(table, seeds):
-        if wanted.row.kind in EXTERNAL:
-            home, job = at_home(table, wanted)
-            with claimed(home.folder, job) as free:
-                if free and not is_stored(home, job):
-                    fill(home, job, environments, seeds)
+    refuse_unusable(table)
+    for job in wanted_jobs(table, seeds):
+        if job.row.kind in EXTERNAL:
+            with claimed(table.folder, job) as free:
+                if free and not is_stored(table, job):
+                    fill(table, job, environments, seeds)
     return write_table(table)
 
 

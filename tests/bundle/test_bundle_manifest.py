@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from blemish.bundle.manifest import SCHEMA_VERSION, Manifest, Preprocessing, parse_manifest
+from blemish.bundle.older import BEFORE
 from blemish.errors import BlemishError
+from blemish.methods import find_method
 
 FILE = Path("bundle/manifest.json")
 
@@ -31,6 +33,23 @@ def refusal(**changes: Any) -> str:
     assert "\n" not in message
     assert str(FILE) in message
     return message
+
+
+def test_a_bundle_older_than_a_setting_has_what_was_done_before_it() -> None:
+    older = parse_manifest(json.dumps(fields(method="casae", settings={"width": 4})), FILE)
+    assert older.settings == {"width": 4, "standardise": False, "types_standardise": False}
+    own = {"width": 4, "standardise": True, "types_standardise": True}
+    assert parse_manifest(json.dumps(fields(method="casae", settings=own)), FILE).settings == own
+    assert parse_manifest(json.dumps(fields(settings={"cell": 4})), FILE).settings == {"cell": 4}
+
+
+@pytest.mark.parametrize("method", BEFORE)
+def test_what_was_before_a_setting_is_a_value_of_it_and_not_its_default(method: str) -> None:
+    settings_type = find_method(method).settings_type
+    whole = settings_type().model_dump(mode="json")
+    for name, value in BEFORE[method].items():
+        assert whole[name] != value
+        assert getattr(settings_type.model_validate({**whole, name: value}), name) == value
 
 
 def test_what_is_written_is_read_back() -> None:

@@ -21,7 +21,8 @@ from blemish.inspector.onnx_backend import onnx_opset
 from blemish.methods import find_method
 from blemish.methods.contract import GraphPlan
 
-TOLERANCE = 5e-5  # of the answers' spread
+TOLERANCE = 2e-5  # of the answers' spread
+STANDARDISED = 5e-5  # where images are: what rounds their mean off is stretched with their deviation
 
 CASES: Mapping[str, tuple[str, Mapping[str, Any], str, list[tuple[int, ...]]]] = {
     "severity, cell 4": (
@@ -96,7 +97,8 @@ def test_the_graph_answers_as_the_network(case: str) -> None:
             expected = modules[graph].eval()(torch.from_numpy(as_pairs(inputs, method, modules))).numpy()
         found = run(model, name, inputs)
         assert found.shape == expected.shape
-        assert np.abs(found - expected).max() <= TOLERANCE * max(1.0, np.abs(expected).max())
+        tolerance = STANDARDISED if "squares" in case else TOLERANCE
+        assert np.abs(found - expected).max() <= tolerance * max(1.0, np.abs(expected).max())
     assert all(one.shape[0] is None or method == "medetection" for one in stored_inputs(plan))
 
 

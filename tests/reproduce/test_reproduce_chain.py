@@ -207,6 +207,7 @@ def test_a_few_shot_row_is_a_stage_too() -> None:
     figures = chain_row(table, pair, 0)["chain"]
     assert set(figures) == {"seconds", "disagreed"}, "without a gate nothing is passed by it"
     write("names", settings={**TABLES["names"]["settings"], "steps": 3})
+    table = open_table("chained", Path("out"), data=None, reporter=Reporter(quiet=True))
     with pytest.raises(BlemishError, match=r"was trained with steps=2\. Row few of table names has 3"):
         chain_row(table, three, 0)
 

@@ -111,6 +111,23 @@ def test_a_file_of_its_own_beside_the_shared_one_is_refused() -> None:
         fill("beside")
 
 
+def test_the_overview_does_not_count_such_a_file_twice() -> None:
+    fill("beside")
+    stored = read_result(Path("out/home/otsu.json"))
+    own = stored.model_copy(update={"table": "beside", "row": "gray", "figures": {"pixel": {"f1": 0.25}}})
+    Path("out/beside/gray.json").write_text(own.model_dump_json())
+    (shown,) = [one for one in results_of(opened("beside")) if one.row == "gray"]
+    assert shown.figures == stored.figures
+
+
+def test_the_home_tables_page_is_written_too() -> None:
+    page = fill("beside")
+    home = Path("out/home/table.md").read_text()
+    (line,) = [line for line in home.splitlines() if line.startswith("| otsu |")]
+    assert line.removeprefix("| otsu") in page
+    assert "| kittler | not run |" in home
+
+
 def test_rows_of_products_name_the_row_of_their_product() -> None:
     rows = [{"name": "ours", "kind": "product", "same_as": "other/theirs"}]
     fields = {**HOME, "synthetic": None, "dataset": "parts", "targets": ["A b"], "rows": rows}

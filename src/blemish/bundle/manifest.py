@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from blemish.bundle.older import completed
 from blemish.errors import BlemishError, nearest_name
 
 SCHEMA_VERSION = 1
@@ -113,7 +114,7 @@ class Manifest(Strict):
 
 
 def parse_manifest(text: str | bytes, path: Path) -> Manifest:
-    """The manifest in `text` (bytes: UTF-8); `path` is for messages alone.
+    """The manifest in `text` (bytes: UTF-8), its settings `completed`; `path` is for messages alone.
 
     Raises BlemishError for what is not JSON, a newer schema, an unknown key (with the nearest known one), a
     missing key or a value of the wrong type.
@@ -126,7 +127,8 @@ def parse_manifest(text: str | bytes, path: Path) -> Manifest:
         raise BlemishError(f"{path} must hold a JSON object. Train or copy the bundle again.")
     refuse_other_schema(fields, path)
     try:
-        return Manifest.model_validate(fields)
+        manifest = Manifest.model_validate(fields)
+        return manifest.model_copy(update={"settings": completed(manifest.method, manifest.settings)})
     except ValidationError as error:
         raise BlemishError(f"{path}: {first_fault(error, Manifest.model_fields)}") from error
 

@@ -276,6 +276,8 @@ class Experiment(Strict):
             trained += [row.name] if row.kind == "train" else []
             if row.method is not None and row.kind != "train":
                 raise ValueError(f"row {row.name}: a method of its own belongs to the kind train")
+            if row.same_as is not None and row.kind in EXTERNAL:
+                raise ValueError(f"row {row.name}: 'same_as' does not belong to a row of another tool")
         if self.classes is None and any(row.kind in OF_DRAW for row in self.rows):
             raise ValueError("a table with few-shot rows has classes")
         if bool(self.targets) != any(row.kind in OF_PRODUCT for row in self.rows):

@@ -59,7 +59,8 @@ def first_bundles(table: Table) -> dict[str, Bundle]:
     """The few-shot rows' bundles of the first draw, those that are there."""
     found = {}
     for row in table.experiment.rows:
-        path = table.run_folder(row, SEED) / "bundle"
+        home, measured = table.shown(row)
+        path = home.run_folder(measured, SEED) / "bundle"
         if row.kind in FEW_SHOT and path.is_dir():
             found[row.name] = load_bundle(path, method=table.experiment.method)
     return found

@@ -202,12 +202,10 @@ class Table:
             return self, row
         return self.named_row(row, row.same_as, field="same_as", kinds=(row.kind,))
 
-    def named_row(self, row: Row, named: str, *, field: str, kinds: tuple[str, ...]) -> tuple[Table, Row]:
-        """The row of one of these kinds that a field of `row` names, and the table that it is measured in."""
-        name, slash, other = named.rpartition("/")
-        table = self
-        if slash:
-            table = open_table(
+    def beside(self, name: str) -> Table:
+        """Another table of the same folder and data, opened once."""
+        if name not in self.others:
+            self.others[name] = open_table(
                 name,
                 self.out,
                 data=self.data,
@@ -215,6 +213,19 @@ class Table:
                 groups=self.groups,
                 targets=self.targets,
             )
+        return self.others[name]
+
+    @cached_property
+    def others(self) -> dict[str, Table]:
+        """Tables that were opened by `beside`."""
+        return {}
+
+    def named_row(self, row: Row, named: str, *, field: str, kinds: tuple[str, ...]) -> tuple[Table, Row]:
+        """The row of one of these kinds that a field of `row` names, and the table that it is measured in."""
+        name, slash, other = named.rpartition("/")
+        table = self
+        if slash:
+            table = self.beside(name)
         shares = field == "same_as"
         rows = [one for one in table.experiment.rows if one.kind in kinds and not (shares and one.same_as)]
         names = [one.name for one in rows]

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from blemish.bundle.older import completed
 from blemish.bundle.store import Bundle
 from blemish.errors import BlemishError
 from blemish.evaluation.run import split_to_evaluate
@@ -111,10 +112,10 @@ def settings_of(table: Table, row: Row) -> dict[str, Any]:
 
 
 def default_settings(table: Table, row: Row) -> dict[str, Any]:
-    """What a trained row's settings are unless set; a row measured before there was a setting had that."""
+    """What a trained row's settings were where it does not know them, as it is older."""
     if row.kind in ("train", "types", "product", *FEW_SHOT):
-        defaults = method_of(table, row).settings_type()
-        return defaults.model_dump(mode="json")
+        method = method_of(table, row)
+        return {**method.settings_type().model_dump(mode="json"), **completed(method.name, {})}
     if row.kind == "chain":
         return of_stages(table, row, default_settings)
     if row.of is None:

@@ -23,7 +23,8 @@ def results_of(table: Table) -> list[Result]:
 
     Raises BlemishError for a file that is no result.
     """
-    found = read_results(table.folder)
+    measured_elsewhere = {row.name for row in shared(table)}
+    found = [one for one in read_results(table.folder) if one.row not in measured_elsewhere]
     for row in shared(table):
         home, other = table.shown(row)
         found += [
@@ -54,11 +55,12 @@ def refuse_unlike(table: Table) -> None:
 
 def depended_on(table: Table, row: Row) -> dict[str, Any]:
     """All that a row's figures depend on beside seed and machine."""
-    experiment = table.experiment
-    about: dict[str, Any] = {"data": table.source, "split": experiment.split}
+    home, trained = table.trained(row)
+    experiment = home.experiment
+    about: dict[str, Any] = {"data": home.source, "split": experiment.split}
     if row.kind in OF_DRAW:
         about |= {"classes": experiment.classes, "rare_images": experiment.rare_images}
         about["draws"] = experiment.draws or table.name
-    if row.kind in (*STAGES, "types"):
-        about["method"] = row.method or experiment.method
+    if trained.kind in (*STAGES, "types", "enrolled"):
+        about["method"] = trained.method or experiment.method
     return about | settings_of(table, row)

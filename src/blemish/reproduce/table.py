@@ -51,9 +51,7 @@ def fill_table(
     groups = {"common": names_in(common), "rare": names_in(rare)}
     reporter, targets = Reporter(quiet=quiet), names_in(target)
     table = open_table(name, out, data=data, reporter=reporter, groups=groups, targets=targets)
-    for one in (table, *(table.shown(row)[0] for row in shared(table))):
-        refuse_stale(one)
-    refuse_unlike(table)
+    refuse_unusable(table)
     waiting, external, filled = [], [], False
     for wanted in wanted_jobs(table, seeds):
         home, job = at_home(table, wanted)
@@ -63,7 +61,9 @@ def fill_table(
         if not has_bundle(home, job):
             waiting.append((home, job))
             continue
-        filled |= measured_now(home, job, seeds)
+        if measured_now(home, job, seeds):
+            filled = True
+            write_table(home)
         write_table(table)
     if filled:
         draw_pictures(table)
@@ -198,6 +198,14 @@ def command_of(table: Table, seeds: int) -> str:
     return f"blemish reproduce {table.name} --data DATA{''.join(given)} --seeds {seeds} --out OUT"
 
 
+def refuse_unusable(table: Table) -> None:
+    """`refuse_stale` for the table and for those that it has rows of, and `refuse_unlike`."""
+    homes = {home.name: home for home in (table.shown(row)[0] for row in shared(table))}
+    for one in (table, *homes.values()):
+        refuse_stale(one)
+    refuse_unlike(table)
+
+
 def refuse_stale(table: Table) -> None:
     """Raise BlemishError when a stored row was measured with other settings, or on other data, than now.
 
@@ -231,7 +239,7 @@ def refuse_waiting(table: Table, waiting: list[tuple[Table, Job]]) -> None:
     home, trained = missing(*waiting[0])[0]
     stored = home.folder / f"{Job(trained, seed=first.seed).name}.json"
     remove = f"remove {stored} and run" if stored.is_file() else "run"
-    names = ", ".join(job.name for _, job in waiting)
+    names = ", ".join(f"{one.name}/{job.name}" if one is not table else job.name for one, job in waiting)
     raise BlemishError(
         f"table {table.name}: {names} must have the bundle of a trained row. "
         f"Received: none in {bundle_path(home, trained, first.seed or 0)}. To train it, {remove} "

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.bundle.manifest import Manifest, Preprocessing, StoredOperatingPoint
+from blemish.bundle.older import completed
 from blemish.bundle.store import Bundle, save_bundle
 from blemish.dataset.fingerprint import fingerprint, image_marks
 from blemish.dataset.products import of_product
@@ -191,8 +192,9 @@ def claim_folder(request: Request, digest: str) -> None:
                 f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
             )
         there = read_run(file)
-        # A setting that is younger than the run had its default.
-        defaults = type(request.settings)().model_dump(mode="json")
+        # Of a setting that is younger than the run.
+        defaults = completed(request.method.name, {})
+        defaults = {**type(request.settings)().model_dump(mode="json"), **defaults}
         there = {**there, "settings": {**defaults, **there["settings"]}}
         refuse_other_run(there, wanted, file, request.settings.paths)
         return

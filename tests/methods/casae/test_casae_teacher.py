@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from blemish.errors import BlemishError
+from blemish.methods.casae.layers import standardised
 from blemish.methods.casae.settings import Settings
 from blemish.methods.casae.teacher import MeanTeacher, consistency, mixed, share_kept, sure, taught
 from blemish.methods.casae.unlabelled import draw_cut, ramped
@@ -19,7 +20,7 @@ from blemish.methods.contract import Stage
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings(**{"preset": "tiny", "unlabelled_weight": 2.0, **changes})
+    return Settings(**{"preset": "tiny", "unlabelled_weight": 2.0, "standardise": False, **changes})
 
 
 class Level(nn.Module):
@@ -155,6 +156,30 @@ def test_consistency_is_eq_1_with_the_teachers_word_on_mixed_images() -> None:
     seen = {value: 1 / (1 + exp(1 - logit(value))) for value in (0.9, 0.03, 0.02)}
     by_hand = -3 * 0.8 * log(seen[0.9]) - 0.2 * log(1 - seen[0.03]) - 0.2 * log(1 - seen[0.02])
     assert float(consistency(learner, pair, settings(confidence=0.9)).detach()) == pytest.approx(by_hand / 8)
+
+
+def test_images_are_standardised_each_by_itself_before_they_are_mixed() -> None:
+    """A bright image in a dark one's place: the student sees both as the teacher does."""
+    learner = MeanTeacher(Level(1.0), decay=0.9)
+    plain = torch.tensor([[[[2.0, -2.0, 0.1, -0.1]]], [[[-2.0, 2.0, 1.0, -1.0]]]])
+    cut = torch.tensor([[[[False, False, True, True]]], [[[False, True, False, True]]]])
+    relit = torch.tensor([0.05, 0.4]).view(2, 1, 1, 1) * plain + torch.tensor([0.2, 0.7]).view(2, 1, 1, 1)
+    drawn = {"plain": plain, "lit": relit, "cut": cut}
+    by_hand = {**drawn, "lit": standardised(relit)}
+    with torch.no_grad():
+        own = float(consistency(learner, drawn, settings(standardise=True, confidence=0.8)))
+        expected = float(consistency(learner, by_hand, settings(confidence=0.8)))
+        as_it_is = float(consistency(learner, drawn, settings(confidence=0.8)))
+    assert own == pytest.approx(expected)
+    assert abs(own - as_it_is) > 0.01
+
+
+def test_the_teachers_word_is_not_weighed_by_how_little_it_finds() -> None:
+    learner = MeanTeacher(Level(1.0), decay=0.9)
+    once = batch(pictures([0.95, 0.02, 0.02, 0.02]), truth=[1, 0])
+    with torch.no_grad():
+        with_balance = float(consistency(learner, once, settings(area_balance=1.0)))
+        assert with_balance == float(consistency(learner, once, settings())) > 0
 
 
 # How far it is heard

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from blemish.methods.casae.settings import Norm
 from blemish.nn.norms import groups_of
 
-LEAST_DEVIATION = 1 / 255  # one gray level: a flat image's noise is not blown up
+LEAST_DEVIATION = 1 / 255  # one gray level of 8 bits: noise below it stays below 1
 
 
 def standardised(images: Tensor) -> Tensor:

@@ -107,9 +107,9 @@ class Settings(MethodSettings):
     # --- Loss, eq. 1 ---
     defect_weight: float = Field(0.8, gt=0)
     background_weight: float = Field(0.2, gt=0)
-    # Not in the paper: how far a few defective pixels of an image count as much as many. A pixel counts
-    # share^-this times, where share is that of its image's pixels that are defective; 0 is eq. 1, 1 makes
-    # all images' defects alike.
+    # Not in the paper: how far a few defective pixels of an image (of a patch, with `tiled`) count as much as
+    # many. Such a pixel counts share^-this times, where share is that of the known pixels that are
+    # defective; 0 is eq. 1, 1 makes all images' defects alike.
     area_balance: float = Field(0.0, ge=0, le=1)
 
     # --- Augmentation, section 5.1: kinds are the paper's, ranges open; image and mask move together ---
@@ -199,7 +199,8 @@ class Settings(MethodSettings):
     # Share of the steps over which the weight rises as Tarvainen & Valpola's, who take about a quarter.
     ramp: float = Field(0.25, ge=0, le=1)
     # Probability from which the teacher's word on a pixel is taken. French et al.'s 0.97 is for classes of
-    # equal weight; under eq. 1 a pixel that is a defect as likely as not is already at 0.8.
+    # equal weight; under eq. 1 a pixel that is a defect as likely as not is already at 0.8, with
+    # `area_balance` the higher the smaller its defect.
     confidence: float = Field(0.9, ge=0.5, lt=1)
 
     @model_validator(mode="before")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from blemish.errors import BlemishError
+from blemish.methods.casae.layers import standardised
 from blemish.methods.casae.network import defect_probability, pixel_loss
 from blemish.methods.casae.settings import Settings
 from blemish.methods.casae.truth import DEFECT, IGNORED
@@ -124,10 +125,14 @@ def mixed(values: Tensor, cut: Tensor) -> Tensor:
 def consistency(learner: MeanTeacher, batch: Mapping[str, Tensor], settings: Settings) -> Tensor:
     """Eq. 1 between the student on mixed images and the teacher's word, mixed alike; a scalar.
 
-    batch: see `UnlabelledSource.draw`. Divided by all pixels: it counts as far as the teacher is sure.
+    batch: see `UnlabelledSource.draw`. Divided by all pixels: it counts as far as the teacher is sure. Images
+    are standardised before they are mixed, as the teacher sees them; how few defective pixels the teacher
+    finds in one says nothing, so `area_balance` is left to the masks.
     """
     said = mixed(learner.judged(batch["plain"], settings.confidence)[:, None], batch["cut"])[:, 0]
-    loss = pixel_loss(learner(mixed(batch["lit"], batch["cut"])), said, settings)
+    lit = standardised(batch["lit"]) if settings.standardises else batch["lit"]
+    by_area = settings.model_copy(update={"area_balance": 0.0})
+    loss = pixel_loss(learner(mixed(lit, batch["cut"])), said, by_area)
     return loss * (said != IGNORED).float().mean()
 
 
