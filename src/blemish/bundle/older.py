@@ -12,5 +12,6 @@ BEFORE: Mapping[str, Mapping[str, Any]] = {"casae": {"standardise": False, "type
 
 
 def completed(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Stored settings of a method with what was done in place of those that they do not know."""
-    return {**BEFORE.get(method, {}), **settings}
+    """Stored settings of a method, and behind them what was done in place of those that they do not know."""
+    before = BEFORE.get(method, {})
+    return {**settings, **{name: before[name] for name in before if name not in settings}}
