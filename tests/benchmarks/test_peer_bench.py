@@ -100,6 +100,22 @@ def test_a_row_is_trained_answered_measured_and_stored() -> None:
     assert Path("out/products/oracle-wood-grain-seed0.json").stat().st_mtime_ns == stored
 
 
+def test_a_row_shared_with_an_unlike_one_is_refused_before_a_peer_runs() -> None:
+    opened()
+    file = Path("experiments/products.yaml")
+    experiment = yaml.safe_load(file.read_text())
+    own = {"name": "ours", "kind": "product"}
+    Path("experiments/home.yaml").write_text(
+        yaml.safe_dump({**experiment, "rows": [{**own, "settings": {"steps": 7}}]})
+    )
+    shared = {**own, "same_as": "home/ours"}
+    file.write_text(yaml.safe_dump({**experiment, "rows": [*experiment["rows"], shared]}))
+    table = open_table("products", Path("out"), data=Path("data"), reporter=Reporter(quiet=True))
+    with pytest.raises(BlemishError, match="same_as must name a row of the same steps"):
+        bench.fill_external(table, 1, Path("environments"))
+    assert not Path("out").exists()
+
+
 def test_one_that_is_stopped_by_the_clock_answers_with_what_it_left() -> None:
     pytest.importorskip("blemish.evaluation.predictions", reason="predictions cannot be measured yet")
     bench.fill_external(opened(minutes=0.1, options={"sleep": 60}), 1, Path("environments"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from blemish.bundle.manifest import SCHEMA_VERSION, Manifest, Preprocessing, parse_manifest
-from blemish.bundle.older import BEFORE
+from blemish.bundle.older import BEFORE, unsaid
 from blemish.errors import BlemishError
 from blemish.methods import find_method
 
@@ -47,6 +47,7 @@ def test_a_bundle_older_than_a_setting_has_what_was_done_before_it() -> None:
 def test_what_was_before_a_setting_is_a_value_of_it_and_not_its_default(method: str) -> None:
     settings_type = find_method(method).settings_type
     whole = settings_type().model_dump(mode="json")
+    assert unsaid(method, settings_type) == {**whole, **BEFORE[method]}
     for name, value in BEFORE[method].items():
         assert whole[name] != value
         assert getattr(settings_type.model_validate({**whole, name: value}), name) == value

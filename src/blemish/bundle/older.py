@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 BEFORE: Mapping[str, Mapping[str, Any]] = {"casae": {"standardise": False, "types_standardise": False}}
+
+
+def unsaid(method: str, settings_type: type[BaseModel]) -> dict[str, Any]:
+    """What each setting of a method was where stored settings do not know it: its default, or `BEFORE`."""
+    return {**settings_type().model_dump(mode="json"), **BEFORE.get(method, {})}
 
 
 def completed(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.bundle.manifest import Manifest, Preprocessing, StoredOperatingPoint
-from blemish.bundle.older import completed
+from blemish.bundle.older import unsaid
 from blemish.bundle.store import Bundle, save_bundle
 from blemish.dataset.fingerprint import fingerprint, image_marks
 from blemish.dataset.products import of_product
@@ -192,10 +192,8 @@ def claim_folder(request: Request, digest: str) -> None:
                 f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
             )
         there = read_run(file)
-        # Of a setting that is younger than the run.
-        defaults = completed(request.method.name, {})
-        defaults = {**type(request.settings)().model_dump(mode="json"), **defaults}
-        there = {**there, "settings": {**defaults, **there["settings"]}}
+        older = unsaid(request.method.name, type(request.settings))
+        there = {**there, "settings": {**older, **there["settings"]}}
         refuse_other_run(there, wanted, file, request.settings.paths)
         return
     for picture in (request.run / PICTURES).glob("*.png"):
