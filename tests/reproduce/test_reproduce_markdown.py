@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from blemish.reproduce.experiment import Experiment
 from blemish.reproduce.markdown import table_markdown
 from blemish.reproduce.results import Result
@@ -80,11 +82,33 @@ def test_goals_tell_what_was_reached() -> None:
     assert goals == [
         "- Ours: F1 ≥ 0.6: 0.600, met",
         "- Ours: F1 ≥ 0.61: 0.600, **not met**",
-        "- Ours: F1 > off: 0.600 against 0.600, **not met**",
+        "- Ours: F1 > off: 0.500 against 0.600 (of 1 seed that both have), **not met**",
         "- Ours: type ≥ off: not measured",
         "- speed (CUDA): ms ≤ 2: 1.0, met",
         "- speed (CPU): ms ≤ 2: 3.0, **not met**",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "off", "reached"),
+    [
+        ({0: 0.5, 1: 0.9}, {0: 0.4, 1: 0.6}, "0.700 against 0.500, met"),
+        ({0: 0.5, 1: 0.9}, {0: 0.6}, "0.500 against 0.600 (of 1 seed that both have), **not met**"),
+        ({0: 0.5, 1: 0.9, 2: 1.0}, {0: 0.6, 1: 0.6}, "0.700 against 0.600 (of 2 seeds that both have), met"),
+        ({0: 0.9, 2: 0.9}, {1: 0.6}, "not measured"),
+        ({0: 0.5, 1: 0.9}, {None: 0.6}, "0.700 against 0.600, met"),
+        ({None: 0.6}, {0: 0.5, 1: 0.9}, "0.600 against 0.700, **not met**"),
+    ],
+)
+def test_rows_are_compared_on_the_seeds_that_both_have(
+    ours: dict[int | None, float], off: dict[int | None, float], reached: str
+) -> None:
+    results = [
+        result(row, {"pixel": {"f1": value}}, seed=seed)
+        for row, figures in (("ours", ours), ("off", off))
+        for seed, value in figures.items()
+    ]
+    assert f"- Ours: F1 > off: {reached}\n" in table_markdown("t", EXPERIMENT, results)
 
 
 def test_where_the_figures_are_from() -> None:
@@ -159,8 +183,8 @@ def test_goals_on_differences_and_shares() -> None:
     assert goals == [
         "- Ours: nAP50 minus that of Joint ≥ +0.1, told from 0: +0.140 [+0.090, +0.190], met",
         "- Ours: nAP50 minus that of Joint ≥ +0.2: +0.140 [+0.090, +0.190], **not met**",
-        "- Ours: nAP50 ≥ 140 % of Joint: 0.555 against 0.300, met",
-        "- Ours: nAP50 ≥ 160 % of Joint: 0.555 against 0.300, met",
+        "- Ours: nAP50 ≥ 140 % of Joint: 0.440 against 0.300 (of 3 seeds that both have), met",
+        "- Ours: nAP50 ≥ 160 % of Joint: 0.440 against 0.300 (of 3 seeds that both have), **not met**",
     ]
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from blemish.evaluation.fewshot import Interval
 from blemish.reproduce.experiment import Column, Experiment, Goal
-from blemish.reproduce.lines import Line, difference, values_of
+from blemish.reproduce.lines import Line, difference, found
 
 NOTHING = "–"
+
+Figures = dict[int | None, float]  # by seed
 
 
 def goals_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
@@ -25,16 +27,16 @@ def goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
     if goal.against:
         return difference_goal_text(goal, experiment, lines)
     column = column_of(goal, experiment)
-    mean = mean_of(goal.row, goal, lines)
-    other = goal.above or goal.not_below or goal.relative_to
-    bound = mean_of(other, goal, lines) if other else None
     label = experiment.row(goal.row).label + (f" ({goal.device.upper()})" if goal.device else "")
     asked = f"{label}: {column.heading} {rule_text(goal, experiment)}"
-    if mean is None or (other and bound is None):
+    measured = [by_seed(row, goal, lines) for row in rows_of(goal)]
+    figures = on_common_seeds(measured)
+    if not all(figures):
         return f"{asked}: not measured"
-    reached = number_text(mean, column.decimals)
-    reached += f" against {number_text(bound, column.decimals)}" if bound is not None else ""
-    return f"{asked}: {reached}, {'met' if is_met(goal, mean, bound) else '**not met**'}"
+    mean, *bounds = (statistics.fmean(by_seed.values()) for by_seed in figures)
+    reached = " against ".join(number_text(value, column.decimals) for value in (mean, *bounds))
+    fewer = "" if figures == measured else f" (of {seeds_that_both_have(len(figures[0]))})"
+    return f"{asked}: {reached}{fewer}, {'met' if is_met(goal, mean, *bounds) else '**not met**'}"
 
 
 def number_text(value: float, decimals: int) -> str:
@@ -81,7 +83,7 @@ def rule_text(goal: Goal, experiment: Experiment) -> str:
     return f"≥ {goal.at_least:g}" if goal.at_least is not None else f"≤ {goal.at_most:g}"
 
 
-def is_met(goal: Goal, mean: float, bound: float | None) -> bool:
+def is_met(goal: Goal, mean: float, bound: float | None = None) -> bool:
     if bound is not None and goal.relative_to and goal.at_least is not None:
         return bound > 0 and mean >= goal.at_least * bound
     if bound is not None and goal.relative_to and goal.at_most is not None:
@@ -93,11 +95,32 @@ def is_met(goal: Goal, mean: float, bound: float | None) -> bool:
     return goal.at_most is not None and mean <= goal.at_most
 
 
-def mean_of(row: str | None, goal: Goal, lines: Sequence[Line]) -> float | None:
-    """Mean over seeds of the goal's figure for a row; where it names no device, of the first that has it."""
+def on_common_seeds(measured: Sequence[Figures]) -> list[Figures]:
+    """Rows are compared on the seeds that all have, as some are easier than others.
+
+    One that is not drawn by seed is compared with all of the other's.
+    """
+    if any(None in figures for figures in measured):
+        return list(measured)
+    common = set.intersection(*(set(figures) for figures in measured))
+    return [{seed: figures[seed] for seed in figures if seed in common} for figures in measured]
+
+
+def rows_of(goal: Goal) -> list[str]:
+    other = goal.above or goal.not_below or goal.relative_to
+    return [goal.row, other] if other else [goal.row]
+
+
+def by_seed(row: str, goal: Goal, lines: Sequence[Line]) -> Figures:
+    """The goal's figure for a row; where the goal names no device, on the first that has it."""
     for line in lines:
         if line.row.name == row and (goal.device is None or line.device == goal.device):
-            values = [value for value in values_of(line, goal.column) if not isinstance(value, Mapping | str)]
-            if values:
-                return statistics.fmean(values)
-    return None
+            found_here = {one.seed: found(one, goal.column) for one in line.results}
+            figures = {seed: value for seed, value in found_here.items() if isinstance(value, int | float)}
+            if figures:
+                return figures
+    return {}
+
+
+def seeds_that_both_have(count: int) -> str:
+    return f"{count} seed{'s' if count > 1 else ''} that both have"
