@@ -23,7 +23,7 @@ from blemish.methods.tlsdd.add_class import (
     tuning_settings,
 )
 from blemish.methods.tlsdd.bank import ClassBank, arrays_of, digest_of
-from blemish.methods.tlsdd.detector import Detector
+from blemish.methods.tlsdd.detector import Detector, MapsOfSize
 from blemish.methods.tlsdd.embedding import RegionEmbedder
 from blemish.methods.tlsdd.maps import RememberedMaps
 from blemish.methods.tlsdd.settings import Settings
@@ -108,7 +108,10 @@ def test_the_row_is_the_mean_of_the_examples(
             image = torch.from_numpy(one.pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
             maps = detector.extractor(image)
             embedded = detector.embed_supports(
-                maps, torch.tensor([one.box_xyxy]), torch.tensor([[96, 96]]), vector[None]
+                [MapsOfSize(torch.tensor([0]), maps)],
+                torch.tensor([one.box_xyxy]),
+                torch.tensor([[96, 96]]),
+                vector[None],
             )
             points.append(embedded[0])
         mean = sum(points) / 3

@@ -14,7 +14,7 @@ from torchvision.ops import roi_align
 from blemish.errors import BlemishError
 from blemish.evaluation.detection import detection_metrics
 from blemish.methods.tlsdd.bank import ClassBank, arrays_of, digest_of, refuse_other_bank
-from blemish.methods.tlsdd.detector import Classes, Detector, padded
+from blemish.methods.tlsdd.detector import Classes, Detector, MapsOfSize, padded
 from blemish.methods.tlsdd.fitting import freeze, total_loss
 from blemish.methods.tlsdd.maps import MapCache
 from blemish.methods.tlsdd.proposals import meets_ignored, without_ignored
@@ -269,8 +269,8 @@ def average_precision(detector, support_labels, records_of):
         "support_boxes": torch.from_numpy(SQUARES), "support_sizes": torch.full((3, 2), 64),
     }  # fmt: skip
     with torch.inference_mode():
-        maps = detector.extractor(image.repeat(3, 1, 1, 1))
-        classes = detector.classes_of(batch, maps)
+        maps = MapsOfSize(torch.arange(3), detector.extractor(image.repeat(3, 1, 1, 1)))
+        classes = detector.classes_of(batch, [maps])
         rows = {order: detector.detect(picture(order), classes).numpy() for order in permutations(range(3))}
     return detection_metrics(records_of(rows, SQUARES, NAMES), NAMES)["map50"]
 

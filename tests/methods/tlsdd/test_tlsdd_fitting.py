@@ -260,6 +260,57 @@ def test_maps_of_a_frozen_extractor_are_those_it_gives_and_are_kept():
     assert torch.equal(cache.of(images, sizes)["0"], maps["0"])
 
 
+MIXED = torch.tensor([[64, 96], [33, 40], [64, 96], [96, 60], [33, 40]])  # heights and widths
+
+
+def padded_pictures() -> torch.Tensor:
+    images = torch.zeros(len(MIXED), 3, 96, 96)
+    for image, (height, width) in zip(images, MIXED.tolist(), strict=True):
+        image[:, :height, :width] = torch.rand(3, height, width)
+    return images
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_maps_by_size_are_those_of_each_picture_alone(learns):
+    detector = Detector(tiny(), 2).eval()
+    detector.extractor.requires_grad_(learns)
+    images = padded_pictures()
+    groups = MapCache(detector).by_size(images, MIXED, gradient=False)
+    assert sorted(group.places.tolist() for group in groups) == [[0, 2], [1, 4], [3]]
+    for group in groups:
+        for row, place in enumerate(group.places.tolist()):
+            height, width = (-(-side // 32) * 32 for side in MIXED[place].tolist())
+            alone = detector.extractor(images[place : place + 1, :, :height, :width])
+            for name, features in group.maps.items():
+                torch.testing.assert_close(features[row : row + 1], alone[name])
+
+
+@pytest.mark.parametrize(("learns", "gradient"), [(True, True), (True, False), (False, True)])
+def test_supports_teach_the_extractor_only_where_they_are_to(learns, gradient):
+    detector = Detector(tiny(), 2)
+    detector.extractor.requires_grad_(learns)
+    groups = MapCache(detector).by_size(padded_pictures(), MIXED, gradient=gradient)
+    assert {group.maps["0"].requires_grad for group in groups} == {learns and gradient}
+
+
+def test_supports_of_several_sizes_are_embedded_as_each_alone():
+    detector = Detector(tiny(), 2).eval()
+    images = padded_pictures()
+    boxes = torch.tensor([[4.0, 8, 90, 60], [1, 2, 30, 30], [40, 8, 70, 40], [5, 5, 55, 90], [0, 10, 38, 20]])
+    vectors = torch.rand(len(boxes), detector.settings.width)
+    cache = MapCache(detector)
+
+    def embedded(*places):
+        chosen = torch.tensor(places)
+        maps = cache.by_size(images[chosen], MIXED[chosen], gradient=False)
+        return detector.embed_supports(maps, boxes[chosen], MIXED[chosen], vectors[chosen])
+
+    with torch.no_grad():
+        alone = torch.cat([embedded(place) for place in range(5)])
+        torch.testing.assert_close(embedded(*range(5)), alone)
+        torch.testing.assert_close(embedded(3, 1, 0, 4, 2), alone[[3, 1, 0, 4, 2]])
+
+
 def test_plain_pictures_of_two_shapes_are_kept_apart():
     detector = Detector(tiny(), 2).eval()
     detector.extractor.requires_grad_(False)

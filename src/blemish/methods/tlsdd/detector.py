@@ -44,6 +44,14 @@ class Classes:
     known: Tensor
 
 
+@dataclass(frozen=True)
+class MapsOfSize:
+    """Maps [n, m, h, w] of those pictures of a batch that have one size. places: [n], which they are."""
+
+    places: Tensor
+    maps: Maps
+
+
 class Detector(nn.Module):
     """All learned parts, for K classes.
 
@@ -89,7 +97,9 @@ class Detector(nn.Module):
             else:
                 own[name][: len(tensor)].copy_(tensor)
 
-    def losses(self, batch: Batch, maps: Maps, support_maps: Maps | None) -> dict[str, Tensor]:
+    def losses(
+        self, batch: Batch, maps: Maps, support_maps: Sequence[MapsOfSize] | None
+    ) -> dict[str, Tensor]:
         """The paper's L = L_loc + L_cla (eqs. 4, 5) and the RPN's two, by name.
 
         batch: see `episodes`; maps, support_maps: the extractor's of "images" and "support_images"
@@ -132,7 +142,7 @@ class Detector(nn.Module):
         with torch.no_grad():
             return self.rpn.per_class(folded, sizes, count), loss
 
-    def classes_of(self, batch: Batch, support_maps: Maps | None) -> Classes:
+    def classes_of(self, batch: Batch, support_maps: Sequence[MapsOfSize] | None) -> Classes:
         """Class vectors and prototypes from an episode's supports, each seen under the others' vector."""
         settings, device = self.settings, batch["boxes"].device
         vectors = torch.ones(self.classes, settings.width, device=device)
@@ -155,9 +165,14 @@ class Detector(nn.Module):
             points, known = prototypes(embedded, labels, self.classes, normalize=settings.normalize)
         return Classes(vectors, points, known)
 
-    def embed_supports(self, maps: Maps, boxes: Tensor, sizes: Tensor, vectors: Tensor) -> Tensor:
+    def embed_supports(
+        self, maps: Sequence[MapsOfSize], boxes: Tensor, sizes: Tensor, vectors: Tensor
+    ) -> Tensor:
         """Embeddings of one box on each image, under its class's vector. boxes: [S, 4]; returns: [S, D]"""
-        regions = self.pool(maps, list(boxes[:, None]), sizes)
+        pooled = [
+            self.pool(alike.maps, list(boxes[alike.places][:, None]), sizes[alike.places]) for alike in maps
+        ]
+        regions = torch.cat(pooled)[torch.cat([alike.places for alike in maps]).argsort()]
         hidden = (
             self.region_head.paired(regions, vectors) if self.settings.reweight else self.region_head(regions)
         )

@@ -292,7 +292,7 @@ def total_loss(detector: Detector, batch: Batch, maps: MapCache) -> Tensor:
     images = maps.of(batch["images"], batch["sizes"])
     supports = None
     if detector.settings.metric_head:
-        supports = maps.of(
+        supports = maps.by_size(
             batch["support_images"], batch["support_sizes"], gradient=detector.settings.support_gradient
         )
     return torch.stack(list(detector.losses(batch, images, supports).values())).sum()

@@ -6,16 +6,15 @@ that a step costs only the heads. A picture is known by its pixels: whatever dra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from blemish.methods.tlsdd.detector import Detector
+from blemish.methods.tlsdd.detector import Detector, MapsOfSize, whole_cells
 from blemish.methods.tlsdd.picture_memory import PictureMemory
-from blemish.methods.tlsdd.views import MULTIPLE
 
 Maps = dict[str, Tensor]
 
@@ -40,28 +39,44 @@ class MapCache:
         self.detector = detector
         self.remembered = RememberedMaps(detector.extractor)
 
-    def of(self, images: Tensor, sizes: Tensor, *, gradient: bool = True) -> Maps:
-        """Maps by name, [B, m, h, w]. images: [B, 3, H, W]; sizes: [B, 2] (h, w) of each without padding
+    def of(self, images: Tensor, sizes: Tensor) -> Maps:
+        """Maps by name, [B, m, h, w]. images: [B, 3, H, W]; sizes: [B, 2] (h, w) of each without padding"""
+        if self.learns:
+            maps: Maps = self.detector.extractor(images)
+            return maps
+        return self.kept([own_part(image, size) for image, size in zip(images, sizes, strict=True)])
+
+    def by_size(self, images: Tensor, sizes: Tensor, *, gradient: bool) -> list[MapsOfSize]:
+        """The same, pictures of one size together and without what pads them to the largest of the batch.
 
         gradient: whether the extractor is to learn from them, where it learns at all
         """
-        if any(parameter.requires_grad for parameter in self.detector.extractor.parameters()):
-            with nullcontext() if gradient else torch.no_grad():
-                maps: Maps = self.detector.extractor(images)
-            return maps
+        different, number = sizes.unique(dim=0, return_inverse=True)
+        found = []
+        for index, size in enumerate(different):
+            places = (number == index).nonzero().flatten()
+            pictures = own_part(images[places], size)
+            if self.learns:
+                with nullcontext() if gradient else torch.no_grad():
+                    found.append(MapsOfSize(places, self.detector.extractor(pictures)))
+            else:
+                found.append(MapsOfSize(places, self.kept(pictures)))
+        return found
+
+    @property
+    def learns(self) -> bool:
+        return any(parameter.requires_grad for parameter in self.detector.extractor.parameters())
+
+    def kept(self, pictures: Iterable[Tensor]) -> Maps:
+        """The maps of pictures [3, H, W] by an extractor that does not change."""
         with torch.no_grad():
-            return stacked(
-                [
-                    self.remembered(own_part(image, size)[None])
-                    for image, size in zip(images, sizes, strict=True)
-                ]
-            )
+            return stacked([self.remembered(picture[None]) for picture in pictures])
 
 
-def own_part(image: Tensor, size: Tensor) -> Tensor:
-    """A picture of a batch without what pads it to the largest."""
-    height, width = (-(-int(side) // MULTIPLE) * MULTIPLE for side in size)
-    return image[:, :height, :width]
+def own_part(images: Tensor, size: Tensor) -> Tensor:
+    """Pictures of one size, [..., H, W], without what pads them to the largest of their batch."""
+    height, width = (whole_cells(int(side)) for side in size)
+    return images[..., :height, :width]
 
 
 def stacked(maps: Sequence[Maps]) -> Maps:
