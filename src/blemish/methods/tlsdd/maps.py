@@ -51,7 +51,7 @@ class MapCache:
 
         gradient: whether the extractor is to learn from them, where it learns at all
         """
-        different, number = sizes.unique(dim=0, return_inverse=True)
+        different, number = torch.unique(sizes, dim=0, return_inverse=True)
         found = []
         for index, size in enumerate(different):
             places = (number == index).nonzero().flatten()
