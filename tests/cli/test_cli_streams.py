@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from blemish.dataset.samples import Dataset
 from blemish.inspection import Inspection, Verdict
@@ -119,6 +120,31 @@ def test_threads_are_set_for_the_command(
         assert wrong.code == 2 and "--threads" in wrong.err
     finally:
         cv2.setNumThreads(before)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "severity", "--data", "none", "--out", "out"),
+        ("evaluate", "none", "--data", "none", "--out", "out"),
+        ("decide", "none", "--data", "none", "--escape", "0.01"),
+        ("add-class", "none", "--name", "dent", "--examples", "none", "--out", "out"),
+        ("export", "none", "--to", "onnx"),
+        ("embed", "none", "none", "--out", "out"),
+        ("reproduce", "none", "--out", "out"),
+    ],
+)
+def test_whatever_computes_takes_a_number_of_threads(
+    blemish: Command, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    try:
+        assert blemish(*command, "--threads", 2).code == 1, "what it is given is not there"
+        assert (cv2.getNumThreads(), os.environ["OMP_NUM_THREADS"]) == (2, "2")
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
 
 
 # Ctrl-C

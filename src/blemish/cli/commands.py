@@ -18,6 +18,7 @@ from blemish.cli.options import Quiet, Scale, Seed, Split, Threads
 from blemish.cli.outcome import Debug, StoppedError
 from blemish.errors import BlemishError
 from blemish.extras import refuse_without
+from blemish.threads import set_threads
 
 
 class Commands(TyperGroup):
@@ -102,6 +103,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         typer.Option("--shots", min=1, metavar="K", help="Images to learn from; as --set shots=K."),
     ] = None,
     mm_per_px: Scale = None,
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Train METHOD on the dataset's train and val splits."""
@@ -109,6 +111,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     from blemish.cli.scales import checked_scale
     from blemish.cli.work import train_bundle
 
+    set_threads(threads)
     short = short_settings(method, target=target, shots=shots, mm_per_px=checked_scale(mm_per_px))
     bundle = train_bundle(
         method,
@@ -185,7 +188,6 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
     from blemish.cli.evaluating import evaluate_bundles
     from blemish.cli.predictions import evaluate_file, refuse_mixed
     from blemish.cli.scales import checked_scale
-    from blemish.threads import set_threads
 
     set_threads(threads)
     scale = checked_scale(mm_per_px)
@@ -258,7 +260,6 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     from blemish.cli.line_scan import web_of
     from blemish.cli.scales import checked_scale
     from blemish.cli.work import inspect_images
-    from blemish.threads import set_threads
 
     set_threads(threads)
     web = web_of(paths, line_scan=line_scan, frame_rows=frame_rows, most_rows=most_rows)
@@ -305,12 +306,14 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     seed: Seed = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Add a defect class to BUNDLE from a few boxed examples, without training, in seconds."""
     from blemish.cli.add_class import Order
     from blemish.cli.add_class import add_class as written
 
+    set_threads(threads)
     order = Order(
         bundle, name, examples, out, check, fine_tune, assignments=settings or [], seed=seed, device=device
     )
@@ -350,6 +353,7 @@ def export(  # noqa: PLR0913, PLR0917 - an option each
         ),
     ] = None,
     seed: Seed = 0,
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Write BUNDLE so that it runs without torch, once it has given the same answers; with a certificate."""
@@ -357,6 +361,7 @@ def export(  # noqa: PLR0913, PLR0917 - an option each
     from blemish.cli.export import Order
     from blemish.cli.export import export as written
 
+    set_threads(threads)
     order = Order(
         bundle,
         to,
@@ -378,17 +383,19 @@ def embed(
     out: Annotated[Path, typer.Option("--out", help="Folder for embeddings.csv, .npz and .png.")],
     split: Annotated[Split, typer.Option("--split")] = "test",
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Show which classes overlap in BUNDLE's metric space: a table, a picture, and a sentence a pair."""
     from blemish.cli.embed import embed_regions
 
+    set_threads(threads)
     picture, sentences = embed_regions(bundle, data, out, split=split, device=device, quiet=quiet)
     print("\n".join((str(picture), *sentences)))
 
 
 @app.command()
-def reproduce(
+def reproduce(  # noqa: PLR0913, PLR0917 - an option each
     name: Annotated[str, typer.Argument(metavar="NAME", help="A file of experiments/, without .yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Folder that the rows are kept in.")],
     data: Annotated[
@@ -408,12 +415,14 @@ def reproduce(
         Optional[str],  # noqa: UP045
         typer.Option("--target", metavar="A,B", help="Instead of the table's products."),
     ] = None,
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Fill a table of a paper row by row, ours beside theirs; rows that are there are kept."""
     refuse_without("torch", "blemish reproduce")
     from blemish.reproduce.table import fill_table
 
+    set_threads(threads)
     groups = {"common": common, "rare": rare, "target": target}
     print(fill_table(name, out, data=data, seeds=seeds, quiet=quiet, **groups))
 

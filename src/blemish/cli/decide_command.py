@@ -7,7 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from blemish.cli.options import Quiet, Scale, Split
+from blemish.cli.options import Quiet, Scale, Split, Threads
+from blemish.threads import set_threads
 
 
 def decide(  # noqa: PLR0913, PLR0917 - an option each
@@ -74,6 +75,7 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     mm_per_px: Scale = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Choose BUNDLE's thresholds on calibration images, with limits and grades; writes decision.yaml.
@@ -86,6 +88,7 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
     from blemish.cli.decide_options import chosen_rules, parsed_grades, parsed_limits, parsed_minimums
     from blemish.cli.scales import checked_scale
 
+    set_threads(threads)
     rules = chosen_rules(escape=escape, overkill=overkill, cost=cost, rule=rule, review=review)
     order = Order(
         bundle,
