@@ -139,9 +139,11 @@ def test_whatever_computes_takes_a_number_of_threads(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     try:
         assert blemish(*command, "--threads", 2).code == 1, "what it is given is not there"
-        assert (cv2.getNumThreads(), os.environ["OMP_NUM_THREADS"]) == (2, "2")
+        assert (cv2.getNumThreads(), torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]) == (2, 2, "2")
     finally:
         cv2.setNumThreads(before[0])
         torch.set_num_threads(before[1])

@@ -95,7 +95,8 @@ def test_goals_tell_what_was_reached() -> None:
         ({0: 0.5, 1: 0.9}, {0: 0.4, 1: 0.6}, "0.700 against 0.500, met"),
         ({0: 0.5, 1: 0.9}, {0: 0.6}, "0.500 against 0.600 (of 1 seed that both have), **not met**"),
         ({0: 0.5, 1: 0.9, 2: 1.0}, {0: 0.6, 1: 0.6}, "0.700 against 0.600 (of 2 seeds that both have), met"),
-        ({0: 0.9, 2: 0.9}, {1: 0.6}, "not measured"),
+        ({0: 0.9, 2: 0.9}, {1: 0.6}, "no seed that both have, not measured"),
+        ({0: 0.9}, {}, "not measured"),
         ({0: 0.5, 1: 0.9}, {None: 0.6}, "0.700 against 0.600, met"),
         ({None: 0.6}, {0: 0.5, 1: 0.9}, "0.600 against 0.700, **not met**"),
     ],
@@ -183,8 +184,8 @@ def test_goals_on_differences_and_shares() -> None:
     assert goals == [
         "- Ours: nAP50 minus that of Joint ≥ +0.1, told from 0: +0.140 [+0.090, +0.190], met",
         "- Ours: nAP50 minus that of Joint ≥ +0.2: +0.140 [+0.090, +0.190], **not met**",
-        "- Ours: nAP50 ≥ 140 % of Joint: 0.440 against 0.300 (of 3 seeds that both have), met",
-        "- Ours: nAP50 ≥ 160 % of Joint: 0.440 against 0.300 (of 3 seeds that both have), **not met**",
+        "- Ours: nAP50 ≥ 140 % of Joint: 0.440 against 0.300 (of 3 draws that both have), met",
+        "- Ours: nAP50 ≥ 160 % of Joint: 0.440 against 0.300 (of 3 draws that both have), **not met**",
     ]
 
 

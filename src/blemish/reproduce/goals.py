@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from blemish.evaluation.fewshot import Interval
-from blemish.reproduce.experiment import Column, Experiment, Goal
+from blemish.reproduce.experiment import OF_DRAW, Column, Experiment, Goal
 from blemish.reproduce.lines import Line, difference, found
 
 NOTHING = "–"
@@ -29,13 +29,14 @@ def goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
     column = column_of(goal, experiment)
     label = experiment.row(goal.row).label + (f" ({goal.device.upper()})" if goal.device else "")
     asked = f"{label}: {column.heading} {rule_text(goal, experiment)}"
-    measured = [by_seed(row, goal, lines) for row in rows_of(goal)]
+    measured = [figures_of(row, goal, lines) for row in rows_of(goal)]
     figures = on_common_seeds(measured)
+    drawn_by = "draw" if experiment.row(goal.row).kind in OF_DRAW else "seed"
     if not all(figures):
-        return f"{asked}: not measured"
-    mean, *bounds = (statistics.fmean(by_seed.values()) for by_seed in figures)
+        return f"{asked}: {f'no {drawn_by} that both have, ' if all(measured) else ''}not measured"
+    mean, *bounds = (statistics.fmean(one.values()) for one in figures)
     reached = " against ".join(number_text(value, column.decimals) for value in (mean, *bounds))
-    fewer = "" if figures == measured else f" (of {seeds_that_both_have(len(figures[0]))})"
+    fewer = "" if figures == measured else f" (of {numbered(len(figures[0]), drawn_by)} that both have)"
     return f"{asked}: {reached}{fewer}, {'met' if is_met(goal, mean, *bounds) else '**not met**'}"
 
 
@@ -52,23 +53,23 @@ def difference_goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Lin
     """A goal on the difference to another row, draw by draw."""
     column = column_of(goal, experiment)
     own, other = (next(one for one in lines if one.row.name == name) for name in (goal.row, goal.against))
-    found = difference(own, other, column.path)
+    interval = difference(own, other, column.path)
     rule = f"≥ {goal.at_least:+g}" + (", told from 0" if goal.told_from_zero else "")
     asked = f"{own.label}: {column.heading} minus that of {other.label} {rule}"
-    if found is None:
+    if interval is None:
         return f"{asked}: not measured"
-    met = found.mean >= (goal.at_least or 0.0) and (found.excludes_zero or not goal.told_from_zero)
-    return f"{asked}: {difference_text(found, column)}, {'met' if met else '**not met**'}"
+    met = interval.mean >= (goal.at_least or 0.0) and (interval.excludes_zero or not goal.told_from_zero)
+    return f"{asked}: {difference_text(interval, column)}, {'met' if met else '**not met**'}"
 
 
-def difference_text(found: Interval | None, column: Column) -> str:
+def difference_text(interval: Interval | None, column: Column) -> str:
     """A difference with its interval where there is one."""
-    if found is None:
+    if interval is None:
         return NOTHING
-    mean = f"{found.mean:+.{column.decimals}f}"
-    if found.low is None or found.high is None:
+    mean = f"{interval.mean:+.{column.decimals}f}"
+    if interval.low is None or interval.high is None:
         return mean
-    return f"{mean} [{found.low:+.{column.decimals}f}, {found.high:+.{column.decimals}f}]"
+    return f"{mean} [{interval.low:+.{column.decimals}f}, {interval.high:+.{column.decimals}f}]"
 
 
 def rule_text(goal: Goal, experiment: Experiment) -> str:
@@ -111,7 +112,7 @@ def rows_of(goal: Goal) -> list[str]:
     return [goal.row, other] if other else [goal.row]
 
 
-def by_seed(row: str, goal: Goal, lines: Sequence[Line]) -> Figures:
+def figures_of(row: str, goal: Goal, lines: Sequence[Line]) -> Figures:
     """The goal's figure for a row; where the goal names no device, on the first that has it."""
     for line in lines:
         if line.row.name == row and (goal.device is None or line.device == goal.device):
@@ -122,5 +123,5 @@ def by_seed(row: str, goal: Goal, lines: Sequence[Line]) -> Figures:
     return {}
 
 
-def seeds_that_both_have(count: int) -> str:
-    return f"{count} seed{'s' if count > 1 else ''} that both have"
+def numbered(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count > 1 else ''}"

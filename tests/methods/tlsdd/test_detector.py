@@ -131,6 +131,21 @@ def test_a_class_without_supports_gives_no_loss_and_no_gradient_that_is_no_numbe
     assert all(torch.isfinite(p.grad).all() for p in detector.parameters() if p.grad is not None)
 
 
+@pytest.mark.parametrize("support_gradient", [True, False])
+def test_in_bf16_the_extractor_learns_beside_supports_of_several_sizes(support_gradient):
+    """What autocast has cast for supports without a gradient must not serve the images."""
+    detector = new_detector(support_gradient=support_gradient).train()
+    batch = episode(detector.settings)
+    batch["support_sizes"] = torch.tensor([[64, 64], [40, 64], [64, 64], [64, 20], [64, 64], [40, 60]])
+    batch["support_boxes"] = torch.tensor([[2.0, 2, 18, 30]]).repeat(6, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = total_loss(detector, batch, MapCache(detector))
+    loss.backward()
+    for name, parameter in detector.extractor.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None and parameter.grad.any(), name
+
+
 def test_leave_one_out_keeps_a_support_from_seeing_its_own_weights():
     """Of two supports, each is embedded under the other's vector."""
     detector = new_detector(shots=2)
@@ -139,7 +154,7 @@ def test_leave_one_out_keeps_a_support_from_seeing_its_own_weights():
     detector.embed_supports = lambda maps, boxes, sizes, vectors: seen.setdefault("vectors", vectors)[:, :16]
     width = detector.settings.width
     detector.support_encoder.forward = lambda supports: supports.mean((2, 3))[:, :1].repeat(1, width)
-    detector.classes_of(batch, {})
+    detector.classes_of(batch, [])
     each = batch["supports"].mean((2, 3))[:, 0]
     expected = each.view(3, 2).flip(1).reshape(-1)
     torch.testing.assert_close(seen["vectors"][:, 0], expected)

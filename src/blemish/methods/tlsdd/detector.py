@@ -46,7 +46,7 @@ class Classes:
 
 @dataclass(frozen=True)
 class MapsOfSize:
-    """Maps [n, m, h, w] of those pictures of a batch that have one size. places: [n], which they are."""
+    """Maps [n, m, h, w] of those pictures of a batch that have as many cells. places: [n], which they are."""
 
     places: Tensor
     maps: Maps

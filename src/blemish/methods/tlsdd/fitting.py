@@ -289,6 +289,7 @@ class Fitting:
 
 def total_loss(detector: Detector, batch: Batch, maps: MapCache) -> Tensor:
     """The sum of the detector's losses on a batch."""
+    # The images come first: autocast may keep what it cast under no_grad, and their gradient would be lost.
     images = maps.of(batch["images"], batch["sizes"])
     supports = None
     if detector.settings.metric_head:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from blemish.methods.tlsdd.detector import Detector, MapsOfSize, whole_cells
 from blemish.methods.tlsdd.picture_memory import PictureMemory
+from blemish.methods.tlsdd.views import MULTIPLE
 
 Maps = dict[str, Tensor]
 
@@ -47,16 +48,16 @@ class MapCache:
         return self.kept([own_part(image, size) for image, size in zip(images, sizes, strict=True)])
 
     def by_size(self, images: Tensor, sizes: Tensor, *, gradient: bool) -> list[MapsOfSize]:
-        """The same, pictures of one size together and without what pads them to the largest of the batch.
+        """The same, pictures of as many cells together, without what pads them to the largest of all.
 
         gradient: whether the extractor is to learn from them, where it learns at all
         """
-        different, number = torch.unique(sizes, dim=0, return_inverse=True)
-        found = []
-        for index, size in enumerate(different):
+        cells, number = torch.unique(-(-sizes // MULTIPLE), dim=0, return_inverse=True)
+        found, learns = [], self.learns
+        for index, size in enumerate(cells * MULTIPLE):
             places = (number == index).nonzero().flatten()
             pictures = own_part(images[places], size)
-            if self.learns:
+            if learns:
                 with nullcontext() if gradient else torch.no_grad():
                     found.append(MapsOfSize(places, self.detector.extractor(pictures)))
             else:
@@ -74,7 +75,7 @@ class MapCache:
 
 
 def own_part(images: Tensor, size: Tensor) -> Tensor:
-    """Pictures of one size, [..., H, W], without what pads them to the largest of their batch."""
+    """Pictures of as many cells, [..., H, W], without what pads them to the largest of their batch."""
     height, width = (whole_cells(int(side)) for side in size)
     return images[..., :height, :width]
 
