@@ -112,6 +112,16 @@ def test_rows_are_compared_on_the_seeds_that_both_have(
     assert f"- Ours: F1 > off: {reached}\n" in table_markdown("t", EXPERIMENT, results)
 
 
+def test_two_draws_of_one_seed_are_not_compared() -> None:
+    results = [
+        result(row, {"pixel": {"f1": 0.5}, "draw": {"digest": digest}}, seed=0)
+        for row, digest in (("ours", "a"), ("off", "b"))
+    ]
+    assert "- Ours: F1 > off: no seed that both have, not measured\n" in table_markdown(
+        "t", EXPERIMENT, results
+    )
+
+
 def test_where_the_figures_are_from() -> None:
     text = table_markdown("t", EXPERIMENT, RESULTS)
     assert "- Command: `blemish reproduce t --seeds 3`\n" in text

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from blemish.evaluation.fewshot import Interval
 from blemish.reproduce.experiment import OF_DRAW, Column, Experiment, Goal
-from blemish.reproduce.lines import Line, difference, found
+from blemish.reproduce.lines import Line, by_draw, difference
 
 NOTHING = "–"
 
-Figures = dict[int | None, float]  # by seed
+Figures = dict[str | None, float]  # as of `by_draw`
 
 
 def goals_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
@@ -30,7 +30,7 @@ def goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
     label = experiment.row(goal.row).label + (f" ({goal.device.upper()})" if goal.device else "")
     asked = f"{label}: {column.heading} {rule_text(goal, experiment)}"
     measured = [figures_of(row, goal, lines) for row in rows_of(goal)]
-    figures = on_common_seeds(measured)
+    figures = on_common_draws(measured)
     drawn_by = "draw" if experiment.row(goal.row).kind in OF_DRAW else "seed"
     if not all(figures):
         return f"{asked}: {f'no {drawn_by} that both have, ' if all(measured) else ''}not measured"
@@ -96,15 +96,15 @@ def is_met(goal: Goal, mean: float, bound: float | None = None) -> bool:
     return goal.at_most is not None and mean <= goal.at_most
 
 
-def on_common_seeds(measured: Sequence[Figures]) -> list[Figures]:
-    """Rows are compared on the seeds that all have, as some are easier than others.
+def on_common_draws(measured: Sequence[Figures]) -> list[Figures]:
+    """Rows are compared on the draws or seeds that all have, as some are easier than others.
 
-    One that is not drawn by seed is compared with all of the other's.
+    A row without any is compared with all of the other's.
     """
     if any(None in figures for figures in measured):
         return list(measured)
     common = set.intersection(*(set(figures) for figures in measured))
-    return [{seed: figures[seed] for seed in figures if seed in common} for figures in measured]
+    return [{key: figures[key] for key in figures if key in common} for figures in measured]
 
 
 def rows_of(goal: Goal) -> list[str]:
@@ -116,8 +116,7 @@ def figures_of(row: str, goal: Goal, lines: Sequence[Line]) -> Figures:
     """The goal's figure for a row; where the goal names no device, on the first that has it."""
     for line in lines:
         if line.row.name == row and (goal.device is None or line.device == goal.device):
-            found_here = {one.seed: found(one, goal.column) for one in line.results}
-            figures = {seed: value for seed, value in found_here.items() if isinstance(value, int | float)}
+            figures = by_draw(line, goal.column)
             if figures:
                 return figures
     return {}

@@ -80,15 +80,15 @@ def difference(line: Line, other: Line, path: str) -> Interval | None:
     both = ours.keys() & theirs.keys()
     if not both:
         return None
-    return paired_difference({key: ours[key] for key in both}, {key: theirs[key] for key in both})
+    return paired_difference({str(key): ours[key] for key in both}, {str(key): theirs[key] for key in both})
 
 
-def by_draw(line: Line, path: str) -> dict[str, float]:
-    """The line's figure by the digest of the draw, or by the seed where a row has none."""
+def by_draw(line: Line, path: str) -> dict[str | None, float]:
+    """The line's figure by the digest of the draw, else by the seed; by None where a row has neither."""
     return {
-        str(found(result, "draw.digest") or result.seed): float(value)
+        found(result, "draw.digest") or (None if result.seed is None else str(result.seed)): float(value)
         for result in line.results
-        if (value := found(result, path)) is not None
+        if isinstance(value := found(result, path), int | float)
     }
 
 

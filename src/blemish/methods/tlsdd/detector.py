@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ from blemish.methods.tlsdd.settings import Settings
 from blemish.methods.tlsdd.views import MULTIPLE
 
 Batch = Mapping[str, Tensor]
+Sides = TypeVar("Sides", int, Tensor)
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,6 @@ def padded(images: Tensor) -> Tensor:
     return nn.functional.pad(images, (0, whole_cells(width) - width, 0, whole_cells(height) - height))
 
 
-def whole_cells(side: int) -> int:
-    """Pixels of a side with what pads it to whole cells of the deepest map."""
+def whole_cells(side: Sides) -> Sides:
+    """Pixels of a side, or of each, with what pads it to whole cells of the deepest map."""
     return -(-side // MULTIPLE) * MULTIPLE

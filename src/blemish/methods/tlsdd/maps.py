@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from blemish.methods.tlsdd.detector import Detector, MapsOfSize, whole_cells
 from blemish.methods.tlsdd.picture_memory import PictureMemory
-from blemish.methods.tlsdd.views import MULTIPLE
 
 Maps = dict[str, Tensor]
 
@@ -52,9 +51,9 @@ class MapCache:
 
         gradient: whether the extractor is to learn from them, where it learns at all
         """
-        cells, number = torch.unique(-(-sizes // MULTIPLE), dim=0, return_inverse=True)
+        padded, number = torch.unique(whole_cells(sizes), dim=0, return_inverse=True)
         found, learns = [], self.learns
-        for index, size in enumerate(cells * MULTIPLE):
+        for index, size in enumerate(padded):
             places = (number == index).nonzero().flatten()
             pictures = own_part(images[places], size)
             if learns:
@@ -76,7 +75,7 @@ class MapCache:
 
 def own_part(images: Tensor, size: Tensor) -> Tensor:
     """Pictures of as many cells, [..., H, W], without what pads them to the largest of their batch."""
-    height, width = (whole_cells(int(side)) for side in size)
+    height, width = whole_cells(size).tolist()
     return images[..., :height, :width]
 
 
