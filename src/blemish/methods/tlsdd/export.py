@@ -17,7 +17,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from blemish.errors import BlemishError
 from blemish.methods.contract import GraphPlan
-from blemish.methods.tlsdd.data.views import MULTIPLE
+from blemish.methods.tlsdd.data.views import MULTIPLE, whole_cells
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.proposals import ProposalNetwork
@@ -50,7 +50,10 @@ def plans(detector: Detector, bank: ClassTensors, *, fixed_side: int | None = No
     if settings.on_class_features:
         found["proposals"] = proposals_plan(detector, size)
     if settings.reweight:
-        found["support"] = support_plan(detector)
+        supports = {"supports": torch.rand(2, 4, settings.support_size, settings.support_size)}
+        found["support"] = GraphPlan(
+            detector.support_encoder, supports, ("class_vectors",), {"supports": (0,)}
+        )
     return found
 
 
@@ -95,7 +98,7 @@ def rpn_outputs(rpn: ProposalNetwork, maps: list[Tensor]) -> tuple[Tensor, ...]:
 class RegionsGraph(nn.Module):
     """Boxes on maps to class probabilities, box deltas and, with a metric head, embeddings.
 
-    Unlike in `Detector`, a region as it is counts as seen by one class more whose weights are all 1:
+    Unlike in `Detector`, a region as it is counts as that of one class more whose weights are all 1:
     one pass of the first layer serves both.
     """
 
@@ -212,12 +215,13 @@ def sizes_of_image(fixed_side: int | None) -> ImageSize:
     if fixed_side % MULTIPLE:
         raise BlemishError(
             f"--tile must be a multiple of {MULTIPLE}, the side of the deepest map's cell. "
-            f"Received: {fixed_side}. Use {-(-fixed_side // MULTIPLE) * MULTIPLE}."
+            f"Received: {fixed_side}. Use {whole_cells(fixed_side)}."
         )
     return ImageSize(fixed_side, fixed_side, ())
 
 
 def maps_plan(detector: Detector, size: ImageSize) -> GraphPlan:
+    """Graph of an image: `MapsGraph`."""
     settings = detector.settings
     outputs = named("map", output_maps(settings))
     if not settings.on_class_features:
@@ -227,6 +231,7 @@ def maps_plan(detector: Detector, size: ImageSize) -> GraphPlan:
 
 
 def proposals_plan(detector: Detector, size: ImageSize) -> GraphPlan:
+    """Graph of proposals on class features, for any number of classes: `ProposalsGraph`."""
     settings = detector.settings
     maps = size.maps(settings, map_names(settings))
     inputs = {**maps, "class_vectors": torch.ones(EXAMPLE_CLASSES, settings.width)}
@@ -235,22 +240,19 @@ def proposals_plan(detector: Detector, size: ImageSize) -> GraphPlan:
 
 
 def regions_plan(detector: Detector, bank: ClassTensors, size: ImageSize) -> GraphPlan:
-    """Classes are free where the detector tells them by distances, and its own number elsewhere."""
+    """Graph of regions for any number of classes, or without a metric head for the detector's own."""
     settings = detector.settings
     maps = size.maps(settings, pooled_maps(settings))
     own_bank = example_bank(settings, EXAMPLE_CLASSES if settings.metric_head else detector.classes)
-    inputs = {**maps, "boxes": example_boxes(regions_at_once(settings)), **own_bank}
+    count = regions_at_once(settings)
+    corners = 20 * torch.rand(count, 2)  # of boxes of all sizes, so that every map has some
+    boxes = torch.cat([corners, corners + torch.logspace(0, 3, count)[:, None]], 1)
+    inputs = {**maps, "boxes": boxes, **own_bank}
     bank_axes = (0,) if settings.metric_head else ()
     free = {**dict.fromkeys(maps, size.free), "boxes": (0,), **dict.fromkeys(own_bank, bank_axes)}
     metric = ("embeddings", "scale") if settings.metric_head else ()
     outputs = ("probabilities", "deltas", "made_for", *metric)
     return GraphPlan(RegionsGraph(detector, bank), inputs, outputs, free)
-
-
-def support_plan(detector: Detector) -> GraphPlan:
-    side = detector.settings.support_size
-    supports = {"supports": torch.rand(2, 4, side, side)}
-    return GraphPlan(detector.support_encoder, supports, ("class_vectors",), {"supports": (0,)})
 
 
 def rpn_output_names(settings: Settings) -> tuple[str, ...]:
@@ -259,13 +261,8 @@ def rpn_output_names(settings: Settings) -> tuple[str, ...]:
     return (*named("objectness", names), *named("anchor_deltas", names))
 
 
-def example_boxes(count: int) -> Tensor:
-    """Boxes of all sizes, so that every map has some."""
-    corners = 20 * torch.rand(count, 2)
-    return torch.cat([corners, corners + torch.logspace(0, 3, count)[:, None]], 1)
-
-
 def example_bank(settings: Settings, classes: int) -> dict[str, Tensor]:
+    """Example of the bank's arrays that the graph of regions takes."""
     arrays = {
         "class_vectors": torch.ones(classes, settings.width),
         "prototypes": torch.rand(classes, settings.embedding),

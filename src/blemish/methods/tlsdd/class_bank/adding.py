@@ -162,7 +162,7 @@ class ClassAddition:
         return tuple(sorted(found, key=lambda one: one.squared_distance))
 
     def sightings(self, bank: ClassBank, examples: Sequence[Example]) -> list[Sighting]:
-        """What the detector with this bank makes of the examples, image by image."""
+        """Outcome of each example when its image is inspected with this bank, image by image."""
         names = (*self.manifest.class_names, self.name)
         inference = inference_from(self.parts.settings, names, threshold=self.manifest.thresholds["score"])
         network = {"detector": lambda inputs: self.parts.rows(inputs, bank)}

@@ -96,9 +96,6 @@ class ClassBank:
 
     def to_torch(self, device: torch.device | str = "cpu") -> ClassTensors:
         """A copy of the arrays as tensors on the device. Needs torch."""
-        import torch
-
         from blemish.methods.tlsdd.network.class_tensors import ClassTensors
 
-        copies = {name: torch.from_numpy(array.copy()) for name, array in self.tensors().items()}
-        return ClassTensors(**copies).to(device)
+        return ClassTensors.from_bank(self).to(device)

@@ -59,7 +59,7 @@ class RegionEmbedder:
 
 
 def refuse_no_space(settings: Settings) -> None:
-    """Raise BlemishError where classes are told by a linear classifier, not by distances."""
+    """Raise BlemishError where a linear classifier tells the classes apart, not distances."""
     if not settings.metric_head:
         raise BlemishError(
             f"The bundle must tell classes by distances (metric_head). Received: variant {settings.variant}, "

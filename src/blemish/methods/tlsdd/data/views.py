@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -18,8 +19,12 @@ from blemish.methods.tlsdd.data.training_images import IGNORED
 from blemish.methods.tlsdd.settings import Settings
 from blemish.regions.boxes import box_area, clip_boxes
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PADDING = -1
 MULTIPLE = 32  # pixels: the deepest map's stride
+Sides = TypeVar("Sides", int, "Tensor")
 VISIBLE = 0.3  # share of a box from which the part that a cut leaves still shows the defect
 
 
@@ -106,12 +111,17 @@ def batched(views: Sequence[View]) -> tuple[Floats, Integers]:
     They lie channels last in memory, as the network reads them, so that nothing is copied again.
     """
     sizes = np.array([view.pixels.shape[:2] for view in views], np.int64)
-    height, width = (-(-int(side) // MULTIPLE) * MULTIPLE for side in sizes.max(axis=0))
+    height, width = (whole_cells(int(side)) for side in sizes.max(axis=0))
     images = np.zeros((len(views), height, width, 3), np.float32)
     for image, view in zip(images, views, strict=True):
         h, w = view.pixels.shape[:2]
         image[:h, :w] = to_unit(view.pixels)
     return images.transpose(0, 3, 1, 2), sizes
+
+
+def whole_cells(side: Sides) -> Sides:
+    """Pixels of a side, or of each, with what pads it to whole cells of the deepest map."""
+    return -(-side // MULTIPLE) * MULTIPLE
 
 
 def padded_boxes(views: Sequence[View]) -> tuple[Boxes, Integers]:

@@ -6,6 +6,7 @@ Letters: K classes, m width, D embedding.
 from __future__ import annotations
 
 import hashlib
+from typing import Self
 
 import numpy as np
 import torch
@@ -37,6 +38,11 @@ class ClassTensors(nn.Module):
         self.register_buffer("prototypes", prototypes)
         self.register_buffer("known", known)
         self.register_buffer("made_for", torch.zeros(32, dtype=torch.uint8) if made_for is None else made_for)
+
+    @classmethod
+    def from_bank(cls, bank: ClassBank) -> Self:
+        """A copy of the bank's arrays on the CPU."""
+        return cls(**{name: torch.from_numpy(array.copy()) for name, array in bank.tensors().items()})
 
     def to_bank(self) -> ClassBank:
         """The tensors as arrays."""

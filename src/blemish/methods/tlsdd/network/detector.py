@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image
 
 from blemish.arrays import Size
-from blemish.methods.tlsdd.data.views import MULTIPLE
+from blemish.methods.tlsdd.data.views import whole_cells
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors
 from blemish.methods.tlsdd.network.extractor import FeatureMaps, new_extractor
 from blemish.methods.tlsdd.network.proposals import ProposalNetwork
@@ -26,8 +25,6 @@ from blemish.methods.tlsdd.network.reweighting import SupportEncoder, reweighted
 from blemish.methods.tlsdd.network.scores import Embedding, LinearScores, MetricScores
 from blemish.methods.tlsdd.runtime.anchors import POOL
 from blemish.methods.tlsdd.settings import Settings
-
-Sides = TypeVar("Sides", int, Tensor)
 
 
 @dataclass(frozen=True)
@@ -181,8 +178,3 @@ def padded(images: Tensor) -> Tensor:
     """Black right of and below the images, to whole cells of the deepest map, as in training."""
     height, width = images.shape[-2:]
     return nn.functional.pad(images, (0, whole_cells(width) - width, 0, whole_cells(height) - height))
-
-
-def whole_cells(side: Sides) -> Sides:
-    """Pixels of a side, or of each, with what pads it to whole cells of the deepest map."""
-    return -(-side // MULTIPLE) * MULTIPLE

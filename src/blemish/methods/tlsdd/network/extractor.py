@@ -41,7 +41,10 @@ def new_extractor(settings: Settings) -> tuple[Extractor, str]:
     for stage in used[: max(0, len(used) - settings.trainable_stages)]:
         body[stage].requires_grad_(False)
     if settings.deformable:
-        deform(body[used[-1]])
+        for block in body[used[-1]].children():
+            for name, module in list(block.named_children()):
+                if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+                    setattr(block, name, DeformableConv(module))
     return Extractor(body, width=settings.width, fused=settings.feature_fusion), origin
 
 
@@ -133,11 +136,3 @@ def out_channels(stage: nn.Module) -> int:
     """Channels that a ResNet stage gives: those of its last convolution, a deformable one among them."""
     convolutions = [module for module in stage.modules() if isinstance(module, nn.Conv2d | DeformConv2d)]
     return convolutions[-1].out_channels
-
-
-def deform(stage: nn.Module) -> None:
-    """Replace every 3×3 convolution of a stage by a deformable one with its weights."""
-    for block in stage.children():
-        for name, module in list(block.named_children()):
-            if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
-                setattr(block, name, DeformableConv(module))

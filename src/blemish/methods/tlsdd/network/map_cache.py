@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from blemish.methods.tlsdd.data.image_memory import ImageMemory
-from blemish.methods.tlsdd.network.detector import Detector, FeatureGroup, whole_cells
+from blemish.methods.tlsdd.data.views import whole_cells
+from blemish.methods.tlsdd.network.detector import Detector, FeatureGroup
 from blemish.methods.tlsdd.network.extractor import FeatureMaps
 
 

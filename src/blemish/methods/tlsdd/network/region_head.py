@@ -7,6 +7,8 @@ Letters: R regions, m channels, s side of a region, K classes, S supports, h len
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -18,7 +20,7 @@ KEPT_BYTES = 1 << 30  # of all chunks' terms, for the gradient; above, they are 
 
 
 class RegionHead(nn.Module):
-    """fc6 → ReLU → fc7 → ReLU."""
+    """Two fully connected layers: fc6 → ReLU → fc7 → ReLU."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -39,17 +41,11 @@ class RegionHead(nn.Module):
         regions: [R, m, s, s]; vectors: [K, m]; returns: [R, K, h]
         """
         bytes_each = 4 * vectors.shape[1] * self.fc6.out_features
-        again = len(regions) * bytes_each > KEPT_BYTES and torch.is_grad_enabled()
-        compute = self.weighted_sums_again if again else self.weighted_sums
+        compute = self.weighted_sums
+        if len(regions) * bytes_each > KEPT_BYTES and torch.is_grad_enabled():
+            compute = partial(checkpoint, compute, use_reentrant=False, preserve_rng_state=False)
         chunks = torch.split(regions, max(1, TERMS_BYTES // bytes_each))
         return self.after_fc6(torch.cat([compute(chunk, vectors) for chunk in chunks]) + self.fc6.bias)
-
-    def weighted_sums_again(self, regions: Tensor, vectors: Tensor) -> Tensor:
-        """`weighted_sums` that keeps no terms for the gradient."""
-        found: Tensor = checkpoint(
-            self.weighted_sums, regions, vectors, use_reentrant=False, preserve_rng_state=False
-        )
-        return found
 
     def weighted_sums(self, regions: Tensor, vectors: Tensor) -> Tensor:
         """Σ_c w_kc (W_c x_c). regions: [chunk, m, s, s]; vectors: [K, m]; returns: [chunk, K, h]"""
@@ -60,4 +56,5 @@ class RegionHead(nn.Module):
         return sums.permute(2, 0, 1)
 
     def after_fc6(self, sums: Tensor) -> Tensor:
+        """The rest of the head behind fc6's sums [..., h]."""
         return torch.relu(self.fc7(torch.relu(sums)))

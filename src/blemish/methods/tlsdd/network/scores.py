@@ -116,7 +116,10 @@ class MetricScores(nn.Module):
 
     def scale(self) -> Tensor | float:
         """The learned scale, held in [1, 50], or 1. Taken once per use, so that its gradient is whole."""
-        return clamped(self.raw_scale, *SCALE_RANGE) if self.normalize else 1.0
+        if not self.normalize:
+            return 1.0
+        scale: Tensor = Clamped.apply(self.raw_scale, *SCALE_RANGE)
+        return scale
 
     @torch.no_grad()
     def observe_background(self, shared: Tensor) -> None:
@@ -165,9 +168,11 @@ class LinearScores(nn.Module):
         return with_background(logits, self.background_logit(shared)[:, None], known)
 
     def background_logit(self, shared: Tensor) -> Tensor:
+        """[R, h] → [R]"""
         return (shared.float() * self.linear.weight[-1]).sum(-1) + self.linear.bias[-1]
 
     def all_known(self) -> Tensor:
+        """[K] of True."""
         return torch.ones(self.linear.out_features - 1, dtype=torch.bool, device=self.linear.weight.device)
 
 
@@ -230,9 +235,3 @@ class Clamped(torch.autograd.Function):
         (value,), (low, high), (gradient,) = ctx.saved_tensors, ctx.range, gradients
         outward = ((value <= low) & (gradient > 0)) | ((value >= high) & (gradient < 0))
         return gradient.masked_fill(outward, 0), None, None
-
-
-def clamped(value: Tensor, low: float, high: float) -> Tensor:
-    """`Clamped` as a function."""
-    limited: Tensor = Clamped.apply(value, low, high)
-    return limited

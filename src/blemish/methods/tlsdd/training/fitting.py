@@ -150,7 +150,7 @@ class TlsddTraining:
         return found.images
 
     def read(self, number: int) -> Pixels:
-        """Pixels [H, W, 3] of a training image."""
+        """Pixels [H, W, 3] of a training image, by its number."""
         return self.trainer.read(self.annotated.images[number].sample, 3)
 
     # Phases

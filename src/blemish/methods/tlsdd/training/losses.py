@@ -119,7 +119,7 @@ def class_loss(
     if isinstance(scores, MetricScores) and detector.settings.background == "rpn_negatives":
         scores.observe_background(detector.embedding(hidden[labels == detector.classes]))
     known = torch.cat([classes.known, classes.known.new_ones(1)])
-    labels = torch.where(known[labels], labels, -1)  # a class without supports cannot be told
+    labels = torch.where(known[labels], labels, -1)  # a class without supports has no distance
     arguments = detector.score_arguments(regions, hidden, classes)
     if detector.settings.logits == "branch":
         return branch_loss(scores.branches(*arguments), labels, classes.known)
