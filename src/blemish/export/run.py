@@ -45,8 +45,8 @@ from blemish.inspector.inspector import (
     method_of,
     refuse_exported,
 )
+from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import ExportsGraphs, GraphPlan, Method
-from blemish.methods.served import FIXED_SIDE
 from blemish.progress import Reporter
 
 GraphFiles = Mapping[str, tuple[Path, ...]]
