@@ -54,11 +54,11 @@ def draw_inspection(
     for name in ("severity", "cam") if inspection.defects else ("cam", "severity"):
         top = tops[name]
         if top is not None and name in inspection.maps:
-            lay_heat(picture, inspection.maps[name], top=top, opacity=opacity)
+            overlay_heatmap_(picture, inspection.maps[name], top=top, opacity=opacity)
             break
-    lay_defects(picture, inspection.defects)
+    draw_defects_(picture, inspection.defects)
     colour = VERDICT_COLOURS[inspection.verdict]
-    stamp_label(picture, verdict_text(inspection), (0.0, 0.0), colour=colour)
+    draw_label_(picture, verdict_text(inspection), (0.0, 0.0), colour=colour)
     return picture
 
 
@@ -73,7 +73,7 @@ def verdict_text(inspection: Inspection) -> str:
 def draw_defects(image: Pixels, defects: Sequence[Defect]) -> Picture:
     """Each defect's outline (its box where it has none) and a tag: name, confidence, severity, mm."""
     picture = for_screen(image)
-    lay_defects(picture, defects)
+    draw_defects_(picture, defects)
     return picture
 
 
@@ -102,7 +102,7 @@ def draw_outlines(
     dash: length of strokes and gaps in pixels, 0 for a solid line
     """
     picture = for_screen(image)
-    lay_outlines(picture, contours, colour=colour, thickness=thickness, dash=dash)
+    draw_outlines_(picture, contours, colour=colour, thickness=thickness, dash=dash)
     return picture
 
 
@@ -132,7 +132,7 @@ def draw_label(
     height: pixels, by default what the image's size asks for
     """
     picture = for_screen(image)
-    stamp_label(picture, text, corner_xy, colour=colour, height=height)
+    draw_label_(picture, text, corner_xy, colour=colour, height=height)
     return picture
 
 
@@ -152,11 +152,13 @@ def blend_severity(
             f"severity map must have the image's size {image.shape[:2]}. Received: {severity_map.shape}"
         )
     picture = for_screen(image)
-    lay_heat(picture, severity_map, top=top, opacity=opacity)
+    overlay_heatmap_(picture, severity_map, top=top, opacity=opacity)
     return picture
 
 
-def lay_heat(picture: Picture, heat_map: NDArray[np.generic], *, top: float, opacity: float = 0.55) -> None:
+def overlay_heatmap_(
+    picture: Picture, heat_map: NDArray[np.generic], *, top: float, opacity: float = 0.55
+) -> None:
     """`blend_severity` into the picture itself. heat_map: [H, W], of any dtype"""
     for start in range(0, len(picture), STRIP_ROWS):
         strip, values = picture[start : start + STRIP_ROWS], heat_map[start : start + STRIP_ROWS]
@@ -174,16 +176,16 @@ def heated(colours: Picture, severities: NDArray[np.float32], top: float, opacit
     return np.rint(colours * (1.0 - alpha) + heat * alpha).astype(np.uint8)
 
 
-def lay_defects(picture: Picture, defects: Sequence[Defect]) -> None:
+def draw_defects_(picture: Picture, defects: Sequence[Defect]) -> None:
     """`draw_defects` into the picture itself."""
-    lay_outlines(picture, [part for defect in defects for part in defect.contour], colour=FOUND)
+    draw_outlines_(picture, [part for defect in defects for part in defect.contour], colour=FOUND)
     boxes = [defect.box_xyxy for defect in defects if not defect.contour]
-    lay_outlines(picture, corners_of(boxes), colour=FOUND)
+    draw_outlines_(picture, corners_of(boxes), colour=FOUND)
     for defect in defects:
-        stamp_label(picture, defect_text(defect), label_corner(defect, picture), colour=FOUND)
+        draw_label_(picture, defect_text(defect), label_corner(defect, picture), colour=FOUND)
 
 
-def lay_outlines(
+def draw_outlines_(
     picture: Picture,
     contours: Contours,
     *,
@@ -260,7 +262,7 @@ def dashes(contour: Sequence[Point], dash: float) -> Iterator[NDArray[np.float64
         yield np.stack([np.interp(at, travelled, points[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def stamp_label(
+def draw_label_(
     picture: Picture, text: str, corner_xy: Point, *, colour: Colour, height: int | None = None
 ) -> None:
     """Write a tag into the picture itself; a tag larger than the picture is cut off at right and bottom."""
