@@ -10,7 +10,7 @@ from blemish.errors import BlemishError
 
 if TYPE_CHECKING:
     from blemish.dataset.samples import Dataset
-    from blemish.evaluation.agree.study import Study
+    from blemish.evaluation.annotators.study import Study
     from blemish.evaluation.predictions.inspections import InspectionPredictions
 
     Rater = Dataset | InspectionPredictions
@@ -24,7 +24,7 @@ def compare_raters(paths: list[Path], out: Path | None) -> list[str]:
     Raises BlemishError for raters that cannot be compared.
     """
     from blemish.dataset.samples import Dataset
-    from blemish.evaluation.agree.raters import read_rater
+    from blemish.evaluation.annotators.raters import read_rater
 
     raters: list[Rater] = []
     for path in paths:
@@ -53,8 +53,8 @@ def names_of(paths: list[Path]) -> list[str]:
 
 def study_of(one: Rater, other: Rater, name: str, other_name: str) -> Study:
     from blemish.dataset.samples import Dataset
-    from blemish.evaluation.agree.raters import matched, rated, without_names
-    from blemish.evaluation.agree.study import study
+    from blemish.evaluation.annotators.raters import matched, rated, without_names
+    from blemish.evaluation.annotators.study import study
 
     if not isinstance(one, Dataset):
         raise BlemishError(

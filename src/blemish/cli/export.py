@@ -8,7 +8,7 @@ from pathlib import Path
 from blemish.bundle.store import load_bundle
 from blemish.cli.outcome import WrongUseError
 from blemish.dataset.layouts import load_dataset
-from blemish.export.request import Kind, Precision, Request, default_out
+from blemish.export.request import ExportRequest, Precision, RuntimeKind, default_out
 from blemish.progress import Reporter
 
 
@@ -17,7 +17,7 @@ class Order:
     """The options as they were given; None: not given. See `export.request.Request`."""
 
     bundle: Path
-    kind: Kind
+    kind: RuntimeKind
     precision: Precision
     out: Path | None
     tile: int | None
@@ -37,7 +37,7 @@ def export(order: Order, *, quiet: bool) -> Path:
     dataset = load_dataset(order.data) if order.data else None
     from blemish.export.run import export_bundle
 
-    request = Request(
+    request = ExportRequest(
         bundle=bundle,
         kind=order.kind,
         precision=order.precision,
@@ -62,7 +62,7 @@ def refuse_odd_order(order: Order) -> None:
             raise WrongUseError(f"{name} is for --precision int8. Leave it out.")
 
 
-def with_given(request: Request, order: Order) -> Request:
+def with_given(request: ExportRequest, order: Order) -> ExportRequest:
     """The request with what only int8 asks for, where it was given."""
     calibration = request.calibration if order.calibration is None else order.calibration
     max_drop = request.max_drop if order.max_drop is None else order.max_drop

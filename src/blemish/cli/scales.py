@@ -65,8 +65,8 @@ def print_scale(
 ) -> None:
     """Measure the scale of a picture of a target, print it, and write it to `out` as JSON."""
     from blemish.files import write_atomically
+    from blemish.images.calibration_target import measure_scale
     from blemish.images.decode import read_image
-    from blemish.images.scale_target import measure_scale
 
     if not (math.isfinite(pitch_mm) and pitch_mm > 0):
         raise WrongUseError(f"--pitch-mm must be a finite number above 0. Received: {pitch_mm:g}.")

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def write_evaluation(out: Path, evaluation: Evaluation, context: ReportContext) -> Path:
     """Write metrics.json, disputed.json and report.html; returns the report's path."""
-    from blemish.evaluation.disputed import disputed_json
     from blemish.evaluation.evaluator import metrics_json
+    from blemish.evaluation.label_issues import label_issues_json
     from blemish.evaluation.report import write_report
 
     write_atomically(out / "metrics.json", metrics_json(evaluation))
-    write_atomically(out / "disputed.json", disputed_json(evaluation))
+    write_atomically(out / "disputed.json", label_issues_json(evaluation))
     write_report(out / "report.html", evaluation, context)
     return out / "report.html"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from blemish.defect import Defect
-from blemish.images.decode import Pixels
+from blemish.arrays import Pixels
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
 from blemish.methods.common.scores import image_score

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Defect
-from blemish.images.box_tiles import Rows
+from blemish.images.tiled_detection import DetectionRows
 from blemish.images.tiling import Tiling
 from blemish.methods.contract import Inference, Networks, Pixels
 from blemish.regions.region import Region
-from blemish.regions.runs import Runs
+from blemish.regions.runs import RunLengthMask
 
 
 @runtime_checkable
@@ -38,7 +38,7 @@ class StreamsMasks(Inference, Protocol):
     def region(
         self,
         raw: NDArray[np.float32],
-        part: Runs,
+        part: RunLengthMask,
         size: tuple[int, int],
     ) -> Region | None:
         """Component of the map in pixels of the image; None where it is too small to count.
@@ -75,5 +75,5 @@ class StreamsBoxes(Inference, Protocol):
     def nms(self) -> float:
         """IoU above which the less confident of two boxes of one class is suppressed."""
 
-    def detect(self, pixels: Pixels, networks: Networks) -> Rows:
+    def detect(self, pixels: Pixels, networks: Networks) -> DetectionRows:
         """Boxes and class probabilities found in one tile, in its pixels."""
