@@ -21,7 +21,7 @@ from blemish.evaluation.pixel import ratio
 from blemish.evaluation.run import split_to_evaluate
 from blemish.evaluation.types import accuracy_of, confusion_matrix
 from blemish.images.decode import Pixels, read_image
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.methods.casae.crops import upright
 from blemish.methods.casae.inference import CasaeInference
 from blemish.methods.casae.settings import Settings
