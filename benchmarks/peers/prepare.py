@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from blemish.dataset.draws import Draw
 from blemish.dataset.masks import class_map
-from blemish.dataset.products import of_product
+from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset, Sample
+from blemish.dataset.splits.support_sets import SupportSet
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.decode import image_size, read_image, to_unit
@@ -87,7 +87,7 @@ def to_predict(dataset: Dataset) -> tuple[PlainImage, ...]:
 
 
 def boxed(
-    train: Dataset, common: Iterable[str], rare: Iterable[str], draw: Draw | None, folder: Path
+    train: Dataset, common: Iterable[str], rare: Iterable[str], draw: SupportSet | None, folder: Path
 ) -> list[TrainImage]:
     """The images of joint training with the boxes that count; class numbers follow (*common, *rare)."""
     marked = survey(train).images

@@ -16,7 +16,7 @@ from blemish.bundle import Bundle, load_bundle
 from blemish.cli.examples import read_examples, training_set
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
-from blemish.inspector.inspector import open_inspector
+from blemish.inspector.loading import open_inspector
 
 Command = Callable[..., Any]
 

@@ -109,7 +109,7 @@ def test_a_training_is_refused_in_one_line(
 
 
 def test_a_bank_of_another_bundle_is_an_error_record(larger: Path, tiny_dataset: Dataset) -> None:
-    from blemish.inspector.inspector import inspector_of
+    from blemish.inspector.loading import inspector_of
 
     bundle: Bundle = load_bundle(larger)
     bank = {**bundle.networks["bank"], "made_for": np.zeros(32, np.uint8)}

@@ -18,7 +18,8 @@ from blemish.dataset.samples import Dataset
 from blemish.export.request import ExportRequest
 from blemish.export.run import export_bundle
 from blemish.images.decode import read_image
-from blemish.inspector.inspector import Inspector, inspector_of
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import inspector_of
 from blemish.methods.contract import ExportsGraphs, Method
 from blemish.progress import Reporter
 
@@ -86,7 +87,7 @@ def test_it_runs_where_torch_cannot_be_imported(
     program = (
         "import json, sys; from pathlib import Path\n"
         "sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'accelerate']))\n"
-        "from blemish.inspector.inspector import open_inspector\n"
+        "from blemish.inspector.loading import open_inspector\n"
         f"found = open_inspector(Path({str(exported)!r})).inspect(Path({str(image)!r}))\n"
         "print(json.dumps(found.to_json()))\n"
     )

@@ -26,7 +26,8 @@ from blemish.errors import BlemishError
 from blemish.export.request import ExportRequest, default_out
 from blemish.export.run import export_bundle
 from blemish.inspection import Verdict
-from blemish.inspector.inspector import Inspector, inspector_of, loaded_modules, method_of
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import inspector_of, loaded_modules, method_of
 from blemish.methods.contract import Networks
 from blemish.progress import Reporter
 from blemish.training.run import ExportRequest as TrainingRequest
@@ -188,7 +189,7 @@ def test_it_runs_where_torch_cannot_be_imported(
     program = (
         "import sys; from pathlib import Path\n"
         "sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'accelerate']))\n"
-        "from blemish.inspector.inspector import open_inspector\n"
+        "from blemish.inspector.loading import open_inspector\n"
         f"found = open_inspector(Path({str(exported)!r})).inspect(Path({str(file)!r}))\n"
         "print(found.verdict, round(found.score, 4), len(found.defects))\n"
         "assert not any(name.startswith('blemish.nn') for name in sys.modules)\n"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from blemish.bundle.store import load_bundle, save_bundle
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.records import ImageRecord
@@ -63,7 +63,7 @@ TABLES: dict[str, dict[str, Any]] = {
         "columns": [
             {"path": "image.auroc", "heading": "AUROC"},
             {"path": "chain.passed", "heading": "passed"},
-            {"path": "chain.seconds.outliner", "heading": "outlining, s", "decimals": 6},
+            {"path": "chain.seconds.segmenter", "heading": "outlining, s", "decimals": 6},
         ],
     },
 }  # fmt: skip
@@ -117,7 +117,7 @@ def test_a_chain_is_measured_beside_its_bundle_alone() -> None:
 
 
 def test_the_seconds_of_the_stages_add_up_to_those_of_an_image() -> None:
-    for name, stages in (("gate", {"decode", "gate"}), ("two", {"decode", "gate", "outliner"})):
+    for name, stages in (("gate", {"decode", "gate"}), ("two", {"decode", "gate", "segmenter"})):
         figures = stored(f"chained/{name}")["figures"]
         assert set(figures["chain"]["seconds"]) == stages
         assert sum(figures["chain"]["seconds"].values()) == pytest.approx(figures["seconds_per_image"])
@@ -125,7 +125,7 @@ def test_the_seconds_of_the_stages_add_up_to_those_of_an_image() -> None:
 
 def test_what_a_gate_passes_and_where_stages_disagree_is_counted() -> None:
     """Four images behind a gate: passed, rejected, disagreed about, and one that could not be judged."""
-    asked = {"gate.network": 1000.0, "outliner.network": 3000.0, "outliner.decide": 1000.0}
+    asked = {"gate.network": 1000.0, "segmenter.network": 3000.0, "segmenter.decide": 1000.0}
     given: list[tuple[Verdict, dict[str, float], tuple[str, ...]]] = [
         (Verdict.OK, {"decode": 500.0, "gate.network": 1000.0}, ()),
         (Verdict.NG, asked, ()),
@@ -141,15 +141,15 @@ def test_what_a_gate_passes_and_where_stages_disagree_is_counted() -> None:
         )
         for verdict, timings, reasons in given
     ]
-    gate, outliner = (
+    gate, segmenter = (
         Inspector(SimpleNamespace(names_types=False, finds_outlines=outlines), {}, 0.1, 0.5, str(outlines))
         for outlines in (False, True)
     )
-    figures = chain_figures(Chain((gate, outliner)), records)
-    assert figures["seconds"] == {"decode": 0.125, "gate": 0.75, "outliner": 2.0}
+    figures = chain_figures(Chain((gate, segmenter)), records)
+    assert figures["seconds"] == {"decode": 0.125, "gate": 0.75, "segmenter": 2.0}
     assert [(figures[name]["n"], figures[name]["of"]) for name in ("passed", "disagreed")] == [(1, 3), (1, 3)]
-    alone = chain_figures(outliner, [replace(records[0], inspection=timed_alone())])
-    assert alone == {"seconds": {"decode": 0.5, "outliner": 3.0}}
+    alone = chain_figures(segmenter, [replace(records[0], inspection=timed_alone())])
+    assert alone == {"seconds": {"decode": 0.5, "segmenter": 3.0}}
 
 
 def timed_alone() -> Inspection:
@@ -216,7 +216,7 @@ def test_a_bundle_that_has_seen_a_test_image_is_refused() -> None:
     table = open_table("chained", Path("out"), data=None, reporter=Reporter(quiet=True))
     place = Path("out/gates/runs/gate-seed7/bundle")
     bundle = load_bundle(Path("out/gates/runs/gate-seed0/bundle"))
-    seen = image_marks(table.dataset.split("test"))[:2]
+    seen = image_digests(table.dataset.split("test"))[:2]
     data = {**bundle.manifest.data, "seen": [*bundle.manifest.data["seen"], *seen]}
     save_bundle(place, bundle.manifest.model_copy(update={"data": data}), bundle.networks)
     with pytest.raises(BlemishError, match=r"row gate: no bundle may have seen .* has seen 2 of \d+\. Train"):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from blemish.bundle.store import load_bundle
-from blemish.dataset.draws import read_draw
+from blemish.dataset.splits.support_sets import load_support_set
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 from blemish.methods.tlsdd import TlsddMethod
@@ -109,7 +109,7 @@ def test_every_row_has_both_groups_figures_and_the_digest_of_its_draw() -> None:
         assert set(figures["few_shot"]["paper_ap"]) == set(ap50)
         assert figures["images"] == len(table.dataset.split("test"))
         file = table.draws_folder / figures["draw"]["file"]
-        assert figures["draw"]["digest"] == read_draw(file, table.dataset).digest
+        assert figures["draw"]["digest"] == load_support_set(file, table.dataset).digest
     shots = [stored(f"{row.name}-seed0")["figures"]["draw"]["shots"] for row in table.experiment.rows]
     assert shots == [2, 2, 1, 2]
 
@@ -137,7 +137,7 @@ def test_training_saw_the_drawn_rare_boxes_alone() -> None:
     for name in ("tl-sdd", "enrolled"):
         manifest = load_bundle(Path(f"out/few/runs/{name}-seed0/bundle")).manifest
         assert manifest.class_names == ("scratch", "spot", "stain")
-        drawn = read_draw(opened().draws_folder / "few-shots2-seed0.json", opened().dataset)
+        drawn = load_support_set(opened().draws_folder / "few-shots2-seed0.json", opened().dataset)
         assert sorted(manifest.memory["examples"]["stain"]) == sorted(drawn.classes["stain"])
 
 
@@ -210,8 +210,8 @@ def test_another_draw_file_is_refused_by_name() -> None:
     file = opened().draws_folder / "few-shots1-seed7.json"
     fields = json.loads((opened().draws_folder / "few-shots1-seed0.json").read_text())
     file.write_text(json.dumps({**fields, "dataset_fingerprint": "0" * 64}))
-    with pytest.raises(BlemishError, match=r"few-shots1-seed7\.json must be a draw of"):
-        read_draw(support_draw(*drawn_for(7))[0], opened().dataset)
+    with pytest.raises(BlemishError, match=r"few-shots1-seed7\.json must be a support set of"):
+        load_support_set(support_draw(*drawn_for(7))[0], opened().dataset)
 
 
 def drawn_for(seed: int) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ import pytest
 
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Annotation, Dataset, Sample
-from blemish.dataset.split import split_dataset
+from blemish.dataset.splits.split import split_dataset
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.progress import Reporter

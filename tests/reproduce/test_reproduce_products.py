@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from blemish.bundle.store import load_bundle
-from blemish.dataset.products import of_product
+from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError

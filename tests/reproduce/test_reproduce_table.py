@@ -13,7 +13,7 @@ import yaml
 from blemish.bundle.store import load_bundle
 from blemish.errors import BlemishError
 from blemish.evaluation.run import evaluate_samples
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.progress import Reporter
 from blemish.reproduce import table as table_module
 from blemish.reproduce.experiment import CHECKOUT, read_experiment

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from blemish.bundle import Bundle, load_bundle
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.methods import find_method
@@ -359,9 +359,9 @@ def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
     asked = request(tiny_dataset, short_settings, tmp_path)
     fitted = Fitted({}, ("spot",), 1, {}, {}, {})
     first = describe(asked, tiny_dataset, fitted, "digest")
-    own = image_marks(tiny_dataset.where(lambda sample: sample.split in ("train", "val")))
+    own = image_digests(tiny_dataset.where(lambda sample: sample.split in ("train", "val")))
     assert first.data["seen"] == own and first.data["seen_before"] == []
-    watched = image_marks(tiny_dataset.split("val"))
+    watched = image_digests(tiny_dataset.split("val"))
     assert first.data["watched"] == watched
     told = {"seen": ["of the start", "watched by it", watched[0]], "watched": ["watched by it"]}
     start = Bundle(tmp_path, first.model_copy(update={"data": told}), {})

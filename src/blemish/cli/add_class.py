@@ -17,7 +17,7 @@ from blemish.cli.evaluating import notes_on_seen
 from blemish.cli.examples import Examples, read_examples, training_set
 from blemish.cli.outcome import WrongUseError, refused_as_wrong_use
 from blemish.cli.work import read_settings
-from blemish.dataset.fingerprint import fingerprint, image_marks
+from blemish.dataset.fingerprint import fingerprint, image_digests
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
@@ -26,7 +26,7 @@ from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
 from blemish.evaluation.run import evaluate_samples, without_other_classes
 from blemish.inspector.graph_backend import open_graphs, refuse_torch_options
-from blemish.inspector.inspector import (
+from blemish.inspector.loading import (
     inspector_of,
     loaded_modules,
     method_of,
@@ -259,7 +259,7 @@ class Addition:
     def data(self, parent: Manifest) -> dict[str, Any]:
         """The parent's data, with the examples among what the bundle has seen."""
         given = Dataset(self.order.examples, self.examples.samples, (self.order.name,))
-        marks = image_marks(given)
+        marks = image_digests(given)
         source = {"origin": str(self.order.examples), "data_fingerprint": fingerprint(given)}
         return {
             **parent.data,

@@ -56,7 +56,7 @@ Then = Annotated[
     typer.Option(
         "--then",
         metavar="BUNDLE",
-        help="Asked after the one before, as a chain: gate, outliner, namer; may be repeated.",
+        help="Asked after the one before, as a chain: gate, segmenter, detector; may be repeated.",
     ),
 ]
 

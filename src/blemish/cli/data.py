@@ -89,7 +89,7 @@ def tasks(
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Make a collection of products from public sets, each with normal and defective images and splits."""
-    from blemish.dataset.collection import collect_products
+    from blemish.dataset.product_sets.collect import collect_products
     from blemish.progress import Reporter
 
     names = tuple(name.strip() for name in only.split(",")) if only else ()
@@ -113,9 +113,9 @@ def check(
     """Counts, imbalance, broken files, leaks between splits. Exit code 1 when the data cannot be used."""
     import json
 
-    from blemish.dataset.check import check_dataset
-    from blemish.dataset.check_image import ERROR, WARNING
     from blemish.dataset.layouts import load_dataset
+    from blemish.dataset.quality.check import check_dataset
+    from blemish.dataset.quality.check_image import ERROR, WARNING
     from blemish.files import write_atomically
 
     report = check_dataset(load_dataset(data, skip_broken=True), skipped=WARNING if skip_broken else ERROR)
@@ -175,10 +175,11 @@ def split(
     test: Annotated[float, typer.Option("--test", help="Share of all images.")] = 0.3,
     val: Annotated[float, typer.Option("--val", help="Share of what is not test.")] = 0.2,
     by: Annotated[
-        Literal["content", "group", "looks"],
+        Literal["content", "group", "similarity", "looks"],
         typer.Option(
             "--by",
-            help="group: images of one lot or part stay together; looks: pictures that are nearly the same.",
+            metavar="content|group|similarity",
+            help="Images to keep together. group: of one lot or part; similarity: nearly the same.",
         ),
     ] = "content",
     shots: Annotated[
@@ -189,7 +190,7 @@ def split(
 ) -> None:
     """Write train, val and test lists to OUT, by reference to the images, which stay where they are."""
     from blemish.dataset.layouts import load_dataset
-    from blemish.dataset.split import split_dataset, write_splits
+    from blemish.dataset.splits.split import split_dataset, write_splits
 
     cut = split_dataset(load_dataset(data), test=test, val=val, by=by, shots=shots, seed=seed)
     write_splits(cut, out)

@@ -10,9 +10,9 @@ from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.bundle.store import DECISION, Bundle, load_bundle
 from blemish.cli.decide_options import Rules
 from blemish.cli.scales import inspector_in_scale, notes_on_scale
-from blemish.dataset.fingerprint import fingerprint, image_marks
+from blemish.dataset.fingerprint import fingerprint, image_digests
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.leaks import refuse_leaks
+from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.rules import Chosen, Grade, Ignored, Limit, Thresholds, figure
@@ -23,7 +23,8 @@ from blemish.errors import BlemishError
 from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
-from blemish.inspector.inspector import Inspector, labels_of
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import labels_of
 from blemish.progress import Reporter
 
 CHOSEN_HERE = (
@@ -139,7 +140,7 @@ def seen_before(chosen: Dataset, loaded: Bundle, data: Path) -> tuple[str, ...]:
     Raises BlemishError for images that it learned from, whatever split they lie in now: a bundle knows them
     too well.
     """
-    known, marks = loaded.manifest.data, set(image_marks(chosen))
+    known, marks = loaded.manifest.data, set(image_digests(chosen))
     seen = marks & set(known.get("seen", ()))
     watched = len(seen & set(known.get("watched", ())))
     if learned := len(seen) - watched:
@@ -190,7 +191,7 @@ def how_chosen(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         review_rule=order.rules.review,
         point=StoredOperatingPoint.model_validate(stored),
-        seen=tuple(image_marks(chosen)),
+        seen=tuple(image_digests(chosen)),
         rules=rules_digest(decision),
     )
 

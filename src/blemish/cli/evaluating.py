@@ -13,7 +13,7 @@ from blemish.cli.chained import decisions_of_later, of_chain
 from blemish.cli.looks import with_seal
 from blemish.cli.scales import inspector_in_scale, notes_on_scale
 from blemish.cli.written import data_context, write_evaluation
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
@@ -131,7 +131,7 @@ def measured(asked: Asked, chosen: Dataset, split: str, reporter: Reporter) -> E
 def notes_on_seen(manifest: Manifest, chosen: Dataset, decision: Decision | None = None) -> tuple[str, ...]:
     """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
     calibrated = decision.chosen.seen if decision and decision.chosen else ()
-    seen = {*manifest.data.get("seen", ()), *calibrated} & set(image_marks(chosen))
+    seen = {*manifest.data.get("seen", ()), *calibrated} & set(image_digests(chosen))
     if not seen:
         return ()
     return (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from blemish.bundle.store import Bundle, sha256
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.usage import Look, count_look, look_at, read_usage, said_of_looks
@@ -50,7 +50,7 @@ def with_seal(
 
 def pictures_digest(tests: Dataset) -> str:
     """What these pictures are known by: by their files alone, as a label put right is no new picture."""
-    return sha256("\n".join(image_marks(tests)).encode())
+    return sha256("\n".join(image_digests(tests)).encode())
 
 
 def look_now(data: str, decision: Decision | None) -> Look:

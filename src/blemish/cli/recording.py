@@ -63,7 +63,7 @@ def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path
                 for answer in answers.coming:
                     failures += write(answer, file, overlays)
             except KeyboardInterrupt:
-                for answer in answers.ready():
+                for answer in answers.drain():
                     write(answer, file, overlays)
                 raise
         finished = True

@@ -34,7 +34,7 @@ def inspector_in_scale(
     mm_per_px: as given on the command line, before all others; decided: see `inspector_of`
     """
     from blemish.decision.store import stored_decision
-    from blemish.inspector.inspector import inspector_of
+    from blemish.inspector.loading import inspector_of
 
     decision = stored_decision(loaded.path, bundle=loaded.id)
     of_decision = decision.mm_per_px if decision else None

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from blemish.dataset.check import CheckReport
-    from blemish.dataset.collection import Collected
+    from blemish.dataset.product_sets.collect import Collected
+    from blemish.dataset.quality.check import CheckReport
     from blemish.dataset.samples import Dataset
 
 SPLIT_ORDER = ("train", "val", "test", "")
@@ -63,7 +63,7 @@ def print_check(report: CheckReport) -> None:
 
 def images_of_lots(groups: Mapping[str, Mapping[str, Any]]) -> str:
     """How many there are and of how many images, the smallest first; see --json for all."""
-    from blemish.dataset.check_alike import listing
+    from blemish.dataset.quality.check_alike import listing
 
     sizes = sorted((group["images"], name) for name, group in groups.items())
     shown = listing([f"{name} ({images})" for images, name in sizes], shown=6)

@@ -121,7 +121,7 @@ class Chosen(Strict):
 
     data, split: as given; images: how many; review_rule: of the lower threshold
     point: rule of the upper one, thresholds as chosen, counts with exact bounds
-    seen: the images, as `dataset.fingerprint.image_marks` knows them again
+    seen: the images, as `dataset.fingerprint.image_digests` knows them again
     rules: digest of all that decides, see `sentences.rules_digest`; the counts hold for that alone
     """
 

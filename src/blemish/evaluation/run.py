@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from blemish.bundle.manifest import Manifest
 from blemish.dataset.masks import class_map, defect_instances
-from blemish.dataset.products import of_product
+from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator

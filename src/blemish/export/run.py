@@ -38,13 +38,8 @@ from blemish.export.request import ExportRequest, Precision, RuntimeKind
 from blemish.extras import refuse_without
 from blemish.files import write_atomically
 from blemish.images.tiling import Tiling
-from blemish.inspector.inspector import (
-    Inspector,
-    inspector_of,
-    loaded_modules,
-    method_of,
-    refuse_exported,
-)
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import inspector_of, loaded_modules, method_of, refuse_exported
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import ExportsGraphs, GraphPlan, Method
 from blemish.progress import Reporter

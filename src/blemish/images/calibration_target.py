@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.errors import BlemishError
 from blemish.arrays import Pixels
+from blemish.errors import BlemishError
 from blemish.images.decode import luminance, to_bytes
 
 Pattern = Literal["checkerboard", "dots"]

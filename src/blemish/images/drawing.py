@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from blemish.defect import Box, Defect, Point
 from blemish.arrays import Pixels
+from blemish.defect import Box, Defect, Point
 from blemish.images.decode import to_bytes
 from blemish.inspection import Inspection, Verdict
 

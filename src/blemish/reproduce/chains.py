@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from blemish.bundle.store import Bundle, load_bundle
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.bounds import proportion_bound
@@ -59,7 +59,7 @@ def stage_bundle(home: Table, row: Row, seed: int) -> Bundle:
 
 def refuse_seen(bundles: Sequence[Bundle], images: Dataset, where: str) -> None:
     """Raises BlemishError where a bundle learned, or had its thresholds chosen, from a test image."""
-    marks = set(image_marks(images))
+    marks = set(image_digests(images))
     for bundle in bundles:
         if seen := marks & set(bundle.manifest.data.get("seen", ())):
             raise BlemishError(

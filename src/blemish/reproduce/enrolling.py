@@ -11,18 +11,18 @@ from time import perf_counter
 
 from blemish.bundle.store import Bundle, save_bundle
 from blemish.dataset.boxes import boxed_instances
-from blemish.dataset.draws import Draw
 from blemish.dataset.samples import Dataset
+from blemish.dataset.splits.support_sets import SupportSet
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
-from blemish.inspector.inspector import loaded_modules
+from blemish.inspector.loading import loaded_modules
 from blemish.methods import find_method
 from blemish.methods.contract import EnrolsClasses, Example
 from blemish.nn.runtime import prepare_runtime
 
 
 def enrol_all(
-    base: Bundle, dataset: Dataset, draw: Draw, names: Sequence[str], path: Path
+    base: Bundle, dataset: Dataset, draw: SupportSet, names: Sequence[str], path: Path
 ) -> tuple[Bundle, float]:
     """The base with every named class behind its own, kept as a bundle at `path`, and the seconds it took.
 
@@ -53,7 +53,7 @@ def enrol_one(bundle: Bundle, name: str, examples: Sequence[Example]) -> Bundle:
     return Bundle(bundle.path, manifest, {**bundle.networks, **added.networks})
 
 
-def drawn_examples(dataset: Dataset, draw: Draw, name: str) -> list[Example]:
+def drawn_examples(dataset: Dataset, draw: SupportSet, name: str) -> list[Example]:
     """The class's boxes in the draw, with their images."""
     wanted = set(draw.classes[name])
     holders = {id.rpartition("#")[0] for id in wanted}

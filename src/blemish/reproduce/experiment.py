@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from blemish.bundle.manifest import first_fault
-from blemish.dataset.split import By
+from blemish.dataset.splits.split import By
 from blemish.errors import BlemishError, nearest_name
 from blemish.reproduce.curve import Curve, check_curves
 
@@ -74,7 +74,7 @@ class Classes(Strict):
 class Split(Strict):
     """Shares for data without splits of its own. test: of all images; val: of the rest
 
-    by: as `dataset.split.split_dataset` has it; given, it takes the place of splits that the data has
+    by: as `dataset.splits.split.split_dataset` has it; given, it takes the place of splits that the data has
     """
 
     test: float = Field(0.3, gt=0, lt=1)

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from blemish.bundle.store import Bundle
-from blemish.dataset.draws import Draw, draw_supports, parsed, write_draw
 from blemish.dataset.samples import Dataset
+from blemish.dataset.splits.support_sets import SupportSet, parsed, sample_support_set, save_support_set
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator, mean_seconds
 from blemish.evaluation.fewshot import few_shot_metrics, group_mean, paper_threshold, ranked_detections
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.run import evaluate_samples
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method
 from blemish.reproduce.bases import Trained, base_name, shared_base
 from blemish.reproduce.enrolling import enrol_all
@@ -71,22 +71,24 @@ def resolved_classes(table: Table) -> Classes:
 # Support draws
 
 
-def support_draw(table: Table, row: Row, classes: Classes, seed: int) -> tuple[Path, Draw]:
+def support_draw(table: Table, row: Row, classes: Classes, seed: int) -> tuple[Path, SupportSet]:
     """The file that names the boxes of a draw, made when it is not there, and what it says."""
     return draw_of(table, classes, method_settings(table, row, classes.model_dump()).shots, seed)
 
 
-def draw_of(table: Table, classes: Classes, shots: int, seed: int) -> tuple[Path, Draw]:
+def draw_of(table: Table, classes: Classes, shots: int, seed: int) -> tuple[Path, SupportSet]:
     """The same by the number of boxes of each class."""
     name = table.experiment.draws or table.name
     file = table.draws_folder / f"{name}-shots{shots}-seed{seed}.json"
     if not file.is_file():
         names = (*classes.common, *classes.rare)
-        write_draw(draw_supports(table.dataset, names, shots, seed, data_fingerprint=table.fingerprint), file)
+        save_support_set(
+            sample_support_set(table.dataset, names, shots, seed, data_fingerprint=table.fingerprint), file
+        )
     return file, parsed(file)
 
 
-def about(draw: Draw, file: Path) -> dict[str, Any]:
+def about(draw: SupportSet, file: Path) -> dict[str, Any]:
     """What a result says of its draw."""
     return {"file": file.name, "digest": draw.digest, "shots": draw.shots, "notes": list(draw.notes)}
 
@@ -112,7 +114,7 @@ def as_seen_from_here(file: Path) -> str:
     return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
-def enrolled(table: Table, row: Row, classes: Classes, draw: Draw, seed: int) -> Trained:
+def enrolled(table: Table, row: Row, classes: Classes, draw: SupportSet, seed: int) -> Trained:
     """The row's base with the rare classes added."""
     base = base_of(table, row, classes)
     path = table.run_folder(row, seed) / "bundle"

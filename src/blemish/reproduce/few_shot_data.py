@@ -15,7 +15,7 @@ import numpy as np
 
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME
-from blemish.dataset.split import write_splits
+from blemish.dataset.splits.split import write_splits
 from blemish.errors import BlemishError, nearest_name
 from blemish.progress import Reporter
 from blemish.reproduce.experiment import Experiment, Split

@@ -60,12 +60,18 @@ def found(result: Result, path: str) -> Any:
     return reached(result.figures, path)
 
 
+RENAMED = {"outliner": "segmenter", "namer": "detector"}  # stages of a chain, in rows stored earlier
+RENAMED |= {new: old for old, new in RENAMED.items()}
+
+
 def reached(value: Any, path: str) -> Any:
     """The same in a part of the figures. A name may hold a dot itself, as that of a class."""
     if not isinstance(value, Mapping):
         return None
     if path in value:
         return value[path]
+    if path in RENAMED:
+        return value.get(RENAMED[path])
     first, _, rest = path.partition(".")
     return reached(value.get(first), rest) if rest else None
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from blemish.dataset.collection import PRODUCTS
 from blemish.dataset.layouts import choose_layout, find_source
+from blemish.dataset.product_sets.makers import PRODUCTS
 from blemish.dataset.samples import Dataset
-from blemish.dataset.split import By, split_dataset
+from blemish.dataset.splits.split import By, split_dataset
 from blemish.errors import BlemishError
 from blemish.reproduce.experiment import Split
 

@@ -20,7 +20,8 @@ from blemish.evaluation.projector import Colour, class_colours, write_projector
 from blemish.files import write_atomically
 from blemish.images.decode import read_image, to_bytes
 from blemish.images.encode import png_bytes
-from blemish.inspector.inspector import Inspector, inspector_of, loaded_modules
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import inspector_of, loaded_modules
 from blemish.methods import find_method
 from blemish.methods.contract import EmbedsRegions
 from blemish.reproduce.experiment import FEW_SHOT, Classes, Pictures

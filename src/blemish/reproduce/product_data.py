@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from blemish.dataset.collection import collect_products
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.layouts.products import named
-from blemish.dataset.leaks import refuse_leaks
-from blemish.dataset.products import of_product, refuse_one_sided, refuse_unknown_product
+from blemish.dataset.product_sets.collect import collect_products
+from blemish.dataset.product_sets.products import of_product, refuse_one_sided, refuse_unknown_product
+from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME, read_settings
 from blemish.errors import BlemishError
@@ -102,6 +102,6 @@ def collect(out: Path, data: Path, arguments: Mapping[str, Any], reporter: Repor
     try:
         collected = collect_products(out, data, **arguments)
     except TypeError as error:
-        raise BlemishError(f"collection: {error}. See blemish.dataset.collection.") from error
+        raise BlemishError(f"collection: {error}. See blemish.dataset.product_sets.") from error
     for note in collected.notes:
         reporter.line(note)

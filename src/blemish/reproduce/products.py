@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from blemish.dataset.fingerprint import fingerprint
-from blemish.dataset.products import of_product, without_product
+from blemish.dataset.product_sets.products import of_product, without_product
 from blemish.dataset.samples import Dataset
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method
 from blemish.reproduce.bases import Trained, base_name, shared_base
 from blemish.reproduce.experiment import Row

@@ -12,7 +12,7 @@ from blemish.bundle.older import unsaid
 from blemish.bundle.store import Bundle
 from blemish.errors import BlemishError
 from blemish.evaluation.run import split_to_evaluate
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.methods.severity.inference import SeverityInference
 from blemish.reproduce.cascade_speed import CascadeSpeedSettings
 from blemish.reproduce.chains import chain_row, stage_rows

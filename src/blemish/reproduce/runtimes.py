@@ -20,7 +20,8 @@ from blemish.bundle.store import Bundle, load_bundle, save_bundle
 from blemish.dataset.samples import Dataset
 from blemish.export.request import ExportRequest, Precision
 from blemish.export.run import Export
-from blemish.inspector.inspector import Inspector, assemble, inspector_of, loaded_modules, method_of
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import assemble, inspector_of, loaded_modules, method_of
 from blemish.inspector.torch_backend import as_networks
 from blemish.methods import find_method
 from blemish.methods.contract import MethodSettings, Networks

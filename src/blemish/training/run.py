@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from blemish.bundle.manifest import Manifest, Preprocessing, StoredOperatingPoint
 from blemish.bundle.older import unsaid
 from blemish.bundle.store import Bundle, save_bundle
-from blemish.dataset.fingerprint import fingerprint, image_marks
-from blemish.dataset.products import of_product
+from blemish.dataset.fingerprint import fingerprint, image_digests
+from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset
-from blemish.dataset.split import split_dataset
+from blemish.dataset.splits.split import split_dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose, parse_rule
 from blemish.evaluation.run import evaluate_samples
 from blemish.files import write_atomically
-from blemish.inspector.inspector import Inspector, assemble, refuse_exported
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import assemble, refuse_exported
 from blemish.methods.contract import Fitted, Method, MethodSettings
 from blemish.progress import Reporter
 from blemish.provenance import provenance
@@ -288,15 +289,15 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
 
 
 def known_images(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> dict[str, list[str]]:
-    """Marks of the images that the bundle knows, see `dataset.fingerprint.image_marks`.
+    """Marks of the images that the bundle knows, see `dataset.fingerprint.image_digests`.
 
     "seen": all of them; "watched": those that nothing was learned from, only states and thresholds chosen on;
     "seen_before": what was learned from besides the dataset
     """
     before = start.manifest.data if start else {}
-    learned = {*image_marks(dataset.split("train")), *fitted.seen_before}
+    learned = {*image_digests(dataset.split("train")), *fitted.seen_before}
     learned |= {*before.get("seen", ())} - {*before.get("watched", ())}
-    watched = {*image_marks(dataset.split("val"))} - learned
+    watched = {*image_digests(dataset.split("val"))} - learned
     return {
         "seen": sorted({*learned, *watched, *before.get("seen", ())}),
         "watched": sorted(watched),

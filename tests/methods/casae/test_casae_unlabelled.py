@@ -16,9 +16,9 @@ from safetensors.numpy import load_file
 
 from blemish.bundle import Bundle
 from blemish.dataset import masks
-from blemish.dataset.labelled import draw_labelled
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Annotation, Dataset, MaskFile, Sample
+from blemish.dataset.splits.labelled import draw_labelled
 from blemish.errors import BlemishError
 from blemish.methods.casae import METHOD
 from blemish.methods.casae.settings import Settings

@@ -14,13 +14,13 @@ from sklearn.metrics import roc_auc_score
 from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 from blemish.bundle import load_bundle
-from blemish.dataset.collection.write import write_product as collected
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.products import of_product
-from blemish.dataset.split import split_dataset
+from blemish.dataset.product_sets.products import of_product
+from blemish.dataset.product_sets.write import write_product as collected
+from blemish.dataset.splits.split import split_dataset
 from blemish.errors import BlemishError
-from blemish.inspector.inspector import inspector_of, open_inspector
+from blemish.inspector.loading import inspector_of, open_inspector
 from blemish.methods.medetection import METHOD
 from blemish.methods.medetection.episodes import halves
 from blemish.methods.medetection.fitting import Fitting
@@ -137,7 +137,7 @@ def test_the_settings_of_a_start_serve_another_product(trained, lid, run, tmp_pa
 
 
 def learned_from(dataset) -> set[str]:
-    return set(image_marks(dataset.where(lambda sample: sample.split in ("train", "val"))))
+    return set(image_digests(dataset.where(lambda sample: sample.split in ("train", "val"))))
 
 
 def test_a_start_has_not_seen_the_target_and_a_bundle_all_that_taught_it(trained, plates, lid, run, tmp_path):

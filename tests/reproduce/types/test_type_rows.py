@@ -15,7 +15,7 @@ from blemish.dataset.masks import class_map
 from blemish.errors import BlemishError
 from blemish.evaluation.classification import FALSE_ALARM, MISSED
 from blemish.images.decode import read_image
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.methods.casae.crops import upright
 from blemish.methods.casae.sources import true_defects
 from blemish.progress import Reporter

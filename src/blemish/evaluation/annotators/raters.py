@@ -11,7 +11,7 @@ from pathlib import Path
 from blemish.dataset.hashing import contents_of
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.masks import Instance, defect_instances
-from blemish.dataset.near_copies import nearly_same
+from blemish.dataset.quality.near_duplicates import nearly_same
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.predictions.drawing import pixels_of

@@ -67,7 +67,7 @@ class BoxScan:
             # Not before: if the web had ended, its last band would have begun further up.
             self.merge(self.start - self.origin)
             finished += self.flushed(self.in_web(self.start), end=False)
-            self.let_go()
+            self.evict_rows()
             stop = self.start + self.inference.tile
             core_stop = (stop + self.start + self.hop) // 2
             self.add_band(Span(self.start, stop, self.core_start, core_stop), end=False)
@@ -164,7 +164,7 @@ class BoxScan:
         findings = self.inference.decide(rows.astype(np.float32), blank, self.networks, with_maps=False)
         return replace(findings, defects=tuple(defect.moved(start) for defect in findings.defects))
 
-    def let_go(self) -> None:
+    def evict_rows(self) -> None:
         """Drop the bands that no group and no band to come reaches, and the pixels above."""
         if not self.open:
             return

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Rectangle
 from blemish.arrays import Pixels
+from blemish.defect import Rectangle
 from blemish.images.decode import luminance, to_bytes
 from blemish.images.resize import resized
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Defect
 from blemish.arrays import Pixels
+from blemish.defect import Defect
 from blemish.images.tiling import Tiling, dense_map
 from blemish.methods.common.scores import default_label, image_score, type_probabilities
 from blemish.methods.contract import Findings, Networks

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from blemish.dataset.boxes import Boxed, boxed_instances
-from blemish.dataset.draws import Draw
 from blemish.dataset.samples import Dataset
+from blemish.dataset.splits.support_sets import SupportSet
 from blemish.defect import Defect
 from blemish.methods.contract import Networks, Trainer
 from blemish.methods.tlsdd.anchors import anchor_sizes
@@ -65,7 +65,7 @@ def findings_before(
     images: Sequence[Marked],
     common: Sequence[str],
     rare: Sequence[str],
-    draw: Draw | None,
+    draw: SupportSet | None,
     trainer: Trainer,
 ) -> Findings:
     """Sizes and shapes of the drawn rare boxes beside the common ones, and whether the base proposes them."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from blemish.dataset.products import normals, of_product
+from blemish.dataset.product_sets.products import normals, of_product
 from blemish.dataset.samples import Dataset
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose

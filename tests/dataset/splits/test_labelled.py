@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from builders import picture
 
-from blemish.dataset.labelled import draw_labelled, unlabelled_images
 from blemish.dataset.samples import Annotation, MaskFile, Sample
+from blemish.dataset.splits.labelled import draw_labelled, unlabelled_images
 from blemish.errors import BlemishError
 
 KINDS = {"crack": 12, "fray": 2, "spot": 5}

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from builders import mask, picture, text, voc_file
 
-from blemish.dataset.collection import PRODUCTS, collect_products, makers
-from blemish.dataset.collection.collect import without_copies
-from blemish.dataset.collection.crops import CropPlan, cut_crops, free_corners, window_sums
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.leaks import refuse_leaks
 from blemish.dataset.masks import defect_instances
-from blemish.dataset.products import of_product
+from blemish.dataset.product_sets import makers
+from blemish.dataset.product_sets.collect import collect_products, without_copies
+from blemish.dataset.product_sets.crops import CropPlan, cut_crops, free_corners, window_sums
+from blemish.dataset.product_sets.makers import PRODUCTS
+from blemish.dataset.product_sets.products import of_product
+from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image

@@ -12,9 +12,9 @@ from builders import labels_layout, picture
 
 from blemish.dataset import hashing
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.leaks import refuse_leaks, refuse_seen
+from blemish.dataset.quality.leaks import refuse_leaks, refuse_seen
 from blemish.dataset.samples import Dataset, Sample
-from blemish.dataset.split import split_dataset
+from blemish.dataset.splits.split import split_dataset
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 

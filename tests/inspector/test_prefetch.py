@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from blemish.inspector.ahead import Ahead, running
+from blemish.inspector.prefetch import Prefetcher, running
 
 
 def no_thread_is_left(before: set[threading.Thread]) -> bool:
@@ -16,8 +16,8 @@ def no_thread_is_left(before: set[threading.Thread]) -> bool:
 
 def test_everything_once_in_order_through_several_steps() -> None:
     before = set(threading.enumerate())
-    first = Ahead(lambda one: one + 1, range(200))
-    second = Ahead(lambda one: one * 2, first, most=3)
+    first = Prefetcher(lambda one: one + 1, range(200))
+    second = Prefetcher(lambda one: one * 2, first, max_ahead=3)
     with running(first, second):
         assert list(second) == [2 * (one + 1) for one in range(200)]
         assert list(second) == []
@@ -38,15 +38,15 @@ def test_steps_run_side_by_side() -> None:
             meeting.wait()
         return one
 
-    first = Ahead(meet, range(4))
-    second = Ahead(met, first)
+    first = Prefetcher(meet, range(4))
+    second = Prefetcher(met, first)
     with running(first, second):
         assert list(second) == [0, 1, 2, 3]
 
 
 def test_no_more_is_begun_than_may_wait() -> None:
     begun: list[int] = []
-    step = Ahead(begun.append, count(), most=3)
+    step = Prefetcher(begun.append, count(), max_ahead=3)
     with running(step):
         for taken in range(1, 5):
             next(step)
@@ -76,8 +76,8 @@ def test_an_error_anywhere_comes_out_once_in_its_place_and_ends_all(place: str) 
         if place == "prepare":
             raise ValueError(place)
 
-    first = Ahead(lambda one: failing("first", one), items())
-    second = Ahead(lambda one: failing("second", one), first, prepare=prepare)
+    first = Prefetcher(lambda one: failing("first", one), items())
+    second = Prefetcher(lambda one: failing("second", one), first, prepare=prepare)
     seen = []
     with pytest.raises(ValueError, match=place), running(first, second):
         for one in second:
@@ -97,8 +97,8 @@ def test_leaving_in_the_middle_ends_the_threads_and_closes_the_items() -> None:
         finally:
             closed.set()
 
-    first = Ahead(lambda one: one, endless())
-    second = Ahead(lambda one: one, first)
+    first = Prefetcher(lambda one: one, endless())
+    second = Prefetcher(lambda one: one, first)
     with running(first, second):
         assert [next(second) for _ in range(3)] == [0, 1, 2]
     assert closed.is_set()
@@ -112,13 +112,13 @@ def test_what_is_ready_is_given_without_waiting() -> None:
         yield from range(3)
         gate.wait(20)
 
-    step = Ahead(lambda one: one, items(), most=5)
+    step = Prefetcher(lambda one: one, items(), max_ahead=5)
     with running(step):
         assert next(step) == 0
         deadline = time.monotonic() + 10
         while step.made.qsize() < 2 and time.monotonic() < deadline:
             time.sleep(0.001)
-        assert list(step.ready()) == [1, 2]
+        assert list(step.drain()) == [1, 2]
         gate.set()
 
 
@@ -129,8 +129,8 @@ def test_an_input_on_which_nothing_comes_does_not_hold_up_the_end() -> None:
         yield 1
         gate.wait(60)
 
-    first = Ahead(lambda one: one, items())
-    second = Ahead(lambda one: one, first)
+    first = Prefetcher(lambda one: one, items())
+    second = Prefetcher(lambda one: one, first)
     start = time.monotonic()
     with running(first, second):
         assert next(second) == 1

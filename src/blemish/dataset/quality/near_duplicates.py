@@ -1,7 +1,7 @@
 """Pictures that are nearly the same: stored again by JPEG, shifted by a little, brighter or darker.
 
 Of every picture a small gray one is kept. Those whose waves are alike in strength are candidates; they are
-near copies when their phases agree at one short shift. Phases tell a copy of a texture from another piece of
+near duplicates when their phases agree at one short shift. Phases tell a copy of a texture from another piece of
 it, which has the same waves in other places; of a regular pattern, all pieces share but a few waves.
 Measured on drawn surfaces, NEU-DET, BC defects, magnetic tiles and DeepPCB: of planted copies (JPEG from 60,
 shifts up to 4 %, darker by 40 %) 98 % or more are found, brighter and clipped ones in 96 %; of 240 drawn
@@ -19,9 +19,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.samples import Sample
-from blemish.arrays import Pixels
 from blemish.images.decode import luminance, read_image
 from blemish.images.resize import resized_map
 
@@ -32,7 +32,7 @@ FAINT = 0.1  # strength of a wave of which a phase means nothing
 LEVEL = 1.0  # strength from which fingerprints compare waves
 CANDIDATES = 4  # most alike others looked at for each picture
 SHIFT = 10  # longest, in pixels of a small picture
-PEAK = 0.5  # agreement of phases from which pictures are near copies; chance gives 0.1
+PEAK = 0.5  # agreement of phases from which pictures are near duplicates; chance gives 0.1
 SURE_PEAK = 0.75  # the same where all pictures agree, as those of one part in one place do
 TIMES_USUAL = 4  # how far it must lie above what any two pictures have
 USUAL_PAIRS = 200  # pairs that show it
@@ -43,7 +43,7 @@ Pairs = NDArray[np.intp]  # [P, 2]
 
 
 @dataclass(frozen=True)
-class NearCopy:
+class NearDuplicate:
     """Two pictures by their index, first < second. peak: agreement of their phases, in [0, 1]"""
 
     first: int
@@ -58,8 +58,8 @@ def small_picture(pixels: Pixels) -> Small:
     return (gray / max(float(gray.std()), 1e-3)).astype(np.float16)
 
 
-def near_copies(pictures: Sequence[Small], *, groups: Sequence[int] | None = None) -> list[NearCopy]:
-    """All pairs of near copies, the surest first; in seconds for thousands of pictures.
+def near_duplicates(pictures: Sequence[Small], *, groups: Sequence[int] | None = None) -> list[NearDuplicate]:
+    """All pairs of near duplicates, the surest first; in seconds for thousands of pictures.
 
     groups: a number for each picture; only pictures of different groups are compared. None: all are
     """
@@ -72,20 +72,22 @@ def near_copies(pictures: Sequence[Small], *, groups: Sequence[int] | None = Non
     agreement = peaks(phases, pairs)
     limit = limit_of(phases)
     copies = [
-        NearCopy(first, second, peak)
+        NearDuplicate(first, second, peak)
         for (first, second), peak in zip(pairs.tolist(), agreement.tolist(), strict=True)
         if peak >= limit
     ]
     return sorted(copies, key=lambda copy: -copy.peak)
 
 
-def near_copies_among(samples: Sequence[Sample]) -> list[tuple[str, str]]:
+def near_duplicates_among(samples: Sequence[Sample]) -> list[tuple[str, str]]:
     """The same of samples, as pairs of their ids. Raises BlemishError for an image that cannot be read."""
     pictures = small_pictures(samples)
-    return [(samples[copy.first].id, samples[copy.second].id) for copy in near_copies(pictures)]
+    return [(samples[copy.first].id, samples[copy.second].id) for copy in near_duplicates(pictures)]
 
 
-def near_copies_between(samples: Sequence[Sample], others: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
+def near_duplicates_between(
+    samples: Sequence[Sample], others: Sequence[Sample]
+) -> list[tuple[Sample, Sample]]:
     """Pairs of one of `samples` and one of `others`, whatever either holds twice, the surest first.
 
     Raises BlemishError for an image that cannot be read.
@@ -93,7 +95,7 @@ def near_copies_between(samples: Sequence[Sample], others: Sequence[Sample]) -> 
     both = [*samples, *others]
     groups = [0] * len(samples) + [1] * len(others)
     return [
-        (both[copy.first], both[copy.second]) for copy in near_copies(small_pictures(both), groups=groups)
+        (both[copy.first], both[copy.second]) for copy in near_duplicates(small_pictures(both), groups=groups)
     ]
 
 
@@ -111,7 +113,7 @@ def small_pictures(samples: Sequence[Sample]) -> list[Small]:
 
 
 def limit_of(phases: NDArray[np.complex64]) -> float:
-    """The agreement that makes a near copy, higher where pictures drawn at random agree, too."""
+    """The agreement that makes a near duplicate, higher where pictures drawn at random agree, too."""
     order = np.random.default_rng(0).permutation(len(phases))
     random_pairs = np.stack([order, np.roll(order, 1)], axis=1)[:USUAL_PAIRS]
     usual = float(np.median(peaks(phases, random_pairs)))

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blemish.dataset.check_image import WARNING, ImageFinding, Problem
-from blemish.dataset.near_copies import near_copies
+from blemish.dataset.quality.check_image import WARNING, ImageFinding, Problem
+from blemish.dataset.quality.near_duplicates import near_duplicates
 from blemish.dataset.samples import Dataset, Sample, count
 
 SHOWN = 3  # of a list in one line
@@ -48,9 +48,9 @@ def marked_as(sample: Sample) -> str:
 
 
 def alike(findings: Sequence[ImageFinding]) -> tuple[Alike, ...]:
-    """The pairs of near copies, the surest first; equal pictures are told of elsewhere."""
+    """The pairs of near duplicates, the surest first; equal pictures are told of elsewhere."""
     read = [finding for finding in findings if finding.small is not None]
-    pairs = near_copies([finding.small for finding in read if finding.small is not None])
+    pairs = near_duplicates([finding.small for finding in read if finding.small is not None])
     both = ((read[pair.first], read[pair.second], pair.peak) for pair in pairs)
     return tuple(
         Alike(one.sample, other.sample, peak) for one, other, peak in both if one.content != other.content
@@ -64,14 +64,14 @@ def alike_problems(pairs: Sequence[Alike]) -> Iterator[Problem]:
         yield Problem(
             WARNING,
             f"{told(torn)} nearly the same (stored again, shifted, brighter or darker) and in several "
-            "splits: figures would be too good. Split anew: blemish data split DATA OUT --by looks.",
+            "splits: figures would be too good. Split anew: blemish data split DATA OUT --by similarity.",
         )
     unsplit = [pair for pair in pairs if pair.splits == ("", "") and apart(pair)]
     if unsplit:
         yield Problem(
             WARNING,
             f"{told(unsplit)} nearly the same (stored again, shifted, brighter or darker): a split may tear "
-            "them apart. Split with: blemish data split DATA OUT --by looks.",
+            "them apart. Split with: blemish data split DATA OUT --by similarity.",
         )
     contrary = [pair for pair in pairs if len(set(pair.labels)) > 1]
     if contrary:

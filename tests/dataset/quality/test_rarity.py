@@ -9,9 +9,9 @@ import builders
 import pytest
 
 from blemish.dataset.boxes import Boxed
-from blemish.dataset.check import check_dataset
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.rarity import rare_classes, shape_findings, usual_scale
+from blemish.dataset.quality.check import check_dataset
+from blemish.dataset.quality.rarity import rare_classes, shape_findings, usual_scale
 
 SIZE = (200, 200)  # scaled by 4, so that 8 px are the smallest anchor's 32
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from blemish.dataset.collection.crops import CropPlan, cut_crops, generator_of
+from blemish.dataset.product_sets.crops import CropPlan, cut_crops, generator_of
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.synthetic import synthesise
 from blemish.dataset.synthetic.generate import DAGM_PAIRS

@@ -17,7 +17,7 @@ from blemish.dataset.convert.coco import categories_of, described, numbered
 from blemish.dataset.convert.common import write_split_lists
 from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME
-from blemish.dataset.split import relative_path
+from blemish.dataset.splits.split import relative_path
 from blemish.files import write_atomically
 
 TRUTH_NAME = "annotations.json"

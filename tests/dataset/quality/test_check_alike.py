@@ -1,4 +1,4 @@
-"""What a check says of near copies and lots, each planted once."""
+"""What a check says of near duplicates and lots, each planted once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from blemish.dataset.check import CheckReport, check_dataset
-from blemish.dataset.check_alike import lots
 from blemish.dataset.layouts import load_dataset
+from blemish.dataset.quality.check import CheckReport, check_dataset
+from blemish.dataset.quality.check_alike import lots
 from blemish.dataset.samples import Dataset
 
 CONTRARY = "nearly the same but marked differently, the first as "

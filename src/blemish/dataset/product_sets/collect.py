@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blemish.dataset.collection.makers import MAKERS, PRODUCTS, WITHOUT_SOURCE, Job
-from blemish.dataset.collection.write import write_product
 from blemish.dataset.hashing import contents_of
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.products import ProductCounts
+from blemish.dataset.product_sets.makers import MAKERS, PRODUCTS, WITHOUT_SOURCE, Job
+from blemish.dataset.product_sets.products import ProductCounts
+from blemish.dataset.product_sets.write import write_product
 from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME
-from blemish.dataset.split import split_dataset
+from blemish.dataset.splits.split import split_dataset
 from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
 

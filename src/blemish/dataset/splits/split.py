@@ -19,15 +19,15 @@ import numpy as np
 import yaml
 
 from blemish.dataset.hashing import contents_of
-from blemish.dataset.labelled import CLEAN
-from blemish.dataset.near_copies import near_copies_among
+from blemish.dataset.quality.near_duplicates import near_duplicates_among
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
+from blemish.dataset.splits.labelled import CLEAN
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 
 Shares = dict[str, float]
-By = Literal["content", "group", "looks"]
+By = Literal["content", "group", "similarity", "looks"]  # "looks": what "similarity" was once called
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def split_dataset(
     """The dataset with new splits, each with its share of every class as nearly as whole groups allow.
 
     test: share of all images; val: share of the rest
-    by: "group" keeps groups whole, "looks" near copies together, as `near_copies` tells them; images of the
+    by: "group" keeps groups whole, "looks" near duplicates together, as `near_duplicates` tells them; images of the
         same content share a side anyway; None is "content"
     shots, keep_clean: see `few_shot`
     Raises BlemishError when a share is impossible, or groups are asked for and there are none.
@@ -123,8 +123,8 @@ def joined_by(dataset: Dataset, by: str | None) -> list[tuple[str, str]]:
     """Pairs of ids, besides those of equal content, that must share a side."""
     if by not in (None, *get_args(By)):
         raise BlemishError(f"by must be one of {', '.join(get_args(By))}. Received: '{by}'. Use one of them.")
-    if by == "looks":
-        return near_copies_among(dataset.samples)
+    if by in ("similarity", "looks"):
+        return near_duplicates_among(dataset.samples)
     if by != "group":
         return []
     groups: dict[str, list[str]] = {}

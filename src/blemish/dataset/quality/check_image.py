@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from blemish.dataset.boxes import Boxed, boxed_instances
 from blemish.dataset.hashing import pixel_hash
 from blemish.dataset.masks import annotation_masks
-from blemish.dataset.near_copies import Small, small_picture
+from blemish.dataset.quality.near_duplicates import Small, small_picture
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError, nearest_name
 from blemish.images.decode import read_image
@@ -37,7 +37,7 @@ class ImageFinding:
     """What checking one image gave.
 
     size, mode, content: None when the image cannot be decoded; mode: "gray", "colour", "16-bit gray" …
-    boxes: of all that is marked with a place; small: what near copies are found by
+    boxes: of all that is marked with a place; small: what near duplicates are found by
     content: hash of the pixels; marks: hash-like summary of everything marked, equal for equal marks
     """
 

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from blemish.dataset.check_alike import Alike, alike, alike_problems, listing, lot_problems, lots
-from blemish.dataset.check_image import ERROR, WARNING, ImageFinding, Problem, check_image
 from blemish.dataset.hashing import in_threads
-from blemish.dataset.products import ProductCounts, counts_of_products, one_sided_products
-from blemish.dataset.rarity import shape_findings
+from blemish.dataset.product_sets.products import ProductCounts, counts_of_products, one_sided_products
+from blemish.dataset.quality.check_alike import Alike, alike, alike_problems, listing, lot_problems, lots
+from blemish.dataset.quality.check_image import ERROR, WARNING, ImageFinding, Problem, check_image
+from blemish.dataset.quality.rarity import shape_findings
 from blemish.dataset.samples import Dataset, count
 
 IMBALANCE_LIMIT = 10.0  # most frequent class / rarest, in images, from which a warning is given

@@ -1,4 +1,4 @@
-"""A step of work that runs ahead in a thread of its own: bounded, in order, and ended from outside.
+"""Prefetching: a step of work that runs ahead in a thread of its own, bounded, in order, ended from outside.
 
 Steps are set one behind the other: each takes what the one before it has made.
 """
@@ -16,18 +16,18 @@ Made = TypeVar("Made")
 
 
 class Ended:
-    """Stands behind the last thing made. error: that ended the work, or None"""
+    """Marker behind the last result. error: that ended the work, or None"""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
-class Ahead(Generic[Given, Made], Iterator[Made]):
-    """`work` on each of the items, in their order, in a thread that starts with the first `next`.
+class Prefetcher(Generic[Given, Made], Iterator[Made]):
+    """Results of `work` on each of the items, in their order, made in a thread that the first `next` starts.
 
-    most: things made, or being made, that nobody has taken; then the thread waits
+    max_ahead: results made, or being made, that nobody has taken; at so many the thread waits
     prepare: run first in that thread
-    An error of `work` or of the items is raised once, in its place; then there are no more.
+    An error of `work` or of the items is raised once, in its place; then there are no more results.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class Ahead(Generic[Given, Made], Iterator[Made]):
         work: Callable[[Given], Made],
         items: Iterable[Given],
         *,
-        most: int = 1,
+        max_ahead: int = 1,
         prepare: Callable[[], object] = lambda: None,
     ) -> None:
         self.work, self.items, self.prepare = work, items, prepare
         self.made: SimpleQueue[Made | Ended] = SimpleQueue()
-        self.free = Semaphore(most)
+        self.free = Semaphore(max_ahead)
         self.stopped = Event()
         self.thread: Thread | None = None
 
@@ -50,17 +50,17 @@ class Ahead(Generic[Given, Made], Iterator[Made]):
             self.thread.start()
         return self.taken(self.made.get())
 
-    def taken(self, one: Made | Ended) -> Made:
-        if not isinstance(one, Ended):
+    def taken(self, result: Made | Ended) -> Made:
+        if not isinstance(result, Ended):
             self.free.release()
-            return one
+            return result
         self.made.put(Ended())
-        if one.error is not None:
-            raise one.error
+        if result.error is not None:
+            raise result.error
         raise StopIteration
 
-    def ready(self) -> Iterator[Made]:
-        """What is made already, without waiting for more."""
+    def drain(self) -> Iterator[Made]:
+        """Results that are made already, without waiting for more."""
         try:
             while True:
                 yield self.taken(self.made.get_nowait())
@@ -68,40 +68,38 @@ class Ahead(Generic[Given, Made], Iterator[Made]):
             return
 
     def run(self) -> None:
-        """The thread's work."""
+        """Make results until the items end or `stop` is called: the thread's work."""
         end = Ended()
         try:
             self.prepare()
-            self.through(iter(self.items))
+            items = iter(self.items)
+            while self.free.acquire() and not self.stopped.is_set():
+                for item in items:
+                    self.made.put(self.work(item))
+                    break
+                else:
+                    break
+            if isinstance(items, Generator):  # one that is left in the middle may hold a file
+                items.close()
         except BaseException as error:
             end = Ended(error)
         self.made.put(end)
 
-    def through(self, items: Iterator[Given]) -> None:
-        while self.free.acquire() and not self.stopped.is_set():
-            for item in items:
-                self.made.put(self.work(item))
-                break
-            else:
-                return
-        if isinstance(items, Generator):  # one that is left in the middle may hold a file
-            items.close()
-
     def stop(self) -> None:
-        """No item is begun from now on, and nobody who takes waits any longer."""
+        """Begin no item from now on, and let nobody wait for a result any longer."""
         self.stopped.set()
         self.free.release()
         self.made.put(Ended())
 
     def wait(self, seconds: float | None = None) -> None:
-        """Until the thread has ended, so many seconds at most."""
+        """Wait until the thread has ended, so many seconds at most."""
         if self.thread is not None:
             self.thread.join(seconds)
 
 
 @contextmanager
-def running(first: Ahead[Any, Any], *later: Ahead[Any, Any]) -> Iterator[None]:
-    """Steps in the order of the work, all of which have ended behind it.
+def running(first: Prefetcher[Any, Any], *later: Prefetcher[Any, Any]) -> Iterator[None]:
+    """Steps in the order of the work, all of which have ended when the block is left.
 
     The first, which reads, is not waited for long: it may be at an input on which nothing comes.
     """

@@ -1,7 +1,7 @@
-"""Support draws of the few-shot protocol: which boxes of each class a training may see, as files.
+"""Support sets of the few-shot protocol: which boxes of each class a training may see, as files.
 
-A draw is the first boxes of one seeded permutation per class, so that 1, 3, 5 and 10 shots of a seed contain
-each other, and a class's boxes do not depend on which other classes are drawn.
+A support set is the first boxes of one seeded permutation per class, so that 1, 3, 5 and 10 shots of a seed
+contain each other, and a class's boxes do not depend on which other classes are sampled.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ KEYS = ("schema", "dataset_fingerprint", "seed", "shots", "classes")
 
 
 @dataclass(frozen=True)
-class Draw:
-    """classes: name to the ids of its boxes (see `boxes.cleaned_boxes`), at most `shots`."""
+class SupportSet:
+    """The boxes that a few-shot training may see: class name to box ids, at most `shots` of each class.
+
+    Ids are those of `boxes.cleaned_boxes`.
+    """
 
     dataset_fingerprint: str
     seed: int
@@ -37,13 +40,13 @@ class Draw:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON, in hexadecimal: the same for the same boxes on the same data."""
+        """SHA-256 of the canonical JSON, in hexadecimal: equal for equal boxes of equal data."""
         canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     @property
     def ids(self) -> frozenset[str]:
-        """The drawn boxes of all classes."""
+        """Ids of the boxes of all classes."""
         return frozenset(name for ids in self.classes.values() for name in ids)
 
     @property
@@ -56,6 +59,7 @@ class Draw:
         )
 
     def to_json(self) -> dict[str, Any]:
+        """The fields as they are written to a file, with the schema's number."""
         return {
             "schema": SCHEMA,
             "dataset_fingerprint": self.dataset_fingerprint,
@@ -65,7 +69,7 @@ class Draw:
         }
 
 
-def draw_supports(
+def sample_support_set(
     dataset: Dataset,
     classes: Sequence[str],
     shots: int,
@@ -73,51 +77,53 @@ def draw_supports(
     *,
     boxes: Sequence[Boxed] | None = None,
     data_fingerprint: str | None = None,
-) -> Draw:
-    """`shots` boxes of each class from the split "train", or all there are.
+) -> SupportSet:
+    """A support set of `shots` boxes of each class from the split "train", or all there are.
 
-    boxes: those of that split, where they are known; data_fingerprint: likewise
+    boxes: those of that split, where they are known already
+    data_fingerprint: of the dataset, where it is known already
     Raises BlemishError for an unknown class, and for one without any box.
     """
     if shots < 1:
         raise BlemishError(f"shots must be at least 1. Received: {shots}. Use 5.")
     known = training_boxes(dataset) if boxes is None else boxes
-    drawn = {name: drawn_ids(dataset, known, name, seed)[:shots] for name in classes}
-    return Draw(data_fingerprint or fingerprint(dataset), seed, shots, drawn)
+    sampled = {name: shuffled_ids(dataset, known, name, seed)[:shots] for name in classes}
+    return SupportSet(data_fingerprint or fingerprint(dataset), seed, shots, sampled)
 
 
-def write_draw(draw: Draw, path: Path) -> None:
-    """Write the draw as JSON, one line an id, so that two draws are easy to compare."""
-    write_atomically(path, json.dumps(draw.to_json(), indent=1, ensure_ascii=False) + "\n")
+def save_support_set(support_set: SupportSet, path: Path) -> None:
+    """Write the support set as JSON, one line an id, so that two of them are easy to compare."""
+    write_atomically(path, json.dumps(support_set.to_json(), indent=1, ensure_ascii=False) + "\n")
 
 
-def read_draw(
+def load_support_set(
     path: Path,
     dataset: Dataset,
     *,
     boxes: Sequence[Boxed] | None = None,
     data_fingerprint: str | None = None,
-) -> Draw:
-    """The draw in `path`. boxes, data_fingerprint: see `draw_supports`
+) -> SupportSet:
+    """The support set in file `path`, checked against the dataset that it was sampled from.
 
-    Raises BlemishError for what is no draw, a draw of other data, or a box that the split "train" has not.
+    boxes, data_fingerprint: see `sample_support_set`
+    Raises BlemishError for another file, a set of other data, or a box that is not in split "train".
     """
-    draw = parsed(path)
-    if draw.dataset_fingerprint != (received := data_fingerprint or fingerprint(dataset)):
+    support_set = parsed(path)
+    if support_set.dataset_fingerprint != (received := data_fingerprint or fingerprint(dataset)):
         raise BlemishError(
-            f"{path} must be a draw of {dataset.root}. Received: one of other data, or other splits "
-            f"({draw.dataset_fingerprint[:12]} instead of {received[:12]}). Draw again."
+            f"{path} must be a support set of {dataset.root}. Received: one of other data or other splits "
+            f"({support_set.dataset_fingerprint[:12]} instead of {received[:12]}). Sample it again."
         )
     label_of = {box.id: box.label for box in (training_boxes(dataset) if boxes is None else boxes)}
-    for name, ids in draw.classes.items():
+    for name, ids in support_set.classes.items():
         for id in ids:
             if label_of.get(id) != name:
                 raise BlemishError(
                     f"{path} must name boxes of split 'train'. Received: '{id}' for class '{name}'."
                     f"{nearest_name(id, [known for known, label in label_of.items() if label == name])} "
-                    "Correct it or draw again."
+                    "Correct the id, or sample the set again."
                 )
-    return draw
+    return support_set
 
 
 def training_boxes(dataset: Dataset) -> list[Boxed]:
@@ -126,13 +132,13 @@ def training_boxes(dataset: Dataset) -> list[Boxed]:
     return [box for sample in samples for box in boxed_instances(sample, image_size(sample.image))]
 
 
-def drawn_ids(dataset: Dataset, boxes: Sequence[Boxed], name: str, seed: int) -> tuple[str, ...]:
-    """All boxes of a class, in the order in which they are drawn."""
+def shuffled_ids(dataset: Dataset, boxes: Sequence[Boxed], name: str, seed: int) -> tuple[str, ...]:
+    """Ids of all boxes of a class in the order in which a seed takes them."""
     ids = sorted(box.id for box in boxes if box.label == name)
     if not ids:
         hint = "" if name in dataset.class_names else nearest_name(name, dataset.class_names)
         raise BlemishError(
-            f"A class to draw from must have a box in split 'train' of {dataset.root}. "
+            f"A class to sample from must have a box in split 'train' of {dataset.root}. "
             f"Received: '{name}', which has none.{hint} Correct the name or mark an example."
         )
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
@@ -140,19 +146,20 @@ def drawn_ids(dataset: Dataset, boxes: Sequence[Boxed], name: str, seed: int) ->
     return tuple(ids[number] for number in order)
 
 
-def parsed(path: Path) -> Draw:
-    """The draw as the file says it."""
+def parsed(path: Path) -> SupportSet:
+    """The support set that a file holds, not held against any data. Raises BlemishError for another file."""
     try:
         fields = json.loads(path.read_bytes())
         if set(fields) != set(KEYS) or fields["schema"] != SCHEMA:
             raise ValueError(f"keys {', '.join(map(str, fields))}")
         classes = {name: tuple(map(str, ids)) for name, ids in fields["classes"].items()}
-        return Draw(str(fields["dataset_fingerprint"]), int(fields["seed"]), int(fields["shots"]), classes)
+        digest = str(fields["dataset_fingerprint"])
+        return SupportSet(digest, int(fields["seed"]), int(fields["shots"]), classes)
     except OSError as error:
         raise BlemishError(
             f"{path} must be a readable file. Received: {error.strerror}. Check it."
         ) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BlemishError(
-            f"{path} must be a draw of supports, schema {SCHEMA}. Received: {error}. Draw again."
+            f"{path} must be a support set, schema {SCHEMA}. Received: {error}. Sample it again."
         ) from error

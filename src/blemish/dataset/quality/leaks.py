@@ -2,7 +2,7 @@
 
 Pictures are compared by their pixels, so copies, other names and other compressions of the same pixels are
 found; a crop or a changed exposure is another picture, which groups are for. Images from outside the dataset
-have no groups, so of them near copies are found as well.
+have no groups, so of them near duplicates are found as well.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from blemish.dataset.hashing import contents_of
-from blemish.dataset.near_copies import near_copies_between
+from blemish.dataset.quality.near_duplicates import near_duplicates_between
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 
@@ -45,7 +45,7 @@ def refuse_seen(dataset: Dataset, extra: Sequence[Sample], *, seal: Sequence[str
     for sample in extra:
         if (kept := first.get(contents[sample.image])) is not None:
             raise BlemishError(seen(kept, sample, "the same picture"))
-    for kept, sample in near_copies_between(list(sealed.values()), extra):
+    for kept, sample in near_duplicates_between(list(sealed.values()), extra):
         raise BlemishError(seen(kept, sample, "nearly the same picture"))
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from builders import picture, products_layout
 
-from blemish.dataset.check import check_dataset
 from blemish.dataset.convert import convert
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.products import (
+from blemish.dataset.product_sets.products import (
     ProductCounts,
     counts_of_products,
     defectives,
@@ -19,7 +18,8 @@ from blemish.dataset.products import (
     refuse_one_sided,
     without_product,
 )
-from blemish.dataset.split import split_dataset
+from blemish.dataset.quality.check import check_dataset
+from blemish.dataset.splits.split import split_dataset
 from blemish.errors import BlemishError
 
 

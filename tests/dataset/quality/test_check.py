@@ -9,9 +9,9 @@ from pathlib import Path
 import builders
 import pytest
 
-from blemish.dataset.check import CheckReport, check_dataset
-from blemish.dataset.check_image import ERROR
 from blemish.dataset.layouts import load_dataset
+from blemish.dataset.quality.check import CheckReport, check_dataset
+from blemish.dataset.quality.check_image import ERROR
 from blemish.dataset.samples import Annotation, Dataset, MaskFile
 
 

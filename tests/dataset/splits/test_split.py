@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blemish.dataset import split as module
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Annotation, Dataset, MaskFile, Sample
-from blemish.dataset.split import few_shot, split_dataset, write_splits
+from blemish.dataset.splits import split as module
+from blemish.dataset.splits.split import few_shot, split_dataset, write_splits
 from blemish.errors import BlemishError
 
 
@@ -100,7 +100,7 @@ def test_equal_pictures_share_a_side_on_disk(tmp_path: Path) -> None:
         assert len({s.split for s in parts if "same" in s.id}) == 1
 
 
-def test_near_copies_share_a_side(tmp_path: Path) -> None:
+def test_near_duplicates_share_a_side(tmp_path: Path) -> None:
     """The same surface under another light, stored again: other pixels, so content does not join them."""
     generator = np.random.default_rng(0)
     surfaces = [cv2.GaussianBlur(generator.normal(0, 1, (128, 128)), (0, 0), 1.5) for _ in range(24)]
@@ -116,10 +116,11 @@ def test_near_copies_share_a_side(tmp_path: Path) -> None:
     assert len(names) == 5
     torn = 0
     for seed in range(5):
-        by_looks = split_dataset(dataset, by="looks", seed=seed)
-        assert len({s.split for s in by_looks if s.id in names}) == 1
-        assert {"train", "val", "test"} == set(by_looks.splits)
+        by_similarity = split_dataset(dataset, by="similarity", seed=seed)
+        assert len({s.split for s in by_similarity if s.id in names}) == 1
+        assert {"train", "val", "test"} == set(by_similarity.splits)
         torn += len({s.split for s in split_dataset(dataset, seed=seed) if s.id in names}) > 1
+    assert split_dataset(dataset, by="looks", seed=4) == by_similarity  # its former name
     assert torn  # by content alone they are torn apart
 
 
