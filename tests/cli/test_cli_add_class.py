@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.cli.tlsdd_bundles import OLD, is_one_line
 
 from blemish.bundle import Bundle, load_bundle
 from blemish.cli.examples import read_examples, training_set
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.inspector.loading import open_inspector
+from tests.cli.tlsdd_bundles import OLD, is_one_line
 
 Command = Callable[..., Any]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.cli.tlsdd_bundles import OLD, is_one_line
 
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.samples import Dataset
+from tests.cli.tlsdd_bundles import OLD, is_one_line
 
 Command = Callable[..., Any]
 

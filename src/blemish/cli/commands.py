@@ -421,12 +421,10 @@ def reproduce(  # noqa: PLR0913, PLR0917 - an option each
     quiet: Quiet = False,
 ) -> None:
     """Fill a table of a paper row by row, ours beside theirs; rows that are there are kept."""
-    refuse_without("torch", "blemish reproduce")
-    from blemish.reproduce.table import fill_table
+    from blemish.cli.tables import fill_table
 
     set_threads(threads)
-    groups = {"common": common, "rare": rare, "target": target}
-    print(fill_table(name, out, data=data, seeds=seeds, quiet=quiet, **groups))
+    print(fill_table(name, out, data=data, seeds=seeds, quiet=quiet, common=common, rare=rare, target=target))
 
 
 @app.command()
@@ -437,6 +435,6 @@ def results(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("experiments/RESULTS.md"),
 ) -> None:
     """Write every table that `reproduce` filled, and what became of its goals, on one page."""
-    from blemish.reproduce.overview import write_overview
+    from blemish.cli.tables import write_overview
 
     print(write_overview(folder, out))

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 from blemish.bundle import load_bundle
 from blemish.dataset.fingerprint import image_digests
@@ -29,6 +28,7 @@ from blemish.methods.medetection.products import products_of
 from blemish.nn.weights import load_state
 from blemish.progress import Reporter
 from blemish.training.trainer import RunTrainer
+from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 SHORT = {"meta_steps": 2, "steps": 2, "check_every": 2}
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from tests.methods.tlsdd.conftest import tiny
 
 from blemish.bundle import load_bundle
 from blemish.dataset.samples import Annotation
@@ -25,6 +24,7 @@ from blemish.methods.tlsdd.maps import MapCache
 from blemish.progress import Reporter
 from blemish.training.run import Request, train
 from blemish.training.trainer import RunTrainer
+from tests.methods.tlsdd.conftest import tiny
 
 
 def run(dataset, out, settings, **more):
