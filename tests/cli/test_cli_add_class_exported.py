@@ -33,12 +33,12 @@ def without_torch(*words: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def exported(parent: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from blemish.export.request import Request
+    from blemish.export.request import ExportRequest
     from blemish.export.run import export_bundle
     from blemish.progress import Reporter
 
     out = tmp_path_factory.mktemp("exported") / "bundle"
-    return export_bundle(Request(load_bundle(parent), "onnx", "fp32", out), Reporter(quiet=True))
+    return export_bundle(ExportRequest(load_bundle(parent), "onnx", "fp32", out), Reporter(quiet=True))
 
 
 @pytest.fixture(scope="module")

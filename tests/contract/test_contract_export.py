@@ -15,7 +15,7 @@ import pytest
 from blemish.bundle import Bundle, load_bundle
 from blemish.bundle.store import CERTIFICATE
 from blemish.dataset.samples import Dataset
-from blemish.export.request import Request
+from blemish.export.request import ExportRequest
 from blemish.export.run import export_bundle
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import Inspector, inspector_of
@@ -34,7 +34,9 @@ def exported(
         pytest.skip(f"{method.name} exports no graphs")
     out = tmp_path_factory.mktemp(method.name) / "onnx"
     loaded = load_bundle(bundle.path)
-    return export_bundle(Request(loaded, "onnx", "fp32", out, dataset=four_images), Reporter(quiet=True))
+    return export_bundle(
+        ExportRequest(loaded, "onnx", "fp32", out, dataset=four_images), Reporter(quiet=True)
+    )
 
 
 @pytest.fixture(scope="session")

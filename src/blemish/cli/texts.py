@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from blemish.dataset.check import CheckReport
     from blemish.dataset.collection import Collected
     from blemish.dataset.samples import Dataset
-    from blemish.images.scale_target import Scale
+    from blemish.images.calibration_target import Scale
 
 SPLIT_ORDER = ("train", "val", "test", "")
 

@@ -17,7 +17,9 @@ from blemish.threads import set_threads
 
 package = find_spec("blemish.methods")  # looked at, not imported, as it brings numpy
 folders = package.submodule_search_locations if package else None
-METHODS = sorted(module.name for module in iter_modules(folders or []) if module.ispkg)
+METHODS = sorted(
+    module.name for module in iter_modules(folders or []) if module.ispkg and module.name != "common"
+)
 
 
 def train(  # noqa: PLR0913, PLR0917 - an option each

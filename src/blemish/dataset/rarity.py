@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from blemish.dataset.boxes import Boxed
-from blemish.regions.shapes import (
+from blemish.regions.box_statistics import (
     ANCHOR_IOU,
     MANY,
     Boxes,

@@ -9,10 +9,13 @@ from typing import cast
 from blemish.errors import BlemishError, nearest_name
 from blemish.methods.contract import Method
 
+SHARED = "common"  # the one sub-package that is no method
+
 
 def method_names() -> tuple[str, ...]:
     """Names of the methods there are, in alphabetical order."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg))
+    found = (module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
+    return tuple(sorted(name for name in found if name != SHARED))
 
 
 def find_method(name: str) -> Method:

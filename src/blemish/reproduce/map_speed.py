@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from blemish.images.drawing import FOUND, for_screen, lay_outlines
+from blemish.images.drawing import FOUND, draw_outlines_, for_screen
 from blemish.methods.casae.inference import CasaeInference
 from blemish.methods.casae.inference import inference_from as casae_inference
 from blemish.methods.casae.settings import Settings as CasaeSettings
@@ -58,7 +58,7 @@ def measure_maps(settings: MapSpeedSettings) -> dict[str, Any]:
     find = partial(inference.decide, values, image, {}, with_maps=False)
     defects = find().defects
     picture, outlines = for_screen(image), [part for defect in defects for part in defect.contour]
-    draw = partial(lay_outlines, picture, outlines, colour=FOUND)
+    draw = partial(draw_outlines_, picture, outlines, colour=FOUND)
     deciding, drawing = (
         statistics.median(timed_runs(run, repeats=settings.repeats, seconds=settings.seconds))
         for run in (find, draw)

@@ -18,7 +18,7 @@ from torch.nn import functional
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.bundle.store import Bundle, load_bundle, save_bundle
 from blemish.dataset.samples import Dataset
-from blemish.export.request import Precision, Request
+from blemish.export.request import ExportRequest, Precision
 from blemish.export.run import Export
 from blemish.inspector.inspector import Inspector, assemble, inspector_of, loaded_modules, method_of
 from blemish.inspector.torch_backend import as_networks
@@ -53,7 +53,7 @@ def new_inspector(settings: RuntimeSpeedSettings, device: str, surfaces: Dataset
     """The method behind the runtime. surfaces: that int8 is calibrated on; folder: for what is written"""
     bundle = random_bundle(settings.method, settings.settings, folder / "bundle")
     if settings.runtime in ("onnx", "openvino"):
-        request = Request(
+        request = ExportRequest(
             bundle,
             settings.runtime,
             cast(Precision, settings.precision),
@@ -114,7 +114,7 @@ def fill_bank(detector: nn.Module, bank: ClassBank) -> None:
     )
 
 
-def exported(request: Request, drafts: Path) -> Bundle:
+def exported(request: ExportRequest, drafts: Path) -> Bundle:
     """With graphs as `blemish export` writes them, but without a certificate: random weights say nothing."""
     drafts.mkdir()
     export = Export(request, Reporter(quiet=True), drafts)

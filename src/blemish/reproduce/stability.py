@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from blemish.dataset.samples import Dataset
-from blemish.evaluation.agreement import verdict_flips
+from blemish.evaluation.consistency import verdict_flips
 from blemish.images.decode import read_image
 from blemish.inspection import Verdict
 from blemish.inspector.inspector import Inspector

@@ -15,8 +15,8 @@ from blemish.dataset.fingerprint import fingerprint, image_marks
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
+from blemish.evaluation.before_after import ClassChange, change_sentences, class_changes
 from blemish.evaluation.records import ImageRecord
-from blemish.evaluation.regression import ClassChange, change_sentences, class_changes
 from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
 from blemish.evaluation.run import evaluate_samples, without_other_classes
 from blemish.inspector.graph_backend import open_graphs, refuse_torch_options

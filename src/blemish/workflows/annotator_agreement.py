@@ -7,8 +7,8 @@ from pathlib import Path
 
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
-from blemish.evaluation.agree.raters import matched, rated, read_rater, without_names
-from blemish.evaluation.agree.study import Study, study
+from blemish.evaluation.annotators.raters import matched, rated, read_rater, without_names
+from blemish.evaluation.annotators.study import Study, study
 from blemish.evaluation.predictions.inspections import InspectionPredictions
 
 Rater = Dataset | InspectionPredictions

@@ -10,8 +10,8 @@ from typing import Any
 
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.samples import Dataset
-from blemish.evaluation.disputed import disputed_json
 from blemish.evaluation.evaluator import metrics_json
+from blemish.evaluation.label_issues import label_issues_json
 from blemish.evaluation.records import Evaluation
 from blemish.evaluation.report import ReportContext, write_report
 from blemish.files import write_atomically
@@ -30,7 +30,7 @@ def write_evaluation(out: Path, evaluation: Evaluation, context: ReportContext) 
     """Write metrics.json, disputed.json and report.html to the folder."""
     metrics = metrics_json(evaluation)
     write_atomically(out / "metrics.json", metrics)
-    write_atomically(out / "disputed.json", disputed_json(evaluation))
+    write_atomically(out / "disputed.json", label_issues_json(evaluation))
     write_report(out / "report.html", evaluation, context)
     return EvaluationResult(json.loads(metrics), out / "report.html")
 

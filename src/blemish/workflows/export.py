@@ -7,13 +7,13 @@ from pathlib import Path
 from blemish.bundle.store import load_bundle
 from blemish.dataset.layouts import load_dataset
 from blemish.errors import WrongUseError
-from blemish.export.request import Kind, Precision, Request, default_out
+from blemish.export.request import ExportRequest, Precision, RuntimeKind, default_out
 from blemish.progress import Reporter
 
 
 def export(  # noqa: PLR0913 - every option of an export
     bundle: Path,
-    kind: Kind,
+    kind: RuntimeKind,
     *,
     precision: Precision = "fp32",
     out: Path | None = None,
@@ -26,7 +26,7 @@ def export(  # noqa: PLR0913 - every option of an export
 ) -> Path:
     """Write the exported bundle, by default beside the bundle; returns its path.
 
-    See `export.request.Request`; calibration, max_drop: None takes its defaults
+    See `export.request.ExportRequest`; calibration, max_drop: None takes its defaults
     Raises WrongUseError for options that do not go together, BlemishError for what cannot be exported.
     """
     only_int8 = {"--calibration": calibration, "--max-drop": max_drop}
@@ -42,15 +42,15 @@ def export(  # noqa: PLR0913 - every option of an export
     dataset = load_dataset(data) if data else None
     from blemish.export.run import export_bundle
 
-    request = Request(
+    request = ExportRequest(
         bundle=loaded,
         kind=kind,
         precision=precision,
         out=out or default_out(bundle, kind, precision),
         tile=tile,
         dataset=dataset,
-        calibration=Request.calibration if calibration is None else calibration,
-        max_drop=Request.max_drop if max_drop is None else max_drop,
+        calibration=ExportRequest.calibration if calibration is None else calibration,
+        max_drop=ExportRequest.max_drop if max_drop is None else max_drop,
         seed=seed,
     )
     return export_bundle(request, Reporter(quiet=quiet))

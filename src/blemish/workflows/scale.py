@@ -10,8 +10,8 @@ from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset
 from blemish.decision.store import stored_decision
 from blemish.errors import WrongUseError
+from blemish.images.calibration_target import Scale, measure_scale
 from blemish.images.decode import read_image
-from blemish.images.scale_target import Scale, measure_scale
 from blemish.inspector.inspector import Inspector, inspector_of
 
 

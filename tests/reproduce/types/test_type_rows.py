@@ -13,7 +13,7 @@ import yaml
 from blemish.bundle.store import load_bundle
 from blemish.dataset.masks import class_map
 from blemish.errors import BlemishError
-from blemish.evaluation.types import FALSE_ALARM, MISSED
+from blemish.evaluation.classification import FALSE_ALARM, MISSED
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import inspector_of
 from blemish.methods.casae.crops import upright

@@ -25,7 +25,7 @@ from blemish.inspector.line_scan.scan import Piece, Scan
 from blemish.inspector.line_scan.strips import fitting
 from blemish.inspector.pipeline import PICTURES_AHEAD, Answer, Answers, Decoded, answers_of, decoded
 from blemish.inspector.sources import Item
-from blemish.methods.webs import BoxesWebs, OutlinesWebs
+from blemish.methods.common.streaming import StreamsBoxes, StreamsMasks
 from blemish.threads import set_threads
 
 MOST_ROWS = 8192
@@ -71,9 +71,9 @@ def judge_of_web(judge: Judge) -> Inspector:
 
 def sees_webs(inspector: Inspector) -> bool:
     inference = inspector.inference
-    if isinstance(inference, OutlinesWebs):
+    if isinstance(inference, StreamsMasks):
         return inference.tiling is not None
-    return isinstance(inference, BoxesWebs)
+    return isinstance(inference, StreamsBoxes)
 
 
 @contextmanager
@@ -135,9 +135,9 @@ class Scanner:
     def scan(self, width: int) -> Scan:
         inference, networks = self.inspector.inference, self.inspector.networks
         most_rows, with_pixels = self.web.most_rows, self.with_pixels
-        if isinstance(inference, OutlinesWebs):
+        if isinstance(inference, StreamsMasks):
             return OutlineScan(inference, networks, most_rows=most_rows, with_pixels=with_pixels)
-        assert isinstance(inference, BoxesWebs), "checked by judge_of_web"
+        assert isinstance(inference, StreamsBoxes), "checked by judge_of_web"
         return BoxScan(inference, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
 
     def answered(self, work: Callable[[], list[Piece]], stretch: Stretch) -> Iterator[Answer]:

@@ -10,8 +10,8 @@ from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
 from blemish.images.tiling import Tiling
+from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Fitted, Graph, GraphPlan, Networks, Trainer
-from blemish.methods.served import FIXED_SIDE
 from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.serving import served
 from blemish.methods.severity.settings import Settings

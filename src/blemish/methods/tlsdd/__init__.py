@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
+from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import (
     Embedder,
     Enrolment,
@@ -19,7 +20,6 @@ from blemish.methods.contract import (
     Networks,
     Trainer,
 )
-from blemish.methods.served import FIXED_SIDE
 from blemish.methods.tlsdd.inference import TlsddInference, inference_from
 from blemish.methods.tlsdd.settings import Settings
 

@@ -25,8 +25,8 @@ from blemish.methods.tlsdd.inference import inference_from
 from blemish.methods.tlsdd.scenes import Marked
 from blemish.methods.tlsdd.settings import Settings
 from blemish.methods.tlsdd.views import View, batched, fitted, scaled
+from blemish.regions.box_statistics import gaps
 from blemish.regions.boxes import box_iou
-from blemish.regions.shapes import gaps
 
 FOUND_IOU = 0.5
 DEFAULT_THRESHOLD = 0.5  # where there is nothing to choose it on

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Box
-from blemish.images.decode import Pixels, to_unit
+from blemish.arrays import Pixels
+from blemish.images.decode import to_unit
 from blemish.images.resize import resized
 from blemish.methods.tlsdd.settings import Settings
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset
-from blemish.evaluation.pixel import NO_AGREEMENT, agreement_of, pixel_counts
+from blemish.evaluation.pixel import NO_MATCHES, match_counts, pixel_counts
 from blemish.images.decode import read_image, to_bytes
 from blemish.inspector.inspector import Inspector
-from blemish.methods.answers import only_name
+from blemish.methods.common.scores import default_label
 from blemish.methods.contract import Findings, Networks, Pixels
 from blemish.regions.region import defect_of, numbered, regions_above
 from blemish.reproduce.gray.levels import LEVELS, Level
@@ -69,17 +69,17 @@ def gray_inspector(kind: str, validation: Dataset, *, join_distance: float) -> I
     )
     level = LEVELS[kind]
     bright = brighter_is_better(masked, level)
-    inference = GrayInference(level, bright, join_distance, only_name(validation.class_names))
+    inference = GrayInference(level, bright, join_distance, default_label(validation.class_names))
     # It finds something in every image and cannot call one clean, so it calls none NG.
     return Inspector(inference, {}, review=math.inf, ng=math.inf, bundle=kind)
 
 
 def brighter_is_better(images: Iterable[tuple[Pixels, NDArray[np.bool_]]], level: Level) -> bool:
     """Whether the bright side gives the higher pooled pixel F1. images: pixels and truth of each."""
-    dark = bright = NO_AGREEMENT
+    dark = bright = NO_MATCHES
     for pixels, truth in images:
-        bright += agreement_of(pixel_counts(gray_mask(pixels, level, bright=True), truth))
-        dark += agreement_of(pixel_counts(gray_mask(pixels, level, bright=False), truth))
+        bright += match_counts(pixel_counts(gray_mask(pixels, level, bright=True), truth))
+        dark += match_counts(pixel_counts(gray_mask(pixels, level, bright=False), truth))
     return (bright.f1 or 0.0) > (dark.f1 or 0.0)
 
 

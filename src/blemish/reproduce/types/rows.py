@@ -17,10 +17,11 @@ from pydantic import Field
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
+from blemish.evaluation.classification import accuracy_of, confusion_matrix
 from blemish.evaluation.pixel import ratio
 from blemish.evaluation.run import split_to_evaluate
-from blemish.evaluation.types import accuracy_of, confusion_matrix
-from blemish.images.decode import Pixels, read_image
+from blemish.arrays import Pixels
+from blemish.images.decode import read_image
 from blemish.inspector.inspector import inspector_of
 from blemish.methods.casae.crops import upright
 from blemish.methods.casae.inference import CasaeInference

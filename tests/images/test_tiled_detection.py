@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from blemish.images.box_tiles import detect_tiled, tile_spans
+from blemish.images.tiled_detection import detect_tiled, tile_spans
 from blemish.regions.boxes import box_area, box_iou, shared_boxes
 
 Rows = NDArray[np.float32]

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from blemish.methods.answers import BLOCKS_AT_ONCE, image_score, only_name, softmax, type_probabilities
+from blemish.methods.common.scores import (
+    BLOCKS_AT_ONCE,
+    default_label,
+    image_score,
+    softmax,
+    type_probabilities,
+)
 from blemish.regions.region import Region
 
 Map = NDArray[np.float32]
@@ -16,7 +22,7 @@ def region(*values: float) -> Region:
 
 def test_the_score_is_the_strongest_value_kept_as_a_share_of_the_most() -> None:
     kept = [region(6, 7), region(9, 3)]
-    assert image_score(kept, np.array([11.0, 3.0]), threshold=5.0, most=12.0) == 0.75
+    assert image_score(kept, np.array([11.0, 3.0]), threshold=5.0, max_value=12.0) == 0.75
     assert image_score([region(0.5, 0.7)], np.array([0.7]), threshold=0.5) == pytest.approx(0.7)
 
 
@@ -30,8 +36,8 @@ def test_without_a_region_the_score_stays_below_the_threshold(threshold: float) 
 
 
 def test_several_types_have_no_one_name() -> None:
-    assert only_name(("crack",)) == "crack"
-    assert only_name(("crack", "spot")) == only_name(()) == "defect"
+    assert default_label(("crack",)) == "crack"
+    assert default_label(("crack", "spot")) == default_label(()) == "defect"
 
 
 def test_blocks_go_to_the_network_in_groups_and_come_back_in_order() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torchvision.ops import box_iou as reference_iou
 
-from blemish.regions.shapes import anchor_shapes, best_anchor, gaps
+from blemish.regions.box_statistics import anchor_shapes, best_anchor, gaps
 
 ANCHORS = {"anchor_sizes": (16, 32, 64), "aspect_ratios": (0.5, 1.0, 2.0)}
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blemish.evaluation.types import type_metrics
+from blemish.evaluation.classification import type_metrics
 
 BOX, FAR = (0, 0, 4, 4), (20, 20, 24, 24)
 

@@ -38,7 +38,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Picture:
+class ComparisonImage:
     """One image. name: in the certificate; origin: "val", another split, or "synthetic" """
 
     name: str
@@ -48,9 +48,9 @@ class Picture:
     size: Size
 
 
-def pictures(
+def comparison_images(
     folder: Path, dataset: Dataset | None, *, tile: int | None, fixed: bool, seed: int
-) -> list[Picture]:
+) -> list[ComparisonImage]:
     """At least 32 images, the synthetic ones written to `folder`.
 
     tile: side from which images are cut; None: they are not; fixed: smaller ones are left out
@@ -65,16 +65,16 @@ def pictures(
     return own + made
 
 
-def own_pictures(dataset: Dataset) -> Iterator[Picture]:
+def own_pictures(dataset: Dataset) -> Iterator[ComparisonImage]:
     """The dataset's images that are not for testing, in the order that the file's header says."""
     unsealed = [sample for sample in dataset if sample.split != "test"]
     for sample in sorted(unsealed, key=lambda one: (one.split != "val", not one.is_defective)):
         yield own_picture(sample)
 
 
-def own_picture(sample: Sample) -> Picture:
+def own_picture(sample: Sample) -> ComparisonImage:
     origin = sample.split or "dataset"
-    return Picture(sample.id, sample.image, origin, sha256_of(sample.image), image_size(sample.image))
+    return ComparisonImage(sample.id, sample.image, origin, sha256_of(sample.image), image_size(sample.image))
 
 
 def sizes(count: int, tile: int | None, least: int) -> list[Size]:
@@ -85,7 +85,7 @@ def sizes(count: int, tile: int | None, least: int) -> list[Size]:
     return [*strips, *(small[number % len(small)] for number in range(count - len(strips)))]
 
 
-def synthetic(folder: Path, number: int, size: Size, seed: int) -> Picture:
+def synthetic(folder: Path, number: int, size: Size, seed: int) -> ComparisonImage:
     """Write the synthetic picture of that number: its surface, kind of file and defects go round."""
     generator = np.random.default_rng((seed, number))
     suffix, channels, bits = KINDS[number % len(KINDS)]
@@ -95,7 +95,7 @@ def synthetic(folder: Path, number: int, size: Size, seed: int) -> Picture:
     file = folder / f"{number:02d}-{surface}-{'gray' if channels == 1 else 'colour'}{bits}{suffix}"
     _, encoded = cv2.imencode(suffix, pixels if channels == 1 else pixels[..., ::-1])
     write_atomically(file, encoded.tobytes())
-    return Picture(f"synthetic/{file.name}", file, "synthetic", sha256_of(file), size)
+    return ComparisonImage(f"synthetic/{file.name}", file, "synthetic", sha256_of(file), size)
 
 
 def drawn(surface: str, size: Size, generator: np.random.Generator, *, defects: bool) -> NDArray[np.uint8]:

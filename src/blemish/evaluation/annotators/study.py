@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.evaluation.agree.kappa import Kappa, kappa_of, table_of
-from blemish.evaluation.agree.raters import Both, Rating
+from blemish.evaluation.annotators.kappa import Kappa, kappa_of, table_of
+from blemish.evaluation.annotators.raters import RatedImage, Rating
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.evaluation.defects import MATCH_IOU, iou_matrix, match
 from blemish.evaluation.predictions.drawing import numbered
@@ -20,7 +20,7 @@ UNMARKED = "not marked"
 
 
 @dataclass(frozen=True)
-class Level:
+class CategoryAgreement:
     """One question put to both raters. counts: [K, K], `one` down, `other` across, by `names`"""
 
     names: tuple[str, ...]
@@ -64,7 +64,7 @@ class Places:
 class Difference:
     """One picture on which both differ. level: 0 verdict, 1 kind, 2 place; sentence: how"""
 
-    both: Both
+    both: RatedImage
     level: int
     sentence: str
 
@@ -77,8 +77,8 @@ class Study:
     other: str
     images: int
     alone: int
-    verdict: Level
-    classes: Level
+    verdict: CategoryAgreement
+    classes: CategoryAgreement
     kinds: Mapping[str, Kappa]
     places: Places | None
     differences: tuple[Difference, ...]
@@ -103,7 +103,7 @@ class Study:
         }
 
 
-def study(pictures: Sequence[Both], *, one: str, other: str, alone: int = 0) -> Study:
+def study(pictures: Sequence[RatedImage], *, one: str, other: str, alone: int = 0) -> Study:
     """The agreement on pictures that both judged. one, other: names of the raters"""
     labels = sorted({label for both in pictures for label in both.one.labels | both.other.labels})
     categories = sorted(
@@ -136,13 +136,13 @@ def seen(name: str) -> Any:
     return lambda rating: "yes" if name in rating.labels else "no"
 
 
-def level(pictures: Sequence[Both], names: Sequence[str], ask: Any) -> Level:
+def level(pictures: Sequence[RatedImage], names: Sequence[str], ask: Any) -> CategoryAgreement:
     """One question of all pictures. ask: a rating to one of the names"""
     counts = table_of([ask(both.one) for both in pictures], [ask(both.other) for both in pictures], names)
-    return Level(tuple(names), counts, kappa_of(counts))
+    return CategoryAgreement(tuple(names), counts, kappa_of(counts))
 
 
-def places(pictures: Sequence[Both]) -> Places | None:
+def places(pictures: Sequence[RatedImage]) -> Places | None:
     """How marks agree; None where nobody marked a place on a picture that both placed."""
     placed = [both for both in pictures if both.one.placed and both.other.placed]
     if not any(both.one.marks or both.other.marks for both in placed):
@@ -160,7 +160,7 @@ def places(pictures: Sequence[Both]) -> Places | None:
     )
 
 
-def paired(both: Both) -> list[tuple[str, str, float]]:
+def paired(both: RatedImage) -> list[tuple[str, str, float]]:
     """What each rater called every place that either marked, and the IoU of their marks."""
     ious = overlaps(both)
     pairs = met(ious)
@@ -172,7 +172,7 @@ def paired(both: Both) -> list[tuple[str, str, float]]:
     return found
 
 
-def overlaps(both: Both) -> NDArray[np.float32]:
+def overlaps(both: RatedImage) -> NDArray[np.float32]:
     """IoU of one's marks [N] with the other's [M]: on pixels where all have some, else on boxes."""
     pixels = both.one.outlined and both.other.outlined
     boxes = [mark.box_xyxy for mark in both.other.marks]
@@ -184,13 +184,13 @@ def met(ious: NDArray[np.float32]) -> list[tuple[int, int]]:
     return match(ious, [1.0] * ious.shape[1], threshold=MATCH_IOU)
 
 
-def differences(pictures: Sequence[Both], one: str, other: str) -> list[Difference]:
+def differences(pictures: Sequence[RatedImage], one: str, other: str) -> list[Difference]:
     """Verdicts first, then kinds, then places."""
     found = [difference for both in pictures if (difference := differing(both, one, other)) is not None]
     return sorted(found, key=lambda difference: (difference.level, difference.both.sample.id))
 
 
-def differing(both: Both, one: str, other: str) -> Difference | None:
+def differing(both: RatedImage, one: str, other: str) -> Difference | None:
     said = f"{one}: {both.one.category}; {other}: {both.other.category}."
     if bool(both.one.labels) != bool(both.other.labels):
         return Difference(both, 0, said)

@@ -40,7 +40,7 @@ class Rating:
 
 
 @dataclass(frozen=True)
-class Both:
+class RatedImage:
     """One picture as both raters judge it. size: (height, width)"""
 
     sample: Sample
@@ -63,7 +63,7 @@ def matched(
 ) -> tuple[list[tuple[Sample, Sample | Inspection]], int]:
     """The pictures that both judge, and how many only one of them does. Raises BlemishError for none."""
     if isinstance(other, Dataset):
-        pairs = same_pictures(one, other)
+        pairs = same_images(one, other)
         alone = len(one) + len(other) - 2 * len(pairs)
         place = f"{other.root} and {one.root}"
     else:
@@ -77,7 +77,7 @@ def matched(
     return pairs, alone
 
 
-def same_pictures(one: Dataset, other: Dataset) -> list[tuple[Sample, Sample | Inspection]]:
+def same_images(one: Dataset, other: Dataset) -> list[tuple[Sample, Sample | Inspection]]:
     """Pairs by equal path below the roots, where both files show nearly the same picture; the rest by equal
     content; in the order of `one`.
     """
@@ -112,7 +112,7 @@ def same_path(one: Dataset, other: Dataset) -> dict[str, Sample]:
     return {first.id: second for first, second in named if first.id not in strangers}
 
 
-def rated(pairs: Sequence[tuple[Sample, Sample | Inspection]]) -> Iterator[Both]:
+def rated(pairs: Sequence[tuple[Sample, Sample | Inspection]]) -> Iterator[RatedImage]:
     """Both ratings of each picture; a picture that the machine could not judge is left out.
 
     Raises BlemishError where two files of one name are of different size.
@@ -122,12 +122,12 @@ def rated(pairs: Sequence[tuple[Sample, Sample | Inspection]]) -> Iterator[Both]
         one = rating_of(sample, size)
         if isinstance(answer, Sample):
             refuse_other_size(sample, answer, size)
-            yield Both(sample, size, one, rating_of(answer, size))
+            yield RatedImage(sample, size, one, rating_of(answer, size))
         elif answer.verdict is not Verdict.ERROR:
-            yield Both(sample, size, one, rating_of_inspection(answer, sample, size))
+            yield RatedImage(sample, size, one, rating_of_inspection(answer, sample, size))
 
 
-def without_names(both: Both) -> Both:
+def without_names(both: RatedImage) -> RatedImage:
     """The same where one rater has no names for what it finds: every kind is called alike."""
 
     def nameless(rating: Rating) -> Rating:

@@ -13,8 +13,8 @@ import pytest
 
 from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError
-from blemish.evaluation.agree.raters import matched, rated
-from blemish.evaluation.agree.study import Study, study
+from blemish.evaluation.annotators.raters import matched, rated
+from blemish.evaluation.annotators.study import Study, study
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
 from blemish.workflows.annotator_agreement import compare_raters

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 
-from blemish.evaluation.agreement import average_ranks, contrast_metrics, spearman, verdict_flips
+from blemish.evaluation.consistency import average_ranks, contrast_metrics, spearman, verdict_flips
 from blemish.inspection import Verdict
 
 small = st.integers(0, 5).map(float)

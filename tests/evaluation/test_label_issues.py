@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from blemish.evaluation.disputed import chances_of_mark, disputed_json, disputes
 from blemish.evaluation.evaluator import Evaluator
+from blemish.evaluation.label_issues import chances_of_mark, label_issues, label_issues_json
 from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.inspection import Verdict
 
@@ -52,7 +52,7 @@ def test_planted_wrong_labels_come_first(records: list[ImageRecord], record_of: 
         record_of([("dent", BOX)], [("dent", BOX, 0.9), ("dent", FAR, 0.93)], score=0.9, verdict=Verdict.NG),
     ]
     wrong = [named(one, f"wrong-{number}") for number, one in enumerate(planted)]
-    found = disputes(evaluated([*records[:30], *wrong, *records[30:]]))
+    found = label_issues(evaluated([*records[:30], *wrong, *records[30:]]))
     assert {one.record.sample.id for one in found[:6]} == {f"wrong-{number}" for number in range(6)}
     assert [one.doubt for one in found] == sorted((one.doubt for one in found), reverse=True)
     said = {one.record.sample.id: one.sentence for one in found}
@@ -68,8 +68,8 @@ def test_a_model_that_agrees_disputes_nothing(record_of: Any) -> None:
         named(record_of([("dent", BOX)], [("dent", BOX)], score=0.8 + 0.001 * n), f"d{n}") for n in range(20)
     ]
     evaluation = evaluated([*clean, *dents])
-    assert disputes(evaluation) == []
-    assert json.loads(disputed_json(evaluation)) == {"schema": 1, "disputed": []}
+    assert label_issues(evaluation) == []
+    assert json.loads(label_issues_json(evaluation)) == {"schema": 1, "disputed": []}
 
 
 def test_the_curve_is_that_of_a_reference_fit() -> None:
@@ -84,7 +84,7 @@ def test_the_curve_is_that_of_a_reference_fit() -> None:
 def test_without_both_kinds_no_image_is_in_doubt(record_of: Any) -> None:
     clean = [named(record_of(score=0.9), f"c{n}") for n in range(9)]
     dents = [named(record_of([("dent", BOX)], score=0.1), f"d{n}") for n in range(4)]
-    assert disputes(evaluated(clean)) == disputes(evaluated([*clean, *dents])) == []
+    assert label_issues(evaluated(clean)) == label_issues(evaluated([*clean, *dents])) == []
 
 
 def test_scores_apart_and_scores_turned_round_stay_finite() -> None:
@@ -98,4 +98,4 @@ def test_scores_apart_and_scores_turned_round_stay_finite() -> None:
 def test_failed_images_are_left_out(records: list[ImageRecord]) -> None:
     failed = replace(records[0].inspection, verdict=Verdict.ERROR, score=None)
     evaluation = evaluated([*records, named(replace(records[0], inspection=failed), "failed")])
-    assert "failed" not in disputed_json(evaluation)
+    assert "failed" not in label_issues_json(evaluation)

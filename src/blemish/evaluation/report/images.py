@@ -18,9 +18,10 @@ from blemish.defect import Box, Point
 from blemish.errors import BlemishError
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.cases import Case
-from blemish.images.decode import Pixels, read_image
+from blemish.arrays import Pixels
+from blemish.images.decode import read_image
 
-Window = tuple[int, int, int, int]
+CropWindow = tuple[int, int, int, int]
 
 CROP_SIDE = 480
 WHOLE_SIDE = 240
@@ -34,7 +35,7 @@ HEAT_OPACITY = 0.55  # where it is hottest
 
 
 @dataclass(frozen=True)
-class Picture:
+class EmbeddedImage:
     """One embedded picture, width × height on its own scale, and what is drawn over it (SVG path data).
 
     frame: (x, y, width, height) of the place that the picture beside it shows
@@ -51,33 +52,33 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class CaseImages:
     """crop: None where the whole image shows as much; whole: None where unreadable, see `problem`."""
 
-    crop: Picture | None
-    whole: Picture | None
+    crop: EmbeddedImage | None
+    whole: EmbeddedImage | None
     problem: str = ""
     stretched: bool = False
 
 
-def take_pictures(case: Case) -> Pictures:
+def case_images(case: Case) -> CaseImages:
     """Read the case's image and cut, shrink and encode what the report shows of it."""
     try:
         stored = read_image(case.record.sample.image, channels=3)
     except BlemishError as error:
-        return Pictures(crop=None, whole=None, problem=str(error))
+        return CaseImages(crop=None, whole=None, problem=str(error))
     size = stored.shape[:2]
     window = crop_window(case.box_xyxy, size)
     everything = (0, 0, size[1], size[0])
     stretched = stored.dtype != np.uint8
     if window is None:
-        return Pictures(None, cut(stored, everything, CROP_SIDE, case.record), stretched=stretched)
+        return CaseImages(None, cut(stored, everything, CROP_SIDE, case.record), stretched=stretched)
     crop = cut(stored, window, CROP_SIDE, case.record)
     whole = cut(stored, everything, WHOLE_SIDE, case.record, frame=window)
-    return Pictures(crop, whole, stretched=stretched)
+    return CaseImages(crop, whole, stretched=stretched)
 
 
-def crop_window(box: Box | None, size: tuple[int, int]) -> Window | None:
+def crop_window(box: Box | None, size: tuple[int, int]) -> CropWindow | None:
     """The square around a box, inside the image, or None where it would be most of the image."""
     if box is None:
         return None
@@ -93,12 +94,12 @@ def crop_window(box: Box | None, size: tuple[int, int]) -> Window | None:
 
 def cut(
     image: Pixels,
-    window: Window,
+    window: CropWindow,
     longest: int,
     record: ImageRecord,
     *,
-    frame: Window | None = None,
-) -> Picture:
+    frame: CropWindow | None = None,
+) -> EmbeddedImage:
     """The window of the image, at most `longest` pixels a side, with the record's outlines over it."""
     left, upper, right, lower = window
     scale = min(1.0, longest / max(right - left, lower - upper))
@@ -110,7 +111,7 @@ def cut(
     found = [
         part for defect in record.inspection.defects for part in defect.contour or [corners(defect.box_xyxy)]
     ]
-    return Picture(
+    return EmbeddedImage(
         uri=jpeg_uri(eight_bit(small)),
         width=width,
         height=height,
@@ -125,7 +126,7 @@ def shrunk(image: Pixels, width: int, height: int) -> Pixels:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def placed(frame: Window, zoom: NDArray[np.float64]) -> tuple[float, float, float, float]:
+def placed(frame: CropWindow, zoom: NDArray[np.float64]) -> tuple[float, float, float, float]:
     x, y = float(zoom[0]), float(zoom[1])
     return frame[0] * x, frame[1] * y, (frame[2] - frame[0]) * x, (frame[3] - frame[1]) * y
 
@@ -152,7 +153,7 @@ def jpeg_uri(image: NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
-def heat_uri(heat: NDArray[np.uint8], window: Window, size: tuple[int, int]) -> str:
+def heat_uri(heat: NDArray[np.uint8], window: CropWindow, size: tuple[int, int]) -> str:
     """The window's part of an image's heat as a PNG data address, the hotter the less transparent.
 
     heat: see `ImageRecord`; size: (height, width) of the image
@@ -165,7 +166,7 @@ def heat_uri(heat: NDArray[np.uint8], window: Window, size: tuple[int, int]) -> 
     return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
 
 
-def heat_in(heat: NDArray[np.uint8], window: Window, size: tuple[int, int]) -> NDArray[np.float32]:
+def heat_in(heat: NDArray[np.uint8], window: CropWindow, size: tuple[int, int]) -> NDArray[np.float32]:
     """The heat of a window of the image, in [0, 1], `HEAT_SIDE` at its longer side."""
     left, upper, right, lower = window
     scale = HEAT_SIDE / max(right - left, lower - upper)
@@ -179,7 +180,7 @@ def heat_in(heat: NDArray[np.uint8], window: Window, size: tuple[int, int]) -> N
     )
 
 
-def path_data(outlines: Iterable[Sequence[Point]], window: Window, zoom: NDArray[np.float64]) -> str:
+def path_data(outlines: Iterable[Sequence[Point]], window: CropWindow, zoom: NDArray[np.float64]) -> str:
     """SVG path of those outlines that reach into the window, up to about MOST_PATH."""
     pieces: list[str] = []
     room = MOST_PATH
@@ -201,7 +202,7 @@ def closed_path(points: NDArray[np.float64], *, most: int) -> str:
     return path
 
 
-def reaches(points: NDArray[np.float64], window: Window, zoom: NDArray[np.float64]) -> bool:
+def reaches(points: NDArray[np.float64], window: CropWindow, zoom: NDArray[np.float64]) -> bool:
     if len(points) == 0:
         return False
     extent = np.array([window[2] - window[0], window[3] - window[1]]) * zoom

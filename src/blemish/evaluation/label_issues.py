@@ -30,7 +30,7 @@ STEPS, RIDGE = 50, 1e-2  # of the curve's fit; the ridge keeps it finite where b
 
 
 @dataclass(frozen=True)
-class Dispute:
+class LabelIssue:
     """One label and what contradicts it.
 
     doubt: how sure the answer is that the label is wrong, in [0, 1]
@@ -56,26 +56,26 @@ class Dispute:
         }
 
 
-def disputes(evaluation: Evaluation) -> list[Dispute]:
+def label_issues(evaluation: Evaluation) -> list[LabelIssue]:
     """The labels in doubt, most doubtful first, one an image; those under a doubt of `LEAST` are left out."""
     judged = [record for record in evaluation.records if record.inspection.verdict is not Verdict.ERROR]
     every = [*of_images(judged), *of_findings(judged, names_types="type" in evaluation.metrics)]
     ordered = sorted(
         (one for one in every if one.doubt >= LEAST), key=lambda one: (-one.doubt, one.record.sample.id)
     )
-    first: dict[str, Dispute] = {}
+    first: dict[str, LabelIssue] = {}
     for one in ordered:
         first.setdefault(one.record.sample.id, one)
     return list(first.values())
 
 
-def disputed_json(evaluation: Evaluation) -> str:
+def label_issues_json(evaluation: Evaluation) -> str:
     """The text of disputed.json: at most `MOST` labels."""
-    listed = [one.to_json() for one in disputes(evaluation)[:MOST]]
+    listed = [one.to_json() for one in label_issues(evaluation)[:MOST]]
     return json.dumps({"schema": SCHEMA, "disputed": listed}, indent=1, ensure_ascii=False) + "\n"
 
 
-def of_images(records: Sequence[ImageRecord]) -> Iterator[Dispute]:
+def of_images(records: Sequence[ImageRecord]) -> Iterator[LabelIssue]:
     """Images marked clean that score like defective ones, and the other way round; none where so few are of
     one kind that no curve is known.
     """
@@ -92,10 +92,10 @@ def of_images(records: Sequence[ImageRecord]) -> Iterator[Dispute]:
             f"Marked {what}; by a curve through all images, {doubt:.0%} of those that score {score:.2f} as "
             f"it does are marked {other}."
         )
-        yield Dispute(record, doubt, sentence)
+        yield LabelIssue(record, doubt, sentence)
 
 
-def of_findings(records: Sequence[ImageRecord], *, names_types: bool) -> Iterator[Dispute]:
+def of_findings(records: Sequence[ImageRecord], *, names_types: bool) -> Iterator[LabelIssue]:
     """Defects named otherwise, and on defective images what was found where nothing is marked."""
     for record in records:
         for truth, found in pairings(record) if is_placed(record) and is_defective(record) else ():
@@ -105,10 +105,10 @@ def of_findings(records: Sequence[ImageRecord], *, names_types: bool) -> Iterato
             called = f"{defect.label} (confidence {defect.confidence:.2f})"
             if truth is None:
                 sentence = f"Nothing is marked here; {called} was found beside what is."
-                yield Dispute(record, defect.confidence, sentence, found=found)
+                yield LabelIssue(record, defect.confidence, sentence, found=found)
             elif names_types and record.truth[truth].label != defect.label:
                 sentence = f"Marked {record.truth[truth].label}; called {called}."
-                yield Dispute(record, defect.confidence, sentence, truth, found)
+                yield LabelIssue(record, defect.confidence, sentence, truth, found)
 
 
 def labels_of(record: ImageRecord) -> str:

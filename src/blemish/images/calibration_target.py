@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.errors import BlemishError
-from blemish.images.decode import Pixels, luminance, to_bytes
+from blemish.arrays import Pixels
+from blemish.images.decode import luminance, to_bytes
 
 Pattern = Literal["checkerboard", "dots"]
 Points = NDArray[np.float64]

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from blemish.errors import BlemishError
-from blemish.images.scale_target import Pattern, Scale, fitted_scale, measure_scale
+from blemish.images.calibration_target import Pattern, Scale, fitted_scale, measure_scale
 
 COLUMNS, ROWS, PITCH_MM = 7, 5, 2.0
 SAMPLES = 3  # a side of a pixel, for soft edges

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from blemish.evaluation.agree.kappa import kappa_of, table_of
+from blemish.evaluation.annotators.kappa import kappa_of, table_of
 from blemish.evaluation.bounds import proportion_bound
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from blemish.evaluation.before_after import box_outcomes, change_sentences, class_changes, class_figures
 from blemish.evaluation.records import ImageRecord
-from blemish.evaluation.regression import change_sentences, class_changes, class_figures, ends_of
 
 BOX, NEAR, FAR, THIRD = (0, 0, 10, 10), (1, 0, 11, 10), (40, 40, 60, 60), (80, 0, 99, 9)
 Make = Callable[..., ImageRecord]
@@ -13,15 +13,18 @@ Make = Callable[..., ImageRecord]
 
 def test_each_true_defect_has_one_end(record_of: Make) -> None:
     record = record_of(true=[("a", BOX), ("b", FAR), ("a", THIRD)], found=[("a", NEAR, 0.9), ("a", FAR, 0.8)])
-    assert ends_of(record) == ["found", "confused", "missed"]
+    assert box_outcomes(record) == ["found", "confused", "missed"]
 
 
 def test_a_right_detection_is_taken_before_a_surer_wrong_one(record_of: Make) -> None:
-    assert ends_of(record_of([("a", BOX)], [("b", BOX, 0.9), ("a", NEAR, 0.3)])) == ["found"]
+    assert box_outcomes(record_of([("a", BOX)], [("b", BOX, 0.9), ("a", NEAR, 0.3)])) == ["found"]
 
 
 def test_one_detection_confuses_one_defect(record_of: Make) -> None:
-    assert sorted(ends_of(record_of([("a", BOX), ("a", NEAR)], [("b", BOX, 0.9)]))) == ["confused", "missed"]
+    assert sorted(box_outcomes(record_of([("a", BOX), ("a", NEAR)], [("b", BOX, 0.9)]))) == [
+        "confused",
+        "missed",
+    ]
 
 
 def test_figures_of_a_class(record_of: Make) -> None:

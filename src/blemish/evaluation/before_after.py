@@ -59,7 +59,9 @@ def class_figures(records: Sequence[ImageRecord], class_names: Sequence[str]) ->
     placed = [record for record in records if is_placed(record)]
     ap50 = (detection_metrics(records, class_names) or {}).get("ap50", {})
     ends = Counter(
-        (one.label, end) for record in placed for one, end in zip(record.truth, ends_of(record), strict=True)
+        (one.label, end)
+        for record in placed
+        for one, end in zip(record.truth, box_outcomes(record), strict=True)
     )
     called = Counter(defect.label for record in placed for defect in record.inspection.defects)
     return {
@@ -74,7 +76,7 @@ def class_figures(records: Sequence[ImageRecord], class_names: Sequence[str]) ->
     }
 
 
-def ends_of(record: ImageRecord) -> list[str]:
+def box_outcomes(record: ImageRecord) -> list[str]:
     """What became of each true defect of an image."""
     ends = [MISSED] * len(record.truth)
     same = matched_pairs(record, FOUND_IOU, with_type=True)

@@ -7,14 +7,14 @@ import numpy as np
 
 from blemish.bundle.store import sha256
 from blemish.dataset.samples import Dataset
-from blemish.export.pictures import IMAGES, pictures
+from blemish.export.comparison_images import IMAGES, comparison_images
 from blemish.images.decode import read_image
 
 TILE = 160
 
 
 def test_the_synthetic_ones_are_of_every_kind(tmp_path: Path) -> None:
-    made = pictures(tmp_path, None, tile=TILE, fixed=False, seed=0)
+    made = comparison_images(tmp_path, None, tile=TILE, fixed=False, seed=0)
     assert len(made) == IMAGES == 32
     kinds, heights = set(), set()
     for picture in made:
@@ -37,7 +37,7 @@ def test_the_synthetic_ones_are_of_every_kind(tmp_path: Path) -> None:
 def test_sixteen_bits_hold_more_than_eight(tmp_path: Path) -> None:
     deep = [
         pixels
-        for picture in pictures(tmp_path, None, tile=None, fixed=False, seed=0)
+        for picture in comparison_images(tmp_path, None, tile=None, fixed=False, seed=0)
         if (pixels := read_image(picture.file)).dtype == np.uint16
     ]
     assert all((pixels % 257).any() and pixels.max() > 10_000 for pixels in deep)
@@ -45,7 +45,7 @@ def test_sixteen_bits_hold_more_than_eight(tmp_path: Path) -> None:
 
 def test_a_seed_draws_the_same_and_another_others(tmp_path: Path) -> None:
     first, again, other = (
-        [one.sha256 for one in pictures(tmp_path / name, None, tile=None, fixed=False, seed=seed)]
+        [one.sha256 for one in comparison_images(tmp_path / name, None, tile=None, fixed=False, seed=seed)]
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     )
     assert first == again
@@ -55,7 +55,7 @@ def test_a_seed_draws_the_same_and_another_others(tmp_path: Path) -> None:
 def test_of_a_dataset_validation_and_defective_images_go_first_and_test_images_never(
     tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    made = pictures(tmp_path, tiny_dataset, tile=None, fixed=False, seed=0)
+    made = comparison_images(tmp_path, tiny_dataset, tile=None, fixed=False, seed=0)
     own = [picture for picture in made if picture.origin != "synthetic"]
     assert len(made) == IMAGES
     assert len(own) == len(tiny_dataset) - len(tiny_dataset.split("test"))
@@ -69,12 +69,12 @@ def test_of_a_dataset_validation_and_defective_images_go_first_and_test_images_n
 
 def test_a_large_dataset_leaves_room_for_every_kind(tiny_dataset: Dataset, tmp_path: Path) -> None:
     many = tuple(replace(one, id=f"{n}/{one.id}") for n in range(3) for one in tiny_dataset)
-    made = pictures(tmp_path, replace(tiny_dataset, samples=many), tile=TILE, fixed=False, seed=0)
+    made = comparison_images(tmp_path, replace(tiny_dataset, samples=many), tile=TILE, fixed=False, seed=0)
     assert len(made) == IMAGES
     assert {one.file.suffix for one in made if one.origin == "synthetic"} == {".png", ".tiff"}
 
 
 def test_with_graphs_of_one_size_no_image_is_smaller(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    made = pictures(tmp_path, tiny_dataset, tile=TILE, fixed=True, seed=0)
+    made = comparison_images(tmp_path, tiny_dataset, tile=TILE, fixed=True, seed=0)
     assert len(made) == IMAGES
     assert min(min(picture.size) for picture in made) == TILE, "those of the dataset are 96×96"

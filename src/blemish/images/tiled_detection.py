@@ -16,11 +16,12 @@ from itertools import combinations, pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.images.tiling import Pixels, Span
+from blemish.arrays import Pixels
+from blemish.images.tiling import Span
 from blemish.regions.boxes import box_area, box_coverage, box_iou, class_wise_nms, shared_boxes
 
-Rows = NDArray[np.float32]
-Detect = Callable[[Pixels], Rows]
+DetectionRows = NDArray[np.float32]
+Detect = Callable[[Pixels], DetectionRows]
 
 EDGE_PX = 2.0  # a box that ends this near to an inner tile edge was cut by it …
 EDGE_SHARE = 0.03  # … or within this share of its own side, because large boxes are placed less exactly
@@ -38,18 +39,18 @@ class Tile:
     y: Span
 
     @property
-    def box(self) -> Rows:
+    def box(self) -> DetectionRows:
         return np.array([self.x.start, self.y.start, self.x.stop, self.y.stop], np.float32)
 
     @property
-    def core(self) -> Rows:
+    def core(self) -> DetectionRows:
         return np.array(
             [self.x.keep_start, self.y.keep_start, self.x.keep_stop, self.y.keep_stop], np.float32
         )
 
 
 @dataclass(frozen=True)
-class Sightings:
+class TileDetections:
     """What the tiles detected, in pixels of the image.
 
     rows: [R, 4 + K]; tile: number of the tile that made each, [R]
@@ -57,13 +58,13 @@ class Sightings:
     owned: whether the centre lies in that tile's core, [R]
     """
 
-    rows: Rows
+    rows: DetectionRows
     tile: NDArray[np.intp]
     cut: NDArray[np.bool_]
     owned: NDArray[np.bool_]
 
     @property
-    def boxes(self) -> Rows:
+    def boxes(self) -> DetectionRows:
         return self.rows[:, :4]
 
     @property
@@ -71,14 +72,16 @@ class Sightings:
         return self.rows[:, 4:].argmax(axis=1)
 
     @property
-    def scores(self) -> Rows:
+    def scores(self) -> DetectionRows:
         return self.rows[:, 4:].max(axis=1)
 
-    def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Sightings:
-        return Sightings(self.rows[chosen], self.tile[chosen], self.cut[chosen], self.owned[chosen])
+    def __getitem__(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> TileDetections:
+        return TileDetections(self.rows[chosen], self.tile[chosen], self.cut[chosen], self.owned[chosen])
 
 
-def detect_tiled(image: Pixels, detect: Detect, *, tile: int, overlap: int, nms: float = 0.5) -> Rows:
+def detect_tiled(
+    image: Pixels, detect: Detect, *, tile: int, overlap: int, nms: float = 0.5
+) -> DetectionRows:
     """The detector's rows for the whole image, each object once.
 
     image: [H, W] or [H, W, 3]; one that fits in a tile goes to the detector as it is
@@ -94,7 +97,7 @@ def detect_tiled(image: Pixels, detect: Detect, *, tile: int, overlap: int, nms:
     return merged_rows(gather(image, detect, tiles), tiles, nms=nms)
 
 
-def merged_rows(seen: Sightings, tiles: list[Tile], *, nms: float) -> Rows:
+def merged_rows(seen: TileDetections, tiles: list[Tile], *, nms: float) -> DetectionRows:
     """One row for each object that the tiles saw. nms: see `detect_tiled`"""
     at_seams = reaches_others(seen, tiles)
     doubtful = seen[at_seams]
@@ -126,13 +129,13 @@ def tiles_of(size: tuple[int, int], tile: int, overlap: int) -> list[Tile]:
     return [Tile(x, y) for y, x in product(rows, columns)]
 
 
-def gather(image: Pixels, detect: Detect, tiles: list[Tile]) -> Sightings:
+def gather(image: Pixels, detect: Detect, tiles: list[Tile]) -> TileDetections:
     """Every tile's rows, moved to their place in the image."""
     found = [detect(image[one.y.start : one.y.stop, one.x.start : one.x.stop]) for one in tiles]
-    return sightings(found, tiles, image_edges(np.stack([one.box for one in tiles])))
+    return tile_detections(found, tiles, image_edges(np.stack([one.box for one in tiles])))
 
 
-def sightings(found: list[Rows], tiles: list[Tile], outer: Rows) -> Sightings:
+def tile_detections(found: list[DetectionRows], tiles: list[Tile], outer: DetectionRows) -> TileDetections:
     """Each tile's rows, in its own pixels, as sightings in those of the image.
 
     outer: box of the image [4]; a tile's other edges are inner ones
@@ -144,29 +147,29 @@ def sightings(found: list[Rows], tiles: list[Tile], outer: Rows) -> Sightings:
     tile = np.repeat(np.arange(len(tiles)), [len(rows) for rows in found])
     rows = np.concatenate(found)
     cut = ends_at(rows[:, :4], edges[tile]) & (edges != outer)[tile]
-    return Sightings(rows, tile, cut, centre_within(rows[:, :4], cores[tile]))
+    return TileDetections(rows, tile, cut, centre_within(rows[:, :4], cores[tile]))
 
 
-def image_edges(edges: Rows) -> Rows:
+def image_edges(edges: DetectionRows) -> DetectionRows:
     """The box around all tiles [T, 4]."""
     return np.concatenate([edges[:, :2].min(axis=0), edges[:, 2:].max(axis=0)])
 
 
-def ends_at(boxes: Rows, edges: Rows) -> NDArray[np.bool_]:
+def ends_at(boxes: DetectionRows, edges: DetectionRows) -> NDArray[np.bool_]:
     """Which sides of each box end at those of its tile. boxes, edges: [R, 4]; returns: [R, 4]"""
     lengths = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     near: NDArray[np.bool_] = np.abs(boxes - edges) <= np.maximum(EDGE_PX, EDGE_SHARE * lengths)
     return near
 
 
-def centre_within(boxes: Rows, cores: Rows) -> NDArray[np.bool_]:
+def centre_within(boxes: DetectionRows, cores: DetectionRows) -> NDArray[np.bool_]:
     """Whether each box's centre lies in its core. boxes, cores: [R, 4]; returns: [R]"""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     within: NDArray[np.bool_] = np.all((centres >= cores[:, :2]) & (centres < cores[:, 2:]), axis=1)
     return within
 
 
-def reaches_others(seen: Sightings, tiles: list[Tile]) -> NDArray[np.bool_]:
+def reaches_others(seen: TileDetections, tiles: list[Tile]) -> NDArray[np.bool_]:
     """Which boxes reach into ground that a tile other than their own covers too, [R]."""
     tiles_reached = np.zeros(len(seen.tile), np.intp)
     for one in tiles:
@@ -175,12 +178,12 @@ def reaches_others(seen: Sightings, tiles: list[Tile]) -> NDArray[np.bool_]:
     return reached
 
 
-def kept_rows(rows: Rows, nms: float) -> NDArray[np.intp]:
+def kept_rows(rows: DetectionRows, nms: float) -> NDArray[np.intp]:
     """Indices of the rows left by suppression among rows of the same likeliest class."""
     return class_wise_nms(rows[:, :4], rows[:, 4:].max(axis=1), rows[:, 4:].argmax(axis=1), iou=nms)
 
 
-def merge(seen: Sightings, tiles: list[Tile]) -> Rows:
+def merge(seen: TileDetections, tiles: list[Tile]) -> DetectionRows:
     """One row for each object that several tiles saw, and the rows that their own tile alone saw."""
     rows = [seen.rows[:0]]
     for members in same_objects(seen, tiles):
@@ -193,19 +196,19 @@ def merge(seen: Sightings, tiles: list[Tile]) -> Rows:
     return np.concatenate(rows)
 
 
-def best_view(whole: Sightings) -> Rows:
+def best_view(whole: TileDetections) -> DetectionRows:
     """Of several whole views that of the tile whose core holds it, then the surest, [1, 4 + K]."""
     return whole.rows[np.lexsort((-whole.scores, ~whole.owned))[:1]]
 
 
-def joined(parts: Sightings) -> Rows:
+def joined(parts: TileDetections) -> DetectionRows:
     """The box around all parts, with the probabilities of the surest, [1, 4 + K]."""
     row = parts.rows[[parts.scores.argmax()]]
     row[0, :4] = image_edges(parts.boxes)
     return row
 
 
-def same_objects(seen: Sightings, tiles: list[Tile]) -> list[NDArray[np.intp]]:
+def same_objects(seen: TileDetections, tiles: list[Tile]) -> list[NDArray[np.intp]]:
     """Groups of sightings that are one object, as indices; most are groups of one."""
     group = np.arange(len(seen.tile))
     for first, second in combinations(range(len(tiles)), 2):
@@ -217,7 +220,7 @@ def same_objects(seen: Sightings, tiles: list[Tile]) -> list[NDArray[np.intp]]:
     return np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if order.size else []
 
 
-def same_in_both(seen: Sightings, tiles: list[Tile], first: int, second: int) -> list[tuple[int, int]]:
+def same_in_both(seen: TileDetections, tiles: list[Tile], first: int, second: int) -> list[tuple[int, int]]:
     """Pairs of sightings, one of each tile, that are one object: one to one, the best agreement first."""
     ground = shared_boxes(tiles[first].box, tiles[second].box)
     one, other = np.flatnonzero(seen.tile == first), np.flatnonzero(seen.tile == second)
