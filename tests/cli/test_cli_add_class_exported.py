@@ -70,9 +70,11 @@ def test_the_class_is_the_one_that_torch_makes(
     examples: Path,
     tmp_path: Path,
 ) -> None:
-    from blemish.cli.add_class import Order, add_class
+    from blemish.workflows.add_class import AddClassRequest, add_class
 
-    by_torch = add_class(Order(parent, "fray", examples, tmp_path / "new", device="cpu"), quiet=True)
+    by_torch = add_class(
+        AddClassRequest(parent, "fray", examples, tmp_path / "new", device="cpu"), quiet=True
+    )
     expected, found = (load_bundle(path).networks["bank"] for path in (by_torch, larger))
     for name in ("class_vectors", "prototypes", "known", "made_for"):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-4)

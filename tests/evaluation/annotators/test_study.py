@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from blemish.cli.agree import compare_raters
 from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.annotators.raters import matched, rated
 from blemish.evaluation.annotators.study import Study, study
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
+from blemish.workflows.annotator_agreement import compare_raters
 
 Boxes = dict[str, list[tuple[str, tuple[int, int, int, int]]]]
 CLASSES = {1: "dent", 2: "scratch"}

@@ -1,19 +1,18 @@
-"""The boxed examples that a new class is learned from: any dataset, all its boxes or those with the name."""
+"""Boxed examples that a new class is learned from: any dataset, all its boxes or those with the name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blemish.dataset.boxes import cleaned_boxes
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.samples import Annotation, Dataset, Sample
+from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size, read_image
 from blemish.methods.contract import Example
 
-MOST = 10  # examples that `add-class` is meant for
+MAX_EXAMPLES = 10  # examples that `add-class` is meant for
 FOLDER = "examples"  # before the ids of their images among those of another dataset
 
 
@@ -42,7 +41,12 @@ def read_examples(root: Path, name: str) -> Examples:
     if label != name:
         notes.append(f"'{label}', the only class marked in {root}, is taken for '{name}'.")
     for sample in chosen:
-        named = replace(sample, annotations=relabelled(sample.annotations, label, name))
+        named = replace(
+            sample,
+            annotations=tuple(
+                replace(each, label=name) if each.label == label else each for each in sample.annotations
+            ),
+        )
         found = cleaned_boxes(named, image_size(sample.image))
         own = [box for box in found.boxes if box.label == name]
         odd += found.notes
@@ -54,13 +58,13 @@ def read_examples(root: Path, name: str) -> Examples:
         what = f"and no usable box; {odd[0]}" if odd else "without a box"
         raise BlemishError(
             f"{root} must hold boxed examples of '{name}'. Received: {len(chosen)} images {what}. "
-            f"Mark 1 to {MOST} defects."
+            f"Mark 1 to {MAX_EXAMPLES} defects."
         )
     return Examples(tuple(samples), tuple(boxes), (*notes, *odd, *note_on_many(len(boxes), name)))
 
 
 def label_of_examples(dataset: Dataset, name: str) -> str:
-    """What the examples are called in their dataset."""
+    """Label of the examples in their dataset."""
     marked = [label for label, images in dataset.class_counts.items() if images]
     if name in marked or not marked:
         return name
@@ -72,12 +76,8 @@ def label_of_examples(dataset: Dataset, name: str) -> str:
     return marked[0]
 
 
-def relabelled(annotations: Sequence[Annotation], label: str, name: str) -> tuple[Annotation, ...]:
-    return tuple(replace(one, label=name) if one.label == label else one for one in annotations)
-
-
 def note_on_many(count: int, name: str) -> list[str]:
-    if count <= MOST:
+    if count <= MAX_EXAMPLES:
         return []
     return [
         f"{count} examples of '{name}': all are used. From so many, a training (--fine-tune) learns more "

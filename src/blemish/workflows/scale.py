@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from blemish.cli.outcome import WrongUseError
-
-if TYPE_CHECKING:
-    from blemish.bundle.store import Bundle
-    from blemish.dataset.samples import Dataset
-    from blemish.inspector.inspector import Inspector
+from blemish.bundle.store import Bundle
+from blemish.dataset.samples import Dataset
+from blemish.decision.store import stored_decision
+from blemish.errors import WrongUseError
+from blemish.images.calibration_target import Scale, measure_scale
+from blemish.images.decode import read_image
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import inspector_of
 
 
 def checked_scale(mm_per_px: float | None) -> float | None:
@@ -33,9 +33,6 @@ def inspector_in_scale(
 
     mm_per_px: as given on the command line, before all others; decided: see `inspector_of`
     """
-    from blemish.decision.store import stored_decision
-    from blemish.inspector.loading import inspector_of
-
     decision = stored_decision(loaded.path, bundle=loaded.id)
     of_decision = decision.mm_per_px if decision else None
     of_dataset = None if loaded.manifest.settings.get("mm_per_px") else dataset.info.get("mm_per_px")
@@ -54,32 +51,16 @@ def notes_on_scale(inspector: Inspector, dataset: Dataset) -> tuple[str, ...]:
     )
 
 
-def print_scale(
-    image: Path,
-    pattern: Literal["checkerboard", "dots"],
-    *,
-    columns: int,
-    rows: int,
-    pitch_mm: float,
-    out: Path | None,
-) -> None:
-    """Measure the scale of a picture of a target, print it, and write it to `out` as JSON."""
-    from blemish.files import write_atomically
-    from blemish.images.calibration_target import measure_scale
-    from blemish.images.decode import read_image
+def measure_scale_of(
+    image: Path, pattern: Literal["checkerboard", "dots"], *, columns: int, rows: int, pitch_mm: float
+) -> Scale:
+    """The scale of a camera from an image of a flat target.
 
+    columns, rows: of dots, or of corners where four squares meet; pitch_mm: from one to the next
+    Raises WrongUseError for a pitch that is none, BlemishError for an image that does not show the target.
+    """
     if not (math.isfinite(pitch_mm) and pitch_mm > 0):
         raise WrongUseError(f"--pitch-mm must be a finite number above 0. Received: {pitch_mm:g}.")
-    found = measure_scale(
+    return measure_scale(
         read_image(image), pattern, columns=columns, rows=rows, pitch_mm=pitch_mm, name=str(image)
     )
-    print(f"{found.mm_per_px:.6g} mm per px, from {found.points} points")
-    print(f"along the picture's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
-    print(
-        f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (mean square)"
-    )
-    print(
-        f"use it as --mm-per-px {found.mm_per_px:.6g}, or as mm_per_px: {found.mm_per_px:.6g} in dataset.yaml"
-    )
-    if out is not None:
-        write_atomically(out, json.dumps(asdict(found), indent=1) + "\n")

@@ -83,14 +83,13 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
     --limit, --ignore and --grade may be repeated; what is not given is kept from the revision before, and
     "none" drops it. MEASURE is severity, area, length or width.
     """
-    from blemish.cli.decide import Order
-    from blemish.cli.decide import decide as decided
-    from blemish.cli.decide_options import chosen_rules, parsed_grades, parsed_limits, parsed_minimums
-    from blemish.cli.scales import checked_scale
+    from blemish.workflows import decide as workflow
+    from blemish.workflows.decide_rules import chosen_rules, parsed_grades, parsed_limits, parsed_minimums
+    from blemish.workflows.scale import checked_scale
 
     set_threads(threads)
     rules = chosen_rules(escape=escape, overkill=overkill, cost=cost, rule=rule, review=review)
-    order = Order(
+    request = workflow.DecideRequest(
         bundle,
         data,
         rules,
@@ -102,4 +101,5 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         mm_per_px=checked_scale(mm_per_px),
         device=device,
     )
-    print("\n".join(decided(order, quiet=quiet)))
+    result = workflow.decide(request, quiet=quiet)
+    print("\n".join((*result.sentences, str(result.file))))

@@ -1,21 +1,19 @@
-"""What `data agree` does, without the command line around it."""
+"""Comparing two or three annotators, or annotators and a bundle, on the same images."""
 
 from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
+from blemish.evaluation.annotators.raters import matched, rated, read_rater, without_names
+from blemish.evaluation.annotators.study import Study, study
+from blemish.evaluation.predictions.inspections import InspectionPredictions
 
-if TYPE_CHECKING:
-    from blemish.dataset.samples import Dataset
-    from blemish.evaluation.annotators.study import Study
-    from blemish.evaluation.predictions.inspections import InspectionPredictions
+Rater = Dataset | InspectionPredictions
 
-    Rater = Dataset | InspectionPredictions
-
-MOST_LISTED = 10  # differences on the screen; all are in agreement.json
+MAX_LISTED = 10  # differences on the screen; all are in agreement.json
 
 
 def compare_raters(paths: list[Path], out: Path | None) -> list[str]:
@@ -23,9 +21,6 @@ def compare_raters(paths: list[Path], out: Path | None) -> list[str]:
 
     Raises BlemishError for raters that cannot be compared.
     """
-    from blemish.dataset.samples import Dataset
-    from blemish.evaluation.annotators.raters import read_rater
-
     raters: list[Rater] = []
     for path in paths:
         first = raters[0] if raters else None
@@ -52,10 +47,6 @@ def names_of(paths: list[Path]) -> list[str]:
 
 
 def study_of(one: Rater, other: Rater, name: str, other_name: str) -> Study:
-    from blemish.dataset.samples import Dataset
-    from blemish.evaluation.annotators.raters import matched, rated, without_names
-    from blemish.evaluation.annotators.study import study
-
     if not isinstance(one, Dataset):
         raise BlemishError(
             f"Two files of inspections cannot be compared with each other. Received: {name} and "
@@ -69,7 +60,7 @@ def study_of(one: Rater, other: Rater, name: str, other_name: str) -> Study:
 
 
 def told(study: Study) -> list[str]:
-    """What a pair agrees on, in a line each."""
+    """Lines on a pair: verdicts, kinds and places that both agree on, and the images they differ on."""
     levels = {"good or defective": study.verdict, "which kinds": study.classes}
     alone = f", and {study.alone} that only one of them judges" if study.alone else ""
     lines = [f"{study.one} and {study.other}: {study.images} pictures{alone}"]
@@ -84,6 +75,6 @@ def told(study: Study) -> list[str]:
     if study.places is not None:
         met = study.places.met
         lines.append(f"places: {met.n} of {met.of} that either marked were marked by both")
-    lines += [f"differ on {one.both.sample.id}. {one.sentence}" for one in study.differences[:MOST_LISTED]]
-    rest = len(study.differences) - MOST_LISTED
+    lines += [f"differ on {one.both.sample.id}. {one.sentence}" for one in study.differences[:MAX_LISTED]]
+    rest = len(study.differences) - MAX_LISTED
     return [*lines, f"and on {rest} more"] if rest > 0 else lines

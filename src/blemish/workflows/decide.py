@@ -1,4 +1,4 @@
-"""`decide`: from a bundle and a calibration split to a new revision of its decision.yaml."""
+"""Deciding: from a bundle and a calibration split to a new revision of its decision.yaml."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.bundle.store import DECISION, Bundle, load_bundle
-from blemish.cli.decide_options import Rules
-from blemish.cli.scales import inspector_in_scale, notes_on_scale
 from blemish.dataset.fingerprint import fingerprint, image_digests
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.quality.leaks import refuse_leaks
@@ -26,6 +24,8 @@ from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import labels_of
 from blemish.progress import Reporter
+from blemish.workflows.decide_rules import Rules
+from blemish.workflows.scale import inspector_in_scale, notes_on_scale
 
 CHOSEN_HERE = (
     "The thresholds were chosen on these very images, so new parts fare somewhat worse: measure them with "
@@ -34,10 +34,11 @@ CHOSEN_HERE = (
 
 
 @dataclass(frozen=True)
-class Order:
-    """What `decide` is asked for. limits, ignore, grades: None keeps those of the revision before
+class DecideRequest:
+    """A decision to be made for a bundle on calibration images.
 
     split: None is "val" where the data have one, else "all"; out: None is decision.yaml in the bundle
+    limits, ignore, grades: None keeps those of the revision before
     """
 
     bundle: Path
@@ -52,42 +53,53 @@ class Order:
     device: str = "auto"
 
 
-def decide(order: Order, *, quiet: bool) -> list[str]:
-    """Choose thresholds and write the decision; returns what to print, the file's path last.
+@dataclass(frozen=True)
+class DecideResult:
+    """A decision that was written. file: where to; sentences: its rules, and what it costs on its images"""
+
+    decision: Decision
+    file: Path
+    sentences: tuple[str, ...]
+
+
+def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
+    """Choose thresholds on calibration images and write the decision.
 
     Raises BlemishError for images that the bundle was trained on, test images, and what cannot be followed.
     """
     reporter = Reporter(quiet=quiet)
-    loaded = load_bundle(order.bundle)
+    loaded = load_bundle(request.bundle)
     before = stored_decision(loaded.path, bundle=loaded.id)
-    dataset = load_dataset(order.data)
+    dataset = load_dataset(request.data)
     inspector = inspector_in_scale(
-        loaded, dataset, device=order.device, mm_per_px=order.mm_per_px, decided=False
+        loaded, dataset, device=request.device, mm_per_px=request.mm_per_px, decided=False
     )
-    draft = drafted(order, before, inspector, loaded)
-    chosen, notes = calibration_images(order, dataset, loaded, inspector)
-    for note in (*notes, *said_of_tests(loaded)):
+    draft = drafted(request, before, inspector, loaded)
+    chosen, notes = calibration_images(request, dataset, loaded, inspector)
+    for note in (*notes, *notes_on_tests(loaded)):
         reporter.line(f"warning: {note}")
     records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
     hidden = hidden_defects(
         draft, records, mm_per_px=inspector.scale, names_types=inspector.inference.names_types
     )
-    decision, point = calibrated(records, draft, calibration(order, loaded, inspector))
+    decision, point = calibrated(records, draft, calibration(request, loaded, inspector))
     point = replace(point, notes=(*hidden, *point.notes))
-    decision = decision.model_copy(update={"chosen": how_chosen(order, chosen, decision, point, notes)})
-    file = order.out or loaded.path / DECISION
+    decision = decision.model_copy(update={"chosen": how_chosen(request, chosen, decision, point, notes)})
+    file = request.out or loaded.path / DECISION
     kept = write_decision(file, decision)
-    return [*said(decision, point, kept), str(file)]
+    return DecideResult(decision, file, tuple(sentences(decision, point, kept)))
 
 
-def drafted(order: Order, before: Decision | None, inspector: Inspector, loaded: Bundle) -> Decision:
+def drafted(
+    request: DecideRequest, before: Decision | None, inspector: Inspector, loaded: Bundle
+) -> Decision:
     """The new revision without thresholds; what was not asked for anew is the revision's before."""
     old = before or Decision(revision=1, bundle=loaded.id, score=Thresholds())
     asked = {
-        "limits": order.limits,
-        "ignore": order.ignore,
-        "grades": order.grades,
-        "costs": order.rules.costs,
+        "limits": request.limits,
+        "ignore": request.ignore,
+        "grades": request.grades,
+        "costs": request.rules.costs,
     }
     draft = old.model_copy(
         update={
@@ -98,31 +110,31 @@ def drafted(order: Order, before: Decision | None, inspector: Inspector, loaded:
         }
     )
     labels = labels_of(inspector.inference, loaded.manifest)
-    refuse_unfit(draft, str(order.bundle), labels=labels, scale=inspector.scale)
+    refuse_unfit(draft, str(request.bundle), labels=labels, scale=inspector.scale)
     return draft
 
 
 def calibration_images(
-    order: Order, dataset: Dataset, loaded: Bundle, inspector: Inspector
+    request: DecideRequest, dataset: Dataset, loaded: Bundle, inspector: Inspector
 ) -> tuple[Dataset, tuple[str, ...]]:
     """The images to calibrate on, and notes on them.
 
     Raises BlemishError where there are none, for test images, under whatever name, and for images that the
     bundle learned from.
     """
-    split = split_of(order, dataset)
+    split = split_of(request, dataset)
     chosen = split_to_evaluate(dataset, split)
-    refuse_test(chosen, order.data)
+    refuse_test(chosen, request.data)
     refuse_leaks(dataset.where(lambda sample: sample.split in ("test", split)))
     chosen, left_out = for_bundle(
         chosen, loaded.manifest, loaded.id, names_types=inspector.inference.names_types
     )
-    said = (*seen_before(chosen, loaded, order.data), *notes_on_groups(chosen))
-    return chosen, (*left_out, *said, *notes_on_scale(inspector, dataset))
+    notes = (*seen_before(chosen, loaded, request.data), *notes_on_groups(chosen))
+    return chosen, (*left_out, *notes, *notes_on_scale(inspector, dataset))
 
 
-def split_of(order: Order, dataset: Dataset) -> str:
-    return order.split or ("val" if "val" in dataset.splits else "all")
+def split_of(request: DecideRequest, dataset: Dataset) -> str:
+    return request.split or ("val" if "val" in dataset.splits else "all")
 
 
 def refuse_test(chosen: Dataset, data: Path) -> None:
@@ -157,22 +169,22 @@ def seen_before(chosen: Dataset, loaded: Bundle, data: Path) -> tuple[str, ...]:
     )
 
 
-def said_of_tests(loaded: Bundle) -> tuple[str, ...]:
-    looks = len(read_usage(loaded.path, bundle=loaded.id).looks)
-    if not looks:
+def notes_on_tests(loaded: Bundle) -> tuple[str, ...]:
+    accesses = len(read_usage(loaded.path, bundle=loaded.id).looks)
+    if not accesses:
         return ()
-    times = "once" if looks == 1 else f"{looks} times"
+    times = "once" if accesses == 1 else f"{accesses} times"
     return (
         f"test images were looked at {times} with this bundle: if that is why the decision is changed, "
         "figures on them no longer are of unseen data.",
     )
 
 
-def calibration(order: Order, loaded: Bundle, inspector: Inspector) -> Calibration:
+def calibration(request: DecideRequest, loaded: Bundle, inspector: Inspector) -> Calibration:
     inference = inspector.inference
     return Calibration(
-        order.rules.ng,
-        order.rules.review,
+        request.rules.ng,
+        request.rules.review,
         class_names=loaded.manifest.class_names if inference.names_types else (),
         without_defects=inspector.without_defects,
         iou_score=inference.threshold_score,
@@ -180,24 +192,24 @@ def calibration(order: Order, loaded: Bundle, inspector: Inspector) -> Calibrati
 
 
 def how_chosen(
-    order: Order, chosen: Dataset, decision: Decision, point: OperatingPoint, notes: tuple[str, ...]
+    request: DecideRequest, chosen: Dataset, decision: Decision, point: OperatingPoint, notes: tuple[str, ...]
 ) -> Chosen:
     stored = replace(point, notes=(*point.notes, *notes)).to_json()
     return Chosen(
-        data=str(order.data),
-        split=split_of(order, chosen),
+        data=str(request.data),
+        split=split_of(request, chosen),
         data_fingerprint=fingerprint(chosen),
         images=len(chosen),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        review_rule=order.rules.review,
+        review_rule=request.rules.review,
         point=StoredOperatingPoint.model_validate(stored),
         seen=tuple(image_digests(chosen)),
         rules=rules_digest(decision),
     )
 
 
-def said(decision: Decision, point: OperatingPoint, kept: Path | None) -> list[str]:
-    """What was chosen, what it costs on the calibration images, and what that does not show."""
+def sentences(decision: Decision, point: OperatingPoint, kept: Path | None) -> list[str]:
+    """Sentences on the rules, on what they cost on the calibration images, and on what that does not show."""
     old = f"; the one before is kept in {kept}" if kept else ""
     lines = [f"Revision {decision.revision} of the decision{old}.", *rules_in_words(decision)]
     lines += [

@@ -1,4 +1,4 @@
-"""What `decide` is told on the command line: rules, and limits, minimum sizes and grades in short."""
+"""Rules of a decision in short text, as people write them: thresholds, limits, minimum sizes and grades."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import Strict
-from blemish.cli.outcome import WrongUseError, refused_as_wrong_use
 from blemish.decision.rules import Costs, Grade, Ignored, Limit
+from blemish.errors import WrongUseError, refused_as_wrong_use
 from blemish.evaluation.operating_point import DEFAULT_REVIEW_RULE, parse_rule
 
 Part = TypeVar("Part", bound=Strict)
@@ -67,15 +67,17 @@ def chosen_rules(
 
 
 def parsed_limits(texts: Sequence[str] | None) -> tuple[Limit, ...] | None:
-    """Of --limit; None where none was given. Raises WrongUseError, as the two below."""
+    """Limits from texts such as "crack:length=3mm:ng"; None where none was given. Raises WrongUseError."""
     return levelled(texts, "--limit", Limit, ("review", "ng"))
 
 
 def parsed_grades(texts: Sequence[str] | None) -> tuple[Grade, ...] | None:
+    """Grades from texts such as "severity=8:scrap"; None where none was given. Raises WrongUseError."""
     return levelled(texts, "--grade", Grade, ("rework", "scrap"))
 
 
 def parsed_minimums(texts: Sequence[str] | None) -> tuple[Ignored, ...] | None:
+    """Minimum sizes from texts such as "length=0.2mm"; None where none was given. Raises WrongUseError."""
     if not texts:
         return None
     fields = [fields_of(text, "--ignore", MEASURED) for text in texts if text != NONE]

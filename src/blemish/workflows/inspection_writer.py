@@ -1,4 +1,4 @@
-"""What `inspect` writes: a line of inspections.jsonl for each answer as it comes, and the pictures."""
+"""Files of an inspection: a line of inspections.jsonl for each answer as it comes, and the overlays."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.drawing import draw_inspection
 from blemish.images.encode import png_bytes
-from blemish.inspection import Inspection, Verdict
+from blemish.inspection import Verdict
 from blemish.inspector.pipeline import Answer, Answers
 
 
 @dataclass(frozen=True)
 class Overlays:
-    """Pictures of the answers in a folder. severity_top: see `draw_inspection`"""
+    """Drawn answers in a folder. severity_top: see `draw_inspection`"""
 
     folder: Path
     severity_top: float | None
@@ -27,9 +27,11 @@ class Overlays:
     def draw(self, answer: Answer) -> None:
         if answer.pixels is None or answer.inspection.verdict is Verdict.ERROR:
             return
-        inspection = in_picture(answer.inspection, answer.top)
-        picture = draw_inspection(answer.pixels, inspection, severity_top=self.severity_top)
-        write_atomically(self.folder / self.file_name(answer.stem), png_bytes(picture))
+        # Of a web, the defects are in pixels of the whole; the image begins at row `top`.
+        defects = tuple(defect.moved(-answer.top) for defect in answer.inspection.defects)
+        inspection = replace(answer.inspection, defects=defects)
+        overlay = draw_inspection(answer.pixels, inspection, severity_top=self.severity_top)
+        write_atomically(self.folder / self.file_name(answer.stem), png_bytes(overlay))
 
     def file_name(self, stem: str) -> str:
         """The stem, and a number where it was taken."""
@@ -39,11 +41,6 @@ class Overlays:
             name = f"{stem}__{self.taken[stem]}"
         self.taken[name] += 1
         return f"{name}.png"
-
-
-def in_picture(inspection: Inspection, top: int) -> Inspection:
-    """The defects in pixels of a picture that begins at row `top` of a web."""
-    return replace(inspection, defects=tuple(defect.moved(-top) for defect in inspection.defects))
 
 
 def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path, int]:
@@ -75,17 +72,11 @@ def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path
             f"{draft} cannot be written: {error.strerror}. Free some space and try again."
         ) from error
     finally:
-        if finished:
-            put_in_place(draft, target)
+        if finished and draft.stat().st_size:
+            draft.replace(target)
+        elif finished:
+            draft.unlink()  # without a line; what was there before stays
     return target, failures
-
-
-def put_in_place(draft: Path, target: Path) -> None:
-    """Rename the draft to the target; one without a line goes, and what was there before stays."""
-    if draft.stat().st_size:
-        draft.replace(target)
-    else:
-        draft.unlink()
 
 
 def write(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:

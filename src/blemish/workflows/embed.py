@@ -1,11 +1,10 @@
-"""`embed`: where a bundle's classes lie in its metric space, as a table and a picture."""
+"""Showing where a bundle's classes lie in its metric space, as a table and a picture."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from blemish.bundle.store import load_bundle
-from blemish.cli.add_class import opened_networks
 from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.metric_space import metric_space, overlap_sentences, write_space
@@ -15,10 +14,11 @@ from blemish.files import write_atomically
 from blemish.inspector.loading import inspector_of, method_of
 from blemish.methods.contract import EmbedsRegions
 from blemish.progress import Reporter
+from blemish.workflows.add_class import opened_networks
 
 
 def embed_regions(
-    bundle: Path, data: Path, out: Path, *, split: str, device: str, quiet: bool
+    bundle: Path, data: Path, out: Path, *, split: str, device: str = "auto", quiet: bool = False
 ) -> tuple[Path, list[str]]:
     """Write table, vectors, picture and what they say; returns the picture's path and the sentences.
 

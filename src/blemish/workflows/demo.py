@@ -1,15 +1,16 @@
-"""`blemish demo`: the main job on an embedded default, so that a newcomer sees a report within minutes."""
+"""The main job on an embedded default, so that a newcomer sees a report within minutes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from blemish.cli.evaluating import evaluate_bundles
-from blemish.cli.work import inspect_images, train_bundle
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.progress import Reporter
+from blemish.workflows.evaluate import evaluate_bundles
+from blemish.workflows.inspect import inspect_images
+from blemish.workflows.train import train_bundle
 
 # Small enough for two cores and a few minutes: four surfaces, common and rare kinds of defect, strong enough
 # to be seen.
@@ -20,22 +21,23 @@ SYNTHETIC: dict[str, Any] = {
     "class_weights": {"scratch": 4, "spot": 4, "stain": 2, "dent": 1},
     "contrast": (40.0, 90.0),
 }
-SETTINGS = [
-    "cell=2",
-    "patch=128",
-    "steps=800",
-    "threshold_criterion=pixel-f1",
-    "minimum_area=16",
-    "types_backbone=resnet18",
-    "types_weights=none",
-    "types_step=32",
-    "types_steps=400",
-]
+SETTINGS: dict[str, Any] = {
+    "cell": 2,
+    "patch": 128,
+    "steps": 800,
+    "threshold_criterion": "pixel-f1",
+    "minimum_area": 16,
+    "types_backbone": "resnet18",
+    "types_weights": "none",
+    "types_step": 32,
+    "types_steps": 400,
+}
 
 
-def run_demo(out: Path, *, quiet: bool) -> Path:
+def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
     """Synthetic set → train → evaluate → inspect; returns the report's path.
 
+    command: that was called, for the report
     Raises BlemishError when `out` exists and is not empty: the demo never writes over anything.
     """
     if out.exists() and any(out.iterdir()):
@@ -45,12 +47,12 @@ def run_demo(out: Path, *, quiet: bool) -> Path:
     dataset = synthesise(data, seed=0, **SYNTHETIC)
     reporter.line(f"1/4 synthetic set: {len(dataset)} images in {data}")
     reporter.line("2/4 training")
-    bundle = train_bundle(
-        "severity", data, run, config=None, assignments=SETTINGS, seed=0, resume=False, quiet=quiet
-    )
+    bundle = train_bundle("severity", data, run, settings=SETTINGS, quiet=quiet)
     reporter.line("3/4 measuring on the test images")
-    report = evaluate_bundles([bundle], data, out / "evaluation", split="test", device="auto", quiet=quiet)
+    evaluated = evaluate_bundles(
+        [bundle], data, out / "evaluation", split="test", command=command, quiet=quiet
+    )
     reporter.line("4/4 inspecting the test images")
     test_images = [sample.image for sample in dataset.split("test")]
-    inspect_images([bundle], test_images, out / "inspections", overlay=True, device="auto", quiet=quiet)
-    return report
+    inspect_images([bundle], test_images, out / "inspections", overlay=True, quiet=quiet)
+    return evaluated.report

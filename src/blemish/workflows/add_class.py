@@ -1,11 +1,9 @@
-"""`add-class`: from a bundle and a few boxed examples to a bundle with one class more, and a report on it."""
+"""Adding a class: from a bundle and a few boxed examples to a bundle with one more, and a report on it."""
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -13,14 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import CERTIFICATE, DECISION, Bundle, load_bundle, save_bundle
-from blemish.cli.evaluating import notes_on_seen
-from blemish.cli.examples import Examples, read_examples, training_set
-from blemish.cli.outcome import WrongUseError, refused_as_wrong_use
-from blemish.cli.work import read_settings
 from blemish.dataset.fingerprint import fingerprint, image_digests
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
 from blemish.evaluation.before_after import ClassChange, change_sentences, class_changes
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
@@ -36,6 +30,9 @@ from blemish.inspector.loading import (
 from blemish.methods.contract import EnrolsClasses, Exported, Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
+from blemish.workflows.evaluate import notes_on_seen
+from blemish.workflows.support_examples import Examples, read_examples, training_set
+from blemish.workflows.train import read_settings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,8 +41,13 @@ CHECKED_FIRST = ("test", "val")  # splits that tell more than the images of a tr
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the command is given. check: images of the older classes; assignments: settings of a training"""
+class AddClassRequest:
+    """A class to be added to a bundle.
+
+    examples: dataset with its boxes; out: folder of the new bundle
+    check: dataset with images of the older classes; fine_tune: train shortly, on these as well
+    settings: of that training; command: that was called, for the report
+    """
 
     bundle: Path
     name: str
@@ -53,9 +55,10 @@ class Order:
     out: Path
     check: Path | None = None
     fine_tune: bool = False
-    assignments: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "auto"
+    command: str = ""
 
     @property
     def report(self) -> Path:
@@ -68,34 +71,34 @@ class Order:
         return self.out.with_name(f"{self.out.name}-run")
 
 
-def add_class(order: Order, *, quiet: bool) -> Path:
+def add_class(request: AddClassRequest, *, quiet: bool = False) -> Path:
     """Write the larger bundle, then its report; returns the bundle's path. A failure leaves no bundle.
 
     Raises WrongUseError for options that do not go together, BlemishError for a bundle that takes no class,
     and examples or images that cannot be used.
     """
-    refuse_odd_order(order)
-    return Addition(order, Reporter(quiet=quiet)).run()
+    refuse_odd_options(request)
+    return Addition(request, Reporter(quiet=quiet)).run()
 
 
-def refuse_odd_order(order: Order) -> None:
-    if not order.name or order.name != " ".join(order.name.split()):
-        raise WrongUseError(f"--name must be words with single spaces between. Received: {order.name!r}.")
-    if order.assignments and not order.fine_tune:
+def refuse_odd_options(request: AddClassRequest) -> None:
+    if not request.name or request.name != " ".join(request.name.split()):
+        raise WrongUseError(f"--name must be words with single spaces between. Received: {request.name!r}.")
+    if request.settings and not request.fine_tune:
         raise WrongUseError("--set is for a training. Add --fine-tune, or leave it out.")
-    if order.fine_tune and order.check is None:
+    if request.fine_tune and request.check is None:
         raise WrongUseError(
             "--fine-tune needs images of the older classes, or they are forgotten. Add --check DATA."
         )
-    if order.out.exists():
-        raise BlemishError(f"{order.out} exists, and nothing is written over. Choose another --out.")
+    if request.out.exists():
+        raise BlemishError(f"{request.out} exists, and nothing is written over. Choose another --out.")
 
 
 @dataclass(frozen=True)
 class Addition:
-    """One class on its way into a bundle."""
+    """Work of one request: the bundle is read, enlarged, checked and written."""
 
-    order: Order
+    request: AddClassRequest
     reporter: Reporter
 
     def run(self) -> Path:
@@ -103,35 +106,35 @@ class Addition:
         self.refuse_misfits()
         for note in self.examples.notes:
             self.reporter.line(note)
-        bundle, report = self.tuned() if self.order.fine_tune else self.enrolled()
+        bundle, report = self.tuned() if self.request.fine_tune else self.enrolled()
         seconds = perf_counter() - started
         changes = self.changes(bundle)
         # The certificate stays behind: it was given to answers without this class.
         graphs = {name: file for name, file in bundle.other_files.items() if name != CERTIFICATE}
-        saved = save_bundle(self.order.out, bundle.manifest, bundle.networks, other_files=graphs)
+        saved = save_bundle(self.request.out, bundle.manifest, bundle.networks, other_files=graphs)
         report = replace(
             report,
-            bundle=f"{self.order.out} ({saved.id})",
+            bundle=f"{self.request.out} ({saved.id})",
             seconds=seconds,
             changes=changes,
             sentences=(*report.sentences, *(change_sentences(changes) if changes else ())),
         )
-        write_enrolment_report(self.order.report, report)
+        write_enrolment_report(self.request.report, report)
         for sentence in report.sentences:
             self.reporter.line(sentence)
         if (self.parent.path / DECISION).is_file():
             self.reporter.line(
-                f"warning: the decision of {self.order.bundle} is for that bundle alone. Decide anew: "
-                f"blemish decide {self.order.out} --data CALIB."
+                f"warning: the decision of {self.request.bundle} is for that bundle alone. Decide anew: "
+                f"blemish decide {self.request.out} --data CALIB."
             )
-        self.reporter.line(f"report: {self.order.report / 'report.html'}")
+        self.reporter.line(f"report: {self.request.report / 'report.html'}")
         return saved.path
 
     # What is given
 
     @cached_property
     def parent(self) -> Bundle:
-        return load_bundle(self.order.bundle)
+        return load_bundle(self.request.bundle)
 
     @cached_property
     def method(self) -> Method:
@@ -142,30 +145,30 @@ class Addition:
         if not isinstance(self.method, EnrolsClasses):
             name = self.parent.manifest.method
             raise BlemishError(
-                f"{self.order.bundle}: method {name} learns its classes in training and takes no further "
-                f"one. Train it again on data with '{self.order.name}': `blemish train {name}`."
+                f"{self.request.bundle}: method {name} learns its classes in training and takes no further "
+                f"one. Train it again on data with '{self.request.name}': `blemish train {name}`."
             )
         return self.method
 
     @cached_property
     def examples(self) -> Examples:
-        return read_examples(self.order.examples, self.order.name)
+        return read_examples(self.request.examples, self.request.name)
 
     @cached_property
     def check(self) -> Dataset | None:
         """The dataset of --check, for a training with the splits that it needs."""
-        if self.order.check is None:
+        if self.request.check is None:
             return None
-        dataset = load_dataset(self.order.check)
-        if not self.order.fine_tune:
+        dataset = load_dataset(self.request.check)
+        if not self.request.fine_tune:
             return dataset
         from blemish.training.run import with_validation
 
-        return with_validation(dataset, self.order.seed, self.reporter)
+        return with_validation(dataset, self.request.seed, self.reporter)
 
     @cached_property
     def checked(self) -> tuple[str, Dataset] | None:
-        """What the older classes are measured on: the first of test, val and all images, and its name.
+        """Split and images that the older classes are measured on: the first of test, val and all images.
 
         Images of other classes are left out. Raises BlemishError where no others are there.
         """
@@ -179,17 +182,17 @@ class Addition:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return (*self.parent.manifest.class_names, self.order.name)
+        return (*self.parent.manifest.class_names, self.request.name)
 
     def refuse_misfits(self) -> None:
         """Before any work: a bundle that takes no class, a name that is taken, --check without classes."""
         self.enrolling  # noqa: B018 - raises
         refuse_without_torch(self.parent)
-        if self.order.name in self.parent.manifest.class_names:
+        if self.request.name in self.parent.manifest.class_names:
             raise BlemishError(
-                f"{self.order.bundle} already has a class '{self.order.name}'. Choose another --name."
+                f"{self.request.bundle} already has a class '{self.request.name}'. Choose another --name."
             )
-        if self.order.fine_tune:
+        if self.request.fine_tune:
             refuse_exported(self.parent)
         self.checked  # noqa: B018 - raises
 
@@ -197,11 +200,11 @@ class Addition:
 
     def enrolled(self) -> tuple[Bundle, EnrolmentReport]:
         """The class from its examples' embeddings alone."""
-        networks = opened_networks(self.parent, self.method, self.order.device)
+        networks = opened_networks(self.parent, self.method, self.request.device)
         boxes, parent = self.examples.boxes, self.parent.manifest
-        found = self.enrolling.enrol(networks, parent, self.order.name, boxes)
+        found = self.enrolling.enrol(networks, parent, self.request.name, boxes)
         added = (
-            f"'{self.order.name}' was added without training, from {len(boxes)} examples; thresholds and "
+            f"'{self.request.name}' was added without training, from {len(boxes)} examples; thresholds and "
             "what they cost were found without it."
         )
         manifest = parent.model_copy(
@@ -234,52 +237,52 @@ class Addition:
         """The class from a short training; its run folder stays, and a second call goes on in it."""
         from blemish.training.run import Request, refuse_unknown_rules, train
 
-        order = self.order
+        request = self.request
         assert self.check is not None
-        base = self.enrolling.tuning(self.parent.manifest, order.name, len(self.examples.boxes))
+        base = self.enrolling.tuning(self.parent.manifest, request.name, len(self.examples.boxes))
         with refused_as_wrong_use():
-            settings = read_settings(self.method, None, list(order.assignments), base)
+            settings = read_settings(self.method, None, request.settings, base)
             refuse_unknown_rules(settings)
-        request = Request(
+        training = Request(
             self.method,
-            training_set(self.check, self.examples, order.name),
+            training_set(self.check, self.examples, request.name),
             settings,
-            order.run,
-            seed=order.seed,
+            request.run,
+            seed=request.seed,
             resume=True,
-            origin=str(order.check),
+            origin=str(request.check),
             start=self.parent,
         )
-        trained = train(request, self.reporter)
+        trained = train(training, self.reporter)
         made = {**trained.manifest.provenance, "parent": self.parent.id}
         manifest = trained.manifest.model_copy(update={"provenance": made})
         report = replace(self.blank_report(), trained=True, sentences=manifest.notes)
-        return Bundle(order.out, manifest, trained.networks), report
+        return Bundle(request.out, manifest, trained.networks), report
 
     def data(self, parent: Manifest) -> dict[str, Any]:
         """The parent's data, with the examples among what the bundle has seen."""
-        given = Dataset(self.order.examples, self.examples.samples, (self.order.name,))
+        given = Dataset(self.request.examples, self.examples.samples, (self.request.name,))
         marks = image_digests(given)
-        source = {"origin": str(self.order.examples), "data_fingerprint": fingerprint(given)}
+        source = {"origin": str(self.request.examples), "data_fingerprint": fingerprint(given)}
         return {
             **parent.data,
             "seen": sorted({*parent.data.get("seen", ()), *marks}),
             "watched": sorted({*parent.data.get("watched", ())} - {*marks}),
-            "added": {**parent.data.get("added", {}), self.order.name: source},
+            "added": {**parent.data.get("added", {}), self.request.name: source},
         }
 
     def blank_report(self) -> EnrolmentReport:
         made = provenance()
         return EnrolmentReport(
-            name=self.order.name,
-            bundle=str(self.order.out),
-            parent=f"{self.order.bundle} ({self.parent.id})",
+            name=self.request.name,
+            bundle=str(self.request.out),
+            parent=f"{self.request.bundle} ({self.parent.id})",
             examples=tuple(example.id for example in self.examples.boxes),
             seconds=0.0,
             checked=self.checked_words(),
             origin={
-                "examples from": str(self.order.examples),
-                "command": shlex.join(["blemish", *sys.argv[1:]]),
+                "examples from": str(self.request.examples),
+                "command": self.request.command,
                 "machine": made["hardware"],
                 "made": made["created"],
             },
@@ -292,7 +295,7 @@ class Addition:
             return ""
         split, dataset = self.checked
         which = "all" if split == "all" else f"split {split}"
-        return f"{len(dataset)} images ({which}) of {self.order.check}"
+        return f"{len(dataset)} images ({which}) of {self.request.check}"
 
     def changes(self, bundle: Bundle) -> tuple[ClassChange, ...]:
         """Each class on the images to check, with the parent and with the new bundle."""
@@ -306,7 +309,7 @@ class Addition:
         return class_changes(before, after, self.parent.manifest.class_names, self.class_names)
 
     def records(self, bundle: Bundle, dataset: Dataset, title: str) -> list[ImageRecord]:
-        inspector = inspector_of(bundle, device=self.order.device, decided=False)
+        inspector = inspector_of(bundle, device=self.request.device, decided=False)
         return evaluate_samples(inspector, dataset, self.reporter, title=title).records
 
 
