@@ -410,7 +410,7 @@ def test_the_scale_of_a_camera_is_measured_and_written(blemish: Command, tmp_pat
         blemish("data", "scale", tmp_path / "board.png", *size, "--pitch-mm", "inf"), "--pitch-mm must be"
     )
     other = blemish("data", "scale", tmp_path / "board.png", "--columns", 9, "--rows", 5, "--pitch-mm", 2)
-    refused(other, "no checkerboard of 9 × 5 inner corners was found.")
+    refused(other, "found no checkerboard of 9 × 5 inner corners.")
     refused(blemish("data", "scale", tmp_path / "none.png", *size, "--pitch-mm", 2), "none.png")
 
 

@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Box, Point
 from blemish.errors import BlemishError
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.cases import Case
-from blemish.images.decode import Pixels, read_image
+from blemish.images.decode import read_image
 
 CropWindow = tuple[int, int, int, int]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.images.decode import Pixels
+from blemish.arrays import Pixels
 from blemish.images.resize import resized
 from blemish.images.tiled_detection import Tile, TileDetections, merged_rows, tile_detections, tile_spans
 from blemish.images.tiling import Span

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.decode import Pixels
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
 from blemish.methods.answers import image_score

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.tiling import Pixels, Tiling, dense_map
+from blemish.images.tiling import Tiling, dense_map
 from blemish.methods.answers import image_score, only_name, type_probabilities
 from blemish.methods.contract import Findings, Networks
 from blemish.methods.severity.geometry import default_tiling

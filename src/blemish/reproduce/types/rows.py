@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from blemish.arrays import Pixels
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.classification import accuracy_of, confusion_matrix
 from blemish.evaluation.pixel import ratio
 from blemish.evaluation.run import split_to_evaluate
-from blemish.images.decode import Pixels, read_image
+from blemish.images.decode import read_image
 from blemish.inspector.inspector import inspector_of
 from blemish.methods.casae.crops import upright
 from blemish.methods.casae.inference import CasaeInference
