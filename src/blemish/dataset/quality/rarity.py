@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from blemish.arrays import Boxes
 from blemish.dataset.boxes import Boxed
 from blemish.regions.box_statistics import (
     ANCHOR_IOU,
     MANY,
-    Boxes,
     anchor_shapes,
     aspect_sentences,
     aspects_of,
