@@ -130,9 +130,9 @@ def test_shares_of_nothing_and_impossible_ones() -> None:
     assert split_dataset(dataset, seed=0).splits.keys() == {"train", "val", "test"}
     with pytest.raises(BlemishError, match=r"test must be a share of at least 0 and below 1\. Received: 1"):
         split_dataset(dataset, test=1, seed=0)
-    with pytest.raises(BlemishError, match=r"needs as many groups of images\. Received: 2"):
+    with pytest.raises(BlemishError, match=r"needs at least 3 groups of images\. Received: 2"):
         split_dataset(abstract(["a", ""]), seed=0)
-    with pytest.raises(BlemishError, match="Splitting by group needs groups"):
+    with pytest.raises(BlemishError, match="A split by group needs groups"):
         split_dataset(dataset, by="group", seed=0)
 
 
