@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-
-from blemish.bundle import load_bundle
 from blemish.cli.work import read_settings
 from blemish.dataset.draws import read_draw
+
+from blemish.bundle import load_bundle
 from blemish.dataset.layouts import load_dataset
 from blemish.decision.store import read_decision, stored_decision
 from blemish.inspection import Inspection
