@@ -19,8 +19,8 @@ from benchmarks.tables.speed import SEED
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.bundle.store import Bundle, load_bundle, save_bundle
 from blemish.dataset.samples import Dataset
-from blemish.export.request import ExportRequest, Precision
-from blemish.export.run import Export
+from blemish.exporting.request import ExportRequest, Precision
+from blemish.exporting.run import Export
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import assemble, inspector_of, loaded_modules, method_of
 from blemish.inspector.torch_backend import as_networks

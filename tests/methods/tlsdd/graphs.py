@@ -9,8 +9,8 @@ import onnxruntime
 import torch
 
 from blemish.bundle.manifest import StoredGraph
-from blemish.export.graph_files import as_openvino, write_onnx, write_openvino
-from blemish.export.onnx_models import onnx_model, stored_inputs
+from blemish.exporting.graph_files import as_openvino, write_onnx, write_openvino
+from blemish.exporting.onnx_models import onnx_model, stored_inputs
 from blemish.inspector.openvino_backend import open_openvino
 from blemish.methods.contract import Graph, GraphPlan
 from blemish.methods.tlsdd.bank import ClassBank, digest_of

@@ -10,8 +10,8 @@ import pytest
 from random_bundles import SEVERITY, manifest_of, random_modules
 
 from blemish.bundle import Bundle, load_bundle, save_bundle
-from blemish.export.request import ExportRequest
-from blemish.export.run import export_bundle
+from blemish.exporting.request import ExportRequest
+from blemish.exporting.run import export_bundle
 from blemish.progress import Reporter
 from blemish.training.run import state_of
 

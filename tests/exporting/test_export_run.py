@@ -23,8 +23,8 @@ from blemish.decision.decision import Decision
 from blemish.decision.rules import Thresholds
 from blemish.decision.store import decision_text, stored_decision
 from blemish.errors import BlemishError
-from blemish.export.request import ExportRequest, default_out
-from blemish.export.run import export_bundle
+from blemish.exporting.request import ExportRequest, default_out
+from blemish.exporting.run import export_bundle
 from blemish.inspection import Verdict
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import inspector_of, loaded_modules, method_of
@@ -41,9 +41,9 @@ FEW_SIZES = ((40, 57), (33, 80), (7, 53), (64, 64))
 @pytest.fixture
 def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Certificates of a few small images, where the test is of something else."""
-    monkeypatch.setattr("blemish.export.comparison_images.IMAGES", 8)
-    monkeypatch.setattr("blemish.export.comparison_images.LEAST_SYNTHETIC", 4)
-    monkeypatch.setattr("blemish.export.comparison_images.SMALL", FEW_SIZES)
+    monkeypatch.setattr("blemish.exporting.comparison_images.IMAGES", 8)
+    monkeypatch.setattr("blemish.exporting.comparison_images.LEAST_SYNTHETIC", 4)
+    monkeypatch.setattr("blemish.exporting.comparison_images.SMALL", FEW_SIZES)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def as_exported(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import onnx
 
     model = onnx.load(exported / "severity.onnx")
-    monkeypatch.setattr("blemish.export.run.onnx_model", lambda _plan: model)
+    monkeypatch.setattr("blemish.exporting.run.onnx_model", lambda _plan: model)
 
 
 def certificate_of(bundle: Path) -> dict[str, Any]:
@@ -469,7 +469,7 @@ def test_int8_that_costs_too_much_is_refused(
         bias.CopyFrom(onnx_array(np.full(1, -50.0, np.float32), bias.name))
         return model
 
-    monkeypatch.setattr("blemish.export.run.quantised", wrecked)
+    monkeypatch.setattr("blemish.exporting.run.quantised", wrecked)
     request = ExportRequest(
         severity_bundle, "onnx", "int8", tmp_path / "out", dataset=tiny_dataset, calibration=2, max_drop=0.02
     )

@@ -13,10 +13,10 @@ import pytest
 from blemish.bundle.manifest import StoredRuntime
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.export.certificate import TOLERANCES, Certificate, CertificateRow
-from blemish.export.compare import compare
-from blemish.export.comparison_images import ComparisonImage
-from blemish.export.metric import MetricDrop
+from blemish.exporting.certificate import TOLERANCES, Certificate, CertificateRow
+from blemish.exporting.compare import compare
+from blemish.exporting.comparison_images import ComparisonImage
+from blemish.exporting.metric import MetricDrop
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.inspector import Inspector
 from blemish.regions.filled_boxes import defect_of_box

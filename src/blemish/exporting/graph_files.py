@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.errors import BlemishError
-from blemish.export.onnx_models import OPSET, halved, marked
+from blemish.exporting.onnx_models import OPSET, halved, marked
 from blemish.inspector.graph_marks import NAMESPACE
 
 

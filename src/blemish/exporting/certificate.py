@@ -16,9 +16,9 @@ from typing import Any
 
 from blemish.bundle.manifest import StoredRuntime
 from blemish.errors import BlemishError
-from blemish.export.compare import Comparison, Tolerances, compare
-from blemish.export.comparison_images import ComparisonImage
-from blemish.export.metric import MetricDrop
+from blemish.exporting.compare import Comparison, Tolerances, compare
+from blemish.exporting.comparison_images import ComparisonImage
+from blemish.exporting.metric import MetricDrop
 from blemish.inspection import Inspection
 from blemish.inspector.inspector import Inspector
 from blemish.provenance import hardware

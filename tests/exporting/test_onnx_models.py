@@ -16,7 +16,7 @@ from random_bundles import CASAE, MEDETECTION, SEVERITY, manifest_of, random_mod
 from torch import nn
 
 from blemish.errors import BlemishError
-from blemish.export.onnx_models import OPSET, halved, marked, onnx_model, stored_inputs
+from blemish.exporting.onnx_models import OPSET, halved, marked, onnx_model, stored_inputs
 from blemish.inspector.onnx_backend import onnx_opset
 from blemish.methods import find_method
 from blemish.methods.contract import GraphPlan

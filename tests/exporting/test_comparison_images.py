@@ -7,7 +7,7 @@ import numpy as np
 
 from blemish.bundle.store import sha256
 from blemish.dataset.samples import Dataset
-from blemish.export.comparison_images import IMAGES, comparison_images
+from blemish.exporting.comparison_images import IMAGES, comparison_images
 from blemish.images.decode import read_image
 
 TILE = 160

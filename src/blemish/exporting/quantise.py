@@ -19,7 +19,7 @@ import numpy as np
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
-from blemish.export.onnx_models import first_line, silenced
+from blemish.exporting.onnx_models import first_line, silenced
 from blemish.inspector.graph_backend import open_graphs
 from blemish.inspector.loading import assemble, method_of
 from blemish.methods.contract import Arrays, ExportsGraphs, Graph

@@ -28,13 +28,13 @@ from blemish.bundle.store import (
 )
 from blemish.decision.store import decision_text, stored_decision, write_decision
 from blemish.errors import BlemishError
-from blemish.export.certificate import TOLERANCES, Certificate, certificate_rows
-from blemish.export.comparison_images import comparison_images
-from blemish.export.graph_files import as_openvino, read_onnx, write_onnx, write_openvino
-from blemish.export.metric import MetricDrop, measure_drop, validation_of
-from blemish.export.onnx_models import OPSET, onnx_model, stored_inputs
-from blemish.export.quantise import quantised, recorded
-from blemish.export.request import ExportRequest, Precision, RuntimeKind
+from blemish.exporting.certificate import TOLERANCES, Certificate, certificate_rows
+from blemish.exporting.comparison_images import comparison_images
+from blemish.exporting.graph_files import as_openvino, read_onnx, write_onnx, write_openvino
+from blemish.exporting.metric import MetricDrop, measure_drop, validation_of
+from blemish.exporting.onnx_models import OPSET, onnx_model, stored_inputs
+from blemish.exporting.quantise import quantised, recorded
+from blemish.exporting.request import ExportRequest, Precision, RuntimeKind
 from blemish.extras import refuse_without
 from blemish.files import write_atomically
 from blemish.images.tiling import Tiling

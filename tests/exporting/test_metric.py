@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from blemish.errors import BlemishError
-from blemish.export.metric import MetricDrop, measure_drop
+from blemish.exporting.metric import MetricDrop, measure_drop
 from blemish.progress import Reporter
 
 F1, AVERAGE = "defect.f1_at_50_with_type", "detection.map50"
@@ -23,7 +23,7 @@ def boxes(f1: float | None, average: float | None) -> dict[str, Any]:
 def measured(monkeypatch: pytest.MonkeyPatch, before: dict[str, Any], after: dict[str, Any]) -> MetricDrop:
     """Of a detector whose metrics these are."""
     given = iter((before, after))
-    monkeypatch.setattr("blemish.export.metric.metrics_of", lambda *_: next(given))
+    monkeypatch.setattr("blemish.exporting.metric.metrics_of", lambda *_: next(given))
     side: Any = SimpleNamespace(inference=SimpleNamespace(finds_outlines=False, names_types=True))
     images: Any = range(7)
     return measure_drop(side, side, images, Reporter(quiet=True), max_drop=0.01)
