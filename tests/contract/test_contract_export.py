@@ -19,7 +19,8 @@ from blemish.export.request import Request
 from blemish.export.run import export_bundle
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import Inspector, inspector_of
-from blemish.methods.contract import ExportsGraphs, Method
+from blemish.methods.capabilities import ExportsGraphs
+from blemish.methods.contract import Method
 from blemish.progress import Reporter
 
 SIZES = [(1, 1), (33, 95), (97, 131), (140, 41)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blemish.bundle.manifest import Manifest
+from blemish.bundle.manifest import Manifest, known_images
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.cli.chained import decisions_of_later, of_chain
 from blemish.cli.looks import with_seal
@@ -131,7 +131,7 @@ def measured(asked: Asked, chosen: Dataset, split: str, reporter: Reporter) -> E
 def notes_on_seen(manifest: Manifest, chosen: Dataset, decision: Decision | None = None) -> tuple[str, ...]:
     """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
     calibrated = decision.chosen.seen if decision and decision.chosen else ()
-    seen = {*manifest.data.get("seen", ()), *calibrated} & set(image_marks(chosen))
+    seen = {*known_images(manifest.data), *calibrated} & set(image_marks(chosen))
     if not seen:
         return ()
     return (

@@ -11,7 +11,7 @@ from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size, read_image
-from blemish.methods.contract import Example
+from blemish.methods.capabilities import Example
 
 MOST = 10  # examples that `add-class` is meant for
 FOLDER = "examples"  # before the ids of their images among those of another dataset

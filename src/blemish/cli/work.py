@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
+from blemish.bundle.migrations import rename_settings
 from blemish.cli.outcome import refused_as_wrong_use
 from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError
@@ -41,7 +42,8 @@ def train_bundle(  # noqa: PLR0913 - what the command is given
     Raises WrongUseError for a wrong method or wrong settings, BlemishError for data that cannot be used.
     """
     from blemish.bundle.store import load_bundle
-    from blemish.training.run import Request, refuse_unknown_rules, train
+    from blemish.training.request import Request, refuse_unknown_rules
+    from blemish.training.run import train
 
     reporter = Reporter(quiet=quiet)
     begun = load_bundle(start) if start else None
@@ -65,12 +67,16 @@ def read_settings(
 
     Raises BlemishError for an unknown key (with the nearest) or a value out of range.
     """
-    values: dict[str, Any] = {**(start or {}), **(read_config(config) if config else {})}
+    values: dict[str, Any] = dict(start or {})
+    if config:
+        values |= rename_settings(method.name, read_config(config), source=f"--config {config}")
+    assigned: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise BlemishError(f"--set must be KEY=VALUE. Received: '{assignment}'.")
-        values[key.strip()] = parse_value(key, value)
+        assigned[key.strip()] = parse_value(key, value)
+    values |= rename_settings(method.name, assigned, source="--set")
     refuse_beaten(values, start or {})
     try:
         return method.settings_type.model_validate(values)

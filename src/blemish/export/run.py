@@ -45,7 +45,8 @@ from blemish.inspector.inspector import (
     method_of,
     refuse_exported,
 )
-from blemish.methods.contract import ExportsGraphs, GraphPlan, Method
+from blemish.methods.capabilities import ExportsGraphs, GraphPlan
+from blemish.methods.contract import Method
 from blemish.methods.served import FIXED_SIDE
 from blemish.progress import Reporter
 

@@ -14,7 +14,7 @@ from blemish.methods import find_method
 from blemish.reproduce.place import Table
 from blemish.reproduce.results import RUNS, alone
 from blemish.reproduce.trained import CLOCK, seconds_in, timed_training
-from blemish.training.run import Request
+from blemish.training.request import Request
 
 BASE_SEED = 0
 BASES = "bases"  # folder beside the tables, as these share them

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from blemish.bundle.manifest import known_images
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.fingerprint import image_marks
 from blemish.dataset.samples import Dataset
@@ -61,7 +62,7 @@ def refuse_seen(bundles: Sequence[Bundle], images: Dataset, where: str) -> None:
     """Raises BlemishError where a bundle learned, or had its thresholds chosen, from a test image."""
     marks = set(image_marks(images))
     for bundle in bundles:
-        if seen := marks & set(bundle.manifest.data.get("seen", ())):
+        if seen := marks & known_images(bundle.manifest.data):
             raise BlemishError(
                 f"{where}: no bundle may have seen a test image. Received: {bundle.path}, which has seen "
                 f"{len(seen)} of {len(images)}. Train it on the same splits."

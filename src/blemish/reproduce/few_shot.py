@@ -25,7 +25,7 @@ from blemish.reproduce.enrolling import enrol_all
 from blemish.reproduce.experiment import Classes, Row
 from blemish.reproduce.place import Table
 from blemish.reproduce.trained import method_settings, timed_training
-from blemish.training.run import Request
+from blemish.training.request import Request
 
 # Settings that base training does not follow, or that say the same as others (preset and variant).
 NOT_OF_BASE = (

@@ -22,7 +22,7 @@ from blemish.images.decode import read_image, to_bytes
 from blemish.images.encode import png_bytes
 from blemish.inspector.inspector import Inspector, inspector_of, loaded_modules
 from blemish.methods import find_method
-from blemish.methods.contract import EmbedsRegions
+from blemish.methods.capabilities import EmbedsRegions
 from blemish.reproduce.experiment import FEW_SHOT, Classes, Pictures
 from blemish.reproduce.few_shot import listed, resolved_classes
 from blemish.reproduce.markdown import DETECTIONS_PICTURE, METRIC_PICTURE

@@ -18,7 +18,7 @@ from blemish.reproduce.bases import Trained, base_name, shared_base
 from blemish.reproduce.experiment import Row
 from blemish.reproduce.place import Table
 from blemish.reproduce.trained import method_settings, test_metrics, timed_training
-from blemish.training.run import Request
+from blemish.training.request import Request
 
 # Settings that meta-training does not follow, or that say the same as others.
 NOT_OF_START = (

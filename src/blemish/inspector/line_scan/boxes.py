@@ -20,8 +20,8 @@ from blemish.images.resize import resized
 from blemish.images.tiling import Span
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
+from blemish.methods.capabilities import BoxesWebs
 from blemish.methods.contract import Findings, Networks
-from blemish.methods.webs import BoxesWebs
 from blemish.regions.boxes import box_iou, shared_area
 from blemish.regions.components import roots
 

@@ -18,8 +18,8 @@ from blemish.images.decode import Pixels
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
 from blemish.methods.answers import image_score
+from blemish.methods.capabilities import OutlinesWebs
 from blemish.methods.contract import Findings, Networks
-from blemish.methods.webs import OutlinesWebs
 from blemish.regions.components import components, rows_to_join
 from blemish.regions.measure import bounding_box
 from blemish.regions.region import Region

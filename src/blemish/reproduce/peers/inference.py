@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isqrt
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -31,6 +32,7 @@ class PeerInference:
     finds_outlines: bool = False
     pixel_threshold: float | None = None
     severity_top: float | None = None
+    streams: ClassVar[None] = None
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """The peer's number for the image and, behind it, its map of P places. [1 + P]"""
