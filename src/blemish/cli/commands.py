@@ -47,7 +47,9 @@ app.add_typer(data.app, name="data")
 
 package = find_spec("blemish.methods")  # looked at, not imported, as it brings numpy
 folders = package.submodule_search_locations if package else None
-METHODS = ", ".join(sorted(module.name for module in iter_modules(folders or []) if module.ispkg))
+METHODS = ", ".join(
+    sorted(module.name for module in iter_modules(folders or []) if module.ispkg and module.name != "common")
+)
 
 Then = Annotated[
     Optional[list[Path]],  # noqa: UP045

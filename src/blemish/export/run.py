@@ -46,8 +46,8 @@ from blemish.inspector.inspector import (
     refuse_exported,
 )
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
+from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Method
-from blemish.methods.served import FIXED_SIDE
 from blemish.progress import Reporter
 
 GraphFiles = Mapping[str, tuple[Path, ...]]

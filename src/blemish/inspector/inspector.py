@@ -29,7 +29,7 @@ from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.methods import find_method
-from blemish.methods.answers import only_name
+from blemish.methods.common.scores import default_label
 from blemish.methods.contract import Findings, Inference, Method, Networks, Pixels
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def refuse_without_torch(bundle: Bundle) -> None:
 def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
     """What defects are called: the bundle's classes, or one name where types are not told apart."""
     names = manifest.class_names
-    return names if inference.names_types else (only_name(names),)
+    return names if inference.names_types else (default_label(names),)
 
 
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:

@@ -192,7 +192,7 @@ class ExportsGraphs(ABC):
 # Streaming: judging a web, a picture without an end. Its answer at a place depends on what lies near alone.
 
 
-class OutlinesWebs(Inference, Protocol):
+class StreamsMasks(Inference, Protocol):
     """An inference half that streams "masks": components of a dense map; `forward` gives the map."""
 
     @property
@@ -227,7 +227,7 @@ class OutlinesWebs(Inference, Protocol):
         """How many rows above and below a region of that size `found` may look at."""
 
 
-class BoxesWebs(Inference, Protocol):
+class StreamsBoxes(Inference, Protocol):
     """An inference half that streams "boxes" of overlapping tiles; `decide` suppresses those that overlap."""
 
     @property

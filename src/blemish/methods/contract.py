@@ -91,7 +91,7 @@ class Inference(Protocol):
 
     @property
     def streams(self) -> Literal["masks", "boxes"] | None:
-        """How it judges a web, see `capabilities.OutlinesWebs` and `BoxesWebs`; None: it does not."""
+        """How it judges a web, see `capabilities.StreamsMasks` and `StreamsBoxes`; None: it does not."""
 
     @property
     def pixel_threshold(self) -> float | None:

@@ -26,7 +26,7 @@ from blemish.methods.medetection.episodes import halves
 from blemish.methods.medetection.fitting import Fitting
 from blemish.methods.medetection.network import DifferenceNetwork
 from blemish.methods.medetection.products import products_of
-from blemish.methods.starts import load_start
+from blemish.nn.weights import load_state
 from blemish.progress import Reporter
 from blemish.training.trainer import RunTrainer
 
@@ -83,7 +83,7 @@ def test_fine_tuning_begins_at_what_meta_training_found(trained, plates, lid, ru
     start = load_bundle(folder / "start")
     torch.manual_seed(0)
     random = DifferenceNetwork(tiny())
-    load_start(random, start.networks["network"], "start")
+    load_state(random, start.networks["network"], "start")
     for name, tensor in random.state_dict().items():
         np.testing.assert_array_equal(tensor, start.networks["network"][name])
     torch.manual_seed(0)
@@ -218,7 +218,7 @@ def test_validation_judges_as_inspection_does(trained, plates, tmp_path):
     trainer = RunTrainer(tmp_path / "other", settings, seed=0, reporter=Reporter(quiet=True))
     fitting = Fitting(plates, settings, trainer, products_of(plates, settings, trainer))
     network = DifferenceNetwork(settings)
-    load_start(network, bundle.networks["network"], "bundle")
+    load_state(network, bundle.networks["network"], "bundle")
     found, labels = fitting.judged(network.eval())
     samples = of_product(plates, "lid").split("val").samples
     inspector = inspector_of(bundle, device="cpu")

@@ -10,7 +10,7 @@ from tests.methods.tlsdd.graphs import by_openvino, eager, lively, random_bank
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
 from blemish.methods.capabilities import ExportsGraphs
-from blemish.methods.served import FIXED_SIDE
+from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.bank import arrays_of
 from blemish.methods.tlsdd.detector import Classes, padded

@@ -20,7 +20,7 @@ from blemish.images.resize import resized
 from blemish.images.tiling import Span
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
-from blemish.methods.capabilities import BoxesWebs
+from blemish.methods.capabilities import StreamsBoxes
 from blemish.methods.contract import Findings, Networks
 from blemish.regions.boxes import box_iou, shared_area
 from blemish.regions.components import roots
@@ -41,7 +41,7 @@ class BoxScan:
     """
 
     def __init__(
-        self, inference: BoxesWebs, networks: Networks, *, width: int, most_rows: int, with_pixels: bool
+        self, inference: StreamsBoxes, networks: Networks, *, width: int, most_rows: int, with_pixels: bool
     ) -> None:
         self.inference, self.networks, self.with_pixels = inference, networks, with_pixels
         self.width = width

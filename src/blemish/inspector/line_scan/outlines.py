@@ -17,8 +17,8 @@ from blemish.defect import Defect
 from blemish.images.decode import Pixels
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
-from blemish.methods.answers import image_score
-from blemish.methods.capabilities import OutlinesWebs
+from blemish.methods.capabilities import StreamsMasks
+from blemish.methods.common.scores import image_score
 from blemish.methods.contract import Findings, Networks
 from blemish.regions.components import components, rows_to_join
 from blemish.regions.measure import bounding_box
@@ -45,7 +45,7 @@ class OutlineScan:
     """
 
     def __init__(
-        self, inference: OutlinesWebs, networks: Networks, *, most_rows: int, with_pixels: bool
+        self, inference: StreamsMasks, networks: Networks, *, most_rows: int, with_pixels: bool
     ) -> None:
         assert inference.tiling is not None
         self.inference, self.networks, self.tiling = inference, networks, inference.tiling
@@ -184,7 +184,7 @@ class OutlineScan:
             [region for region, _ in inside],
             highest,
             threshold=self.inference.pixel_threshold or 0.0,
-            most=self.inference.severity_top or 1.0,
+            max_value=self.inference.severity_top or 1.0,
         )
         return Findings(score, tuple(defect for _, defect in inside))
 

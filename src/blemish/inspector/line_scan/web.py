@@ -26,7 +26,7 @@ from blemish.inspector.line_scan.scan import Piece, Scan
 from blemish.inspector.line_scan.strips import fitting
 from blemish.inspector.pipeline import PICTURES_AHEAD, Answer, Answers, Decoded, answers_of, decoded
 from blemish.inspector.sources import Item
-from blemish.methods.capabilities import BoxesWebs, OutlinesWebs
+from blemish.methods.capabilities import StreamsBoxes, StreamsMasks
 from blemish.threads import set_threads
 
 MOST_ROWS = 8192
@@ -130,10 +130,10 @@ class Scanner:
         inference, networks = self.inspector.inference, self.inspector.networks
         most_rows, with_pixels = self.web.most_rows, self.with_pixels
         if inference.streams == "masks":
-            masks = cast(OutlinesWebs, inference)
+            masks = cast(StreamsMasks, inference)
             return OutlineScan(masks, networks, most_rows=most_rows, with_pixels=with_pixels)
         assert inference.streams == "boxes", "checked by judge_of_web"
-        boxes = cast(BoxesWebs, inference)
+        boxes = cast(StreamsBoxes, inference)
         return BoxScan(boxes, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
 
     def answered(self, work: Callable[[], list[Piece]], stretch: Stretch) -> Iterator[Answer]:

@@ -13,8 +13,8 @@ from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
 from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import Settings
+from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
-from blemish.methods.served import FIXED_SIDE
 
 if TYPE_CHECKING:
     from torch import nn

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from blemish.defect import Defect, Rectangle
 from blemish.images.resize import resized, resized_map
 from blemish.images.tiling import Pixels, Tiling, dense_map, pad_to_multiple, planes
-from blemish.methods.answers import image_score, only_name, type_probabilities
 from blemish.methods.casae.crops import SEEN_BEYOND, network_input, upright
 from blemish.methods.casae.settings import Settings
+from blemish.methods.common.scores import default_label, image_score, type_probabilities
 from blemish.methods.contract import Findings, Networks
 from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
 from blemish.regions.runs import Runs
@@ -119,7 +119,7 @@ class CasaeInference:
 
     def measured(self, regions: Sequence[Region]) -> list[Defect]:
         """Section 3.3: outline and smallest rectangle of each; not yet of any type."""
-        named = [(only_name(self.class_names), region.strongest) for region in regions]
+        named = [(default_label(self.class_names), region.strongest) for region in regions]
         return defects_of(regions, named, mm_per_px=self.mm_per_px)
 
     def named(self, defects: Sequence[Defect], pixels: Pixels, networks: Networks) -> Sequence[Defect]:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from blemish.dataset.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset, Sample
+from blemish.methods.common.warm_start import refuse_changed
 from blemish.methods.contract import Fitted, Look, Stage, Trainer, Watch
 from blemish.methods.medetection.episodes import (
     Drawn,
@@ -38,8 +39,8 @@ from blemish.methods.medetection.products import Products, products_of, seen_bef
 from blemish.methods.medetection.references import choose, kept, references_from
 from blemish.methods.medetection.scoring import auroc, best_f1, mean_by_image, recall_at
 from blemish.methods.medetection.settings import OF_THE_NETWORK, Settings
-from blemish.methods.starts import load_start, refuse_changed
 from blemish.nn.optimisation import adam
+from blemish.nn.weights import load_state
 
 START_FOLDER = "start"
 # What decides which state is kept: a start must tell images apart, how sure it is fine-tuning settles.
@@ -117,7 +118,7 @@ class Fitting:
             return network
         refuse_changed(self.settings, start, OF_THE_NETWORK)
         network = DifferenceNetwork(self.settings.model_copy(update={"stem_weights": "none"}))
-        load_start(network, start.networks["network"], str(start.path))
+        load_state(network, start.networks["network"], str(start.path))
         return network
 
     def stage(self, name: str, network: DifferenceNetwork, **parts: Any) -> tuple[Look, ...]:

@@ -12,8 +12,8 @@ from blemish.dataset.samples import Dataset
 from blemish.images.tiling import Tiling
 from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
+from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
-from blemish.methods.served import FIXED_SIDE
 from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.serving import served
 from blemish.methods.severity.settings import Settings

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from blemish.defect import Defect
 from blemish.images.tiling import Pixels, Tiling, dense_map
-from blemish.methods.answers import image_score, only_name, type_probabilities
+from blemish.methods.common.scores import default_label, image_score, type_probabilities
 from blemish.methods.contract import Findings, Networks
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
@@ -87,7 +87,7 @@ class SeverityInference:
         found = self.found(self.regions(raw, size), pixels, networks)
         kept = [region for region, _ in found]
         maps = {"severity": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
-        score = image_score(kept, raw, threshold=self.threshold, most=SEVERITY_MAX)
+        score = image_score(kept, raw, threshold=self.threshold, max_value=SEVERITY_MAX)
         return Findings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
@@ -173,7 +173,7 @@ class SeverityInference:
         background.
         """
         if not self.types:
-            return only_name(self.class_names), min(1.0, region.strongest / SEVERITY_MAX)
+            return default_label(self.class_names), min(1.0, region.strongest / SEVERITY_MAX)
         probabilities = self.vote(region, pixels, networks)
         if probabilities[:, -1].mean() >= self.drop_above:
             return None, float(probabilities[:, -1].mean())

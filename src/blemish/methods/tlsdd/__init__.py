@@ -19,8 +19,8 @@ from blemish.methods.capabilities import (
     ExportsGraphs,
     GraphPlan,
 )
+from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Fitted, Graph, Networks, Trainer
-from blemish.methods.served import FIXED_SIDE
 from blemish.methods.tlsdd.inference import TlsddInference, inference_from
 from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.settings import Settings

@@ -20,7 +20,6 @@ from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, nearest_name
 from blemish.methods.contract import Fitted, Pixels, Stage, Trainer
-from blemish.methods.starts import load_start
 from blemish.methods.tlsdd.bank import ClassBank, digest_of
 from blemish.methods.tlsdd.detector import Batch, Detector
 from blemish.methods.tlsdd.enrol import BoxedImage, ClassEntry, class_entry
@@ -33,6 +32,7 @@ from blemish.methods.tlsdd.scenes import Phase, Scene, Survey, phase_samples, su
 from blemish.methods.tlsdd.settings import Settings
 from blemish.methods.tlsdd.torch_parts import TorchParts
 from blemish.nn.optimisation import momentum_sgd, warm_steps
+from blemish.nn.weights import load_state
 
 BASE, FINE, JOINT, BANK = range(4)  # what draws are for; part of their seeds
 BASE_FOLDER = "base"
@@ -155,7 +155,7 @@ class Fitting:
         detector = self.new_detector(self.common, replaced=start is not None)
         named_parts(detector, self.settings.frozen)  # refuses a misspelt one now, not after base training
         if start is not None:
-            load_start(detector, start.networks["detector"], str(start.path))
+            load_state(detector, start.networks["detector"], str(start.path))
             return detector
         self.optimise("base", detector, BASE, "base", self.settings.steps, 1.0)
         return detector

@@ -12,7 +12,7 @@ from blemish.bundle.store import Bundle
 from blemish.dataset.draws import Draw
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
-from blemish.methods.starts import refuse_changed
+from blemish.methods.common.warm_start import refuse_changed
 from blemish.methods.tlsdd.settings import Settings
 
 NEED_NO_DEFECT = ("auto", "overkill", "max-iou")  # beginnings of rules

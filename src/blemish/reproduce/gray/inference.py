@@ -19,7 +19,7 @@ from blemish.dataset.samples import Dataset
 from blemish.evaluation.pixel import NO_AGREEMENT, agreement_of, pixel_counts
 from blemish.images.decode import read_image, to_bytes
 from blemish.inspector.inspector import Inspector
-from blemish.methods.answers import only_name
+from blemish.methods.common.scores import default_label
 from blemish.methods.contract import Findings, Networks, Pixels
 from blemish.regions.region import defect_of, numbered, regions_above
 from blemish.reproduce.gray.levels import LEVELS, Level
@@ -71,7 +71,7 @@ def gray_inspector(kind: str, validation: Dataset, *, join_distance: float) -> I
     )
     level = LEVELS[kind]
     bright = brighter_is_better(masked, level)
-    inference = GrayInference(level, bright, join_distance, only_name(validation.class_names))
+    inference = GrayInference(level, bright, join_distance, default_label(validation.class_names))
     # It finds something in every image and cannot call one clean, so it calls none NG.
     return Inspector(inference, {}, review=math.inf, ng=math.inf, bundle=kind)
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from blemish.methods.answers import BLOCKS_AT_ONCE, image_score, only_name, softmax, type_probabilities
+from blemish.methods.common.scores import (
+    BLOCKS_AT_ONCE,
+    bounded_score,
+    default_label,
+    image_score,
+    softmax,
+    type_probabilities,
+)
 from blemish.regions.region import Region
 
 Map = NDArray[np.float32]
@@ -16,7 +23,7 @@ def region(*values: float) -> Region:
 
 def test_the_score_is_the_strongest_value_kept_as_a_share_of_the_most() -> None:
     kept = [region(6, 7), region(9, 3)]
-    assert image_score(kept, np.array([11.0, 3.0]), threshold=5.0, most=12.0) == 0.75
+    assert image_score(kept, np.array([11.0, 3.0]), threshold=5.0, max_value=12.0) == 0.75
     assert image_score([region(0.5, 0.7)], np.array([0.7]), threshold=0.5) == pytest.approx(0.7)
 
 
@@ -30,8 +37,8 @@ def test_without_a_region_the_score_stays_below_the_threshold(threshold: float) 
 
 
 def test_several_types_have_no_one_name() -> None:
-    assert only_name(("crack",)) == "crack"
-    assert only_name(("crack", "spot")) == only_name(()) == "defect"
+    assert default_label(("crack",)) == "crack"
+    assert default_label(("crack", "spot")) == default_label(()) == "defect"
 
 
 def test_blocks_go_to_the_network_in_groups_and_come_back_in_order() -> None:
@@ -61,3 +68,11 @@ def test_blocks_go_to_the_network_in_groups_and_come_back_in_order() -> None:
 def test_softmax_of_large_logits() -> None:
     probabilities = softmax(np.array([[1000.0, 1000.0, -1000.0], [0, np.log(3), 0]], np.float32))
     np.testing.assert_allclose(probabilities, [[0.5, 0.5, 0], [0.2, 0.6, 0.2]], atol=1e-6)
+
+
+def test_scores_keep_the_order_of_large_numbers() -> None:
+    values = [-1e6, -40.0, -39.0, 0.0, 0.5, 39.0, 40.0, 1e6]
+    scores = [bounded_score(value) for value in values]
+    assert scores == sorted(set(scores))
+    assert 0 <= scores[0] < scores[-1] <= 1
+    assert bounded_score(0.0) == 0.5
