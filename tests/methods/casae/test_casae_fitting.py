@@ -16,13 +16,14 @@ from blemish.dataset.samples import Dataset
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.evaluation.run import evaluate_samples
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.inspector.torch_backend import load_tensors
 from blemish.methods.casae import METHOD
 from blemish.methods.casae.fitting import Fitting
 from blemish.methods.casae.settings import Settings
 from blemish.progress import Reporter
-from blemish.training.run import Request, train, with_validation
+from blemish.training.request import Request
+from blemish.training.run import train, with_validation
 from blemish.training.trainer import RunTrainer
 
 PLAIN = {

@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 from blemish.bundle import load_bundle
-from blemish.dataset.collection.write import write_product as collected
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.products import of_product
-from blemish.dataset.split import split_dataset
+from blemish.dataset.product_sets.products import of_product
+from blemish.dataset.product_sets.write import write_product as collected
+from blemish.dataset.splits.split import split_dataset
 from blemish.errors import BlemishError
-from blemish.inspector.inspector import inspector_of, open_inspector
+from blemish.inspector.loading import inspector_of, open_inspector
 from blemish.methods.medetection import METHOD
 from blemish.methods.medetection.episodes import halves
 from blemish.methods.medetection.fitting import Fitting
 from blemish.methods.medetection.network import DifferenceNetwork
 from blemish.methods.medetection.products import products_of
-from blemish.methods.starts import load_start
+from blemish.nn.weights import load_state
 from blemish.progress import Reporter
 from blemish.training.trainer import RunTrainer
+from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 SHORT = {"meta_steps": 2, "steps": 2, "check_every": 2}
 
@@ -83,7 +83,7 @@ def test_fine_tuning_begins_at_what_meta_training_found(trained, plates, lid, ru
     start = load_bundle(folder / "start")
     torch.manual_seed(0)
     random = DifferenceNetwork(tiny())
-    load_start(random, start.networks["network"], "start")
+    load_state(random, start.networks["network"], "start")
     for name, tensor in random.state_dict().items():
         np.testing.assert_array_equal(tensor, start.networks["network"][name])
     torch.manual_seed(0)
@@ -137,7 +137,7 @@ def test_the_settings_of_a_start_serve_another_product(trained, lid, run, tmp_pa
 
 
 def learned_from(dataset) -> set[str]:
-    return set(image_marks(dataset.where(lambda sample: sample.split in ("train", "val"))))
+    return set(image_digests(dataset.where(lambda sample: sample.split in ("train", "val"))))
 
 
 def test_a_start_has_not_seen_the_target_and_a_bundle_all_that_taught_it(trained, plates, lid, run, tmp_path):
@@ -218,7 +218,7 @@ def test_validation_judges_as_inspection_does(trained, plates, tmp_path):
     trainer = RunTrainer(tmp_path / "other", settings, seed=0, reporter=Reporter(quiet=True))
     fitting = Fitting(plates, settings, trainer, products_of(plates, settings, trainer))
     network = DifferenceNetwork(settings)
-    load_start(network, bundle.networks["network"], "bundle")
+    load_state(network, bundle.networks["network"], "bundle")
     found, labels = fitting.judged(network.eval())
     samples = of_product(plates, "lid").split("val").samples
     inspector = inspector_of(bundle, device="cpu")

@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from tests.methods.tlsdd.conftest import tiny
 
 from blemish.bundle.manifest import StoredGraph
-from blemish.export.graph_files import as_openvino, write_onnx, write_openvino
-from blemish.export.onnx_models import onnx_model, stored_inputs
+from blemish.exporting.graph_files import as_openvino, write_onnx, write_openvino
+from blemish.exporting.onnx_models import onnx_model, stored_inputs
 from blemish.inspector.openvino_backend import open_openvino
-from blemish.methods.contract import Graph, GraphPlan
+from blemish.methods.capabilities import GraphPlan
+from blemish.methods.contract import Graph
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.extractor import DeformableConv
+from tests.methods.tlsdd.conftest import tiny
 
 
 def lively(classes=3, **changes) -> tuple[Detector, ClassTensors]:

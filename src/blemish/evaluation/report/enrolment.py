@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blemish.evaluation.regression import ClassChange
+from blemish.evaluation.before_after import ClassChange
 from blemish.evaluation.report.html import style, template
 from blemish.files import write_atomically
-from blemish.methods.contract import Nearness, Sighting
+from blemish.methods.capabilities import Nearness, Sighting
 
 SCHEMA = 1
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from blemish.errors import BlemishError
-from blemish.methods.contract import GraphPlan
+from blemish.methods.capabilities import GraphPlan
 from blemish.methods.tlsdd.data.views import MULTIPLE, whole_cells
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors
 from blemish.methods.tlsdd.network.detector import Detector

@@ -7,7 +7,6 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from tests.methods.tlsdd.conftest import tiny
 from torch import nn
 from torchvision.ops import roi_align
 
@@ -21,6 +20,7 @@ from blemish.methods.tlsdd.network.proposals import meets_ignored, without_ignor
 from blemish.methods.tlsdd.training.fitting import named_parts
 from blemish.methods.tlsdd.training.losses import episode_classes, total_loss
 from blemish.methods.tlsdd.training.sampling import Truth, label_regions, sample_regions
+from tests.methods.tlsdd.conftest import tiny
 
 VARIANTS = ("fr-joint", "fr-ff-joint", "tl-ff", "tl-ff-fr", "tl-sdd")
 

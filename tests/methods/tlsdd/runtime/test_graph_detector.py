@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.methods.tlsdd.graphs import by_openvino, eager, lively, random_bank
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
-from blemish.methods.contract import ExportsGraphs
-from blemish.methods.served import FIXED_SIDE
+from blemish.methods.capabilities import ExportsGraphs
+from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.export import RegionsGraph, places, plans
 from blemish.methods.tlsdd.network.detector import padded
@@ -18,6 +17,7 @@ from blemish.methods.tlsdd.network.extractor import DeformableConv
 from blemish.methods.tlsdd.network.sampled_conv import SampledConv
 from blemish.methods.tlsdd.runtime.graph_detector import GraphDetector, best_of_map, padded_count, sigmoid
 from blemish.regions.boxes import box_iou
+from tests.methods.tlsdd.graphs import by_openvino, eager, lively, random_bank
 
 SIZES = (96, 96), (70, 131), (20, 33), (5, 200)
 SETTINGS = [

@@ -20,7 +20,7 @@ from blemish.arrays import Boxes, Floats
 from blemish.bundle.manifest import Manifest
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.methods.contract import Enrolment, Example, Exported, Nearness, Sighting
+from blemish.methods.capabilities import Enrolment, Example, Exported, Nearness, Sighting
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.class_bank.embedding import RegionEmbedder
 from blemish.methods.tlsdd.class_bank.entries import ExampleFeatures, class_entry, extract
@@ -41,7 +41,7 @@ SURE = 0.9  # below, two classes nearly coincide
 def add_class(
     networks: Mapping[str, nn.Module] | Exported, manifest: Manifest, name: str, examples: Sequence[Example]
 ) -> Enrolment:
-    """Networks with class `name` behind the others. See `contract.EnrolsClasses`.
+    """Networks with class `name` behind the others. See `capabilities.EnrolsClasses`.
 
     Raises BlemishError where the detector's own weights are bound to its classes.
     """

@@ -16,7 +16,7 @@ import numpy as np
 from blemish.arrays import Boxes, Floats, Pixels
 from blemish.errors import BlemishError
 from blemish.images.resize import with_shorter_side
-from blemish.methods.contract import Embedded
+from blemish.methods.capabilities import Embedded
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.data.views import network_input
 from blemish.methods.tlsdd.runtime.parts import Parts

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 
 from blemish.arrays import Boxes, Floats, Size
-from blemish.methods.contract import Example
+from blemish.methods.capabilities import Example
 from blemish.methods.tlsdd.class_bank.bank import ClassEntry
 from blemish.methods.tlsdd.data.supports import support_input
 from blemish.methods.tlsdd.data.views import network_input

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from blemish.arrays import Boxes, Floats, Size
 from blemish.bundle.manifest import Manifest
 from blemish.errors import BlemishError
-from blemish.methods.contract import Arrays, Exported, Graph, Network
+from blemish.methods.capabilities import Exported
+from blemish.methods.contract import Arrays, Graph, Network
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.data.image_memory import ImageMemory
 from blemish.methods.tlsdd.data.views import MULTIPLE
@@ -148,7 +149,7 @@ class GraphDetector:
         if not self.settings.on_class_features:
             return found[0][0]
         boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return boxes[nms(boxes, scores, iou=self.settings.rpn_nms, most=self.settings.proposals_test)]
+        return boxes[nms(boxes, scores, iou=self.settings.rpn_nms, max_kept=self.settings.proposals_test)]
 
     def proposed(
         self, objectness: Sequence[Floats], deltas: Sequence[Floats], size: Size
@@ -167,7 +168,7 @@ class GraphDetector:
         boxes = clip_boxes(boxes, size)
         large = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE).all(axis=1)
         boxes, levels, scores = boxes[large], levels[large], sigmoid(logits[large])
-        kept = class_wise_nms(boxes, scores, levels, iou=self.settings.rpn_nms, most=count)
+        kept = class_wise_nms(boxes, scores, levels, iou=self.settings.rpn_nms, max_kept=count)
         return boxes[kept], scores[kept]
 
     @cached_property

@@ -8,14 +8,14 @@ Letters: H, W pixels; R rows of the detector, K classes; a row is a box xyxy and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Defect
-from blemish.images.box_tiles import Rows, detect_tiled
 from blemish.images.resize import resized, with_shorter_side
+from blemish.images.tiled_detection import DetectionRows, detect_tiled
 from blemish.images.tiling import planes
 from blemish.methods.contract import Findings, Networks, Pixels
 from blemish.methods.tlsdd.settings import Settings
@@ -37,6 +37,7 @@ class TlsddInference:
     finds_outlines: ClassVar[bool] = False
     pixel_threshold: ClassVar[None] = None
     severity_top: ClassVar[None] = None
+    streams: ClassVar[Literal["boxes"]] = "boxes"
 
     class_names: tuple[str, ...]
     threshold: float
@@ -53,7 +54,7 @@ class TlsddInference:
     def threshold_score(self) -> float:
         return self.threshold
 
-    def forward(self, pixels: Pixels, networks: Networks) -> Rows:
+    def forward(self, pixels: Pixels, networks: Networks) -> DetectionRows:
         """Rows from the score floor on, [R, 4 + K], boxes in pixels of the image and within it."""
         fitted = resized(pixels, with_shorter_side((pixels.shape[0], pixels.shape[1]), self.size))
         rows = detect_tiled(
@@ -67,7 +68,7 @@ class TlsddInference:
         boxes = clip_boxes(rows[:, :4] * np.tile(scale, 2), (pixels.shape[0], pixels.shape[1]))
         return np.concatenate([boxes, rows[:, 4:]], axis=1).astype(np.float32, copy=False)
 
-    def detect(self, pixels: Pixels, networks: Networks) -> Rows:
+    def detect(self, pixels: Pixels, networks: Networks) -> DetectionRows:
         """Rows of the detector for one image. A row that is not a number stays, for the inspector to see."""
         rows = networks["detector"](planes(pixels)[None])
         return rows[~(rows[:, 4:].max(axis=1) < self.score_floor)]
@@ -95,7 +96,7 @@ class TlsddInference:
         """
         rows, labels = np.nonzero((raw[:, 4:] >= self.score_floor) & (box_area(raw[:, :4]) > 0)[:, None])
         boxes, scores = raw[rows, :4], raw[rows, 4 + labels]
-        kept = class_wise_nms(boxes, scores, labels, iou=self.nms, most=self.detections)
+        kept = class_wise_nms(boxes, scores, labels, iou=self.nms, max_kept=self.detections)
         return tuple(self.defect(boxes[one], int(labels[one]), float(scores[one])) for one in kept)
 
     def defect(self, box: NDArray[np.float32], label: int, confidence: float) -> Defect:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from blemish.arrays import Boxes, Floats, Size
 from blemish.bundle.manifest import Manifest
-from blemish.methods.contract import Exported
+from blemish.methods.capabilities import Exported
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.settings import Settings
 

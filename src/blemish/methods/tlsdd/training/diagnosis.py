@@ -1,6 +1,6 @@
 """Diagnosis of what goes wrong with rare classes: before they are trained, and after.
 
-Before, sizes and shapes (`blemish.regions.shapes`) and proposals; after, what became of each true box.
+Before: sizes and shapes (`regions.box_statistics`) and proposals. After: what became of each true box.
 Results are plain data for JSON, with "sentences" for the report. Letters: n boxes, P proposals.
 """
 
@@ -16,7 +16,7 @@ import torch
 
 from blemish.arrays import Boxes, Integers
 from blemish.dataset.boxes import Boxed
-from blemish.dataset.draws import Draw
+from blemish.dataset.splits.support_sets import SupportSet
 from blemish.defect import Defect
 from blemish.methods.contract import Trainer
 from blemish.methods.tlsdd.data.training_images import AnnotatedImage
@@ -25,8 +25,8 @@ from blemish.methods.tlsdd.network.detector import Detector, padded
 from blemish.methods.tlsdd.runtime.anchors import anchor_sizes
 from blemish.methods.tlsdd.runtime.box_outcomes import box_outcomes, boxes_of, counted, outcome_sentence
 from blemish.methods.tlsdd.settings import Settings
+from blemish.regions.box_statistics import gaps
 from blemish.regions.boxes import box_iou
-from blemish.regions.shapes import gaps
 
 LOW_RECALL = 0.8  # what proposals miss, no later part can find
 
@@ -47,7 +47,7 @@ def diagnose_base(
     images: Sequence[AnnotatedImage],
     common: Sequence[str],
     rare: Sequence[str],
-    draw: Draw | None,
+    draw: SupportSet | None,
     trainer: Trainer,
 ) -> TrainingDiagnosis:
     """Sizes and shapes of the drawn rare boxes beside the common ones, and whether the base proposes them."""

@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from blemish.arrays import Pixels
-from blemish.dataset.draws import Draw, draw_supports, read_draw
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.samples import Dataset
+from blemish.dataset.splits.support_sets import SupportSet, load_support_set, sample_support_set
 from blemish.errors import BlemishError, nearest_name
-from blemish.methods.contract import Example, Fitted, Stage, Trainer
-from blemish.methods.starts import load_start
-from blemish.methods.tlsdd.class_bank.bank import ClassBank
+from blemish.methods.capabilities import Example
+from blemish.methods.contract import Fitted, Stage, Trainer
+from blemish.methods.tlsdd.class_bank.bank import ClassBank, ClassEntry
 from blemish.methods.tlsdd.class_bank.entries import class_entry, extract
 from blemish.methods.tlsdd.data.training_images import (
     AnnotatedImages,
@@ -31,6 +31,7 @@ from blemish.methods.tlsdd.data.training_images import (
     phase_images,
     read_annotations,
 )
+from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.network.class_tensors import digest_of
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
@@ -42,6 +43,7 @@ from blemish.methods.tlsdd.training.episodes import EpisodeSampler, ImageSampler
 from blemish.methods.tlsdd.training.losses import total_loss
 from blemish.methods.tlsdd.training.validation import FOUND_IOU, detect_on_validation, score_threshold
 from blemish.nn.optimisation import momentum_sgd, warm_steps
+from blemish.nn.weights import load_state
 
 BASE, FINE, JOINT, BANK = range(4)  # what draws are for; part of their seeds
 BASE_FOLDER = "base"
@@ -123,18 +125,18 @@ class TlsddTraining:
         return read_annotations(self.trainer.track(self.dataset.split("train").samples, "reading boxes"))
 
     @cached_property
-    def draw(self) -> Draw | None:
+    def draw(self) -> SupportSet | None:
         """The few boxes of each class; none where no class is rare."""
         if not self.rare:
             return None
         digest = fingerprint(self.dataset)
         if self.settings.draw_file:
             file = Path(self.settings.draw_file)
-            draw = read_draw(file, self.dataset, boxes=self.annotated.boxes, data_fingerprint=digest)
+            draw = load_support_set(file, self.dataset, boxes=self.annotated.boxes, data_fingerprint=digest)
             refuse_lacking(draw, self.rare, file)
             return draw
         seed = self.trainer.seed if self.settings.draw_seed is None else self.settings.draw_seed
-        return draw_supports(
+        return sample_support_set(
             self.dataset,
             (*self.common, *self.rare),
             self.settings.shots,
@@ -166,7 +168,7 @@ class TlsddTraining:
         detector = self.new_detector(self.common, replaced=start is not None)
         named_parts(detector, self.settings.frozen)  # refuses a misspelt one now, not after base training
         if start is not None:
-            load_start(detector, start.networks["detector"], str(start.path))
+            load_state(detector, start.networks["detector"], str(start.path))
             return detector
         self.optimise("base", detector, BASE, "base", self.settings.steps, 1.0)
         return detector
@@ -251,31 +253,33 @@ class TlsddTraining:
             class_names=names,
             channels=3,
             thresholds={"score": threshold},
-            scales={},
             tiling={"tile": self.settings.tile, "overlap": self.settings.overlap},
-            curves={"doctor": {"before": before.parts if before else {}, "after": after}},
+            curves=TlsddCurves.model_validate(
+                {"doctor": {"before": before.parts if before else {}, "after": after}}
+            ),
             notes=(*(before.sentences if before else ()), *after["sentences"]),
-            memory={
-                "common": list(self.common),
-                "rare": [name for name in names if name not in self.common],
-                "draw": self.draw.to_json() if self.draw and names != self.common else {},
-                "examples": examples,
-            },
+            memory=TlsddMemory(
+                common=self.common,
+                rare=tuple(name for name in names if name not in self.common),
+                draw=self.draw.to_json() if self.draw and names != self.common else {},
+                examples=examples,
+            ),
         )
 
     def filled_bank(
         self, detector: Detector, names: tuple[str, ...]
-    ) -> tuple[ClassBank, dict[str, list[str]]]:
+    ) -> tuple[ClassBank, dict[str, tuple[str, ...]]]:
         """The bank from drawn boxes of rare classes and up to `prototypes_per_class` of common ones.
 
         Behind it the ids of those boxes, by class. A class without boxes stays unknown.
         """
         parts = TorchParts(detector.eval(), detector.extractor)
-        entries, ids = [], {}
+        entries: list[ClassEntry] = []
+        ids: dict[str, tuple[str, ...]] = {}
         for number, name in enumerate(self.trainer.track(names, "class bank")):
             generator = np.random.default_rng([self.trainer.seed, BANK, number])
             examples = self.bank_examples(name, generator)
-            ids[name] = [example.id for example in examples]
+            ids[name] = tuple(example.id for example in examples)
             entries.append(class_entry(parts, [extract(parts, one, generator) for one in examples]))
             if not examples:
                 self.trainer.note(f"class '{name}' has no box in split 'train': it is never found")
