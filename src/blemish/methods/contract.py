@@ -56,7 +56,7 @@ class MethodSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Findings:
+class ImageFindings:
     """An inference half's answer for one image.
 
     score: image level, in [0, 1], higher is worse; maps: see `Inspection.maps`, only when asked for
@@ -82,11 +82,11 @@ class Inference(Protocol):
         """Scale of the images, for sizes in mm; None where it is not known."""
 
     @property
-    def names_types(self) -> bool:
+    def classifies(self) -> bool:
         """Whether a defect's label is a judgement; else all bear one name and types are not measured."""
 
     @property
-    def finds_outlines(self) -> bool:
+    def segments(self) -> bool:
         """Whether a defect's contour follows it; else it is its box, and pixels are not measured."""
 
     @property
@@ -98,8 +98,8 @@ class Inference(Protocol):
         """From which severity on a pixel is defective; None where the method gives no severities."""
 
     @property
-    def severity_top(self) -> float | None:
-        """The greatest value of the map "severity"; None where the method gives no severities."""
+    def score_map_max(self) -> float | None:
+        """The greatest value of the map "score_map"; None where the method gives no severities."""
 
     @property
     def threshold_score(self) -> float | None:
@@ -110,12 +110,12 @@ class Inference(Protocol):
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """Raw output to defects and image score."""
 
 
 @dataclass(frozen=True)
-class Look:
+class ValidationResult:
     """What a network in training was worth after so many steps, in one or several measures."""
 
     step: int
@@ -123,7 +123,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Watch:
+class EarlyStopping:
     """Looks at validation images while a network trains: its best state is kept, and training ends in time.
 
     every: steps between looks; the last step is looked at, too
@@ -157,7 +157,7 @@ class Stage:
     optimiser: Callable[[Iterable[nn.Parameter]], Optimizer]
     learning_rate: Callable[[int], float]
     gradient_clip: float
-    watch: Watch | None = None
+    watch: EarlyStopping | None = None
 
 
 class ThresholdSweep(Protocol):
@@ -202,7 +202,7 @@ class Trainer(Protocol):
     def start(self) -> Bundle | None:
         """The bundle that training goes on from, where the user named one."""
 
-    def optimise(self, stage: Stage) -> tuple[Look, ...]:
+    def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Train the stage's network in place, from its checkpoint where there is one; the watch's looks."""
 
     def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
@@ -265,7 +265,7 @@ class Method(Protocol):
     """The object `METHOD` of a method's folder; `base.BaseMethod` has defaults for most of it.
 
     memory_type, curves_type: of its bundles
-    takes_start: whether training can go on from a bundle of this method
+    supports_warm_start: whether training can go on from a bundle of this method
     needs_defects_in: the splits that must hold defective images; a method that needs them in none learns from
         good images alone
     """
@@ -281,7 +281,7 @@ class Method(Protocol):
     @property
     def curves_type(self) -> type[Curves]: ...
     @property
-    def takes_start(self) -> bool: ...
+    def supports_warm_start(self) -> bool: ...
     @property
     def needs_defects_in(self) -> tuple[Split, ...]: ...
 
@@ -291,7 +291,7 @@ class Method(Protocol):
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         """The networks of a bundle with initial weights, ready for its tensors."""
 
-    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+    def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
         """Raises BlemishError when the networks of a bundle, now with its tensors, were not made together."""
 
     def inference(self, manifest: Manifest) -> Inference:

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
-from blemish.training.watching import Watching
+from blemish.training.early_stopping import EarlyStopper
 
 NETWORK, OPTIMISER = "network.", "optimiser."
 
@@ -35,7 +35,7 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    path: Path, network: nn.Module, optimiser: Optimizer, step: int, watching: Watching | None = None
+    path: Path, network: nn.Module, optimiser: Optimizer, step: int, watching: EarlyStopper | None = None
 ) -> None:
     """Write the state after `step` steps. Raises BlemishError when the disk is full; the old checkpoint
     stays.

@@ -25,13 +25,13 @@ from blemish.files import write_atomically
 from blemish.images.decode import read_image
 from blemish.images.encode import png_bytes
 from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
-from blemish.methods.contract import Look, MethodSettings, Networks, Pixels, Stage
+from blemish.methods.contract import MethodSettings, Networks, Pixels, Stage, ValidationResult
 from blemish.nn.runtime import prepare_runtime
 from blemish.progress import Reporter
 from blemish.training.cache import ArrayCache
 from blemish.training.checkpoint import load_checkpoint, restore, save_checkpoint
+from blemish.training.early_stopping import EarlyStopper
 from blemish.training.log import RunLog
-from blemish.training.watching import Watching
 
 LOG_EVERY = 10  # steps
 CHECKPOINTS, PICTURES = "checkpoints", "pictures"  # folders of a run
@@ -62,7 +62,7 @@ class RunTrainer:
         self.cache = ArrayCache()
         self.log = RunLog(run)
 
-    def optimise(self, stage: Stage) -> tuple[Look, ...]:
+    def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Train the stage's network in place to its last step, from its checkpoint where there is one.
 
         A watched stage ends sooner when it gets no better, and leaves the network in its best state.
@@ -73,7 +73,7 @@ class RunTrainer:
         accelerator = Accelerator(cpu=self.device == "cpu")
         stage.network.train().to(memory_format=torch.channels_last)
         network, optimiser = accelerator.prepare(stage.network, stage.optimiser(stage.network.parameters()))
-        watching = Watching(stage.watch)
+        watching = EarlyStopper(stage.early_stopping)
         done = self.resumed(stage, optimiser, watching)
         for step, batch in self.batches(stage, done, watching, accelerator.process_index):
             for group in optimiser.param_groups:
@@ -89,7 +89,7 @@ class RunTrainer:
                     )
         return watching.end(stage.network)
 
-    def resumed(self, stage: Stage, optimiser: Any, watching: Watching) -> int:
+    def resumed(self, stage: Stage, optimiser: Any, watching: EarlyStopper) -> int:
         """Put the checkpoint's state in place, where there is one; how many steps it has."""
         checkpoint = load_checkpoint(self.checkpoint(stage))
         if checkpoint is None:
@@ -105,7 +105,7 @@ class RunTrainer:
         """Where the stage's state is kept."""
         return self.run / CHECKPOINTS / f"{stage.name}.safetensors"
 
-    def look(self, stage: Stage, watching: Watching, step: int) -> None:
+    def look(self, stage: Stage, watching: EarlyStopper, step: int) -> None:
         """Look at the network where the watch has its turn."""
         if watching.due(step, stage.steps):
             found = watching.look(stage.network, step)
@@ -138,7 +138,7 @@ class RunTrainer:
         return value
 
     def batches(
-        self, stage: Stage, done: int, watching: Watching, rank: int
+        self, stage: Stage, done: int, watching: EarlyStopper, rank: int
     ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
         """The batches of steps done…steps − 1, each made while the network works on the one before.
 

@@ -148,7 +148,7 @@ def test_a_start_has_not_seen_the_target_and_a_bundle_all_that_taught_it(trained
     again = run(lid, tmp_path / "again", tiny(**SHORT), start=start)
     for tuned in (bundle, again):
         assert set(tuned.manifest.data["seen"]) == own | others
-        assert set(tuned.manifest.data["seen_before"]) == others
+        assert set(tuned.manifest.data["trained_on_before"]) == others
 
 
 def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained, plates, run, tmp_path):
@@ -156,12 +156,12 @@ def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained
     lid = of_product(plates, "lid")
     same = run(lid, tmp_path / "same", tiny(target="lid", **SHORT), start=bundle)
     assert same.manifest.memory["products"] == ["bolt", "cap", "gear"]
-    assert same.manifest.data["seen_before"] == bundle.manifest.data["seen_before"]
+    assert same.manifest.data["trained_on_before"] == bundle.manifest.data["trained_on_before"]
     write_product(tmp_path / "nut", 9)
     new = split_dataset(load_dataset(tmp_path / "nut"), test=0.3, val=0.3, seed=0)
     other = run(new, tmp_path / "other", tiny(**SHORT), start=same)
     assert other.manifest.memory["products"] == ["bolt", "cap", "gear", "lid"]
-    assert set(other.manifest.data["seen_before"]) == set(bundle.manifest.data["seen"])
+    assert set(other.manifest.data["trained_on_before"]) == set(bundle.manifest.data["seen"])
     with pytest.raises(BlemishError, match=r"must not have seen the target\. Received: 'lid'"):
         run(lid, tmp_path / "back", tiny(target="lid", **SHORT), start=other)
 
@@ -440,4 +440,4 @@ def test_images_of_several_sizes_are_compared_all_the_same(tmp_path, run):
     bundle = run(dataset, tmp_path / "run", tiny())
     assert test_auroc(bundle, dataset.split("test").samples) > 0.9
     found = inspector_of(bundle, device="cpu").inspect(dataset.samples[1].image, with_maps=True)
-    assert found.maps["cam"].shape == found.size
+    assert found.maps["heat_map"].shape == found.size

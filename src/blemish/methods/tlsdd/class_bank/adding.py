@@ -20,7 +20,7 @@ from blemish.arrays import Boxes, Floats
 from blemish.bundle.manifest import Manifest
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.methods.capabilities import Enrolment, Example, Exported, Nearness, Sighting
+from blemish.methods.capabilities import ClassSimilarity, Enrolment, Example, ExampleOutcome, Exported
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.class_bank.embedding import RegionEmbedder
 from blemish.methods.tlsdd.class_bank.entries import ExampleFeatures, class_entry, extract
@@ -41,7 +41,7 @@ SURE = 0.9  # below, two classes nearly coincide
 def add_class(
     networks: Mapping[str, nn.Module] | Exported, manifest: Manifest, name: str, examples: Sequence[Example]
 ) -> Enrolment:
-    """Networks with class `name` behind the others. See `capabilities.EnrolsClasses`.
+    """Networks with class `name` behind the others. See `capabilities.AddsClasses`.
 
     Raises BlemishError where the detector's own weights are bound to its classes.
     """
@@ -90,9 +90,9 @@ class ClassAddition:
         bank = self.bank_from(self.examples)
         folds = [(self.bank_from(kept), left_out) for kept, left_out in self.folds()]
         held_out = len(folds) > 1
-        nearness = self.nearness(bank, np.concatenate([self.distances(*fold) for fold in folds]))
-        sightings = [sighting for fold in folds for sighting in self.sightings(*fold)]
-        counts = counted(Counter(sighting.end for sighting in sightings))
+        similarities = self.similarities(bank, np.concatenate([self.distances(*fold) for fold in folds]))
+        outcomes = [sighting for fold in folds for sighting in self.outcomes(*fold)]
+        counts = counted(Counter(sighting.end for sighting in outcomes))
         how = (
             "With each example's image left out in turn"
             if held_out
@@ -107,11 +107,11 @@ class ClassAddition:
                 "rare": [*memory.get("rare", ()), self.name],
                 "examples": {**memory.get("examples", {}), self.name: ids},
             },
-            nearness=nearness,
-            sightings=tuple(sightings),
+            similarities=similarities,
+            outcomes=tuple(outcomes),
             held_out=held_out,
             sentences=(
-                *nearness_sentences(self.name, nearness, len(self.examples), held_out=held_out),
+                *nearness_sentences(self.name, similarities, len(self.examples), held_out=held_out),
                 f"{how}, {outcome_sentence(self.name, counts)}",
             ),
         )
@@ -149,19 +149,21 @@ class ClassAddition:
         ]
         return np.square(np.concatenate(differences)).sum(-1)
 
-    def nearness(self, bank: ClassBank, distances: Floats) -> tuple[Nearness, ...]:
-        """Nearness of every older class that has a prototype, the nearest first. distances: [R, K + 1]"""
+    def similarities(self, bank: ClassBank, distances: Floats) -> tuple[ClassSimilarity, ...]:
+        """ClassSimilarity of every older class that has a prototype, the nearest first. distances: [R, K + 1]"""
         scale = self.parts.distance_scale(self.features[self.examples[0].id].regions, bank)
         apart = np.square(bank.prototypes[:-1] - bank.prototypes[-1]).sum(axis=1).tolist()
         nearer = (distances[:, :-1] < distances[:, -1:]).sum(0)
         found = [
-            Nearness(name, apart[number], 1 / (1 + math.exp(-scale * apart[number])), int(nearer[number]))
+            ClassSimilarity(
+                name, apart[number], 1 / (1 + math.exp(-scale * apart[number])), int(nearer[number])
+            )
             for number, name in enumerate(self.manifest.class_names)
             if bool(bank.known[number])
         ]
         return tuple(sorted(found, key=lambda one: one.squared_distance))
 
-    def sightings(self, bank: ClassBank, examples: Sequence[Example]) -> list[Sighting]:
+    def outcomes(self, bank: ClassBank, examples: Sequence[Example]) -> list[ExampleOutcome]:
         """Outcome of each example when its image is inspected with this bank, image by image."""
         names = (*self.manifest.class_names, self.name)
         inference = inference_from(self.parts.settings, names, threshold=self.manifest.thresholds["score"])
@@ -169,18 +171,18 @@ class ClassAddition:
         images: dict[str, list[Example]] = {}
         for example in examples:
             images.setdefault(example.image, []).append(example)
-        sightings = []
+        outcomes = []
         for group in images.values():
             pixels, boxes = group[0].pixels, np.array([example.box_xyxy for example in group], np.float64)
             raw = inference.forward(pixels, network)
             found = inference.decide(raw, pixels, network, with_maps=False)
             own = [candidate for candidate in found.candidates if candidate.label == self.name]
             outcomes = box_outcomes([self.name] * len(group), boxes, found.defects, FOUND_IOU)
-            sightings += [
-                Sighting(example.id, outcome, best_confidence_at(box, own))
+            outcomes += [
+                ExampleOutcome(example.id, outcome, best_confidence_at(box, own))
                 for example, outcome, box in zip(group, outcomes, boxes, strict=True)
             ]
-        return sightings
+        return outcomes
 
 
 def best_confidence_at(box: Boxes, candidates: Sequence[Defect]) -> float | None:
@@ -190,15 +192,15 @@ def best_confidence_at(box: Boxes, candidates: Sequence[Defect]) -> float | None
 
 
 def nearness_sentences(
-    name: str, nearness: Sequence[Nearness], examples: int, *, held_out: bool
+    name: str, similarities: Sequence[ClassSimilarity], examples: int, *, held_out: bool
 ) -> list[str]:
     """A warning for each class that nearly coincides with the new one, or how far away the nearest is."""
-    if not nearness:
+    if not similarities:
         return []
-    close = [one for one in nearness if one.sureness < SURE]
+    close = [one for one in similarities if one.confidence < SURE]
     lines = [
         f"'{name}' and '{one.label}' nearly coincide (squared distance {one.squared_distance:.2g}): a region "
-        f"like the new examples is called '{name}' with only {one.sureness:.0%} against '{one.label}'."
+        f"like the new examples is called '{name}' with only {one.confidence:.0%} against '{one.label}'."
         for one in close
     ]
     if close:
@@ -206,7 +208,7 @@ def nearness_sentences(
             "Expect them to be confused: give other examples, use --fine-tune, or let such classes be one."
         )
     else:
-        first = nearness[0]
+        first = similarities[0]
         lines.append(
             f"'{name}' lies apart from every older class; the nearest is '{first.label}' "
             f"(squared distance {first.squared_distance:.2g})."
@@ -214,6 +216,6 @@ def nearness_sentences(
     how = "each compared without itself" if held_out else "compared with themselves"
     return lines + [
         f"{one.nearer} of {examples} examples of '{name}', {how}, are more like '{one.label}'."
-        for one in nearness
+        for one in similarities
         if one.nearer
     ]

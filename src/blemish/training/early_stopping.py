@@ -8,30 +8,32 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from blemish.methods.contract import Look, Watch
+from blemish.methods.contract import EarlyStopping, ValidationResult
 
 BEST, LOOKS = "best.", "looks"
 
 
-class Watching:
+class EarlyStopper:
     """What a watch has seen of a network. A network without a watch is never looked at."""
 
-    def __init__(self, watch: Watch | None) -> None:
+    def __init__(self, watch: EarlyStopping | None) -> None:
         self.watch = watch
-        self.looks: list[Look] = []
+        self.looks: list[ValidationResult] = []
         self.best: dict[str, Tensor] = {}
 
     def due(self, step: int, last: int) -> bool:
         """Whether the network is looked at after `step` steps. The first look is before any training."""
         return self.watch is not None and (step % self.watch.every == 0 or step == last)
 
-    def look(self, network: nn.Module, step: int) -> Look:
+    def look(self, network: nn.Module, step: int) -> ValidationResult:
         """Measure the network in eval mode, and keep its state where there was no better one."""
         assert self.watch is not None
         was_training = network.training
         network.eval()
         with torch.no_grad():
-            found = Look(step, {name: float(value) for name, value in self.watch.measure(network).items()})
+            found = ValidationResult(
+                step, {name: float(value) for name, value in self.watch.measure(network).items()}
+            )
         network.train(was_training)
         self.looks.append(found)
         if self.since_best == 0:
@@ -50,7 +52,7 @@ class Watching:
         """Whether `patience` looks in a row were no better than one before."""
         return self.watch is not None and bool(self.looks) and self.since_best >= self.watch.patience
 
-    def end(self, network: nn.Module) -> tuple[Look, ...]:
+    def end(self, network: nn.Module) -> tuple[ValidationResult, ...]:
         """Leave the network in its best state."""
         if self.best:
             network.load_state_dict(self.best)
@@ -66,7 +68,9 @@ class Watching:
 
     def recall(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
         """Take over what a checkpoint holds."""
-        self.looks = [Look(step, values) for step, values in json.loads(metadata.get(LOOKS, "[]"))]
+        self.looks = [
+            ValidationResult(step, values) for step, values in json.loads(metadata.get(LOOKS, "[]"))
+        ]
         self.best = {
             name.removeprefix(BEST): value for name, value in tensors.items() if name.startswith(BEST)
         }
