@@ -20,7 +20,8 @@ from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset, Sample
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict
-from blemish.inspector.inspector import Inspector, inspector_of
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import inspector_of
 from blemish.inspector.torch_backend import as_networks, load_tensors
 from blemish.methods.contract import Inference, Method, Network, Networks
 from blemish.regions.boxes import box_iou

@@ -10,7 +10,7 @@ import pytest
 from random_bundles import SEVERITY, manifest_of, random_modules
 
 from blemish.bundle import Bundle, load_bundle, save_bundle
-from blemish.export.request import Request
+from blemish.export.request import ExportRequest
 from blemish.export.run import export_bundle
 from blemish.progress import Reporter
 from blemish.training.manifest import state_of
@@ -39,4 +39,4 @@ def severity_bundle(new_bundle: Callable[..., Bundle]) -> Bundle:
 def exported(severity_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The severity bundle exported to ONNX. Copy it before changing anything."""
     out = tmp_path_factory.mktemp("exported") / "onnx"
-    return export_bundle(Request(severity_bundle, "onnx", "fp32", out), Reporter(quiet=True))
+    return export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", out), Reporter(quiet=True))

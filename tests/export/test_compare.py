@@ -13,10 +13,10 @@ import pytest
 from blemish.bundle.manifest import StoredRuntime
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.export.certificate import TOLERANCES, Certificate, Row
+from blemish.export.certificate import TOLERANCES, Certificate, CertificateRow
 from blemish.export.compare import compare
-from blemish.export.metric import Measured
-from blemish.export.pictures import Picture
+from blemish.export.comparison_images import ComparisonImage
+from blemish.export.metric import MetricDrop
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.inspector import Inspector
 from blemish.regions.filled_boxes import defect_of_box
@@ -153,12 +153,14 @@ def test_a_score_that_is_no_number_is_out_of_tolerance() -> None:
 # The certificate
 
 
-def row(first: Inspection, second: Inspection, name: str = "one.png") -> Row:
-    picture = Picture(name, Path(name), "synthetic", "0" * 64, SIZE)
-    return Row(picture, first, second, compare(first, second, inspector(), FP32))
+def row(first: Inspection, second: Inspection, name: str = "one.png") -> CertificateRow:
+    picture = ComparisonImage(name, Path(name), "synthetic", "0" * 64, SIZE)
+    return CertificateRow(picture, first, second, compare(first, second, inspector(), FP32))
 
 
-def certificate(rows: list[Row], precision: str = "fp32", metric: Measured | None = None) -> Certificate:
+def certificate(
+    rows: list[CertificateRow], precision: str = "fp32", metric: MetricDrop | None = None
+) -> Certificate:
     runtime = StoredRuntime(kind="onnx", precision=precision, opset=18, source="test-1", graphs={})
     return Certificate("severity", runtime, rows, TOLERANCES[precision], metric)
 
@@ -183,7 +185,7 @@ def test_a_certificate_says_when_it_says_little() -> None:
 
 def test_int8_is_judged_by_its_metric_alone() -> None:
     apart = [row(inspection(0.8), inspection(0.3))]
-    good, bad = Measured("pixel.f1", 0.8, 0.795, 0.01, 9), Measured("pixel.f1", 0.8, 0.78, 0.01, 9)
+    good, bad = MetricDrop("pixel.f1", 0.8, 0.795, 0.01, 9), MetricDrop("pixel.f1", 0.8, 0.78, 0.01, 9)
     assert certificate(apart, "int8", good).failures == []
     (failure,) = certificate(apart, "int8", bad).failures
     assert failure.startswith("pixel.f1 on the 9 validation images falls from 0.8000 to 0.7800")

@@ -23,13 +23,14 @@ from blemish.decision.decision import Decision
 from blemish.decision.rules import Thresholds
 from blemish.decision.store import decision_text, stored_decision
 from blemish.errors import BlemishError
-from blemish.export.request import Request, default_out
+from blemish.export.request import ExportRequest, default_out
 from blemish.export.run import export_bundle
 from blemish.inspection import Verdict
-from blemish.inspector.inspector import Inspector, inspector_of, loaded_modules, method_of
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import inspector_of, loaded_modules, method_of
 from blemish.methods.contract import Networks
 from blemish.progress import Reporter
-from blemish.training.request import Request as TrainingRequest
+from blemish.training.run import ExportRequest as TrainingRequest
 from blemish.training.run import train
 
 QUIET = Reporter(quiet=True)
@@ -40,9 +41,9 @@ FEW_SIZES = ((40, 57), (33, 80), (7, 53), (64, 64))
 @pytest.fixture
 def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Certificates of a few small images, where the test is of something else."""
-    monkeypatch.setattr("blemish.export.pictures.IMAGES", 8)
-    monkeypatch.setattr("blemish.export.pictures.LEAST_SYNTHETIC", 4)
-    monkeypatch.setattr("blemish.export.pictures.SMALL", FEW_SIZES)
+    monkeypatch.setattr("blemish.export.comparison_images.IMAGES", 8)
+    monkeypatch.setattr("blemish.export.comparison_images.LEAST_SYNTHETIC", 4)
+    monkeypatch.setattr("blemish.export.comparison_images.SMALL", FEW_SIZES)
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_the_bundle_is_the_old_one_with_graphs(severity_bundle: Bundle, exported
 def test_the_same_export_again_is_the_same_bundle(
     severity_bundle: Bundle, exported: Path, as_exported: None, tmp_path: Path
 ) -> None:
-    again = export_bundle(Request(severity_bundle, "onnx", "fp32", tmp_path / "again"), QUIET)
+    again = export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", tmp_path / "again"), QUIET)
     assert load_bundle(again).id == load_bundle(exported).id
 
 
@@ -159,7 +160,7 @@ def test_every_method_answers_alike_by_openvino(
     tmp_path: Path,
 ) -> None:
     bundle = new_bundle(method, settings)
-    out = export_bundle(Request(bundle, "openvino", "fp32", tmp_path / "out"), QUIET)
+    out = export_bundle(ExportRequest(bundle, "openvino", "fp32", tmp_path / "out"), QUIET)
     torch, graphs = sides_of(bundle, out)
     for size in [(1, 1), (33, 95), (97, 131)]:
         assert_same(torch, graphs, picture(size, torch.inference.channels))
@@ -188,7 +189,7 @@ def test_it_runs_where_torch_cannot_be_imported(
     program = (
         "import sys; from pathlib import Path\n"
         "sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'accelerate']))\n"
-        "from blemish.inspector.inspector import open_inspector\n"
+        "from blemish.inspector.loading import open_inspector\n"
         f"found = open_inspector(Path({str(exported)!r})).inspect(Path({str(file)!r}))\n"
         "print(found.verdict, round(found.score, 4), len(found.defects))\n"
         "assert not any(name.startswith('blemish.nn') for name in sys.modules)\n"
@@ -219,7 +220,7 @@ def decided(severity_bundle: Bundle, tmp_path: Path) -> Bundle:
 def test_the_decision_goes_along(
     decided: Bundle, as_exported: None, few_pictures: None, tmp_path: Path
 ) -> None:
-    out = export_bundle(Request(decided, "onnx", "fp32", tmp_path / "out"), QUIET)
+    out = export_bundle(ExportRequest(decided, "onnx", "fp32", tmp_path / "out"), QUIET)
     loaded = load_bundle(out)
     decision = stored_decision(out, bundle=loaded.id)
     assert (decision.revision, decision.bundle) == (3, loaded.id)
@@ -229,7 +230,7 @@ def test_the_decision_goes_along(
 def test_an_export_over_the_same_bundle_keeps_the_count_of_looks(
     severity_bundle: Bundle, as_exported: None, few_pictures: None, tmp_path: Path
 ) -> None:
-    request = Request(severity_bundle, "onnx", "fp32", tmp_path / "out")
+    request = ExportRequest(severity_bundle, "onnx", "fp32", tmp_path / "out")
     out = export_bundle(request, QUIET)
     usage = {"schema_version": 1, "bundle": load_bundle(out).id, "looks": []}
     (out / USAGE).write_text(json.dumps(usage))
@@ -247,7 +248,7 @@ def test_an_export_over_the_same_bundle_keeps_the_decision_made_for_it(
 ) -> None:
     """Unless the one that goes along is newer, which leaves it as an older revision."""
     source = load_bundle(shutil.copytree(severity_bundle.path, tmp_path / "source"))
-    request = Request(source, "onnx", "fp32", tmp_path / "out")
+    request = ExportRequest(source, "onnx", "fp32", tmp_path / "out")
     out = export_bundle(request, QUIET)
     own = Decision(revision=3, bundle=load_bundle(out).id, score=Thresholds(review=1.0, ng=1.0))
     (out / DECISION).write_text(decision_text(own))
@@ -268,7 +269,7 @@ def test_nothing_is_written_into_the_bundle_itself(
 ) -> None:
     source = load_bundle(shutil.copytree(severity_bundle.path, tmp_path / "source"))
     with pytest.raises(BlemishError, match="--out must not be the bundle itself or lie in it"):
-        export_bundle(Request(source, "onnx", "fp32", source.path / where), QUIET)
+        export_bundle(ExportRequest(source, "onnx", "fp32", source.path / where), QUIET)
     assert load_bundle(source.path).id == source.id
 
 
@@ -276,7 +277,7 @@ def test_a_bundle_with_weights_is_not_written_over(severity_bundle: Bundle, tmp_
     other = shutil.copytree(severity_bundle.path, tmp_path / "other")
     before = {file.name: file.read_bytes() for file in other.iterdir()}
     with pytest.raises(BlemishError, match="is a bundle with weights, which no export writes over"):
-        export_bundle(Request(severity_bundle, "onnx", "fp32", other), QUIET)
+        export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", other), QUIET)
     assert {file.name: file.read_bytes() for file in other.iterdir()} == before
 
 
@@ -292,7 +293,7 @@ def test_a_missing_package_is_told_before_any_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    request = Request(severity_bundle, "onnx", "int8", tmp_path / "out", dataset=tiny_dataset)
+    request = ExportRequest(severity_bundle, "onnx", "int8", tmp_path / "out", dataset=tiny_dataset)
     with pytest.raises(BlemishError, match=rf"Run: pip install 'blemish\[{extra}\]'$"):
         export_bundle(request, QUIET)
     assert not list(tmp_path.iterdir())
@@ -318,7 +319,7 @@ def test_a_wrong_constant_before_the_network_is_found(
     )
     out = tmp_path / "out"
     with pytest.raises(BlemishError, match=r"of .*synthetic/.* is .* apart, and may be") as caught:
-        export_bundle(Request(severity_bundle, "onnx", "fp32", out), QUIET)
+        export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", out), QUIET)
     assert "\n" not in str(caught.value)
     assert not out.exists()
     failed = tmp_path / f"out-{CERTIFICATE}"
@@ -332,7 +333,7 @@ def test_the_certificate_of_a_failed_attempt_goes_with_the_next_that_passes(
     severity_bundle: Bundle, as_exported: None, few_pictures: None, tmp_path: Path
 ) -> None:
     (tmp_path / f"out-{CERTIFICATE}").write_text("failed")
-    out = export_bundle(Request(severity_bundle, "onnx", "fp32", tmp_path / "out"), QUIET)
+    out = export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", tmp_path / "out"), QUIET)
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
@@ -352,7 +353,7 @@ def test_a_failed_export_leaves_the_bundle_that_was_there(
         "blemish.methods.severity.served", lambda graphs, **told: by_256(served(graphs, **told))
     )
     with pytest.raises(BlemishError):
-        export_bundle(Request(severity_bundle, "onnx", "fp32", out), QUIET)
+        export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", out), QUIET)
     assert load_bundle(out).id == before
 
 
@@ -362,7 +363,7 @@ def test_a_failed_export_leaves_the_bundle_that_was_there(
 def test_with_a_tile_graphs_have_that_size_and_smaller_images_are_errors(
     severity_bundle: Bundle, few_pictures: None, tmp_path: Path
 ) -> None:
-    out = export_bundle(Request(severity_bundle, "onnx", "fp32", tmp_path / "out", tile=128), QUIET)
+    out = export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", tmp_path / "out", tile=128), QUIET)
     loaded = load_bundle(out)
     assert loaded.manifest.runtime.graphs["severity"].inputs[0].shape == (None, 1, 128, 128)
     torch, graphs = sides_of(severity_bundle, out)
@@ -399,7 +400,7 @@ def test_a_tile_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(BlemishError, match=message):
         export_bundle(
-            Request(new_bundle(method, settings), "onnx", "fp32", tmp_path / "out", tile=tile), QUIET
+            ExportRequest(new_bundle(method, settings), "onnx", "fp32", tmp_path / "out", tile=tile), QUIET
         )
     assert not list(tmp_path.iterdir())
 
@@ -410,7 +411,7 @@ def test_a_tile_that_does_not_fit_is_refused(
 def test_fp16_is_half_the_size_and_within_its_own_tolerances(
     severity_bundle: Bundle, exported: Path, as_exported: None, tmp_path: Path
 ) -> None:
-    out = export_bundle(Request(severity_bundle, "onnx", "fp16", tmp_path / "out"), QUIET)
+    out = export_bundle(ExportRequest(severity_bundle, "onnx", "fp16", tmp_path / "out"), QUIET)
     certificate = certificate_of(out)
     assert (certificate["precision"], certificate["limits"]["score"]) == ("fp16", 1e-2)
     assert 0 < certificate["worst"]["severity"]["apart"] < 1e-2
@@ -426,7 +427,7 @@ def test_int8_is_calibrated_on_training_images_and_measured_on_validation_images
     tiny_dataset: Dataset,
     tmp_path: Path,
 ) -> None:
-    request = Request(
+    request = ExportRequest(
         severity_bundle, kind, "int8", tmp_path / "out", dataset=tiny_dataset, calibration=3, max_drop=0.5
     )
     out = export_bundle(request, QUIET)
@@ -447,7 +448,7 @@ def test_int8_is_refused_where_no_training_image_comes_to_a_graph(
     severity_bundle: Bundle, few_pictures: None, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
     """Its images are 96×96, and the graph is for 128×128."""
-    request = Request(
+    request = ExportRequest(
         severity_bundle, "onnx", "int8", tmp_path / "out", tile=128, dataset=tiny_dataset, calibration=2
     )
     with pytest.raises(BlemishError, match="so int8 cannot be calibrated"):
@@ -469,7 +470,7 @@ def test_int8_that_costs_too_much_is_refused(
         return model
 
     monkeypatch.setattr("blemish.export.run.quantised", wrecked)
-    request = Request(
+    request = ExportRequest(
         severity_bundle, "onnx", "int8", tmp_path / "out", dataset=tiny_dataset, calibration=2, max_drop=0.02
     )
     with pytest.raises(
@@ -497,7 +498,7 @@ def test_int8_needs_both_kinds_of_images(
     tiny_dataset: Dataset,
     tmp_path: Path,
 ) -> None:
-    request = Request(
+    request = ExportRequest(
         severity_bundle, "onnx", "int8", tmp_path / "out", dataset=tiny_dataset.split(split), calibration=1
     )
     with pytest.raises(BlemishError, match=message):
@@ -520,7 +521,7 @@ def test_no_training_starts_from_an_exported_bundle(
 
 
 def test_an_exported_bundle_is_not_exported_again(exported: Path, tmp_path: Path) -> None:
-    request = Request(load_bundle(exported), "openvino", "fp32", tmp_path / "out")
+    request = ExportRequest(load_bundle(exported), "openvino", "fp32", tmp_path / "out")
     with pytest.raises(BlemishError, match="is an exported bundle, which has graphs in place of weights"):
         export_bundle(request, QUIET)
 
@@ -529,13 +530,13 @@ def test_a_folder_that_is_no_bundle_is_not_written_over(severity_bundle: Bundle,
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(BlemishError, match="exists and is no bundle; it is not written over"):
-        export_bundle(Request(severity_bundle, "onnx", "fp32", tmp_path / "mine"), QUIET)
+        export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", tmp_path / "mine"), QUIET)
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
 def test_the_bundle_itself_is_not_written_over(severity_bundle: Bundle) -> None:
     with pytest.raises(BlemishError, match="--out must not be the bundle itself"):
-        export_bundle(Request(severity_bundle, "onnx", "fp32", severity_bundle.path), QUIET)
+        export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", severity_bundle.path), QUIET)
     assert (severity_bundle.path / MANIFEST).is_file()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from blemish.errors import BlemishError
-from blemish.export.metric import Measured, measure_drop
+from blemish.export.metric import MetricDrop, measure_drop
 from blemish.progress import Reporter
 
 F1, AVERAGE = "defect.f1_at_50_with_type", "detection.map50"
@@ -20,7 +20,7 @@ def boxes(f1: float | None, average: float | None) -> dict[str, Any]:
     }
 
 
-def measured(monkeypatch: pytest.MonkeyPatch, before: dict[str, Any], after: dict[str, Any]) -> Measured:
+def measured(monkeypatch: pytest.MonkeyPatch, before: dict[str, Any], after: dict[str, Any]) -> MetricDrop:
     """Of a detector whose metrics these are."""
     given = iter((before, after))
     monkeypatch.setattr("blemish.export.metric.metrics_of", lambda *_: next(given))

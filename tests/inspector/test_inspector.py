@@ -19,7 +19,8 @@ from blemish.decision.decision import Decision
 from blemish.defect import Defect, Rectangle
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
-from blemish.inspector.inspector import Inspector, inspector_of, open_inspector
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import inspector_of, open_inspector
 from blemish.inspector.torch_backend import as_network, load_tensors, pick_device
 from blemish.methods.contract import Findings
 

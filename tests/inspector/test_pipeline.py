@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from blemish.defect import Defect, Rectangle
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.chain import Chain, Judge
-from blemish.inspector.inspector import Inspector, open_inspector
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import open_inspector
 from blemish.inspector.pipeline import answers_of
 from blemish.inspector.sources import Item, source_of
 from blemish.methods.contract import Findings
@@ -155,7 +156,7 @@ def test_one_network_runs_at_a_time() -> None:
 def test_of_large_pictures_few_are_on_their_way(
     monkeypatch: pytest.MonkeyPatch, most: int, expected: int
 ) -> None:
-    monkeypatch.setattr("blemish.inspector.pipeline.PIXELS_INSIDE", most)
+    monkeypatch.setattr("blemish.inspector.pipeline.MAX_PIXELS_INSIDE", most)
     judge, forwarded = brightest(), []
     whole = judge.inference.forward
 

@@ -11,7 +11,7 @@ import pytest
 
 from blemish.bundle import Bundle, load_bundle
 from blemish.bundle.manifest import known_images
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Dataset
 from blemish.methods import find_method
 from blemish.methods.contract import Fitted, MethodSettings
@@ -50,7 +50,7 @@ def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
     asked = request(tiny_dataset, {}, tmp_path)
     fitted = Fitted({}, ("spot",), 1, {}, {})
     first = describe(asked, tiny_dataset, fitted, "digest")
-    learned, watched = (image_marks(tiny_dataset.split(split)) for split in ("train", "val"))
+    learned, watched = (image_digests(tiny_dataset.split(split)) for split in ("train", "val"))
     assert first.data["trained_on"] == learned and first.data["trained_on_before"] == []
     assert first.data["validated_on"] == watched
     told = {"trained_on": ["of the start", watched[0]], "validated_on": ["watched by it"]}

@@ -26,7 +26,7 @@ def fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def image_marks(dataset: Dataset) -> list[str]:
+def image_digests(dataset: Dataset) -> list[str]:
     """The first 12 digits of each image file's SHA-256, sorted: enough to know an image again."""
     return sorted({digest[:12] for digest in in_threads(file_hash, [sample.image for sample in dataset])})
 

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from blemish.bundle.manifest import Strict
-from blemish.decision.rules import Chosen, Costs, Grade, Ignored, Limit, Measured, Thresholds, figure
+from blemish.decision.rules import Chosen, Costs, Grade, Ignored, Limit, MeasureRule, Thresholds, figure
 from blemish.defect import Defect
 from blemish.inspection import Verdict
 
@@ -40,7 +40,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Level:
+class VerdictThreshold:
     """What a value from `threshold` on makes of the image."""
 
     threshold: float
@@ -59,9 +59,9 @@ class Check:
     value_of: Callable[[Defect], float | None]
     phrase: str
     suffix: str
-    levels: tuple[Level, ...]
+    levels: tuple[VerdictThreshold, ...]
 
-    def reason(self, label: str, value: float, level: Level) -> str:
+    def reason(self, label: str, value: float, level: VerdictThreshold) -> str:
         """ "crack 3.2 mm long ≥ 3 mm: scrap" """
         said = self.phrase.format(f"{figure(value)}{self.suffix}")
         grade = f": {level.grade}" if level.grade else ""
@@ -143,7 +143,7 @@ class Decision(Strict):
             yield measured_check(grade, grade_levels(grade))
 
     @property
-    def measured(self) -> Iterator[tuple[str, Measured]]:
+    def measured(self) -> Iterator[tuple[str, MeasureRule]]:
         """Every rule on a measure, with its place in the file."""
         for name, rules in (("limits", self.limits), ("ignore", self.ignore), ("grades", self.grades)):
             yield from ((f"{name}.{number}", rule) for number, rule in enumerate(rules))
@@ -159,20 +159,24 @@ def confidence_check(name: str, thresholds: Thresholds) -> Check:
     )
 
 
-def measured_check(rule: Measured, levels: tuple[Level, ...]) -> Check:
+def measured_check(rule: MeasureRule, levels: tuple[VerdictThreshold, ...]) -> Check:
     return Check(rule.covers, rule.value_of, rule.phrase, rule.suffix, levels)
 
 
-def verdict_levels(rule: Thresholds | Limit) -> tuple[Level, ...]:
+def verdict_levels(rule: Thresholds | Limit) -> tuple[VerdictThreshold, ...]:
     pairs = ((rule.ng, Verdict.NG), (rule.review, Verdict.REVIEW))
-    return tuple(Level(threshold, verdict) for threshold, verdict in pairs if threshold is not None)
+    return tuple(
+        VerdictThreshold(threshold, verdict) for threshold, verdict in pairs if threshold is not None
+    )
 
 
-def grade_levels(rule: Grade) -> tuple[Level, ...]:
+def grade_levels(rule: Grade) -> tuple[VerdictThreshold, ...]:
     """A defect that is to be reworked or scrapped is never passed over: a person looks at least."""
     pairs: tuple[tuple[float | None, GradeName], ...] = ((rule.scrap, "scrap"), (rule.rework, "rework"))
     return tuple(
-        Level(threshold, Verdict.REVIEW, grade) for threshold, grade in pairs if threshold is not None
+        VerdictThreshold(threshold, Verdict.REVIEW, grade)
+        for threshold, grade in pairs
+        if threshold is not None
     )
 
 

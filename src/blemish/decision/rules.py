@@ -14,7 +14,7 @@ from blemish.bundle.manifest import StoredOperatingPoint, Strict
 from blemish.defect import Defect
 
 Measure = Literal["severity", "area", "length", "width"]
-Size = Literal["area", "length", "width"]
+SizeMeasure = Literal["area", "length", "width"]
 Unit = Literal["px", "mm"]
 WORDS = {"area": "large", "length": "long", "width": "wide"}
 
@@ -34,7 +34,7 @@ class Thresholds(Strict):
         return self
 
 
-class Measured(Strict):
+class MeasureRule(Strict):
     """What of a defect is measured: its greatest severity, its area, or a side of its smallest rectangle.
 
     unit: px or mm (of areas px² or mm²); none with severity
@@ -46,7 +46,7 @@ class Measured(Strict):
     of: str | None = None
 
     @model_validator(mode="after")
-    def _has_its_unit(self) -> Measured:
+    def _has_its_unit(self) -> MeasureRule:
         if (self.measure == "severity") != (self.unit is None):
             rule = "no unit" if self.measure == "severity" else "the unit px or mm"
             raise ValueError(f"{self.measure} must have {rule}. Received: {self.unit}. Correct 'unit'.")
@@ -76,7 +76,7 @@ class Measured(Strict):
         return "severity {}" if self.measure == "severity" else f"{{}} {WORDS[self.measure]}"
 
 
-class Limit(Measured):
+class Limit(MeasureRule):
     """From which size or severity on a defect makes the verdict REVIEW or NG. review, ng: > 0, review ≤ ng"""
 
     review: float | None = Field(None, gt=0)
@@ -89,14 +89,14 @@ class Limit(Measured):
         return self
 
 
-class Ignored(Measured):
+class Ignored(MeasureRule):
     """Under which size a defect is no defect. below: > 0"""
 
-    measure: Size
+    measure: SizeMeasure
     below: float = Field(gt=0)
 
 
-class Grade(Measured):
+class Grade(MeasureRule):
     """From which size or severity on a defect is to be reworked or scrapped. rework, scrap: > 0, in order"""
 
     rework: float | None = Field(None, gt=0)
@@ -121,7 +121,7 @@ class Chosen(Strict):
 
     data, split: as given; images: how many; review_rule: of the lower threshold
     point: rule of the upper one, thresholds as chosen, counts with exact bounds
-    seen: the images, as `dataset.fingerprint.image_marks` knows them again
+    seen: the images, as `dataset.fingerprint.image_digests` knows them again
     rules: digest of all that decides, see `sentences.rules_digest`; the counts hold for that alone
     """
 

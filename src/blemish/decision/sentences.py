@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from blemish.bundle.store import sha256
 from blemish.decision.decision import Decision
-from blemish.decision.rules import Grade, Limit, Measured, Thresholds, figure
+from blemish.decision.rules import Grade, Limit, MeasureRule, Thresholds, figure
 
 
 def sentences(decision: Decision) -> tuple[str, ...]:
@@ -61,11 +61,11 @@ def levels(name: str, thresholds: Thresholds) -> str:
     return f"{name}: {', '.join(said) or 'no value is enough'}"
 
 
-def named(rule: Measured) -> str:
+def named(rule: MeasureRule) -> str:
     return f"{rule.of or 'any defect'}, {rule.measure}"
 
 
-def amount(rule: Measured, value: float) -> str:
+def amount(rule: MeasureRule, value: float) -> str:
     return f"{figure(value)}{rule.suffix}"
 
 

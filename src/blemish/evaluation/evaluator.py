@@ -18,7 +18,8 @@ from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
 from blemish.evaluation import curves
-from blemish.evaluation.agreement import contrast_metrics
+from blemish.evaluation.classification import type_metrics
+from blemish.evaluation.consistency import contrast_metrics
 from blemish.evaluation.defects import (
     MATCH_IOU,
     defect_metrics,
@@ -30,17 +31,16 @@ from blemish.evaluation.detection import detection_metrics
 from blemish.evaluation.image import image_metrics, is_defective
 from blemish.evaluation.operating_point import GIVEN, OperatingPoint, measured
 from blemish.evaluation.pixel import (
-    NO_AGREEMENT,
-    Agreement,
-    agreement_of,
+    NO_MATCHES,
+    MatchCounts,
+    match_counts,
     pixel_counts,
     ratio,
-    tolerant_agreement,
+    tolerant_match_counts,
 )
 from blemish.evaluation.pointing import Pointing, pointed, pointing_metrics
 from blemish.evaluation.records import Curve, Evaluation, ImageRecord, PixelCounts, TruthDefect
 from blemish.evaluation.sweep import SeverityCounts
-from blemish.evaluation.types import type_metrics
 from blemish.images.resize import resized_map
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.measure import outlines
@@ -76,7 +76,7 @@ class Evaluator:
         self.finds_outlines = finds_outlines
         self.records: list[ImageRecord] = []
         self.severities = SeverityCounts(np.linspace(0.0, severity_top or 1.0, severity_bins + 1))
-        self.tolerant = NO_AGREEMENT
+        self.tolerant = NO_MATCHES
         self.contrasts: list[tuple[float, float]] = []
         self.pointings: list[Pointing] = []
 
@@ -122,7 +122,7 @@ class Evaluator:
         if class_map is None or found_map is None or not outlined:
             return None
         found, truth = found_map > 0, class_map > 0
-        self.tolerant += tolerant_agreement(found, truth, self.tolerance_px)
+        self.tolerant += tolerant_match_counts(found, truth, self.tolerance_px)
         severity = inspection.maps.get("severity")
         if severity is not None:
             self.severities.add(severity.astype(np.float32, copy=False), truth, name=sample.id)
@@ -192,15 +192,15 @@ class Evaluator:
     def pixel_metrics(self, threshold: float | None) -> dict[str, Any] | None:
         """The "pixel" part of metrics.json, pooled over images; None where no outlined defect was seen."""
         counted = [record.pixels for record in self.records if record.pixels is not None]
-        exact = sum((agreement_of(pixels) for pixels in counted), NO_AGREEMENT)
-        if not exact.true:
+        exact = sum((match_counts(pixels) for pixels in counted), NO_MATCHES)
+        if not exact.n_true:
             return None
         return {
             "images": len(counted),
             "precision": exact.precision,
             "recall": exact.recall,
             "f1": exact.f1,
-            "iou": ratio(exact.right, exact.found + exact.true - exact.right),
+            "iou": ratio(exact.tp_found, exact.n_found + exact.n_true - exact.tp_found),
             "mean_iou": mean_image_iou(counted),
             **tolerant_metrics(self.tolerant, self.tolerance_px),
             "auprc": self.severities.average_precision(),
@@ -272,7 +272,7 @@ def mean_image_iou(counted: Sequence[PixelCounts]) -> float:
     return float(np.mean(ious))
 
 
-def tolerant_metrics(agreement: Agreement, tolerance_px: float) -> dict[str, float | None]:
+def tolerant_metrics(agreement: MatchCounts, tolerance_px: float) -> dict[str, float | None]:
     """Pixel metrics that forgive a distance, which stands in their names."""
     names = ("precision", "recall", "f1")
     return {f"{name}_at_{tolerance_px:g}px": getattr(agreement, name) for name in names}

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from blemish.bundle.manifest import Manifest
 from blemish.dataset.masks import class_map, defect_instances
-from blemish.dataset.products import of_product
+from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator
@@ -16,7 +16,7 @@ from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, stages_of
 from blemish.progress import Reporter
 
-Judged = tuple[Dataset, tuple[str, ...]]
+Selection = tuple[Dataset, tuple[str, ...]]
 
 
 def evaluate_samples(
@@ -87,7 +87,7 @@ def notes_on_groups(dataset: Dataset) -> tuple[str, ...]:
     )
 
 
-def for_bundle(dataset: Dataset, manifest: Manifest, name: str, *, names_types: bool) -> Judged:
+def for_bundle(dataset: Dataset, manifest: Manifest, name: str, *, names_types: bool) -> Selection:
     """What of a dataset a bundle is measured on: its own product where there are several, its own classes
     where it names them; and a sentence on what is left out.
 
@@ -104,7 +104,7 @@ def for_bundle(dataset: Dataset, manifest: Manifest, name: str, *, names_types: 
     return kept, (*notes, *left_out)
 
 
-def for_judge(dataset: Dataset, judge: Judge, manifests: Sequence[Manifest]) -> Judged:
+def for_judge(dataset: Dataset, judge: Judge, manifests: Sequence[Manifest]) -> Selection:
     """What of a dataset an inspector or a chain is measured on, see `for_bundle`: the product of any stage,
     and of classes those that any stage names.
 
@@ -125,7 +125,7 @@ def for_judge(dataset: Dataset, judge: Judge, manifests: Sequence[Manifest]) -> 
     return kept, (*notes, *left_out)
 
 
-def without_other_classes(dataset: Dataset, class_names: tuple[str, ...], bundle: str) -> Judged:
+def without_other_classes(dataset: Dataset, class_names: tuple[str, ...], bundle: str) -> Selection:
     """The images that show none but a bundle's classes, and a sentence on those left out, if any.
 
     Raises BlemishError where no image of a class of the bundle's is left.

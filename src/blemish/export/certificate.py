@@ -17,8 +17,8 @@ from typing import Any
 from blemish.bundle.manifest import StoredRuntime
 from blemish.errors import BlemishError
 from blemish.export.compare import Comparison, Tolerances, compare
-from blemish.export.metric import Measured
-from blemish.export.pictures import Picture
+from blemish.export.comparison_images import ComparisonImage
+from blemish.export.metric import MetricDrop
 from blemish.inspection import Inspection
 from blemish.inspector.inspector import Inspector
 from blemish.provenance import hardware
@@ -34,10 +34,10 @@ PACKAGES = ("blemish", "torch", "numpy", "opencv-python-headless", "onnx", "onnx
 
 
 @dataclass(frozen=True)
-class Row:
+class CertificateRow:
     """Both sides' answers on one image, and how far they are apart."""
 
-    picture: Picture
+    picture: ComparisonImage
     torch: Inspection
     exported: Inspection
     comparison: Comparison
@@ -60,9 +60,9 @@ class Certificate:
 
     method: str
     runtime: StoredRuntime
-    rows: Sequence[Row]
+    rows: Sequence[CertificateRow]
     tolerances: Tolerances
-    metric: Measured | None = None
+    metric: MetricDrop | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -143,15 +143,15 @@ class Certificate:
             raise BlemishError(f"The exported bundle does not answer as the bundle does: {self.failures[0]}.")
 
 
-def rows(
-    pictures: Iterable[Picture], torch: Inspector, exported: Inspector, tolerances: Tolerances
-) -> list[Row]:
+def certificate_rows(
+    pictures: Iterable[ComparisonImage], torch: Inspector, exported: Inspector, tolerances: Tolerances
+) -> list[CertificateRow]:
     """Every picture judged by both sides from its file."""
     found = []
     for picture in pictures:
         first, second = (side.inspect(picture.file, with_maps=True) for side in (torch, exported))
         comparison = compare(first, second, torch, tolerances)
-        found.append(Row(picture, replace(first, maps={}), replace(second, maps={}), comparison))
+        found.append(CertificateRow(picture, replace(first, maps={}), replace(second, maps={}), comparison))
     return found
 
 

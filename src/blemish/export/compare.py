@@ -64,7 +64,7 @@ class Comparison:
 
 
 @dataclass
-class Pairs:
+class DefectPairs:
     """Defects of both sides that are one, and those of either that are not."""
 
     both: list[tuple[Defect, Defect]] = field(default_factory=list)
@@ -73,10 +73,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.both) + len(self.alone)
 
-    def without(self, edge: NDArray[np.bool_] | None) -> Pairs:
+    def without(self, edge: NDArray[np.bool_] | None) -> DefectPairs:
         """Those of which no side touches a pixel of `edge`."""
         clear = [pair for pair in self.both if not any(touches(one, edge) for one in pair)]
-        return Pairs(clear, [one for one in self.alone if not touches(one, edge)])
+        return DefectPairs(clear, [one for one in self.alone if not touches(one, edge)])
 
 
 def compare(
@@ -115,10 +115,10 @@ def pair_measures(pairs: Sequence[tuple[Defect, Defect]], band: float) -> dict[s
     }
 
 
-def paired(first: Sequence[Defect], second: Sequence[Defect]) -> Pairs:
+def paired(first: Sequence[Defect], second: Sequence[Defect]) -> DefectPairs:
     """One to one by falling overlap of their boxes; what overlaps nothing stays alone."""
     ious = box_iou(corners(first), corners(second))
-    pairs = Pairs()
+    pairs = DefectPairs()
     taken: tuple[set[int], set[int]] = set(), set()
     for flat in np.argsort(-ious, axis=None, kind="stable"):
         row, column = divmod(int(flat), max(1, len(second)))

@@ -22,7 +22,7 @@ from blemish.progress import Reporter
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricDrop:
     """name: such as "pixel.f1"; before, after: by torch and by the exported bundle, on so many images"""
 
     name: str
@@ -43,13 +43,13 @@ class Measured:
 
 def measure_drop(
     torch: Inspector, exported: Inspector, validation: Dataset, reporter: Reporter, *, max_drop: float
-) -> Measured:
+) -> MetricDrop:
     """The main metric of both sides. Raises BlemishError where these images do not give it."""
     before = metrics_of(torch, validation, reporter, "measuring the bundle")
     after = metrics_of(exported, validation, reporter, "measuring the export")
     names = main_metrics(before, torch.inference)
     found = [
-        Measured(name, value, value_of(after, name) or 0.0, max_drop, len(validation))
+        MetricDrop(name, value, value_of(after, name) or 0.0, max_drop, len(validation))
         for name in names
         if (value := value_of(before, name)) is not None
     ]

@@ -21,7 +21,7 @@ from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.export.onnx_models import first_line, silenced
 from blemish.inspector.graph_backend import open_graphs
-from blemish.inspector.inspector import assemble, method_of
+from blemish.inspector.loading import assemble, method_of
 from blemish.methods.capabilities import ExportsGraphs
 from blemish.methods.contract import Arrays, Graph
 from blemish.progress import Reporter

@@ -9,12 +9,12 @@ from typing import Literal
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset
 
-Kind = Literal["onnx", "openvino"]
+RuntimeKind = Literal["onnx", "openvino"]
 Precision = Literal["fp32", "fp16", "int8"]
 
 
 @dataclass(frozen=True)
-class Request:
+class ExportRequest:
     """One export: which bundle, for which runtime, where to.
 
     tile: side that images are cut to and graphs are fixed to; None: graphs take any size
@@ -24,7 +24,7 @@ class Request:
     """
 
     bundle: Bundle
-    kind: Kind
+    kind: RuntimeKind
     precision: Precision
     out: Path
     tile: int | None = None
@@ -40,7 +40,7 @@ class Request:
         return self.dataset.info.get("mm_per_px") if self.dataset is not None and own is None else None
 
 
-def default_out(bundle: Path, kind: Kind, precision: Precision) -> Path:
+def default_out(bundle: Path, kind: RuntimeKind, precision: Precision) -> Path:
     """Beside the bundle: BUNDLE-onnx, BUNDLE-openvino-int8, …"""
     whole = bundle.resolve()
     return whole.with_name(f"{whole.name}-{kind}{'' if precision == 'fp32' else f'-{precision}'}")

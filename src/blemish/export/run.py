@@ -28,23 +28,18 @@ from blemish.bundle.store import (
 )
 from blemish.decision.store import decision_text, stored_decision, write_decision
 from blemish.errors import BlemishError
-from blemish.export.certificate import TOLERANCES, Certificate, rows
+from blemish.export.certificate import TOLERANCES, Certificate, certificate_rows
+from blemish.export.comparison_images import comparison_images
 from blemish.export.graph_files import as_openvino, read_onnx, write_onnx, write_openvino
-from blemish.export.metric import Measured, measure_drop, validation_of
+from blemish.export.metric import MetricDrop, measure_drop, validation_of
 from blemish.export.onnx_models import OPSET, onnx_model, stored_inputs
-from blemish.export.pictures import pictures
 from blemish.export.quantise import quantised, recorded
-from blemish.export.request import Kind, Precision, Request
+from blemish.export.request import ExportRequest, Precision, RuntimeKind
 from blemish.extras import refuse_without
 from blemish.files import write_atomically
 from blemish.images.tiling import Tiling
-from blemish.inspector.inspector import (
-    Inspector,
-    inspector_of,
-    loaded_modules,
-    method_of,
-    refuse_exported,
-)
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import inspector_of, loaded_modules, method_of, refuse_exported
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Method
@@ -54,7 +49,7 @@ GraphFiles = Mapping[str, tuple[Path, ...]]
 WRITTEN_BY = ("onnx", "onnxscript", "onnxruntime")  # whatever the graphs become in the end
 
 
-def export_bundle(request: Request, reporter: Reporter) -> Path:
+def export_bundle(request: ExportRequest, reporter: Reporter) -> Path:
     """Write the exported bundle to `request.out`, with its certificate; returns its path.
 
     Raises BlemishError for a bundle or settings that cannot be exported, and where both sides' answers are
@@ -66,7 +61,7 @@ def export_bundle(request: Request, reporter: Reporter) -> Path:
         return Export(request, reporter, Path(folder)).run()
 
 
-def refuse_before_work(request: Request) -> None:
+def refuse_before_work(request: ExportRequest) -> None:
     """What needs no network to be seen: an exported bundle, a folder that is in use, packages that lack."""
     refuse_exported(request.bundle)
     out = request.out
@@ -92,7 +87,7 @@ def refuse_before_work(request: Request) -> None:
 class Export:
     """One bundle on its way. folder: for drafts; notes: for the certificate"""
 
-    request: Request
+    request: ExportRequest
     reporter: Reporter
     folder: Path
     notes: list[str] = field(default_factory=list)
@@ -202,7 +197,7 @@ class Export:
 
     # Bundles
 
-    def runtime(self, kind: Kind, precision: Precision, files: GraphFiles) -> StoredRuntime:
+    def runtime(self, kind: RuntimeKind, precision: Precision, files: GraphFiles) -> StoredRuntime:
         graphs = {
             name: StoredGraph(
                 files=tuple(file.name for file in files[name]),
@@ -244,20 +239,20 @@ class Export:
             inspector_of(bundle, device="cpu", mm_per_px=request.scale)
             for bundle in (request.bundle, load_bundle(draft.path))
         )
-        chosen = pictures(
+        chosen = comparison_images(
             self.place("pictures"),
             request.dataset,
             tile=tile_of(torch, self.manifest),
             fixed=request.tile is not None,
             seed=request.seed,
         )
-        judged = rows(self.reporter.track(chosen, "comparing"), torch, exported, tolerances)
+        judged = certificate_rows(self.reporter.track(chosen, "comparing"), torch, exported, tolerances)
         metric = self.metric(torch, exported) if request.precision == "int8" else None
         runtime = draft.manifest.runtime
         assert runtime is not None
         return Certificate(self.method.name, runtime, judged, tolerances, metric, tuple(self.notes))
 
-    def metric(self, torch: Inspector, exported: Inspector) -> Measured:
+    def metric(self, torch: Inspector, exported: Inspector) -> MetricDrop:
         request = self.request
         assert request.dataset is not None
         validation = validation_of(request.dataset, torch, request.bundle)

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from blemish.arrays import Pixels
 from blemish.defect import Box, Defect, Point
-from blemish.images.decode import Pixels, to_bytes
+from blemish.images.decode import to_bytes
 from blemish.inspection import Inspection, Verdict
 
 Colour = tuple[int, int, int]
-Picture = NDArray[np.uint8]
+RgbImage = NDArray[np.uint8]
 Contours = Sequence[Sequence[Point]]
 
 FOUND: Colour = (230, 159, 0)
@@ -43,7 +44,7 @@ def draw_inspection(
     *,
     severity_top: float | None = 12.0,
     opacity: float = 0.55,
-) -> Picture:
+) -> RgbImage:
     """The picture that `inspect --overlay` writes: heat where the maps hold any, outlines, tags.
 
     Of two heat maps, as a chain may have, one is drawn: severity where there are defects, else "cam".
@@ -54,11 +55,11 @@ def draw_inspection(
     for name in ("severity", "cam") if inspection.defects else ("cam", "severity"):
         top = tops[name]
         if top is not None and name in inspection.maps:
-            lay_heat(picture, inspection.maps[name], top=top, opacity=opacity)
+            overlay_heatmap_(picture, inspection.maps[name], top=top, opacity=opacity)
             break
-    lay_defects(picture, inspection.defects)
+    draw_defects_(picture, inspection.defects)
     colour = VERDICT_COLOURS[inspection.verdict]
-    stamp_label(picture, verdict_text(inspection), (0.0, 0.0), colour=colour)
+    draw_label_(picture, verdict_text(inspection), (0.0, 0.0), colour=colour)
     return picture
 
 
@@ -70,14 +71,14 @@ def verdict_text(inspection: Inspection) -> str:
     return f"{inspection.verdict}{score}{spread}{grade}"
 
 
-def draw_defects(image: Pixels, defects: Sequence[Defect]) -> Picture:
+def draw_defects(image: Pixels, defects: Sequence[Defect]) -> RgbImage:
     """Each defect's outline (its box where it has none) and a tag: name, confidence, severity, mm."""
     picture = for_screen(image)
-    lay_defects(picture, defects)
+    draw_defects_(picture, defects)
     return picture
 
 
-def for_screen(image: Pixels) -> Picture:
+def for_screen(image: Pixels) -> RgbImage:
     """A copy as 8-bit RGB: gray is repeated, 16-bit is divided by 257.
 
     image: [H, W] or [H, W, 3]
@@ -95,14 +96,14 @@ def draw_outlines(
     colour: Colour,
     thickness: int | None = None,
     dash: float = 0.0,
-) -> Picture:
+) -> RgbImage:
     """Closed outlines on a copy of the image.
 
     contours: polygons of (x, y); thickness: pixels, by default what the image's size asks for
     dash: length of strokes and gaps in pixels, 0 for a solid line
     """
     picture = for_screen(image)
-    lay_outlines(picture, contours, colour=colour, thickness=thickness, dash=dash)
+    draw_outlines_(picture, contours, colour=colour, thickness=thickness, dash=dash)
     return picture
 
 
@@ -113,7 +114,7 @@ def draw_boxes(
     colour: Colour,
     thickness: int | None = None,
     dash: float = 0.0,
-) -> Picture:
+) -> RgbImage:
     """Boxes on a copy of the image; arguments as in `draw_outlines`."""
     return draw_outlines(image, corners_of(boxes_xyxy), colour=colour, thickness=thickness, dash=dash)
 
@@ -125,14 +126,14 @@ def draw_label(
     *,
     colour: Colour,
     height: int | None = None,
-) -> Picture:
+) -> RgbImage:
     """A tag with `text` on a copy of the image: top left corner at `corner_xy`, pushed inside the image.
 
     colour: of the tag; the text is black or white, whichever stands out
     height: pixels, by default what the image's size asks for
     """
     picture = for_screen(image)
-    stamp_label(picture, text, corner_xy, colour=colour, height=height)
+    draw_label_(picture, text, corner_xy, colour=colour, height=height)
     return picture
 
 
@@ -142,7 +143,7 @@ def blend_severity(
     *,
     top: float,
     opacity: float = 0.55,
-) -> Picture:
+) -> RgbImage:
     """Severity laid over the image as heat, the more severe the less transparent; ≤ 0 changes nothing.
 
     severity_map: [H, W]; top: the severity drawn in the hottest colour and at full `opacity` in [0, 1]
@@ -152,11 +153,13 @@ def blend_severity(
             f"severity map must have the image's size {image.shape[:2]}. Received: {severity_map.shape}"
         )
     picture = for_screen(image)
-    lay_heat(picture, severity_map, top=top, opacity=opacity)
+    overlay_heatmap_(picture, severity_map, top=top, opacity=opacity)
     return picture
 
 
-def lay_heat(picture: Picture, heat_map: NDArray[np.generic], *, top: float, opacity: float = 0.55) -> None:
+def overlay_heatmap_(
+    picture: RgbImage, heat_map: NDArray[np.generic], *, top: float, opacity: float = 0.55
+) -> None:
     """`blend_severity` into the picture itself. heat_map: [H, W], of any dtype"""
     for start in range(0, len(picture), STRIP_ROWS):
         strip, values = picture[start : start + STRIP_ROWS], heat_map[start : start + STRIP_ROWS]
@@ -166,7 +169,7 @@ def lay_heat(picture: Picture, heat_map: NDArray[np.generic], *, top: float, opa
             strip[hot] = heated(strip[hot], values[hot].astype(np.float32), top, opacity)
 
 
-def heated(colours: Picture, severities: NDArray[np.float32], top: float, opacity: float) -> Picture:
+def heated(colours: RgbImage, severities: NDArray[np.float32], top: float, opacity: float) -> RgbImage:
     """Pixels [N, 3] with their severities [N] laid over them."""
     share = np.clip(np.nan_to_num(severities) / top, 0.0, 1.0)
     heat = cv2.applyColorMap((share * 255).astype(np.uint8)[None], cv2.COLORMAP_INFERNO)[0, :, ::-1]
@@ -174,17 +177,17 @@ def heated(colours: Picture, severities: NDArray[np.float32], top: float, opacit
     return np.rint(colours * (1.0 - alpha) + heat * alpha).astype(np.uint8)
 
 
-def lay_defects(picture: Picture, defects: Sequence[Defect]) -> None:
+def draw_defects_(picture: RgbImage, defects: Sequence[Defect]) -> None:
     """`draw_defects` into the picture itself."""
-    lay_outlines(picture, [part for defect in defects for part in defect.contour], colour=FOUND)
+    draw_outlines_(picture, [part for defect in defects for part in defect.contour], colour=FOUND)
     boxes = [defect.box_xyxy for defect in defects if not defect.contour]
-    lay_outlines(picture, corners_of(boxes), colour=FOUND)
+    draw_outlines_(picture, corners_of(boxes), colour=FOUND)
     for defect in defects:
-        stamp_label(picture, defect_text(defect), label_corner(defect, picture), colour=FOUND)
+        draw_label_(picture, defect_text(defect), label_corner(defect, picture), colour=FOUND)
 
 
-def lay_outlines(
-    picture: Picture,
+def draw_outlines_(
+    picture: RgbImage,
     contours: Contours,
     *,
     colour: Colour,
@@ -260,8 +263,8 @@ def dashes(contour: Sequence[Point], dash: float) -> Iterator[NDArray[np.float64
         yield np.stack([np.interp(at, travelled, points[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def stamp_label(
-    picture: Picture, text: str, corner_xy: Point, *, colour: Colour, height: int | None = None
+def draw_label_(
+    picture: RgbImage, text: str, corner_xy: Point, *, colour: Colour, height: int | None = None
 ) -> None:
     """Write a tag into the picture itself; a tag larger than the picture is cut off at right and bottom."""
     rows, columns = picture.shape[:2]
@@ -273,7 +276,7 @@ def stamp_label(
 
 
 @lru_cache(maxsize=16)
-def inked(colour: Colour) -> Picture:
+def inked(colour: Colour) -> RgbImage:
     """The colours from a tag of that colour to its text, by how much ink there is, [1, 256, 3]."""
     strength = np.arange(256, dtype=np.float32)[:, None] / 255.0
     shades = np.array(colour, dtype=np.float32) * (1.0 - strength) + text_shade(colour) * strength
@@ -287,7 +290,7 @@ def text_shade(colour: Colour) -> float:
 
 
 @lru_cache(maxsize=256)
-def text_mask(text: str, height: int) -> Picture:
+def text_mask(text: str, height: int) -> RgbImage:
     """The text in one line, 255 on the letters: [height, width]. Signs the font lacks show as boxes."""
     line = " ".join(text.split())
     font = font_of(height)

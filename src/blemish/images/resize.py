@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.images.decode import Pixels
+from blemish.arrays import Pixels
 
 
 def resized(picture: Pixels, size: tuple[int, int]) -> Pixels:

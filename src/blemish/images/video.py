@@ -9,8 +9,8 @@ from pathlib import Path
 
 import cv2
 
+from blemish.arrays import Pixels
 from blemish.errors import BlemishError
-from blemish.images.decode import Pixels
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
 # What is wrong with a file is said here, in one line. FFmpeg asks once in a process.

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.defect import Box, Defect
-from blemish.images.box_tiles import Rows
+from blemish.images.tiled_detection import DetectionRows
 from blemish.images.tiling import Tiling
 from blemish.methods.contract import Graph, Inference, Networks, Pixels
 from blemish.regions.region import Region
-from blemish.regions.runs import Runs
+from blemish.regions.runs import RunLengthMask
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -210,7 +210,7 @@ class StreamsMasks(Inference, Protocol):
     def region(
         self,
         raw: NDArray[np.float32],
-        part: Runs,
+        part: RunLengthMask,
         size: tuple[int, int],
     ) -> Region | None:
         """A component in pixels; None where it is too small to count.
@@ -245,5 +245,5 @@ class StreamsBoxes(Inference, Protocol):
     def nms(self) -> float:
         """IoU above which the worse of two boxes of one class goes."""
 
-    def detect(self, pixels: Pixels, networks: Networks) -> Rows:
+    def detect(self, pixels: Pixels, networks: Networks) -> DetectionRows:
         """Rows of one tile, in its pixels."""

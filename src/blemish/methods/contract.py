@@ -243,7 +243,7 @@ class Fitted:
     dataset: the part of the dataset that was learned from and that thresholds are chosen on; None: the whole
     settings: those that the bundle remembers, where they are not the run's
     judges: whether it can judge images; else it is a starting point for later training
-    seen_before: `dataset.fingerprint.image_marks` of what was learned from on the way, besides `dataset`
+    seen_before: `dataset.fingerprint.image_digests` of what was learned from on the way, besides `dataset`
     """
 
     modules: Mapping[str, nn.Module]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.regions.runs import Runs, as_mask, draw_each, runs_of
+from blemish.regions.runs import RunLengthMask, as_mask, draw_each, runs_of
 
 Integers = NDArray[np.intp]
 
@@ -33,7 +33,7 @@ def label_regions(
     return labels, int(numbers.max(initial=-1)) + 1
 
 
-def components(runs: Runs, *, join_distance: float, cell: int = 1) -> Iterator[Runs]:
+def components(runs: RunLengthMask, *, join_distance: float, cell: int = 1) -> Iterator[RunLengthMask]:
     """The runs of each region, see `label_regions`, in reading order of their first entries."""
     numbers = component_of_runs(runs, join_distance=join_distance, cell=cell)
     if numbers.size:
@@ -62,7 +62,7 @@ def split_classes(
             yield int(value) - 1, crop, offset_xy
 
 
-def component_of_runs(runs: Runs, *, join_distance: float, cell: int) -> Integers:
+def component_of_runs(runs: RunLengthMask, *, join_distance: float, cell: int) -> Integers:
     """The number of each run's component, 0…k − 1 by the first run in reading order, [n]."""
     ones, others = near_runs(runs, reaches(join_distance, cell))
     _, numbers = np.unique(roots(len(runs), ones, others), return_inverse=True)
@@ -87,7 +87,7 @@ def rows_to_join(join_distance: float, cell: int = 1) -> int:
     return int(np.ceil(join_distance / cell)) + 1
 
 
-def near_runs(runs: Runs, columns_by_rows: list[int]) -> tuple[Integers, Integers]:
+def near_runs(runs: RunLengthMask, columns_by_rows: list[int]) -> tuple[Integers, Integers]:
     """Pairs of runs that have entries at most so many columns apart, the earlier run first. ([m], [m])
 
     columns_by_rows: see `reaches`

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Point, Rectangle
-from blemish.regions.runs import Runs, as_runs, joined
+from blemish.regions.runs import RunLengthMask, as_runs, joined
 from blemish.regions.tracing import outer_loops
 
 Outline = tuple[Point, ...]
@@ -20,7 +20,7 @@ Loop = NDArray[Any]  # [corners, 2] of x and y
 
 
 def bounding_box(
-    pixels: NDArray[np.bool_] | Runs, *, offset_xy: tuple[int, int] = (0, 0)
+    pixels: NDArray[np.bool_] | RunLengthMask, *, offset_xy: tuple[int, int] = (0, 0)
 ) -> tuple[float, float, float, float]:
     """Half-open xyxy box of the pixels. pixels: a mask [H, W] or runs, not empty; offset_xy: of its first
     pixel.
@@ -35,7 +35,9 @@ def bounding_box(
     )
 
 
-def outlines(pixels: NDArray[np.bool_] | Runs, *, offset_xy: tuple[int, int] = (0, 0)) -> tuple[Outline, ...]:
+def outlines(
+    pixels: NDArray[np.bool_] | RunLengthMask, *, offset_xy: tuple[int, int] = (0, 0)
+) -> tuple[Outline, ...]:
     """Outer outlines along pixel edges, one closed polygon per 8-connected part; a single pixel is a unit
     square.
 
@@ -50,7 +52,7 @@ def smallest_rectangle(contour: tuple[Outline, ...]) -> Rectangle:
     return rectangle_around([np.array(part) for part in contour])
 
 
-def loops_of(several: Sequence[Runs], offsets_xy: Sequence[tuple[int, int]]) -> list[list[Loop]]:
+def loops_of(several: Sequence[RunLengthMask], offsets_xy: Sequence[tuple[int, int]]) -> list[list[Loop]]:
     """The outer loops of each region; all are traced at once, one above the other in a tall picture.
 
     several: from row 0 on; offsets_xy: where the first pixel of each lies

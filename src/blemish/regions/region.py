@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from blemish.defect import Defect
 from blemish.regions.components import components
 from blemish.regions.measure import as_outlines, bounding_box, loops_of, rectangle_around
-from blemish.regions.runs import Runs, as_mask, as_runs, draw, runs_above, values_on
+from blemish.regions.runs import RunLengthMask, as_mask, as_runs, draw, runs_above, values_on
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Region:
     pixels: a mask, or runs where the box may be as large as the image
     """
 
-    pixels: NDArray[np.bool_] | Runs
+    pixels: NDArray[np.bool_] | RunLengthMask
     offset_xy: tuple[int, int]
     values: NDArray[np.float32]
 
@@ -36,7 +36,7 @@ class Region:
         return as_mask(self.pixels)
 
     @property
-    def runs(self) -> Runs:
+    def runs(self) -> RunLengthMask:
         return as_runs(self.pixels)
 
     def moved(self, down: int) -> Region:
@@ -61,7 +61,9 @@ def regions_above(
             yield region
 
 
-def region_of(values: NDArray[np.float32], part: Runs, *, minimum_area: float = 0.0) -> Region | None:
+def region_of(
+    values: NDArray[np.float32], part: RunLengthMask, *, minimum_area: float = 0.0
+) -> Region | None:
     """One component of a map with an entry a pixel; None for a smaller one. part: its pixels"""
     if part.area < minimum_area:
         return None

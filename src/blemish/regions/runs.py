@@ -18,7 +18,7 @@ PIXELS_AT_ONCE = 1 << 18  # of a map, when its runs are looked for; what they ta
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class RunLengthMask:
     """Stretches of pixels, in reading order; two in one row have a gap between them.
 
     rows, starts, stops: [runs], half-open along the row
@@ -35,61 +35,61 @@ class Runs:
     def __len__(self) -> int:
         return self.rows.size
 
-    def moved(self, right: int, down: int) -> Runs:
-        return Runs(self.rows + down, self.starts + right, self.stops + right)
+    def moved(self, right: int, down: int) -> RunLengthMask:
+        return RunLengthMask(self.rows + down, self.starts + right, self.stops + right)
 
-    def from_corner(self) -> tuple[Runs, tuple[int, int]]:
+    def from_corner(self) -> tuple[RunLengthMask, tuple[int, int]]:
         """Moved into the corner of a picture, and where the first pixel of the box was (x, y). At least one
         run.
         """
         left, top = int(self.starts.min()), int(self.rows[0])
         return self.moved(-left, -top), (left, top)
 
-    def enlarged(self, factor: int) -> Runs:
+    def enlarged(self, factor: int) -> RunLengthMask:
         """Of a picture in which every pixel is a square of factor×factor."""
         rows = np.add.outer(self.rows * factor, np.arange(factor)).reshape(-1).astype(np.int32)
         order = rows.argsort(kind="stable")
         larger = self.chosen(np.arange(len(self)).repeat(factor)[order])
-        return Runs(rows[order], larger.starts * factor, larger.stops * factor)
+        return RunLengthMask(rows[order], larger.starts * factor, larger.stops * factor)
 
-    def inside(self, size: tuple[int, int]) -> Runs:
+    def inside(self, size: tuple[int, int]) -> RunLengthMask:
         """What lies in a picture of that size, (height, width), of runs that begin in it or below or right
         of it.
         """
         height, width = size
         there = (self.rows < height) & (self.starts < width)
-        return Runs(self.rows[there], self.starts[there], self.stops[there].clip(max=width))
+        return RunLengthMask(self.rows[there], self.starts[there], self.stops[there].clip(max=width))
 
-    def chosen(self, indices: NDArray[np.intp]) -> Runs:
+    def chosen(self, indices: NDArray[np.intp]) -> RunLengthMask:
         """The runs at the indices, in their order."""
-        return Runs(self.rows[indices], self.starts[indices], self.stops[indices])
+        return RunLengthMask(self.rows[indices], self.starts[indices], self.stops[indices])
 
-    def parts(self, ends: NDArray[np.intp]) -> Iterator[Runs]:
+    def parts(self, ends: NDArray[np.intp]) -> Iterator[RunLengthMask]:
         """The runs up to the first end, from there to the second, …"""
         start = 0
         for end in ends.tolist():
-            yield Runs(self.rows[start:end], self.starts[start:end], self.stops[start:end])
+            yield RunLengthMask(self.rows[start:end], self.starts[start:end], self.stops[start:end])
             start = end
 
 
-def runs_of(mask: NDArray[np.bool_]) -> Runs:
+def runs_of(mask: NDArray[np.bool_]) -> RunLengthMask:
     """The runs of a mask [h, w]; beside them it takes memory for a band of rows at a time."""
     return runs_where(mask, lambda band: band)
 
 
-def runs_above(values: NDArray[np.float32], threshold: float) -> Runs:
+def runs_above(values: NDArray[np.float32], threshold: float) -> RunLengthMask:
     """The runs of a map's pixels of at least the threshold; memory as `runs_of`. values: [h, w]"""
     return runs_where(values, lambda band: band >= threshold)
 
 
-def runs_where(values: NDArray[Any], marked: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> Runs:
+def runs_where(values: NDArray[Any], marked: Callable[[NDArray[Any]], NDArray[np.bool_]]) -> RunLengthMask:
     """The runs of what `marked` makes of a map [h, w], a band of rows at a time."""
     rows_at_once = max(1, PIXELS_AT_ONCE // max(1, values.shape[1]))
     tops = range(0, values.shape[0], rows_at_once)
     return joined(runs_of_band(marked(values[top : top + rows_at_once])).moved(0, top) for top in tops)
 
 
-def runs_of_band(mask: NDArray[np.bool_]) -> Runs:
+def runs_of_band(mask: NDArray[np.bool_]) -> RunLengthMask:
     """The same at once."""
     height, width = mask.shape
     changes = np.empty((height, width + 1), np.bool_)
@@ -97,10 +97,10 @@ def runs_of_band(mask: NDArray[np.bool_]) -> Runs:
     np.not_equal(mask[:, 1:], mask[:, :-1], out=changes[:, 1:-1])
     rows, columns = np.divmod(np.flatnonzero(changes), width + 1)
     columns = columns.astype(np.int32)
-    return Runs(rows[::2].astype(np.int32), columns[::2], columns[1::2])
+    return RunLengthMask(rows[::2].astype(np.int32), columns[::2], columns[1::2])
 
 
-def joined(parts: Iterable[Runs]) -> Runs:
+def joined(parts: Iterable[RunLengthMask]) -> RunLengthMask:
     """The runs of parts that follow each other from top to bottom."""
     several = list(parts)
     if len(several) == 1:
@@ -110,34 +110,38 @@ def joined(parts: Iterable[Runs]) -> Runs:
         np.concatenate([nothing, *(getattr(part, name) for part in several)])
         for name in ("rows", "starts", "stops")
     )
-    return Runs(rows, starts, stops)
+    return RunLengthMask(rows, starts, stops)
 
 
-def draw(runs: Runs, picture: NDArray[np.bool_] | NDArray[np.int32], value: int) -> None:
+def draw(runs: RunLengthMask, picture: NDArray[np.bool_] | NDArray[np.int32], value: int) -> None:
     """Set the pixels of the runs in a picture [H, W] to a value."""
     draw_each(runs, picture, repeat(value))
 
 
-def draw_each(runs: Runs, picture: NDArray[np.bool_] | NDArray[np.int32], values: Iterable[int]) -> None:
+def draw_each(
+    runs: RunLengthMask, picture: NDArray[np.bool_] | NDArray[np.int32], values: Iterable[int]
+) -> None:
     """Set the pixels of each run to its own of the values."""
     places = zip(runs.rows.tolist(), runs.starts.tolist(), runs.stops.tolist(), values, strict=False)
     for row, start, stop, value in places:
         picture[row, start:stop] = value
 
 
-def values_on(runs: Runs, values: NDArray[np.float32]) -> NDArray[np.float32]:
+def values_on(runs: RunLengthMask, values: NDArray[np.float32]) -> NDArray[np.float32]:
     """A map's values [H, W] on the pixels of the runs, in reading order. At least one run."""
     places = zip(runs.rows.tolist(), runs.starts.tolist(), runs.stops.tolist(), strict=True)
     return np.concatenate([values[row, start:stop] for row, start, stop in places])
 
 
-def as_runs(pixels: NDArray[np.bool_] | Runs) -> Runs:
-    return pixels if isinstance(pixels, Runs) else runs_of(pixels)
+def as_runs(pixels: NDArray[np.bool_] | RunLengthMask) -> RunLengthMask:
+    return pixels if isinstance(pixels, RunLengthMask) else runs_of(pixels)
 
 
-def as_mask(pixels: NDArray[np.bool_] | Runs, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+def as_mask(
+    pixels: NDArray[np.bool_] | RunLengthMask, size: tuple[int, int] | None = None
+) -> NDArray[np.bool_]:
     """[h, w], from pixel (0, 0) as far as the pixels reach, or of a size; of a mask, itself."""
-    if not isinstance(pixels, Runs):
+    if not isinstance(pixels, RunLengthMask):
         return pixels
     mask = np.zeros(size or (pixels.rows.max(initial=-1) + 1, pixels.stops.max(initial=0)), np.bool_)
     draw(pixels, mask, 1)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.regions.runs import Runs
+from blemish.regions.runs import RunLengthMask
 
 LEFT, RIGHT = 0, 1  # sides of a run
 Integers = NDArray[np.int32] | NDArray[np.intp]
 
 
-def outer_loops(runs: Runs) -> list[Integers]:
+def outer_loops(runs: RunLengthMask) -> list[Integers]:
     """The outlines of the 8-connected parts that lie in no hole of another, each [corners, 2] of x and y.
 
     Each starts at the leftmost corner of its top row and goes down from there; the last part in reading order
@@ -36,7 +36,7 @@ def outer_loops(runs: Runs) -> list[Integers]:
     return loops[::-1]
 
 
-def upright_edges(runs: Runs) -> tuple[Integers, NDArray[np.int64], Integers]:
+def upright_edges(runs: RunLengthMask) -> tuple[Integers, NDArray[np.int64], Integers]:
     """The runs' ends, those that continue each other from row to row as one edge.
 
     returns: ([2m, 2] x and y of the corners, of edge k the upper is 2k and the lower 2k + 1; [2m] numbers
@@ -70,7 +70,7 @@ def linked(keys: NDArray[np.int64]) -> NDArray[np.intp]:
     return across
 
 
-def possible_starts(runs: Runs, edge_at: Integers) -> list[tuple[int, int | None]]:
+def possible_starts(runs: RunLengthMask, edge_at: Integers) -> list[tuple[int, int | None]]:
     """The upper left corners of the runs that touch none above, as every part's first does; with each, a
     corner at the right of the run before it in its row.
     """

@@ -13,7 +13,7 @@ from blemish.bundle.curves import StoredLosses
 from blemish.bundle.manifest import Manifest, Preprocessing, StoredOperatingPoint
 from blemish.bundle.migrations import AUTO, BEFORE_AUTO
 from blemish.bundle.store import Bundle
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Dataset
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose
@@ -62,14 +62,14 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
 
 
 def images_known(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> dict[str, list[str]]:
-    """Digests of the images that the bundle knows, see `dataset.fingerprint.image_marks`.
+    """Digests of the images that the bundle knows, see `dataset.fingerprint.image_digests`.
 
     "trained_on": learned from, by its start as well; "validated_on": states and thresholds alone were chosen
     on them; "trained_on_before": of the first, those learned from besides the dataset
     """
     before = start.manifest.data if start else {}
-    trained_on = {*image_marks(dataset.split("train")), *fitted.seen_before, *before.get("trained_on", ())}
-    validated_on = {*image_marks(dataset.split("val")), *before.get("validated_on", ())} - trained_on
+    trained_on = {*image_digests(dataset.split("train")), *fitted.seen_before, *before.get("trained_on", ())}
+    validated_on = {*image_digests(dataset.split("val")), *before.get("validated_on", ())} - trained_on
     return {
         "trained_on": sorted(trained_on),
         "validated_on": sorted(validated_on),

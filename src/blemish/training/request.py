@@ -15,7 +15,7 @@ from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.operating_point import parse_rule
 from blemish.files import write_atomically
-from blemish.inspector.inspector import refuse_exported
+from blemish.inspector.loading import refuse_exported
 from blemish.methods.contract import Method, MethodSettings
 from blemish.training.log import LOG_FILE, read_log
 from blemish.training.trainer import CHECKPOINTS, PICTURES

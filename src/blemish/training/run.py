@@ -7,11 +7,11 @@ from typing import Literal
 
 from blemish.bundle.store import Bundle, save_bundle
 from blemish.dataset.fingerprint import fingerprint
-from blemish.dataset.products import of_product
+from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset
-from blemish.dataset.split import split_dataset
+from blemish.dataset.splits.split import split_dataset
 from blemish.errors import BlemishError
-from blemish.inspector.inspector import assemble
+from blemish.inspector.loading import assemble
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
 from blemish.training.manifest import describe, state_of, with_operating_point

@@ -14,7 +14,7 @@ from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.run import evaluate_samples
-from blemish.inspector.inspector import open_inspector
+from blemish.inspector.loading import open_inspector
 from blemish.progress import Reporter
 
 NOT_IN_A_LINE = ("method", "seed", "seconds_per_image", "operating_point")

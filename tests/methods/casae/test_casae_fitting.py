@@ -16,7 +16,7 @@ from blemish.dataset.samples import Dataset
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.evaluation.run import evaluate_samples
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.inspector.torch_backend import load_tensors
 from blemish.methods.casae import METHOD
 from blemish.methods.casae.fitting import Fitting

@@ -16,7 +16,7 @@ from torch import nn
 from blemish.bundle import load_bundle
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.evaluation.run import evaluate_samples
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.classifier import Example, ExampleSource, TypeNetwork, type_loss, window_batch
 from blemish.methods.severity.fitting import Fitting, cell_weights, marked_regions, severity_loss, true_label

@@ -40,9 +40,8 @@ def surfaces(tmp_path_factory) -> Dataset:
 @pytest.fixture(scope="session")
 def exported_detector():
     """A detector with every kind of graph, its bank, and the graphs in ONNX Runtime."""
-    from tests.methods.tlsdd.graphs import exported, lively
-
     from blemish.methods.tlsdd.export import plans
+    from tests.methods.tlsdd.graphs import exported, lively
 
     detector, bank = lively(proposals="per_class", background="one_minus_max")
     return detector, bank, {name: exported(plan) for name, plan in plans(detector, bank).items()}

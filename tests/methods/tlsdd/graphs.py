@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from tests.methods.tlsdd.conftest import tiny
 
 from blemish.bundle.manifest import StoredGraph
 from blemish.export.graph_files import as_openvino, write_onnx, write_openvino
@@ -18,6 +17,7 @@ from blemish.methods.contract import Graph
 from blemish.methods.tlsdd.bank import ClassBank, digest_of
 from blemish.methods.tlsdd.detector import Detector
 from blemish.methods.tlsdd.extractor import DeformableConv
+from tests.methods.tlsdd.conftest import tiny
 
 
 def lively(classes=3, **changes) -> tuple[Detector, ClassBank]:

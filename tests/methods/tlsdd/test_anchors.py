@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.methods.tlsdd.conftest import tiny
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from blemish.methods.tlsdd.anchors import cell_anchors, map_names, map_strides, moved_boxes
 from blemish.methods.tlsdd.extractor import new_extractor
+from tests.methods.tlsdd.conftest import tiny
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from tests.methods.tlsdd.conftest import tiny
 from torch import nn
 from torchvision.ops import roi_align
 
@@ -19,6 +18,7 @@ from blemish.methods.tlsdd.fitting import freeze, total_loss
 from blemish.methods.tlsdd.maps import MapCache
 from blemish.methods.tlsdd.proposals import meets_ignored, without_ignored
 from blemish.methods.tlsdd.sampling import Truth, label_regions, sample_regions
+from tests.methods.tlsdd.conftest import tiny
 
 VARIANTS = ("fr-joint", "fr-ff-joint", "tl-ff", "tl-ff-fr", "tl-sdd")
 

@@ -6,7 +6,6 @@ import builtins
 
 import numpy as np
 import pytest
-from tests.methods.tlsdd.graphs import eager, lively
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
@@ -14,6 +13,7 @@ from blemish.methods.capabilities import Example, Exported
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.bank import arrays_of
 from blemish.methods.tlsdd.export import plans
+from tests.methods.tlsdd.graphs import eager, lively
 
 SETTINGS = [
     {},

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from blemish.dataset.boxes import Boxed
-from blemish.dataset.draws import Draw
 from blemish.dataset.samples import Annotation, Sample
+from blemish.dataset.splits.support_sets import SupportSet
 from blemish.errors import BlemishError
 from blemish.methods.tlsdd.scenes import Marked, Phase, Scenes, phase_samples, survey
 
@@ -32,7 +32,7 @@ IMAGES = (
     marked("5", "dent", placeless=True),
     marked("6", "fray", "dent"),
 )
-DRAW = Draw("f", 0, 1, {"dent": ("6#1",), "spot": ("1#1",), "fray": ("2#0",)})
+DRAW = SupportSet("f", 0, 1, {"dent": ("6#1",), "spot": ("1#1",), "fray": ("2#0",)})
 
 
 def scenes(phase: Phase) -> Scenes:
@@ -78,7 +78,7 @@ def test_images_of_unlisted_classes_or_without_a_place_are_named(phase: Phase) -
 
 
 def test_a_drawn_box_of_an_unlisted_class_does_not_count() -> None:
-    drawn = Draw("f", 0, 1, {**DRAW.classes, "burr": ("4#0",)})
+    drawn = SupportSet("f", 0, 1, {**DRAW.classes, "burr": ("4#0",)})
     assert 4 not in table(phase_samples(IMAGES, COMMON, RARE, drawn, phase="few"))
 
 

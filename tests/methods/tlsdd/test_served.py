@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.methods.tlsdd.graphs import by_openvino, eager, lively, random_bank
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
@@ -19,6 +18,7 @@ from blemish.methods.tlsdd.extractor import DeformableConv
 from blemish.methods.tlsdd.sampled_conv import SampledConv
 from blemish.methods.tlsdd.served import GraphDetector, asked_length, best_of_map, sigmoid
 from blemish.regions.boxes import box_iou
+from tests.methods.tlsdd.graphs import by_openvino, eager, lively, random_bank
 
 SIZES = (96, 96), (70, 131), (20, 33), (5, 200)
 SETTINGS = [

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from tests.methods.tlsdd.conftest import tiny
 
 from blemish.bundle import load_bundle
-from blemish.dataset.draws import draw_supports, write_draw
 from blemish.dataset.samples import Annotation
+from blemish.dataset.splits.support_sets import sample_support_set, save_support_set
 from blemish.errors import BlemishError
-from blemish.inspector.inspector import inspector_of, open_inspector
+from blemish.inspector.loading import inspector_of, open_inspector
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.detector import Detector
 from blemish.methods.tlsdd.episodes import EpisodeSource
@@ -26,6 +25,7 @@ from blemish.progress import Reporter
 from blemish.training.request import Request
 from blemish.training.run import train
 from blemish.training.trainer import RunTrainer
+from tests.methods.tlsdd.conftest import tiny
 
 
 def run(dataset, out, settings, **more):
@@ -132,8 +132,8 @@ def test_fewer_examples_than_shots_are_used_and_said(surfaces, tmp_path):
 
 
 def test_a_file_of_support_ids_decides_the_draw(surfaces, tmp_path):
-    draw = draw_supports(surfaces, ("scratch", "spot", "stain"), 2, seed=77)
-    write_draw(draw, tmp_path / "draw.json")
+    draw = sample_support_set(surfaces, ("scratch", "spot", "stain"), 2, seed=77)
+    save_support_set(draw, tmp_path / "draw.json")
     fitting = fitting_of(surfaces, tmp_path / "run", tiny(draw_file=str(tmp_path / "draw.json"), draw_seed=1))
     assert fitting.draw.digest == draw.digest
     assert fitting_of(surfaces, tmp_path / "run", tiny(draw_seed=77)).draw.digest == draw.digest
@@ -348,7 +348,7 @@ def test_a_class_without_boxes_stays_unknown_and_that_is_said(surfaces, tmp_path
 
 def test_a_draw_without_a_rare_class_is_refused(surfaces, tmp_path):
     file = tmp_path / "draw.json"
-    write_draw(draw_supports(surfaces, ("scratch", "spot"), 2, seed=7), file)
+    save_support_set(sample_support_set(surfaces, ("scratch", "spot"), 2, seed=7), file)
     with pytest.raises(BlemishError, match=r"draw\.json must name boxes of every rare class.*'stain'"):
         run(surfaces, tmp_path / "run", tiny(draw_file=str(file)))
     assert not (tmp_path / "run" / "checkpoints").exists()

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blemish.evaluation.regression import ClassChange
+from blemish.evaluation.before_after import ClassChange
 from blemish.evaluation.report.html import style, template
 from blemish.files import write_atomically
 from blemish.methods.capabilities import Nearness, Sighting

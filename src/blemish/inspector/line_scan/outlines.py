@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.decode import Pixels
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
 from blemish.methods.capabilities import StreamsMasks
@@ -101,7 +101,7 @@ class OutlineScan:
         self.raw.drop(open_from - SMOOTHED)
         self.judge(end)
         finished = list(self.flushed(end))
-        self.let_go(open_from)
+        self.evict_rows(open_from)
         return finished
 
     def close(self, limit: int, end: int | None) -> int:
@@ -188,7 +188,7 @@ class OutlineScan:
         )
         return Findings(score, tuple(defect for _, defect in inside))
 
-    def let_go(self, open_from: int) -> None:
+    def evict_rows(self, open_from: int) -> None:
         """Drop the pixels that nothing looks at any more. open_from: cell row"""
         width = self.pixels.parts[0].shape[1]
         largest = self.inference.rows_around(self.most_rows + self.tiling.tile, width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from blemish.images.decode import Pixels
+from blemish.arrays import Pixels
 from blemish.methods.contract import Findings
 
 

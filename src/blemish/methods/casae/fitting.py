@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.masks import class_map
 from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
@@ -64,7 +64,7 @@ class Fitting:
             curves=SweptCurves.of(sweep),
             notes=(*left_out(self.dataset), *self.learned.sentences),
             settings=portable(self.settings),
-            seen_before=tuple(image_marks(replace(self.dataset, samples=self.learned.foreign))),
+            seen_before=tuple(image_digests(replace(self.dataset, samples=self.learned.foreign))),
         )
 
     # Data
@@ -184,7 +184,7 @@ class Fitting:
         learner = MeanTeacher(
             stage.network,
             decay=settings.teacher_decay,
-            marks=image_marks(replace(self.dataset, samples=unlabelled)),
+            marks=image_digests(replace(self.dataset, samples=unlabelled)),
         )
         source = UnlabelledSource(settings, self.pixels, unlabelled, self.trainer.seed)
         self.trainer.optimise(taught(stage, learner, source.draw, settings))

@@ -14,15 +14,16 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect, Rectangle
 from blemish.images.resize import resized, resized_map
-from blemish.images.tiling import Pixels, Tiling, dense_map, pad_to_multiple, planes
+from blemish.images.tiling import Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.casae.crops import SEEN_BEYOND, network_input, upright
 from blemish.methods.casae.settings import Settings
 from blemish.methods.common.scores import default_label, image_score, type_probabilities
 from blemish.methods.contract import Findings, Networks
 from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
-from blemish.regions.runs import Runs
+from blemish.regions.runs import RunLengthMask
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class CasaeInference:
             )
         )
 
-    def region(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Region | None:
+    def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
         """One component; None where it is under the minimum. part: its pixels"""
         return region_of(raw, part, minimum_area=self.minimum_area)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from blemish.dataset.leaks import refuse_leaks
+from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.common.warm_start import refuse_changed
 from blemish.methods.contract import Fitted, Look, Stage, Trainer, Watch

@@ -15,10 +15,10 @@ import numpy as np
 
 from blemish.bundle.manifest import known_images
 from blemish.bundle.store import Bundle
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.hashing import file_hash
-from blemish.dataset.leaks import LEARNING
-from blemish.dataset.products import of_product
+from blemish.dataset.product_sets.products import of_product
+from blemish.dataset.quality.leaks import LEARNING
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.methods.contract import Trainer
@@ -73,11 +73,11 @@ def seen_before(products: Products, start: Bundle | None) -> tuple[str, ...]:
     What a bundle of the target learned from the target's images is not of them.
     """
     if start is None:
-        return tuple(image_marks(learned_from(products.of_others)))
+        return tuple(image_digests(learned_from(products.of_others)))
     data, target = start.manifest.data, products.target
     before = set(data.get("trained_on_before", ()))
     if target is None or start.manifest.memory["product"] != target.name:
-        before |= known_images(data) - set(image_marks(learned_from(products.of_target)))
+        before |= known_images(data) - set(image_digests(learned_from(products.of_target)))
     return tuple(sorted(before))
 
 

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.tiling import Pixels, Tiling, dense_map
+from blemish.images.tiling import Tiling, dense_map
 from blemish.methods.common.scores import default_label, image_score, type_probabilities
 from blemish.methods.contract import Findings, Networks
 from blemish.methods.severity.geometry import default_tiling
@@ -23,7 +24,7 @@ from blemish.methods.severity.settings import Settings
 from blemish.methods.severity.windows import cut, network_input, window_side, windows_on
 from blemish.regions.components import components
 from blemish.regions.region import Region, defects_of, numbered
-from blemish.regions.runs import Runs, as_mask, joined, runs_above, runs_of, values_on
+from blemish.regions.runs import RunLengthMask, as_mask, joined, runs_above, runs_of, values_on
 
 BAND = 32  # rows of cells that are brought to pixels at once
 
@@ -97,7 +98,7 @@ class SeverityInference:
             if (region := self.region(raw, part, size)) is not None:
                 yield region
 
-    def region(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Region | None:
+    def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
         """One component in pixels; None where it is under the minimum. part: its cells"""
         runs = self.pixels_of(raw, part, size)
         if runs.area < self.minimum_area:
@@ -121,7 +122,9 @@ class SeverityInference:
         """How many rows above and below a region of that size stage 4 may look at."""
         return window_side(max(height, width), self.window) if self.types else 0
 
-    def pixels_of(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Runs:
+    def pixels_of(
+        self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]
+    ) -> RunLengthMask:
         """Cells of one component to pixels of the image, at least one; no pixel is given to two components.
 
         With linear upsampling these are the pixels where the interpolated map is at least T, or the cells as
@@ -240,7 +243,9 @@ def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float3
     return cv2.resize(raw, None, fx=cell, fy=cell, interpolation=interpolation)
 
 
-def in_bands(runs: Runs, first_xy: tuple[int, int]) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
+def in_bands(
+    runs: RunLengthMask, first_xy: tuple[int, int]
+) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
     """A component's cells and those next to it in bands of rows, each as narrow as it is there.
 
     runs: the component's, from the corner of its box on, which lies at first_xy of the map
@@ -256,7 +261,9 @@ def in_bands(runs: Runs, first_xy: tuple[int, int]) -> Iterator[tuple[NDArray[np
             yield band[:, first - 1 : last + 1], (top + start - 2, left + first - 2)
 
 
-def runs_inside(mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size: tuple[int, int]) -> Runs:
+def runs_inside(
+    mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size: tuple[int, int]
+) -> RunLengthMask:
     """The part of a mask within the image, in its coordinates. first: (row, column) of the mask's first
     cell.
     """

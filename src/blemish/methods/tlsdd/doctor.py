@@ -1,5 +1,5 @@
 """What goes wrong with rare classes, in numbers and in words: with proposals, and after training. What their
-sizes and shapes say before is in `blemish.regions.shapes`.
+sizes and shapes say before is in `blemish.regions.box_statistics`.
 
 Every function returns plain data for JSON, with "sentences" for the report. Letters: n boxes, P proposals.
 """

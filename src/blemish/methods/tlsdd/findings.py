@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from blemish.dataset.boxes import Boxed, boxed_instances
-from blemish.dataset.draws import Draw
 from blemish.dataset.samples import Dataset
+from blemish.dataset.splits.support_sets import SupportSet
 from blemish.defect import Defect
 from blemish.methods.contract import Networks, Trainer
 from blemish.methods.tlsdd.anchors import anchor_sizes
@@ -25,8 +25,8 @@ from blemish.methods.tlsdd.inference import inference_from
 from blemish.methods.tlsdd.scenes import Marked
 from blemish.methods.tlsdd.settings import Settings
 from blemish.methods.tlsdd.views import View, batched, fitted, scaled
+from blemish.regions.box_statistics import gaps
 from blemish.regions.boxes import box_iou
-from blemish.regions.shapes import gaps
 
 FOUND_IOU = 0.5
 DEFAULT_THRESHOLD = 0.5  # where there is nothing to choose it on
@@ -65,7 +65,7 @@ def findings_before(
     images: Sequence[Marked],
     common: Sequence[str],
     rare: Sequence[str],
-    draw: Draw | None,
+    draw: SupportSet | None,
     trainer: Trainer,
 ) -> Findings:
     """Sizes and shapes of the drawn rare boxes beside the common ones, and whether the base proposes them."""

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from blemish.dataset.draws import Draw, draw_supports, read_draw
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.samples import Dataset
+from blemish.dataset.splits.support_sets import SupportSet, load_support_set, sample_support_set
 from blemish.errors import BlemishError, nearest_name
 from blemish.methods.contract import Fitted, Pixels, Stage, Trainer
 from blemish.methods.tlsdd.bank import ClassBank, digest_of
@@ -112,18 +112,18 @@ class Fitting:
         return survey(self.trainer.track(self.dataset.split("train").samples, "reading boxes"))
 
     @cached_property
-    def draw(self) -> Draw | None:
+    def draw(self) -> SupportSet | None:
         """The few boxes of each class; none where no class is rare."""
         if not self.rare:
             return None
         digest = fingerprint(self.dataset)
         if self.settings.draw_file:
             file = Path(self.settings.draw_file)
-            draw = read_draw(file, self.dataset, boxes=self.surveyed.boxes, data_fingerprint=digest)
+            draw = load_support_set(file, self.dataset, boxes=self.surveyed.boxes, data_fingerprint=digest)
             refuse_lacking(draw, self.rare, file)
             return draw
         seed = self.trainer.seed if self.settings.draw_seed is None else self.settings.draw_seed
-        return draw_supports(
+        return sample_support_set(
             self.dataset,
             (*self.common, *self.rare),
             self.settings.shots,

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Defect
-from blemish.images.box_tiles import Rows, detect_tiled
 from blemish.images.resize import resized, with_shorter_side
+from blemish.images.tiled_detection import DetectionRows, detect_tiled
 from blemish.images.tiling import planes
 from blemish.methods.contract import Findings, Networks, Pixels
 from blemish.methods.tlsdd.settings import Settings
@@ -54,7 +54,7 @@ class TlsddInference:
     def threshold_score(self) -> float:
         return self.threshold
 
-    def forward(self, pixels: Pixels, networks: Networks) -> Rows:
+    def forward(self, pixels: Pixels, networks: Networks) -> DetectionRows:
         """Rows from the score floor on, [R, 4 + K], boxes in pixels of the image and within it."""
         fitted = resized(pixels, with_shorter_side((pixels.shape[0], pixels.shape[1]), self.size))
         rows = detect_tiled(
@@ -68,7 +68,7 @@ class TlsddInference:
         boxes = clip_boxes(rows[:, :4] * np.tile(scale, 2), (pixels.shape[0], pixels.shape[1]))
         return np.concatenate([boxes, rows[:, 4:]], axis=1).astype(np.float32, copy=False)
 
-    def detect(self, pixels: Pixels, networks: Networks) -> Rows:
+    def detect(self, pixels: Pixels, networks: Networks) -> DetectionRows:
         """The detector's rows for one picture. One that is not a number stays, for the inspector to see."""
         rows = networks["detector"](planes(pixels)[None])
         return rows[~(rows[:, 4:].max(axis=1) < self.score_floor)]

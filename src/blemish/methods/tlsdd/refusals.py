@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blemish.bundle.store import Bundle
-from blemish.dataset.draws import Draw
 from blemish.dataset.samples import Dataset
+from blemish.dataset.splits.support_sets import SupportSet
 from blemish.errors import BlemishError
 from blemish.methods.common.warm_start import refuse_changed
 from blemish.methods.tlsdd.settings import Settings
@@ -51,7 +51,7 @@ def refuse_no_validation(dataset: Dataset, names: Sequence[str], rule: str) -> N
     )
 
 
-def refuse_lacking(draw: Draw, rare: Sequence[str], file: Path) -> None:
+def refuse_lacking(draw: SupportSet, rare: Sequence[str], file: Path) -> None:
     """Raises BlemishError for a draw without boxes of a rare class, which could not be learned."""
     for name in rare:
         if not draw.classes.get(name):

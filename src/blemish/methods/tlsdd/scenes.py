@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.dataset.boxes import Boxed, cleaned_boxes
-from blemish.dataset.draws import Draw
 from blemish.dataset.samples import Sample
+from blemish.dataset.splits.support_sets import SupportSet
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 
@@ -87,7 +87,7 @@ def phase_samples(
     images: Sequence[Marked],
     common: Sequence[str],
     rare: Sequence[str],
-    draw: Draw | None,
+    draw: SupportSet | None,
     *,
     phase: Phase,
 ) -> Scenes:

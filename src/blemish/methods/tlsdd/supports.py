@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Box
-from blemish.images.decode import Pixels, to_unit
+from blemish.images.decode import to_unit
 from blemish.images.resize import resized
 from blemish.methods.tlsdd.settings import Settings
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from blemish.images.decode import Pixels, to_unit
+from blemish.arrays import Pixels
+from blemish.images.decode import to_unit
 from blemish.images.resize import resized, with_shorter_side
 from blemish.methods.tlsdd.scenes import IGNORED
 from blemish.methods.tlsdd.settings import Settings
