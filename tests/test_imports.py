@@ -32,8 +32,8 @@ UNSORTED = tuple(
         "medetection.products", "medetection.references", "medetection.stems",
         "severity.classifier", "severity.fitting", "severity.unet",
         "tlsdd.bank", "tlsdd.detector", "tlsdd.episodes", "tlsdd.extractor", "tlsdd.findings",
-        "tlsdd.fitting", "tlsdd.maps", "tlsdd.proposals", "tlsdd.region_head", "tlsdd.reweighting", "tlsdd.sampled_conv",
-        "tlsdd.sampling", "tlsdd.scores",
+        "tlsdd.fitting", "tlsdd.maps", "tlsdd.proposals", "tlsdd.region_head", "tlsdd.reweighting",
+        "tlsdd.sampled_conv", "tlsdd.sampling", "tlsdd.scores",
     )
 )  # fmt: skip
 
