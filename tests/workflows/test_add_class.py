@@ -49,8 +49,8 @@ def test_the_new_bundle_inspects(added: Path, tiny_dataset: Dataset) -> None:
 def test_the_report_lies_beside_the_bundle(added: Path, tiny_dataset: Dataset) -> None:
     folder = added.with_name("larger-report")
     report = json.loads((folder / "enrolment.json").read_text(encoding="utf-8"))
-    assert {one["label"] for one in report["nearness"]} == set(OLD)
-    assert len(report["sightings"]) == 3 and report["held_out"]
+    assert {one["label"] for one in report["similarities"]} == set(OLD)
+    assert len(report["outcomes"]) == 3 and report["held_out"]
     changes = {one["label"]: one for one in report["changes"]}
     assert changes["fray"]["before"] is None
     true = sum(a.label == "spot" for s in tiny_dataset.split("test") for a in s.annotations)

@@ -142,7 +142,7 @@ def test_what_a_gate_passes_and_where_stages_disagree_is_counted() -> None:
         for verdict, timings, reasons in given
     ]
     gate, segmenter = (
-        Inspector(SimpleNamespace(names_types=False, finds_outlines=outlines), {}, 0.1, 0.5, str(outlines))
+        Inspector(SimpleNamespace(classifies=False, segments=outlines), {}, 0.1, 0.5, str(outlines))
         for outlines in (False, True)
     )
     figures = chain_figures(Chain((gate, segmenter)), records)

@@ -441,4 +441,4 @@ def test_images_of_several_sizes_are_compared_all_the_same(tmp_path, run):
     bundle = run(dataset, tmp_path / "run", tiny())
     assert test_auroc(bundle, dataset.split("test").samples) > 0.9
     found = inspector_of(bundle, device="cpu").inspect(dataset.samples[1].image, with_maps=True)
-    assert found.maps["cam"].shape == found.size
+    assert found.maps["heat_map"].shape == found.size

@@ -12,7 +12,7 @@ import torch
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
-from blemish.methods.capabilities import Enrolment, EnrolsClasses, Example, Nearness
+from blemish.methods.capabilities import AddsClasses, ClassSimilarity, Enrolment, Example
 from blemish.methods.severity import METHOD as SEVERITY
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.add_class import (
@@ -159,13 +159,13 @@ def test_examples_are_remembered(enrolment: Enrolment) -> None:
 def test_an_example_that_is_an_old_class_is_said_to_coincide(
     detector: Detector, bank: ClassBank, enrolment: Enrolment
 ) -> None:
-    """The same examples once more under another name: distance 0, and a coin's sureness."""
+    """The same examples once more under another name: distance 0, and a coin's confidence."""
     described = manifest().model_copy(update={"class_names": (*OLD, "fray")})
     again = enrolled({"detector": detector, "bank": grown(bank, enrolment)}, described, "tatter", EXAMPLES)
-    first = again.nearness[0]
+    first = again.similarities[0]
     assert first.label == "fray"
     assert first.squared_distance == pytest.approx(0, abs=1e-6)
-    assert first.sureness == pytest.approx(0.5, abs=1e-3)
+    assert first.confidence == pytest.approx(0.5, abs=1e-3)
     assert any("'tatter' and 'fray' nearly coincide" in sentence for sentence in again.sentences)
     assert sum("Expect them to be confused" in sentence for sentence in again.sentences) == 1
 
@@ -199,7 +199,7 @@ def test_many_images_make_ten_folds_that_miss_nobody(detector: Detector, bank: C
 def test_a_single_example_is_judged_by_itself_and_that_is_said(detector: Detector, bank: ClassBank) -> None:
     alone = enrolled({"detector": detector, "bank": bank}, manifest(), "fray", EXAMPLES[:1])
     assert not alone.held_out
-    assert len(alone.sightings) == 1
+    assert len(alone.outcomes) == 1
     assert "On the only image with examples" in alone.sentences[-1]
 
 
@@ -208,7 +208,7 @@ def test_nearer_examples_are_counted_by_the_distances_of_each_class(
 ) -> None:
     adding = enrolling(detector, bank, EXAMPLES)
     distances = np.array([[0.1, 3.0, 0.2], [0.3, 0.1, 0.2], [1.0, 1.0, 0.5]], np.float32)
-    nearer = {one.label: one.nearer for one in adding.nearness(adding.bank_of(EXAMPLES), distances)}
+    nearer = {one.label: one.nearer for one in adding.similarities(adding.bank_of(EXAMPLES), distances)}
     assert nearer == {"dent": 1, "spot": 1}
 
 
@@ -250,16 +250,16 @@ def test_tuning_draws_every_example_and_needs_two_phases() -> None:
 
 
 def test_words_on_a_class_apart() -> None:
-    nearness = (Nearness("spot", 1.25, 0.99, 0), Nearness("dent", 2.0, 1.0, 2))
-    lines = nearness_sentences("fray", nearness, 3, held_out=True)
+    similarities = (ClassSimilarity("spot", 1.25, 0.99, 0), ClassSimilarity("dent", 2.0, 1.0, 2))
+    lines = nearness_sentences("fray", similarities, 3, held_out=True)
     assert "apart from every older class; the nearest is 'spot' (squared distance 1.2)" in lines[0]
     assert lines[1] == "2 of 3 examples of 'fray', each compared without itself, are more like 'dent'."
     assert len(lines) == 2
 
 
 def test_who_offers_to_enrol() -> None:
-    assert isinstance(METHOD, EnrolsClasses)
-    assert not isinstance(SEVERITY, EnrolsClasses)
+    assert isinstance(METHOD, AddsClasses)
+    assert not isinstance(SEVERITY, AddsClasses)
 
 
 # Embedding

@@ -55,11 +55,11 @@ def assert_same(found, expected):
     for name, tensor in expected.networks["bank"].items():
         assert found.networks["bank"][name].dtype == tensor.dtype
         np.testing.assert_allclose(found.networks["bank"][name], tensor, atol=1e-4, err_msg=name)
-    for one, other in zip(found.nearness, expected.nearness, strict=True):
+    for one, other in zip(found.similarities, expected.similarities, strict=True):
         assert (one.label, one.nearer) == (other.label, other.nearer)
         assert one.squared_distance == pytest.approx(other.squared_distance, abs=1e-4)
-        assert one.sureness == pytest.approx(other.sureness, abs=1e-4)
-    for one, other in zip(found.sightings, expected.sightings, strict=True):
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-4)
+    for one, other in zip(found.outcomes, expected.outcomes, strict=True):
         assert (one.id, one.end) == (other.id, other.end)
         assert one.confidence == pytest.approx(other.confidence, abs=1e-4)
     assert found.memory == expected.memory

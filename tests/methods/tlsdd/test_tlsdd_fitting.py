@@ -116,7 +116,7 @@ def left_out(scenes, train):
 
 def fitting_of(dataset, folder, settings, start=None):
     folder.mkdir(exist_ok=True)
-    trainer = RunTrainer(folder, settings, seed=0, reporter=Reporter(quiet=True), start=start)
+    trainer = RunTrainer(folder, settings, seed=0, reporter=Reporter(quiet=True), initial_bundle=start)
     return Fitting(dataset, settings, trainer)
 
 

@@ -223,7 +223,7 @@ def test_inference_from_takes_every_setting_it_needs() -> None:
     )
     half = inference_from(chosen, NAMES, threshold=0.3)
     assert half == TlsddInference(NAMES, 0.3, 500, 640, 100, 0.1, 0.4, 7, 0.2)
-    assert (half.channels, half.names_types) == (3, True)
+    assert (half.channels, half.classifies) == (3, True)
 
 
 def test_a_line_pc_needs_no_torch() -> None:

@@ -10,10 +10,10 @@ from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
 from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import (
+    AddsClasses,
     Embedder,
     EmbedsRegions,
     Enrolment,
-    EnrolsClasses,
     Example,
     Exported,
     ExportsGraphs,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class TlsddMethod(BaseMethod[Settings], EnrolsClasses, EmbedsRegions, ExportsGraphs):
+class TlsddMethod(BaseMethod[Settings], AddsClasses, EmbedsRegions, ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
 
     name = "tlsdd"
@@ -37,7 +37,7 @@ class TlsddMethod(BaseMethod[Settings], EnrolsClasses, EmbedsRegions, ExportsGra
     settings_type = Settings
     memory_type = TlsddMemory
     curves_type = TlsddCurves
-    takes_start = True
+    supports_warm_start = True
     needs_defects_in = ("train",)
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
@@ -56,7 +56,7 @@ class TlsddMethod(BaseMethod[Settings], EnrolsClasses, EmbedsRegions, ExportsGra
         detector.serve(bank)
         return {"detector": detector, "bank": bank}
 
-    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+    def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
         from blemish.methods.tlsdd.bank import ClassBank, refuse_other_bank
 
         refuse_other_bank(modules["detector"], cast(ClassBank, modules["bank"]), source=source)

@@ -21,7 +21,7 @@ from blemish.bundle.manifest import Manifest
 from blemish.dataset.boxes import Boxed
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.methods.capabilities import Enrolment, Example, Exported, Nearness, Sighting
+from blemish.methods.capabilities import ClassSimilarity, Enrolment, Example, ExampleOutcome, Exported
 from blemish.methods.tlsdd.classes import Bank
 from blemish.methods.tlsdd.doctor import counted, ends_of, went_sentence
 from blemish.methods.tlsdd.embedding import RegionEmbedder
@@ -68,7 +68,7 @@ def tuning_settings(settings: Settings, name: str, examples: int) -> dict[str, A
 def enrolled(
     networks: Mapping[str, nn.Module] | Exported, manifest: Manifest, name: str, examples: Sequence[Example]
 ) -> Enrolment:
-    """The networks with class `name` behind the others. See `contract.EnrolsClasses`."""
+    """The networks with class `name` behind the others. See `contract.AddsClasses`."""
     refuse_fixed_classes(Settings.model_validate(manifest.settings), name)
     parts, bank = opened(networks, manifest)
     return Enrolling(parts, bank, manifest, name, tuple(examples)).run()
@@ -89,17 +89,17 @@ class Enrolling:
         looks = [(self.bank_of(kept), out) for kept, out in self.folds()]
         held_out = len(looks) > 1
         distances = np.concatenate([self.distances(without, out) for without, out in looks])
-        nearness = self.nearness(bank, distances)
-        sightings = [one for without, out in looks for one in self.sightings(without, out)]
+        similarities = self.similarities(bank, distances)
+        outcomes = [one for without, out in looks for one in self.outcomes(without, out)]
         return Enrolment(
             networks={"bank": bank.tensors()},
             memory=self.memory(),
-            nearness=nearness,
-            sightings=tuple(sightings),
+            similarities=similarities,
+            outcomes=tuple(outcomes),
             held_out=held_out,
             sentences=(
-                *nearness_sentences(self.name, nearness, len(self.examples), held_out=held_out),
-                sighting_sentence(self.name, sightings, held_out=held_out),
+                *nearness_sentences(self.name, similarities, len(self.examples), held_out=held_out),
+                sighting_sentence(self.name, outcomes, held_out=held_out),
             ),
         )
 
@@ -151,26 +151,28 @@ class Enrolling:
         squared: NDArray[np.float32] = np.square(np.concatenate(rows)).sum(-1)
         return squared
 
-    def nearness(self, bank: Bank, distances: NDArray[np.float32]) -> tuple[Nearness, ...]:
+    def similarities(self, bank: Bank, distances: NDArray[np.float32]) -> tuple[ClassSimilarity, ...]:
         """Of every older class that has a prototype, the nearest first."""
         scale = self.parts.distance_scale(self.seen_examples[self.examples[0].id].regions, bank)
         apart = np.square(bank.prototypes[:-1] - bank.prototypes[-1]).sum(axis=1).tolist()
         nearer = (distances[:, :-1] < distances[:, -1:]).sum(0)
         found = [
-            Nearness(name, apart[number], 1 / (1 + math.exp(-scale * apart[number])), int(nearer[number]))
+            ClassSimilarity(
+                name, apart[number], 1 / (1 + math.exp(-scale * apart[number])), int(nearer[number])
+            )
             for number, name in enumerate(self.manifest.class_names)
             if bool(bank.known[number])
         ]
         return tuple(sorted(found, key=lambda one: one.squared_distance))
 
-    def sightings(self, bank: Bank, examples: Sequence[Example]) -> list[Sighting]:
+    def outcomes(self, bank: Bank, examples: Sequence[Example]) -> list[ExampleOutcome]:
         """What the detector with this bank makes of the examples."""
         images: dict[str, list[Example]] = {}
         for example in examples:
             images.setdefault(example.image, []).append(example)
         return [one for group in images.values() for one in self.seen(bank, group)]
 
-    def seen(self, bank: Bank, examples: Sequence[Example]) -> list[Sighting]:
+    def seen(self, bank: Bank, examples: Sequence[Example]) -> list[ExampleOutcome]:
         """The same, of the examples of one image."""
         pixels, inference = examples[0].pixels, self.inference
         network = {"detector": lambda inputs: self.parts.rows(inputs, bank)}
@@ -179,7 +181,9 @@ class Enrolling:
         truth = [Boxed(self.name, example.box_xyxy, example.id) for example in examples]
         ends = ends_of(truth, found.defects, FOUND_IOU)
         own = [one for one in found.candidates if one.label == self.name]
-        return [Sighting(box.id, end, surest_at(box, own)) for box, end in zip(truth, ends, strict=True)]
+        return [
+            ExampleOutcome(box.id, end, surest_at(box, own)) for box, end in zip(truth, ends, strict=True)
+        ]
 
     @cached_property
     def inference(self) -> TlsddInference:
@@ -198,15 +202,15 @@ def surest_at(box: Boxed, candidates: Sequence[Defect]) -> float | None:
 
 
 def nearness_sentences(
-    name: str, nearness: Sequence[Nearness], examples: int, *, held_out: bool
+    name: str, similarities: Sequence[ClassSimilarity], examples: int, *, held_out: bool
 ) -> list[str]:
     """A warning for each class that nearly coincides with the new one, or how far the nearest is."""
-    if not nearness:
+    if not similarities:
         return []
-    close = [one for one in nearness if one.sureness < SURE]
+    close = [one for one in similarities if one.confidence < SURE]
     lines = [
         f"'{name}' and '{one.label}' nearly coincide (squared distance {one.squared_distance:.2g}): a region "
-        f"like the new examples is called '{name}' with only {one.sureness:.0%} against '{one.label}'."
+        f"like the new examples is called '{name}' with only {one.confidence:.0%} against '{one.label}'."
         for one in close
     ]
     if close:
@@ -214,7 +218,7 @@ def nearness_sentences(
             "Expect them to be confused: give other examples, use --fine-tune, or let such classes be one."
         )
     else:
-        first = nearness[0]
+        first = similarities[0]
         lines.append(
             f"'{name}' lies apart from every older class; the nearest is '{first.label}' "
             f"(squared distance {first.squared_distance:.2g})."
@@ -222,13 +226,13 @@ def nearness_sentences(
     how = "each compared without itself" if held_out else "compared with themselves"
     return lines + [
         f"{one.nearer} of {examples} examples of '{name}', {how}, are more like '{one.label}'."
-        for one in nearness
+        for one in similarities
         if one.nearer
     ]
 
 
-def sighting_sentence(name: str, sightings: Sequence[Sighting], *, held_out: bool) -> str:
-    counts = counted(Counter(one.end for one in sightings))
+def sighting_sentence(name: str, outcomes: Sequence[ExampleOutcome], *, held_out: bool) -> str:
+    counts = counted(Counter(one.end for one in outcomes))
     how = (
         "With each example's image left out in turn"
         if held_out

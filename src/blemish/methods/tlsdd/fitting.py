@@ -64,15 +64,15 @@ class Fitting:
         if not self.rare:
             return self.finished(base, self.common)
         before = self.examine(base)
-        also = {} if self.trainer.start else {BASE_FOLDER: self.finished(base, self.common)}
+        also = {} if self.trainer.initial_bundle else {BASE_FOLDER: self.finished(base, self.common)}
         tuned = self.finished(self.fine_tuned(base), (*self.common, *self.rare), before)
-        return replace(tuned, also=also)
+        return replace(tuned, extra_models=also)
 
     def refuse_misfits(self) -> None:
         """Raises BlemishError, before any work, for what would only fail after training."""
-        refuse_other_network(self.settings, self.trainer.start)
+        refuse_other_network(self.settings, self.trainer.initial_bundle)
         both = (*self.common, *self.rare)
-        base_alone = self.settings.two_phase and self.trainer.start is None
+        base_alone = self.settings.two_phase and self.trainer.initial_bundle is None
         for names in (self.common, both) if base_alone else (both,):
             refuse_no_validation(self.dataset, names, self.settings.ng_rule)
 
@@ -81,8 +81,8 @@ class Fitting:
     @cached_property
     def common(self) -> tuple[str, ...]:
         """The classes of base training, in the order of the class numbers."""
-        if self.trainer.start is not None:
-            return self.trainer.start.manifest.class_names
+        if self.trainer.initial_bundle is not None:
+            return self.trainer.initial_bundle.manifest.class_names
         named = self.known_names("common", self.settings.common)
         others = tuple(name for name in self.dataset.class_names if name not in self.settings.rare)
         return named or others
@@ -151,7 +151,7 @@ class Fitting:
 
     def base(self) -> Detector:
         """The detector of the common classes: the start bundle's, or trained here."""
-        start = self.trainer.start
+        start = self.trainer.initial_bundle
         detector = self.new_detector(self.common, replaced=start is not None)
         named_parts(detector, self.settings.frozen)  # refuses a misspelt one now, not after base training
         if start is not None:

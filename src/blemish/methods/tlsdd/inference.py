@@ -17,7 +17,7 @@ from blemish.defect import Defect
 from blemish.images.resize import resized, with_shorter_side
 from blemish.images.tiled_detection import DetectionRows, detect_tiled
 from blemish.images.tiling import planes
-from blemish.methods.contract import Findings, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Networks, Pixels
 from blemish.methods.tlsdd.settings import Settings
 from blemish.regions.boxes import box_area, class_wise_nms, clip_boxes
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
@@ -33,10 +33,10 @@ class TlsddInference:
     nms: IoU above which the worse of two boxes of one class goes; detections: most of an image
     """
 
-    names_types: ClassVar[bool] = True
-    finds_outlines: ClassVar[bool] = False
+    classifies: ClassVar[bool] = True
+    segments: ClassVar[bool] = False
     pixel_threshold: ClassVar[None] = None
-    severity_top: ClassVar[None] = None
+    score_map_max: ClassVar[None] = None
     streams: ClassVar[Literal["boxes"]] = "boxes"
 
     class_names: tuple[str, ...]
@@ -75,7 +75,7 @@ class TlsddInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """Class-wise suppression, then every box from the threshold on is a defect, the surest first.
 
         The score is the highest confidence of all, so that clean images are ranked among themselves; with
@@ -86,7 +86,7 @@ class TlsddInference:
         score = max((one.confidence for one in candidates), default=0.0)
         size = (pixels.shape[0], pixels.shape[1])
         maps = {"defects": filled_boxes(defects, size)} if with_maps else {}
-        return Findings(score, defects, maps, candidates=candidates)
+        return ImageFindings(score, defects, maps, candidates=candidates)
 
     def candidates(self, raw: NDArray[np.float32]) -> tuple[Defect, ...]:
         """At most `detections` boxes from the score floor on, by falling confidence.
