@@ -14,7 +14,7 @@ from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.images.encode import png_bytes
 from blemish.inspection import Verdict
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method, method_names
 from blemish.progress import Reporter
 from blemish.training.request import Request

@@ -65,7 +65,7 @@ class RunTrainer:
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Train the stage's network in place to its last step, from its checkpoint where there is one.
 
-        A stage with early stopping ends sooner when it gets no better, and leaves the network in its best state.
+        With early stopping it ends when it gets no better, and leaves the network in its best state.
         Raises BlemishError on a loss that is not finite. Whatever stops it, the last checkpoint is whole.
         """
         prepare_runtime()
