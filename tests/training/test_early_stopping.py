@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from blemish.training.early_stopping import EarlyStopper
 from torch import Tensor, nn
 
 from blemish.methods.contract import EarlyStopping, MethodSettings, Stage, ValidationResult
 from blemish.progress import Reporter
+from blemish.training.early_stopping import EarlyStopper
 from blemish.training.log import read_log
 from blemish.training.trainer import RunTrainer
 
@@ -25,7 +25,9 @@ class Counter(nn.Module):
         self.count = nn.Parameter(torch.zeros(1))
 
 
-def stage(network: nn.Module, watch: EarlyStopping | None, batch: Callable[..., Any] | None = None) -> Stage:
+def stage(
+    network: nn.Module, stopping: EarlyStopping | None, batch: Callable[..., Any] | None = None
+) -> Stage:
     return Stage(
         name="count",
         network=network,
@@ -35,7 +37,7 @@ def stage(network: nn.Module, watch: EarlyStopping | None, batch: Callable[..., 
         optimiser=lambda parameters: torch.optim.SGD(parameters, lr=1.0),
         learning_rate=lambda step: 1.0,
         gradient_clip=10.0,
-        early_stopping=watch,
+        early_stopping=stopping,
     )
 
 
@@ -56,11 +58,11 @@ def test_without_a_watch_the_last_state_stays_and_there_are_no_looks(tmp_path: P
     assert network.count.item() == STEPS
 
 
-def test_the_best_state_is_kept_and_the_last_step_looked_at(tmp_path: Path) -> None:
+def test_the_best_state_is_kept_and_the_last_step_validated(tmp_path: Path) -> None:
     network = Counter()
     values = {0: 0.1, 5: 0.7, 10: 0.6, 12: 0.7}
-    looks = trainer(tmp_path).optimise(stage(network, EarlyStopping(5, worth(values), "worth", patience=9)))
-    assert looks == tuple(ValidationResult(n, {"steps": -n, "worth": value}) for n, value in values.items())
+    results = trainer(tmp_path).optimise(stage(network, EarlyStopping(5, worth(values), "worth", patience=9)))
+    assert results == tuple(ValidationResult(n, {"steps": -n, "worth": value}) for n, value in values.items())
     assert network.count.item() == 5  # of equal values the first
     logged = [entry for entry in read_log(tmp_path / "log.jsonl") if "validation worth" in entry]
     assert [(entry["step"], entry["validation worth"]) for entry in logged] == list(values.items())
@@ -68,14 +70,14 @@ def test_the_best_state_is_kept_and_the_last_step_looked_at(tmp_path: Path) -> N
 
 def test_training_ends_when_patience_does_and_may_leave_the_start(tmp_path: Path) -> None:
     network = Counter()
-    looks = trainer(tmp_path).optimise(
+    results = trainer(tmp_path).optimise(
         stage(network, EarlyStopping(2, worth({0: 1.0, 2: 0.5, 4: 0.9}), "worth", patience=2))
     )
-    assert [look.step for look in looks] == [0, 2, 4]
+    assert [one.step for one in results] == [0, 2, 4]
     assert network.count.item() == 0
 
 
-def test_a_watched_network_is_measured_in_eval_mode_without_gradient(tmp_path: Path) -> None:
+def test_a_validated_network_is_measured_in_eval_mode_without_gradient(tmp_path: Path) -> None:
     modes: list[tuple[bool, bool]] = []
 
     def measure(network: nn.Module) -> dict[str, float]:
@@ -88,7 +90,7 @@ def test_a_watched_network_is_measured_in_eval_mode_without_gradient(tmp_path: P
 
 
 @pytest.mark.parametrize("stop", [3, 7, 11])
-def test_a_watched_training_stopped_anywhere_resumes_to_the_same(tmp_path: Path, stop: int) -> None:
+def test_a_validated_training_stopped_anywhere_resumes_to_the_same(tmp_path: Path, stop: int) -> None:
     values = {0: 0.1, 3: 0.9, 6: 0.4, 9: 0.8, 12: 0.3}
 
     def stopped(step: int, rank: int) -> dict[str, Tensor]:
@@ -96,27 +98,27 @@ def test_a_watched_training_stopped_anywhere_resumes_to_the_same(tmp_path: Path,
             raise KeyboardInterrupt
         return {"none": torch.zeros(1)}
 
-    watch = EarlyStopping(3, worth(values), "worth", patience=9)
+    stopping = EarlyStopping(3, worth(values), "worth", patience=9)
     with pytest.raises(KeyboardInterrupt):
-        trainer(tmp_path).optimise(stage(Counter(), watch, stopped))
+        trainer(tmp_path).optimise(stage(Counter(), stopping, stopped))
     network = Counter()
-    looks = trainer(tmp_path).optimise(stage(network, watch))
-    assert [(look.step, look.values["worth"]) for look in looks] == list(values.items())
+    results = trainer(tmp_path).optimise(stage(network, stopping))
+    assert [(one.step, one.values["worth"]) for one in results] == list(values.items())
     assert network.count.item() == 3
 
 
 def test_a_training_that_ended_early_is_not_gone_on_with(tmp_path: Path) -> None:
-    watch = EarlyStopping(2, worth({0: 0.0, 2: 0.9, 4: 0.5, 6: 0.5}), "worth", patience=2)
-    first = trainer(tmp_path).optimise(stage(Counter(), watch))
+    stopping = EarlyStopping(2, worth({0: 0.0, 2: 0.9, 4: 0.5, 6: 0.5}), "worth", patience=2)
+    first = trainer(tmp_path).optimise(stage(Counter(), stopping))
     again = Counter()
     never = lambda step, rank: pytest.fail("trained again")  # noqa: E731
-    assert trainer(tmp_path).optimise(stage(again, watch, never)) == first
+    assert trainer(tmp_path).optimise(stage(again, stopping, never)) == first
     assert again.count.item() == 2
 
 
-def test_patience_counts_from_the_first_best_look() -> None:
-    watching = EarlyStopper(EarlyStopping(1, lambda network: {"worth": 0.0}, "worth", patience=2))
+def test_patience_counts_from_the_first_best_validation() -> None:
+    stopper = EarlyStopper(EarlyStopping(1, lambda network: {"worth": 0.0}, "worth", patience=2))
     for step, exhausted in ((0, False), (1, False), (2, True)):
-        watching.look(nn.Identity(), step)
-        assert watching.exhausted == exhausted
+        stopper.validate(nn.Identity(), step)
+        assert stopper.exhausted == exhausted
     assert not EarlyStopper(None).exhausted and not EarlyStopper(None).due(0, 5)

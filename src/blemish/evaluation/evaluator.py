@@ -241,7 +241,7 @@ def found_defects_map(
 
 
 def small_heat(cam: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """The map "heat_map", [H, W] in [0, 1], at most `HEAT_SIDE` a side and 255 at 1: what the report shows."""
+    """Heat map for the report, at most `HEAT_SIDE` a side, 255 at 1. cam: [H, W] in [0, 1]"""
     scale = min(1.0, HEAT_SIDE / max(cam.shape))
     size = max(1, round(cam.shape[0] * scale)), max(1, round(cam.shape[1] * scale))
     small = resized_map(cam.astype(np.float32, copy=False), size)

@@ -28,7 +28,7 @@ class Request:
     """A training to be done: method, data, settings and the run's folder.
 
     origin: the dataset's path as the user gave it, remembered for messages and the report
-    start: the bundle to go on from, where the method can
+    initial_bundle: the one to go on from, where the method can
     """
 
     method: Method
@@ -38,7 +38,7 @@ class Request:
     seed: int = 0
     resume: bool = False
     origin: str = ""
-    start: Bundle | None = None
+    initial_bundle: Bundle | None = None
 
 
 def refuse_unknown_rules(settings: MethodSettings) -> None:

@@ -150,7 +150,7 @@ class ClassAddition:
         return np.square(np.concatenate(differences)).sum(-1)
 
     def similarities(self, bank: ClassBank, distances: Floats) -> tuple[ClassSimilarity, ...]:
-        """ClassSimilarity of every older class that has a prototype, the nearest first. distances: [R, K + 1]"""
+        """Similarity of each older class with a prototype, the nearest first. distances: [R, K + 1]"""
         scale = self.parts.distance_scale(self.features[self.examples[0].id].regions, bank)
         apart = np.square(bank.prototypes[:-1] - bank.prototypes[-1]).sum(axis=1).tolist()
         nearer = (distances[:, :-1] < distances[:, -1:]).sum(0)
@@ -171,16 +171,16 @@ class ClassAddition:
         images: dict[str, list[Example]] = {}
         for example in examples:
             images.setdefault(example.image, []).append(example)
-        outcomes = []
+        outcomes: list[ExampleOutcome] = []
         for group in images.values():
             pixels, boxes = group[0].pixels, np.array([example.box_xyxy for example in group], np.float64)
             raw = inference.forward(pixels, network)
             found = inference.decide(raw, pixels, network, with_maps=False)
             own = [candidate for candidate in found.candidates if candidate.label == self.name]
-            outcomes = box_outcomes([self.name] * len(group), boxes, found.defects, FOUND_IOU)
+            ends = box_outcomes([self.name] * len(group), boxes, found.defects, FOUND_IOU)
             outcomes += [
                 ExampleOutcome(example.id, outcome, best_confidence_at(box, own))
-                for example, outcome, box in zip(group, outcomes, boxes, strict=True)
+                for example, outcome, box in zip(group, ends, boxes, strict=True)
             ]
         return outcomes
 
