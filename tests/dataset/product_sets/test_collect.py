@@ -232,7 +232,7 @@ def test_copies_go_and_contradictions_go_with_them(tmp_path: Path) -> None:
 def test_missing_sets_are_noted_unless_they_were_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(makers, "PICTURES_A_TEXTURE", 9)
+    monkeypatch.setattr(makers, "IMAGES_PER_TEXTURE", 9)
     root = tile_set(tmp_path / "data")
     collected = collect_products(tmp_path / "out", root, size=64)
     names = {made.counts.product for made in collected.made}
@@ -259,7 +259,7 @@ def test_drawn_products_have_both_kinds_in_every_split_and_differ(tmp_path: Path
 
 def test_folder_in_use_and_small_size_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "out" / "x.png")
-    with pytest.raises(BlemishError, match=r"out must be a new or an empty folder"):
+    with pytest.raises(BlemishError, match=r"out must be a new or empty folder"):
         collect_products(tmp_path / "out", tmp_path)
     with pytest.raises(BlemishError, match=r"size must be at least 64 pixels. Received: 8"):
         collect_products(tmp_path / "new", tmp_path, size=8)
