@@ -101,7 +101,7 @@ def test_a_set_of_parts_turns_as_far_as_asked(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"surfaces": ["part", "paper"]}, "alone, or textures. Received: part, paper"),
+        ({"surfaces": ["part", "paper"]}, "alone or textures. Received: part, paper"),
         ({"surfaces": ["part"], "class_weights": {"stain": 1}}, "Received: 'stain'"),
         ({"surfaces": ["part"], "turn": 200}, "turn must be from 0 to 180 degrees. Received: 200"),
         ({"surfaces": ["part"], "shift": 0.3}, "shift must be from 0 to 0.08. Received: 0.3"),

@@ -54,7 +54,7 @@ def test_masks_beside_images_are_left_out_and_that_is_said(tmp_path: Path) -> No
     ]
     (note,) = notes
     assert f"{tmp_path} is a dataset (masks: " in note
-    assert "its 5 images are inspected and 3 other pictures, such as masks, are not." in note
+    assert "its 5 images are inspected and 3 others, such as masks, are not." in note
 
 
 def test_ground_truth_folders_are_left_out(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_dataset_that_cannot_be_read_is_inspected_whole_and_says_why(tmp_path:
         draw(tmp_path / name, value)
     images, notes = inspected(tmp_path)
     assert images == ["image/a.png", "mask/a.png"]
-    assert "all 2 pictures" in notes[0]
+    assert "all 2 images" in notes[0]
     assert "must have masks with defect pixels above" in notes[0]
 
 
