@@ -1,8 +1,8 @@
-"""Imports that hold whatever modules there are: a line PC's modules load no torch, methods stay apart.
+"""Imports that hold for every module: what runs on a line PC loads no torch, and methods stay apart.
 
-Which module may load torch, torchvision or SciPy is told by its name: in a method's folder `network`,
-`training` and `export`, modules or packages; outside methods those of `TRAINING`, and files named `torch_*`
-or `*_torch`. Everything else does without, when it is imported.
+The name says which module may load torch, torchvision or SciPy: in a method's folder `network`, `training`
+and `export`, modules or packages; outside methods those of `TRAINING`, and files named `torch_*` or
+`*_torch`. Everything else must be importable without them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from blemish.methods import method_names
 
 SOURCE = Path(blemish.__file__).parent
 HEAVY = ("torch", "torchvision", "accelerate", "tensorboard", "scipy", "skimage", "sklearn")
-TRAINING = ("blemish.nn", "blemish.training", "blemish.export", "blemish.inspector.torch_backend")
+TRAINING = ("blemish.nn", "blemish.training", "blemish.exporting", "blemish.inspector.torch_backend")
 OF_A_METHOD = ("network", "training", "export")
 # To be emptied as the methods' folders get their rooms: modules that are still named otherwise.
 UNSORTED = tuple(
@@ -31,9 +31,6 @@ UNSORTED = tuple(
         "medetection.episodes", "medetection.fitting", "medetection.gallery", "medetection.maml",
         "medetection.products", "medetection.references", "medetection.stems",
         "severity.classifier", "severity.fitting", "severity.unet",
-        "tlsdd.bank", "tlsdd.detector", "tlsdd.episodes", "tlsdd.extractor", "tlsdd.findings",
-        "tlsdd.fitting", "tlsdd.maps", "tlsdd.proposals", "tlsdd.region_head", "tlsdd.reweighting",
-        "tlsdd.sampled_conv", "tlsdd.sampling", "tlsdd.scores",
     )
 )  # fmt: skip
 

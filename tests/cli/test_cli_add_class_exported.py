@@ -33,8 +33,8 @@ def without_torch(*words: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def exported(parent: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from blemish.export.request import ExportRequest
-    from blemish.export.run import export_bundle
+    from blemish.exporting.request import ExportRequest
+    from blemish.exporting.run import export_bundle
     from blemish.progress import Reporter
 
     out = tmp_path_factory.mktemp("exported") / "bundle"

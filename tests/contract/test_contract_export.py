@@ -15,8 +15,8 @@ import pytest
 from blemish.bundle import Bundle, load_bundle
 from blemish.bundle.store import CERTIFICATE
 from blemish.dataset.samples import Dataset
-from blemish.export.request import ExportRequest
-from blemish.export.run import export_bundle
+from blemish.exporting.request import ExportRequest
+from blemish.exporting.run import export_bundle
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import inspector_of
