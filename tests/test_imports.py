@@ -20,7 +20,7 @@ from blemish.methods import method_names
 
 SOURCE = Path(blemish.__file__).parent
 HEAVY = ("torch", "torchvision", "accelerate", "tensorboard", "scipy", "skimage", "sklearn")
-TRAINING = ("blemish.nn", "blemish.training", "blemish.export", "blemish.inspector.torch_backend")
+TRAINING = ("blemish.nn", "blemish.training", "blemish.exporting", "blemish.inspector.torch_backend")
 OF_A_METHOD = ("network", "training", "export")
 # To be emptied as the methods' folders get their rooms: modules that are still named otherwise.
 UNSORTED = tuple(
@@ -31,9 +31,6 @@ UNSORTED = tuple(
         "medetection.episodes", "medetection.fitting", "medetection.gallery", "medetection.maml",
         "medetection.products", "medetection.references", "medetection.stems",
         "severity.classifier", "severity.fitting", "severity.unet",
-        "tlsdd.bank", "tlsdd.detector", "tlsdd.episodes", "tlsdd.extractor", "tlsdd.findings",
-        "tlsdd.fitting", "tlsdd.maps", "tlsdd.proposals", "tlsdd.region_head", "tlsdd.reweighting",
-        "tlsdd.sampled_conv", "tlsdd.sampling", "tlsdd.scores",
     )
 )  # fmt: skip
 
