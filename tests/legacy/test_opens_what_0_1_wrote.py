@@ -233,9 +233,7 @@ def test_all_settings_of_0_1_together_are_its_defaults(method: str, tmp_path: Pa
     config = tmp_path / "all.yaml"
     config.write_text(yaml.safe_dump(defaults))
     known = find_method(method)
-    values = [
-        json.dumps(value) for value in read_settings(known, config).model_dump(mode="json").values()
-    ]
+    values = [json.dumps(value) for value in read_settings(known, config).model_dump(mode="json").values()]
     for value in map(json.dumps, defaults.values()):
         values.remove(value)  # raises where one is missing
 

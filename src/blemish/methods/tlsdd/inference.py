@@ -95,7 +95,7 @@ class TlsddInference:
         """
         rows, labels = np.nonzero((raw[:, 4:] >= self.score_floor) & (box_area(raw[:, :4]) > 0)[:, None])
         boxes, scores = raw[rows, :4], raw[rows, 4 + labels]
-        kept = class_wise_nms(boxes, scores, labels, iou=self.nms, most=self.detections)
+        kept = class_wise_nms(boxes, scores, labels, iou=self.nms, max_kept=self.detections)
         return tuple(self.defect(boxes[one], int(labels[one]), float(scores[one])) for one in kept)
 
     def defect(self, box: NDArray[np.float32], label: int, confidence: float) -> Defect:

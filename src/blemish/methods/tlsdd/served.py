@@ -144,7 +144,7 @@ class GraphDetector:
         if not self.settings.on_class_features:
             return found[0][0]
         boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return boxes[nms(boxes, scores, iou=self.settings.rpn_nms, most=self.settings.proposals_test)]
+        return boxes[nms(boxes, scores, iou=self.settings.rpn_nms, max_kept=self.settings.proposals_test)]
 
     def proposed(
         self, objectness: Sequence[Floats], deltas: Sequence[Floats], size: tuple[int, int]
@@ -163,7 +163,7 @@ class GraphDetector:
         boxes = clip_boxes(boxes, size)
         large = (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(axis=1)
         boxes, levels, scores = boxes[large], levels[large], sigmoid(logits[large])
-        kept = class_wise_nms(boxes, scores, levels, iou=self.settings.rpn_nms, most=most)
+        kept = class_wise_nms(boxes, scores, levels, iou=self.settings.rpn_nms, max_kept=most)
         return boxes[kept], scores[kept]
 
     @cached_property
