@@ -39,16 +39,27 @@ app = typer.Typer(
     cls=Commands,
     help="Find, outline, grade and name surface defects from few examples, and prove how well it is done.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
 
 
+def show_version(asked: bool) -> None:
+    if asked:
+        import blemish
+
+        print(f"blemish {blemish.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version),
+    ] = False,
 ) -> None:
     Debug.on = debug
 

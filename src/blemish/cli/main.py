@@ -20,7 +20,7 @@ def run() -> None:
     try:
         from blemish.cli.commands import app
 
-        app()
+        app(prog_name="blemish")
     except KeyboardInterrupt:
         fail("stopped before anything was done.", STOPPED)
     except BlemishError as error:

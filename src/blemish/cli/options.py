@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
+
+
+def beginning(values: Iterable[str]) -> Callable[[str], list[str]]:
+    """Completion of a word that is one of the values."""
+    return lambda incomplete: [value for value in values if value.startswith(incomplete)]
+
 
 Split = Literal["train", "val", "test", "all"]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed draws and trains the same.")]

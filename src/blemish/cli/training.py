@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Optional
 
 import typer
 
-from blemish.cli.options import Quiet, Scale, Seed, Threads
+from blemish.cli.options import Quiet, Scale, Seed, Threads, beginning
 from blemish.cli.outcome import command_line
 from blemish.errors import WrongUseError, refused_as_wrong_use
 from blemish.extras import refuse_without
@@ -23,7 +23,12 @@ METHODS = sorted(
 
 
 def train(  # noqa: PLR0913, PLR0917 - an option each
-    method: Annotated[str, typer.Argument(metavar="METHOD", help=f"One of {', '.join(METHODS)}.")],
+    method: Annotated[
+        str,
+        typer.Argument(
+            metavar="METHOD", help=f"One of {', '.join(METHODS)}.", autocompletion=beginning(METHODS)
+        ),
+    ],
     data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Run folder; the bundle is written to RUN/bundle.")],
     config: Annotated[Optional[Path], typer.Option("--config", help="YAML file of settings.")] = None,  # noqa: UP045
