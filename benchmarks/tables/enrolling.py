@@ -17,7 +17,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.inspector.loading import loaded_modules
 from blemish.methods import find_method
-from blemish.methods.contract import EnrolsClasses, Example
+from blemish.methods.capabilities import EnrolsClasses, Example
 from blemish.nn.runtime import prepare_runtime
 
 

@@ -25,7 +25,7 @@ from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.run import evaluate_samples
 from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method
-from blemish.training.run import Request
+from blemish.training.request import Request
 
 # Settings that base training does not follow, or that say the same as others (preset and variant).
 NOT_OF_BASE = (

@@ -27,7 +27,7 @@ from blemish.images.encode import png_bytes
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import inspector_of, loaded_modules
 from blemish.methods import find_method
-from blemish.methods.contract import EmbedsRegions
+from blemish.methods.capabilities import EmbedsRegions
 
 SEED = 0
 SIDE, GAP, HEAD, LETTERS = 240, 8, 32, 15  # pixels: of a cell's longer side, between cells, above them

@@ -28,7 +28,7 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     from blemish.methods.tlsdd.bank import ClassBank, digest_of
     from blemish.methods.tlsdd.detector import Detector
     from blemish.methods.tlsdd.settings import Settings
-    from blemish.training.run import state_of
+    from blemish.training.manifest import state_of
 
     def make(**changes: Any) -> Path:
         settings = Settings(

@@ -20,7 +20,8 @@ from blemish.exporting.run import export_bundle
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import inspector_of
-from blemish.methods.contract import ExportsGraphs, Method
+from blemish.methods.capabilities import ExportsGraphs
+from blemish.methods.contract import Method
 from blemish.progress import Reporter
 
 SIZES = [(1, 1), (33, 95), (97, 131), (140, 41)]

@@ -13,7 +13,7 @@ from blemish.bundle import Bundle, load_bundle, save_bundle
 from blemish.exporting.request import ExportRequest
 from blemish.exporting.run import export_bundle
 from blemish.progress import Reporter
-from blemish.training.run import state_of
+from blemish.training.manifest import state_of
 
 
 @pytest.fixture(scope="session")

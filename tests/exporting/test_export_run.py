@@ -30,7 +30,7 @@ from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import inspector_of, loaded_modules, method_of
 from blemish.methods.contract import Networks
 from blemish.progress import Reporter
-from blemish.training.run import ExportRequest as TrainingRequest
+from blemish.training.request import Request as TrainingRequest
 from blemish.training.run import train
 
 QUIET = Reporter(quiet=True)

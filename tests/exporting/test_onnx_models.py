@@ -19,7 +19,7 @@ from blemish.errors import BlemishError
 from blemish.exporting.onnx_models import OPSET, halved, marked, onnx_model, stored_inputs
 from blemish.inspector.onnx_backend import onnx_opset
 from blemish.methods import find_method
-from blemish.methods.contract import GraphPlan
+from blemish.methods.capabilities import GraphPlan
 
 TOLERANCE = 2e-5  # of the answers' spread
 STANDARDISED = 5e-5  # where images are: what rounds their mean off is stretched with their deviation

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ class GrayInference:
     finds_outlines: bool = True
     pixel_threshold: float | None = None
     severity_top: float | None = None
+    streams: ClassVar[None] = None
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """1 where a pixel is on the defects' side of the threshold, else 0. [H, W]"""

@@ -15,7 +15,7 @@ import torch
 from blemish.bundle.manifest import StoredInput
 from blemish.errors import BlemishError
 from blemish.inspector.graph_marks import NAMESPACE
-from blemish.methods.contract import GraphPlan
+from blemish.methods.capabilities import GraphPlan
 
 # The one that torch's exporter writes without a conversion behind it; every ONNX Runtime since 1.14 reads it.
 OPSET = 18

@@ -22,7 +22,8 @@ from blemish.errors import BlemishError
 from blemish.exporting.onnx_models import first_line, silenced
 from blemish.inspector.graph_backend import open_graphs
 from blemish.inspector.loading import assemble, method_of
-from blemish.methods.contract import Arrays, ExportsGraphs, Graph
+from blemish.methods.capabilities import ExportsGraphs
+from blemish.methods.contract import Arrays, Graph
 from blemish.progress import Reporter
 
 

@@ -40,8 +40,9 @@ from blemish.files import write_atomically
 from blemish.images.tiling import Tiling
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import inspector_of, loaded_modules, method_of, refuse_exported
+from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
-from blemish.methods.contract import ExportsGraphs, GraphPlan, Method
+from blemish.methods.contract import Method
 from blemish.progress import Reporter
 
 GraphFiles = Mapping[str, tuple[Path, ...]]

@@ -118,13 +118,18 @@ def method_of(bundle: Bundle) -> tuple[Method, Inference]:
     manifest = bundle.manifest
     try:
         method = find_method(manifest.method)
-        method.settings_type.model_validate(manifest.settings)
+        for part, kind in (
+            ("settings", method.settings_type),
+            ("memory", method.memory_type),
+            ("curves", method.curves_type),
+        ):
+            kind.model_validate(getattr(manifest, part))
         return method, method.inference(manifest)
     except BlemishError as error:
         raise BlemishError(f"{bundle.path}: {error}") from error
     except ValidationError as error:
-        fault = first_fault(error, method.settings_type.model_fields)
-        raise BlemishError(f"{bundle.path}: settings: {fault} Train it again.") from error
+        fault = first_fault(error, kind.model_fields)
+        raise BlemishError(f"{bundle.path}: {part}: {fault} Train it again.") from error
     except KeyError as error:
         raise BlemishError(
             f"{bundle.path}: the manifest's thresholds and tiling must hold {error}. Train it again."

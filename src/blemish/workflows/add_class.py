@@ -27,7 +27,8 @@ from blemish.inspector.loading import (
     refuse_exported,
     refuse_without_torch,
 )
-from blemish.methods.contract import EnrolsClasses, Exported, Method
+from blemish.methods.capabilities import EnrolsClasses, Exported
+from blemish.methods.contract import Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
 from blemish.workflows.evaluate import notes_on_seen
@@ -235,7 +236,8 @@ class Addition:
 
     def tuned(self) -> tuple[Bundle, EnrolmentReport]:
         """The class from a short training; its run folder stays, and a second call goes on in it."""
-        from blemish.training.run import Request, refuse_unknown_rules, train
+        from blemish.training.request import Request, refuse_unknown_rules
+        from blemish.training.run import train
 
         request = self.request
         assert self.check is not None
@@ -266,8 +268,8 @@ class Addition:
         source = {"origin": str(self.request.examples), "data_fingerprint": fingerprint(given)}
         return {
             **parent.data,
-            "seen": sorted({*parent.data.get("seen", ()), *marks}),
-            "watched": sorted({*parent.data.get("watched", ())} - {*marks}),
+            "trained_on": sorted({*parent.data.get("trained_on", ()), *marks}),
+            "validated_on": sorted({*parent.data.get("validated_on", ())} - {*marks}),
             "added": {**parent.data.get("added", {}), self.request.name: source},
         }
 

@@ -153,9 +153,8 @@ def seen_before(chosen: Dataset, loaded: Bundle, data: Path) -> tuple[str, ...]:
     too well.
     """
     known, marks = loaded.manifest.data, set(image_digests(chosen))
-    seen = marks & set(known.get("seen", ()))
-    watched = len(seen & set(known.get("watched", ())))
-    if learned := len(seen) - watched:
+    watched = len(marks & set(known.get("validated_on", ())))
+    if learned := len(marks & set(known.get("trained_on", ()))):
         raise BlemishError(
             f"{data}: {learned} of {len(chosen)} images were used to train bundle {loaded.id}, so it scores "
             "them better than new parts. Calibrate on images that it has not seen, or with --split val on "

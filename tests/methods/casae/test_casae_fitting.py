@@ -22,7 +22,8 @@ from blemish.methods.casae import METHOD
 from blemish.methods.casae.fitting import Fitting
 from blemish.methods.casae.settings import Settings
 from blemish.progress import Reporter
-from blemish.training.run import Request, train, with_validation
+from blemish.training.request import Request
+from blemish.training.run import train, with_validation
 from blemish.training.trainer import RunTrainer
 
 PLAIN = {

@@ -24,7 +24,8 @@ from blemish.methods.casae import METHOD
 from blemish.methods.casae.settings import Settings
 from blemish.methods.casae.unlabelled import UnlabelledSource, learned_from
 from blemish.progress import Reporter
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 from blemish.training.trainer import RunTrainer
 
 SHORT = {"steps": 4, "second_steps": 2, "types_steps": 2, "size": 32}

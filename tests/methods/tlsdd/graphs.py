@@ -12,7 +12,8 @@ from blemish.bundle.manifest import StoredGraph
 from blemish.exporting.graph_files import as_openvino, write_onnx, write_openvino
 from blemish.exporting.onnx_models import onnx_model, stored_inputs
 from blemish.inspector.openvino_backend import open_openvino
-from blemish.methods.contract import Graph, GraphPlan
+from blemish.methods.capabilities import GraphPlan
+from blemish.methods.contract import Graph
 from blemish.methods.tlsdd.bank import ClassBank, digest_of
 from blemish.methods.tlsdd.detector import Detector
 from blemish.methods.tlsdd.extractor import DeformableConv

@@ -12,7 +12,7 @@ import torch
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
-from blemish.methods.contract import Enrolment, EnrolsClasses, Example, Nearness
+from blemish.methods.capabilities import Enrolment, EnrolsClasses, Example, Nearness
 from blemish.methods.severity import METHOD as SEVERITY
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.add_class import (

@@ -9,7 +9,7 @@ import pytest
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
-from blemish.methods.contract import Example, Exported
+from blemish.methods.capabilities import Example, Exported
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.bank import arrays_of
 from blemish.methods.tlsdd.export import plans

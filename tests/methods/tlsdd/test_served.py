@@ -8,8 +8,8 @@ import torch
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
+from blemish.methods.capabilities import ExportsGraphs
 from blemish.methods.common.graphs import FIXED_SIDE
-from blemish.methods.contract import ExportsGraphs
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.bank import arrays_of
 from blemish.methods.tlsdd.detector import Classes, padded

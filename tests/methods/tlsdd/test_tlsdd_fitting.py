@@ -22,7 +22,8 @@ from blemish.methods.tlsdd.findings import Validated, score_threshold
 from blemish.methods.tlsdd.fitting import Fitting
 from blemish.methods.tlsdd.maps import MapCache
 from blemish.progress import Reporter
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 from blemish.training.trainer import RunTrainer
 from tests.methods.tlsdd.conftest import tiny
 

@@ -14,7 +14,7 @@ from typing import Any
 from blemish.evaluation.before_after import ClassChange
 from blemish.evaluation.report.html import style, template
 from blemish.files import write_atomically
-from blemish.methods.contract import Nearness, Sighting
+from blemish.methods.capabilities import Nearness, Sighting
 
 SCHEMA = 1
 

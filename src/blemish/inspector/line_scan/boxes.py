@@ -20,7 +20,7 @@ from blemish.images.tiled_detection import Tile, TileDetections, merged_rows, ti
 from blemish.images.tiling import Span
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
-from blemish.methods.common.streaming import StreamsBoxes
+from blemish.methods.capabilities import StreamsBoxes
 from blemish.methods.contract import Findings, Networks
 from blemish.regions.boxes import box_iou, shared_area
 from blemish.regions.components import roots

@@ -17,8 +17,8 @@ from blemish.arrays import Pixels
 from blemish.defect import Defect
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
+from blemish.methods.capabilities import StreamsMasks
 from blemish.methods.common.scores import image_score
-from blemish.methods.common.streaming import StreamsMasks
 from blemish.methods.contract import Findings, Networks
 from blemish.regions.components import components, rows_to_join
 from blemish.regions.measure import bounding_box

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, hypot
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,10 @@ class CasaeInference:
     crop_margin: float = 1.0
     crop_size: int = 227
     mm_per_px: float | None = None
+
+    @property
+    def streams(self) -> Literal["masks"] | None:
+        return "masks" if self.tiling else None
 
     @property
     def names_types(self) -> bool:

@@ -33,6 +33,7 @@ from blemish.methods.medetection.episodes import (
 )
 from blemish.methods.medetection.gallery import Gallery
 from blemish.methods.medetection.maml import Pairs, episode_loss, query_logits
+from blemish.methods.medetection.memory import MedetectionCurves, MedetectionMemory, StoredValidation
 from blemish.methods.medetection.network import DifferenceNetwork
 from blemish.methods.medetection.products import Products, products_of, seen_before
 from blemish.methods.medetection.references import choose, kept, references_from
@@ -210,10 +211,9 @@ class Fitting:
             class_names=(CLASS_NAME,),
             channels=3,
             thresholds={},
-            scales={},
             tiling={},
-            curves={"meta": described(looks, META_CRITERION, 1)},
-            memory={"product": "", "products": names, "references": []},
+            curves=MedetectionCurves(meta=described(looks, META_CRITERION, 1)),
+            memory=MedetectionMemory(product="", products=tuple(names), references=()),
             notes=self.products.notes,
             dataset=self.products.of_others,
             settings=self.settings.model_copy(update={"target": None, "others": (), "shots": None}),
@@ -291,10 +291,11 @@ class Fitting:
             class_names=self.products.of_target.class_names or (CLASS_NAME,),
             channels=3,
             thresholds={"score": best_f1(probabilities, labels) if threshold is None else threshold},
-            scales={},
             tiling={},
-            curves={"adaptation": described(looks, CRITERION, self.epoch)},
-            memory={"product": self.target.name, "products": self.trained_on, "references": ids},
+            curves=MedetectionCurves(adaptation=described(looks, CRITERION, self.epoch)),
+            memory=MedetectionMemory(
+                product=self.target.name, products=self.trained_on, references=tuple(ids)
+            ),
             notes=self.products.notes,
             dataset=self.products.of_target,
             seen_before=seen_before(self.products, self.trainer.start),
@@ -306,16 +307,16 @@ class Fitting:
         return (len(self.target.normals) + len(self.target.defectives)) / self.settings.batch
 
     @property
-    def trained_on(self) -> list[str]:
+    def trained_on(self) -> tuple[str, ...]:
         """The products learned from before the target: those of meta-training, here or in the start, and the
         start's own.
         """
         start = self.trainer.start
         if start is None:
-            return [product.name for product in self.products.others]
-        memory = start.manifest.memory
-        names = [*memory.get("products", ()), memory["product"]]
-        return [str(name) for name in dict.fromkeys(names) if name not in ("", self.target.name)]
+            return tuple(product.name for product in self.products.others)
+        memory = MedetectionMemory.model_validate(start.manifest.memory)
+        names = dict.fromkeys([*memory.products, memory.product])
+        return tuple(name for name in names if name and name != self.target.name)
 
 
 def logits_of(network: DifferenceNetwork, pairs: Pairs, settings: Settings, *, given: int | None) -> Tensor:
@@ -346,13 +347,13 @@ def figures_of(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) ->
     }
 
 
-def described(looks: Sequence[Look], criterion: str, epoch: float) -> dict[str, Any]:
+def described(looks: Sequence[Look], criterion: str, epoch: float) -> StoredValidation:
     """The looks for the report: steps, epochs and what was measured, and which look was best."""
     values = [look.values[criterion] for look in looks]
     best = looks[values.index(max(values))]
-    return {
-        "best_step": best.step,
-        "epochs": best.step / epoch,
-        "steps_of_epoch": epoch,
-        "looks": [{"step": look.step, **look.values} for look in looks],
-    }
+    return StoredValidation(
+        best_step=best.step,
+        epochs=best.step / epoch,
+        steps_of_epoch=epoch,
+        looks=tuple({"step": look.step, **look.values} for look in looks),
+    )

@@ -60,6 +60,7 @@ class MedetectionInference:
     finds_outlines: ClassVar[bool] = False
     pixel_threshold: ClassVar[None] = None
     severity_top: ClassVar[None] = None
+    streams: ClassVar[None] = None
 
     label: str
     threshold: float

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from blemish.bundle.manifest import known_images
 from blemish.bundle.store import Bundle
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.hashing import file_hash
@@ -74,9 +75,9 @@ def seen_before(products: Products, start: Bundle | None) -> tuple[str, ...]:
     if start is None:
         return tuple(image_digests(learned_from(products.of_others)))
     data, target = start.manifest.data, products.target
-    before = set(data.get("seen_before", ()))
+    before = set(data.get("trained_on_before", ()))
     if target is None or start.manifest.memory["product"] != target.name:
-        before |= set(data.get("seen", ())) - set(image_digests(learned_from(products.of_target)))
+        before |= known_images(data) - set(image_digests(learned_from(products.of_target)))
     return tuple(sorted(before))
 
 
@@ -181,8 +182,8 @@ def refuse_seen(own: Dataset, name: str, start: Bundle) -> None:
             "its products. Make another start without it."
         )
     data = start.manifest.data
-    seen = set(data.get("seen", ()))
-    before = set(data.get("seen_before", ())) if start.manifest.memory["product"] else seen
+    seen = known_images(data)
+    before = set(data.get("trained_on_before", ())) if start.manifest.memory["product"] else seen
     for sample in own:
         if file_hash(sample.image)[:MARK] in (seen if sample.split == "test" else before):
             what = "a test image" if sample.split == "test" else "an image of the target"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -39,6 +39,7 @@ class SeverityInference:
 
     finds_outlines: ClassVar[bool] = True
     severity_top: ClassVar[float] = SEVERITY_MAX
+    streams: ClassVar[Literal["masks"]] = "masks"
 
     channels: int | None
     class_names: tuple[str, ...]

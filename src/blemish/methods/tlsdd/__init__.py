@@ -8,32 +8,37 @@ from typing import TYPE_CHECKING, Any, cast
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
-from blemish.methods.common.graphs import FIXED_SIDE
-from blemish.methods.contract import (
+from blemish.methods.base import BaseMethod
+from blemish.methods.capabilities import (
     Embedder,
+    EmbedsRegions,
     Enrolment,
+    EnrolsClasses,
     Example,
     Exported,
-    Fitted,
-    Graph,
+    ExportsGraphs,
     GraphPlan,
-    Networks,
-    Trainer,
 )
+from blemish.methods.common.graphs import FIXED_SIDE
+from blemish.methods.contract import Fitted, Graph, Networks, Trainer
 from blemish.methods.tlsdd.inference import TlsddInference, inference_from
+from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.settings import Settings
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class TlsddMethod:
+class TlsddMethod(BaseMethod[Settings], EnrolsClasses, EmbedsRegions, ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
 
     name = "tlsdd"
     title = "Few-shot defect detection (TL-SDD)"
     settings_type = Settings
+    memory_type = TlsddMemory
+    curves_type = TlsddCurves
     takes_start = True
+    needs_defects_in = ("train",)
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
         from blemish.methods.tlsdd.fitting import fit
@@ -44,7 +49,7 @@ class TlsddMethod:
         from blemish.methods.tlsdd.bank import ClassBank
         from blemish.methods.tlsdd.detector import Detector
 
-        settings = Settings.model_validate(manifest.settings).model_copy(update={"backbone_weights": "none"})
+        settings = self.settings(manifest).model_copy(update={"backbone_weights": "none"})
         classes = len(manifest.class_names)
         detector = Detector(settings, classes)
         bank = ClassBank(classes, width=settings.width, embedding=settings.embedding)
@@ -58,7 +63,7 @@ class TlsddMethod:
 
     def inference(self, manifest: Manifest) -> TlsddInference:
         return inference_from(
-            Settings.model_validate(manifest.settings),
+            self.settings(manifest),
             manifest.class_names,
             threshold=manifest.thresholds["score"],
         )
@@ -77,13 +82,13 @@ class TlsddMethod:
     def tuning(self, manifest: Manifest, name: str, examples: int) -> dict[str, Any]:
         from blemish.methods.tlsdd.add_class import tuning_settings
 
-        return tuning_settings(Settings.model_validate(manifest.settings), name, examples)
+        return tuning_settings(self.settings(manifest), name, examples)
 
     def embedder(self, networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> Embedder:
         from blemish.methods.tlsdd.embedding import RegionEmbedder, refuse_no_space
         from blemish.methods.tlsdd.parts import opened
 
-        refuse_no_space(Settings.model_validate(manifest.settings))
+        refuse_no_space(self.settings(manifest))
         return RegionEmbedder(*opened(networks, manifest))
 
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:

@@ -21,7 +21,7 @@ from blemish.bundle.manifest import Manifest
 from blemish.dataset.boxes import Boxed
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.methods.contract import Enrolment, Example, Exported, Nearness, Sighting
+from blemish.methods.capabilities import Enrolment, Example, Exported, Nearness, Sighting
 from blemish.methods.tlsdd.classes import Bank
 from blemish.methods.tlsdd.doctor import counted, ends_of, went_sentence
 from blemish.methods.tlsdd.embedding import RegionEmbedder

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from blemish.errors import BlemishError
 from blemish.images.resize import with_shorter_side
-from blemish.methods.contract import Embedded, Pixels
+from blemish.methods.capabilities import Embedded
+from blemish.methods.contract import Pixels
 from blemish.methods.tlsdd.classes import Bank
 from blemish.methods.tlsdd.parts import Floats, Parts
 from blemish.methods.tlsdd.scenes import IGNORED

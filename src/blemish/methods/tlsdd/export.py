@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from blemish.errors import BlemishError
-from blemish.methods.contract import GraphPlan
+from blemish.methods.capabilities import GraphPlan
 from blemish.methods.tlsdd.anchors import map_names, map_strides
 from blemish.methods.tlsdd.bank import ClassBank
 from blemish.methods.tlsdd.detector import Detector

@@ -22,10 +22,11 @@ from blemish.errors import BlemishError, nearest_name
 from blemish.methods.contract import Fitted, Pixels, Stage, Trainer
 from blemish.methods.tlsdd.bank import ClassBank, digest_of
 from blemish.methods.tlsdd.detector import Batch, Detector
-from blemish.methods.tlsdd.enrol import BoxedImage, class_entry
+from blemish.methods.tlsdd.enrol import BoxedImage, ClassEntry, class_entry
 from blemish.methods.tlsdd.episodes import EpisodeSource, ImageSource
 from blemish.methods.tlsdd.findings import Findings, findings_before, score_threshold, validated
 from blemish.methods.tlsdd.maps import MapCache
+from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.refusals import refuse_lacking, refuse_no_validation, refuse_other_network
 from blemish.methods.tlsdd.scenes import Phase, Scene, Survey, phase_samples, survey
 from blemish.methods.tlsdd.settings import Settings
@@ -232,21 +233,22 @@ class Fitting:
             class_names=names,
             channels=3,
             thresholds={"score": threshold},
-            scales={},
             tiling={"tile": self.settings.tile, "overlap": self.settings.overlap},
-            curves={"doctor": {"before": before.to_json() if before else {}, "after": after}},
+            curves=TlsddCurves.model_validate(
+                {"doctor": {"before": before.to_json() if before else {}, "after": after}}
+            ),
             notes=(*(before.sentences if before else ()), *after.get("sentences", ())),
-            memory={
-                "common": list(self.common),
-                "rare": [name for name in names if name not in self.common],
-                "draw": self.draw.to_json() if self.draw and names != self.common else {},
-                "examples": examples,
-            },
+            memory=TlsddMemory(
+                common=self.common,
+                rare=tuple(name for name in names if name not in self.common),
+                draw=self.draw.to_json() if self.draw and names != self.common else {},
+                examples=examples,
+            ),
         )
 
     def filled_bank(
         self, detector: Detector, names: tuple[str, ...]
-    ) -> tuple[ClassBank, dict[str, list[str]]]:
+    ) -> tuple[ClassBank, dict[str, tuple[str, ...]]]:
         """The bank from drawn boxes of rare classes and up to `prototypes_per_class` of common ones.
 
         A class without boxes stays unknown.
@@ -255,11 +257,12 @@ class Fitting:
         parts = TorchParts(detector.eval(), detector.extractor)
         bank = ClassBank(len(names), width=settings.width, embedding=settings.embedding)
         device = next(detector.parameters()).device
-        entries, ids = [], {}
+        entries: list[ClassEntry] = []
+        ids: dict[str, tuple[str, ...]] = {}
         for number, name in enumerate(self.trainer.track(names, "class bank")):
             generator = np.random.default_rng([self.trainer.seed, BANK, number])
             chosen = self.bank_examples(name, generator)
-            ids[name] = [box_id for box_id, _ in chosen]
+            ids[name] = tuple(box_id for box_id, _ in chosen)
             entries.append(class_entry(parts, [image for _, image in chosen], generator))
             if not chosen:
                 self.trainer.note(f"class '{name}' has no box in split 'train': it is never found")

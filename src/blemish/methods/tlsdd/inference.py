@@ -8,7 +8,7 @@ Letters: H, W pixels; R rows of the detector, K classes; a row is a box xyxy and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ class TlsddInference:
     finds_outlines: ClassVar[bool] = False
     pixel_threshold: ClassVar[None] = None
     severity_top: ClassVar[None] = None
+    streams: ClassVar[Literal["boxes"]] = "boxes"
 
     class_names: tuple[str, ...]
     threshold: float

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.bundle.manifest import Manifest
-from blemish.methods.contract import Exported
+from blemish.methods.capabilities import Exported
 from blemish.methods.tlsdd.classes import Bank
 from blemish.methods.tlsdd.settings import Settings
 

@@ -15,7 +15,7 @@ from blemish.errors import BlemishError
 from blemish.methods.common.warm_start import refuse_changed
 from blemish.methods.tlsdd.settings import Settings
 
-NEED_NO_DEFECT = ("overkill", "max-iou")  # beginnings of rules
+NEED_NO_DEFECT = ("auto", "overkill", "max-iou")  # beginnings of rules
 # Settings that what a network has learned rests on, whether or not a tensor's shape tells.
 OF_THE_NETWORK = (
     "feature_fusion", "reweight", "metric_head", "backbone", "backbone_strides", "deepest", "width",

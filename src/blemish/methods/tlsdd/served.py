@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from blemish.bundle.manifest import Manifest
 from blemish.errors import BlemishError
-from blemish.methods.contract import Arrays, Exported, Graph, Network
+from blemish.methods.capabilities import Exported
+from blemish.methods.contract import Arrays, Graph, Network
 from blemish.methods.tlsdd.anchors import (
     POOL,
     Boxes,
