@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from blemish.errors import BlemishError
-from blemish.extras import refuse_without
+from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def train(  # noqa: PLR0913 - every option of a training
     >>> trained.relative_to(out)
     PosixPath('bundle')
     """
-    refuse_without("torch", "blemish.train")
+    require_package("torch", "blemish.train")
     from blemish.workflows.train import train_bundle
 
     set_threads(threads)
@@ -342,7 +342,7 @@ def export(  # noqa: PLR0913 - every option of an export
     max_drop: of int8, what it may cost on validation images; None is 0.01
     Raises BlemishError for what cannot be exported, or answers that differ.
     """
-    refuse_without("torch", "blemish.export")
+    require_package("torch", "blemish.export")
     from blemish.workflows import export as workflow
 
     set_threads(threads)

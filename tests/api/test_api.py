@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,13 @@ def test_an_exported_bundle_gives_the_same_answer(bundle: Path, image: Path, tmp
     exported = blemish.export(bundle, "onnx", out=tmp_path / "exported")
     own, other = (blemish.load(path, device="cpu").inspect(image) for path in (bundle, exported))
     assert own.verdict is other.verdict and own.score == pytest.approx(other.score, abs=1e-3)
+    program = (
+        "import blemish, sys; bundle, image = sys.argv[1:]; inspection = blemish.load(bundle).inspect(image); "
+        "print(inspection.verdict, len(inspection.to_detections()), 'torch' in sys.modules)"
+    )
+    arguments = [sys.executable, "-c", program, str(exported), str(image)]
+    printed = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    assert printed == f"{other.verdict} {len(other.defects)} False\n", "on the line's PC there is no torch"
 
 
 def test_training_goes_on_from_a_bundle(

@@ -10,14 +10,15 @@ from typing import Annotated, Any, Optional
 import typer
 from typer.core import TyperGroup
 
+from blemish.api import Split
 from blemish.cli import data
 from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
 from blemish.cli.inspection import inspect
-from blemish.cli.options import Quiet, Split, Threads
+from blemish.cli.options import Quiet, Threads
 from blemish.cli.outcome import Debug, StoppedError, command_line
 from blemish.cli.training import add_class, export, train
-from blemish.extras import refuse_without
+from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
 
@@ -70,7 +71,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Make a synthetic set, train on it, evaluate, inspect; ends with the path of an HTML report."""
-    refuse_without("torch", "blemish demo")
+    require_package("torch", "blemish demo")
     from blemish.workflows.demo import run_demo
 
     print(run_demo(out, command=command_line(), quiet=quiet))
