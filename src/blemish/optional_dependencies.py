@@ -1,4 +1,4 @@
-"""What `pip install blemish` leaves out, and which extra brings it: each lack is one line that says so."""
+"""Packages that `pip install blemish` leaves out: the extra of each, and a one-line error without it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class MissingExtraError(BlemishError):
     """A package of an extra is needed and not installed."""
 
 
-def refuse_without(package: str, purpose: str) -> None:
-    """Raises MissingExtraError where the package is not installed. It is not imported, so this is quick.
+def require_package(package: str, purpose: str) -> None:
+    """Raise MissingExtraError where a package is not installed. It is not imported, so this is quick.
 
-    purpose: what needs it, as the sentence's first words
+    purpose: first words of the message, which name the command or file that needs it
     """
     try:
         there = find_spec(package) is not None
@@ -40,19 +40,19 @@ def refuse_without(package: str, purpose: str) -> None:
         raise MissingExtraError(sentence(package, purpose))
 
 
-def imported(module: str, purpose: str) -> ModuleType:
-    """The module. Raises MissingExtraError where its package is not installed.
+def import_optional(module: str, purpose: str) -> ModuleType:
+    """Import a module of a package that may be missing. purpose: see `require_package`
 
-    purpose: see `refuse_without`
+    Raises MissingExtraError where the package is not installed.
     """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise lacking(error, purpose) or error from error
+        raise missing_extra(error, purpose) or error from error
 
 
-def lacking(error: ModuleNotFoundError, purpose: str) -> MissingExtraError | None:
-    """What the failed import means, where it is of a package of an extra; else None, and it is a bug."""
+def missing_extra(error: ModuleNotFoundError, purpose: str) -> MissingExtraError | None:
+    """Message for a failed import of a package of an extra; None for any other package, which is a bug."""
     package = (error.name or "").partition(".")[0]
     return MissingExtraError(sentence(package, purpose)) if package in PACKAGES else None
 
