@@ -14,8 +14,8 @@ from torch import nn
 
 from blemish.errors import BlemishError
 from blemish.nn.optimisation import adamw, warm_cosine
+from blemish.nn.resnets import resnet
 from blemish.nn.runtime import prepare_runtime
-from blemish.nn.weights import resnet
 from blemish.threads import usable_cores
 
 

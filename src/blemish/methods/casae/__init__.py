@@ -27,13 +27,12 @@ class CasaeMethod:
     takes_start = False
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
-        from blemish.methods.casae.fitting import fit
+        from blemish.methods.casae.training import fit
 
         return fit(dataset, settings, trainer)
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        from blemish.methods.casae.compact import CompactNetwork
-        from blemish.methods.casae.network import Cascade
+        from blemish.methods.casae.network import Cascade, CompactNetwork
 
         settings = Settings.model_validate(manifest.settings)
         modules: dict[str, nn.Module] = {"cascade": Cascade(settings)}

@@ -26,13 +26,12 @@ class MedetectionMethod:
     takes_start = True
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
-        from blemish.methods.medetection.fitting import fit
+        from blemish.methods.medetection.training import fit
 
         return fit(dataset, settings, trainer)
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        from blemish.methods.medetection.network import DifferenceNetwork
-        from blemish.methods.medetection.references import References
+        from blemish.methods.medetection.network import DifferenceNetwork, References
 
         settings = Settings.model_validate({**manifest.settings, "stem_weights": "none"})
         count = len(manifest.memory.get("references", ()))
