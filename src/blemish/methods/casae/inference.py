@@ -14,9 +14,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect, Rectangle
 from blemish.images.resize import resized, resized_map
-from blemish.images.tiling import Pixels, Tiling, dense_map, pad_to_multiple, planes
+from blemish.images.tiling import Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.casae.crops import SEEN_BEYOND, network_input, upright
 from blemish.methods.casae.settings import Settings
 from blemish.methods.common.scores import default_label, image_score, type_probabilities

@@ -217,7 +217,10 @@ class Settings(PresetSettings):
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
         for name in ("size", "patch", "tile"):
-            refuse_off_grid(name, getattr(self, name), self.multiple)
+            side, multiple = getattr(self, name), self.multiple
+            if side is not None and side % multiple:
+                remedy = -(-side // multiple) * multiple
+                raise ValueError(f"{name} must be a multiple of {multiple}. Received: {side}. Use {remedy}.")
         for name in ("cascade", "atrous"):
             if self.network == "fcn" and getattr(self, name):
                 raise ValueError(f"{name} must be off with network fcn. Received: on. Leave it out.")
@@ -288,10 +291,3 @@ def probability_of(gray: float) -> float:
 def gray_of(probability: float) -> float:
     """Gray level G_s of the paper for a threshold on the probability of a defect."""
     return round((1 - probability) * WHITE, 6)
-
-
-def refuse_off_grid(name: str, side: int | None, multiple: int) -> None:
-    """Raise ValueError for a side that the poolings do not divide."""
-    if side is not None and side % multiple:
-        remedy = -(-side // multiple) * multiple
-        raise ValueError(f"{name} must be a multiple of {multiple}. Received: {side}. Use {remedy}.")

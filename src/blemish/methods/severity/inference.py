@@ -153,7 +153,9 @@ class SeverityInference:
         """
         (top, left), (height, width) = first, cells.shape
         reach = 2 * (self.cell // 2) + 1
-        near = cv2.dilate(enlarge(cells, self.cell).view(np.uint8), np.ones((reach, reach), np.uint8))
+        size = (width * self.cell, height * self.cell)
+        squares = cv2.resize(cells.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        near = cv2.dilate(squares, np.ones((reach, reach), np.uint8))
         smooth = self.smooth(raw, (slice(top, top + height - 2), slice(left, left + width - 2)))
         return near[self.cell : -self.cell, self.cell : -self.cell].view(np.bool_) & (
             smooth >= self.threshold
@@ -261,9 +263,3 @@ def runs_inside(mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size
     down, right = max(0, -top), max(0, -left)
     inside = mask[down : max(0, size[0] - top), right : max(0, size[1] - left)]
     return runs_of(inside).moved(left + right, top + down)
-
-
-def enlarge(mask: NDArray[np.bool_], cell: int) -> NDArray[np.bool_]:
-    """Mask with every entry enlarged to a cell×cell square."""
-    size = (mask.shape[1] * cell, mask.shape[0] * cell)
-    return cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).view(np.bool_)

@@ -111,7 +111,11 @@ def raw_scores(
     readings = readings or Readings()
     scores = np.zeros(cells.shape, np.float32)
     rows, columns = np.nonzero(cells)
-    extremes = (cell_means if readings.contrast_of == "means" else cell_extremes)(intensity, cell)
+    if readings.contrast_of == "means":
+        means = fold(intensity.astype(np.uint16), cell, np.add) / np.float32(cell**2)
+        extremes = CellExtremes(means, means)
+    else:
+        extremes = CellExtremes(fold(intensity, cell, np.minimum), fold(intensity, cell, np.maximum))
     sides = np.full((2, rows.size), np.nan, np.float32)
     for side, reference in zip(sides, reference_columns(rows, columns, width=cells.shape[1]), strict=True):
         known = reference >= 0
@@ -182,15 +186,6 @@ def pair_score(
     d0 = np.minimum(np.abs(lowest - reference_lowest), np.abs(highest - reference_highest))
     d1 = np.abs(highest - reference_lowest)
     return d0 + d1
-
-
-def cell_extremes(intensity: NDArray[np.uint8], cell: int) -> CellExtremes:
-    return CellExtremes(fold(intensity, cell, np.minimum), fold(intensity, cell, np.maximum))
-
-
-def cell_means(intensity: NDArray[np.uint8], cell: int) -> CellExtremes:
-    means = fold(intensity.astype(np.uint16), cell, np.add) / np.float32(cell**2)
-    return CellExtremes(means, means)
 
 
 def fold(array: NDArray[Any], cell: int, combine: np.ufunc) -> NDArray[Any]:
