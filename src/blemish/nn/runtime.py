@@ -24,7 +24,7 @@ def prepare_runtime(threads: int | None = None) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Make glibc serve large blocks from a heap that it does not hand back; another C library is left alone."""
+    """Make glibc serve large blocks from a heap that it keeps; another C library is left alone."""
     try:
         library = ctypes.CDLL("libc.so.6")
     except OSError:
