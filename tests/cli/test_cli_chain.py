@@ -15,7 +15,8 @@ from blemish.dataset.samples import Dataset
 from blemish.inspection import Inspection, Verdict
 from blemish.methods import find_method
 from blemish.progress import Reporter
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 
 Command = Callable[..., Any]
 Stages = Mapping[str, Path]
@@ -32,8 +33,8 @@ MACHINE = {"device": "cpu", "precision": "fp32"}
 @pytest.fixture(scope="module")
 def stages(tiny_run: Path, tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Stages:
     """A bundle of each kind. "passing" is the gate that lets everything pass, "gate" the one that nothing."""
-    outliner = shutil.copytree(tiny_run / "bundle", tmp_path_factory.mktemp("own") / "bundle")
-    made = {"outliner": outliner}
+    segmenter = shutil.copytree(tiny_run / "bundle", tmp_path_factory.mktemp("own") / "bundle")
+    made = {"segmenter": segmenter}
     for name, quick in QUICK.items():
         method = find_method(name)
         run = tmp_path_factory.mktemp(name) / "run"
@@ -41,7 +42,7 @@ def stages(tiny_run: Path, tiny_dataset: Dataset, tmp_path_factory: pytest.TempP
         train(Request(method, tiny_dataset, settings, run), Reporter(quiet=True))
         made[name] = run / "bundle"
     folder = tmp_path_factory.mktemp("chain")
-    named = {"namer": made["tlsdd"], "outliner": made["outliner"]}
+    named = {"detector": made["tlsdd"], "segmenter": made["segmenter"]}
     for gate, threshold in (("gate", 0.0), ("passing", 1.5)):
         named[gate] = with_thresholds(made["medetection"], folder / gate, threshold)
     return named
@@ -79,30 +80,30 @@ def then(*bundles: Path) -> list[Any]:
 def test_three_bundles_give_one_answer_an_image(
     blemish: Command, stages: Stages, images: Path, tmp_path: Path
 ) -> None:
-    """Outlines are those of the outliner alone, the score is the gate's alone, both to the last digit."""
-    order = stages["gate"], stages["outliner"], stages["namer"]
+    """Outlines are those of the segmenter alone, the score is the gate's alone, both to the last digit."""
+    order = stages["gate"], stages["segmenter"], stages["detector"]
     places = ("--device", "cpu", "--quiet")
     answer = blemish(
         "inspect", order[0], images, "--out", tmp_path / "all", *then(*order[1:]), "--overlay", *places
     )
     assert answer.code == 1 and "1 image could not be judged" in answer.err, "the broken one"
     alone = {}
-    for name in ("gate", "outliner", "namer"):
+    for name in ("gate", "segmenter", "detector"):
         blemish("inspect", stages[name], images, "--out", tmp_path / name, *places)
         alone[name] = lines(tmp_path / name)
     chained = lines(tmp_path / "all")
     ids = "+".join(load_bundle(bundle).id for bundle in order)
     assert {one.bundle for one in chained} == {ids}
-    for one, gate, outliner, namer in zip(chained[:-1], *alone.values(), strict=False):
+    for one, gate, segmenter, detector in zip(chained[:-1], *alone.values(), strict=False):
         assert one.score == gate.score and one.spread == gate.spread
-        count = len(outliner.defects)
+        count = len(segmenter.defects)
         assert [(d.box_xyxy, d.contour, d.severity_max) for d in one.defects[:count]] == [
-            (d.box_xyxy, d.contour, d.severity_max) for d in outliner.defects
+            (d.box_xyxy, d.contour, d.severity_max) for d in segmenter.defects
         ]
         assert {(d.box_xyxy, d.label) for d in one.defects[count:]} <= {
-            (d.box_xyxy, d.label) for d in namer.defects
+            (d.box_xyxy, d.label) for d in detector.defects
         }
-        assert {step.split(".")[0] for step in one.timings_ms} == {"decode", "gate", "outliner", "namer"}
+        assert {step.split(".")[0] for step in one.timings_ms} == {"decode", "gate", "segmenter", "detector"}
         assert one.verdict is (Verdict.NG if one.defects else Verdict.REVIEW)
         assert bool(one.reasons) == (not one.defects)
     assert chained[-1].verdict is Verdict.ERROR and "9.png" in str(chained[-1].error)
@@ -113,7 +114,7 @@ def test_behind_a_gate_that_passes_nothing_is_asked(
     blemish: Command, stages: Stages, images: Path, tmp_path: Path
 ) -> None:
     (images / "9.png").unlink()
-    later = then(stages["outliner"], stages["namer"])
+    later = then(stages["segmenter"], stages["detector"])
     answer = blemish("inspect", stages["passing"], images, "--out", tmp_path / "out", *later, "--overlay")
     assert answer.code == 0, answer.err
     for one in lines(tmp_path / "out"):
@@ -127,10 +128,10 @@ def test_a_chain_is_evaluated_with_the_outliners_pixels_and_the_gates_score(
     data = ("--data", tiny_dataset.root, "--device", "cpu", "--quiet")
     metrics = {}
     for name, order in {
-        "chain": ("gate", "outliner", "namer"),
+        "chain": ("gate", "segmenter", "detector"),
         "gate": ("gate",),
-        "outliner": ("outliner",),
-        "passing": ("passing", "outliner", "namer"),
+        "segmenter": ("segmenter",),
+        "passing": ("passing", "segmenter", "detector"),
     }.items():
         first, *rest = (stages[one] for one in order)
         answer = blemish("evaluate", first, "--out", tmp_path / name, *then(*rest), *data)
@@ -139,8 +140,8 @@ def test_a_chain_is_evaluated_with_the_outliners_pixels_and_the_gates_score(
     chain = metrics["chain"]
     assert chain["method"] == "medetection+severity+tlsdd"
     assert chain["image"]["auroc"] == metrics["gate"]["image"]["auroc"]
-    assert chain["pixel"]["auprc"] == pytest.approx(metrics["outliner"]["pixel"]["auprc"])
-    assert chain["defect"]["found"] >= metrics["outliner"]["defect"]["found"]
+    assert chain["pixel"]["auprc"] == pytest.approx(metrics["segmenter"]["pixel"]["auprc"])
+    assert chain["defect"]["found"] >= metrics["segmenter"]["defect"]["found"]
     assert set(chain["type"]["confusion"]) >= {"scratch", "spot"}
     assert chain["pointing"] == {**metrics["gate"]["pointing"], "ng": chain["pointing"]["ng"]}
     point = chain["operating_point"]
@@ -149,7 +150,7 @@ def test_a_chain_is_evaluated_with_the_outliners_pixels_and_the_gates_score(
     assert (passing["pixel"]["recall"], passing["defect"]["found"]) == (0.0, 0)
     assert passing["operating_point"]["escapes"]["n"] == passing["image"]["defective"]
     report = (tmp_path / "chain" / "report.html").read_text(encoding="utf-8")
-    assert all(load_bundle(stages[name]).id in report for name in ("gate", "outliner", "namer"))
+    assert all(load_bundle(stages[name]).id in report for name in ("gate", "segmenter", "detector"))
     assert "AUROC and thresholds are the first one" in report
 
 
@@ -157,7 +158,7 @@ def test_a_look_is_counted_under_each_stages_own_decision(
     blemish: Command, stages: Stages, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
     unseen = shutil.ignore_patterns("usage.json")
-    order = [shutil.copytree(stages[one], tmp_path / one, ignore=unseen) for one in ("gate", "outliner")]
+    order = [shutil.copytree(stages[one], tmp_path / one, ignore=unseen) for one in ("gate", "segmenter")]
     ids = [load_bundle(bundle).id for bundle in order]
     limits = [{"measure": "length", "unit": "px", "ng": 9}]
     decision = {"schema_version": 1, "revision": 1, "bundle": ids[1], "score": {}, "limits": limits}
@@ -178,8 +179,8 @@ def test_a_look_is_counted_under_each_stages_own_decision(
     [
         (("gate", "gate"), "must have each bundle once. Received: medetection-"),
         (("gate", "passing"), "Leave out one gate."),
-        (("outliner", "gate"), "Put the gate before the outliner."),
-        (("namer", "outliner"), "Put the outliner before the namer."),
+        (("segmenter", "gate"), "Put the gate before the segmenter."),
+        (("detector", "segmenter"), "Put the segmenter before the detector."),
         (("gate", "nowhere"), "nowhere is not a bundle"),
     ],
 )
@@ -204,13 +205,13 @@ def test_what_makes_no_chain_is_one_line_and_writes_nothing(
 def test_other_scales_and_a_gate_that_judges_nothing_are_refused(
     blemish: Command, stages: Stages, images: Path, tmp_path: Path
 ) -> None:
-    for name, key in (("gate", 0.5), ("outliner", 0.25)):
+    for name, key in (("gate", 0.5), ("segmenter", 0.25)):
         loaded = load_bundle(stages[name])
         settings = {**loaded.manifest.settings, "mm_per_px": key}
         changed = loaded.manifest.model_copy(update={"settings": settings})
         save_bundle(tmp_path / name, changed, loaded.networks)
     answer = blemish(
-        "inspect", tmp_path / "gate", images, "--out", tmp_path / "out", *then(tmp_path / "outliner")
+        "inspect", tmp_path / "gate", images, "--out", tmp_path / "out", *then(tmp_path / "segmenter")
     )
     assert answer.code == 1
     assert "one scale, in mm per pixel. Received: 0.5 of medetection-" in answer.err
@@ -219,6 +220,6 @@ def test_other_scales_and_a_gate_that_judges_nothing_are_refused(
     start = save_bundle(
         tmp_path / "start", loaded.manifest.model_copy(update={"memory": memory}), loaded.networks
     )
-    answer = blemish("inspect", start.path, images, "--out", tmp_path / "out", *then(stages["outliner"]))
+    answer = blemish("inspect", start.path, images, "--out", tmp_path / "out", *then(stages["segmenter"]))
     assert answer.code == 1
     assert f"{start.path}: this is a starting point, which knows no product yet." in answer.err

@@ -81,4 +81,4 @@ def test_help_tells_the_order_of_a_chain(command: str) -> None:
         env={**os.environ, "COLUMNS": "200"},
     )
     assert "--then BUNDLE" in done.stdout
-    assert "gate, outliner, namer" in " ".join(done.stdout.split())
+    assert "gate, segmenter, detector" in " ".join(done.stdout.split())

@@ -15,11 +15,13 @@ import pytest
 from blemish.bundle import Bundle, load_bundle
 from blemish.bundle.store import CERTIFICATE
 from blemish.dataset.samples import Dataset
-from blemish.export.request import Request
-from blemish.export.run import export_bundle
+from blemish.exporting.request import ExportRequest
+from blemish.exporting.run import export_bundle
 from blemish.images.decode import read_image
-from blemish.inspector.inspector import Inspector, inspector_of
-from blemish.methods.contract import ExportsGraphs, Method
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import inspector_of
+from blemish.methods.capabilities import ExportsGraphs
+from blemish.methods.contract import Method
 from blemish.progress import Reporter
 
 SIZES = [(1, 1), (33, 95), (97, 131), (140, 41)]
@@ -34,7 +36,9 @@ def exported(
         pytest.skip(f"{method.name} exports no graphs")
     out = tmp_path_factory.mktemp(method.name) / "onnx"
     loaded = load_bundle(bundle.path)
-    return export_bundle(Request(loaded, "onnx", "fp32", out, dataset=four_images), Reporter(quiet=True))
+    return export_bundle(
+        ExportRequest(loaded, "onnx", "fp32", out, dataset=four_images), Reporter(quiet=True)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +88,7 @@ def test_it_runs_where_torch_cannot_be_imported(
     program = (
         "import json, sys; from pathlib import Path\n"
         "sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'accelerate']))\n"
-        "from blemish.inspector.inspector import open_inspector\n"
+        "from blemish.inspector.loading import open_inspector\n"
         f"found = open_inspector(Path({str(exported)!r})).inspect(Path({str(image)!r}))\n"
         "print(json.dumps(found.to_json()))\n"
     )

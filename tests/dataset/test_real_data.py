@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blemish.dataset.check import check_dataset
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.masks import class_map
+from blemish.dataset.quality.check import check_dataset
 from blemish.images.decode import image_size
 
 # folder: (layout, images, annotations, images per class, splits)

@@ -18,7 +18,7 @@ from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.chain import Chain, chain_of
 from blemish.inspector.inspector import Inspector
-from blemish.methods.contract import Findings
+from blemish.methods.contract import ImageFindings
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 
 Box = tuple[float, float, float, float]
@@ -32,9 +32,9 @@ class Stage:
 
     score: float
     defects: tuple[Defect, ...] = ()
-    names_types: bool = False
-    finds_outlines: bool = False
-    severity_top: float | None = None
+    classifies: bool = False
+    segments: bool = False
+    score_map_max: float | None = None
     pixel_threshold: float | None = None
     threshold_score: float | None = None
     mm_per_px: float | None = None
@@ -50,11 +50,11 @@ class Stage:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: NDArray, networks: object, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         maps = {"defects": filled_boxes(self.defects, SIZE)} if with_maps else {}
         if with_maps and self.heat:
             maps[self.heat] = raw
-        return Findings(self.score, self.defects, maps, candidates=self.candidates, spread=0.05)
+        return ImageFindings(self.score, self.defects, maps, candidates=self.candidates, spread=0.05)
 
 
 def region(box: Box, label: str = "defect", confidence: float = 0.6) -> Defect:
@@ -62,17 +62,17 @@ def region(box: Box, label: str = "defect", confidence: float = 0.6) -> Defect:
 
 
 def gate(verdict: Verdict = Verdict.NG, **more: object) -> Inspector:
-    return inspector(Stage(OF_VERDICT[verdict], heat="cam", **more), "gate-1")
+    return inspector(Stage(OF_VERDICT[verdict], heat="heat_map", **more), "gate-1")
 
 
-def outliner(*boxes: Box, verdict: Verdict = Verdict.NG, **more: object) -> Inspector:
-    fields = {"finds_outlines": True, "severity_top": 12.0, "pixel_threshold": 3.0, "heat": "severity"}
+def segmenter(*boxes: Box, verdict: Verdict = Verdict.NG, **more: object) -> Inspector:
+    fields = {"segments": True, "score_map_max": 12.0, "pixel_threshold": 3.0, "heat": "score_map"}
     defects = tuple(region(box) for box in boxes)
-    return inspector(Stage(OF_VERDICT[verdict], defects, **{**fields, **more}), "outliner-1")
+    return inspector(Stage(OF_VERDICT[verdict], defects, **{**fields, **more}), "segmenter-1")
 
 
-def namer(*defects: Defect, **more: object) -> Inspector:
-    return inspector(Stage(0.5, defects, names_types=True, **more), "namer-1")
+def detector(*defects: Defect, **more: object) -> Inspector:
+    return inspector(Stage(0.5, defects, classifies=True, **more), "detector-1")
 
 
 def inspector(stage: Stage, name: str) -> Inspector:
@@ -90,29 +90,29 @@ def judged(*stages: Inspector, with_maps: bool = False) -> Inspection:
 
 
 def test_an_image_that_the_gate_passes_costs_no_later_stage() -> None:
-    stages = gate(Verdict.OK), outliner((1, 1, 5, 5)), namer(region((1, 1, 5, 5), "pit"))
+    stages = gate(Verdict.OK), segmenter((1, 1, 5, 5)), detector(region((1, 1, 5, 5), "pit"))
     inspection = judged(*stages, with_maps=True)
     assert (inspection.verdict, inspection.defects, inspection.reasons) == (Verdict.OK, (), ())
     assert [len(stage.inference.seen) for stage in stages] == [1, 0, 0]
     assert set(inspection.timings_ms) == {"gate.network", "gate.decide"}
-    assert inspection.bundle == "gate-1+outliner-1+namer-1"
-    assert not inspection.maps["severity"].any() and not inspection.maps["defects"].any()
-    assert inspection.maps["severity"].shape == inspection.maps["defects"].shape == SIZE
+    assert inspection.bundle == "gate-1+segmenter-1+detector-1"
+    assert not inspection.maps["score_map"].any() and not inspection.maps["defects"].any()
+    assert inspection.maps["score_map"].shape == inspection.maps["defects"].shape == SIZE
 
 
 @pytest.mark.parametrize("verdict", [Verdict.REVIEW, Verdict.NG])
 def test_what_the_gate_holds_back_is_outlined_and_named_under_its_score(verdict: Verdict) -> None:
-    stages = gate(verdict), outliner((1, 1, 9, 9)), namer(region((1, 1, 9, 9), "pit", 0.8))
+    stages = gate(verdict), segmenter((1, 1, 9, 9)), detector(region((1, 1, 9, 9), "pit", 0.8))
     inspection = judged(*stages, with_maps=True)
     assert inspection.verdict is verdict
     assert inspection.score == OF_VERDICT[verdict] and inspection.spread == 0.05
     assert [(one.label, one.confidence) for one in inspection.defects] == [("pit", 0.8)]
     assert [len(stage.inference.seen) for stage in stages] == [1, 1, 1]
     assert set(inspection.timings_ms) == {
-        f"{role}.{step}" for role in ("gate", "outliner", "namer") for step in ("network", "decide")
+        f"{role}.{step}" for role in ("gate", "segmenter", "detector") for step in ("network", "decide")
     }
-    assert set(inspection.maps) == {"cam", "severity", "defects"}
-    assert inspection.maps["severity"][0, 0] == np.float32(0.9), "the outliner's, whatever the gate gave"
+    assert set(inspection.maps) == {"heat_map", "score_map", "defects"}
+    assert inspection.maps["score_map"][0, 0] == np.float32(0.9), "the segmenter's, whatever the gate gave"
 
 
 @pytest.mark.parametrize("verdict", [Verdict.REVIEW, Verdict.NG])
@@ -120,7 +120,7 @@ def test_a_rejection_with_nothing_to_show_goes_to_a_person_with_where_the_gate_p
     verdict: Verdict,
 ) -> None:
     pointing = gate(verdict, defects=(region((2, 3, 12, 13)),))
-    inspection = judged(pointing, outliner(verdict=Verdict.OK), namer())
+    inspection = judged(pointing, segmenter(verdict=Verdict.OK), detector())
     assert inspection.verdict is Verdict.REVIEW
     assert inspection.defects == (), "a box that points is no defect"
     (reason,) = inspection.reasons
@@ -130,24 +130,24 @@ def test_a_rejection_with_nothing_to_show_goes_to_a_person_with_where_the_gate_p
 
 
 def test_an_image_that_an_outliner_first_passes_goes_to_a_person_when_the_namer_finds_something() -> None:
-    calm = outliner(verdict=Verdict.OK)
-    inspection = judged(calm, namer(region((1, 1, 4, 4), "pit", 0.7)))
+    calm = segmenter(verdict=Verdict.OK)
+    inspection = judged(calm, detector(region((1, 1, 4, 4), "pit", 0.7)))
     assert inspection.verdict is Verdict.REVIEW
-    assert inspection.reasons == ("the outliner calls the image OK, the namer finds a defect (pit 0.70)",)
+    assert inspection.reasons == ("the segmenter calls the image OK, the detector finds a defect (pit 0.70)",)
     assert [one.label for one in inspection.defects] == ["pit"]
-    assert judged(calm, namer()).verdict is Verdict.OK
+    assert judged(calm, detector()).verdict is Verdict.OK
 
 
-@pytest.mark.parametrize("first", [gate, lambda verdict: outliner((1, 1, 5, 5), verdict=verdict)])
+@pytest.mark.parametrize("first", [gate, lambda verdict: segmenter((1, 1, 5, 5), verdict=verdict)])
 def test_a_later_stage_neither_passes_nor_rejects(first: object) -> None:
     """All combinations: passed and rejected images are a part of those of the first stage alone."""
     boxes = [(), (region((1, 1, 5, 5), "pit"),), (region((12, 12, 18, 18), "pit"),)]
     for verdict, found, regions in itertools.product(OF_VERDICT, boxes, [(), ((1, 1, 5, 5),)]):
         head = first(verdict)
-        middle = [] if head.inference.finds_outlines else [outliner(*regions)]
-        inspection = judged(head, *middle, namer(*found))
+        middle = [] if head.inference.segments else [segmenter(*regions)]
+        inspection = judged(head, *middle, detector(*found))
         assert inspection.verdict in (verdict, Verdict.REVIEW)
-        if not head.inference.finds_outlines:
+        if not head.inference.segments:
             assert (inspection.verdict is Verdict.OK) == (verdict is Verdict.OK), "escapes are the gate's"
         assert bool(inspection.reasons) == (
             (verdict is not Verdict.OK and not inspection.defects)
@@ -162,7 +162,7 @@ def test_boxes_name_regions_one_to_one_the_surest_first() -> None:
     """Both boxes fit the left region best; the surer one has it, the other takes the right one."""
     left, right = (0, 0, 10, 10), (6, 0, 16, 10)
     boxes = region((1, 0, 11, 10), "burr", 0.5), region((1, 0, 11, 10), "pit", 0.9)
-    found = judged(gate(), outliner(left, right), namer(*boxes)).defects
+    found = judged(gate(), segmenter(left, right), detector(*boxes)).defects
     assert [(one.box_xyxy, one.label, one.confidence) for one in found] == [
         (left, "pit", 0.9),
         (right, "burr", 0.5),
@@ -171,9 +171,9 @@ def test_boxes_name_regions_one_to_one_the_surest_first() -> None:
 
 def test_pieces_in_a_box_share_its_name_and_a_small_box_in_a_region_is_its_own_defect() -> None:
     pieces = (0, 0, 4, 2), (8, 0, 12, 2), (20, 15, 24, 19)
-    found = judged(gate(), outliner(*pieces), namer(region((0, 0, 18, 3), "crack", 0.7))).defects
+    found = judged(gate(), segmenter(*pieces), detector(region((0, 0, 18, 3), "crack", 0.7))).defects
     assert [one.label for one in found] == ["crack", "crack", "defect"]
-    found = judged(gate(), outliner((0, 0, 20, 20)), namer(region((3, 3, 6, 6), "pit", 0.7))).defects
+    found = judged(gate(), segmenter((0, 0, 20, 20)), detector(region((3, 3, 6, 6), "pit", 0.7))).defects
     assert [(one.label, one.box_xyxy) for one in found] == [
         ("defect", (0, 0, 20, 20)),
         ("pit", (3, 3, 6, 6)),
@@ -191,7 +191,7 @@ def test_nothing_that_is_found_is_lost(seed: int) -> None:
             zip(random_boxes(generator, 6), generator.random(6).tolist(), strict=True)
         )
     ]
-    inspection = judged(gate(), outliner(*regions), namer(*boxes), with_maps=True)
+    inspection = judged(gate(), segmenter(*regions), detector(*boxes), with_maps=True)
     found = inspection.defects
     assert [one.box_xyxy for one in found[:6]] == regions
     labels = {one.label for one in found}
@@ -226,7 +226,7 @@ def overlaps(one: Box, other: Box) -> bool:
 
 def test_boxes_without_a_region_are_numbered_behind_the_regions() -> None:
     inspection = judged(
-        gate(), outliner((0, 0, 4, 4)), namer(region((2, 2, 20, 12), "stain", 0.9)), with_maps=True
+        gate(), segmenter((0, 0, 4, 4)), detector(region((2, 2, 20, 12), "stain", 0.9)), with_maps=True
     )
     numbers = inspection.maps["defects"]
     assert (numbers[0, 0], numbers[3, 3], numbers[5, 10], numbers[15, 5]) == (1, 1, 2, 0)
@@ -234,14 +234,14 @@ def test_boxes_without_a_region_are_numbered_behind_the_regions() -> None:
 
 
 def test_a_gate_and_a_namer_give_boxes_alone() -> None:
-    inspection = judged(gate(), namer(region((1, 1, 5, 5), "pit")), with_maps=True)
+    inspection = judged(gate(), detector(region((1, 1, 5, 5), "pit")), with_maps=True)
     assert [one.label for one in inspection.defects] == ["pit"]
-    assert "severity" not in inspection.maps
+    assert "score_map" not in inspection.maps
 
 
 def test_candidates_are_the_namers_and_the_regions_without_a_name() -> None:
     sure, unsure = region((0, 0, 5, 5), "pit", 0.8), region((9, 9, 12, 12), "pit", 0.1)
-    stages = gate(), outliner((0, 0, 5, 5), (20, 10, 28, 18)), namer(sure, candidates=(sure, unsure))
+    stages = gate(), segmenter((0, 0, 5, 5), (20, 10, 28, 18)), detector(sure, candidates=(sure, unsure))
     inspection = judged(*stages)
     assert inspection.candidates == (sure, unsure, inspection.defects[1])
     assert judged(*stages[:2]).candidates == ()
@@ -258,7 +258,7 @@ def test_an_image_is_decoded_once_and_each_stage_sees_what_it_would_alone(
 
     path = tmp_path / "a.png"
     assert cv2.imwrite(str(path), PIXELS if colour else PIXELS[:, :, 0])
-    stages = gate(channels=3), outliner((1, 1, 5, 5), channels=1), namer(channels=None)
+    stages = gate(channels=3), segmenter((1, 1, 5, 5), channels=1), detector(channels=None)
     for stage in stages:
         stage.inspect(path)
     reads = []
@@ -274,39 +274,41 @@ def test_an_image_is_decoded_once_and_each_stage_sees_what_it_would_alone(
 
 
 def test_an_image_that_cannot_be_read_is_an_error_of_the_whole_chain(tmp_path: Path) -> None:
-    inspection = chain_of([gate(), outliner()]).inspect(tmp_path / "none.png")
+    inspection = chain_of([gate(), segmenter()]).inspect(tmp_path / "none.png")
     assert inspection.verdict is Verdict.ERROR and "none.png" in str(inspection.error)
-    assert inspection.bundle == "gate-1+outliner-1"
+    assert inspection.bundle == "gate-1+segmenter-1"
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_stage_that_fails_makes_an_error_that_names_it(place: int) -> None:
-    stages = [gate(), outliner((1, 1, 5, 5)), namer()]
+    stages = [gate(), segmenter((1, 1, 5, 5)), detector()]
     stages[place].inference.broken = True
     inspection = judged(*stages)
     assert inspection.verdict is Verdict.ERROR
-    role = ("gate", "outliner", "namer")[place]
+    role = ("gate", "segmenter", "detector")[place]
     assert str(inspection.error).startswith(f"{role} {role}-1: ") and "not finite" in str(inspection.error)
 
 
 def test_a_failing_stage_behind_a_gate_that_passes_is_not_asked() -> None:
-    assert judged(gate(Verdict.OK), outliner(broken=True)).verdict is Verdict.OK
+    assert judged(gate(Verdict.OK), segmenter(broken=True)).verdict is Verdict.OK
 
 
 # What a chain can do, and what is none
 
 
 def test_a_chain_can_do_what_any_of_its_stages_can() -> None:
-    abilities = chain_of([gate(), outliner(), namer()]).inference
-    assert (abilities.names_types, abilities.finds_outlines) == (True, True)
-    assert (abilities.severity_top, abilities.pixel_threshold, abilities.channels) == (12.0, 3.0, None)
-    abilities = chain_of([gate(), namer()]).inference
-    assert (abilities.finds_outlines, abilities.severity_top) == (False, None)
-    assert not chain_of([gate(), outliner()]).inference.names_types
+    abilities = chain_of([gate(), segmenter(), detector()]).inference
+    assert (abilities.classifies, abilities.segments) == (True, True)
+    assert (abilities.score_map_max, abilities.pixel_threshold, abilities.channels) == (12.0, 3.0, None)
+    abilities = chain_of([gate(), detector()]).inference
+    assert (abilities.segments, abilities.score_map_max) == (False, None)
+    assert not chain_of([gate(), segmenter()]).inference.classifies
 
 
 def test_one_known_scale_measures_every_defect() -> None:
-    inspection = judged(gate(), outliner((0, 0, 8, 4), mm_per_px=0.5), namer(region((12, 12, 18, 18), "pit")))
+    inspection = judged(
+        gate(), segmenter((0, 0, 8, 4), mm_per_px=0.5), detector(region((12, 12, 18, 18), "pit"))
+    )
     assert inspection.mm_per_px == 0.5
     assert [one.length_mm for one in inspection.defects] == [4.0, 3.0]
 
@@ -314,12 +316,15 @@ def test_one_known_scale_measures_every_defect() -> None:
 REFUSED: list[tuple[Sequence[Inspector], str]] = [
     ([gate(), gate()], "must have each bundle once. Received: gate-1 twice."),
     ([gate(), inspector(Stage(0.5), "gate-2")], "gate-1 (gate), then gate-2 (gate). Leave out one gate."),
-    ([outliner(), gate()], "outliner-1 (outliner), then gate-1 (gate). Put the gate before the outliner."),
-    ([gate(), namer(), outliner()], "Put the outliner before the namer."),
-    ([namer(), outliner()], "Put the outliner before the namer."),
-    ([gate(mm_per_px=0.1), outliner(mm_per_px=0.2)], "Received: 0.1 of gate-1, 0.2 of outliner-1."),
     (
-        [Inspector(Stage(0.1), {}, review=math.inf, ng=math.inf, bundle="gate-3"), outliner()],
+        [segmenter(), gate()],
+        "segmenter-1 (segmenter), then gate-1 (gate). Put the gate before the segmenter.",
+    ),
+    ([gate(), detector(), segmenter()], "Put the segmenter before the detector."),
+    ([detector(), segmenter()], "Put the segmenter before the detector."),
+    ([gate(mm_per_px=0.1), segmenter(mm_per_px=0.2)], "Received: 0.1 of gate-1, 0.2 of segmenter-1."),
+    (
+        [Inspector(Stage(0.1), {}, review=math.inf, ng=math.inf, bundle="gate-3"), segmenter()],
         "gate-3 must have thresholds to be a gate",
     ),
 ]
@@ -333,7 +338,13 @@ def test_what_makes_no_chain_is_refused_in_one_line(stages: Sequence[Inspector],
 
 
 @pytest.mark.parametrize(
-    "stages", [(gate(), outliner()), (gate(), namer()), (outliner(), namer()), (gate(), outliner(), namer())]
+    "stages",
+    [
+        (gate(), segmenter()),
+        (gate(), detector()),
+        (segmenter(), detector()),
+        (gate(), segmenter(), detector()),
+    ],
 )
 def test_any_part_in_order_is_a_chain(stages: tuple[Inspector, ...]) -> None:
     assert chain_of(stages) == Chain(stages)

@@ -9,7 +9,7 @@ ASKED = """
 import sys
 from blemish.nn.lazy_import import COMPILER, defer_torch_dynamo
 with defer_torch_dynamo():
-    import blemish.methods.tlsdd.detector
+    import blemish.methods.tlsdd.network.detector
 from torchvision.ops.roi_align import is_compile_supported
 assert COMPILER not in sys.modules and "sympy" not in sys.modules
 given = is_compile_supported("cpu")

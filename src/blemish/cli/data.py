@@ -7,9 +7,8 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from blemish.cli.outcome import WrongUseError
-from blemish.cli.texts import print_check, print_counts, print_products
-from blemish.errors import BlemishError
+from blemish.cli.texts import print_check, print_counts, print_products, print_scale
+from blemish.errors import BlemishError, WrongUseError
 
 app = typer.Typer(
     help="Make, check, split and convert datasets; measure the scale of a camera.",
@@ -89,7 +88,7 @@ def tasks(
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
     """Make a collection of products from public sets, each with normal and defective images and splits."""
-    from blemish.dataset.collection import collect_products
+    from blemish.dataset.product_sets.collect import collect_products
     from blemish.progress import Reporter
 
     names = tuple(name.strip() for name in only.split(",")) if only else ()
@@ -113,9 +112,9 @@ def check(
     """Counts, imbalance, broken files, leaks between splits. Exit code 1 when the data cannot be used."""
     import json
 
-    from blemish.dataset.check import check_dataset
-    from blemish.dataset.check_image import ERROR, WARNING
     from blemish.dataset.layouts import load_dataset
+    from blemish.dataset.quality.check import check_dataset
+    from blemish.dataset.quality.check_image import ERROR, WARNING
     from blemish.files import write_atomically
 
     report = check_dataset(load_dataset(data, skip_broken=True), skipped=WARNING if skip_broken else ERROR)
@@ -145,7 +144,7 @@ def agree(
 
     The same person twice shows how repeatable they are.
     """
-    from blemish.cli.agree import compare_raters
+    from blemish.workflows.annotator_agreement import compare_raters
 
     if not 2 <= len(raters) <= 3:
         raise WrongUseError(f"agree takes two or three raters. Received: {len(raters)}. Name DATA_A DATA_B.")
@@ -175,10 +174,11 @@ def split(
     test: Annotated[float, typer.Option("--test", help="Share of all images.")] = 0.3,
     val: Annotated[float, typer.Option("--val", help="Share of what is not test.")] = 0.2,
     by: Annotated[
-        Literal["content", "group", "looks"],
+        Literal["content", "group", "similarity", "looks"],
         typer.Option(
             "--by",
-            help="group: images of one lot or part stay together; looks: pictures that are nearly the same.",
+            metavar="content|group|similarity",
+            help="Images to keep together. group: of one lot or part; similarity: nearly the same.",
         ),
     ] = "content",
     shots: Annotated[
@@ -189,7 +189,7 @@ def split(
 ) -> None:
     """Write train, val and test lists to OUT, by reference to the images, which stay where they are."""
     from blemish.dataset.layouts import load_dataset
-    from blemish.dataset.split import split_dataset, write_splits
+    from blemish.dataset.splits.split import split_dataset, write_splits
 
     cut = split_dataset(load_dataset(data), test=test, val=val, by=by, shots=shots, seed=seed)
     write_splits(cut, out)
@@ -211,9 +211,16 @@ def scale(
     ] = None,
 ) -> None:
     """Measure the scale of a camera, mm per pixel, from a picture of a target."""
-    from blemish.cli.scales import print_scale
+    import json
+    from dataclasses import asdict
 
-    print_scale(image, pattern, columns=columns, rows=rows, pitch_mm=pitch_mm, out=out)
+    from blemish.files import write_atomically
+    from blemish.workflows.scale import measure_scale_of
+
+    found = measure_scale_of(image, pattern, columns=columns, rows=rows, pitch_mm=pitch_mm)
+    print_scale(found)
+    if out is not None:
+        write_atomically(out, json.dumps(asdict(found), indent=1) + "\n")
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -1,16 +1,16 @@
 """Several bundles as a cascade with one answer for each image.
 
-What a stage is follows from what its bundle can do, not from its method: a *gate* answers for the image, an
-*outliner* finds regions, a *namer* finds boxes with names. A chain is any two or all three of them in this
-order. An image that the gate calls OK passes without the later stages; else the outliner's regions take the
-namer's names (see `naming`), and boxes that name no region are defects of their own: nothing that these two
-find is lost.
+The role of a stage follows from what its bundle can do, not from its method: a *gate* answers for the image,
+a *segmenter* finds regions, a *detector* finds boxes with names. A chain is any two or all three of them in
+this order. An image that the gate calls OK passes without the later stages; else the segmenter's regions take
+the detector's names (see `naming`), and boxes that name no region are defects of their own: nothing that
+these two find is lost.
 
 **Score and verdict are the first stage's.** Its thresholds were chosen on validation images, with bounds; so
 that these go on to hold, a later stage may only send an image to a person, and never passes or rejects one:
 
 - NG or REVIEW of the first stage, and no stage finds a defect: REVIEW, as there is nothing to show for it.
-- OK of an outliner that comes first, and the namer finds a defect: REVIEW. A gate's OK is not asked again.
+- OK of a segmenter that comes first, and the detector finds a defect: REVIEW. A gate's OK is not asked again.
 - Else the first stage's verdict.
 
 So what the chain passes the first stage passed, and what it rejects the first stage rejected: behind a gate
@@ -20,7 +20,7 @@ scores are the first stage's, whatever comes after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isinf
@@ -35,41 +35,42 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.inspector.inspector import Inspector, in_scale, inspector_of, judged_file
+from blemish.inspector.inspector import Inspector, in_scale, judged_file
+from blemish.inspector.loading import inspector_of
 from blemish.inspector.naming import naming
 from blemish.methods.contract import Inference, Pixels
 from blemish.regions.filled_boxes import filled_boxes
 
 
 class Role(StrEnum):
-    """What a stage does, in the order of a chain."""
+    """Task of a stage; the members are in the order of a chain."""
 
     GATE = "gate"
-    OUTLINER = "outliner"
-    NAMER = "namer"
+    SEGMENTER = "segmenter"
+    DETECTOR = "detector"
 
 
-Answers = Mapping[Role, Inspection]
+StageAnswers = Mapping[Role, Inspection]
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a chain can do, in the words of `Inference`; a chain is given images as they are stored."""
+    """Capabilities of a chain, in the words of `Inference`; it is given images as they are stored."""
 
     mm_per_px: float | None
-    names_types: bool
-    finds_outlines: bool
+    classifies: bool
+    segments: bool
     pixel_threshold: float | None
-    severity_top: float | None
+    score_map_max: float | None
     threshold_score: float | None
     channels: None = None
 
 
 @dataclass(frozen=True)
-class Together:
-    """What the outliner and the namer found, as one list: regions, some named, then boxes without a region.
+class MergedDefects:
+    """Defects of the segmenter and the detector as one list: regions, some named, then boxes alone.
 
-    regions, boxes: of that list; unnamed: the regions that keep the outliner's name
+    regions, boxes: of that list; unnamed: the regions that keep the segmenter's name
     """
 
     regions: tuple[Defect, ...]
@@ -94,13 +95,13 @@ class Chain:
 
     @property
     def inference(self) -> Abilities:
-        outliner = next((one.inference for one in self.stages if one.inference.finds_outlines), None)
+        segmenter = next((one.inference for one in self.stages if one.inference.segments), None)
         return Abilities(
             mm_per_px=next((one.scale for one in self.stages if one.scale is not None), None),
-            names_types=any(stage.inference.names_types for stage in self.stages),
-            finds_outlines=outliner is not None,
-            pixel_threshold=outliner.pixel_threshold if outliner else None,
-            severity_top=outliner.severity_top if outliner else None,
+            classifies=any(stage.inference.classifies for stage in self.stages),
+            segments=segmenter is not None,
+            pixel_threshold=segmenter.pixel_threshold if segmenter else None,
+            score_map_max=segmenter.score_map_max if segmenter else None,
             threshold_score=self.stages[0].inference.threshold_score,
         )
 
@@ -127,38 +128,43 @@ class Chain:
                 break
         return self.combined(answers, with_maps=with_maps, decode_ms=decode_ms)
 
-    def combined(self, answers: Answers, *, with_maps: bool, decode_ms: float | None) -> Inspection:
-        """The answers of the stages that were asked as one; of the first, what is not said otherwise here."""
-        first, namer, scale = next(iter(answers.values())), answers.get(Role.NAMER), self.inference.mm_per_px
-        found = together(answers, scale)
+    def combined(self, answers: StageAnswers, *, with_maps: bool, decode_ms: float | None) -> Inspection:
+        """Merge the answers of the stages that were asked; fields not named here are the first stage's."""
+        first, detector = next(iter(answers.values())), answers.get(Role.DETECTOR)
+        scale = self.inference.mm_per_px
+        found = merged_defects(answers, scale)
         verdict, reasons = decided(answers, found.defects)
+        later = [
+            f"{role}: {reason}" for role, answer in list(answers.items())[1:] for reason in answer.reasons
+        ]
+        grades = {answer.grade for answer in answers.values()}
         decode = {} if decode_ms is None else {"decode": decode_ms}
         return replace(
             first,
             verdict=verdict,
-            reasons=(*first.reasons, *reasons, *reasons_of_later(answers)),
-            grade=worst_of(answer.grade for answer in answers.values()),
+            reasons=(*first.reasons, *reasons, *later),
+            grade=next((grade for grade in GRADES if grade in grades), None),  # the worst that any gave
             defects=found.defects,
             bundle=self.bundle,
             timings_ms={**decode, **stage_timings(answers)},
             mm_per_px=scale,
             maps=self.maps(answers, found, first.size or (0, 0)) if with_maps else {},
-            candidates=(*namer.candidates, *found.unnamed) if namer else (),
+            candidates=(*detector.candidates, *found.unnamed) if detector else (),
         )
 
     def maps(
-        self, answers: Answers, found: Together, size: tuple[int, int]
+        self, answers: StageAnswers, found: MergedDefects, size: tuple[int, int]
     ) -> dict[str, NDArray[np.generic]]:
-        """The outliner's maps, with boxes that have no region behind its numbers, and the gate's own ones.
+        """The segmenter's maps, with boxes that have no region behind its numbers, and the gate's own ones.
 
-        Where no outliner was asked all is sound: severity 0.
+        Where no segmenter was asked all is sound: severity 0.
         """
-        gate, outliner = answers.get(Role.GATE), answers.get(Role.OUTLINER)
+        gate, segmenter = answers.get(Role.GATE), answers.get(Role.SEGMENTER)
         maps = {name: each for name, each in gate.maps.items() if name != "defects"} if gate else {}
-        if self.inference.severity_top is not None:
-            maps["severity"] = outliner.maps["severity"] if outliner else np.zeros(size, np.float32)
+        if self.inference.score_map_max is not None:
+            maps["score_map"] = segmenter.maps["score_map"] if segmenter else np.zeros(size, np.float32)
         boxes = filled_boxes(found.boxes, size)
-        numbers = outliner.maps["defects"] if outliner else np.zeros(size, np.int32)
+        numbers = segmenter.maps["defects"] if segmenter else np.zeros(size, np.int32)
         maps["defects"] = np.where((numbers == 0) & (boxes > 0), boxes + len(found.regions), numbers)
         return maps
 
@@ -185,7 +191,9 @@ def stages_of(judge: Judge) -> tuple[Inspector, ...]:
 
 def chain_of(stages: Sequence[Inspector]) -> Chain:
     """The chain of two inspectors or three. Raises BlemishError where they make none, naming the bundles."""
-    refuse_twice(stages)
+    for index, stage in enumerate(stages):
+        if stage.bundle in [other.bundle for other in stages[:index]]:
+            raise BlemishError(f"A chain must have each bundle once. Received: {stage.bundle} twice.")
     refuse_order(stages)
     refuse_open_gate(stages[0])
     refuse_scales(stages)
@@ -193,16 +201,10 @@ def chain_of(stages: Sequence[Inspector]) -> Chain:
 
 
 def role_of(inference: Inference) -> Role:
-    """What a bundle does in a chain, by what it can do."""
-    if inference.finds_outlines:
-        return Role.OUTLINER
-    return Role.NAMER if inference.names_types else Role.GATE
-
-
-def refuse_twice(stages: Sequence[Inspector]) -> None:
-    for index, stage in enumerate(stages):
-        if stage.bundle in [other.bundle for other in stages[:index]]:
-            raise BlemishError(f"A chain must have each bundle once. Received: {stage.bundle} twice.")
+    """Role of a bundle in a chain, by what it can do."""
+    if inference.segments:
+        return Role.SEGMENTER
+    return Role.DETECTOR if inference.classifies else Role.GATE
 
 
 def refuse_order(stages: Sequence[Inspector]) -> None:
@@ -215,8 +217,8 @@ def refuse_order(stages: Sequence[Inspector]) -> None:
     late = next((one for one, place in enumerate(places) if place < max(places[: one + 1])), 0)
     remedy = f"Leave out one {double}" if double else f"Put the {roles[late]} before the {roles[late - 1]}"
     raise BlemishError(
-        "A chain must be a gate (answers for the image), an outliner (finds regions) and a namer (boxes with "
-        f"names), in this order, each at most once. Received: {received}. {remedy}."
+        "A chain must be a gate (answers for the image), a segmenter (finds regions) and a detector (finds "
+        f"named boxes), in this order, each at most once. Received: {received}. {remedy}."
     )
 
 
@@ -229,7 +231,7 @@ def refuse_open_gate(first: Inspector) -> None:
 
 
 def refuse_scales(stages: Sequence[Inspector]) -> None:
-    """One scale that is known serves the stages that know none."""
+    """Raise BlemishError for two different scales; a single known one serves the stages that know none."""
     scales = {stage.bundle: stage.scale for stage in stages if stage.scale is not None}
     if len(set(scales.values())) > 1:
         received = ", ".join(f"{scale:g} of {bundle}" for bundle, scale in scales.items())
@@ -239,15 +241,17 @@ def refuse_scales(stages: Sequence[Inspector]) -> None:
         )
 
 
-def together(answers: Answers, scale: float | None) -> Together:
-    """The outliner's regions under the namer's names. scale: mm per pixel of every defect"""
-    outliner, namer = answers.get(Role.OUTLINER), answers.get(Role.NAMER)
-    regions = in_scale(outliner.defects if outliner else (), scale)
-    boxes = in_scale(namer.defects if namer else (), scale)
+def merged_defects(answers: StageAnswers, scale: float | None) -> MergedDefects:
+    """The segmenter's regions, named by the detector's boxes. scale: mm per pixel of every defect"""
+    segmenter, detector = answers.get(Role.SEGMENTER), answers.get(Role.DETECTOR)
+    regions = in_scale(segmenter.defects if segmenter else (), scale)
+    boxes = in_scale(detector.defects if detector else (), scale)
     names = naming(regions, boxes)
-    return Together(
+    return MergedDefects(
         regions=tuple(
-            region if name is None else named(region, boxes[name])
+            region
+            if name is None
+            else replace(region, label=boxes[name].label, confidence=boxes[name].confidence)
             for region, name in zip(regions, names, strict=True)
         ),
         boxes=tuple(box for index, box in enumerate(boxes) if index not in names),
@@ -255,34 +259,17 @@ def together(answers: Answers, scale: float | None) -> Together:
     )
 
 
-def named(region: Defect, box: Defect) -> Defect:
-    return replace(region, label=box.label, confidence=box.confidence)
-
-
-def decided(answers: Answers, defects: Sequence[Defect]) -> tuple[Verdict, tuple[str, ...]]:
+def decided(answers: StageAnswers, defects: Sequence[Defect]) -> tuple[Verdict, tuple[str, ...]]:
     """The chain's verdict by the rule in this file's header, and the reason where stages disagree."""
     role, first = next(iter(answers.items()))
-    namer = answers.get(Role.NAMER)
+    detector = answers.get(Role.DETECTOR)
     if first.verdict is not Verdict.OK and not defects:
         return Verdict.REVIEW, (nothing_found(role, first),)
-    if first.verdict is Verdict.OK and role is Role.OUTLINER and namer and namer.defects:
-        surest = max(namer.defects, key=lambda defect: defect.confidence)
+    if first.verdict is Verdict.OK and role is Role.SEGMENTER and detector and detector.defects:
+        surest = max(detector.defects, key=lambda defect: defect.confidence)
         found = f"{surest.label} {surest.confidence:.2f}"
-        return Verdict.REVIEW, (f"the outliner calls the image OK, the namer finds a defect ({found})",)
+        return Verdict.REVIEW, (f"the segmenter calls the image OK, the detector finds a defect ({found})",)
     return first.verdict, ()
-
-
-def reasons_of_later(answers: Answers) -> tuple[str, ...]:
-    """What the decisions of the later stages say, each with the stage's role."""
-    return tuple(
-        f"{role}: {reason}" for role, answer in list(answers.items())[1:] for reason in answer.reasons
-    )
-
-
-def worst_of(grades: Iterable[str | None]) -> str | None:
-    """The worst grade that any stage's decision gave; None where none grades."""
-    given = set(grades)
-    return next((grade for grade in GRADES if grade in given), None)
 
 
 def nothing_found(role: Role, first: Inspection) -> str:
@@ -294,7 +281,7 @@ def nothing_found(role: Role, first: Inspection) -> str:
     return f"{text}; the {role} points at {'; '.join(pointed)}" if pointed else text
 
 
-def stage_timings(answers: Answers) -> dict[str, float]:
+def stage_timings(answers: StageAnswers) -> dict[str, float]:
     """Milliseconds of each step of each stage that was asked, such as "gate.network"."""
     return {
         f"{role}.{step}": value

@@ -1,7 +1,7 @@
-"""Pictures through a judge with decoding, network and post-processing side by side, answers in order.
+"""Images through a judge with decoding, network and post-processing side by side, answers in order.
 
 decode (thread) → network (thread) → decide (thread) → whoever takes the answers, to write them. Every step
-holds few pictures, and all together few large ones, so that memory does not grow with how many there are. The
+holds few images, and all together few large ones, so that memory does not grow with how many there are. The
 answers are those of `Inspector.inspect`.
 """
 
@@ -16,23 +16,24 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.errors import BlemishError
-from blemish.images.decode import Pixels, with_channels
+from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, failed
-from blemish.inspector.ahead import Ahead, running
 from blemish.inspector.chain import Chain, Judge
 from blemish.inspector.inspector import Forwarded, Inspector, or_failed
+from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
 from blemish.methods.contract import Network
 from blemish.threads import set_threads
 
-PICTURES_AHEAD = 2  # decoded while the network is busy
-PIXELS_INSIDE = 1 << 26  # of several pictures on their way; a larger one goes alone
+IMAGES_AHEAD = 2  # decoded while the network is busy
+MAX_PIXELS_INSIDE = 1 << 26  # of several images on their way; a larger one goes alone
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An inspection, and what it is drawn on.
+    """An inspection, and the image that it is drawn on.
 
     stem: see `Item`; pixels: as stored, of the web from row `top` on where it is a piece of one; None where
     they could not be read
@@ -55,7 +56,7 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Halfway:
+class Inferred:
     """A decoded item behind the network; of a chain, or where that failed, its inspection is there."""
 
     decoded: Decoded
@@ -64,62 +65,65 @@ class Halfway:
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers as they come, each once. ready: those that wait to be taken"""
+    """Answers as they come, each once. drain: those that wait to be taken, without waiting for more"""
 
     coming: Iterator[Answer]
-    ready: Callable[[], Iterator[Answer]]
+    drain: Callable[[], Iterator[Answer]]
 
 
 @contextmanager
 def answers_of(judge: Judge, items: Iterable[Item], *, with_maps: bool = False) -> Iterator[Answers]:
-    """The judge's answer for each item, in order; behind this no thread is left at work.
+    """The judge's answer for each item, in order; when the block is left no thread is at work any more.
 
     An item that cannot be read, or is too large for the memory, has an ERROR answer; any other error is
     raised once, where its answer would be.
     """
-    steps, room = Steps(taking_turns(judge), with_maps), Room(PIXELS_INSIDE)
-    decoding = Ahead(lambda item: room.entered(decoded(item)), items, most=PICTURES_AHEAD)
-    network = Ahead(steps.forward, decoding, prepare=set_threads)
-    deciding = Ahead(steps.decide, network, prepare=set_threads)
-    with running(decoding, network, deciding), closing(room):
-        yield Answers(room.left(deciding), deciding.ready)
+    steps, budget = Steps(serialize_networks(judge), with_maps), PixelBudget(MAX_PIXELS_INSIDE)
+    decoding = Prefetcher(lambda item: budget.admit(decoded(item)), items, max_ahead=IMAGES_AHEAD)
+    network = Prefetcher(steps.forward, decoding, prepare=set_threads)
+    deciding = Prefetcher(steps.decide, network, prepare=set_threads)
+    with running(decoding, network, deciding), closing(budget):
+        yield Answers(budget.release_after(deciding), deciding.drain)
 
 
-class Room:
-    """For so many pixels between decoding and the end of an answer; a larger picture waits for all others."""
+class PixelBudget:
+    """Limit on the pixels between decoding and the end of an answer; a larger image waits for all others."""
 
-    def __init__(self, most: int) -> None:
-        self.most, self.inside, self.closed = most, 0, False
+    def __init__(self, max_pixels: int) -> None:
+        self.max_pixels, self.inside, self.closed = max_pixels, 0, False
         self.change = Condition()
 
-    def entered(self, given: Decoded) -> Decoded:
-        """The picture, once there is room for it."""
-        size = pixels_of(given.pixels)
+    def admit(self, image: Decoded) -> Decoded:
+        """The image, as soon as the budget has room for it."""
+        size = pixel_count(image.pixels)
         with self.change:
-            self.change.wait_for(lambda: self.closed or not self.inside or self.inside + size <= self.most)
+            self.change.wait_for(
+                lambda: self.closed or not self.inside or self.inside + size <= self.max_pixels
+            )
             self.inside += size
-        return given
+        return image
 
-    def left(self, answers: Iterable[Answer]) -> Iterator[Answer]:
-        """The answers; each has left when the next is asked for."""
+    def release_after(self, answers: Iterable[Answer]) -> Iterator[Answer]:
+        """The answers; the pixels of each are given back when the next is asked for."""
         for answer in answers:
             yield answer
             with self.change:
-                self.inside -= pixels_of(answer.pixels)
+                self.inside -= pixel_count(answer.pixels)
                 self.change.notify()
 
     def close(self) -> None:
-        """Nobody waits any longer."""
+        """Let nobody wait any longer."""
         with self.change:
             self.closed = True
             self.change.notify()
 
 
-def pixels_of(picture: Pixels | None) -> int:
-    return 0 if picture is None else picture.shape[0] * picture.shape[1]
+def pixel_count(pixels: Pixels | None) -> int:
+    return 0 if pixels is None else pixels.shape[0] * pixels.shape[1]
 
 
 def decoded(item: Item) -> Decoded:
+    """Read an item, with the time it took or the reason why it cannot be read."""
     start = perf_counter()
     try:
         pixels = item.read()
@@ -130,15 +134,15 @@ def decoded(item: Item) -> Decoded:
 
 @dataclass(frozen=True)
 class Steps:
-    """What is done with a decoded item, in two halves; a chain does all in the first."""
+    """Work on a decoded item, in two halves; a chain does all of it in the first."""
 
     judge: Judge
     with_maps: bool
 
-    def forward(self, given: Decoded) -> Halfway:
+    def forward(self, given: Decoded) -> Inferred:
         name, pixels, judge = given.item.name, given.pixels, self.judge
         if pixels is None:
-            return Halfway(given, failed(name, given.error, bundle=judge.bundle))
+            return Inferred(given, failed(name, given.error, bundle=judge.bundle))
         own = with_channels(pixels, judge.inference.channels)
 
         def half() -> Forwarded | Inspection:
@@ -146,25 +150,19 @@ class Steps:
                 return judge.judge(own, name, with_maps=self.with_maps, decode_ms=given.decode_ms)
             return judge.forward(own, name, decode_ms=given.decode_ms)
 
-        return Halfway(given, or_failed(half, name, judge.bundle))
+        return Inferred(given, or_failed(half, name, judge.bundle))
 
-    def decide(self, given: Halfway) -> Answer:
-        return answered(given.decoded, self.inspection(given.result))
-
-    def inspection(self, result: Forwarded | Inspection) -> Inspection:
-        judge = self.judge
-        if isinstance(result, Inspection):
-            return result
-        assert isinstance(judge, Inspector), "a chain has done all in the first half"
-        return or_failed(lambda: judge.decide(result, with_maps=self.with_maps), result.name, judge.bundle)
-
-
-def answered(given: Decoded, inspection: Inspection) -> Answer:
-    """The answer in pixels of the web, where the item is a piece of one."""
-    top = given.item.first_row
-    if top is None:
-        return Answer(given.item.stem, inspection, given.pixels)
-    return Answer(given.item.stem, in_web(inspection, top), given.pixels, top)
+    def decide(self, given: Inferred) -> Answer:
+        judge, result, item = self.judge, given.result, given.decoded.item
+        if isinstance(result, Forwarded):
+            assert isinstance(judge, Inspector), "a chain has done all in the first half"
+            forwarded = result
+            result = or_failed(
+                lambda: judge.decide(forwarded, with_maps=self.with_maps), forwarded.name, judge.bundle
+            )
+        if item.first_row is None:
+            return Answer(item.stem, result, given.decoded.pixels)
+        return Answer(item.stem, in_web(result, item.first_row), given.decoded.pixels, item.first_row)
 
 
 def in_web(inspection: Inspection, top: int) -> Inspection:
@@ -175,18 +173,17 @@ def in_web(inspection: Inspection, top: int) -> Inspection:
     return replace(inspection, defects=defects, rows=(top, top + inspection.size[0]))
 
 
-def taking_turns(judge: Judge) -> Judge:
-    """The same judge, of whose networks one runs at a time: each has all threads for itself."""
+def serialize_networks(judge: Judge) -> Judge:
+    """The judge with a lock around its networks: one runs at a time and has all threads for itself."""
     if isinstance(judge, Chain):
         return judge  # all its networks run in one thread
     lock = Lock()
-    networks = {name: in_turn(network, lock) for name, network in judge.networks.items()}
-    return replace(judge, networks=networks)
 
+    def locked(network: Network) -> Network:
+        def run(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+            with lock:
+                return network(inputs)
 
-def in_turn(network: Network, lock: Lock) -> Network:
-    def alone(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        with lock:
-            return network(inputs)
+        return run
 
-    return alone
+    return replace(judge, networks={name: locked(network) for name, network in judge.networks.items()})

@@ -14,11 +14,12 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from blemish.arrays import Pixels
 from blemish.dataset.layouts import detect_layout, load_dataset
 from blemish.dataset.layouts.common import list_files
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
-from blemish.images.decode import SUFFIXES, Pixels, read_image
+from blemish.images.decode import SUFFIXES, read_image
 from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.images.video import frame_count, video_frames
 
@@ -172,6 +173,6 @@ def images_below(folder: Path, note: Note) -> list[Path]:
     if left_out := len(set(found) - set(images)):
         note(
             f"{folder} is a dataset ({dataset.layout}: {dataset.reason}): its {len(images)} images are "
-            f"inspected and {left_out} other pictures, such as masks, are not."
+            f"inspected and {left_out} others, such as masks, are not."
         )
     return images

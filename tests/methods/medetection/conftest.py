@@ -12,13 +12,14 @@ import pytest
 
 from blemish.bundle import Bundle
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.products import of_product
+from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset
-from blemish.dataset.split import split_dataset
+from blemish.dataset.splits.split import split_dataset
 from blemish.methods.medetection import METHOD
 from blemish.methods.medetection.settings import Settings
 from blemish.progress import Reporter
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 
 SIDE = 48
 NAMES = ("bolt", "cap", "gear", "lid")

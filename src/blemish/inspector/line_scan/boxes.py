@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.images.box_tiles import Sightings, Tile, merged_rows, sightings, tile_spans
-from blemish.images.decode import Pixels
+from blemish.arrays import Pixels
 from blemish.images.resize import resized
+from blemish.images.tiled_detection import Tile, TileDetections, merged_rows, tile_detections, tile_spans
 from blemish.images.tiling import Span
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
-from blemish.methods.common.streaming import StreamsBoxes
-from blemish.methods.contract import Findings, Networks
+from blemish.methods.capabilities import StreamsBoxes
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.boxes import box_iou, shared_area
 from blemish.regions.components import roots
 
@@ -54,7 +54,7 @@ class BoxScan:
         self.start = 0  # fitted row at which the next band starts
         self.origin = 0
         self.tiles: list[Tile] = []
-        self.open: list[Sightings] = []
+        self.open: list[TileDetections] = []
         self.merged: list[Merged] = []
         self.cuts: list[int] = []
         self.pieces = 0
@@ -67,7 +67,7 @@ class BoxScan:
             # Not before: if the web had ended, its last band would have begun further up.
             self.merge(self.start - self.origin)
             finished += self.flushed(self.in_web(self.start), end=False)
-            self.let_go()
+            self.evict_rows()
             stop = self.start + self.inference.tile
             core_stop = (stop + self.start + self.hop) // 2
             self.add_band(Span(self.start, stop, self.core_start, core_stop), end=False)
@@ -105,7 +105,7 @@ class BoxScan:
         found = [self.inference.detect(band[:, x.start : x.stop], self.networks) for x in columns]
         bottom = rows.stop - self.origin if end else np.inf
         outer = np.array([0, -self.origin, self.across, bottom], np.float32)
-        seen = sightings(found, tiles, outer)
+        seen = tile_detections(found, tiles, outer)
         self.open.append(replace(seen, tile=seen.tile + len(self.tiles)))
         self.tiles += tiles
 
@@ -154,7 +154,7 @@ class BoxScan:
         pixels = self.pixels.view(top, stop) if self.with_pixels else None
         return Piece((start, stop), findings, cuts, pixels=pixels, top=top)
 
-    def findings(self, inside: list[NDArray[np.float64]], start: int, stop: int) -> Findings | None:
+    def findings(self, inside: list[NDArray[np.float64]], start: int, stop: int) -> ImageFindings | None:
         """What the method decides on the rows of finished groups, in pixels of the web."""
         rows = np.concatenate(inside) if inside else np.zeros((0, 5))
         if not np.isfinite(rows).all():
@@ -164,7 +164,7 @@ class BoxScan:
         findings = self.inference.decide(rows.astype(np.float32), blank, self.networks, with_maps=False)
         return replace(findings, defects=tuple(defect.moved(start) for defect in findings.defects))
 
-    def let_go(self) -> None:
+    def evict_rows(self) -> None:
         """Drop the bands that no group and no band to come reaches, and the pixels above."""
         if not self.open:
             return
@@ -188,16 +188,16 @@ def moved_span(span: Span, by: int) -> Span:
     return Span(span.start + by, span.stop + by, span.keep_start + by, span.keep_stop + by)
 
 
-def together(parts: list[Sightings]) -> Sightings:
+def together(parts: list[TileDetections]) -> TileDetections:
     """Sightings of several bands as one; of tiles that are numbered through."""
     widest = [part for part in parts if len(part.rows)] or parts[:1]
     rows, tile, cut, owned = (
         np.concatenate([getattr(part, name) for part in widest]) for name in ("rows", "tile", "cut", "owned")
     )
-    return Sightings(rows, tile, cut, owned)
+    return TileDetections(rows, tile, cut, owned)
 
 
-def groups_of(seen: Sightings, *, nms: float) -> list[NDArray[np.intp]]:
+def groups_of(seen: TileDetections, *, nms: float) -> list[NDArray[np.intp]]:
     """Indices of sightings that can touch each other's fate: overlapping ones of one class that two tiles
     made, and those that overlap by more than `nms`.
     """

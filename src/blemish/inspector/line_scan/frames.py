@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from blemish.images.decode import Pixels
+from blemish.arrays import Pixels
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.strips import read_strips
 from blemish.inspector.sources import Item, refused

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.decode import Pixels
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
+from blemish.methods.capabilities import StreamsMasks
 from blemish.methods.common.scores import image_score
-from blemish.methods.common.streaming import StreamsMasks
-from blemish.methods.contract import Findings, Networks
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.components import components, rows_to_join
 from blemish.regions.measure import bounding_box
 from blemish.regions.region import Region
@@ -101,7 +101,7 @@ class OutlineScan:
         self.raw.drop(open_from - SMOOTHED)
         self.judge(end)
         finished = list(self.flushed(end))
-        self.let_go(open_from)
+        self.evict_rows(open_from)
         return finished
 
     def close(self, limit: int, end: int | None) -> int:
@@ -175,7 +175,7 @@ class OutlineScan:
             top=top,
         )
 
-    def findings(self, inside: list[tuple[Region, Defect]], start: int, stop: int) -> Findings | None:
+    def findings(self, inside: list[tuple[Region, Defect]], start: int, stop: int) -> ImageFindings | None:
         highest = self.highest.view(start // self.cell, -(-stop // self.cell)).copy()
         self.highest.drop(stop // self.cell)
         if not np.isfinite(highest).all():
@@ -184,11 +184,11 @@ class OutlineScan:
             [region for region, _ in inside],
             highest,
             threshold=self.inference.pixel_threshold or 0.0,
-            max_value=self.inference.severity_top or 1.0,
+            max_value=self.inference.score_map_max or 1.0,
         )
-        return Findings(score, tuple(defect for _, defect in inside))
+        return ImageFindings(score, tuple(defect for _, defect in inside))
 
-    def let_go(self, open_from: int) -> None:
+    def evict_rows(self, open_from: int) -> None:
         """Drop the pixels that nothing looks at any more. open_from: cell row"""
         width = self.pixels.parts[0].shape[1]
         largest = self.inference.rows_around(self.most_rows + self.tiling.tile, width)

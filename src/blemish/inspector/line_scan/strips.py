@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from blemish.images.decode import Pixels, with_channels
+from blemish.arrays import Pixels
+from blemish.images.decode import with_channels
 from blemish.inspector.pipeline import Decoded, decoded
 from blemish.inspector.sources import Item
 

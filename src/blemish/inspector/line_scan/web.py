@@ -12,10 +12,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
+from typing import cast
 
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, failed
-from blemish.inspector.ahead import Ahead, running
 from blemish.inspector.chain import Judge
 from blemish.inspector.inspector import Inspector, or_failed
 from blemish.inspector.line_scan.boxes import BoxScan
@@ -23,9 +23,10 @@ from blemish.inspector.line_scan.frames import frames_of, piece_name
 from blemish.inspector.line_scan.outlines import OutlineScan
 from blemish.inspector.line_scan.scan import Piece, Scan
 from blemish.inspector.line_scan.strips import fitting
-from blemish.inspector.pipeline import PICTURES_AHEAD, Answer, Answers, Decoded, answers_of, decoded
+from blemish.inspector.pipeline import IMAGES_AHEAD, Answer, Answers, Decoded, answers_of, decoded
+from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
-from blemish.methods.common.streaming import StreamsBoxes, StreamsMasks
+from blemish.methods.capabilities import StreamsBoxes, StreamsMasks
 from blemish.threads import set_threads
 
 MOST_ROWS = 8192
@@ -60,7 +61,7 @@ def web_answers(
 
 def judge_of_web(judge: Judge) -> Inspector:
     """The judge, if it is one that sees a web. Raises BlemishError for any other."""
-    if isinstance(judge, Inspector) and sees_webs(judge):
+    if isinstance(judge, Inspector) and judge.inference.streams:
         return judge
     what = "looks at a whole image at once" if isinstance(judge, Inspector) else "are a chain, image by image"
     raise BlemishError(
@@ -69,25 +70,18 @@ def judge_of_web(judge: Judge) -> Inspector:
     )
 
 
-def sees_webs(inspector: Inspector) -> bool:
-    inference = inspector.inference
-    if isinstance(inference, StreamsMasks):
-        return inference.tiling is not None
-    return isinstance(inference, StreamsBoxes)
-
-
 @contextmanager
 def seamless(scanner: Scanner, items: Iterable[Item]) -> Iterator[Answers]:
     """decode (thread) → scan (thread) → whoever takes the answers."""
-    decoding = Ahead(decoded, items, most=PICTURES_AHEAD)
+    decoding = Prefetcher(decoded, items, max_ahead=IMAGES_AHEAD)
     answers = scanner.answers(decoding)
-    scanning = Ahead(lambda answer: answer, answers, most=PICTURES_AHEAD, prepare=set_threads)
+    scanning = Prefetcher(lambda answer: answer, answers, max_ahead=IMAGES_AHEAD, prepare=set_threads)
     with running(decoding, scanning):
-        yield Answers(scanning, scanning.ready)
+        yield Answers(scanning, scanning.drain)
 
 
 @dataclass
-class Stretch:
+class WebSegment:
     """A web between strips that do not fit.
 
     first_row: of all; done: row to which there are answers; ms: of work since the last answer
@@ -113,7 +107,7 @@ class Scanner:
     def answers(self, strips: Iterable[Decoded]) -> Iterator[Answer]:
         """In order of the rows; of a strip that does not fit, behind all rows above it."""
         row = 0
-        stretch: Stretch | None = None
+        stretch: WebSegment | None = None
         for strip in fitting(strips, channels=self.inspector.inference.channels):
             if strip.pixels is None:
                 yield from self.ended(stretch)
@@ -122,25 +116,27 @@ class Scanner:
                 yield Answer(strip.item.stem, error, None)
             else:
                 width = strip.pixels.shape[1]
-                stretch = stretch or Stretch(self.scan(width), row, width, done=row)
+                stretch = stretch or WebSegment(self.scan(width), row, width, done=row)
                 row += len(strip.pixels)
                 yield from self.answered(partial(stretch.scan.push, strip.pixels), stretch)
                 stretch = None if stretch.failed else stretch
         yield from self.ended(stretch)
 
-    def ended(self, stretch: Stretch | None) -> Iterator[Answer]:
+    def ended(self, stretch: WebSegment | None) -> Iterator[Answer]:
         if stretch is not None:
             yield from self.answered(stretch.scan.finish, stretch)
 
     def scan(self, width: int) -> Scan:
         inference, networks = self.inspector.inference, self.inspector.networks
         most_rows, with_pixels = self.web.most_rows, self.with_pixels
-        if isinstance(inference, StreamsMasks):
-            return OutlineScan(inference, networks, most_rows=most_rows, with_pixels=with_pixels)
-        assert isinstance(inference, StreamsBoxes), "checked by judge_of_web"
-        return BoxScan(inference, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
+        if inference.streams == "masks":
+            masks = cast(StreamsMasks, inference)
+            return OutlineScan(masks, networks, most_rows=most_rows, with_pixels=with_pixels)
+        assert inference.streams == "boxes", "checked by judge_of_web"
+        boxes = cast(StreamsBoxes, inference)
+        return BoxScan(boxes, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
 
-    def answered(self, work: Callable[[], list[Piece]], stretch: Stretch) -> Iterator[Answer]:
+    def answered(self, work: Callable[[], list[Piece]], stretch: WebSegment) -> Iterator[Answer]:
         """What the work gives as answers, the first with the time of all work since the last answer.
 
         Of rows that are too many for the memory, or too few for a graph of one size, an ERROR answer.
@@ -157,7 +153,7 @@ class Scanner:
             yield self.answer(piece, stretch)
             stretch.ms = 0.0
 
-    def answer(self, piece: Piece, stretch: Stretch) -> Answer:
+    def answer(self, piece: Piece, stretch: WebSegment) -> Answer:
         down = stretch.first_row
         start, stop = (row + down for row in piece.rows)
         stretch.done = stop

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, hypot
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,9 @@ from blemish.images.tiling import Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.casae.crops import SEEN_BEYOND, network_input, upright
 from blemish.methods.casae.settings import Settings
 from blemish.methods.common.scores import default_label, image_score, type_probabilities
-from blemish.methods.contract import Findings, Networks
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
-from blemish.regions.runs import Runs
+from blemish.regions.runs import RunLengthMask
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class CasaeInference:
     crop_margin, crop_size: of the crops for the type classifier, see `crops.upright`
     """
 
-    finds_outlines: ClassVar[bool] = True
-    severity_top: ClassVar[float] = 1.0
+    segments: ClassVar[bool] = True
+    score_map_max: ClassVar[float] = 1.0
 
     channels: int | None
     class_names: tuple[str, ...]
@@ -54,7 +54,11 @@ class CasaeInference:
     mm_per_px: float | None
 
     @property
-    def names_types(self) -> bool:
+    def streams(self) -> Literal["masks"] | None:
+        return "masks" if self.tiling else None
+
+    @property
+    def classifies(self) -> bool:
         return self.types
 
     @property
@@ -80,17 +84,17 @@ class CasaeInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """Components of the pixels from the threshold on, measured and named.
 
-        Maps: "severity", the probability; "defects", the numbered regions.
+        Maps: "score_map", the probability; "defects", the numbered regions.
         """
         regions = self.regions(raw)
         found = self.found(regions, pixels, networks)
         size = (raw.shape[0], raw.shape[1])
-        maps = {"severity": raw, "defects": numbered(regions, size)} if with_maps else {}
+        maps = {"score_map": raw, "defects": numbered(regions, size)} if with_maps else {}
         score = image_score(regions, raw, threshold=self.threshold)
-        return Findings(score, tuple(defect for _, defect in found), maps)
+        return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32]) -> list[Region]:
         """Components of the pixels from the threshold on, in reading order (section 3.2)."""
@@ -100,7 +104,7 @@ class CasaeInference:
             )
         )
 
-    def region(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Region | None:
+    def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
         """Region of a component; None where it is under the minimum area. part: its pixels"""
         return region_of(raw, part, minimum_area=self.minimum_area)
 

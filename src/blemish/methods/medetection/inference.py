@@ -23,7 +23,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
 from blemish.methods.common.scores import default_label
-from blemish.methods.contract import Findings, Network, Networks
+from blemish.methods.contract import ImageFindings, Network, Networks
 from blemish.methods.medetection.alignment import Alignment, Matcher, RgbImage
 from blemish.methods.medetection.settings import Settings
 from blemish.regions.components import label_regions
@@ -59,10 +59,12 @@ class MedetectionInference:
     """
 
     channels: ClassVar[int] = 3
-    names_types: ClassVar[bool] = False
-    finds_outlines: ClassVar[bool] = False
+    classifies: ClassVar[bool] = False
+    segments: ClassVar[bool] = False
     pixel_threshold: ClassVar[None] = None
-    severity_top: ClassVar[None] = None
+    score_map_max: ClassVar[None] = None
+    streams: ClassVar[None] = None
+    streams: ClassVar[None] = None
 
     label: str
     threshold: float
@@ -91,10 +93,10 @@ class MedetectionInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """Score by the mean probability; from the threshold on there is one defect, where the map is hot.
 
-        Maps: "cam", as hot as the probability at its hottest; "defects", the filled box.
+        Maps: "heat_map", as hot as the probability at its hottest; "defects", the filled box.
         """
         size = (pixels.shape[0], pixels.shape[1])
         probabilities = sigmoid(raw[:, 0].astype(np.float64))
@@ -106,9 +108,12 @@ class MedetectionInference:
             found = (defect_of_box(box, self.label, score, mm_per_px=self.mm_per_px),)
         maps: dict[str, NDArray[np.generic]] = {}
         if with_maps:
-            maps = {"cam": resized_map(cam * np.float32(score), size), "defects": filled_boxes(found, size)}
+            maps = {
+                "heat_map": resized_map(cam * np.float32(score), size),
+                "defects": filled_boxes(found, size),
+            }
         spread = float(probabilities.std()) if len(probabilities) > 1 else None
-        return Findings(score, found, maps, spread=spread)
+        return ImageFindings(score, found, maps, spread=spread)
 
     def mean_map(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mean map of the references, resized to [s, s], with maximum 1; all 0 where no map is hot."""

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 from blemish.bundle import load_bundle
-from blemish.dataset.collection.write import write_product as collected
-from blemish.dataset.fingerprint import image_marks
+from blemish.bundle.manifest import known_images
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.products import of_product
-from blemish.dataset.split import split_dataset
+from blemish.dataset.product_sets.products import of_product
+from blemish.dataset.product_sets.write import write_product as collected
+from blemish.dataset.splits.split import split_dataset
 from blemish.errors import BlemishError
-from blemish.inspector.inspector import inspector_of, open_inspector
+from blemish.inspector.loading import inspector_of, open_inspector
 from blemish.methods.medetection import METHOD
 from blemish.methods.medetection.network.difference import DifferenceNetwork
 from blemish.methods.medetection.training.episodes import support_query_split
@@ -29,6 +29,7 @@ from blemish.methods.medetection.training.run import MedetectionTraining
 from blemish.nn.weights import load_state
 from blemish.progress import Reporter
 from blemish.training.trainer import RunTrainer
+from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 SHORT = {"meta_steps": 2, "steps": 2, "check_every": 2}
 
@@ -137,18 +138,18 @@ def test_the_settings_of_a_start_serve_another_product(trained, lid, run, tmp_pa
 
 
 def learned_from(dataset) -> set[str]:
-    return set(image_marks(dataset.where(lambda sample: sample.split in ("train", "val"))))
+    return set(image_digests(dataset.where(lambda sample: sample.split in ("train", "val"))))
 
 
 def test_a_start_has_not_seen_the_target_and_a_bundle_all_that_taught_it(trained, plates, lid, run, tmp_path):
     folder, bundle = trained
     start, own = load_bundle(folder / "start"), learned_from(lid)
     others = learned_from(plates) - own
-    assert set(start.manifest.data["seen"]) == others
+    assert known_images(start.manifest.data) == others
     again = run(lid, tmp_path / "again", tiny(**SHORT), start=start)
     for tuned in (bundle, again):
-        assert set(tuned.manifest.data["seen"]) == own | others
-        assert set(tuned.manifest.data["seen_before"]) == others
+        assert known_images(tuned.manifest.data) == own | others
+        assert set(tuned.manifest.data["trained_on_before"]) == others
 
 
 def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained, plates, run, tmp_path):
@@ -156,12 +157,12 @@ def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained
     lid = of_product(plates, "lid")
     same = run(lid, tmp_path / "same", tiny(target="lid", **SHORT), start=bundle)
     assert same.manifest.memory["products"] == ["bolt", "cap", "gear"]
-    assert same.manifest.data["seen_before"] == bundle.manifest.data["seen_before"]
+    assert same.manifest.data["trained_on_before"] == bundle.manifest.data["trained_on_before"]
     write_product(tmp_path / "nut", 9)
     new = split_dataset(load_dataset(tmp_path / "nut"), test=0.3, val=0.3, seed=0)
     other = run(new, tmp_path / "other", tiny(**SHORT), start=same)
     assert other.manifest.memory["products"] == ["bolt", "cap", "gear", "lid"]
-    assert set(other.manifest.data["seen_before"]) == set(bundle.manifest.data["seen"])
+    assert set(other.manifest.data["trained_on_before"]) == known_images(bundle.manifest.data)
     with pytest.raises(BlemishError, match=r"must not have seen the target\. Received: 'lid'"):
         run(lid, tmp_path / "back", tiny(target="lid", **SHORT), start=other)
 
@@ -302,7 +303,7 @@ def test_a_start_that_saw_a_test_image_is_refused(trained, lid, run, tmp_path):
     image = lid.split("test").samples[0].image
     from blemish.dataset.hashing import file_hash
 
-    data = {**start.manifest.data, "seen": [file_hash(image)[:12]]}
+    data = {**start.manifest.data, "trained_on": [file_hash(image)[:12]]}
     spoilt = replace(start, manifest=start.manifest.model_copy(update={"data": data}))
     with pytest.raises(BlemishError, match="must not have seen a test image") as caught:
         run(lid, tmp_path / "run", tiny(**SHORT), start=spoilt)
@@ -440,4 +441,4 @@ def test_images_of_several_sizes_are_compared_all_the_same(tmp_path, run):
     bundle = run(dataset, tmp_path / "run", tiny())
     assert test_auroc(bundle, dataset.split("test").samples) > 0.9
     found = inspector_of(bundle, device="cpu").inspect(dataset.samples[1].image, with_maps=True)
-    assert found.maps["cam"].shape == found.size
+    assert found.maps["heat_map"].shape == found.size

@@ -16,7 +16,7 @@ from torch import nn
 from blemish.bundle import load_bundle
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.evaluation.run import evaluate_samples
-from blemish.inspector.inspector import inspector_of
+from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.network import TypeNetwork
 from blemish.methods.severity.settings import Settings
@@ -26,7 +26,8 @@ from blemish.methods.severity.training.run import SeverityTraining, marked_regio
 from blemish.nn.resnets import resnet
 from blemish.progress import Reporter
 from blemish.regions.region import Region
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 
 Pixels = NDArray[np.uint8]
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blemish.arrays import Pixels
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.outlined import left_out, nothing_outlined, outlined
 from blemish.dataset.samples import Dataset
 from blemish.methods.casae.inference import inference_from, tells_types
@@ -36,7 +36,7 @@ from blemish.methods.casae.training.unlabelled import (
 )
 from blemish.methods.common.patches import MarkedDefect, marked_defects
 from blemish.methods.common.samples import ClassMap, SampleReader
-from blemish.methods.contract import Fitted, Stage, ThresholdSweep, Trainer
+from blemish.methods.contract import Fitted, Stage, SweptCurves, ThresholdSweep, Trainer
 from blemish.nn.optimisation import adam, momentum_sgd, scheduled
 
 ADAM_BETAS = 0.9, 0.999
@@ -70,12 +70,11 @@ class CasaeTraining:
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
             thresholds={"probability": threshold},
-            scales={},
             tiling={},
-            curves={"threshold_sweep": sweep.to_json()},
+            curves=SweptCurves.of(sweep),
             notes=(*left_out(self.dataset), *self.images.sentences),
             settings=settings,
-            seen_before=tuple(image_marks(replace(self.dataset, samples=self.images.foreign))),
+            trained_on_before=tuple(image_digests(replace(self.dataset, samples=self.images.foreign))),
         )
 
     # Data
@@ -172,7 +171,7 @@ class CasaeTraining:
         learner = MeanTeacher(
             stage.network,
             decay=settings.teacher_decay,
-            marks=image_marks(replace(self.dataset, samples=unlabelled)),
+            marks=image_digests(replace(self.dataset, samples=unlabelled)),
         )
         source = UnlabelledSource(settings, self.reader.pixels, unlabelled, self.trainer.seed)
         self.trainer.optimise(with_mean_teacher(stage, learner, source.draw, settings))

@@ -32,7 +32,7 @@ class MeanTeacher(nn.Module):
     """Student that learns and its teacher, in one module so that a checkpoint holds both.
 
     decay: share of itself that the teacher keeps at each step, see `share_kept`
-    marks: of the unlabelled images, see `dataset.fingerprint.image_marks`; a checkpoint of others is refused
+    marks: `dataset.fingerprint.image_digests` of the unlabelled images; a checkpoint of others is refused
     """
 
     updates: Tensor

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blemish.arrays import Pixels
-from blemish.dataset.labelled import draw_labelled, unlabelled_images
-from blemish.dataset.leaks import refuse_seen
 from blemish.dataset.outlined import outlined
+from blemish.dataset.quality.leaks import refuse_seen
 from blemish.dataset.samples import Dataset, Sample
+from blemish.dataset.splits.labelled import draw_labelled, unlabelled_images
 from blemish.images.photometric import photometric_jitter
 from blemish.images.tiling import planes
 from blemish.methods.casae.settings import Settings

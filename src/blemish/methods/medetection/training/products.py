@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from blemish.bundle.manifest import known_images
 from blemish.bundle.store import Bundle
-from blemish.dataset.fingerprint import image_marks
+from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.hashing import file_hash
-from blemish.dataset.leaks import LEARNING
-from blemish.dataset.products import of_product
+from blemish.dataset.product_sets.products import of_product
+from blemish.dataset.quality.leaks import LEARNING
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.methods.contract import Trainer
@@ -47,10 +48,10 @@ class Products:
 
 def products_of(dataset: Dataset, settings: Settings, trainer: Trainer) -> Products:
     """Choose the products of a training. Raises BlemishError where they cannot or must not be trained on."""
-    refuse_unused_others(dataset, settings, trainer.start)
-    name = target_name(dataset, settings, trainer.start)
+    refuse_unused_others(dataset, settings, trainer.initial_bundle)
+    name = target_name(dataset, settings, trainer.initial_bundle)
     own = own_part(dataset, name, settings, trainer)
-    names = other_names(dataset, settings, name, trainer.start)
+    names = other_names(dataset, settings, name, trainer.initial_bundle)
     rest = dataset.where(lambda sample: sample.product in names)
     place = {sample.id: number for number, sample in enumerate(dataset)}
     target = None if name is None else pool(own, name, "train", place)
@@ -72,11 +73,11 @@ def seen_before(products: Products, start: Bundle | None) -> tuple[str, ...]:
     Images of the target that its own earlier bundle learned from are left out.
     """
     if start is None:
-        return tuple(image_marks(training_part(products.of_others)))
+        return tuple(image_digests(training_part(products.of_others)))
     data, target = start.manifest.data, products.target
-    before = set(data.get("seen_before", ()))
+    before = set(data.get("trained_on_before", ()))
     if target is None or start.manifest.memory["product"] != target.name:
-        before |= set(data.get("seen", ())) - set(image_marks(training_part(products.of_target)))
+        before |= known_images(data) - set(image_digests(training_part(products.of_target)))
     return tuple(sorted(before))
 
 
@@ -97,7 +98,7 @@ def refuse_unused_others(dataset: Dataset, settings: Settings, start: Bundle | N
                 "setting others: a training from a bundle has no meta-training. Received: "
                 f"{', '.join(others)}, with --from {start.path}. Leave others out, or train without --from."
             )
-    elif not dataset.products:
+    elif not dataset.product_sets.products:
         raise BlemishError(
             f"setting others: {dataset.root} must be a folder of products to learn from others first. "
             f"Received: {', '.join(others)}. Leave others out, or give the folder that holds them all."
@@ -121,7 +122,7 @@ def notes_on_unjudged(unjudged: Sequence[str], names: Sequence[str]) -> tuple[st
 
 def target_name(dataset: Dataset, settings: Settings, start: Bundle | None) -> str | None:
     """Name of the product to inspect; None: meta-training alone. A dataset of one product is that product."""
-    if not dataset.products:
+    if not dataset.product_sets.products:
         inherited = None if start is None else start.manifest.settings.get("target")
         if settings.target not in (None, inherited, folder_name(dataset)):
             of_product(dataset, settings.target)  # says that this is no folder of products
@@ -129,7 +130,7 @@ def target_name(dataset: Dataset, settings: Settings, start: Bundle | None) -> s
     if settings.target is None and (start is not None or not settings.maml):
         raise BlemishError(
             f"setting target must name the product to train for, as {dataset.root} holds several. "
-            f"Received: none. Add --target with one of {', '.join(dataset.products)}."
+            f"Received: none. Add --target with one of {', '.join(dataset.product_sets.products)}."
         )
     return settings.target
 
@@ -148,11 +149,11 @@ def other_names(
     dataset: Dataset, settings: Settings, target: str | None, start: Bundle | None
 ) -> tuple[str, ...]:
     """Names of the products of meta-training; none from an initial bundle, without MAML or other products."""
-    if start is not None or not settings.maml or not dataset.products:
+    if start is not None or not settings.maml or not dataset.product_sets.products:
         return ()
     for name in settings.others:
         of_product(dataset, name)
-    names = settings.others or tuple(name for name in dataset.products if name != target)
+    names = settings.others or tuple(name for name in dataset.product_sets.products if name != target)
     if not names:
         raise BlemishError(
             f"{dataset.root}: meta-training needs products besides '{target}'. Received: none. "
@@ -165,9 +166,9 @@ def own_part(dataset: Dataset, name: str | None, settings: Settings, trainer: Tr
     """Images of the target, none without one; `shots` limits those of training and validation together."""
     if name is None:
         return dataset.where(lambda sample: False)
-    own = of_product(dataset, name) if dataset.products else dataset
-    if trainer.start is not None:
-        refuse_seen(own, name, trainer.start)
+    own = of_product(dataset, name) if dataset.product_sets.products else dataset
+    if trainer.initial_bundle is not None:
+        refuse_seen(own, name, trainer.initial_bundle)
     return own if settings.shots is None else with_shots(own, name, settings.shots, trainer.seed)
 
 
@@ -184,8 +185,8 @@ def refuse_seen(own: Dataset, name: str, start: Bundle) -> None:
             "its products. Make another start without it."
         )
     data = start.manifest.data
-    seen = set(data.get("seen", ()))
-    before = set(data.get("seen_before", ())) if start.manifest.memory["product"] else seen
+    seen = known_images(data)
+    before = set(data.get("trained_on_before", ())) if start.manifest.memory["product"] else seen
     for sample in own:
         if file_hash(sample.image)[:DIGEST_LENGTH] in (seen if sample.split == "test" else before):
             what = "a test image" if sample.split == "test" else "an image of the target"

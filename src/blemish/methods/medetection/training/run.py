@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from blemish.dataset.leaks import refuse_leaks
+from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset
 from blemish.methods.common.warm_start import refuse_changed
-from blemish.methods.contract import Fitted, Look, Stage, Trainer, Watch
+from blemish.methods.contract import EarlyStopping, Fitted, Stage, Trainer, ValidationResult
+from blemish.methods.medetection.memory import MedetectionCurves, MedetectionMemory, StoredValidation
 from blemish.methods.medetection.network.difference import DifferenceNetwork
 from blemish.methods.medetection.network.references import references_from
 from blemish.methods.medetection.settings import OF_THE_NETWORK, Settings
@@ -73,7 +74,7 @@ class MedetectionTraining:
             self.trainer.note(note)
         self.read_target()
         network = self.new_network()
-        target, started = self.products.target, self.trainer.start is not None
+        target, started = self.products.target, self.trainer.initial_bundle is not None
         meta = () if started or not self.products.others else self.meta_train(network)
         start = self.starting_point(network, meta) if meta else None
         if target is None:
@@ -82,7 +83,7 @@ class MedetectionTraining:
         if not meta and not started:
             self.trainer.note("no other products to learn from first: fine-tuning begins at random weights")
         tuned = self.target_bundle(network, self.fine_tune(network))
-        return replace(tuned, also={START_FOLDER: start} if start else {})
+        return replace(tuned, extra_models={START_FOLDER: start} if start else {})
 
     # Images
 
@@ -107,7 +108,7 @@ class MedetectionTraining:
     def new_network(self) -> DifferenceNetwork:
         """Network of the initial bundle, or an untrained one."""
         torch.manual_seed(self.trainer.seed)
-        start = self.trainer.start
+        start = self.trainer.initial_bundle
         if start is None:
             network = DifferenceNetwork(self.settings)
             self.trainer.note(network.origin)
@@ -117,7 +118,7 @@ class MedetectionTraining:
         load_state(network, start.networks["network"], str(start.path))
         return network
 
-    def optimise(self, name: str, network: DifferenceNetwork, **parts: Any) -> tuple[Look, ...]:
+    def optimise(self, name: str, network: DifferenceNetwork, **parts: Any) -> tuple[ValidationResult, ...]:
         """Train the network in a stage of its own. parts: the other fields of `Stage`"""
         settings = self.settings
         betas = settings.beta1, settings.beta2
@@ -133,7 +134,7 @@ class MedetectionTraining:
 
     # Meta-training
 
-    def meta_train(self, network: DifferenceNetwork) -> tuple[Look, ...]:
+    def meta_train(self, network: DifferenceNetwork) -> tuple[ValidationResult, ...]:
         """Train over episodes of the other products (the outer loop), ending with the best state."""
         settings, seed = self.settings, self.trainer.seed
         pools = [
@@ -148,7 +149,7 @@ class MedetectionTraining:
             batch=source.draw,
             loss=lambda _, batch: self.meta_loss(network, batch),
             learning_rate=lambda step: settings.meta_rate,
-            watch=self.watch(lambda: self.validate_adaptation(network, pools), META_CRITERION),
+            early_stopping=self.watch(lambda: self.validate_adaptation(network, pools), META_CRITERION),
         )
 
     def meta_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
@@ -194,7 +195,7 @@ class MedetectionTraining:
         }
         return found or dict(enumerate(pools))
 
-    def starting_point(self, network: DifferenceNetwork, looks: Sequence[Look]) -> Fitted:
+    def starting_point(self, network: DifferenceNetwork, looks: Sequence[ValidationResult]) -> Fitted:
         """Bundle of the meta-trained network, from which fine-tuning on any other product can begin."""
         names = [product.name for product in self.products.others]
         size = self.settings.size
@@ -209,19 +210,18 @@ class MedetectionTraining:
             class_names=(CLASS_NAME,),
             channels=3,
             thresholds={},
-            scales={},
             tiling={},
-            curves={"meta": training_curve(looks, META_CRITERION, 1)},
-            memory={"product": "", "products": names, "references": []},
+            curves=MedetectionCurves(meta=training_curve(looks, META_CRITERION, 1)),
+            memory=MedetectionMemory(product="", products=tuple(names), references=()),
             notes=self.products.notes,
             dataset=self.products.of_others,
             settings=self.settings.model_copy(update={"target": None, "others": (), "shots": None}),
-            judges=False,
+            can_inspect=False,
         )
 
     # Fine-tuning
 
-    def fine_tune(self, network: DifferenceNetwork) -> tuple[Look, ...]:
+    def fine_tune(self, network: DifferenceNetwork) -> tuple[ValidationResult, ...]:
         settings, target = self.settings, self.target
         source = TuningSource(settings, target, self.trainer.seed, self.neighbours)
         return self.optimise(
@@ -231,7 +231,7 @@ class MedetectionTraining:
             batch=source.draw,
             loss=lambda _, batch: self.tuning_loss(network, batch),
             learning_rate=lambda step: settings.rate,
-            watch=self.watch(lambda: self.validate_target(network), CRITERION),
+            early_stopping=self.watch(lambda: self.validate_target(network), CRITERION),
         )
 
     def tuning_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
@@ -274,11 +274,11 @@ class MedetectionTraining:
         assert self.products.target is not None
         return self.products.target
 
-    def watch(self, measure: Callable[[], dict[str, float]], criterion: str) -> Watch:
+    def watch(self, measure: Callable[[], dict[str, float]], criterion: str) -> EarlyStopping:
         settings = self.settings
-        return Watch(settings.check_every, lambda _: measure(), criterion, settings.patience)
+        return EarlyStopping(settings.check_every, lambda _: measure(), criterion, settings.patience)
 
-    def target_bundle(self, network: DifferenceNetwork, looks: Sequence[Look]) -> Fitted:
+    def target_bundle(self, network: DifferenceNetwork, looks: Sequence[ValidationResult]) -> Fitted:
         """Bundle of the target: network, references, threshold, and the course of training."""
         threshold = self.settings.threshold
         if threshold is None:
@@ -292,26 +292,27 @@ class MedetectionTraining:
             class_names=self.products.of_target.class_names or (CLASS_NAME,),
             channels=3,
             thresholds={"score": threshold},
-            scales={},
             tiling={},
-            curves={"adaptation": training_curve(looks, CRITERION, epoch)},
-            memory={"product": self.target.name, "products": self.trained_on, "references": ids},
+            curves=MedetectionCurves(adaptation=training_curve(looks, CRITERION, epoch)),
+            memory=MedetectionMemory(
+                product=self.target.name, products=self.trained_on, references=tuple(ids)
+            ),
             notes=self.products.notes,
             dataset=self.products.of_target,
-            seen_before=seen_before(self.products, self.trainer.start),
+            trained_on_before=seen_before(self.products, self.trainer.initial_bundle),
         )
 
     @property
-    def trained_on(self) -> list[str]:
+    def trained_on(self) -> tuple[str, ...]:
         """Products learned from before the target: those of meta-training, here or in the initial bundle, and
         the initial bundle's own target.
         """
-        start = self.trainer.start
+        start = self.trainer.initial_bundle
         if start is None:
-            return [product.name for product in self.products.others]
-        memory = start.manifest.memory
-        names = [*memory.get("products", ()), memory["product"]]
-        return [str(name) for name in dict.fromkeys(names) if name not in ("", self.target.name)]
+            return tuple(product.name for product in self.products.others)
+        memory = MedetectionMemory.model_validate(start.manifest.memory)
+        names = dict.fromkeys([*memory.products, memory.product])
+        return tuple(name for name in names if name and name != self.target.name)
 
 
 def logits_of(
@@ -323,12 +324,12 @@ def logits_of(
     return network.body(pairs.references, pairs.images, num_support)
 
 
-def training_curve(looks: Sequence[Look], criterion: str, epoch: float) -> dict[str, Any]:
+def training_curve(looks: Sequence[ValidationResult], criterion: str, epoch: float) -> StoredValidation:
     """Validation figures by step for the report, and the step of the best. epoch: steps that make one"""
     best = max(looks, key=lambda look: look.values[criterion])
-    return {
-        "best_step": best.step,
-        "epochs": best.step / epoch,
-        "steps_of_epoch": epoch,
-        "looks": [{"step": look.step, **look.values} for look in looks],
-    }
+    return StoredValidation(
+        best_step=best.step,
+        epochs=best.step / epoch,
+        steps_of_epoch=epoch,
+        looks=tuple({"step": look.step, **look.values} for look in looks),
+    )

@@ -20,7 +20,7 @@ from blemish.arrays import Pixels
 from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.common.samples import ClassMap, SampleReader
-from blemish.methods.contract import Fitted, Networks, Stage, ThresholdSweep, Trainer
+from blemish.methods.contract import Fitted, Networks, Stage, SweptCurves, ThresholdSweep, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.network import TypeNetwork, new_network, new_type_network
@@ -73,9 +73,8 @@ class SeverityTraining:
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
             thresholds={"severity": threshold, "drop_above": inference.drop_above},
-            scales={"severity": found.scale},
             tiling={"tile": inference.tiling.tile, "halo": inference.tiling.halo, "stride": inference.cell},
-            curves={"threshold_sweep": sweep.to_json()},
+            curves=SweptCurves.of(sweep),
         )
 
     @cached_property

@@ -1,0 +1,232 @@
+"""Checking that a dataset is fit for use: counts, balance, broken files, leaks between splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from blemish.dataset.hashing import in_threads
+from blemish.dataset.product_sets.products import ProductCounts, counts_of_products, one_sided_products
+from blemish.dataset.quality.check_alike import AlikePair, alike, alike_problems, listing, lot_problems, lots
+from blemish.dataset.quality.check_image import ERROR, WARNING, ImageFinding, Problem, check_image
+from blemish.dataset.quality.rarity import shape_findings
+from blemish.dataset.samples import Dataset, count
+
+IMBALANCE_LIMIT = 10.0  # most frequent class / rarest, in images, from which a warning is given
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Findings of `check_dataset`. Splits are "train", "val", "test" and "" for none.
+
+    images, annotations: class → split → how many images show it, how many annotations name it
+    clean: split → images without annotations
+    imbalance: images of the most frequent class for each of the rarest; None with fewer than two classes seen
+    outlined, placed: defective images with an outline, or at least a box, for all that is marked in them
+    products: normal and defective images of each product, in a dataset of several
+    shapes: sizes and shapes of the boxes of each class, and what that says; None without boxes
+    groups: images and classes of each lot; alike: pairs of images that are nearly the same
+    smallest, largest: (height, width) by area; modes: "gray", "colour", "16-bit gray" … → images
+    """
+
+    root: str
+    layout: str
+    reason: str
+    total: int
+    splits: Mapping[str, int]
+    images: Mapping[str, Mapping[str, int]]
+    annotations: Mapping[str, Mapping[str, int]]
+    clean: Mapping[str, int]
+    imbalance: float | None
+    smallest: tuple[int, int] | None
+    largest: tuple[int, int] | None
+    modes: Mapping[str, int]
+    outlined: int
+    placed: int
+    problems: tuple[Problem, ...]
+    products: tuple[ProductCounts, ...] = ()
+    shapes: Mapping[str, Any] | None = None
+    groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    alike: tuple[AlikePair, ...] = ()
+
+    @property
+    def defective(self) -> int:
+        return self.total - sum(self.clean.values())
+
+    @property
+    def usable(self) -> bool:
+        """True where nothing was found that would stop or falsify training."""
+        return all(problem.severity != ERROR for problem in self.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        plain = asdict(replace(self, alike=()))
+        return {**plain, "alike": [pair.to_json() for pair in self.alike], "usable": self.usable}
+
+
+def check_dataset(
+    dataset: Dataset, *, skipped: str = WARNING, on_image: Callable[[], None] | None = None
+) -> CheckReport:
+    """Decode every image and mask and report what is wrong with them; bad data raises nothing.
+
+    skipped: severity of files that could not be read and were left out, ERROR where nobody asked for that
+    on_image: called after each image, for a progress bar
+    """
+    findings: list[ImageFinding] = []
+    for finding in in_threads(partial(check_image, class_names=dataset.class_names), dataset.samples):
+        findings.append(finding)
+        if on_image:
+            on_image()
+    defective = [sample for sample in dataset if sample.is_defective]
+    shapes = shape_findings([(f.size, f.boxes) for f in findings if f.size], dataset.class_counts)
+    groups, pairs = lots(dataset), alike(findings)
+    sizes = sorted((f.size for f in findings if f.size), key=lambda size: (size[0] * size[1], size))
+    return CheckReport(
+        root=str(dataset.root),
+        layout=dataset.layout,
+        reason=dataset.reason,
+        total=len(dataset),
+        splits=dataset.splits,
+        images=images_by_class(dataset),
+        annotations={
+            name: count(s.split or "" for s in dataset for a in s.annotations if a.label == name)
+            for name in dataset.class_names
+        },
+        clean=count(sample.split or "" for sample in dataset if not sample.is_defective),
+        imbalance=imbalance(dataset),
+        smallest=sizes[0] if sizes else None,
+        largest=sizes[-1] if sizes else None,
+        modes=count(f.mode for f in findings if f.mode),
+        outlined=sum(all(a.has_outline for a in s.annotations) for s in defective),
+        placed=sum(all(a.has_place for a in s.annotations) for s in defective),
+        problems=(
+            *all_problems(dataset, findings, skipped),
+            *alike_problems(pairs),
+            *lot_problems(groups),
+            *(Problem(WARNING, text) for text in (shapes or {}).get("sentences", ())),
+        ),
+        products=counts_of_products(dataset),
+        shapes=shapes,
+        groups=groups,
+        alike=pairs,
+    )
+
+
+def images_by_class(dataset: Dataset) -> dict[str, dict[str, int]]:
+    shown = [(s.split or "", {a.label for a in s.annotations}) for s in dataset]
+    return {name: count(split for split, labels in shown if name in labels) for name in dataset.class_names}
+
+
+def imbalance(dataset: Dataset) -> float | None:
+    seen = [number for number in dataset.class_counts.values() if number]
+    return max(seen) / min(seen) if len(seen) > 1 else None
+
+
+def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: str) -> Iterator[Problem]:
+    """Problems of single images first, then those that concern several."""
+    yield from (problem for finding in findings for problem in finding.problems)
+    yield from (Problem(skipped, f"left out: {reason}") for reason in dataset.skipped.values())
+    for same in same_content(findings):
+        yield from duplicate_problems(same, dataset)
+    yield from split_problems(dataset)
+    yield from group_problems(dataset)
+    yield from class_problems(dataset)
+    yield from (Problem(ERROR, text) for text in one_sided_products(dataset))
+
+
+def same_content(findings: Iterable[ImageFinding]) -> list[list[ImageFinding]]:
+    """Groups of two or more findings whose images have equal pixels."""
+    groups: dict[str, list[ImageFinding]] = {}
+    for finding in findings:
+        if finding.content is not None:
+            groups.setdefault(finding.content, []).append(finding)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def duplicate_problems(same: Sequence[ImageFinding], dataset: Dataset) -> Iterator[Problem]:
+    """Problems of images with equal pixels: duplicates, in several splits, marked differently."""
+    names = listing([str(finding.sample.image) for finding in same])
+    splits = sorted({finding.sample.split for finding in same} - {None}, key=str)
+    if len(splits) > 1:
+        yield Problem(
+            WARNING,
+            f"{names} are the same image, in {' and '.join(map(str, splits))}: figures would be too good. "
+            "Split again by content.",
+        )
+    else:
+        yield Problem(WARNING, f"{names} are the same image. Keep one of them.")
+    if len({finding.marks for finding in same}) > 1:
+        labels = [listing(sorted({a.label for a in f.sample.annotations})) or "clean" for f in same]
+        what = f"as {' and '.join(dict.fromkeys(labels))}" if len(set(labels)) > 1 else "in different places"
+        yield Problem(WARNING, f"{names} are the same image but marked {what}. Decide which is right.")
+
+
+def split_problems(dataset: Dataset) -> Iterator[Problem]:
+    splits = dataset.splits
+    if set(splits) == {""}:
+        yield Problem(WARNING, f"{dataset.root} has no splits. Make them with 'blemish data split'.")
+        return
+    left = [sample for sample in dataset if sample.split is None]
+    if left:
+        yield Problem(
+            WARNING, f"{len(left)} images are in no split: {listing([str(s.image) for s in left])}."
+        )
+    if not splits.get("train"):
+        yield Problem(WARNING, f"{dataset.root} has no image in 'train'. Split it again before training.")
+
+
+def group_problems(dataset: Dataset) -> Iterator[Problem]:
+    """Problem of groups (lots, parts, photographs) that lie in several splits."""
+    splits: dict[str, set[str]] = {}
+    for sample in dataset:
+        if sample.group is not None and sample.split is not None:
+            splits.setdefault(sample.group, set()).add(sample.split)
+    torn = [group for group, names in splits.items() if len(names) > 1]
+    if torn:
+        yield Problem(
+            WARNING,
+            f"{dataset.root}: {len(torn)} of {len(splits)} groups lie in several splits ({listing(torn)}). "
+            "Split by group where images of a group look alike.",
+        )
+
+
+def class_problems(dataset: Dataset) -> Iterator[Problem]:
+    counts = dataset.class_counts
+    if not any(sample.is_defective for sample in dataset):
+        yield Problem(
+            WARNING, f"{dataset.root} has no annotation at all. Check that the masks or labels are in place."
+        )
+        return
+    for name in (name for name, number in counts.items() if not number):
+        yield Problem(
+            WARNING, f"{dataset.root}: no image shows class '{name}'. Add examples or remove the class."
+        )
+    yield from unlearned_problems(dataset)
+    ratio = imbalance(dataset)
+    if ratio is not None and ratio >= IMBALANCE_LIMIT:
+        seen = {name: number for name, number in counts.items() if number}
+        common, rare = max(seen, key=lambda n: seen[n]), min(seen, key=lambda n: seen[n])
+        yield Problem(
+            WARNING,
+            f"{dataset.root}: {seen[common]} images show '{common}' and {seen[rare]} show '{rare}'. "
+            f"Add examples of '{rare}'.",
+        )
+
+
+def unlearned_problems(dataset: Dataset) -> Iterator[Problem]:
+    """Problems of classes that some image shows, but no image of one of the splits."""
+    missing = {
+        "train": "it cannot be learned",
+        "val": "no threshold is chosen with it in mind",
+        "test": "nothing tells how many of its defects are missed",
+    }
+    images = images_by_class(dataset)
+    for split in (split for split in missing if dataset.splits.get(split)):
+        names = [name for name, counts in images.items() if counts and not counts.get(split)]
+        if names:
+            yield Problem(
+                WARNING,
+                f"{dataset.root}: no image of '{split}' shows {listing(names)}: "
+                f"{missing[split]}. Split again, or add examples.",
+            )

@@ -1,0 +1,143 @@
+"""Opening a bundle as an inspector: its method, its networks by torch or by graphs, and its decision.
+
+What does not fit this version of blemish is refused here, before an image is read.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from blemish.bundle.manifest import Manifest, first_fault
+from blemish.bundle.store import DECISION, Bundle, load_bundle
+from blemish.decision.store import refuse_unfit, stored_decision
+from blemish.errors import BlemishError
+from blemish.extras import MissingExtraError, refuse_without
+from blemish.inspector.graph_backend import refuse_torch_options, served_networks
+from blemish.inspector.inspector import Inspector
+from blemish.methods import find_method
+from blemish.methods.common.scores import default_label
+from blemish.methods.contract import Inference, Method, Networks
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def open_inspector(
+    path: Path, *, device: str = "auto", bfloat16: bool = False, mm_per_px: float | None = None
+) -> Inspector:
+    """The inspector of the bundle in folder `path`. Raises BlemishError for a bundle that is refused."""
+    return inspector_of(load_bundle(path), device=device, bfloat16=bfloat16, mm_per_px=mm_per_px)
+
+
+def inspector_of(
+    bundle: Bundle,
+    *,
+    device: str = "auto",
+    bfloat16: bool = False,
+    mm_per_px: float | None = None,
+    decided: bool = True,
+) -> Inspector:
+    """The inspector of a loaded bundle, with the decision in its folder; torch runs what was not exported.
+
+    mm_per_px: scale of the images instead of the decision's and the bundle's
+    decided: whether that decision is followed; else the thresholds of the manifest are
+    Raises BlemishError for a bundle whose method, settings, thresholds, tensors or graphs are not this
+    blemish's, for a decision that is not this bundle's, and for a device that an exported one does not have.
+    """
+    decision = stored_decision(bundle.path, bundle=bundle.id) if decided else None
+    method, inference = method_of(bundle)
+    networks = networks_of(bundle, method, device=device, bfloat16=bfloat16)
+    plain = assemble(inference, networks, bundle.manifest, bundle.id)
+    inspector = replace(plain, decision=decision, mm_per_px=mm_per_px)
+    if decision is not None:
+        source = str(bundle.path / DECISION)
+        refuse_unfit(decision, source, labels=labels_of(inference, bundle.manifest), scale=inspector.scale)
+    return inspector
+
+
+def networks_of(bundle: Bundle, method: Method, *, device: str, bfloat16: bool) -> Networks:
+    """The bundle's networks, by its graphs where it was exported, else by torch."""
+    if bundle.manifest.runtime is not None:
+        refuse_torch_options(bundle, device=device, bfloat16=bfloat16)
+        return served_networks(bundle, method)
+    refuse_without_torch(bundle)
+    from blemish.inspector.torch_backend import as_networks, pick_device
+    from blemish.nn.runtime import prepare_runtime
+
+    prepare_runtime()
+    return as_networks(loaded_modules(bundle, method), device=pick_device(device), bfloat16=bfloat16)
+
+
+def refuse_without_torch(bundle: Bundle) -> None:
+    """Raises BlemishError for a bundle that torch alone can run, where it is not installed."""
+    if bundle.manifest.runtime is None:
+        try:
+            refuse_without("torch", f"{bundle.path}, a bundle that was not exported,")
+        except MissingExtraError as error:
+            raise BlemishError(f"{error}, or export it (`blemish export`) where that is.") from error
+
+
+def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
+    """What defects are called: the bundle's classes, or one name where types are not told apart."""
+    names = manifest.class_names
+    return names if inference.classifies else (default_label(names),)
+
+
+def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
+    """The networks of a bundle with its tensors, for torch.
+
+    Raises BlemishError where they do not go together, and for an exported bundle.
+    """
+    refuse_exported(bundle)
+    from blemish.inspector.torch_backend import load_tensors
+    from blemish.nn.lazy_import import defer_torch_dynamo
+
+    with defer_torch_dynamo():
+        modules = method.modules(bundle.manifest)
+    load_tensors(modules, bundle.networks, source=str(bundle.path))
+    method.check_compatible(modules, source=str(bundle.path))
+    return modules
+
+
+def refuse_exported(bundle: Bundle) -> None:
+    """Raises BlemishError for an exported bundle, where the weights of its networks are needed."""
+    if bundle.manifest.runtime is not None:
+        raise BlemishError(
+            f"{bundle.path} is an exported bundle, which has graphs in place of weights. "
+            f"Give the one that it was exported from, {bundle.manifest.runtime.source}."
+        )
+
+
+def method_of(bundle: Bundle) -> tuple[Method, Inference]:
+    """The bundle's method and its numpy half, once the manifest holds all that the method reads in it."""
+    manifest = bundle.manifest
+    try:
+        method = find_method(manifest.method)
+        for part, kind in (
+            ("settings", method.settings_type),
+            ("memory", method.memory_type),
+            ("curves", method.curves_type),
+        ):
+            kind.model_validate(getattr(manifest, part))
+        return method, method.inference(manifest)
+    except BlemishError as error:
+        raise BlemishError(f"{bundle.path}: {error}") from error
+    except ValidationError as error:
+        fault = first_fault(error, kind.model_fields)
+        raise BlemishError(f"{bundle.path}: {part}: {fault} Train it again.") from error
+    except KeyError as error:
+        raise BlemishError(
+            f"{bundle.path}: the manifest's thresholds and tiling must hold {error}. Train it again."
+        ) from error
+
+
+def assemble(inference: Inference, networks: Networks, manifest: Manifest, name: str) -> Inspector:
+    """An inspector from its parts; without thresholds in the manifest nothing is called NG."""
+    thresholds = manifest.thresholds
+    ng = thresholds.get("ng", math.inf)
+    return Inspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)
