@@ -22,17 +22,6 @@ SOURCE = Path(blemish.__file__).parent
 HEAVY = ("torch", "torchvision", "accelerate", "tensorboard", "scipy", "skimage", "sklearn")
 TRAINING = ("blemish.nn", "blemish.training", "blemish.exporting", "blemish.inspector.torch_backend")
 OF_A_METHOD = ("network", "training", "export")
-# To be emptied as the methods' folders get their rooms: modules that are still named otherwise.
-UNSORTED = tuple(
-    f"blemish.methods.{one}"
-    for one in (
-        "casae.compact", "casae.fcn", "casae.fitting", "casae.initial", "casae.layers", "casae.sources",
-        "casae.teacher", "casae.training_sheet", "casae.unlabelled",
-        "medetection.episodes", "medetection.fitting", "medetection.gallery", "medetection.maml",
-        "medetection.products", "medetection.references", "medetection.stems",
-        "severity.classifier", "severity.fitting", "severity.unet",
-    )
-)  # fmt: skip
 
 
 def module_name(file: Path) -> str:
@@ -46,8 +35,6 @@ MODULES = {module_name(file): file for file in sorted(SOURCE.rglob("*.py"))}
 def may_load_torch(module: str) -> bool:
     parts = module.split(".")
     if any(module == one or module.startswith(f"{one}.") for one in TRAINING):
-        return True
-    if module in UNSORTED:
         return True
     if parts[:2] == ["blemish", "methods"] and len(parts) > 3 and parts[3] in OF_A_METHOD:
         return True

@@ -95,9 +95,9 @@ def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
     """
     refuse_exported(bundle)
     from blemish.inspector.torch_backend import load_tensors
-    from blemish.nn.quick_import import compiler_deferred
+    from blemish.nn.lazy_import import defer_torch_dynamo
 
-    with compiler_deferred():
+    with defer_torch_dynamo():
         modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source=str(bundle.path))
     method.check_compatible(modules, source=str(bundle.path))
