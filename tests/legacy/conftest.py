@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from tests.cli.conftest import blemish
 
 __all__ = ["blemish"]  # a fixture

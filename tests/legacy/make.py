@@ -23,15 +23,15 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from blemish.cli.work import read_settings
+from blemish.dataset.draws import draw_supports, write_draw
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from torchvision.models import resnet18
 
 from blemish.bundle import load_bundle, save_bundle
 from blemish.cli import main
-from blemish.cli.work import read_settings
 from blemish.dataset.convert import convert
-from blemish.dataset.draws import draw_supports, write_draw
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Annotation
 from blemish.dataset.synthetic import DefectRequest, render, synthesise

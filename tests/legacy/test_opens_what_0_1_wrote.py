@@ -17,12 +17,13 @@ import pytest
 import yaml
 
 from blemish.bundle import load_bundle
-from blemish.cli.work import read_settings
-from blemish.dataset.draws import read_draw
+from blemish.cli.training import parsed_settings
 from blemish.dataset.layouts import load_dataset
+from blemish.dataset.splits.support_sets import load_support_set
 from blemish.decision.store import read_decision, stored_decision
 from blemish.inspection import Inspection
 from blemish.methods import find_method
+from blemish.workflows.train import read_settings
 
 Command = Callable[..., Any]
 Line = dict[str, Any]
@@ -201,7 +202,7 @@ def test_splits_by_reference_are_read(legacy: Path) -> None:
 
 def test_a_draw_of_supports_is_read(legacy: Path) -> None:
     written = json.loads((legacy / "draw.json").read_text())
-    draw = read_draw(legacy / "draw.json", load_dataset(legacy / "surfaces"))
+    draw = load_support_set(legacy / "draw.json", load_dataset(legacy / "surfaces"))
     assert {name: list(ids) for name, ids in draw.classes.items()} == written["classes"]
     assert (draw.seed, draw.shots) == (7, 2)
 
@@ -213,7 +214,7 @@ def changed(method: str, assignments: Sequence[str], config: Path | None = None)
     """The values that differ from the defaults, sorted: names may be others by now, meanings not."""
     known = find_method(method)
     plain = known.settings_type().model_dump(mode="json")
-    settings = read_settings(known, config, list(assignments)).model_dump(mode="json")
+    settings = read_settings(known, config, parsed_settings(list(assignments))).model_dump(mode="json")
     return sorted(json.dumps(value) for name, value in settings.items() if plain[name] != value)
 
 
@@ -232,9 +233,7 @@ def test_all_settings_of_0_1_together_are_its_defaults(method: str, tmp_path: Pa
     config = tmp_path / "all.yaml"
     config.write_text(yaml.safe_dump(defaults))
     known = find_method(method)
-    values = [
-        json.dumps(value) for value in read_settings(known, config, []).model_dump(mode="json").values()
-    ]
+    values = [json.dumps(value) for value in read_settings(known, config).model_dump(mode="json").values()]
     for value in map(json.dumps, defaults.values()):
         values.remove(value)  # raises where one is missing
 
