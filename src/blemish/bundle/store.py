@@ -41,14 +41,19 @@ class Bundle:
     networks: Mapping[str, Tensors]
 
     @property
-    def id(self) -> str:
-        """Method and the first 12 digits of the manifest's SHA-256, which covers the hash of every file.
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which covers the hash of every file, in hexadecimal.
 
-        When it was made is left out: two trainings that gave the same give the same id.
+        When it was made is left out: two trainings that gave the same give the same digest.
         """
         made = {name: value for name, value in self.manifest.provenance.items() if name != CREATED}
         timeless = self.manifest.model_copy(update={"provenance": made})
-        return f"{self.manifest.method}-{sha256(timeless.to_json().encode())[:12]}"
+        return sha256(timeless.to_json().encode())
+
+    @property
+    def id(self) -> str:
+        """Method and the first 12 digits of the digest."""
+        return f"{self.manifest.method}-{self.digest[:12]}"
 
     @property
     def other_files(self) -> dict[str, Path]:

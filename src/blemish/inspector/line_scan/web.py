@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 
+from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge
@@ -20,12 +21,23 @@ from blemish.inspector.inspector import Inspector, or_failed
 from blemish.inspector.line_scan.boxes import BoxScan
 from blemish.inspector.line_scan.frames import frames_of, piece_name
 from blemish.inspector.line_scan.outlines import OutlineScan
+from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece, Scan
 from blemish.inspector.line_scan.strips import fitting
-from blemish.inspector.pipeline import IMAGES_AHEAD, Answer, Answers, Decoded, answers_of, decoded
+from blemish.inspector.pipeline import (
+    IMAGES_AHEAD,
+    Answer,
+    Answers,
+    Decoded,
+    answers_of,
+    decoded,
+    digests_of,
+    with_record,
+)
 from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
 from blemish.methods.common.streaming import StreamsBoxes, StreamsMasks
+from blemish.record import ImageDigests
 from blemish.threads import set_threads
 
 MOST_ROWS = 8192
@@ -46,16 +58,17 @@ class Web:
 
 
 def web_answers(
-    judge: Judge, items: Iterable[Item], web: Web, *, with_pixels: bool = False
+    judge: Judge, items: Iterable[Item], web: Web, *, with_pixels: bool = False, recorded: bool = False
 ) -> AbstractContextManager[Answers]:
     """Answers for the pieces of the web that the items are strips of, in order.
 
-    with_pixels: whether the answers are to be drawn
+    with_pixels: whether the answers are to be drawn; recorded: see `answers_of`
     Raises BlemishError where the judge cannot see a web without seams.
     """
     if web.frame_rows is not None:
-        return answers_of(judge, frames_of(items, web.name, web.frame_rows), with_maps=with_pixels)
-    return seamless(Scanner(judge_of_web(judge), web, with_pixels), items)
+        frames = frames_of(items, web.name, web.frame_rows)
+        return answers_of(judge, frames, with_maps=with_pixels, recorded=recorded)
+    return seamless(Scanner(judge_of_web(judge), web, with_pixels, recorded), items)
 
 
 def judge_of_web(judge: Judge) -> Inspector:
@@ -92,6 +105,7 @@ class WebSegment:
 
     first_row: of all; done: row to which there are answers; ms: of work since the last answer
     failed: whether it could not be judged, and ends there
+    unhashed: rows without an answer yet, where a record is written
     """
 
     scan: Scan
@@ -100,6 +114,7 @@ class WebSegment:
     done: int
     ms: float = 0.0
     failed: bool = False
+    unhashed: Rows = field(default_factory=Rows)
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,7 @@ class Scanner:
     inspector: Inspector
     web: Web
     with_pixels: bool
+    recorded: bool = False
 
     def answers(self, strips: Iterable[Decoded]) -> Iterator[Answer]:
         """In order of the rows; of a strip that does not fit, behind all rows above it."""
@@ -119,11 +135,14 @@ class Scanner:
                 yield from self.ended(stretch)
                 stretch = None
                 error = failed(strip.item.name, strip.error, bundle=self.inspector.bundle)
-                yield Answer(strip.item.stem, error, None)
+                digests = digests_of(strip.item, None) if self.recorded else None
+                yield Answer(strip.item.stem, with_record(error, digests, self.inspector), None)
             else:
                 width = strip.pixels.shape[1]
                 stretch = stretch or WebSegment(self.scan(width), row, width, done=row)
                 row += len(strip.pixels)
+                if self.recorded:
+                    stretch.unhashed.add(strip.pixels)
                 yield from self.answered(partial(stretch.scan.push, strip.pixels), stretch)
                 stretch = None if stretch.failed else stretch
         yield from self.ended(stretch)
@@ -151,7 +170,8 @@ class Scanner:
         stretch.ms += 1e3 * (perf_counter() - start)
         if isinstance(pieces, Inspection):
             stretch.failed = True
-            yield Answer(stem, pieces, None)
+            digests = ImageDigests(None, None) if self.recorded else None
+            yield Answer(stem, with_record(pieces, digests, self.inspector), None)
             return
         for piece in pieces:
             yield self.answer(piece, stretch)
@@ -162,8 +182,12 @@ class Scanner:
         start, stop = (row + down for row in piece.rows)
         stretch.done = stop
         name, stem = piece_name(self.web.name, start)
+        digests = None
+        if self.recorded:
+            digests = ImageDigests(None, pixel_hash(stretch.unhashed.view(*piece.rows)))
+            stretch.unhashed.drop(piece.rows[1])
         if piece.findings is None:
-            return Answer(stem, self.inspector.not_finite(name), None)
+            return Answer(stem, with_record(self.inspector.not_finite(name), digests, self.inspector), None)
         inspection = self.inspector.inspection(piece.findings, name, (stop - start, stretch.width))
         cuts = tuple(self.said_of_cut(cut + down) for cut in piece.cuts)
         whole = replace(
@@ -173,7 +197,7 @@ class Scanner:
             timings_ms={"scan": stretch.ms},
             rows=(start, stop),
         )
-        return Answer(stem, whole, piece.pixels, piece.top + down)
+        return Answer(stem, with_record(whole, digests, self.inspector), piece.pixels, piece.top + down)
 
     def said_of_cut(self, row: int) -> str:
         longer = f"one was longer than --most-rows {self.web.most_rows}"
