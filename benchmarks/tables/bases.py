@@ -14,7 +14,7 @@ from benchmarks.tables.trained import CLOCK, seconds_in, timed_training
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.samples import Dataset
 from blemish.methods import find_method
-from blemish.training.run import Request
+from blemish.training.request import Request
 
 BASE_SEED = 0
 BASES = "bases"  # folder beside the tables, as these share them

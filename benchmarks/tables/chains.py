@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.tables.experiment import STAGES, Row, expanded
 from benchmarks.tables.place import Table
 from benchmarks.tables.trained import bundle_of, bundle_path, test_evaluation, validated
+from blemish.bundle.manifest import known_images
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Dataset
@@ -61,7 +62,7 @@ def refuse_seen(bundles: Sequence[Bundle], images: Dataset, where: str) -> None:
     """Raises BlemishError where a bundle learned, or had its thresholds chosen, from a test image."""
     marks = set(image_digests(images))
     for bundle in bundles:
-        if seen := marks & set(bundle.manifest.data.get("seen", ())):
+        if seen := marks & known_images(bundle.manifest.data):
             raise BlemishError(
                 f"{where}: no bundle may have seen a test image. Received: {bundle.path}, which has seen "
                 f"{len(seen)} of {len(images)}. Train it on the same splits."

@@ -25,7 +25,7 @@ from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.run import evaluate_samples
 from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method
-from blemish.training.run import Request
+from blemish.training.request import Request
 
 # Settings that base training does not follow, or that say the same as others (preset and variant).
 NOT_OF_BASE = (
@@ -134,7 +134,9 @@ def base_of(table: Table, row: Row, classes: Classes) -> Trained:
 def request_of(table: Table, settings: Any, run: Path, seed: int, *, start: Bundle | None = None) -> Request:
     method = find_method(table.experiment.method)
     origin = table.experiment.dataset or "synthetic"
-    return Request(method, table.dataset, settings, run, seed=seed, resume=True, origin=origin, start=start)
+    return Request(
+        method, table.dataset, settings, run, seed=seed, resume=True, origin=origin, initial_bundle=start
+    )
 
 
 # Measuring

@@ -18,7 +18,7 @@ from blemish.dataset.product_sets.products import of_product, without_product
 from blemish.dataset.samples import Dataset
 from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method
-from blemish.training.run import Request
+from blemish.training.request import Request
 
 # Settings that meta-training does not follow, or that say the same as others.
 NOT_OF_START = (
@@ -41,7 +41,7 @@ def product_row(table: Table, row: Row, seed: int) -> dict[str, Any]:
         seed=seed,
         resume=True,
         origin=row.target,
-        start=start.bundle if start else None,
+        initial_bundle=start.bundle if start else None,
     )
     bundle, seconds = timed_training(request, table.reporter)
     inspector = inspector_of(bundle, device=settings.device)

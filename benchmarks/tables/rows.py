@@ -34,7 +34,7 @@ from benchmarks.tables.trained import (
     validated,
 )
 from benchmarks.tables.types.rows import feature_row_settings, type_features_row, types_row
-from blemish.bundle.older import unsaid
+from blemish.bundle.migrations import legacy_defaults
 from blemish.bundle.store import Bundle
 from blemish.errors import BlemishError
 from blemish.evaluation.run import split_to_evaluate
@@ -115,7 +115,7 @@ def default_settings(table: Table, row: Row) -> dict[str, Any]:
     """What a trained row's settings were where it does not know them, as it is older."""
     if row.kind in ("train", "types", "product", *FEW_SHOT):
         method = method_of(table, row)
-        return unsaid(method.name, method.settings_type)
+        return legacy_defaults(method.name, method.settings_type)
     if row.kind == "chain":
         return of_stages(table, row, default_settings)
     if row.of is None:

@@ -24,7 +24,8 @@ from blemish.inspector.inspector import Inspector
 from blemish.methods import find_method
 from blemish.methods.contract import Method
 from blemish.progress import Reporter
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 
 CLOCK = "seconds"  # file in the run folder
 Model = TypeVar("Model", bound=BaseModel)

@@ -28,7 +28,7 @@ from blemish.evaluation.metric_space import (
 )
 from blemish.evaluation.projector import HEIGHT, OKABE_ITO, WIDTH, class_colours, draw_space, write_projector
 from blemish.inspection import Inspection
-from blemish.methods.contract import Embedded
+from blemish.methods.capabilities import Embedded
 from blemish.progress import Reporter
 
 BOX, OTHER = (0.0, 0.0, 10.0, 10.0), (20.0, 20.0, 30.0, 30.0)

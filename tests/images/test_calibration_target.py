@@ -45,7 +45,7 @@ def dots(u: Matrix, v: Matrix) -> Matrix:
 
 
 def camera(mm_per_px: float, degrees: float = 0.0, stretch: float = 1.0, tilt: float = 0.0) -> Matrix:
-    """The target's middle in the middle of the picture. stretch: of x; tilt: change of depth per pixel"""
+    """The target's middle in the middle of the image. stretch: of x; tilt: change of depth per pixel"""
     turn = np.deg2rad(degrees)
     spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     from_middle = np.eye(3)
@@ -57,15 +57,15 @@ def camera(mm_per_px: float, degrees: float = 0.0, stretch: float = 1.0, tilt: f
     return to_corner @ from_middle
 
 
-def measured(picture: NDArray[np.uint8], pattern: Pattern) -> Scale:
-    return measure_scale(picture, pattern, columns=COLUMNS, rows=ROWS, pitch_mm=PITCH_MM, name="a.png")
+def measured(image: NDArray[np.uint8], pattern: Pattern) -> Scale:
+    return measure_scale(image, pattern, columns=COLUMNS, rows=ROWS, pitch_mm=PITCH_MM, name="a.png")
 
 
 @pytest.mark.parametrize("pattern", ["checkerboard", "dots"])
 @pytest.mark.parametrize(("mm_per_px", "degrees", "noise"), [(0.05, 0, 0), (0.06, -33, 8), (0.08, 90, 2)])
 def test_a_known_scale_is_found(pattern: Pattern, mm_per_px: float, degrees: float, noise: float) -> None:
-    picture = rendered(pattern, camera(mm_per_px, degrees), noise=noise)
-    scale = measured(picture, pattern)
+    image = rendered(pattern, camera(mm_per_px, degrees), noise=noise)
+    scale = measured(image, pattern)
     assert scale.mm_per_px == pytest.approx(mm_per_px, rel=2e-3)
     assert scale.x == pytest.approx(mm_per_px, rel=3e-3) and scale.y == pytest.approx(mm_per_px, rel=3e-3)
     assert scale.anisotropy < 4e-3 and scale.residual_px < 0.1 + 0.01 * noise
@@ -86,7 +86,9 @@ def test_pixels_that_are_not_square_are_told_along_each_axis() -> None:
 
 @pytest.mark.parametrize("pattern", ["checkerboard", "dots"])
 def test_a_stretched_view_is_refused(pattern: Pattern) -> None:
-    with pytest.raises(BlemishError, match=r"a\.png: the scale must be the same both ways to 2 %") as raised:
+    with pytest.raises(
+        BlemishError, match=r"a\.png: the scale may differ between directions by 2 % at most"
+    ) as raised:
         measured(rendered(pattern, camera(0.05, 10, stretch=1.06)), pattern)
     assert "\n" not in str(raised.value)
 
@@ -105,8 +107,8 @@ def test_a_lens_that_distorts_is_refused() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["checkerboard", "dots"])
-def test_a_picture_without_the_target_is_one_line(pattern: Pattern) -> None:
-    with pytest.raises(BlemishError, match=rf"a\.png: no {pattern} of 7 × 5") as raised:
+def test_an_image_without_the_target_is_one_line(pattern: Pattern) -> None:
+    with pytest.raises(BlemishError, match=rf"a\.png: found no {pattern} of 7 × 5") as raised:
         measured(np.full((200, 200), 128, np.uint8), pattern)
     assert "\n" not in str(raised.value)
 

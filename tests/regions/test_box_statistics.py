@@ -47,7 +47,7 @@ def test_rare_boxes_outside_the_common_range_are_named(side: tuple[float, float]
 def test_alike_boxes_give_one_calm_sentence() -> None:
     alike = boxes(*((30 + i % 5, 30) for i in range(50)))
     assert gaps({"dent": alike}, {"fray": alike}, **ANCHORS)["sentences"] == [
-        "The rare boxes are of the common ones' sizes and shapes, and the anchors fit them."
+        "The rare boxes have the sizes and aspect ratios of the common ones, and anchors fit them."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Every marked defect as a box with a name of its own: what detectors learn from, whatever the annotation.
+"""Boxes of all annotated defects, each with an id of its own: what detectors learn from.
 
 Outlines give their bounding boxes, a mask file one for each of its regions; boxes are cut to their image.
 """
@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from blemish.arrays import Box, Size
 from blemish.dataset.masks import Instance, defect_instances
 from blemish.dataset.samples import Sample
-from blemish.defect import Box
 
 SPECK = 3  # pixels: a mask's smaller regions are slips of the brush where it has a larger one
 
 
 @dataclass(frozen=True)
 class Boxed:
-    """One defect. box_xyxy: pixels, half-open, inside its image, not empty; id: unique in its dataset."""
+    """A boxed defect. box_xyxy: pixels, half-open, not empty, inside its image; id: unique in its dataset"""
 
     label: str
     box_xyxy: Box
@@ -26,19 +26,19 @@ class Boxed:
 
 @dataclass(frozen=True)
 class ImageBoxes:
-    """The boxes of one image, and a line on each that was cut, left out or covers everything."""
+    """Boxes of an image, and a line on each that was cut, left out or covers everything."""
 
     boxes: tuple[Boxed, ...]
     notes: tuple[str, ...] = ()
 
 
-def boxed_instances(sample: Sample, size: tuple[int, int]) -> list[Boxed]:
-    """The boxes of one image of `size` (height, width); image labels and empty masks give none."""
+def boxed_instances(sample: Sample, size: Size) -> list[Boxed]:
+    """Boxes of an image of `size` (height, width); image labels and empty masks give none."""
     return list(cleaned_boxes(sample, size).boxes)
 
 
-def cleaned_boxes(sample: Sample, size: tuple[int, int]) -> ImageBoxes:
-    """The same with its notes. A box is cut to its image, and left out where nothing of it remains.
+def cleaned_boxes(sample: Sample, size: Size) -> ImageBoxes:
+    """Boxes of an image with notes; a box is cut to its image, and left out where nothing of it remains.
 
     An id is "<sample id>#<annotation's id, or its number from 0>", with "-<number from 1>" for each region
     of a mask file that has several; of those, specks are left out.
@@ -79,7 +79,7 @@ def longer_side(instance: Instance) -> float:
     return max(right - left, bottom - top)
 
 
-def cut(box_xyxy: Box, size: tuple[int, int]) -> Box | None:
+def cut(box_xyxy: Box, size: Size) -> Box | None:
     """The part of the box inside the image; None where it has no area."""
     height, width = size
     left, top, right, bottom = box_xyxy
@@ -87,8 +87,8 @@ def cut(box_xyxy: Box, size: tuple[int, int]) -> Box | None:
     return inside if inside[0] < inside[2] and inside[1] < inside[3] else None
 
 
-def remark(instance: Instance, size: tuple[int, int], *, speck: bool) -> str:
-    """What the user should know about a box; "" where it is as it should be."""
+def remark(instance: Instance, size: Size, *, speck: bool) -> str:
+    """Line for the user about a box; "" where it is as it should be."""
     height, width = size
     inside = cut(instance.box_xyxy, size)
     corners = ", ".join(f"{value:g}" for value in instance.box_xyxy)

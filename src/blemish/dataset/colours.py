@@ -25,22 +25,25 @@ def mask_colours(pixels: NDArray[np.uint8]) -> dict[Colour, int]:
     bright = pixels.max(axis=-1) > DARK
     if not bright.any():
         return {}
-    flat = bright & (neighbourhood_range(pixels) <= FLAT_RANGE)
+    spread: NDArray[Any] = cv2.morphologyEx(pixels, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    flat = bright & (spread.max(axis=-1) <= FLAT_RANGE)
     count, labels = cv2.connectedComponents(bright.view(np.uint8), connectivity=8)
     solid = np.zeros(count, np.bool_)
     solid[labels[flat]] = True
     tallies = [tally(pixels[flat])]
-    tallies += [dominant(pixels[labels == label]) for label in np.flatnonzero(~solid)[:100] if label]
+    for label in (label for label in np.flatnonzero(~solid)[:100] if label):
+        counts = tally(region := pixels[labels == label])
+        tallies.append({max(counts, key=lambda colour: (counts[colour], colour)): len(region)})
     return merged(tallies)
 
 
 def is_coloured(colours: Iterable[Colour]) -> bool:
-    """Whether any is a colour rather than a gray."""
+    """True where any is a colour rather than a gray."""
     return any(max(colour) - min(colour) > SAME_COLOUR for colour in colours)
 
 
 def merged(tallies: Iterable[Mapping[Colour, int]]) -> dict[Colour, int]:
-    """One tally of all, near colours counted as the most frequent of them, which is snapped to 0 and 255."""
+    """Join tallies; near colours are counted as the most frequent of them, which is snapped to 0 and 255."""
     total: dict[Colour, int] = {}
     for counts in tallies:
         for colour, number in counts.items():
@@ -53,26 +56,19 @@ def merged(tallies: Iterable[Mapping[Colour, int]]) -> dict[Colour, int]:
 
 
 def nearest(colour: Colour, known: Sequence[Colour]) -> Colour | None:
-    """The known colour that is nearest and no other colour's business, or None."""
+    """The nearest of the known colours; None where it is farther than `SAME_COLOUR`."""
     best = min(known, key=lambda other: distance(colour, other), default=None)
     return best if best is not None and distance(colour, best) < SAME_COLOUR else None
 
 
-def distance(one: Colour, other: Colour) -> float:
-    return float(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5)
+def distance(first: Colour, second: Colour) -> float:
+    return float(sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) ** 0.5)
 
 
 def snapped(colour: Colour) -> Colour:
-    """JPEG turns 255 into 254 and 0 into 2; names should not show it."""
+    """Colour with values near 0 and 255 set to these, as JPEG changes them and names should not show it."""
     red, green, blue = (0 if v <= FLAT_RANGE else 255 if v >= 255 - FLAT_RANGE else v for v in colour)
     return (red, green, blue)
-
-
-def neighbourhood_range(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """[H, W]: the largest difference between 3×3 neighbours in any channel."""
-    window = np.ones((3, 3), np.uint8)
-    spread: NDArray[Any] = cv2.morphologyEx(pixels, cv2.MORPH_GRADIENT, window)
-    return np.asarray(spread.max(axis=-1), np.uint8)
 
 
 def tally(pixels: NDArray[np.uint8]) -> dict[Colour, int]:
@@ -82,9 +78,3 @@ def tally(pixels: NDArray[np.uint8]) -> dict[Colour, int]:
     values, counts = np.unique(packed, return_counts=True)
     pairs = zip(values.tolist(), counts.tolist(), strict=True)
     return {(value >> 16, (value >> 8) & 255, value & 255): number for value, number in pairs}
-
-
-def dominant(pixels: NDArray[np.uint8]) -> dict[Colour, int]:
-    """The most frequent colour of the pixels [N, 3], with the number of them all."""
-    counts = tally(pixels)
-    return {max(counts, key=lambda colour: (counts[colour], colour)): len(pixels)}

@@ -1,6 +1,7 @@
-"""One hash that says which data a result was measured on: ids, splits, annotations, image and mask content.
+"""Fingerprint of a dataset: a hash of ids, splits, annotations, image and mask content.
 
-Neither where the folder is nor the order of its files changes it; one changed pixel, label or split does.
+It says which data a result was measured on. Neither where the folder is nor the order of its files changes
+it; one changed pixel, label or split does.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ from blemish.dataset.samples import Annotation, Dataset, MaskFile, RunLengths, S
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """SHA-256 in hexadecimal. Reads every image and mask file once. Raises BlemishError for a missing one."""
-    files = sorted({path for sample in dataset for path in files_of(sample)})
+    """SHA-256 of a dataset in hexadecimal; every image and mask file is read once.
+
+    Raises BlemishError for a missing file.
+    """
+    references = {sample.reference for sample in dataset if sample.reference}
+    masks = {a.mask.path for s in dataset for a in s.annotations if isinstance(a.mask, MaskFile)}
+    files = sorted({*(sample.image for sample in dataset), *references, *masks})
     hashes = dict(zip(files, in_threads(file_hash, files), strict=True))
     records = sorted(json.dumps(record(sample, hashes), sort_keys=True) for sample in dataset)
     digest = hashlib.sha256(json.dumps(list(dataset.class_names)).encode())
@@ -27,18 +33,12 @@ def fingerprint(dataset: Dataset) -> str:
 
 
 def image_digests(dataset: Dataset) -> list[str]:
-    """The first 12 digits of each image file's SHA-256, sorted: enough to know an image again."""
+    """First 12 digits of each image file's SHA-256, sorted: enough to recognise an image."""
     return sorted({digest[:12] for digest in in_threads(file_hash, [sample.image for sample in dataset])})
 
 
-def files_of(sample: Sample) -> list[Path]:
-    """The image, its reference and its mask files."""
-    masks = [a.mask.path for a in sample.annotations if isinstance(a.mask, MaskFile)]
-    return [sample.image, *([sample.reference] if sample.reference else []), *masks]
-
-
 def record(sample: Sample, hashes: Mapping[Path, str]) -> dict[str, Any]:
-    """Everything about a sample that does not depend on where it lies."""
+    """All of a sample that does not depend on where its files lie."""
     return {
         "id": sample.id,
         "image": hashes[sample.image],
@@ -50,7 +50,7 @@ def record(sample: Sample, hashes: Mapping[Path, str]) -> dict[str, Any]:
 
 
 def mark(annotation: Annotation, hashes: Mapping[Path, str]) -> dict[str, Any]:
-    """What is marked, and where. The annotation's id is left out: it names, it does not mark."""
+    """Class and place of an annotation. Its id is left out: it names, it does not mark."""
     return {
         "label": annotation.label,
         "box": annotation.box_xyxy,

@@ -1,4 +1,4 @@
-"""Telling files and pictures apart by their content, so that names, paths and dates do not matter."""
+"""Hashes of files and images by their content, so that names, paths and dates do not matter."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def file_hash(path: Path) -> str:
 
 
 def pixel_hash(pixels: NDArray[Any]) -> str:
-    """SHA-256 of a picture: type, shape and values."""
+    """SHA-256 of an image: type, shape and values."""
     head = f"{pixels.dtype.str} {pixels.shape} ".encode()
     digest = hashlib.sha256(head)
     digest.update(np.ascontiguousarray(pixels).reshape(-1).view(np.uint8).data)  # not copied
@@ -38,7 +38,7 @@ def pixel_hash(pixels: NDArray[Any]) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """The same for the same picture, however it is compressed; for what is no whole image, of its bytes."""
+    """SHA-256 of an image's pixels, however compressed; of what is no whole image, of the file's bytes."""
     try:
         return pixel_hash(read_image(path))
     except BlemishError:
@@ -46,13 +46,13 @@ def content_hash(path: Path) -> str:
 
 
 def contents_of(paths: Iterable[Path]) -> dict[Path, str]:
-    """The content hash of each picture, by several threads; those of unchanged files are remembered."""
+    """Content hash of each image, by several threads; hashes of unchanged files are remembered."""
     distinct = list(dict.fromkeys(paths))
     return dict(zip(distinct, in_threads(remembered_content, distinct), strict=True))
 
 
 def remembered_content(path: Path) -> str:
-    """The content hash; the file is read again when its size or its time of change is another."""
+    """Content hash of a file, which is read again only when its size or its time of change is another."""
     try:
         state = path.stat()
     except OSError:
@@ -62,7 +62,7 @@ def remembered_content(path: Path) -> str:
 
 @lru_cache(maxsize=2**17)
 def content_of_state(path: Path, size: int, changed_ns: int) -> str:
-    """The content hash. size, changed_ns: they tell a changed file from a known one"""
+    """Content hash of a file. size, changed_ns: they tell a changed file from a known one"""
     return content_hash(path)
 
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Box, Size
 from blemish.dataset import run_lengths
 from blemish.dataset.samples import Annotation, MaskFile, Polygon, RunLengths, Sample
-from blemish.defect import Box
 from blemish.errors import BlemishError, nearest_name
 from blemish.extras import imported
 from blemish.images.decode import luminance, read_image, to_bytes
@@ -26,7 +27,7 @@ from blemish.regions.components import split_regions
 
 @dataclass(frozen=True)
 class Instance:
-    """One defect as annotated.
+    """A single defect as annotated.
 
     box_xyxy: around the mask's pixels where there is a mask (whole numbers), else as annotated
     mask: [h, w] bool, the pixels inside the box; None where only a box is known
@@ -39,7 +40,7 @@ class Instance:
     id: str = ""
 
 
-def class_map(sample: Sample, class_names: Sequence[str], size: tuple[int, int]) -> NDArray[np.uint8]:
+def class_map(sample: Sample, class_names: Sequence[str], size: Size) -> NDArray[np.uint8]:
     """[H, W]: 0 on the surface, k + 1 on class_names[k]; later annotations lie on top.
 
     Boxes and image labels have no pixels and are not drawn. Raises BlemishError when a mask file
@@ -51,7 +52,7 @@ def class_map(sample: Sample, class_names: Sequence[str], size: tuple[int, int])
     return classes
 
 
-def defect_instances(sample: Sample, size: tuple[int, int], *, join_distance: float = 4) -> list[Instance]:
+def defect_instances(sample: Sample, size: Size, *, join_distance: float = 4) -> list[Instance]:
     """The single defects of an image; image labels have no place and give none.
 
     A polygon or run-length annotation is one defect. A mask file is split into regions; those nearer than
@@ -66,14 +67,15 @@ def defect_instances(sample: Sample, size: tuple[int, int], *, join_distance: fl
     return [instance for instance in instances if instance is not None]
 
 
-def annotation_masks(sample: Sample, size: tuple[int, int]) -> Iterator[tuple[Annotation, NDArray[np.bool_]]]:
+def annotation_masks(sample: Sample, size: Size) -> Iterator[tuple[Annotation, NDArray[np.bool_]]]:
     """Each annotation that has an outline, with its pixels [H, W]; a shared file is decoded once."""
     files: dict[Path, NDArray[Any]] = {}
     for annotation in sample.annotations:
         mask = annotation.mask
         if isinstance(mask, MaskFile):
             if mask.path not in files:
-                files[mask.path] = checked_pixels(mask.path, sample, size)
+                files[mask.path] = mask_pixels(mask.path)
+                refuse_other_size(str(mask.path), files[mask.path].shape[:2], sample, size)
             yield annotation, chosen_pixels(files[mask.path], mask)
         elif mask is not None:
             yield annotation, run_length_mask(mask, sample, size)
@@ -87,7 +89,7 @@ def mask_pixels(path: Path) -> NDArray[Any]:
 
 
 def chosen_pixels(pixels: NDArray[Any], mask: MaskFile) -> NDArray[np.bool_]:
-    """[H, W]: which pixels of the mask file belong to the annotation."""
+    """[H, W]: the pixels of the mask file that belong to the annotation."""
     if mask.colour is None:
         gray = luminance(pixels) if pixels.ndim == 3 else pixels
         return np.asarray(gray > mask.above)
@@ -98,7 +100,7 @@ def chosen_pixels(pixels: NDArray[Any], mask: MaskFile) -> NDArray[np.bool_]:
     return chosen
 
 
-def polygon_mask(polygons: Sequence[Polygon], size: tuple[int, int]) -> NDArray[np.bool_]:
+def polygon_mask(polygons: Sequence[Polygon], size: Size) -> NDArray[np.bool_]:
     """[H, W]: pixels whose centre lies in any of the polygons (each by the even-odd rule)."""
     mask = np.zeros(size, np.bool_)
     for polygon in polygons:
@@ -121,13 +123,7 @@ def class_number(label: str, class_names: Sequence[str], sample: Sample) -> int:
     )
 
 
-def checked_pixels(path: Path, sample: Sample, size: tuple[int, int]) -> NDArray[Any]:
-    pixels = mask_pixels(path)
-    refuse_other_size(str(path), pixels.shape[:2], sample, size)
-    return pixels
-
-
-def run_length_mask(mask: RunLengths, sample: Sample, size: tuple[int, int]) -> NDArray[np.bool_]:
+def run_length_mask(mask: RunLengths, sample: Sample, size: Size) -> NDArray[np.bool_]:
     refuse_other_size("its run-length mask", mask.size, sample, size)
     try:
         return run_lengths.decode(mask)
@@ -137,9 +133,7 @@ def run_length_mask(mask: RunLengths, sample: Sample, size: tuple[int, int]) -> 
         ) from error
 
 
-def refuse_other_size(
-    mask_name: str, mask_size: Sequence[int], sample: Sample, size: tuple[int, int]
-) -> None:
+def refuse_other_size(mask_name: str, mask_size: Sequence[int], sample: Sample, size: Size) -> None:
     if tuple(mask_size) != size:
         raise BlemishError(
             f"A mask must be of its image's size. Received: {mask_name} of {mask_size[1]}×{mask_size[0]} "
@@ -163,7 +157,7 @@ def matlab_segments(path: Path) -> NDArray[Any]:
 def nearest_to(
     pixels: NDArray[Any], colour: tuple[int, int, int], rest: Sequence[tuple[int, int, int]]
 ) -> NDArray[np.bool_]:
-    """[N]: whether pixels [N, 3] are nearer to `colour` than to all others; |p−c|² < |p−o|² is linear."""
+    """[N]: true where pixels [N, 3] are nearer to `colour` than to all others; |p−c|² < |p−o|² is linear."""
     nearer = np.ones(len(pixels), np.bool_)
     values, own = pixels.astype(np.float32), np.array(colour, np.float32)
     for other in np.array(rest, np.float32):
@@ -171,7 +165,7 @@ def nearest_to(
     return nearer
 
 
-def filled(corners: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
+def filled(corners: NDArray[np.float64], size: Size) -> NDArray[np.bool_]:
     """[H, W]: even-odd fill of corners [n, 2] (x, y). A row's centre line toggles at each edge it crosses."""
     height, width = size
     toggles = np.zeros((height, width + 1), np.uint8)
@@ -192,7 +186,7 @@ def boxed(annotation: Annotation) -> Instance | None:
 
 
 def regions(annotation: Annotation, mask: NDArray[np.bool_], join_distance: float) -> list[Instance | None]:
-    """The mask's regions as instances; each of several gets the annotation's id and a number."""
+    """Regions of the mask as instances; each of several gets the annotation's id and a number."""
     crops = list(split_regions(mask, join_distance=join_distance))
     found: list[Instance | None] = []
     for number, (crop, (left, top)) in enumerate(crops, start=1):
@@ -202,12 +196,11 @@ def regions(annotation: Annotation, mask: NDArray[np.bool_], join_distance: floa
 
 
 def cropped(annotation: Annotation, mask: NDArray[np.bool_]) -> Instance | None:
-    """The annotation's pixels cut out; an outline too thin to hold a pixel's centre leaves its box."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    """Instance of the annotation's pixels, cut out; of an outline too thin to hold any, its box."""
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    if not width:
         return boxed(annotation)
-    top, left = int(rows[0]), int(columns[0])
-    crop = mask[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1].copy()
+    crop = mask[top : top + height, left : left + width].copy()
     return instance_at(annotation, crop, top, left, annotation.id)
 
 

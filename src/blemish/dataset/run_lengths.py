@@ -1,4 +1,4 @@
-"""COCO's run lengths: a mask as the lengths of its runs, column by column, starting with zeros.
+"""COCO's run lengths: a mask stored as the lengths of its runs, column by column, starting with zeros.
 
 Source: the COCO data format, `segmentation` with `counts` and `size`; compressed, six bits a letter.
 Shape letters: H, W.

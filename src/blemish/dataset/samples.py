@@ -1,4 +1,4 @@
-"""What a dataset is: samples on disk, what is marked in each, and the names of the classes.
+"""The noun Dataset: samples on disk, their annotations, and the names of the classes.
 
 Nothing here reads pixels; masks stay references to files until `blemish.dataset.masks` is asked for them.
 Boxes are xyxy in float pixels of the image as decoded (EXIF orientation applied), half-open; sizes are
@@ -19,7 +19,7 @@ Polygon = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class MaskFile:
-    """Where the pixels of one annotation are: a file, and which of its values mean this annotation.
+    """Reference to the pixels of an annotation: a file, and which of its values mean this annotation.
 
     path: an image file (PNG, JPEG, BMP, TIFF) or a MATLAB .mat file of CrackForest's structure
     above: a pixel belongs when its value is > above (gray mask); for .mat, when the segment label is > above
@@ -35,9 +35,7 @@ class MaskFile:
 
 @dataclass(frozen=True)
 class RunLengths:
-    """A mask inside an annotation file: COCO's uncompressed run lengths, column by column, starting with
-    zeros.
-    """
+    """A mask inside an annotation file: COCO's uncompressed run lengths, by columns, starting with zeros."""
 
     counts: tuple[int, ...]
     size: tuple[int, int]
@@ -45,7 +43,7 @@ class RunLengths:
 
 @dataclass(frozen=True)
 class Annotation:
-    """One marked thing: always a class, and its place as exactly as the dataset knows it.
+    """A defect or label of an image: always a class, and its place as exactly as the dataset knows it.
 
     With neither box, polygons nor mask it is an image label. A mask file may hold several defects of the
     class.
@@ -70,13 +68,13 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and what is marked in it; no annotations means a clean image.
+    """An image and its annotations; none means a clean image.
 
     id: path of the image relative to the dataset's root, with forward slashes; unique
     group: what must stay together in a split (lot, part, source photograph), if known
     split: "train", "val", "test" or None
-    reference: aligned picture of a good part, where the dataset has one
-    product: what the picture shows, in a dataset of several products; None in a dataset of one
+    reference: aligned image of a good part, where the dataset has one
+    product: what the image shows, in a dataset of several products; None in a dataset of one
     """
 
     image: Path
@@ -115,7 +113,7 @@ class Dataset:
         return iter(self.samples)
 
     def where(self, keep: Callable[[Sample], bool]) -> Dataset:
-        """The dataset of the samples for which `keep` is true; class names stay."""
+        """Dataset of the samples for which `keep` is true; class names stay."""
         return replace(self, samples=tuple(sample for sample in self.samples if keep(sample)))
 
     def split(self, name: str) -> Dataset:
@@ -123,15 +121,13 @@ class Dataset:
         return self if name == "all" else self.where(lambda sample: sample.split == name)
 
     def with_splits(self, split_of: Mapping[str, str | None]) -> Dataset:
-        """The same samples, each with the split that its id has in `split_of` (None where it is not
-        there).
-        """
+        """Dataset whose samples have the splits that `split_of` gives their ids; None for ids not in it."""
         moved = (replace(sample, split=split_of.get(sample.id)) for sample in self.samples)
         return replace(self, samples=tuple(moved))
 
     @property
     def splits(self) -> dict[str, int]:
-        """How many samples each split has; samples in no split are counted under ''."""
+        """Number of samples in each split; those in no split are counted under ''."""
         return count(sample.split or "" for sample in self.samples)
 
     @property
@@ -141,13 +137,13 @@ class Dataset:
 
     @property
     def class_counts(self) -> dict[str, int]:
-        """Images in which each class is marked, for every class name."""
+        """Number of images that show each class, for every class name."""
         seen = count(label for s in self.samples for label in {a.label for a in s.annotations})
         return {name: seen.get(name, 0) for name in self.class_names}
 
 
 def count(items: Iterable[str]) -> dict[str, int]:
-    """How often each item occurs, in order of first appearance."""
+    """Number of times that each item occurs, in order of first appearance."""
     counts: dict[str, int] = {}
     for item in items:
         counts[item] = counts.get(item, 0) + 1

@@ -1,4 +1,4 @@
-"""`dataset.yaml`: what a user says about a folder that its layout alone does not.
+"""`dataset.yaml`: settings of a folder that its layout alone does not tell.
 
 Every key is optional; an unknown one is an error that names the nearest. Paths start at the file's folder.
 """
@@ -76,16 +76,14 @@ class DatasetSettings(BaseModel):
     @property
     def rgb_of(self) -> dict[str, Colour]:
         """RGB of each named mask colour."""
-        return {name: parsed_colour(text) for name, text in (self.colours or {}).items()}
-
-
-def parsed_colour(text: str) -> Colour:
-    """'#ff8000' → (255, 128, 0)."""
-    return (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))
+        return {
+            name: (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))
+            for name, text in (self.colours or {}).items()
+        }
 
 
 def read_settings(path: Path) -> DatasetSettings:
-    """The settings of a yaml file. Raises BlemishError with the file, the key, and the nearest known key."""
+    """Read a yaml file. Raises BlemishError that names the file, the key, and the nearest known key."""
     try:
         content = yaml.safe_load(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

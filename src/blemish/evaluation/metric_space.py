@@ -25,7 +25,7 @@ from blemish.evaluation.defects import box_ious, match
 from blemish.files import write_atomically
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import Inspector
-from blemish.methods.contract import Embedder
+from blemish.methods.capabilities import Embedder
 from blemish.progress import Reporter
 
 FOUND_IOU = 0.5

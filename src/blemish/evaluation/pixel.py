@@ -1,6 +1,6 @@
-"""Pixel metrics of the final decision: pooled counts, exact and with a tolerance.
+"""Pixel metrics of the final decision: pooled counts, exact and with a tolerance in pixels.
 
-Counts are added up over images before precision, recall, F1 and IoU are taken; a share of nothing is None.
+Counts are added up over images before precision, recall, F1 and IoU are taken; a ratio over nothing is None.
 Source: He & Liu 2020, section IV-A.
 """
 
@@ -20,8 +20,8 @@ class MatchCounts:
     """Counts behind precision and recall, of pixels, defects or images; sums pool them over images.
 
     tp_found: right ones among the `n_found` that were found
-    tp_true: found ones among the `n_true` that are true; differs from tp_found where a match is not one to one,
-        as within a tolerance of some pixels
+    tp_true: found ones among the `n_true` that are true; not tp_found where a match is not one to one, as
+        within a tolerance
     """
 
     tp_found: int
@@ -108,7 +108,7 @@ def cropped_to_marks(
 
 
 def count_near(pixels: NDArray[np.bool_], target: NDArray[np.bool_], tolerance_px: float) -> int:
-    """How many of `pixels` have a pixel of `target` within the tolerance."""
+    """Number of `pixels` that have a pixel of `target` within the tolerance. pixels, target: [H, W]"""
     if not pixels.any() or not target.any():
         return 0
     distance = cv2.distanceTransform((~target).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -113,7 +113,7 @@ def refuse_without_torch(bundle: Bundle) -> None:
 def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
     """What defects are called: the bundle's classes, or one name where types are not told apart."""
     names = manifest.class_names
-    return names if inference.names_types else (default_label(names),)
+    return names if inference.classifies else (default_label(names),)
 
 
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
@@ -128,7 +128,7 @@ def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
     with compiler_deferred():
         modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source=str(bundle.path))
-    method.refuse_misfits(modules, source=str(bundle.path))
+    method.check_compatible(modules, source=str(bundle.path))
     return modules
 
 
@@ -146,13 +146,18 @@ def method_of(bundle: Bundle) -> tuple[Method, Inference]:
     manifest = bundle.manifest
     try:
         method = find_method(manifest.method)
-        method.settings_type.model_validate(manifest.settings)
+        for part, kind in (
+            ("settings", method.settings_type),
+            ("memory", method.memory_type),
+            ("curves", method.curves_type),
+        ):
+            kind.model_validate(getattr(manifest, part))
         return method, method.inference(manifest)
     except BlemishError as error:
         raise BlemishError(f"{bundle.path}: {error}") from error
     except ValidationError as error:
-        fault = first_fault(error, method.settings_type.model_fields)
-        raise BlemishError(f"{bundle.path}: settings: {fault} Train it again.") from error
+        fault = first_fault(error, kind.model_fields)
+        raise BlemishError(f"{bundle.path}: {part}: {fault} Train it again.") from error
     except KeyError as error:
         raise BlemishError(
             f"{bundle.path}: the manifest's thresholds and tiling must hold {error}. Train it again."

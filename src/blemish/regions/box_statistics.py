@@ -1,6 +1,6 @@
-"""Sizes and shapes of boxes, class by class: how far rare ones lie from common ones, and from anchors.
+"""Sizes and aspect ratios of boxes by class: how rare classes differ from common ones, and from anchors.
 
-Every function returns plain data for JSON, with "sentences" for people. Letters: n boxes, A anchor shapes.
+Results are plain data for JSON, with "sentences" for people. Letters: n boxes, A anchor shapes.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Boxes = NDArray[np.float32]  # [n, 4] xyxy pixels
-Floats = NDArray[np.float64]
+from blemish.arrays import Boxes, Floats
 
 USUAL = (0.05, 0.95)  # quantiles of the common boxes between which a rare box is nothing unusual
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -27,11 +25,12 @@ def gaps(
     anchor_sizes: Sequence[int],
     aspect_ratios: Sequence[float],
 ) -> dict[str, Any]:
-    """How far the rare boxes differ from the common ones in size and shape, and from the anchors.
+    """Differences of the rare boxes from the common ones in size and aspect ratio, and from the anchors.
 
     common, rare: class name to boxes [n, 4] in pixels of the network's input
     anchor_sizes: square roots of areas, pixels, of all maps; aspect_ratios: height / width
-    Anchors are taken as lying exactly on each box, so that the share that is off them is the least there is.
+    returns: "classes" and "common" with quantiles, and "sentences". Anchors are taken as lying exactly on
+        each box, so that the share of boxes that fit none is a lower bound.
     """
     usual = np.concatenate([*common.values(), np.zeros((0, 4), np.float32)])
     anchors = anchor_shapes(anchor_sizes, aspect_ratios)
@@ -44,12 +43,14 @@ def gaps(
     for name, shape in classes.items():
         sentences += anchor_sentences(name, shape["off_anchors"], shape["size"])
     if not sentences:
-        sentences = ["The rare boxes are of the common ones' sizes and shapes, and the anchors fit them."]
+        sentences = [
+            "The rare boxes have the sizes and aspect ratios of the common ones, and anchors fit them."
+        ]
     return {"classes": classes, "common": class_shape(usual, anchors), "sentences": sentences}
 
 
 def anchor_shapes(sizes: Sequence[int], ratios: Sequence[float]) -> Floats:
-    """(width, height) of every anchor, [A, 2]."""
+    """Width and height of every anchor, [A, 2] pixels."""
     return np.array([(size / ratio**0.5, size * ratio**0.5) for size in sizes for ratio in ratios])
 
 
@@ -66,11 +67,12 @@ def class_shape(boxes: Boxes, anchors: Floats) -> dict[str, Any]:
 
 
 def quantiles(values: Floats) -> dict[str, float]:
+    """Quantiles of values [n] by their share, such as "0.05"."""
     return {f"{share:g}": round(float(np.quantile(values, share)), 3) for share in QUANTILES}
 
 
 def sides_of(boxes: Boxes) -> Floats:
-    """(width, height) of boxes, [n, 2]."""
+    """Width and height of boxes, [n, 2] pixels."""
     return np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-6).astype(np.float64)
 
 
@@ -86,7 +88,7 @@ def aspects_of(boxes: Boxes) -> Floats:
 
 
 def best_anchor(boxes: Boxes, anchors: Floats) -> Floats:
-    """[n]: IoU of each box with the anchor shape [A, 2] that fits it best, both about one centre."""
+    """IoU of each box with the anchor shape [A, 2] that fits it best, both about one centre, [n]."""
     sides = sides_of(boxes)
     shared = np.minimum(sides[:, None], anchors).prod(axis=2)
     either = sides.prod(axis=1)[:, None] + anchors.prod(axis=1) - shared
@@ -122,7 +124,7 @@ def aspect_sentences(name: str, aspects: Floats, usual: Floats) -> list[str]:
 
 
 def outside(values: Floats, usual: Floats) -> tuple[float, float, float, float]:
-    """The usual range, and the shares of `values` below and above it; no usual values, nothing outside."""
+    """Ends of the usual range, and the shares of `values` below and above it; zeros without usual values."""
     if not len(usual):
         return 0.0, 0.0, 0.0, 0.0
     low, high = (float(edge) for edge in np.quantile(usual, USUAL))
@@ -133,6 +135,6 @@ def anchor_sentences(name: str, off: float | None, size: Mapping[str, float] | N
     if off is None or size is None or off < MANY:
         return []
     return [
-        f"{off:.0%} of '{name}' fit no anchor (IoU below {ANCHOR_IOU:g}; median size {size['0.5']:.0f} px): "
-        "set anchor_sizes or aspect_ratios."
+        f"{off:.0%} of '{name}' fit no anchor (IoU below {ANCHOR_IOU:g}; median size {size['0.5']:.0f} px). "
+        "Set anchor_sizes or aspect_ratios."
     ]

@@ -27,7 +27,8 @@ from blemish.inspector.loading import (
     refuse_exported,
     refuse_without_torch,
 )
-from blemish.methods.contract import EnrolsClasses, Exported, Method
+from blemish.methods.capabilities import AddsClasses, Exported
+from blemish.methods.contract import Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
 from blemish.workflows.evaluate import notes_on_seen
@@ -141,8 +142,8 @@ class Addition:
         return method_of(self.parent)[0]
 
     @cached_property
-    def enrolling(self) -> EnrolsClasses:
-        if not isinstance(self.method, EnrolsClasses):
+    def enrolling(self) -> AddsClasses:
+        if not isinstance(self.method, AddsClasses):
             name = self.parent.manifest.method
             raise BlemishError(
                 f"{self.request.bundle}: method {name} learns its classes in training and takes no further "
@@ -223,8 +224,8 @@ class Addition:
         )
         report = replace(
             self.blank_report(),
-            nearness=found.nearness,
-            sightings=found.sightings,
+            similarities=found.similarities,
+            outcomes=found.outcomes,
             held_out=found.held_out,
             sentences=found.sentences,
         )
@@ -235,7 +236,8 @@ class Addition:
 
     def tuned(self) -> tuple[Bundle, EnrolmentReport]:
         """The class from a short training; its run folder stays, and a second call goes on in it."""
-        from blemish.training.run import Request, refuse_unknown_rules, train
+        from blemish.training.request import Request, refuse_unknown_rules
+        from blemish.training.run import train
 
         request = self.request
         assert self.check is not None
@@ -251,7 +253,7 @@ class Addition:
             seed=request.seed,
             resume=True,
             origin=str(request.check),
-            start=self.parent,
+            initial_bundle=self.parent,
         )
         trained = train(training, self.reporter)
         made = {**trained.manifest.provenance, "parent": self.parent.id}
@@ -266,8 +268,8 @@ class Addition:
         source = {"origin": str(self.request.examples), "data_fingerprint": fingerprint(given)}
         return {
             **parent.data,
-            "seen": sorted({*parent.data.get("seen", ()), *marks}),
-            "watched": sorted({*parent.data.get("watched", ())} - {*marks}),
+            "trained_on": sorted({*parent.data.get("trained_on", ()), *marks}),
+            "validated_on": sorted({*parent.data.get("validated_on", ())} - {*marks}),
             "added": {**parent.data.get("added", {}), self.request.name: source},
         }
 

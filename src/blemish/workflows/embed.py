@@ -12,7 +12,7 @@ from blemish.evaluation.projector import write_projector
 from blemish.evaluation.run import refuse_other_classes, split_to_evaluate
 from blemish.files import write_atomically
 from blemish.inspector.loading import inspector_of, method_of
-from blemish.methods.contract import EmbedsRegions
+from blemish.methods.capabilities import EmbedsRegions
 from blemish.progress import Reporter
 from blemish.workflows.add_class import opened_networks
 

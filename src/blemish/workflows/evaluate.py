@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blemish.bundle.manifest import Manifest
+from blemish.bundle.manifest import Manifest, known_images
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.layouts import load_dataset
@@ -74,7 +74,7 @@ class EvaluatedBundles:
                     inspector.decision,
                     records,
                     mm_per_px=inspector.scale,
-                    names_types=inspector.inference.names_types,
+                    classifies=inspector.inference.classifies,
                 )
 
 
@@ -140,7 +140,7 @@ def measured(asked: EvaluatedBundles, chosen: Dataset, split: str, reporter: Rep
 def notes_on_seen(manifest: Manifest, chosen: Dataset, decision: Decision | None = None) -> tuple[str, ...]:
     """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
     calibrated = decision.chosen.seen if decision and decision.chosen else ()
-    seen = {*manifest.data.get("seen", ()), *calibrated} & set(image_digests(chosen))
+    seen = {*known_images(manifest.data), *calibrated} & set(image_digests(chosen))
     if not seen:
         return ()
     return (

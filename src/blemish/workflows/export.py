@@ -7,7 +7,7 @@ from pathlib import Path
 from blemish.bundle.store import load_bundle
 from blemish.dataset.layouts import load_dataset
 from blemish.errors import WrongUseError
-from blemish.export.request import ExportRequest, Precision, RuntimeKind, default_out
+from blemish.exporting.request import ExportRequest, Precision, RuntimeKind, default_out
 from blemish.progress import Reporter
 
 
@@ -26,7 +26,7 @@ def export(  # noqa: PLR0913 - every option of an export
 ) -> Path:
     """Write the exported bundle, by default beside the bundle; returns its path.
 
-    See `export.request.ExportRequest`; calibration, max_drop: None takes its defaults
+    See `exporting.request.ExportRequest`; calibration, max_drop: None takes its defaults
     Raises WrongUseError for options that do not go together, BlemishError for what cannot be exported.
     """
     only_int8 = {"--calibration": calibration, "--max-drop": max_drop}
@@ -40,7 +40,7 @@ def export(  # noqa: PLR0913 - every option of an export
         raise WrongUseError(f"{given[0]} is for --precision int8. Leave it out.")
     loaded = load_bundle(bundle)
     dataset = load_dataset(data) if data else None
-    from blemish.export.run import export_bundle
+    from blemish.exporting.run import export_bundle
 
     request = ExportRequest(
         bundle=loaded,

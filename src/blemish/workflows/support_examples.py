@@ -10,7 +10,7 @@ from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size, read_image
-from blemish.methods.contract import Example
+from blemish.methods.capabilities import Example
 
 MAX_EXAMPLES = 10  # examples that `add-class` is meant for
 FOLDER = "examples"  # before the ids of their images among those of another dataset

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
+from blemish.bundle.migrations import rename_settings
 from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError, refused_as_wrong_use
 from blemish.methods import find_method
@@ -38,7 +39,8 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
     Raises WrongUseError for a wrong method or wrong settings, BlemishError for data that cannot be used.
     """
     from blemish.bundle.store import load_bundle
-    from blemish.training.run import Request, refuse_unknown_rules, train
+    from blemish.training.request import Request, refuse_unknown_rules
+    from blemish.training.run import train
 
     reporter = Reporter(quiet=quiet)
     start = load_bundle(initial_bundle) if initial_bundle else None
@@ -49,7 +51,9 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
         refuse_unknown_rules(checked)
     dataset = load_dataset(data)
     reporter.line(f"{data}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
-    request = Request(method, dataset, checked, out, seed=seed, resume=resume, origin=str(data), start=start)
+    request = Request(
+        method, dataset, checked, out, seed=seed, resume=resume, origin=str(data), initial_bundle=start
+    )
     return train(request, reporter).path
 
 
@@ -63,7 +67,10 @@ def read_settings(
 
     Raises BlemishError for an unknown key (with the nearest) or a value out of range.
     """
-    values = {**(start or {}), **(read_config(config) if config else {}), **(given or {})}
+    values: dict[str, Any] = dict(start or {})
+    if config:
+        values |= rename_settings(method.name, read_config(config), source=f"--config {config}")
+    values |= rename_settings(method.name, given or {}, source="settings")
     refuse_beaten(values, start or {})
     try:
         return method.settings_type.model_validate(values)

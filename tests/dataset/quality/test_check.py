@@ -41,7 +41,7 @@ def test_counts_by_class_and_split(tmp_path: Path) -> None:
     assert report.imbalance == 1
     assert (report.smallest, report.largest, report.modes) == ((20, 30), (20, 30), {"gray": 4})
     (warning,) = report.problems
-    assert "no image of 'test' shows Crack, Hole: nothing will be known" in warning.message
+    assert "no image of 'test' shows Crack, Hole: nothing tells how many" in warning.message
     assert report.usable
     assert json.loads(json.dumps(report.to_json()))["usable"] is True
 
@@ -70,13 +70,13 @@ def test_duplicates_within_and_across_splits_and_in_conflict(tmp_path: Path) -> 
     for name in ("good/x1.png", "good/x2.png", "bad/x3.png"):
         builders.picture(tmp_path / name, seed=5)
     whole = check_dataset(load_dataset(tmp_path))
-    assert found(whole, "x1.png", "x2.png", "x3.png", "are the same picture. Keep one")
+    assert found(whole, "x1.png", "x2.png", "x3.png", "are the same image. Keep one")
     assert found(whole, "marked as defect and clean")
     builders.text(tmp_path / "splits" / "train.txt", "x1\ng0\nb0\n")
     builders.text(tmp_path / "splits" / "test.txt", "x2\nx3\nb1\n")
     split = check_dataset(load_dataset(tmp_path))
-    assert found(split, "the same picture in test and train: figures would be too good")
-    assert found(split, "g1.png", "g2.png", "in no split (2 in all)")
+    assert found(split, "are the same image, in test and train: figures would be too good")
+    assert found(split, "2 images are in no split", "g1.png", "g2.png")
     assert split.usable
 
 
@@ -84,17 +84,17 @@ def test_the_same_picture_in_two_file_types_is_found(tmp_path: Path) -> None:
     builders.labels_layout(tmp_path)
     builders.picture(tmp_path / "good" / "x.png", seed=3)
     builders.picture(tmp_path / "good" / "y.bmp", seed=3)
-    assert found(check_dataset(load_dataset(tmp_path)), "x.png", "y.bmp", "same picture")
+    assert found(check_dataset(load_dataset(tmp_path)), "x.png", "y.bmp", "same image")
 
 
 @pytest.mark.parametrize(
     ("box", "severity", "words"),
     [
-        ((31.0, 2.0, 40.0, 9.0), "error", "must hold its boxes"),
-        ((5.0, 5.0, 5.0, 9.0), "error", "must have boxes with an area"),
-        ((9.0, 5.0, 5.0, 9.0), "error", "must have boxes with an area"),
-        ((-2.0, 5.0, 5.0, 9.0), "warning", "should hold its boxes"),
-        ((25.0, 5.0, 33.0, 9.0), "warning", "should hold its boxes"),
+        ((31.0, 2.0, 40.0, 9.0), "error", "a box must lie in the image"),
+        ((5.0, 5.0, 5.0, 9.0), "error", "a box must have an area"),
+        ((9.0, 5.0, 5.0, 9.0), "error", "a box must have an area"),
+        ((-2.0, 5.0, 5.0, 9.0), "warning", "a box should end in the image"),
+        ((25.0, 5.0, 33.0, 9.0), "warning", "a box should end in the image"),
         ((0.0, 0.0, 30.0, 20.0), None, ""),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_class_that_a_split_lacks_is_named(tmp_path: Path) -> None:
         plain.with_splits({name: splits[own[0]] if own else "train" for name, own in labels.items()})
     )
     assert found(report, "no image of 'train' shows Hole: it cannot be learned")
-    assert found(report, "no image of 'val' shows Crack: no threshold is chosen by it")
+    assert found(report, "no image of 'val' shows Crack: no threshold is chosen with it")
     assert not found(report, "no image of 'test'"), "there is no such split"
 
 

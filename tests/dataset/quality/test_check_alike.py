@@ -50,7 +50,7 @@ def split(dataset: Dataset, **names: str) -> Dataset:
 def test_near_copies_before_and_across_splits_and_in_conflict(root: Path) -> None:
     dataset = load_dataset(root)
     whole = check_dataset(dataset)
-    pair = "1 pair of pictures (dent/9.png and scratch/1.png) is "
+    pair = "1 pair of images (dent/9.png and scratch/1.png) is "
     assert found(whole, pair, "a split may tear them apart")
     assert found(whole, pair, CONTRARY + "dent and scratch")
     torn = check_dataset(split(dataset, **{"9": "test"}))
@@ -72,7 +72,7 @@ def test_a_group_that_keeps_them_together_is_enough(root: Path) -> None:
 def test_equal_pictures_in_two_class_folders_are_told_once(root: Path) -> None:
     (root / "dent" / "copy.png").write_bytes((root / "scratch" / "5.png").read_bytes())
     report = check_dataset(load_dataset(root))
-    assert found(report, "copy.png", "5.png", "the same picture but marked as dent and scratch")
+    assert found(report, "copy.png", "5.png", "the same image but marked as dent and scratch")
     assert not found(report, "copy.png", "nearly the same")
 
 
@@ -82,7 +82,7 @@ def test_a_class_of_one_lot_is_named_and_lots_are_counted(root: Path) -> None:
     samples = tuple(replace(one, group=lot_of.get(Path(one.id).stem, "c")) for one in dataset)
     grouped = replace(dataset, samples=samples)
     report = check_dataset(grouped)
-    assert found(report, "class 'dent' is seen in group 'a' only, of 3")
+    assert found(report, "class 'dent' is seen in group 'a' alone, of 3")
     assert not found(report, "class 'scratch' is seen")
     assert lots(grouped)["a"] == {"images": 4, "classes": {"dent": 3, "scratch": 1}}
     assert report.to_json()["groups"]["b"] == {"images": 1, "classes": {"scratch": 1}}

@@ -128,11 +128,11 @@ def test_shares_of_nothing_and_impossible_ones() -> None:
     dataset = abstract(["a", "b", ""])
     assert set(split_dataset(dataset, test=0, val=0, seed=0).splits) == {"train"}
     assert split_dataset(dataset, seed=0).splits.keys() == {"train", "val", "test"}
-    with pytest.raises(BlemishError, match=r"test must be a share from 0 to below 1\. Received: 1"):
+    with pytest.raises(BlemishError, match=r"test must be a share of at least 0 and below 1\. Received: 1"):
         split_dataset(dataset, test=1, seed=0)
-    with pytest.raises(BlemishError, match=r"needs as many groups of images\. Received: 2"):
+    with pytest.raises(BlemishError, match=r"needs at least 3 groups of images\. Received: 2"):
         split_dataset(abstract(["a", ""]), seed=0)
-    with pytest.raises(BlemishError, match="Splitting by group needs groups"):
+    with pytest.raises(BlemishError, match="A split by group needs groups"):
         split_dataset(dataset, by="group", seed=0)
 
 
@@ -165,7 +165,7 @@ def test_few_shot_choice_is_spread_over_seeds_and_refuses_too_many() -> None:
     dataset = abstract(["a"] * 20).with_splits({f"{i:04}.png": "train" for i in range(20)})
     chosen = {few_shot(dataset, shots=1, seed=seed).split("train").samples[0].id for seed in range(20)}
     assert len(chosen) > 5
-    with pytest.raises(BlemishError, match=r"Received: 21, but 20 of 'a'"):
+    with pytest.raises(BlemishError, match=r"Received: 21, but 'a' has 20"):
         few_shot(dataset, shots=21, seed=0)
     with pytest.raises(BlemishError, match="shots must be at least 1"):
         few_shot(dataset, shots=0, seed=0)

@@ -7,7 +7,8 @@ import pytest
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.methods import find_method
-from blemish.methods.contract import Arrays, ExportsGraphs, Graph
+from blemish.methods.capabilities import ExportsGraphs
+from blemish.methods.contract import Arrays, Graph
 
 
 def manifest(method: str, *, types: bool) -> Manifest:

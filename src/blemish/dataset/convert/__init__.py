@@ -24,7 +24,7 @@ WRITERS: dict[str, Callable[[Dataset, Path], list[str]]] = {
 
 @dataclass(frozen=True)
 class Conversion:
-    """Where it was written, how much, and what the target holds less exactly, one line each."""
+    """Result of a conversion: the folder, counts, and a line on each thing the target holds less exactly."""
 
     out: Path
     images: int

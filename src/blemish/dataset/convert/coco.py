@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from blemish.dataset.convert.common import copy_image, groups_by_split, instances_of, write_settings
 from blemish.dataset.masks import Instance
@@ -22,8 +21,6 @@ from blemish.defect import Box
 from blemish.files import write_atomically
 from blemish.images.decode import image_size
 
-Entry = dict[str, Any]
-
 
 def write(dataset: Dataset, out: Path) -> list[str]:
     """Write the dataset; returns warnings."""
@@ -31,10 +28,13 @@ def write(dataset: Dataset, out: Path) -> list[str]:
     categories = categories_of(dataset.class_names)
     empty = 0
     for split, samples in groups_by_split(dataset).items():
-        content: dict[str, list[Entry]] = {"images": [], "annotations": [], "categories": []}
+        content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": [], "categories": []}
         content["categories"] = [{"id": number, "name": name} for name, number in categories.items()]
         for sample in samples:
-            image, marks, lost = entries(sample, dataset, out, next(image_numbers))
+            image, marks, lost = described(sample, dataset.root, next(image_numbers))
+            copy_image(sample.image, out / sample.id)
+            if sample.reference is not None:
+                copy_image(sample.reference, out / image["reference"])
             empty += lost
             content["images"].append(image)
             content["annotations"] += [numbered(mark, next(numbers), categories) for mark in marks]
@@ -56,25 +56,19 @@ def warnings(dataset: Dataset, empty: int) -> list[str]:
     return lines
 
 
-def entries(sample: Sample, dataset: Dataset, out: Path, number: int) -> tuple[Entry, list[Entry], int]:
-    """What `described` gives; copies the image and its reference."""
-    image, marks, lost = described(sample, dataset.root, number)
-    copy_image(sample.image, out / sample.id)
-    if sample.reference is not None:
-        copy_image(sample.reference, out / image["reference"])
-    return image, marks, lost
-
-
-def described(sample: Sample, root: Path, number: int) -> tuple[Entry, list[Entry], int]:
-    """(image entry, annotation entries, annotations that mark no pixel)."""
+def described(sample: Sample, root: Path, number: int) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
+    """Image entry, annotation entries, and the number of annotations that mark no pixel."""
     size = image_size(sample.image)
-    image: Entry = {"id": number, "file_name": sample.id, "width": size[1], "height": size[0]}
+    image: dict[str, Any] = {"id": number, "file_name": sample.id, "width": size[1], "height": size[0]}
     if sample.group is not None:
         image["group"] = sample.group
     if sample.product is not None:
         image["product"] = sample.product
     if sample.reference is not None:
-        image["reference"] = reference_name(sample.reference, root)
+        inside = sample.reference.is_relative_to(root)
+        image["reference"] = (
+            sample.reference.relative_to(root).as_posix() if inside else f"references/{sample.reference.name}"
+        )
     labels = [a.label for a in sample.annotations if not a.has_place]
     if labels:
         image["labels"] = labels
@@ -88,20 +82,15 @@ def categories_of(class_names: Sequence[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(class_names, start=1)}
 
 
-def reference_name(reference: Path, root: Path) -> str:
-    inside = reference.is_relative_to(root)
-    return reference.relative_to(root).as_posix() if inside else f"references/{reference.name}"
-
-
-def numbered(mark: Entry, number: int, categories: dict[str, int]) -> Entry:
-    """The entry with COCO's whole-number id; the annotation's own id stays beside it."""
+def numbered(mark: dict[str, Any], number: int, categories: dict[str, int]) -> dict[str, Any]:
+    """Add COCO's whole-number id to an entry; the annotation's own id stays beside it."""
     own = {"source_id": mark["source_id"]} if mark["source_id"] not in ("", str(number)) else {}
     rest = {key: value for key, value in mark.items() if key not in ("label", "source_id")}
     return {"id": number, "category_id": categories[mark["label"]], "iscrowd": 0, **rest, **own}
 
 
-def annotation_entries(sample: Sample, annotation: Annotation, size: tuple[int, int]) -> list[Entry]:
-    """One entry, or one for each defect of a mask file."""
+def annotation_entries(sample: Sample, annotation: Annotation, size: tuple[int, int]) -> list[dict[str, Any]]:
+    """Entries of an annotation: of a mask file one for each defect, else a single one, or none."""
     if isinstance(annotation.mask, MaskFile):
         return [instance_entry(found, size) for found in instances_of(sample, annotation, size)]
     segmentation, area = outline(annotation)
@@ -115,7 +104,7 @@ def annotation_entries(sample: Sample, annotation: Annotation, size: tuple[int, 
 
 def entry(
     label: str, box: Box, segmentation: Any, area: float, contrast: float | None, source_id: str
-) -> Entry:
+) -> dict[str, Any]:
     left, top, right, bottom = box
     known = {"contrast": contrast} if contrast is not None else {}
     bbox = [left, top, right - left, bottom - top]
@@ -129,45 +118,39 @@ def entry(
     }
 
 
-def instance_entry(found: Instance, size: tuple[int, int]) -> Entry:
-    """A defect cut out of a mask file, as run lengths of the whole image."""
+def instance_entry(found: Instance, size: tuple[int, int]) -> dict[str, Any]:
+    """Entry of a defect cut out of a mask file, as run lengths of the whole image."""
+    left, top, right, bottom = found.box_xyxy
     if found.mask is None:
-        left, top, right, bottom = found.box_xyxy
         area = (right - left) * (bottom - top)
         return entry(found.label, found.box_xyxy, [], area, found.contrast, found.id)
-    whole = pasted(found.mask, found.box_xyxy, size)
+    whole = np.zeros(size, np.bool_)
+    whole[int(top) : int(bottom), int(left) : int(right)] = found.mask
     segmentation = run_length_entry(encode(whole))
     return entry(found.label, found.box_xyxy, segmentation, float(found.mask.sum()), found.contrast, found.id)
 
 
-def pasted(mask: NDArray[np.bool_], box: Box, size: tuple[int, int]) -> NDArray[np.bool_]:
-    whole = np.zeros(size, np.bool_)
-    left, top = int(box[0]), int(box[1])
-    whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-    return whole
-
-
 def outline(annotation: Annotation) -> tuple[Any, float]:
-    """(segmentation, its area in pixels)."""
+    """COCO's segmentation of an annotation, and its area in pixels."""
     if isinstance(annotation.mask, RunLengths):
         return run_length_entry(annotation.mask), float(sum(annotation.mask.counts[1::2]))
     flat = [[value for corner in polygon for value in corner] for polygon in annotation.polygons]
     return flat, sum(polygon_area(polygon) for polygon in annotation.polygons)
 
 
-def run_length_entry(mask: RunLengths) -> Entry:
+def run_length_entry(mask: RunLengths) -> dict[str, Any]:
     return {"counts": list(mask.counts), "size": list(mask.size)}
 
 
 def polygon_area(polygon: Polygon) -> float:
-    """Shoelace formula."""
+    """Area in pixels, by the shoelace formula."""
     corners = np.asarray(polygon, np.float64)
     x, y = corners.T
     return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
 
 
 def extent(sample: Sample, annotation: Annotation, size: tuple[int, int]) -> Box | None:
-    """The box around polygons or run lengths; None when nothing is marked."""
+    """Box around polygons or run lengths; None when nothing is marked."""
     if annotation.polygons:
         x, y = np.concatenate([np.asarray(polygon, np.float64) for polygon in annotation.polygons]).T
         return float(x.min()), float(y.min()), float(x.max()), float(y.max())

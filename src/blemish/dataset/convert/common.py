@@ -1,4 +1,4 @@
-"""What every writer needs: copies, unique names, dataset.yaml, split lists, and saying what is lost."""
+"""Common ground of the writers: copies, unique names, dataset.yaml, split lists, notes on what is lost."""
 
 from __future__ import annotations
 
@@ -32,29 +32,20 @@ def copy_image(source: Path, target: Path) -> None:
 
 def flat_names(dataset: Dataset) -> dict[str, str]:
     """Sample id → a file name whose stem is unique: its own where possible, else made of its path."""
-    kinds: list[Callable[[str], str]] = [file_name, flattened, flattened_with_suffix]
+    kinds: list[Callable[[PurePosixPath], str]] = [
+        lambda path: path.name,
+        lambda path: str(path).replace("/", "__"),  # 'a/b/c.png' → 'a__b__c.png'
+        lambda path: (
+            f"{str(path.with_suffix('')).replace('/', '__')}_{path.suffix[1:]}{path.suffix}"
+        ),  # a__c_png.png
+    ]
     for kind in kinds:
-        names = {sample.id: kind(sample.id) for sample in dataset}
+        names = {sample.id: kind(PurePosixPath(sample.id)) for sample in dataset}
         if len({PurePosixPath(name).stem.lower() for name in names.values()}) == len(names):
             return names
     raise BlemishError(
-        f"{dataset.root} must have images of different names. Received: two alike. Rename one."
+        f"{dataset.root} must have images of different names. Received: two that do not differ. Rename one."
     )
-
-
-def file_name(sample_id: str) -> str:
-    return PurePosixPath(sample_id).name
-
-
-def flattened(sample_id: str) -> str:
-    """'a/b/c.png' → 'a__b__c.png'."""
-    return sample_id.replace("/", "__")
-
-
-def flattened_with_suffix(sample_id: str) -> str:
-    """'a/c.png' → 'a__c_png.png'."""
-    path = PurePosixPath(flattened(sample_id))
-    return f"{path.stem}_{path.suffix.removeprefix('.')}{path.suffix}"
 
 
 def write_settings(out: Path, dataset: Dataset, settings: Mapping[str, Any]) -> None:
@@ -89,31 +80,31 @@ def instances_of(sample: Sample, annotation: Annotation, size: tuple[int, int]) 
 
 
 def refuse(dataset: Dataset, layout: str, lacking: Callable[[Annotation], bool], what: str) -> None:
-    """Raise for the first annotation that has no place in the target; its image would pass as clean."""
+    """Raise BlemishError for an annotation that the target cannot hold: its image would pass as clean."""
     for sample in dataset:
         for annotation in sample.annotations:
             if lacking(annotation):
                 raise BlemishError(
-                    f"{layout} holds no {what}. Received: {sample.image} marked '{annotation.label}' so. "
+                    f"{layout} cannot hold {what}. Received: '{annotation.label}' of {sample.image}. "
                     "Convert to 'coco', which holds everything."
                 )
 
 
 def losses(dataset: Dataset, layout: str, *, outlines: bool) -> list[str]:
-    """Lines on what the layout does not hold. outlines: whether it keeps them."""
+    """A line on each thing that the layout does not hold. outlines: whether it keeps them"""
     marks = [annotation for sample in dataset for annotation in sample.annotations]
     found = {
         "contrasts are left out": sum(a.contrast is not None for a in marks),
         "groups are left out": sum(s.group is not None for s in dataset),
         "products are left out": sum(s.product is not None for s in dataset),
-        "reference pictures are left out": sum(s.reference is not None for s in dataset),
+        "reference images are left out": sum(s.reference is not None for s in dataset),
         "outlines become boxes": 0 if outlines else sum(a.has_outline for a in marks),
     }
     return [f"{layout} cannot hold everything: {number} {what}" for what, number in found.items() if number]
 
 
 def number_text(value: float) -> str:
-    """A whole number without a point, else all digits."""
+    """Text of a number: a whole one without a point, any other with all digits."""
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +27,7 @@ from blemish.dataset.settings import Colour
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.decode import image_size
+from blemish.images.encode import png_bytes
 from blemish.regions.components import label_regions
 
 LEVELS = (0, 128, 255)
@@ -45,9 +45,13 @@ def write(dataset: Dataset, out: Path) -> list[str]:
         copy_image(sample.image, out / "images" / names[sample.id])
         size = image_size(sample.image)
         classes = class_map(sample, dataset.class_names, size)
-        write_png(out / "masks" / f"{PurePosixPath(names[sample.id]).stem}.png", palette[classes])
+        mask = out / "masks" / f"{PurePosixPath(names[sample.id]).stem}.png"
+        write_atomically(mask, png_bytes(palette[classes]))
         overlaps += hidden_pixels(sample, classes)
-        joined += joined_defects(sample, classes, dataset.class_names)
+        told_apart = [
+            label_regions(classes == k + 1, join_distance=4)[1] for k in range(len(dataset.class_names))
+        ]
+        joined += max(0, len(defect_instances(sample, size)) - sum(told_apart))
     write_split_lists(out / "splits", dataset, lambda sample: f"images/{names[sample.id]}")
     named = {name: "#" + "".join(f"{value:02x}" for value in colour) for name, colour in colours.items()}
     write_settings(out, dataset, {"layout": "pairs", "exact_colours": True, "colours": named})
@@ -64,32 +68,19 @@ def warnings(overlaps: int, joined: int) -> list[str]:
 
 
 def class_colours(class_names: Sequence[str]) -> dict[str, Colour]:
-    """A colour for each class, far from each other and from black, vivid ones first."""
+    """Colours for the classes, far from each other and from black, vivid ones first."""
     cube: list[Colour] = [colour for colour in product(LEVELS, LEVELS, LEVELS) if any(colour)]
     vivid = sorted(cube, key=lambda colour: (min(colour) - max(colour), [-value for value in colour]))
     if len(class_names) > len(vivid):
         raise BlemishError(
-            f"masks holds at most {len(vivid)} classes. Received: {len(class_names)}. Convert to 'coco'."
+            f"masks can hold {len(vivid)} classes at most. Received: {len(class_names)}. Convert to 'coco'."
         )
     return dict(zip(class_names, vivid, strict=False))
 
 
-def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """pixels: [H, W, 3] RGB."""
-    _, content = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    write_atomically(path, content.tobytes())
-
-
 def hidden_pixels(sample: Sample, classes: NDArray[np.uint8]) -> int:
-    """Pixels that two different classes cover."""
+    """Number of pixels that two different classes cover."""
     covered: dict[str, NDArray[np.bool_]] = {}
     for annotation, mask in annotation_masks(sample, classes.shape[:2]):
         covered[annotation.label] = covered.get(annotation.label, np.zeros_like(mask)) | mask
     return int(sum(mask.sum() for mask in covered.values()) - (classes > 0).sum())
-
-
-def joined_defects(sample: Sample, classes: NDArray[np.uint8], class_names: Sequence[str]) -> int:
-    """How many fewer defects the mask tells apart than the annotations do."""
-    before = len(defect_instances(sample, classes.shape[:2]))
-    shown = [label_regions(classes == k + 1, join_distance=4)[1] for k in range(len(class_names))]
-    return max(0, before - sum(shown))

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from blemish.dataset.convert.common import boxes_of, copy_image, flat_names, losses, refuse, write_settings
-from blemish.dataset.samples import Dataset, Polygon, Sample
+from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SPLIT_NAMES
 from blemish.defect import Box
 from blemish.files import write_atomically
@@ -25,7 +25,9 @@ NO_SPLIT = "unassigned"
 def write(dataset: Dataset, out: Path) -> list[str]:
     """Write the dataset; returns warnings. Raises BlemishError for image labels."""
     refuse(dataset, "yolo", lambda annotation: not annotation.has_place, "image labels")
-    names, outlined = flat_names(dataset), all_single_polygons(dataset)
+    names = flat_names(dataset)
+    marks = [annotation for sample in dataset for annotation in sample.annotations]
+    outlined = all(len(mark.polygons) == 1 and mark.mask is None for mark in marks)
     for sample in dataset:
         name, folder = names[sample.id], sample.split or NO_SPLIT
         copy_image(sample.image, out / "images" / folder / name)
@@ -39,16 +41,14 @@ def write(dataset: Dataset, out: Path) -> list[str]:
     return losses(dataset, "yolo", outlines=outlined)
 
 
-def all_single_polygons(dataset: Dataset) -> bool:
-    marks = [annotation for sample in dataset for annotation in sample.annotations]
-    return all(len(annotation.polygons) == 1 and annotation.mask is None for annotation in marks)
-
-
 def label_text(sample: Sample, class_names: Sequence[str], outlined: bool) -> str:
-    """One line an annotation; nothing for a clean image."""
-    size = image_size(sample.image)
+    """Text of a label file, a line an annotation, in shares of the image's size; '' for a clean image."""
+    height, width = size = image_size(sample.image)
     if outlined:
-        lines = [(a.label, polygon_shares(a.polygons[0], size)) for a in sample.annotations]
+        lines = [
+            (a.label, [share for x, y in a.polygons[0] for share in (x / width, y / height)])
+            for a in sample.annotations
+        ]
     else:
         lines = [(label, box_shares(box, size)) for label, box in boxes_of(sample, size)]
     numbers = {name: number for number, name in enumerate(class_names)}
@@ -56,12 +56,7 @@ def label_text(sample: Sample, class_names: Sequence[str], outlined: bool) -> st
 
 
 def box_shares(box: Box, size: tuple[int, int]) -> list[float]:
-    """Centre and size in shares of the image's."""
+    """Centre and size of a box in shares of the image's size."""
     (left, top, right, bottom), (height, width) = box, size
     centre = [(left + right) / 2 / width, (top + bottom) / 2 / height]
     return [*centre, (right - left) / width, (bottom - top) / height]
-
-
-def polygon_shares(polygon: Polygon, size: tuple[int, int]) -> list[float]:
-    height, width = size
-    return [share for x, y in polygon for share in (x / width, y / height)]

@@ -1,7 +1,7 @@
-"""Reading a folder as a dataset: the layout is found, or named in dataset.yaml, and read by its module.
+"""Reading a folder as a dataset: the layout is detected, or named in dataset.yaml, and read by its module.
 
 Where several layouts match, the first in LAYOUTS wins: those whose marks are most particular come first.
-Class folders with masks, for one, are also class folders.
+Class folders with masks, for example, are also class folders.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LAYOUTS: dict[str, ModuleType] = {
 
 
 def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bool = False) -> Dataset:
-    """The dataset in a folder, or the one a dataset.yaml describes; no image pixels are decoded.
+    """Read the dataset in a folder, or described by a dataset.yaml; no image pixels are decoded.
 
     root: the folder of the images, or the path of a dataset.yaml whose `root:` names it
     layout: a name of LAYOUTS; None takes dataset.yaml's, or finds it
@@ -57,16 +57,24 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     source = find_source(Path(root), skip_broken)
     name, reason = choose_layout(source, layout)
     contents = LAYOUTS[name].read(source)
-    refuse_nothing(contents, source, name)
+    if not contents.samples:
+        first = next(iter(contents.skipped.values()), "no image fits it")
+        raise BlemishError(
+            f"{source.root} must hold images of the layout '{name}'. Received: none ({first}). "
+            "Check the folder or name another layout."
+        )
     samples, class_names, unknown = with_classes(contents, source)
     samples = with_groups(samples, source.settings)
     skipped = {**contents.skipped, **unknown}
-    dataset = Dataset(source.root, samples, class_names, name, reason, skipped, info_of(source))
-    return read_splits(dataset, source)
+    # The settings go along, for a dataset made from this one.
+    carried = source.settings.model_dump(exclude_defaults=True, mode="json")
+    scale = {"mm_per_px": source.settings.mm_per_px} if source.settings.mm_per_px else {}
+    info = {**scale, "settings": carried, "home": str(source.home)}
+    return read_splits(Dataset(source.root, samples, class_names, name, reason, skipped, info), source)
 
 
 def detect_layout(tree: Tree) -> dict[str, str]:
-    """Every layout that matches, most particular first, with the reason in words."""
+    """Layouts that match, most particular first, each with the reason in words."""
     reasons = {name: module.detect(tree) for name, module in LAYOUTS.items()}
     return {name: reason for name, reason in reasons.items() if reason}
 
@@ -89,7 +97,7 @@ def find_source(path: Path, skip_broken: bool) -> Source:
 
 
 def choose_layout(source: Source, layout: str | None) -> tuple[str, str]:
-    """(layout, why). Raises BlemishError when the folder is empty, nothing matches or the name is unknown."""
+    """Name of the layout, and why that one. Raises BlemishError for an empty folder and an unknown name."""
     tree = source.tree
     if not tree.images and not products.product_folders(tree):  # a product may name a folder elsewhere
         held = f"{len(tree.files)} files, none of them an image" if tree.files else "an empty folder"
@@ -115,19 +123,10 @@ def found_layout(tree: Tree) -> tuple[str, str]:
     )
 
 
-def refuse_nothing(contents: Contents, source: Source, layout: str) -> None:
-    if not contents.samples:
-        first = next(iter(contents.skipped.values()), "no image fits it")
-        raise BlemishError(
-            f"{source.root} must hold images of the layout '{layout}'. Received: none ({first}). "
-            "Check the folder or name another layout."
-        )
-
-
 def with_classes(
     contents: Contents, source: Source
 ) -> tuple[tuple[Sample, ...], tuple[str, ...], dict[str, str]]:
-    """Samples and names under the user's `classes:`, and what is left out for a class not among them."""
+    """Samples and class names under the user's `classes:`; third, samples left out for another class."""
     new_names = source.settings.classes if isinstance(source.settings.classes, dict) else {}
     refuse_unknown_old_names(new_names, contents.class_names, source)
     samples = [renamed(sample, new_names) for sample in contents.samples] if new_names else contents.samples
@@ -166,7 +165,7 @@ def unknown_class(sample: Sample, order: Sequence[str]) -> str:
 
 
 def with_groups(samples: tuple[Sample, ...], settings: DatasetSettings) -> tuple[Sample, ...]:
-    """Samples with the group that the user's expression finds in their ids."""
+    """Add to each sample the group that the user's expression finds in its id."""
     if settings.group is None:
         return samples
     expression = re.compile(settings.group)
@@ -181,10 +180,3 @@ def group_of(sample: Sample, expression: re.Pattern[str]) -> str:
             f"not match '{sample.id}'. Correct the expression."
         )
     return match[1]
-
-
-def info_of(source: Source) -> dict[str, object]:
-    """What else is known: the scale, and the settings, which a dataset made from this one carries on."""
-    settings = source.settings.model_dump(exclude_defaults=True, mode="json")
-    scale = {"mm_per_px": source.settings.mm_per_px} if source.settings.mm_per_px else {}
-    return {**scale, "settings": settings, "home": str(source.home)}

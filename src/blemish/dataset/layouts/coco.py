@@ -1,4 +1,4 @@
-"""COCO JSON: the interchange format. Boxes [x, y, w, h], polygons, run lengths plain or compressed.
+"""The `coco` layout, the interchange format: boxes [x, y, w, h], polygons, run lengths plain or compressed.
 
 Beyond COCO's keys these are read and written, so that nothing is lost: `contrast` and `source_id` of an
 annotation; `group`, `product`, `reference` and `labels` (labels without a place) of an image. Other tools
@@ -9,7 +9,7 @@ Source: https://cocodataset.org/#format-data.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from blemish.dataset.samples import Annotation, Polygon, RunLengths, Sample
 from blemish.defect import Box
 from blemish.errors import BlemishError
 
-Entry = Mapping[str, Any]
+CocoEntry = Mapping[str, Any]  # an image, annotation or category of a file
 PEEK_BYTES = 4096
 SECTION_KEYS = {
     "categories": ("id", "name"),
@@ -57,7 +57,7 @@ def read(source: Source) -> Contents:
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numbers that annotation files give images and classes.
+    """Numbers that annotation files give images and classes.
 
     images: number → ids of samples, several where files count alike; classes: number → names
     """
@@ -67,7 +67,7 @@ class Numbers:
 
 
 def numbers_of(source: Source) -> Numbers:
-    """The numbers in all annotation files of a source."""
+    """Collect the numbers of images and classes from all annotation files of a source."""
     images: dict[Any, list[str]] = {}
     classes: dict[Any, list[str]] = {}
     for file, _ in annotation_files(source):
@@ -87,7 +87,7 @@ def find_files(tree: Tree) -> list[str]:
 
 
 def begins_like_coco(path: Path) -> bool:
-    """Judged by the first bytes: the file may be hundreds of megabytes."""
+    """Tell a COCO file by its first bytes: it may be hundreds of megabytes."""
     with path.open("rb") as stream:
         start = stream.read(PEEK_BYTES)
     keys = (b'"images"', b'"annotations"', b'"categories"', b'"file_name"', b'"licenses"')
@@ -95,18 +95,17 @@ def begins_like_coco(path: Path) -> bool:
 
 
 def annotation_files(source: Source) -> list[tuple[Path, str | None]]:
-    """(file, split) of every annotation file: those dataset.yaml names, else those found."""
+    """Annotation files with their splits: those that dataset.yaml names, else those found."""
     named = source.settings.annotations
     if isinstance(named, str):
         return [(source.home / named, None)]
     if named is not None:
         return [(source.home / file, split) for split, file in named.items()]
-    found = find_files(source.tree)
-    return [(source.root / file, split_of_file(file)) for file in found]
+    return [(source.root / file, split_of_file(file)) for file in find_files(source.tree)]
 
 
 def split_of_file(file: str) -> str | None:
-    """'annotations/instances_val2017.json' → 'val'; else what the folder says."""
+    """Split in a file's name, such as 'annotations/instances_val2017.json' → 'val', else its folder's."""
     words = Path(file).stem.lower().replace("-", "_").split("_")
     return next((SPLIT_OF_FOLDER[word] for word in words if word in SPLIT_OF_FOLDER), split_of_path(file))
 
@@ -114,7 +113,9 @@ def split_of_file(file: str) -> str | None:
 def read_file(source: Source, file: Path, split: str | None) -> Contents:
     content = parsed(file)
     names = {entry["id"]: str(entry["name"]) for entry in section(content, "categories", file)}
-    marks = annotations_of(section(content, "annotations", file))
+    marks: dict[Any, list[CocoEntry]] = {}
+    for entry in section(content, "annotations", file):
+        marks.setdefault(entry["image_id"], []).append(entry)
     near = relative_folder(source, file)
     samples, skipped = collect(
         section(content, "images", file),
@@ -135,12 +136,14 @@ def parsed(file: Path) -> dict[str, Any]:
             f"{file} must be a JSON file. Received: {reason}. Replace or remove it."
         ) from error
     if not isinstance(content, dict):
-        raise BlemishError(f"{file} must be a COCO file. Received: a list or value. Replace or remove it.")
+        raise BlemishError(
+            f"{file} must be a COCO file. Received: JSON that is no object. Replace or remove it."
+        )
     return content
 
 
 def section(content: dict[str, Any], name: str, file: Path) -> list[dict[str, Any]]:
-    """A list of the file; every entry has its keys."""
+    """The list `name` of a file. Raises BlemishError where it is missing or an entry lacks a key."""
     entries = content.get(name)
     if not isinstance(entries, list):
         raise BlemishError(f"{file} must have a list '{name}'. Received: none. Replace or remove the file.")
@@ -153,15 +156,7 @@ def section(content: dict[str, Any], name: str, file: Path) -> list[dict[str, An
     return entries
 
 
-def annotations_of(entries: Iterable[Entry]) -> dict[Any, list[Entry]]:
-    """Image id → its annotations."""
-    marks: dict[Any, list[Entry]] = {}
-    for entry in entries:
-        marks.setdefault(entry["image_id"], []).append(entry)
-    return marks
-
-
-def refuse_strangers(marks: Mapping[Any, list[Entry]], images: list[dict[str, Any]], file: Path) -> None:
+def refuse_strangers(marks: Mapping[Any, list[CocoEntry]], images: list[dict[str, Any]], file: Path) -> None:
     strangers = marks.keys() - {image["id"] for image in images}
     if strangers:
         raise BlemishError(
@@ -171,7 +166,7 @@ def refuse_strangers(marks: Mapping[Any, list[Entry]], images: list[dict[str, An
 
 
 def relative_folder(source: Source, file: Path) -> str:
-    """The annotation file's folder below the root, '' elsewhere."""
+    """Folder of an annotation file below the root, with a slash at the end; '' for one elsewhere."""
     folder = file.resolve().parent
     root = source.root.resolve()
     return folder.relative_to(root).as_posix().removeprefix(".") + "/" if folder.is_relative_to(root) else ""
@@ -179,8 +174,8 @@ def relative_folder(source: Source, file: Path) -> str:
 
 def read_sample(
     source: Source,
-    image: Entry,
-    marks: list[Entry],
+    image: CocoEntry,
+    marks: list[CocoEntry],
     names: Mapping[Any, str],
     place: tuple[Path, str, str | None],
 ) -> Sample:
@@ -200,7 +195,7 @@ def read_sample(
     )
 
 
-def read_annotation(mark: Entry, image: Entry, names: Mapping[Any, str], file: Path) -> Annotation:
+def read_annotation(mark: CocoEntry, image: CocoEntry, names: Mapping[Any, str], file: Path) -> Annotation:
     place = f"{file}: annotation {mark.get('id', '')} of {image['file_name']}"
     if mark["category_id"] not in names:
         known = ", ".join(f"{number} {name}" for number, name in names.items())
@@ -219,15 +214,15 @@ def read_annotation(mark: Entry, image: Entry, names: Mapping[Any, str], file: P
 
 
 def read_box(values: Any) -> Box | None:
-    """[x, y, w, h] → half-open corners."""
+    """Box of half-open corners from COCO's [x, y, w, h]; None without one."""
     if not values:
         return None
     x, y, width, height = (float(value) for value in values)
     return x, y, x + width, y + height
 
 
-def read_segmentation(value: Any, image: Entry) -> tuple[tuple[Polygon, ...], RunLengths | None]:
-    """Polygons as flat lists, or run lengths as list or compressed string."""
+def read_segmentation(value: Any, image: CocoEntry) -> tuple[tuple[Polygon, ...], RunLengths | None]:
+    """Polygons given as flat lists, or run lengths given as a list or a compressed string."""
     if not value:
         return (), None
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What every layout reader needs: the list of files, the settings, and reading that may leave files out.
+"""Common ground of the layout readers: the list of files, the settings, reading that may leave files out.
 
 A reader offers `detect(tree) -> str | None`, the reason in words, and `read(source) -> Contents`.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from blemish.dataset.hashing import in_threads
 from blemish.dataset.samples import Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
 from blemish.errors import BlemishError
@@ -78,7 +78,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Source:
-    """What a reader reads: the files, the settings, and where the settings' own paths start."""
+    """Input of a reader: files, settings, and `home`, the folder at which the settings' own paths start."""
 
     tree: Tree
     settings: DatasetSettings = field(default_factory=DatasetSettings)
@@ -92,7 +92,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a reader found. skipped: files left out on request, each with its reason."""
+    """Output of a reader. skipped: files left out on request, each with its reason."""
 
     samples: tuple[Sample, ...]
     class_names: tuple[str, ...]
@@ -118,7 +118,7 @@ def list_files(root: Path) -> Tree:
 def collect(
     items: Sequence[Item], read_one: Callable[[Item], Result], *, name: Callable[[Item], str], skip: bool
 ) -> tuple[list[Result], dict[str, str]]:
-    """What `read_one` makes of each item, by several threads, in the items' order.
+    """Results of `read_one` for each item, by several threads, in the items' order, and what was left out.
 
     An item that raises BlemishError raises it here, or with `skip` goes to the second result with its reason.
     """
@@ -129,8 +129,7 @@ def collect(
         except BlemishError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        results = list(pool.map(attempt, items))
+    results = list(in_threads(attempt, items))
     failures = {name(item): r for item, r in zip(items, results, strict=True) if isinstance(r, BlemishError)}
     if failures and not skip:
         raise next(iter(failures.values()))
@@ -156,7 +155,7 @@ def join(folder: str, name: str) -> str:
 
 
 def split_of_path(path: str) -> str | None:
-    """The split that the nearest enclosing folder of that name gives, e.g. 'images/val2017/a.jpg' → 'val'."""
+    """Split named by the nearest enclosing folder, e.g. 'images/val2017/a.jpg' → 'val'; None without one."""
     for part in reversed(path.lower().split("/")[:-1]):
         if part in SPLIT_OF_FOLDER:
             return SPLIT_OF_FOLDER[part]
@@ -172,13 +171,16 @@ def grouped(items: Iterable[str], key: Callable[[str], str]) -> dict[str, list[s
 
 
 def refuse_faint_masks(brightest_values: Iterable[int], source: Source) -> None:
-    """Masks saved as 0 and 1 would all look empty, and every image clean; that must not pass in silence."""
+    """Raise BlemishError where no mask has a pixel above the limit, as with masks saved as 0 and 1.
+
+    Such masks would all look empty, and every image clean.
+    """
     values = list(brightest_values)
     top = max(values, default=0)
     if 0 < top <= source.settings.above:
         raise BlemishError(
-            f"{source.root} must have masks with defect pixels above {source.settings.above}. Received: none "
-            f"above {top}. Put 'above: 0' (or another limit) into {SETTINGS_NAME}."
+            f"{source.root}: masks must have defect pixels above {source.settings.above}. Received: values "
+            f"up to {top}. Put 'above: 0' (or another limit below {top}) into {SETTINGS_NAME}."
         )
 
 
@@ -205,13 +207,13 @@ def image_named(tree: Tree, name: str, *, near: str) -> str:
 
 
 def shared_parts(one: str, other: str) -> int:
-    """How many leading folders two paths share."""
+    """Number of leading folders that two paths share."""
     pairs = zip(one.split("/"), other.split("/"), strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(one.count("/"), other.count("/") + 1))
 
 
 def read_text(path: Path) -> str:
-    """A small text file, whatever its byte order mark. Raises BlemishError that names it."""
+    """Text of a small file, whatever its byte order mark. Raises BlemishError that names the file."""
     try:
         return path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

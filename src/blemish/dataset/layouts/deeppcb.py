@@ -23,7 +23,12 @@ def detect(tree: Tree) -> str | None:
 
 
 def read(source: Source) -> Contents:
-    entries = [(file, line) for file in find_lists(source.tree) for line in list_lines(source, file)]
+    entries = [
+        (file, line.strip())
+        for file in find_lists(source.tree)
+        for line in read_text(source.root / file).splitlines()
+        if line.strip()
+    ]
     samples, skipped = collect(
         entries, lambda entry: read_sample(source, *entry), name=lambda e: e[1], skip=source.skip_broken
     )
@@ -37,12 +42,8 @@ def find_lists(tree: Tree) -> list[str]:
     return sorted(beside, reverse=True)
 
 
-def list_lines(source: Source, file: str) -> list[str]:
-    return [line.strip() for line in read_text(source.root / file).splitlines() if line.strip()]
-
-
 def read_sample(source: Source, list_file: str, line: str) -> Sample:
-    """One line of a list: the board, its template, and its boxes."""
+    """Sample of a line of a list: the board, its template, and its boxes."""
     folder, parts = parent(list_file), line.split()
     if len(parts) != 2:
         raise BlemishError(

@@ -61,17 +61,14 @@ def mates_in(tree: Tree, folder: str) -> dict[str, str | None]:
 
 
 def class_names(tree: Tree) -> dict[str, str]:
-    """Folder of images → class name."""
-    named = {folder: class_folder(folder) for folder in tree.folders if tree.images_in(folder)}
+    """Folder of images → class name: the nearest enclosing folder whose name says something."""
+    named = {}
+    for folder in (folder for folder in tree.folders if tree.images_in(folder)):
+        telling = [part for part in folder.split("/") if part and part.lower() not in GENERIC_FOLDERS]
+        named[folder] = telling[-1] if telling else "defect"
     prefixes = {re.match(r"[^_-]*[_-]|", name)[0] for name in named.values()}  # type: ignore[index]
     shared = prefixes.pop() if len(prefixes) == 1 and len(set(named.values())) > 1 else ""
     return {folder: name.removeprefix(shared) for folder, name in named.items()}
-
-
-def class_folder(folder: str) -> str:
-    """The nearest enclosing folder whose name says something; 'defect' when there is none."""
-    parts = [part for part in folder.split("/") if part and part.lower() not in GENERIC_FOLDERS]
-    return parts[-1] if parts else "defect"
 
 
 def read_sample(source: Source, file: str, mask: str | None, label: str) -> tuple[Sample, int]:
@@ -86,7 +83,7 @@ def read_sample(source: Source, file: str, mask: str | None, label: str) -> tupl
     marked = peak > source.settings.above
     if marked and label.lower() in CLEAN_NAMES:
         raise BlemishError(
-            f"{path} must be empty, its folder says clean. Received: a mask with marked pixels. "
+            f"{path} must be empty, as its folder's name means clean. Received: a mask with marked pixels. "
             "Correct the mask or move the image."
         )
     annotations = (Annotation(label, mask=MaskFile(path, above=source.settings.above)),) if marked else ()

@@ -25,7 +25,12 @@ def detect(tree: Tree) -> str | None:
 
 def read(source: Source) -> Contents:
     categories = find_categories(source.tree)
-    images = [(c, f) for c in categories for part in ("train", TEST) for f in images_of(source.tree, c, part)]
+    images = [
+        (category, file)
+        for category in categories
+        for part in ("train", TEST)
+        for file in source.tree.images_below(join(category, part))
+    ]
     samples, skipped = collect(
         images,
         lambda item: read_sample(source, *item, prefixed=len(categories) > 1),
@@ -41,10 +46,6 @@ def find_categories(tree: Tree) -> list[str]:
     folders = {folder for folder in tree.folders if f"/{folder}".endswith(f"/{TRAINING}")}
     categories = sorted(folder.removesuffix(TRAINING).rstrip("/") for folder in folders)
     return [category for category in categories if tree.images_below(join(category, TEST))]
-
-
-def images_of(tree: Tree, category: str, part: str) -> tuple[str, ...]:
-    return tree.images_below(join(category, part))
 
 
 def read_sample(source: Source, category: str, file: str, *, prefixed: bool) -> Sample:

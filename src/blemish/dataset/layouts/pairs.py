@@ -6,7 +6,7 @@ Gray masks have one class, 'defect'. In colour masks each colour is a class: 'co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,7 @@ MASK_ENDINGS = ("", "_mask", "_label", "_gt")
 
 
 @dataclass(frozen=True)
-class Pair:
+class ImageMaskPair:
     """An image, its mask, the mask's brightest gray value and its colours."""
 
     image: str
@@ -57,9 +57,13 @@ def read(source: Source) -> Contents:
     coloured = bool(source.settings.colours) or any(is_coloured(pair.colours) for pair in pairs)
     if not coloured:
         refuse_faint_masks((pair.brightest for pair in pairs), source)
-        label = gray_class(source)
+        classes = source.settings.classes
+        label = classes[0] if isinstance(classes, tuple) and len(classes) == 1 else "defect"
         return Contents(tuple(gray_sample(source, pair, label) for pair in pairs), (label,), skipped)
-    names = colour_names(source, pairs)
+    found = sorted(merged(pair.colours for pair in pairs))
+    names = {colour: "colour-" + "".join(f"{value:02x}" for value in colour) for colour in found}
+    if source.settings.colours:
+        names = {colour: name for name, colour in source.settings.rgb_of.items()}
     samples, unknown = collect(
         pairs, lambda p: colour_sample(source, p, names), name=lambda p: p.image, skip=source.skip_broken
     )
@@ -79,7 +83,7 @@ def find_mates(tree: Tree) -> dict[str, str | None]:
 
 
 def mask_folders(tree: Tree, folder: str) -> list[str]:
-    """Folders that may hold the masks of an image folder: its path with `mask` or alike for `image`."""
+    """Folders that may hold the masks of an image folder: its path with `mask` or the like for `image`."""
     parts = folder.split("/")
     places = [i for i, part in enumerate(parts) if part.lower() in IMAGE_FOLDERS]
     if not places:
@@ -90,7 +94,7 @@ def mask_folders(tree: Tree, folder: str) -> list[str]:
     return [place for place in tree.folders if place.lower() in wanted and tree.images_in(place)]
 
 
-def read_pair(source: Source, image: str, mask: str | None) -> Pair:
+def read_pair(source: Source, image: str, mask: str | None) -> ImageMaskPair:
     if mask is None:
         raise BlemishError(
             f"{source.root / image} must have a mask. Received: no file of its name in the mask folder. "
@@ -98,35 +102,21 @@ def read_pair(source: Source, image: str, mask: str | None) -> Pair:
         )
     pixels = mask_pixels(source.root / mask)
     if pixels.ndim == 2:
-        return Pair(image, mask, int(pixels.max(initial=0)), {})
+        return ImageMaskPair(image, mask, int(pixels.max(initial=0)), {})
     find = tally if source.settings.exact_colours else mask_colours
     colours = find(np.ascontiguousarray(pixels, np.uint8))
-    return Pair(image, mask, int(luminance(pixels).max(initial=0)), colours)
+    return ImageMaskPair(image, mask, int(luminance(pixels).max(initial=0)), colours)
 
 
-def gray_class(source: Source) -> str:
-    """'defect', or the only name of `classes:`."""
-    names = source.settings.classes
-    return names[0] if isinstance(names, tuple) and len(names) == 1 else "defect"
-
-
-def gray_sample(source: Source, pair: Pair, label: str) -> Sample:
+def gray_sample(source: Source, pair: ImageMaskPair, label: str) -> Sample:
     above = source.settings.above
     place = MaskFile(source.root / pair.mask, above=above)
     marked = (Annotation(label, mask=place),) if pair.brightest > above else ()
     return Sample(source.root / pair.image, pair.image, marked, split=split_of_path(pair.image))
 
 
-def colour_names(source: Source, pairs: Sequence[Pair]) -> dict[Colour, str]:
-    """Colour → class name, in the order of dataset.yaml or of the colours."""
-    if source.settings.colours:
-        return {colour: name for name, colour in source.settings.rgb_of.items()}
-    found = sorted(merged(pair.colours for pair in pairs))
-    return {colour: "colour-" + "".join(f"{value:02x}" for value in colour) for colour in found}
-
-
-def colour_sample(source: Source, pair: Pair, names: dict[Colour, str]) -> Sample:
-    """One annotation for each colour that the mask shows."""
+def colour_sample(source: Source, pair: ImageMaskPair, names: dict[Colour, str]) -> Sample:
+    """Sample with an annotation for each colour that the mask shows."""
     matches = {colour: nearest(colour, list(names)) for colour in pair.colours}
     unknown = next((colour for colour, match in matches.items() if match is None), None)
     if unknown is not None:

@@ -48,7 +48,7 @@ def detect(tree: Tree) -> str | None:
 
 
 def read(source: Source) -> Contents:
-    """The products one after the other; each keeps its splits, `classes:` and `splits:` here go before."""
+    """Read the products one by one; each keeps its splits. `classes:` and `splits:` given here go before."""
     found, skipped = collect(
         product_folders(source.tree),
         lambda name: (name, read_product(source, name)),
@@ -64,11 +64,9 @@ def read(source: Source) -> Contents:
 def product_folders(tree: Tree) -> list[str]:
     """Sub-folders that hold images, or a dataset.yaml that says where they are."""
     inside = (file.split("/") for file in tree.files if "/" in file)
-    return list(dict.fromkeys(parts[0] for parts in inside if is_image(parts[-1]) or is_settings(parts)))
-
-
-def is_settings(parts: list[str]) -> bool:
-    return len(parts) == 2 and parts[1] == SETTINGS_NAME
+    return list(
+        dict.fromkeys(parts[0] for parts in inside if is_image(parts[-1]) or parts[1:] == [SETTINGS_NAME])
+    )
 
 
 def below(tree: Tree, name: str) -> Tree:
@@ -97,7 +95,7 @@ def one_sided(tree: Tree, name: str) -> str:
 
 
 def is_one_dataset(tree: Tree, layouts: set[str], names: list[str]) -> bool:
-    """Whether the sub-folders are the classes or categories of one dataset, which its own reader knows."""
+    """Tell sub-folders that are the classes or categories of one dataset, which its own reader knows."""
     if layouts == {"masks"}:
         return any(len(set(masks.class_names(below(tree, name)).values())) < 2 for name in names)
     return len(layouts) == 1 and layouts <= WITH_CATEGORIES
@@ -113,7 +111,7 @@ def read_product(source: Source, name: str) -> Dataset:
 
 
 def refuse_loop(source: Source, name: str) -> None:
-    """A product must not lie around the folder of products."""
+    """Raise BlemishError for a product whose root holds the folder of products."""
     file = source.root / name / SETTINGS_NAME
     root = read_settings(file).root if file.is_file() else None
     if root and source.root.resolve().is_relative_to((file.parent / root).resolve()):

@@ -65,7 +65,10 @@ def image_sets(source: Source) -> dict[str, str]:
 
 def read_sample(source: Source, file: str, splits: Mapping[str, str]) -> Sample:
     root = parsed(source, file)
-    image = find_image(source.tree, file, root)
+    named = (root.findtext("filename") or "").strip()
+    # The image of the XML file's own name; where there is none, the image that it names inside.
+    own = stem(file) in source.tree.by_stem or not named
+    image = image_named(source.tree, stem(file) if own else named, near=file)
     objects = enumerate(root.iter("object"), start=1)
     marked = tuple(read_object(item, f"{source.root / file} object {number}") for number, item in objects)
     split = splits.get(stem(file)) or split_of_path(image)
@@ -73,7 +76,7 @@ def read_sample(source: Source, file: str, splits: Mapping[str, str]) -> Sample:
 
 
 def parsed(source: Source, file: str) -> ElementTree.Element:
-    """The file's <annotation>. The parser loads no external entities; bombs of internal ones are refused."""
+    """Root element of a file. The parser loads no external entities; bombs of internal ones are refused."""
     content = (source.root / file).read_bytes()
     try:
         if b"<!ENTITY" in content:
@@ -88,19 +91,11 @@ def parsed(source: Source, file: str) -> ElementTree.Element:
     return root
 
 
-def find_image(tree: Tree, file: str, root: ElementTree.Element) -> str:
-    """The image of the XML file's own name; where there is none, the one it names inside."""
-    named = (root.findtext("filename") or "").strip()
-    if stem(file) in tree.by_stem or not named:
-        return image_named(tree, stem(file), near=file)
-    return image_named(tree, named, near=file)
-
-
 def read_object(item: ElementTree.Element, place: str) -> Annotation:
     label, box = (item.findtext("name") or "").strip(), item.find("bndbox")
     if not label or box is None:
         raise BlemishError(
-            f"{place} must have a name and a bndbox. Received: neither or one. Correct the file."
+            f"{place} must have a name and a bndbox. Received: one without both. Correct the file."
         )
     return Annotation(label, read_box(box, place))
 
@@ -116,7 +111,7 @@ def read_box(box: ElementTree.Element, place: str) -> Box:
 
 
 def without_annotation(source: Source, samples: list[Sample], files: list[str]) -> dict[str, str]:
-    """Images beside annotated ones that no XML file describes: unknown, so neither clean nor defective."""
+    """Images beside annotated ones that no XML file describes, as they are neither clean nor defective."""
     known = {sample.id for sample in samples}
     folders = {parent(file) for file in known}
     described = {stem(file) for file in files}

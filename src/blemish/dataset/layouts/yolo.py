@@ -66,7 +66,7 @@ def text_file(tree: Tree, image: str) -> str | None:
 
 
 def looks_right(tree: Tree, file: str) -> bool:
-    """Whether the first line is a whole number and at least four shares."""
+    """Tell a label file by its first line: a whole number and at least four shares."""
     with (tree.root / file).open("rb") as stream:
         values = stream.readline(2000).split()
     try:
@@ -139,7 +139,7 @@ def read_sample(
 
 
 def read_line(line: str, names: Sequence[str], size: tuple[int, int], place: str) -> Annotation:
-    """A box, or from seven numbers on a polygon."""
+    """Annotation of a line: a box, or from seven numbers on a polygon."""
     try:
         number, values = int(line.split(maxsplit=1)[0]), [float(value) for value in line.split()[1:]]
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Is a dataset fit for use? Counts, balance, broken files, leaks between splits, wrong marks."""
+"""Checking that a dataset is fit for use: counts, balance, broken files, leaks between splits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.product_sets.products import ProductCounts, counts_of_products, one_sided_products
-from blemish.dataset.quality.check_alike import Alike, alike, alike_problems, listing, lot_problems, lots
+from blemish.dataset.quality.check_alike import AlikePair, alike, alike_problems, listing, lot_problems, lots
 from blemish.dataset.quality.check_image import ERROR, WARNING, ImageFinding, Problem, check_image
 from blemish.dataset.quality.rarity import shape_findings
 from blemish.dataset.samples import Dataset, count
@@ -19,7 +19,7 @@ IMBALANCE_LIMIT = 10.0  # most frequent class / rarest, in images, from which a 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What was found. Splits are "train", "val", "test" and "" for none.
+    """Findings of `check_dataset`. Splits are "train", "val", "test" and "" for none.
 
     images, annotations: class → split → how many images show it, how many annotations name it
     clean: split → images without annotations
@@ -27,7 +27,7 @@ class CheckReport:
     outlined, placed: defective images with an outline, or at least a box, for all that is marked in them
     products: normal and defective images of each product, in a dataset of several
     shapes: sizes and shapes of the boxes of each class, and what that says; None without boxes
-    groups: images and classes of each lot; alike: pairs of nearly the same picture
+    groups: images and classes of each lot; alike: pairs of images that are nearly the same
     smallest, largest: (height, width) by area; modes: "gray", "colour", "16-bit gray" … → images
     """
 
@@ -49,7 +49,7 @@ class CheckReport:
     products: tuple[ProductCounts, ...] = ()
     shapes: Mapping[str, Any] | None = None
     groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    alike: tuple[Alike, ...] = ()
+    alike: tuple[AlikePair, ...] = ()
 
     @property
     def defective(self) -> int:
@@ -57,7 +57,7 @@ class CheckReport:
 
     @property
     def usable(self) -> bool:
-        """Whether nothing was found that would stop or falsify training."""
+        """True where nothing was found that would stop or falsify training."""
         return all(problem.severity != ERROR for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
@@ -68,9 +68,9 @@ class CheckReport:
 def check_dataset(
     dataset: Dataset, *, skipped: str = WARNING, on_image: Callable[[], None] | None = None
 ) -> CheckReport:
-    """Decode every image and mask and look for what is wrong; bad data is reported, not raised.
+    """Decode every image and mask and report what is wrong with them; bad data raises nothing.
 
-    skipped: severity of what could not be read and was left out, ERROR where nobody asked for that
+    skipped: severity of files that could not be read and were left out, ERROR where nobody asked for that
     on_image: called after each image, for a progress bar
     """
     findings: list[ImageFinding] = []
@@ -89,7 +89,10 @@ def check_dataset(
         total=len(dataset),
         splits=dataset.splits,
         images=images_by_class(dataset),
-        annotations=annotations_by_class(dataset),
+        annotations={
+            name: count(s.split or "" for s in dataset for a in s.annotations if a.label == name)
+            for name in dataset.class_names
+        },
         clean=count(sample.split or "" for sample in dataset if not sample.is_defective),
         imbalance=imbalance(dataset),
         smallest=sizes[0] if sizes else None,
@@ -115,18 +118,13 @@ def images_by_class(dataset: Dataset) -> dict[str, dict[str, int]]:
     return {name: count(split for split, labels in shown if name in labels) for name in dataset.class_names}
 
 
-def annotations_by_class(dataset: Dataset) -> dict[str, dict[str, int]]:
-    marks = [(s.split or "", a.label) for s in dataset for a in s.annotations]
-    return {name: count(split for split, label in marks if label == name) for name in dataset.class_names}
-
-
 def imbalance(dataset: Dataset) -> float | None:
     seen = [number for number in dataset.class_counts.values() if number]
     return max(seen) / min(seen) if len(seen) > 1 else None
 
 
 def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: str) -> Iterator[Problem]:
-    """Errors of single images first, then what concerns several."""
+    """Problems of single images first, then those that concern several."""
     yield from (problem for finding in findings for problem in finding.problems)
     yield from (Problem(skipped, f"left out: {reason}") for reason in dataset.skipped.values())
     for same in same_content(findings):
@@ -138,7 +136,7 @@ def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: st
 
 
 def same_content(findings: Iterable[ImageFinding]) -> list[list[ImageFinding]]:
-    """Findings of the same picture, where there are two or more."""
+    """Groups of two or more findings whose images have equal pixels."""
     groups: dict[str, list[ImageFinding]] = {}
     for finding in findings:
         if finding.content is not None:
@@ -147,18 +145,21 @@ def same_content(findings: Iterable[ImageFinding]) -> list[list[ImageFinding]]:
 
 
 def duplicate_problems(same: Sequence[ImageFinding], dataset: Dataset) -> Iterator[Problem]:
-    """Duplicates; worse, in several splits; worse, marked differently."""
+    """Problems of images with equal pixels: duplicates, in several splits, marked differently."""
     names = listing([str(finding.sample.image) for finding in same])
     splits = sorted({finding.sample.split for finding in same} - {None}, key=str)
     if len(splits) > 1:
-        text = f"the same picture in {' and '.join(map(str, splits))}: figures would be too good"
-        yield Problem(WARNING, f"{names} are {text}. Split again by content.")
+        yield Problem(
+            WARNING,
+            f"{names} are the same image, in {' and '.join(map(str, splits))}: figures would be too good. "
+            "Split again by content.",
+        )
     else:
-        yield Problem(WARNING, f"{names} are the same picture. Keep one of them.")
+        yield Problem(WARNING, f"{names} are the same image. Keep one of them.")
     if len({finding.marks for finding in same}) > 1:
         labels = [listing(sorted({a.label for a in f.sample.annotations})) or "clean" for f in same]
         what = f"as {' and '.join(dict.fromkeys(labels))}" if len(set(labels)) > 1 else "in different places"
-        yield Problem(WARNING, f"{names} are the same picture but marked {what}. Decide which is right.")
+        yield Problem(WARNING, f"{names} are the same image but marked {what}. Decide which is right.")
 
 
 def split_problems(dataset: Dataset) -> Iterator[Problem]:
@@ -168,13 +169,15 @@ def split_problems(dataset: Dataset) -> Iterator[Problem]:
         return
     left = [sample for sample in dataset if sample.split is None]
     if left:
-        yield Problem(WARNING, f"{listing([str(s.image) for s in left])} in no split ({len(left)} in all).")
+        yield Problem(
+            WARNING, f"{len(left)} images are in no split: {listing([str(s.image) for s in left])}."
+        )
     if not splits.get("train"):
         yield Problem(WARNING, f"{dataset.root} has no image in 'train'. Split it again before training.")
 
 
 def group_problems(dataset: Dataset) -> Iterator[Problem]:
-    """Groups (lots, parts, photographs) that lie in several splits."""
+    """Problem of groups (lots, parts, photographs) that lie in several splits."""
     splits: dict[str, set[str]] = {}
     for sample in dataset:
         if sample.group is not None and sample.split is not None:
@@ -192,7 +195,7 @@ def class_problems(dataset: Dataset) -> Iterator[Problem]:
     counts = dataset.class_counts
     if not any(sample.is_defective for sample in dataset):
         yield Problem(
-            WARNING, f"{dataset.root} has no annotation at all. Check that the masks or labels are there."
+            WARNING, f"{dataset.root} has no annotation at all. Check that the masks or labels are in place."
         )
         return
     for name in (name for name, number in counts.items() if not number):
@@ -203,20 +206,20 @@ def class_problems(dataset: Dataset) -> Iterator[Problem]:
     ratio = imbalance(dataset)
     if ratio is not None and ratio >= IMBALANCE_LIMIT:
         seen = {name: number for name, number in counts.items() if number}
-        most, least = max(seen, key=lambda n: seen[n]), min(seen, key=lambda n: seen[n])
+        common, rare = max(seen, key=lambda n: seen[n]), min(seen, key=lambda n: seen[n])
         yield Problem(
             WARNING,
-            f"{dataset.root}: {seen[most]} images show '{most}' and {seen[least]} show '{least}'. "
-            f"Add examples of '{least}'.",
+            f"{dataset.root}: {seen[common]} images show '{common}' and {seen[rare]} show '{rare}'. "
+            f"Add examples of '{rare}'.",
         )
 
 
 def unlearned_problems(dataset: Dataset) -> Iterator[Problem]:
-    """Classes that some image shows, but none of a split that there is."""
+    """Problems of classes that some image shows, but no image of one of the splits."""
     missing = {
         "train": "it cannot be learned",
-        "val": "no threshold is chosen by it",
-        "test": "nothing will be known of how many of it are missed",
+        "val": "no threshold is chosen with it in mind",
+        "test": "nothing tells how many of its defects are missed",
     }
     images = images_by_class(dataset)
     for split in (split for split in missing if dataset.splits.get(split)):

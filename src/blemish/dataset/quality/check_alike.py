@@ -1,4 +1,4 @@
-"""What a check says of pictures that are nearly the same, and of lots."""
+"""Part of a check that compares images with each other: near duplicates and lots."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SHOWN = 3  # of a list in one line
 
 
 @dataclass(frozen=True)
-class Alike:
-    """Two images that are nearly the same picture, of different pixels. peak: how sure that is, in [0, 1]"""
+class AlikePair:
+    """Two images that are nearly the same, of different pixels. peak: how sure that is, in [0, 1]"""
 
     first: Sample
     second: Sample
@@ -31,7 +31,7 @@ class Alike:
 
     @property
     def torn(self) -> bool:
-        """Whether they lie in two splits."""
+        """True where the two lie in different splits."""
         return "" not in self.splits and len(set(self.splits)) > 1
 
     def to_json(self) -> dict[str, Any]:
@@ -47,59 +47,54 @@ def marked_as(sample: Sample) -> str:
     return listing(sorted({annotation.label for annotation in sample.annotations})) or "clean"
 
 
-def alike(findings: Sequence[ImageFinding]) -> tuple[Alike, ...]:
-    """The pairs of near duplicates, the surest first; equal pictures are told of elsewhere."""
+def alike(findings: Sequence[ImageFinding]) -> tuple[AlikePair, ...]:
+    """Pairs of near duplicates, the surest first, without pairs of equal pixels."""
     read = [finding for finding in findings if finding.small is not None]
     pairs = near_duplicates([finding.small for finding in read if finding.small is not None])
     both = ((read[pair.first], read[pair.second], pair.peak) for pair in pairs)
-    return tuple(
-        Alike(one.sample, other.sample, peak) for one, other, peak in both if one.content != other.content
-    )
+    return tuple(AlikePair(a.sample, b.sample, peak) for a, b, peak in both if a.content != b.content)
 
 
-def alike_problems(pairs: Sequence[Alike]) -> Iterator[Problem]:
-    """A line on those torn by a split, one on those that a split may tear, one on contradicting marks."""
+def alike_problems(pairs: Sequence[AlikePair]) -> Iterator[Problem]:
+    """At most three problems: pairs torn by a split, pairs that a split may tear, contradicting marks."""
     torn = [pair for pair in pairs if pair.torn]
     if torn:
         yield Problem(
             WARNING,
-            f"{told(torn)} nearly the same (stored again, shifted, brighter or darker) and in several "
-            "splits: figures would be too good. Split anew: blemish data split DATA OUT --by similarity.",
+            f"{pairs_text(torn)} nearly the same (stored again, shifted, brighter or darker) and in several "
+            "splits: figures would be too good. Split again: blemish data split DATA OUT --by similarity.",
         )
-    unsplit = [pair for pair in pairs if pair.splits == ("", "") and apart(pair)]
+    unsplit = [
+        pair
+        for pair in pairs
+        if pair.splits == ("", "") and (pair.first.group is None or pair.first.group != pair.second.group)
+    ]
     if unsplit:
         yield Problem(
             WARNING,
-            f"{told(unsplit)} nearly the same (stored again, shifted, brighter or darker): a split may tear "
-            "them apart. Split with: blemish data split DATA OUT --by similarity.",
+            f"{pairs_text(unsplit)} nearly the same (stored again, shifted, brighter or darker): a split may "
+            "tear them apart. Split with: blemish data split DATA OUT --by similarity.",
         )
     contrary = [pair for pair in pairs if len(set(pair.labels)) > 1]
     if contrary:
         first = contrary[0]
         yield Problem(
             WARNING,
-            f"{told(contrary)} nearly the same but marked differently, the first as {first.labels[0]} and "
-            f"{first.labels[1]}. Decide which is right.",
+            f"{pairs_text(contrary)} nearly the same but marked differently, the first as "
+            f"{first.labels[0]} and {first.labels[1]}. Decide which is right.",
         )
 
 
-def apart(pair: Alike) -> bool:
-    """Whether no group keeps them together."""
-    return pair.first.group is None or pair.first.group != pair.second.group
-
-
-def told(pairs: Sequence[Alike]) -> str:
-    """'2 pairs of pictures (a and b, c and d) are'"""
+def pairs_text(pairs: Sequence[AlikePair]) -> str:
+    """Subject and verb of a sentence, such as '2 pairs of images (a and b, c and d) are'."""
     names = listing([f"{pair.first.id} and {pair.second.id}" for pair in pairs])
     return (
-        f"1 pair of pictures ({names}) is"
-        if len(pairs) == 1
-        else f"{len(pairs)} pairs of pictures ({names}) are"
+        f"1 pair of images ({names}) is" if len(pairs) == 1 else f"{len(pairs)} pairs of images ({names}) are"
     )
 
 
 def lots(dataset: Dataset) -> dict[str, dict[str, Any]]:
-    """Images of each group, and how many of them show each class; none where nothing is grouped."""
+    """Group → its number of images, and how many of them show each class; empty without groups."""
     members: dict[str, list[Sample]] = {}
     for sample in dataset:
         if sample.group is not None:
@@ -107,14 +102,14 @@ def lots(dataset: Dataset) -> dict[str, dict[str, Any]]:
     return {
         group: {
             "images": len(samples),
-            "classes": count(label for one in samples for label in {a.label for a in one.annotations}),
+            "classes": count(label for s in samples for label in {a.label for a in s.annotations}),
         }
         for group, samples in members.items()
     }
 
 
 def lot_problems(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    """Classes that are seen in one group of several only."""
+    """Problems of classes that only one of several groups shows."""
     if len(groups) < 2:
         return
     seen: dict[str, list[str]] = {}
@@ -125,13 +120,13 @@ def lot_problems(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
         if len(where) == 1:
             yield Problem(
                 WARNING,
-                f"class '{label}' is seen in group '{where[0]}' only, of {len(groups)}: what else is "
+                f"class '{label}' is seen in group '{where[0]}' alone, of {len(groups)}: whatever else is "
                 "particular to that group is learned with it, and no split by group can test it. Add "
-                "examples from another.",
+                "examples from another group.",
             )
 
 
 def listing(names: Sequence[str], *, shown: int = SHOWN) -> str:
-    """'a, b, c and 4 more'."""
+    """The first names and how many more there are, such as 'a, b, c and 4 more'."""
     rest = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""Checking one image of a dataset: it is decoded whole, and what is marked in it is held against its pixels.
+"""Checking a single image of a dataset: it is decoded whole, and its annotations are held against its pixels.
 
 Shape letters: H, W.
 """
@@ -10,23 +10,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from blemish.dataset.boxes import Boxed, boxed_instances
 from blemish.dataset.hashing import pixel_hash
 from blemish.dataset.masks import annotation_masks
-from blemish.dataset.quality.near_duplicates import Small, small_picture
+from blemish.dataset.quality.near_duplicates import SmallImage, small_image
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError, nearest_name
 from blemish.images.decode import read_image
 
 ERROR, WARNING = "error", "warning"
-EDGE = 1e-3  # pixels; what shares of the image's size lose to rounding
+EDGE = 1e-3  # pixels that shares of the image's size lose to rounding
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One line for the user. severity: "error" (the data cannot be used so) or "warning"."""
+    """A line for the user. severity: "error" (the data cannot be used so) or "warning"."""
 
     severity: str
     message: str
@@ -34,10 +33,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class ImageFinding:
-    """What checking one image gave.
+    """Findings on one image.
 
     size, mode, content: None when the image cannot be decoded; mode: "gray", "colour", "16-bit gray" …
-    boxes: of all that is marked with a place; small: what near duplicates are found by
+    boxes: of all that is marked with a place; small: the thumbnail that near duplicates are found by
     content: hash of the pixels; marks: hash-like summary of everything marked, equal for equal marks
     """
 
@@ -48,7 +47,7 @@ class ImageFinding:
     marks: tuple[Any, ...]
     problems: tuple[Problem, ...]
     boxes: tuple[Boxed, ...] = ()
-    small: Small | None = field(default=None, compare=False, repr=False)
+    small: SmallImage | None = field(default=None, compare=False, repr=False)
 
 
 def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
@@ -66,13 +65,9 @@ def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
     problems = (*labels, *mask_problems, *box_problems, *reference)
     whole = all(problem.severity != ERROR for problem in mask_problems)
     boxes = tuple(boxed_instances(sample, size)) if whole else ()
-    mode, content = mode_name(pixels), pixel_hash(pixels)
-    return ImageFinding(sample, size, mode, content, marks, problems, boxes, small_picture(pixels))
-
-
-def mode_name(pixels: NDArray[Any]) -> str:
     colour = "gray" if pixels.ndim == 2 else "colour"
-    return f"16-bit {colour}" if pixels.dtype == np.uint16 else colour
+    mode = f"16-bit {colour}" if pixels.dtype == np.uint16 else colour
+    return ImageFinding(sample, size, mode, pixel_hash(pixels), marks, problems, boxes, small_image(pixels))
 
 
 def unknown_labels(sample: Sample, class_names: Sequence[str]) -> Iterator[Problem]:
@@ -95,45 +90,41 @@ def check_masks(sample: Sample, size: tuple[int, int]) -> tuple[tuple[Any, ...],
         for annotation, mask in annotation_masks(sample, size):
             hashes.append((annotation.label, pixel_hash(mask)))
             if not mask.any():
-                problems.append(empty_mask(sample, annotation))
+                problems.append(
+                    Problem(
+                        WARNING,
+                        f"{sample.image} must show where its {annotation.label} is. Received: an empty mask. "
+                        "Draw it or remove the annotation.",
+                    )
+                )
     except BlemishError as error:
         problems.append(Problem(ERROR, str(error)))
     return tuple(sorted(hashes)), tuple(problems)
 
 
-def empty_mask(sample: Sample, annotation: Annotation) -> Problem:
-    return Problem(
-        WARNING,
-        f"{sample.image} must show where its {annotation.label} is. Received: an empty mask. "
-        "Draw it or remove the annotation.",
-    )
-
-
 def check_box(annotation: Annotation, sample: Sample, size: tuple[int, int]) -> Iterator[Problem]:
-    """An empty box, or one wholly outside, marks nothing; one that reaches over the edge is cut."""
+    """Problems of a box: empty or wholly outside, it marks nothing; over the edge, it is cut there."""
     if annotation.box_xyxy is None:
         return
     left, top, right, bottom = annotation.box_xyxy
     height, width = size
     text = f"{annotation.label} box ({left:g}, {top:g}, {right:g}, {bottom:g})"
     if not (left < right and top < bottom):
-        yield Problem(
-            ERROR, f"{sample.image} must have boxes with an area. Received: {text}. Correct the box."
-        )
+        yield Problem(ERROR, f"{sample.image}: a box must have an area. Received: {text}. Correct the box.")
     elif left >= width or top >= height or right <= 0 or bottom <= 0:
         yield Problem(
             ERROR,
-            f"{sample.image} of {width}×{height} must hold its boxes. Received: {text} outside. Correct it.",
+            f"{sample.image}: a box must lie in the image, {width}×{height}. Received: {text}. Correct it.",
         )
     elif left < -EDGE or top < -EDGE or right > width + EDGE or bottom > height + EDGE:
         yield Problem(
             WARNING,
-            f"{sample.image} of {width}×{height} should hold its boxes. Received: {text}. Cut it there.",
+            f"{sample.image}: a box should end in the image, {width}×{height}. Received: {text}. Cut it.",
         )
 
 
 def check_reference(sample: Sample, size: tuple[int, int]) -> Iterator[Problem]:
-    """The aligned picture of a good part must be whole and as large as the image."""
+    """Problems of the aligned image of a good part: it must be whole and as large as the image."""
     if sample.reference is None:
         return
     try:
@@ -145,5 +136,5 @@ def check_reference(sample: Sample, size: tuple[int, int]) -> Iterator[Problem]:
         yield Problem(
             ERROR,
             f"{sample.reference} must be as large as {sample.image}. Received: {shape[1]}×{shape[0]} for "
-            f"{size[1]}×{size[0]}. Align the pictures.",
+            f"{size[1]}×{size[0]}. Align the images.",
         )

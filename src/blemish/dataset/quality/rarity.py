@@ -1,5 +1,6 @@
-"""Why a rare class may fail before anything is trained: how its boxes differ from the common ones, and how
-few of them the anchors of a usual detector meet.
+"""Reasons why a rare class may fail, known before anything is trained.
+
+They are how its boxes differ from the common ones, and how few of them the anchors of a usual detector meet.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from blemish.arrays import Boxes, Size
 from blemish.dataset.boxes import Boxed
 from blemish.regions.box_statistics import (
     ANCHOR_IOU,
     MANY,
-    Boxes,
     anchor_shapes,
     aspect_sentences,
     aspects_of,
@@ -23,17 +24,15 @@ from blemish.regions.box_statistics import (
 )
 
 RARE_SHARE = 1 / 3  # of the most frequent class's images, up to which a class is called rare
-# What detectors with a feature pyramid commonly start from, on images scaled to these sides.
+# Anchors that detectors with a feature pyramid commonly start from, on images scaled to these sides.
 ANCHOR_SIZES, ASPECT_RATIOS = (32, 64, 128, 256, 512), (0.5, 1.0, 2.0)
 SHORTER_SIDE, LONGEST_SIDE = 800, 1333
 
-Size = tuple[int, int]
-
 
 def rare_classes(images: Mapping[str, int]) -> tuple[str, ...]:
-    """The classes seen in few images beside the most frequent one. images: class → images that show it"""
-    most = max(images.values(), default=0)
-    return tuple(name for name, number in images.items() if 0 < number <= RARE_SHARE * most)
+    """Classes seen in few images beside the most frequent one. images: class → images that show it"""
+    largest = max(images.values(), default=0)
+    return tuple(name for name, number in images.items() if 0 < number <= RARE_SHARE * largest)
 
 
 def shape_findings(
@@ -64,17 +63,18 @@ def shape_findings(
 
 
 def boxes_of(boxed: Sequence[tuple[Size, Sequence[Boxed]]], name: str, *, scaled: bool = False) -> Boxes:
-    """[n, 4] of a class, in pixels of the image or of the one that a detector is given."""
+    """[n, 4] boxes of a class, in pixels of the image, or of the scaled image that a detector is given."""
     corners = [
-        np.array(one.box_xyxy, np.float32) * (usual_scale(size) if scaled else 1.0)
+        np.array(box.box_xyxy, np.float32) * (usual_scale(size) if scaled else 1.0)
         for size, boxes in boxed
-        for one in boxes
-        if one.label == name
+        for box in boxes
+        if box.label == name
     ]
     return np.array(corners, np.float32).reshape(-1, 4)
 
 
 def usual_scale(size: Size) -> float:
+    """Factor that detectors commonly scale an image of `size` by."""
     return min(SHORTER_SIDE / min(size), LONGEST_SIDE / max(size))
 
 

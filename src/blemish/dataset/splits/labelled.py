@@ -1,7 +1,7 @@
-"""Which images a training may know the marks of: a few drawn by seed, and images that no one has marked.
+"""Labelled and unlabelled training images: a few labelled ones drawn by seed, others without their labels.
 
-An image without annotations is clean; that one is *unlabelled* is told by where it comes from, never by the
-sample itself. So whoever learns from both is given them apart, the unlabelled ones stripped of their marks.
+A sample without annotations is clean; whether an image is *unlabelled* is known by where it comes from, never
+by the sample itself. So whoever learns from both is given them apart, the unlabelled without annotations.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CLEAN = ""  # the kind of an image that shows no defect
 def draw_labelled(
     samples: Sequence[Sample], number: int, seed: int
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """`number` of the samples, and the others without their marks; both in the samples' order.
+    """Draw `number` samples that keep their annotations; the others lose theirs. Both in the samples' order.
 
     Kinds take turns, in an order drawn by seed with clean images last, until one has no more images: each
     class is there where there are enough draws, a defect always. The draws of a seed contain each other.
@@ -59,8 +59,8 @@ def drawing_order(samples: Sequence[Sample], seed: int) -> list[str]:
 
 
 def kinds(samples: Sequence[Sample]) -> dict[str, str]:
-    """By sample id the class marked in it, of several the rarest; CLEAN without any."""
-    shown = {sample.id: {one.label for one in sample.annotations} for sample in samples}
+    """Sample id → the class marked in it, of several the rarest; CLEAN without any."""
+    shown = {sample.id: {mark.label for mark in sample.annotations} for sample in samples}
     images = Counter(label for labels in shown.values() for label in labels)
     return {
         id: min(labels, key=lambda label: (images[label], label), default=CLEAN)

@@ -25,6 +25,7 @@ from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
 from blemish.dataset.splits.labelled import CLEAN
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
+from blemish.regions.components import roots
 
 Shares = dict[str, float]
 By = Literal["content", "group", "similarity", "looks"]  # "looks": what "similarity" was once called
@@ -51,8 +52,8 @@ def split_dataset(
     """The dataset with new splits, each with its share of every class as nearly as whole groups allow.
 
     test: share of all images; val: share of the rest
-    by: "group" keeps groups whole, "looks" near duplicates together, as `near_duplicates` tells them; images of the
-        same content share a side anyway; None is "content"
+    by: "group" keeps groups whole, "similarity" keeps near duplicates together, as `near_duplicates` finds
+        them; images of equal content share a side anyway; None is "content"
     shots, keep_clean: see `few_shot`
     Raises BlemishError when a share is impossible, or groups are asked for and there are none.
     """
@@ -74,17 +75,19 @@ def few_shot(
     seed: int,
     contents: Mapping[str, str] | None = None,
 ) -> Dataset:
-    """Only `shots` images of each class stay in "train", chosen by the seed; the others go to no split.
+    """Keep `shots` images of each class in "train", chosen by the seed; the others go to no split.
 
-    An image that shows several classes counts for each; such a one is taken last, so that a class rarely
-    exceeds `shots`. keep_clean: clean training images all stay
+    An image that shows several classes counts for each; such images are taken last, so that a class rarely
+    exceeds `shots`.
+    keep_clean: clean training images all stay
     contents: content hash by sample id, where it is known; of equal images one is chosen
     """
     if shots < 1:
         raise BlemishError(
             f"shots must be at least 1. Received: {shots}. Give a whole number of images per class."
         )
-    order = np.random.default_rng(seed).permutation(len(training := training_images(dataset, contents)))
+    training = training_images(dataset, contents)
+    order = np.random.default_rng(seed).permutation(len(training))
     chosen = choose([training[i] for i in order], shots)
     refuse_too_few(chosen, training, shots)
     kept = {sample.id for sample in chosen}
@@ -112,7 +115,7 @@ def checked_shares(test: float, val: float) -> Shares:
     for name, share in (("test", test), ("val", val)):
         if not 0 <= share < 1:
             raise BlemishError(
-                f"{name} must be a share from 0 to below 1. Received: {share}. Use 0.3, for example."
+                f"{name} must be a share of at least 0 and below 1. Received: {share}. Use 0.3, for example."
             )
     rest = 1 - test
     shares = {"train": rest * (1 - val), "val": rest * val, "test": test}
@@ -133,8 +136,8 @@ def joined_by(dataset: Dataset, by: str | None) -> list[tuple[str, str]]:
             groups.setdefault(sample.group, []).append(sample.id)
     if not groups:
         raise BlemishError(
-            f"Splitting by group needs groups. Received: {dataset.root} without any. "
-            f"Put a 'group' expression into {SETTINGS_NAME}."
+            f"A split by group needs groups. Received: {dataset.root}, which has none. "
+            f"Add a 'group' expression to {SETTINGS_NAME}."
         )
     return [pair for ids in groups.values() for pair in pairwise(ids)]
 
@@ -149,33 +152,24 @@ def make_units(
     dataset: Dataset, contents: Mapping[str, str], *, joined: Sequence[tuple[str, str]]
 ) -> list[Unit]:
     """Samples joined by equal content, and as `joined` says; sorted, as file order must not matter."""
-    parent = {sample.id: sample.id for sample in dataset}
+    samples = {sample.id: sample for sample in sorted(dataset, key=lambda sample: sample.id)}
+    number = {sample_id: place for place, sample_id in enumerate(samples)}
     first: dict[str, str] = {}
     same = [(sample.id, first.setdefault(contents[sample.id], sample.id)) for sample in dataset]
-    for one, other in (*same, *joined):
-        parent[find(parent, one)] = find(parent, other)
-    members: dict[str, list[str]] = {}
-    for sample_id in sorted(parent):
-        members.setdefault(find(parent, sample_id), []).append(sample_id)
-    samples = {sample.id: sample for sample in dataset}
-    return [Unit(tuple(ids), class_counts([samples[i] for i in ids])) for ids in sorted(members.values())]
-
-
-def find(parent: dict[str, str], sample_id: str) -> str:
-    """Root of a sample in the union-find forest, with the path halved on the way."""
-    while parent[sample_id] != sample_id:
-        parent[sample_id] = parent[parent[sample_id]]
-        sample_id = parent[sample_id]
-    return sample_id
+    pairs = np.array([(number[a], number[b]) for a, b in (*same, *joined)], np.intp).reshape(-1, 2)
+    members: dict[int, list[Sample]] = {}
+    for sample, root in zip(samples.values(), roots(len(samples), *pairs.T).tolist(), strict=True):
+        members.setdefault(root, []).append(sample)
+    return [Unit(tuple(s.id for s in group), class_counts(group)) for group in members.values()]
 
 
 def class_counts(samples: Sequence[Sample]) -> Mapping[str, int]:
-    return Counter(of_product(sample, label) for sample in samples for label in labels_of(sample) or {CLEAN})
-
-
-def of_product(sample: Sample, label: str) -> str:
-    """The label, told apart by product where there are several: each gets its share of every split."""
-    return label if sample.product is None else f"{sample.product}/{label}"
+    """How many samples show each class; of several products each has classes of its own."""
+    return Counter(
+        label if sample.product is None else f"{sample.product}/{label}"
+        for sample in samples
+        for label in labels_of(sample) or {CLEAN}
+    )
 
 
 def labels_of(sample: Sample) -> set[str]:
@@ -224,8 +218,8 @@ def fill_empty(
     filled = dict(split_of)
     if len(units) < len(shares):
         raise BlemishError(
-            f"Splitting into {', '.join(shares)} needs as many groups of images. Received: {len(units)}. "
-            "Add images, use other groups, or give a share of 0."
+            f"A split into {', '.join(shares)} needs at least {len(shares)} groups of images. "
+            f"Received: {len(units)}. Add images, choose other groups, or set a share to 0."
         )
     for name in shares:
         if name not in filled.values():
@@ -245,7 +239,7 @@ def training_images(dataset: Dataset, contents: Mapping[str, str] | None) -> lis
 
 
 def choose(samples: Sequence[Sample], shots: int) -> list[Sample]:
-    """Images until every class has its shots: first those that exceed none, then what is still lacking."""
+    """Take images until every class has its shots: first those that exceed none, then what is lacking."""
     chosen: list[Sample] = []
     have = Counter[str]()
     for may_exceed in (False, True):
@@ -263,8 +257,8 @@ def refuse_too_few(chosen: Sequence[Sample], training: Sequence[Sample], shots: 
     for label in sorted({label for sample in training for label in labels_of(sample)}):
         if have[label] < shots:
             raise BlemishError(
-                f"shots must be at most the training images of each class. Received: {shots}, but "
-                f"{have[label]} of '{label}'. Use fewer shots or a smaller test share."
+                f"shots must be at most the number of training images of each class. Received: {shots}, but "
+                f"'{label}' has {have[label]}. Use fewer shots or a smaller test share."
             )
 
 
@@ -283,7 +277,7 @@ def carried_settings(dataset: Dataset, out: Path) -> dict[str, Any]:
 
 
 def relative_path(path: Path, start: Path) -> str:
-    """With forward slashes; absolute where no relative path exists (another drive)."""
+    """Path from `start` with forward slashes; absolute where there is no relative one (another drive)."""
     try:
         return Path(os.path.relpath(path.resolve(), start.resolve())).as_posix()
     except ValueError:

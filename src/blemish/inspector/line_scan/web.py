@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
+from typing import cast
 
 from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError
@@ -36,7 +37,7 @@ from blemish.inspector.pipeline import (
 )
 from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
-from blemish.methods.common.streaming import StreamsBoxes, StreamsMasks
+from blemish.methods.capabilities import StreamsBoxes, StreamsMasks
 from blemish.record import ImageDigests
 from blemish.threads import set_threads
 
@@ -73,20 +74,13 @@ def web_answers(
 
 def judge_of_web(judge: Judge) -> Inspector:
     """The judge, if it is one that sees a web. Raises BlemishError for any other."""
-    if isinstance(judge, Inspector) and sees_webs(judge):
+    if isinstance(judge, Inspector) and judge.inference.streams:
         return judge
     what = "looks at a whole image at once" if isinstance(judge, Inspector) else "are a chain, image by image"
     raise BlemishError(
         "--line-scan must have a bundle that judges each place by what lies near it. "
         f"Received: {judge.bundle}, which {what}. Add --frame-rows N to judge frames of N rows as images."
     )
-
-
-def sees_webs(inspector: Inspector) -> bool:
-    inference = inspector.inference
-    if isinstance(inference, StreamsMasks):
-        return inference.tiling is not None
-    return isinstance(inference, StreamsBoxes)
 
 
 @contextmanager
@@ -154,10 +148,12 @@ class Scanner:
     def scan(self, width: int) -> Scan:
         inference, networks = self.inspector.inference, self.inspector.networks
         most_rows, with_pixels = self.web.most_rows, self.with_pixels
-        if isinstance(inference, StreamsMasks):
-            return OutlineScan(inference, networks, most_rows=most_rows, with_pixels=with_pixels)
-        assert isinstance(inference, StreamsBoxes), "checked by judge_of_web"
-        return BoxScan(inference, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
+        if inference.streams == "masks":
+            masks = cast(StreamsMasks, inference)
+            return OutlineScan(masks, networks, most_rows=most_rows, with_pixels=with_pixels)
+        assert inference.streams == "boxes", "checked by judge_of_web"
+        boxes = cast(StreamsBoxes, inference)
+        return BoxScan(boxes, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
 
     def answered(self, work: Callable[[], list[Piece]], stretch: WebSegment) -> Iterator[Answer]:
         """What the work gives as answers, the first with the time of all work since the last answer.

@@ -31,6 +31,14 @@ def image_score(
     return min(float(values.max()) / max_value, float(np.nextafter(threshold / max_value, 0.0)))
 
 
+def bounded_score(value: float) -> float:
+    """Any finite number brought to (0, 1) in its order, 0 to 0.5: a score from a distance or a logit.
+
+    A sigmoid would make large numbers equal by rounding.
+    """
+    return 0.5 * (1 + value / (1 + abs(value)))
+
+
 def default_label(class_names: Sequence[str]) -> str:
     """Label of every defect where types are not told apart: the only class name, or "defect"."""
     return class_names[0] if len(class_names) == 1 else "defect"
