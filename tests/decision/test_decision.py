@@ -142,7 +142,10 @@ def test_a_score_that_rests_on_ignored_defects_counts_as_one_without_defects() -
 
 def test_a_defect_that_lacks_the_measure_goes_to_a_person() -> None:
     rules = {"limits": [{"measure": "severity", "ng": 3}]}
-    assert judged(rules, defect(severity=None)) == ("REVIEW", ("crack could not be measured as a rule requires",))
+    assert judged(rules, defect(severity=None)) == (
+        "REVIEW",
+        ("crack could not be measured as a rule requires",),
+    )
     assert judged(rules, defect(severity=None), defect("pit", severity=4))[0] == "NG"
     in_mm = decision(ignore=[{"measure": "length", "unit": "mm", "below": 99}])
     assert in_mm.judge(0.0, [defect(mm_per_px=None)]).kept == (0,), "what cannot be measured is not ignored"
