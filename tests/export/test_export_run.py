@@ -29,7 +29,7 @@ from blemish.inspection import Verdict
 from blemish.inspector.inspector import Inspector, inspector_of, loaded_modules, method_of
 from blemish.methods.contract import Networks
 from blemish.progress import Reporter
-from blemish.training.run import ExportRequest as TrainingRequest
+from blemish.training.run import Request as TrainingRequest
 from blemish.training.run import train
 
 QUIET = Reporter(quiet=True)

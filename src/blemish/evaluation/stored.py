@@ -1,6 +1,6 @@
-"""The curves of a bundle's manifest that the report draws, checked when they are read.
+"""Curves in a bundle's manifest that the report draws, checked when they are read.
 
-A manifest's `curves` is open: a method keeps there what it likes. What nothing draws is not looked at.
+A manifest's `curves` is open to any method; entries that the report does not draw are not checked.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Checked = TypeVar("Checked")
 
 
 class StoredLines(Strict):
-    """Lists over the same points."""
+    """Lists over the same points, checked to be of equal length."""
 
     @model_validator(mode="after")
     def _equal_lengths(self) -> StoredLines:
@@ -33,7 +33,7 @@ class StoredLines(Strict):
 
 
 class StoredSweep(StoredLines):
-    """What `Sweep.to_json` wrote."""
+    """Sweep of the pixel threshold, as `Sweep.to_json` writes it."""
 
     criterion: str
     best: float
@@ -46,16 +46,16 @@ class StoredSweep(StoredLines):
 
 
 class StoredLosses(StoredLines):
-    """Losses of one stage of a training."""
+    """Losses of a stage of a training by step."""
 
     step: tuple[float, ...]
     loss: tuple[float, ...]
 
 
 def threshold_sweep(manifest: Manifest, bundle: Path) -> Curve | None:
-    """The sweep that the threshold was chosen by, None where the method made none.
+    """Curve of the sweep that the threshold was chosen by; None where the method made none.
 
-    Raises BlemishError for a `threshold_sweep` that is no such sweep; `bundle` is for the message.
+    Raises BlemishError for a `threshold_sweep` that is no such sweep; bundle: its path, for the message
     """
     stored = manifest.curves.get("threshold_sweep")
     if stored is None:
@@ -65,7 +65,7 @@ def threshold_sweep(manifest: Manifest, bundle: Path) -> Curve | None:
 
 
 def training_curve(manifest: Manifest, bundle: Path) -> Curve | None:
-    """Losses of the first stage against its steps. Raises BlemishError as `threshold_sweep` does."""
+    """Losses of the first stage against its steps; None without any. Raises as `threshold_sweep` does."""
     stored = manifest.curves.get("training")
     if stored is None:
         return None
@@ -76,6 +76,7 @@ def training_curve(manifest: Manifest, bundle: Path) -> Curve | None:
 
 
 def checked(kind: TypeAdapter[Checked], stored: Any, *, place: str) -> Checked:
+    """Stored data as their type. Raises BlemishError that begins with `place`."""
     try:
         return kind.validate_python(stored)
     except ValidationError as error:
