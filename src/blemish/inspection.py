@@ -119,7 +119,7 @@ class Inspection:
         """The image with verdict, outlines and tags, and a heat map where `maps` has one; [H, W, 3] RGB.
 
         image: the one inspected: a path, an array, a PIL image or bytes
-        score_map_max: value of the map "severity" in the hottest colour, as `Inspector.score_map_max` has it;
+        score_map_max: score drawn in the hottest colour, as `Inspector.score_map_max` has it;
             None leaves that map out
         Raises BlemishError for what is no image, and for an image of another size.
 

@@ -162,7 +162,7 @@ def test_a_changed_graph_is_refused_before_it_is_opened(bundle: Bundle, what: st
 
 def test_a_missing_graph_is_refused(bundle: Bundle) -> None:
     next(iter(bundle.other_files.values())).unlink()
-    assert "is missing. Copy the bundle again, whole." in refusal(lambda: load_bundle(bundle.path))
+    assert "is missing. Copy the whole bundle again." in refusal(lambda: load_bundle(bundle.path))
 
 
 def test_a_graph_that_no_hash_covers_is_refused(bundle: Bundle) -> None:
