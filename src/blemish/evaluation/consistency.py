@@ -39,4 +39,4 @@ def spearman(first: ArrayLike, second: ArrayLike) -> float | None:
     ranks, others = average_ranks(first), average_ranks(second)
     if len(ranks) < 3 or np.ptp(ranks) == 0 or np.ptp(others) == 0:
         return None
-    return float(np.corrcoef(first, second)[0, 1])
+    return float(np.corrcoef(ranks, others)[0, 1])
