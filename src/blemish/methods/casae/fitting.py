@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from blemish.arrays import Pixels
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.masks import class_map
 from blemish.dataset.outlined import left_out, outlined
@@ -29,7 +30,7 @@ from blemish.methods.casae.sources import FIRST, SECOND, MapSource, Marked, Type
 from blemish.methods.casae.teacher import MeanTeacher, taught
 from blemish.methods.casae.training_sheet import training_sheet
 from blemish.methods.casae.unlabelled import Learned, UnlabelledSource, learned_from, portable
-from blemish.methods.contract import Fitted, Pixels, Stage, SweptCurves, ThresholdSweep, Trainer
+from blemish.methods.contract import Fitted, Stage, SweptCurves, ThresholdSweep, Trainer
 from blemish.nn.optimisation import adam, momentum_sgd, warm_cosine
 
 ADAM_BETAS = 0.9, 0.999

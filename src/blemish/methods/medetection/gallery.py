@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from blemish.arrays import Pixels
 from blemish.dataset.samples import Sample
-from blemish.methods.contract import Pixels
 from blemish.methods.medetection.alignment import Matcher, Picture, align
 from blemish.methods.medetection.inference import square
 from blemish.methods.medetection.maml import Pairs

@@ -17,11 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Box, Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
-from blemish.methods.contract import ImageFindings, Network, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Network, Networks
 from blemish.methods.medetection.alignment import How, Matcher
 from blemish.methods.medetection.settings import Settings
 from blemish.regions.components import label_regions

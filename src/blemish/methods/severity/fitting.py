@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from blemish.arrays import Pixels
 from blemish.dataset.masks import class_map
 from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
-from blemish.methods.contract import Fitted, Networks, Pixels, Stage, SweptCurves, ThresholdSweep, Trainer
+from blemish.methods.contract import Fitted, Networks, Stage, SweptCurves, ThresholdSweep, Trainer
 from blemish.methods.severity.classifier import (
     Example,
     ExampleSource,
