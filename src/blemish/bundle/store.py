@@ -181,7 +181,7 @@ def read_checked(file: Path, digest: str) -> bytes:
 
 
 def refuse_damaged(file: Path, digest: str) -> None:
-    """The same check of a file that is not read into memory as a whole."""
+    """Refuse a file whose SHA-256 is not the manifest's, without holding it in memory."""
     if not file.is_file():
         raise BlemishError(f"{file} is missing. Copy the bundle again, whole.")
     refuse_other_digest(file, sha256_of(file), digest)
