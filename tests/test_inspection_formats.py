@@ -136,7 +136,7 @@ def test_a_drawing_shows_the_defects_on_a_copy(inspection: Inspection, tmp_path:
     assert np.array_equal(drawn, inspection.draw(tmp_path / "part.png"))
     heat = np.zeros(SIZE, np.float32)
     heat[20:, 26:] = 1
-    hot = replace(inspection, maps={"severity": heat})
+    hot = replace(inspection, maps={"score_map": heat})
     assert np.array_equal(hot.draw(pixels), drawn)
     assert not np.array_equal(hot.draw(pixels, score_map_max=1.0), drawn)
     with pytest.raises(BlemishError, match=r"the one inspected, 60×40 pixels\. Received: 40×60"):

@@ -36,21 +36,20 @@ def random_detector(settings: DetectorSpeedSettings, device: str, bfloat16: bool
     import torch
 
     from blemish.inspector.torch_backend import as_networks
-    from blemish.methods.tlsdd.bank import ClassBank, digest_of
-    from blemish.methods.tlsdd.detector import Detector
-    from blemish.methods.tlsdd.inference import inference_from
+    from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
+    from blemish.methods.tlsdd.network.detector import Detector
+    from blemish.methods.tlsdd.runtime.inference import inference_from
     from blemish.methods.tlsdd.settings import Settings
 
     torch.manual_seed(SEED)
     chosen = {**settings.settings, "proposals": settings.proposals, "backbone_weights": "none"}
     method = Settings.model_validate(chosen)
     detector = Detector(method, settings.classes)
-    bank = ClassBank(settings.classes, width=method.width, embedding=method.embedding)
-    bank.fill(
-        2 * torch.rand_like(bank.class_vectors),
-        torch.nn.functional.normalize(torch.randn_like(bank.prototypes), dim=1),
-        torch.ones_like(bank.known),
-        digest_of(detector),
+    bank = ClassTensors(
+        2 * torch.rand(settings.classes, method.width),
+        torch.nn.functional.normalize(torch.randn(settings.classes, method.embedding), dim=1),
+        torch.ones(settings.classes, dtype=torch.bool),
+        torch.from_numpy(digest_of(detector)),
     )
     detector.serve(bank)
     names = tuple(f"class {number}" for number in range(settings.classes))

@@ -17,7 +17,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.inspector.loading import loaded_modules
 from blemish.methods import find_method
-from blemish.methods.capabilities import EnrolsClasses, Example
+from blemish.methods.capabilities import AddsClasses, Example
 from blemish.nn.runtime import prepare_runtime
 
 
@@ -40,7 +40,7 @@ def enrol_all(
 def enrol_one(bundle: Bundle, name: str, examples: Sequence[Example]) -> Bundle:
     """The bundle, in memory, with one class more."""
     method = find_method(bundle.manifest.method)
-    if not isinstance(method, EnrolsClasses):
+    if not isinstance(method, AddsClasses):
         raise BlemishError(
             "kind enrolled needs a method that takes classes without training. "
             f"Received: '{method.name}'. Remove the row."

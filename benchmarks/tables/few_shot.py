@@ -134,7 +134,9 @@ def base_of(table: Table, row: Row, classes: Classes) -> Trained:
 def request_of(table: Table, settings: Any, run: Path, seed: int, *, start: Bundle | None = None) -> Request:
     method = find_method(table.experiment.method)
     origin = table.experiment.dataset or "synthetic"
-    return Request(method, table.dataset, settings, run, seed=seed, resume=True, origin=origin, start=start)
+    return Request(
+        method, table.dataset, settings, run, seed=seed, resume=True, origin=origin, initial_bundle=start
+    )
 
 
 # Measuring

@@ -53,7 +53,7 @@ def measure_maps(settings: MapSpeedSettings) -> dict[str, Any]:
     cell = settings.cell if settings.method == "severity" else 1
     rows, columns = (-(-side // cell) for side in settings.size)
     low, high = (max(3, side // cell) for side in settings.sides)
-    values = blobs((rows, columns), settings.defects, (low, high)) * np.float32(inference.severity_top)
+    values = blobs((rows, columns), settings.defects, (low, high)) * np.float32(inference.score_map_max)
     image = np.full(settings.size, 128, np.uint8)
     find = partial(inference.decide, values, image, {}, with_maps=False)
     defects = find().defects

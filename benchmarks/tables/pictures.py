@@ -20,9 +20,10 @@ from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Box
 from blemish.evaluation.metric_space import metric_space
-from blemish.evaluation.projector import Colour, class_colours, write_projector
+from blemish.evaluation.projector import class_colours, write_projector
 from blemish.files import write_atomically
 from blemish.images.decode import read_image, to_bytes
+from blemish.images.drawing import Colour
 from blemish.images.encode import png_bytes
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import inspector_of, loaded_modules

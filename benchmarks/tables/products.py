@@ -41,7 +41,7 @@ def product_row(table: Table, row: Row, seed: int) -> dict[str, Any]:
         seed=seed,
         resume=True,
         origin=row.target,
-        start=start.bundle if start else None,
+        initial_bundle=start.bundle if start else None,
     )
     bundle, seconds = timed_training(request, table.reporter)
     inspector = inspector_of(bundle, device=settings.device)

@@ -30,7 +30,7 @@ from blemish.methods.medetection.references import kept
 from blemish.methods.medetection.settings import Settings as MedetectionSettings
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.settings import Settings as SeveritySettings
-from blemish.methods.tlsdd.bank import ClassBank, digest_of
+from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
 from blemish.progress import Reporter
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def random_bundle(name: str, chosen: Mapping[str, Any], path: Path) -> Bundle:
     )
     modules = method.modules(manifest)
     if name == "tlsdd":
-        fill_bank(modules["detector"], cast(ClassBank, modules["bank"]))
+        fill_bank(modules["detector"], cast(ClassTensors, modules["bank"]))
     tensors = {
         network: {key: value.numpy() for key, value in module.state_dict().items()}
         for network, module in modules.items()
@@ -105,13 +105,15 @@ def told(settings: MethodSettings) -> dict[str, Any]:
     return {}
 
 
-def fill_bank(detector: nn.Module, bank: ClassBank) -> None:
+def fill_bank(detector: nn.Module, bank: ClassTensors) -> None:
     """Random classes, as of the detector."""
-    bank.fill(
-        2 * torch.rand_like(bank.class_vectors),
-        functional.normalize(torch.randn_like(bank.prototypes), dim=1),
-        torch.ones_like(bank.known),
-        digest_of(detector),
+    bank.load_state_dict(
+        {
+            "class_vectors": 2 * torch.rand_like(bank.class_vectors),
+            "prototypes": functional.normalize(torch.randn_like(bank.prototypes), dim=1),
+            "known": torch.ones_like(bank.known),
+            "made_for": torch.from_numpy(digest_of(detector)),
+        }
     )
 
 

@@ -64,7 +64,8 @@ def test_an_exported_bundle_gives_the_same_answer(bundle: Path, image: Path, tmp
     own, other = (blemish.load(path, device="cpu").inspect(image) for path in (bundle, exported))
     assert own.verdict is other.verdict and own.score == pytest.approx(other.score, abs=1e-3)
     program = (
-        "import blemish, sys; bundle, image = sys.argv[1:]; inspection = blemish.load(bundle).inspect(image); "
+        "import blemish, sys; bundle, image = sys.argv[1:]; "
+        "inspection = blemish.load(bundle).inspect(image); "
         "print(inspection.verdict, len(inspection.to_detections()), 'torch' in sys.modules)"
     )
     arguments = [sys.executable, "-c", program, str(exported), str(image)]

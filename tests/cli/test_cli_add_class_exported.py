@@ -82,7 +82,7 @@ def test_the_class_is_the_one_that_torch_makes(
 
 def test_the_report_has_the_same_parts(larger: Path) -> None:
     report = json.loads((larger.with_name("bundle-report") / "enrolment.json").read_text(encoding="utf-8"))
-    assert {one["label"] for one in report["nearness"]} == set(OLD)
+    assert {one["label"] for one in report["similarities"]} == set(OLD)
     assert {one["label"] for one in report["changes"]} == {*OLD, "fray"}
 
 

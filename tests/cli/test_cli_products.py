@@ -35,7 +35,7 @@ def test_tasks_prints_a_table_and_refuses_a_folder_in_use(blemish: Command, tmp_
     assert ["synthetic-leather", "100", "50", "drawn"] in lines
     again = blemish("data", "tasks", out, "--from", data)
     assert again.code == 1
-    assert f"{out} must be a new or an empty folder." in again.err
+    assert f"{out} must be a new or empty folder." in again.err
     checked = blemish("data", "check", out)
     assert checked.code == 0
     assert "product bc-defects: 10 normal, 6 defective images" in checked.out

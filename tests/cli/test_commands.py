@@ -305,7 +305,7 @@ def test_masks_beside_images_are_not_inspected_and_that_is_said(
     assert answer.code == 0, answer.err
     assert [Path(line.image).name for line in lines(tmp_path / "out")] == ["a.jpg", "c.jpg"]
     (said,) = [line for line in answer.err.splitlines() if str(folder) in line]
-    assert "its 2 images are inspected and 2 other pictures, such as masks, are not." in said
+    assert "its 2 images are inspected and 2 others, such as masks, are not." in said
 
 
 def test_an_empty_folder_and_a_path_that_is_not_there_are_one_line(

@@ -218,7 +218,7 @@ def test_wrong_settings_are_refused_before_anything_is_written(tmp_path, changes
 
 def test_a_folder_in_use_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(BlemishError, match="must be a new or an empty folder"):
+    with pytest.raises(BlemishError, match="must be a new or empty folder"):
         synthesise(tmp_path, images=1, seed=0)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -27,7 +27,7 @@ SIZE = (100, 200)
 
 def inspector(threshold: float | None = 0.5) -> Inspector:
     top = None if threshold is None else 1.0
-    inference: Any = SimpleNamespace(pixel_threshold=threshold, severity_top=top, mm_per_px=None)
+    inference: Any = SimpleNamespace(pixel_threshold=threshold, score_map_max=top, mm_per_px=None)
     return Inspector(inference, {}, review=0.4, ng=0.6, bundle="test")
 
 
@@ -43,7 +43,7 @@ def inspection(
     defects: tuple[Defect, ...] = (),
     severity: np.ndarray | None = None,
 ) -> Inspection:
-    maps = {"severity": np.zeros(SIZE, np.float32) if severity is None else severity}
+    maps = {"score_map": np.zeros(SIZE, np.float32) if severity is None else severity}
     return Inspection("image", SIZE, verdict, score, defects, "test", maps=maps)
 
 

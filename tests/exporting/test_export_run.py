@@ -516,7 +516,7 @@ def test_no_training_starts_from_an_exported_bundle(
     method, _ = method_of(start)
     settings = method.settings_type.model_validate(start.manifest.settings)
     with pytest.raises(BlemishError, match="is an exported bundle, which has graphs in place of weights"):
-        train(TrainingRequest(method, tiny_dataset, settings, tmp_path / "run", start=start), QUIET)
+        train(TrainingRequest(method, tiny_dataset, settings, tmp_path / "run", initial_bundle=start), QUIET)
     assert not (tmp_path / "run").exists()
 
 

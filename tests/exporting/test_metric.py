@@ -24,7 +24,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, before: dict[str, Any], after: dic
     """Of a detector whose metrics these are."""
     given = iter((before, after))
     monkeypatch.setattr("blemish.exporting.metric.metrics_of", lambda *_: next(given))
-    side: Any = SimpleNamespace(inference=SimpleNamespace(finds_outlines=False, names_types=True))
+    side: Any = SimpleNamespace(inference=SimpleNamespace(segments=False, classifies=True))
     images: Any = range(7)
     return measure_drop(side, side, images, Reporter(quiet=True), max_drop=0.01)
 

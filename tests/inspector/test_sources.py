@@ -54,7 +54,7 @@ def test_masks_beside_images_are_left_out_and_that_is_said(tmp_path: Path) -> No
     ]
     (note,) = notes
     assert f"{tmp_path} is a dataset (masks: " in note
-    assert "its 5 images are inspected and 3 other pictures, such as masks, are not." in note
+    assert "its 5 images are inspected and 3 others, such as masks, are not." in note
 
 
 def test_ground_truth_folders_are_left_out(tmp_path: Path) -> None:

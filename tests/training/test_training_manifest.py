@@ -56,7 +56,10 @@ def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
     told = {"trained_on": ["of the start", watched[0]], "validated_on": ["watched by it"]}
     start = Bundle(tmp_path, first.model_copy(update={"data": told}), {})
     later = describe(
-        replace(asked, start=start), tiny_dataset, replace(fitted, seen_before=("before",)), "digest"
+        replace(asked, initial_bundle=start),
+        tiny_dataset,
+        replace(fitted, trained_on_before=("before",)),
+        "digest",
     )
     assert later.data["trained_on"] == sorted([*learned, "before", "of the start", watched[0]])
     assert later.data["validated_on"] == sorted([*watched[1:], "watched by it"])

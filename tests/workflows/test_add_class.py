@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from blemish.bundle import Bundle, load_bundle
+from blemish.bundle.manifest import known_images
 from blemish.dataset.samples import Dataset
 from blemish.inspector.loading import open_inspector
 from tests.cli.tlsdd_bundles import OLD
@@ -36,7 +37,7 @@ def test_the_new_bundle_is_the_old_one_and_a_class(parent: Path, added: Path) ->
     assert len(new.manifest.memory["examples"]["fray"]) == 3
     assert new.manifest.notes[0] == "said in training"
     assert "'fray' was added without training, from 3 examples" in new.manifest.notes[1]
-    assert len(new.manifest.data["seen"]) == 3, "images that say nothing about new parts"
+    assert len(known_images(new.manifest.data)) == 3, "images that say nothing about new parts"
     assert new.id != old.id
 
 
@@ -48,8 +49,8 @@ def test_the_new_bundle_inspects(added: Path, tiny_dataset: Dataset) -> None:
 def test_the_report_lies_beside_the_bundle(added: Path, tiny_dataset: Dataset) -> None:
     folder = added.with_name("larger-report")
     report = json.loads((folder / "enrolment.json").read_text(encoding="utf-8"))
-    assert {one["label"] for one in report["nearness"]} == set(OLD)
-    assert len(report["sightings"]) == 3 and report["held_out"]
+    assert {one["label"] for one in report["similarities"]} == set(OLD)
+    assert len(report["outcomes"]) == 3 and report["held_out"]
     changes = {one["label"]: one for one in report["changes"]}
     assert changes["fray"]["before"] is None
     true = sum(a.label == "spot" for s in tiny_dataset.split("test") for a in s.annotations)

@@ -21,7 +21,7 @@ from blemish.evaluation.pixel import NO_MATCHES, match_counts, pixel_counts
 from blemish.images.decode import read_image, to_bytes
 from blemish.inspector.inspector import Inspector
 from blemish.methods.common.scores import default_label
-from blemish.methods.contract import Findings, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Networks, Pixels
 from blemish.regions.region import defect_of, numbered, regions_above
 
 
@@ -39,10 +39,10 @@ class GrayInference:
     channels: int | None = 1
     threshold_score: float | None = None
     mm_per_px: float | None = None
-    names_types: bool = False
-    finds_outlines: bool = True
+    classifies: bool = False
+    segments: bool = True
     pixel_threshold: float | None = None
-    severity_top: float | None = None
+    score_map_max: float | None = None
     streams: ClassVar[None] = None
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
@@ -51,12 +51,12 @@ class GrayInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """Components of the mask as defects; the score is how well the threshold separates the two sides."""
         regions = list(regions_above(raw, 0.5, join_distance=self.join_distance))
         defects = tuple(defect_of(region, self.label, region.strongest) for region in regions)
         maps = {"defects": numbered(regions, (raw.shape[0], raw.shape[1]))} if with_maps else {}
-        return Findings(separability(pixels, raw > 0), defects, maps)
+        return ImageFindings(separability(pixels, raw > 0), defects, maps)
 
 
 def gray_inspector(kind: str, validation: Dataset, *, join_distance: float) -> Inspector:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from blemish.images.decode import to_unit
 from blemish.images.resize import resized
 from blemish.methods.common.scores import bounded_score
-from blemish.methods.contract import Findings, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Networks, Pixels
 
 NETWORK = "peer"
 
@@ -29,10 +29,10 @@ class PeerInference:
     channels: int | None = 3
     threshold_score: float | None = None
     mm_per_px: float | None = None
-    names_types: bool = False
-    finds_outlines: bool = False
+    classifies: bool = False
+    segments: bool = False
     pixel_threshold: float | None = None
-    severity_top: float | None = None
+    score_map_max: float | None = None
     streams: ClassVar[None] = None
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
@@ -41,14 +41,14 @@ class PeerInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """The score; the map under the name that heat maps have, scaled to [0, 1]."""
         maps: dict[str, NDArray[np.generic]] = {}
         if with_maps and len(raw) > 1:
             side = isqrt(len(raw) - 1)
             heat = raw[1:].reshape(side, side) / max(float(raw[1:].max()), 1e-12)
-            maps["cam"] = np.asarray(cv2.resize(heat, (pixels.shape[1], pixels.shape[0])), np.float32)
-        return Findings(bounded_score(float(raw[0])), (), maps)
+            maps["heat_map"] = np.asarray(cv2.resize(heat, (pixels.shape[1], pixels.shape[0])), np.float32)
+        return ImageFindings(bounded_score(float(raw[0])), (), maps)
 
 
 def square(pixels: Pixels, size: int) -> NDArray[np.float32]:

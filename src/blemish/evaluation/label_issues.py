@@ -59,7 +59,7 @@ class LabelIssue:
 def label_issues(evaluation: Evaluation) -> list[LabelIssue]:
     """The labels in doubt, most doubtful first, one an image; those under a doubt of `LEAST` are left out."""
     judged = [record for record in evaluation.records if record.inspection.verdict is not Verdict.ERROR]
-    every = [*of_images(judged), *of_findings(judged, names_types="type" in evaluation.metrics)]
+    every = [*of_images(judged), *of_findings(judged, classifies="type" in evaluation.metrics)]
     ordered = sorted(
         (one for one in every if one.doubt >= LEAST), key=lambda one: (-one.doubt, one.record.sample.id)
     )
@@ -95,7 +95,7 @@ def of_images(records: Sequence[ImageRecord]) -> Iterator[LabelIssue]:
         yield LabelIssue(record, doubt, sentence)
 
 
-def of_findings(records: Sequence[ImageRecord], *, names_types: bool) -> Iterator[LabelIssue]:
+def of_findings(records: Sequence[ImageRecord], *, classifies: bool) -> Iterator[LabelIssue]:
     """Defects named otherwise, and on defective images what was found where nothing is marked."""
     for record in records:
         for truth, found in pairings(record) if is_placed(record) and is_defective(record) else ():
@@ -106,7 +106,7 @@ def of_findings(records: Sequence[ImageRecord], *, names_types: bool) -> Iterato
             if truth is None:
                 sentence = f"Nothing is marked here; {called} was found beside what is."
                 yield LabelIssue(record, defect.confidence, sentence, found=found)
-            elif names_types and record.truth[truth].label != defect.label:
+            elif classifies and record.truth[truth].label != defect.label:
                 sentence = f"Marked {record.truth[truth].label}; called {called}."
                 yield LabelIssue(record, defect.confidence, sentence, truth, found)
 

@@ -145,8 +145,8 @@ def area_gap(one: Defect, other: Defect) -> float:
 
 
 def severity_gap(torch: Inspection, exported: Inspection, inspector: Inspector) -> float:
-    """The greatest difference of the maps "severity", as a share of their top; 0 where there are none."""
-    top = inspector.inference.severity_top
+    """The greatest difference of the maps "score_map", as a share of their top; 0 where there are none."""
+    top = inspector.inference.score_map_max
     if top is None:
         return 0.0
     difference = np.abs(severity_of(torch) - severity_of(exported))
@@ -157,7 +157,7 @@ def straddling(
     torch: Inspection, exported: Inspection, inspector: Inspector, band: float
 ) -> NDArray[np.bool_] | None:
     """Pixels [H, W] on the two sides of the threshold within the band; None where there are no severities."""
-    threshold, top = inspector.inference.pixel_threshold, inspector.inference.severity_top
+    threshold, top = inspector.inference.pixel_threshold, inspector.inference.score_map_max
     if threshold is None or top is None:
         return None
     first, second = severity_of(torch), severity_of(exported)
@@ -167,7 +167,7 @@ def straddling(
 
 def severity_of(inspection: Inspection) -> NDArray[np.float32]:
     """Its map, which a method with a top of severities gives. [H, W]"""
-    return inspection.maps["severity"].astype(np.float32, copy=False)
+    return inspection.maps["score_map"].astype(np.float32, copy=False)
 
 
 def touches(defect: Defect, edge: NDArray[np.bool_] | None) -> bool:

@@ -70,9 +70,9 @@ def metrics_of(inspector: Inspector, images: Dataset, reporter: Reporter, title:
 
 def main_metrics(metrics: Mapping[str, Any], inference: Inference) -> tuple[str, ...]:
     """Of these metrics those in this file's header."""
-    if inference.finds_outlines and "pixel" in metrics:
+    if inference.segments and "pixel" in metrics:
         return ("pixel.f1",)
-    if inference.names_types and "detection" in metrics:
+    if inference.classifies and "detection" in metrics:
         return ("defect.f1_at_50_with_type", "detection.map50")
     return ("image.f1",)
 
@@ -90,5 +90,5 @@ def validation_of(dataset: Dataset, inspector: Inspector, bundle: Bundle) -> Dat
             f"--data: {dataset.root} has no validation images, on which int8's cost is measured. "
             "Make some with `blemish data split`."
         )
-    names_types = inspector.inference.names_types
-    return for_bundle(validation, bundle.manifest, bundle.id, names_types=names_types)[0]
+    classifies = inspector.inference.classifies
+    return for_bundle(validation, bundle.manifest, bundle.id, classifies=classifies)[0]

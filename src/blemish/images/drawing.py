@@ -43,19 +43,19 @@ def draw_inspection(
     image: Pixels,
     inspection: Inspection,
     *,
-    severity_top: float | None = 12.0,
+    score_map_max: float | None = 12.0,
     opacity: float = 0.55,
 ) -> RgbImage:
     """The image with heat where the maps hold any, outlines and tags, as `inspect --overlay` writes it.
 
-    Of two heat maps, as a chain may have, one is drawn: severity where there are defects, else "cam".
+    Of two heat maps, as a chain may have, one is drawn: severity where there are defects, else "heat_map".
     image: [H, W] or [H, W, 3]; returns: [H, W, 3]
-    severity_top: the severity drawn in the hottest colour; None draws none; of the map "cam" it is 1
+    score_map_max: the severity drawn in the hottest colour; None draws none; of the map "heat_map" it is 1
     opacity: where it is hottest, in [0, 1]
     """
     canvas = for_screen(image)  # the one copy, which all else is drawn into
-    tops = {"severity": severity_top, "cam": 1.0}
-    for name in ("severity", "cam") if inspection.defects else ("cam", "severity"):
+    tops = {"score_map": score_map_max, "heat_map": 1.0}
+    for name in ("score_map", "heat_map") if inspection.defects else ("heat_map", "score_map"):
         top = tops[name]
         if top is not None and name in inspection.maps:
             overlay_heatmap_(canvas, inspection.maps[name], top=top, opacity=opacity)

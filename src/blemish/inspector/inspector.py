@@ -21,7 +21,7 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.methods.contract import Findings, Inference, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Inference, Networks, Pixels
 
 Maps = Mapping[str, NDArray[np.generic]]
 Answer = TypeVar("Answer")
@@ -101,7 +101,7 @@ class Inspector:
         message = f"{name}: the network's output is not finite. Train the bundle again."
         return failed(name, message, bundle=self.bundle)
 
-    def inspection(self, findings: Findings, name: str, size: tuple[int, int]) -> Inspection:
+    def inspection(self, findings: ImageFindings, name: str, size: tuple[int, int]) -> Inspection:
         """The answer that follows from the findings, without timings. size: (height, width)"""
         judged, defects, maps = self.judged(findings)
         return Inspection(
@@ -120,7 +120,7 @@ class Inspector:
             decision=self.decision.revision if self.decision else None,
         )
 
-    def judged(self, findings: Findings) -> tuple[Judged, tuple[Defect, ...], Maps]:
+    def judged(self, findings: ImageFindings) -> tuple[Judged, tuple[Defect, ...], Maps]:
         """What is decided on the findings, the defects that count, and the maps with these alone."""
         defects = in_scale(findings.defects, self.scale)
         if self.decision is None:
@@ -136,7 +136,7 @@ class Inspector:
     def without_defects(self) -> float:
         """The highest score of an image on which nothing is found; 1 where the score is not the defects'."""
         threshold = self.inference.threshold_score
-        of_defects = self.inference.names_types or self.inference.pixel_threshold is not None
+        of_defects = self.inference.classifies or self.inference.pixel_threshold is not None
         return float(np.nextafter(threshold, 0.0)) if of_defects and threshold is not None else 1.0
 
     def verdict(self, score: float) -> Verdict:

@@ -85,7 +85,7 @@ def refuse_without_torch(bundle: Bundle) -> None:
 def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
     """What defects are called: the bundle's classes, or one name where types are not told apart."""
     names = manifest.class_names
-    return names if inference.names_types else (default_label(names),)
+    return names if inference.classifies else (default_label(names),)
 
 
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
@@ -100,7 +100,7 @@ def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
     with compiler_deferred():
         modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source=str(bundle.path))
-    method.refuse_misfits(modules, source=str(bundle.path))
+    method.check_compatible(modules, source=str(bundle.path))
     return modules
 
 

@@ -173,6 +173,6 @@ def images_below(folder: Path, note: Note) -> list[Path]:
     if left_out := len(set(found) - set(images)):
         note(
             f"{folder} is a dataset ({dataset.layout}: {dataset.reason}): its {len(images)} images are "
-            f"inspected and {left_out} other pictures, such as masks, are not."
+            f"inspected and {left_out} others, such as masks, are not."
         )
     return images

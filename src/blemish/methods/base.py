@@ -27,7 +27,7 @@ class BaseMethod(ABC, Generic[SettingsOf]):
     settings_type: type[SettingsOf]
     memory_type: type[Memory] = Memory
     curves_type: type[Curves] = Curves
-    takes_start: bool = False
+    supports_warm_start: bool = False
     needs_defects_in: tuple[Split, ...] = ("train", "val")
 
     @abstractmethod
@@ -42,7 +42,7 @@ class BaseMethod(ABC, Generic[SettingsOf]):
     def inference(self, manifest: Manifest) -> Inference:
         """The numpy half, set up as the manifest says."""
 
-    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+    def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
         """Any networks of the right shapes go together."""
 
     def settings(self, manifest: Manifest) -> SettingsOf:

@@ -45,22 +45,22 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Nearness:
+class ClassSimilarity:
     """Similarity of an older class to a new one.
 
     squared_distance: of their prototypes
-    sureness: probability, against this class alone, of the new name for a region like the new prototype
+    confidence: probability, against this class alone, of the new name for a region like the new prototype
     nearer: how many examples, each left out of what it is compared with, are more like this class
     """
 
     label: str
     squared_distance: float
-    sureness: float
+    confidence: float
     nearer: int
 
 
 @dataclass(frozen=True)
-class Sighting:
+class ExampleOutcome:
     """Outcome of inspecting an example with its class added.
 
     end: "found", "background" or the other class that it is taken for
@@ -82,8 +82,8 @@ class Enrolment:
 
     networks: Mapping[str, Tensors]
     memory: Mapping[str, Any]
-    nearness: tuple[Nearness, ...]
-    sightings: tuple[Sighting, ...]
+    similarities: tuple[ClassSimilarity, ...]
+    outcomes: tuple[ExampleOutcome, ...]
     held_out: bool
     sentences: tuple[str, ...]
 
@@ -96,7 +96,7 @@ class Exported:
     tensors: Mapping[str, Tensors]
 
 
-class EnrolsClasses(ABC):
+class AddsClasses(ABC):
     """A method whose bundles take one class more without training, from a few boxed examples."""
 
     @abstractmethod

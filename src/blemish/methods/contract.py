@@ -56,7 +56,7 @@ class MethodSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class Findings:
+class ImageFindings:
     """An inference half's answer for one image.
 
     score: image level, in [0, 1], higher is worse; maps: see `Inspection.maps`, only when asked for
@@ -82,12 +82,12 @@ class Inference(Protocol):
         """Scale of the images, for sizes in mm; None where it is not known."""
 
     @property
-    def names_types(self) -> bool:
-        """Whether a defect's label is a judgement; else all bear one name and types are not measured."""
+    def classifies(self) -> bool:
+        """True where a defect's label is a judgement; else all bear one name and types are not measured."""
 
     @property
-    def finds_outlines(self) -> bool:
-        """Whether a defect's contour follows it; else it is its box, and pixels are not measured."""
+    def segments(self) -> bool:
+        """True where a defect's contour follows it; else it is its box, and pixels are not measured."""
 
     @property
     def streams(self) -> Literal["masks", "boxes"] | None:
@@ -95,11 +95,11 @@ class Inference(Protocol):
 
     @property
     def pixel_threshold(self) -> float | None:
-        """From which severity on a pixel is defective; None where the method gives no severities."""
+        """Value of the score map from which a pixel is defective; None where the method gives no such map."""
 
     @property
-    def severity_top(self) -> float | None:
-        """The greatest value of the map "severity"; None where the method gives no severities."""
+    def score_map_max(self) -> float | None:
+        """Greatest possible value of the score map; None where the method gives no such map."""
 
     @property
     def threshold_score(self) -> float | None:
@@ -110,26 +110,26 @@ class Inference(Protocol):
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """Raw output to defects and image score."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a network in training was worth after so many steps, in one or several measures."""
+class ValidationResult:
+    """Measures of a network in training after so many steps, by name."""
 
     step: int
     values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Looks at validation images while a network trains: its best state is kept, and training ends in time.
+class EarlyStopping:
+    """Validation while a network trains: its best state is kept, and training ends when it gets no better.
 
-    every: steps between looks; the last step is looked at, too
+    every: steps between validations; the last step is validated, too
     measure: the network in eval mode to named numbers, all of which are logged
     criterion: the one that decides, higher is better; of equal ones the first is kept
-    patience: looks without a better one after which training ends
+    patience: validations without a better one after which training ends
     """
 
     every: int
@@ -146,7 +146,7 @@ class Stage:
     batches
     loss: network and batch to a scalar; extra named values of it are logged
     learning_rate: of each step, in [0, steps); gradient_clip: greatest norm of the whole gradient
-    watch: with one, the network is left in its best state, which may be the one before the first step
+    early_stopping: with it, the network is left in its best state, which may be that before the first step
     """
 
     name: str
@@ -157,7 +157,7 @@ class Stage:
     optimiser: Callable[[Iterable[nn.Parameter]], Optimizer]
     learning_rate: Callable[[int], float]
     gradient_clip: float
-    watch: Watch | None = None
+    early_stopping: EarlyStopping | None = None
 
 
 class ThresholdSweep(Protocol):
@@ -199,11 +199,11 @@ class Trainer(Protocol):
     def seed(self) -> int: ...
 
     @property
-    def start(self) -> Bundle | None:
+    def initial_bundle(self) -> Bundle | None:
         """The bundle that training goes on from, where the user named one."""
 
-    def optimise(self, stage: Stage) -> tuple[Look, ...]:
-        """Train the stage's network in place, from its checkpoint where there is one; the watch's looks."""
+    def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
+        """Train the stage's network in place, from its checkpoint where there is one; its validations."""
 
     def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
         """The modules in eval mode behind the numpy interface that `Inference` calls."""
@@ -239,11 +239,11 @@ class Fitted:
     thresholds: named numbers the inference half reads back; curves: kept for the report
     memory: what else the inference half or a later training needs
     notes: sentences on what training noticed, for the report
-    also: models on the way to this one that are worth a bundle of their own, by the name of its folder
+    extra_models: those on the way to this one that are worth a bundle of their own, by the name of its folder
     dataset: the part of the dataset that was learned from and that thresholds are chosen on; None: the whole
     settings: those that the bundle remembers, where they are not the run's
-    judges: whether it can judge images; else it is a starting point for later training
-    seen_before: `dataset.fingerprint.image_digests` of what was learned from on the way, besides `dataset`
+    can_inspect: whether it can judge images; else it is a starting point for later training
+    trained_on_before: `dataset.fingerprint.image_digests` of what was learned from besides `dataset`
     """
 
     modules: Mapping[str, nn.Module]
@@ -254,18 +254,18 @@ class Fitted:
     curves: Curves = field(default_factory=Curves)
     memory: Memory = field(default_factory=Memory)
     notes: tuple[str, ...] = ()
-    also: Mapping[str, Fitted] = field(default_factory=dict)
+    extra_models: Mapping[str, Fitted] = field(default_factory=dict)
     dataset: Dataset | None = None
     settings: MethodSettings | None = None
-    judges: bool = True
-    seen_before: tuple[str, ...] = ()
+    can_inspect: bool = True
+    trained_on_before: tuple[str, ...] = ()
 
 
 class Method(Protocol):
     """The object `METHOD` of a method's folder; `base.BaseMethod` has defaults for most of it.
 
     memory_type, curves_type: of its bundles
-    takes_start: whether training can go on from a bundle of this method
+    supports_warm_start: whether training can go on from a bundle of this method
     needs_defects_in: the splits that must hold defective images; a method that needs them in none learns from
         good images alone
     """
@@ -281,7 +281,7 @@ class Method(Protocol):
     @property
     def curves_type(self) -> type[Curves]: ...
     @property
-    def takes_start(self) -> bool: ...
+    def supports_warm_start(self) -> bool: ...
     @property
     def needs_defects_in(self) -> tuple[Split, ...]: ...
 
@@ -291,7 +291,7 @@ class Method(Protocol):
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         """The networks of a bundle with initial weights, ready for its tensors."""
 
-    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+    def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
         """Raises BlemishError when the networks of a bundle, now with its tensors, were not made together."""
 
     def inference(self, manifest: Manifest) -> Inference:

@@ -54,7 +54,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             "images": len(dataset),
             "splits": dataset.splits,
             "classes": dataset.class_counts,
-            **images_known(dataset, fitted, request.start),
+            **images_known(dataset, fitted, request.initial_bundle),
         },
         data_fingerprint=digest,
         provenance={**provenance(), "seed": request.seed},
@@ -68,12 +68,16 @@ def images_known(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> dict
     on them; "trained_on_before": of the first, those learned from besides the dataset
     """
     before = start.manifest.data if start else {}
-    trained_on = {*image_digests(dataset.split("train")), *fitted.seen_before, *before.get("trained_on", ())}
+    trained_on = {
+        *image_digests(dataset.split("train")),
+        *fitted.trained_on_before,
+        *before.get("trained_on", ()),
+    }
     validated_on = {*image_digests(dataset.split("val")), *before.get("validated_on", ())} - trained_on
     return {
         "trained_on": sorted(trained_on),
         "validated_on": sorted(validated_on),
-        "trained_on_before": list(fitted.seen_before),
+        "trained_on_before": list(fitted.trained_on_before),
     }
 
 

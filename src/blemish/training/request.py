@@ -28,7 +28,7 @@ class Request:
     """A training to be done: method, data, settings and the run's folder.
 
     origin: the dataset's path as the user gave it, remembered for messages and the report
-    start: the bundle to go on from, where the method can
+    initial_bundle: the one to go on from, where the method can
     """
 
     method: Method
@@ -38,7 +38,7 @@ class Request:
     seed: int = 0
     resume: bool = False
     origin: str = ""
-    start: Bundle | None = None
+    initial_bundle: Bundle | None = None
 
 
 def refuse_unknown_rules(settings: MethodSettings) -> None:
@@ -52,11 +52,15 @@ def refuse_unknown_rules(settings: MethodSettings) -> None:
 
 
 def refuse_unfit_start(request: Request) -> None:
-    start, method = request.start, request.method
+    start, method = request.initial_bundle, request.method
     if start is not None:
         refuse_exported(start)
-    if start is not None and (not method.takes_start or start.manifest.method != method.name):
-        what = f"a bundle of {method.name}" if method.takes_start else f"no bundle: {method.name} starts anew"
+    if start is not None and (not method.supports_warm_start or start.manifest.method != method.name):
+        what = (
+            f"a bundle of {method.name}"
+            if method.supports_warm_start
+            else f"no bundle: {method.name} starts anew"
+        )
         raise BlemishError(f"--from must name {what}. Received: {start.path}, of {start.manifest.method}.")
 
 
@@ -99,7 +103,7 @@ def claim_folder(request: Request, digest: str) -> None:
         "seed": request.seed,
         "data_fingerprint": digest,
         "settings": with_whole_paths(request.settings),
-        "start": request.start.id if request.start else None,
+        "start": request.initial_bundle.id if request.initial_bundle else None,
     }
     if file.is_file() and any((request.run / CHECKPOINTS).glob("*")):
         if not request.resume:

@@ -54,11 +54,15 @@ def train(request: Request, reporter: Reporter) -> Bundle:
 def trained(request: Request, dataset: Dataset, digest: str, reporter: Reporter) -> Bundle:
     """The training itself, in a folder that is its own."""
     trainer = RunTrainer(
-        request.run, request.settings, seed=request.seed, reporter=reporter, start=request.start
+        request.run,
+        request.settings,
+        seed=request.seed,
+        reporter=reporter,
+        initial_bundle=request.initial_bundle,
     )
     try:
         fitted = request.method.fit(dataset, request.settings, trainer)
-        for name, other in fitted.also.items():
+        for name, other in fitted.extra_models.items():
             reporter.line(f"{name}: a bundle of its own, in {request.run / name}")
             save_fitted(request.run / name, other, request, dataset, digest, trainer)
         return save_fitted(request.run / "bundle", fitted, request, dataset, digest, trainer)
@@ -72,7 +76,7 @@ def save_fitted(
     """Write the bundle of what was fitted, with the operating point chosen for it where it judges images."""
     own = fitted.dataset or dataset
     manifest = describe(request, own, fitted, digest)
-    if fitted.judges:
+    if fitted.can_inspect:
         inspector = assemble(
             request.method.inference(manifest), trainer.networks(fitted.modules), manifest, "validation"
         )

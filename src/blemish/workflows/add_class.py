@@ -27,7 +27,7 @@ from blemish.inspector.loading import (
     refuse_exported,
     refuse_without_torch,
 )
-from blemish.methods.capabilities import EnrolsClasses, Exported
+from blemish.methods.capabilities import AddsClasses, Exported
 from blemish.methods.contract import Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
@@ -142,8 +142,8 @@ class Addition:
         return method_of(self.parent)[0]
 
     @cached_property
-    def enrolling(self) -> EnrolsClasses:
-        if not isinstance(self.method, EnrolsClasses):
+    def enrolling(self) -> AddsClasses:
+        if not isinstance(self.method, AddsClasses):
             name = self.parent.manifest.method
             raise BlemishError(
                 f"{self.request.bundle}: method {name} learns its classes in training and takes no further "
@@ -224,8 +224,8 @@ class Addition:
         )
         report = replace(
             self.blank_report(),
-            nearness=found.nearness,
-            sightings=found.sightings,
+            similarities=found.similarities,
+            outcomes=found.outcomes,
             held_out=found.held_out,
             sentences=found.sentences,
         )
@@ -253,7 +253,7 @@ class Addition:
             seed=request.seed,
             resume=True,
             origin=str(request.check),
-            start=self.parent,
+            initial_bundle=self.parent,
         )
         trained = train(training, self.reporter)
         made = {**trained.manifest.provenance, "parent": self.parent.id}

@@ -54,7 +54,7 @@ def study_of(one: Rater, other: Rater, name: str, other_name: str) -> Study:
         )
     pairs, alone = matched(one, other)
     pictures = list(rated(pairs))
-    if not isinstance(other, Dataset) and not other.names_types:
+    if not isinstance(other, Dataset) and not other.classifies:
         pictures = [without_names(both) for both in pictures]
     return study(pictures, one=name, other=other_name, alone=alone + len(pairs) - len(pictures))
 

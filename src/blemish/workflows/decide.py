@@ -80,7 +80,7 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
         reporter.line(f"warning: {note}")
     records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
     hidden = hidden_defects(
-        draft, records, mm_per_px=inspector.scale, names_types=inspector.inference.names_types
+        draft, records, mm_per_px=inspector.scale, classifies=inspector.inference.classifies
     )
     decision, point = calibrated(records, draft, calibration(request, loaded, inspector))
     point = replace(point, notes=(*hidden, *point.notes))
@@ -127,7 +127,7 @@ def calibration_images(
     refuse_test(chosen, request.data)
     refuse_leaks(dataset.where(lambda sample: sample.split in ("test", split)))
     chosen, left_out = for_bundle(
-        chosen, loaded.manifest, loaded.id, names_types=inspector.inference.names_types
+        chosen, loaded.manifest, loaded.id, classifies=inspector.inference.classifies
     )
     notes = (*seen_before(chosen, loaded, request.data), *notes_on_groups(chosen))
     return chosen, (*left_out, *notes, *notes_on_scale(inspector, dataset))
@@ -184,7 +184,7 @@ def calibration(request: DecideRequest, loaded: Bundle, inspector: Inspector) ->
     return Calibration(
         request.rules.ng,
         request.rules.review,
-        class_names=loaded.manifest.class_names if inference.names_types else (),
+        class_names=loaded.manifest.class_names if inference.classifies else (),
         without_defects=inspector.without_defects,
         iou_score=inference.threshold_score,
     )

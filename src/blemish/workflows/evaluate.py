@@ -74,7 +74,7 @@ class EvaluatedBundles:
                     inspector.decision,
                     records,
                     mm_per_px=inspector.scale,
-                    names_types=inspector.inference.names_types,
+                    classifies=inspector.inference.classifies,
                 )
 
 

@@ -56,7 +56,7 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
     reporter = Reporter(quiet=quiet)
     source = source_of(paths, reporter.line, every=every)
     judge = judge_of([load_bundle(folder) for folder in bundles], device=device, mm_per_px=mm_per_px)
-    overlays = Overlays(out / "overlays", judge.inference.severity_top) if overlay else None
+    overlays = Overlays(out / "overlays", judge.inference.score_map_max) if overlay else None
     opened = (
         answers_of(judge, source.items, with_maps=overlay)
         if web is None

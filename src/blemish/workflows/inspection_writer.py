@@ -18,10 +18,10 @@ from blemish.inspector.pipeline import Answer, Answers
 
 @dataclass(frozen=True)
 class Overlays:
-    """Drawn answers in a folder. severity_top: see `draw_inspection`"""
+    """Drawn answers in a folder. score_map_max: see `draw_inspection`"""
 
     folder: Path
-    severity_top: float | None
+    score_map_max: float | None
     taken: Counter[str] = field(default_factory=Counter)
 
     def draw(self, answer: Answer) -> None:
@@ -30,7 +30,7 @@ class Overlays:
         # Of a web, the defects are in pixels of the whole; the image begins at row `top`.
         defects = tuple(defect.moved(-answer.top) for defect in answer.inspection.defects)
         inspection = replace(answer.inspection, defects=defects)
-        overlay = draw_inspection(answer.pixels, inspection, severity_top=self.severity_top)
+        overlay = draw_inspection(answer.pixels, inspection, score_map_max=self.score_map_max)
         write_atomically(self.folder / self.file_name(answer.stem), png_bytes(overlay))
 
     def file_name(self, stem: str) -> str:

@@ -51,7 +51,9 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
         refuse_unknown_rules(checked)
     dataset = load_dataset(data)
     reporter.line(f"{data}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
-    request = Request(method, dataset, checked, out, seed=seed, resume=resume, origin=str(data), start=start)
+    request = Request(
+        method, dataset, checked, out, seed=seed, resume=resume, origin=str(data), initial_bundle=start
+    )
     return train(request, reporter).path
 
 
@@ -68,7 +70,7 @@ def read_settings(
     values: dict[str, Any] = dict(start or {})
     if config:
         values |= rename_settings(method.name, read_config(config), source=f"--config {config}")
-    values |= rename_settings(method.name, given or {}, source="--set")
+    values |= rename_settings(method.name, given or {}, source="settings")
     refuse_beaten(values, start or {})
     try:
         return method.settings_type.model_validate(values)

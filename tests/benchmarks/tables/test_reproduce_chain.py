@@ -142,7 +142,7 @@ def test_what_a_gate_passes_and_where_stages_disagree_is_counted() -> None:
         for verdict, timings, reasons in given
     ]
     gate, segmenter = (
-        Inspector(SimpleNamespace(names_types=False, finds_outlines=outlines), {}, 0.1, 0.5, str(outlines))
+        Inspector(SimpleNamespace(classifies=False, segments=outlines), {}, 0.1, 0.5, str(outlines))
         for outlines in (False, True)
     )
     figures = chain_figures(Chain((gate, segmenter)), records)
@@ -217,7 +217,7 @@ def test_a_bundle_that_has_seen_a_test_image_is_refused() -> None:
     place = Path("out/gates/runs/gate-seed7/bundle")
     bundle = load_bundle(Path("out/gates/runs/gate-seed0/bundle"))
     seen = image_digests(table.dataset.split("test"))[:2]
-    data = {**bundle.manifest.data, "seen": [*bundle.manifest.data["seen"], *seen]}
+    data = {**bundle.manifest.data, "trained_on": [*bundle.manifest.data["trained_on"], *seen]}
     save_bundle(place, bundle.manifest.model_copy(update={"data": data}), bundle.networks)
     with pytest.raises(BlemishError, match=r"row gate: no bundle may have seen .* has seen 2 of \d+\. Train"):
         chain_row(table, table.experiment.row("gate"), 7)

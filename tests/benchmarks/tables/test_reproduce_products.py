@@ -96,7 +96,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fit = MedetectionMethod.fit
 
     def noted(self: MedetectionMethod, dataset: Dataset, settings: Any, trainer: Any) -> Any:
-        start = trainer.start.path.parent.name if trainer.start else None
+        start = trainer.initial_bundle.path.parent.name if trainer.initial_bundle else None
         fits.append({"products": list(dataset.products), "target": settings.target, "start": start})
         return fit(self, dataset, settings, trainer)
 

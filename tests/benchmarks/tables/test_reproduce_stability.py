@@ -9,7 +9,7 @@ from benchmarks.tables.stability import StabilitySettings, noisy, scaled, shifte
 from blemish.dataset.samples import Dataset, Sample
 from blemish.images.encode import png_bytes
 from blemish.inspector.inspector import Inspector
-from blemish.methods.contract import Findings
+from blemish.methods.contract import ImageFindings
 from blemish.progress import Reporter
 
 
@@ -24,7 +24,7 @@ class MeanGray:
         return np.float32([[pixels.mean() / 255]])
 
     def decide(self, raw, pixels, networks, *, with_maps):
-        return Findings(float(raw[0, 0]), ())
+        return ImageFindings(float(raw[0, 0]), ())
 
 
 def flips(tmp_path: Path, grays: list[int], *, ng: float) -> dict:

@@ -259,7 +259,7 @@ def test_drawn_products_have_both_kinds_in_every_split_and_differ(tmp_path: Path
 
 def test_folder_in_use_and_small_size_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "out" / "x.png")
-    with pytest.raises(BlemishError, match=r"out must be a new or an empty folder"):
+    with pytest.raises(BlemishError, match=r"out must be a new or empty folder"):
         collect_products(tmp_path / "out", tmp_path)
     with pytest.raises(BlemishError, match=r"size must be at least 64 pixels. Received: 8"):
         collect_products(tmp_path / "new", tmp_path, size=8)

@@ -13,6 +13,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from blemish.bundle import load_bundle
+from blemish.bundle.manifest import known_images
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.product_sets.products import of_product
@@ -144,11 +145,11 @@ def test_a_start_has_not_seen_the_target_and_a_bundle_all_that_taught_it(trained
     folder, bundle = trained
     start, own = load_bundle(folder / "start"), learned_from(lid)
     others = learned_from(plates) - own
-    assert set(start.manifest.data["seen"]) == others
+    assert known_images(start.manifest.data) == others
     again = run(lid, tmp_path / "again", tiny(**SHORT), start=start)
     for tuned in (bundle, again):
-        assert set(tuned.manifest.data["seen"]) == own | others
-        assert set(tuned.manifest.data["seen_before"]) == others
+        assert known_images(tuned.manifest.data) == own | others
+        assert set(tuned.manifest.data["trained_on_before"]) == others
 
 
 def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained, plates, run, tmp_path):
@@ -156,12 +157,12 @@ def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained
     lid = of_product(plates, "lid")
     same = run(lid, tmp_path / "same", tiny(target="lid", **SHORT), start=bundle)
     assert same.manifest.memory["products"] == ["bolt", "cap", "gear"]
-    assert same.manifest.data["seen_before"] == bundle.manifest.data["seen_before"]
+    assert same.manifest.data["trained_on_before"] == bundle.manifest.data["trained_on_before"]
     write_product(tmp_path / "nut", 9)
     new = split_dataset(load_dataset(tmp_path / "nut"), test=0.3, val=0.3, seed=0)
     other = run(new, tmp_path / "other", tiny(**SHORT), start=same)
     assert other.manifest.memory["products"] == ["bolt", "cap", "gear", "lid"]
-    assert set(other.manifest.data["seen_before"]) == set(bundle.manifest.data["seen"])
+    assert set(other.manifest.data["trained_on_before"]) == known_images(bundle.manifest.data)
     with pytest.raises(BlemishError, match=r"must not have seen the target\. Received: 'lid'"):
         run(lid, tmp_path / "back", tiny(target="lid", **SHORT), start=other)
 
@@ -302,7 +303,7 @@ def test_a_start_that_saw_a_test_image_is_refused(trained, lid, run, tmp_path):
     image = lid.split("test").samples[0].image
     from blemish.dataset.hashing import file_hash
 
-    data = {**start.manifest.data, "seen": [file_hash(image)[:12]]}
+    data = {**start.manifest.data, "trained_on": [file_hash(image)[:12]]}
     spoilt = replace(start, manifest=start.manifest.model_copy(update={"data": data}))
     with pytest.raises(BlemishError, match="must not have seen a test image") as caught:
         run(lid, tmp_path / "run", tiny(**SHORT), start=spoilt)
@@ -440,4 +441,4 @@ def test_images_of_several_sizes_are_compared_all_the_same(tmp_path, run):
     bundle = run(dataset, tmp_path / "run", tiny())
     assert test_auroc(bundle, dataset.split("test").samples) > 0.9
     found = inspector_of(bundle, device="cpu").inspect(dataset.samples[1].image, with_maps=True)
-    assert found.maps["cam"].shape == found.size
+    assert found.maps["heat_map"].shape == found.size

@@ -11,7 +11,7 @@ from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.dataset.synthetic import synthesise
 from blemish.evaluation.records import ImageRecord, TruthDefect
 from blemish.inspection import Inspection, Verdict
-from blemish.methods.tlsdd.inference import TlsddInference
+from blemish.methods.tlsdd.runtime.inference import TlsddInference
 from blemish.methods.tlsdd.settings import Settings
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from blemish.bundle.manifest import Manifest
 from blemish.dataset.samples import Dataset
 from blemish.methods.base import BaseMethod
-from blemish.methods.contract import Findings, Fitted, MethodSettings, Networks, Pixels, Stage, Trainer
+from blemish.methods.contract import Fitted, ImageFindings, MethodSettings, Networks, Pixels, Stage, Trainer
 from blemish.nn.optimisation import adamw
 
 
@@ -34,11 +34,11 @@ class ToyInference:
 
     channels: ClassVar[int] = 1
     mm_per_px: ClassVar[None] = None
-    names_types: ClassVar[bool] = False
-    finds_outlines: ClassVar[bool] = False
+    classifies: ClassVar[bool] = False
+    segments: ClassVar[bool] = False
     streams: ClassVar[None] = None
     pixel_threshold: ClassVar[None] = None
-    severity_top: ClassVar[None] = None
+    score_map_max: ClassVar[None] = None
     threshold_score: ClassVar[None] = None
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
@@ -46,8 +46,8 @@ class ToyInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
-        return Findings(min(1.0, float(raw[0, 0])), ())
+    ) -> ImageFindings:
+        return ImageFindings(min(1.0, float(raw[0, 0])), ())
 
 
 class ToyMethod(BaseMethod[MethodSettings]):

@@ -134,5 +134,5 @@ def without_copies(dataset: Dataset) -> tuple[Dataset, int]:
 def refuse_used(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BlemishError(
-            f"{out} must be a new or an empty folder. Received: one in use. Choose another or empty it."
+            f"{out} must be a new or empty folder. Received: one in use. Choose another or empty it."
         )

@@ -306,7 +306,7 @@ def _check(settings: Settings, *, images: int, out: Path) -> None:
     _check_numbers(settings, images=images)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BlemishError(
-            f"{out} must be a new or an empty folder. Received: one in use. Choose another or empty it."
+            f"{out} must be a new or empty folder. Received: one in use. Choose another or empty it."
         )
 
 

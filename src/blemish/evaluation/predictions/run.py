@@ -76,7 +76,7 @@ def evaluate_predictions(
         split=split,
         seed=None,
         operating_point=thresholds.point,
-        pixel_threshold=thresholds.pixel if predictions.severity_top is not None else None,
+        pixel_threshold=thresholds.pixel if predictions.score_map_max is not None else None,
     )
     return evaluation, tuple(notes)
 
@@ -159,9 +159,9 @@ def measure(
 ) -> Evaluator:
     evaluator = Evaluator(
         dataset.class_names,
-        severity_top=predictions.severity_top,
-        names_types=predictions.names_types,
-        finds_outlines=predictions.finds_outlines,
+        score_map_max=predictions.score_map_max,
+        classifies=predictions.classifies,
+        segments=predictions.segments,
     )
     for sample in samples:
         try:

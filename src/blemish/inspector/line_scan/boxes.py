@@ -21,7 +21,7 @@ from blemish.images.tiling import Span
 from blemish.inspector.line_scan.rows import Rows
 from blemish.inspector.line_scan.scan import Piece
 from blemish.methods.capabilities import StreamsBoxes
-from blemish.methods.contract import Findings, Networks
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.boxes import box_iou, shared_area
 from blemish.regions.components import roots
 
@@ -154,7 +154,7 @@ class BoxScan:
         pixels = self.pixels.view(top, stop) if self.with_pixels else None
         return Piece((start, stop), findings, cuts, pixels=pixels, top=top)
 
-    def findings(self, inside: list[NDArray[np.float64]], start: int, stop: int) -> Findings | None:
+    def findings(self, inside: list[NDArray[np.float64]], start: int, stop: int) -> ImageFindings | None:
         """What the method decides on the rows of finished groups, in pixels of the web."""
         rows = np.concatenate(inside) if inside else np.zeros((0, 5))
         if not np.isfinite(rows).all():

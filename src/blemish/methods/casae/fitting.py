@@ -64,7 +64,7 @@ class Fitting:
             curves=SweptCurves.of(sweep),
             notes=(*left_out(self.dataset), *self.learned.sentences),
             settings=portable(self.settings),
-            seen_before=tuple(image_digests(replace(self.dataset, samples=self.learned.foreign))),
+            trained_on_before=tuple(image_digests(replace(self.dataset, samples=self.learned.foreign))),
         )
 
     # Data

@@ -21,7 +21,7 @@ from blemish.images.tiling import Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.casae.crops import SEEN_BEYOND, network_input, upright
 from blemish.methods.casae.settings import Settings
 from blemish.methods.common.scores import default_label, image_score, type_probabilities
-from blemish.methods.contract import Findings, Networks
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
 from blemish.regions.runs import RunLengthMask
 
@@ -37,8 +37,8 @@ class CasaeInference:
     crop_margin, crop_size: of the crops that types are told by, see `crops.upright`
     """
 
-    finds_outlines: ClassVar[bool] = True
-    severity_top: ClassVar[float] = 1.0
+    segments: ClassVar[bool] = True
+    score_map_max: ClassVar[float] = 1.0
 
     channels: int | None
     class_names: tuple[str, ...]
@@ -58,7 +58,7 @@ class CasaeInference:
         return "masks" if self.tiling else None
 
     @property
-    def names_types(self) -> bool:
+    def classifies(self) -> bool:
         return self.types
 
     @property
@@ -84,16 +84,16 @@ class CasaeInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
-        """Components of the pixels from the threshold on, measured and named. Map "severity": the
+    ) -> ImageFindings:
+        """Components of the pixels from the threshold on, measured and named. Map "score_map": the
         probability.
         """
         regions = self.regions(raw)
         found = self.found(regions, pixels, networks)
         size = (raw.shape[0], raw.shape[1])
-        maps = {"severity": raw, "defects": numbered(regions, size)} if with_maps else {}
+        maps = {"score_map": raw, "defects": numbered(regions, size)} if with_maps else {}
         score = image_score(regions, raw, threshold=self.threshold)
-        return Findings(score, tuple(defect for _, defect in found), maps)
+        return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32]) -> list[Region]:
         """Section 3.2: what is at least the threshold, as components in reading order."""

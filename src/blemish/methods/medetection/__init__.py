@@ -28,7 +28,7 @@ class MedetectionMethod(BaseMethod[Settings], ExportsGraphs):
     settings_type = Settings
     memory_type = MedetectionMemory
     curves_type = MedetectionCurves
-    takes_start = True
+    supports_warm_start = True
     needs_defects_in = ("train",)
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:

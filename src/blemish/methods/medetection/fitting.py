@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.common.warm_start import refuse_changed
-from blemish.methods.contract import Fitted, Look, Stage, Trainer, Watch
+from blemish.methods.contract import EarlyStopping, Fitted, Stage, Trainer, ValidationResult
 from blemish.methods.medetection.episodes import (
     Drawn,
     EpisodeSource,
@@ -73,7 +73,7 @@ class Fitting:
             self.trainer.note(note)
         self.read_target()
         network = self.new_network()
-        target, started = self.products.target, self.trainer.start is not None
+        target, started = self.products.target, self.trainer.initial_bundle is not None
         meta = () if started or not self.products.others else self.meta_train(network)
         start = self.start(network, meta) if meta else None
         if target is None:
@@ -83,7 +83,7 @@ class Fitting:
             self.trainer.note("no other products to learn from first: fine-tuning begins at random weights")
         looks = self.fine_tune(network)
         tuned = self.finished(network, looks)
-        return replace(tuned, also={START_FOLDER: start} if start else {})
+        return replace(tuned, extra_models={START_FOLDER: start} if start else {})
 
     # What is seen
 
@@ -111,7 +111,7 @@ class Fitting:
     def new_network(self) -> DifferenceNetwork:
         """The start's network, or one before any training."""
         torch.manual_seed(self.trainer.seed)
-        start = self.trainer.start
+        start = self.trainer.initial_bundle
         if start is None:
             network = DifferenceNetwork(self.settings)
             self.trainer.note(network.origin)
@@ -121,7 +121,7 @@ class Fitting:
         load_state(network, start.networks["network"], str(start.path))
         return network
 
-    def stage(self, name: str, network: DifferenceNetwork, **parts: Any) -> tuple[Look, ...]:
+    def stage(self, name: str, network: DifferenceNetwork, **parts: Any) -> tuple[ValidationResult, ...]:
         settings = self.settings
         betas = settings.beta1, settings.beta2
         return self.trainer.optimise(
@@ -136,7 +136,7 @@ class Fitting:
 
     # Meta-training
 
-    def meta_train(self, network: DifferenceNetwork) -> tuple[Look, ...]:
+    def meta_train(self, network: DifferenceNetwork) -> tuple[ValidationResult, ...]:
         """The outer loop over the other products; the network of the best look."""
         settings, seed = self.settings, self.trainer.seed
         pools = [halves(product, settings.support_share, seed) for product in self.products.others]
@@ -149,7 +149,7 @@ class Fitting:
             batch=source.draw,
             loss=lambda _, batch: self.meta_loss(network, batch),
             learning_rate=lambda step: settings.meta_rate,
-            watch=self.watch(lambda: self.meta_look(network, pools), META_CRITERION),
+            early_stopping=self.watch(lambda: self.meta_look(network, pools), META_CRITERION),
         )
 
     def meta_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
@@ -196,7 +196,7 @@ class Fitting:
         }
         return found or dict(enumerate(pools))
 
-    def start(self, network: DifferenceNetwork, looks: Sequence[Look]) -> Fitted:
+    def start(self, network: DifferenceNetwork, looks: Sequence[ValidationResult]) -> Fitted:
         """The meta-trained network as a bundle that fine-tuning on any other product can begin from."""
         names = [product.name for product in self.products.others]
         size = self.settings.size
@@ -217,12 +217,12 @@ class Fitting:
             notes=self.products.notes,
             dataset=self.products.of_others,
             settings=self.settings.model_copy(update={"target": None, "others": (), "shots": None}),
-            judges=False,
+            can_inspect=False,
         )
 
     # Fine-tuning
 
-    def fine_tune(self, network: DifferenceNetwork) -> tuple[Look, ...]:
+    def fine_tune(self, network: DifferenceNetwork) -> tuple[ValidationResult, ...]:
         settings, target = self.settings, self.target
         source = TuningSource(settings, target, self.trainer.seed, self.neighbours)
         return self.stage(
@@ -232,7 +232,7 @@ class Fitting:
             batch=source.draw,
             loss=lambda _, batch: self.tuning_loss(network, batch),
             learning_rate=lambda step: settings.rate,
-            watch=self.watch(lambda: self.tuning_look(network), CRITERION),
+            early_stopping=self.watch(lambda: self.tuning_look(network), CRITERION),
         )
 
     def tuning_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
@@ -276,11 +276,11 @@ class Fitting:
         assert self.products.target is not None
         return self.products.target
 
-    def watch(self, measure: Callable[[], dict[str, float]], criterion: str) -> Watch:
+    def watch(self, measure: Callable[[], dict[str, float]], criterion: str) -> EarlyStopping:
         settings = self.settings
-        return Watch(settings.check_every, lambda _: measure(), criterion, settings.patience)
+        return EarlyStopping(settings.check_every, lambda _: measure(), criterion, settings.patience)
 
-    def finished(self, network: DifferenceNetwork, looks: Sequence[Look]) -> Fitted:
+    def finished(self, network: DifferenceNetwork, looks: Sequence[ValidationResult]) -> Fitted:
         """The bundle of the target: references, threshold, and how training went."""
         probabilities, labels = self.judged(network)
         threshold = self.settings.threshold
@@ -298,7 +298,7 @@ class Fitting:
             ),
             notes=self.products.notes,
             dataset=self.products.of_target,
-            seen_before=seen_before(self.products, self.trainer.start),
+            trained_on_before=seen_before(self.products, self.trainer.initial_bundle),
         )
 
     @property
@@ -311,7 +311,7 @@ class Fitting:
         """The products learned from before the target: those of meta-training, here or in the start, and the
         start's own.
         """
-        start = self.trainer.start
+        start = self.trainer.initial_bundle
         if start is None:
             return tuple(product.name for product in self.products.others)
         memory = MedetectionMemory.model_validate(start.manifest.memory)
@@ -347,7 +347,7 @@ def figures_of(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) ->
     }
 
 
-def described(looks: Sequence[Look], criterion: str, epoch: float) -> StoredValidation:
+def described(looks: Sequence[ValidationResult], criterion: str, epoch: float) -> StoredValidation:
     """The looks for the report: steps, epochs and what was measured, and which look was best."""
     values = [look.values[criterion] for look in looks]
     best = looks[values.index(max(values))]

@@ -48,10 +48,10 @@ class Products:
 
 def products_of(dataset: Dataset, settings: Settings, trainer: Trainer) -> Products:
     """The products of a training. Raises BlemishError where they cannot be trained on, or must not be."""
-    refuse_unused_others(dataset, settings, trainer.start)
-    name = target_name(dataset, settings, trainer.start)
+    refuse_unused_others(dataset, settings, trainer.initial_bundle)
+    name = target_name(dataset, settings, trainer.initial_bundle)
     own = nothing(dataset) if name is None else own_part(dataset, name, settings, trainer)
-    names = other_names(dataset, settings, name, trainer.start)
+    names = other_names(dataset, settings, name, trainer.initial_bundle)
     rest = dataset.where(lambda sample: sample.product in names)
     place = {sample.id: number for number, sample in enumerate(dataset)}
     target = None if name is None else pool(own, name, "train", place)
@@ -164,8 +164,8 @@ def other_names(
 def own_part(dataset: Dataset, name: str, settings: Settings, trainer: Trainer) -> Dataset:
     """The target's images, with `shots` only so many of them in training and validation together."""
     own = of_product(dataset, name) if dataset.products else dataset
-    if trainer.start is not None:
-        refuse_seen(own, name, trainer.start)
+    if trainer.initial_bundle is not None:
+        refuse_seen(own, name, trainer.initial_bundle)
     return own if settings.shots is None else with_shots(own, name, settings.shots, trainer.seed)
 
 

@@ -17,7 +17,7 @@ from blemish.arrays import Pixels
 from blemish.defect import Defect
 from blemish.images.tiling import Tiling, dense_map
 from blemish.methods.common.scores import default_label, image_score, type_probabilities
-from blemish.methods.contract import Findings, Networks
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import Settings
@@ -37,8 +37,8 @@ class SeverityInference:
     class_names: of the N types; with `types` off a defect takes the only name or "defect"
     """
 
-    finds_outlines: ClassVar[bool] = True
-    severity_top: ClassVar[float] = SEVERITY_MAX
+    segments: ClassVar[bool] = True
+    score_map_max: ClassVar[float] = SEVERITY_MAX
     streams: ClassVar[Literal["masks"]] = "masks"
 
     channels: int | None
@@ -64,7 +64,7 @@ class SeverityInference:
         return self.tiling.stride
 
     @property
-    def names_types(self) -> bool:
+    def classifies(self) -> bool:
         return self.types
 
     @property
@@ -82,14 +82,14 @@ class SeverityInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """Stages 2 to 4."""
         size = (pixels.shape[0], pixels.shape[1])
         found = self.found(self.regions(raw, size), pixels, networks)
         kept = [region for region, _ in found]
-        maps = {"severity": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
+        maps = {"score_map": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
         score = image_score(kept, raw, threshold=self.threshold, max_value=SEVERITY_MAX)
-        return Findings(score, tuple(defect for _, defect in found), maps)
+        return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
         """Stages 2 and 3: cells of at least T, as components, in reading order."""

@@ -14,7 +14,7 @@ class TlsddMemory(Memory):
     """Classes of a bundle and the boxes that they were learned from.
 
     common, rare: class names; examples: ids of the boxes in the class bank, by class
-    draw: the few boxes of the rare classes, as `dataset.draws` writes them; {}: none
+    draw: the few boxes of the rare classes, as `dataset.splits.support_sets` writes them; {}: none
     """
 
     common: tuple[str, ...] = ()

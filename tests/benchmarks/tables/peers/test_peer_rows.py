@@ -81,7 +81,7 @@ def test_the_map_of_patches_is_hottest_on_the_defect(toys: Dataset) -> None:
     module = FITS["patch-memory"](toys.split("train"), settings_of("patch-memory"), 0, QUIET)
     inspector = peer_inspector(module, settings_of("patch-memory"), name="toy")
     image = next(one for one in toys if one.id == "36.png").image
-    heat = inspector.inspect(image, with_maps=True).maps["cam"]
+    heat = inspector.inspect(image, with_maps=True).maps["heat_map"]
     assert heat.shape == (SIDE, SIDE)
     assert 0 <= heat.min() <= heat.max() <= 1
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
