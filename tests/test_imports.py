@@ -31,9 +31,6 @@ UNSORTED = tuple(
         "medetection.episodes", "medetection.fitting", "medetection.gallery", "medetection.maml",
         "medetection.products", "medetection.references", "medetection.stems",
         "severity.classifier", "severity.fitting", "severity.unet",
-        "tlsdd.bank", "tlsdd.detector", "tlsdd.episodes", "tlsdd.extractor", "tlsdd.findings",
-        "tlsdd.fitting", "tlsdd.maps", "tlsdd.proposals", "tlsdd.region_head", "tlsdd.reweighting",
-        "tlsdd.sampled_conv", "tlsdd.sampling", "tlsdd.scores",
     )
 )  # fmt: skip
 

@@ -77,7 +77,7 @@ def test_a_dataset_that_cannot_be_read_is_inspected_whole_and_says_why(tmp_path:
         draw(tmp_path / name, value)
     images, notes = inspected(tmp_path)
     assert images == ["image/a.png", "mask/a.png"]
-    assert "all 2 pictures" in notes[0]
+    assert "all 2 images" in notes[0]
     assert "must have masks with defect pixels above" in notes[0]
 
 
