@@ -24,7 +24,7 @@ from blemish.inspection import Inspection, Verdict, failed
 from blemish.methods.contract import Findings, Inference, Networks, Pixels
 
 InspectionMaps = Mapping[str, NDArray[np.generic]]
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def judged_file(
     )
 
 
-def or_failed(judge: Callable[[], Result], name: str, bundle: str) -> Result | Inspection:
+def or_failed(judge: Callable[[], T], name: str, bundle: str) -> T | Inspection:
     """Answer of `judge`, or an ERROR answer for an image that is too large for the memory or OpenCV."""
     try:
         return judge()
