@@ -77,9 +77,8 @@ def numbers_of(source: Source) -> CocoNumbers:
             images.setdefault(image["id"], []).append(name)
         for entry in section(content, "categories", file):
             classes.setdefault(entry["id"], []).append(str(entry["name"]))
-    return CocoNumbers(
-        *({key: tuple(dict.fromkeys(v)) for key, v in one.items()} for one in (images, classes))
-    )
+    known = ({key: tuple(dict.fromkeys(v)) for key, v in each.items()} for each in (images, classes))
+    return CocoNumbers(*known)
 
 
 def find_files(tree: Tree) -> list[str]:

@@ -202,7 +202,7 @@ def distinct(crops: Iterator[ProductCrop]) -> Iterator[ProductCrop]:
             yield crop
 
 
-def written(crop: Crop, out: Path) -> Sample:
+def written(crop: ProductCrop, out: Path) -> Sample:
     """Write a crop to files; returns its sample."""
     image, reference = out / "images" / crop.file, out / "references" / crop.file
     write_atomically(image, png_bytes(crop.pixels))
