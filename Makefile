@@ -41,7 +41,7 @@ bench: setup
 PEERS := yolo patchcore smp_unet
 TABLE ?= peers-shots-neu-det
 peers: setup
-	PYTHONPATH=benchmarks $(BIN)/python -m peers.bench $(TABLE) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	$(BIN)/python -m benchmarks.peers.bench $(TABLE) $(if $(ROWS),--rows $(ROWS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 		$(if $(DATA),--data $(DATA)) $(if $(OUT),--out $(OUT))
 
 # After a change of dependencies in pyproject.toml.

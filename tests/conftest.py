@@ -5,7 +5,6 @@ bundle.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,6 @@ os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
 
-TINY_SETTINGS: Mapping[str, Any] = {
-    "steps": 80,
-    "batch": 4,
-    "patch": 64,
-    "types_backbone": "resnet18",
-    "types_weights": "none",
-    "types_steps": 8,
-    "types_batch": 8,
-    "checkpoint_every": 20,
-    "device": "cpu",
-    "precision": "fp32",
-}
-
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
@@ -48,8 +34,10 @@ def data_root() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_settings() -> dict[str, Any]:
-    """Settings of a training that takes seconds."""
-    return dict(TINY_SETTINGS)
+    """Settings of a severity training that takes seconds."""
+    from blemish.methods.quick import quick_of
+
+    return {**quick_of("severity").tiny, "device": "cpu", "precision": "fp32"}
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +63,8 @@ def tiny_run(
     """The run folder of a severity training on the tiny set. Tests must not change what is in it."""
     from blemish.methods import find_method
     from blemish.progress import Reporter
-    from blemish.training.run import Request, train
+    from blemish.training.request import Request
+    from blemish.training.run import train
 
     method = find_method("severity")
     settings = method.settings_type.model_validate(tiny_settings)

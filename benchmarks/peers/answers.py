@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peers.task import Box, Task
+from benchmarks.peers.task import Box, Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

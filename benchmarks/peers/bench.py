@@ -1,6 +1,6 @@
 """Fill the rows of other tools in a table of `reproduce`: environment, task, training in its budget, figures.
 
-    python -m peers.bench TABLE [--rows A,B] [--seeds N] [--data DATA] [--out experiments/results]
+    python -m benchmarks.peers.bench TABLE [--rows A,B] [--seeds N] [--data DATA] [--out experiments/results]
 
 Rows that are there are kept, and several processes may fill one table, as with `reproduce`.
 """
@@ -18,16 +18,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from blemish.cli.main import fail
-from blemish.errors import BlemishError
-from blemish.progress import Reporter
-from blemish.provenance import provenance
-from blemish.reproduce.experiment import EXTERNAL, expanded
-from blemish.reproduce.external import ExternalSettings
-from blemish.reproduce.place import Table, open_table
-from blemish.reproduce.results import Job, claimed, write_result
-from blemish.reproduce.rows import settings_of
-from blemish.reproduce.table import (
+from benchmarks.peers.budget import Ended, run_within
+from benchmarks.peers.environment import folder_of, interpreter_of, variables
+from benchmarks.peers.measure import figures_of
+from benchmarks.peers.prepare import KINDS, prepared
+from benchmarks.peers.task import write_task
+from benchmarks.tables.experiment import EXTERNAL, expanded
+from benchmarks.tables.external import ExternalSettings
+from benchmarks.tables.place import Table, open_table
+from benchmarks.tables.results import Job, claimed, write_result
+from benchmarks.tables.rows import settings_of
+from benchmarks.tables.table import (
     ROWS_VARIABLE,
     is_stored,
     refuse_unusable,
@@ -35,11 +36,10 @@ from blemish.reproduce.table import (
     wanted_jobs,
     write_table,
 )
-from peers.budget import Ended, run_within
-from peers.environment import folder_of, interpreter_of, variables
-from peers.measure import figures_of
-from peers.prepare import KINDS, prepared
-from peers.task import write_task
+from blemish.cli.main import fail
+from blemish.errors import BlemishError
+from blemish.progress import Reporter
+from blemish.provenance import provenance
 
 PREDICTING = 7200.0  # seconds after which answering is given up; it is not part of the budget
 
@@ -142,7 +142,7 @@ def trained_and_answered(peer: ExternalSettings, interpreter: Path, out: Path, s
 def phase(
     name: str, peer: ExternalSettings, interpreter: Path, out: Path, seed: int, seconds: float
 ) -> Ended:
-    module = f"peers.{folder_of(peer.peer).name}.run"
+    module = f"benchmarks.peers.{folder_of(peer.peer).name}.run"
     command = [str(interpreter), "-m", module, name, "--data", str(out), "--out", str(out)]
     command += ["--minutes", f"{peer.minutes:g}", "--started", f"{time.time():.3f}"]
     command += ["--cores", str(peer.cores), "--seed", str(seed)]

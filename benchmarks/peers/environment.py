@@ -74,7 +74,7 @@ def variables(cores: int) -> Mapping[str, str]:
     """The environment variables of a run: threads as allowed, no sources of the project, no downloads."""
     own = {
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(cores)),
-        "PYTHONPATH": str(HOME.parent),
+        "PYTHONPATH": str(HOME.parents[1]),
         "PYTHONNOUSERSITE": "1",
         "HF_HUB_OFFLINE": "1",
     }

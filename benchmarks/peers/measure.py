@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peers import answers
+from benchmarks.peers.task import Kind
+from benchmarks.tables.few_shot import group_figures, resolved_classes
+from benchmarks.tables.place import Table
 from blemish.dataset.samples import Dataset
 from blemish.evaluation.records import Evaluation
-from blemish.reproduce.few_shot import group_figures, resolved_classes
-from blemish.reproduce.place import Table
-from peers import answers
-from peers.task import Kind
 
 FILES: dict[Kind, str] = {"boxes": answers.BOXES, "outlines": answers.MAPS, "verdicts": answers.SCORES}
 

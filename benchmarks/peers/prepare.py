@@ -13,6 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.peers.task import Box, Kind, PlainImage, Task, TrainImage
+from benchmarks.tables.experiment import Row
+from benchmarks.tables.external import ExternalSettings
+from benchmarks.tables.few_shot import about, draw_of, listed, resolved_classes
+from benchmarks.tables.place import Table
 from blemish.dataset.masks import class_map
 from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset, Sample
@@ -21,13 +26,13 @@ from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.decode import image_size, read_image, to_unit
 from blemish.images.encode import png_bytes
-from blemish.methods.tlsdd.scenes import Marked, Scene, phase_samples, survey
-from blemish.reproduce.experiment import Row
-from blemish.reproduce.external import ExternalSettings
-from blemish.reproduce.few_shot import about, draw_of, listed, resolved_classes
-from blemish.reproduce.place import Table
+from blemish.methods.tlsdd.data.training_images import (
+    AnnotatedImage,
+    TrainingImage,
+    phase_images,
+    read_annotations,
+)
 from blemish.training.run import with_validation
-from peers.task import Box, Kind, PlainImage, Task, TrainImage
 
 PREDICTED = ("val", "test")
 KINDS: Mapping[str, Kind] = {
@@ -90,12 +95,12 @@ def boxed(
     train: Dataset, common: Iterable[str], rare: Iterable[str], draw: SupportSet | None, folder: Path
 ) -> list[TrainImage]:
     """The images of joint training with the boxes that count; class numbers follow (*common, *rare)."""
-    marked = survey(train).images
-    scenes = phase_samples(marked, tuple(common), tuple(rare), draw, phase="joint").scenes
+    marked = read_annotations(train).images
+    scenes = phase_images(marked, tuple(common), tuple(rare), draw, phase="joint").images
     return [with_boxes(marked[scene.number], scene, folder) for scene in scenes]
 
 
-def with_boxes(image: Marked, scene: Scene, folder: Path) -> TrainImage:
+def with_boxes(image: AnnotatedImage, scene: TrainingImage, folder: Path) -> TrainImage:
     counting = scene.counting
     path = image.sample.image.resolve()
     if len(counting) < len(scene.boxes):
@@ -116,7 +121,7 @@ def as_box(values: np.ndarray[Any, Any]) -> Box:
     return left, top, right, bottom
 
 
-def painted_over(image: Marked, scene: Scene) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def painted_over(image: AnnotatedImage, scene: TrainingImage) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The picture without what its ignored boxes show. returns: [H, W, 3]"""
     pixels = np.round(to_unit(read_image(image.sample.image, channels=3)) * 255).astype(np.uint8)
     covered = np.zeros(image.size, bool)

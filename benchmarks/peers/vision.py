@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from peers.answers import write_scores
-from peers.job import Job
-from peers.task import Task
+from benchmarks.peers.answers import write_scores
+from benchmarks.peers.job import Job
+from benchmarks.peers.task import Task
 
 MODEL = "model.safetensors"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as its weights expect

@@ -7,8 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-Point = tuple[float, float]
-Box = tuple[float, float, float, float]
+from blemish.arrays import Box, Point
+
+__all__ = ["Box", "Defect", "Point", "Rectangle"]  # the tuples for importers of old
 
 
 @dataclass(frozen=True)

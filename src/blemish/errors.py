@@ -1,13 +1,27 @@
-"""The one exception that means "the user can mend this": its text is a single line that says how."""
+"""Errors that the user can mend: their text is a single line that says how."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
 class BlemishError(Exception):
     """Names the file or setting, what was received and what to do. The command line prints it and exits 1."""
+
+
+class WrongUseError(BlemishError):
+    """Options or arguments are wrong in themselves: nothing was read or started. The command line exits 2."""
+
+
+@contextmanager
+def refused_as_wrong_use() -> Iterator[None]:
+    """Inside, a BlemishError is about the options, and is raised as a WrongUseError."""
+    try:
+        yield
+    except BlemishError as error:
+        raise WrongUseError(str(error)) from error
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:

@@ -27,9 +27,9 @@ class Inspection:
     """One image's answer. All but `maps` and `candidates` is written to JSON, the same by every front end.
 
     image: the path as given; size: (height, width); score: in [0, 1], higher is worse
-    maps: pictures for overlays and evaluation, in image pixels: "severity" [H, W] float32 before any
-        threshold, "defects" [H, W] int32, 0 on the surface and i + 1 on defects[i], "cam" [H, W] float32 in
-        [0, 1], what the verdict rests on
+    maps: pictures for overlays and evaluation, in image pixels: "score_map" [H, W] float32, severity or
+        probability before any threshold, "defects" [H, W] int32, 0 on the surface and i + 1 on defects[i],
+        "heat_map" [H, W] float32 in [0, 1], what the verdict rests on
     candidates: every detection down to a low confidence, from which average precision is computed; empty
         where the method gives none but its defects
     spread: standard deviation of the score over the references it is a mean of; None where there are none

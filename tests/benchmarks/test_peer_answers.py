@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from peers.answers import in_unit, write_boxes, write_map, write_scores
-from peers.task import PlainImage, Task, TrainImage, read_task, write_task
+from benchmarks.peers.answers import in_unit, write_boxes, write_map, write_scores
+from benchmarks.peers.task import PlainImage, Task, TrainImage, read_task, write_task
 
 TASK = Task(
     "boxes",

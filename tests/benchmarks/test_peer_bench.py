@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.peers import bench, environment, prepare
+from benchmarks.tables.place import Table, open_table
+from benchmarks.tables.results import read_result
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.progress import Reporter
-from blemish.reproduce.place import Table, open_table
-from blemish.reproduce.results import read_result
-from peers import bench, environment, prepare
 
 HOME = Path(environment.__file__).parent
 ORACLE = """
 import json, sys, time
 from pathlib import Path
-from peers.answers import write_scores
-from peers.job import main
-from peers.task import read_task
+from benchmarks.peers.answers import write_scores
+from benchmarks.peers.job import main
+from benchmarks.peers.task import read_task
 
 def fit(job):
     (job.out / "model").write_text(json.dumps(sorted(one.id for one in read_task(job.data).train)))
@@ -51,10 +51,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             Path("data", "tasks", surface), surfaces=[surface], images=24, seed=seed, size=(48, 48),
             defective_share=0.5,
         )  # fmt: skip
-    home = tmp_path / "home" / "peers"
+    home = tmp_path / "home" / "benchmarks" / "peers"
     (home / "oracle").mkdir(parents=True)
     for file in HOME.glob("*.py"):
         (home / file.name).write_bytes(file.read_bytes())
+    (home.parent / "__init__.py").touch()
     (home / "oracle" / "run.py").write_text(ORACLE)
     monkeypatch.setattr(environment, "HOME", home)
     monkeypatch.setitem(prepare.KINDS, "oracle", "verdicts")
@@ -154,7 +155,7 @@ def test_a_lock_may_be_that_of_another_peer(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_run_imports_nothing_of_the_projects_sources_and_keeps_to_its_threads() -> None:
     own = environment.variables(3)
     assert own["OMP_NUM_THREADS"] == "3"
-    assert own["PYTHONPATH"] == str(environment.HOME.parent)
+    assert own["PYTHONPATH"] == str(environment.HOME.parents[1])
 
 
 def test_every_peer_of_the_tables_has_its_folder_and_kind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from peers.budget import run_within
-from peers.job import Job
+from benchmarks.peers.budget import run_within
+from benchmarks.peers.job import Job
 
 PARENT = """
 import subprocess, sys, time
@@ -51,7 +51,7 @@ def test_at_the_end_of_the_budget_the_process_and_its_children_are_stopped(tmp_p
 def test_one_that_does_not_listen_is_ended_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("peers.budget.GRACE", 0.3)
+    monkeypatch.setattr("benchmarks.peers.budget.GRACE", 0.3)
     seconds, stopped, code, _ = run(DEAF, 2, tmp_path)
     assert (stopped, code) == (True, -9)
     assert seconds < 15

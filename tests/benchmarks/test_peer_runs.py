@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from peers.task import PlainImage, Task, TrainImage
-from peers.torchvision_frcnn.run import share_of_rate, view_of
-from peers.yolo.run import found_in, write_dataset
+from benchmarks.peers.task import PlainImage, Task, TrainImage
+from benchmarks.peers.torchvision_frcnn.run import share_of_rate, view_of
+from benchmarks.peers.yolo.run import found_in, write_dataset
 
 BOXES = ((3.0, 4.0, 23.0, 9.0), (30.0, 10.0, 50.0, 40.0))
 

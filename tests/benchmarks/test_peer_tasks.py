@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.peers.prepare import Prepared, prepared
+from benchmarks.tables.external import ExternalSettings
+from benchmarks.tables.few_shot import draw_of, resolved_classes
+from benchmarks.tables.place import Table, open_table
 from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.masks import class_map
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size, read_image
 from blemish.progress import Reporter
-from blemish.reproduce.external import ExternalSettings
-from blemish.reproduce.few_shot import draw_of, resolved_classes
-from blemish.reproduce.place import Table, open_table
-from peers.prepare import Prepared, prepared
 
 FEW: dict[str, Any] = {
     "title": "Few", "paper": "none", "method": "tlsdd",

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from blemish.bundle.manifest import SCHEMA_VERSION, Manifest, Preprocessing, parse_manifest
-from blemish.bundle.older import BEFORE, unsaid
 from blemish.errors import BlemishError
-from blemish.methods import find_method
 
 FILE = Path("bundle/manifest.json")
 
@@ -35,29 +33,10 @@ def refusal(**changes: Any) -> str:
     return message
 
 
-def test_a_bundle_older_than_a_setting_has_what_was_done_before_it() -> None:
-    older = parse_manifest(json.dumps(fields(method="casae", settings={"width": 4})), FILE)
-    assert older.settings == {"width": 4, "standardise": False, "types_standardise": False}
-    own = {"width": 4, "standardise": True, "types_standardise": True}
-    assert parse_manifest(json.dumps(fields(method="casae", settings=own)), FILE).settings == own
-    assert parse_manifest(json.dumps(fields(settings={"cell": 4})), FILE).settings == {"cell": 4}
-
-
-@pytest.mark.parametrize("method", BEFORE)
-def test_what_was_before_a_setting_is_a_value_of_it_and_not_its_default(method: str) -> None:
-    settings_type = find_method(method).settings_type
-    whole = settings_type().model_dump(mode="json")
-    assert unsaid(method, settings_type) == {**whole, **BEFORE[method]}
-    for name, value in BEFORE[method].items():
-        assert whole[name] != value
-        assert getattr(settings_type.model_validate({**whole, name: value}), name) == value
-
-
 def test_what_is_written_is_read_back() -> None:
     manifest = parse_manifest(json.dumps(fields()), FILE)
     assert parse_manifest(manifest.to_json(), FILE) == manifest
     assert manifest.class_names == ("scratch", "Fleck ü")
-    assert manifest.preprocessing.divisors == {"uint8": 255.0, "uint16": 65535.0}
 
 
 def test_an_unknown_key_is_refused_and_the_nearest_named() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from tests.cli.tlsdd_bundles import examples, make_bundle, parent
 
 __all__ = ["examples", "make_bundle", "parent"]  # fixtures

@@ -10,60 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.cli.tlsdd_bundles import OLD, is_one_line
 
-from blemish.bundle import Bundle, load_bundle
-from blemish.cli.examples import read_examples, training_set
-from blemish.dataset.layouts import load_dataset
+from blemish.bundle import load_bundle
 from blemish.dataset.samples import Dataset
 from blemish.inspector.loading import open_inspector
+from tests.cli.tlsdd_bundles import is_one_line
 
 Command = Callable[..., Any]
-
-
-@pytest.fixture(scope="session")
-def added(
-    parent: Path, examples: Path, tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    from blemish.cli.add_class import Order, add_class
-
-    out = tmp_path_factory.mktemp("added") / "larger"
-    return add_class(Order(parent, "fray", examples, out, check=tiny_dataset.root, device="cpu"), quiet=True)
-
-
-def test_the_new_bundle_is_the_old_one_and_a_class(parent: Path, added: Path) -> None:
-    old, new = load_bundle(parent), load_bundle(added)
-    assert new.manifest.class_names == (*OLD, "fray")
-    assert new.manifest.files["detector.safetensors"] == old.manifest.files["detector.safetensors"]
-    assert new.manifest.files["bank.safetensors"] != old.manifest.files["bank.safetensors"]
-    assert new.manifest.provenance["parent"] == old.id
-    assert new.manifest.memory["rare"] == ["fray"]
-    assert len(new.manifest.memory["examples"]["fray"]) == 3
-    assert new.manifest.notes[0] == "said in training"
-    assert "'fray' was added without training, from 3 examples" in new.manifest.notes[1]
-    assert len(new.manifest.data["seen"]) == 3, "images that say nothing about new parts"
-    assert new.id != old.id
-
-
-def test_the_new_bundle_inspects(added: Path, tiny_dataset: Dataset) -> None:
-    inspection = open_inspector(added, device="cpu").inspect(tiny_dataset.samples[0].image)
-    assert "fray" in {one.label for one in inspection.candidates}
-
-
-def test_the_report_lies_beside_the_bundle(added: Path, tiny_dataset: Dataset) -> None:
-    folder = added.with_name("larger-report")
-    report = json.loads((folder / "enrolment.json").read_text(encoding="utf-8"))
-    assert {one["label"] for one in report["nearness"]} == set(OLD)
-    assert len(report["sightings"]) == 3 and report["held_out"]
-    changes = {one["label"]: one for one in report["changes"]}
-    assert changes["fray"]["before"] is None
-    true = sum(a.label == "spot" for s in tiny_dataset.split("test") for a in s.annotations)
-    for when in ("before", "after"):
-        spot = changes["spot"][when]
-        assert spot["found"] + spot["missed"] + spot["confused"] == true
-    page = (folder / "report.html").read_text(encoding="utf-8")
-    for text in ("fray", "scratch", report["sentences"][0][:20].replace("'", "&#39;"), "split test"):
-        assert text in page
 
 
 def test_the_decision_of_the_old_bundle_is_not_taken_over(
@@ -174,44 +127,6 @@ def test_examples_that_cannot_be_used_are_one_line(
     assert "none of its area lies in the image. Mark 1 to 10" in err
 
 
-def test_examples_are_those_of_the_name_and_of_train(tiny_dataset: Dataset) -> None:
-    found = read_examples(tiny_dataset.root, "spot")
-    training = tiny_dataset.split("train")
-    assert len(found.boxes) == sum(a.label == "spot" for s in training for a in s.annotations)
-    assert {one.image for one in found.boxes} <= {sample.id for sample in training}
-    assert any("all are used" in note for note in found.notes) == (len(found.boxes) > 10)
-
-
-def test_a_training_set_has_no_other_box_of_the_class(tiny_dataset: Dataset, examples: Path) -> None:
-    found = read_examples(examples, "spot")
-    merged = training_set(tiny_dataset, found, "spot")
-    marked = [s.id for s in merged.split("train") if any(a.label == "spot" for a in s.annotations)]
-    assert sorted(marked) == sorted(f"examples/{sample.id}" for sample in found.samples)
-    assert merged.split("test").samples == tiny_dataset.split("test").samples
-
-
-def test_a_short_training_adds_the_class_too(
-    parent: Path, examples: Path, tiny_dataset: Dataset, tmp_path: Path
-) -> None:
-    from blemish.cli.add_class import Order, add_class
-
-    out = tmp_path / "tuned"
-    order = Order(
-        parent, "fray", examples, out, tiny_dataset.root, True, assignments=["fine_steps=2"], device="cpu"
-    )
-    tuned: Bundle = load_bundle(add_class(order, quiet=True))
-    assert tuned.manifest.class_names == (*OLD, "fray")
-    assert tuned.manifest.settings["fine_steps"] == 2
-    assert tuned.manifest.settings["shots"] == 3, "all examples are drawn"
-    assert all(one.startswith("examples/") for one in tuned.manifest.memory["examples"]["fray"])
-    assert tuned.manifest.provenance["parent"] == load_bundle(parent).id
-    before, after = (load_bundle(path).networks["detector"] for path in (parent, out))
-    changed = {name.split(".")[0] for name, one in after.items() if not np.array_equal(one, before[name])}
-    assert "region_head" in changed and "extractor" not in changed
-    report = json.loads((tmp_path / "tuned-report" / "enrolment.json").read_text(encoding="utf-8"))
-    assert report["trained"] and {one["label"] for one in report["changes"]} == {*OLD, "fray"}
-
-
 # embed
 
 
@@ -243,29 +158,6 @@ def test_embed_without_a_metric_space_is_one_line(
         assert answer.code == 1
         assert message in answer.err and is_one_line(answer.err)
         assert not (tmp_path / "space").exists()
-
-
-def test_what_training_noticed_stands_in_the_report(
-    blemish: Command, added: Path, tiny_dataset: Dataset, tmp_path: Path
-) -> None:
-    answer = blemish("evaluate", added, "--data", tiny_dataset.root, "--out", tmp_path, "--quiet")
-    assert answer.code == 0, answer.err
-    page = load_page(tmp_path)
-    assert "<li>said in training</li>" in page
-    assert "added without training, from 3 examples" in page
-
-
-def load_page(folder: Path) -> str:
-    return (folder / "report.html").read_text(encoding="utf-8")
-
-
-def test_examples_of_a_dataset_with_one_class_bear_its_new_name(examples: Path) -> None:
-    assert load_dataset(examples).class_names == ("thing",)
-    assert {a.label for s in read_examples(examples, "fray").samples for a in s.annotations} == {"fray"}
-    assert read_examples(examples, "fray").notes == (
-        f"'thing', the only class marked in {examples}, is taken for 'fray'.",
-    )
-    assert read_examples(examples, "thing").notes == ()
 
 
 def test_without_torch_a_bundle_of_tensors_takes_no_class(

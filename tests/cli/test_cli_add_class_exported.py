@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.cli.tlsdd_bundles import OLD, is_one_line
 
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.samples import Dataset
+from tests.cli.tlsdd_bundles import OLD, is_one_line
 
 Command = Callable[..., Any]
 
@@ -33,12 +33,12 @@ def without_torch(*words: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def exported(parent: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from blemish.export.request import Request
-    from blemish.export.run import export_bundle
+    from blemish.exporting.request import ExportRequest
+    from blemish.exporting.run import export_bundle
     from blemish.progress import Reporter
 
     out = tmp_path_factory.mktemp("exported") / "bundle"
-    return export_bundle(Request(load_bundle(parent), "onnx", "fp32", out), Reporter(quiet=True))
+    return export_bundle(ExportRequest(load_bundle(parent), "onnx", "fp32", out), Reporter(quiet=True))
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,11 @@ def test_the_class_is_the_one_that_torch_makes(
     examples: Path,
     tmp_path: Path,
 ) -> None:
-    from blemish.cli.add_class import Order, add_class
+    from blemish.workflows.add_class import AddClassRequest, add_class
 
-    by_torch = add_class(Order(parent, "fray", examples, tmp_path / "new", device="cpu"), quiet=True)
+    by_torch = add_class(
+        AddClassRequest(parent, "fray", examples, tmp_path / "new", device="cpu"), quiet=True
+    )
     expected, found = (load_bundle(path).networks["bank"] for path in (by_torch, larger))
     for name in ("class_vectors", "prototypes", "known", "made_for"):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
@@ -80,7 +82,7 @@ def test_the_class_is_the_one_that_torch_makes(
 
 def test_the_report_has_the_same_parts(larger: Path) -> None:
     report = json.loads((larger.with_name("bundle-report") / "enrolment.json").read_text(encoding="utf-8"))
-    assert {one["label"] for one in report["nearness"]} == set(OLD)
+    assert {one["label"] for one in report["similarities"]} == set(OLD)
     assert {one["label"] for one in report["changes"]} == {*OLD, "fray"}
 
 

@@ -15,7 +15,8 @@ from blemish.dataset.samples import Dataset
 from blemish.inspection import Inspection, Verdict
 from blemish.methods import find_method
 from blemish.progress import Reporter
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 
 Command = Callable[..., Any]
 Stages = Mapping[str, Path]

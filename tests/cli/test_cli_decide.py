@@ -113,7 +113,7 @@ def test_limits_changed_by_hand_take_no_counts_along(
     assert blemish(*command).code == 0
     report = (tmp_path / "report.html").read_text()
     assert "Where it was chosen, on calibration images" not in report
-    assert "It was changed by hand since, so its counts no longer hold." in report
+    assert "It has been edited by hand since, so its counts no longer hold." in report
 
 
 def test_the_next_revision_keeps_what_is_not_asked_for_and_the_file_before(
@@ -265,7 +265,7 @@ def test_wrong_options_are_one_line_and_write_nothing(
     ("options", "message"),
     [
         (["--limit", "scrach:length=3px:ng"], "'limits.0.of' must be a class that the bundle names"),
-        (["--limit", "length=3mm:ng"], "'limits.0' is in mm, and no scale is known."),
+        (["--limit", "length=3mm:ng"], "'limits.0' is in mm, but the scale is unknown."),
         (["--split", "val"], "has no such images"),
     ],
 )
@@ -410,7 +410,7 @@ def test_the_scale_of_a_camera_is_measured_and_written(blemish: Command, tmp_pat
         blemish("data", "scale", tmp_path / "board.png", *size, "--pitch-mm", "inf"), "--pitch-mm must be"
     )
     other = blemish("data", "scale", tmp_path / "board.png", "--columns", 9, "--rows", 5, "--pitch-mm", 2)
-    refused(other, "no checkerboard of 9 × 5 inner corners was found.")
+    refused(other, "found no checkerboard of 9 × 5 inner corners.")
     refused(blemish("data", "scale", tmp_path / "none.png", *size, "--pitch-mm", 2), "none.png")
 
 

@@ -79,11 +79,11 @@ def test_method_without_the_setting_refuses_in_one_line(
 
 def test_short_forms_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that YAML would read as a number or a list stays a name."""
-    from blemish.cli.commands import short_settings
-    from blemish.cli.work import read_settings
+    from blemish.cli.training import short_settings
     from blemish.methods import find_method
+    from blemish.workflows.train import read_settings
 
-    assignments = short_settings("medetection", target="007, [a]", shots=20)
-    settings = read_settings(find_method("medetection"), None, assignments).model_dump()
+    given = short_settings("medetection", target="007, [a]", shots=20)
+    settings = read_settings(find_method("medetection"), None, given).model_dump()
     assert (settings["target"], settings["shots"]) == ("007, [a]", 20)
-    assert short_settings("no such method", target=None, shots=None) == []
+    assert short_settings("no such method", target=None, shots=None) == {}

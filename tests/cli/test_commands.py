@@ -16,9 +16,7 @@ import numpy as np
 import pytest
 
 from blemish.bundle import load_bundle
-from blemish.cli.work import read_settings
 from blemish.dataset.samples import Dataset
-from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
 from blemish.methods import find_method
 
@@ -402,7 +400,7 @@ run()
 """
 
 
-@pytest.mark.parametrize("module", ["typer", "blemish.cli.data", "blemish.cli.work"])
+@pytest.mark.parametrize("module", ["typer", "blemish.cli.data", "blemish.workflows.train"])
 def test_ctrl_c_during_the_imports_is_one_line(module: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", INTERRUPTED_IMPORT.format(module=module)]
     command += ["train", "severity", "--data", str(tmp_path), "--out", str(tmp_path / "run")]
@@ -447,20 +445,6 @@ def test_a_start_of_another_method_is_named_before_its_settings(
     assert f"--from must name a bundle of tlsdd. Received: {tiny_bundle}, of severity." in answer.err
     assert is_one_line(answer.err)
     assert not (tmp_path / "run").exists()
-
-
-def test_a_preset_that_a_start_would_beat_is_refused() -> None:
-    method = find_method("tlsdd")
-    start = {**method.settings_type().model_dump(mode="json"), "width": 64}
-    settings = read_settings(method, None, ["preset=default", "fine_steps=7"], start)
-    assert settings.width == 64 and settings.fine_steps == 7  # type: ignore[attr-defined]
-    for given, there in (("preset=paper", "preset=default"), ("variant=tl-ff", "variant=tl-sdd")):
-        with pytest.raises(
-            BlemishError, match=rf"bundle's settings, {there} among them\. Received: "
-        ) as caught:
-            read_settings(method, None, [given], start)
-        assert "\n" not in str(caught.value)
-    assert read_settings(method, None, ["preset=paper"]).size == 800  # type: ignore[attr-defined]
 
 
 def test_the_help_of_train_names_every_method(blemish: Command) -> None:

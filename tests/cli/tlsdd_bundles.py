@@ -25,10 +25,10 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     """A bundle as `train tlsdd` writes it, its weights drawn instead of trained."""
     import torch
 
-    from blemish.methods.tlsdd.bank import ClassBank, digest_of
-    from blemish.methods.tlsdd.detector import Detector
+    from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
+    from blemish.methods.tlsdd.network.detector import Detector
     from blemish.methods.tlsdd.settings import Settings
-    from blemish.training.run import state_of
+    from blemish.training.manifest import state_of
 
     def make(**changes: Any) -> Path:
         settings = Settings(
@@ -36,9 +36,9 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         )
         torch.manual_seed(0)
         detector = Detector(settings, 2)
-        bank = ClassBank(2, width=settings.width, embedding=settings.embedding)
         points = torch.nn.functional.normalize(torch.randn(2, settings.embedding), dim=1)
-        bank.fill(torch.rand(2, settings.width) + 0.5, points, torch.ones(2).bool(), digest_of(detector))
+        vectors, made_for = torch.rand(2, settings.width) + 0.5, torch.from_numpy(digest_of(detector))
+        bank = ClassTensors(vectors, points, torch.ones(2).bool(), made_for)
         manifest = Manifest(
             method="tlsdd",
             class_names=OLD,

@@ -49,7 +49,7 @@ def tone(level: int, size: tuple[int, int], inference: Inference) -> Pixels:
 
 def true_places(sample: Sample, dataset: Dataset, inference: Inference, size: tuple[int, int]) -> Mask:
     """The marked defects, or their boxes for a method that finds no more."""
-    if inference.finds_outlines:
+    if inference.segments:
         return class_map(sample, dataset.class_names, size) > 0
     places = np.zeros(size, bool)
     for box in boxed_instances(sample, size):
@@ -83,7 +83,7 @@ def test_what_is_untrained_does_not_pass_for_overfitted(
     """Guards the test above."""
     inspector = inspector_of(train_quickly(tmp_path / "run", **short), device="cpu")
     # A box about anything meets a true one more often than an outline does; of two kinds a coin names half.
-    most = 0.7 if of_two_kinds else 0.3 if inspector.inference.finds_outlines else 0.4
+    most = 0.7 if of_two_kinds else 0.3 if inspector.inference.segments else 0.4
     assert np.mean(successes(four_images, inspector, of_two_kinds)) < most
 
 
@@ -174,7 +174,7 @@ def test_networks_give_a_batch_what_they_give_each_alone(
     method: Method, four_images: Dataset, bundle: Bundle, of_two_kinds: bool
 ) -> None:
     inference = method.inference(bundle.manifest)
-    if not (inference.finds_outlines or of_two_kinds):
+    if not (inference.segments or of_two_kinds):
         pytest.skip("a detector's rows are of one image: it is never given several")
     modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source="test")
@@ -267,7 +267,7 @@ def test_results_are_in_coordinates_of_the_image(
     one = plain.maps["defects"][inner, inner] > 0
     other = moved.maps["defects"][down : down + 96, right : right + 96][inner, inner] > 0
     assert one.any()
-    if inspector.inference.finds_outlines:
+    if inspector.inference.segments:
         assert (one & other).sum() / (one | other).sum() > 0.7
     else:  # what a box holds depends on more of its surroundings: some are found again
         shifted = np.add([defect.box_xyxy for defect in plain.defects], [right, down, right, down])
@@ -288,7 +288,7 @@ def test_a_stretched_image_has_its_result_stretched(
         plain = inspector.judge(enlarged(pixels, 2, 2), "plain", with_maps=True)
         stretched = inspector.judge(enlarged(pixels, 4, 8), "stretched", with_maps=True)
         assert bool(stretched.defects) == bool(plain.defects) == sample.is_defective
-        if inspector.inference.finds_outlines:
+        if inspector.inference.segments:
             assert_outlines_stretched(plain, stretched, by=(2, 4))
         else:
             assert stretched.score == pytest.approx(plain.score, abs=1e-6)
@@ -317,7 +317,7 @@ def assert_places_agree(inspection: Inspection, inference: Inference) -> None:
     for number, defect in enumerate(inspection.defects, start=1):
         rows, columns = np.nonzero(inspection.maps["defects"] == number)
         box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        slack = 0 if inference.finds_outlines else 0.5  # a box need not end between two pixels
+        slack = 0 if inference.segments else 0.5  # a box need not end between two pixels
         assert defect.box_xyxy == pytest.approx(box, abs=slack)
         corners = np.array([corner for part in defect.contour for corner in part])
         assert tuple(corners.min(axis=0)) == defect.box_xyxy[:2]
@@ -340,14 +340,14 @@ def test_labels_are_class_names_and_numbers_are_in_range(four_images: Dataset, i
     for sample in four_images.split("train"):
         inspection = inspector.inspect(sample.image, with_maps=True)
         assert 0 <= inspection.score <= 1
-        top, severity = inspector.inference.severity_top, inspection.maps.get("severity")
+        top, severity = inspector.inference.score_map_max, inspection.maps.get("score_map")
         assert (severity is None) == (top is None)
         assert severity is None or 0 <= severity.min() <= severity.max() <= top
         for defect in inspection.defects:
             labels.add(defect.label)
             assert 0 <= defect.confidence <= 1
             assert defect.rectangle.length >= defect.rectangle.width > 0
-    if inspector.inference.names_types:
+    if inspector.inference.classifies:
         assert labels <= set(four_images.class_names)
     else:
         assert len(labels) == 1

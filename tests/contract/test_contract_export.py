@@ -15,12 +15,13 @@ import pytest
 from blemish.bundle import Bundle, load_bundle
 from blemish.bundle.store import CERTIFICATE
 from blemish.dataset.samples import Dataset
-from blemish.export.request import Request
-from blemish.export.run import export_bundle
+from blemish.exporting.request import ExportRequest
+from blemish.exporting.run import export_bundle
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import inspector_of
-from blemish.methods.contract import ExportsGraphs, Method
+from blemish.methods.capabilities import ExportsGraphs
+from blemish.methods.contract import Method
 from blemish.progress import Reporter
 
 SIZES = [(1, 1), (33, 95), (97, 131), (140, 41)]
@@ -35,7 +36,9 @@ def exported(
         pytest.skip(f"{method.name} exports no graphs")
     out = tmp_path_factory.mktemp(method.name) / "onnx"
     loaded = load_bundle(bundle.path)
-    return export_bundle(Request(loaded, "onnx", "fp32", out, dataset=four_images), Reporter(quiet=True))
+    return export_bundle(
+        ExportRequest(loaded, "onnx", "fp32", out, dataset=four_images), Reporter(quiet=True)
+    )
 
 
 @pytest.fixture(scope="session")

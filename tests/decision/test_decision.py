@@ -124,10 +124,10 @@ def test_small_defects_are_ignored_and_that_is_said() -> None:
     small, large = defect(length=4.9), defect(length=5.0)
     both = rules.judge(0.2, [small, large])
     assert both.kept == (1,)
-    assert both.reasons == ("crack 4 px wide ≥ 1 px", "1 defect under the minimum size ignored")
+    assert both.reasons == ("crack 4 px wide ≥ 1 px", "1 defect below the minimum size ignored")
     none = rules.judge(0.2, [small, small])
     assert (none.verdict, none.kept) == (Verdict.OK, ())
-    assert none.reasons == ("2 defects under the minimum size ignored",)
+    assert none.reasons == ("2 defects below the minimum size ignored",)
 
 
 def test_a_score_that_rests_on_ignored_defects_counts_as_one_without_defects() -> None:
@@ -142,7 +142,10 @@ def test_a_score_that_rests_on_ignored_defects_counts_as_one_without_defects() -
 
 def test_a_defect_that_lacks_the_measure_goes_to_a_person() -> None:
     rules = {"limits": [{"measure": "severity", "ng": 3}]}
-    assert judged(rules, defect(severity=None)) == ("REVIEW", ("crack lacks a measure that a rule asks for",))
+    assert judged(rules, defect(severity=None)) == (
+        "REVIEW",
+        ("crack could not be measured as a rule requires",),
+    )
     assert judged(rules, defect(severity=None), defect("pit", severity=4))[0] == "NG"
     in_mm = decision(ignore=[{"measure": "length", "unit": "mm", "below": 99}])
     assert in_mm.judge(0.0, [defect(mm_per_px=None)]).kept == (0,), "what cannot be measured is not ignored"

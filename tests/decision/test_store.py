@@ -91,7 +91,7 @@ def test_class_names_may_be_numbers_in_yaml(tmp_path: Path) -> None:
         ({"mm_per_px": -1}, "'mm_per_px': Input should be greater than 0. Received: -1."),
         ({"revision": 0}, "'revision': Input should be greater than or equal to 1."),
         ({"schema_version": 2}, "schema_version must be 1 for this blemish. Received: 2. Update blemish."),
-        ({"schema_version": None}, "Received: None. Write it anew with `blemish decide`."),
+        ({"schema_version": None}, "Received: None. Write it again with `blemish decide`."),
         ({"bundle": "other"}, "'bundle' must be b, the bundle it lies in. Received: other."),
     ],
 )
@@ -134,7 +134,7 @@ def test_what_is_no_mapping_in_yaml_is_refused(tmp_path: Path, content: bytes) -
         (
             {"ignore": [{"measure": "area", "unit": "mm", "below": 1}]},
             None,
-            "'ignore.0' is in mm, and no scale",
+            "'ignore.0' is in mm, but the scale",
         ),
     ],
 )
@@ -219,5 +219,5 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, extra: str) -> None:
     file = write(tmp_path)
     text = file.read_text() if extra[:5] != "costs" else "schema_version: 1\n"
     file.write_text(text + extra + "\n")
-    with pytest.raises(BlemishError, match=r"decision.yaml cannot be read as YAML: key '\w+' stands twice"):
+    with pytest.raises(BlemishError, match=r"decision.yaml cannot be read as YAML: key '\w+' is repeated"):
         read_decision(file, bundle="b")

@@ -42,7 +42,7 @@ def inspected() -> Callable[..., Inspection]:
         severity: NDArray[np.float32] | None = None,
         timings_ms: dict[str, float] | None = None,
     ) -> Inspection:
-        maps = {"defects": found_map, "severity": severity}
+        maps = {"defects": found_map, "score_map": severity}
         kept: dict[str, Any] = {name: one for name, one in maps.items() if one is not None}
         return Inspection(
             "a.png", (8, 8), verdict, score, tuple(defects), "bundle", timings_ms or {}, maps=kept

@@ -169,8 +169,8 @@ def test_hidden_labelled_defects_are_counted_and_the_smallest_named(image: Any) 
     wide = hidden_by(Ignored(measure="width", unit="px", below=2.5), records, mm_per_px=None)
     assert wide is not None and (wide.count, wide.of, wide.size) == (2, 3, "1 px")
     only = draft(ignore=[{"measure": "width", "unit": "px", "of": "defect", "below": 2.5}])
-    assert hidden_defects(only, records, mm_per_px=None, names_types=True) == ()
-    (said,) = hidden_defects(only, records, mm_per_px=None, names_types=False)
+    assert hidden_defects(only, records, mm_per_px=None, classifies=True) == ()
+    (said,) = hidden_defects(only, records, mm_per_px=None, classifies=False)
     assert "would hide 2 of 3 labelled defects; the smallest, of 1 px" in said
 
 

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from blemish.dataset.masks import Instance
 from blemish.evaluation.defects import (
-    agreement_at,
     average_recall,
     best_ious,
     box_ious,
     defect_metrics,
     iou_matrix,
     match,
+    match_counts_at,
     pairings,
     rejected_elsewhere,
 )
-from blemish.evaluation.pixel import Agreement
+from blemish.evaluation.pixel import MatchCounts
 from blemish.inspection import Verdict
 
 label_maps = arrays(np.int32, (6, 7), elements=st.integers(0, 3))
@@ -150,7 +150,7 @@ def test_metrics_by_hand(record_of: Any) -> None:
 def test_a_wrong_name_does_not_take_the_place_of_the_right_one(record_of: Any) -> None:
     box = (0, 0, 4, 4)
     record = record_of([("spot", box)], [("scratch", box, 0.9), ("spot", box, 0.5)])
-    assert agreement_at([record], 0.5, with_type=True) == Agreement(1, 2, 1, 1)
+    assert match_counts_at([record], 0.5, with_type=True) == MatchCounts(1, 2, 1, 1)
 
 
 def test_images_whose_defects_have_no_place_are_left_out(record_of: Any) -> None:

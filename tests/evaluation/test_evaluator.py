@@ -124,7 +124,7 @@ def test_probabilities_are_swept_as_finely_as_severities(inspected: Any, sample_
     truth = generator.random((40, 50)) < 0.2
     probability = np.clip(generator.normal(0.4 + 0.1 * truth, 0.1), 0, 1).astype(np.float32)
     answer = inspected(found_map=np.zeros(truth.shape, np.int32), severity=probability)
-    evaluator = Evaluator(["crack"], severity_top=1.0)
+    evaluator = Evaluator(["crack"], score_map_max=1.0)
     evaluator.add(sample_with(["crack"]), answer, class_map=truth.astype(np.uint8))
     evaluation = evaluator.result(**ABOUT, pixel_threshold=0.5)
     expected = average_precision_score(truth.ravel(), probability.ravel())
@@ -216,12 +216,12 @@ def test_where_types_are_not_named_no_figure_of_types_is_given(
     found_defect: Any, inspected: Any, sample_with: Any
 ) -> None:
     parts = {}
-    for names_types in (True, False):
-        evaluator = Evaluator(("a", "b"), names_types=names_types)
+    for classifies in (True, False):
+        evaluator = Evaluator(("a", "b"), classifies=classifies)
         inspection = inspected([found_defect("defect", (0, 0, 4, 4))])
         truth = [Instance("a", (0, 0, 4, 4))]
         evaluator.add(sample_with(["a"], placed_by="box"), inspection, truth=truth)
-        parts[names_types] = evaluator.result(method="m", split="test", seed=0).metrics
+        parts[classifies] = evaluator.result(method="m", split="test", seed=0).metrics
     assert "type" in parts[True]
     assert "type" not in parts[False]
     typed = {name for name in parts[True]["defect"] if name.endswith("_with_type")}

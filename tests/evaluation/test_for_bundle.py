@@ -35,15 +35,15 @@ def ids(dataset: Dataset) -> list[str]:
 
 
 def test_of_several_products_the_bundles_own_is_judged_and_that_said() -> None:
-    kept, notes = for_bundle(SEVERAL, manifest(product="lid"), "b", names_types=False)
+    kept, notes = for_bundle(SEVERAL, manifest(product="lid"), "b", classifies=False)
     assert ids(kept) == ["c", "d"] and kept.class_names == ("chip",)
     assert notes == ("2 of 4 images are judged: those of product 'lid'.",)
 
 
 def test_a_verdict_needs_no_known_class_but_a_name_does() -> None:
     single = Dataset(SEVERAL.root, tuple(SEVERAL.samples[:3]), SEVERAL.class_names)
-    assert for_bundle(single, manifest(), "b", names_types=False) == (single, ())
-    kept, (note,) = for_bundle(single, manifest(), "b", names_types=True)
+    assert for_bundle(single, manifest(), "b", classifies=False) == (single, ())
+    kept, (note,) = for_bundle(single, manifest(), "b", classifies=True)
     assert ids(kept) == ["a", "b"]
     assert note == "1 of 3 images are left out: they show what bundle b was not trained on (chip)."
 
@@ -51,7 +51,7 @@ def test_a_verdict_needs_no_known_class_but_a_name_does() -> None:
 def test_nothing_that_is_known_is_refused() -> None:
     others = SEVERAL.where(lambda one: one.product == "lid")
     with pytest.raises(BlemishError, match="class 'chip' is not one of bundle b: dent"):
-        for_bundle(others, manifest(), "b", names_types=True)
+        for_bundle(others, manifest(), "b", classifies=True)
 
 
 def test_images_of_one_group_are_told_of_as_bounds_take_each_for_its_own() -> None:

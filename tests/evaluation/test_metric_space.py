@@ -17,8 +17,8 @@ from sklearn.decomposition import PCA
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.metric_space import (
+    EmbeddedRegion,
     MetricSpace,
-    Region,
     metric_space,
     overlap_sentences,
     principal_axes,
@@ -28,18 +28,18 @@ from blemish.evaluation.metric_space import (
 )
 from blemish.evaluation.projector import HEIGHT, OKABE_ITO, WIDTH, class_colours, draw_space, write_projector
 from blemish.inspection import Inspection
-from blemish.methods.contract import Embedded
+from blemish.methods.capabilities import Embedded
 from blemish.progress import Reporter
 
 BOX, OTHER = (0.0, 0.0, 10.0, 10.0), (20.0, 20.0, 30.0, 30.0)
 PROTOTYPES = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 
 
-def region(label: str, kind: str = "true") -> Region:
-    return Region(f"{label}#{kind}", "a.png", kind, label, BOX, None if kind == "true" else 0.75)
+def region(label: str, kind: str = "true") -> EmbeddedRegion:
+    return EmbeddedRegion(f"{label}#{kind}", "a.png", kind, label, BOX, None if kind == "true" else 0.75)
 
 
-def space(points: list[list[float]], regions: list[Region]) -> MetricSpace:
+def space(points: list[list[float]], regions: list[EmbeddedRegion]) -> MetricSpace:
     own = np.array(points, np.float32)
     distances = np.square(own[:, None] - PROTOTYPES).sum(-1)
     return MetricSpace(("dent", "spot"), tuple(regions), own, own, distances, PROTOTYPES)

@@ -151,6 +151,14 @@ def test_without_clean_images_the_threshold_lies_under_every_defective_one() -> 
         assert "No clean image: nothing is known about overkill." in point.notes
 
 
+def test_without_defective_images_the_lowest_threshold_is_taken_that_rejects_no_more_than_allowed() -> None:
+    scores = np.arange(20) / 40
+    point = choose(scores, np.zeros(20, bool), "overkill<=0.1", review_rule="overkill<=0.25")
+    assert (point.threshold, point.review_threshold) == pytest.approx((17.5 / 40, 14.5 / 40))
+    assert (point.overkill.n, point.review.n) == (2, 3)
+    assert not any("No review band" in note for note in point.notes)
+
+
 def test_without_defective_images_only_overkill_can_be_limited() -> None:
     point = choose([0.2, 0.4], [False, False], "overkill<=0")
     assert point.threshold == point.review_threshold == pytest.approx(0.7)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from blemish.evaluation.pixel import Agreement, agreement_of, pixel_counts, ratio, tolerant_agreement
+from blemish.evaluation.pixel import MatchCounts, match_counts, pixel_counts, ratio, tolerant_match_counts
 from blemish.evaluation.records import PixelCounts
 
 Mask = NDArray[np.bool_]
@@ -37,30 +37,30 @@ def test_counts_equal_a_loop(masks: tuple[Mask, Mask]) -> None:
 @settings(deadline=None)
 def test_tolerance_equals_a_loop_over_pairs_of_pixels(masks: tuple[Mask, Mask], tolerance: float) -> None:
     found, truth = masks
-    expected = Agreement(
+    expected = MatchCounts(
         near(found, truth, tolerance), found.sum(), near(truth, found, tolerance), truth.sum()
     )
-    assert tolerant_agreement(found, truth, tolerance) == expected
+    assert tolerant_match_counts(found, truth, tolerance) == expected
 
 
 @given(mask_pairs)
 @settings(deadline=None)
 def test_no_tolerance_is_the_exact_count(masks: tuple[Mask, Mask]) -> None:
-    assert tolerant_agreement(*masks, 0) == agreement_of(pixel_counts(*masks))
+    assert tolerant_match_counts(*masks, 0) == match_counts(pixel_counts(*masks))
 
 
 def test_a_line_moved_by_two_pixels_is_right_at_two_pixels() -> None:
     truth, found = np.zeros((2, 20, 40), bool)
     truth[5, 3:30], found[7, 3:30] = True, True
-    assert tolerant_agreement(found, truth, 2).f1 == 1.0
-    assert tolerant_agreement(found, truth, 1.9).f1 == 0.0
+    assert tolerant_match_counts(found, truth, 2).f1 == 1.0
+    assert tolerant_match_counts(found, truth, 1.9).f1 == 0.0
 
 
 def test_f1_by_hand_and_its_edges() -> None:
-    agreement = agreement_of(PixelCounts(tp=6, fp=2, fn=4, tn=88))
+    agreement = match_counts(PixelCounts(tp=6, fp=2, fn=4, tn=88))
     assert (agreement.precision, agreement.recall) == (0.75, 0.6)
     assert agreement.f1 == pytest.approx(2 * 6 / (2 * 6 + 2 + 4))
-    assert Agreement(0, 0, 0, 0).f1 is None  # nothing there, nothing found: no figure, and no perfect one
-    assert Agreement(0, 0, 0, 5).f1 == 0.0
-    assert Agreement(0, 5, 0, 0).f1 == 0.0
+    assert MatchCounts(0, 0, 0, 0).f1 is None  # nothing there, nothing found: no figure, and no perfect one
+    assert MatchCounts(0, 0, 0, 5).f1 == 0.0
+    assert MatchCounts(0, 5, 0, 0).f1 == 0.0
     assert ratio(1, 0) is None

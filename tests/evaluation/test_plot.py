@@ -7,14 +7,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from blemish.evaluation.report.axes import Scale
-from blemish.evaluation.report.plot import COLOURS, Lines, file_style, line_file
+from blemish.evaluation.report.axes import AxisScale
+from blemish.evaluation.report.plot import COLOURS, NamedLines, file_style, line_file
 
 NAME = "{http://www.w3.org/2000/svg}"
 
 
 def tree(
-    lines: Lines, spans: dict[str, list[tuple[float, float, float]]], **more: object
+    lines: NamedLines, spans: dict[str, list[tuple[float, float, float]]], **more: object
 ) -> ElementTree.Element:
     svg = line_file(lines, spans, title="A < B", x_name="steps", y_name="share", **more)  # type: ignore[arg-type]
     return ElementTree.fromstring(svg)
@@ -86,7 +86,7 @@ def test_each_line_is_named_once() -> None:
 def test_axes_are_named_and_can_have_ticks_of_their_own() -> None:
     root = tree({"a": [(1, 0.5), (10, 0.5)]}, {}, x_ticks=(1, 3, 10))
     assert {"steps", "share", "A < B", "1", "3", "10"} <= set(texts(root)) and "2" not in texts(root)
-    assert Scale(0, 10, 0, 100, at=(1.0, 3.0)).ticks == [1.0, 3.0]
+    assert AxisScale(0, 10, 0, 100, at=(1.0, 3.0)).ticks == [1.0, 3.0]
 
 
 def test_a_file_has_its_colours_inside_for_light_and_dark() -> None:

@@ -99,11 +99,11 @@ def test_a_blind_finger_hits_by_chance() -> None:
 def test_evaluation_counts_marked_images_with_a_map(
     inspected: Any, sample_with: Any, found_defect: Any, instance_of: Any, diagonal: Instance
 ) -> None:
-    evaluator = Evaluator(["scratch"], names_types=False, finds_outlines=False)
+    evaluator = Evaluator(["scratch"], classifies=False, segments=False)
 
     def with_heat(inspection: Any, heat: NDArray[np.float32]) -> Any:
         filled = np.zeros((20, 30), np.int32)
-        return type(inspection)(**{**vars(inspection), "maps": {"cam": heat, "defects": filled}})
+        return type(inspection)(**{**vars(inspection), "maps": {"heat_map": heat, "defects": filled}})
 
     box = found_defect("defect", (9, 3, 16, 10))
     right = with_heat(inspected([box], verdict=Verdict.NG, score=0.9), heat_at(5, 11))
@@ -123,16 +123,18 @@ def test_evaluation_counts_marked_images_with_a_map(
 
 
 def test_no_map_no_figure(inspected: Any, sample_with: Any, diagonal: Instance) -> None:
-    evaluator = Evaluator(["scratch"], finds_outlines=False)
+    evaluator = Evaluator(["scratch"], segments=False)
     record = evaluator.add(sample_with(["scratch"]), inspected(score=0.1), truth=[diagonal])
     assert "pointing" not in evaluator.result(**ABOUT).metrics
     assert record.heat is None
 
 
 def test_kept_heat_is_small_whatever_the_image(inspected: Any, sample_with: Any) -> None:
-    evaluator = Evaluator(["scratch"], finds_outlines=False)
+    evaluator = Evaluator(["scratch"], segments=False)
     inspection = inspected(score=0.5)
     large = heat_at(300, 700, (500, 1000))
-    record = evaluator.add(sample_with(), type(inspection)(**{**vars(inspection), "maps": {"cam": large}}))
+    record = evaluator.add(
+        sample_with(), type(inspection)(**{**vars(inspection), "maps": {"heat_map": large}})
+    )
     assert record.heat.shape == (32, 64)
     assert np.unravel_index(record.heat.argmax(), (32, 64)) == (19, 44)

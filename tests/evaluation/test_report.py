@@ -20,16 +20,16 @@ from blemish.evaluation.bounds import proportion_bound
 from blemish.evaluation.defects import class_metrics
 from blemish.evaluation.records import Curve, Evaluation, ImageRecord, TruthDefect
 from blemish.evaluation.report import ReportContext, render_report, write_report
-from blemish.evaluation.report.axes import Scale, round_ticks, spread
+from blemish.evaluation.report.axes import AxisScale, round_ticks, spread
 from blemish.evaluation.report.cases import Case, choose_cases
 from blemish.evaluation.report.charts import line_chart, score_histogram
-from blemish.evaluation.report.pictures import (
+from blemish.evaluation.report.images import (
+    case_images,
     closed_path,
     crop_window,
     heat_in,
     heat_uri,
     path_data,
-    take_pictures,
 )
 from blemish.evaluation.report.tables import kind_rows, verdict_rows
 from blemish.evaluation.report.words import duration, headline, number
@@ -561,7 +561,7 @@ def test_outlines_and_frame_lie_where_the_defect_is(tmp_path):
     path = tmp_path / "large.png"
     cv2.imwrite(str(path), np.zeros((960, 960), np.uint16))
     case = Case(record(path, true=(truth((480, 480, 580, 500)),)), truth=0)
-    pictures = take_pictures(case)
+    pictures = case_images(case)
     assert pictures.whole is not None and pictures.crop is not None
     assert pictures.stretched
     assert pictures.whole.truth == "M120.0 120.0L145.0 120.0L145.0 125.0L120.0 125.0Z"
@@ -608,7 +608,7 @@ def test_histogram_holds_every_score_and_both_thresholds():
 
 def test_ticks_are_round_and_inside():
     assert round_ticks(0, 1, wanted=5) == [0, 0.2, 0.4, 0.6, 0.8, 1]
-    assert Scale(0.13, 15, 300, 40, logarithmic=True).ticks == [0.2, 0.5, 1, 2, 5, 10]
+    assert AxisScale(0.13, 15, 300, 40, logarithmic=True).ticks == [0.2, 0.5, 1, 2, 5, 10]
     assert spread([10, 11, 12], least=5, low=0, high=18) == [8, 13, 18]
 
 

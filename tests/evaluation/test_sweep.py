@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
+from blemish.bundle.curves import StoredSweep
 from blemish.errors import BlemishError
-from blemish.evaluation.stored import StoredSweep
 from blemish.evaluation.sweep import SeverityCounts, Sweep, middle_of_best, sweep_threshold
 
 Image = tuple[NDArray[np.float32], NDArray[np.bool_]]

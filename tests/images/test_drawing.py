@@ -166,7 +166,7 @@ def test_inspection_shows_heat_outline_and_verdict():
     severity = np.zeros((200, 200), np.float32)
     severity[45:55, 35:45] = 12
     inspection = Inspection(
-        "a.png", (200, 200), Verdict.NG, 0.875, (defect(),), "b", maps={"severity": severity}
+        "a.png", (200, 200), Verdict.NG, 0.875, (defect(),), "b", maps={"score_map": severity}
     )
     picture = draw_inspection(np.zeros((200, 200), np.uint16), inspection)
     assert picture[50, 40].max() > 100
@@ -179,8 +179,8 @@ def test_heat_follows_the_methods_own_top():
     severity = np.zeros((120, 300), np.float32)
     severity[80:100, 200:240] = 0.9
     image = np.full((120, 300), 128, np.uint8)
-    inspection = Inspection("a.png", (120, 300), Verdict.NG, 0.9, (), "b", maps={"severity": severity})
-    pictures = [draw_inspection(image, inspection, severity_top=top) for top in (1.0, 12.0, None)]
+    inspection = Inspection("a.png", (120, 300), Verdict.NG, 0.9, (), "b", maps={"score_map": severity})
+    pictures = [draw_inspection(image, inspection, score_map_max=top) for top in (1.0, 12.0, None)]
     hot, cold, none = (np.abs(picture[90, 220].astype(int) - 128).sum() for picture in pictures)
     assert hot > 5 * cold
     assert none == 0
@@ -196,7 +196,9 @@ def test_evidence_is_drawn_as_heat_and_its_spread_named():
     cam = np.zeros((120, 300), np.float32)
     cam[80:100, 200:240], cam[60:70, 20:30] = 1.0, 0.2
     image = np.full((120, 300), 128, np.uint8)
-    inspection = Inspection("a.png", (120, 300), Verdict.NG, 0.9, (), "b", maps={"cam": cam}, spread=0.07)
+    inspection = Inspection(
+        "a.png", (120, 300), Verdict.NG, 0.9, (), "b", maps={"heat_map": cam}, spread=0.07
+    )
     picture = draw_inspection(image, inspection)
     assert (picture[80:100, 200:240] == blend_severity(image, cam, top=1.0)[80:100, 200:240]).all()
     strong, faint = (np.abs(picture[y, x].astype(int) - 128).sum() for y, x in ((90, 220), (65, 25)))
@@ -220,7 +222,7 @@ def test_of_two_heats_severity_is_drawn_where_there_are_defects_and_else_what_th
     image = random_image(120, 300)
     severity, cam = np.zeros((2, 120, 300), np.float32)
     severity[90:100, 200:240], cam[90:100, 50:90] = 12.0, 1.0
-    maps = {"severity": severity, "cam": cam}
+    maps = {"score_map": severity, "heat_map": cam}
     defect = Defect("pit", 0.9, (270, 20, 276, 26), (), Rectangle((273, 23), 6, 6, 0), 36)
     for defects, hot, cold in (((defect,), severity, cam), ((), cam, severity)):
         picture = draw_inspection(

@@ -18,7 +18,7 @@ from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.chain import Chain, chain_of
 from blemish.inspector.inspector import Inspector
-from blemish.methods.contract import Findings
+from blemish.methods.contract import ImageFindings
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 
 Box = tuple[float, float, float, float]
@@ -32,9 +32,9 @@ class Stage:
 
     score: float
     defects: tuple[Defect, ...] = ()
-    names_types: bool = False
-    finds_outlines: bool = False
-    severity_top: float | None = None
+    classifies: bool = False
+    segments: bool = False
+    score_map_max: float | None = None
     pixel_threshold: float | None = None
     threshold_score: float | None = None
     mm_per_px: float | None = None
@@ -50,11 +50,11 @@ class Stage:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: NDArray, networks: object, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         maps = {"defects": filled_boxes(self.defects, SIZE)} if with_maps else {}
         if with_maps and self.heat:
             maps[self.heat] = raw
-        return Findings(self.score, self.defects, maps, candidates=self.candidates, spread=0.05)
+        return ImageFindings(self.score, self.defects, maps, candidates=self.candidates, spread=0.05)
 
 
 def region(box: Box, label: str = "defect", confidence: float = 0.6) -> Defect:
@@ -62,17 +62,17 @@ def region(box: Box, label: str = "defect", confidence: float = 0.6) -> Defect:
 
 
 def gate(verdict: Verdict = Verdict.NG, **more: object) -> Inspector:
-    return inspector(Stage(OF_VERDICT[verdict], heat="cam", **more), "gate-1")
+    return inspector(Stage(OF_VERDICT[verdict], heat="heat_map", **more), "gate-1")
 
 
 def segmenter(*boxes: Box, verdict: Verdict = Verdict.NG, **more: object) -> Inspector:
-    fields = {"finds_outlines": True, "severity_top": 12.0, "pixel_threshold": 3.0, "heat": "severity"}
+    fields = {"segments": True, "score_map_max": 12.0, "pixel_threshold": 3.0, "heat": "score_map"}
     defects = tuple(region(box) for box in boxes)
     return inspector(Stage(OF_VERDICT[verdict], defects, **{**fields, **more}), "segmenter-1")
 
 
 def detector(*defects: Defect, **more: object) -> Inspector:
-    return inspector(Stage(0.5, defects, names_types=True, **more), "detector-1")
+    return inspector(Stage(0.5, defects, classifies=True, **more), "detector-1")
 
 
 def inspector(stage: Stage, name: str) -> Inspector:
@@ -96,8 +96,8 @@ def test_an_image_that_the_gate_passes_costs_no_later_stage() -> None:
     assert [len(stage.inference.seen) for stage in stages] == [1, 0, 0]
     assert set(inspection.timings_ms) == {"gate.network", "gate.decide"}
     assert inspection.bundle == "gate-1+segmenter-1+detector-1"
-    assert not inspection.maps["severity"].any() and not inspection.maps["defects"].any()
-    assert inspection.maps["severity"].shape == inspection.maps["defects"].shape == SIZE
+    assert not inspection.maps["score_map"].any() and not inspection.maps["defects"].any()
+    assert inspection.maps["score_map"].shape == inspection.maps["defects"].shape == SIZE
 
 
 @pytest.mark.parametrize("verdict", [Verdict.REVIEW, Verdict.NG])
@@ -111,8 +111,8 @@ def test_what_the_gate_holds_back_is_outlined_and_named_under_its_score(verdict:
     assert set(inspection.timings_ms) == {
         f"{role}.{step}" for role in ("gate", "segmenter", "detector") for step in ("network", "decide")
     }
-    assert set(inspection.maps) == {"cam", "severity", "defects"}
-    assert inspection.maps["severity"][0, 0] == np.float32(0.9), "the segmenter's, whatever the gate gave"
+    assert set(inspection.maps) == {"heat_map", "score_map", "defects"}
+    assert inspection.maps["score_map"][0, 0] == np.float32(0.9), "the segmenter's, whatever the gate gave"
 
 
 @pytest.mark.parametrize("verdict", [Verdict.REVIEW, Verdict.NG])
@@ -144,10 +144,10 @@ def test_a_later_stage_neither_passes_nor_rejects(first: object) -> None:
     boxes = [(), (region((1, 1, 5, 5), "pit"),), (region((12, 12, 18, 18), "pit"),)]
     for verdict, found, regions in itertools.product(OF_VERDICT, boxes, [(), ((1, 1, 5, 5),)]):
         head = first(verdict)
-        middle = [] if head.inference.finds_outlines else [segmenter(*regions)]
+        middle = [] if head.inference.segments else [segmenter(*regions)]
         inspection = judged(head, *middle, detector(*found))
         assert inspection.verdict in (verdict, Verdict.REVIEW)
-        if not head.inference.finds_outlines:
+        if not head.inference.segments:
             assert (inspection.verdict is Verdict.OK) == (verdict is Verdict.OK), "escapes are the gate's"
         assert bool(inspection.reasons) == (
             (verdict is not Verdict.OK and not inspection.defects)
@@ -236,7 +236,7 @@ def test_boxes_without_a_region_are_numbered_behind_the_regions() -> None:
 def test_a_gate_and_a_namer_give_boxes_alone() -> None:
     inspection = judged(gate(), detector(region((1, 1, 5, 5), "pit")), with_maps=True)
     assert [one.label for one in inspection.defects] == ["pit"]
-    assert "severity" not in inspection.maps
+    assert "score_map" not in inspection.maps
 
 
 def test_candidates_are_the_namers_and_the_regions_without_a_name() -> None:
@@ -298,11 +298,11 @@ def test_a_failing_stage_behind_a_gate_that_passes_is_not_asked() -> None:
 
 def test_a_chain_can_do_what_any_of_its_stages_can() -> None:
     abilities = chain_of([gate(), segmenter(), detector()]).inference
-    assert (abilities.names_types, abilities.finds_outlines) == (True, True)
-    assert (abilities.severity_top, abilities.pixel_threshold, abilities.channels) == (12.0, 3.0, None)
+    assert (abilities.classifies, abilities.segments) == (True, True)
+    assert (abilities.score_map_max, abilities.pixel_threshold, abilities.channels) == (12.0, 3.0, None)
     abilities = chain_of([gate(), detector()]).inference
-    assert (abilities.finds_outlines, abilities.severity_top) == (False, None)
-    assert not chain_of([gate(), segmenter()]).inference.names_types
+    assert (abilities.segments, abilities.score_map_max) == (False, None)
+    assert not chain_of([gate(), segmenter()]).inference.classifies
 
 
 def test_one_known_scale_measures_every_defect() -> None:

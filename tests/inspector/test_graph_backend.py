@@ -17,8 +17,8 @@ from blemish.bundle import Bundle, Manifest, Preprocessing, load_bundle, save_bu
 from blemish.bundle.manifest import StoredGraph, StoredInput, StoredRuntime
 from blemish.bundle.store import MANIFEST, sha256
 from blemish.errors import BlemishError
-from blemish.export.graph_files import as_openvino, write_onnx, write_openvino
-from blemish.export.onnx_models import OPSET
+from blemish.exporting.graph_files import as_openvino, write_onnx, write_openvino
+from blemish.exporting.onnx_models import OPSET
 from blemish.inspector.graph_backend import open_graphs
 from blemish.inspector.loading import inspector_of
 from blemish.inspector.openvino_backend import MAX_COMPILED

@@ -22,7 +22,7 @@ from blemish.inspection import Inspection, Verdict
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import inspector_of, open_inspector
 from blemish.inspector.torch_backend import as_network, load_tensors, pick_device
-from blemish.methods.contract import Findings
+from blemish.methods.contract import ImageFindings
 
 
 class Brightness:
@@ -30,14 +30,14 @@ class Brightness:
 
     channels = 1
     mm_per_px = 0.5
-    names_types = False
+    classifies = False
     threshold_score = None
 
     def forward(self, pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
         return pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
 
-    def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> Findings:
-        return Findings(float(raw.mean()), (), {"severity": raw} if with_maps else {})
+    def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> ImageFindings:
+        return ImageFindings(float(raw.mean()), (), {"score_map": raw} if with_maps else {})
 
 
 def by_brightness() -> Inspector:
@@ -74,18 +74,18 @@ def test_an_output_that_is_no_number_is_an_error_and_never_ok() -> None:
 class TwoSpots(Brightness):
     """Finds a long defect and a short one, each one pixel wide, with the image's maximum as its score."""
 
-    names_types = True
+    classifies = True
     threshold_score = 0.5
     pixel_threshold = None
 
-    def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> Findings:
+    def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> ImageFindings:
         numbers = np.zeros(raw.shape, np.int32)
         numbers[0, :2], numbers[2, :5] = 1, 2
         short, long = (
             Defect("pit", 0.9, (0, 0, side, 1), (), Rectangle((0, 0), side, 1, 0), side)
             for side in (2.0, 5.0)
         )
-        return Findings(float(raw.max()), (short, long), {"defects": numbers} if with_maps else {})
+        return ImageFindings(float(raw.max()), (short, long), {"defects": numbers} if with_maps else {})
 
 
 def deciding(**rules: object) -> Inspector:
@@ -199,15 +199,15 @@ def test_an_image_is_decoded_judged_and_timed(tmp_path: Path) -> None:
     inspection = by_brightness().inspect(tmp_path / "a.png", with_maps=True)
     assert (inspection.verdict, inspection.score, inspection.size) == (Verdict.NG, 1.0, (6, 9))
     assert set(inspection.timings_ms) == {"decode", "network", "decide"}
-    assert inspection.maps["severity"].shape == (6, 9)
+    assert inspection.maps["score_map"].shape == (6, 9)
     assert inspection.mm_per_px == 0.5, "known also where there is no defect"
     assert not by_brightness().inspect(tmp_path / "a.png").maps
 
 
 def test_the_spread_of_a_score_is_kept_and_written_only_where_there_is_one() -> None:
     class Unsure(Brightness):
-        def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> Findings:
-            return Findings(0.5, (), spread=0.125)
+        def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> ImageFindings:
+            return ImageFindings(0.5, (), spread=0.125)
 
     pixels = np.zeros((4, 4), np.uint8)
     unsure = Inspector(Unsure(), {}, review=0.25, ng=0.5, bundle="b").judge(pixels, "a")
@@ -258,8 +258,8 @@ def test_a_gray_bundle_judges_every_kind_of_picture_alike(
     inspector = open_inspector(tiny_bundle, device="cpu")
     plain = inspector.inspect(source, with_maps=True)
     other = inspector.inspect(tmp_path / "a.png", with_maps=True)
-    assert plain.maps["severity"].max() > 1
-    np.testing.assert_allclose(other.maps["severity"], plain.maps["severity"], atol=0.15)
+    assert plain.maps["score_map"].max() > 1
+    np.testing.assert_allclose(other.maps["score_map"], plain.maps["score_map"], atol=0.15)
     assert other.verdict == plain.verdict
 
 

@@ -19,7 +19,7 @@ from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import open_inspector
 from blemish.inspector.pipeline import answers_of
 from blemish.inspector.sources import Item, source_of
-from blemish.methods.contract import Findings
+from blemish.methods.contract import ImageFindings
 
 
 class Brightest:
@@ -27,20 +27,20 @@ class Brightest:
 
     channels = 1
     mm_per_px = None
-    names_types = False
-    finds_outlines = True
+    classifies = False
+    segments = True
     threshold_score = 0.5
     pixel_threshold = 0.5
-    severity_top = 1.0
+    score_map_max = 1.0
 
     def forward(self, pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
         return pixels.astype(np.float32) / 255
 
-    def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> Findings:
+    def decide(self, raw: NDArray[np.float32], *_: object, with_maps: bool) -> ImageFindings:
         y, x = np.unravel_index(int(raw.argmax()), raw.shape)
         box = (float(x), float(y), float(x + 1), float(y + 1))
         defect = Defect("spot", 1.0, box, (), Rectangle((x + 0.5, y + 0.5), 1, 1, 0), 1)
-        return Findings(float(raw.max()), (defect,), {"severity": raw} if with_maps else {})
+        return ImageFindings(float(raw.max()), (defect,), {"score_map": raw} if with_maps else {})
 
 
 def brightest(**more: object) -> Inspector:
@@ -138,7 +138,7 @@ def test_one_network_runs_at_a_time() -> None:
 
         def decide(
             self, raw: NDArray[np.float32], pixels: object, networks: dict, *, with_maps: bool
-        ) -> Findings:
+        ) -> ImageFindings:
             return super().decide(networks["other"](raw), with_maps=with_maps)
 
     def network(inputs: NDArray[np.float32]) -> NDArray[np.float32]:

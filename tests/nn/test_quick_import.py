@@ -9,7 +9,7 @@ ASKED = """
 import sys
 from blemish.nn.quick_import import COMPILER, compiler_deferred
 with compiler_deferred():
-    import blemish.methods.tlsdd.detector
+    import blemish.methods.tlsdd.network.detector
 from torchvision.ops.roi_align import is_compile_supported
 assert COMPILER not in sys.modules and "sympy" not in sys.modules
 given = is_compile_supported("cpu")

@@ -77,7 +77,7 @@ def test_suppression_is_torchvisions(seed: int, iou: float) -> None:
     expected = ops.nms(torch.from_numpy(boxes), torch.from_numpy(scores), iou).numpy()
     assert 5 < len(expected) < 120
     np.testing.assert_array_equal(nms(boxes, scores, iou=iou), expected)
-    np.testing.assert_array_equal(nms(boxes, scores, iou=iou, most=3), expected[:3])
+    np.testing.assert_array_equal(nms(boxes, scores, iou=iou, max_kept=3), expected[:3])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -87,7 +87,7 @@ def test_class_wise_suppression_is_torchvisions(seed: int) -> None:
     tensors = [torch.from_numpy(values) for values in (boxes, scores, labels)]
     expected = ops.batched_nms(*tensors, 0.4).numpy()
     np.testing.assert_array_equal(class_wise_nms(boxes, scores, labels, iou=0.4), expected)
-    np.testing.assert_array_equal(class_wise_nms(boxes, scores, labels, iou=0.4, most=7), expected[:7])
+    np.testing.assert_array_equal(class_wise_nms(boxes, scores, labels, iou=0.4, max_kept=7), expected[:7])
 
 
 def test_of_equal_scores_the_first_stays() -> None:

@@ -35,7 +35,8 @@ def trained(request: pytest.FixtureRequest, tiny_dataset: Dataset, tmp_path_fact
     """A bundle of each method, trained for seconds."""
     from blemish.methods import find_method
     from blemish.progress import Reporter
-    from blemish.training.run import Request, train
+    from blemish.training.request import Request
+    from blemish.training.run import train
 
     method = find_method(request.param)
     machine = {"device": "cpu", "precision": "fp32"}

@@ -16,22 +16,13 @@ import numpy as np
 import pytest
 
 from blemish.bundle import Bundle, load_bundle
-from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.methods import find_method
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
-from blemish.training.run import (
-    RUN_FILE,
-    Request,
-    claim_folder,
-    describe,
-    forget_untrained,
-    same_setting,
-    train,
-    with_validation,
-)
+from blemish.training.request import RUN_FILE, Request, claim_folder, remove_empty_run
+from blemish.training.run import train, with_validation
 
 SHORT: Mapping[str, Any] = {
     "steps": 10,
@@ -46,7 +37,8 @@ from pathlib import Path
 from blemish.dataset.layouts import load_dataset
 from blemish.methods import find_method
 from blemish.progress import Reporter
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 from blemish.training.trainer import RunTrainer
 
 root, run, settings, stage, step = sys.argv[1:]
@@ -199,66 +191,6 @@ def test_a_rule_that_is_none_is_refused_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def began(run: Path) -> None:
-    """Leave what a training leaves once it has begun."""
-    (run / "checkpoints").mkdir()
-    (run / "checkpoints" / "regression.safetensors").touch()
-
-
-def test_what_never_began_is_no_run(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
-    picture = tmp_path / "pictures" / "training-images.png"
-    picture.parent.mkdir()
-    picture.touch()
-    claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path), "another digest")
-    assert '"floor": 3.0' in (tmp_path / "run.json").read_text()
-    assert not picture.exists(), "drawn with other settings"
-
-
-def test_a_folder_that_holds_a_run_is_not_written_over(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
-    began(tmp_path)
-    with pytest.raises(BlemishError, match=r"already holds a run\. Add --resume"):
-        claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
-    claim_folder(request(tiny_dataset, {}, tmp_path, resume=True), "digest")
-
-
-@pytest.mark.parametrize(
-    ("changes", "digest", "named"),
-    [
-        ({"seed": 3}, "digest", "seed"),
-        ({}, "another", "data_fingerprint"),
-    ],
-)
-def test_resuming_another_run_is_refused_and_what_differs_named(
-    tiny_dataset: Dataset, tmp_path: Path, changes: dict[str, Any], digest: str, named: str
-) -> None:
-    claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
-    began(tmp_path)
-    with pytest.raises(BlemishError, match=f"--resume needs the same {named}"):
-        claim_folder(request(tiny_dataset, {}, tmp_path, resume=True, **changes), digest)
-
-
-def test_resuming_with_other_settings_names_the_first_that_differs(
-    tiny_dataset: Dataset, tmp_path: Path
-) -> None:
-    claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
-    began(tmp_path)
-    with pytest.raises(BlemishError, match=r"same settings\. Received: floor=3\.0, the run has 6\.0"):
-        claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path, resume=True), "digest")
-
-
-def test_one_file_by_two_names_is_the_same_setting(tmp_path: Path) -> None:
-    (tmp_path / "draw.json").write_text("{}")
-    (tmp_path / "other.json").write_text("{}")
-    name = str(tmp_path / "draw.json")
-    assert same_setting(name, str(tmp_path / "." / ".." / tmp_path.name / "draw.json"))
-    assert not same_setting(name, str(tmp_path / "other.json"))
-    assert same_setting("gone.json", "gone.json")
-    assert not same_setting("gone.json", "lost.json")
-    assert not same_setting(name, None)
-
-
 def test_a_training_refused_before_its_first_step_leaves_the_folder_as_it_was(
     tiny_dataset: Dataset, short_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,20 +208,10 @@ def test_a_training_refused_before_its_first_step_leaves_the_folder_as_it_was(
     refusal(request(tiny_dataset, short_settings, tmp_path / "mine"))
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["notes.txt"]
     claim_folder(request(tiny_dataset, short_settings, tmp_path / "begun"), "digest")
-    began(tmp_path / "begun")
-    forget_untrained(tmp_path / "begun")
+    (tmp_path / "begun" / "checkpoints").mkdir()
+    (tmp_path / "begun" / "checkpoints" / "regression.safetensors").touch()
+    remove_empty_run(tmp_path / "begun")
     assert (tmp_path / "begun" / RUN_FILE).is_file()
-
-
-def test_a_run_older_than_a_setting_had_its_default(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
-    began(tmp_path)
-    there = json.loads((tmp_path / RUN_FILE).read_text())
-    del there["settings"]["floor"]
-    (tmp_path / RUN_FILE).write_text(json.dumps(there))
-    claim_folder(request(tiny_dataset, {}, tmp_path, resume=True), "digest")
-    with pytest.raises(BlemishError, match=r"Received: floor=3\.0, the run has 6\.0"):
-        claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path, resume=True), "digest")
 
 
 def test_changed_data_is_another_run(
@@ -300,21 +222,14 @@ def test_changed_data_is_another_run(
     monkeypatch.setattr(type(method), "fit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         trained(tiny_dataset, short_settings, tmp_path / "run")
-    began(tmp_path / "run")
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "regression.safetensors").touch()
     marked = next(index for index, sample in enumerate(tiny_dataset) if sample.annotations)
     samples = list(tiny_dataset.samples)
     samples[marked] = replace(samples[marked], annotations=samples[marked].annotations[1:])
     changed = replace(tiny_dataset, samples=tuple(samples))
     message = refusal(request(changed, short_settings, tmp_path / "run", resume=True))
     assert "same data_fingerprint" in message
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"seed": 0}'])
-def test_a_broken_run_file_is_a_clear_error(tiny_dataset: Dataset, tmp_path: Path, text: str) -> None:
-    (tmp_path / RUN_FILE).write_text(text)
-    began(tmp_path)
-    with pytest.raises(BlemishError, match=r"run\.json"):
-        claim_folder(request(tiny_dataset, {}, tmp_path, resume=True), "digest")
 
 
 def test_validation_images_are_held_out_where_there_are_none(tiny_dataset: Dataset) -> None:
@@ -329,45 +244,3 @@ def test_validation_images_are_held_out_where_there_are_none(tiny_dataset: Datas
 def test_a_dataset_of_test_images_alone_is_refused_with_its_splits(tiny_dataset: Dataset) -> None:
     with pytest.raises(BlemishError, match=r"no training images: splits are \{'test': 5\}"):
         with_validation(tiny_dataset.split("test"), 0, Reporter(quiet=True))
-
-
-def test_the_bundle_remembers_where_it_came_from(tiny_dataset: Dataset, tiny_bundle: Path) -> None:
-    manifest = load_bundle(tiny_bundle, method="severity").manifest
-    assert manifest.class_names == tiny_dataset.class_names
-    assert manifest.data["splits"] == tiny_dataset.splits
-    assert len(manifest.data_fingerprint) == 64
-    assert manifest.settings["steps"] == 80
-    assert 0 < manifest.thresholds["review"] <= manifest.thresholds["ng"] <= 1
-    assert manifest.provenance["seed"] == 0
-    assert manifest.operating_point is not None
-    assert manifest.operating_point.threshold == manifest.thresholds["ng"]
-    assert manifest.curves["threshold_sweep"]["best"] == manifest.thresholds["severity"]
-
-
-def test_what_training_noticed_goes_into_the_bundle(
-    tiny_dataset: Dataset, short_settings: dict[str, Any], tmp_path: Path
-) -> None:
-    method = find_method("severity")
-    request = Request(method, tiny_dataset, method.settings_type.model_validate(short_settings), tmp_path)
-    fitted = Fitted({}, ("spot",), 1, {}, {}, {}, notes=("few spots", "all of them small"))
-    assert describe(request, tiny_dataset, fitted, "digest").notes == ("few spots", "all of them small")
-
-
-def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
-    tiny_dataset: Dataset, short_settings: dict[str, Any], tmp_path: Path
-) -> None:
-    asked = request(tiny_dataset, short_settings, tmp_path)
-    fitted = Fitted({}, ("spot",), 1, {}, {}, {})
-    first = describe(asked, tiny_dataset, fitted, "digest")
-    own = image_digests(tiny_dataset.where(lambda sample: sample.split in ("train", "val")))
-    assert first.data["seen"] == own and first.data["seen_before"] == []
-    watched = image_digests(tiny_dataset.split("val"))
-    assert first.data["watched"] == watched
-    told = {"seen": ["of the start", "watched by it", watched[0]], "watched": ["watched by it"]}
-    start = Bundle(tmp_path, first.model_copy(update={"data": told}), {})
-    later = describe(
-        replace(asked, start=start), tiny_dataset, replace(fitted, seen_before=("before",)), "digest"
-    )
-    assert later.data["seen"] == sorted([*own, "before", "of the start", "watched by it"])
-    assert later.data["watched"] == watched[1:], "what the start learned from is learned from"
-    assert later.data["seen_before"] == ["before"]

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from peers.job import Job, main, versions
-from peers.task import read_task
-from peers.vision import MODEL, image_tensor, prepare, write_image_scores
+from benchmarks.peers.job import Job, main, versions
+from benchmarks.peers.task import read_task
+from benchmarks.peers.vision import MODEL, image_tensor, prepare, write_image_scores
 
 APART = 0.1  # share of normal images that are kept for the quantiles
 # Shares of the time at which steps begin, at which their rate falls to a tenth, and at which they end.

@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from peers.job import Job, main, versions
-from peers.task import read_task
-from peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled, write_image_scores
+from benchmarks.peers.job import Job, main, versions
+from benchmarks.peers.task import read_task
+from benchmarks.peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled, write_image_scores
 
 READING = 0.25  # share of the time after its imports in which images are read
 

@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from peers.answers import write_map
-from peers.job import Job, main, versions
-from peers.task import TrainImage, read_task
-from peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled
+from benchmarks.peers.answers import write_map
+from benchmarks.peers.job import Job, main, versions
+from benchmarks.peers.task import TrainImage, read_task
+from benchmarks.peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled
 
 STRIDE = 16  # of the deepest map
 

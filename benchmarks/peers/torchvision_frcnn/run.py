@@ -21,10 +21,10 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from peers.answers import Found, write_boxes
-from peers.job import Job, main, versions
-from peers.task import TrainImage, read_task
-from peers.vision import MODEL, image_tensor, load_resnet, prepare
+from benchmarks.peers.answers import Found, write_boxes
+from benchmarks.peers.job import Job, main, versions
+from benchmarks.peers.task import TrainImage, read_task
+from benchmarks.peers.vision import MODEL, image_tensor, load_resnet, prepare
 
 SHAPES = (0.5, 1.0, 2.0)
 FLOOR, MOST = (

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from peers.answers import Found, write_boxes
-from peers.job import Job, main, versions
-from peers.task import PlainImage, Task, TrainImage, read_task
+from benchmarks.peers.answers import Found, write_boxes
+from benchmarks.peers.job import Job, main, versions
+from benchmarks.peers.task import PlainImage, Task, TrainImage, read_task
 
 FLOOR, MOST = (
     0.001,

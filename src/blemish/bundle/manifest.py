@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from blemish.bundle.older import completed
+from blemish.bundle.migrations import upgrade_manifest
 from blemish.errors import BlemishError, nearest_name
 
 SCHEMA_VERSION = 1
@@ -24,10 +24,9 @@ class Strict(BaseModel):
 
 
 class Preprocessing(Strict):
-    """How pixels become network input: channels (null: as stored), and the divisor of each dtype."""
+    """How pixels become network input: channels (null: as stored). Full scale of the dtype is always 1."""
 
     channels: int | None
-    divisors: dict[str, float] = {"uint8": 255.0, "uint16": 65535.0}
 
 
 class StoredShare(Strict):
@@ -86,6 +85,7 @@ class Manifest(Strict):
     curves: the method's own, under names of its choice; what draws one checks it
     runtime: of an exported bundle; None: its networks are run by torch
     memory: what else its method must remember, such as the examples that a class was learned from
+    data: where the training images came from, and what is `known_images`
     notes: sentences for whoever reads a report: what training noticed, what was changed since
     """
 
@@ -95,7 +95,6 @@ class Manifest(Strict):
     preprocessing: Preprocessing
     tiling: dict[str, int] = {}
     thresholds: dict[str, float] = {}
-    scales: dict[str, float] = {}
     settings: dict[str, Any] = {}
     operating_point: StoredOperatingPoint | None = None
     runtime: StoredRuntime | None = None
@@ -110,11 +109,21 @@ class Manifest(Strict):
 
     def to_json(self) -> str:
         fields = self.model_dump(mode="json", exclude=None if self.runtime else {"runtime"})
-        return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return manifest_json(fields)
+
+
+def manifest_json(fields: Mapping[str, Any]) -> str:
+    """The text of manifest.json."""
+    return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def known_images(data: Mapping[str, Any]) -> frozenset[str]:
+    """Digests of the images that a bundle was trained or validated on, by the `data` of its manifest."""
+    return frozenset([*data.get("trained_on", ()), *data.get("validated_on", ())])
 
 
 def parse_manifest(text: str | bytes, path: Path) -> Manifest:
-    """The manifest in `text` (bytes: UTF-8), its settings `completed`; `path` is for messages alone.
+    """The manifest in `text` (bytes: UTF-8), an older one upgraded; `path` is for messages alone.
 
     Raises BlemishError for what is not JSON, a newer schema, an unknown key (with the nearest known one), a
     missing key or a value of the wrong type.
@@ -127,8 +136,9 @@ def parse_manifest(text: str | bytes, path: Path) -> Manifest:
         raise BlemishError(f"{path} must hold a JSON object. Train or copy the bundle again.")
     refuse_other_schema(fields, path)
     try:
-        manifest = Manifest.model_validate(fields)
-        return manifest.model_copy(update={"settings": completed(manifest.method, manifest.settings)})
+        return Manifest.model_validate(upgrade_manifest(fields))
+    except BlemishError as error:
+        raise BlemishError(f"{path}: {error}") from error
     except ValidationError as error:
         raise BlemishError(f"{path}: {first_fault(error, Manifest.model_fields)}") from error
 

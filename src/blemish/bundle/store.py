@@ -5,20 +5,22 @@ its graphs and the certificate. No pickle, no import paths.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from blemish.bundle.manifest import Manifest, parse_manifest
+from blemish.bundle.manifest import Manifest, manifest_json, parse_manifest
 from blemish.errors import BlemishError
 
 Tensors = Mapping[str, NDArray[np.generic]]
@@ -34,11 +36,15 @@ CHANGEABLE = re.compile(r"\.?(decision(-\d+)?\.yaml|usage\.json)(\..+)?")
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded bundle. networks: name of each network to its tensors by parameter name."""
+    """A loaded bundle. networks: name of each network to its tensors by parameter name.
+
+    stored: the manifest as loaded and its id as stored, which an upgrade of the manifest must not change
+    """
 
     path: Path
     manifest: Manifest
     networks: Mapping[str, Tensors]
+    stored: tuple[Manifest, str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def id(self) -> str:
@@ -46,9 +52,9 @@ class Bundle:
 
         When it was made is left out: two trainings that gave the same give the same id.
         """
-        made = {name: value for name, value in self.manifest.provenance.items() if name != CREATED}
-        timeless = self.manifest.model_copy(update={"provenance": made})
-        return f"{self.manifest.method}-{sha256(timeless.to_json().encode())[:12]}"
+        if self.stored is not None and self.stored[0] is self.manifest:
+            return self.stored[1]
+        return id_of(json.loads(self.manifest.to_json()))
 
     @property
     def other_files(self) -> dict[str, Path]:
@@ -105,11 +111,12 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
         raise BlemishError(
             f"{path} is not a bundle: it has no {MANIFEST}. Give the folder that `train` wrote."
         )
-    manifest = parse_manifest(file.read_bytes(), file)
+    text = file.read_bytes()
+    manifest = parse_manifest(text, file)
     if method is not None and manifest.method != method:
         raise BlemishError(f"{path} must be a bundle of method '{method}'. Received: '{manifest.method}'.")
     refuse_unlisted(path, manifest)
-    bundle = Bundle(path, manifest, {})
+    bundle = Bundle(path, manifest, {}, stored=(manifest, id_of(json.loads(text))))
     for name, file in bundle.other_files.items():
         refuse_damaged(file, manifest.files[name])
     tensors = {name for name in manifest.files if name not in bundle.other_files}
@@ -119,6 +126,13 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
         for name, content in data.items()
     }
     return replace(bundle, networks=networks)
+
+
+def id_of(fields: Mapping[str, Any]) -> str:
+    """The id of a bundle from the fields of its manifest.json, see `Bundle.id`."""
+    provenance = fields.get("provenance", {})
+    timeless = {**fields, "provenance": {key: v for key, v in provenance.items() if key != CREATED}}
+    return f"{fields['method']}-{sha256(manifest_json(timeless).encode())[:12]}"
 
 
 def refuse_unlisted(path: Path, manifest: Manifest) -> None:

@@ -7,9 +7,8 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from blemish.cli.outcome import WrongUseError
-from blemish.cli.texts import print_check, print_counts, print_products
-from blemish.errors import BlemishError
+from blemish.cli.texts import print_check, print_counts, print_products, print_scale
+from blemish.errors import BlemishError, WrongUseError
 
 app = typer.Typer(
     help="Make, check, split and convert datasets; measure the scale of a camera.",
@@ -145,7 +144,7 @@ def agree(
 
     The same person twice shows how repeatable they are.
     """
-    from blemish.cli.agree import compare_raters
+    from blemish.workflows.annotator_agreement import compare_raters
 
     if not 2 <= len(raters) <= 3:
         raise WrongUseError(f"agree takes two or three raters. Received: {len(raters)}. Name DATA_A DATA_B.")
@@ -212,9 +211,16 @@ def scale(
     ] = None,
 ) -> None:
     """Measure the scale of a camera, mm per pixel, from a picture of a target."""
-    from blemish.cli.scales import print_scale
+    import json
+    from dataclasses import asdict
 
-    print_scale(image, pattern, columns=columns, rows=rows, pitch_mm=pitch_mm, out=out)
+    from blemish.files import write_atomically
+    from blemish.workflows.scale import measure_scale_of
+
+    found = measure_scale_of(image, pattern, columns=columns, rows=rows, pitch_mm=pitch_mm)
+    print_scale(found)
+    if out is not None:
+        write_atomically(out, json.dumps(asdict(found), indent=1) + "\n")
 
 
 def parse_size(text: str) -> tuple[int, int]:

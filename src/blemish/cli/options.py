@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
@@ -20,5 +21,13 @@ Threads = Annotated[
         min=1,
         metavar="N",
         help="Most threads of a computation; else OMP_NUM_THREADS, else a thread a core.",
+    ),
+]
+Then = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option(
+        "--then",
+        metavar="BUNDLE",
+        help="Asked after the one before, as a chain: gate, segmenter, detector; may be repeated.",
     ),
 ]

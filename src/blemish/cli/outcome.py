@@ -1,17 +1,13 @@
-"""How a command ends: the errors that are not simply "the work failed", and whether they show their trace."""
+"""Exit codes of the command line, the error of a Ctrl-C, and the switch that shows traces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shlex
+import sys
 
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, WrongUseError
 
 FAILED, WRONG_USE, STOPPED = 1, 2, 130  # exit codes; 130 is what shells give a process ended by Ctrl-C
-
-
-class WrongUseError(BlemishError):
-    """The command line itself is wrong: nothing was read or started."""
 
 
 class StoppedError(BlemishError):
@@ -19,21 +15,17 @@ class StoppedError(BlemishError):
 
 
 class Debug:
-    """Whether an error shows its trace; set once by the command line."""
+    """Switch for traces of errors; set once by the command line."""
 
     on = False
-
-
-@contextmanager
-def refused_as_wrong_use() -> Iterator[None]:
-    """Inside, a BlemishError is about what the command line says."""
-    try:
-        yield
-    except BlemishError as error:
-        raise WrongUseError(str(error)) from error
 
 
 def exit_code(error: BlemishError) -> int:
     if isinstance(error, StoppedError):
         return STOPPED
     return WRONG_USE if isinstance(error, WrongUseError) else FAILED
+
+
+def command_line() -> str:
+    """The command as the user typed it, for reports."""
+    return shlex.join(["blemish", *sys.argv[1:]])

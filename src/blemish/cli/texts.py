@@ -1,4 +1,4 @@
-"""What the data commands print: counts and findings as plain text tables."""
+"""Plain text that the data commands print: tables of counts, findings, a scale."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from blemish.dataset.product_sets.collect import Collected
     from blemish.dataset.quality.check import CheckReport
     from blemish.dataset.samples import Dataset
+    from blemish.images.calibration_target import Scale
 
 SPLIT_ORDER = ("train", "val", "test", "")
 
@@ -61,6 +62,18 @@ def print_check(report: CheckReport) -> None:
         print("no problems found")
 
 
+def print_scale(found: Scale) -> None:
+    """A measured scale, how well the image fits it, and where to write it."""
+    print(f"{found.mm_per_px:.6g} mm per px, from {found.points} points")
+    print(f"along the picture's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
+    print(
+        f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (mean square)"
+    )
+    print(
+        f"use it as --mm-per-px {found.mm_per_px:.6g}, or as mm_per_px: {found.mm_per_px:.6g} in dataset.yaml"
+    )
+
+
 def images_of_lots(groups: Mapping[str, Mapping[str, Any]]) -> str:
     """How many there are and of how many images, the smallest first; see --json for all."""
     from blemish.dataset.quality.check_alike import listing
@@ -71,7 +84,7 @@ def images_of_lots(groups: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def uses(report: CheckReport) -> str:
-    """What the annotations can train: an outline also gives a box, and either of them an image's label."""
+    """Purposes that the annotations serve: an outline also gives a box, and either an image's label."""
     of = report.defective
     if not of:
         return "nothing that learns from defects: no image is marked"
@@ -86,7 +99,7 @@ def uses(report: CheckReport) -> str:
 
 
 def print_table(rows: Mapping[str, Mapping[str, int]], splits: list[str]) -> None:
-    """One line per row, one column per split and their sum."""
+    """A line per row, one column per split and their sum."""
     columns = [split for split in SPLIT_ORDER if split in splits]
     width = max(len(name) for name in rows)
     heads = [*(split or "no split" for split in columns), "all"]

@@ -1,1 +1,1 @@
-"""What a line does with what a bundle finds: kept apart from the weights, and changed without them."""
+"""Decisions: thresholds, limits and grades that turn findings into a verdict, kept apart from the weights."""

@@ -1,6 +1,6 @@
-"""A decision, and what it makes of a score and defects: verdict, grade, and the reasons.
+"""Decision: the rules in decision.yaml, and the verdict, grade and reasons that follow from them.
 
-The worst that any rule asks for is the verdict. A greater score, confidence, severity or size never makes it
+The verdict is the worst that any rule asks for. A greater score, confidence, severity or size never makes it
 better.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from blemish.bundle.manifest import Strict
-from blemish.decision.rules import Chosen, Costs, Grade, Ignored, Limit, Measured, Thresholds, figure
+from blemish.decision.rules import Chosen, Costs, Grade, Ignored, Limit, MeasureRule, Thresholds, figure
 from blemish.defect import Defect
 from blemish.inspection import Verdict
 
@@ -25,11 +25,11 @@ GRADES: tuple[GradeName, ...] = ("scrap", "rework", "accept")
 
 @dataclass(frozen=True)
 class Judged:
-    """The answer on one image.
+    """Verdict on an image, with grade and reasons.
 
-    score: as it counts: that of the image, or lower where every defect is ignored
+    score: the one that counts: that of the image, or lower where every defect is ignored
     kept: indices of the defects that are not ignored; grade: None where nothing is graded
-    reasons: one for each rule that was met, the worst first
+    reasons: a text for each rule that was met, the worst first
     """
 
     verdict: Verdict
@@ -40,8 +40,8 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Level:
-    """What a value from `threshold` on makes of the image."""
+class VerdictThreshold:
+    """Verdict and grade of an image for values of at least `threshold`."""
 
     threshold: float
     verdict: Verdict
@@ -50,7 +50,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Check:
-    """One rule on defects: which ones, what of them, how it is said, and its levels, the worst first.
+    """A rule on defects: those it covers, their measure, its wording, and its thresholds, the worst first.
 
     phrase: with "{}" for a value and its unit; suffix: the unit behind a number
     """
@@ -59,13 +59,13 @@ class Check:
     value_of: Callable[[Defect], float | None]
     phrase: str
     suffix: str
-    levels: tuple[Level, ...]
+    levels: tuple[VerdictThreshold, ...]
 
-    def reason(self, label: str, value: float, level: Level) -> str:
+    def reason(self, label: str, value: float, level: VerdictThreshold) -> str:
         """ "crack 3.2 mm long ≥ 3 mm: scrap" """
-        said = self.phrase.format(f"{figure(value)}{self.suffix}")
+        measured = self.phrase.format(f"{figure(value)}{self.suffix}")
         grade = f": {level.grade}" if level.grade else ""
-        return f"{label} {said} ≥ {figure(level.threshold)}{self.suffix}{grade}"
+        return f"{label} {measured} ≥ {figure(level.threshold)}{self.suffix}{grade}"
 
 
 @dataclass(frozen=True)
@@ -101,50 +101,60 @@ class Decision(Strict):
     def judge(self, score: float, defects: Sequence[Defect], *, without_defects: float = 1.0) -> Judged:
         """Verdict, grade and reasons for an image.
 
-        score: in [0, 1]; defects: in mm where a rule is, see `decision.store.refuse_unfit`
+        score: in [0, 1]; defects: measured in mm where a rule is in mm, see `decision.store.refuse_unfit`
         without_defects: the highest score of an image on which the method finds nothing; it counts where
-            every defect is ignored, so that what is ignored rejects no part
+            every defect is ignored, so that ignored defects reject no part
         """
         kept = tuple(index for index, defect in enumerate(defects) if not self.ignores(defect))
         if defects and not kept:
             score = min(score, without_defects)
-        met = [*self.met_by_score(score), *self.met_by_defects([defects[index] for index in kept])]
-        met.sort(key=lambda one: FROM_BAD_TO_GOOD.index(one.verdict))
+        results = [rule_met(check, [defects[index] for index in kept]) for check in self.checks()]
+        met = [result for result in results if result is not None]
+        level = next((one for one in verdict_levels(self.score) if score >= one.threshold), None)
+        if level is not None:
+            met.insert(0, Met(level.verdict, f"score {figure(score)} ≥ {figure(level.threshold)}"))
+        met.sort(key=lambda result: FROM_BAD_TO_GOOD.index(result.verdict))
+        given = {result.grade for result in met}
+        reasons = [result.reason for result in met]
+        if ignored := len(defects) - len(kept):
+            reasons.append(
+                f"{ignored} {'defect' if ignored == 1 else 'defects'} below the minimum size ignored"
+            )
         return Judged(
             verdict=met[0].verdict if met else Verdict.OK,
-            grade=worst_grade(met) if self.grades else None,
-            reasons=(*(one.reason for one in met), *said_of_ignored(len(defects) - len(kept))),
+            grade=next((grade for grade in GRADES if grade in given), "accept") if self.grades else None,
+            reasons=tuple(reasons),
             score=score,
             kept=kept,
         )
 
     def ignores(self, defect: Defect) -> bool:
-        """Whether the defect is smaller than a minimum size; what cannot be measured is not ignored."""
+        """True for a defect below a minimum size; a defect that cannot be measured is not ignored."""
         values = [(rule.value_of(defect), rule.below) for rule in self.ignore if rule.covers(defect)]
         return any(value is not None and value < below for value, below in values)
 
-    def met_by_score(self, score: float) -> list[Met]:
-        for level in verdict_levels(self.score):
-            if score >= level.threshold:
-                return [Met(level.verdict, f"score {figure(score)} ≥ {figure(level.threshold)}")]
-        return []
-
-    def met_by_defects(self, defects: Sequence[Defect]) -> list[Met]:
-        results = [result_of(check, defects) for check in self.checks()]
-        return [met for met in results if met is not None]
-
     def checks(self) -> Iterator[Check]:
-        """Every rule on single defects."""
+        """Every rule on single defects.
+
+        A defect that is to be reworked or scrapped is never passed: its verdict is REVIEW at least.
+        """
         for name, thresholds in self.classes.items():
             yield confidence_check(name, thresholds)
         for limit in self.limits:
             yield measured_check(limit, verdict_levels(limit))
-        for grade in self.grades:
-            yield measured_check(grade, grade_levels(grade))
+        for rule in self.grades:
+            pairs: tuple[tuple[float | None, GradeName], ...] = (
+                (rule.scrap, "scrap"),
+                (rule.rework, "rework"),
+            )
+            levels = [
+                VerdictThreshold(value, Verdict.REVIEW, grade) for value, grade in pairs if value is not None
+            ]
+            yield measured_check(rule, tuple(levels))
 
     @property
-    def measured(self) -> Iterator[tuple[str, Measured]]:
-        """Every rule on a measure, with its place in the file."""
+    def measured(self) -> Iterator[tuple[str, MeasureRule]]:
+        """Every rule on a measure, with its place in the file such as "limits.0"."""
         for name, rules in (("limits", self.limits), ("ignore", self.ignore), ("grades", self.grades)):
             yield from ((f"{name}.{number}", rule) for number, rule in enumerate(rules))
 
@@ -159,27 +169,22 @@ def confidence_check(name: str, thresholds: Thresholds) -> Check:
     )
 
 
-def measured_check(rule: Measured, levels: tuple[Level, ...]) -> Check:
+def measured_check(rule: MeasureRule, levels: tuple[VerdictThreshold, ...]) -> Check:
     return Check(rule.covers, rule.value_of, rule.phrase, rule.suffix, levels)
 
 
-def verdict_levels(rule: Thresholds | Limit) -> tuple[Level, ...]:
+def verdict_levels(rule: Thresholds | Limit) -> tuple[VerdictThreshold, ...]:
+    """The rule's thresholds that are set, NG before REVIEW."""
     pairs = ((rule.ng, Verdict.NG), (rule.review, Verdict.REVIEW))
-    return tuple(Level(threshold, verdict) for threshold, verdict in pairs if threshold is not None)
-
-
-def grade_levels(rule: Grade) -> tuple[Level, ...]:
-    """A defect that is to be reworked or scrapped is never passed over: a person looks at least."""
-    pairs: tuple[tuple[float | None, GradeName], ...] = ((rule.scrap, "scrap"), (rule.rework, "rework"))
     return tuple(
-        Level(threshold, Verdict.REVIEW, grade) for threshold, grade in pairs if threshold is not None
+        VerdictThreshold(threshold, verdict) for threshold, verdict in pairs if threshold is not None
     )
 
 
-def result_of(check: Check, defects: Sequence[Defect]) -> Met | None:
-    """What the rule makes of its greatest defect, and how many more reach as much; None where none does.
+def rule_met(check: Check, defects: Sequence[Defect]) -> Met | None:
+    """Verdict and reason by the rule's greatest defect and the number of others; None where none meets it.
 
-    A defect that lacks the measure is for a person.
+    A defect that cannot be measured is for a person: REVIEW.
     """
     covered = [(check.value_of(defect), defect.label) for defect in defects if check.covers(defect)]
     values = [(value, label) for value, label in covered if value is not None]
@@ -191,16 +196,5 @@ def result_of(check: Check, defects: Sequence[Defect]) -> Met | None:
             return Met(level.verdict, check.reason(label, greatest, level) + also, level.grade)
     unmeasured = [label for value, label in covered if value is None]
     if unmeasured:
-        return Met(Verdict.REVIEW, f"{unmeasured[0]} lacks a measure that a rule asks for")
+        return Met(Verdict.REVIEW, f"{unmeasured[0]} could not be measured as a rule requires")
     return None
-
-
-def said_of_ignored(count: int) -> tuple[str, ...]:
-    if not count:
-        return ()
-    return (f"{count} {'defect' if count == 1 else 'defects'} under the minimum size ignored",)
-
-
-def worst_grade(met: Sequence[Met]) -> GradeName:
-    given = {one.grade for one in met}
-    return next((grade for grade in GRADES if grade in given), "accept")

@@ -1,6 +1,7 @@
-"""The parts of a decision: thresholds, limits, minimum sizes, grades, costs, and how they were chosen.
+"""Parts of a decision: thresholds, limits, minimum sizes, grades, costs, and how they were chosen.
 
-Each is checked when it is read: a key nobody knows, a number that is none, and values that cross are errors.
+Each is checked when it is read: an unknown key, a value that is no number, and thresholds out of order are
+    errors.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from blemish.bundle.manifest import StoredOperatingPoint, Strict
 from blemish.defect import Defect
 
 Measure = Literal["severity", "area", "length", "width"]
-Size = Literal["area", "length", "width"]
+SizeMeasure = Literal["area", "length", "width"]
 Unit = Literal["px", "mm"]
 WORDS = {"area": "large", "length": "long", "width": "wide"}
 
 
 class Thresholds(Strict):
-    """From which value on the verdict is REVIEW and NG; null: no value is enough.
+    """Values from which on the verdict is REVIEW, and NG; null: no value leads to it.
 
     review, ng: in [0, 1], review ≤ ng
     """
@@ -34,10 +35,10 @@ class Thresholds(Strict):
         return self
 
 
-class Measured(Strict):
-    """What of a defect is measured: its greatest severity, its area, or a side of its smallest rectangle.
+class MeasureRule(Strict):
+    """A measure of a defect: its greatest severity, its area, or a side of its smallest rectangle.
 
-    unit: px or mm (of areas px² or mm²); none with severity
+    unit: px or mm (px² or mm² of areas); none with severity
     of: name of a class; null: every class
     """
 
@@ -46,7 +47,7 @@ class Measured(Strict):
     of: str | None = None
 
     @model_validator(mode="after")
-    def _has_its_unit(self) -> Measured:
+    def _has_its_unit(self) -> MeasureRule:
         if (self.measure == "severity") != (self.unit is None):
             rule = "no unit" if self.measure == "severity" else "the unit px or mm"
             raise ValueError(f"{self.measure} must have {rule}. Received: {self.unit}. Correct 'unit'.")
@@ -56,7 +57,7 @@ class Measured(Strict):
         return self.of is None or self.of == defect.label
 
     def value_of(self, defect: Defect) -> float | None:
-        """In the rule's unit; None where the method gives no severity, or no scale is known."""
+        """The measure in the rule's unit; None where the method gives no severity, or no scale is known."""
         if self.measure == "severity":
             return defect.severity_max
         if self.unit == "mm":
@@ -76,8 +77,11 @@ class Measured(Strict):
         return "severity {}" if self.measure == "severity" else f"{{}} {WORDS[self.measure]}"
 
 
-class Limit(Measured):
-    """From which size or severity on a defect makes the verdict REVIEW or NG. review, ng: > 0, review ≤ ng"""
+class Limit(MeasureRule):
+    """Sizes or severities from which on a defect makes the verdict REVIEW, or NG.
+
+    review, ng: > 0, review ≤ ng
+    """
 
     review: float | None = Field(None, gt=0)
     ng: float | None = Field(None, gt=0)
@@ -89,15 +93,18 @@ class Limit(Measured):
         return self
 
 
-class Ignored(Measured):
-    """Under which size a defect is no defect. below: > 0"""
+class Ignored(MeasureRule):
+    """Minimum size: a defect below it is ignored. below: > 0"""
 
-    measure: Size
+    measure: SizeMeasure
     below: float = Field(gt=0)
 
 
-class Grade(Measured):
-    """From which size or severity on a defect is to be reworked or scrapped. rework, scrap: > 0, in order"""
+class Grade(MeasureRule):
+    """Sizes or severities from which on a defect means rework, or scrap.
+
+    rework, scrap: > 0, rework ≤ scrap
+    """
 
     rework: float | None = Field(None, gt=0)
     scrap: float | None = Field(None, gt=0)
@@ -110,19 +117,19 @@ class Grade(Measured):
 
 
 class Costs(Strict):
-    """Of one defective part that passes and one good part that is rejected, in any one unit; ≥ 0."""
+    """Costs of a defective part that passes and a good part that is rejected, both in the same unit; ≥ 0."""
 
     escape: float = Field(ge=0)
     overkill: float = Field(ge=0)
 
 
 class Chosen(Strict):
-    """How the thresholds were chosen: on which images, by which rule, and what they cost there.
+    """Origin of the thresholds: the images and rules that they were chosen by, and what they cost there.
 
-    data, split: as given; images: how many; review_rule: of the lower threshold
-    point: rule of the upper one, thresholds as chosen, counts with exact bounds
-    seen: the images, as `dataset.fingerprint.image_digests` knows them again
-    rules: digest of all that decides, see `sentences.rules_digest`; the counts hold for that alone
+    data, split: as given; images: their number; review_rule: of the lower threshold
+    point: rule of the upper threshold, both thresholds as chosen, counts with exact bounds
+    seen: digests of the images, see `dataset.fingerprint.image_digests`
+    rules: digest of all that decides, see `sentences.rules_digest`; the counts hold for these rules only
     """
 
     data: str
@@ -137,22 +144,22 @@ class Chosen(Strict):
 
 
 def refuse_crossing(low_name: str, low: float | None, high_name: str, high: float | None) -> None:
-    """Raises ValueError where the milder of two thresholds lies above the harder."""
+    """Raises ValueError where the milder of two thresholds lies above the stricter one."""
     if low is not None and high is not None and low > high:
         raise ValueError(
             f"{low_name} must not be above {high_name}. Received: {low_name} {low:g}, {high_name} {high:g}. "
-            "Lower the one or raise the other."
+            f"Lower {low_name} or raise {high_name}."
         )
 
 
 def refuse_empty(low_name: str, low: float | None, high_name: str, high: float | None) -> None:
     """Raises ValueError for a rule that decides nothing."""
     if low is None and high is None:
-        raise ValueError(f"{low_name} or {high_name} must be given. Received: neither. Add one.")
+        raise ValueError(f"{low_name} or {high_name} must be given. Received: neither. Add at least one.")
 
 
 def figure(value: float) -> str:
-    """Four figures, without a power of ten; of two values in order the texts are in order, too."""
+    """A number to four significant digits, without exponent; texts of two numbers keep their order."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
     digits = max(0, 3 - math.floor(math.log10(abs(value))))

@@ -1,4 +1,4 @@
-"""decision.yaml on disk: read and checked, written as a new revision, the one before kept beside it."""
+"""decision.yaml on disk: read and checked; a new revision keeps the previous one beside it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ PARTS: dict[str, type[Strict]] = {
     "costs": Costs,
     "chosen": Chosen,
 }
+# Part of the digest that usage.json holds of a decision: another text would make every decision look changed.
 HEADING = """\
 # What blemish does with what the bundle finds. Written by `blemish decide`; may be changed by hand: count
 # `revision` up then. Every rule that is met counts, and the worst of them is the verdict.
@@ -33,7 +34,7 @@ HEADING = """\
 
 
 def read_decision(file: Path, *, bundle: str) -> Decision:
-    """The decision in a YAML file, for the bundle of that id.
+    """Decision in a YAML file, for the bundle of that id.
 
     Raises BlemishError for what is not YAML, a newer schema, another bundle's decision, an unknown key (with
     the nearest known one), and values that are out of range, cross or are out of order.
@@ -43,7 +44,7 @@ def read_decision(file: Path, *, bundle: str) -> Decision:
     if fields.get("bundle") != bundle:
         raise BlemishError(
             f"{file}: 'bundle' must be {bundle}, the bundle it lies in. Received: {fields.get('bundle')}. "
-            "Thresholds of another bundle mean nothing here: remove the file, or run `blemish decide`."
+            "Thresholds of another bundle do not apply: remove the file, or run `blemish decide`."
         )
     try:
         return Decision.model_validate_json(json.dumps(fields, default=str), strict=True)
@@ -52,8 +53,9 @@ def read_decision(file: Path, *, bundle: str) -> Decision:
 
 
 def yaml_fields(file: Path) -> dict[str, Any]:
+    """Keys and values of a YAML file. Raises BlemishError for anything else."""
     try:
-        fields = yaml.load(file.read_text("utf-8-sig"), Loader=Once)
+        fields = yaml.load(file.read_text("utf-8-sig"), Loader=UniqueKeyLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise BlemishError(f"{file} cannot be read as YAML: {reason}. Correct or remove it.") from error
@@ -69,12 +71,12 @@ def refuse_other_schema(fields: dict[str, Any], file: Path) -> None:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
         raise BlemishError(
             f"{file}: schema_version must be {SCHEMA_VERSION} for this blemish. Received: {version}. "
-            f"{'Update blemish' if newer else 'Write it anew with `blemish decide`'}."
+            f"{'Update blemish' if newer else 'Write it again with `blemish decide`'}."
         )
 
 
 def fault_line(error: ValidationError) -> str:
-    """The first fault as one line that names the key."""
+    """First fault of a decision file as a line that names the key."""
     fault = error.errors()[0]
     parts = [str(part) for part in fault["loc"]]
     if fault["type"] == "value_error":
@@ -84,9 +86,9 @@ def fault_line(error: ValidationError) -> str:
 
 
 def refuse_unfit(decision: Decision, source: str, *, labels: Sequence[str], scale: float | None) -> None:
-    """Raises BlemishError for a class that the bundle does not name, and for a mm rule without a scale.
+    """Raises BlemishError for a class that the bundle does not name, and for a rule in mm without a scale.
 
-    source: the file, for messages; labels: what the bundle calls defects; scale: mm per pixel
+    source: the file, for messages; labels: class names of the bundle; scale: mm per pixel
     """
     named = [*((f"classes.{name}", name) for name in decision.classes)]
     named += [(f"{place}.of", rule.of) for place, rule in decision.measured if rule.of is not None]
@@ -99,67 +101,68 @@ def refuse_unfit(decision: Decision, source: str, *, labels: Sequence[str], scal
     for place, rule in decision.measured:
         if rule.unit == "mm" and scale is None:
             raise BlemishError(
-                f"{source}: '{place}' is in mm, and no scale is known. Add 'mm_per_px' to it, give "
+                f"{source}: '{place}' is in mm, but the scale is unknown. Add 'mm_per_px' to the file, give "
                 "--mm-per-px, or write the rule in px."
             )
 
 
 def stored_decision(folder: Path, *, bundle: str) -> Decision | None:
-    """The decision in a bundle's folder; None where there is none. Raises BlemishError as `read_decision`."""
+    """Decision in a bundle's folder; None where there is none.
+
+    Raises BlemishError as `read_decision` does.
+    """
     file = folder / DECISION
     return read_decision(file, bundle=bundle) if file.is_file() else None
 
 
 def write_decision(file: Path, decision: Decision) -> Path | None:
-    """Write `file`, whole or not at all; what was there is first kept as NAME-REVISION.yaml.
+    """Write `file` in one step; an existing one is first saved as NAME-REVISION.yaml.
 
-    returns: the path of what was kept; None where nothing was there
-    Raises BlemishError where what is there is no decision, or nothing can be written.
+    returns: the path of the saved one; None where there was none
+    Raises BlemishError where the existing file is no decision, or nothing can be written.
     """
-    kept = None
+    previous = None
     if file.is_file():
         revision = yaml_fields(file).get("revision")
         if not isinstance(revision, int):
             raise BlemishError(
                 f"{file} is no decision: it has no 'revision'. Remove it, or choose another name."
             )
-        kept = file.with_name(f"{file.stem}-{revision}{file.suffix}")
-        write_atomically(kept, file.read_bytes())
+        previous = file.with_name(f"{file.stem}-{revision}{file.suffix}")
+        write_atomically(previous, file.read_bytes())
     write_atomically(file, decision_text(decision))
-    return kept
+    return previous
 
 
 def decision_text(decision: Decision) -> str:
-    """The text of decision.yaml; what is not set is left out."""
+    """Text of decision.yaml; keys that are not set are left out."""
     fields = decision.model_dump(mode="json", exclude_none=True)
     full = {name: value for name, value in fields.items() if value not in ({}, []) or name == "score"}
     if decision.chosen is not None:
-        full["chosen"]["seen"] = InOneLine(full["chosen"]["seen"])
+        full["chosen"]["seen"] = FlowList(full["chosen"]["seen"])
     return HEADING + yaml.dump(full, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
-class Once(yaml.SafeLoader):
-    """Plain data whose keys stand once: of two 'limits' YAML itself would silently drop the first."""
+class UniqueKeyLoader(yaml.SafeLoader):
+    """Loader that refuses a repeated key: of two 'limits' YAML itself would silently drop the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key '{twice}' stands twice", node.start_mark
-            )
+            raise yaml.constructor.ConstructorError(None, None, f"key '{twice}' is repeated", node.start_mark)
         return super().construct_mapping(node, deep=deep)
 
 
-class InOneLine(list[str]):
-    """A list that is written side by side, not one entry a line."""
+class FlowList(list[str]):
+    """A list that is written in YAML's flow style, [a, b, …], instead of an entry a line."""
 
 
 class Dumper(yaml.SafeDumper):
-    """Plain data, and such lists."""
+    """Dumper of plain data and of `FlowList`."""
 
 
 Dumper.add_representer(
-    InOneLine,
+    FlowList,
     lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True),
 )

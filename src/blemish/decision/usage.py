@@ -21,10 +21,10 @@ from blemish.files import write_atomically
 NO_DECISION = "none"
 
 
-class Look(Strict):
-    """One evaluation of test images.
+class TestSetAccess(Strict):
+    """An evaluation of test images, as usage.json counts it.
 
-    data: digest of these pictures, whatever is annotated on them; date: ISO 8601
+    data: digest of these images, whatever is annotated on them; date: ISO 8601
     revision: of the decision, 0 without one; digest: of what it says, which tells a change by hand
     """
 
@@ -39,12 +39,12 @@ class Usage(Strict):
 
     schema_version: Literal[1] = 1
     bundle: str
-    looks: tuple[Look, ...] = ()
+    looks: tuple[TestSetAccess, ...] = ()
 
 
-def look_at(data: str, decision: Decision | None, *, date: str) -> Look:
-    """The look that an evaluation on pictures of that digest is."""
-    return Look(
+def access_under(data: str, decision: Decision | None, *, date: str) -> TestSetAccess:
+    """Access of an evaluation on test images of that digest, under that decision."""
+    return TestSetAccess(
         data=data,
         date=date,
         revision=decision.revision if decision else 0,
@@ -53,7 +53,7 @@ def look_at(data: str, decision: Decision | None, *, date: str) -> Look:
 
 
 def read_usage(folder: Path, *, bundle: str) -> Usage:
-    """What was counted in a bundle's folder. Raises BlemishError for a file that is none of the bundle's."""
+    """Accesses counted in a bundle's folder. Raises BlemishError for a file that is none of the bundle's."""
     file = folder / USAGE
     if not file.is_file():
         return Usage(bundle=bundle)
@@ -69,19 +69,19 @@ def read_usage(folder: Path, *, bundle: str) -> Usage:
     return usage
 
 
-def count_look(folder: Path, look: Look, *, bundle: str) -> None:
-    """Add a look to usage.json, whole or not at all. Raises BlemishError where the folder is not writable."""
+def count_access(folder: Path, access: TestSetAccess, *, bundle: str) -> None:
+    """Add an access to usage.json. Raises BlemishError where the folder is not writable."""
     usage = read_usage(folder, bundle=bundle)
-    counted = usage.model_copy(update={"looks": (*usage.looks, look)})
+    counted = usage.model_copy(update={"looks": (*usage.looks, access)})
     write_atomically(folder / USAGE, counted.model_dump_json(indent=1) + "\n")
 
 
-def said_of_looks(before: Sequence[Look], now: Look) -> tuple[str, ...]:
-    """What a report says: how often these test images were looked at, and a decision changed after a look.
+def access_sentences(before: Sequence[TestSetAccess], now: TestSetAccess) -> tuple[str, ...]:
+    """Sentences for a report: how often these test images were looked at, and a decision changed since.
 
-    before: all earlier looks with the bundle, at whatever data
+    before: all earlier accesses with the bundle, to whatever data
     """
-    same = [look for look in before if look.data == now.data]
+    same = [access for access in before if access.data == now.data]
     if not same:
         others = f" Looks at other test images: {len(before)}." if before else ""
         return (f"The test images were looked at once with this bundle: now, {under(now)}.{others}",)
@@ -89,7 +89,7 @@ def said_of_looks(before: Sequence[Look], now: Look) -> tuple[str, ...]:
         f"The test images were looked at {len(same) + 1} times with this bundle, this one included; "
         f"last before it {under(same[-1])}."
     )
-    changed = [look for look in same if look.digest != now.digest]
+    changed = [access for access in same if access.digest != now.digest]
     if not changed:
         return (counted,)
     return (
@@ -99,11 +99,11 @@ def said_of_looks(before: Sequence[Look], now: Look) -> tuple[str, ...]:
     )
 
 
-def changed_to(before: Look, now: Look) -> str:
+def changed_to(before: TestSetAccess, now: TestSetAccess) -> str:
     if now.revision and now.revision == before.revision:
         return "changed by hand since under the same number"
     return f"{under(now)} now"
 
 
-def under(look: Look) -> str:
-    return f"under decision revision {look.revision}" if look.revision else "without a decision"
+def under(access: TestSetAccess) -> str:
+    return f"under decision revision {access.revision}" if access.revision else "without a decision"

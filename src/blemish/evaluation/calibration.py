@@ -197,13 +197,13 @@ class Hidden:
 
 
 def hidden_defects(
-    decision: Decision, records: Sequence[ImageRecord], *, mm_per_px: float | None, names_types: bool
+    decision: Decision, records: Sequence[ImageRecord], *, mm_per_px: float | None, classifies: bool
 ) -> tuple[str, ...]:
     """A sentence for each minimum size above the smallest labelled defect.
 
-    names_types: whether the method tells classes apart; else a rule on its one name concerns every defect
+    classifies: whether the method tells classes apart; else a rule on its one name concerns every defect
     """
-    rules = [rule if names_types else rule.model_copy(update={"of": None}) for rule in decision.ignore]
+    rules = [rule if classifies else rule.model_copy(update={"of": None}) for rule in decision.ignore]
     hidden = [(rule, hidden_by(rule, records, mm_per_px=mm_per_px)) for rule in rules]
     return tuple(
         f"'ignore.{number}', {rule.measure} below {figure(rule.below)}{rule.suffix}, would hide "

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from blemish.evaluation.defects import IOU_THRESHOLDS, agreement_at, is_placed
+from blemish.evaluation.defects import IOU_THRESHOLDS, is_placed, match_counts_at
 from blemish.evaluation.image import image_scores, roc
 from blemish.evaluation.records import Curve, ImageRecord
 from blemish.evaluation.sweep import SeverityCounts, Sweep
@@ -57,7 +57,7 @@ def iou_curve(records: Sequence[ImageRecord]) -> Curve | None:
         return None
     lines: dict[str, tuple[float, ...]] = {}
     for with_type, ending in ((False, ""), (True, " with type")):
-        agreements = [agreement_at(placed, threshold, with_type=with_type) for threshold in IOU_THRESHOLDS]
+        agreements = [match_counts_at(placed, threshold, with_type=with_type) for threshold in IOU_THRESHOLDS]
         for name in ("recall", "precision"):
             values = [getattr(agreement, name) for agreement in agreements]
             if None not in values:

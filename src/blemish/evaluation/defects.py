@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from blemish.dataset.masks import Instance
 from blemish.defect import Box
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
-from blemish.evaluation.pixel import NO_AGREEMENT, Agreement
+from blemish.evaluation.pixel import NO_MATCHES, MatchCounts
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Verdict
 from blemish.regions.boxes import box_iou
@@ -120,12 +120,14 @@ def pairings(record: ImageRecord, threshold: float = MATCH_IOU) -> list[tuple[in
     return [*both, *misses, *alarms]
 
 
-def agreement_at(records: Sequence[ImageRecord], threshold: float, *, with_type: bool = False) -> Agreement:
+def match_counts_at(
+    records: Sequence[ImageRecord], threshold: float, *, with_type: bool = False
+) -> MatchCounts:
     """Found and true defects that belong together, pooled over images; false alarms on clean images count."""
-    total = NO_AGREEMENT
+    total = NO_MATCHES
     for record in records:
         hits = len(matched_pairs(record, threshold, with_type=with_type))
-        total += Agreement(hits, len(record.inspection.defects), hits, len(record.truth))
+        total += MatchCounts(hits, len(record.inspection.defects), hits, len(record.truth))
     return total
 
 
@@ -169,7 +171,7 @@ def metrics_at(records: Sequence[ImageRecord], threshold: float) -> dict[str, fl
     """Precision, recall and F1 at one IoU threshold, of places alone and with the type being right."""
     metrics = {}
     for with_type, ending in ((False, ""), (True, "_with_type")):
-        agreement = agreement_at(records, threshold, with_type=with_type)
+        agreement = match_counts_at(records, threshold, with_type=with_type)
         for name in ("precision", "recall", "f1"):
             metrics[f"{name}_at_{100 * threshold:.0f}{ending}"] = getattr(agreement, name)
     return metrics

@@ -18,7 +18,8 @@ from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
 from blemish.evaluation import curves
-from blemish.evaluation.agreement import contrast_metrics
+from blemish.evaluation.classification import type_metrics
+from blemish.evaluation.consistency import contrast_metrics
 from blemish.evaluation.defects import (
     MATCH_IOU,
     defect_metrics,
@@ -30,17 +31,16 @@ from blemish.evaluation.detection import detection_metrics
 from blemish.evaluation.image import image_metrics, is_defective
 from blemish.evaluation.operating_point import GIVEN, OperatingPoint, measured
 from blemish.evaluation.pixel import (
-    NO_AGREEMENT,
-    Agreement,
-    agreement_of,
+    NO_MATCHES,
+    MatchCounts,
+    match_counts,
     pixel_counts,
     ratio,
-    tolerant_agreement,
+    tolerant_match_counts,
 )
 from blemish.evaluation.pointing import Pointing, pointed, pointing_metrics
 from blemish.evaluation.records import Curve, Evaluation, ImageRecord, PixelCounts, TruthDefect
 from blemish.evaluation.sweep import SeverityCounts
-from blemish.evaluation.types import type_metrics
 from blemish.images.resize import resized_map
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.measure import outlines
@@ -56,27 +56,27 @@ class Evaluator:
         self,
         class_names: Sequence[str],
         *,
-        severity_top: float | None = 12.0,
+        score_map_max: float | None = 12.0,
         severity_bins: int = 1200,
         tolerance_px: float = 2.0,
-        names_types: bool = True,
-        finds_outlines: bool = True,
+        classifies: bool = True,
+        segments: bool = True,
     ) -> None:
         """How fine the severity sweep is, and when a pixel counts as the same.
 
-        severity_top: the greatest of the method's severity map, swept from 0 on; severities outside count at
+        score_map_max: the greatest of the method's severity map, swept from 0 on; severities outside count at
             the ends. None where it gives none
         tolerance_px: Euclidean, for the tolerant pixel metrics beside the exact ones
-        names_types: whether a found label is a judgement; else no figure that needs one is given
-        finds_outlines: whether the method outlines; else boxes are compared with boxes
+        classifies: whether a found label is a judgement; else no figure that needs one is given
+        segments: whether the method outlines; else boxes are compared with boxes
         """
         self.class_names = tuple(class_names)
         self.tolerance_px = tolerance_px
-        self.names_types = names_types
-        self.finds_outlines = finds_outlines
+        self.classifies = classifies
+        self.segments = segments
         self.records: list[ImageRecord] = []
-        self.severities = SeverityCounts(np.linspace(0.0, severity_top or 1.0, severity_bins + 1))
-        self.tolerant = NO_AGREEMENT
+        self.severities = SeverityCounts(np.linspace(0.0, score_map_max or 1.0, severity_bins + 1))
+        self.tolerant = NO_MATCHES
         self.contrasts: list[tuple[float, float]] = []
         self.pointings: list[Pointing] = []
 
@@ -94,8 +94,8 @@ class Evaluator:
             annotation of the image is a mere box or label, which says nothing about pixels
         truth: `defect_instances` of the sample
         """
-        found_map = found_defects_map(sample, inspection, class_map) if self.finds_outlines else None
-        cam = inspection.maps.get("cam")
+        found_map = found_defects_map(sample, inspection, class_map) if self.segments else None
+        cam = inspection.maps.get("heat_map")
         record = ImageRecord(
             sample=sample,
             inspection=replace(inspection, maps={}),
@@ -122,8 +122,8 @@ class Evaluator:
         if class_map is None or found_map is None or not outlined:
             return None
         found, truth = found_map > 0, class_map > 0
-        self.tolerant += tolerant_agreement(found, truth, self.tolerance_px)
-        severity = inspection.maps.get("severity")
+        self.tolerant += tolerant_match_counts(found, truth, self.tolerance_px)
+        severity = inspection.maps.get("score_map")
         if severity is not None:
             self.severities.add(severity.astype(np.float32, copy=False), truth, name=sample.id)
         return pixel_counts(found, truth)
@@ -172,19 +172,19 @@ class Evaluator:
     def defect_metrics(self) -> dict[str, Any] | None:
         """The "defect" part of metrics.json, without the figures of types where none are named."""
         metrics = defect_metrics(self.records, self.class_names)
-        if metrics is None or self.names_types:
+        if metrics is None or self.classifies:
             return metrics
         return {name: value for name, value in metrics.items() if not name.endswith("_with_type")}
 
     def type_metrics(self) -> dict[str, Any] | None:
-        if not self.names_types:
+        if not self.classifies:
             return None
         return type_metrics(self.records, self.class_names)
 
     @property
     def compares_boxes(self) -> bool:
         """Whether boxes are all that both sides have: the method finds no more, or no more is annotated."""
-        if not self.finds_outlines:
+        if not self.segments:
             return True
         marked = [one for record in self.records for one in record.sample.annotations if one.has_place]
         return bool(marked) and not any(annotation.has_outline for annotation in marked)
@@ -192,15 +192,15 @@ class Evaluator:
     def pixel_metrics(self, threshold: float | None) -> dict[str, Any] | None:
         """The "pixel" part of metrics.json, pooled over images; None where no outlined defect was seen."""
         counted = [record.pixels for record in self.records if record.pixels is not None]
-        exact = sum((agreement_of(pixels) for pixels in counted), NO_AGREEMENT)
-        if not exact.true:
+        exact = sum((match_counts(pixels) for pixels in counted), NO_MATCHES)
+        if not exact.n_true:
             return None
         return {
             "images": len(counted),
             "precision": exact.precision,
             "recall": exact.recall,
             "f1": exact.f1,
-            "iou": ratio(exact.right, exact.found + exact.true - exact.right),
+            "iou": ratio(exact.tp_found, exact.n_found + exact.n_true - exact.tp_found),
             "mean_iou": mean_image_iou(counted),
             **tolerant_metrics(self.tolerant, self.tolerance_px),
             "auprc": self.severities.average_precision(),
@@ -241,7 +241,7 @@ def found_defects_map(
 
 
 def small_heat(cam: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """The map "cam", [H, W] in [0, 1], at most `HEAT_SIDE` a side and 255 at 1: what the report shows."""
+    """Heat map for the report, at most `HEAT_SIDE` a side, 255 at 1. cam: [H, W] in [0, 1]"""
     scale = min(1.0, HEAT_SIDE / max(cam.shape))
     size = max(1, round(cam.shape[0] * scale)), max(1, round(cam.shape[1] * scale))
     small = resized_map(cam.astype(np.float32, copy=False), size)
@@ -272,7 +272,7 @@ def mean_image_iou(counted: Sequence[PixelCounts]) -> float:
     return float(np.mean(ious))
 
 
-def tolerant_metrics(agreement: Agreement, tolerance_px: float) -> dict[str, float | None]:
+def tolerant_metrics(agreement: MatchCounts, tolerance_px: float) -> dict[str, float | None]:
     """Pixel metrics that forgive a distance, which stands in their names."""
     names = ("precision", "recall", "f1")
     return {f"{name}_at_{tolerance_px:g}px": getattr(agreement, name) for name in names}

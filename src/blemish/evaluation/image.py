@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from blemish.evaluation.agreement import average_ranks
-from blemish.evaluation.pixel import Agreement, ratio
+from blemish.evaluation.consistency import average_ranks
+from blemish.evaluation.pixel import MatchCounts, ratio
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Verdict
 
@@ -53,7 +53,7 @@ def image_scores(records: Sequence[ImageRecord]) -> tuple[NDArray[np.float64], N
 def call_metrics(called: NDArray[np.bool_], defective: NDArray[np.bool_]) -> dict[str, float | None]:
     """Accuracy, precision, recall and F1 of calling images defective. called, defective: [n]"""
     hits = int((called & defective).sum())
-    agreement = Agreement(hits, int(called.sum()), hits, int(defective.sum()))
+    agreement = MatchCounts(hits, int(called.sum()), hits, int(defective.sum()))
     return {
         "accuracy": ratio(int((called == defective).sum()), len(called)),
         "precision": agreement.precision,

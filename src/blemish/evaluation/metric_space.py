@@ -25,7 +25,7 @@ from blemish.evaluation.defects import box_ious, match
 from blemish.files import write_atomically
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import Inspector
-from blemish.methods.contract import Embedder
+from blemish.methods.capabilities import Embedder
 from blemish.progress import Reporter
 
 FOUND_IOU = 0.5
@@ -33,7 +33,7 @@ TRUE, FALSE = "true", "false"
 
 
 @dataclass(frozen=True)
-class Region:
+class EmbeddedRegion:
     """One region. kind: "true", or "false" for a detection that no true defect of its class belongs to
 
     label: its class, or what it was called; confidence: of a detection
@@ -55,7 +55,7 @@ class MetricSpace:
     """
 
     class_names: tuple[str, ...]
-    regions: tuple[Region, ...]
+    regions: tuple[EmbeddedRegion, ...]
     own: NDArray[np.float32]
     shared: NDArray[np.float32]
     squared_distances: NDArray[np.float32]
@@ -84,7 +84,7 @@ def metric_space(
     Raises BlemishError for an image that cannot be read, and where there is no region at all.
     """
     names = tuple(class_names)
-    regions: list[Region] = []
+    regions: list[EmbeddedRegion] = []
     parts = []
     for sample in reporter.track(dataset.samples, "embedding"):
         pixels = read_image(sample.image, channels=inspector.inference.channels)
@@ -110,7 +110,7 @@ def metric_space(
 
 def regions_of(
     sample: Sample, size: tuple[int, int], found: Sequence[Defect], class_names: Sequence[str]
-) -> list[Region]:
+) -> list[EmbeddedRegion]:
     """The true boxes of an image, and the found defects that belong to none of their class."""
     truth = [box for box in boxed_instances(sample, size) if box.label in class_names]
     same = np.array([[one.label == box.label for one in found] for box in truth], np.bool_)
@@ -122,16 +122,16 @@ def regions_of(
             ious, confidences, threshold=FOUND_IOU, allowed=same.reshape(len(truth), len(found))
         )
     }
-    true = [Region(box.id, sample.id, TRUE, box.label, box.box_xyxy) for box in truth]
+    true = [EmbeddedRegion(box.id, sample.id, TRUE, box.label, box.box_xyxy) for box in truth]
     false = [
-        Region(f"{sample.id}!{number}", sample.id, FALSE, one.label, one.box_xyxy, one.confidence)
+        EmbeddedRegion(f"{sample.id}!{number}", sample.id, FALSE, one.label, one.box_xyxy, one.confidence)
         for number, one in enumerate(found)
         if number not in taken
     ]
     return [*true, *false]
 
 
-def label_numbers(regions: Sequence[Region], class_names: Sequence[str]) -> NDArray[np.intp]:
+def label_numbers(regions: Sequence[EmbeddedRegion], class_names: Sequence[str]) -> NDArray[np.intp]:
     number_of = {name: number for number, name in enumerate(class_names)}
     return np.array([number_of[region.label] for region in regions], np.intp)
 

@@ -124,7 +124,7 @@ def choose(
         clean image OK there is no review band, and a note
     Too few images are no error: bounds and notes tell how little is known. With no clean image the threshold
     stands half-way between 0 and the lowest score. With no defective one, only "overkill<=x" and "max-iou"
-    can be followed.
+    can be followed, the former by the lowest threshold that it allows, as that misses the fewest defects.
     """
     scores, defective = checked(scores, defective)
     parsed = parse_rule(rule)
@@ -201,6 +201,8 @@ def threshold_for(
     false_alarms = np.count_nonzero(~defective) - np.searchsorted(np.sort(scores[~defective]), thresholds)
     of_defective, of_clean = int(defective.sum()), int((~defective).sum())
     losses = losses_by(rule, misses, false_alarms, of_defective=of_defective, of_clean=of_clean)
+    if not of_defective:
+        return float(thresholds[np.isfinite(losses)][0])
     return float(thresholds[np.lexsort((false_alarms, misses, losses))[0]])
 
 
@@ -248,7 +250,7 @@ def review_threshold_for(
     iou_score: float | None,
 ) -> tuple[float, tuple[str, ...]]:
     """The lower threshold, never above `threshold`, and notes on it."""
-    if not defective.any():
+    if not defective.any() and parse_rule(review_rule).kind != "overkill":
         return threshold, ("No review band: no defective validation image shows where it should begin.",)
     review = min(threshold, threshold_for(parse_rule(review_rule), scores, defective, iou_score))
     clean = scores[~defective]

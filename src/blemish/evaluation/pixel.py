@@ -1,6 +1,6 @@
-"""Pixel metrics of the final decision: pooled counts, exact and with a tolerance.
+"""Pixel metrics of the final decision: pooled counts, exact and with a tolerance in pixels.
 
-Counts are added up over images before precision, recall, F1 and IoU are taken; a share of nothing is None.
+Counts are added up over images before precision, recall, F1 and IoU are taken; a ratio over nothing is None.
 Source: He & Liu 2020, section IV-A.
 """
 
@@ -16,33 +16,40 @@ from blemish.evaluation.records import PixelCounts
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Two pairs of counts: of what was found, how much is right; of what is true, how much was found."""
+class MatchCounts:
+    """Counts behind precision and recall, of pixels, defects or images; sums pool them over images.
 
-    right: int
-    found: int
-    recalled: int
-    true: int
+    tp_found: right ones among the `n_found` that were found
+    tp_true: found ones among the `n_true` that are true; not tp_found where a match is not one to one, as
+        within a tolerance
+    """
 
-    def __add__(self, other: Agreement) -> Agreement:
-        return Agreement(
-            self.right + other.right,
-            self.found + other.found,
-            self.recalled + other.recalled,
-            self.true + other.true,
+    tp_found: int
+    n_found: int
+    tp_true: int
+    n_true: int
+
+    def __add__(self, other: MatchCounts) -> MatchCounts:
+        return MatchCounts(
+            self.tp_found + other.tp_found,
+            self.n_found + other.n_found,
+            self.tp_true + other.tp_true,
+            self.n_true + other.n_true,
         )
 
     @property
     def precision(self) -> float | None:
-        return ratio(self.right, self.found)
+        """tp_found / n_found in [0, 1]; None where nothing was found."""
+        return ratio(self.tp_found, self.n_found)
 
     @property
     def recall(self) -> float | None:
-        return ratio(self.recalled, self.true)
+        """tp_true / n_true in [0, 1]; None where nothing is true."""
+        return ratio(self.tp_true, self.n_true)
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of precision and recall; 0 where one is 0 or undefined, None where both are."""
+        """Harmonic mean of precision and recall; 0 where either is 0 or undefined, None where both are."""
         precision, recall = self.precision, self.recall
         if precision is None and recall is None:
             return None
@@ -51,7 +58,7 @@ class Agreement:
         return 2 * precision * recall / (precision + recall)
 
 
-NO_AGREEMENT = Agreement(0, 0, 0, 0)
+NO_MATCHES = MatchCounts(0, 0, 0, 0)
 
 
 def ratio(part: float, whole: float) -> float | None:
@@ -67,22 +74,24 @@ def pixel_counts(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> PixelCou
     return PixelCounts(tp, fp, fn, found.size - tp - fp - fn)
 
 
-def agreement_of(counts: PixelCounts) -> Agreement:
-    """The same counts as an agreement without tolerance."""
-    return Agreement(counts.tp, counts.tp + counts.fp, counts.tp, counts.tp + counts.fn)
+def match_counts(counts: PixelCounts) -> MatchCounts:
+    """Exact pixel counts as match counts; each true positive is right and found at once."""
+    return MatchCounts(counts.tp, counts.tp + counts.fp, counts.tp, counts.tp + counts.fn)
 
 
-def tolerant_agreement(found: NDArray[np.bool_], truth: NDArray[np.bool_], tolerance_px: float) -> Agreement:
-    """Found pixels within a distance of truth, and true pixels within that distance of what was found.
+def tolerant_match_counts(
+    found: NDArray[np.bool_], truth: NDArray[np.bool_], tolerance_px: float
+) -> MatchCounts:
+    """Counts of found pixels within a distance of the truth, and of true pixels within it of what was found.
 
     found, truth: [H, W]; tolerance_px: Euclidean, between pixel centres, inclusive
     """
     found, truth = cropped_to_marks(found, truth)
-    return Agreement(
-        right=count_near(found, truth, tolerance_px),
-        found=int(np.count_nonzero(found)),
-        recalled=count_near(truth, found, tolerance_px),
-        true=int(np.count_nonzero(truth)),
+    return MatchCounts(
+        tp_found=count_near(found, truth, tolerance_px),
+        n_found=int(np.count_nonzero(found)),
+        tp_true=count_near(truth, found, tolerance_px),
+        n_true=int(np.count_nonzero(truth)),
     )
 
 
@@ -99,7 +108,7 @@ def cropped_to_marks(
 
 
 def count_near(pixels: NDArray[np.bool_], target: NDArray[np.bool_], tolerance_px: float) -> int:
-    """How many of `pixels` have a pixel of `target` within the tolerance."""
+    """Number of `pixels` that have a pixel of `target` within the tolerance. pixels, target: [H, W]"""
     if not pixels.any() or not target.any():
         return 0
     distance = cv2.distanceTransform((~target).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -48,7 +48,7 @@ def draw_space(space: MetricSpace, *, title: str = "") -> NDArray[np.uint8]:
     centre, axes, share = principal_axes(np.concatenate([space.own, space.prototypes]))
     points, prototypes = ((part - centre) @ axes.T for part in (space.own, space.prototypes))
     places = to_sheet(np.concatenate([points, prototypes]))
-    sheet = Sheet()
+    sheet = ProjectorCanvas()
     sheet.frame()
     colours = class_colours(len(space.class_names))
     for place, label, true in zip(places, space.labels, space.true, strict=False):
@@ -78,7 +78,7 @@ def class_colours(count: int) -> list[Colour]:
     return found[:count]
 
 
-class Sheet:
+class ProjectorCanvas:
     """A white sheet to draw on, in pixels of the finished picture."""
 
     def __init__(self) -> None:

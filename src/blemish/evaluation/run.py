@@ -16,7 +16,7 @@ from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, stages_of
 from blemish.progress import Reporter
 
-Judged = tuple[Dataset, tuple[str, ...]]
+Selection = tuple[Dataset, tuple[str, ...]]
 
 
 def evaluate_samples(
@@ -26,9 +26,9 @@ def evaluate_samples(
     inference = inspector.inference
     evaluator = Evaluator(
         dataset.class_names,
-        severity_top=inference.severity_top,
-        names_types=inference.names_types,
-        finds_outlines=inference.finds_outlines,
+        score_map_max=inference.score_map_max,
+        classifies=inference.classifies,
+        segments=inference.segments,
     )
     for sample in reporter.track(dataset.samples, title):
         inspection = inspector.inspect(sample.image, with_maps=True)
@@ -43,7 +43,7 @@ def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: D
         evaluator.add(sample, inspection)
         return
     outlined = (
-        evaluator.finds_outlines
+        evaluator.segments
         and inspection.size is not None
         and all(one.has_outline for one in sample.annotations)
     )
@@ -87,7 +87,7 @@ def notes_on_groups(dataset: Dataset) -> tuple[str, ...]:
     )
 
 
-def for_bundle(dataset: Dataset, manifest: Manifest, name: str, *, names_types: bool) -> Judged:
+def for_bundle(dataset: Dataset, manifest: Manifest, name: str, *, classifies: bool) -> Selection:
     """What of a dataset a bundle is measured on: its own product where there are several, its own classes
     where it names them; and a sentence on what is left out.
 
@@ -98,13 +98,13 @@ def for_bundle(dataset: Dataset, manifest: Manifest, name: str, *, names_types: 
     if own in dataset.products:
         whole, dataset = dataset, of_product(dataset, own)
         notes = (f"{len(dataset)} of {len(whole)} images are judged: those of product '{own}'.",)
-    if not names_types:
+    if not classifies:
         return dataset, notes
     kept, left_out = without_other_classes(dataset, manifest.class_names, name)
     return kept, (*notes, *left_out)
 
 
-def for_judge(dataset: Dataset, judge: Judge, manifests: Sequence[Manifest]) -> Judged:
+def for_judge(dataset: Dataset, judge: Judge, manifests: Sequence[Manifest]) -> Selection:
     """What of a dataset an inspector or a chain is measured on, see `for_bundle`: the product of any stage,
     and of classes those that any stage names.
 
@@ -112,12 +112,12 @@ def for_judge(dataset: Dataset, judge: Judge, manifests: Sequence[Manifest]) -> 
     """
     notes: tuple[str, ...] = ()
     for manifest in manifests:
-        dataset, left_out = for_bundle(dataset, manifest, judge.bundle, names_types=False)
+        dataset, left_out = for_bundle(dataset, manifest, judge.bundle, classifies=False)
         notes += left_out
     named = [
         name
         for stage, manifest in zip(stages_of(judge), manifests, strict=True)
-        for name in (manifest.class_names if stage.inference.names_types else ())
+        for name in (manifest.class_names if stage.inference.classifies else ())
     ]
     if not named:
         return dataset, notes
@@ -125,7 +125,7 @@ def for_judge(dataset: Dataset, judge: Judge, manifests: Sequence[Manifest]) -> 
     return kept, (*notes, *left_out)
 
 
-def without_other_classes(dataset: Dataset, class_names: tuple[str, ...], bundle: str) -> Judged:
+def without_other_classes(dataset: Dataset, class_names: tuple[str, ...], bundle: str) -> Selection:
     """The images that show none but a bundle's classes, and a sentence on those left out, if any.
 
     Raises BlemishError where no image of a class of the bundle's is left.

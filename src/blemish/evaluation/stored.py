@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError, model_validator
+from pydantic import TypeAdapter, ValidationError
 
-from blemish.bundle.manifest import Manifest, Strict, first_fault
+from blemish.bundle.curves import StoredLosses, StoredSweep
+from blemish.bundle.manifest import Manifest, first_fault
 from blemish.errors import BlemishError
 from blemish.evaluation.curves import threshold_curve
 from blemish.evaluation.records import Curve
@@ -19,37 +20,6 @@ from blemish.evaluation.sweep import Sweep
 
 SWEEP_TITLE = "Threshold on the map, as chosen on the validation images"
 Checked = TypeVar("Checked")
-
-
-class StoredLines(Strict):
-    """Lists over the same points."""
-
-    @model_validator(mode="after")
-    def _equal_lengths(self) -> StoredLines:
-        lengths = {name: len(values) for name, values in self if isinstance(values, tuple)}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"lists must be of equal length. Received: {lengths}.")
-        return self
-
-
-class StoredSweep(StoredLines):
-    """What `Sweep.to_json` wrote."""
-
-    criterion: str
-    best: float
-    best_value: float
-    thresholds: tuple[float, ...]
-    mean_iou: tuple[float, ...]
-    precision: tuple[float | None, ...]
-    recall: tuple[float | None, ...]
-    f1: tuple[float | None, ...]
-
-
-class StoredLosses(StoredLines):
-    """Losses of one stage of a training."""
-
-    step: tuple[float, ...]
-    loss: tuple[float, ...]
 
 
 def threshold_sweep(manifest: Manifest, bundle: Path) -> Curve | None:

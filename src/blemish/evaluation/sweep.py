@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blemish.errors import BlemishError
-from blemish.evaluation.pixel import Agreement
+from blemish.evaluation.pixel import MatchCounts
 
 PIXELS_AT_ONCE = 2**20  # sorted into bins together, so that a huge image needs no huge table of indices
 CRITERIA = "mean-iou", "pixel-f1"
@@ -107,7 +107,7 @@ class SeverityCounts:
                 "A severity threshold is chosen on images with outlined defects. Received: none. "
                 "Give the val split some images with masks or polygons."
             )
-        agreements = [Agreement(h, f, h, int(self.hits[0])) for f, h in self.pairs()]
+        agreements = [MatchCounts(h, f, h, int(self.hits[0])) for f, h in self.pairs()]
         mean_iou = self.iou_sum / self.defective_images
         f1 = [agreement.f1 for agreement in agreements]
         wanted = mean_iou if criterion == "mean-iou" else np.array(f1, dtype=np.float64)

@@ -1,6 +1,6 @@
 """Safe decoding: an image file becomes an upright gray or RGB array, a bad file becomes one clear error.
 
-Pillow reads the header first, so that an oversized picture is refused before any pixel is unpacked; it also
+Pillow reads the header first, so that an oversized image is refused before any pixel is unpacked; it also
 tells truncated files from whole ones. OpenCV reads 16-bit colour, which Pillow would cut to 8 bits.
 Shape letters: H, W. Colour is RGB. The type is the declared one: uint8, or uint16 for 16-bit files.
 """
@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from blemish.arrays import Pixels
 from blemish.errors import BlemishError
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-
-# A closed list: Pillow also knows formats that start other programs (EPS) or are no pictures of surfaces.
+# A closed list: Pillow also knows formats that start other programs (EPS) or hold no photographs.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"})
 MAX_PIXELS = 2**28
@@ -35,7 +34,7 @@ _open_lock = threading.Lock()
 
 
 def read_image(path: Path | str, *, channels: int | None = None, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """The picture as it should be seen: orientation applied, alpha dropped, palette and CMYK as RGB.
+    """Pixels of an image file, as seen: orientation applied, alpha dropped, palette and CMYK as RGB.
 
     channels: None as stored; 1 luminance; 3 RGB, gray repeated
     max_pixels: more than this is refused from the header alone
@@ -43,13 +42,13 @@ def read_image(path: Path | str, *, channels: int | None = None, max_pixels: int
     Raises BlemishError that names the file when it is missing, no image, truncated, or too large.
     """
     assert channels in (None, 1, 3), channels
-    with opened(Path(path), max_pixels) as picture:
-        pixels = upright(stored_pixels(picture, Path(path)), orientation(picture))
+    with opened(Path(path), max_pixels) as image:
+        pixels = upright(stored_pixels(image, Path(path)), orientation(image))
     return with_channels(pixels, channels)
 
 
 def with_channels(pixels: Pixels, channels: int | None) -> Pixels:
-    """A picture as stored, brought to the channels that `read_image` is asked for."""
+    """Pixels brought to the channels that `read_image` is asked for. pixels: [H, W] or [H, W, 3]"""
     if channels == 1:
         return luminance(pixels)
     if channels == 3 and pixels.ndim == 2:
@@ -59,9 +58,9 @@ def with_channels(pixels: Pixels, channels: int | None) -> Pixels:
 
 def image_size(path: Path | str) -> tuple[int, int]:
     """(height, width) as `read_image` would return it, from the header alone."""
-    with opened(Path(path), None) as picture:
-        width, height = picture.size
-        return (width, height) if orientation(picture) >= 5 else (height, width)
+    with opened(Path(path), None) as image:
+        width, height = image.size
+        return (width, height) if orientation(image) >= 5 else (height, width)
 
 
 def luminance(image: Pixels) -> Pixels:
@@ -70,35 +69,43 @@ def luminance(image: Pixels) -> Pixels:
 
 
 def to_unit(image: Pixels) -> NDArray[np.float32]:
-    """float32 in [0, 1], by the declared type alone: uint8 / 255, uint16 / 65535."""
+    """Pixels as float32 in [0, 1], by the declared type alone: uint8 / 255, uint16 / 65535."""
     return np.divide(image, np.float32(largest_value(image)), dtype=np.float32)
 
 
 def to_bytes(image: Pixels) -> NDArray[np.uint8]:
-    """uint8: uint16 is divided by 257 and rounded, so that 0 … 65535 fills 0 … 255."""
+    """Pixels as uint8: uint16 is divided by 257 and rounded, so that 0 … 65535 fills 0 … 255."""
     if largest_value(image) == 255:
         return image.astype(np.uint8, copy=False)
     return cv2.convertScaleAbs(image, alpha=1 / 257)
 
 
 def largest_value(image: Pixels) -> int:
-    """255 or 65535; any other type is refused, its range would have to be guessed."""
+    """255 for uint8 or 65535 for uint16.
+
+    Raises BlemishError for another type, whose range would be a guess.
+    """
     if image.dtype == np.uint8:
         return 255
     if image.dtype == np.uint16:
         return 65535
     raise BlemishError(
-        f"An image must be uint8 or uint16. Received: {image.dtype}. Convert it by its known range."
+        f"An image must be uint8 or uint16. Received: {image.dtype}. Scale it by its known range."
     )
 
 
 @contextmanager
 def opened(path: Path, max_pixels: int | None) -> Iterator[Image.Image]:
-    """The file with its header read and its size checked; what goes wrong inside becomes a BlemishError."""
+    """The file with its header read and its size checked; any error inside becomes a BlemishError."""
     try:
-        with open_unlimited(path) as picture:
-            refuse_oversized(picture.size, path, max_pixels)
-            yield picture
+        with open_unlimited(path) as image:
+            width, height = image.size
+            if max_pixels is not None and width * height > max_pixels:
+                raise BlemishError(
+                    f"{path} must have at most {max_pixels} pixels. Received: {width}×{height} = "
+                    f"{width * height}. Cut it into smaller images, or raise the limit."
+                )
+            yield image
     except BlemishError:
         raise
     except Exception as error:  # decoders meet arbitrary bytes and raise arbitrary types
@@ -106,7 +113,7 @@ def opened(path: Path, max_pixels: int | None) -> Iterator[Image.Image]:
 
 
 def open_unlimited(path: Path) -> Image.Image:
-    """Pillow's own size limit is a process-wide setting that hides the size; ours is checked next."""
+    """Open an image file without Pillow's size limit, a process-wide setting that would hide the size."""
     with _open_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -115,17 +122,8 @@ def open_unlimited(path: Path) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def refuse_oversized(size: tuple[int, int], path: Path, max_pixels: int | None) -> None:
-    width, height = size
-    if max_pixels is not None and width * height > max_pixels:
-        raise BlemishError(
-            f"{path} must have at most {max_pixels} pixels. Received: {width}×{height} = {width * height}. "
-            "Cut it into smaller images or raise the limit."
-        )
-
-
 def explained(error: Exception, path: Path) -> str:
-    """One line for the user: what the file is instead of a whole image, and what to do."""
+    """Message for the user in one line: how the file falls short of a whole image, and what to do."""
     if isinstance(error, FileNotFoundError):
         return f"{path} must exist. Received: no such file. Check the path."
     if isinstance(error, UnidentifiedImageError):
@@ -143,37 +141,37 @@ def explained(error: Exception, path: Path) -> str:
     )
 
 
-def stored_pixels(picture: Image.Image, path: Path) -> Pixels:
+def stored_pixels(image: Image.Image, path: Path) -> Pixels:
     """Pixels in stored orientation, gray or RGB. Loading them shows whether the file is whole."""
-    deep, mode = deep_layout(picture), picture.mode
-    picture.load()
+    deep, mode = deep_layout(image), image.mode
+    image.load()
     if deep and mode in _COLOUR_MODES:
         return deep_pixels(path, gray=deep == "gray")
     if mode in _GRAY_MODES:
-        return np.asarray(picture.convert("L"))
+        return np.asarray(image.convert("L"))
     if mode in _COLOUR_MODES:
-        return np.asarray(picture.convert("RGB"))
-    deep_pgm = mode == "I" and picture.format == "PPM"  # Pillow scales it to 16 bits
+        return np.asarray(image.convert("RGB"))
+    deep_pgm = mode == "I" and image.format == "PPM"  # Pillow scales it to 16 bits
     if mode in _DEEP_MODES or deep_pgm:
-        return np.asarray(picture).astype(np.uint16)
+        return np.asarray(image).astype(np.uint16)
     raise BlemishError(
         f"{path} must hold 8-bit or 16-bit unsigned pixels. Received: pixel type '{mode}'. Save it as PNG."
     )
 
 
-def deep_layout(picture: Image.Image) -> str | None:
-    """Gray or colour where the header declares 16 bits per sample that Pillow's mode does not show."""
-    tiles = getattr(picture, "tile", None)
+def deep_layout(image: Image.Image) -> str | None:
+    """ "gray" or "colour" where the header declares 16 bits that Pillow's mode does not show, else None."""
+    tiles = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else ""
-    if picture.format == "PPM" and isinstance(arguments, tuple) and arguments[-1] > 255:
+    if image.format == "PPM" and isinstance(arguments, tuple) and arguments[-1] > 255:
         return "colour"
-    if picture.format not in ("PNG", "TIFF") or ";16" not in str(arguments):
+    if image.format not in ("PNG", "TIFF") or ";16" not in str(arguments):
         return None
     return "gray" if str(arguments).startswith("LA") else "colour"
 
 
 def deep_pixels(path: Path, *, gray: bool) -> NDArray[np.uint16]:
-    """[H, W] or [H, W, 3] of a 16-bit file that Pillow has found whole; alpha dropped."""
+    """Pixels [H, W] or [H, W, 3] of a 16-bit file that Pillow has found whole; alpha dropped."""
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise BlemishError(
@@ -184,22 +182,22 @@ def deep_pixels(path: Path, *, gray: bool) -> NDArray[np.uint16]:
     return np.ascontiguousarray(pixels, np.uint16)
 
 
-def orientation(picture: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """The EXIF orientation still to be applied, 1 … 8; Pillow turns TIFF itself.
 
     A PNG may carry EXIF after its pixels; that is left alone, as asking for it would decode the file.
     """
-    if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
         return 1
     try:
-        value = picture.getexif().get(_ORIENTATION_TAG, 1)
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # a damaged EXIF block asks for nothing; the pixels beside it may be whole
         return 1
     return value if value in range(1, 9) else 1
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
-    """The picture turned and mirrored as EXIF orientation 1 … 8 asks."""
+    """Pixels turned and mirrored as EXIF orientation 1 … 8 asks."""
     turned: NDArray[Any] = pixels
     if orientation >= 5:
         turned = turned.swapaxes(0, 1)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from blemish.images.decode import Pixels
+from blemish.arrays import Pixels
 
 
 def relit(

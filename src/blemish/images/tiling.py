@@ -1,5 +1,4 @@
-"""Dense maps of large images: tiles with a halo, through the network, cores merged into one map without
-seams.
+"""Dense maps of large images: tiles with a halo through the network, their cores merged without seams.
 
 Letters: H, W pixels of the image; h, w entries of the map (one per stride×stride pixels); B tiles of a batch.
 """
@@ -14,20 +13,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.errors import BlemishError
 from blemish.images.decode import to_unit
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 DenseNetwork = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How an image is cut: side of the square tiles, halo that is thrown away at inner edges, stride of the
-    network.
+    """Cutting of an image: side of the square tiles, halo dropped at inner edges, stride of the network.
 
     All in pixels; tile and halo are multiples of the stride, and the halo is at least the network's reach, so
-    that every kept value is the one that the whole image would have given.
+    that every kept value is the one that the whole image would have given. batch: tiles at once
+    Raises BlemishError for a tile or halo that is no multiple of the stride, and a tile that is all halo.
     """
 
     tile: int
@@ -52,7 +51,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Span:
-    """Along one axis: the tile [start, stop) and the part [keep_start, keep_stop) of it that is kept."""
+    """A tile along one axis: its extent [start, stop) and the part [keep_start, keep_stop) that is kept."""
 
     start: int
     stop: int
@@ -76,12 +75,17 @@ def dense_map(image: Pixels, network: DenseNetwork, tiling: Tiling) -> NDArray[n
         group = windows[first : first + tiling.batch]
         inputs = np.stack([planes(whole[y.start : y.stop, x.start : x.stop]) for y, x in group])
         for (y, x), output in zip(group, network(inputs), strict=True):
-            merged[cells(y, stride), cells(x, stride)] = output[0, kept(y, stride), kept(x, stride)]
+            target = tuple(slice(axis.keep_start // stride, axis.keep_stop // stride) for axis in (y, x))
+            source = tuple(
+                slice((axis.keep_start - axis.start) // stride, (axis.keep_stop - axis.start) // stride)
+                for axis in (y, x)
+            )
+            merged[target] = output[0][source]
     return merged
 
 
 def spans(length: int, tiling: Tiling) -> Iterator[Span]:
-    """Tiles along one axis; the last is moved back to end with the image, so all are of one size."""
+    """Tiles along an axis of `length` pixels; the last is moved back, so that all are of one size."""
     if length <= tiling.tile:
         yield Span(0, length, 0, length)
         return
@@ -94,21 +98,14 @@ def spans(length: int, tiling: Tiling) -> Iterator[Span]:
         done = keep_stop
 
 
-def cells(span: Span, stride: int) -> slice:
-    return slice(span.keep_start // stride, span.keep_stop // stride)
-
-
-def kept(span: Span, stride: int) -> slice:
-    return slice((span.keep_start - span.start) // stride, (span.keep_stop - span.start) // stride)
-
-
 def planes(window: Pixels) -> NDArray[np.float32]:
-    """[h, w] or [h, w, C] pixels to [C, h, w] in [0, 1]."""
+    """Pixels [h, w] or [h, w, C] as float32 planes [C, h, w] in [0, 1]."""
     unit = to_unit(window)
     return unit[None] if unit.ndim == 2 else np.ascontiguousarray(unit.transpose(2, 0, 1))
 
 
 def pad_to_multiple(image: Pixels, stride: int) -> Pixels:
+    """The image continued with its last pixels to sides that are multiples of the stride."""
     down, right = -image.shape[0] % stride, -image.shape[1] % stride
     if not down and not right:
         return image

@@ -1,4 +1,4 @@
-"""Frames of a video, one after the other, as RGB pictures."""
+"""Frames of a video file, one after the other, as RGB images."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from pathlib import Path
 
 import cv2
 
+from blemish.arrays import Pixels
 from blemish.errors import BlemishError
-from blemish.images.decode import Pixels
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
-# What is wrong with a file is said here, in one line. FFmpeg asks once in a process.
+# Faults of a file are told by this module, in one line. FFmpeg reads the variable once in a process.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 Frame = tuple[int, Callable[[], Pixels]]
 
 
 def video_frames(path: Path, *, every: int = 1) -> Iterator[Frame]:
-    """Number and pixels of frame 0, `every`, 2 · `every`, …; of those between none is turned into a picture.
+    """Number and pixels of frame 0, `every`, 2 · `every`, …; frames between them are not decoded.
 
-    Pixels are to be asked for before the next frame is, [H, W, 3].
-    Raises BlemishError for a file that is no video, and behind the last frame where the header told of more.
+    Pixels, [H, W, 3] uint8, must be asked for before the next frame is.
+    Raises BlemishError for a file that is no video, and behind the last frame where the header promised more.
     """
     capture = opened(path)
     try:
         number = 0
         while capture.grab():
             if number % every == 0:
-                yield number, partial(picture, capture, path, number)
+                yield number, partial(frame_pixels, capture, path, number)
             number += 1
         refuse_shortened(capture, path, number)
     finally:
@@ -38,7 +38,7 @@ def video_frames(path: Path, *, every: int = 1) -> Iterator[Frame]:
 
 
 def frame_count(path: Path) -> int:
-    """How many frames the header tells of; 0 where it does not say, or cannot be read."""
+    """Number of frames by the header; 0 where it does not say, or cannot be read."""
     try:
         capture = opened(path)
     except BlemishError:
@@ -57,17 +57,18 @@ def opened(path: Path) -> cv2.VideoCapture:
     return capture
 
 
-def picture(capture: cv2.VideoCapture, path: Path, number: int) -> Pixels:
-    there, frame = capture.retrieve()
-    if not there:
+def frame_pixels(capture: cv2.VideoCapture, path: Path, number: int) -> Pixels:
+    """The grabbed frame, [H, W, 3] RGB. Raises BlemishError where it cannot be decoded."""
+    decoded, frame = capture.retrieve()
+    if not decoded:
         raise BlemishError(f"{path}: frame {number} cannot be decoded. Record the video again.")
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
 def refuse_shortened(capture: cv2.VideoCapture, path: Path, frames: int) -> None:
-    """Raises BlemishError where over a second is missing; some formats round their length to that."""
-    told = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    if frames + max(1.0, capture.get(cv2.CAP_PROP_FPS)) < told:
+    """Raises BlemishError where more than a second is missing; some formats round their length to that."""
+    promised = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    if frames + max(1.0, capture.get(cv2.CAP_PROP_FPS)) < promised:
         raise BlemishError(
-            f"{path} ends after {frames} of {told:.0f} frames. What was read is judged; copy the file again."
+            f"{path} ends after {frames} of {promised:.0f} frames. These were judged; copy the file again."
         )

@@ -58,10 +58,10 @@ class Abilities:
     """Capabilities of a chain, in the words of `Inference`; it is given images as they are stored."""
 
     mm_per_px: float | None
-    names_types: bool
-    finds_outlines: bool
+    classifies: bool
+    segments: bool
     pixel_threshold: float | None
-    severity_top: float | None
+    score_map_max: float | None
     threshold_score: float | None
     channels: None = None
 
@@ -95,13 +95,13 @@ class Chain:
 
     @property
     def inference(self) -> Abilities:
-        segmenter = next((one.inference for one in self.stages if one.inference.finds_outlines), None)
+        segmenter = next((one.inference for one in self.stages if one.inference.segments), None)
         return Abilities(
             mm_per_px=next((one.scale for one in self.stages if one.scale is not None), None),
-            names_types=any(stage.inference.names_types for stage in self.stages),
-            finds_outlines=segmenter is not None,
+            classifies=any(stage.inference.classifies for stage in self.stages),
+            segments=segmenter is not None,
             pixel_threshold=segmenter.pixel_threshold if segmenter else None,
-            severity_top=segmenter.severity_top if segmenter else None,
+            score_map_max=segmenter.score_map_max if segmenter else None,
             threshold_score=self.stages[0].inference.threshold_score,
         )
 
@@ -161,8 +161,8 @@ class Chain:
         """
         gate, segmenter = answers.get(Role.GATE), answers.get(Role.SEGMENTER)
         maps = {name: each for name, each in gate.maps.items() if name != "defects"} if gate else {}
-        if self.inference.severity_top is not None:
-            maps["severity"] = segmenter.maps["severity"] if segmenter else np.zeros(size, np.float32)
+        if self.inference.score_map_max is not None:
+            maps["score_map"] = segmenter.maps["score_map"] if segmenter else np.zeros(size, np.float32)
         boxes = filled_boxes(found.boxes, size)
         numbers = segmenter.maps["defects"] if segmenter else np.zeros(size, np.int32)
         maps["defects"] = np.where((numbers == 0) & (boxes > 0), boxes + len(found.regions), numbers)
@@ -202,9 +202,9 @@ def chain_of(stages: Sequence[Inspector]) -> Chain:
 
 def role_of(inference: Inference) -> Role:
     """Role of a bundle in a chain, by what it can do."""
-    if inference.finds_outlines:
+    if inference.segments:
         return Role.SEGMENTER
-    return Role.DETECTOR if inference.names_types else Role.GATE
+    return Role.DETECTOR if inference.classifies else Role.GATE
 
 
 def refuse_order(stages: Sequence[Inspector]) -> None:

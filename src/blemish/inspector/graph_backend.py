@@ -16,7 +16,8 @@ from blemish.errors import BlemishError
 from blemish.inspector.graph_marks import Marks, refuse_foreign
 from blemish.inspector.onnx_backend import open_onnx
 from blemish.inspector.openvino_backend import open_openvino
-from blemish.methods.contract import Arrays, ExportsGraphs, Graph, Method, Networks
+from blemish.methods.capabilities import ExportsGraphs
+from blemish.methods.contract import Arrays, Graph, Method, Networks
 
 Opener = Callable[[Path, StoredGraph], tuple[Graph, Marks]]
 OPENERS: dict[str, Opener] = {"onnx": open_onnx, "openvino": open_openvino}

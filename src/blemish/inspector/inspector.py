@@ -21,7 +21,7 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.methods.contract import Findings, Inference, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Inference, Networks, Pixels
 
 InspectionMaps = Mapping[str, NDArray[np.generic]]
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class Inspector:
         message = f"{name}: the network's output is not finite. Train the bundle again."
         return failed(name, message, bundle=self.bundle)
 
-    def inspection(self, findings: Findings, name: str, size: tuple[int, int]) -> Inspection:
+    def inspection(self, findings: ImageFindings, name: str, size: tuple[int, int]) -> Inspection:
         """Answer that follows from the findings, without timings. size: (height, width)"""
         judged, defects, maps = self.judged(findings)
         return Inspection(
@@ -120,7 +120,7 @@ class Inspector:
             decision=self.decision.revision if self.decision else None,
         )
 
-    def judged(self, findings: Findings) -> tuple[Judged, tuple[Defect, ...], InspectionMaps]:
+    def judged(self, findings: ImageFindings) -> tuple[Judged, tuple[Defect, ...], InspectionMaps]:
         """Verdict on the findings, the defects that count, and the maps with these alone."""
         defects = in_scale(findings.defects, self.scale)
         if self.decision is None:
@@ -136,7 +136,7 @@ class Inspector:
     def without_defects(self) -> float:
         """Highest score of an image without a defect; 1 where the score does not come from defects."""
         threshold = self.inference.threshold_score
-        of_defects = self.inference.names_types or self.inference.pixel_threshold is not None
+        of_defects = self.inference.classifies or self.inference.pixel_threshold is not None
         return float(np.nextafter(threshold, 0.0)) if of_defects and threshold is not None else 1.0
 
     def verdict(self, score: float) -> Verdict:

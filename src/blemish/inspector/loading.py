@@ -20,7 +20,7 @@ from blemish.extras import MissingExtraError, refuse_without
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.inspector.inspector import Inspector
 from blemish.methods import find_method
-from blemish.methods.answers import only_name
+from blemish.methods.common.scores import default_label
 from blemish.methods.contract import Inference, Method, Networks
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def refuse_without_torch(bundle: Bundle) -> None:
 def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
     """Names of defects: the bundle's classes, or a single name where types are not told apart."""
     names = manifest.class_names
-    return names if inference.names_types else (only_name(names),)
+    return names if inference.classifies else (default_label(names),)
 
 
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
@@ -100,7 +100,7 @@ def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
     with compiler_deferred():
         modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source=str(bundle.path))
-    method.refuse_misfits(modules, source=str(bundle.path))
+    method.check_compatible(modules, source=str(bundle.path))
     return modules
 
 
@@ -118,13 +118,18 @@ def method_of(bundle: Bundle) -> tuple[Method, Inference]:
     manifest = bundle.manifest
     try:
         method = find_method(manifest.method)
-        method.settings_type.model_validate(manifest.settings)
+        for part, kind in (
+            ("settings", method.settings_type),
+            ("memory", method.memory_type),
+            ("curves", method.curves_type),
+        ):
+            kind.model_validate(getattr(manifest, part))
         return method, method.inference(manifest)
     except BlemishError as error:
         raise BlemishError(f"{bundle.path}: {error}") from error
     except ValidationError as error:
-        fault = first_fault(error, method.settings_type.model_fields)
-        raise BlemishError(f"{bundle.path}: settings: {fault} Train it again.") from error
+        fault = first_fault(error, kind.model_fields)
+        raise BlemishError(f"{bundle.path}: {part}: {fault} Train it again.") from error
     except KeyError as error:
         raise BlemishError(
             f"{bundle.path}: the manifest's thresholds and tiling must hold {error}. Train it again."

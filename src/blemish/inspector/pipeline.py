@@ -16,8 +16,9 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.errors import BlemishError
-from blemish.images.decode import Pixels, with_channels
+from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Chain, Judge
 from blemish.inspector.inspector import Forwarded, Inspector, or_failed

@@ -14,11 +14,12 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from blemish.arrays import Pixels
 from blemish.dataset.layouts import detect_layout, load_dataset
 from blemish.dataset.layouts.common import list_files
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
-from blemish.images.decode import SUFFIXES, Pixels, read_image
+from blemish.images.decode import SUFFIXES, read_image
 from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.images.video import frame_count, video_frames
 

@@ -1,9 +1,12 @@
-"""The methods, found by looking: each sub-package that offers an object METHOD."""
+"""The methods, found by looking: each sub-package whose `__init__.py` assigns an object METHOD."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
+from importlib.machinery import FileFinder
+from pathlib import Path
 from typing import cast
 
 from blemish.errors import BlemishError, nearest_name
@@ -11,8 +14,14 @@ from blemish.methods.contract import Method
 
 
 def method_names() -> tuple[str, ...]:
-    """Names of the methods there are, in alphabetical order."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg))
+    """Names of the methods there are, in alphabetical order; none of them is imported."""
+    return tuple(sorted(one.name for one in pkgutil.iter_modules(__path__) if one.ispkg and is_method(one)))
+
+
+def is_method(package: pkgutil.ModuleInfo) -> bool:
+    folder = Path(cast(FileFinder, package.module_finder).path)
+    text = (folder / package.name / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r"^METHOD\b.*=", text, re.MULTILINE) is not None
 
 
 def find_method(name: str) -> Method:

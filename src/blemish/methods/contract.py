@@ -1,24 +1,27 @@
-"""What a method offers and what it is offered: the seam between methods and everything above them.
+"""The seam between methods and everything above them: what a method must offer, and what it is given.
 
 A method is a folder under `blemish.methods` with one object `METHOD`. It describes its training as stages and
 its inference as a numpy half; the training loop, the tiles' forward path and the bundle on disk belong to the
-layers above. This module imports no torch, so that methods can be listed and inspected without it.
+layers above. What it may offer beyond that is in `capabilities`, defaults are in `base`. No module here
+imports torch, so that methods can be listed and inspected without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from blemish.bundle.manifest import Manifest
-from blemish.bundle.store import Bundle, Tensors
+from blemish.bundle.curves import StoredLosses, StoredSweep
+from blemish.bundle.manifest import Manifest, Strict
+from blemish.bundle.migrations import AUTO
+from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset, Sample
-from blemish.defect import Box, Defect
+from blemish.defect import Defect
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,10 +32,11 @@ Networks = Mapping[str, Network]
 Arrays = Mapping[str, NDArray[np.generic]]
 Graph = Callable[[Arrays], Arrays]  # a network without torch: arrays by the names of its inputs and outputs
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Split = Literal["train", "val"]
 
 
 class MethodSettings(BaseModel):
-    """What every method can be told. Frozen, and an unknown key is an error."""
+    """Settings that every method has. Frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     # Settings that name something on disk, and what: a run remembers where that is.
@@ -44,15 +48,16 @@ class MethodSettings(BaseModel):
     )
     checkpoint_every: int = Field(100, ge=1)  # steps
     # Decision: rules of evaluation.operating_point, followed on the validation images
-    ng_rule: str = "f1"  # image score from which the verdict is NG
-    review_rule: str = "escape<=0"  # the lower threshold; between the two the verdict is REVIEW
+    # "auto": "f1" and "escape<=0"; without a defective image "overkill<=0.02" and "overkill<=0.1"
+    ng_rule: str = AUTO  # image score from which the verdict is NG
+    review_rule: str = AUTO  # the lower threshold; between the two the verdict is REVIEW
     # Scale of the images, for sizes in mm; None: the dataset.yaml's
     mm_per_px: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What the inference half makes of one image.
+class ImageFindings:
+    """An inference half's answer for one image.
 
     score: image level, in [0, 1], higher is worse; maps: see `Inspection.maps`, only when asked for
     candidates: see `Inspection.candidates`; spread: see `Inspection.spread`
@@ -77,20 +82,24 @@ class Inference(Protocol):
         """Scale of the images, for sizes in mm; None where it is not known."""
 
     @property
-    def names_types(self) -> bool:
-        """Whether a defect's label is a judgement; else all bear one name and types are not measured."""
+    def classifies(self) -> bool:
+        """True where a defect's label is a judgement; else all bear one name and types are not measured."""
 
     @property
-    def finds_outlines(self) -> bool:
-        """Whether a defect's contour follows it; else it is its box, and pixels are not measured."""
+    def segments(self) -> bool:
+        """True where a defect's contour follows it; else it is its box, and pixels are not measured."""
+
+    @property
+    def streams(self) -> Literal["masks", "boxes"] | None:
+        """How it judges a web, see `capabilities.StreamsMasks` and `StreamsBoxes`; None: it does not."""
 
     @property
     def pixel_threshold(self) -> float | None:
-        """From which severity on a pixel is defective; None where the method gives no severities."""
+        """Value of the score map from which a pixel is defective; None where the method gives no such map."""
 
     @property
-    def severity_top(self) -> float | None:
-        """The greatest value of the map "severity"; None where the method gives no severities."""
+    def score_map_max(self) -> float | None:
+        """Greatest possible value of the score map; None where the method gives no such map."""
 
     @property
     def threshold_score(self) -> float | None:
@@ -101,26 +110,26 @@ class Inference(Protocol):
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """Raw output to defects and image score."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a network in training was worth after so many steps, in one or several measures."""
+class ValidationResult:
+    """Measures of a network in training after so many steps, by name."""
 
     step: int
     values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Looks at validation images while a network trains: its best state is kept, and training ends in time.
+class EarlyStopping:
+    """Validation while a network trains: its best state is kept, and training ends when it gets no better.
 
-    every: steps between looks; the last step is looked at, too
+    every: steps between validations; the last step is validated, too
     measure: the network in eval mode to named numbers, all of which are logged
     criterion: the one that decides, higher is better; of equal ones the first is kept
-    patience: looks without a better one after which training ends
+    patience: validations without a better one after which training ends
     """
 
     every: int
@@ -137,7 +146,7 @@ class Stage:
     batches
     loss: network and batch to a scalar; extra named values of it are logged
     learning_rate: of each step, in [0, steps); gradient_clip: greatest norm of the whole gradient
-    watch: with one, the network is left in its best state, which may be the one before the first step
+    early_stopping: with it, the network is left in its best state, which may be that before the first step
     """
 
     name: str
@@ -148,7 +157,7 @@ class Stage:
     optimiser: Callable[[Iterable[nn.Parameter]], Optimizer]
     learning_rate: Callable[[int], float]
     gradient_clip: float
-    watch: Watch | None = None
+    early_stopping: EarlyStopping | None = None
 
 
 class ThresholdSweep(Protocol):
@@ -160,6 +169,29 @@ class ThresholdSweep(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
+class Memory(Strict):
+    """What a bundle's method must remember besides its settings; a method's own derives from it."""
+
+
+class Curves(Strict):
+    """Curves of a training, kept for the report; a method's own derive from it.
+
+    training: losses by stage, added by the training loop
+    """
+
+    training: dict[str, StoredLosses] = Field(default={})
+
+
+class SweptCurves(Curves):
+    """Curves of a method whose pixel threshold is swept on the validation images."""
+
+    threshold_sweep: StoredSweep | None = None
+
+    @classmethod
+    def of(cls, sweep: ThresholdSweep) -> Self:
+        return cls(threshold_sweep=StoredSweep.model_validate(sweep.to_json()))
+
+
 class Trainer(Protocol):
     """What a method's `fit` is given: the loop and the one forward path."""
 
@@ -167,11 +199,11 @@ class Trainer(Protocol):
     def seed(self) -> int: ...
 
     @property
-    def start(self) -> Bundle | None:
+    def initial_bundle(self) -> Bundle | None:
         """The bundle that training goes on from, where the user named one."""
 
-    def optimise(self, stage: Stage) -> tuple[Look, ...]:
-        """Train the stage's network in place, from its checkpoint where there is one; the watch's looks."""
+    def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
+        """Train the stage's network in place, from its checkpoint where there is one; its validations."""
 
     def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
         """The modules in eval mode behind the numpy interface that `Inference` calls."""
@@ -202,42 +234,56 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True)
 class Fitted:
-    """What `fit` returns: trained modules and what the bundle must remember of them.
+    """A finished training: trained modules, and what the bundle must remember of them.
 
-    thresholds, scales: named numbers the inference half reads back; curves: kept for the report
-    memory: what else the inference half or a later training needs, as plain data
+    thresholds: named numbers the inference half reads back; curves: kept for the report
+    memory: what else the inference half or a later training needs
     notes: sentences on what training noticed, for the report
-    also: models on the way to this one that are worth a bundle of their own, by the name of its folder
+    extra_models: those on the way to this one that are worth a bundle of their own, by the name of its folder
     dataset: the part of the dataset that was learned from and that thresholds are chosen on; None: the whole
     settings: those that the bundle remembers, where they are not the run's
-    judges: whether it can judge images; else it is a starting point for later training
-    seen_before: `dataset.fingerprint.image_digests` of what was learned from on the way, besides `dataset`
+    can_inspect: whether it can judge images; else it is a starting point for later training
+    trained_on_before: `dataset.fingerprint.image_digests` of what was learned from besides `dataset`
     """
 
     modules: Mapping[str, nn.Module]
     class_names: tuple[str, ...]
     channels: int | None
     thresholds: Mapping[str, float]
-    scales: Mapping[str, float]
     tiling: Mapping[str, int]
-    curves: Mapping[str, Any] = field(default_factory=dict)
-    memory: Mapping[str, Any] = field(default_factory=dict)
+    curves: Curves = field(default_factory=Curves)
+    memory: Memory = field(default_factory=Memory)
     notes: tuple[str, ...] = ()
-    also: Mapping[str, Fitted] = field(default_factory=dict)
+    extra_models: Mapping[str, Fitted] = field(default_factory=dict)
     dataset: Dataset | None = None
     settings: MethodSettings | None = None
-    judges: bool = True
-    seen_before: tuple[str, ...] = ()
+    can_inspect: bool = True
+    trained_on_before: tuple[str, ...] = ()
 
 
 class Method(Protocol):
-    """The object `METHOD` of a method's folder."""
+    """The object `METHOD` of a method's folder; `base.BaseMethod` has defaults for most of it.
 
-    name: str
-    title: str
-    settings_type: type[MethodSettings]
-    # Whether training can go on from a bundle of this method.
-    takes_start: bool
+    memory_type, curves_type: of its bundles
+    supports_warm_start: whether training can go on from a bundle of this method
+    needs_defects_in: the splits that must hold defective images; a method that needs them in none learns from
+        good images alone
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def settings_type(self) -> type[MethodSettings]: ...
+    @property
+    def memory_type(self) -> type[Memory]: ...
+    @property
+    def curves_type(self) -> type[Curves]: ...
+    @property
+    def supports_warm_start(self) -> bool: ...
+    @property
+    def needs_defects_in(self) -> tuple[Split, ...]: ...
 
     def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:
         """Train on the splits "train" and "val" of the dataset."""
@@ -245,160 +291,8 @@ class Method(Protocol):
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         """The networks of a bundle with initial weights, ready for its tensors."""
 
-    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+    def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
         """Raises BlemishError when the networks of a bundle, now with its tensors, were not made together."""
 
     def inference(self, manifest: Manifest) -> Inference:
         """The numpy half, set up as the manifest says."""
-
-
-# What a method may offer beyond that; whoever asks for it looks whether it is there.
-
-
-@dataclass(frozen=True)
-class Example:
-    """One marked defect that a class is to be learned from.
-
-    id: of the box; image: of the image, which may hold several; pixels: [H, W, 3]; box_xyxy: pixels of it
-    """
-
-    id: str
-    image: str
-    pixels: Pixels
-    box_xyxy: Box
-
-
-@dataclass(frozen=True)
-class Nearness:
-    """How near an older class lies to a new one.
-
-    squared_distance: of their prototypes
-    sureness: probability, against this class alone, of the new name for a region like the new prototype
-    nearer: how many examples, each left out of what it is compared with, are more like this class
-    """
-
-    label: str
-    squared_distance: float
-    sureness: float
-    nearer: int
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """What becomes of an example now.
-
-    end: "found", "background" or the other class that it is taken for
-    confidence: of the surest detection of its own class there, whatever the threshold; None without any
-    """
-
-    id: str
-    end: str
-    confidence: float | None
-
-
-@dataclass(frozen=True)
-class Enrolment:
-    """What becomes of a bundle that takes one class more, and what was seen on the way.
-
-    networks: tensors of those networks that are not as they were; memory: as `Fitted.memory`
-    held_out: whether each example was judged by a class made without its image
-    """
-
-    networks: Mapping[str, Tensors]
-    memory: Mapping[str, Any]
-    nearness: tuple[Nearness, ...]
-    sightings: tuple[Sighting, ...]
-    held_out: bool
-    sentences: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Exported:
-    """The networks of an exported bundle, opened. tensors: of those that stay tensors"""
-
-    graphs: Mapping[str, Graph]
-    tensors: Mapping[str, Tensors]
-
-
-@runtime_checkable
-class EnrolsClasses(Protocol):
-    """A method whose bundles take one class more without training, from a few boxed examples."""
-
-    def enrol(
-        self,
-        networks: Mapping[str, nn.Module] | Exported,
-        manifest: Manifest,
-        name: str,
-        examples: Sequence[Example],
-    ) -> Enrolment:
-        """The networks of a bundle with class `name` behind its others.
-
-        Raises BlemishError where the bundle's own settings do not allow that.
-        """
-
-    def tuning(self, manifest: Manifest, name: str, examples: int) -> dict[str, Any]:
-        """Settings of a short training that teaches a bundle class `name` from so many examples.
-
-        Raises BlemishError where the bundle's own settings do not allow that.
-        """
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """Regions in the metric space. per_class: [R, K, D], as each class sees them; shared: [R, D], as none."""
-
-    per_class: NDArray[np.float32]
-    shared: NDArray[np.float32]
-
-
-class Embedder(Protocol):
-    """Places regions in a bundle's metric space."""
-
-    @property
-    def prototypes(self) -> NDArray[np.float32]:
-        """[K, D], one for each class of the bundle."""
-
-    def embed(self, pixels: Pixels, boxes: NDArray[np.float32]) -> Embedded:
-        """Boxes [R, 4] of an image [H, W, 3]."""
-
-
-@runtime_checkable
-class EmbedsRegions(Protocol):
-    """A method whose bundles tell classes by distances in a space that can be looked at."""
-
-    def embedder(self, networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> Embedder:
-        """Raises BlemishError where the bundle's own settings leave no such space."""
-
-
-@dataclass(frozen=True)
-class GraphPlan:
-    """One graph of an exported bundle, and how it is asked.
-
-    module: in eval mode; takes the inputs in their order, gives the outputs as a tensor or a tuple of them
-    inputs: an example of each, by name
-    free: of each input, by name, the axes whose length may differ from the example's; 0 is the batch
-    """
-
-    module: nn.Module
-    inputs: Mapping[str, Tensor]
-    outputs: tuple[str, ...]
-    free: Mapping[str, tuple[int, ...]]
-
-
-@runtime_checkable
-class ExportsGraphs(Protocol):
-    """A method whose bundles can be run without torch."""
-
-    def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
-        """What is exported, by the name that the graph bears in the bundle.
-
-        Raises BlemishError where the bundle's own settings do not allow that.
-        """
-
-    def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
-        """Names of the networks that stay tensors in the exported bundle: data, such as a class bank."""
-
-    def served(
-        self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
-    ) -> Networks:
-        """The networks that `Inference` asks, made of graphs and kept tensors. Imports no torch."""

@@ -12,8 +12,11 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
+import numpy as np
+import torch
 import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -114,6 +117,21 @@ def load_partial(network: nn.Module, path: Path, *, setting: str, unused: Sequen
     lacking = top_level(name for name in own if name not in tensors and "num_batches" not in name)
     missing = [part for part in lacking if part not in unused]
     return f"weights of {path.name}" + (f"; initial values in {', '.join(missing)}" if missing else "")
+
+
+def load_state(network: nn.Module, tensors: Mapping[str, Any], source: str) -> None:
+    """Copy a bundle's tensors into a network. Raises BlemishError where they do not fit.
+
+    source: the bundle, for the message
+    """
+    copies = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
+    try:
+        network.load_state_dict(copies)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise BlemishError(
+            f"{source}: its network does not fit the settings: {reason} Leave settings of the network out."
+        ) from error
 
 
 def read_tensors(path: Path, setting: str) -> Mapping[str, Tensor]:

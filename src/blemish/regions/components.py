@@ -1,4 +1,4 @@
-"""From a map of kept cells to separate defects: connected components that join what lies near.
+"""Connected components of a mask, where regions that lie near each other are joined to one defect.
 
 Components are found among the runs of the rows, so the work follows the runs and not the size of the map.
 Source: He & Liu 2020, section III-A-3: clusters nearer to each other than 4 px are one defect.
@@ -12,9 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.regions.runs import Runs, as_mask, draw_each, runs_of
-
-Integers = NDArray[np.intp]
+from blemish.arrays import Integers
+from blemish.regions.runs import RunLengthMask, as_mask, draw_each, runs_of
 
 
 def label_regions(
@@ -33,8 +32,8 @@ def label_regions(
     return labels, int(numbers.max(initial=-1)) + 1
 
 
-def components(runs: Runs, *, join_distance: float, cell: int = 1) -> Iterator[Runs]:
-    """The runs of each region, see `label_regions`, in reading order of their first entries."""
+def components(runs: RunLengthMask, *, join_distance: float, cell: int = 1) -> Iterator[RunLengthMask]:
+    """Runs of each region in reading order of their first entries; arguments as in `label_regions`."""
     numbers = component_of_runs(runs, join_distance=join_distance, cell=cell)
     if numbers.size:
         order = numbers.argsort(kind="stable")
@@ -45,7 +44,7 @@ def components(runs: Runs, *, join_distance: float, cell: int = 1) -> Iterator[R
 def split_regions(
     mask: NDArray[np.bool_], *, join_distance: float, cell: int = 1
 ) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
-    """Each region of a mask as its own crop, and where the crop's first pixel lies (x, y)."""
+    """Each region of a mask as its own crop [h, w], and where the crop's first pixel lies (x, y)."""
     for part in components(runs_of(mask), join_distance=join_distance):
         runs, offset_xy = part.from_corner()
         yield as_mask(runs), offset_xy
@@ -54,24 +53,24 @@ def split_regions(
 def split_classes(
     classes: NDArray[np.uint8], *, join_distance: float
 ) -> Iterator[tuple[int, NDArray[np.bool_], tuple[int, int]]]:
-    """Each region of each class of a class map [H, W]: its class number (one less than in the map), its crop,
-    and where that lies; classes do not join.
+    """Each region of each class of a class map [H, W], which is 0 on the surface; classes do not join.
+
+    yields: class index (the map's value − 1), crop [h, w], and where its first pixel lies (x, y)
     """
     for value in np.unique(classes[classes > 0]):
         for crop, offset_xy in split_regions(classes == value, join_distance=join_distance):
             yield int(value) - 1, crop, offset_xy
 
 
-def component_of_runs(runs: Runs, *, join_distance: float, cell: int) -> Integers:
+def component_of_runs(runs: RunLengthMask, *, join_distance: float, cell: int) -> Integers:
     """The number of each run's component, 0…k − 1 by the first run in reading order, [n]."""
-    ones, others = near_runs(runs, reaches(join_distance, cell))
-    _, numbers = np.unique(roots(len(runs), ones, others), return_inverse=True)
+    earlier, later = near_runs(runs, reaches(join_distance, cell))
+    _, numbers = np.unique(roots(len(runs), earlier, later), return_inverse=True)
     return numbers.reshape(-1)
 
 
 def reaches(join_distance: float, cell: int) -> list[int]:
-    """For entries 0, 1, … rows apart the most columns that may lie between two near ones; without the rows
-    that are too far apart.
+    """Largest number of columns between two near entries that are 0, 1, … rows apart, as far as any are near.
 
     Between the nearest pixels of entries n apart along an axis lie (n − 1)·cell + 1 pixel steps.
     """
@@ -83,48 +82,51 @@ def reaches(join_distance: float, cell: int) -> list[int]:
 
 
 def rows_to_join(join_distance: float, cell: int = 1) -> int:
-    """The most rows from one entry to another that it shares a number with for being near."""
+    """Largest number of rows between two entries that share a number for being near."""
     return int(np.ceil(join_distance / cell)) + 1
 
 
-def near_runs(runs: Runs, columns_by_rows: list[int]) -> tuple[Integers, Integers]:
-    """Pairs of runs that have entries at most so many columns apart, the earlier run first. ([m], [m])
+def near_runs(runs: RunLengthMask, columns_by_rows: list[int]) -> tuple[Integers, Integers]:
+    """Pairs of runs that have entries at most so many columns apart: the earlier runs, the later ones, [m].
 
     columns_by_rows: see `reaches`
     """
     width = int(runs.stops.max(initial=0)) + max(columns_by_rows) + 2
     rows = runs.rows.astype(np.int64) * width
     starts, stops = rows + runs.starts, rows + runs.stops
-    ones, others = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
+    earlier, later = [np.zeros(0, np.intp)], [np.zeros(0, np.intp)]
     for down, right in enumerate(columns_by_rows):
         above = rows - down * width
         first = np.searchsorted(stops, above + np.maximum(runs.starts - right + 1, 0))
         end = np.searchsorted(starts, above + runs.stops + right - 1, side="right")
         end = np.minimum(end, np.arange(len(runs)))  # of one row, the runs before it
-        one, other = ranges(first, end)
-        ones.append(one)
-        others.append(other)
-    return np.concatenate(ones), np.concatenate(others)
+        numbers, origins = ranges(first, end)
+        earlier.append(numbers)
+        later.append(origins)
+    return np.concatenate(earlier), np.concatenate(later)
 
 
 def ranges(first: Integers, end: Integers) -> tuple[Integers, Integers]:
-    """Each number from first[i] up to end[i], and i beside it."""
+    """Each number from first[i] up to end[i] for every i, and i beside it.
+
+    first, end: [n]; returns: ([k], [k])
+    """
     lengths = np.maximum(end - first, 0)
     index = np.repeat(np.arange(first.size), lengths)
     within = np.arange(index.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return first[index] + within, index
 
 
-def roots(count: int, ones: Integers, others: Integers) -> Integers:
-    """For each of `count` the first that it is joined with, by way of the pairs, [count].
+def roots(count: int, first: Integers, second: Integers) -> Integers:
+    """First element of the component of each of `count` elements, by the pairs (first, second) [m]. [count]
 
     In each round the later root of a pair goes under the earlier one, then all go under their roots' roots.
     """
     root = np.arange(count)
-    while ones.size:
-        low, high = np.minimum(root[ones], root[others]), np.maximum(root[ones], root[others])
+    while first.size:
+        low, high = np.minimum(root[first], root[second]), np.maximum(root[first], root[second])
         apart = low < high
-        ones, others = ones[apart], others[apart]
+        first, second = first[apart], second[apart]
         root[high[apart]] = low[apart]
         while not np.array_equal(above := root[root], root):
             root = above

@@ -14,28 +14,24 @@ from blemish.defect import Box, Defect, Rectangle
 
 
 def defect_of_box(box_xyxy: Box, label: str, confidence: float, *, mm_per_px: float | None = None) -> Defect:
-    """The box as a defect: its four sides are the outline, and the smallest rectangle too."""
+    """A box as a defect: its four sides are the outline, and the smallest rectangle too. box_xyxy: pixels"""
     left, top, right, bottom = box_xyxy
+    width, height = right - left, bottom - top
+    centre = ((left + right) / 2, (top + bottom) / 2)
+    angle = 0.0 if width >= height else -90.0  # of the longer side
     return Defect(
         label=label,
         confidence=confidence,
         box_xyxy=box_xyxy,
         contour=(((left, top), (right, top), (right, bottom), (left, bottom)),),
-        rectangle=upright_rectangle(left, top, right, bottom),
-        area=(right - left) * (bottom - top),
+        rectangle=Rectangle(centre, max(width, height), min(width, height), angle),
+        area=width * height,
         mm_per_px=mm_per_px,
     )
 
 
-def upright_rectangle(left: float, top: float, right: float, bottom: float) -> Rectangle:
-    """The box as a rectangle: its length lies along the longer side, at 0° or −90°."""
-    width, height = right - left, bottom - top
-    centre = ((left + right) / 2, (top + bottom) / 2)
-    return Rectangle(centre, max(width, height), min(width, height), 0.0 if width >= height else -90.0)
-
-
 def filled_boxes(defects: Sequence[Defect], size: tuple[int, int]) -> NDArray[np.int32]:
-    """[H, W]: i + 1 on the pixels whose centres lie in the box of defects[i], 0 elsewhere; the first on top.
+    """Map [H, W] with i + 1 on pixels whose centres lie in the box of defects[i], else 0; the first on top.
 
     A box that holds no pixel's centre fills the pixel that its own centre lies in.
     """
@@ -47,7 +43,7 @@ def filled_boxes(defects: Sequence[Defect], size: tuple[int, int]) -> NDArray[np
 
 
 def pixel_span(low: float, high: float, length: int) -> slice:
-    """The pixels of an axis whose centres lie in [low, high), at least one."""
+    """Pixels of an axis of `length` whose centres lie in [low, high), at least one."""
     start, stop = int(np.ceil(low - 0.5)), int(np.ceil(high - 0.5))
     if start >= stop:
         start = min(int((low + high) / 2), length - 1)

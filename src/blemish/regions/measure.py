@@ -1,6 +1,4 @@
-"""Measuring a region: box, outline, smallest rectangle. Everything in pixel edges, so one pixel is 1 long and
-1 wide.
-"""
+"""Box, outline and smallest rectangle of a region, along pixel edges: a pixel is 1 long and 1 wide."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Point, Rectangle
-from blemish.regions.runs import Runs, as_runs, joined
+from blemish.regions.runs import RunLengthMask, as_runs, joined
 from blemish.regions.tracing import outer_loops
 
 Outline = tuple[Point, ...]
@@ -20,10 +18,11 @@ Loop = NDArray[Any]  # [corners, 2] of x and y
 
 
 def bounding_box(
-    pixels: NDArray[np.bool_] | Runs, *, offset_xy: tuple[int, int] = (0, 0)
+    pixels: NDArray[np.bool_] | RunLengthMask, *, offset_xy: tuple[int, int] = (0, 0)
 ) -> tuple[float, float, float, float]:
-    """Half-open xyxy box of the pixels. pixels: a mask [H, W] or runs, not empty; offset_xy: of its first
-    pixel.
+    """Half-open xyxy box of the pixels.
+
+    pixels: a mask [H, W] or run lengths, not empty; offset_xy: where its first pixel lies in the image
     """
     runs = as_runs(pixels)
     left, top = offset_xy
@@ -35,30 +34,31 @@ def bounding_box(
     )
 
 
-def outlines(pixels: NDArray[np.bool_] | Runs, *, offset_xy: tuple[int, int] = (0, 0)) -> tuple[Outline, ...]:
-    """Outer outlines along pixel edges, one closed polygon per 8-connected part; a single pixel is a unit
-    square.
+def outlines(
+    pixels: NDArray[np.bool_] | RunLengthMask, *, offset_xy: tuple[int, int] = (0, 0)
+) -> tuple[Outline, ...]:
+    """Outer outlines along pixel edges, a closed polygon per 8-connected part; a pixel is a unit square.
 
-    pixels: a mask [H, W] or runs; offset_xy: of its first pixel
+    pixels: a mask [H, W] or run lengths; offset_xy: where its first pixel lies in the image
     """
     (loops,) = loops_of([as_runs(pixels)], [offset_xy])
     return as_outlines(loops)
 
 
 def smallest_rectangle(contour: tuple[Outline, ...]) -> Rectangle:
-    """The rectangle of least area, at any angle, around all corners. contour: at least one polygon."""
+    """Rectangle of least area, at any angle, around all corners. contour: at least one polygon, pixels"""
     return rectangle_around([np.array(part) for part in contour])
 
 
-def loops_of(several: Sequence[Runs], offsets_xy: Sequence[tuple[int, int]]) -> list[list[Loop]]:
-    """The outer loops of each region; all are traced at once, one above the other in a tall picture.
+def loops_of(masks: Sequence[RunLengthMask], offsets_xy: Sequence[tuple[int, int]]) -> list[list[Loop]]:
+    """Outer loops of each region; all are traced at once, one above the other in a tall image.
 
-    several: from row 0 on; offsets_xy: where the first pixel of each lies
+    masks: of the regions, each from row 0 on; offsets_xy: where the first pixel of each lies in the image
     """
-    heights = [int(runs.rows[-1]) + 2 if len(runs) else 1 for runs in several]  # a row between: none touch
+    heights = [int(runs.rows[-1]) + 2 if len(runs) else 1 for runs in masks]  # a row between: none touch
     tops = np.cumsum([0, *heights])
-    traced = outer_loops(joined(runs.moved(0, top) for runs, top in zip(several, tops, strict=False)))
-    found: list[list[Loop]] = [[] for _ in several]
+    traced = outer_loops(joined(runs.moved(0, top) for runs, top in zip(masks, tops, strict=False)))
+    found: list[list[Loop]] = [[] for _ in masks]
     for loop in traced:
         own = int(tops.searchsorted(loop[0, 1], side="right")) - 1
         left, top = offsets_xy[own]
@@ -67,13 +67,14 @@ def loops_of(several: Sequence[Runs], offsets_xy: Sequence[tuple[int, int]]) -> 
 
 
 def as_outlines(loops: Sequence[Loop]) -> tuple[Outline, ...]:
+    """Loops [corners, 2] as polygons of plain floats."""
     return tuple(tuple(zip(*loop.T.astype(np.float64).tolist(), strict=True)) for loop in loops)
 
 
 def rectangle_around(loops: Sequence[Loop]) -> Rectangle:
-    """See `smallest_rectangle`."""
+    """Rectangle of least area, at any angle, around all corners of the loops [corners, 2]."""
     corners = np.concatenate(loops)
-    left, top = (float(least) for least in corners.min(axis=0))  # 32 bits are few for corners far down a web
+    left, top = (float(low) for low in corners.min(axis=0))  # 32 bits are few for corners far down a web
     (x, y), (first, second), angle = cv2.minAreaRect((corners - (left, top)).astype(np.float32))
     if first < second:
         first, second, angle = second, first, angle + 90

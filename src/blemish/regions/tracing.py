@@ -1,7 +1,8 @@
-"""Outer outlines of runs of pixels, along pixel edges: the runs' ends make upright edges, whose corners are
-linked along the rows into closed loops, each the outline of a part or the border of a hole.
+"""Tracing of outer outlines along pixel edges, from run lengths.
 
-The cost follows the number of runs, whatever the bounding box. Letters: n runs, m upright edges.
+The runs' ends make upright edges, whose corners are linked along the rows into closed loops, each the outline
+of a part or the border of a hole. The cost follows the number of runs, whatever the bounding box.
+Letters: n runs, m upright edges.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.regions.runs import Runs
+from blemish.arrays import Integers
+from blemish.regions.runs import RunLengthMask
 
 LEFT, RIGHT = 0, 1  # sides of a run
-Integers = NDArray[np.int32] | NDArray[np.intp]
 
 
-def outer_loops(runs: Runs) -> list[Integers]:
-    """The outlines of the 8-connected parts that lie in no hole of another, each [corners, 2] of x and y.
+def outer_loops(runs: RunLengthMask) -> list[Integers]:
+    """Outlines of the 8-connected parts that lie in no hole of another part, each [corners, 2] of x and y.
 
     Each starts at the leftmost corner of its top row and goes down from there; the last part in reading order
     comes first.
@@ -36,11 +37,11 @@ def outer_loops(runs: Runs) -> list[Integers]:
     return loops[::-1]
 
 
-def upright_edges(runs: Runs) -> tuple[Integers, NDArray[np.int64], Integers]:
-    """The runs' ends, those that continue each other from row to row as one edge.
+def upright_edges(runs: RunLengthMask) -> tuple[Integers, NDArray[np.int64], Integers]:
+    """Upright edges at the runs' ends; ends that continue each other from row to row are one edge.
 
-    returns: ([2m, 2] x and y of the corners, of edge k the upper is 2k and the lower 2k + 1; [2m] numbers
-    that put them in reading order; [2, n] the edges on each run's left and right)
+    returns: corners [2m, 2] (x, y), of edge k the upper is 2k and the lower 2k + 1; keys [2m] that put them
+    in reading order; the edges on each run's left and right, [2, n]
     """
     x, y = np.concatenate([runs.starts, runs.stops]), np.concatenate([runs.rows, runs.rows])
     sides = np.repeat(np.array([LEFT, RIGHT], np.int32), len(runs))
@@ -61,8 +62,9 @@ def upright_edges(runs: Runs) -> tuple[Integers, NDArray[np.int64], Integers]:
 
 
 def linked(keys: NDArray[np.int64]) -> NDArray[np.intp]:
-    """For each corner the other end of its level edge: in reading order, each line's first and second, third
-    and fourth, … corner have the edge between a pixel and none above or below it.
+    """Other end of each corner's level edge, [2m].
+
+    In reading order, each line's first and second, third and fourth, … corner are joined by such an edge.
     """
     order = keys.argsort()
     across = np.empty_like(order)
@@ -70,9 +72,10 @@ def linked(keys: NDArray[np.int64]) -> NDArray[np.intp]:
     return across
 
 
-def possible_starts(runs: Runs, edge_at: Integers) -> list[tuple[int, int | None]]:
-    """The upper left corners of the runs that touch none above, as every part's first does; with each, a
-    corner at the right of the run before it in its row.
+def possible_starts(runs: RunLengthMask, edge_at: Integers) -> list[tuple[int, int | None]]:
+    """Upper left corners of the runs that touch none above, as the first run of every part.
+
+    returns: pairs of such a corner and a corner at the right of the run before it in its row, or None
     """
     width = int(runs.stops.max(initial=0)) + 2
     places = runs.rows.astype(np.int64) * width
@@ -82,15 +85,13 @@ def possible_starts(runs: Runs, edge_at: Integers) -> list[tuple[int, int | None
     follows = (runs.rows[topmost - 1] == runs.rows[topmost]) & (topmost > 0)
     starts, besides = 2 * edge_at[LEFT, topmost], 2 * edge_at[RIGHT, topmost - 1]
     return [
-        (start, beside if has_one else None)
-        for start, beside, has_one in zip(starts.tolist(), besides.tolist(), follows.tolist(), strict=True)
+        (start, beside if is_beside else None)
+        for start, beside, is_beside in zip(starts.tolist(), besides.tolist(), follows.tolist(), strict=True)
     ]
 
 
 def follow(corner: int, across: memoryview, loop_at: memoryview, number: int) -> list[int]:
-    """The corners from one on until the loop closes, in turn along an upright and a level edge; marks them in
-    `loop_at`.
-    """
+    """Corners of a loop, in turn along an upright and a level edge; marks them in `loop_at`."""
     path = []
     while not loop_at[corner]:
         other_end = corner ^ 1

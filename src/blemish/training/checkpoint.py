@@ -17,14 +17,14 @@ from torch.optim import Optimizer
 
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
-from blemish.training.watching import Watching
+from blemish.training.early_stopping import EarlyStopper
 
 NETWORK, OPTIMISER = "network.", "optimiser."
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """step: optimisation steps done; tensors: of network, optimiser and watch by prefixed name
+    """step: optimisation steps done; tensors: of network, optimiser and early stopping by prefixed name
 
     metadata: what else was saved, as text
     """
@@ -35,7 +35,7 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    path: Path, network: nn.Module, optimiser: Optimizer, step: int, watching: Watching | None = None
+    path: Path, network: nn.Module, optimiser: Optimizer, step: int, stopper: EarlyStopper | None = None
 ) -> None:
     """Write the state after `step` steps. Raises BlemishError when the disk is full; the old checkpoint
     stays.
@@ -45,9 +45,9 @@ def save_checkpoint(
         for name, value in state.items():
             tensors[f"{OPTIMISER}{index}.{name}"] = torch.as_tensor(value)
     metadata = {"step": str(step)}
-    if watching is not None:
-        tensors |= watching.tensors()
-        metadata |= watching.metadata()
+    if stopper is not None:
+        tensors |= stopper.tensors()
+        metadata |= stopper.metadata()
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     write_atomically(path, save(whole, metadata=metadata))
 

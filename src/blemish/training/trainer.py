@@ -25,13 +25,13 @@ from blemish.files import write_atomically
 from blemish.images.decode import read_image
 from blemish.images.encode import png_bytes
 from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
-from blemish.methods.contract import Look, MethodSettings, Networks, Pixels, Stage
+from blemish.methods.contract import MethodSettings, Networks, Pixels, Stage, ValidationResult
 from blemish.nn.runtime import prepare_runtime
 from blemish.progress import Reporter
 from blemish.training.cache import ArrayCache
 from blemish.training.checkpoint import load_checkpoint, restore, save_checkpoint
+from blemish.training.early_stopping import EarlyStopper
 from blemish.training.log import RunLog
-from blemish.training.watching import Watching
 
 LOG_EVERY = 10  # steps
 CHECKPOINTS, PICTURES = "checkpoints", "pictures"  # folders of a run
@@ -48,10 +48,10 @@ class RunTrainer:
         *,
         seed: int,
         reporter: Reporter,
-        start: Bundle | None = None,
+        initial_bundle: Bundle | None = None,
     ) -> None:
         self.run = run
-        self.start = start
+        self.initial_bundle = initial_bundle
         self.settings = settings
         self.seed = seed
         self.reporter = reporter
@@ -62,10 +62,10 @@ class RunTrainer:
         self.cache = ArrayCache()
         self.log = RunLog(run)
 
-    def optimise(self, stage: Stage) -> tuple[Look, ...]:
+    def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Train the stage's network in place to its last step, from its checkpoint where there is one.
 
-        A watched stage ends sooner when it gets no better, and leaves the network in its best state.
+        With early stopping it ends when it gets no better, and leaves the network in its best state.
         Raises BlemishError on a loss that is not finite. Whatever stops it, the last checkpoint is whole.
         """
         prepare_runtime()
@@ -73,31 +73,31 @@ class RunTrainer:
         accelerator = Accelerator(cpu=self.device == "cpu")
         stage.network.train().to(memory_format=torch.channels_last)
         network, optimiser = accelerator.prepare(stage.network, stage.optimiser(stage.network.parameters()))
-        watching = Watching(stage.watch)
-        done = self.resumed(stage, optimiser, watching)
-        for step, batch in self.batches(stage, done, watching, accelerator.process_index):
+        stopper = EarlyStopper(stage.early_stopping)
+        done = self.resumed(stage, optimiser, stopper)
+        for step, batch in self.batches(stage, done, stopper, accelerator.process_index):
             for group in optimiser.param_groups:
                 group["lr"] = stage.learning_rate(step)
             loss = self.advance(stage, step, batch, network, optimiser, accelerator)
             if accelerator.is_main_process:
                 self.record(stage, step + 1, loss)
-                self.look(stage, watching, step + 1)
-                ends = step + 1 == stage.steps or watching.exhausted
+                self.validate(stage, stopper, step + 1)
+                ends = step + 1 == stage.steps or stopper.exhausted
                 if (step + 1) % self.settings.checkpoint_every == 0 or ends:
                     save_checkpoint(
-                        self.checkpoint(stage), stage.network, optimiser.optimizer, step + 1, watching
+                        self.checkpoint(stage), stage.network, optimiser.optimizer, step + 1, stopper
                     )
-        return watching.end(stage.network)
+        return stopper.end(stage.network)
 
-    def resumed(self, stage: Stage, optimiser: Any, watching: Watching) -> int:
+    def resumed(self, stage: Stage, optimiser: Any, stopper: EarlyStopper) -> int:
         """Put the checkpoint's state in place, where there is one; how many steps it has."""
         checkpoint = load_checkpoint(self.checkpoint(stage))
         if checkpoint is None:
             self.log.forget_after(stage.name, -1)
-            self.look(stage, watching, 0)
+            self.validate(stage, stopper, 0)
             return 0
         restore(checkpoint, stage.network, optimiser.optimizer)
-        watching.recall(checkpoint.tensors, checkpoint.metadata)
+        stopper.recall(checkpoint.tensors, checkpoint.metadata)
         self.log.forget_after(stage.name, checkpoint.step)
         return checkpoint.step
 
@@ -105,10 +105,10 @@ class RunTrainer:
         """Where the stage's state is kept."""
         return self.run / CHECKPOINTS / f"{stage.name}.safetensors"
 
-    def look(self, stage: Stage, watching: Watching, step: int) -> None:
-        """Look at the network where the watch has its turn."""
-        if watching.due(step, stage.steps):
-            found = watching.look(stage.network, step)
+    def validate(self, stage: Stage, stopper: EarlyStopper, step: int) -> None:
+        """Validate the network where it is due, and log what was measured."""
+        if stopper.due(step, stage.steps):
+            found = stopper.validate(stage.network, step)
             values = {f"validation {name}": value for name, value in found.values.items()}
             self.log.write({"stage": stage.name, "step": step, **values})
 
@@ -138,13 +138,13 @@ class RunTrainer:
         return value
 
     def batches(
-        self, stage: Stage, done: int, watching: Watching, rank: int
+        self, stage: Stage, done: int, stopper: EarlyStopper, rank: int
     ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
         """The batches of steps done…steps − 1, each made while the network works on the one before.
 
-        None more when the watch has seen enough.
+        None more when training is to stop early.
         """
-        steps = range(done, stage.steps) if not watching.exhausted else range(0)
+        steps = range(done, stage.steps) if not stopper.exhausted else range(0)
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(stage.batch, done, rank) if steps else None
             for step in self.reporter.track(steps, f"training {stage.name}", total=stage.steps, done=done):
@@ -153,7 +153,7 @@ class RunTrainer:
                 if step + 1 < stage.steps:
                     coming = pool.submit(stage.batch, step + 1, rank)
                 yield step, {name: self.placed(tensor) for name, tensor in batch.items()}
-                if watching.exhausted:
+                if stopper.exhausted:
                     return
 
     def placed(self, tensor: Tensor) -> Tensor:

@@ -78,10 +78,10 @@ def test_its_maps_give_the_same_area_under_the_pixels_curve(
     tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path, measured: Any
 ) -> None:
     inspector = open_inspector(tiny_bundle, device="cpu")
-    top = inspector.inference.severity_top
+    top = inspector.inference.score_map_max
     assert top is not None
     for sample in tiny_dataset.split("test"):
-        severity = inspector.inspect(sample.image, with_maps=True).maps["severity"]
+        severity = inspector.inspect(sample.image, with_maps=True).maps["score_map"]
         file = tmp_path / "maps" / f"{sample.id}.npy"
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, np.clip(severity / np.float32(top), 0, 1))

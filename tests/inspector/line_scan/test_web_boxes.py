@@ -13,7 +13,7 @@ from blemish.inspection import Verdict
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.line_scan.boxes import BoxScan
 from blemish.inspector.line_scan.web import Web
-from blemish.methods.tlsdd.inference import TlsddInference
+from blemish.methods.tlsdd.runtime.inference import TlsddInference
 
 TILE, OVERLAP = 96, 32
 HOP = TILE - OVERLAP

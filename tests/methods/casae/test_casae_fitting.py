@@ -22,7 +22,8 @@ from blemish.methods.casae import METHOD
 from blemish.methods.casae.fitting import Fitting
 from blemish.methods.casae.settings import Settings
 from blemish.progress import Reporter
-from blemish.training.run import Request, train, with_validation
+from blemish.training.request import Request
+from blemish.training.run import train, with_validation
 from blemish.training.trainer import RunTrainer
 
 PLAIN = {
@@ -157,7 +158,7 @@ def test_a_threshold_that_is_given_stays_and_else_one_is_chosen(surfaces, tmp_pa
 def test_every_switch_trains_and_judges(surfaces, tmp_path, changes):
     bundle = run(surfaces, tmp_path / "run", tiny(**SHORT, **changes))
     found = inspector_of(bundle, device="cpu").inspect(surfaces.samples[0].image, with_maps=True)
-    assert found.maps["severity"].shape == (96, 96)
+    assert found.maps["score_map"].shape == (96, 96)
 
 
 # What the data may be like
@@ -221,4 +222,4 @@ def test_images_of_mixed_size_and_depth_are_learned_from(tmp_path):
         inspector = inspector_of(bundle, device="cpu")
         for sample in dataset:
             found = inspector.inspect(sample.image, with_maps=True)
-            assert found.maps["severity"].shape == found.size
+            assert found.maps["score_map"].shape == found.size

@@ -180,7 +180,7 @@ def test_a_drawn_rectangle_is_measured() -> None:
     assert defect.length_mm == pytest.approx(9.1, abs=0.15)
     assert (defect.severity_mean, defect.severity_max) == (None, None)
     np.testing.assert_array_equal(findings.maps["defects"] == 1, raw > 0)
-    np.testing.assert_array_equal(findings.maps["severity"], raw)
+    np.testing.assert_array_equal(findings.maps["score_map"], raw)
 
 
 def test_near_pixels_are_one_defect() -> None:
@@ -325,8 +325,8 @@ def test_inference_from_takes_every_setting_it_needs() -> None:
     assert (half.join_distance, half.minimum_area, half.mm_per_px) == (7, 9, 0.1)
     assert (half.crop_size, half.crop_margin) == (131, 1.25)
     assert half.threshold == half.pixel_threshold == half.threshold_score == np.float32(0.6)
-    assert half.names_types and half.finds_outlines
-    assert half.severity_top == 1
+    assert half.classifies and half.segments
+    assert half.score_map_max == 1
     assert half.without_types() == replace(half, types=False)
     tiled = inference_from(chosen.model_copy(update={"tiled": True}), NAMES, threshold=0.6)
     assert tiled.tiling == chosen.tiling
@@ -336,4 +336,4 @@ def test_of_one_class_no_types_are_told() -> None:
     assert tells_types(Settings(), ("crack", "spot"))
     assert not tells_types(Settings(), ("crack",))
     assert not tells_types(Settings(types=False), ("crack", "spot"))
-    assert not inference_from(Settings(), ("crack",), threshold=0.5).names_types
+    assert not inference_from(Settings(), ("crack",), threshold=0.5).classifies

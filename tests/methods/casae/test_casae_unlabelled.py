@@ -24,7 +24,8 @@ from blemish.methods.casae import METHOD
 from blemish.methods.casae.settings import Settings
 from blemish.methods.casae.unlabelled import UnlabelledSource, learned_from
 from blemish.progress import Reporter
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 from blemish.training.trainer import RunTrainer
 
 SHORT = {"steps": 4, "second_steps": 2, "types_steps": 2, "size": 32}
@@ -146,7 +147,7 @@ def test_a_bundle_knows_the_images_again_and_not_where_they_lay(
     assert bundle.manifest.notes == (
         "Of 8 training images 8 are learned from with their masks, and 4 images without.",
     )
-    assert len(bundle.manifest.data["seen_before"]) == 4
+    assert len(bundle.manifest.data["trained_on_before"]) == 4
     assert not [name for name in bundle.networks["cascade"] if "teacher" in name]
 
 

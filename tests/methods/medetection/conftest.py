@@ -18,7 +18,8 @@ from blemish.dataset.splits.split import split_dataset
 from blemish.methods.medetection import METHOD
 from blemish.methods.medetection.settings import Settings
 from blemish.progress import Reporter
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 
 SIDE = 48
 NAMES = ("bolt", "cap", "gear", "lid")

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 from blemish.bundle import load_bundle
+from blemish.bundle.manifest import known_images
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.product_sets.products import of_product
@@ -26,9 +26,10 @@ from blemish.methods.medetection.episodes import halves
 from blemish.methods.medetection.fitting import Fitting
 from blemish.methods.medetection.network import DifferenceNetwork
 from blemish.methods.medetection.products import products_of
-from blemish.methods.starts import load_start
+from blemish.nn.weights import load_state
 from blemish.progress import Reporter
 from blemish.training.trainer import RunTrainer
+from tests.methods.medetection.conftest import tiny, with_splits, write_product
 
 SHORT = {"meta_steps": 2, "steps": 2, "check_every": 2}
 
@@ -83,7 +84,7 @@ def test_fine_tuning_begins_at_what_meta_training_found(trained, plates, lid, ru
     start = load_bundle(folder / "start")
     torch.manual_seed(0)
     random = DifferenceNetwork(tiny())
-    load_start(random, start.networks["network"], "start")
+    load_state(random, start.networks["network"], "start")
     for name, tensor in random.state_dict().items():
         np.testing.assert_array_equal(tensor, start.networks["network"][name])
     torch.manual_seed(0)
@@ -144,11 +145,11 @@ def test_a_start_has_not_seen_the_target_and_a_bundle_all_that_taught_it(trained
     folder, bundle = trained
     start, own = load_bundle(folder / "start"), learned_from(lid)
     others = learned_from(plates) - own
-    assert set(start.manifest.data["seen"]) == others
+    assert known_images(start.manifest.data) == others
     again = run(lid, tmp_path / "again", tiny(**SHORT), start=start)
     for tuned in (bundle, again):
-        assert set(tuned.manifest.data["seen"]) == own | others
-        assert set(tuned.manifest.data["seen_before"]) == others
+        assert known_images(tuned.manifest.data) == own | others
+        assert set(tuned.manifest.data["trained_on_before"]) == others
 
 
 def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained, plates, run, tmp_path):
@@ -156,12 +157,12 @@ def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained
     lid = of_product(plates, "lid")
     same = run(lid, tmp_path / "same", tiny(target="lid", **SHORT), start=bundle)
     assert same.manifest.memory["products"] == ["bolt", "cap", "gear"]
-    assert same.manifest.data["seen_before"] == bundle.manifest.data["seen_before"]
+    assert same.manifest.data["trained_on_before"] == bundle.manifest.data["trained_on_before"]
     write_product(tmp_path / "nut", 9)
     new = split_dataset(load_dataset(tmp_path / "nut"), test=0.3, val=0.3, seed=0)
     other = run(new, tmp_path / "other", tiny(**SHORT), start=same)
     assert other.manifest.memory["products"] == ["bolt", "cap", "gear", "lid"]
-    assert set(other.manifest.data["seen_before"]) == set(bundle.manifest.data["seen"])
+    assert set(other.manifest.data["trained_on_before"]) == known_images(bundle.manifest.data)
     with pytest.raises(BlemishError, match=r"must not have seen the target\. Received: 'lid'"):
         run(lid, tmp_path / "back", tiny(target="lid", **SHORT), start=other)
 
@@ -218,7 +219,7 @@ def test_validation_judges_as_inspection_does(trained, plates, tmp_path):
     trainer = RunTrainer(tmp_path / "other", settings, seed=0, reporter=Reporter(quiet=True))
     fitting = Fitting(plates, settings, trainer, products_of(plates, settings, trainer))
     network = DifferenceNetwork(settings)
-    load_start(network, bundle.networks["network"], "bundle")
+    load_state(network, bundle.networks["network"], "bundle")
     found, labels = fitting.judged(network.eval())
     samples = of_product(plates, "lid").split("val").samples
     inspector = inspector_of(bundle, device="cpu")
@@ -302,7 +303,7 @@ def test_a_start_that_saw_a_test_image_is_refused(trained, lid, run, tmp_path):
     image = lid.split("test").samples[0].image
     from blemish.dataset.hashing import file_hash
 
-    data = {**start.manifest.data, "seen": [file_hash(image)[:12]]}
+    data = {**start.manifest.data, "trained_on": [file_hash(image)[:12]]}
     spoilt = replace(start, manifest=start.manifest.model_copy(update={"data": data}))
     with pytest.raises(BlemishError, match="must not have seen a test image") as caught:
         run(lid, tmp_path / "run", tiny(**SHORT), start=spoilt)
@@ -440,4 +441,4 @@ def test_images_of_several_sizes_are_compared_all_the_same(tmp_path, run):
     bundle = run(dataset, tmp_path / "run", tiny())
     assert test_auroc(bundle, dataset.split("test").samples) > 0.9
     found = inspector_of(bundle, device="cpu").inspect(dataset.samples[1].image, with_maps=True)
-    assert found.maps["cam"].shape == found.size
+    assert found.maps["heat_map"].shape == found.size

@@ -99,7 +99,7 @@ def test_box_and_map_lie_where_the_image_differs(size: tuple[int, int], cell: tu
     assert middle == pytest.approx((cell[1], cell[0]), abs=0.3)
     assert 0.9 < (right - left) / step_x < 1.6
     assert 0 <= left < right <= size[1] and 0 <= top < bottom <= size[0]
-    cam, numbers = found.maps["cam"], found.maps["defects"]
+    cam, numbers = found.maps["heat_map"], found.maps["defects"]
     assert cam.shape == numbers.shape == size and cam.dtype == np.float32
     assert cam.min() >= 0 and cam.max() == pytest.approx(found.score, abs=0.02)
     row, column = np.unravel_index(cam.argmax(), size)
@@ -112,7 +112,7 @@ def test_box_and_map_lie_where_the_image_differs(size: tuple[int, int], cell: tu
 def test_below_the_threshold_there_is_no_defect_and_little_heat() -> None:
     found = judged(HALF, bright(1, 1, 101), Spy(100, 100))
     assert found.defects == () and found.score < 0.05
-    assert found.maps["cam"].max() <= found.score + 1e-6
+    assert found.maps["heat_map"].max() <= found.score + 1e-6
     assert not found.maps["defects"].any()
     assert judged(replace(HALF, threshold=found.score), bright(1, 1, 101), Spy(100, 100)).defects
 
@@ -121,7 +121,7 @@ def test_a_map_that_is_nowhere_hot_points_at_the_whole_image() -> None:
     """Nothing brighter than the reference, and a threshold that all reach."""
     found = judged(replace(HALF, threshold=0.0), GRAY, Spy(100, 100))
     assert found.defects[0].box_xyxy == (0, 0, SIDE, SIDE)
-    assert not found.maps["cam"].any()
+    assert not found.maps["heat_map"].any()
 
 
 def test_maps_only_when_asked() -> None:
@@ -213,7 +213,7 @@ def test_settings_reach_the_half() -> None:
     half = inference_from(chosen, ("crack",), thresholds={"score": 0.7}, memory={"product": "caps"})
     assert (half.size, half.references, half.align, half.cam_share) == (96, 3, "rigid", 0.3)
     assert (half.label, half.threshold_score, half.mm_per_px, half.siamese) == ("crack", 0.7, 0.1, False)
-    assert not half.names_types and not half.finds_outlines and half.pixel_threshold is None
+    assert not half.classifies and not half.segments and half.pixel_threshold is None
     several = inference_from(chosen, ("a", "b"), thresholds={"score": 0.7}, memory={"product": "caps"})
     assert several.label == "defect"
 

@@ -24,7 +24,8 @@ from blemish.methods.severity.settings import Settings
 from blemish.nn.weights import resnet
 from blemish.progress import Reporter
 from blemish.regions.region import Region
-from blemish.training.run import Request, train
+from blemish.training.request import Request
+from blemish.training.run import train
 
 Pixels = NDArray[np.uint8]
 

@@ -71,7 +71,7 @@ def test_the_filter_keeps_severities_from_the_threshold_on() -> None:
     findings = decide(inference(), raw)
     assert [defect.box_xyxy for defect in findings.defects] == [(6, 0, 8, 1)]
     assert findings.maps["defects"].tolist() == [[0, 0, 0, 0, 0, 0, 1, 1, 0]]
-    np.testing.assert_array_equal(findings.maps["severity"], raw)
+    np.testing.assert_array_equal(findings.maps["score_map"], raw)
 
 
 @pytest.mark.parametrize("cell", [1, 2, 4])
@@ -124,7 +124,7 @@ def test_defects_lie_within_an_image_of_odd_sides() -> None:
     (defect,) = findings.defects
     assert defect.box_xyxy == (0, 0, 14, 9)
     assert defect.area == 9 * 14
-    assert findings.maps["severity"].shape == findings.maps["defects"].shape == (9, 14)
+    assert findings.maps["score_map"].shape == findings.maps["defects"].shape == (9, 14)
 
 
 @pytest.mark.parametrize("cell", [2, 4])
@@ -273,7 +273,7 @@ def test_a_dropped_region_leaves_the_score_to_the_others() -> None:
     assert findings.score == pytest.approx(6 / 12)
     assert findings.maps["defects"].max() == 1
     assert findings.maps["defects"][20, 150] == 1
-    assert findings.maps["severity"][20, 20] == 11, "the map shows severities before any filter"
+    assert findings.maps["score_map"][20, 20] == 11, "the map shows severities before any filter"
 
 
 # Stage 4

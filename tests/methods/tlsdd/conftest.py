@@ -11,7 +11,7 @@ from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.dataset.synthetic import synthesise
 from blemish.evaluation.records import ImageRecord, TruthDefect
 from blemish.inspection import Inspection, Verdict
-from blemish.methods.tlsdd.inference import TlsddInference
+from blemish.methods.tlsdd.runtime.inference import TlsddInference
 from blemish.methods.tlsdd.settings import Settings
 
 
@@ -40,9 +40,8 @@ def surfaces(tmp_path_factory) -> Dataset:
 @pytest.fixture(scope="session")
 def exported_detector():
     """A detector with every kind of graph, its bank, and the graphs in ONNX Runtime."""
-    from tests.methods.tlsdd.graphs import exported, lively
-
     from blemish.methods.tlsdd.export import plans
+    from tests.methods.tlsdd.graphs import exported, lively
 
     detector, bank = lively(proposals="per_class", background="one_minus_max")
     return detector, bank, {name: exported(plan) for name, plan in plans(detector, bank).items()}

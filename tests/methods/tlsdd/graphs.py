@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from tests.methods.tlsdd.conftest import tiny
 
 from blemish.bundle.manifest import StoredGraph
-from blemish.export.graph_files import as_openvino, write_onnx, write_openvino
-from blemish.export.onnx_models import onnx_model, stored_inputs
+from blemish.exporting.graph_files import as_openvino, write_onnx, write_openvino
+from blemish.exporting.onnx_models import onnx_model, stored_inputs
 from blemish.inspector.openvino_backend import open_openvino
-from blemish.methods.contract import Graph, GraphPlan
-from blemish.methods.tlsdd.bank import ClassBank, digest_of
-from blemish.methods.tlsdd.detector import Detector
-from blemish.methods.tlsdd.extractor import DeformableConv
+from blemish.methods.capabilities import GraphPlan
+from blemish.methods.contract import Graph
+from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
+from blemish.methods.tlsdd.network.detector import Detector
+from blemish.methods.tlsdd.network.extractor import DeformableConv
+from tests.methods.tlsdd.conftest import tiny
 
 
-def lively(classes=3, **changes) -> tuple[Detector, ClassBank]:
+def lively(classes=3, **changes) -> tuple[Detector, ClassTensors]:
     """A detector whose boxes move and overlap, and whose classes differ, though its weights are drawn."""
     torch.manual_seed(0)
     settings = tiny(**changes)
@@ -37,13 +38,12 @@ def lively(classes=3, **changes) -> tuple[Detector, ClassBank]:
     return detector, bank
 
 
-def random_bank(detector: Detector, classes: int) -> ClassBank:
+def random_bank(detector: Detector, classes: int) -> ClassTensors:
     settings = detector.settings
-    bank = ClassBank(classes, width=settings.width, embedding=settings.embedding)
     points = torch.nn.functional.normalize(torch.randn(classes, settings.embedding), dim=1)
     vectors = 2 * torch.rand(classes, settings.width)
-    bank.fill(vectors, points, torch.ones(classes, dtype=torch.bool), digest_of(detector))
-    return bank
+    made_for = torch.from_numpy(digest_of(detector))
+    return ClassTensors(vectors, points, torch.ones(classes, dtype=torch.bool), made_for)
 
 
 def eager(plan: GraphPlan) -> Graph:

@@ -19,9 +19,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.samples import Sample
-from blemish.images.decode import Pixels, luminance, read_image
+from blemish.images.decode import luminance, read_image
 from blemish.images.resize import resized_map
 
 SIDE = 96  # of a small image

@@ -12,7 +12,7 @@ import numpy as np
 
 from blemish.arrays import Boxes, Size
 from blemish.dataset.boxes import Boxed
-from blemish.regions.shapes import (
+from blemish.regions.box_statistics import (
     ANCHOR_IOU,
     MANY,
     anchor_shapes,

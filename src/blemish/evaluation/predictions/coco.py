@@ -48,10 +48,10 @@ class CocoPredictions:
 
     path: Path
     marks: Mapping[str, tuple[Mark, ...]]
-    finds_outlines: bool
+    segments: bool
     kind: str = "COCO results"
-    severity_top: float | None = None
-    names_types: bool = True
+    score_map_max: float | None = None
+    classifies: bool = True
     finds_places: bool = True
     own_verdicts: bool = False
 
@@ -79,7 +79,7 @@ class CocoPredictions:
         self, kept: Sequence[Mark], sample: Sample, size: tuple[int, int]
     ) -> tuple[tuple[Defect, ...], dict[str, Any]]:
         """The defects, and the map of their pixels where they are outlined."""
-        if not self.finds_outlines:
+        if not self.segments:
             return tuple(self.boxed(mark, sample, size) for mark in kept), {}
         instances = [self.pixels(mark, sample, size) for mark in kept]
         defects = tuple(

@@ -29,10 +29,10 @@ class InspectionPredictions:
 
     path: Path
     lines: Mapping[str, Inspection]
-    names_types: bool
-    finds_outlines: bool
+    classifies: bool
+    segments: bool
     kind: str = "inspections"
-    severity_top: float | None = None
+    score_map_max: float | None = None
     finds_places: bool = True
     own_verdicts: bool = True
 
@@ -49,7 +49,7 @@ class InspectionPredictions:
         if line.size is None:
             return line
         checked_size(sample, line.size, f"{self.path}: {line.image}")
-        if not self.finds_outlines:
+        if not self.segments:
             return line
         outlines = [Annotation(one.label, one.box_xyxy, one.contour) for one in line.defects]
         size = line.size
@@ -72,7 +72,7 @@ def read_inspections(path: Path, dataset: Dataset) -> InspectionPredictions:
     names.refuse_strangers(strangers, path)
     found = [defect for line in lines.values() for defect in line.defects]
     return InspectionPredictions(
-        path, lines, names_types(found, dataset, path), any(not only_a_box(one) for one in found)
+        path, lines, classifies(found, dataset, path), any(not only_a_box(one) for one in found)
     )
 
 
@@ -90,7 +90,7 @@ def read_line(text: str, place: str) -> Inspection:
     return inspection
 
 
-def names_types(found: list[Defect], dataset: Dataset, path: Path) -> bool:
+def classifies(found: list[Defect], dataset: Dataset, path: Path) -> bool:
     """Whether labels are classes of the dataset; False where all are nameless.
 
     Raises BlemishError for a label that is neither.

@@ -35,9 +35,9 @@ class MapPredictions:
     files: Mapping[str, Path]
     label: str
     kind: str = "maps of pixel scores"
-    severity_top: float | None = 1.0
-    names_types: bool = False
-    finds_outlines: bool = True
+    score_map_max: float | None = 1.0
+    classifies: bool = False
+    segments: bool = True
     finds_places: bool = True
     own_verdicts: bool = False
 
@@ -50,7 +50,7 @@ class MapPredictions:
         values = self.values(sample)
         found = list(regions_above(values, threshold, join_distance=JOIN_DISTANCE))
         defects = tuple(defect_of(region, self.label, region.strongest) for region in found)
-        maps = {"severity": values, "defects": numbered(found, size_of(values))}
+        maps = {"score_map": values, "defects": numbered(found, size_of(values))}
         score = float(values.max(initial=0.0))
         image, by = str(sample.image), str(self.path)
         return Inspection(image, size_of(values), Verdict.OK, score, defects, by, maps=maps)

@@ -40,7 +40,7 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class Thresholds:
+class PredictionThresholds:
     """What was settled on. pixel: of maps and boxes; note: how, in words"""
 
     point: OperatingPoint
@@ -76,7 +76,7 @@ def evaluate_predictions(
         split=split,
         seed=None,
         operating_point=thresholds.point,
-        pixel_threshold=thresholds.pixel if predictions.severity_top is not None else None,
+        pixel_threshold=thresholds.pixel if predictions.score_map_max is not None else None,
     )
     return evaluation, tuple(notes)
 
@@ -101,7 +101,9 @@ def refuse_missing(
         )
 
 
-def settle(predictions: Predictions, dataset: Dataset, split: str, judgement: Judgement) -> Thresholds:
+def settle(
+    predictions: Predictions, dataset: Dataset, split: str, judgement: Judgement
+) -> PredictionThresholds:
     """Thresholds as given, as the file's own verdicts have them, from validation images, or the default."""
     if judgement.threshold is not None:
         return given(judgement.threshold, f"The threshold {judgement.threshold:g} was given")
@@ -120,22 +122,22 @@ def settle(predictions: Predictions, dataset: Dataset, split: str, judgement: Ju
     return given(DEFAULT_THRESHOLD, f"The threshold {DEFAULT_THRESHOLD:g} is the default")
 
 
-def given(threshold: float, how: str) -> Thresholds:
+def given(threshold: float, how: str) -> PredictionThresholds:
     note = f"{how}: it was not chosen on data, so another may suit these predictions better."
-    return Thresholds(given_point(threshold), threshold, note)
+    return PredictionThresholds(given_point(threshold), threshold, note)
 
 
-def as_they_are(predictions: Predictions, dataset: Dataset) -> Thresholds:
+def as_they_are(predictions: Predictions, dataset: Dataset) -> PredictionThresholds:
     """The verdicts of the file, with the lowest scores that were called NG and not OK as thresholds."""
     judged = [predictions.inspect(sample, DEFAULT_THRESHOLD) for sample in dataset]
     scored = [(one.verdict, one.score) for one in judged if one.score is not None]
     ng = min((score for verdict, score in scored if verdict is Verdict.NG), default=1.0)
     review = min((score for verdict, score in scored if verdict is not Verdict.OK), default=ng)
     note = "The verdicts are the file's own; the thresholds shown are the lowest scores called NG and REVIEW."
-    return Thresholds(given_point(ng, min(review, ng)), DEFAULT_THRESHOLD, note, own_verdicts=True)
+    return PredictionThresholds(given_point(ng, min(review, ng)), DEFAULT_THRESHOLD, note, own_verdicts=True)
 
 
-def chosen_on(val: Dataset, predictions: Predictions, rule: str) -> Thresholds:
+def chosen_on(val: Dataset, predictions: Predictions, rule: str) -> PredictionThresholds:
     """The operating point by a rule, and of maps the pixel threshold of best F1, on validation images."""
     default = given(DEFAULT_THRESHOLD, "")
     evaluator = measure(predictions, val, default, val.samples)
@@ -149,17 +151,17 @@ def chosen_on(val: Dataset, predictions: Predictions, rule: str) -> Thresholds:
         pixel = min(point.threshold, 1.0) if pixel is None else pixel
         what = f"The thresholds, {pixel:.3g} of defects among them, were"
     note = f"{what} chosen on {len(val)} validation images, by the rule {rule}."
-    return Thresholds(point, DEFAULT_THRESHOLD if pixel is None else pixel, note)
+    return PredictionThresholds(point, DEFAULT_THRESHOLD if pixel is None else pixel, note)
 
 
 def measure(
-    predictions: Predictions, dataset: Dataset, thresholds: Thresholds, samples: Iterable[Sample]
+    predictions: Predictions, dataset: Dataset, thresholds: PredictionThresholds, samples: Iterable[Sample]
 ) -> Evaluator:
     evaluator = Evaluator(
         dataset.class_names,
-        severity_top=predictions.severity_top,
-        names_types=predictions.names_types,
-        finds_outlines=predictions.finds_outlines,
+        score_map_max=predictions.score_map_max,
+        classifies=predictions.classifies,
+        segments=predictions.segments,
     )
     for sample in samples:
         try:

@@ -25,9 +25,9 @@ class ScorePredictions:
     path: Path
     scores: Mapping[str, float]
     kind: str = "image scores"
-    severity_top: float | None = None
-    names_types: bool = False
-    finds_outlines: bool = False
+    score_map_max: float | None = None
+    classifies: bool = False
+    segments: bool = False
     finds_places: bool = False
     own_verdicts: bool = False
 

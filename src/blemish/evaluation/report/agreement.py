@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from blemish.evaluation.agree.raters import Both
-from blemish.evaluation.agree.study import Difference, Study, overlaps
+from blemish.evaluation.annotators.raters import RatedImage
+from blemish.evaluation.annotators.study import Difference, Study, overlaps
 from blemish.evaluation.defects import MATCH_IOU
 from blemish.evaluation.evaluator import true_defect
 from blemish.evaluation.predictions.drawing import measured
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.cases import Case
-from blemish.evaluation.report.html import Exhibit, exhibit, style, template
+from blemish.evaluation.report.html import CaseView, case_view, style, template
 from blemish.files import write_atomically
 from blemish.inspection import Inspection, Verdict
 
@@ -44,13 +44,13 @@ def write_agreement(
     return folder / "report.html"
 
 
-def shown(difference: Difference) -> Exhibit:
+def shown(difference: Difference) -> CaseView:
     """A picture with the marks of both."""
-    made = exhibit(Case(record_of(difference.both)))
+    made = case_view(Case(record_of(difference.both)))
     return replace(made, verdict="", facts=(), sentence=difference.sentence)
 
 
-def record_of(both: Both) -> ImageRecord:
+def record_of(both: RatedImage) -> ImageRecord:
     """One rater's marks as the truth and the other's as what was found, to be drawn."""
     inspection = Inspection(
         image=str(both.sample.image),

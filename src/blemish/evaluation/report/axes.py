@@ -15,7 +15,7 @@ LETTER = 6.4  # width of an average letter at the charts' font size
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """Maps values in low…high to start…end on the page; logarithmic where asked.
 
     at: values that the axis names instead of round ones
@@ -75,7 +75,7 @@ def span(values: Iterable[float], *, from_zero: bool = False) -> tuple[float, fl
     return low, high
 
 
-def frame(x: Scale, y: Scale, *, x_name: str, y_name: str) -> Markup:
+def frame(x: AxisScale, y: AxisScale, *, x_name: str, y_name: str) -> Markup:
     """Grid, tick numbers and axis names around the rectangle that the two scales span."""
     pieces = [Markup('<g class="grid">')]
     for value in y.ticks:

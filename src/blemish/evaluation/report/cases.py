@@ -41,7 +41,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class ChosenCases:
     """misses, false_alarms: worst first; hits: best first, by overlap or score; *_total: how many in all."""
 
     misses: tuple[Case, ...]
@@ -51,7 +51,7 @@ class Gallery:
     false_alarms_total: int
 
 
-def choose_cases(records: Sequence[ImageRecord], *, limit: int = 12, hits: int = 3) -> Gallery:
+def choose_cases(records: Sequence[ImageRecord], *, limit: int = 12, hits: int = 3) -> ChosenCases:
     """At most `limit` cases: `hits` typical hits, the rest shared between misses (first) and false alarms."""
     misses = sorted((case for record in records for case in missed(record)), key=miss_order)
     alarms = sorted((case for record in records for case in falsely_found(record)), key=alarm_order)
@@ -59,7 +59,7 @@ def choose_cases(records: Sequence[ImageRecord], *, limit: int = 12, hits: int =
     typical = typical_hits(records, count=hits)
     room = limit - len(typical)
     alarms_shown = min(len(shown_alarms), max(room // 3, room - len(shown_misses)))
-    return Gallery(
+    return ChosenCases(
         misses=tuple(shown_misses[: room - alarms_shown]),
         false_alarms=tuple(shown_alarms[:alarms_shown]),
         hits=tuple(typical),

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from blemish.evaluation.records import Curve
-from blemish.evaluation.report.axes import LETTER, Scale, drawing, frame, line, span, text, tick
+from blemish.evaluation.report.axes import LETTER, AxisScale, drawing, frame, line, span, text, tick
 from blemish.evaluation.report.plot import (
     BOTTOM,
     HEIGHT,
@@ -23,7 +23,7 @@ from blemish.evaluation.report.plot import (
     RIGHT,
     TOP,
     WIDTH,
-    Lines,
+    NamedLines,
     dot,
     end_names,
     end_room,
@@ -49,7 +49,7 @@ def line_chart(curve: Curve, *, logarithmic: bool = False) -> Markup | None:
         return None
     y = y_scale([height for points in lines.values() for _, height in points], logarithmic=logarithmic)
     named = len(lines) > 1 and ends_apart(lines, y)
-    x = Scale(*span(every_x(curve, lines)), LEFT, WIDTH - (end_room(lines) if named else RIGHT))
+    x = AxisScale(*span(every_x(curve, lines)), LEFT, WIDTH - (end_room(lines) if named else RIGHT))
     parts = [frame(x, y, x_name=curve.x_name, y_name=curve.y_name)]
     parts += [polyline(points, x, y, colour=index) for index, points in enumerate(lines.values())]
     parts += marked(curve, x, y)
@@ -59,7 +59,7 @@ def line_chart(curve: Curve, *, logarithmic: bool = False) -> Markup | None:
     return drawing(WIDTH, HEIGHT, content, title=curve.title, above=KEY_ROW * math.ceil(len(above) / 2))
 
 
-def every_x(curve: Curve, lines: Lines) -> list[float]:
+def every_x(curve: Curve, lines: NamedLines) -> list[float]:
     return [x for points in lines.values() for x, _ in points] + marks(curve)
 
 
@@ -76,7 +76,7 @@ def marks(curve: Curve) -> list[float]:
     return [] if curve.marked_x is None or not math.isfinite(curve.marked_x) else [curve.marked_x]
 
 
-def marked(curve: Curve, x: Scale, y: Scale) -> list[Markup]:
+def marked(curve: Curve, x: AxisScale, y: AxisScale) -> list[Markup]:
     """The chosen x as a dashed rule with its value, and on each line a dot at the nearest point."""
     pieces: list[Markup] = []
     for value in marks(curve):
@@ -121,7 +121,7 @@ def score_histogram(
     width, height, middle = 760, 330, 150
     rules = [value for value in (review_threshold, threshold) if value is not None]
     low, high = padded(min([*scores, *rules]), max([*scores, *rules]))
-    x = Scale(low, high, SIDE, width - RIGHT)
+    x = AxisScale(low, high, SIDE, width - RIGHT)
     edges = np.linspace(low, high, BINS + 1)
     parts = [bands(x, review_threshold, threshold, height=height - BOTTOM)]
     parts += [bars(good, edges, x, middle, up=True), bars(defective, edges, x, middle, up=False)]
@@ -139,7 +139,9 @@ def padded(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def bars(scores: Sequence[float], edges: NDArray[np.float64], x: Scale, middle: float, *, up: bool) -> Markup:
+def bars(
+    scores: Sequence[float], edges: NDArray[np.float64], x: AxisScale, middle: float, *, up: bool
+) -> Markup:
     """One bar a bin; its count stands at the tallest."""
     counts = np.histogram(np.asarray(scores, dtype=float), bins=edges)[0]
     if not counts.any():
@@ -176,7 +178,7 @@ def side_names(good: int, defective: int, middle: float) -> list[Markup]:
     ]
 
 
-def bands(x: Scale, review_threshold: float | None, threshold: float | None, *, height: float) -> Markup:
+def bands(x: AxisScale, review_threshold: float | None, threshold: float | None, *, height: float) -> Markup:
     """A faint ground behind what is called OK, REVIEW and NG, with the word at its top."""
     if threshold is None:
         return Markup("")
@@ -194,7 +196,7 @@ def bands(x: Scale, review_threshold: float | None, threshold: float | None, *, 
 
 
 def threshold_rules(
-    x: Scale, review_threshold: float | None, threshold: float | None, *, height: float
+    x: AxisScale, review_threshold: float | None, threshold: float | None, *, height: float
 ) -> Markup:
     """Both rules, their values away from each other, a row higher where the edge leaves no room."""
     rules = ((review_threshold, "review from", False), (threshold, "NG from", True))
@@ -214,7 +216,7 @@ def threshold_rules(
     return Markup("").join(pieces)
 
 
-def bottom_axis(x: Scale, height: float) -> Markup:
+def bottom_axis(x: AxisScale, height: float) -> Markup:
     pieces = [Markup('<g class="axis">'), line(x.start, height, x.end, height)]
     for value in x.ticks:
         pieces += [line(x(value), height, x(value), height + 4), text(x(value), height + 18, tick(value))]

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blemish.evaluation.regression import ClassChange
+from blemish.evaluation.before_after import ClassChange
 from blemish.evaluation.report.html import style, template
 from blemish.files import write_atomically
-from blemish.methods.contract import Nearness, Sighting
+from blemish.methods.capabilities import ClassSimilarity, ExampleOutcome
 
 SCHEMA = 1
 
@@ -25,7 +25,7 @@ class EnrolmentReport:
 
     examples: ids of its boxes; seconds: until the bundle was written, without the check
     trained: whether by a short training, else by its examples' embeddings alone
-    nearness, sightings, held_out: see `contract.Enrolment`; none after training
+    similarities, outcomes, held_out: see `contract.Enrolment`; none after training
     changes: on the images of `checked`, none where nothing was to be checked
     """
 
@@ -35,8 +35,8 @@ class EnrolmentReport:
     examples: tuple[str, ...]
     seconds: float
     trained: bool = False
-    nearness: tuple[Nearness, ...] = ()
-    sightings: tuple[Sighting, ...] = ()
+    similarities: tuple[ClassSimilarity, ...] = ()
+    outcomes: tuple[ExampleOutcome, ...] = ()
     held_out: bool = False
     changes: tuple[ClassChange, ...] = ()
     checked: str = ""

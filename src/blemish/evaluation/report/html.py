@@ -15,14 +15,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from blemish.evaluation.defects import MATCH_IOU
-from blemish.evaluation.disputed import disputes
 from blemish.evaluation.image import is_defective
+from blemish.evaluation.label_issues import label_issues
 from blemish.evaluation.records import Curve, Evaluation, ImageRecord
 from blemish.evaluation.report import tables, words
 from blemish.evaluation.report.cases import Case, choose_cases
 from blemish.evaluation.report.charts import line_chart, score_histogram
 from blemish.evaluation.report.context import ReportContext
-from blemish.evaluation.report.pictures import Pictures, take_pictures
+from blemish.evaluation.report.images import CaseImages, case_images
 from blemish.files import write_atomically
 from blemish.inspection import Verdict
 
@@ -44,18 +44,18 @@ CURVE_ORDER = ("threshold", "precision-recall", "iou", "roc")
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class CaseView:
     """A case with its pictures and what to say of it: (name, value) pairs, and perhaps a sentence."""
 
     name: str
     verdict: str
     facts: tuple[tuple[str, str], ...]
-    pictures: Pictures
+    pictures: CaseImages
     sentence: str = ""
 
 
 @dataclass(frozen=True)
-class Plate:
+class Figure:
     """A drawn curve and its caption."""
 
     title: str
@@ -63,7 +63,7 @@ class Plate:
 
 
 @dataclass(frozen=True)
-class Tile:
+class KeyFigure:
     """One key figure: its value as text, its name, and what it means in a line."""
 
     value: str
@@ -116,7 +116,7 @@ def picture_view(records: Sequence[ImageRecord]) -> dict[str, Any]:
         ("Typical hits", "hit", None, gallery.hits),
     )
     return {
-        "sections": [(title, kind, n, [exhibit(case) for case in cases]) for title, kind, n, cases in rows],
+        "sections": [(title, kind, n, [case_view(case) for case in cases]) for title, kind, n, cases in rows],
         "absent": ABSENT_OF_LABELS if only_labelled(records) else ABSENT,
         "heated": any(record.heat is not None for record in records),
     }
@@ -124,9 +124,9 @@ def picture_view(records: Sequence[ImageRecord]) -> dict[str, Any]:
 
 def disputed_view(evaluation: Evaluation) -> dict[str, Any]:
     """How many labels are in doubt, and exhibits of the first."""
-    found = disputes(evaluation)
+    found = label_issues(evaluation)
     shown = [
-        replace(exhibit(Case(one.record, one.truth, one.found)), sentence=one.sentence)
+        replace(case_view(Case(one.record, one.truth, one.found)), sentence=one.sentence)
         for one in found[:MOST_DISPUTED]
     ]
     return {"disputed": shown, "disputed_total": len(found)}
@@ -218,16 +218,18 @@ KEY_FIGURES: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-def key_figures(metrics: Mapping[str, Any]) -> list[Tile]:
+def key_figures(metrics: Mapping[str, Any]) -> list[KeyFigure]:
     """The figures a reader looks for first, as far as they were measured; of equal titles, the first."""
-    tiles: dict[str, Tile] = {}
+    tiles: dict[str, KeyFigure] = {}
     for part, name, title, meaning in KEY_FIGURES:
         value = (metrics.get(part) or {}).get(name)
         if value is not None:
-            tiles.setdefault(title, Tile(words.number(value), title, meaning))
+            tiles.setdefault(title, KeyFigure(words.number(value), title, meaning))
     seconds = metrics.get("seconds_per_image")
     if seconds is not None:
-        tiles["time"] = Tile(words.duration(seconds), "Per image", "from file to list of defects, on average")
+        tiles["time"] = KeyFigure(
+            words.duration(seconds), "Per image", "from file to list of defects, on average"
+        )
     return list(tiles.values())
 
 
@@ -242,7 +244,7 @@ def histogram(evaluation: Evaluation) -> Markup | None:
     )
 
 
-def plates(evaluation: Evaluation, context: ReportContext) -> list[Plate]:
+def plates(evaluation: Evaluation, context: ReportContext) -> list[Figure]:
     """The validation sweep first, then the evaluation's own curves, the training's last."""
     curves: list[Curve] = [] if context.threshold_sweep is None else [context.threshold_sweep]
     rest = [name for name in evaluation.curves if name not in CURVE_ORDER]
@@ -251,12 +253,12 @@ def plates(evaluation: Evaluation, context: ReportContext) -> list[Plate]:
     drawn = [(curve.title, line_chart(curve)) for curve in curves]
     if context.training is not None:
         drawn.append((context.training.title, line_chart(context.training, logarithmic=True)))
-    return [Plate(title, chart) for title, chart in drawn if chart is not None]
+    return [Figure(title, chart) for title, chart in drawn if chart is not None]
 
 
-def exhibit(case: Case) -> Exhibit:
+def case_view(case: Case) -> CaseView:
     record = case.record
-    return Exhibit(record.sample.id, str(record.inspection.verdict), tuple(facts(case)), take_pictures(case))
+    return CaseView(record.sample.id, str(record.inspection.verdict), tuple(facts(case)), case_images(case))
 
 
 def facts(case: Case) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from blemish.evaluation.report.axes import LETTER, Scale, frame, line, span, spread, text
+from blemish.evaluation.report.axes import LETTER, AxisScale, frame, line, span, spread, text
 
 WIDTH, HEIGHT = 440, 300
 TOP, BOTTOM, LEFT, RIGHT = 42, 46, 48, 16
@@ -25,8 +25,8 @@ FEW_POINTS = 8  # up to here each point is marked, and its interval a whisker in
 CAP, SHIFT = 4, 6  # half the width of a whisker's ends; between lines that have whiskers
 ENLARGED = 1.5  # of a file's pixels to the chart's units
 
-Points = list[tuple[float, float]]
-Lines = dict[str, Points]
+LinePoints = list[tuple[float, float]]
+NamedLines = dict[str, LinePoints]
 Spans = Sequence[tuple[float, float, float]]  # x, and the ends of an interval of y
 
 IN_FILE = re.compile(r"\.chart (text|\.grid line|\.axis line|\.line|\.dot|\.end) \{|\.(line|dot)\.colour")
@@ -41,7 +41,7 @@ OWN_RULES = """
 
 
 def line_file(
-    lines: Lines,
+    lines: NamedLines,
     spans: Mapping[str, Spans],
     *,
     title: str,
@@ -60,7 +60,7 @@ def line_file(
     named = ends_apart(lines, y)
     across = span([x for points in lines.values() for x, _ in points], from_zero=True)
     room = end_room(lines) + LETTER if named else RIGHT  # a file's letters may be wider than a page's
-    x = Scale(*across, LEFT, WIDTH - room, at=tuple(x_ticks))
+    x = AxisScale(*across, LEFT, WIDTH - room, at=tuple(x_ticks))
     parts = [frame(x, y, x_name=x_name, y_name=y_name), *drawn_lines(lines, spans, x, y)]
     parts += end_names(lines, side_by_side(lines, x)[-1], y) if named else key(lines)
     above = 0 if named else KEY_ROW * math.ceil(len(lines) / 2)
@@ -69,7 +69,7 @@ def line_file(
     return svg_file(content, title=title, above=above + TITLE_ROW, style=style)
 
 
-def drawn_lines(lines: Lines, spans: Mapping[str, Spans], x: Scale, y: Scale) -> list[Markup]:
+def drawn_lines(lines: NamedLines, spans: Mapping[str, Spans], x: AxisScale, y: AxisScale) -> list[Markup]:
     """The intervals of all lines, and on top of them the lines."""
     under, over = [], []
     for colour, (own, (name, points)) in enumerate(zip(side_by_side(lines, x), lines.items(), strict=True)):
@@ -78,7 +78,7 @@ def drawn_lines(lines: Lines, spans: Mapping[str, Spans], x: Scale, y: Scale) ->
     return under + over
 
 
-def side_by_side(lines: Lines, x: Scale) -> list[Scale]:
+def side_by_side(lines: NamedLines, x: AxisScale) -> list[AxisScale]:
     """x for each line: a little apart where points are few, so that no whisker hides another one."""
     apart = SHIFT if max(len(points) for points in lines.values()) <= FEW_POINTS else 0
     shifts = [apart * (index - (len(lines) - 1) / 2) for index in range(len(lines))]
@@ -117,7 +117,7 @@ def in_colours(rules: Sequence[str], colours: Mapping[str, str]) -> str:
     return re.sub(r"var\(--([\w-]+)\)", lambda found: colours[found[1]], "\n".join(rules))
 
 
-def intervals(spans: Spans, x: Scale, y: Scale, *, colour: int) -> list[Markup]:
+def intervals(spans: Spans, x: AxisScale, y: AxisScale, *, colour: int) -> list[Markup]:
     """Whiskers on few points, else one band."""
     if len(spans) <= FEW_POINTS:
         return [whisker(x(at), y(low), y(high), colour=colour) for at, low, high in spans]
@@ -133,18 +133,18 @@ def whisker(x: float, low: float, high: float, *, colour: int) -> Markup:
     return Markup("").join([line(x, low, x, high, kind=kind), *ends])
 
 
-def marked_points(points: Points, x: Scale, y: Scale, *, colour: int) -> list[Markup]:
+def marked_points(points: LinePoints, x: AxisScale, y: AxisScale, *, colour: int) -> list[Markup]:
     """A dot on each of few points; a single one is a dot already."""
     return [dot(x(a), y(b), colour=colour) for a, b in points] if 1 < len(points) <= FEW_POINTS else []
 
 
-def y_scale(values: Sequence[float], *, logarithmic: bool) -> Scale:
+def y_scale(values: Sequence[float], *, logarithmic: bool) -> AxisScale:
     if logarithmic and 0 < 10 * min(values) < max(values):
-        return Scale(min(values) / 1.15, max(values) * 1.15, HEIGHT - BOTTOM, TOP, logarithmic=True)
-    return Scale(*span(values, from_zero=True), HEIGHT - BOTTOM, TOP)
+        return AxisScale(min(values) / 1.15, max(values) * 1.15, HEIGHT - BOTTOM, TOP, logarithmic=True)
+    return AxisScale(*span(values, from_zero=True), HEIGHT - BOTTOM, TOP)
 
 
-def polyline(points: Sequence[tuple[float, float]], x: Scale, y: Scale, *, colour: int) -> Markup:
+def polyline(points: Sequence[tuple[float, float]], x: AxisScale, y: AxisScale, *, colour: int) -> Markup:
     if len(points) == 1:
         return dot(x(points[0][0]), y(points[0][1]), colour=colour)
     path = " ".join(f"{x(a):g},{y(b):g}" for a, b in points)
@@ -155,18 +155,18 @@ def dot(x: float, y: float, *, colour: int) -> Markup:
     return Markup('<circle class="dot colour-{}" cx="{:g}" cy="{:g}" r="4"/>').format(colour % COLOURS, x, y)
 
 
-def ends_apart(lines: Lines, y: Scale) -> bool:
+def ends_apart(lines: NamedLines, y: AxisScale) -> bool:
     """Whether names fit beside the lines' ends without leaving them."""
     ends = sorted(y(points[-1][1]) for points in lines.values())
     placed = spread(ends, least=NAME_ROW, low=y.end, high=y.start)
     return all(abs(end - at) <= NAME_ROW for end, at in zip(ends, placed, strict=True))
 
 
-def end_room(lines: Lines) -> float:
+def end_room(lines: NamedLines) -> float:
     return RIGHT + 4 + LETTER * max(len(shortened(name)) for name in lines)
 
 
-def end_names(lines: Lines, x: Scale, y: Scale) -> list[Markup]:
+def end_names(lines: NamedLines, x: AxisScale, y: AxisScale) -> list[Markup]:
     """Each line's name right of its last point, moved apart where lines end together."""
     ends = sorted((y(points[-1][1]), index, name) for index, (name, points) in enumerate(lines.items()))
     heights = spread([end for end, _, _ in ends], least=NAME_ROW, low=y.end, high=y.start)
@@ -176,7 +176,7 @@ def end_names(lines: Lines, x: Scale, y: Scale) -> list[Markup]:
     ]
 
 
-def key(lines: Lines) -> list[Markup]:
+def key(lines: NamedLines) -> list[Markup]:
     """Samples of the lines with their names in two columns above the chart, for lines that end together."""
     pieces = []
     for index, name in enumerate(lines):

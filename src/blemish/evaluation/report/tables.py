@@ -48,7 +48,7 @@ class KindRow:
 
 
 @dataclass(frozen=True)
-class Pair:
+class LabelPair:
     """Labels of an annotated and a found defect that belong together; None for what a miss or alarm lacks."""
 
     annotated: str | None
@@ -123,7 +123,9 @@ def kind_rows(records: Sequence[ImageRecord]) -> list[KindRow]:
     return [*rows, kind_row("all", set(names), seen, pairs)] if len(names) > 1 else rows
 
 
-def kind_row(name: str, kinds: set[str], records: Sequence[ImageRecord], pairs: Sequence[Pair]) -> KindRow:
+def kind_row(
+    name: str, kinds: set[str], records: Sequence[ImageRecord], pairs: Sequence[LabelPair]
+) -> KindRow:
     with_it = [record for record in records if kinds & kinds_on(record)]
     of_kind = [pair for pair in pairs if pair.annotated in kinds]
     located = [pair for pair in of_kind if pair.called is not None]
@@ -144,11 +146,11 @@ def kinds_on(record: ImageRecord) -> set[str]:
     return {annotation.label for annotation in record.sample.annotations} if is_defective(record) else set()
 
 
-def paired(record: ImageRecord) -> list[Pair]:
+def paired(record: ImageRecord) -> list[LabelPair]:
     """Every annotated and every found defect of the image, once."""
     found = record.inspection.defects
     return [
-        Pair(
+        LabelPair(
             None if row is None else record.truth[row].label,
             None if column is None else found[column].label,
         )

@@ -1,10 +1,10 @@
 """Boxes on a web: bands of tiles on a grid that needs no end, merged as the tiles of an image are.
 
 An image's tiles are spread evenly over its length; a web has none, so its bands lie `tile − overlap` apart,
-and the last is moved up to end with the web. Sightings that can become one object, or suppress each other,
+and the last is moved up to end with the web. Detections that can become one object, or suppress each other,
 are a group, which is merged when it ends above all bands that are still to come.
-"Fitted" are pixels of the web brought to the detector's width; sightings and tiles count fitted rows from
-`origin` on, so that 32 bits suffice however long the web is. Letters: R sightings.
+"Fitted" are pixels of the web brought to the detector's width; detections and tiles count fitted rows from
+`origin` on, so that 32 bits suffice however long the web is. Letters: R detections.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.images.box_tiles import Sightings, Tile, merged_rows, sightings, tile_spans
-from blemish.images.decode import Pixels
+from blemish.arrays import Pixels
 from blemish.images.resize import resized
+from blemish.images.tiled_detection import Tile, TileDetections, merged_rows, tile_detections, tile_spans
 from blemish.images.tiling import Span
 from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.scan import Piece
-from blemish.methods.contract import Findings, Networks
-from blemish.methods.webs import BoxesWebs
+from blemish.methods.capabilities import StreamsBoxes
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.boxes import box_iou, shared_area
 from blemish.regions.components import roots
 
@@ -41,7 +41,7 @@ class BoxScan:
     """
 
     def __init__(
-        self, inference: BoxesWebs, networks: Networks, *, width: int, most_rows: int, with_pixels: bool
+        self, inference: StreamsBoxes, networks: Networks, *, width: int, most_rows: int, with_pixels: bool
     ) -> None:
         self.inference, self.networks, self.with_pixels = inference, networks, with_pixels
         self.width = width
@@ -54,7 +54,7 @@ class BoxScan:
         self.start = 0  # fitted row at which the next band starts
         self.origin = 0
         self.tiles: list[Tile] = []
-        self.open: list[Sightings] = []
+        self.open: list[TileDetections] = []
         self.merged: list[MergedGroup] = []
         self.cuts: list[int] = []
         self.pieces = 0
@@ -105,7 +105,7 @@ class BoxScan:
         found = [self.inference.detect(band[:, x.start : x.stop], self.networks) for x in columns]
         bottom = rows.stop - self.origin if end else np.inf
         outer = np.array([0, -self.origin, self.across, bottom], np.float32)
-        seen = sightings(found, tiles, outer)
+        seen = tile_detections(found, tiles, outer)
         self.open.append(replace(seen, tile=seen.tile + len(self.tiles)))
         self.tiles += tiles
 
@@ -113,7 +113,7 @@ class BoxScan:
         """Merge the groups that end above `limit`, where bands to come begin, and those too long to hold."""
         if not self.open:
             return
-        seen = joined_sightings(self.open)
+        seen = joined_detections(self.open)
         left = np.ones(len(seen.rows), np.bool_)
         cut = False
         for group in groups_of(seen, nms=self.inference.nms):
@@ -154,7 +154,7 @@ class BoxScan:
         pixels = self.pixels.view(top, stop) if self.with_pixels else None
         return Piece((start, stop), findings, cuts, pixels=pixels, top=top)
 
-    def findings(self, inside: list[NDArray[np.float64]], start: int, stop: int) -> Findings | None:
+    def findings(self, inside: list[NDArray[np.float64]], start: int, stop: int) -> ImageFindings | None:
         """Decide on the rows of finished groups. returns: in pixels of the web; None where not finite"""
         rows = np.concatenate(inside) if inside else np.zeros((0, 5))
         if not np.isfinite(rows).all():
@@ -188,17 +188,17 @@ def moved_span(span: Span, by: int) -> Span:
     return Span(span.start + by, span.stop + by, span.keep_start + by, span.keep_stop + by)
 
 
-def joined_sightings(parts: list[Sightings]) -> Sightings:
-    """Sightings of several bands, whose tiles are numbered through, as one set."""
+def joined_detections(parts: list[TileDetections]) -> TileDetections:
+    """Detections of several bands, whose tiles are numbered through, as one set."""
     widest = [part for part in parts if len(part.rows)] or parts[:1]
     rows, tile, cut, owned = (
         np.concatenate([getattr(part, name) for part in widest]) for name in ("rows", "tile", "cut", "owned")
     )
-    return Sightings(rows, tile, cut, owned)
+    return TileDetections(rows, tile, cut, owned)
 
 
-def groups_of(seen: Sightings, *, nms: float) -> list[NDArray[np.intp]]:
-    """Indices of sightings that can decide about each other, by group.
+def groups_of(seen: TileDetections, *, nms: float) -> list[NDArray[np.intp]]:
+    """Indices of detections that can decide about each other, by group.
 
     Those are overlapping ones of one class that two tiles made, and ones that overlap by more than `nms`.
     """

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.decode import Pixels
 from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.scan import Piece
-from blemish.methods.answers import image_score
-from blemish.methods.contract import Findings, Networks
-from blemish.methods.webs import OutlinesWebs
+from blemish.methods.capabilities import StreamsMasks
+from blemish.methods.common.scores import image_score
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.components import components, rows_to_join
 from blemish.regions.measure import bounding_box
 from blemish.regions.region import Region
@@ -46,7 +46,7 @@ class OutlineScan:
     """
 
     def __init__(
-        self, inference: OutlinesWebs, networks: Networks, *, most_rows: int, with_pixels: bool
+        self, inference: StreamsMasks, networks: Networks, *, most_rows: int, with_pixels: bool
     ) -> None:
         assert inference.tiling is not None
         self.inference, self.networks, self.tiling = inference, networks, inference.tiling
@@ -173,7 +173,7 @@ class OutlineScan:
             top=top,
         )
 
-    def findings(self, inside: list[tuple[Region, Defect]], start: int, stop: int) -> Findings | None:
+    def findings(self, inside: list[tuple[Region, Defect]], start: int, stop: int) -> ImageFindings | None:
         highest = self.highest.view(start // self.cell, -(-stop // self.cell)).copy()
         self.highest.drop(stop // self.cell)
         if not np.isfinite(highest).all():
@@ -182,9 +182,9 @@ class OutlineScan:
             [region for region, _ in inside],
             highest,
             threshold=self.inference.pixel_threshold or 0.0,
-            most=self.inference.severity_top or 1.0,
+            max_value=self.inference.score_map_max or 1.0,
         )
-        return Findings(score, tuple(defect for _, defect in inside))
+        return ImageFindings(score, tuple(defect for _, defect in inside))
 
     def evict_rows(self, open_from: int) -> None:
         """Drop the pixels that nothing looks at any more. open_from: cell row"""

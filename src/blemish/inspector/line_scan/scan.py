@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from blemish.images.decode import Pixels
-from blemish.methods.contract import Findings
+from blemish.arrays import Pixels
+from blemish.methods.contract import ImageFindings
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Piece:
     """
 
     rows: tuple[int, int]
-    findings: Findings | None
+    findings: ImageFindings | None
     cuts: tuple[int, ...] = ()
     pixels: Pixels | None = None
     top: int = 0

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from blemish.images.decode import Pixels, with_channels
+from blemish.arrays import Pixels
+from blemish.images.decode import with_channels
 from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.pipeline import Decoded, decoded
 from blemish.inspector.sources import Item, refused

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
+from typing import cast
 
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, failed
@@ -24,7 +25,7 @@ from blemish.inspector.line_scan.strips import fitting, frames_of, piece_name
 from blemish.inspector.pipeline import IMAGES_AHEAD, Answer, Answers, Decoded, answers_of, decoded
 from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
-from blemish.methods.webs import BoxesWebs, OutlinesWebs
+from blemish.methods.capabilities import StreamsBoxes, StreamsMasks
 from blemish.threads import set_threads
 
 MOST_ROWS = 8192
@@ -59,14 +60,8 @@ def web_answers(
 
 def judge_of_web(judge: Judge) -> Inspector:
     """The judge, if it can judge a web without seams. Raises BlemishError for any other."""
-    if isinstance(judge, Inspector):
-        inference = judge.inference
-        if isinstance(inference, OutlinesWebs):
-            capable = inference.tiling is not None
-        else:
-            capable = isinstance(inference, BoxesWebs)
-        if capable:
-            return judge
+    if isinstance(judge, Inspector) and judge.inference.streams:
+        return judge
     what = "looks at a whole image at once" if isinstance(judge, Inspector) else "are a chain, image by image"
     raise BlemishError(
         "--line-scan must have a bundle that judges each place by what lies near it. "
@@ -133,10 +128,12 @@ class Scanner:
     def scan(self, width: int) -> Scan:
         inference, networks = self.inspector.inference, self.inspector.networks
         most_rows, with_pixels = self.web.most_rows, self.with_pixels
-        if isinstance(inference, OutlinesWebs):
-            return OutlineScan(inference, networks, most_rows=most_rows, with_pixels=with_pixels)
-        assert isinstance(inference, BoxesWebs), "checked by judge_of_web"
-        return BoxScan(inference, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
+        if inference.streams == "masks":
+            masks = cast(StreamsMasks, inference)
+            return OutlineScan(masks, networks, most_rows=most_rows, with_pixels=with_pixels)
+        assert inference.streams == "boxes", "checked by judge_of_web"
+        boxes = cast(StreamsBoxes, inference)
+        return BoxScan(boxes, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
 
     def answered(self, work: Callable[[], list[Piece]], segment: WebSegment) -> Iterator[Answer]:
         """Answers for the pieces that the work gives, the first with the time since the last answer.

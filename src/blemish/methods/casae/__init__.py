@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
+from blemish.methods.base import BaseMethod
+from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
 from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import Settings
-from blemish.methods.contract import Fitted, Graph, GraphPlan, Networks, Trainer
-from blemish.methods.served import FIXED_SIDE
+from blemish.methods.common.graphs import FIXED_SIDE
+from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class CasaeMethod:
+class CasaeMethod(BaseMethod[Settings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
 
     name = "casae"
     title = "Cascaded autoencoders (CASAE)"
     settings_type = Settings
-    takes_start = False
+    curves_type = SweptCurves
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
         from blemish.methods.casae.fitting import fit
@@ -35,7 +37,7 @@ class CasaeMethod:
         from blemish.methods.casae.compact import CompactNetwork
         from blemish.methods.casae.network import Cascade
 
-        settings = Settings.model_validate(manifest.settings)
+        settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"cascade": Cascade(settings)}
         if tells_types(settings, manifest.class_names):
             modules["types"] = CompactNetwork(
@@ -43,30 +45,20 @@ class CasaeMethod:
             )
         return modules
 
-    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
-        """The two networks do not know of each other."""
-
     def inference(self, manifest: Manifest) -> CasaeInference:
         return inference_from(
-            Settings.model_validate(manifest.settings),
-            manifest.class_names,
-            threshold=manifest.thresholds["probability"],
+            self.settings(manifest), manifest.class_names, threshold=manifest.thresholds["probability"]
         )
 
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
         from blemish.methods.casae.export import graph_plans
 
-        settings = Settings.model_validate(manifest.settings)
-        return graph_plans(modules, settings, manifest.tiling.get(FIXED_SIDE))
-
-    def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
-        return ()
+        return graph_plans(modules, self.settings(manifest), manifest.tiling.get(FIXED_SIDE))
 
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        settings = Settings.model_validate(manifest.settings)
-        return served(graphs, types=tells_types(settings, manifest.class_names))
+        return served(graphs, types=tells_types(self.settings(manifest), manifest.class_names))
 
 
 METHOD = CasaeMethod()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from blemish.images.decode import Pixels
+from blemish.arrays import Pixels
 from blemish.methods.casae.settings import Settings
 from blemish.methods.casae.truth import IGNORED, kept
 

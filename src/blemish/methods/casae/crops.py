@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Rectangle
-from blemish.images.decode import Pixels, luminance, to_bytes
+from blemish.images.decode import luminance, to_bytes
 from blemish.images.resize import resized
 
 SEEN_BEYOND = 2  # pixels around the rectangle that interpolation may read

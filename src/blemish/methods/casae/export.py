@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from blemish.methods.capabilities import GraphPlan
 from blemish.methods.casae.serving import CROPS, IMAGES, LOGITS, PROBABILITIES
 from blemish.methods.casae.settings import Settings
-from blemish.methods.contract import GraphPlan
 
 SIDE = 64  # of the example where sides are free; a multiple of what the poolings ask for
 

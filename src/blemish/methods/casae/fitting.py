@@ -29,7 +29,7 @@ from blemish.methods.casae.sources import FIRST, SECOND, MapSource, Marked, Type
 from blemish.methods.casae.teacher import MeanTeacher, taught
 from blemish.methods.casae.training_sheet import training_sheet
 from blemish.methods.casae.unlabelled import Learned, UnlabelledSource, learned_from, portable
-from blemish.methods.contract import Fitted, Pixels, Stage, ThresholdSweep, Trainer
+from blemish.methods.contract import Fitted, Pixels, Stage, SweptCurves, ThresholdSweep, Trainer
 from blemish.nn.optimisation import adam, momentum_sgd, warm_cosine
 
 ADAM_BETAS = 0.9, 0.999
@@ -60,12 +60,11 @@ class Fitting:
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
             thresholds={"probability": threshold},
-            scales={},
             tiling={},
-            curves={"threshold_sweep": sweep.to_json()},
+            curves=SweptCurves.of(sweep),
             notes=(*left_out(self.dataset), *self.learned.sentences),
             settings=portable(self.settings),
-            seen_before=tuple(image_digests(replace(self.dataset, samples=self.learned.foreign))),
+            trained_on_before=tuple(image_digests(replace(self.dataset, samples=self.learned.foreign))),
         )
 
     # Data

@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, hypot
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect, Rectangle
 from blemish.images.resize import resized, resized_map
-from blemish.images.tiling import Pixels, Tiling, dense_map, pad_to_multiple, planes
-from blemish.methods.answers import image_score, only_name, type_probabilities
+from blemish.images.tiling import Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.casae.crops import SEEN_BEYOND, network_input, upright
 from blemish.methods.casae.settings import Settings
-from blemish.methods.contract import Findings, Networks
+from blemish.methods.common.scores import default_label, image_score, type_probabilities
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
-from blemish.regions.runs import Runs
+from blemish.regions.runs import RunLengthMask
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class CasaeInference:
     crop_margin, crop_size: of the crops that types are told by, see `crops.upright`
     """
 
-    finds_outlines: ClassVar[bool] = True
-    severity_top: ClassVar[float] = 1.0
+    segments: ClassVar[bool] = True
+    score_map_max: ClassVar[float] = 1.0
 
     channels: int | None
     class_names: tuple[str, ...]
@@ -53,7 +54,11 @@ class CasaeInference:
     mm_per_px: float | None = None
 
     @property
-    def names_types(self) -> bool:
+    def streams(self) -> Literal["masks"] | None:
+        return "masks" if self.tiling else None
+
+    @property
+    def classifies(self) -> bool:
         return self.types
 
     @property
@@ -79,16 +84,16 @@ class CasaeInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
-        """Components of the pixels from the threshold on, measured and named. Map "severity": the
+    ) -> ImageFindings:
+        """Components of the pixels from the threshold on, measured and named. Map "score_map": the
         probability.
         """
         regions = self.regions(raw)
         found = self.found(regions, pixels, networks)
         size = (raw.shape[0], raw.shape[1])
-        maps = {"severity": raw, "defects": numbered(regions, size)} if with_maps else {}
+        maps = {"score_map": raw, "defects": numbered(regions, size)} if with_maps else {}
         score = image_score(regions, raw, threshold=self.threshold)
-        return Findings(score, tuple(defect for _, defect in found), maps)
+        return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32]) -> list[Region]:
         """Section 3.2: what is at least the threshold, as components in reading order."""
@@ -98,7 +103,7 @@ class CasaeInference:
             )
         )
 
-    def region(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Region | None:
+    def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
         """One component; None where it is under the minimum. part: its pixels"""
         return region_of(raw, part, minimum_area=self.minimum_area)
 
@@ -115,7 +120,7 @@ class CasaeInference:
 
     def measured(self, regions: Sequence[Region]) -> list[Defect]:
         """Section 3.3: outline and smallest rectangle of each; not yet of any type."""
-        named = [(only_name(self.class_names), region.strongest) for region in regions]
+        named = [(default_label(self.class_names), region.strongest) for region in regions]
         return defects_of(regions, named, mm_per_px=self.mm_per_px)
 
     def named(self, defects: Sequence[Defect], pixels: Pixels, networks: Networks) -> Sequence[Defect]:

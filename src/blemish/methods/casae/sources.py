@@ -19,9 +19,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blemish.arrays import Pixels
 from blemish.dataset.outlined import nothing_outlined
 from blemish.defect import Rectangle
-from blemish.images.decode import Pixels
 from blemish.images.relight import relit
 from blemish.images.resize import resized, resized_map
 from blemish.methods.casae.augment import Point, draw_warp

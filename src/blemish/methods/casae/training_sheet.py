@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blemish.images.drawing import TRUTH, Picture, draw_outlines
+from blemish.images.drawing import TRUTH, RgbImage, draw_outlines
 from blemish.images.resize import resized
 from blemish.methods.casae.sources import MapSource
 from blemish.methods.casae.truth import DEFECT, IGNORED
@@ -19,12 +19,12 @@ SIDE = 224  # pixels of one image in the sheet
 GAP = 4
 
 
-def training_sheet(source: MapSource, *, rows: int = 2, columns: int = 4) -> Picture:
+def training_sheet(source: MapSource, *, rows: int = 2, columns: int = 4) -> RgbImage:
     """The first images that the source draws: the truth outlined, what lies beyond the image dark.
 
     returns: [H, W, 3], white between the images
     """
-    drawn: list[Picture] = []
+    drawn: list[RgbImage] = []
     steps = count()
     while len(drawn) < rows * columns:
         batch = source.draw(next(steps), 0)
@@ -37,7 +37,7 @@ def training_sheet(source: MapSource, *, rows: int = 2, columns: int = 4) -> Pic
     return sheet
 
 
-def one(image: Tensor, truth: Tensor) -> Picture:
+def one(image: Tensor, truth: Tensor) -> RgbImage:
     """[SIDE, SIDE, 3] of an image [C, s, s] about [0, 1] and its truth [s, s]."""
     planes: NDArray[np.float32] = image.numpy().transpose(1, 2, 0)
     pixels = (255 * planes.clip(0, 1)).astype(np.uint8).squeeze()

@@ -18,11 +18,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blemish.arrays import Pixels
 from blemish.dataset.outlined import outlined
 from blemish.dataset.quality.leaks import refuse_seen
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.splits.labelled import draw_labelled, unlabelled_images
-from blemish.images.decode import Pixels
 from blemish.images.tiling import planes
 from blemish.methods.casae.augment import draw_warp
 from blemish.methods.casae.settings import Settings

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
-from blemish.methods.contract import Fitted, Graph, GraphPlan, Networks, Trainer
+from blemish.methods.base import BaseMethod
+from blemish.methods.capabilities import ExportsGraphs, GraphPlan
+from blemish.methods.contract import Fitted, Graph, Networks, Trainer
 from blemish.methods.medetection.inference import MedetectionInference, inference_from
+from blemish.methods.medetection.memory import MedetectionCurves, MedetectionMemory
 from blemish.methods.medetection.serving import served
 from blemish.methods.medetection.settings import Settings
 
@@ -17,13 +20,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class MedetectionMethod:
+class MedetectionMethod(BaseMethod[Settings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
 
     name = "medetection"
     title = "Few-sample product inspection (MeDetection)"
     settings_type = Settings
-    takes_start = True
+    memory_type = MedetectionMemory
+    curves_type = MedetectionCurves
+    supports_warm_start = True
+    needs_defects_in = ("train",)
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
         from blemish.methods.medetection.fitting import fit
@@ -34,16 +40,13 @@ class MedetectionMethod:
         from blemish.methods.medetection.network import DifferenceNetwork
         from blemish.methods.medetection.references import References
 
-        settings = Settings.model_validate({**manifest.settings, "stem_weights": "none"})
-        count = len(manifest.memory.get("references", ()))
+        settings = self.settings(manifest).model_copy(update={"stem_weights": "none"})
+        count = len(MedetectionMemory.model_validate(manifest.memory).references)
         return {"network": DifferenceNetwork(settings), "references": References(count, settings.size)}
-
-    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
-        """The references are pixels, and fit any network of their size."""
 
     def inference(self, manifest: Manifest) -> MedetectionInference:
         return inference_from(
-            Settings.model_validate(manifest.settings),
+            self.settings(manifest),
             manifest.class_names,
             thresholds=manifest.thresholds,
             memory=manifest.memory,
@@ -52,7 +55,7 @@ class MedetectionMethod:
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
         from blemish.methods.medetection.export import graph_plans
 
-        return graph_plans(modules, Settings.model_validate(manifest.settings))
+        return graph_plans(modules, self.settings(manifest))
 
     def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
         return ("references",)
@@ -60,7 +63,7 @@ class MedetectionMethod:
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        return served(graphs, tensors, Settings.model_validate(manifest.settings))
+        return served(graphs, tensors, self.settings(manifest))
 
 
 METHOD = MedetectionMethod()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from blemish.methods.contract import GraphPlan
+from blemish.methods.capabilities import GraphPlan
 from blemish.methods.medetection.network import PYRAMID, DifferenceNetwork
 from blemish.methods.medetection.references import References
 from blemish.methods.medetection.serving import ANSWERS, IMAGE, PAIRS, takes_image_alone

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 
 from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset, Sample
-from blemish.methods.contract import Fitted, Look, Stage, Trainer, Watch
+from blemish.methods.common.warm_start import refuse_changed
+from blemish.methods.contract import EarlyStopping, Fitted, Stage, Trainer, ValidationResult
 from blemish.methods.medetection.episodes import (
     Drawn,
     EpisodeSource,
@@ -32,13 +33,14 @@ from blemish.methods.medetection.episodes import (
 )
 from blemish.methods.medetection.gallery import Gallery
 from blemish.methods.medetection.maml import Pairs, episode_loss, query_logits
+from blemish.methods.medetection.memory import MedetectionCurves, MedetectionMemory, StoredValidation
 from blemish.methods.medetection.network import DifferenceNetwork
 from blemish.methods.medetection.products import Products, products_of, seen_before
 from blemish.methods.medetection.references import choose, kept, references_from
 from blemish.methods.medetection.scoring import auroc, best_f1, mean_by_image, recall_at
 from blemish.methods.medetection.settings import OF_THE_NETWORK, Settings
-from blemish.methods.starts import load_start, refuse_changed
 from blemish.nn.optimisation import adam
+from blemish.nn.weights import load_state
 
 START_FOLDER = "start"
 # What decides which state is kept: a start must tell images apart, how sure it is fine-tuning settles.
@@ -71,7 +73,7 @@ class Fitting:
             self.trainer.note(note)
         self.read_target()
         network = self.new_network()
-        target, started = self.products.target, self.trainer.start is not None
+        target, started = self.products.target, self.trainer.initial_bundle is not None
         meta = () if started or not self.products.others else self.meta_train(network)
         start = self.start(network, meta) if meta else None
         if target is None:
@@ -81,7 +83,7 @@ class Fitting:
             self.trainer.note("no other products to learn from first: fine-tuning begins at random weights")
         looks = self.fine_tune(network)
         tuned = self.finished(network, looks)
-        return replace(tuned, also={START_FOLDER: start} if start else {})
+        return replace(tuned, extra_models={START_FOLDER: start} if start else {})
 
     # What is seen
 
@@ -109,17 +111,17 @@ class Fitting:
     def new_network(self) -> DifferenceNetwork:
         """The start's network, or one before any training."""
         torch.manual_seed(self.trainer.seed)
-        start = self.trainer.start
+        start = self.trainer.initial_bundle
         if start is None:
             network = DifferenceNetwork(self.settings)
             self.trainer.note(network.origin)
             return network
         refuse_changed(self.settings, start, OF_THE_NETWORK)
         network = DifferenceNetwork(self.settings.model_copy(update={"stem_weights": "none"}))
-        load_start(network, start.networks["network"], str(start.path))
+        load_state(network, start.networks["network"], str(start.path))
         return network
 
-    def stage(self, name: str, network: DifferenceNetwork, **parts: Any) -> tuple[Look, ...]:
+    def stage(self, name: str, network: DifferenceNetwork, **parts: Any) -> tuple[ValidationResult, ...]:
         settings = self.settings
         betas = settings.beta1, settings.beta2
         return self.trainer.optimise(
@@ -134,7 +136,7 @@ class Fitting:
 
     # Meta-training
 
-    def meta_train(self, network: DifferenceNetwork) -> tuple[Look, ...]:
+    def meta_train(self, network: DifferenceNetwork) -> tuple[ValidationResult, ...]:
         """The outer loop over the other products; the network of the best look."""
         settings, seed = self.settings, self.trainer.seed
         pools = [halves(product, settings.support_share, seed) for product in self.products.others]
@@ -147,7 +149,7 @@ class Fitting:
             batch=source.draw,
             loss=lambda _, batch: self.meta_loss(network, batch),
             learning_rate=lambda step: settings.meta_rate,
-            watch=self.watch(lambda: self.meta_look(network, pools), META_CRITERION),
+            early_stopping=self.watch(lambda: self.meta_look(network, pools), META_CRITERION),
         )
 
     def meta_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
@@ -194,7 +196,7 @@ class Fitting:
         }
         return found or dict(enumerate(pools))
 
-    def start(self, network: DifferenceNetwork, looks: Sequence[Look]) -> Fitted:
+    def start(self, network: DifferenceNetwork, looks: Sequence[ValidationResult]) -> Fitted:
         """The meta-trained network as a bundle that fine-tuning on any other product can begin from."""
         names = [product.name for product in self.products.others]
         size = self.settings.size
@@ -209,19 +211,18 @@ class Fitting:
             class_names=(CLASS_NAME,),
             channels=3,
             thresholds={},
-            scales={},
             tiling={},
-            curves={"meta": described(looks, META_CRITERION, 1)},
-            memory={"product": "", "products": names, "references": []},
+            curves=MedetectionCurves(meta=described(looks, META_CRITERION, 1)),
+            memory=MedetectionMemory(product="", products=tuple(names), references=()),
             notes=self.products.notes,
             dataset=self.products.of_others,
             settings=self.settings.model_copy(update={"target": None, "others": (), "shots": None}),
-            judges=False,
+            can_inspect=False,
         )
 
     # Fine-tuning
 
-    def fine_tune(self, network: DifferenceNetwork) -> tuple[Look, ...]:
+    def fine_tune(self, network: DifferenceNetwork) -> tuple[ValidationResult, ...]:
         settings, target = self.settings, self.target
         source = TuningSource(settings, target, self.trainer.seed, self.neighbours)
         return self.stage(
@@ -231,7 +232,7 @@ class Fitting:
             batch=source.draw,
             loss=lambda _, batch: self.tuning_loss(network, batch),
             learning_rate=lambda step: settings.rate,
-            watch=self.watch(lambda: self.tuning_look(network), CRITERION),
+            early_stopping=self.watch(lambda: self.tuning_look(network), CRITERION),
         )
 
     def tuning_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
@@ -275,11 +276,11 @@ class Fitting:
         assert self.products.target is not None
         return self.products.target
 
-    def watch(self, measure: Callable[[], dict[str, float]], criterion: str) -> Watch:
+    def watch(self, measure: Callable[[], dict[str, float]], criterion: str) -> EarlyStopping:
         settings = self.settings
-        return Watch(settings.check_every, lambda _: measure(), criterion, settings.patience)
+        return EarlyStopping(settings.check_every, lambda _: measure(), criterion, settings.patience)
 
-    def finished(self, network: DifferenceNetwork, looks: Sequence[Look]) -> Fitted:
+    def finished(self, network: DifferenceNetwork, looks: Sequence[ValidationResult]) -> Fitted:
         """The bundle of the target: references, threshold, and how training went."""
         probabilities, labels = self.judged(network)
         threshold = self.settings.threshold
@@ -290,13 +291,14 @@ class Fitting:
             class_names=self.products.of_target.class_names or (CLASS_NAME,),
             channels=3,
             thresholds={"score": best_f1(probabilities, labels) if threshold is None else threshold},
-            scales={},
             tiling={},
-            curves={"adaptation": described(looks, CRITERION, self.epoch)},
-            memory={"product": self.target.name, "products": self.trained_on, "references": ids},
+            curves=MedetectionCurves(adaptation=described(looks, CRITERION, self.epoch)),
+            memory=MedetectionMemory(
+                product=self.target.name, products=self.trained_on, references=tuple(ids)
+            ),
             notes=self.products.notes,
             dataset=self.products.of_target,
-            seen_before=seen_before(self.products, self.trainer.start),
+            trained_on_before=seen_before(self.products, self.trainer.initial_bundle),
         )
 
     @property
@@ -305,16 +307,16 @@ class Fitting:
         return (len(self.target.normals) + len(self.target.defectives)) / self.settings.batch
 
     @property
-    def trained_on(self) -> list[str]:
+    def trained_on(self) -> tuple[str, ...]:
         """The products learned from before the target: those of meta-training, here or in the start, and the
         start's own.
         """
-        start = self.trainer.start
+        start = self.trainer.initial_bundle
         if start is None:
-            return [product.name for product in self.products.others]
-        memory = start.manifest.memory
-        names = [*memory.get("products", ()), memory["product"]]
-        return [str(name) for name in dict.fromkeys(names) if name not in ("", self.target.name)]
+            return tuple(product.name for product in self.products.others)
+        memory = MedetectionMemory.model_validate(start.manifest.memory)
+        names = dict.fromkeys([*memory.products, memory.product])
+        return tuple(name for name in names if name and name != self.target.name)
 
 
 def logits_of(network: DifferenceNetwork, pairs: Pairs, settings: Settings, *, given: int | None) -> Tensor:
@@ -345,13 +347,13 @@ def figures_of(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) ->
     }
 
 
-def described(looks: Sequence[Look], criterion: str, epoch: float) -> dict[str, Any]:
+def described(looks: Sequence[ValidationResult], criterion: str, epoch: float) -> StoredValidation:
     """The looks for the report: steps, epochs and what was measured, and which look was best."""
     values = [look.values[criterion] for look in looks]
     best = looks[values.index(max(values))]
-    return {
-        "best_step": best.step,
-        "epochs": best.step / epoch,
-        "steps_of_epoch": epoch,
-        "looks": [{"step": look.step, **look.values} for look in looks],
-    }
+    return StoredValidation(
+        best_step=best.step,
+        epochs=best.step / epoch,
+        steps_of_epoch=epoch,
+        looks=tuple({"step": look.step, **look.values} for look in looks),
+    )

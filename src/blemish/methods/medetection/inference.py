@@ -21,7 +21,7 @@ from blemish.defect import Box, Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
-from blemish.methods.contract import Findings, Network, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Network, Networks, Pixels
 from blemish.methods.medetection.alignment import How, Matcher
 from blemish.methods.medetection.settings import Settings
 from blemish.regions.components import label_regions
@@ -56,10 +56,11 @@ class MedetectionInference:
     siamese: off, the network sees the image alone, and references are not asked for
     """
 
-    names_types: ClassVar[bool] = False
-    finds_outlines: ClassVar[bool] = False
+    classifies: ClassVar[bool] = False
+    segments: ClassVar[bool] = False
     pixel_threshold: ClassVar[None] = None
-    severity_top: ClassVar[None] = None
+    score_map_max: ClassVar[None] = None
+    streams: ClassVar[None] = None
 
     label: str
     threshold: float
@@ -89,10 +90,10 @@ class MedetectionInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """The mean probability is the score; from the threshold on it is one defect, where the map is hot.
 
-        Maps: "cam", as hot as the probability at its hottest; "defects", the filled box.
+        Maps: "heat_map", as hot as the probability at its hottest; "defects", the filled box.
         """
         size = (pixels.shape[0], pixels.shape[1])
         probabilities = sigmoid(raw[:, 0].astype(np.float64))
@@ -101,7 +102,7 @@ class MedetectionInference:
         found = (self.defect(cam, score, size),) if score >= self.threshold else ()
         maps = self.maps(cam, score, found, size) if with_maps else {}
         spread = float(probabilities.std()) if len(probabilities) > 1 else None
-        return Findings(score, found, maps, spread=spread)
+        return ImageFindings(score, found, maps, spread=spread)
 
     def mean_map(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """The references' maps, averaged and brought to [s, s], 1 at the hottest; all 0 where none is hot."""
@@ -119,7 +120,7 @@ class MedetectionInference:
         self, cam: NDArray[np.float32], score: float, found: tuple[Defect, ...], size: tuple[int, int]
     ) -> dict[str, NDArray[np.generic]]:
         """The maps of `Inspection`, in pixels of the image."""
-        return {"cam": resized_map(cam * np.float32(score), size), "defects": filled_boxes(found, size)}
+        return {"heat_map": resized_map(cam * np.float32(score), size), "defects": filled_boxes(found, size)}
 
 
 def inference_from(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from blemish.bundle.manifest import known_images
 from blemish.bundle.store import Bundle
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.hashing import file_hash
@@ -47,10 +48,10 @@ class Products:
 
 def products_of(dataset: Dataset, settings: Settings, trainer: Trainer) -> Products:
     """The products of a training. Raises BlemishError where they cannot be trained on, or must not be."""
-    refuse_unused_others(dataset, settings, trainer.start)
-    name = target_name(dataset, settings, trainer.start)
+    refuse_unused_others(dataset, settings, trainer.initial_bundle)
+    name = target_name(dataset, settings, trainer.initial_bundle)
     own = nothing(dataset) if name is None else own_part(dataset, name, settings, trainer)
-    names = other_names(dataset, settings, name, trainer.start)
+    names = other_names(dataset, settings, name, trainer.initial_bundle)
     rest = dataset.where(lambda sample: sample.product in names)
     place = {sample.id: number for number, sample in enumerate(dataset)}
     target = None if name is None else pool(own, name, "train", place)
@@ -74,9 +75,9 @@ def seen_before(products: Products, start: Bundle | None) -> tuple[str, ...]:
     if start is None:
         return tuple(image_digests(learned_from(products.of_others)))
     data, target = start.manifest.data, products.target
-    before = set(data.get("seen_before", ()))
+    before = set(data.get("trained_on_before", ()))
     if target is None or start.manifest.memory["product"] != target.name:
-        before |= set(data.get("seen", ())) - set(image_digests(learned_from(products.of_target)))
+        before |= known_images(data) - set(image_digests(learned_from(products.of_target)))
     return tuple(sorted(before))
 
 
@@ -163,8 +164,8 @@ def other_names(
 def own_part(dataset: Dataset, name: str, settings: Settings, trainer: Trainer) -> Dataset:
     """The target's images, with `shots` only so many of them in training and validation together."""
     own = of_product(dataset, name) if dataset.products else dataset
-    if trainer.start is not None:
-        refuse_seen(own, name, trainer.start)
+    if trainer.initial_bundle is not None:
+        refuse_seen(own, name, trainer.initial_bundle)
     return own if settings.shots is None else with_shots(own, name, settings.shots, trainer.seed)
 
 
@@ -181,8 +182,8 @@ def refuse_seen(own: Dataset, name: str, start: Bundle) -> None:
             "its products. Make another start without it."
         )
     data = start.manifest.data
-    seen = set(data.get("seen", ()))
-    before = set(data.get("seen_before", ())) if start.manifest.memory["product"] else seen
+    seen = known_images(data)
+    before = set(data.get("trained_on_before", ())) if start.manifest.memory["product"] else seen
     for sample in own:
         if file_hash(sample.image)[:MARK] in (seen if sample.split == "test" else before):
             what = "a test image" if sample.split == "test" else "an image of the target"

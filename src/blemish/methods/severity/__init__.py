@@ -10,8 +10,10 @@ from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
 from blemish.images.tiling import Tiling
-from blemish.methods.contract import Fitted, Graph, GraphPlan, Networks, Trainer
-from blemish.methods.served import FIXED_SIDE
+from blemish.methods.base import BaseMethod
+from blemish.methods.capabilities import ExportsGraphs, GraphPlan
+from blemish.methods.common.graphs import FIXED_SIDE
+from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.serving import served
 from blemish.methods.severity.settings import Settings
@@ -20,13 +22,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class SeverityMethod:
+class SeverityMethod(BaseMethod[Settings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
 
     name = "severity"
     title = "Severity regression"
     settings_type = Settings
-    takes_start = False
+    curves_type = SweptCurves
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.fitting import fit
@@ -37,18 +39,15 @@ class SeverityMethod:
         from blemish.methods.severity.classifier import empty_type_network
         from blemish.methods.severity.network import new_network
 
-        settings = Settings.model_validate(manifest.settings)
+        settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"severity": new_network(settings)}
         if settings.types:
             modules["types"] = empty_type_network(settings, len(manifest.class_names))
         return modules
 
-    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
-        """Any stage 1 goes with any stage 4."""
-
     def inference(self, manifest: Manifest) -> SeverityInference:
         described = inference_from(
-            Settings.model_validate(manifest.settings),
+            self.settings(manifest),
             manifest.class_names,
             threshold=manifest.thresholds["severity"],
             drop_above=manifest.thresholds["drop_above"],
@@ -63,17 +62,12 @@ class SeverityMethod:
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
         from blemish.methods.severity.export import graph_plans
 
-        settings = Settings.model_validate(manifest.settings)
-        return graph_plans(modules, settings, manifest.tiling.get(FIXED_SIDE))
-
-    def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
-        return ()
+        return graph_plans(modules, self.settings(manifest), manifest.tiling.get(FIXED_SIDE))
 
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        settings = Settings.model_validate(manifest.settings)
-        return served(graphs, types=settings.types)
+        return served(graphs, types=self.settings(manifest).types)
 
 
 METHOD = SeverityMethod()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from blemish.methods.contract import GraphPlan
+from blemish.methods.capabilities import GraphPlan
 from blemish.methods.severity.serving import IMAGES, LOGITS, SEVERITIES, WINDOWS
 from blemish.methods.severity.settings import Settings
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from blemish.dataset.masks import class_map
 from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
-from blemish.methods.contract import Fitted, Networks, Pixels, Stage, ThresholdSweep, Trainer
+from blemish.methods.contract import Fitted, Networks, Pixels, Stage, SweptCurves, ThresholdSweep, Trainer
 from blemish.methods.severity.classifier import (
     Example,
     ExampleSource,
@@ -76,9 +76,8 @@ class Fitting:
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
             thresholds={"severity": threshold, "drop_above": inference.drop_above},
-            scales={"severity": found.scale},
             tiling={"tile": inference.tiling.tile, "halo": inference.tiling.halo, "stride": inference.cell},
-            curves={"threshold_sweep": sweep.to_json()},
+            curves=SweptCurves.of(sweep),
         )
 
     @cached_property

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.tiling import Pixels, Tiling, dense_map
-from blemish.methods.answers import image_score, only_name, type_probabilities
-from blemish.methods.contract import Findings, Networks
+from blemish.images.tiling import Tiling, dense_map
+from blemish.methods.common.scores import default_label, image_score, type_probabilities
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import Settings
 from blemish.methods.severity.windows import cut, network_input, window_side, windows_on
 from blemish.regions.components import components
 from blemish.regions.region import Region, defects_of, numbered
-from blemish.regions.runs import Runs, as_mask, joined, runs_above, runs_of, values_on
+from blemish.regions.runs import RunLengthMask, as_mask, joined, runs_above, runs_of, values_on
 
 BAND = 32  # rows of cells that are brought to pixels at once
 
@@ -36,8 +37,9 @@ class SeverityInference:
     class_names: of the N types; with `types` off a defect takes the only name or "defect"
     """
 
-    finds_outlines: ClassVar[bool] = True
-    severity_top: ClassVar[float] = SEVERITY_MAX
+    segments: ClassVar[bool] = True
+    score_map_max: ClassVar[float] = SEVERITY_MAX
+    streams: ClassVar[Literal["masks"]] = "masks"
 
     channels: int | None
     class_names: tuple[str, ...]
@@ -62,7 +64,7 @@ class SeverityInference:
         return self.tiling.stride
 
     @property
-    def names_types(self) -> bool:
+    def classifies(self) -> bool:
         return self.types
 
     @property
@@ -80,14 +82,14 @@ class SeverityInference:
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> Findings:
+    ) -> ImageFindings:
         """Stages 2 to 4."""
         size = (pixels.shape[0], pixels.shape[1])
         found = self.found(self.regions(raw, size), pixels, networks)
         kept = [region for region, _ in found]
-        maps = {"severity": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
-        score = image_score(kept, raw, threshold=self.threshold, most=SEVERITY_MAX)
-        return Findings(score, tuple(defect for _, defect in found), maps)
+        maps = {"score_map": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
+        score = image_score(kept, raw, threshold=self.threshold, max_value=SEVERITY_MAX)
+        return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
         """Stages 2 and 3: cells of at least T, as components, in reading order."""
@@ -96,7 +98,7 @@ class SeverityInference:
             if (region := self.region(raw, part, size)) is not None:
                 yield region
 
-    def region(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Region | None:
+    def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
         """One component in pixels; None where it is under the minimum. part: its cells"""
         runs = self.pixels_of(raw, part, size)
         if runs.area < self.minimum_area:
@@ -120,7 +122,9 @@ class SeverityInference:
         """How many rows above and below a region of that size stage 4 may look at."""
         return window_side(max(height, width), self.window) if self.types else 0
 
-    def pixels_of(self, raw: NDArray[np.float32], part: Runs, size: tuple[int, int]) -> Runs:
+    def pixels_of(
+        self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]
+    ) -> RunLengthMask:
         """Cells of one component to pixels of the image, at least one; no pixel is given to two components.
 
         With linear upsampling these are the pixels where the interpolated map is at least T, or the cells as
@@ -172,7 +176,7 @@ class SeverityInference:
         background.
         """
         if not self.types:
-            return only_name(self.class_names), min(1.0, region.strongest / SEVERITY_MAX)
+            return default_label(self.class_names), min(1.0, region.strongest / SEVERITY_MAX)
         probabilities = self.vote(region, pixels, networks)
         if probabilities[:, -1].mean() >= self.drop_above:
             return None, float(probabilities[:, -1].mean())
@@ -239,7 +243,9 @@ def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float3
     return cv2.resize(raw, None, fx=cell, fy=cell, interpolation=interpolation)
 
 
-def in_bands(runs: Runs, first_xy: tuple[int, int]) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
+def in_bands(
+    runs: RunLengthMask, first_xy: tuple[int, int]
+) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
     """A component's cells and those next to it in bands of rows, each as narrow as it is there.
 
     runs: the component's, from the corner of its box on, which lies at first_xy of the map
@@ -255,7 +261,9 @@ def in_bands(runs: Runs, first_xy: tuple[int, int]) -> Iterator[tuple[NDArray[np
             yield band[:, first - 1 : last + 1], (top + start - 2, left + first - 2)
 
 
-def runs_inside(mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size: tuple[int, int]) -> Runs:
+def runs_inside(
+    mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size: tuple[int, int]
+) -> RunLengthMask:
     """The part of a mask within the image, in its coordinates. first: (row, column) of the mask's first
     cell.
     """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from blemish.methods.common.graphs import as_network
 from blemish.methods.contract import Graph, Networks
-from blemish.methods.served import as_network
 
 IMAGES, SEVERITIES = "images", "severities"  # of stage 1
 WINDOWS, LOGITS = "windows", "logits"  # of stage 4
@@ -13,7 +13,7 @@ WINDOWS, LOGITS = "windows", "logits"  # of stage 4
 
 def served(graphs: Mapping[str, Graph], *, types: bool) -> Networks:
     """Stage 1, and where types are told stage 4. Raises KeyError for a graph that lacks."""
-    networks = {"severity": as_network(graphs["severity"], given=IMAGES, answer=SEVERITIES)}
+    networks = {"severity": as_network(graphs["severity"], input_name=IMAGES, output_name=SEVERITIES)}
     if types:
-        networks["types"] = as_network(graphs["types"], given=WINDOWS, answer=LOGITS)
+        networks["types"] = as_network(graphs["types"], input_name=WINDOWS, output_name=LOGITS)
     return networks

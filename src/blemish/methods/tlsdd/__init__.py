@@ -8,57 +8,62 @@ from typing import TYPE_CHECKING, Any, cast
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
-from blemish.methods.contract import (
+from blemish.methods.base import BaseMethod
+from blemish.methods.capabilities import (
+    AddsClasses,
     Embedder,
+    EmbedsRegions,
     Enrolment,
     Example,
     Exported,
-    Fitted,
-    Graph,
+    ExportsGraphs,
     GraphPlan,
-    Networks,
-    Trainer,
 )
-from blemish.methods.served import FIXED_SIDE
-from blemish.methods.tlsdd.inference import TlsddInference, inference_from
+from blemish.methods.common.graphs import FIXED_SIDE
+from blemish.methods.contract import Fitted, Graph, Networks, Trainer
+from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
+from blemish.methods.tlsdd.runtime.inference import TlsddInference, inference_from
 from blemish.methods.tlsdd.settings import Settings
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class TlsddMethod:
+class TlsddMethod(BaseMethod[Settings], AddsClasses, EmbedsRegions, ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
 
     name = "tlsdd"
     title = "Few-shot defect detection (TL-SDD)"
     settings_type = Settings
-    takes_start = True
+    memory_type = TlsddMemory
+    curves_type = TlsddCurves
+    supports_warm_start = True
+    needs_defects_in = ("train",)
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
-        from blemish.methods.tlsdd.fitting import fit
+        from blemish.methods.tlsdd.training.fitting import fit
 
         return fit(dataset, settings, trainer)
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        from blemish.methods.tlsdd.bank import ClassBank
-        from blemish.methods.tlsdd.detector import Detector
+        from blemish.methods.tlsdd.class_bank.bank import ClassBank
+        from blemish.methods.tlsdd.network.detector import Detector
 
-        settings = Settings.model_validate(manifest.settings).model_copy(update={"backbone_weights": "none"})
+        settings = self.settings(manifest).model_copy(update={"backbone_weights": "none"})
         classes = len(manifest.class_names)
         detector = Detector(settings, classes)
-        bank = ClassBank(classes, width=settings.width, embedding=settings.embedding)
+        bank = ClassBank.empty(settings, classes).to_torch()
         detector.serve(bank)
         return {"detector": detector, "bank": bank}
 
-    def refuse_misfits(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
-        from blemish.methods.tlsdd.bank import ClassBank, refuse_other_bank
+    def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+        from blemish.methods.tlsdd.network.class_tensors import ClassTensors, refuse_other_bank
 
-        refuse_other_bank(modules["detector"], cast(ClassBank, modules["bank"]), source=source)
+        refuse_other_bank(modules["detector"], cast(ClassTensors, modules["bank"]), source=source)
 
     def inference(self, manifest: Manifest) -> TlsddInference:
         return inference_from(
-            Settings.model_validate(manifest.settings),
+            self.settings(manifest),
             manifest.class_names,
             threshold=manifest.thresholds["score"],
         )
@@ -70,28 +75,28 @@ class TlsddMethod:
         name: str,
         examples: Sequence[Example],
     ) -> Enrolment:
-        from blemish.methods.tlsdd.add_class import enrolled
+        from blemish.methods.tlsdd.class_bank.adding import add_class
 
-        return enrolled(networks, manifest, name, examples)
+        return add_class(networks, manifest, name, examples)
 
     def tuning(self, manifest: Manifest, name: str, examples: int) -> dict[str, Any]:
-        from blemish.methods.tlsdd.add_class import tuning_settings
+        from blemish.methods.tlsdd.class_bank.adding import tuning_settings
 
-        return tuning_settings(Settings.model_validate(manifest.settings), name, examples)
+        return tuning_settings(self.settings(manifest), name, examples)
 
     def embedder(self, networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> Embedder:
-        from blemish.methods.tlsdd.embedding import RegionEmbedder, refuse_no_space
-        from blemish.methods.tlsdd.parts import opened
+        from blemish.methods.tlsdd.class_bank.embedding import RegionEmbedder, refuse_no_space
+        from blemish.methods.tlsdd.runtime.parts import open_parts
 
-        refuse_no_space(Settings.model_validate(manifest.settings))
-        return RegionEmbedder(*opened(networks, manifest))
+        refuse_no_space(self.settings(manifest))
+        return RegionEmbedder(*open_parts(networks, manifest))
 
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
-        from blemish.methods.tlsdd.bank import ClassBank
-        from blemish.methods.tlsdd.detector import Detector
         from blemish.methods.tlsdd.export import plans
+        from blemish.methods.tlsdd.network.class_tensors import ClassTensors
+        from blemish.methods.tlsdd.network.detector import Detector
 
-        detector, bank = cast(Detector, modules["detector"]), cast(ClassBank, modules["bank"])
+        detector, bank = cast(Detector, modules["detector"]), cast(ClassTensors, modules["bank"])
         return plans(detector, bank, fixed_side=manifest.tiling.get(FIXED_SIDE))
 
     def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
@@ -100,9 +105,9 @@ class TlsddMethod:
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        from blemish.methods.tlsdd.served import served_detector
+        from blemish.methods.tlsdd.runtime.graph_detector import graph_network
 
-        return {"detector": served_detector(Exported(graphs, tensors), manifest)}
+        return {"detector": graph_network(Exported(graphs, tensors), manifest)}
 
 
 METHOD = TlsddMethod()

@@ -203,7 +203,7 @@ class Settings(MethodSettings):
     @model_validator(mode="before")
     @classmethod
     def filled(cls, values: Any) -> Any:
-        """Preset and variant stand where nothing is given."""
+        """The values with those of preset and variant where nothing is given."""
         if not isinstance(values, dict):
             return values
         preset = PRESETS.get(values.get("preset", "default"), {})
@@ -212,6 +212,7 @@ class Settings(MethodSettings):
 
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
+        """The settings. Raises ValueError for those that contradict each other."""
         both = sorted(set(self.common) & set(self.rare))
         if both:
             raise ValueError(f"common and rare must not share a class. Received in both: {', '.join(both)}.")
@@ -228,10 +229,10 @@ class Settings(MethodSettings):
 
     @property
     def on_class_features(self) -> bool:
-        """Whether proposals are made on every class's features."""
+        """True where proposals are made on every class's features."""
         return self.reweight and self.proposals == "per_class"
 
     @property
     def episodic(self) -> bool:
-        """Whether training needs supports."""
+        """True where training needs supports."""
         return self.reweight or self.metric_head

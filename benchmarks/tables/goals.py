@@ -1,0 +1,126 @@
+"""What a table is to reach and what it did, one line a goal."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from benchmarks.tables.experiment import OF_DRAW, Column, Experiment, Goal
+from benchmarks.tables.lines import Line, by_draw, difference
+from blemish.evaluation.fewshot import Interval
+
+NOTHING = "–"
+
+Figures = dict[str | None, float]  # as of `by_draw`
+
+
+def goals_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
+    """One line a goal: what is asked, what was reached, and whether that meets it."""
+    if not experiment.goals:
+        return []
+    told = "\n".join(f"- {goal_text(goal, experiment, lines)}" for goal in experiment.goals)
+    return ["## Goals", told]
+
+
+def goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
+    if goal.against:
+        return difference_goal_text(goal, experiment, lines)
+    column = column_of(goal, experiment)
+    label = experiment.row(goal.row).label + (f" ({goal.device.upper()})" if goal.device else "")
+    asked = f"{label}: {column.heading} {rule_text(goal, experiment)}"
+    measured = [figures_of(row, goal, lines) for row in rows_of(goal)]
+    figures = on_common_draws(measured)
+    drawn_by = "draw" if experiment.row(goal.row).kind in OF_DRAW else "seed"
+    if not all(figures):
+        return f"{asked}: {f'no {drawn_by} that both have, ' if all(measured) else ''}not measured"
+    mean, *bounds = (statistics.fmean(one.values()) for one in figures)
+    reached = " against ".join(number_text(value, column.decimals) for value in (mean, *bounds))
+    fewer = "" if figures == measured else f" (of {numbered(len(figures[0]), drawn_by)} that both have)"
+    return f"{asked}: {reached}{fewer}, {'met' if is_met(goal, mean, *bounds) else '**not met**'}"
+
+
+def number_text(value: float, decimals: int) -> str:
+    """A figure; infinite is what was never reached."""
+    return f"{value:.{decimals}f}" if math.isfinite(value) else "not reached"
+
+
+def column_of(goal: Goal, experiment: Experiment) -> Column:
+    return next(column for column in experiment.columns if column.path == goal.column)
+
+
+def difference_goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
+    """A goal on the difference to another row, draw by draw."""
+    column = column_of(goal, experiment)
+    own, other = (next(one for one in lines if one.row.name == name) for name in (goal.row, goal.against))
+    interval = difference(own, other, column.path)
+    rule = f"≥ {goal.at_least:+g}" + (", told from 0" if goal.told_from_zero else "")
+    asked = f"{own.label}: {column.heading} minus that of {other.label} {rule}"
+    if interval is None:
+        return f"{asked}: not measured"
+    met = interval.mean >= (goal.at_least or 0.0) and (interval.excludes_zero or not goal.told_from_zero)
+    return f"{asked}: {difference_text(interval, column)}, {'met' if met else '**not met**'}"
+
+
+def difference_text(interval: Interval | None, column: Column) -> str:
+    """A difference with its interval where there is one."""
+    if interval is None:
+        return NOTHING
+    mean = f"{interval.mean:+.{column.decimals}f}"
+    if interval.low is None or interval.high is None:
+        return mean
+    return f"{mean} [{interval.low:+.{column.decimals}f}, {interval.high:+.{column.decimals}f}]"
+
+
+def rule_text(goal: Goal, experiment: Experiment) -> str:
+    if goal.above:
+        return f"> {experiment.row(goal.above).label}"
+    if goal.relative_to:
+        share = goal.at_most if goal.at_least is None else goal.at_least
+        sign = "≤" if goal.at_least is None else "≥"
+        return f"{sign} {100 * (share or 0.0):g} % of {experiment.row(goal.relative_to).label}"
+    if goal.not_below:
+        return f"≥ {experiment.row(goal.not_below).label}"
+    return f"≥ {goal.at_least:g}" if goal.at_least is not None else f"≤ {goal.at_most:g}"
+
+
+def is_met(goal: Goal, mean: float, bound: float | None = None) -> bool:
+    if bound is not None and goal.relative_to and goal.at_least is not None:
+        return bound > 0 and mean >= goal.at_least * bound
+    if bound is not None and goal.relative_to and goal.at_most is not None:
+        return math.isfinite(mean) and mean <= goal.at_most * bound
+    if bound is not None:
+        return mean > bound if goal.above else mean >= bound
+    if goal.at_least is not None:
+        return mean >= goal.at_least
+    return goal.at_most is not None and mean <= goal.at_most
+
+
+def on_common_draws(measured: Sequence[Figures]) -> list[Figures]:
+    """Rows are compared on the draws or seeds that all have, as some are easier than others.
+
+    A row without any is compared with all of the other's.
+    """
+    if any(None in figures for figures in measured):
+        return list(measured)
+    common = set.intersection(*(set(figures) for figures in measured))
+    return [{key: figures[key] for key in figures if key in common} for figures in measured]
+
+
+def rows_of(goal: Goal) -> list[str]:
+    other = goal.above or goal.not_below or goal.relative_to
+    return [goal.row, other] if other else [goal.row]
+
+
+def figures_of(row: str, goal: Goal, lines: Sequence[Line]) -> Figures:
+    """The goal's figure for a row; where the goal names no device, on the first that has it."""
+    for line in lines:
+        if line.row.name == row and (goal.device is None or line.device == goal.device):
+            figures = by_draw(line, goal.column)
+            if figures:
+                return figures
+    return {}
+
+
+def numbered(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' if count > 1 else ''}"

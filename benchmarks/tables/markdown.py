@@ -1,0 +1,202 @@
+"""A table as Markdown, from its stored rows alone: ours beside the paper's, goals, and where all is from."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.tables.curve_charts import charts_of
+from benchmarks.tables.experiment import Column, Experiment, PaperRow
+from benchmarks.tables.goals import NOTHING, difference_text, goals_markdown, number_text
+from benchmarks.tables.lines import Line, columns_of, difference, found, is_few_shot, lines_of, values_of
+from benchmarks.tables.reached import with_reached
+from benchmarks.tables.results import Result
+from benchmarks.tables.targets import column_title
+from blemish.evaluation.fewshot import Interval, mean_interval
+
+DETECTIONS_PICTURE, METRIC_PICTURE = "detections.png", "metric-space.png"
+DRAWS_NOTE = "Behind ± stands half of the 95 % interval of the mean over support draws (Student's t)."
+
+
+def table_markdown(
+    name: str, experiment: Experiment, results: Sequence[Result], *, pictures: Collection[str] = ()
+) -> str:
+    """The whole file. Rows without a result are printed empty, so that what is still to be run is seen.
+
+    pictures: file names of those that lie beside it
+    """
+    lines = lines_of(experiment, with_reached(experiment, results))
+    columns = columns_of(experiment, results)
+    parts = [f"# {experiment.title}", f"{experiment.paper}"]
+    parts += by_target_markdown(experiment, lines)
+    sections = [line.row.section for line in lines] + [row.section for row in experiment.paper_rows]
+    for section in dict.fromkeys(sections):
+        parts += section_markdown(section, lines, columns, experiment.paper_rows)
+    if any(is_few_shot(line) for line in lines):
+        parts.append(DRAWS_NOTE)
+    parts += [chart.markdown for chart in charts_of(experiment, results)]
+    parts += pictures_markdown(experiment, pictures)
+    parts += goals_markdown(experiment, lines)
+    parts += experiment.notes
+    parts.append(origin_markdown(name, results))
+    return "\n\n".join(parts) + "\n"
+
+
+def pictures_markdown(experiment: Experiment, pictures: Collection[str]) -> list[str]:
+    """Links to the pictures that are there; those of real sets stay on the machine that drew them."""
+    row = experiment.pictures.metric_space if experiment.pictures else None
+    texts = {
+        DETECTIONS_PICTURE: "Detections of each row on the same test images",
+        METRIC_PICTURE: f"Metric space of {row}",
+    }
+    return [f"![{text}]({name})" for name, text in texts.items() if name in pictures]
+
+
+def section_markdown(
+    section: str, lines: Sequence[Line], columns: Sequence[Column], paper_rows: Sequence[PaperRow]
+) -> list[str]:
+    """The lines of one section as a table for each group of columns, with the columns that any line fills."""
+    own = [line for line in lines if line.row.section == section]
+    papers = [row for row in paper_rows if row.section == section]
+    parts = [f"## {section}"] if section else []
+    filled = [column for column in columns if is_filled(column, own, papers)]
+    for group in dict.fromkeys(column.group for column in filled):
+        parts += [f"**{group}**"] if group else []
+        parts.append(group_markdown([one for one in filled if one.group == group], own, papers))
+    return parts + differences_markdown([one for one in filled if one.paired], own, lines)
+
+
+def by_target_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
+    """For each figure that asks for it, a line a target and a column for each row of the file."""
+    parts = []
+    own = [line for line in lines if line.row.target]
+    heads = list(dict.fromkeys(line.row.template for line in own))
+    for column in (one for one in experiment.columns if one.path in experiment.by_target):
+        titles = [next(column_title(line.row) for line in own if line.row.template == head) for head in heads]
+        table = [[column.heading, *titles]]
+        for target in experiment.targets:
+            of_target = {line.row.template: line for line in own if line.row.target == target}
+            table.append([target, *(cell(of_target[head], column) for head in heads)])
+        means = [mean_of_targets([line for line in own if line.row.template == h], column) for h in heads]
+        parts.append(grid([*table, ["mean", *means]] if len(experiment.targets) > 1 else table))
+    return parts
+
+
+def mean_of_targets(lines: Sequence[Line], column: Column) -> str:
+    """The mean over targets of the mean over seeds; nothing where a target is not measured yet."""
+    values = [values_of(line, column.path) for line in lines]
+    if not all(values) or any(isinstance(value, Mapping | str) for some in values for value in some):
+        return NOTHING
+    return number_text(statistics.fmean(statistics.fmean(some) for some in values), column.decimals)
+
+
+def differences_markdown(
+    columns: Sequence[Column], lines: Sequence[Line], all_lines: Sequence[Line]
+) -> list[str]:
+    """For each row that others are compared against, the differences on the same support draws."""
+    parts: list[str] = []
+    for name in dict.fromkeys(line.row.against for line in lines if line.row.against and columns):
+        other = next(line for line in all_lines if line.row.name == name)
+        table = [["", "draws", *(column.heading for column in columns)]]
+        for line in (line for line in lines if line.row.against == name):
+            found_ones = [difference(line, other, column.path) for column in columns]
+            draws = max((one.draws for one in found_ones if one), default=0)
+            texts = [difference_text(one, column) for one, column in zip(found_ones, columns, strict=True)]
+            table.append([line.label, str(draws or NOTHING), *texts])
+        parts += [f"**Difference to {other.label} on the same draws, and its 95 % interval**", grid(table)]
+    return parts
+
+
+def group_markdown(columns: Sequence[Column], lines: Sequence[Line], papers: Sequence[PaperRow]) -> str:
+    """Our lines, each with the paper's figures of the same row under it, then what only the paper has."""
+    counted = "draws" if lines and all(is_few_shot(line) for line in lines) else "seeds"
+    table = [["", counted, *(column.heading for column in columns)]]
+    for line in lines:
+        table.append([line.label, seeds_text(line), *(cell(line, column) for column in columns)])
+        if line.device in (None, "cpu"):
+            table += paper_line(line.row.label, line.row.paper, columns)
+    for row in papers:
+        table += paper_line(row.title, row.figures, columns)
+    return grid(table)
+
+
+def paper_line(label: str, figures: Mapping[str, float], columns: Sequence[Column]) -> list[list[str]]:
+    """The paper's figures as one line, as it gives them; none where it has none for these columns."""
+    texts = [f"*{figures[one.path]:g}*" if one.path in figures else "" for one in columns]
+    return [[f"{label}, the paper's", "", *texts]] if any(texts) else []
+
+
+def is_filled(column: Column, lines: Iterable[Line], papers: Iterable[PaperRow]) -> bool:
+    if any(column.path in line.row.paper for line in lines) or any(column.path in p.figures for p in papers):
+        return True
+    return any(found(result, column.path) is not None for line in lines for result in line.results)
+
+
+def grid(table: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first line is its head, figures are set to the right."""
+    head, *body = [f"| {' | '.join(line)} |" for line in table]
+    return "\n".join([head, f"| --- |{' ---: |' * (len(table[0]) - 1)}", *body])
+
+
+def cell(line: Line, column: Column) -> str:
+    """Mean ± standard deviation over seeds or half the 95 % interval over draws, or counts with a bound."""
+    values = values_of(line, column.path)
+    if not values:
+        return NOTHING
+    if all(isinstance(value, Mapping) for value in values):
+        return counts_text(values)
+    if any(isinstance(value, str) for value in values):
+        return ", ".join(dict.fromkeys(str(value) for value in values))
+    if not all(math.isfinite(value) for value in values):
+        return ", ".join(number_text(value, column.decimals) for value in values)
+    if is_few_shot(line):
+        return interval_text(mean_interval(values), column.decimals)
+    mean = f"{statistics.fmean(values):.{column.decimals}f}"
+    return f"{mean} ± {statistics.stdev(values):.{column.decimals}f}" if len(values) > 1 else mean
+
+
+def interval_text(interval: Interval, decimals: int) -> str:
+    mean, half = f"{interval.mean:.{decimals}f}", interval.half_width
+    return mean if half is None else f"{mean} ± {half:.{decimals}f}"
+
+
+def counts_text(values: Sequence[Mapping[str, Any]]) -> str:
+    """Counts of all seeds and the worst seed's 95 % bound, as "0, 1 of 46 (≤ 9.9 %)"."""
+    counts = ", ".join(str(value["n"]) for value in values)
+    of = ", ".join(dict.fromkeys(str(value["of"]) for value in values))
+    return f"{counts} of {of} (≤ {100 * max(value['upper95'] for value in values):.1f} %)"
+
+
+def seeds_text(line: Line) -> str:
+    seeds = [result.seed for result in line.results if result.seed is not None]
+    if seeds:
+        return str(len(seeds))
+    return NOTHING if line.results else "not run"
+
+
+def span(days: Iterable[str]) -> str:
+    """The first and the last of the days that are known."""
+    known = sorted({day for day in days if day})
+    return " to ".join(dict.fromkeys((known[0], known[-1]))) if known else ""
+
+
+def origin_markdown(name: str, results: Sequence[Result]) -> str:
+    """Where the figures are from: command, hardware, commit, data."""
+    if not results:
+        return f"Nothing measured yet. Command: `blemish reproduce {name} --data DATA --seeds 3 --out OUT`"
+    origin: dict[str, list[str | None]] = {
+        "Command": [f"`{one.command}`" for one in results],
+        "Hardware": [one.provenance.get("hardware") for one in results],
+        "Threads": [str(one.provenance["threads"]) for one in results if "threads" in one.provenance],
+        "Measured": [span([one.provenance.get("created", "")[:10] for one in results])],
+        "Commit": [one.provenance.get("commit") for one in results],
+        "torch": [one.provenance.get("torch") for one in results],
+        "Data fingerprint": [one.data_fingerprint[:12] for one in results if one.data_fingerprint],
+        "Wall clock": [f"{sum(one.seconds for one in results):.0f} s over all rows"],
+    }
+    told = [(title, list(dict.fromkeys(v for v in values if v))) for title, values in origin.items()]
+    return "## Where the figures are from\n\n" + "\n".join(
+        f"- {title}: {'; '.join(values)}" for title, values in told if values
+    )

@@ -1,0 +1,97 @@
+"""Migrations: what bundles, runs, table rows and configurations written by older versions mean today.
+
+Stored files are never rewritten; they are upgraded each time they are read. Every function takes plain data,
+changes nothing in place, and leaves what is up to date as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from blemish.errors import BlemishError
+
+# By method: what was done before there was a setting for it, where that is not the setting's default. A
+# bundle, a run or a row of a table that does not know the setting is older than it.
+LEGACY: Mapping[str, Mapping[str, Any]] = {"casae": {"standardise": False, "types_standardise": False}}
+# By method: older names of settings, and what they are called now.
+RENAMED: Mapping[str, Mapping[str, str]] = {}
+# Settings that "auto" leaves to the data, and what they had to be before: the same where defects are known.
+AUTO = "auto"
+BEFORE_AUTO: Mapping[str, Any] = {"ng_rule": "f1", "review_rule": "escape<=0"}
+
+
+def legacy_defaults(method: str, settings_type: type[BaseModel]) -> dict[str, Any]:
+    """Value of each setting of a method where stored settings do not know it: its default, or `LEGACY`."""
+    return {**settings_type().model_dump(mode="json"), **LEGACY.get(method, {})}
+
+
+def rename_settings(method: str, settings: Mapping[str, Any], *, source: str) -> dict[str, Any]:
+    """Settings by today's names. source: where they were given, for the message
+
+    Raises BlemishError where a setting is given by both of its names.
+    """
+    renamed: dict[str, Any] = {}
+    names = RENAMED.get(method, {})
+    for key, value in settings.items():
+        name = names.get(key, key)
+        if name != key and name in settings:
+            raise BlemishError(
+                f"{source}: '{key}' is the older name of setting '{name}'. Received: both. Leave '{key}' out."
+            )
+        renamed[name] = value
+    return renamed
+
+
+def upgrade_settings(method: str, settings: Mapping[str, Any], *, source: str = "settings") -> dict[str, Any]:
+    """Stored settings by today's names, and behind them what was done in place of those they do not know.
+
+    Raises BlemishError as `rename_settings` does.
+    """
+    renamed = rename_settings(method, settings, source=source)
+    return {**renamed, **{key: v for key, v in LEGACY.get(method, {}).items() if key not in renamed}}
+
+
+def comparable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which "auto" is spelled as before it was possible, so that older ones equal newer ones.
+
+    Keys may stand behind a prefix and a dot, as in a table's rows.
+    """
+    return {
+        key: BEFORE_AUTO.get(key.rpartition(".")[2], value) if value == AUTO else value
+        for key, value in settings.items()
+    }
+
+
+def upgrade_manifest(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a manifest as today's `Manifest` has them.
+
+    What is not of the expected type is left as it is, to be refused there. Raises BlemishError as
+    `rename_settings` does.
+    """
+    upgraded = {key: value for key, value in fields.items() if key != "scales"}
+    preprocessing = fields.get("preprocessing")
+    if isinstance(preprocessing, dict):
+        upgraded["preprocessing"] = {k: v for k, v in preprocessing.items() if k != "divisors"}
+    method, settings = fields.get("method"), fields.get("settings", {})
+    if isinstance(method, str) and isinstance(settings, dict):
+        upgraded["settings"] = upgrade_settings(method, settings)
+    if isinstance(fields.get("data"), dict):
+        upgraded["data"] = upgrade_data(fields["data"])
+    return upgraded
+
+
+def upgrade_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest's `data` with "trained_on" and "validated_on", in place of "seen", which held both, and
+    "watched", the latter alone.
+    """
+    upgraded = {k: v for k, v in data.items() if k not in ("seen", "watched", "seen_before")}
+    seen, watched = data.get("seen"), data.get("watched", [])
+    if isinstance(seen, list) and isinstance(watched, list):
+        upgraded["trained_on"] = sorted({*seen} - {*watched})
+        upgraded["validated_on"] = sorted(watched)
+    if "seen_before" in data:
+        upgraded["trained_on_before"] = data["seen_before"]
+    return upgraded

@@ -1,0 +1,105 @@
+"""The command `decide`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from blemish.cli.options import Quiet, Scale, Split, Threads
+from blemish.threads import set_threads
+
+
+def decide(  # noqa: PLR0913, PLR0917 - an option each
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="CALIB", help="Images to calibrate on, that were not trained on."),
+    ],
+    escape: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--escape",
+            metavar="SHARE",
+            help="Of defective images that may stay below NG, such as 0.01; a person looks at these.",
+        ),
+    ] = None,
+    overkill: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--overkill",
+            metavar="SHARE",
+            help="Of clean images that may be rejected. With --escape: that share then may pass.",
+        ),
+    ] = None,
+    cost: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--cost", metavar="escape=100,overkill=1", help="Least cost; of one image each."),
+    ] = None,
+    rule: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--rule", metavar="TEXT", help="Or any rule of ng_rule, such as f1."),
+    ] = None,
+    review: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--review", metavar="RULE", help="Of the lower threshold; else escape<=0."),
+    ] = None,
+    split: Annotated[
+        Optional[Split],  # noqa: UP045
+        typer.Option("--split", help="val where CALIB has one, else all; test stays sealed."),
+    ] = None,
+    limit: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--limit",
+            metavar="[CLASS:]MEASURE=NUMBER[mm|px]:LEVEL",
+            help="Such as crack:length=3mm:ng, review.",
+        ),
+    ] = None,
+    ignore: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--ignore", metavar="[CLASS:]MEASURE=NUMBER[mm|px]", help="Smaller is no defect, length=0.2mm."
+        ),
+    ] = None,
+    grade: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--grade", metavar="[CLASS:]MEASURE=NUMBER[mm|px]:GRADE", help="Such as severity=8:scrap, rework."
+        ),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", metavar="FILE", help="Instead of decision.yaml in the bundle."),
+    ] = None,
+    mm_per_px: Scale = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Choose BUNDLE's thresholds on calibration images, with limits and grades; writes decision.yaml.
+
+    --limit, --ignore and --grade may be repeated; what is not given is kept from the revision before, and
+    "none" drops it. MEASURE is severity, area, length or width.
+    """
+    from blemish.workflows import decide as workflow
+    from blemish.workflows.decide_rules import chosen_rules, parsed_grades, parsed_limits, parsed_minimums
+    from blemish.workflows.scale import checked_scale
+
+    set_threads(threads)
+    rules = chosen_rules(escape=escape, overkill=overkill, cost=cost, rule=rule, review=review)
+    request = workflow.DecideRequest(
+        bundle,
+        data,
+        rules,
+        split=split,
+        limits=parsed_limits(limit),
+        ignore=parsed_minimums(ignore),
+        grades=parsed_grades(grade),
+        out=out,
+        mm_per_px=checked_scale(mm_per_px),
+        device=device,
+    )
+    result = workflow.decide(request, quiet=quiet)
+    print("\n".join((*result.sentences, str(result.file))))

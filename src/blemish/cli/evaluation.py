@@ -1,0 +1,121 @@
+"""The command `evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+
+from blemish.cli.options import Quiet, Scale, Split, Then, Threads
+from blemish.cli.outcome import command_line
+from blemish.errors import WrongUseError
+from blemish.threads import set_threads
+
+
+def evaluate(  # noqa: PLR0913, PLR0917 - an option each
+    data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and report.html.")],
+    bundle: Annotated[Optional[Path], typer.Argument(metavar="[BUNDLE]", show_default=False)] = None,  # noqa: UP045
+    predictions: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--predictions",
+            metavar="FILE",
+            help="Instead of a bundle, any tool's answers: COCO results (.json), inspections (.jsonl), "
+            "image,score (.csv), or a folder of maps (.png, .npy) named like the images.",
+        ),
+    ] = None,
+    split: Annotated[Split, typer.Option("--split")] = "test",
+    threshold: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--threshold",
+            min=0,
+            max=1,
+            help="Of predictions: the score from which an image is NG and a box or pixel a defect. "
+            "Otherwise chosen where val images are predicted, too, else 0.5.",
+        ),
+    ] = None,
+    rule: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--rule", help="Of predictions: how to choose on val images, such as f1, escape<=0.01."),
+    ] = None,
+    missing: Annotated[
+        Optional[Literal["none-found"]],  # noqa: UP045
+        typer.Option("--missing", help="Take images without predictions as those with nothing found."),
+    ] = None,
+    then: Then = None,
+    mm_per_px: Scale = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Measure BUNDLE, a chain of them, or any tool's predictions; writes metrics.json and report.html."""
+    from blemish.workflows.scale import checked_scale
+
+    set_threads(threads)
+    scale = checked_scale(mm_per_px)
+    options = {"--threshold": threshold, "--rule": rule, "--missing": missing}
+    refuse_mixed(
+        bundle,
+        predictions,
+        only_with_predictions=options,
+        only_with_bundle={"--mm-per-px": mm_per_px, "--then": then},
+    )
+    if bundle is not None:
+        from blemish.workflows.evaluate import evaluate_bundles
+
+        bundles = (bundle, *(then or ()))
+        result = evaluate_bundles(
+            bundles,
+            data,
+            out,
+            split=split,
+            command=command_line(),
+            mm_per_px=scale,
+            device=device,
+            quiet=quiet,
+        )
+        print(result.report)
+    elif predictions is not None:
+        from blemish.evaluation.predictions import Judgement
+        from blemish.workflows.evaluate_predictions import evaluate_file
+
+        judgement = Judgement(threshold, rule, none_found=missing is not None)
+        command = command_line()
+        result = evaluate_file(
+            predictions, data, out, split=split, judgement=judgement, command=command, quiet=quiet
+        )
+        print(result.report)
+
+
+def refuse_mixed(
+    bundle: Path | None,
+    predictions: Path | None,
+    *,
+    only_with_predictions: Mapping[str, object],
+    only_with_bundle: Mapping[str, object],
+) -> None:
+    """Raises WrongUseError unless just one of both is given, and the options of one only with it.
+
+    only_with_predictions, only_with_bundle: option to its value, None where it was not given
+    """
+    if bundle is not None and predictions is not None:
+        raise WrongUseError(
+            f"evaluate measures BUNDLE or --predictions. Received: {bundle} and {predictions}. Leave one out."
+        )
+    if bundle is None and predictions is None:
+        raise WrongUseError("evaluate needs BUNDLE or --predictions FILE. Received: neither. Give one.")
+    given = [name for name, value in only_with_bundle.items() if value is not None]
+    if bundle is None and given:
+        raise WrongUseError(f"{given[0]} goes with BUNDLE. Received: it with --predictions. Leave it out.")
+    strange = [name for name, value in only_with_predictions.items() if value is not None]
+    if bundle is not None and strange:
+        raise WrongUseError(
+            f"{strange[0]} goes with --predictions, as a bundle has its own thresholds. Received: {bundle}. "
+            "Leave it out."
+        )
+    if {"--threshold", "--rule"} <= set(strange):
+        raise WrongUseError("--threshold and --rule are two ways to the same. Received: both. Leave one out.")

@@ -1,0 +1,51 @@
+"""Access to the papers' tables: the package `benchmarks.tables`, which a checkout has and the wheel has not.
+
+It is imported by name, when a command asks for it, so that nothing in `blemish` depends on it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import blemish
+from blemish.errors import BlemishError
+from blemish.extras import refuse_without
+
+TABLES = "benchmarks.tables"
+
+
+def fill_table(name: str, out: Path, **options: Any) -> Path:
+    """Fill OUT/NAME row by row; see `benchmarks.tables.table.fill_table` for the options.
+
+    Raises BlemishError outside a checkout, and MissingExtraError without torch.
+    """
+    place_on_path("blemish reproduce")
+    refuse_without("torch", "blemish reproduce")
+    return Path(import_module(f"{TABLES}.table").fill_table(name, out, **options))
+
+
+def write_overview(results: Path, out: Path) -> Path:
+    """Write the page of every filled table. Raises BlemishError outside a checkout."""
+    place_on_path("blemish results")
+    return Path(import_module(f"{TABLES}.overview").write_overview(results, out))
+
+
+def place_on_path(command: str) -> None:
+    """Put the root of the checkout that this package lies in on the module search path.
+
+    command: that asks for it, for the message
+    Raises BlemishError where the package is installed without a checkout.
+    """
+    package = Path(blemish.__file__).resolve().parent
+    checkout = package.parents[1]
+    if not (checkout / "benchmarks" / "tables").is_dir():
+        raise BlemishError(
+            f"{command} must be run in a checkout of the sources, which holds the papers' tables in "
+            f"benchmarks/tables. Received: the package in {package}. Clone the repository and "
+            "run `make setup` there."
+        )
+    if str(checkout) not in sys.path:
+        sys.path.append(str(checkout))

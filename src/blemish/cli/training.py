@@ -1,0 +1,206 @@
+"""Commands that make bundles: `train`, `add-class`, `export`."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Annotated, Any, Literal, Optional
+
+import typer
+
+from blemish.cli.options import Quiet, Scale, Seed, Threads
+from blemish.cli.outcome import command_line
+from blemish.errors import WrongUseError, refused_as_wrong_use
+from blemish.extras import refuse_without
+from blemish.threads import set_threads
+
+package = find_spec("blemish.methods")  # looked at, not imported, as it brings numpy
+folders = package.submodule_search_locations if package else None
+METHODS = sorted(
+    module.name for module in iter_modules(folders or []) if module.ispkg and module.name != "common"
+)
+
+
+def train(  # noqa: PLR0913, PLR0917 - an option each
+    method: Annotated[str, typer.Argument(metavar="METHOD", help=f"One of {', '.join(METHODS)}.")],
+    data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
+    out: Annotated[Path, typer.Option("--out", help="Run folder; the bundle is written to RUN/bundle.")],
+    config: Annotated[Optional[Path], typer.Option("--config", help="YAML file of settings.")] = None,  # noqa: UP045
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated."),
+    ] = None,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    start: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--from", metavar="BUNDLE", help="Go on from this bundle, with its settings."),
+    ] = None,
+    target: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--target", metavar="NAME", help="Product to learn; as --set target=NAME."),
+    ] = None,
+    shots: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--shots", min=1, metavar="K", help="Images to learn from; as --set shots=K."),
+    ] = None,
+    mm_per_px: Scale = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train METHOD on the dataset's train and val splits."""
+    refuse_without("torch", "blemish train")
+    from blemish.workflows.scale import checked_scale
+    from blemish.workflows.train import train_bundle
+
+    set_threads(threads)
+    given = parsed_settings(settings)
+    given |= short_settings(method, target=target, shots=shots, mm_per_px=checked_scale(mm_per_px))
+    bundle = train_bundle(
+        method,
+        data,
+        out,
+        settings=given,
+        config=config,
+        seed=seed,
+        resume=resume,
+        initial_bundle=start,
+        quiet=quiet,
+    )
+    print(bundle)
+
+
+def add_class(  # noqa: PLR0913, PLR0917 - an option each
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    name: Annotated[str, typer.Option("--name", help="Of the new class.")],
+    examples: Annotated[
+        Path,
+        typer.Option(
+            "--examples", metavar="DATA", help="1 to 10 boxed examples: all boxes, or those called NAME."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The new bundle; its report goes to OUT-report.")],
+    check: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--check", metavar="DATA", help="Images of the older classes, measured before and after."
+        ),
+    ] = None,
+    fine_tune: Annotated[
+        bool, typer.Option("--fine-tune", help="Train shortly instead, on --check's training images as well.")
+    ] = False,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the short training; may be repeated."),
+    ] = None,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Add a defect class to BUNDLE from a few boxed examples, without training, in seconds."""
+    from blemish.workflows import add_class as workflow
+
+    set_threads(threads)
+    request = workflow.AddClassRequest(
+        bundle,
+        name,
+        examples,
+        out,
+        check,
+        fine_tune,
+        settings=parsed_settings(settings),
+        seed=seed,
+        device=device,
+        command=command_line(),
+    )
+    print(workflow.add_class(request, quiet=quiet))
+
+
+def export(  # noqa: PLR0913, PLR0917 - an option each
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    to: Annotated[Literal["onnx", "openvino"], typer.Option("--to", help="What it will be run by.")],
+    precision: Annotated[
+        Literal["fp32", "fp16", "int8"],
+        typer.Option("--precision", help="fp16: half the size; int8: faster, calibrated on --data."),
+    ] = "fp32",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", help="The new bundle; otherwise BUNDLE-onnx, BUNDLE-openvino-int8, …"),
+    ] = None,
+    tile: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--tile", min=1, metavar="N", help="Cut images to N and fix it: fastest; no smaller ones."
+        ),
+    ] = None,
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--data", help="Dataset that both sides are compared on; for int8 needed."),
+    ] = None,
+    calibration: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--calibration", min=1, metavar="N", help="Of int8: inputs of each graph; else 100."),
+    ] = None,
+    max_drop: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--max-drop", min=0, max=1, help="Of int8: what it may cost on validation images; else 0.01."
+        ),
+    ] = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write BUNDLE so that it runs without torch, once it has given the same answers; with a certificate."""
+    refuse_without("torch", "blemish export")
+    from blemish.workflows import export as workflow
+
+    set_threads(threads)
+    exported = workflow.export(
+        bundle,
+        to,
+        precision=precision,
+        out=out,
+        tile=tile,
+        data=data,
+        calibration=calibration,
+        max_drop=max_drop,
+        seed=seed,
+        quiet=quiet,
+    )
+    print(exported)
+
+
+def parsed_settings(assignments: list[str] | None) -> dict[str, Any]:
+    """Values of --set by key, read as YAML. Raises WrongUseError for what is not KEY=VALUE."""
+    import yaml
+
+    values = {}
+    for assignment in assignments or ():
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise WrongUseError(f"--set must be KEY=VALUE. Received: '{assignment}'.")
+        try:
+            values[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise WrongUseError(
+                f"--set {key}: '{value}' is not YAML. Use KEY=3, KEY=true or KEY=word."
+            ) from error
+    return values
+
+
+def short_settings(method: str, **values: str | float | None) -> dict[str, Any]:
+    """Options given in place of --set. Raises WrongUseError for a method without such a setting."""
+    from blemish.methods import find_method
+
+    given = {name: value for name, value in values.items() if value is not None}
+    with refused_as_wrong_use():
+        known = find_method(method).settings_type.model_fields if given else {}
+    for name in given:
+        if name not in known:
+            raise WrongUseError(
+                f"--{name} must be given to a method that has the setting. Received: {method}. Leave it out."
+            )
+    return given

@@ -1,0 +1,50 @@
+"""Defaults that most methods share, so that a method's object says only what is its own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from blemish.bundle.manifest import Manifest
+from blemish.dataset.samples import Dataset
+from blemish.methods.contract import Curves, Fitted, Inference, Memory, MethodSettings, Split, Trainer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SettingsOf = TypeVar("SettingsOf", bound=MethodSettings)
+
+
+class BaseMethod(ABC, Generic[SettingsOf]):
+    """A `contract.Method` that starts anew, needs defects and remembers but settings and tensors.
+
+    A method's object derives from it and from the capabilities that it has, see `capabilities`.
+    """
+
+    name: str
+    title: str
+    settings_type: type[SettingsOf]
+    memory_type: type[Memory] = Memory
+    curves_type: type[Curves] = Curves
+    supports_warm_start: bool = False
+    needs_defects_in: tuple[Split, ...] = ("train", "val")
+
+    @abstractmethod
+    def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:
+        """Train on the splits "train" and "val" of the dataset."""
+
+    @abstractmethod
+    def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
+        """The networks of a bundle with initial weights, ready for its tensors."""
+
+    @abstractmethod
+    def inference(self, manifest: Manifest) -> Inference:
+        """The numpy half, set up as the manifest says."""
+
+    def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
+        """Any networks of the right shapes go together."""
+
+    def settings(self, manifest: Manifest) -> SettingsOf:
+        """The settings that a bundle was trained with."""
+        return self.settings_type.model_validate(manifest.settings)

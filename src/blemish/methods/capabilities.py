@@ -1,0 +1,249 @@
+"""Capabilities that a method may declare: adding classes, embedding, exporting, streaming.
+
+A method declares the first three by deriving from their classes, an inference half declares streaming by
+`Inference.streams`; nothing is guessed from the names of attributes. Letters: R regions, K classes,
+D embedding, h, w entries of a map.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import Tensors
+from blemish.defect import Box, Defect
+from blemish.images.tiled_detection import DetectionRows
+from blemish.images.tiling import Tiling
+from blemish.methods.contract import Graph, Inference, Networks, Pixels
+from blemish.regions.region import Region
+from blemish.regions.runs import RunLengthMask
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+# Adding classes
+
+
+@dataclass(frozen=True)
+class Example:
+    """One marked defect that a class is to be learned from.
+
+    id: of the box; image: of the image, which may hold several; pixels: [H, W, 3]; box_xyxy: pixels of it
+    """
+
+    id: str
+    image: str
+    pixels: Pixels
+    box_xyxy: Box
+
+
+@dataclass(frozen=True)
+class ClassSimilarity:
+    """Similarity of an older class to a new one.
+
+    squared_distance: of their prototypes
+    confidence: probability, against this class alone, of the new name for a region like the new prototype
+    nearer: how many examples, each left out of what it is compared with, are more like this class
+    """
+
+    label: str
+    squared_distance: float
+    confidence: float
+    nearer: int
+
+
+@dataclass(frozen=True)
+class ExampleOutcome:
+    """Outcome of inspecting an example with its class added.
+
+    end: "found", "background" or the other class that it is taken for
+    confidence: of the surest detection of its own class there, whatever the threshold; None without any
+    """
+
+    id: str
+    end: str
+    confidence: float | None
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """Changes to a bundle that takes one class more, and what was seen on the way.
+
+    networks: tensors of those networks that are not as they were; memory: as `Manifest.memory`
+    held_out: whether each example was judged by a class made without its image
+    """
+
+    networks: Mapping[str, Tensors]
+    memory: Mapping[str, Any]
+    similarities: tuple[ClassSimilarity, ...]
+    outcomes: tuple[ExampleOutcome, ...]
+    held_out: bool
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The networks of an exported bundle, opened. tensors: of those that stay tensors"""
+
+    graphs: Mapping[str, Graph]
+    tensors: Mapping[str, Tensors]
+
+
+class AddsClasses(ABC):
+    """A method whose bundles take one class more without training, from a few boxed examples."""
+
+    @abstractmethod
+    def enrol(
+        self,
+        networks: Mapping[str, nn.Module] | Exported,
+        manifest: Manifest,
+        name: str,
+        examples: Sequence[Example],
+    ) -> Enrolment:
+        """The networks of a bundle with class `name` behind its others.
+
+        Raises BlemishError where the bundle's own settings do not allow that.
+        """
+
+    @abstractmethod
+    def tuning(self, manifest: Manifest, name: str, examples: int) -> dict[str, Any]:
+        """Settings of a short training that teaches a bundle class `name` from so many examples.
+
+        Raises BlemishError where the bundle's own settings do not allow that.
+        """
+
+
+# Embedding
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Regions in the metric space. per_class: [R, K, D], as each class sees them; shared: [R, D], as none."""
+
+    per_class: NDArray[np.float32]
+    shared: NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Places regions in a bundle's metric space."""
+
+    @property
+    def prototypes(self) -> NDArray[np.float32]:
+        """[K, D], one for each class of the bundle."""
+
+    def embed(self, pixels: Pixels, boxes: NDArray[np.float32]) -> Embedded:
+        """Boxes [R, 4] of an image [H, W, 3]."""
+
+
+class EmbedsRegions(ABC):
+    """A method whose bundles tell classes by distances in a space that can be looked at."""
+
+    @abstractmethod
+    def embedder(self, networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> Embedder:
+        """Raises BlemishError where the bundle's own settings leave no such space."""
+
+
+# Exporting
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """One graph of an exported bundle, and how it is asked.
+
+    module: in eval mode; takes the inputs in their order, gives the outputs as a tensor or a tuple of them
+    inputs: an example of each, by name
+    free: of each input, by name, the axes whose length may differ from the example's; 0 is the batch
+    """
+
+    module: nn.Module
+    inputs: Mapping[str, Tensor]
+    outputs: tuple[str, ...]
+    free: Mapping[str, tuple[int, ...]]
+
+
+class ExportsGraphs(ABC):
+    """A method whose bundles can be run without torch."""
+
+    @abstractmethod
+    def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
+        """Plans of the exported graphs, by the name that each bears in the bundle.
+
+        Raises BlemishError where the bundle's own settings do not allow that.
+        """
+
+    def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
+        """Names of the networks that stay tensors in the exported bundle: data, such as a class bank."""
+        return ()
+
+    @abstractmethod
+    def served(
+        self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
+    ) -> Networks:
+        """The networks that `Inference` asks, made of graphs and kept tensors. Imports no torch."""
+
+
+# Streaming: judging a web, a picture without an end. Its answer at a place depends on what lies near alone.
+
+
+class StreamsMasks(Inference, Protocol):
+    """An inference half that streams "masks": components of a dense map; `forward` gives the map."""
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """None where the whole image is looked at at once."""
+
+    @property
+    def multiple(self) -> int:
+        """To a multiple of so many pixels `forward` continues an image; tile and halo are multiples of it."""
+
+    @property
+    def join_distance(self) -> float:
+        """See `regions.components.label_regions`."""
+
+    def region(
+        self,
+        raw: NDArray[np.float32],
+        part: RunLengthMask,
+        size: tuple[int, int],
+    ) -> Region | None:
+        """A component in pixels; None where it is too small to count.
+
+        part: its entries of the map; size: (height, width) of the image that the map is of
+        """
+
+    def found(
+        self, regions: Iterable[Region], pixels: Pixels, networks: Networks
+    ) -> list[tuple[Region, Defect]]:
+        """Those of the regions that are defects."""
+
+    def rows_around(self, height: int, width: int) -> int:
+        """How many rows above and below a region of that size `found` may look at."""
+
+
+class StreamsBoxes(Inference, Protocol):
+    """An inference half that streams "boxes" of overlapping tiles; `decide` suppresses those that overlap."""
+
+    @property
+    def size(self) -> int | None:
+        """Pixels that the shorter side, here the width of the web, is brought to; None as it is."""
+
+    @property
+    def tile(self) -> int:
+        """Side, in pixels after that."""
+
+    @property
+    def overlap(self) -> int: ...
+
+    @property
+    def nms(self) -> float:
+        """IoU above which the worse of two boxes of one class goes."""
+
+    def detect(self, pixels: Pixels, networks: Networks) -> DetectionRows:
+        """Rows of one tile, in its pixels."""

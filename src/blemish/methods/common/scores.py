@@ -1,0 +1,67 @@
+"""Image score, label and type probabilities for methods that find regions and may name their types.
+
+Letters: B blocks of pixels, K types (with a method's background class, if it has one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.methods.contract import Network
+from blemish.regions.region import Region
+
+BLOCKS_AT_ONCE = 64  # blocks in one call of a classifier
+
+
+def image_score(
+    kept: Sequence[Region], values: NDArray[np.float32], *, threshold: float, max_value: float = 1.0
+) -> float:
+    """Image score in [0, 1]: the strongest value of a kept region, or of the whole map where none is kept.
+
+    Without a kept region the score is held just below the threshold's, so that clean images are still ranked
+    among themselves, and an image has defects exactly when its score reaches that of the threshold.
+    values: the whole map, [H, W]; max_value: the value whose score is 1
+    """
+    if kept:
+        return max(region.strongest for region in kept) / max_value
+    return min(float(values.max()) / max_value, float(np.nextafter(threshold / max_value, 0.0)))
+
+
+def bounded_score(value: float) -> float:
+    """Any finite number brought to (0, 1) in its order, 0 to 0.5: a score from a distance or a logit.
+
+    A sigmoid would make large numbers equal by rounding.
+    """
+    return 0.5 * (1 + value / (1 + abs(value)))
+
+
+def default_label(class_names: Sequence[str]) -> str:
+    """Label of every defect where types are not told apart: the only class name, or "defect"."""
+    return class_names[0] if len(class_names) == 1 else "defect"
+
+
+def type_probabilities(
+    blocks: Iterable[NDArray[np.uint8]],
+    network: Network,
+    network_input: Callable[[list[NDArray[np.uint8]]], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Class probabilities of each block, [B, K].
+
+    blocks: at least one, of one size; only those of one call of the network are held in memory
+    network: [B, C, size, size] to logits [B, K]; network_input: blocks to what the network takes
+    """
+    remaining = iter(blocks)
+    probabilities = []
+    while group := list(islice(remaining, BLOCKS_AT_ONCE)):
+        probabilities.append(softmax(network(network_input(group))))
+    return np.concatenate(probabilities)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax along the last axis. logits: [B, K]; returns: [B, K]"""
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return raised / raised.sum(axis=-1, keepdims=True)

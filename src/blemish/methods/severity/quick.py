@@ -1,0 +1,24 @@
+"""Quick tests of severity regression."""
+
+from blemish.methods.quick import Quick
+
+TYPES = {"types_backbone": "resnet18", "types_weights": "none", "types_batch": 8}
+QUICK = Quick(
+    overfit={
+        "cell": 2,
+        "patch": 96,
+        "batch": 4,
+        "steps": 70,
+        **TYPES,
+        "types_steps": 10,
+        "noise": 0,
+        "illumination": 0,
+        "contrast": 0,
+        "rotation_share": 0,
+        "rotation_deg": 0,
+        "flips": False,
+        "clean_share": 0,
+    },
+    short={"steps": 4, "batch": 2, "types_steps": 2},
+    tiny={"steps": 80, "batch": 4, "patch": 64, **TYPES, "types_steps": 8, "checkpoint_every": 20},
+)

@@ -1,0 +1,101 @@
+"""The class bank: feature weights and a prototype for each class, kept apart from the detector's weights.
+
+Source: TL-SDD eqs. 1 and 2. Both come from boxed examples, so that a class can be added without training. A
+bundle keeps the bank as a file of its own, with the digest of the detector that it was made for. Letters: K
+classes, m width, D embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.arrays import Floats
+from blemish.bundle.store import Tensors
+from blemish.errors import BlemishError
+from blemish.methods.tlsdd.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from blemish.methods.tlsdd.network.class_tensors import ClassTensors
+
+
+@dataclass(frozen=True)
+class ClassEntry:
+    """A class as a row of the bank. vector: feature weights, [m]; prototype: [D]"""
+
+    vector: Floats
+    prototype: Floats
+
+
+@dataclass(frozen=True)
+class ClassBank:
+    """Everything known of a detector's classes; `to_torch` gives it to the detector.
+
+    class_vectors: [K, m] fp32; prototypes: [K, D] fp32; known: [K], False where a class has no example
+    made_for: SHA-256 of the detector's tensors, [32] uint8
+    """
+
+    class_vectors: Floats
+    prototypes: Floats
+    known: NDArray[np.bool_]
+    made_for: NDArray[np.uint8]
+
+    @classmethod
+    def empty(cls, settings: Settings, num_classes: int) -> ClassBank:
+        """A bank of unknown classes, made for no detector, of the shapes that a bundle's tensors have."""
+        return cls(
+            np.ones((num_classes, settings.width), np.float32),
+            np.zeros((num_classes, settings.embedding), np.float32),
+            np.zeros(num_classes, np.bool_),
+            np.zeros(32, np.uint8),
+        )
+
+    @classmethod
+    def from_entries(
+        cls, entries: Sequence[ClassEntry], known: Sequence[bool], made_for: NDArray[np.uint8]
+    ) -> ClassBank:
+        """A bank with one row for each entry."""
+        return cls(
+            np.stack([entry.vector for entry in entries]),
+            np.stack([entry.prototype for entry in entries]),
+            np.array(known, np.bool_),
+            made_for,
+        )
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors, settings: Settings, num_classes: int) -> ClassBank:
+        """The bank that a bundle keeps. Raises BlemishError where it does not fit settings and classes."""
+        empty = cls.empty(settings, num_classes)
+        expected = {name: array.shape for name, array in vars(empty).items()}
+        received = {name: array.shape for name, array in tensors.items()}
+        if received != expected:
+            raise BlemishError(
+                f"The class bank must hold {expected}, by name. Received: {received}. "
+                "Copy the whole bundle again."
+            )
+        return cls(**tensors)  # type: ignore[arg-type]
+
+    def with_class(self, entry: ClassEntry) -> ClassBank:
+        """A larger bank, with the entry as its last class."""
+        return ClassBank(
+            np.concatenate([self.class_vectors, entry.vector[None]]),
+            np.concatenate([self.prototypes, entry.prototype[None]]),
+            np.append(self.known, True),
+            self.made_for,
+        )
+
+    def tensors(self) -> Tensors:
+        """The arrays by name, as a bundle keeps them."""
+        return {name: np.ascontiguousarray(array) for name, array in vars(self).items()}
+
+    def to_torch(self, device: torch.device | str = "cpu") -> ClassTensors:
+        """A copy of the arrays as tensors on the device. Needs torch."""
+        from blemish.methods.tlsdd.network.class_tensors import ClassTensors
+
+        return ClassTensors.from_bank(self).to(device)

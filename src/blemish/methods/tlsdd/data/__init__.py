@@ -1,0 +1,1 @@
+"""Training images, their views, and the supports cut from them: numpy alone."""

@@ -1,0 +1,44 @@
+"""Results computed from an image, kept while there is room. An image is known by its pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from blemish.arrays import Floats
+
+MAX_BYTES = 4 << 30  # kept; beyond, results are computed anew
+
+
+class Sized(Protocol):
+    """A tensor or an array."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+Results = TypeVar("Results", bound=Mapping[str, Sized])
+
+
+class ImageMemory(Generic[Results]):
+    """Results by image, up to `MAX_BYTES` in all."""
+
+    def __init__(self) -> None:
+        self.results: dict[bytes, Results] = {}
+        self.bytes = 0
+
+    def get(self, image: Floats, compute: Callable[[], Results]) -> Results:
+        """Results for the image: those of before, or else what `compute` gives."""
+        key = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+        key += repr(image.shape).encode()  # plain images of several shapes have the same pixels
+        if key in self.results:
+            return self.results[key]
+        results = compute()
+        size = sum(one.nbytes for one in results.values())
+        if self.bytes + size <= MAX_BYTES:
+            self.results[key] = results
+            self.bytes += size
+        return results

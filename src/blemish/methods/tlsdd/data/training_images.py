@@ -1,0 +1,158 @@
+"""Training images as a phase sees them: which boxes count, and which are neither defect nor background.
+
+Source: TL-SDD section III-B, and the few-shot protocol of the method's README: a box that was not drawn is
+ignored, as the network must neither learn it nor learn that it is background. Letters: n boxes of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from blemish.arrays import Boxes, Integers, Size
+from blemish.dataset.boxes import Boxed, cleaned_boxes
+from blemish.dataset.samples import Sample
+from blemish.dataset.splits.support_sets import SupportSet
+from blemish.errors import BlemishError
+from blemish.images.decode import image_size
+
+IGNORED = -2  # label of a box that is neither a defect to learn nor background
+Phase = Literal["base", "few", "mixed", "joint"]
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """An image of the training split and all its boxes. size: (height, width)"""
+
+    sample: Sample
+    size: Size
+    boxes: tuple[Boxed, ...]
+
+
+@dataclass(frozen=True)
+class AnnotatedImages:
+    """Every training image, in the samples' order, and a line for each odd box."""
+
+    images: tuple[AnnotatedImage, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def boxes(self) -> list[Boxed]:
+        return [box for image in self.images for box in image.boxes]
+
+
+@dataclass(frozen=True)
+class TrainingImage:
+    """An image of a phase.
+
+    number: its place among the training samples; size: (height, width)
+    boxes: [n, 4] xyxy pixels; labels: [n] class number, or −2 for a box to be ignored
+    """
+
+    number: int
+    size: Size
+    boxes: Boxes
+    labels: Integers
+
+    @property
+    def counting(self) -> Integers:
+        """Positions of the boxes that are not ignored."""
+        return np.flatnonzero(self.labels >= 0)
+
+
+@dataclass(frozen=True)
+class PhaseImages:
+    """The images of a phase, and a line for each kind of image left out."""
+
+    images: tuple[TrainingImage, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_annotations(samples: Iterable[Sample]) -> AnnotatedImages:
+    """Boxes of each sample. Reads mask files, and of images the headers."""
+    images: list[AnnotatedImage] = []
+    notes: list[str] = []
+    for sample in samples:
+        size = image_size(sample.image)
+        found = cleaned_boxes(sample, size)
+        images.append(AnnotatedImage(sample, size, found.boxes))
+        notes += found.notes
+    return AnnotatedImages(tuple(images), tuple(notes))
+
+
+def phase_images(
+    images: Sequence[AnnotatedImage],
+    common: Sequence[str],
+    rare: Sequence[str],
+    draw: SupportSet | None,
+    *,
+    phase: Phase,
+) -> PhaseImages:
+    """The images of a phase. Class numbers follow (*common, *rare).
+
+    base: boxes of common classes; few: the drawn boxes of all classes; mixed and joint: those of common
+    classes and the drawn rare ones. Clean images are there without boxes, but not in the episodes of phase 2
+    ("few", "mixed"), whose queries show their class.
+    Raises BlemishError where no box counts.
+    """
+    number_of = {name: number for number, name in enumerate((*common, *rare))}
+    drawn = draw.ids if draw is not None and phase != "base" else frozenset()
+    everything = frozenset(common) if phase != "few" else frozenset()
+    taken: list[TrainingImage] = []
+    unlisted: list[AnnotatedImage] = []
+    placeless: list[AnnotatedImage] = []
+    for number, annotated in enumerate(images):
+        image = training_image(number, annotated, number_of, everything, drawn)
+        if len(image.counting) or (phase in ("base", "joint") and not annotated.sample.is_defective):
+            taken.append(image)
+        elif annotated.boxes and not any(box.label in number_of for box in annotated.boxes):
+            unlisted.append(annotated)
+        elif annotated.sample.is_defective and not annotated.boxes:
+            placeless.append(annotated)
+    if not any(len(image.counting) for image in taken):
+        raise BlemishError(
+            f"The training images must have boxes of the classes to learn ({', '.join(number_of)}). "
+            f"Received: none for phase '{phase}'. Correct the names, or mark boxes in split 'train'."
+        )
+    return PhaseImages(tuple(taken), left_out_notes(unlisted, placeless))
+
+
+def training_image(
+    number: int,
+    annotated: AnnotatedImage,
+    number_of: dict[str, int],
+    classes: frozenset[str],
+    ids: frozenset[str],
+) -> TrainingImage:
+    """The image with every box ignored that is neither of `classes` nor among `ids`."""
+    labels = [
+        number_of[box.label]
+        if box.label in classes or (box.id in ids and box.label in number_of)
+        else IGNORED
+        for box in annotated.boxes
+    ]
+    boxes = np.array([box.box_xyxy for box in annotated.boxes], np.float32).reshape(-1, 4)
+    return TrainingImage(number, annotated.size, boxes, np.array(labels, np.int64))
+
+
+def left_out_notes(
+    unlisted: Sequence[AnnotatedImage], placeless: Sequence[AnnotatedImage]
+) -> tuple[str, ...]:
+    """A line for each kind of image that is left out, where there are some."""
+    notes = []
+    if unlisted:
+        labels = sorted({box.label for image in unlisted for box in image.boxes})
+        notes.append(
+            f"{images_from(unlisted)} left out: boxes of unlisted classes alone ({', '.join(labels)})"
+        )
+    if placeless:
+        notes.append(f"{images_from(placeless)} left out: marked as defective without a place")
+    return tuple(notes)
+
+
+def images_from(images: Sequence[AnnotatedImage]) -> str:
+    first = images[0].sample.id
+    return f"{first} is" if len(images) == 1 else f"{len(images)} images ({first}, …) are"

@@ -1,0 +1,44 @@
+"""Memory and curves of a TL-SDD bundle, as its manifest stores them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from blemish.bundle.manifest import Strict
+from blemish.methods.contract import Curves, Memory
+
+
+class TlsddMemory(Memory):
+    """Classes of a bundle and the boxes that they were learned from.
+
+    common, rare: class names; examples: ids of the boxes in the class bank, by class
+    draw: the few boxes of the rare classes, as `dataset.splits.support_sets` writes them; {}: none
+    """
+
+    common: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
+    draw: dict[str, Any] = Field(default={})
+    examples: dict[str, tuple[str, ...]] = Field(default={})
+
+
+class StoredFindings(BaseModel):
+    """Figures on the rare classes beside the sentences that tell them."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    sentences: tuple[str, ...] = ()
+
+
+class StoredDiagnosis(Strict):
+    """Findings before the rare classes were trained, by part, and after."""
+
+    before: dict[str, StoredFindings] = Field(default={})
+    after: StoredFindings = StoredFindings()
+
+
+class TlsddCurves(Curves):
+    """Findings on the rare classes; TL-SDD sweeps no pixel threshold."""
+
+    doctor: StoredDiagnosis = StoredDiagnosis()

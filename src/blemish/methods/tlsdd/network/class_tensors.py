@@ -1,0 +1,67 @@
+"""The class bank as tensors, on the device of the detector that is asked with it.
+
+Letters: K classes, m width, D embedding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from blemish.errors import BlemishError
+from blemish.methods.tlsdd.class_bank.bank import ClassBank
+
+
+class ClassTensors(nn.Module):
+    """Classes for a detector to tell apart: those of a bank, or in training those of an episode.
+
+    class_vectors: [K, m]; prototypes: [K, D]; known: [K] bool, False where a class has no example
+    made_for: SHA-256 of the detector's tensors, [32] uint8; zeros in training
+    A module, so that a bundle keeps it under the names of `ClassBank`.
+    """
+
+    class_vectors: Tensor
+    prototypes: Tensor
+    known: Tensor
+    made_for: Tensor
+
+    def __init__(
+        self, class_vectors: Tensor, prototypes: Tensor, known: Tensor, made_for: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.register_buffer("class_vectors", class_vectors)
+        self.register_buffer("prototypes", prototypes)
+        self.register_buffer("known", known)
+        self.register_buffer("made_for", torch.zeros(32, dtype=torch.uint8) if made_for is None else made_for)
+
+    @classmethod
+    def from_bank(cls, bank: ClassBank) -> Self:
+        """A copy of the bank's arrays on the CPU."""
+        return cls(**{name: torch.from_numpy(array.copy()) for name, array in bank.tensors().items()})
+
+    def to_bank(self) -> ClassBank:
+        """The tensors as arrays."""
+        return ClassBank(**{name: tensor.cpu().numpy() for name, tensor in self.state_dict().items()})
+
+
+def digest_of(module: nn.Module) -> NDArray[np.uint8]:
+    """SHA-256 of a module's tensors, by name, [32]."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())  # in C order, whatever the memory format
+    return np.frombuffer(digest.digest(), np.uint8).copy()
+
+
+def refuse_other_bank(detector: nn.Module, bank: ClassTensors, *, source: str) -> None:
+    """Raise BlemishError when the bank was made for another detector: its vectors mean nothing here."""
+    if not np.array_equal(digest_of(detector), bank.made_for.cpu().numpy()):
+        raise BlemishError(
+            f"{source}: its class bank was made for another detector. "
+            "Copy the whole bundle, or train it again."
+        )

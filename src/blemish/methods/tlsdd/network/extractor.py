@@ -1,0 +1,138 @@
+"""Feature extraction E: a ResNet whose stages meet in a feature pyramid, or one of its maps alone.
+
+Source: TL-SDD, section III-A-1 and Fig. 3; the pyramid is torchvision's, with one more map from max pooling,
+as in Faster R-CNN. Letters: B images, m channels of every map, H, W.
+Deviations: batch norms keep the statistics of their weights, since a batch holds few images; deformable 3×3
+convolutions in the deepest stage are the paper's future work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import DeformConv2d, FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from blemish.errors import BlemishError
+from blemish.methods.tlsdd.settings import Settings
+from blemish.nn.resnets import STAGES, ImagenetScale, stages_of, stages_up_to
+from blemish.nn.weights import resnet
+
+FeatureMaps = Mapping[str, Tensor]  # [B, m, h, w] each, by the names of `runtime.anchors.map_names`
+
+
+def new_extractor(settings: Settings) -> tuple[Extractor, str]:
+    """The extractor that the settings describe, and a line on where its weights are from.
+
+    Raises BlemishError when the weights cannot be had or do not fit, or the single map lies too deep.
+    """
+    used = used_stages(settings)
+    backbone, origin = resnet(
+        settings.backbone,
+        settings.backbone_weights,
+        setting="backbone_weights",
+        original_strides=settings.backbone_strides == "original",
+        frozen_norm=True,
+        unused=("fc", *(stage for stage in STAGES if stage not in used)),
+    )
+    body = stages_of(backbone, used)
+    for stage in used[: max(0, len(used) - settings.trainable_stages)]:
+        body[stage].requires_grad_(False)
+    if settings.deformable:
+        for block in body[used[-1]].children():
+            for name, module in list(block.named_children()):
+                if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+                    setattr(block, name, DeformableConv(module))
+    return Extractor(body, width=settings.width, fused=settings.feature_fusion), origin
+
+
+class Extractor(nn.Module):
+    """Images to maps of one width, by name: "0" the finest.
+
+    body: stages by name, from the stem on, as `nn.resnets.stages_of` makes them
+    width: m; fused: a pyramid over all stages behind the stem, or the deepest stage's map alone
+    """
+
+    def __init__(self, body: nn.ModuleDict, *, width: int, fused: bool) -> None:
+        super().__init__()
+        channels = [out_channels(stage) for name, stage in body.items() if name != "stem"]
+        self.body = body
+        self.taken = tuple(body)[1:] if fused else tuple(body)[-1:]
+        self.fusion = (
+            FeaturePyramidNetwork(channels, width, extra_blocks=LastLevelMaxPool())
+            if fused
+            else SingleMap(channels[-1], width)
+        )
+        self.names = (*(str(i) for i in range(len(self.taken))), *(("pool",) if fused else ()))
+        finest = 2 ** (1 + STAGES.index(self.taken[0]))
+        self.strides = tuple(finest * 2**i for i in range(len(self.names)))
+        self.scaled = ImagenetScale()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Maps by name, the finest first.
+
+        images: [B, 3, H, W] in [0, 1]; returns: [B, m, ⌈H / stride⌉, ⌈W / stride⌉] each
+        """
+        features = self.scaled(images)
+        found: dict[str, Tensor] = {}
+        for name, stage in self.body.items():
+            features = stage(features)
+            if name in self.taken:
+                found[str(len(found))] = features
+        maps: dict[str, Tensor] = self.fusion(found)
+        return maps
+
+
+class SingleMap(nn.Module):
+    """A map brought to the common width, in place of the pyramid."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.lateral = nn.Conv2d(channels, width, 1, bias=False)
+        nn.init.kaiming_uniform_(self.lateral.weight, a=1)  # as the pyramid's own
+
+    def forward(self, maps: FeatureMaps) -> dict[str, Tensor]:
+        return {name: self.lateral(features) for name, features in maps.items()}
+
+
+class DeformableConv(nn.Module):
+    """A 3×3 convolution that learns where each of its nine samples is taken from.
+
+    Its offsets start at zero, so that at first it equals the convolution it replaces; being new, they train
+    even in a frozen stage. Source: Dai et al. 2017, eq. 2.
+    """
+
+    def __init__(self, replaced: nn.Conv2d) -> None:
+        super().__init__()
+        channels, stride = replaced.in_channels, replaced.stride[0]
+        self.offset = nn.Conv2d(channels, 2 * 3 * 3, 3, stride=stride, padding=1)
+        for parameter in self.offset.parameters():
+            nn.init.zeros_(parameter)
+        self.conv = DeformConv2d(channels, replaced.out_channels, 3, stride=stride, padding=1, bias=False)
+        self.conv.weight = replaced.weight
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, C, H, W] to [B, O, h, w]; in fp32, as bf16 is coarser than half a pixel beyond column 128."""
+        with torch.autocast(features.device.type, enabled=False):
+            exact = features.float()
+            moved: Tensor = self.conv(exact, self.offset(exact))
+        return moved.to(features.dtype)
+
+
+def used_stages(settings: Settings) -> tuple[str, ...]:
+    """Names of the stages up to the deepest one that a map is taken from."""
+    deepest = settings.deepest if settings.feature_fusion else settings.single_map
+    if STAGES.index(deepest) > STAGES.index(settings.deepest):
+        raise BlemishError(
+            f"single_map must not lie deeper than deepest={settings.deepest}. Received: {deepest}. "
+            f"Use {settings.deepest}."
+        )
+    return stages_up_to(deepest)
+
+
+def out_channels(stage: nn.Module) -> int:
+    """Channels that a ResNet stage gives: those of its last convolution, a deformable one among them."""
+    convolutions = [module for module in stage.modules() if isinstance(module, nn.Conv2d | DeformConv2d)]
+    return convolutions[-1].out_channels

@@ -1,0 +1,75 @@
+"""The detector's parts for adding and embedding classes, run by torch. See `runtime.parts`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from blemish.arrays import Boxes, Floats, Size
+from blemish.methods.tlsdd.class_bank.bank import ClassBank
+from blemish.methods.tlsdd.network.class_tensors import ClassTensors
+from blemish.methods.tlsdd.network.detector import Detector, padded
+from blemish.methods.tlsdd.network.map_cache import RememberedMaps
+from blemish.methods.tlsdd.network.scores import MetricScores
+from blemish.methods.tlsdd.settings import Settings
+
+
+@dataclass(frozen=True)
+class TorchParts:
+    """`runtime.parts.Parts` of a detector in eval mode. extractor: its own, or one that remembers"""
+
+    detector: Detector
+    extractor: nn.Module
+
+    @property
+    def settings(self) -> Settings:
+        return self.detector.settings
+
+    @torch.inference_mode()
+    def class_vectors(self, supports: Floats) -> Floats:
+        return array_of(self.detector.support_encoder(self.tensor_of(supports)))
+
+    @torch.inference_mode()
+    def regions_at(self, images: Floats, size: Size, boxes: Boxes) -> Tensor:
+        """Pooled features [R, m, s, s]."""
+        maps = self.extractor(self.tensor_of(images))
+        return self.detector.pool(maps, [self.tensor_of(boxes)], torch.tensor([size]))
+
+    @torch.inference_mode()
+    def embeddings(self, regions: Sequence[Tensor], vectors: Floats) -> Floats:
+        head, together = self.detector.region_head, torch.cat(list(regions))
+        if not self.settings.reweight:
+            plain = self.detector.embedding(head(together))
+            return array_of(plain[:, None].expand(-1, len(vectors), -1))
+        return array_of(self.detector.embedding(head.per_class(together, self.tensor_of(vectors))))
+
+    def distance_scale(self, regions: Tensor, bank: ClassBank) -> float:
+        return float(torch.as_tensor(cast(MetricScores, self.detector.scores).scale()).detach())
+
+    @torch.inference_mode()
+    def rows(self, images: Floats, bank: ClassBank) -> Floats:
+        pixels = self.tensor_of(images)
+        maps = self.extractor(padded(pixels))
+        height, width = images.shape[2:]
+        return array_of(self.detector.detect_on(maps, (height, width), bank.to_torch(pixels.device)))
+
+    def tensor_of(self, array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(array).to(next(self.detector.parameters()).device)
+
+
+def open_modules(modules: Mapping[str, nn.Module]) -> tuple[TorchParts, ClassBank]:
+    """Parts and bank of a bundle's modules, put in eval mode."""
+    detector = cast(Detector, modules["detector"]).eval()
+    bank = cast(ClassTensors, modules["bank"]).to_bank()
+    return TorchParts(detector, RememberedMaps(detector.extractor)), bank
+
+
+def array_of(tensor: Tensor) -> Floats:
+    found: Floats = tensor.float().cpu().numpy()
+    return found

@@ -1,0 +1,1 @@
+"""Inspection with a trained detector, without torch."""

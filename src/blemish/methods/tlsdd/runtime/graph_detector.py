@@ -1,0 +1,263 @@
+"""The detector in numpy around its graphs: proposals from what the RPN says, regions, refined boxes.
+
+Source: TL-SDD Fig. 2 and Ren et al. 2015; `Detector.detect` step by step, with the steps between the networks
+in numpy. Where it is cut, see `export`. Letters: K classes, R regions, A anchors of a cell, m width, D
+embedding; h, w cells of a map; H, W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.arrays import Boxes, Floats, Size
+from blemish.bundle.manifest import Manifest
+from blemish.errors import BlemishError
+from blemish.methods.capabilities import Exported
+from blemish.methods.contract import Arrays, Graph, Network
+from blemish.methods.tlsdd.class_bank.bank import ClassBank
+from blemish.methods.tlsdd.data.image_memory import ImageMemory
+from blemish.methods.tlsdd.data.views import MULTIPLE
+from blemish.methods.tlsdd.runtime.anchors import (
+    POOL,
+    anchor_sizes,
+    cell_anchors,
+    map_names,
+    map_strides,
+    moved_boxes,
+)
+from blemish.methods.tlsdd.settings import Settings
+from blemish.regions.boxes import class_wise_nms, clip_boxes, nms
+
+REFINED_BY = (10.0, 10.0, 5.0, 5.0)  # weights of the region head's deltas
+MIN_SIDE = 1e-3  # pixels; a smaller proposal is none
+# Regions asked at once: the terms of their sum over channels, [m, h, R] fp32, stay near 128 MB.
+MAX_AT_ONCE = 128
+MIN_AT_ONCE = 8
+ON_MAP = 16  # cells: a square of that side is pooled from the map whose cells they are
+OF_REGIONS = ("probabilities", "deltas", "embeddings")  # outputs with a row for each region
+
+
+def named(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Names of a graph's inputs or outputs that are one for each map."""
+    return tuple(f"{prefix}_{name}" for name in names)
+
+
+def pooled_maps(settings: Settings) -> tuple[str, ...]:
+    """Names of the maps that regions are pooled from."""
+    return tuple(name for name in map_names(settings) if name != POOL)
+
+
+def output_maps(settings: Settings) -> tuple[str, ...]:
+    """Names of the maps that the graph of an image outputs: all where another graph proposes on them."""
+    return map_names(settings) if settings.on_class_features else pooled_maps(settings)
+
+
+def bank_inputs(settings: Settings) -> tuple[str, ...]:
+    """Names of the bank's arrays that the graph of regions takes."""
+    used = {"class_vectors": settings.reweight, "prototypes": settings.metric_head, "known": True}
+    return tuple(name for name, yes in used.items() if yes)
+
+
+def regions_at_once(settings: Settings) -> int:
+    """Boxes asked at once: the budget of proposals in as few equal parts as `MAX_AT_ONCE` allows."""
+    parts = -(-settings.proposals_test // MAX_AT_ONCE)
+    return -(-settings.proposals_test // parts)
+
+
+def graph_network(exported: Exported, manifest: Manifest) -> Network:
+    """Network from images [1, 3, H, W] to rows [R, 4 + K], for the classes of the bundle's bank.
+
+    Raises BlemishError for a bank that is not this bundle's, and where graphs lack.
+    """
+    detector, bank = open_graph_detector(exported, manifest)
+    return lambda images: detector.rows(images, bank)
+
+
+def open_graph_detector(exported: Exported, manifest: Manifest) -> tuple[GraphDetector, ClassBank]:
+    """The detector and the class bank of a bundle. Raises BlemishError where they do not fit the manifest."""
+    settings = Settings.model_validate(manifest.settings)
+    bank = ClassBank.from_tensors(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
+    needed = {
+        "maps": True, "regions": True, "proposals": settings.on_class_features, "support": settings.reweight,
+    }  # fmt: skip
+    wanted = {name for name, yes in needed.items() if yes}
+    if set(exported.graphs) != wanted:
+        raise BlemishError(
+            f"The bundle must hold the graphs {', '.join(sorted(wanted))}. "
+            f"Received: {', '.join(sorted(exported.graphs)) or 'none'}. Export it again."
+        )
+    return GraphDetector(exported.graphs, settings), bank
+
+
+def remembering(detector: GraphDetector) -> GraphDetector:
+    """A detector that computes the maps of an image once."""
+    memory: ImageMemory[Arrays] = ImageMemory()
+    maps = detector.graphs["maps"]
+    remembered = {"maps": lambda arrays: memory.get(arrays["images"], lambda: maps(arrays))}
+    return GraphDetector({**detector.graphs, **remembered}, detector.settings)
+
+
+@dataclass(frozen=True)
+class GraphDetector:
+    """A detector's graphs, by the names of `export.plans`, and its settings. Offers `parts.Parts`."""
+
+    graphs: Mapping[str, Graph]
+    settings: Settings
+
+    def rows(self, images: Floats, bank: ClassBank) -> Floats:
+        """Boxes and class probabilities of every proposal, before any NMS between them.
+
+        images: [1, 3, H, W] in [0, 1]; returns: [R, 4 + K], boxes in pixels
+        """
+        size = images.shape[2], images.shape[3]
+        maps = self.maps(images)
+        proposals = self.proposals(maps, bank, size)
+        outputs = self.regions(maps, proposals, bank.tensors())
+        if not np.array_equal(outputs["made_for"], bank.made_for):
+            raise BlemishError(
+                "The bundle's class bank was made for another detector than its graphs. "
+                "Copy the whole bundle, or export it again."
+            )
+        boxes = self.refined(proposals, outputs["deltas"], outputs["probabilities"])
+        return np.concatenate([clip_boxes(boxes, size), outputs["probabilities"]], axis=1)
+
+    def maps(self, images: Floats) -> Arrays:
+        """Outputs of the graph of an image, black right of and below it, to whole cells of every map."""
+        height, width = images.shape[2:]
+        whole = np.pad(images, ((0, 0), (0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)))
+        return self.graphs["maps"]({"images": whole})
+
+    def proposals(self, maps: Arrays, bank: ClassBank, size: Size) -> Boxes:
+        """Proposals [R, 4] in pixels, the best first. size: (H, W)"""
+        names = map_names(self.settings)
+        outputs = maps
+        if self.settings.on_class_features:
+            inputs = {name: maps[name] for name in named("map", names)}
+            outputs = self.graphs["proposals"]({**inputs, "class_vectors": bank.class_vectors[bank.known]})
+        objectness = [outputs[name] for name in named("objectness", names)]
+        deltas = [outputs[name] for name in named("anchor_deltas", names)]
+        found = [
+            self.proposed([one[number] for one in objectness], [one[number] for one in deltas], size)
+            for number in range(len(objectness[0]))
+        ]
+        if not self.settings.on_class_features:
+            return found[0][0]
+        boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return boxes[nms(boxes, scores, iou=self.settings.rpn_nms, max_kept=self.settings.proposals_test)]
+
+    def proposed(
+        self, objectness: Sequence[Floats], deltas: Sequence[Floats], size: Size
+    ) -> tuple[Boxes, Floats]:
+        """Boxes [N, 4] and objectness in [0, 1], the best first, from every map's [A, h, w] and [4·A, h, w].
+
+        The best of each map, then NMS among those of one map, then the best of all.
+        """
+        count = self.settings.proposals_test
+        best = [
+            best_of_map(*one, count=count)
+            for one in zip(objectness, deltas, self.anchors, map_strides(self.settings), strict=True)
+        ]
+        levels = np.repeat(np.arange(len(best)), [len(scores) for _, scores in best])
+        boxes, logits = (np.concatenate(parts) for parts in zip(*best, strict=True))
+        boxes = clip_boxes(boxes, size)
+        large = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE).all(axis=1)
+        boxes, levels, scores = boxes[large], levels[large], sigmoid(logits[large])
+        kept = class_wise_nms(boxes, scores, levels, iou=self.settings.rpn_nms, max_kept=count)
+        return boxes[kept], scores[kept]
+
+    @cached_property
+    def anchors(self) -> tuple[Boxes, ...]:
+        """Anchors of a cell of each map, [A, 4] about the origin."""
+        sizes = anchor_sizes(self.settings, map_strides(self.settings))
+        return tuple(cell_anchors(one, self.settings.aspect_ratios) for one in sizes)
+
+    def regions(self, maps: Arrays, boxes: Boxes, bank: Arrays) -> dict[str, NDArray[Any]]:
+        """Outputs of the graph of regions for boxes [R, 4], those of each box in their order."""
+        count = regions_at_once(self.settings)
+        groups = np.split(boxes, range(count, len(boxes), count))
+        parts = [self.some_regions(maps, group, bank) for group in groups]
+        return {
+            name: np.concatenate([part[name] for part in parts]) if name in OF_REGIONS else value
+            for name, value in parts[0].items()
+        }
+
+    def some_regions(self, maps: Arrays, boxes: Boxes, bank: Arrays) -> dict[str, NDArray[Any]]:
+        """Outputs of the graph of regions for at most `regions_at_once` boxes.
+
+        A box is added for each map, since int8's ranges cannot be taken where a map is pooled from in vain,
+        and empty ones up to a count that is often asked for.
+        """
+        pooled = pooled_maps(self.settings)
+        sides = [ON_MAP * stride for stride in map_strides(self.settings)[: len(pooled)]]
+        on_each = np.array([[0, 0, side, side] for side in sides], np.float32)
+        count = padded_count(len(boxes) + len(sides), regions_at_once(self.settings) + len(sides))
+        all_boxes = np.concatenate([boxes, on_each])
+        outputs = self.graphs["regions"](
+            {
+                **{name: maps[name] for name in named("map", pooled)},
+                "boxes": np.pad(all_boxes, ((0, count - len(all_boxes)), (0, 0))),
+                **{name: bank[name] for name in bank_inputs(self.settings)},
+            }
+        )
+        return {name: one[: len(boxes)] if name in OF_REGIONS else one for name, one in outputs.items()}
+
+    def class_vectors(self, supports: Floats) -> Floats:
+        found: Arrays = self.graphs["support"]({"supports": supports})
+        return found["class_vectors"].astype(np.float32, copy=False)
+
+    def regions_at(self, images: Floats, size: Size, boxes: Boxes) -> tuple[Arrays, Boxes]:
+        """The image's maps, and the boxes on them."""
+        return self.maps(images), boxes
+
+    def embeddings(self, regions: Sequence[tuple[Arrays, Boxes]], vectors: Floats) -> Floats:
+        classes = {
+            "class_vectors": vectors,
+            "prototypes": np.zeros((len(vectors), self.settings.embedding), np.float32),
+            "known": np.ones(len(vectors), np.bool_),
+        }
+        found = np.concatenate([self.regions(*part, classes)["embeddings"] for part in regions])
+        return np.broadcast_to(found, (len(found), len(vectors), found.shape[2]))
+
+    def distance_scale(self, regions: tuple[Arrays, Boxes], bank: ClassBank) -> float:
+        return float(self.regions(*regions, bank.tensors())["scale"][0])
+
+    def refined(self, proposals: Boxes, deltas: Floats, probabilities: Floats) -> Boxes:
+        """The proposals moved by the regressor: that of all classes, or of each region's likeliest."""
+        if self.settings.box_regression == "specific":
+            each = deltas.reshape(len(proposals), -1, 4)
+            deltas = each[np.arange(len(each)), probabilities.argmax(axis=1)]
+        return moved_boxes(proposals, deltas, REFINED_BY)
+
+
+def best_of_map(
+    objectness: Floats, deltas: Floats, anchors: Boxes, stride: int, *, count: int
+) -> tuple[Boxes, Floats]:
+    """The `count` boxes that the RPN is surest of on one map, [N, 4], and its logits, falling.
+
+    objectness: [A, h, w]; deltas: [4·A, h, w]; anchors: [A, 4] of a cell
+    """
+    flat = objectness.reshape(-1)
+    best = np.argpartition(-flat, count)[:count] if count < len(flat) else np.arange(len(flat))
+    best = best[np.argsort(-flat[best], kind="stable")]
+    number, row, column = np.unravel_index(best, objectness.shape)
+    moves = deltas.reshape(len(anchors), 4, *objectness.shape[1:])[number, :, row, column]
+    corners = stride * np.stack([column, row, column, row], axis=1)
+    return moved_boxes(anchors[number] + corners.astype(np.float32), moves), flat[best]
+
+
+def sigmoid(logits: Floats) -> Floats:
+    return np.exp(-np.logaddexp(np.float32(0), -logits))
+
+
+def padded_count(boxes: int, max_count: int) -> int:
+    """Boxes that a graph is asked for when there are `boxes`: a power of two that holds them, or `max_count`.
+
+    Few counts, since a runtime may prepare itself anew for each.
+    """
+    return min(max_count, max(MIN_AT_ONCE, 1 << max(0, boxes - 1).bit_length()))

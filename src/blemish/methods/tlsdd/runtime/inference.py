@@ -1,0 +1,121 @@
+"""Inference of TL-SDD in numpy: resize → tiles → detector → boxes in image pixels → suppression → defects.
+
+The detector gives every region's box and its probability of each class, background left out, so that all
+decisions are made here, alike on every machine.
+Letters: H, W pixels; R rows of the detector, K classes; a row is a box xyxy and K probabilities, [R, 4 + K].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.defect import Defect
+from blemish.images.resize import resized, with_shorter_side
+from blemish.images.tiled_detection import DetectionRows, detect_tiled
+from blemish.images.tiling import planes
+from blemish.methods.contract import ImageFindings, Networks, Pixels
+from blemish.methods.tlsdd.settings import Settings
+from blemish.regions.boxes import box_area, class_wise_nms, clip_boxes
+from blemish.regions.filled_boxes import defect_of_box, filled_boxes
+
+
+@dataclass(frozen=True)
+class TlsddInference:
+    """Pixels to boxes with names. Set up once from a bundle's manifest; changes nothing.
+
+    class_names: of the K classes, in the order of the detector's columns
+    size: pixels that the shorter side is brought to, None as it is; tile, overlap: pixels, after that
+    score_floor: probability under which a row is dropped at once; threshold: from which it is a defect
+    nms: IoU above which the worse of two boxes of one class goes; detections: most of an image
+    """
+
+    classifies: ClassVar[bool] = True
+    segments: ClassVar[bool] = False
+    pixel_threshold: ClassVar[None] = None
+    score_map_max: ClassVar[None] = None
+    streams: ClassVar[Literal["boxes"]] = "boxes"
+
+    class_names: tuple[str, ...]
+    threshold: float
+    size: int | None = None
+    tile: int = 1024
+    overlap: int = 256
+    score_floor: float = 0.02
+    nms: float = 0.5
+    detections: int = 100
+    mm_per_px: float | None = None
+    channels: int | None = 3
+
+    @property
+    def threshold_score(self) -> float:
+        return self.threshold
+
+    def forward(self, pixels: Pixels, networks: Networks) -> DetectionRows:
+        """Rows from the score floor on, [R, 4 + K], boxes in pixels of the image and within it."""
+        fitted = resized(pixels, with_shorter_side((pixels.shape[0], pixels.shape[1]), self.size))
+        rows = detect_tiled(
+            fitted,
+            lambda part: self.detect(part, networks),
+            tile=self.tile,
+            overlap=self.overlap,
+            nms=self.nms,
+        )
+        scale = np.array(pixels.shape[1::-1], np.float32) / np.array(fitted.shape[1::-1], np.float32)
+        boxes = clip_boxes(rows[:, :4] * np.tile(scale, 2), (pixels.shape[0], pixels.shape[1]))
+        return np.concatenate([boxes, rows[:, 4:]], axis=1).astype(np.float32, copy=False)
+
+    def detect(self, pixels: Pixels, networks: Networks) -> DetectionRows:
+        """Rows of the detector for one image. A row that is not a number stays, for the inspector to see."""
+        rows = networks["detector"](planes(pixels)[None])
+        return rows[~(rows[:, 4:].max(axis=1) < self.score_floor)]
+
+    def decide(
+        self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
+    ) -> ImageFindings:
+        """Class-wise suppression, then every box from the threshold on is a defect, the surest first.
+
+        The score is the highest confidence of all, so that clean images are ranked among themselves; with
+        maps, "defects" holds the filled boxes, surer ones on top.
+        """
+        candidates = self.candidates(raw)
+        defects = tuple(one for one in candidates if one.confidence >= self.threshold)
+        score = max((one.confidence for one in candidates), default=0.0)
+        size = (pixels.shape[0], pixels.shape[1])
+        maps = {"defects": filled_boxes(defects, size)} if with_maps else {}
+        return ImageFindings(score, defects, maps, candidates=candidates)
+
+    def candidates(self, raw: NDArray[np.float32]) -> tuple[Defect, ...]:
+        """At most `detections` boxes from the score floor on, by falling confidence.
+
+        A box may bear two names, and boxes of different classes do not suppress each other: a pit may lie in
+        a scratch.
+        """
+        rows, labels = np.nonzero((raw[:, 4:] >= self.score_floor) & (box_area(raw[:, :4]) > 0)[:, None])
+        boxes, scores = raw[rows, :4], raw[rows, 4 + labels]
+        kept = class_wise_nms(boxes, scores, labels, iou=self.nms, max_kept=self.detections)
+        return tuple(self.defect(boxes[one], int(labels[one]), float(scores[one])) for one in kept)
+
+    def defect(self, box: NDArray[np.float32], label: int, confidence: float) -> Defect:
+        left, top, right, bottom = (float(edge) for edge in box)
+        return defect_of_box(
+            (left, top, right, bottom), self.class_names[label], confidence, mm_per_px=self.mm_per_px
+        )
+
+
+def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshold: float) -> TlsddInference:
+    """An inference as the settings describe it. threshold: as set, or as chosen on the validation images"""
+    return TlsddInference(
+        class_names=class_names,
+        threshold=threshold,
+        size=settings.size,
+        tile=settings.tile,
+        overlap=settings.overlap,
+        score_floor=settings.score_floor,
+        nms=settings.nms,
+        detections=settings.detections,
+        mm_per_px=settings.mm_per_px,
+    )

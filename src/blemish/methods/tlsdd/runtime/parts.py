@@ -1,0 +1,58 @@
+"""Parts of a detector that adding and embedding classes need, as functions of arrays by torch or graphs.
+
+Letters: S supports, s side of one, R regions, K classes, m width, D embedding; H, W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from blemish.arrays import Boxes, Floats, Size
+from blemish.bundle.manifest import Manifest
+from blemish.methods.capabilities import Exported
+from blemish.methods.tlsdd.class_bank.bank import ClassBank
+from blemish.methods.tlsdd.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Parts(Protocol):
+    """A detector's parts. Where an image is needed it is [1, 3, H, W] in [0, 1]."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def class_vectors(self, supports: Floats) -> Floats:
+        """w of each support, [S, m]. supports: [S, 4, s, s], see `data.supports`"""
+
+    def regions_at(self, images: Floats, size: Size, boxes: Boxes) -> Any:
+        """Regions for `embeddings`, in whatever form they are kept in.
+
+        images: whole cells; size: (h, w) of it without padding; boxes: [R, 4] in pixels
+        """
+
+    def embeddings(self, regions: Sequence[Any], vectors: Floats) -> Floats:
+        """f of every region under each class's vector, [R, K, D]; without reweighting all K are the same.
+
+        regions: parts that `regions_at` gave, R in all; vectors: [K, m]
+        """
+
+    def distance_scale(self, regions: Any, bank: ClassBank) -> float:
+        """Factor of squared distances in the softmax. regions: any that `regions_at` gave"""
+
+    def rows(self, images: Floats, bank: ClassBank) -> Floats:
+        """`Detector.detect` for the classes of a bank, [R, 4 + K]."""
+
+
+def open_parts(networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> tuple[Parts, ClassBank]:
+    """Parts and class bank of a bundle; the parts remember the maps of the images they see."""
+    if isinstance(networks, Exported):
+        from blemish.methods.tlsdd.runtime.graph_detector import open_graph_detector, remembering
+
+        detector, bank = open_graph_detector(networks, manifest)
+        return remembering(detector), bank
+    from blemish.methods.tlsdd.network.torch_parts import open_modules
+
+    return open_modules(networks)

@@ -1,0 +1,1 @@
+"""Training in two phases: episodes, losses, diagnosis; needs torch."""

@@ -1,0 +1,139 @@
+"""Losses of the detector on a batch: the RPN's two, class and box.
+
+Source: TL-SDD eqs. 2-5; Faster R-CNN (Ren et al. 2015), section 3.1. Letters: B images, K classes, R sampled
+regions, S supports, m width, D embedding, h length of the hidden vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from blemish.methods.tlsdd.network.class_tensors import ClassTensors
+from blemish.methods.tlsdd.network.detector import Detector, FeatureGroup
+from blemish.methods.tlsdd.network.extractor import FeatureMaps
+from blemish.methods.tlsdd.network.map_cache import MapCache
+from blemish.methods.tlsdd.network.reweighting import class_means, means_of_others
+from blemish.methods.tlsdd.network.scores import MetricScores, branch_loss, classification_loss, prototypes
+from blemish.methods.tlsdd.training.sampling import SampledRegions, Truth, sample_regions, truths_of
+
+Batch = Mapping[str, Tensor]  # see `episodes.EpisodeSampler.draw` and `episodes.ImageSampler.draw`
+
+
+def total_loss(detector: Detector, batch: Batch, maps: MapCache) -> Tensor:
+    """Sum of the detector's losses on a batch."""
+    # The images come first: autocast may keep what it cast under no_grad, and their gradient would be lost.
+    image_maps = maps.of_batch(batch["images"], batch["sizes"])
+    support_maps = None
+    if detector.settings.metric_head:
+        support_maps = maps.by_size(
+            batch["support_images"], batch["support_sizes"], gradient=detector.settings.support_gradient
+        )
+    return torch.stack(list(losses(detector, batch, image_maps, support_maps).values())).sum()
+
+
+def losses(
+    detector: Detector, batch: Batch, maps: FeatureMaps, support_maps: Sequence[FeatureGroup] | None
+) -> dict[str, Tensor]:
+    """The paper's L = L_loc + L_cla (eqs. 4, 5) and the RPN's two, by name.
+
+    maps, support_maps: the extractor's of "images" and "support_images"
+    """
+    truths = truths_of(batch["boxes"], batch["labels"])
+    classes = episode_classes(detector, batch, support_maps)
+    proposals, rpn_loss = proposals_and_loss(detector, maps, batch["sizes"], truths, classes)
+    sampled = sample_regions(
+        proposals,
+        truths,
+        background=detector.classes,
+        count=detector.settings.region_samples,
+        positive_share=detector.settings.positive_share,
+    )
+    regions = detector.pool(maps, [one.boxes for one in sampled], batch["sizes"])
+    labels = torch.cat([one.labels for one in sampled])
+    hidden = detector.region_head(regions)
+    return {
+        "rpn": rpn_loss,
+        "class": class_loss(detector, regions, hidden, labels, classes),
+        "box": box_loss(detector, hidden, sampled, labels),
+    }
+
+
+def proposals_and_loss(
+    detector: Detector, maps: FeatureMaps, sizes: Tensor, truths: Sequence[Truth], classes: ClassTensors
+) -> tuple[list[Tensor], Tensor]:
+    """Proposals [N, 4] of each image, and the RPN's loss."""
+    boxes, ignored = [truth.boxes for truth in truths], [truth.ignored for truth in truths]
+    # The loss comes first: autocast may keep what it cast under no_grad, and the gradient would be lost.
+    if not detector.settings.on_class_features:
+        loss = detector.rpn.losses(maps, sizes, boxes, ignored)
+        with torch.no_grad():
+            return detector.rpn(maps, sizes), loss
+    folded, count = detector.folded(maps, classes)
+    loss = detector.rpn.losses(
+        folded,
+        sizes.repeat_interleave(count, 0),
+        [one for one in boxes for _ in range(count)],
+        [one for one in ignored for _ in range(count)],
+    )
+    with torch.no_grad():
+        return detector.rpn.per_class(folded, sizes, count), loss
+
+
+def episode_classes(
+    detector: Detector, batch: Batch, support_maps: Sequence[FeatureGroup] | None
+) -> ClassTensors:
+    """Class vectors and prototypes from an episode's supports, each seen under the others' vector."""
+    settings, device = detector.settings, batch["boxes"].device
+    vectors = torch.ones(detector.classes, settings.width, device=device)
+    points = torch.zeros(detector.classes, settings.embedding, device=device)
+    known = torch.ones(detector.classes, dtype=torch.bool, device=device)
+    if not settings.episodic:
+        return ClassTensors(vectors, points, known)
+    labels = batch["support_labels"]
+    own = torch.ones(len(labels), settings.width, device=device)
+    if settings.reweight:
+        each = detector.support_encoder(batch["supports"]).float()
+        vectors, known = class_means(each, labels, detector.classes)
+        own = vectors[labels]
+        if settings.leave_one_out:
+            others, has_others = means_of_others(each, labels)
+            own = torch.where(has_others[:, None], others, own)
+    if settings.metric_head:
+        assert support_maps is not None
+        embedded = detector.embed_supports(support_maps, batch["support_boxes"], batch["support_sizes"], own)
+        points, known = prototypes(embedded, labels, detector.classes, normalize=settings.normalize)
+    return ClassTensors(vectors, points, known)
+
+
+def class_loss(
+    detector: Detector, regions: Tensor, hidden: Tensor, labels: Tensor, classes: ClassTensors
+) -> Tensor:
+    """−log P(y), eq. 5; in the branch reading over every branch.
+
+    regions: [R, m, s, s]; hidden: [R, h] of the plain regions; labels: [R] in 0…K, K the background
+    """
+    scores = detector.scores
+    if isinstance(scores, MetricScores) and detector.settings.background == "rpn_negatives":
+        scores.observe_background(detector.embedding(hidden[labels == detector.classes]))
+    known = torch.cat([classes.known, classes.known.new_ones(1)])
+    labels = torch.where(known[labels], labels, -1)  # a class without supports has no distance
+    arguments = detector.score_arguments(regions, hidden, classes)
+    if detector.settings.logits == "branch":
+        return branch_loss(scores.branches(*arguments), labels, classes.known)
+    return classification_loss(scores(*arguments), labels)
+
+
+def box_loss(detector: Detector, hidden: Tensor, sampled: Sequence[SampledRegions], labels: Tensor) -> Tensor:
+    """Smooth L1 over the positive regions, per sampled region. hidden: [R, h]; labels: [R] in 0…K"""
+    boxes = torch.cat([one.boxes for one in sampled])
+    matched = torch.cat([one.matched for one in sampled])
+    positive = labels < detector.classes
+    deltas = detector.box_deltas(hidden)[positive]
+    if detector.settings.box_regression == "specific":
+        deltas = deltas.view(-1, detector.classes, 4)[torch.arange(len(deltas)), labels[positive]]
+    targets = detector.box_coder.encode_single(matched[positive], boxes[positive])
+    loss = nn.functional.smooth_l1_loss(deltas, targets, beta=1 / 9, reduction="sum")
+    return loss / max(1, len(labels))

@@ -1,0 +1,181 @@
+"""The request for a training, what is refused before any work, and the folder that a run claims."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from blemish.bundle.migrations import AUTO, comparable_settings, legacy_defaults, rename_settings
+from blemish.bundle.store import Bundle
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
+from blemish.evaluation.operating_point import parse_rule
+from blemish.files import write_atomically
+from blemish.inspector.loading import refuse_exported
+from blemish.methods.contract import Method, MethodSettings
+from blemish.training.log import LOG_FILE, read_log
+from blemish.training.trainer import CHECKPOINTS, PICTURES
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A training to be done: method, data, settings and the run's folder.
+
+    origin: the dataset's path as the user gave it, remembered for messages and the report
+    initial_bundle: the one to go on from, where the method can
+    """
+
+    method: Method
+    dataset: Dataset
+    settings: MethodSettings
+    run: Path
+    seed: int = 0
+    resume: bool = False
+    origin: str = ""
+    initial_bundle: Bundle | None = None
+
+
+def refuse_unknown_rules(settings: MethodSettings) -> None:
+    """Raises BlemishError for rules of thresholds that cannot be read, before hours of training."""
+    for key in ("ng_rule", "review_rule"):
+        try:
+            if getattr(settings, key) != AUTO:
+                parse_rule(getattr(settings, key))
+        except BlemishError as error:
+            raise BlemishError(f"setting {key}: {error}") from error
+
+
+def refuse_unfit_start(request: Request) -> None:
+    start, method = request.initial_bundle, request.method
+    if start is not None:
+        refuse_exported(start)
+    if start is not None and (not method.supports_warm_start or start.manifest.method != method.name):
+        what = (
+            f"a bundle of {method.name}"
+            if method.supports_warm_start
+            else f"no bundle: {method.name} starts anew"
+        )
+        raise BlemishError(f"--from must name {what}. Received: {start.path}, of {start.manifest.method}.")
+
+
+def refuse_good_images_alone(method: Method, dataset: Dataset) -> None:
+    """Raises BlemishError where a split that must hold defective images for the method holds none."""
+    for split in method.needs_defects_in:
+        images = dataset.split(split)
+        if any(sample.is_defective for sample in images):
+            continue
+        use = {"train": "learns from defects", "val": "chooses its threshold on defects"}[split]
+        raise BlemishError(
+            f"{dataset.root}: {method.name} {use}, so split '{split}' must show some. "
+            f"Received: {len(images)} images without one. Mark defects or add images that show them."
+        )
+
+
+def refuse_several_processes() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BlemishError(
+            f"train runs in one process. Received: WORLD_SIZE={os.environ['WORLD_SIZE']}. "
+            "Start it without torchrun."
+        )
+
+
+def with_scale(request: Request) -> Request:
+    """The request with the scale of its dataset.yaml where the settings name none."""
+    scale = request.dataset.info.get("mm_per_px")
+    if scale is None or request.settings.mm_per_px is not None:
+        return request
+    return replace(request, settings=request.settings.model_copy(update={"mm_per_px": scale}))
+
+
+def claim_folder(request: Request, digest: str) -> None:
+    """Write RUN/run.json, or check on resume that method, settings, seed and data are those of the run
+    there.
+    """
+    file = request.run / RUN_FILE
+    wanted = {
+        "method": request.method.name,
+        "seed": request.seed,
+        "data_fingerprint": digest,
+        "settings": with_whole_paths(request.settings),
+        "start": request.initial_bundle.id if request.initial_bundle else None,
+    }
+    if file.is_file() and any((request.run / CHECKPOINTS).glob("*")):
+        if not request.resume:
+            raise BlemishError(
+                f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
+            )
+        there = read_run(file)
+        older = legacy_defaults(request.method.name, type(request.settings))
+        stored = rename_settings(request.method.name, there["settings"], source=str(file))
+        there = {**there, "settings": {**older, **stored}}
+        refuse_other_run(there, wanted, file, request.settings.paths)
+        return
+    for picture in (request.run / PICTURES).glob("*.png"):
+        picture.unlink()  # of an attempt that was stopped before it had a checkpoint
+    write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+
+
+def with_whole_paths(settings: MethodSettings) -> dict[str, Any]:
+    """The settings as JSON, with paths that mean the same from every working directory."""
+    values = settings.model_dump(mode="json")
+    named = [name for name in settings.paths if values[name] is not None]
+    return values | {name: str(Path(values[name]).resolve()) for name in named}
+
+
+def remove_empty_run(run: Path) -> None:
+    """Remove what a training wrote that was refused before its first steps, as if it had not been started."""
+    log = run / LOG_FILE
+    if any((run / CHECKPOINTS).glob("*")) or any("loss" in entry for entry in read_log(log)):
+        return
+    for file in (run / RUN_FILE, log):
+        file.unlink(missing_ok=True)
+    if not any(run.iterdir()):
+        run.rmdir()
+
+
+def read_run(file: Path) -> dict[str, Any]:
+    """The contents of a run.json. Raises BlemishError for a file that `claim_folder` did not write."""
+    try:
+        there = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise BlemishError(f"{file} is not JSON ({error}). Choose another --out.") from error
+    if not isinstance(there, dict) or not isinstance(there.get("settings"), dict):
+        raise BlemishError(f"{file} describes no run. Choose another --out.")
+    return there
+
+
+def refuse_other_run(
+    there: Mapping[str, Any], wanted: Mapping[str, Any], file: Path, paths: Mapping[str, str]
+) -> None:
+    for key in wanted:
+        if key == "settings":
+            continue
+        if there.get(key) != wanted[key]:
+            raise BlemishError(
+                f"{file}: --resume needs the same {key}. Received: {wanted[key]}, the run has "
+                f"{there.get(key)}. Choose another --out."
+            )
+    settings, now = comparable_settings(there["settings"]), comparable_settings(wanted["settings"])
+    for key, value in now.items():
+        if not same_setting(settings.get(key), value):
+            remedy = f"Give the same {paths[key]}, or choose" if key in paths else "Choose"
+            raise BlemishError(
+                f"{file}: --resume needs the same settings. Received: {key}={value}, the run has "
+                f"{settings.get(key)}. {remedy} another --out."
+            )
+
+
+def same_setting(one: Any, other: Any) -> bool:
+    """Whether two values are equal, or two ways to name one file."""
+    if one == other or not (isinstance(one, str) and isinstance(other, str)):
+        return bool(one == other)
+    try:
+        return Path(one).samefile(other)
+    except (OSError, ValueError):
+        return False

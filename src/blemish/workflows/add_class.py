@@ -1,0 +1,339 @@
+"""Adding a class: from a bundle and a few boxed examples to a bundle with one more, and a report on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import CERTIFICATE, DECISION, Bundle, load_bundle, save_bundle
+from blemish.dataset.fingerprint import fingerprint, image_digests
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
+from blemish.evaluation.before_after import ClassChange, change_sentences, class_changes
+from blemish.evaluation.records import ImageRecord
+from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
+from blemish.evaluation.run import evaluate_samples, without_other_classes
+from blemish.inspector.graph_backend import open_graphs, refuse_torch_options
+from blemish.inspector.loading import (
+    inspector_of,
+    loaded_modules,
+    method_of,
+    refuse_exported,
+    refuse_without_torch,
+)
+from blemish.methods.capabilities import AddsClasses, Exported
+from blemish.methods.contract import Method
+from blemish.progress import Reporter
+from blemish.provenance import provenance
+from blemish.workflows.evaluate import notes_on_seen
+from blemish.workflows.support_examples import Examples, read_examples, training_set
+from blemish.workflows.train import read_settings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CHECKED_FIRST = ("test", "val")  # splits that tell more than the images of a training
+
+
+@dataclass(frozen=True)
+class AddClassRequest:
+    """A class to be added to a bundle.
+
+    examples: dataset with its boxes; out: folder of the new bundle
+    check: dataset with images of the older classes; fine_tune: train shortly, on these as well
+    settings: of that training; command: that was called, for the report
+    """
+
+    bundle: Path
+    name: str
+    examples: Path
+    out: Path
+    check: Path | None = None
+    fine_tune: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: str = "auto"
+    command: str = ""
+
+    @property
+    def report(self) -> Path:
+        """Folder of the report, beside the bundle, which holds no other files."""
+        return self.out.with_name(f"{self.out.name}-report")
+
+    @property
+    def run(self) -> Path:
+        """Folder of the short training."""
+        return self.out.with_name(f"{self.out.name}-run")
+
+
+def add_class(request: AddClassRequest, *, quiet: bool = False) -> Path:
+    """Write the larger bundle, then its report; returns the bundle's path. A failure leaves no bundle.
+
+    Raises WrongUseError for options that do not go together, BlemishError for a bundle that takes no class,
+    and examples or images that cannot be used.
+    """
+    refuse_odd_options(request)
+    return Addition(request, Reporter(quiet=quiet)).run()
+
+
+def refuse_odd_options(request: AddClassRequest) -> None:
+    if not request.name or request.name != " ".join(request.name.split()):
+        raise WrongUseError(f"--name must be words with single spaces between. Received: {request.name!r}.")
+    if request.settings and not request.fine_tune:
+        raise WrongUseError("--set is for a training. Add --fine-tune, or leave it out.")
+    if request.fine_tune and request.check is None:
+        raise WrongUseError(
+            "--fine-tune needs images of the older classes, or they are forgotten. Add --check DATA."
+        )
+    if request.out.exists():
+        raise BlemishError(f"{request.out} exists, and nothing is written over. Choose another --out.")
+
+
+@dataclass(frozen=True)
+class Addition:
+    """Work of one request: the bundle is read, enlarged, checked and written."""
+
+    request: AddClassRequest
+    reporter: Reporter
+
+    def run(self) -> Path:
+        started = perf_counter()
+        self.refuse_misfits()
+        for note in self.examples.notes:
+            self.reporter.line(note)
+        bundle, report = self.tuned() if self.request.fine_tune else self.enrolled()
+        seconds = perf_counter() - started
+        changes = self.changes(bundle)
+        # The certificate stays behind: it was given to answers without this class.
+        graphs = {name: file for name, file in bundle.other_files.items() if name != CERTIFICATE}
+        saved = save_bundle(self.request.out, bundle.manifest, bundle.networks, other_files=graphs)
+        report = replace(
+            report,
+            bundle=f"{self.request.out} ({saved.id})",
+            seconds=seconds,
+            changes=changes,
+            sentences=(*report.sentences, *(change_sentences(changes) if changes else ())),
+        )
+        write_enrolment_report(self.request.report, report)
+        for sentence in report.sentences:
+            self.reporter.line(sentence)
+        if (self.parent.path / DECISION).is_file():
+            self.reporter.line(
+                f"warning: the decision of {self.request.bundle} is for that bundle alone. Decide anew: "
+                f"blemish decide {self.request.out} --data CALIB."
+            )
+        self.reporter.line(f"report: {self.request.report / 'report.html'}")
+        return saved.path
+
+    # What is given
+
+    @cached_property
+    def parent(self) -> Bundle:
+        return load_bundle(self.request.bundle)
+
+    @cached_property
+    def method(self) -> Method:
+        return method_of(self.parent)[0]
+
+    @cached_property
+    def enrolling(self) -> AddsClasses:
+        if not isinstance(self.method, AddsClasses):
+            name = self.parent.manifest.method
+            raise BlemishError(
+                f"{self.request.bundle}: method {name} learns its classes in training and takes no further "
+                f"one. Train it again on data with '{self.request.name}': `blemish train {name}`."
+            )
+        return self.method
+
+    @cached_property
+    def examples(self) -> Examples:
+        return read_examples(self.request.examples, self.request.name)
+
+    @cached_property
+    def check(self) -> Dataset | None:
+        """The dataset of --check, for a training with the splits that it needs."""
+        if self.request.check is None:
+            return None
+        dataset = load_dataset(self.request.check)
+        if not self.request.fine_tune:
+            return dataset
+        from blemish.training.run import with_validation
+
+        return with_validation(dataset, self.request.seed, self.reporter)
+
+    @cached_property
+    def checked(self) -> tuple[str, Dataset] | None:
+        """Split and images that the older classes are measured on: the first of test, val and all images.
+
+        Images of other classes are left out. Raises BlemishError where no others are there.
+        """
+        if self.check is None:
+            return None
+        split = next((name for name in CHECKED_FIRST if self.check.splits.get(name)), "all")
+        kept, notes = without_other_classes(self.check.split(split), self.class_names, self.parent.id)
+        for note in notes:
+            self.reporter.line(note)
+        return split, kept
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return (*self.parent.manifest.class_names, self.request.name)
+
+    def refuse_misfits(self) -> None:
+        """Before any work: a bundle that takes no class, a name that is taken, --check without classes."""
+        self.enrolling  # noqa: B018 - raises
+        refuse_without_torch(self.parent)
+        if self.request.name in self.parent.manifest.class_names:
+            raise BlemishError(
+                f"{self.request.bundle} already has a class '{self.request.name}'. Choose another --name."
+            )
+        if self.request.fine_tune:
+            refuse_exported(self.parent)
+        self.checked  # noqa: B018 - raises
+
+    # The two ways
+
+    def enrolled(self) -> tuple[Bundle, EnrolmentReport]:
+        """The class from its examples' embeddings alone."""
+        networks = opened_networks(self.parent, self.method, self.request.device)
+        boxes, parent = self.examples.boxes, self.parent.manifest
+        found = self.enrolling.enrol(networks, parent, self.request.name, boxes)
+        added = (
+            f"'{self.request.name}' was added without training, from {len(boxes)} examples; thresholds and "
+            "what they cost were found without it."
+        )
+        manifest = parent.model_copy(
+            update={
+                "class_names": self.class_names,
+                "memory": dict(found.memory),
+                "metrics": {},  # those of the parent were measured without the class
+                "notes": (*parent.notes, added, *found.sentences),
+                "data": self.data(parent),
+                "provenance": {
+                    **provenance(),
+                    "seed": parent.provenance.get("seed"),
+                    "parent": self.parent.id,
+                },
+            }
+        )
+        report = replace(
+            self.blank_report(),
+            similarities=found.similarities,
+            outcomes=found.outcomes,
+            held_out=found.held_out,
+            sentences=found.sentences,
+        )
+        # At the parent's place, where its graphs lie, until it is written to its own.
+        return replace(
+            self.parent, manifest=manifest, networks={**self.parent.networks, **found.networks}
+        ), report
+
+    def tuned(self) -> tuple[Bundle, EnrolmentReport]:
+        """The class from a short training; its run folder stays, and a second call goes on in it."""
+        from blemish.training.request import Request, refuse_unknown_rules
+        from blemish.training.run import train
+
+        request = self.request
+        assert self.check is not None
+        base = self.enrolling.tuning(self.parent.manifest, request.name, len(self.examples.boxes))
+        with refused_as_wrong_use():
+            settings = read_settings(self.method, None, request.settings, base)
+            refuse_unknown_rules(settings)
+        training = Request(
+            self.method,
+            training_set(self.check, self.examples, request.name),
+            settings,
+            request.run,
+            seed=request.seed,
+            resume=True,
+            origin=str(request.check),
+            initial_bundle=self.parent,
+        )
+        trained = train(training, self.reporter)
+        made = {**trained.manifest.provenance, "parent": self.parent.id}
+        manifest = trained.manifest.model_copy(update={"provenance": made})
+        report = replace(self.blank_report(), trained=True, sentences=manifest.notes)
+        return Bundle(request.out, manifest, trained.networks), report
+
+    def data(self, parent: Manifest) -> dict[str, Any]:
+        """The parent's data, with the examples among what the bundle has seen."""
+        given = Dataset(self.request.examples, self.examples.samples, (self.request.name,))
+        marks = image_digests(given)
+        source = {"origin": str(self.request.examples), "data_fingerprint": fingerprint(given)}
+        return {
+            **parent.data,
+            "trained_on": sorted({*parent.data.get("trained_on", ()), *marks}),
+            "validated_on": sorted({*parent.data.get("validated_on", ())} - {*marks}),
+            "added": {**parent.data.get("added", {}), self.request.name: source},
+        }
+
+    def blank_report(self) -> EnrolmentReport:
+        made = provenance()
+        return EnrolmentReport(
+            name=self.request.name,
+            bundle=str(self.request.out),
+            parent=f"{self.request.bundle} ({self.parent.id})",
+            examples=tuple(example.id for example in self.examples.boxes),
+            seconds=0.0,
+            checked=self.checked_words(),
+            origin={
+                "examples from": str(self.request.examples),
+                "command": self.request.command,
+                "machine": made["hardware"],
+                "made": made["created"],
+            },
+        )
+
+    # What it did to the others
+
+    def checked_words(self) -> str:
+        if self.checked is None:
+            return ""
+        split, dataset = self.checked
+        which = "all" if split == "all" else f"split {split}"
+        return f"{len(dataset)} images ({which}) of {self.request.check}"
+
+    def changes(self, bundle: Bundle) -> tuple[ClassChange, ...]:
+        """Each class on the images to check, with the parent and with the new bundle."""
+        if self.checked is None:
+            return ()
+        dataset = self.checked[1]
+        for note in notes_on_seen(bundle.manifest, dataset):
+            self.reporter.line(f"warning: {note}")
+        before = self.records(self.parent, dataset, "inspecting as before")
+        after = self.records(bundle, dataset, "inspecting with the new class")
+        return class_changes(before, after, self.parent.manifest.class_names, self.class_names)
+
+    def records(self, bundle: Bundle, dataset: Dataset, title: str) -> list[ImageRecord]:
+        inspector = inspector_of(bundle, device=self.request.device, decided=False)
+        return evaluate_samples(inspector, dataset, self.reporter, title=title).records
+
+
+def opened_networks(bundle: Bundle, method: Method, device: str) -> Mapping[str, nn.Module] | Exported:
+    """The graphs of an exported bundle, or of another the modules in eval mode on the device.
+
+    Raises BlemishError where bundle, method and device do not go together.
+    """
+    if bundle.manifest.runtime is not None:
+        refuse_torch_options(bundle, device=device, bfloat16=False)
+        return Exported(open_graphs(bundle), bundle.networks)
+    from blemish.inspector.torch_backend import pick_device
+    from blemish.nn.runtime import prepare_runtime
+
+    prepare_runtime()
+    return on_device(loaded_modules(bundle, method), pick_device(device))
+
+
+def on_device(modules: dict[str, nn.Module], device: str) -> dict[str, nn.Module]:
+    """The networks in eval mode on the device."""
+    import torch
+
+    for module in modules.values():
+        module.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return modules

@@ -1,0 +1,222 @@
+"""Deciding: from a bundle and a calibration split to a new revision of its decision.yaml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from blemish.bundle.manifest import StoredOperatingPoint
+from blemish.bundle.store import DECISION, Bundle, load_bundle
+from blemish.dataset.fingerprint import fingerprint, image_digests
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.quality.leaks import refuse_leaks
+from blemish.dataset.samples import Dataset
+from blemish.decision.decision import Decision
+from blemish.decision.rules import Chosen, Grade, Ignored, Limit, Thresholds, figure
+from blemish.decision.sentences import rules_digest, rules_in_words
+from blemish.decision.store import refuse_unfit, stored_decision, write_decision
+from blemish.decision.usage import read_usage
+from blemish.errors import BlemishError
+from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
+from blemish.evaluation.operating_point import OperatingPoint
+from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
+from blemish.inspector.inspector import Inspector
+from blemish.inspector.loading import labels_of
+from blemish.progress import Reporter
+from blemish.workflows.decide_rules import Rules
+from blemish.workflows.scale import inspector_in_scale, notes_on_scale
+
+CHOSEN_HERE = (
+    "The thresholds were chosen on these very images, so new parts fare somewhat worse: measure them with "
+    "`blemish evaluate` on test images."
+)
+
+
+@dataclass(frozen=True)
+class DecideRequest:
+    """A decision to be made for a bundle on calibration images.
+
+    split: None is "val" where the data have one, else "all"; out: None is decision.yaml in the bundle
+    limits, ignore, grades: None keeps those of the revision before
+    """
+
+    bundle: Path
+    data: Path
+    rules: Rules
+    split: str | None = None
+    limits: tuple[Limit, ...] | None = None
+    ignore: tuple[Ignored, ...] | None = None
+    grades: tuple[Grade, ...] | None = None
+    out: Path | None = None
+    mm_per_px: float | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class DecideResult:
+    """A decision that was written. file: where to; sentences: its rules, and what it costs on its images"""
+
+    decision: Decision
+    file: Path
+    sentences: tuple[str, ...]
+
+
+def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
+    """Choose thresholds on calibration images and write the decision.
+
+    Raises BlemishError for images that the bundle was trained on, test images, and what cannot be followed.
+    """
+    reporter = Reporter(quiet=quiet)
+    loaded = load_bundle(request.bundle)
+    before = stored_decision(loaded.path, bundle=loaded.id)
+    dataset = load_dataset(request.data)
+    inspector = inspector_in_scale(
+        loaded, dataset, device=request.device, mm_per_px=request.mm_per_px, decided=False
+    )
+    draft = drafted(request, before, inspector, loaded)
+    chosen, notes = calibration_images(request, dataset, loaded, inspector)
+    for note in (*notes, *notes_on_tests(loaded)):
+        reporter.line(f"warning: {note}")
+    records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
+    hidden = hidden_defects(
+        draft, records, mm_per_px=inspector.scale, classifies=inspector.inference.classifies
+    )
+    decision, point = calibrated(records, draft, calibration(request, loaded, inspector))
+    point = replace(point, notes=(*hidden, *point.notes))
+    decision = decision.model_copy(update={"chosen": how_chosen(request, chosen, decision, point, notes)})
+    file = request.out or loaded.path / DECISION
+    kept = write_decision(file, decision)
+    return DecideResult(decision, file, tuple(sentences(decision, point, kept)))
+
+
+def drafted(
+    request: DecideRequest, before: Decision | None, inspector: Inspector, loaded: Bundle
+) -> Decision:
+    """The new revision without thresholds; what was not asked for anew is the revision's before."""
+    old = before or Decision(revision=1, bundle=loaded.id, score=Thresholds())
+    asked = {
+        "limits": request.limits,
+        "ignore": request.ignore,
+        "grades": request.grades,
+        "costs": request.rules.costs,
+    }
+    draft = old.model_copy(
+        update={
+            "revision": before.revision + 1 if before else 1,
+            "classes": {},
+            "mm_per_px": inspector.mm_per_px,
+            **{name: value for name, value in asked.items() if value is not None},
+        }
+    )
+    labels = labels_of(inspector.inference, loaded.manifest)
+    refuse_unfit(draft, str(request.bundle), labels=labels, scale=inspector.scale)
+    return draft
+
+
+def calibration_images(
+    request: DecideRequest, dataset: Dataset, loaded: Bundle, inspector: Inspector
+) -> tuple[Dataset, tuple[str, ...]]:
+    """The images to calibrate on, and notes on them.
+
+    Raises BlemishError where there are none, for test images, under whatever name, and for images that the
+    bundle learned from.
+    """
+    split = split_of(request, dataset)
+    chosen = split_to_evaluate(dataset, split)
+    refuse_test(chosen, request.data)
+    refuse_leaks(dataset.where(lambda sample: sample.split in ("test", split)))
+    chosen, left_out = for_bundle(
+        chosen, loaded.manifest, loaded.id, classifies=inspector.inference.classifies
+    )
+    notes = (*seen_before(chosen, loaded, request.data), *notes_on_groups(chosen))
+    return chosen, (*left_out, *notes, *notes_on_scale(inspector, dataset))
+
+
+def split_of(request: DecideRequest, dataset: Dataset) -> str:
+    return request.split or ("val" if "val" in dataset.splits else "all")
+
+
+def refuse_test(chosen: Dataset, data: Path) -> None:
+    tests = len(chosen.split("test"))
+    if tests:
+        raise BlemishError(
+            f"{data}: {tests} of {len(chosen)} images are of the split 'test', which must stay unseen: "
+            "thresholds chosen on it prove nothing. Calibrate with --split val or on other images."
+        )
+
+
+def seen_before(chosen: Dataset, loaded: Bundle, data: Path) -> tuple[str, ...]:
+    """A sentence on images that training used for validation.
+
+    Raises BlemishError for images that it learned from, whatever split they lie in now: a bundle knows them
+    too well.
+    """
+    known, marks = loaded.manifest.data, set(image_digests(chosen))
+    watched = len(marks & set(known.get("validated_on", ())))
+    if learned := len(marks & set(known.get("trained_on", ()))):
+        raise BlemishError(
+            f"{data}: {learned} of {len(chosen)} images were used to train bundle {loaded.id}, so it scores "
+            "them better than new parts. Calibrate on images that it has not seen, or with --split val on "
+            "the split that it was trained with."
+        )
+    if not watched:
+        return ()
+    return (
+        f"{watched} of {len(chosen)} images were validation images of the training, which steered by them: "
+        "new parts may escape somewhat more often than is counted here. Fresh images would be better.",
+    )
+
+
+def notes_on_tests(loaded: Bundle) -> tuple[str, ...]:
+    accesses = len(read_usage(loaded.path, bundle=loaded.id).looks)
+    if not accesses:
+        return ()
+    times = "once" if accesses == 1 else f"{accesses} times"
+    return (
+        f"test images were looked at {times} with this bundle: if that is why the decision is changed, "
+        "figures on them no longer are of unseen data.",
+    )
+
+
+def calibration(request: DecideRequest, loaded: Bundle, inspector: Inspector) -> Calibration:
+    inference = inspector.inference
+    return Calibration(
+        request.rules.ng,
+        request.rules.review,
+        class_names=loaded.manifest.class_names if inference.classifies else (),
+        without_defects=inspector.without_defects,
+        iou_score=inference.threshold_score,
+    )
+
+
+def how_chosen(
+    request: DecideRequest, chosen: Dataset, decision: Decision, point: OperatingPoint, notes: tuple[str, ...]
+) -> Chosen:
+    stored = replace(point, notes=(*point.notes, *notes)).to_json()
+    return Chosen(
+        data=str(request.data),
+        split=split_of(request, chosen),
+        data_fingerprint=fingerprint(chosen),
+        images=len(chosen),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        review_rule=request.rules.review,
+        point=StoredOperatingPoint.model_validate(stored),
+        seen=tuple(image_digests(chosen)),
+        rules=rules_digest(decision),
+    )
+
+
+def sentences(decision: Decision, point: OperatingPoint, kept: Path | None) -> list[str]:
+    """Sentences on the rules, on what they cost on the calibration images, and on what that does not show."""
+    old = f"; the one before is kept in {kept}" if kept else ""
+    lines = [f"Revision {decision.revision} of the decision{old}.", *rules_in_words(decision)]
+    lines += [
+        f"Defective images: {point.escapes.sentence('passed')}.",
+        f"Clean images: {point.overkill.sentence('rejected')}.",
+        f"For a person: {point.review.n} of {point.review.of}; a defective image among them did not pass.",
+    ]
+    if decision.costs:
+        cost = decision.costs.escape * point.escapes.n + decision.costs.overkill * point.overkill.n
+        lines.append(f"Cost on these images: {figure(cost)}.")
+    return [*lines, *point.notes, CHOSEN_HERE]

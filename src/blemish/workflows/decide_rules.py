@@ -1,0 +1,132 @@
+"""Rules of a decision in short text, as people write them: thresholds, limits, minimum sizes and grades."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from blemish.bundle.manifest import Strict
+from blemish.decision.rules import Costs, Grade, Ignored, Limit
+from blemish.errors import WrongUseError, refused_as_wrong_use
+from blemish.evaluation.operating_point import DEFAULT_REVIEW_RULE, parse_rule
+
+Part = TypeVar("Part", bound=Strict)
+NONE = "none"  # instead of rules: drop those of the revision before
+MEASURED = r"(?:(?P<of>.+):)?(?P<measure>\w+)=(?P<value>[^:a-z]+(?:e[-+]?\d+)?)(?P<unit>[a-z]+)?[2²]?"
+WRITTEN = {
+    "--limit": "[CLASS:]MEASURE=NUMBER[mm|px]:review|ng, such as crack:length=3mm:ng",
+    "--grade": "[CLASS:]MEASURE=NUMBER[mm|px]:rework|scrap, such as severity=8:scrap",
+    "--ignore": "[CLASS:]MEASURE=NUMBER[mm|px], such as length=0.2mm",
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of both thresholds, and costs where they were given."""
+
+    ng: str
+    review: str
+    costs: Costs | None = None
+
+
+def chosen_rules(
+    *, escape: float | None, overkill: float | None, cost: str | None, rule: str | None, review: str | None
+) -> Rules:
+    """The rules that the options spell. Raises WrongUseError for none, for two, and for what is no rule.
+
+    --escape beside --overkill is the rule of the lower threshold: what must not pass goes to a person.
+    """
+    lower = review
+    if escape is not None and overkill is not None:
+        if review is not None:
+            raise WrongUseError("--review must not stand beside --escape with --overkill, which set it.")
+        lower, escape = f"escape<={escape}", None
+    given = {
+        "--escape": None if escape is None else f"escape<={escape}",
+        "--overkill": None if overkill is None else f"overkill<={overkill}",
+        "--cost": None if cost is None else f"cost:{cost}",
+        "--rule": rule,
+    }
+    named = {option: text for option, text in given.items() if text is not None}
+    if len(named) != 1:
+        raise WrongUseError(
+            "decide needs one of --escape, --overkill, --cost and --rule (or --escape with --overkill). "
+            f"Received: {', '.join(named) or 'none'}. Give --escape 0.01, for example."
+        )
+    ((_, upper),) = named.items()
+    with refused_as_wrong_use():
+        parsed = parse_rule(upper)
+        parse_rule(lower or DEFAULT_REVIEW_RULE)
+    costs = Costs(escape=parsed.escape_cost, overkill=parsed.overkill_cost) if parsed.kind == "cost" else None
+    return Rules(upper, lower or DEFAULT_REVIEW_RULE, costs)
+
+
+def parsed_limits(texts: Sequence[str] | None) -> tuple[Limit, ...] | None:
+    """Limits from texts such as "crack:length=3mm:ng"; None where none was given. Raises WrongUseError."""
+    return levelled(texts, "--limit", Limit, ("review", "ng"))
+
+
+def parsed_grades(texts: Sequence[str] | None) -> tuple[Grade, ...] | None:
+    """Grades from texts such as "severity=8:scrap"; None where none was given. Raises WrongUseError."""
+    return levelled(texts, "--grade", Grade, ("rework", "scrap"))
+
+
+def parsed_minimums(texts: Sequence[str] | None) -> tuple[Ignored, ...] | None:
+    """Minimum sizes from texts such as "length=0.2mm"; None where none was given. Raises WrongUseError."""
+    if not texts:
+        return None
+    fields = [fields_of(text, "--ignore", MEASURED) for text in texts if text != NONE]
+    return tuple(
+        built(Ignored, {**one, "below": value}, "--ignore") for one, value in map(without_value, fields)
+    )
+
+
+def levelled(
+    texts: Sequence[str] | None, option: str, part: type[Part], levels: tuple[str, str]
+) -> tuple[Part, ...] | None:
+    """Rules with two levels; what is written of one measure of one class becomes one rule."""
+    if not texts:
+        return None
+    rules: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for text in texts:
+        if text == NONE:
+            continue
+        fields, value = without_value(fields_of(text, option, rf"{MEASURED}:(?P<level>{'|'.join(levels)})"))
+        level = fields.pop("level").lower()
+        rule = rules.setdefault(tuple(fields.values()), fields)
+        if level in rule:
+            raise WrongUseError(f"{option} must be given once for each level. Received twice: '{text}'.")
+        rule[level] = value
+    return tuple(built(part, rule, option) for rule in rules.values())
+
+
+def fields_of(text: str, option: str, pattern: str) -> dict[str, Any]:
+    found = re.fullmatch(pattern, text.strip(), flags=re.IGNORECASE)
+    if not found:
+        raise WrongUseError(f"{option} must be {WRITTEN[option]}. Received: '{text}'.")
+    return found.groupdict()
+
+
+def without_value(fields: dict[str, Any]) -> tuple[dict[str, Any], float]:
+    """The fields but "value", and that as a number; one that is none is not finite, and refused later."""
+    rest = {name: text for name, text in fields.items() if name != "value"}
+    try:
+        return rest, float(fields["value"])
+    except ValueError:
+        return rest, math.nan
+
+
+def built(part: type[Part], fields: dict[str, Any], option: str) -> Part:
+    try:
+        return part.model_validate(fields)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        own = fault["type"] == "value_error"
+        said = fault["ctx"]["error"] if own else f"{fault['msg']}. Received: {fault['input']}."
+        place = f" {fault['loc'][0]}:" if fault["loc"] else ""
+        raise WrongUseError(f"{option}:{place} {said}") from error

@@ -1,0 +1,58 @@
+"""The main job on an embedded default, so that a newcomer sees a report within minutes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from blemish.dataset.synthetic import synthesise
+from blemish.errors import BlemishError
+from blemish.progress import Reporter
+from blemish.workflows.evaluate import evaluate_bundles
+from blemish.workflows.inspect import inspect_images
+from blemish.workflows.train import train_bundle
+
+# Small enough for two cores and a few minutes: four surfaces, common and rare kinds of defect, strong enough
+# to be seen.
+SYNTHETIC: dict[str, Any] = {
+    "images": 160,
+    "size": (256, 256),
+    "surfaces": ("brushed_metal", "cast_metal", "wood_grain", "paper"),
+    "class_weights": {"scratch": 4, "spot": 4, "stain": 2, "dent": 1},
+    "contrast": (40.0, 90.0),
+}
+SETTINGS: dict[str, Any] = {
+    "cell": 2,
+    "patch": 128,
+    "steps": 800,
+    "threshold_criterion": "pixel-f1",
+    "minimum_area": 16,
+    "types_backbone": "resnet18",
+    "types_weights": "none",
+    "types_step": 32,
+    "types_steps": 400,
+}
+
+
+def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
+    """Synthetic set → train → evaluate → inspect; returns the report's path.
+
+    command: that was called, for the report
+    Raises BlemishError when `out` exists and is not empty: the demo never writes over anything.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise BlemishError(f"{out} is not empty. Remove it, or choose another folder with --out.")
+    reporter = Reporter(quiet=quiet)
+    data, run = out / "data", out / "run"
+    dataset = synthesise(data, seed=0, **SYNTHETIC)
+    reporter.line(f"1/4 synthetic set: {len(dataset)} images in {data}")
+    reporter.line("2/4 training")
+    bundle = train_bundle("severity", data, run, settings=SETTINGS, quiet=quiet)
+    reporter.line("3/4 measuring on the test images")
+    evaluated = evaluate_bundles(
+        [bundle], data, out / "evaluation", split="test", command=command, quiet=quiet
+    )
+    reporter.line("4/4 inspecting the test images")
+    test_images = [sample.image for sample in dataset.split("test")]
+    inspect_images([bundle], test_images, out / "inspections", overlay=True, quiet=quiet)
+    return evaluated.report

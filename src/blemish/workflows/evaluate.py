@@ -1,0 +1,206 @@
+"""Measuring a bundle, or several as a chain, on a split of a dataset; writes the figures and a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from blemish.bundle.manifest import Manifest, known_images
+from blemish.bundle.store import Bundle, load_bundle
+from blemish.dataset.fingerprint import image_digests
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.samples import Dataset
+from blemish.decision.decision import Decision
+from blemish.decision.sentences import sentences
+from blemish.decision.usage import read_usage
+from blemish.evaluation.calibration import hidden_defects
+from blemish.evaluation.decided import operating_point_of
+from blemish.evaluation.records import Evaluation, ImageRecord
+from blemish.evaluation.report import ReportContext
+from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
+from blemish.evaluation.stored import threshold_sweep, training_curve
+from blemish.inspector.chain import Judge, as_judge
+from blemish.inspector.inspector import Inspector
+from blemish.methods import find_method
+from blemish.progress import Reporter
+from blemish.workflows.evaluation_writer import EvaluationResult, data_context, write_evaluation
+from blemish.workflows.scale import inspector_in_scale, notes_on_scale
+from blemish.workflows.test_set_access import record_test_set_access
+
+CHAIN_NOTE = (
+    "Several bundles were asked one after the other. Score, AUROC and thresholds are the first one's; the "
+    "others can only send an image to a person. An image that a gate passed is without defects, severity 0, "
+    "in every figure."
+)
+
+
+@dataclass(frozen=True)
+class EvaluatedBundles:
+    """A bundle to be measured, or the stages of a chain. places: their folders as the user gave them"""
+
+    places: Sequence[Path]
+    bundles: Sequence[Bundle]
+    inspectors: Sequence[Inspector]
+    judge: Judge
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        return [bundle.manifest for bundle in self.bundles]
+
+    @property
+    def methods(self) -> str:
+        return "+".join(manifest.method for manifest in self.manifests)
+
+    @property
+    def decisions(self) -> list[Decision | None]:
+        return [inspector.decision for inspector in self.inspectors]
+
+    @property
+    def decision(self) -> Decision | None:
+        """The first bundle's, whose verdict it is."""
+        return self.decisions[0]
+
+    def notes_on_seen(self, chosen: Dataset) -> Iterator[str]:
+        """A sentence for each bundle that has learned or was decided on images that are to be measured."""
+        for manifest, inspector in zip(self.manifests, self.inspectors, strict=True):
+            yield from notes_on_seen(manifest, chosen, inspector.decision)
+
+    def notes_on_hidden(self, records: Sequence[ImageRecord]) -> Iterator[str]:
+        """A sentence for each minimum size of a decision that is above a labelled defect of these images."""
+        for inspector in self.inspectors:
+            if inspector.decision is not None:
+                yield from hidden_defects(
+                    inspector.decision,
+                    records,
+                    mm_per_px=inspector.scale,
+                    classifies=inspector.inference.classifies,
+                )
+
+
+def evaluate_bundles(
+    places: Sequence[Path],
+    data: Path,
+    out: Path,
+    *,
+    split: str,
+    command: str,
+    mm_per_px: float | None = None,
+    device: str = "auto",
+    quiet: bool = False,
+) -> EvaluationResult:
+    """Measure a bundle, or several as a chain, on a split; writes metrics.json and report.html.
+
+    Images of the split "test" are sealed: that they were looked at is counted in every bundle.
+    command: that was called, for the report
+    Raises BlemishError for bundles and data that do not go together.
+    """
+    reporter = Reporter(quiet=quiet)
+    dataset = load_dataset(data)
+    asked = opened(places, dataset, device=device, mm_per_px=mm_per_px)
+    chosen, left_out = for_judge(split_to_evaluate(dataset, split), asked.judge, asked.manifests)
+    notes = (*left_out, *decisions_of_later(asked.inspectors))
+    notes += (*asked.notes_on_seen(chosen), *notes_on_groups(chosen))
+    notes += notes_on_scale(asked.inspectors[0], dataset)
+    for note in notes:
+        reporter.line(f"warning: {note}")
+    context = report_context(asked, chosen, data, command)  # before the long work: it may refuse
+    evaluation = measured(asked, chosen, split, reporter)
+    context = replace(context, notes=(*notes, *asked.notes_on_hidden(evaluation.records)))
+    evaluation, context = record_test_set_access(evaluation, context, asked.bundles, chosen, asked.decisions)
+    for note in context.notes[len(notes) :]:
+        reporter.line(note)
+    return write_evaluation(out, evaluation, context_of_chain(context, asked.bundles, places))
+
+
+def opened(
+    places: Sequence[Path], dataset: Dataset, *, device: str, mm_per_px: float | None
+) -> EvaluatedBundles:
+    """Bundles and inspectors of these folders. Raises BlemishError for one that is refused."""
+    bundles = [load_bundle(place) for place in places]
+    for bundle in bundles:
+        read_usage(bundle.path, bundle=bundle.id)  # before the long work: it may refuse
+    inspectors = [
+        inspector_in_scale(bundle, dataset, device=device, mm_per_px=mm_per_px) for bundle in bundles
+    ]
+    return EvaluatedBundles(places, bundles, inspectors, as_judge(inspectors))
+
+
+def measured(asked: EvaluatedBundles, chosen: Dataset, split: str, reporter: Reporter) -> Evaluation:
+    first = asked.manifests[0]
+    return evaluate_samples(asked.judge, chosen, reporter).result(
+        method=asked.methods,
+        split=split,
+        seed=first.provenance.get("seed"),
+        operating_point=operating_point_of(first, asked.decision),
+        pixel_threshold=asked.judge.inference.pixel_threshold,
+    )
+
+
+def notes_on_seen(manifest: Manifest, chosen: Dataset, decision: Decision | None = None) -> tuple[str, ...]:
+    """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
+    calibrated = decision.chosen.seen if decision and decision.chosen else ()
+    seen = {*known_images(manifest.data), *calibrated} & set(image_digests(chosen))
+    if not seen:
+        return ()
+    return (
+        f"{len(seen)} of these {len(chosen)} images were used to train the bundle or to choose its "
+        "thresholds: on them the figures and bounds say nothing about new parts.",
+    )
+
+
+def report_context(asked: EvaluatedBundles, dataset: Dataset, data: Path, command: str) -> ReportContext:
+    """Report context of the first bundle: data, settings, curves and the decision in words.
+
+    data: the path as the user gave it. Raises BlemishError for stored curves that cannot be drawn.
+    """
+    loaded, place, decision = asked.bundles[0], asked.places[0], asked.decision
+    manifest = loaded.manifest
+    return replace(
+        data_context(dataset, data, command),
+        title=f"{find_method(manifest.method).title} on {dataset.root.name}",
+        method=manifest.method,
+        bundle_name=str(place),
+        bundle_hash=loaded.id,
+        training=training_curve(manifest, place),
+        threshold_sweep=threshold_sweep(manifest, place),
+        settings=manifest.settings,
+        noticed=manifest.notes,
+        decided=sentences(decision) if decision else (),
+    )
+
+
+def decisions_of_later(stages: Sequence[Inspector]) -> tuple[str, ...]:
+    """A sentence on the decision of each stage behind the first, as its limits make no verdict here."""
+    return tuple(
+        f"{stage.bundle} has a decision of its own: what it ignores is ignored and what it grades is graded, "
+        f"but its thresholds and limits make no verdict here. {' '.join(sentences(stage.decision))}"
+        for stage in stages[1:]
+        if stage.decision is not None
+    )
+
+
+def context_of_chain(first: ReportContext, stages: Sequence[Bundle], places: Sequence[Path]) -> ReportContext:
+    """Report context of a whole chain, made from that of its first bundle; unchanged for one bundle.
+
+    stages: bundles in their order; places: their folders as the user gave them
+    """
+    if len(stages) == 1:
+        return first
+    manifests = [stage.manifest for stage in stages]
+    return replace(
+        first,
+        title=f"{first.title}, as the first of {len(stages)} bundles",
+        method="+".join(manifest.method for manifest in manifests),
+        bundle_name=" + ".join(map(str, places)),
+        bundle_hash="+".join(stage.id for stage in stages),
+        settings={
+            f"{manifest.method}.{key}": value
+            for manifest in manifests
+            for key, value in manifest.settings.items()
+        },
+        training=None,
+        threshold_sweep=None,
+        notes=(CHAIN_NOTE, *first.notes),
+        noticed=tuple(note for manifest in manifests for note in manifest.notes),
+    )

@@ -1,0 +1,42 @@
+"""Measuring any tool's predictions: the files and the report are those of `evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from blemish.dataset.layouts import load_dataset
+from blemish.errors import refused_as_wrong_use
+from blemish.evaluation.operating_point import parse_rule
+from blemish.evaluation.predictions import Judgement, evaluate_predictions, read_predictions
+from blemish.evaluation.run import notes_on_groups
+from blemish.progress import Reporter
+from blemish.workflows.evaluation_writer import EvaluationResult, data_context, write_evaluation
+
+
+def evaluate_file(
+    file: Path, data: Path, out: Path, *, split: str, judgement: Judgement, command: str, quiet: bool = False
+) -> EvaluationResult:
+    """Measure a file or folder of predictions on a split.
+
+    command: that was called, for the report
+    Raises WrongUseError for a rule that is none, BlemishError for predictions that do not fit the data.
+    """
+    if judgement.rule is not None:
+        with refused_as_wrong_use():
+            parse_rule(judgement.rule)
+    reporter = Reporter(quiet=quiet)
+    dataset = load_dataset(data)
+    predictions = read_predictions(file, dataset, data=data, split=split)
+    evaluation, notes = evaluate_predictions(predictions, dataset, split, judgement, reporter)
+    notes += notes_on_groups(dataset.split(split))
+    for note in notes:
+        reporter.line(f"note: {note}")
+    context = replace(
+        data_context(dataset.split(split), data, command),
+        title=f"{file.name} on {dataset.root.name}",
+        method=predictions.kind,
+        predictions=str(file),
+        notes=notes,
+    )
+    return write_evaluation(out, evaluation, context)

@@ -1,0 +1,96 @@
+"""Files of an inspection: a line of inspections.jsonl for each answer as it comes, and the overlays."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TextIO
+
+from blemish.errors import BlemishError
+from blemish.files import write_atomically
+from blemish.images.drawing import draw_inspection
+from blemish.images.encode import png_bytes
+from blemish.inspection import Verdict
+from blemish.inspector.pipeline import Answer, Answers
+
+
+@dataclass(frozen=True)
+class Overlays:
+    """Drawn answers in a folder. score_map_max: see `draw_inspection`"""
+
+    folder: Path
+    score_map_max: float | None
+    taken: Counter[str] = field(default_factory=Counter)
+
+    def draw(self, answer: Answer) -> None:
+        if answer.pixels is None or answer.inspection.verdict is Verdict.ERROR:
+            return
+        # Of a web, the defects are in pixels of the whole; the image begins at row `top`.
+        defects = tuple(defect.moved(-answer.top) for defect in answer.inspection.defects)
+        inspection = replace(answer.inspection, defects=defects)
+        overlay = draw_inspection(answer.pixels, inspection, score_map_max=self.score_map_max)
+        write_atomically(self.folder / self.file_name(answer.stem), png_bytes(overlay))
+
+    def file_name(self, stem: str) -> str:
+        """The stem, and a number where it was taken."""
+        name = stem
+        while self.taken[name]:
+            self.taken[stem] += 1
+            name = f"{stem}__{self.taken[stem]}"
+        self.taken[name] += 1
+        return f"{name}.png"
+
+
+def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path, int]:
+    """Write every answer; returns the path of inspections.jsonl and how many are ERROR.
+
+    Lines go to a temporary name, which is renamed when all are written, where nobody can tell what comes
+    next, as of a damaged list, or when the user stops; then what is ready is written, too. Where there is no
+    line, nothing is left. Raises BlemishError where there is no place to write.
+    """
+    target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
+    failures = 0
+    finished = False  # whether every line written so far is whole
+    opened = open_draft(draft)
+    try:
+        with opened as file:
+            try:
+                for answer in answers.coming:
+                    failures += write(answer, file, overlays)
+            except KeyboardInterrupt:
+                for answer in answers.drain():
+                    write(answer, file, overlays)
+                raise
+        finished = True
+    except (KeyboardInterrupt, BlemishError):
+        finished = True
+        raise
+    except OSError as error:
+        raise BlemishError(
+            f"{draft} cannot be written: {error.strerror}. Free some space and try again."
+        ) from error
+    finally:
+        if finished and draft.stat().st_size:
+            draft.replace(target)
+        elif finished:
+            draft.unlink()  # without a line; what was there before stays
+    return target, failures
+
+
+def write(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:
+    """Write an answer, at once to be read by others; returns whether it is ERROR."""
+    file.write(json.dumps(answer.inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+    file.flush()
+    if overlays is not None:
+        overlays.draw(answer)
+    return answer.inspection.verdict is Verdict.ERROR
+
+
+def open_draft(draft: Path) -> TextIO:
+    try:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        return draft.open("w", encoding="utf-8")
+    except OSError as error:
+        raise BlemishError(f"{draft} cannot be written: {error.strerror}. Choose another --out.") from error

@@ -1,0 +1,114 @@
+"""Training a method on a dataset: settings from a file and KEY=VALUE, then the bundle in its run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from blemish.bundle.manifest import first_fault
+from blemish.bundle.migrations import rename_settings
+from blemish.dataset.layouts import load_dataset
+from blemish.errors import BlemishError, refused_as_wrong_use
+from blemish.methods import find_method
+from blemish.methods.contract import Method, MethodSettings
+from blemish.progress import Reporter
+
+FILLING = ("preset", "variant")  # settings that fill others
+
+
+def train_bundle(  # noqa: PLR0913 - every option of a training
+    method_name: str,
+    data: Path,
+    out: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    config: Path | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    initial_bundle: Path | None = None,
+    quiet: bool = False,
+) -> Path:
+    """Train a method and write OUT/bundle; returns the bundle's path.
+
+    settings: by name, before those of the YAML file `config`
+    initial_bundle: to go on from, with its settings
+    Raises WrongUseError for a wrong method or wrong settings, BlemishError for data that cannot be used.
+    """
+    from blemish.bundle.store import load_bundle
+    from blemish.training.request import Request, refuse_unknown_rules
+    from blemish.training.run import train
+
+    reporter = Reporter(quiet=quiet)
+    start = load_bundle(initial_bundle) if initial_bundle else None
+    with refused_as_wrong_use():
+        method = find_method(method_name)
+        own = start is not None and start.manifest.method == method.name  # another's is refused by `train`
+        checked = read_settings(method, config, settings, start.manifest.settings if start and own else {})
+        refuse_unknown_rules(checked)
+    dataset = load_dataset(data)
+    reporter.line(f"{data}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
+    request = Request(
+        method, dataset, checked, out, seed=seed, resume=resume, origin=str(data), initial_bundle=start
+    )
+    return train(request, reporter).path
+
+
+def read_settings(
+    method: Method,
+    config: Path | None = None,
+    given: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
+) -> MethodSettings:
+    """The method's settings: defaults or those of a start, then the YAML file, then those given.
+
+    Raises BlemishError for an unknown key (with the nearest) or a value out of range.
+    """
+    values: dict[str, Any] = dict(start or {})
+    if config:
+        values |= rename_settings(method.name, read_config(config), source=f"--config {config}")
+    values |= rename_settings(method.name, given or {}, source="settings")
+    refuse_beaten(values, start or {})
+    try:
+        return method.settings_type.model_validate(values)
+    except ValidationError as error:
+        fault = first_fault(error, method.settings_type.model_fields)
+        raise BlemishError(f"settings of {method.name}: {fault}{list_remedy(error)}") from error
+
+
+def refuse_beaten(values: Mapping[str, Any], start: Mapping[str, Any]) -> None:
+    """Raises BlemishError for another preset or variant than the start's: all that it fills is filled."""
+    for key in FILLING:
+        if key in start and values[key] != start[key]:
+            raise BlemishError(
+                f"setting {key}: a training from a bundle has the bundle's settings, {key}={start[key]} "
+                f"among them. Received: {values[key]}. Set one by one what shall differ."
+            )
+
+
+def list_remedy(error: ValidationError) -> str:
+    """How to write it, where the first fault is a word in place of a list; else ""."""
+    fault = error.errors()[0]
+    if fault["type"] != "tuple_type":
+        return ""
+    value = "" if fault["input"] is None else fault["input"]
+    return f" Write a list: '{fault['loc'][0]}=[{value}]'."
+
+
+def read_config(config: Path) -> Mapping[str, Any]:
+    try:
+        values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BlemishError(f"--config {config} cannot be read: {error.strerror}. Check the path.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BlemishError(
+            f"--config {config} cannot be read as YAML: {' '.join(str(error).split())}."
+        ) from error
+    if not isinstance(values, dict):
+        raise BlemishError(
+            f"--config {config} must hold a mapping of settings. Received: {type(values).__name__}."
+        )
+    return values

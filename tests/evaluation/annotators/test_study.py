@@ -1,0 +1,210 @@
+"""Two label sets of the same pictures whose differences are known."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from blemish.dataset.layouts import load_dataset
+from blemish.errors import BlemishError
+from blemish.evaluation.annotators.raters import matched, rated
+from blemish.evaluation.annotators.study import Study, study
+from blemish.inspection import Inspection, Verdict
+from blemish.regions.filled_boxes import defect_of_box
+from blemish.workflows.annotator_agreement import compare_raters
+
+Boxes = dict[str, list[tuple[str, tuple[int, int, int, int]]]]
+CLASSES = {1: "dent", 2: "scratch"}
+FIRST: Boxes = {
+    "a": [("dent", (2, 2, 10, 10))],
+    "b": [("dent", (2, 2, 10, 10)), ("scratch", (15, 2, 8, 4))],
+    "c": [],
+    "d": [("scratch", (5, 5, 10, 4))],
+    "e": [],
+    "f": [("dent", (1, 1, 6, 6))],
+}
+# a: half as high; b: a place less of a kind and another more; c: a mark more; d: another kind.
+SECOND: Boxes = {
+    **FIRST,
+    "a": [("dent", (2, 2, 10, 5))],
+    "b": [("dent", (2, 2, 10, 10)), ("scratch", (15, 12, 8, 4))],
+    "c": [("dent", (3, 3, 4, 4))],
+    "d": [("dent", (5, 5, 10, 4))],
+}
+
+
+def labelled(root: Path, boxes: Boxes, *, rename: str = "") -> Path:
+    """COCO boxes on pictures that depend on their letter alone."""
+    images, rows = [], []
+    number_of = {name: number for number, name in CLASSES.items()}
+    for number, (name, marks) in enumerate(boxes.items()):
+        pixels = np.random.default_rng(ord(name)).integers(0, 256, (20, 30), dtype=np.uint8)
+        root.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(root / f"{rename}{name}.png"), pixels)
+        images.append({"id": number, "file_name": f"{rename}{name}.png"})
+        rows += [
+            {"id": 10 * number + i, "image_id": number, "category_id": number_of[label], "bbox": list(place)}
+            for i, (label, place) in enumerate(marks)
+        ]
+    categories = [{"id": number, "name": name} for number, name in CLASSES.items()]
+    content = {"images": images, "annotations": rows, "categories": categories}
+    (root / "labels.json").write_text(json.dumps(content))
+    return root
+
+
+def studied(one: Path, other: Path) -> Study:
+    pairs, alone = matched(load_dataset(one), load_dataset(other))
+    return study(list(rated(pairs)), one="A", other="B", alone=alone)
+
+
+@pytest.fixture
+def raters(tmp_path: Path) -> tuple[Path, Path]:
+    return labelled(tmp_path / "anna", FIRST), labelled(tmp_path / "bert", SECOND)
+
+
+def test_every_level_by_hand(raters: tuple[Path, Path]) -> None:
+    found = studied(*raters)
+    assert (found.images, found.alone) == (6, 0)
+    assert found.verdict.counts.tolist() == [[1, 1], [0, 4]]
+    assert found.verdict.kappa.agreed.n == 5
+    table = found.classes.to_json()["table"]
+    assert table["scratch"]["dent"] == 1 and table["clean"]["dent"] == 1 and table["dent"]["dent"] == 2
+    assert table["dent and scratch"]["dent and scratch"] == 1
+    assert found.kinds["scratch"].agreed.n == 5 and found.kinds["dent"].agreed.n == 4
+    assert found.places is not None
+    # In common: a, b's dent, d, f; else b's two scratches and c's dent.
+    assert (found.places.met.n, found.places.met.of) == (4, 7)
+    assert sorted(found.places.iou) == pytest.approx([0.5, 1, 1, 1])
+    assert (found.places.same_kind.n, found.places.same_kind.of) == (3, 4)
+    assert not found.places.by_pixels
+    assert found.to_json()["places"]["table"] == {
+        "dent": {"dent": 3, "scratch": 0, "not marked": 0},
+        "scratch": {"dent": 1, "scratch": 0, "not marked": 1},
+        "not marked": {"dent": 1, "scratch": 1, "not marked": 0},
+    }
+
+
+def test_where_they_differ_is_listed_verdicts_first(raters: tuple[Path, Path]) -> None:
+    said = [(one.both.sample.id, one.sentence) for one in studied(*raters).differences]
+    assert said == [
+        ("c.png", "A: clean; B: dent."),
+        ("d.png", "A: scratch; B: dent."),
+        ("b.png", "1 places in common; only A: 1, only B: 1."),
+    ]
+
+
+def test_pictures_are_matched_by_content_where_names_differ(tmp_path: Path) -> None:
+    one, other = labelled(tmp_path / "one", FIRST), labelled(tmp_path / "two", SECOND, rename="x_")
+    (other / "x_f.png").unlink()
+    content = json.loads((other / "labels.json").read_text())
+    content["images"] = content["images"][:-1]
+    content["annotations"] = [row for row in content["annotations"] if row["image_id"] != 5]
+    (other / "labels.json").write_text(json.dumps(content))
+    found = studied(one, other)
+    assert (found.images, found.alone) == (5, 1)
+    assert [one.both.sample.id for one in found.differences] == ["c.png", "d.png", "b.png"]
+
+
+def test_outlines_are_compared_by_their_pixels(tmp_path: Path) -> None:
+    """Masks of an upper and a lower triangle share a box, and the diagonal."""
+    for rater, mask in (("one", np.tri(12, dtype=bool)), ("two", np.tri(12, dtype=bool).T)):
+        folder = tmp_path / rater / "MT_Dent"
+        folder.mkdir(parents=True)
+        pixels = np.random.default_rng(0).integers(0, 256, (20, 20), dtype=np.uint8)
+        cv2.imwrite(str(folder / "a.jpg"), pixels)
+        truth = np.zeros((20, 20), np.uint8)
+        truth[4:16, 4:16] = 255 * mask
+        cv2.imwrite(str(folder / "a.png"), truth)
+    found = studied(tmp_path / "one", tmp_path / "two")
+    assert found.places is not None and found.places.by_pixels
+    assert found.places.iou == (), "12 of 144 pixels are below the least overlap"
+    shutil.copy(tmp_path / "one" / "MT_Dent" / "a.png", tmp_path / "two" / "MT_Dent" / "a.png")
+    assert studied(tmp_path / "one", tmp_path / "two").places.iou == (1.0,)  # type: ignore[union-attr]
+
+
+def test_three_raters_give_three_studies_and_a_report(raters: tuple[Path, Path], tmp_path: Path) -> None:
+    lines = [
+        {
+            "image": f"{name}.png",
+            "size": [20, 30],
+            "verdict": "NG" if marks else "OK",
+            "score": 0.9 if marks else 0.1,
+            "defects": [machine_defect(label, *place) for label, place in marks],
+            "bundle": "b",
+            "timings_ms": {},
+            "error": None,
+        }
+        for name, marks in FIRST.items()
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    told = compare_raters([*raters, tmp_path / "m.jsonl"], tmp_path / "out")
+    assert "anna and m.jsonl: 6 pictures" in told
+    told_json = json.loads((tmp_path / "out" / "agreement.json").read_text())
+    first, machine, other = told_json["studies"]
+    assert machine["raters"] == ["anna", "m.jsonl"] and machine["differences"] == []
+    assert machine["verdict"]["agreed"]["n"] == 6 and machine["places"]["places_of_both"]["n"] == 5
+    assert [one["image"] for one in first["differences"]] == ["c.png", "d.png", "b.png"]
+    assert len(other["differences"]) == 3
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "anna: clean; bert: dent." in page and page.count("<figure") == 6
+    assert "Nowhere." in page
+
+
+def machine_defect(label: str, x: int, y: int, w: int, h: int) -> dict[str, Any]:
+
+    return defect_of_box((x, y, x + w, y + h), label, 0.9).to_json()
+
+
+def test_what_cannot_be_compared_is_one_line(raters: tuple[Path, Path], tmp_path: Path) -> None:
+    strange = labelled(tmp_path / "strange", {"q": [], "r": [("dent", (1, 1, 4, 4))]})
+    with pytest.raises(BlemishError, match=r"must judge the same pictures\. Received: none in common"):
+        compare_raters([raters[0], strange], None)
+    (tmp_path / "m.jsonl").write_text("")
+    with pytest.raises(BlemishError, match="The first rater must be a dataset"):
+        compare_raters([tmp_path / "m.jsonl", raters[0]], None)
+    with pytest.raises(BlemishError, match="must judge the same pictures"):
+        compare_raters([raters[0], tmp_path / "m.jsonl"], tmp_path / "out")
+    cv2.imwrite(str(raters[1] / "a.png"), np.zeros((9, 9), np.uint8))
+    with pytest.raises(BlemishError, match=r"a.png must be the same picture as .*Received: 9×9 for 30×20"):
+        compare_raters(list(raters), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_pictures_of_the_same_names_are_not_compared(tmp_path: Path) -> None:
+    one, other = labelled(tmp_path / "one", FIRST), labelled(tmp_path / "two", SECOND)
+    for name in "ab":
+        strange = np.random.default_rng(100 + ord(name)).integers(0, 256, (20, 30), dtype=np.uint8)
+        cv2.imwrite(str(other / f"{name}.png"), strange)
+    brighter = cv2.imread(str(one / "d.png"), cv2.IMREAD_GRAYSCALE) // 2 + 60
+    cv2.imwrite(str(other / "d.png"), brighter.astype(np.uint8))
+    found = studied(one, other)
+    assert (found.images, found.alone) == (4, 4), "d is stored again, a and b show something else"
+    assert compare_raters([one, other], None)[0].endswith(": 4 pictures, and 4 that only one of them judges")
+    for name in "cdef":
+        strange = np.random.default_rng(100 + ord(name)).integers(0, 256, (20, 30), dtype=np.uint8)
+        cv2.imwrite(str(other / f"{name}.png"), strange)
+    with pytest.raises(BlemishError, match="none in common, by path or content"):
+        compare_raters([one, other], None)
+
+
+def test_a_machine_without_names_is_not_asked_for_kinds(tmp_path: Path) -> None:
+    one = labelled(tmp_path / "one", FIRST)
+    lines = []
+    for name, marks in FIRST.items():
+        corners = [(x, y, x + w, y + h) for _, (x, y, w, h) in marks]
+        defects = tuple(defect_of_box(box, "defect", 0.9) for box in corners)
+        verdict = Verdict.NG if marks else Verdict.OK
+        lines.append(json.dumps(Inspection(f"{name}.png", (20, 30), verdict, 0.5, defects, "m").to_json()))
+    file = tmp_path / "machine.jsonl"
+    file.write_text("\n".join(lines))
+    said = compare_raters([one, file], tmp_path / "out")
+    assert "good or defective: same answer on 6 of 6" in said[1]
+    assert "which kinds: same answer on 6 of 6" in said[2] and not any("differ on" in line for line in said)
+    (told,) = json.loads((tmp_path / "out" / "agreement.json").read_text())["studies"]
+    assert list(told["each_class"]) == ["defective"]

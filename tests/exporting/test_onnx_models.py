@@ -1,0 +1,177 @@
+"""Each network as ONNX Runtime runs it, beside torch, at sizes that it was not exported with."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper
+from random_bundles import CASAE, MEDETECTION, SEVERITY, manifest_of, random_modules
+from torch import nn
+
+from blemish.errors import BlemishError
+from blemish.exporting.onnx_models import OPSET, halved, marked, onnx_model, stored_inputs
+from blemish.inspector.onnx_backend import onnx_opset
+from blemish.methods import find_method
+from blemish.methods.capabilities import GraphPlan
+
+TOLERANCE = 2e-5  # of the answers' spread
+STANDARDISED = 5e-5  # where images are: what rounds their mean off is stretched with their deviation
+
+CASES: Mapping[str, tuple[str, Mapping[str, Any], str, list[tuple[int, ...]]]] = {
+    "severity, cell 4": (
+        "severity",
+        {**SEVERITY, "cell": 4, "tile": 256},
+        "severity",
+        [(1, 1, 4, 8), (3, 1, 92, 36)],
+    ),
+    "severity, cell 2": ("severity", SEVERITY, "severity", [(1, 1, 2, 2), (1, 1, 98, 130)]),
+    "U-Net": (
+        "severity",
+        {**SEVERITY, "network": "unet", "tile": 320},
+        "severity",
+        [(1, 1, 2, 6), (2, 1, 50, 66)],
+    ),
+    "cascade in tiles": ("casae", CASAE, "cascade", [(1, 1, 16, 32), (3, 1, 80, 48)]),
+    "FCN in tiles": (
+        "casae",
+        {**CASAE, "network": "fcn", "tile": 960},
+        "cascade",
+        [(1, 1, 32, 32), (2, 1, 96, 64)],
+    ),
+    "cascade of squares": (
+        "casae",
+        {**CASAE, "tiled": False, "tile": None, "patch": 64, "size": 64, "norm": "group"},
+        "cascade",
+        [(1, 1, 64, 64), (3, 1, 64, 64)],
+    ),
+    "compact CNN": (
+        "casae",
+        {**CASAE, "types": True, "types_size": 99},
+        "types",
+        [(1, 1, 99, 99), (5, 1, 99, 99)],
+    ),
+    "stored references": ("medetection", MEDETECTION, "network", [(1, 3, 48, 48)]),
+    "references by a ResNet": (
+        "medetection",
+        {**MEDETECTION, "stem": "resnet18", "stem_weights": "none", "norm": "batch"},
+        "network",
+        [(1, 3, 48, 48)],
+    ),
+    "aligned references": ("medetection", {**MEDETECTION, "align": "rigid"}, "network", [(1, 9, 48, 48)]),
+    "no references": (
+        "medetection",
+        {**MEDETECTION, "siamese": False, "size": 80},
+        "network",
+        [(1, 3, 80, 80)],
+    ),
+}
+
+
+def plan_of(method: str, settings: Mapping[str, Any], graph: str) -> tuple[GraphPlan, dict[str, nn.Module]]:
+    manifest = manifest_of(method, settings)
+    modules = random_modules(method, manifest)
+    return find_method(method).graphs(modules, manifest)[graph], modules
+
+
+def run(model: onnx.ModelProto, name: str, inputs: np.ndarray) -> np.ndarray:
+    return onnxruntime.InferenceSession(model.SerializeToString()).run(None, {name: inputs})[0]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_graph_answers_as_the_network(case: str) -> None:
+    method, settings, graph, shapes = CASES[case]
+    plan, modules = plan_of(method, settings, graph)
+    model = onnx_model(plan)
+    (name,) = plan.inputs
+    generator = np.random.default_rng(0)
+    for shape in shapes:
+        inputs = generator.random(shape, np.float32)
+        with torch.no_grad():
+            expected = modules[graph].eval()(torch.from_numpy(as_pairs(inputs, method, modules))).numpy()
+        found = run(model, name, inputs)
+        assert found.shape == expected.shape
+        tolerance = STANDARDISED if "squares" in case else TOLERANCE
+        assert np.abs(found - expected).max() <= tolerance * max(1.0, np.abs(expected).max())
+    assert all(one.shape[0] is None or method == "medetection" for one in stored_inputs(plan))
+
+
+def as_pairs(inputs: np.ndarray, method: str, modules: Mapping[str, Any]) -> np.ndarray:
+    """What torch is given where the graph is given an image alone: its references before it."""
+    if method != "medetection" or inputs.shape[1] != 3:
+        return inputs
+    if not modules["network"].siamese:
+        return np.concatenate([inputs, inputs], 1)
+    references = modules["references"].pictures[:2].float().numpy().reshape(1, 6, *inputs.shape[2:]) / 255
+    return np.concatenate([references.astype(np.float32), inputs], 1)
+
+
+@pytest.fixture(scope="module")
+def severity_model() -> onnx.ModelProto:
+    return onnx_model(plan_of("severity", SEVERITY, "severity")[0])
+
+
+def test_the_file_says_where_it_is_from_and_no_folder_of_this_machine(
+    severity_model: onnx.ModelProto,
+) -> None:
+    model = marked(severity_model, source="severity-1", name="severity")
+    assert {one.key: one.value for one in model.metadata_props} == {
+        "blemish.source": "severity-1",
+        "blemish.graph": "severity",
+    }
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.initializer[:]  # random bytes spell anything
+    data = bare.SerializeToString()
+    assert b"Conv" in data
+    assert not any(part in data for part in (b"site-packages", b".py", b"/src/"))
+
+
+def test_the_opset_is_read_as_onnx_reads_it(severity_model: onnx.ModelProto, tmp_path: Any) -> None:
+    for version in (OPSET, 300):
+        model = onnx.ModelProto()
+        model.CopyFrom(severity_model)
+        del model.opset_import[:]
+        model.opset_import.add(domain="ai.onnx.ml", version=3)
+        model.opset_import.add(domain="", version=version)
+        file = tmp_path / f"{version}.onnx"
+        onnx.save(model, file)
+        assert onnx_opset(file) == version
+
+
+def test_halved_weights_are_half_the_size_and_answer_nearly_the_same(severity_model: onnx.ModelProto) -> None:
+    inputs = np.random.default_rng(1).random((1, 1, 40, 40), np.float32)
+    before = run(severity_model, "images", inputs)
+    small = halved(onnx.load(io.BytesIO(severity_model.SerializeToString())))
+    onnx.checker.check_model(small, full_check=True)
+    assert small.ByteSize() < 0.6 * severity_model.ByteSize()
+    after = run(small, "images", inputs)
+    assert 0 < np.abs(after - before).max() < 5e-3 * np.abs(before).max()
+
+
+def test_a_weight_beyond_fp16_stays_finite(severity_model: onnx.ModelProto) -> None:
+    model = onnx.load(io.BytesIO(severity_model.SerializeToString()))
+    largest = max(model.graph.initializer, key=lambda one: np.prod(one.dims))
+    values = numpy_helper.to_array(largest).copy()
+    values.flat[0] = 1e9
+    largest.CopyFrom(numpy_helper.from_array(values, largest.name))
+    arrays = [numpy_helper.to_array(one) for one in halved(model).graph.initializer]
+    assert all(np.isfinite(one).all() for one in arrays if one.dtype == np.float16)
+    assert any(one.dtype == np.float16 for one in arrays)
+
+
+def test_a_network_that_cannot_be_written_is_one_line() -> None:
+    class Odd(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images if float(images.sum()) > 0 else images.tolist()  # type: ignore[return-value]
+
+    plan = GraphPlan(Odd(), {"images": torch.zeros(2, 3)}, ("answers",), {"images": (0,)})
+    with pytest.raises(BlemishError, match="The network cannot be written as ONNX: ") as caught:
+        onnx_model(plan)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,361 @@
+"""Two phases on tiny settings: bundles, starts, resumption, frozen parts, and what the user is told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from blemish.bundle import load_bundle
+from blemish.dataset.samples import Annotation
+from blemish.dataset.splits.support_sets import sample_support_set, save_support_set
+from blemish.errors import BlemishError
+from blemish.inspector.loading import inspector_of, open_inspector
+from blemish.methods.tlsdd import METHOD
+from blemish.methods.tlsdd.network.detector import Detector
+from blemish.methods.tlsdd.network.map_cache import MapCache
+from blemish.methods.tlsdd.training.episodes import EpisodeSampler
+from blemish.methods.tlsdd.training.fitting import TlsddTraining
+from blemish.methods.tlsdd.training.validation import ValidationDetections, score_threshold
+from blemish.progress import Reporter
+from blemish.training.request import Request
+from blemish.training.run import train
+from blemish.training.trainer import RunTrainer
+from tests.methods.tlsdd.conftest import tiny
+
+
+def run(dataset, out, settings, **more):
+    return train(Request(METHOD, dataset, settings, out, **more), Reporter(quiet=True))
+
+
+def same_tensors(one, other):
+    for network, tensors in one.networks.items():
+        for name, tensor in tensors.items():
+            np.testing.assert_array_equal(tensor, other.networks[network][name], err_msg=f"{network}.{name}")
+
+
+@pytest.fixture(scope="module")
+def unbroken(surfaces, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    return folder, run(surfaces, folder, tiny())
+
+
+def test_two_phases_leave_a_base_bundle_and_one_of_all_classes(unbroken):
+    folder, bundle = unbroken
+    base = load_bundle(folder / "base")
+    assert base.manifest.class_names == ("scratch", "spot")
+    assert bundle.manifest.class_names == ("scratch", "spot", "stain")
+    assert bundle.manifest.memory["rare"] == ["stain"] and base.manifest.memory["rare"] == []
+    assert {name: len(ids) for name, ids in bundle.manifest.memory["draw"]["classes"].items()} == {
+        "scratch": 2, "spot": 2, "stain": 2,
+    }  # fmt: skip
+    assert bundle.manifest.memory["examples"]["stain"] == sorted(
+        bundle.manifest.memory["draw"]["classes"]["stain"]
+    ) or set(bundle.manifest.memory["examples"]["stain"]) == set(
+        bundle.manifest.memory["draw"]["classes"]["stain"]
+    )
+    assert bundle.networks["bank"]["known"].all()
+    assert inspector_of(bundle, device="cpu") and open_inspector(folder / "base", device="cpu")
+
+
+def test_phase_two_leaves_the_extractor_as_the_base_has_it_and_moves_the_rest(unbroken):
+    folder, bundle = unbroken
+    before, after = load_bundle(folder / "base").networks["detector"], bundle.networks["detector"]
+    moved = {name.split(".")[0] for name in before if not np.array_equal(before[name], after[name])}
+    assert moved == {"rpn", "region_head", "support_encoder", "embedding", "scores", "box_regressor"}
+
+
+def test_going_on_from_the_base_bundle_gives_what_both_phases_at_once_gave(unbroken, surfaces, tmp_path):
+    folder, bundle = unbroken
+    again = run(surfaces, tmp_path / "again", tiny(), start=load_bundle(folder / "base"))
+    same_tensors(bundle, again)
+    assert not (tmp_path / "again" / "base").exists()
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_a_run_stopped_in_either_phase_goes_on_to_the_same_weights(
+    unbroken, surfaces, tmp_path, monkeypatch, stage
+):
+    draw = EpisodeSampler.draw
+
+    def stopping(self, step, rank=0):
+        if self.stage == stage and step == 3:
+            raise KeyboardInterrupt
+        return draw(self, step, rank)
+
+    settings = tiny(checkpoint_every=1)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(EpisodeSampler, "draw", stopping)
+        run(surfaces, tmp_path / "run", settings)
+    assert not (tmp_path / "run" / "bundle").exists()
+    same_tensors(unbroken[1], run(surfaces, tmp_path / "run", settings, resume=True))
+
+
+def test_joint_training_sees_all_common_boxes_and_the_drawn_rare_ones(surfaces, tmp_path):
+    fitting = fitting_of(surfaces, tmp_path, tiny(variant="fr-ff-joint"))
+    images = fitting.images("joint")
+    labels = np.concatenate([image.labels for image in images])
+    train = surfaces.split("train")
+    marked = [one.label for sample in train for one in sample.annotations]
+    assert (labels == 2).sum() == 2
+    assert (labels == -2).sum() == sum(marked.count(name) for name in ("stain",)) - 2 - left_out(
+        images, train
+    )
+    assert [(labels == n).sum() for n in (0, 1)] == [marked.count("scratch"), marked.count("spot")]
+
+
+def left_out(images, train):
+    """Rare boxes on images that joint training does not see, since nothing on them counts."""
+    seen = {image.number for image in images}
+    return sum(one.label == "stain" for i, s in enumerate(train) if i not in seen for one in s.annotations)
+
+
+def fitting_of(dataset, folder, settings, start=None):
+    folder.mkdir(exist_ok=True)
+    trainer = RunTrainer(folder, settings, seed=0, reporter=Reporter(quiet=True), initial_bundle=start)
+    return TlsddTraining(dataset, settings, trainer)
+
+
+def test_fewer_examples_than_shots_are_used_and_said(surfaces, tmp_path):
+    lines = []
+    settings = tiny(shots=50)
+    trainer = RunTrainer(tmp_path, settings, seed=0, reporter=Reporter(quiet=True))
+    trainer.note = lines.append
+    fitting = TlsddTraining(surfaces, settings, trainer)
+    marked = [one.label for sample in surfaces.split("train") for one in sample.annotations]
+    assert len(fitting.draw.classes["stain"]) == marked.count("stain")
+    assert f"class 'stain': {marked.count('stain')} examples for 50 shots" in fitting.draw.notes
+
+
+def test_a_file_of_support_ids_decides_the_draw(surfaces, tmp_path):
+    draw = sample_support_set(surfaces, ("scratch", "spot", "stain"), 2, seed=77)
+    save_support_set(draw, tmp_path / "draw.json")
+    fitting = fitting_of(surfaces, tmp_path / "run", tiny(draw_file=str(tmp_path / "draw.json"), draw_seed=1))
+    assert fitting.draw.digest == draw.digest
+    assert fitting_of(surfaces, tmp_path / "run", tiny(draw_seed=77)).draw.digest == draw.digest
+    assert fitting_of(surfaces, tmp_path / "run", tiny(draw_seed=78)).draw.digest != draw.digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rare": ("stian",)}, "setting rare: .* has no class 'stian'. Did you mean 'stain'"),
+        ({"common": ("scratch", "sport")}, "setting common: .* has no class 'sport'. Did you mean 'spot'"),
+        ({"rare": ("crack",)}, "'crack', which has none"),
+        ({"frozen": ("extracter",)}, "setting frozen: the detector has no part 'extracter'"),
+    ],
+)
+def test_names_that_do_not_exist_are_refused_before_training(surfaces, tmp_path, changes, message):
+    with pytest.raises(BlemishError, match=message) as caught:
+        run(surfaces, tmp_path / "run", tiny(**changes))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_common_and_rare_that_overlap_are_refused():
+    with pytest.raises(ValidationError, match=r"must not share a class\. Received in both: spot"):
+        tiny(rare=("spot",))
+
+
+def test_a_rare_class_of_the_start_bundle_is_refused(unbroken, surfaces, tmp_path):
+    start = load_bundle(unbroken[0] / "base")
+    with pytest.raises(BlemishError, match="'spot' is one of the common classes of the start bundle"):
+        run(surfaces, tmp_path / "run", tiny(common=(), rare=("spot",)), start=start)
+
+
+def test_a_start_of_other_shape_or_method_is_refused(unbroken, surfaces, tmp_path):
+    start = load_bundle(unbroken[0] / "base")
+    with pytest.raises(BlemishError, match="its network does not fit the settings"):
+        run(surfaces, tmp_path / "run", tiny(anchor_sizes=(8, 16) * 4), start=start)
+    other = replace(start, manifest=start.manifest.model_copy(update={"method": "severity"}))
+    with pytest.raises(BlemishError, match="--from must name a bundle of tlsdd"):
+        run(surfaces, tmp_path / "other", tiny(), start=other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"embedding": 8}, "setting embedding: the network is that of .*, with embedding=16. Received: 8"),
+        ({"activation": "identity"}, "setting activation: .* with activation=sigmoid"),  # of the same shapes
+        ({"variant": "tl-ff-fr"}, "setting metric_head: .*with metric_head=True. Received: False"),
+        ({"variant": "fr-ff-joint"}, "setting two_phase: .*Set two_phase=true, or leave --from out"),
+    ],
+)
+def test_settings_that_a_start_cannot_follow_are_refused_and_leave_nothing(
+    unbroken, surfaces, tmp_path, changes, message
+):
+    start = load_bundle(unbroken[0] / "base")
+    with pytest.raises(BlemishError, match=message) as caught:
+        run(surfaces, tmp_path / "run", tiny(**changes), start=start)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_images_that_tell_nothing_of_the_base_are_refused_before_it_is_trained(surfaces, tmp_path):
+    """All defective ones show the rare class, too; with it, they are enough."""
+    stained = (Annotation("stain", (1.0, 1.0, 20.0, 20.0)),)
+    samples = tuple(
+        replace(one, annotations=(*one.annotations, *stained)) if one.split == "val" else one
+        for one in surfaces.samples
+    )
+    dataset = replace(surfaces, samples=samples)
+    message = r"validation images that show scratch, spot and no other class\. Received: none of \d+\."
+    with pytest.raises(BlemishError, match=message):
+        run(dataset, tmp_path / "run", tiny())
+    assert not (tmp_path / "run").exists()
+    fitting_of(dataset, tmp_path / "joint", tiny(variant="fr-ff-joint")).refuse_misfits()
+    clean = tuple(replace(one, annotations=()) if one.split == "val" else one for one in surfaces.samples)
+    good = replace(surfaces, samples=clean)
+    fitting_of(good, tmp_path / "good", tiny(ng_rule="overkill<=0.1")).refuse_misfits()
+    with pytest.raises(BlemishError, match="no other class"):
+        fitting_of(good, tmp_path / "good", tiny()).refuse_misfits()
+
+
+def test_a_bundle_with_the_bank_of_another_is_refused(unbroken, surfaces, tmp_path):
+    foreign = run(surfaces, tmp_path / "run", tiny(), seed=1)
+    mixed = replace(unbroken[1], networks={**unbroken[1].networks, "bank": foreign.networks["bank"]})
+    with pytest.raises(BlemishError, match="its class bank was made for another detector"):
+        inspector_of(mixed, device="cpu")
+
+
+def test_an_image_of_unlisted_classes_alone_is_left_out_with_a_line(surfaces, tmp_path):
+    fitting = fitting_of(surfaces, tmp_path / "run", tiny(rare=()))
+    odd = [s for s in surfaces.split("train") if {a.label for a in s.annotations} == {"stain"}]
+    images = fitting.images("base")
+    notes = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert odd and any("unlisted classes alone" in entry.get("note", "") for entry in notes)
+    shown = {fitting.annotated.images[image.number].sample.id for image in images}
+    assert not shown & {sample.id for sample in odd}
+
+
+def test_strange_boxes_are_cut_left_out_or_kept_and_said(surfaces, tmp_path):
+    samples = list(surfaces.samples)
+    place = next(i for i, s in enumerate(samples) if s.split == "train" and s.annotations)
+    boxes = [(-10.0, 5.0, 30.0, 40.0), (20.0, 20.0, 20.0, 60.0), (0.0, 0.0, 96.0, 96.0)]
+    strange = tuple(Annotation("spot", box, id=f"odd{n}") for n, box in enumerate(boxes))
+    samples[place] = replace(samples[place], annotations=strange)
+    fitting = fitting_of(replace(surfaces, samples=tuple(samples)), tmp_path / "run", tiny())
+    own = next(image for image in fitting.annotated.images if image.sample.id == samples[place].id)
+    assert [box.box_xyxy for box in own.boxes] == [(0, 5, 30, 40), (0, 0, 96, 96)]
+    said = " ".join(fitting.annotated.notes)
+    assert "is cut to the image" in said and "is left out" in said and "covers the whole image" in said
+
+
+def test_maps_of_a_frozen_extractor_are_those_it_gives_and_are_kept():
+    detector = Detector(tiny(), 2).eval()
+    detector.extractor.requires_grad_(False)
+    cache, images = MapCache(detector), torch.rand(2, 3, 64, 96)
+    sizes = torch.tensor([[64, 96], [33, 40]])
+    maps = cache.of_batch(images, sizes)
+    expected = detector.extractor(images[:1])
+    small = detector.extractor(images[1:, :, :64, :64])
+    for name, one in maps.items():
+        torch.testing.assert_close(one[:1], expected[name])
+        torch.testing.assert_close(one[1:, :, :, : small[name].shape[-1]], small[name])
+        assert not one[1, :, :, small[name].shape[-1] :].any()
+    detector.extractor.forward = None
+    assert torch.equal(cache.of_batch(images, sizes)["0"], maps["0"])
+
+
+MIXED = torch.tensor([[64, 96], [33, 40], [60, 90], [96, 60], [33, 40]])  # of cells 2×3, 2×2, 2×3, 3×2, 2×2
+
+
+def padded_pictures() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.zeros(len(MIXED), 3, 96, 96)
+    for image, (height, width) in zip(images, MIXED.tolist(), strict=True):
+        image[:, :height, :width] = torch.rand(3, height, width, generator=generator)
+    return images
+
+
+@pytest.mark.parametrize("learns", [True, False])
+def test_maps_by_size_are_those_of_each_picture_alone(learns):
+    detector = Detector(tiny(), 2).eval()
+    detector.extractor.requires_grad_(learns)
+    images = padded_pictures()
+    groups = MapCache(detector).by_size(images, MIXED, gradient=False)
+    assert sorted(group.places.tolist() for group in groups) == [[0, 2], [1, 4], [3]]
+    for group in groups:
+        for row, place in enumerate(group.places.tolist()):
+            height, width = (-(-side // 32) * 32 for side in MIXED[place].tolist())
+            alone = detector.extractor(images[place : place + 1, :, :height, :width])
+            for name, features in group.maps.items():
+                torch.testing.assert_close(features[row : row + 1], alone[name])
+
+
+@pytest.mark.parametrize(("learns", "gradient"), [(True, True), (True, False), (False, True)])
+def test_supports_teach_the_extractor_only_where_they_are_to(learns, gradient):
+    detector = Detector(tiny(), 2)
+    detector.extractor.requires_grad_(learns)
+    groups = MapCache(detector).by_size(padded_pictures(), MIXED, gradient=gradient)
+    assert {group.maps["0"].requires_grad for group in groups} == {learns and gradient}
+
+
+def test_supports_of_several_sizes_are_embedded_as_each_alone():
+    detector = Detector(tiny(), 2).eval()
+    images = padded_pictures()
+    boxes = torch.tensor([[4.0, 8, 90, 60], [1, 2, 30, 30], [40, 8, 70, 40], [5, 5, 55, 90], [0, 10, 38, 20]])
+    vectors = torch.linspace(0.5, 1.5, len(boxes))[:, None].repeat(1, detector.settings.width)
+    cache = MapCache(detector)
+
+    def embedded(*places):
+        chosen = torch.tensor(places)
+        maps = cache.by_size(images[chosen], MIXED[chosen], gradient=False)
+        return detector.embed_supports(maps, boxes[chosen], MIXED[chosen], vectors[chosen])
+
+    with torch.no_grad():
+        alone = torch.cat([embedded(place) for place in range(5)])
+        torch.testing.assert_close(embedded(*range(5)), alone)
+        torch.testing.assert_close(embedded(3, 1, 0, 4, 2), alone[[3, 1, 0, 4, 2]])
+
+
+def test_plain_pictures_of_two_shapes_are_kept_apart():
+    detector = Detector(tiny(), 2).eval()
+    detector.extractor.requires_grad_(False)
+    cache = MapCache(detector)
+    for size in ((64, 128), (128, 64)):
+        maps = cache.of_batch(torch.zeros(1, 3, *size), torch.tensor([size]))
+        assert maps["0"].shape[2:] == (size[0] // 4, size[1] // 4)
+
+
+def test_the_score_threshold_is_where_f1_is_best():
+    """By hand: 0.9 right, 0.8 wrong, 0.7 right, 0.3 wrong; two true boxes. F1 is best with three taken."""
+    from blemish.dataset.boxes import Boxed
+    from blemish.defect import Defect, Rectangle
+
+    def found(score, left, label="a"):
+        box = (left, 0.0, left + 10, 10.0)
+        return Defect(label, score, box, (), Rectangle((0, 0), 1, 1, 0), 100.0)
+
+    truth = (Boxed("a", (0, 0, 10, 10), "1"), Boxed("a", (50, 0, 60, 10), "2"))
+    candidates = (found(0.9, 0), found(0.8, 0), found(0.7, 51), found(0.3, 90), found(0.2, 50, "b"))
+    assert score_threshold(ValidationDetections((truth,), (candidates,))) == pytest.approx(0.5)
+    assert score_threshold(ValidationDetections(((),), ((),))) == 0.5
+
+
+def test_a_class_without_boxes_stays_unknown_and_that_is_said(surfaces, tmp_path):
+    bundle = run(surfaces, tmp_path / "run", tiny(common=(), rare=()))
+    names = bundle.manifest.class_names
+    known = dict(zip(names, bundle.networks["bank"]["known"].tolist(), strict=True))
+    assert known == {name: name in ("scratch", "spot", "stain") for name in surfaces.class_names}
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    assert "class 'crack' has no box in split 'train': it is never found" in log
+
+
+def test_a_draw_without_a_rare_class_is_refused(surfaces, tmp_path):
+    file = tmp_path / "draw.json"
+    save_support_set(sample_support_set(surfaces, ("scratch", "spot"), 2, seed=7), file)
+    with pytest.raises(BlemishError, match=r"draw\.json must name boxes of every rare class.*'stain'"):
+        run(surfaces, tmp_path / "run", tiny(draw_file=str(file)))
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_going_on_needs_no_backbone_weights(unbroken, surfaces, tmp_path):
+    """The base bundle may come from another machine, which had them."""
+    folder, bundle = unbroken
+    settings = tiny(backbone_weights=str(tmp_path / "gone.safetensors"))
+    same_tensors(bundle, run(surfaces, tmp_path / "run", settings, start=load_bundle(folder / "base")))
