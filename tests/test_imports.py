@@ -20,22 +20,8 @@ from blemish.methods import method_names
 
 SOURCE = Path(blemish.__file__).parent
 HEAVY = ("torch", "torchvision", "accelerate", "tensorboard", "scipy", "skimage", "sklearn")
-TRAINING = ("blemish.nn", "blemish.training", "blemish.export", "blemish.inspector.torch_backend")
+TRAINING = ("blemish.nn", "blemish.training", "blemish.exporting", "blemish.inspector.torch_backend")
 OF_A_METHOD = ("network", "training", "export")
-# To be emptied as the methods' folders get their rooms: modules that are still named otherwise.
-UNSORTED = tuple(
-    f"blemish.methods.{one}"
-    for one in (
-        "casae.compact", "casae.fcn", "casae.fitting", "casae.initial", "casae.layers", "casae.sources",
-        "casae.teacher", "casae.training_sheet", "casae.unlabelled",
-        "medetection.episodes", "medetection.fitting", "medetection.gallery", "medetection.maml",
-        "medetection.products", "medetection.references", "medetection.stems",
-        "severity.classifier", "severity.fitting", "severity.unet",
-        "tlsdd.bank", "tlsdd.detector", "tlsdd.episodes", "tlsdd.extractor", "tlsdd.findings",
-        "tlsdd.fitting", "tlsdd.maps", "tlsdd.proposals", "tlsdd.region_head", "tlsdd.reweighting",
-        "tlsdd.sampled_conv", "tlsdd.sampling", "tlsdd.scores",
-    )
-)  # fmt: skip
 
 
 def module_name(file: Path) -> str:
@@ -49,8 +35,6 @@ MODULES = {module_name(file): file for file in sorted(SOURCE.rglob("*.py"))}
 def may_load_torch(module: str) -> bool:
     parts = module.split(".")
     if any(module == one or module.startswith(f"{one}.") for one in TRAINING):
-        return True
-    if module in UNSORTED:
         return True
     if parts[:2] == ["blemish", "methods"] and len(parts) > 3 and parts[3] in OF_A_METHOD:
         return True

@@ -35,7 +35,7 @@ def random_cascade(settings: CascadeSpeedSettings, device: str, bfloat16: bool) 
 
     from blemish.inspector.torch_backend import as_networks
     from blemish.methods.casae.inference import inference_from
-    from blemish.methods.casae.network import Cascade
+    from blemish.methods.casae.network.cascade import Cascade
     from blemish.methods.casae.settings import Settings
 
     torch.manual_seed(SEED)

@@ -35,12 +35,12 @@ def random_comparer(settings: PairSpeedSettings, device: str, bfloat16: bool) ->
     from blemish.inspector.torch_backend import as_networks
     from blemish.methods.medetection.inference import inference_from
     from blemish.methods.medetection.network import DifferenceNetwork
-    from blemish.methods.medetection.references import kept, references_from
+    from blemish.methods.medetection.network.references import references_from
     from blemish.methods.medetection.settings import Settings
 
     torch.manual_seed(SEED)
     method = Settings.model_validate({**settings.settings, "stem_weights": "none"})
-    shape = (kept(method), method.size, method.size, 3)
+    shape = (method.num_kept_references, method.size, method.size, 3)
     noise = np.random.default_rng(SEED).integers(0, 256, shape, dtype=np.uint8)
     modules = {"network": DifferenceNetwork(method), "references": references_from(noise)}
     inference = inference_from(method, ("defect",), thresholds={"score": 0.0}, memory={"product": "noise"})

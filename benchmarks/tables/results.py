@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from benchmarks.tables.experiment import Row, Strict
 from blemish.bundle.manifest import first_fault
-from blemish.bundle.migrations import comparable_settings
+from blemish.bundle.migrations import comparable_settings, rename_as_in
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 
@@ -107,7 +107,8 @@ def refuse_other(
     defaults: what a setting counts as that the stored row does not know yet
     digest: fingerprint of the data; None leaves it unchecked
     """
-    there = {**comparable_settings({**defaults, **stored.settings}), "dataset": stored.dataset}
+    renamed = rename_as_in(settings, stored.settings)
+    there = {**comparable_settings({**defaults, **renamed}), "dataset": stored.dataset}
     here = {**comparable_settings(settings), "dataset": dataset}
     if digest is not None:
         there["data fingerprint"], here["data fingerprint"] = stored.data_fingerprint, digest

@@ -26,7 +26,6 @@ from blemish.inspector.loading import assemble, inspector_of, loaded_modules, me
 from blemish.inspector.torch_backend import as_networks
 from blemish.methods import find_method
 from blemish.methods.contract import MethodSettings, Networks
-from blemish.methods.medetection.references import kept
 from blemish.methods.medetection.settings import Settings as MedetectionSettings
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.settings import Settings as SeveritySettings
@@ -100,7 +99,7 @@ def told(settings: MethodSettings) -> dict[str, Any]:
         tiling = default_tiling(settings.cell, settings.tile, network=settings.network)
         return {"tiling": {"tile": tiling.tile, "halo": tiling.halo, "stride": tiling.stride}}
     if isinstance(settings, MedetectionSettings):
-        references = [f"image {number}" for number in range(kept(settings))]
+        references = [f"image {number}" for number in range(settings.num_kept_references)]
         return {"memory": {"product": "noise", "products": [], "references": references}}
     return {}
 

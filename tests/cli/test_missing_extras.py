@@ -12,7 +12,13 @@ import pytest
 
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
-from blemish.extras import PACKAGES, MissingExtraError, imported, lacking, refuse_without
+from blemish.optional_dependencies import (
+    PACKAGES,
+    MissingExtraError,
+    import_optional,
+    missing_extra,
+    require_package,
+)
 
 Plain = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -126,11 +132,11 @@ def test_a_matlab_file_needs_scipy(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_a_package_that_is_there_is_not_refused() -> None:
-    refuse_without("scipy", "this")
-    assert imported("scipy.io", "this").__name__ == "scipy.io"
+    require_package("scipy", "this")
+    assert import_optional("scipy.io", "this").__name__ == "scipy.io"
 
 
 def test_a_module_of_our_own_that_is_missing_is_a_bug() -> None:
     """As the command line then shows its trace."""
-    assert lacking(ModuleNotFoundError(name="blemish.nowhere"), "this") is None
-    assert isinstance(lacking(ModuleNotFoundError(name="openvino.runtime"), "this"), MissingExtraError)
+    assert missing_extra(ModuleNotFoundError(name="blemish.nowhere"), "this") is None
+    assert isinstance(missing_extra(ModuleNotFoundError(name="openvino.runtime"), "this"), MissingExtraError)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import spearmanr
 
-from blemish.evaluation.consistency import average_ranks, contrast_metrics, spearman, verdict_flips
+from blemish.evaluation.consistency import contrast_metrics, spearman, verdict_flips
 from blemish.inspection import Verdict
 
 small = st.integers(0, 5).map(float)
@@ -21,11 +21,6 @@ def test_rank_correlation_equals_scipys(pairs: list[tuple[float, float]]) -> Non
         assert spearman(one, other) is None
     else:
         assert spearman(one, other) == pytest.approx(spearmanr(one, other).statistic)
-
-
-@given(st.lists(small, max_size=20))
-def test_ranks_equal_scipys(values: list[float]) -> None:
-    assert average_ranks(values).tolist() == rankdata(values).tolist()
 
 
 def test_dark_and_light_defects_are_equally_severe() -> None:

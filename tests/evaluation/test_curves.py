@@ -17,9 +17,9 @@ from blemish.evaluation.curves import (
     threshold_curve,
 )
 from blemish.evaluation.defects import defect_metrics
-from blemish.evaluation.image import auroc
 from blemish.evaluation.records import Curve
 from blemish.evaluation.sweep import SeverityCounts
+from blemish.ranks import auroc
 
 BOX, HALF = (0, 0, 4, 4), (0, 0, 4, 2)
 

@@ -17,8 +17,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from blemish.evaluation.image import auroc, average_precision, call_metrics, image_metrics, is_defective, roc
+from blemish.evaluation.image import average_precision, call_metrics, image_metrics, is_defective, roc
 from blemish.inspection import Verdict
+from blemish.ranks import auroc
 
 scored = st.lists(
     st.tuples(st.integers(0, 6).map(lambda n: n / 6), st.booleans()), min_size=2, max_size=30

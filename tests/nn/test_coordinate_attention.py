@@ -14,7 +14,9 @@ Array = NDArray[np.float64]
 
 def made(norm: str, channels: int = 12, **changes: int) -> CoordinateAttention:
     torch.manual_seed(0)
-    attention = CoordinateAttention(channels, norm=norm, **{"reduction": 4, "least": 2, **changes}).double()
+    attention = CoordinateAttention(
+        channels, norm=norm, **{"reduction": 4, "min_channels": 2, **changes}
+    ).double()
     for parameter in attention.parameters():
         torch.nn.init.normal_(parameter)
     return attention.eval()
@@ -92,5 +94,5 @@ def test_attention_only_weakens_and_leaves_zero_as_it_is() -> None:
 
 @pytest.mark.parametrize(("channels", "inner"), [(32, 8), (512, 16)])
 def test_the_inner_channels_are_a_share_but_not_fewer_than_the_least(channels: int, inner: int) -> None:
-    attention = made("group", channels, reduction=32, least=8)
+    attention = made("group", channels, reduction=32, min_channels=8)
     assert attention.shared.out_channels == inner

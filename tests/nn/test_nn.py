@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from blemish.errors import BlemishError
-from blemish.nn.optimisation import adamw, warm_cosine
+from blemish.nn.optimisation import adamw, scheduled, warm_cosine
+from blemish.nn.resnets import resnet
 from blemish.nn.runtime import prepare_runtime
-from blemish.nn.weights import resnet
 from blemish.threads import usable_cores
 
 
@@ -32,6 +32,12 @@ def test_the_rate_rises_in_a_line_and_falls_along_half_a_cosine() -> None:
 @pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (1, 1), (5, 5)])
 def test_the_shortest_schedules_have_a_rate_at_every_step(steps: int, warmup: int) -> None:
     assert all(0 < warm_cosine(step, steps=steps, warmup=warmup) <= 1 for step in range(steps))
+
+
+def test_a_schedule_scales_the_peak_or_is_constant() -> None:
+    falling = scheduled(0.5, steps=110, warmup=10)
+    assert [falling(step) for step in (0, 60)] == pytest.approx([0.05, 0.25])
+    assert {scheduled(0.5, steps=9, schedule="constant")(step) for step in range(9)} == {0.5}
 
 
 def test_norms_and_biases_do_not_decay() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from blemish.nn.norms import GivenNorm, GroupNorm, groups_of, new_norm
+from blemish.nn.norms import GroupNorm, SupportBatchNorm, new_norm, num_groups
 
 
 def features(count: int = 6, *, channels: int = 8) -> Tensor:
@@ -14,8 +14,8 @@ def features(count: int = 6, *, channels: int = 8) -> Tensor:
     return 2 * drawn + torch.arange(channels).view(-1, 1, 1)
 
 
-def pair(**changes: float) -> tuple[GivenNorm, nn.BatchNorm2d]:
-    own, torchs = GivenNorm(8, **changes).double(), nn.BatchNorm2d(8).double()
+def pair(**changes: float) -> tuple[SupportBatchNorm, nn.BatchNorm2d]:
+    own, torchs = SupportBatchNorm(8, **changes).double(), nn.BatchNorm2d(8).double()
     torch.manual_seed(1)
     for ours, theirs in zip((own.weight, own.bias), (torchs.weight, torchs.bias), strict=True):
         nn.init.normal_(ours)
@@ -73,11 +73,11 @@ def test_a_single_image_has_statistics_too() -> None:
 
 
 def test_half_precision_goes_in_and_comes_out() -> None:
-    own = GivenNorm(8)
+    own = SupportBatchNorm(8)
     maps = features().to(torch.bfloat16)
     found = own(maps, 6)
     assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), GivenNorm(8)(maps.float(), 6), atol=0.02, rtol=0.01)
+    torch.testing.assert_close(found.float(), SupportBatchNorm(8)(maps.float(), 6), atol=0.02, rtol=0.01)
 
 
 def test_group_norm_sees_each_image_alone_whatever_is_given() -> None:
@@ -92,5 +92,5 @@ def test_group_norm_sees_each_image_alone_whatever_is_given() -> None:
     ("channels", "groups"), [(1, 1), (3, 1), (8, 2), (12, 3), (32, 8), (64, 8), (30, 6), (37, 1)]
 )
 def test_groups_divide_the_channels(channels: int, groups: int) -> None:
-    assert groups_of(channels) == groups
+    assert num_groups(channels) == groups
     nn.GroupNorm(groups, channels)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 from torchvision.models import resnet18, resnet50
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.transforms.functional import normalize
@@ -13,6 +16,8 @@ from blemish.nn.resnets import (
     IMAGENET_STD,
     ImagenetScale,
     out_channels,
+    resnet,
+    resnet_stages,
     stages_of,
     stages_up_to,
 )
@@ -41,3 +46,18 @@ def test_images_get_imagenets_scale() -> None:
     images = torch.rand(2, 3, 8, 8)
     torch.testing.assert_close(ImagenetScale()(images), normalize(images, IMAGENET_MEAN, IMAGENET_STD))
     assert not ImagenetScale().state_dict()
+
+
+def test_stages_are_those_of_the_whole_network_and_a_file_may_lack_the_rest(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    whole, _ = resnet("resnet18", "none", setting="weights", frozen_norm=True)
+    tensors = {
+        name: t for name, t in whole.state_dict().items() if not name.startswith(("layer3", "layer4", "fc"))
+    }
+    save_file(tensors, tmp_path / "part.safetensors")
+    stages, origin = resnet_stages(
+        "resnet18", str(tmp_path / "part.safetensors"), deepest="layer2", setting="weights"
+    )
+    assert list(stages) == ["stem", "layer1", "layer2"]
+    assert origin == "resnet18: weights of part.safetensors"
+    assert torch.equal(stages["layer2"][1].conv2.weight, whole.layer2[1].conv2.weight)

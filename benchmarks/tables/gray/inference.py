@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tables.gray.levels import LEVELS, Level
+from blemish.arrays import Pixels
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset
 from blemish.evaluation.pixel import NO_MATCHES, match_counts, pixel_counts
 from blemish.images.decode import read_image, to_bytes
 from blemish.inspector.inspector import Inspector
 from blemish.methods.common.scores import default_label
-from blemish.methods.contract import ImageFindings, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.region import defect_of, numbered, regions_above
 
 

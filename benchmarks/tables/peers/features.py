@@ -14,8 +14,7 @@ from torch.nn import functional as F
 
 from benchmarks.tables.experiment import expanded
 from benchmarks.tables.peers.settings import PeerSettings
-from blemish.nn.resnets import STAGES, ImagenetScale, stages_of, stages_up_to
-from blemish.nn.weights import resnet
+from blemish.nn.resnets import STAGES, ImagenetScale, resnet_stages
 
 
 class Backbone(nn.Module):
@@ -23,18 +22,16 @@ class Backbone(nn.Module):
 
     def __init__(self, settings: PeerSettings, levels: Sequence[str]) -> None:
         super().__init__()
-        used = stages_up_to(max(levels, key=STAGES.index))
-        network, self.origin = resnet(
+        stages, self.origin = resnet_stages(
             settings.backbone,
             str(expanded({"weights": settings.weights})["weights"]),
+            deepest=max(levels, key=STAGES.index),
             setting="weights",
             original_strides=settings.strides == "original",
-            frozen_norm=True,
-            unused=("fc", *(stage for stage in STAGES if stage not in used)),
         )
         self.levels = tuple(levels)
         self.scale = ImagenetScale()
-        self.stages = stages_of(network, used)
+        self.stages = stages
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.images.decode import to_unit
 from blemish.images.resize import resized
 from blemish.methods.common.scores import bounded_score
-from blemish.methods.contract import ImageFindings, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Networks
 
 NETWORK = "peer"
 

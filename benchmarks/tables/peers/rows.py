@@ -34,7 +34,7 @@ from blemish.evaluation.run import evaluate_samples
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.torch_backend import as_networks, pick_device
-from blemish.methods.medetection.products import with_shots
+from blemish.methods.medetection.training.products import with_shots
 from blemish.nn.runtime import prepare_runtime
 from blemish.progress import Reporter
 

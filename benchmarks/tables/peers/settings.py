@@ -15,7 +15,7 @@ Level = Literal["layer1", "layer2", "layer3", "layer4"]
 class PeerSettings(Strict):
     """The features that a peer works on, and how its verdict is reached.
 
-    backbone, weights, strides: see `nn.weights.resnet`
+    backbone, weights, strides: see `nn.resnets.resnet`
     size: pixels, side of the square that images are brought to, as the method's
     shots: images of the product that may be used for fitting and thresholds; None: all of train and val
     """

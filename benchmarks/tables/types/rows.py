@@ -31,7 +31,7 @@ from blemish.inspector.loading import inspector_of
 from blemish.methods.casae.crops import upright
 from blemish.methods.casae.inference import CasaeInference
 from blemish.methods.casae.settings import Settings
-from blemish.methods.casae.sources import Marked, true_defects
+from blemish.methods.common.patches import MarkedDefect, marked_defects
 from blemish.progress import Reporter
 from blemish.training.run import with_validation
 
@@ -149,12 +149,12 @@ def described(
 
 def with_defects(
     dataset: Dataset, join_distance: float, reporter: Reporter, channels: int | None = 1
-) -> Iterator[tuple[Pixels, tuple[Marked, ...]]]:
+) -> Iterator[tuple[Pixels, tuple[MarkedDefect, ...]]]:
     """Pixels and true defects of each image that has any."""
     for sample in reporter.track(dataset.samples, "naming true defects"):
         pixels = read_image(sample.image, channels=channels)
         classes = class_map(sample, dataset.class_names, (pixels.shape[0], pixels.shape[1]))
-        marked = true_defects([classes], join_distance=join_distance)
+        marked = marked_defects([classes], join_distance=join_distance)
         if marked:
             yield pixels, marked
 

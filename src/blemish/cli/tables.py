@@ -12,7 +12,7 @@ from typing import Any
 
 import blemish
 from blemish.errors import BlemishError
-from blemish.extras import refuse_without
+from blemish.optional_dependencies import require_package
 
 TABLES = "benchmarks.tables"
 
@@ -23,7 +23,7 @@ def fill_table(name: str, out: Path, **options: Any) -> Path:
     Raises BlemishError outside a checkout, and MissingExtraError without torch.
     """
     place_on_path("blemish reproduce")
-    refuse_without("torch", "blemish reproduce")
+    require_package("torch", "blemish reproduce")
     return Path(import_module(f"{TABLES}.table").fill_table(name, out, **options))
 
 

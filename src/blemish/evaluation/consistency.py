@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.inspection import Verdict
+from blemish.ranks import average_ranks
 
 
 def verdict_flips(reference: Sequence[Verdict], perturbed: Sequence[Verdict]) -> ProportionBound:
@@ -36,10 +37,3 @@ def spearman(one: ArrayLike, other: ArrayLike) -> float | None:
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     return float(np.corrcoef(first, second)[0, 1])
-
-
-def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
-    """Ranks from 1, equal values sharing the mean of their places. values: [n]"""
-    numbers = np.asarray(values, dtype=np.float64)
-    _, group, counts = np.unique(numbers, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[group]

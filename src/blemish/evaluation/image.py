@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from blemish.evaluation.consistency import average_ranks
 from blemish.evaluation.pixel import MatchCounts, ratio
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Verdict
+from blemish.ranks import auroc
 
 
 def image_metrics(records: Sequence[ImageRecord]) -> dict[str, Any] | None:
@@ -60,16 +60,6 @@ def call_metrics(called: NDArray[np.bool_], defective: NDArray[np.bool_]) -> dic
         "recall": agreement.recall,
         "f1": agreement.f1,
     }
-
-
-def auroc(scores: ArrayLike, defective: ArrayLike) -> float | None:
-    """Chance that a defective image scores above a clean one, ties half; None without both kinds."""
-    scores, defective = np.asarray(scores, dtype=np.float64), np.asarray(defective, dtype=bool)
-    bad, good = int(defective.sum()), int((~defective).sum())
-    if not bad or not good:
-        return None
-    rank_sum = average_ranks(scores)[defective].sum()
-    return float((rank_sum - bad * (bad + 1) / 2) / (bad * good))
 
 
 def average_precision(scores: ArrayLike, defective: ArrayLike) -> float | None:

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from blemish.arrays import Colour
 from blemish.evaluation.metric_space import MetricSpace, principal_axes
 from blemish.files import write_atomically
 from blemish.images.encode import png_bytes
-
-Colour = tuple[int, int, int]
 
 WIDTH, HEIGHT, KEY_WIDTH, MARGIN = 1280, 960, 300, 48  # pixels
 FOOT = 56  # room for the caption

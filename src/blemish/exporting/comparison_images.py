@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels, Size
 from blemish.bundle.store import sha256_of
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.synthetic import DEFECTS, SURFACES, DefectRequest, render
@@ -32,9 +33,6 @@ CLEAN_EVERY = 4  # so many synthetic pictures, one without a defect
 CONTRAST = (40.0, 100.0)
 TINT = (1.0, 0.9, 0.78)
 KINDS = tuple(product((".png", ".tiff"), (1, 3), (8, 16)))
-
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,6 @@ from blemish.exporting.metric import MetricDrop, measure_drop, validation_of
 from blemish.exporting.onnx_models import OPSET, onnx_model, stored_inputs
 from blemish.exporting.quantise import quantised, recorded
 from blemish.exporting.request import ExportRequest, Precision, RuntimeKind
-from blemish.extras import refuse_without
 from blemish.files import write_atomically
 from blemish.images.tiling import Tiling
 from blemish.inspector.inspector import Inspector
@@ -43,6 +42,7 @@ from blemish.inspector.loading import inspector_of, loaded_modules, method_of, r
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Method
+from blemish.optional_dependencies import require_package
 from blemish.progress import Reporter
 
 GraphFiles = Mapping[str, tuple[Path, ...]]
@@ -76,11 +76,11 @@ def refuse_before_work(request: ExportRequest) -> None:
             f"{out} is a bundle with weights, which no export writes over. Choose another --out."
         )
     for package in WRITTEN_BY:
-        refuse_without(package, "blemish export")
+        require_package(package, "blemish export")
     if request.kind == "openvino":
-        refuse_without("openvino", "--to openvino")
+        require_package("openvino", "--to openvino")
     if request.precision == "int8":
-        refuse_without("nncf", "--precision int8")
+        require_package("nncf", "--precision int8")
 
 
 @dataclass

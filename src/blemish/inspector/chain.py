@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.bundle.store import Bundle
 from blemish.decision.decision import GRADES
 from blemish.defect import Defect
@@ -38,7 +39,7 @@ from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.inspector import Inspector, in_scale, judged_file
 from blemish.inspector.loading import inspector_of
 from blemish.inspector.naming import naming
-from blemish.methods.contract import Inference, Pixels
+from blemish.methods.contract import Inference
 from blemish.regions.filled_boxes import filled_boxes
 
 

@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.decision.decision import Decision, Judged
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.methods.contract import ImageFindings, Inference, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Inference, Networks
 
 InspectionMaps = Mapping[str, NDArray[np.generic]]
 T = TypeVar("T")

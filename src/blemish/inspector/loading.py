@@ -16,12 +16,12 @@ from blemish.bundle.manifest import Manifest, first_fault
 from blemish.bundle.store import DECISION, Bundle, load_bundle
 from blemish.decision.store import refuse_unfit, stored_decision
 from blemish.errors import BlemishError
-from blemish.extras import MissingExtraError, refuse_without
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.inspector.inspector import Inspector
 from blemish.methods import find_method
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import Inference, Method, Networks
+from blemish.optional_dependencies import MissingExtraError, require_package
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,7 +77,7 @@ def refuse_without_torch(bundle: Bundle) -> None:
     """Raise BlemishError for a bundle that torch alone can run, where torch is not installed."""
     if bundle.manifest.runtime is None:
         try:
-            refuse_without("torch", f"{bundle.path}, a bundle that was not exported,")
+            require_package("torch", f"{bundle.path}, a bundle that was not exported,")
         except MissingExtraError as error:
             raise BlemishError(f"{error}, or export it (`blemish export`) where that is.") from error
 
@@ -95,9 +95,9 @@ def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
     """
     refuse_exported(bundle)
     from blemish.inspector.torch_backend import load_tensors
-    from blemish.nn.quick_import import compiler_deferred
+    from blemish.nn.lazy_import import defer_torch_dynamo
 
-    with compiler_deferred():
+    with defer_torch_dynamo():
         modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source=str(bundle.path))
     method.check_compatible(modules, source=str(bundle.path))

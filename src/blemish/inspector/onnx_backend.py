@@ -10,9 +10,9 @@ from typing import Any
 
 from blemish.bundle.manifest import StoredGraph
 from blemish.errors import BlemishError
-from blemish.extras import imported
 from blemish.inspector.graph_marks import NAMESPACE, Marks
 from blemish.methods.contract import Arrays
+from blemish.optional_dependencies import import_optional
 from blemish.threads import thread_count
 
 ERRORS_ONLY = 3  # of ONNX Runtime's levels
@@ -42,7 +42,7 @@ def open_onnx(file: Path, stored: StoredGraph) -> tuple[OnnxGraph, Marks]:
 
     Raises BlemishError where ONNX Runtime is missing or cannot open the file.
     """
-    runtime = imported("onnxruntime", str(file))
+    runtime = import_optional("onnxruntime", str(file))
     options = runtime.SessionOptions()
     options.intra_op_num_threads = thread_count()
     options.inter_op_num_threads = 1

@@ -15,9 +15,9 @@ from typing import Any
 
 from blemish.bundle.manifest import StoredGraph
 from blemish.errors import BlemishError
-from blemish.extras import imported
 from blemish.inspector.graph_marks import NAMESPACE, Marks
 from blemish.methods.contract import Arrays
+from blemish.optional_dependencies import import_optional
 from blemish.threads import thread_count
 
 MAX_COMPILED = 6
@@ -70,7 +70,7 @@ def open_openvino(file: Path, stored: StoredGraph) -> tuple[OpenvinoGraph, Marks
 
     Raises BlemishError where OpenVINO is missing or cannot open the file.
     """
-    openvino = imported("openvino", str(file))
+    openvino = import_optional("openvino", str(file))
     core = openvino.Core()
     try:
         model = core.read_model(file)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Box, Pixels
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
-from blemish.defect import Box, Defect
+from blemish.defect import Defect
 from blemish.images.tiled_detection import DetectionRows
 from blemish.images.tiling import Tiling
-from blemish.methods.contract import Graph, Inference, Networks, Pixels
+from blemish.methods.contract import Graph, Inference, Networks
 from blemish.regions.region import Region
 from blemish.regions.runs import RunLengthMask
 

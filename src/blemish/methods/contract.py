@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from blemish.arrays import Pixels
 from blemish.bundle.curves import StoredLosses, StoredSweep
 from blemish.bundle.manifest import Manifest, Strict
 from blemish.bundle.migrations import AUTO
@@ -31,7 +32,6 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Networks = Mapping[str, Network]
 Arrays = Mapping[str, NDArray[np.generic]]
 Graph = Callable[[Arrays], Arrays]  # a network without torch: arrays by the names of its inputs and outputs
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Split = Literal["train", "val"]
 
 

@@ -1,7 +1,7 @@
-"""Normalisations under which no image of a batch bears on what is said of another.
+"""Normalisations under which no image of a batch changes what is predicted for another.
 
-Group norm sees each image alone. Batch norm is told which images its statistics are taken from: the leading
-`given` of a batch (an episode's support, or all of a training batch), or none, and then stored ones serve.
+Group norm sees each image alone. Batch norm takes its statistics from the leading `num_support` images of a
+batch (an episode's support, or a whole training batch), or uses its stored ones.
 Letters: B batch, C channels. Source: Zhang et al. 2023 leave it open; their code runs support and query
 through batch norm together, so that a verdict depends on the images it came with.
 """
@@ -13,31 +13,31 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-GROUPS = 8
-LEAST_OF_GROUP = 4  # channels; fewer would take a map's contrast away
+MAX_GROUPS = 8
+MIN_GROUP_CHANNELS = 4  # fewer would take a map's contrast away
 
 
-def new_norm(kind: Literal["group", "batch"], channels: int) -> GroupNorm | GivenNorm:
-    """The norm of that kind, called with features [B, C, …] and `given`."""
-    return GroupNorm(channels) if kind == "group" else GivenNorm(channels)
+def new_norm(kind: Literal["group", "batch"], channels: int) -> GroupNorm | SupportBatchNorm:
+    """Build the norm of that kind, called with features [B, C, …] and `num_support`."""
+    return GroupNorm(channels) if kind == "group" else SupportBatchNorm(channels)
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group norm that is called as `GivenNorm` is."""
+    """Group norm with the call signature of `SupportBatchNorm`."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(groups_of(channels), channels)
+        super().__init__(num_groups(channels), channels)
 
-    def forward(self, features: Tensor, given: int | None = None) -> Tensor:
-        """features: [B, C, …]; given: of no effect"""
+    def forward(self, features: Tensor, num_support: int | None = None) -> Tensor:
+        """Normalise features [B, C, …]. num_support: has no effect"""
         return super().forward(features)
 
 
-class GivenNorm(nn.Module):
+class SupportBatchNorm(nn.Module):
     """Batch norm by the statistics of a batch's leading images, or by stored ones.
 
     The statistics carry gradient, so that an episode's outer loss is differentiated through them. In training
-    mode the stored ones follow those that are taken, by `momentum`.
+    mode the stored ones are a running mean of them, with `momentum`.
     """
 
     running_mean: Tensor
@@ -51,12 +51,15 @@ class GivenNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
-    def forward(self, features: Tensor, given: int | None = None) -> Tensor:
-        """features: [B, C, …]; given: how many leading images the statistics are of; None: stored ones"""
-        if given is None:
+    def forward(self, features: Tensor, num_support: int | None = None) -> Tensor:
+        """Normalise features [B, C, …].
+
+        num_support: number of leading images that the statistics are taken from; None: the stored statistics
+        """
+        if num_support is None:
             mean, variance = self.running_mean, self.running_var
         else:
-            mean, variance = self.statistics(features[:given])
+            mean, variance = self.statistics(features[:num_support])
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shape = (1, -1, *(1,) * (features.ndim - 2))
         normalised = features * scale.view(shape) + (self.bias - mean * scale).view(shape)
@@ -69,16 +72,14 @@ class GivenNorm(nn.Module):
         variance, mean = torch.var_mean(exact, over, correction=0)
         if self.training:
             count = features.numel() // features.shape[1]
-            self.follow(mean.detach(), variance.detach() * count / max(1, count - 1))
+            unbiased = variance.detach() * count / max(1, count - 1)
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.detach().to(self.running_mean.dtype), self.momentum)
+                self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
         return mean, variance
 
-    @torch.no_grad()
-    def follow(self, mean: Tensor, variance: Tensor) -> None:
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
 
-
-def groups_of(channels: int) -> int:
-    """As many groups as divide the channels, at most GROUPS, of at least LEAST_OF_GROUP channels each."""
-    most = max(1, min(GROUPS, channels // LEAST_OF_GROUP))
-    return max(groups for groups in range(1, most + 1) if channels % groups == 0)
+def num_groups(channels: int) -> int:
+    """Number of groups: divides the channels, at most MAX_GROUPS, each of at least MIN_GROUP_CHANNELS."""
+    upper = max(1, min(MAX_GROUPS, channels // MIN_GROUP_CHANNELS))
+    return max(groups for groups in range(1, upper + 1) if channels % groups == 0)

@@ -1,9 +1,10 @@
-"""Optimiser and learning rate schedule that more than one method trains with."""
+"""Optimisers and learning rate schedules that several methods train with."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Literal
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -24,6 +25,15 @@ def adam(parameters: Iterable[nn.Parameter], *, betas: tuple[float, float], weig
     """Adam over the parameters that learn. Its learning rate is set by the loop at every step."""
     listed = [parameter for parameter in parameters if parameter.requires_grad]
     return Adam(listed, betas=betas, weight_decay=weight_decay)
+
+
+def scheduled(
+    peak: float, *, steps: int, warmup: int = 0, schedule: Literal["constant", "cosine"] = "cosine"
+) -> Callable[[int], float]:
+    """Learning rate of each step: `peak` throughout, or `warm_cosine` times `peak`."""
+    if schedule == "constant":
+        return lambda step: peak
+    return lambda step: peak * warm_cosine(step, steps=steps, warmup=warmup)
 
 
 def warm_cosine(step: int, *, steps: int, warmup: int) -> float:

@@ -1,4 +1,4 @@
-"""One place that sets threads, the allocator and determinism for every process that runs torch."""
+"""Threads, allocator and precision of every process that runs torch."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def prepare_runtime(threads: int | None = None) -> None:
-    """Set the threads, see `set_threads`; keep freed memory.
+    """Set the threads, see `set_threads`, keep freed memory, and turn TF32 off.
 
     Activations of 100 MB and more are otherwise mapped anew at every step, and on a virtual machine the page
     faults can cost more than the convolutions.
     """
     set_threads(threads)
     keep_freed_memory()
-    # fp32 means fp32: a GPU would otherwise round convolutions to TF32, and answer otherwise than a CPU.
+    # A GPU would otherwise round fp32 convolutions to TF32, and give other results than a CPU.
     torch.backends.cudnn.allow_tf32 = False
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to serve large blocks from a heap it does not hand back. Nothing happens with another C
-    library.
-    """
+    """Make glibc serve large blocks from a heap that it keeps; another C library is left alone."""
     try:
         library = ctypes.CDLL("libc.so.6")
     except OSError:

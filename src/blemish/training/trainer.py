@@ -17,6 +17,7 @@ from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from blemish.arrays import Pixels
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
@@ -25,7 +26,7 @@ from blemish.files import write_atomically
 from blemish.images.decode import read_image
 from blemish.images.encode import png_bytes
 from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
-from blemish.methods.contract import MethodSettings, Networks, Pixels, Stage, ValidationResult
+from blemish.methods.contract import MethodSettings, Networks, Stage, ValidationResult
 from blemish.nn.runtime import prepare_runtime
 from blemish.progress import Reporter
 from blemish.training.cache import ArrayCache

@@ -70,7 +70,7 @@ def read_settings(
     values: dict[str, Any] = dict(start or {})
     if config:
         values |= rename_settings(method.name, read_config(config), source=f"--config {config}")
-    values |= rename_settings(method.name, given or {}, source="settings")
+    values |= rename_settings(method.name, given or {}, source="--set")
     refuse_beaten(values, start or {})
     try:
         return method.settings_type.model_validate(values)

@@ -156,7 +156,7 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(
     """Stopped after the first stage: it is not trained again, and the time adds up."""
     write(filled, "resumed", {**TINY, "rows": TINY["rows"][1:2]})
     with monkeypatch.context() as patch:
-        patch.setattr("blemish.methods.severity.fitting.Fitting.train_types", interrupted)
+        patch.setattr("blemish.methods.severity.training.run.SeverityTraining.train_types", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fill("resumed")
     run = Path("out/resumed/runs/ours-seed0")

@@ -15,8 +15,8 @@ from blemish.methods import find_method
 from blemish.methods.severity.geometry import UNET_MULTIPLE, default_tiling, unet_receptive_radius
 from blemish.methods.severity.inference import inference_from
 from blemish.methods.severity.network import SeverityNetwork, new_network
+from blemish.methods.severity.network.unet import UNet
 from blemish.methods.severity.settings import Settings
-from blemish.methods.severity.unet import UNet
 
 
 def settled(cell: int) -> UNet:

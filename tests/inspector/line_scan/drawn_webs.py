@@ -16,8 +16,10 @@ from blemish.inspector.inspector import Inspector
 from blemish.inspector.line_scan.web import Web, web_answers
 from blemish.inspector.pipeline import Answer
 from blemish.inspector.sources import Item
-from blemish.methods.casae.inference import CasaeInference
-from blemish.methods.severity.inference import SeverityInference
+from blemish.methods.casae.inference import inference_from as casae_inference
+from blemish.methods.casae.settings import Settings as CasaeSettings
+from blemish.methods.severity.inference import inference_from as severity_inference
+from blemish.methods.severity.settings import Settings as SeveritySettings
 
 Gray = NDArray[np.uint8]
 
@@ -84,35 +86,17 @@ def types_network(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def severity(**more: object) -> Inspector:
     """Cells of 4, a halo of two, types by windows of 32 and more that look far around a defect."""
-    inference = SeverityInference(
-        **{
-            "channels": 1,
-            "class_names": ("a", "b"),
-            "tiling": Tiling(tile=64, halo=8, stride=4),
-            "threshold": 3.0,
-            "window": 32,
-            "window_step": 8,
-            "drop_above": 0.32,
-            **more,
-        }
-    )
+    settings = SeveritySettings(types_window=32, types_step=8)
+    plain = severity_inference(settings, ("a", "b"), threshold=3.0, drop_above=0.32)
+    inference = replace(plain, **{"tiling": Tiling(tile=64, halo=8, stride=4), **more})
     networks = {"severity": lambda inputs: 12 * cells_of(inputs, 4), "types": types_network}
     return Inspector(inference, networks, review=0.3, ng=0.6, bundle="severity")
 
 
 def casae(**more: object) -> Inspector:
-    inference = CasaeInference(
-        **{
-            "channels": 1,
-            "class_names": ("a", "b", "c"),
-            "threshold": 0.3,
-            "tiling": Tiling(tile=64, halo=16, stride=1),
-            "join_distance": 3.0,
-            "crop_margin": 1.5,
-            "crop_size": 32,
-            **more,
-        }
-    )
+    plain = casae_inference(CasaeSettings(join_distance=3, types_margin=1.5), ("a", "b", "c"), threshold=0.3)
+    tiling = Tiling(tile=64, halo=16, stride=1)
+    inference = replace(plain, **{"tiling": tiling, "crop_size": 32, **more})
     networks = {"cascade": lambda inputs: cells_of(inputs, 1), "types": types_network}
     return Inspector(inference, networks, review=0.3, ng=0.6, bundle="casae")
 

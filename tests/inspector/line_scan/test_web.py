@@ -16,7 +16,8 @@ from blemish.inspector.inspector import Inspector
 from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.web import Web, web_answers
 from blemish.inspector.sources import Item, refused
-from blemish.methods.medetection.inference import MedetectionInference
+from blemish.methods.medetection.inference import inference_from
+from blemish.methods.medetection.settings import Settings
 
 
 def item(name: str, pixels: Gray) -> Item:
@@ -117,7 +118,7 @@ def test_decisions_and_scales_hold_for_pieces_as_for_images() -> None:
 
 
 def whole_image() -> Inspector:
-    inference = MedetectionInference(label="defect", threshold=0.5)
+    inference = inference_from(Settings(), ("defect",), thresholds={"score": 0.5}, memory={"product": "caps"})
     return Inspector(inference, {}, review=0.3, ng=0.6, bundle="medetection-1")
 
 

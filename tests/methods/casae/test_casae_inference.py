@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from blemish.images.tiling import Tiling
 from blemish.inspector.torch_backend import as_network
 from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
-from blemish.methods.casae.network import Cascade
+from blemish.methods.casae.network.cascade import Cascade
 from blemish.methods.casae.settings import Settings
 
 Map = NDArray[np.float32]
@@ -24,8 +24,8 @@ NAMES = ("bright", "dark")
 
 
 def inference(**changes: object) -> CasaeInference:
-    plain = CasaeInference(channels=1, class_names=NAMES, threshold=0.5, size=64, types=False, crop_size=32)
-    return replace(plain, **changes)
+    plain = inference_from(Settings(size=64, types=False), NAMES, threshold=0.5)
+    return replace(plain, crop_size=32, **changes)
 
 
 def brightness(inputs: Map) -> Map:
@@ -327,7 +327,6 @@ def test_inference_from_takes_every_setting_it_needs() -> None:
     assert half.threshold == half.pixel_threshold == half.threshold_score == np.float32(0.6)
     assert half.classifies and half.segments
     assert half.score_map_max == 1
-    assert half.without_types() == replace(half, types=False)
     tiled = inference_from(chosen.model_copy(update={"tiled": True}), NAMES, threshold=0.6)
     assert tiled.tiling == chosen.tiling
 

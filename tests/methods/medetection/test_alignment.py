@@ -123,7 +123,7 @@ def test_small_squares_and_a_part_of_the_picture_work() -> None:
 
 
 def test_pictures_of_different_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="one size"):
+    with pytest.raises(ValueError, match="the same size"):
         align(part(side=48), part(side=64), "rigid")
 
 

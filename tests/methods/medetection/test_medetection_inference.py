@@ -26,7 +26,9 @@ from blemish.methods.medetection.inference import (
 from blemish.methods.medetection.settings import Settings
 
 SIDE, CELLS = 64, 4
-HALF = MedetectionInference(label="defect", threshold=0.5, size=SIDE, references=2)
+HALF = inference_from(
+    Settings(size=SIDE, references=2), ("defect",), thresholds={"score": 0.5}, memory={"product": "caps"}
+)
 GRAY = np.full((SIDE, SIDE, 3), 100, np.uint8)
 
 

@@ -72,3 +72,9 @@ def test_only_a_frozen_resnet_does_not_learn(changes: dict, learns: bool) -> Non
 def test_a_stem_without_channels_is_refused():
     with pytest.raises(ValueError, match=r"stem_widths\.1\n.*greater than or equal to 1"):
         Settings(stem_widths=(4, 0, 4))
+
+
+def test_a_bundle_keeps_a_bank_only_to_choose_from() -> None:
+    assert Settings(references=3).num_kept_references == 3
+    assert Settings(references=3, align="rigid").num_kept_references == 3
+    assert Settings(references=3, align="nearest", bank=20).num_kept_references == 20

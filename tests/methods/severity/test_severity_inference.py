@@ -25,15 +25,9 @@ NAMES = ("scratch", "spot")
 
 def inference(cell: int = 1, **changes: object) -> SeverityInference:
     """Stages 2 and 3 with plain squares for outlines, unless told otherwise."""
-    plain = SeverityInference(
-        channels=1,
-        class_names=NAMES,
-        tiling=Tiling(tile=64, halo=0, stride=cell),
-        threshold=5.0,
-        upsampling="nearest",
-        types=False,
-    )
-    return replace(plain, **changes)
+    settings = Settings(upsampling="nearest", types=False)
+    plain = inference_from(settings, NAMES, threshold=5.0, drop_above=0.5)
+    return replace(plain, **{"tiling": Tiling(tile=64, halo=0, stride=cell), **changes})
 
 
 def cells_of(inputs: Map) -> Map:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blemish.arrays import Box
 from blemish.dataset.layouts.common import (
     SPLIT_OF_FOLDER,
     Contents,
@@ -25,7 +26,6 @@ from blemish.dataset.layouts.common import (
 )
 from blemish.dataset.run_lengths import unpack
 from blemish.dataset.samples import Annotation, Polygon, RunLengths, Sample
-from blemish.defect import Box
 from blemish.errors import BlemishError
 
 CocoEntry = Mapping[str, Any]  # an image, annotation or category of a file

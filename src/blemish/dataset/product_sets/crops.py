@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Box
 from blemish.dataset.convert.common import flat_names
 from blemish.dataset.hashing import in_threads, pixel_hash
 from blemish.dataset.masks import Instance, defect_instances
 from blemish.dataset.run_lengths import encode
 from blemish.dataset.samples import Annotation, Dataset, Sample
-from blemish.defect import Box
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.decode import read_image, to_bytes

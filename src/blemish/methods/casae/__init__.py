@@ -29,13 +29,12 @@ class CasaeMethod(BaseMethod[Settings], ExportsGraphs):
     curves_type = SweptCurves
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
-        from blemish.methods.casae.fitting import fit
+        from blemish.methods.casae.training import fit
 
         return fit(dataset, settings, trainer)
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        from blemish.methods.casae.compact import CompactNetwork
-        from blemish.methods.casae.network import Cascade
+        from blemish.methods.casae.network import Cascade, CompactNetwork
 
         settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"cascade": Cascade(settings)}

@@ -1,4 +1,4 @@
-"""Upright crops: what the type classifier sees of a defect, cut along its smallest rectangle.
+"""Upright crops of defects for the type classifier, cut along their smallest rectangles.
 
 Source: Tao et al. 2018, sections 3.3 and 4: the oblique rectangle is made a positive one by an affine
 transformation, cut from the original image, made gray and resized to a square. Rectangles are in pixel edges.
@@ -7,6 +7,7 @@ transformation, cut from the original image, made gray and resized to a square. 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil, cos, radians, sin
 
 import cv2
@@ -22,23 +23,24 @@ SEEN_BEYOND = 2  # pixels around the rectangle that interpolation may read
 
 
 def upright(pixels: Pixels, rectangle: Rectangle, *, margin: float, size: int) -> NDArray[np.uint8]:
-    """The rectangle's pixels as gray [size, size], its longer side across; edge pixels continue the image.
+    """Crop a rectangle as gray [size, size], its longer side across; edge pixels continue the image.
 
-    pixels: [H, W] or [H, W, 3]; margin: both sides of the rectangle are so many times as long, 1 is none
+    pixels: [H, W] or [H, W, 3]; margin: factor on both sides of the rectangle, 1 adds nothing
     """
-    turned = luminance(to_bytes(level(pixels, enlarged(rectangle, margin))))
+    larger = replace(rectangle, length=rectangle.length * margin, width=rectangle.width * margin)
+    turned = luminance(to_bytes(level(pixels, larger)))
     # Each axis by itself: a scratch shrinks along and grows across, and only averaging shrinks without gaps.
     shrunk = resized(turned, (min(turned.shape[0], size), min(turned.shape[1], size)))
     return to_bytes(resized(shrunk, (size, size)))
 
 
 def network_input(crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Crops [size, size] to [B, 1, size, size] in [0, 1]. crops: at least one"""
+    """Stack crops [size, size] to [B, 1, size, size] in [0, 1]. crops: at least one"""
     return np.stack(crops)[:, None].astype(np.float32) / np.float32(255)
 
 
 def level(pixels: Pixels, rectangle: Rectangle) -> Pixels:
-    """The rectangle turned level at the image's own scale. [width, length(, 3)], rounded up, at least 1"""
+    """Turn a rectangle level at the image's own scale; [width, length(, 3)], rounded up, at least 1."""
     left, top, right, bottom = window_around(rectangle, (pixels.shape[0], pixels.shape[1]))
     size = (max(1, ceil(rectangle.length)), max(1, ceil(rectangle.width)))
     return cv2.warpAffine(
@@ -50,17 +52,10 @@ def level(pixels: Pixels, rectangle: Rectangle) -> Pixels:
     )
 
 
-def enlarged(rectangle: Rectangle, margin: float) -> Rectangle:
-    """Both sides `margin` times as long, about the same centre."""
-    return Rectangle(
-        rectangle.center_xy, rectangle.length * margin, rectangle.width * margin, rectangle.angle_deg
-    )
-
-
 def into_image(
     rectangle: Rectangle, size: tuple[int, int], *, offset_xy: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """[2, 3]: from pixel centres of a crop of `size` (across, down) to those of an image window."""
+    """Matrix [2, 3] from pixel centres of a crop of `size` (across, down) to those of an image window."""
     angle = radians(rectangle.angle_deg)
     along = np.array([cos(angle), sin(angle)]) * (rectangle.length / size[0])
     across = np.array([-sin(angle), cos(angle)]) * (rectangle.width / size[1])
@@ -72,7 +67,7 @@ def into_image(
 
 
 def window_around(rectangle: Rectangle, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The part of an image of `size` that the rectangle can see: left, top, right, bottom; never empty.
+    """Part of an image of `size` that a crop of the rectangle reads: left, top, right, bottom; never empty.
 
     OpenCV turns images of up to 32767 pixels a side, and the part it reads is all that has to be so small.
     """
@@ -85,6 +80,6 @@ def window_around(rectangle: Rectangle, size: tuple[int, int]) -> tuple[int, int
 
 
 def clipped(low: float, high: float, length: int) -> tuple[int, int]:
-    """Whole pixels of low … high inside [0, length), at least one."""
+    """Start and stop of the whole pixels of low … high inside [0, length), at least one."""
     start = min(max(0, int(low)), length - 1)
     return start, max(start + 1, min(length, ceil(high)))

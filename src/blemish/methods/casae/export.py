@@ -1,4 +1,4 @@
-"""The graphs of CASAE: both autoencoders as one, and the compact CNN for batches of crops.
+"""Export of CASAE as graphs: both autoencoders as one, and the compact CNN for batches of crops.
 
 Letters: B batch, C channels, H, W; s side of the square that whole images are squeezed to.
 """
@@ -20,12 +20,12 @@ SIDE = 64  # of the example where sides are free; a multiple of what the pooling
 def graph_plans(
     modules: Mapping[str, nn.Module], settings: Settings, fixed_side: int | None
 ) -> dict[str, GraphPlan]:
-    """The cascade, [B, C, H, W] to probabilities, and where types are told the CNN, [B, 1, size, size].
+    """Plans of the cascade, [B, C, H, W] to probabilities, and of the CNN of types, [B, 1, size, size].
 
-    H and W are s where images are squeezed, else as tiles are. fixed_side: of tiles, where all have it
+    H and W are s where images are squeezed, else those of tiles. fixed_side: of tiles, where all have it
     """
-    only = fixed_side if settings.tiled else settings.size
-    side, free = (only, (0,)) if only else (SIDE, (0, 2, 3))
+    given_side = fixed_side if settings.tiled else settings.size
+    side, free = (given_side, (0,)) if given_side else (SIDE, (0, 2, 3))
     images = torch.zeros(2, settings.channels, side, side)
     plans = {"cascade": GraphPlan(modules["cascade"], {IMAGES: images}, (PROBABILITIES,), {IMAGES: free})}
     if "types" in modules:

@@ -1,4 +1,4 @@
-"""How far CASAE's networks see, worked out from their layers, so that tiling needs no torch to know the halo.
+"""Reach of CASAE's networks, computed from their layers, so that tiles get their halo without torch.
 
 Source: Tao et al. 2018, Fig. 3 and Table 1; of the FCN, Long et al. 2015.
 """
@@ -10,10 +10,10 @@ from typing import Literal
 
 from blemish.images.tiling import Tiling
 
-Kind = Literal["autoencoder", "fcn"]
+NetworkKind = Literal["autoencoder", "fcn"]
 
 DEPTH = 4  # poolings of an autoencoder
-MULTIPLES: Mapping[Kind, int] = {
+MULTIPLES: Mapping[NetworkKind, int] = {
     "autoencoder": 2**DEPTH,
     "fcn": 32,
 }  # poolings lie on a grid of so many pixels
@@ -29,7 +29,7 @@ def factors(atrous: bool) -> tuple[tuple[int, int], ...]:
     return ATROUS_FACTORS if atrous else PLAIN_FACTORS
 
 
-def reach(*, atrous: bool, cascade: bool, network: Kind = "autoencoder") -> int:
+def reach(*, atrous: bool, cascade: bool, network: NetworkKind = "autoencoder") -> int:
     """Pixels to each side within which everything lies that can change one probability.
 
     atrous, cascade: of autoencoders; an FCN has neither
@@ -40,7 +40,7 @@ def reach(*, atrous: bool, cascade: bool, network: Kind = "autoencoder") -> int:
 
 
 def autoencoder_reach(*, atrous: bool) -> int:
-    """The same of one autoencoder.
+    """Pixels to each side that can change one probability of an autoencoder.
 
     A 3×3 convolution of factor d reaches d pixels of its level, d · 2^level pixels of the image. Poolings and
     2×2 upsamplings spread a value over the block of 16 pixels that it lies in, so up to 15 pixels more. One
@@ -52,7 +52,7 @@ def autoencoder_reach(*, atrous: bool) -> int:
 
 
 def fcn_reach() -> int:
-    """The same of the FCN, exactly.
+    """Pixels to each side that can change one probability of the FCN, exactly.
 
     Linear interpolation takes in the next place of each map. Of pixel 4 in a block of 32 that is the next
     block at all three sizes, which begins 28 pixels further; the poolings spread a value over all 32 of it.
@@ -62,7 +62,9 @@ def fcn_reach() -> int:
     return convolutions + FCN_KERNEL // 2 * side + (side - 4) + (side - 1)
 
 
-def tiling_for(*, atrous: bool, cascade: bool, tile: int | None, network: Kind = "autoencoder") -> Tiling:
+def tiling_for(
+    *, atrous: bool, cascade: bool, tile: int | None, network: NetworkKind = "autoencoder"
+) -> Tiling:
     """Tiles of the side given, or of one that keeps 640 pixels, with a halo that shows no seam.
 
     Tiles keep to the poolings' grid on images whose sides are multiples of it; continue others to that first.

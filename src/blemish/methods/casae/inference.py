@@ -1,4 +1,4 @@
-"""The numpy half of CASAE: probability map → threshold → components → upright crops → types.
+"""Inference of CASAE in numpy: probability map → threshold → components → upright crops → types.
 
 Source: Tao et al. 2018, sections 2 and 3.2 to 4. Letters: H, W pixels of the image; s side of the network's
 square; K types. Deviation: beside the paper's image squeezed to a square, tiles at full resolution.
@@ -28,13 +28,13 @@ from blemish.regions.runs import RunLengthMask
 
 @dataclass(frozen=True)
 class CasaeInference:
-    """Pixels to defects with outline, rectangle and type. Set up once from a bundle's manifest.
+    """Pixels to defects with outline, rectangle and type. Set up once by `inference_from`.
 
     class_names: of the K types; with `types` off a defect takes the only name or "defect"
     threshold: probability of defect from which a pixel is one
-    size: s, which images are squeezed to, where there is no tiling for them
-    multiple: of which the sides of tiled images are made one, see `pad_to_multiple`
-    crop_margin, crop_size: of the crops that types are told by, see `crops.upright`
+    size: s, which images are squeezed to where they are not tiled
+    multiple: that the sides of tiled images are padded to, see `pad_to_multiple`
+    crop_margin, crop_size: of the crops for the type classifier, see `crops.upright`
     """
 
     segments: ClassVar[bool] = True
@@ -43,15 +43,15 @@ class CasaeInference:
     channels: int | None
     class_names: tuple[str, ...]
     threshold: float
-    size: int = 512
-    tiling: Tiling | None = None
-    multiple: int = 16
-    join_distance: float = 4.0
-    minimum_area: float = 0.0
-    types: bool = True
-    crop_margin: float = 1.0
-    crop_size: int = 227
-    mm_per_px: float | None = None
+    size: int
+    tiling: Tiling | None
+    multiple: int
+    join_distance: float
+    minimum_area: float
+    types: bool
+    crop_margin: float
+    crop_size: int
+    mm_per_px: float | None
 
     @property
     def streams(self) -> Literal["masks"] | None:
@@ -70,7 +70,7 @@ class CasaeInference:
         return self.threshold
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
-        """Each pixel's probability of defect, [H, W]."""
+        """Probability of a defect at each pixel, [H, W]."""
         size = (pixels.shape[0], pixels.shape[1])
         network = networks["cascade"]
         if self.tiling is None:
@@ -85,8 +85,9 @@ class CasaeInference:
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
     ) -> ImageFindings:
-        """Components of the pixels from the threshold on, measured and named. Map "score_map": the
-        probability.
+        """Components of the pixels from the threshold on, measured and named.
+
+        Maps: "score_map", the probability; "defects", the numbered regions.
         """
         regions = self.regions(raw)
         found = self.found(regions, pixels, networks)
@@ -96,7 +97,7 @@ class CasaeInference:
         return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32]) -> list[Region]:
-        """Section 3.2: what is at least the threshold, as components in reading order."""
+        """Components of the pixels from the threshold on, in reading order (section 3.2)."""
         return list(
             regions_above(
                 raw, self.threshold, join_distance=self.join_distance, minimum_area=self.minimum_area
@@ -104,27 +105,24 @@ class CasaeInference:
         )
 
     def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
-        """One component; None where it is under the minimum. part: its pixels"""
+        """Region of a component; None where it is under the minimum area. part: its pixels"""
         return region_of(raw, part, minimum_area=self.minimum_area)
 
     def found(
         self, regions: Iterable[Region], pixels: Pixels, networks: Networks
     ) -> list[tuple[Region, Defect]]:
-        """Sections 3.3 and 4: each region with its defect."""
+        """Regions with their defects, measured and named (sections 3.3 and 4)."""
         kept = list(regions)
-        return list(zip(kept, self.named(self.measured(kept), pixels, networks), strict=True))
+        named = [(default_label(self.class_names), region.strongest) for region in kept]
+        measured = defects_of(kept, named, mm_per_px=self.mm_per_px)
+        return list(zip(kept, self.named(measured, pixels, networks), strict=True))
 
     def rows_around(self, height: int, width: int) -> int:
-        """How many rows above and below a region of that size its crop may show."""
+        """Rows above and below a region of that size that its crop may show."""
         return ceil(self.crop_margin * hypot(height, width)) + 2 * SEEN_BEYOND if self.types else 0
 
-    def measured(self, regions: Sequence[Region]) -> list[Defect]:
-        """Section 3.3: outline and smallest rectangle of each; not yet of any type."""
-        named = [(default_label(self.class_names), region.strongest) for region in regions]
-        return defects_of(regions, named, mm_per_px=self.mm_per_px)
-
     def named(self, defects: Sequence[Defect], pixels: Pixels, networks: Networks) -> Sequence[Defect]:
-        """Section 4: each with the likeliest type of its upright crop and that type's probability."""
+        """Defects with the likeliest type of their upright crops and its probability (section 4)."""
         if not self.types or not defects:
             return defects
         probabilities = self.probabilities([defect.rectangle for defect in defects], pixels, networks)
@@ -136,24 +134,20 @@ class CasaeInference:
     def probabilities(
         self, rectangles: Sequence[Rectangle], pixels: Pixels, networks: Networks
     ) -> NDArray[np.float32]:
-        """Of each type, by the upright crop of each rectangle, [B, K]. rectangles: at least one"""
+        """Probability of each type by the upright crop of each rectangle, [B, K]. rectangles: at least one"""
         crops = (
             upright(pixels, rectangle, margin=self.crop_margin, size=self.crop_size)
             for rectangle in rectangles
         )
         return type_probabilities(crops, networks["types"], network_input)
 
-    def without_types(self) -> CasaeInference:
-        """The same before there is a type classifier."""
-        return replace(self, types=False)
-
 
 def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshold: float) -> CasaeInference:
-    """The numpy half that these settings and the chosen threshold describe."""
+    """Set up inference from a bundle's settings and the chosen threshold."""
     return CasaeInference(
         channels=settings.channels,
         class_names=class_names,
-        threshold=float(np.float32(threshold)),  # what a float32 map is in effect compared with
+        threshold=float(np.float32(threshold)),  # as float32 maps are compared
         size=settings.size,
         tiling=settings.tiling if settings.tiled else None,
         multiple=settings.multiple,
@@ -167,5 +161,5 @@ def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshol
 
 
 def tells_types(settings: Settings, class_names: tuple[str, ...]) -> bool:
-    """Whether there is a type classifier: of one class there is nothing to tell apart."""
+    """True where there is a type classifier: a single class needs none."""
     return settings.types and len(class_names) > 1

@@ -1,4 +1,4 @@
-"""The networks of CASAE made of its graphs, where there is no torch."""
+"""Networks of an exported CASAE bundle, made of its graphs without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CROPS, LOGITS = "crops", "logits"  # of the compact CNN
 
 
 def served(graphs: Mapping[str, Graph], *, types: bool) -> Networks:
-    """The cascade, and where types are told the compact CNN. Raises KeyError for a graph that lacks."""
+    """Build the cascade, and with types the compact CNN. Raises KeyError for a missing graph."""
     networks = {"cascade": as_network(graphs["cascade"], input_name=IMAGES, output_name=PROBABILITIES)}
     if types:
         networks["types"] = as_network(graphs["types"], input_name=CROPS, output_name=LOGITS)

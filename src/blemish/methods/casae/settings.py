@@ -1,7 +1,6 @@
 """Every number of CASAE, with the paper's value as default or the reason for another.
 
-Three presets fill the defaults, a field that is given wins over them. Source: Tao et al. 2018; "open" marks
-what the paper does not say.
+Source: Tao et al. 2018; "open" marks points that the paper leaves open.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from blemish.images.tiling import Tiling
-from blemish.methods.casae.geometry import MULTIPLES, Kind, tiling_for
-from blemish.methods.contract import MethodSettings
+from blemish.methods.casae.geometry import MULTIPLES, NetworkKind, tiling_for
+from blemish.methods.common.presets import PresetSettings
 
-Norm = Literal["batch", "group", "none"]
+NormKind = Literal["batch", "group", "none"]
 
 WHITE = 255  # of the paper's 8-bit map, which is white on the surface and black on defects
 
@@ -61,23 +60,21 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 NEEDS: Mapping[str, str] = {"tile": "tiled", "patch": "tiled", "second_sees_image": "cascade"}
 
 
-class Settings(MethodSettings):
-    """Settings of CASAE. Above each field what it is; "open" marks what the paper does not say."""
+class Settings(PresetSettings):
+    """Settings of CASAE. A comment above each field; "open" marks points that the paper leaves open."""
 
     paths: ClassVar = {"unlabelled": "folder"}
-
-    # Which numbers stand where none is given.
-    preset: Literal["paper", "default", "tiny"] = "default"
+    presets: ClassVar = PRESETS
 
     # --- Autoencoders, section 3.1 ---
     # "fcn" is FCN-8s in their place, trained alike, a row of Table 3; it is one network without atrous
     # convolutions, so `cascade` and `atrous` are off with it.
-    network: Kind = "autoencoder"
+    network: NetworkKind = "autoencoder"
     # Open: channels of the first block, doubled from one to the next; the paper preset takes 64.
     width: int = Field(32, ge=1)
     # Not in the paper: a norm behind each convolution. Without any, training rests for long on maps of one
     # value. "group" needs no batch, but sees the image as a whole.
-    norm: Norm = "batch"
+    norm: NormKind = "batch"
     # Convolutions 3, 5, 7 and 9 see further, Table 1; off: a row of Table 3.
     atrous: bool = True
     # A second autoencoder refines the first one's map; off: a row of Table 3.
@@ -203,18 +200,15 @@ class Settings(MethodSettings):
     # `area_balance` the higher the smaller its defect.
     confidence: float = Field(0.9, ge=0.5, lt=1)
 
-    @model_validator(mode="before")
     @classmethod
-    def filled(cls, values: Any) -> Any:
-        """The preset stands where nothing is given, and each scale of the threshold follows the other."""
-        if not isinstance(values, dict):
-            return values
-        given = dict(values)
-        gray = given.pop("gray_threshold", None)
-        if isinstance(gray, int | float) and 0 < gray < WHITE and given.get("threshold") is None:
-            given["threshold"] = probability_of(gray)
-        single = {"cascade": False, "atrous": False} if given.get("network") == "fcn" else {}
-        merged = {**PRESETS.get(given.get("preset", "default"), {}), **single, **given}
+    def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Given settings with the preset's values; each scale of the threshold follows the other."""
+        own = dict(given)
+        gray = own.pop("gray_threshold", None)
+        if isinstance(gray, int | float) and 0 < gray < WHITE and own.get("threshold") is None:
+            own["threshold"] = probability_of(gray)
+        single = {"cascade": False, "atrous": False} if own.get("network") == "fcn" else {}
+        merged = super().completed({**single, **own})
         threshold = merged.get("threshold")
         if gray is None and isinstance(threshold, int | float) and 0 < threshold < 1:
             gray = gray_of(threshold)
@@ -223,7 +217,10 @@ class Settings(MethodSettings):
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
         for name in ("size", "patch", "tile"):
-            refuse_off_grid(name, getattr(self, name), self.multiple)
+            side, multiple = getattr(self, name), self.multiple
+            if side is not None and side % multiple:
+                remedy = -(-side // multiple) * multiple
+                raise ValueError(f"{name} must be a multiple of {multiple}. Received: {side}. Use {remedy}.")
         for name in ("cascade", "atrous"):
             if self.network == "fcn" and getattr(self, name):
                 raise ValueError(f"{name} must be off with network fcn. Received: on. Leave it out.")
@@ -237,8 +234,9 @@ class Settings(MethodSettings):
 
     @model_validator(mode="after")
     def nothing_is_idle(self) -> Self:
-        """Refuses what is set and would do nothing. A bundle holds every field, so values are compared with
-        those that stand where none is given.
+        """Refuse settings that would have no effect.
+
+        A bundle holds every field, so values are compared with those that stand where none is given.
         """
         usual = {
             **{name: field.default for name, field in type(self).model_fields.items()},
@@ -266,32 +264,30 @@ class Settings(MethodSettings):
 
     @property
     def standardises(self) -> bool:
-        """Whether the first network brings images to mean 0 and deviation 1."""
+        """True where the first network standardises images to mean 0 and deviation 1."""
         return self.standardise and not self.tiled
 
     @property
     def tiling(self) -> Tiling:
-        """How images at their own resolution are cut."""
+        """Tiles of images at their own resolution."""
         return tiling_for(atrous=self.atrous, cascade=self.cascade, tile=self.tile, network=self.network)
 
     @property
     def multiple(self) -> int:
-        """Sides of what the networks are given are multiples of this."""
+        """Number of pixels that sides of the networks' inputs are multiples of."""
         return MULTIPLES[self.network]
+
+    @property
+    def training_side(self) -> int:
+        """Side of the images that the autoencoders are trained on."""
+        return self.patch if self.tiled else self.size
 
 
 def probability_of(gray: float) -> float:
-    """The probability of a defect from which a pixel of the paper's map is at most so gray."""
+    """Probability of a defect from which a pixel of the paper's map is at most so gray."""
     return 1 - gray / WHITE
 
 
 def gray_of(probability: float) -> float:
-    """The paper's G_s for a threshold on the probability of a defect."""
+    """Gray level G_s of the paper for a threshold on the probability of a defect."""
     return round((1 - probability) * WHITE, 6)
-
-
-def refuse_off_grid(name: str, side: int | None, multiple: int) -> None:
-    """Raises ValueError for a side that the poolings do not divide."""
-    if side is not None and side % multiple:
-        remedy = -(-side // multiple) * multiple
-        raise ValueError(f"{name} must be a multiple of {multiple}. Received: {side}. Use {remedy}.")

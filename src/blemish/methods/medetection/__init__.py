@@ -32,13 +32,12 @@ class MedetectionMethod(BaseMethod[Settings], ExportsGraphs):
     needs_defects_in = ("train",)
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
-        from blemish.methods.medetection.fitting import fit
+        from blemish.methods.medetection.training import fit
 
         return fit(dataset, settings, trainer)
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        from blemish.methods.medetection.network import DifferenceNetwork
-        from blemish.methods.medetection.references import References
+        from blemish.methods.medetection.network import DifferenceNetwork, References
 
         settings = self.settings(manifest).model_copy(update={"stem_weights": "none"})
         count = len(MedetectionMemory.model_validate(manifest.memory).references)

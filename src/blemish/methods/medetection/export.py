@@ -1,4 +1,4 @@
-"""The graph of MeDetection: a product's image to one verdict and map against each of its references.
+"""Export of MeDetection as a graph: a product's image to a logit and a map for each of its references.
 
 Letters: R references, C channels, h, w sides of a map, s side of the square image.
 """
@@ -11,21 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from blemish.methods.capabilities import GraphPlan
-from blemish.methods.medetection.network import PYRAMID, DifferenceNetwork
-from blemish.methods.medetection.references import References
+from blemish.methods.medetection.network.difference import PYRAMID, DifferenceNetwork
+from blemish.methods.medetection.network.references import References
 from blemish.methods.medetection.serving import ANSWERS, IMAGE, PAIRS, takes_image_alone
 from blemish.methods.medetection.settings import Settings
 
 
 class OnPairs(nn.Module):
-    """The network on pixels of an image and its references, its pooling written with plain maxima."""
+    """Network on the pixels of an image and its references, with its pooling written as plain maxima."""
 
     def __init__(self, network: DifferenceNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pairs: Tensor) -> Tensor:
-        """pairs: [1, 3·R + 3, s, s] in [0, 1]; returns: [R, 1 + h·w], see `DifferenceNetwork.forward`"""
+        """Logits and maps [R, 1 + h·w], as of `DifferenceNetwork`. pairs: [1, 3·R + 3, s, s] in [0, 1]"""
         return self.answers(self.network.difference(*self.network.embed_pairs(pairs)))
 
     def answers(self, difference: Tensor) -> Tensor:
@@ -34,27 +34,27 @@ class OnPairs(nn.Module):
 
 
 class OnImage(OnPairs):
-    """The same on an image alone, beside the stem's features of the references, which are stored.
+    """Network on an image alone, compared with stored stem features of the references.
 
-    pictures: [R, 3, s, s] uint8; of no effect without a Siamese stem
+    references: [R, 3, s, s] uint8; not used without a Siamese stem
     """
 
     features: Tensor
 
-    def __init__(self, network: DifferenceNetwork, pictures: Tensor) -> None:
+    def __init__(self, network: DifferenceNetwork, references: Tensor) -> None:
         super().__init__(network)
         with torch.no_grad():
-            features = network.embed(pictures.float() / 255) if network.siamese else torch.zeros(0)
+            features = network.embed(references.float() / 255) if network.siamese else torch.zeros(0)
         self.register_buffer("features", features)
 
     def forward(self, image: Tensor) -> Tensor:
-        """image: [1, 3, s, s] in [0, 1]; returns: see `OnPairs.forward`"""
+        """Logits and maps, [R, 1 + h·w]. image: [1, 3, s, s] in [0, 1]"""
         features = self.network.embed(image)
         return self.answers(self.network.difference(self.features, features))
 
 
 def pyramid(last: Tensor) -> Tensor:
-    """`DifferenceNetwork.pooled` of a map of fixed sides: ONNX has no operator for its adaptive pooling.
+    """Pool a map of fixed sides as `DifferenceNetwork.pooled`; ONNX has no operator for adaptive pooling.
 
     last: [R, C, h, w]; returns: [R, 21·C]
     """
@@ -67,18 +67,18 @@ def pyramid(last: Tensor) -> Tensor:
 
 
 def bins(length: int, count: int) -> list[slice]:
-    """Cells of each bin of adaptive pooling along an axis; neighbours share one where it does not divide."""
-    return [slice(one * length // count, -(-(one + 1) * length // count)) for one in range(count)]
+    """Cells of each bin of adaptive pooling along an axis; neighbours overlap where it does not divide."""
+    return [slice(n * length // count, -(-(n + 1) * length // count)) for n in range(count)]
 
 
 def graph_plans(modules: Mapping[str, nn.Module], settings: Settings) -> dict[str, GraphPlan]:
-    """One graph, of no free axis: one image and so many references as are averaged."""
+    """Plan of the one graph, without free axes: an image and as many references as are averaged."""
     network, references = modules["network"].eval(), modules["references"]
     assert isinstance(network, DifferenceNetwork) and isinstance(references, References)
-    pictures = references.pictures[: settings.references]
+    kept = references.pictures[: settings.references]
     side = settings.size
     if takes_image_alone(settings):
         image = torch.zeros(1, 3, side, side)
-        return {"network": GraphPlan(OnImage(network, pictures), {IMAGE: image}, (ANSWERS,), {})}
-    pairs = torch.zeros(1, 3 * len(pictures) + 3, side, side)
+        return {"network": GraphPlan(OnImage(network, kept), {IMAGE: image}, (ANSWERS,), {})}
+    pairs = torch.zeros(1, 3 * len(kept) + 3, side, side)
     return {"network": GraphPlan(OnPairs(network), {PAIRS: pairs}, (ANSWERS,), {})}

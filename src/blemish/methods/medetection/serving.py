@@ -1,7 +1,7 @@
-"""The networks of MeDetection made of its graph and the references, where there is no torch.
+"""Networks of an exported MeDetection bundle, made of its graph and the references without torch.
 
-With references that stay as they are the graph holds their features and is given the image alone; without a
-Siamese stem there are none. Aligned ones move with every image, so there the graph is given all pixels.
+References that are never moved are stored in the graph as features, and it takes the image alone, as it does
+without a Siamese stem. Aligned references move with every image, so that graph takes all pixels.
 Letters: R references, s side.
 """
 
@@ -20,33 +20,24 @@ IMAGE, PAIRS, ANSWERS = "image", "pairs", "answers"
 
 
 def takes_image_alone(settings: Settings) -> bool:
-    """Whether the graph is given the image alone, and not the references before it."""
+    """True where the graph takes the image alone, without the references before it."""
     return settings.align == "none" or not settings.siamese
 
 
 def served(graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], settings: Settings) -> Networks:
-    """What is asked with pairs, and the pictures of the references."""
-    alone = takes_image_alone(settings)
+    """Build the networks that inference calls: that of pairs, and that of the references."""
+    references = tensors["references"]["pictures"]
     return {
-        "network": pair_network(graphs["network"], image_alone=alone),
-        "references": reference_network(tensors["references"]["pictures"]),
+        "network": pair_network(graphs["network"], image_alone=takes_image_alone(settings)),
+        "references": lambda _input: references.astype(np.float32),
     }
 
 
 def pair_network(graph: Graph, *, image_alone: bool) -> Network:
-    """[1, 3·R + 3, s, s], an image behind its references, to [R, 1 + c·c]."""
+    """Network from an image behind its references, [1, 3·R + 3, s, s], to [R, 1 + c·c]."""
 
     def network(pairs: NDArray[np.float32]) -> NDArray[np.float32]:
-        given = {IMAGE: np.ascontiguousarray(pairs[:, -3:])} if image_alone else {PAIRS: pairs}
-        return graph(given)[ANSWERS].astype(np.float32, copy=False)
-
-    return network
-
-
-def reference_network(pictures: NDArray[np.generic]) -> Network:
-    """All pictures as float32 in 0…255, [R, 3, s, s], whatever is given."""
-
-    def network(_asked: NDArray[np.float32]) -> NDArray[np.float32]:
-        return pictures.astype(np.float32)
+        inputs = {IMAGE: np.ascontiguousarray(pairs[:, -3:])} if image_alone else {PAIRS: pairs}
+        return graph(inputs)[ANSWERS].astype(np.float32, copy=False)
 
     return network

@@ -1,24 +1,24 @@
 """Every number of MeDetection, with the paper's value as default or the reason for another.
 
-Three presets fill the defaults, a field that is given wins over them. Source: Zhang et al. 2023; "the
-authors' code" is what they published with it, where that differs from the text.
+Source: Zhang et al. 2023; "the authors' code" is the code published with it, where that differs from the
+text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from blemish.methods.contract import MethodSettings
+from blemish.methods.common.presets import PresetSettings
 
 # Pixels of the image for each cell of the last map: four poolings of the resized difference.
 MAP_STRIDE = 16
 
 Width = Annotated[int, Field(ge=1)]  # channels
 
-# Settings that what a network has learned rests on.
+# Settings that a trained network depends on.
 OF_THE_NETWORK = (
     "siamese", "attention", "stem", "stem_strides", "stem_level", "stem_widths", "stem_activation",
     "resize_difference", "norm", "widths", "attention_reduction", "attention_least",
@@ -68,11 +68,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class Settings(MethodSettings):
-    """Settings of MeDetection. Above each field what it is; "open" marks what the paper does not say."""
+class Settings(PresetSettings):
+    """Settings of MeDetection. A comment above each field; "open" marks points that the paper leaves open."""
 
-    # Which numbers stand where none is given.
-    preset: Literal["paper", "default", "tiny"] = "default"
+    presets: ClassVar = PRESETS
 
     # --- Network, Fig. 2 ---
     # Difference from a reference image, eq. 1; off: the image's features alone.
@@ -173,14 +172,6 @@ class Settings(MethodSettings):
     # Open: share of the Grad-CAM map's maximum from which pixels belong to the box.
     cam_share: float = Field(0.5, gt=0, lt=1)
 
-    @model_validator(mode="before")
-    @classmethod
-    def filled(cls, values: Any) -> Any:
-        """The preset stands where nothing is given."""
-        if not isinstance(values, dict):
-            return values
-        return {**PRESETS.get(values.get("preset", "default"), {}), **values}
-
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
         if self.target is not None and self.target in self.others:
@@ -202,10 +193,10 @@ class Settings(MethodSettings):
 
     @property
     def stem_learns(self) -> bool:
-        """Whether training changes the stem; else its maps can be remembered."""
+        """True where training changes the stem; else its maps can be cached."""
         return self.stem == "paper" or not self.stem_frozen
 
     @property
-    def map_side(self) -> int:
-        """Cells along each side of the last map and of the Grad-CAM map."""
-        return self.size // MAP_STRIDE
+    def num_kept_references(self) -> int:
+        """Normal images that a bundle keeps: those averaged, or the bank that the nearest are taken from."""
+        return self.bank if self.align == "nearest" else self.references

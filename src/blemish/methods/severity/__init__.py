@@ -31,13 +31,12 @@ class SeverityMethod(BaseMethod[Settings], ExportsGraphs):
     curves_type = SweptCurves
 
     def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
-        from blemish.methods.severity.fitting import fit
+        from blemish.methods.severity.training import fit
 
         return fit(dataset, settings, trainer)
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        from blemish.methods.severity.classifier import empty_type_network
-        from blemish.methods.severity.network import new_network
+        from blemish.methods.severity.network import empty_type_network, new_network
 
         settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"severity": new_network(settings)}

@@ -1,4 +1,4 @@
-"""The graphs of severity regression: stage 1 for images of any size, stage 4 for batches of windows.
+"""Export of severity regression as graphs: stage 1 for images of any size, stage 4 for batches of windows.
 
 Letters: B batch, C channels, H, W.
 """
@@ -20,9 +20,9 @@ SIDE = 64  # of the examples; any multiple of the cell and of the U-Net's grid
 def graph_plans(
     modules: Mapping[str, nn.Module], settings: Settings, fixed_side: int | None
 ) -> dict[str, GraphPlan]:
-    """Stage 1, [B, C, H, W] to cells, and where types are told stage 4, [B, 3, window, window] to logits.
+    """Plans of stage 1, [B, C, H, W] to cells, and with types of stage 4, [B, 3, window, window] to logits.
 
-    fixed_side: H and W where stage 1 is to take no others
+    fixed_side: H and W where stage 1 takes no others
     """
     side, free = (fixed_side, (0,)) if fixed_side else (SIDE, (0, 2, 3))
     images = torch.zeros(2, settings.channels, side, side)

@@ -1,6 +1,4 @@
-"""How far the severity network sees, worked out from its layers, so that tiling needs no torch to know the
-halo.
-"""
+"""Reach of the severity network, computed from its layers, so that tiles get their halo without torch."""
 
 from __future__ import annotations
 
@@ -27,7 +25,9 @@ def receptive_radius(cell: int) -> int:
 
 
 def unet_receptive_radius() -> int:
-    """The same of the U-Net: two 3×3 on each way through a level, two at the bottom, and its poolings' grid.
+    """Pixels to each side that can change one severity of the U-Net.
+
+    It has two 3×3 on each way through a level, two at the bottom, and its poolings' grid.
 
     A 3×3 reaches one pixel of its level, 2^level pixels of the image. Poolings and 2×2 upsamplings spread a
     value over the block of 16 pixels that it lies in, so up to 15 pixels more.

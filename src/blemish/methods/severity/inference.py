@@ -1,11 +1,11 @@
-"""The numpy half of severity regression: map → filter → connected components → types.
+"""Inference of severity regression in numpy: map → filter → connected components → types.
 
 Source: He & Liu 2020, section III-A, eq. 1. Letters: H, W pixels; h, w cells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -26,12 +26,12 @@ from blemish.regions.components import components
 from blemish.regions.region import Region, defects_of, numbered
 from blemish.regions.runs import RunLengthMask, as_mask, joined, runs_above, runs_of, values_on
 
-BAND = 32  # rows of cells that are brought to pixels at once
+BAND = 32  # rows of cells that are interpolated to pixels at once
 
 
 @dataclass(frozen=True)
 class SeverityInference:
-    """Stages 1 to 4 on one image. Set up once from a bundle's manifest; changes nothing.
+    """Stages 1 to 4 on an image. Set up once by `inference_from`.
 
     threshold: T of eq. 1; drop_above: mean background probability at which stage 4 drops a defect
     class_names: of the N types; with `types` off a defect takes the only name or "defect"
@@ -40,20 +40,21 @@ class SeverityInference:
     segments: ClassVar[bool] = True
     score_map_max: ClassVar[float] = SEVERITY_MAX
     streams: ClassVar[Literal["masks"]] = "masks"
+    streams: ClassVar[Literal["masks"]] = "masks"
 
     channels: int | None
     class_names: tuple[str, ...]
     tiling: Tiling
     threshold: float
-    join_distance: float = 4.0
-    minimum_area: float = 0.0
-    upsampling: str = "linear"
-    types: bool = True
-    window: int = 64
-    window_step: int = 16
-    window_overlap: float = 0.1
-    drop_above: float = 0.5
-    mm_per_px: float | None = None
+    join_distance: float
+    minimum_area: float
+    upsampling: str
+    types: bool
+    window: int
+    window_step: int
+    window_overlap: float
+    drop_above: float
+    mm_per_px: float | None
 
     @property
     def cell(self) -> int:
@@ -76,14 +77,14 @@ class SeverityInference:
         return self.threshold / SEVERITY_MAX
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
-        """Stage 1: the severity map, [ceil(H / cell), ceil(W / cell)], clipped to [0, 12]."""
+        """Severity of each cell (stage 1), [ceil(H / cell), ceil(W / cell)], clipped to [0, 12]."""
         severities = dense_map(pixels, networks["severity"], self.tiling)
         return np.clip(severities, 0.0, SEVERITY_MAX, out=severities)
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
     ) -> ImageFindings:
-        """Stages 2 to 4."""
+        """Defects and score of an image (stages 2 to 4). Maps: "score_map", severities; "defects"."""
         size = (pixels.shape[0], pixels.shape[1])
         found = self.found(self.regions(raw, size), pixels, networks)
         kept = [region for region, _ in found]
@@ -92,14 +93,14 @@ class SeverityInference:
         return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
-        """Stages 2 and 3: cells of at least T, as components, in reading order."""
+        """Components of the cells of at least T, in reading order (stages 2 and 3)."""
         cells = runs_above(raw, self.threshold)
         for part in components(cells, join_distance=self.join_distance, cell=self.cell):
             if (region := self.region(raw, part, size)) is not None:
                 yield region
 
     def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
-        """One component in pixels; None where it is under the minimum. part: its cells"""
+        """Region of a component in pixels; None where it is under the minimum area. part: its cells"""
         runs = self.pixels_of(raw, part, size)
         if runs.area < self.minimum_area:
             return None
@@ -108,7 +109,7 @@ class SeverityInference:
     def found(
         self, regions: Iterable[Region], pixels: Pixels, networks: Networks
     ) -> list[tuple[Region, Defect]]:
-        """Stage 4: each region that is a defect, with it."""
+        """Regions that are defects, each with its defect (stage 4)."""
         kept: list[Region] = []
         named: list[tuple[str, float]] = []
         for region in regions:
@@ -116,16 +117,20 @@ class SeverityInference:
             if label is not None:
                 kept.append(region)
                 named.append((label, confidence))
-        return list(zip(kept, self.measured(kept, named), strict=True))
+        found = []
+        for region, defect in zip(kept, defects_of(kept, named, mm_per_px=self.mm_per_px), strict=True):
+            mean = float(region.values.mean())
+            found.append((region, replace(defect, severity_mean=mean, severity_max=region.strongest)))
+        return found
 
     def rows_around(self, height: int, width: int) -> int:
-        """How many rows above and below a region of that size stage 4 may look at."""
+        """Rows above and below a region of that size that stage 4 may look at."""
         return window_side(max(height, width), self.window) if self.types else 0
 
     def pixels_of(
         self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]
     ) -> RunLengthMask:
-        """Cells of one component to pixels of the image, at least one; no pixel is given to two components.
+        """Pixels of a component, at least one; no pixel belongs to two components.
 
         With linear upsampling these are the pixels where the interpolated map is at least T, or the cells as
         squares where there is none. part: the component's cells
@@ -144,7 +149,7 @@ class SeverityInference:
     def level_set(
         self, raw: NDArray[np.float32], cells: NDArray[np.bool_], first: tuple[int, int]
     ) -> NDArray[np.bool_]:
-        """Pixels where the interpolated map is at least T and that a cell of the component takes part in.
+        """Pixels where the interpolated map is at least T and to which a cell of the component contributes.
 
         A pixel is interpolated from the four cells around it. One of them is at least T where it is, and two
         such cells touch, so they are of one component: all components together are the map's level set.
@@ -152,15 +157,17 @@ class SeverityInference:
         """
         (top, left), (height, width) = first, cells.shape
         reach = 2 * (self.cell // 2) + 1
-        near = cv2.dilate(enlarge(cells, self.cell).view(np.uint8), np.ones((reach, reach), np.uint8))
+        size = (width * self.cell, height * self.cell)
+        squares = cv2.resize(cells.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        near = cv2.dilate(squares, np.ones((reach, reach), np.uint8))
         smooth = self.smooth(raw, (slice(top, top + height - 2), slice(left, left + width - 2)))
         return near[self.cell : -self.cell, self.cell : -self.cell].view(np.bool_) & (
             smooth >= self.threshold
         )
 
     def smooth(self, raw: NDArray[np.float32], place: tuple[slice, slice]) -> NDArray[np.float32]:
-        """The map's cells at `place` in pixels, interpolated with their neighbours outside it; beyond the map
-        its border goes on.
+        """Cells of the map at `place` in pixels, interpolated with their neighbours outside; beyond the map
+        its border continues.
         """
         (up, down), (left, right) = ((axis.start - 1, axis.stop + 1) for axis in place)
         height, width = raw.shape
@@ -172,9 +179,7 @@ class SeverityInference:
         return upsample(around, self.cell, self.upsampling)[border:-border, border:-border]
 
     def classify(self, region: Region, pixels: Pixels, networks: Networks) -> tuple[str | None, float]:
-        """Stage 4: the windows' majority type and its mean probability; None for a region it calls
-        background.
-        """
+        """Majority type of a region's windows and its mean probability; None for background (stage 4)."""
         if not self.types:
             return default_label(self.class_names), min(1.0, region.strongest / SEVERITY_MAX)
         probabilities = self.vote(region, pixels, networks)
@@ -198,31 +203,28 @@ class SeverityInference:
         blocks = (cut(pixels, place, self.window) for place in places)
         return type_probabilities(blocks, networks["types"], network_input)
 
-    def measured(self, regions: Sequence[Region], named: Sequence[tuple[str, float]]) -> Iterator[Defect]:
-        """Each region as a defect with its severity. named: label and confidence of each"""
-        defects = defects_of(regions, named, mm_per_px=self.mm_per_px)
-        for region, defect in zip(regions, defects, strict=True):
-            mean = float(region.values.mean())
-            yield replace(defect, severity_mean=mean, severity_max=region.strongest)
+    def severity_map(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
+        """Severity of every pixel, [H, W]."""
+        return self.in_pixels(self.forward(pixels, networks), (pixels.shape[0], pixels.shape[1]))
 
     def in_pixels(self, raw: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-        """The severity map of every pixel, by the chosen upsampling. [H, W]"""
+        """Severity of every pixel by the chosen upsampling, [H, W]. raw: of every cell; size: (H, W)"""
         return upsample(raw, self.cell, self.upsampling)[: size[0], : size[1]]
 
     def without_types(self) -> SeverityInference:
-        """The same with stage 4 off."""
+        """Inference with stage 4 off."""
         return replace(self, types=False)
 
 
 def inference_from(
     settings: Settings, class_names: tuple[str, ...], *, threshold: float, drop_above: float
 ) -> SeverityInference:
-    """The numpy half that these settings and chosen thresholds describe."""
+    """Set up inference from a bundle's settings and chosen thresholds."""
     return SeverityInference(
         channels=settings.channels,
         class_names=class_names,
         tiling=default_tiling(settings.cell, settings.tile, network=settings.network),
-        threshold=float(np.float32(threshold)),  # what a float32 map is in effect compared with
+        threshold=float(np.float32(threshold)),  # as float32 maps are compared
         join_distance=settings.join_distance,
         minimum_area=settings.minimum_area,
         upsampling=settings.upsampling,
@@ -236,7 +238,7 @@ def inference_from(
 
 
 def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float32]:
-    """[h, w] cells to [h·cell, w·cell] pixels, "linear" between cell centres or "nearest"."""
+    """Upsample cells [h, w] to pixels [h·cell, w·cell]. how: "linear" between cell centres or "nearest" """
     if cell == 1:
         return raw
     interpolation = cv2.INTER_LINEAR if how == "linear" else cv2.INTER_NEAREST
@@ -246,7 +248,7 @@ def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float3
 def in_bands(
     runs: RunLengthMask, first_xy: tuple[int, int]
 ) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
-    """A component's cells and those next to it in bands of rows, each as narrow as it is there.
+    """Bands of rows of a component's cells and those next to it, each as narrow as the component there.
 
     runs: the component's, from the corner of its box on, which lies at first_xy of the map
     returns: cells of the band with a margin of one on every side; (row, column) of the first inside that
@@ -264,16 +266,8 @@ def in_bands(
 def runs_inside(
     mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size: tuple[int, int]
 ) -> RunLengthMask:
-    """The part of a mask within the image, in its coordinates. first: (row, column) of the mask's first
-    cell.
-    """
+    """Part of a mask within the image, in its coordinates. first: (row, column) of the mask's first cell"""
     top, left = first[0] * cell, first[1] * cell
     down, right = max(0, -top), max(0, -left)
     inside = mask[down : max(0, size[0] - top), right : max(0, size[1] - left)]
     return runs_of(inside).moved(left + right, top + down)
-
-
-def enlarge(mask: NDArray[np.bool_], cell: int) -> NDArray[np.bool_]:
-    """Every entry as a cell×cell square."""
-    size = (mask.shape[1] * cell, mask.shape[0] * cell)
-    return cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).view(np.bool_)

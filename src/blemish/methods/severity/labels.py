@@ -1,4 +1,4 @@
-"""The label maker: from an image and its defect mask to the severity of every cell.
+"""Label maker: from an image and its defect mask to the severity of every cell.
 
 Source: He & Liu 2020, section III-C-1, steps 1-5 and eq. 2. Letters: H, W pixels; h, w cells (h = H / cell).
 Deviations (the paper leaves them open): two references are averaged, a run that touches the image edge uses
@@ -23,7 +23,7 @@ Places = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns, [n] each
 
 @dataclass(frozen=True)
 class Readings:
-    """What the paper leaves open about the label maker; the defaults are ours.
+    """Readings of the points that the paper leaves open about the label maker.
 
     two_references: how the scores against the cells on both sides are combined
     edge_run: a run that touches the image edge uses its "one" reference, or the image's "median" cell as the
@@ -43,10 +43,10 @@ class Readings:
 
 @dataclass(frozen=True)
 class CellExtremes:
-    """Least and greatest intensity in each cell, both [h, w]; the mean twice where means are compared."""
+    """Extremes of the intensity in each cell, [h, w] each; the mean twice where means are compared."""
 
-    least: NDArray[Any]
-    greatest: NDArray[Any]
+    lowest: NDArray[Any]
+    highest: NDArray[Any]
 
 
 def severity_labels(
@@ -111,7 +111,11 @@ def raw_scores(
     readings = readings or Readings()
     scores = np.zeros(cells.shape, np.float32)
     rows, columns = np.nonzero(cells)
-    extremes = (cell_means if readings.contrast_of == "means" else cell_extremes)(intensity, cell)
+    if readings.contrast_of == "means":
+        means = fold(intensity.astype(np.uint16), cell, np.add) / np.float32(cell**2)
+        extremes = CellExtremes(means, means)
+    else:
+        extremes = CellExtremes(fold(intensity, cell, np.minimum), fold(intensity, cell, np.maximum))
     sides = np.full((2, rows.size), np.nan, np.float32)
     for side, reference in zip(sides, reference_columns(rows, columns, width=cells.shape[1]), strict=True):
         known = reference >= 0
@@ -155,45 +159,37 @@ def reference_columns(
 def contrast(extremes: CellExtremes, defect: Places, reference: Places) -> NDArray[np.float32]:
     """Score of each defect cell against its reference cell. [n]"""
     return pair_score(
-        extremes.least[defect].astype(np.float32),
-        extremes.greatest[defect].astype(np.float32),
-        extremes.least[reference].astype(np.float32),
-        extremes.greatest[reference].astype(np.float32),
+        extremes.lowest[defect].astype(np.float32),
+        extremes.highest[defect].astype(np.float32),
+        extremes.lowest[reference].astype(np.float32),
+        extremes.highest[reference].astype(np.float32),
     )
 
 
 def contrast_with_median(extremes: CellExtremes, defect: Places) -> NDArray[np.float32]:
     """Score of each defect cell against the image's median cell. [n]"""
     return pair_score(
-        extremes.least[defect].astype(np.float32),
-        extremes.greatest[defect].astype(np.float32),
-        np.float32(np.median(extremes.least)),
-        np.float32(np.median(extremes.greatest)),
+        extremes.lowest[defect].astype(np.float32),
+        extremes.highest[defect].astype(np.float32),
+        np.float32(np.median(extremes.lowest)),
+        np.float32(np.median(extremes.highest)),
     )
 
 
 def pair_score(
-    least: NDArray[np.float32],
-    greatest: NDArray[np.float32],
-    reference_least: NDArray[np.float32] | np.float32,
-    reference_greatest: NDArray[np.float32] | np.float32,
+    lowest: NDArray[np.float32],
+    highest: NDArray[np.float32],
+    reference_lowest: NDArray[np.float32] | np.float32,
+    reference_highest: NDArray[np.float32] | np.float32,
 ) -> NDArray[np.float32]:
-    d0 = np.minimum(np.abs(least - reference_least), np.abs(greatest - reference_greatest))
-    d1 = np.abs(greatest - reference_least)
+    """Score d0 + d1 of the extremes of defect cells and their references, see `raw_scores`. [n]"""
+    d0 = np.minimum(np.abs(lowest - reference_lowest), np.abs(highest - reference_highest))
+    d1 = np.abs(highest - reference_lowest)
     return d0 + d1
 
 
-def cell_extremes(intensity: NDArray[np.uint8], cell: int) -> CellExtremes:
-    return CellExtremes(fold(intensity, cell, np.minimum), fold(intensity, cell, np.maximum))
-
-
-def cell_means(intensity: NDArray[np.uint8], cell: int) -> CellExtremes:
-    means = fold(intensity.astype(np.uint16), cell, np.add) / np.float32(cell**2)
-    return CellExtremes(means, means)
-
-
 def fold(array: NDArray[Any], cell: int, combine: np.ufunc) -> NDArray[Any]:
-    """The pixels of each cell combined into one. array: [H, W]; returns: [H / cell, W / cell]
+    """Combine the pixels of each cell into one value. array: [H, W]; returns: [H / cell, W / cell]
 
     Whole rows at a time: many times faster than reducing two axes of a [h, cell, w, cell] view.
     """

@@ -1,4 +1,4 @@
-"""The networks of severity regression made of its graphs, where there is no torch."""
+"""Networks of an exported bundle of severity regression, made of its graphs without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WINDOWS, LOGITS = "windows", "logits"  # of stage 4
 
 
 def served(graphs: Mapping[str, Graph], *, types: bool) -> Networks:
-    """Stage 1, and where types are told stage 4. Raises KeyError for a graph that lacks."""
+    """Build stage 1, and with types stage 4. Raises KeyError for a missing graph."""
     networks = {"severity": as_network(graphs["severity"], input_name=IMAGES, output_name=SEVERITIES)}
     if types:
         networks["types"] = as_network(graphs["types"], input_name=WINDOWS, output_name=LOGITS)

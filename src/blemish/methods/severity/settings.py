@@ -12,9 +12,7 @@ from blemish.methods.severity.labels import Readings
 
 
 class Settings(MethodSettings):
-    """Settings of severity regression. Above each field what it is; "open" marks what the paper does not
-    say.
-    """
+    """Settings of severity regression. A comment above each field; "open": the paper does not say."""
 
     # --- Stage 1: network ---
     # Gray or colour; both in the paper.
@@ -143,7 +141,7 @@ class Settings(MethodSettings):
 
     @property
     def readings(self) -> Readings:
-        """The label maker's open points as one object."""
+        """Open points of the label maker as an object."""
         return Readings(
             self.two_references, self.edge_run, self.no_reference, self.keep_small, self.contrast_of
         )

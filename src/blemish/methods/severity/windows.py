@@ -1,4 +1,4 @@
-"""The windows of stage 4: what the type classifier sees of a defect.
+"""Windows of stage 4: the blocks of a defect that the type classifier sees.
 
 Source: He & Liu 2020, section III-C-2: a sliding window cuts the image into overlapping blocks, those with
 enough of the defect count; a defect larger than the window doubles it, and the block is then resized down.
@@ -10,16 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.images.decode import luminance, to_bytes
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-Box = tuple[float, float, float, float]
-Window = tuple[int, int, int]  # left, top, side in pixels
+SquareWindow = tuple[int, int, int]  # left, top, side in pixels
 
 
 def windows_on(
     mask: NDArray[np.bool_], offset_xy: tuple[int, int], *, window: int, step: int, overlap: float
-) -> list[Window]:
+) -> list[SquareWindow]:
     """Windows that hold at least `overlap` of the defect's area, in reading order; always at least the
     centred one.
 
@@ -49,7 +48,7 @@ def windows_on(
 
 
 def window_side(longest: int, window: int) -> int:
-    """`window`, doubled until it holds a defect of that longest side."""
+    """Side of a window that holds a defect of that longest side: `window`, doubled as often as it takes."""
     side = window
     while side < longest:
         side *= 2
@@ -64,8 +63,8 @@ def area_inside(integral: NDArray[np.int32], left: int, top: int, side: int) -> 
     return int(integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0])
 
 
-def cut(pixels: Pixels, window: Window, size: int) -> NDArray[np.uint8]:
-    """The window's pixels as [size, size, 3] uint8; outside the image its mirror image continues it."""
+def cut(pixels: Pixels, window: SquareWindow, size: int) -> NDArray[np.uint8]:
+    """Pixels of a window as [size, size, 3] uint8; outside the image its mirror image continues it."""
     left, top, side = window
     height, width = pixels.shape[:2]
     rows = mirrored(np.arange(top, top + side), height)
@@ -86,12 +85,12 @@ def mirrored(positions: NDArray[np.intp], length: int) -> NDArray[np.intp]:
 
 
 def network_input(blocks: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Blocks [size, size, 3] to [B, 3, size, size] in [0, 1]."""
+    """Stack blocks [size, size, 3] to [B, 3, size, size] in [0, 1]."""
     return np.ascontiguousarray(np.stack(blocks).transpose(0, 3, 1, 2), dtype=np.float32) / 255.0
 
 
 def intensity_of(pixels: Pixels, how: str = "luminance") -> NDArray[np.uint8]:
-    """[H, W] in 0…255, the scale that severities are defined on: "luminance", or the "brightest" channel."""
+    """Intensity [H, W] in 0…255 that severities are defined on: "luminance", or the "brightest" channel."""
     if how == "brightest" and pixels.ndim == 3:
         return to_bytes(pixels.max(axis=2))
     return to_bytes(luminance(pixels))

@@ -17,8 +17,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from blemish.errors import BlemishError
 from blemish.methods.tlsdd.settings import Settings
-from blemish.nn.resnets import STAGES, ImagenetScale, stages_of, stages_up_to
-from blemish.nn.weights import resnet
+from blemish.nn.resnets import STAGES, ImagenetScale, resnet_stages, stages_up_to
 
 FeatureMaps = Mapping[str, Tensor]  # [B, m, h, w] each, by the names of `runtime.anchors.map_names`
 
@@ -29,15 +28,13 @@ def new_extractor(settings: Settings) -> tuple[Extractor, str]:
     Raises BlemishError when the weights cannot be had or do not fit, or the single map lies too deep.
     """
     used = used_stages(settings)
-    backbone, origin = resnet(
+    body, origin = resnet_stages(
         settings.backbone,
         settings.backbone_weights,
+        deepest=used[-1],
         setting="backbone_weights",
         original_strides=settings.backbone_strides == "original",
-        frozen_norm=True,
-        unused=("fc", *(stage for stage in STAGES if stage not in used)),
     )
-    body = stages_of(backbone, used)
     for stage in used[: max(0, len(used) - settings.trainable_stages)]:
         body[stage].requires_grad_(False)
     if settings.deformable:

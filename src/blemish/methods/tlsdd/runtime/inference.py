@@ -13,11 +13,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.defect import Defect
 from blemish.images.resize import resized, with_shorter_side
 from blemish.images.tiled_detection import DetectionRows, detect_tiled
 from blemish.images.tiling import planes
-from blemish.methods.contract import ImageFindings, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.methods.tlsdd.settings import Settings
 from blemish.regions.boxes import box_area, class_wise_nms, clip_boxes
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes

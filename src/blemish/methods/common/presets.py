@@ -1,0 +1,33 @@
+"""Settings whose defaults are filled from a named preset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import model_validator
+
+from blemish.methods.contract import MethodSettings
+
+
+class PresetSettings(MethodSettings):
+    """Base of settings with presets: a preset's values replace the defaults, a value that is given wins.
+
+    presets: values by name of the preset; a subclass sets it
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    # Which numbers stand where none is given.
+    preset: Literal["paper", "default", "tiny"] = "default"
+
+    @model_validator(mode="before")
+    @classmethod
+    def fill_defaults(cls, values: Any) -> Any:
+        """Complete a mapping of settings before it is validated; anything else is left to pydantic."""
+        return cls.completed(values) if isinstance(values, dict) else values
+
+    @classmethod
+    def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Given settings with the preset's values where they say nothing. Subclasses add what follows."""
+        return {**cls.presets.get(given.get("preset", "default"), {}), **given}

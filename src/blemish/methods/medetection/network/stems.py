@@ -1,0 +1,84 @@
+"""Stems of MeDetection: networks from the images of a pair to the maps that are compared.
+
+Source: Zhang et al. 2023, Fig. 2; the layers of the paper's stem are their code's. Letters: B batch, C
+channels, s side of the square image, h, w sides of the map.
+Deviation: a ResNet with the weights of ImageNet may stand in its place, its batch norms with theirs, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from blemish.methods.medetection.settings import Settings
+from blemish.nn.norms import new_norm
+from blemish.nn.resnets import STAGES, ImagenetScale, out_channels, resnet_stages
+
+CONVOLUTIONS = (2, 2, 3)  # of the paper stem's stages
+
+
+def new_stem(settings: Settings) -> tuple[PaperStem | ResNetStem, str]:
+    """Build the stem that the settings describe; returns it and a line on where its weights are from.
+
+    Raises BlemishError when a ResNet's weights cannot be had or do not fit.
+    """
+    if settings.stem == "paper":
+        return PaperStem(settings), "paper stem: random initial weights"
+    body, origin = resnet_stages(
+        settings.stem,
+        settings.stem_weights,
+        deepest=settings.stem_level,
+        setting="stem_weights",
+        original_strides=settings.stem_strides == "original",
+    )
+    stem = ResNetStem(body)
+    stem.requires_grad_(settings.stem_learns)
+    return stem, origin
+
+
+class PaperStem(nn.Module):
+    """Three stages of 3×3 convolutions, each ending in a max pool and a norm."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        ins = (3, *settings.stem_widths[:-1])
+        self.stages = nn.ModuleList(
+            nn.Sequential(*convolutions(before, width, count, settings.stem_activation), nn.MaxPool2d(2))
+            for before, width, count in zip(ins, settings.stem_widths, CONVOLUTIONS, strict=True)
+        )
+        self.norms = nn.ModuleList(new_norm(settings.norm, width) for width in settings.stem_widths)
+        self.channels = settings.stem_widths[-1]
+        self.stride = 2 ** len(self.stages)
+
+    def forward(self, images: Tensor, num_support: int | None = None) -> Tensor:
+        """Map [B, C, s / 8, s / 8] of images [B, 3, s, s] in [0, 1]. num_support: see `nn.norms`"""
+        for stage, norm in zip(self.stages, self.norms, strict=True):
+            images = norm(stage(images), num_support)
+        return images
+
+
+class ResNetStem(nn.Module):
+    """A ResNet up to one of its stages."""
+
+    def __init__(self, body: nn.ModuleDict) -> None:
+        super().__init__()
+        self.scale = ImagenetScale()
+        self.body = body
+        deepest = list(body)[-1]
+        self.channels = out_channels(body[deepest])
+        self.stride = 2 ** (1 + STAGES.index(deepest))
+
+    def forward(self, images: Tensor, num_support: int | None = None) -> Tensor:
+        """Map [B, C, s / stride, s / stride] of images [B, 3, s, s] in [0, 1]. num_support: has no effect"""
+        features = self.scale(images)
+        for stage in self.body.values():
+            features = stage(features)
+        return features
+
+
+def convolutions(ins: int, width: int, count: int, activation: bool) -> Iterator[nn.Module]:
+    for number in range(count):
+        yield nn.Conv2d(width if number else ins, width, 3, padding=1)
+        if activation:
+            yield nn.ReLU(inplace=True)

@@ -1,0 +1,253 @@
+"""Training of severity regression: scale → stage 1 → T → stage 4 → when to drop a defect.
+
+Source: He & Liu 2020, section III-C. Reads the dataset's splits "train" and "val" and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import nn
+
+from blemish.arrays import Pixels
+from blemish.dataset.outlined import left_out, outlined
+from blemish.dataset.samples import Dataset, Sample
+from blemish.methods.common.samples import ClassMap, SampleReader
+from blemish.methods.contract import Fitted, Networks, Stage, SweptCurves, ThresholdSweep, Trainer
+from blemish.methods.severity.inference import SeverityInference, inference_from
+from blemish.methods.severity.labels import SEVERITY_MAX
+from blemish.methods.severity.network import TypeNetwork, new_network, new_type_network
+from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.training.examples import WindowExample, WindowSource
+from blemish.methods.severity.training.losses import severity_loss, type_loss
+from blemish.methods.severity.training.patches import PatchSource
+from blemish.methods.severity.training.survey import DefectSurvey, survey
+from blemish.methods.severity.windows import windows_on
+from blemish.nn.optimisation import adamw, scheduled
+from blemish.regions.components import split_classes
+from blemish.regions.region import Region
+
+REGRESSION, TYPES = 1, 2  # keys that keep the two stages' random draws apart
+MIN_DROP = 0.5  # background probability from which a defect may be dropped
+NO_SEVERITIES = np.zeros(1, np.float32)
+
+
+def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+    """Train all four stages in the paper's order. Raises BlemishError where the data cannot carry it."""
+    learnable, notes = outlined(dataset), left_out(dataset)
+    for note in notes:
+        trainer.note(note)
+    return replace(SeverityTraining(learnable, settings, trainer).run(), notes=notes)
+
+
+@dataclass(frozen=True)
+class SeverityTraining:
+    """Trains severity regression once on a dataset that holds outlined defects alone."""
+
+    dataset: Dataset
+    settings: Settings
+    trainer: Trainer
+
+    def run(self) -> Fitted:
+        tracked = self.trainer.track(self.train, "reading training images")
+        found = survey(map(self.reader.read, tracked), self.settings)
+        type_network = self.new_types()  # before the long part, in case its weights cannot be had
+        network = self.train_regression(found)
+        modules: dict[str, nn.Module] = {"severity": network}
+        sweep = self.choose_threshold(modules)
+        threshold = self.settings.threshold or sweep.best
+        inference = self.inference(threshold)
+        if type_network is not None:
+            self.train_types(type_network, found, inference, modules)
+            modules["types"] = type_network
+            inference = replace(inference, drop_above=self.choose_drop(inference, modules), types=True)
+        return Fitted(
+            modules=modules,
+            class_names=self.dataset.class_names,
+            channels=self.settings.channels,
+            thresholds={"severity": threshold, "drop_above": inference.drop_above},
+            tiling={"tile": inference.tiling.tile, "halo": inference.tiling.halo, "stride": inference.cell},
+            curves=SweptCurves.of(sweep),
+        )
+
+    @cached_property
+    def train(self) -> tuple[Sample, ...]:
+        return self.dataset.split("train").samples
+
+    @cached_property
+    def validation(self) -> tuple[Sample, ...]:
+        return self.dataset.split("val").samples
+
+    @cached_property
+    def reader(self) -> SampleReader:
+        return SampleReader(self.trainer, self.dataset.class_names, self.settings.channels)
+
+    def read(self, number: int) -> tuple[Pixels, ClassMap]:
+        """Pixels and class map of the training image of that number."""
+        return self.reader.read(self.train[number])
+
+    def inference(self, threshold: float) -> SeverityInference:
+        """Inference of stages 1 to 3; stage 4 is added once it is trained."""
+        return inference_from(
+            self.settings,
+            self.dataset.class_names,
+            threshold=threshold,
+            drop_above=self.settings.drop_above or MIN_DROP,
+        ).without_types()
+
+    # Stage 1
+
+    def train_regression(self, found: DefectSurvey) -> nn.Module:
+        torch.manual_seed(self.trainer.seed)
+        network = new_network(self.settings)
+        source = PatchSource(self.settings, self.read, found.sizes, found.marked, found.scale)
+        self.optimise(
+            "regression",
+            network,
+            steps=self.settings.steps,
+            peak=self.settings.learning_rate,
+            batch=lambda step, rank: source.batch(self.generator(REGRESSION, step, rank)),
+            loss=partial(severity_loss, defect_cells=self.settings.defect_cells),
+        )
+        return network
+
+    def choose_threshold(self, modules: Mapping[str, nn.Module]) -> ThresholdSweep:
+        """Sweep T of stage 2 on the validation images (section III-A-2)."""
+        networks = self.trainer.networks(modules)
+        inference = self.inference(threshold=SEVERITY_MAX / 2)
+        return self.trainer.sweep(
+            self.reader.maps_and_masks(
+                self.validation,
+                lambda pixels: inference.severity_map(pixels, networks),
+                title="choosing the threshold",
+            ),
+            most=SEVERITY_MAX,
+            criterion=self.settings.threshold_criterion,
+        )
+
+    # Stage 4
+
+    def new_types(self) -> TypeNetwork | None:
+        """Type classifier with its first weights; None where stage 4 is off."""
+        if not self.settings.types:
+            return None
+        torch.manual_seed(self.trainer.seed + 1)
+        network, origin = new_type_network(self.settings, len(self.dataset.class_names))
+        self.trainer.note(f"type classifier {origin}")
+        return network
+
+    def train_types(
+        self,
+        network: TypeNetwork,
+        found: DefectSurvey,
+        inference: SeverityInference,
+        modules: Mapping[str, nn.Module],
+    ) -> None:
+        source = WindowSource(
+            self.settings,
+            self.read,
+            self.examples(inference, self.trainer.networks(modules)),
+            found.sizes,
+            background=len(self.dataset.class_names),
+        )
+        self.optimise(
+            "types",
+            network,
+            steps=self.settings.types_steps,
+            peak=self.settings.types_learning_rate,
+            batch=lambda step, rank: source.batch(self.generator(TYPES, step, rank)),
+            loss=type_loss,
+        )
+
+    def examples(self, inference: SeverityInference, networks: Networks) -> dict[int, list[WindowExample]]:
+        """Windows on marked defects, on what stage 1 finds of them, and on its false positives, by label."""
+        eager = replace(inference, threshold=inference.threshold * self.settings.false_positive_ratio)
+        examples: dict[int, list[WindowExample]] = defaultdict(list)
+        for number, sample in enumerate(self.trainer.track(self.train, "collecting examples of types")):
+            pixels, classes = self.reader.read(sample)
+            raw = inference.forward(pixels, networks)
+            places = [
+                (region, label) for label, region in marked_regions(classes, self.settings.join_distance)
+            ]
+            places += self.labelled(inference.regions(raw, classes.shape), classes, background=False)
+            places += self.labelled(eager.regions(raw, classes.shape), classes, background=True)
+            for region, label in places:
+                windows = windows_on(
+                    region.mask,
+                    region.offset_xy,
+                    window=self.settings.types_window,
+                    step=self.settings.types_step,
+                    overlap=self.settings.types_overlap,
+                )
+                examples[label].append(WindowExample(number, label, tuple(windows)))
+        return dict(examples)
+
+    def labelled(
+        self, regions: Iterable[Region], classes: ClassMap, *, background: bool
+    ) -> list[tuple[Region, int]]:
+        """Regions with their true label: either those that are background, or those that are defects."""
+        number = len(self.dataset.class_names)
+        labels = (
+            (region, true_label(region, classes, background=number, min_share=self.settings.false_share))
+            for region in regions
+        )
+        return [(region, label) for region, label in labels if (label == number) == background]
+
+    def choose_drop(self, inference: SeverityInference, modules: Mapping[str, nn.Module]) -> float:
+        """Background probability from which stage 4 drops a defect: it loses no true validation defect."""
+        if self.settings.drop_above is not None:
+            return self.settings.drop_above
+        networks = self.trainer.networks(modules)
+        limit = MIN_DROP
+        for sample in self.trainer.track(self.validation, "checking the type classifier"):
+            pixels, classes = self.reader.read(sample)
+            raw = inference.forward(pixels, networks)
+            for region, _ in self.labelled(inference.regions(raw, classes.shape), classes, background=False):
+                limit = max(limit, float(inference.vote(region, pixels, networks)[:, -1].mean()) + 1e-3)
+        return min(limit, 1.0)
+
+    # Both
+
+    def optimise(self, name: str, network: nn.Module, *, steps: int, peak: float, **parts: Any) -> None:
+        """Train a network in a stage of its own. peak: of the learning rate; parts: batch and loss"""
+        settings = self.settings
+        self.trainer.optimise(
+            Stage(
+                name=name,
+                network=network,
+                steps=steps,
+                optimiser=lambda parameters: adamw(parameters, weight_decay=settings.weight_decay),
+                learning_rate=scheduled(peak, steps=steps, warmup=min(settings.warmup, steps // 10)),
+                gradient_clip=settings.gradient_clip,
+                **parts,
+            )
+        )
+
+    def generator(self, *keys: int) -> Generator:
+        return np.random.default_rng([self.trainer.seed, *keys])
+
+
+def marked_regions(classes: ClassMap, join_distance: float) -> list[tuple[int, Region]]:
+    """Marked defects of a class map as regions, with their class numbers."""
+    return [
+        (label, Region(mask, offset_xy, NO_SEVERITIES))
+        for label, mask, offset_xy in split_classes(classes, join_distance=join_distance)
+    ]
+
+
+def true_label(region: Region, classes: ClassMap, *, background: int, min_share: float) -> int:
+    """Class of most of a region's marked pixels; `background` where a smaller share than that is marked."""
+    left, top = region.offset_xy
+    height, width = region.mask.shape
+    inside = classes[top : top + height, left : left + width][region.mask]
+    marked = inside[inside > 0]
+    if not marked.size or marked.size < min_share * inside.size:
+        return background
+    return int(np.bincount(marked).argmax()) - 1
