@@ -58,7 +58,7 @@ class Inspector:
     @property
     def score_map_max(self) -> float | None:
         """Value of the map "severity" that is drawn in the hottest colour; None for a bundle without it."""
-        return self._judge.inference.severity_top
+        return self._judge.inference.score_map_max
 
     def inspect(self, image: ImageInput, name: str | None = None, *, with_maps: bool = False) -> Inspection:
         """Judge an image.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Defect
+from blemish.record import InspectionRecord
 
 if TYPE_CHECKING:
     from blemish.images.image_input import ImageInput
@@ -42,6 +43,7 @@ class Inspection:
         whole web. None where the image is no piece of one
     grade, decision: what is to be done with the part ("accept", "rework", "scrap"), and the revision of the
         decision; None where the bundle has no decision
+    record: hashes, bundles and runtime to replay it by; None where none is written, as in memory
     """
 
     image: str
@@ -60,11 +62,13 @@ class Inspection:
     grade: str | None = None
     decision: int | None = None
     rows: tuple[int, int] | None = None
+    record: InspectionRecord | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """One line of inspections.jsonl."""
+        """Plain values for one line of inspections.jsonl."""
         spread = {} if self.spread is None else {"spread": round(self.spread, 6)}
         return {
+            **(self.record.head() if self.record else {}),
             "image": self.image,
             **({} if self.rows is None else {"rows": list(self.rows)}),
             "size": list(self.size) if self.size else None,
@@ -77,6 +81,7 @@ class Inspection:
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
             "bundle": self.bundle,
             "error": self.error,
+            **(self.record.tail() if self.record else {}),
         }
 
     def decided(self) -> dict[str, Any]:
@@ -87,7 +92,10 @@ class Inspection:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Inspection:
-        """The inspection that `to_json` wrote, without its maps."""
+        """Read the inspection that `to_json` wrote, by this version or 0.1; maps are not written.
+
+        Raises KeyError for a key that is missing, ValueError for a newer schema.
+        """
         scale = fields.get("mm_per_px")
         return cls(
             image=fields["image"],
@@ -104,6 +112,7 @@ class Inspection:
             grade=fields.get("grade"),
             decision=fields.get("decision"),
             rows=tuple(fields["rows"]) if fields.get("rows") else None,
+            record=InspectionRecord.from_json(fields),
         )
 
     def draw(self, image: ImageInput, *, score_map_max: float | None = None) -> NDArray[np.uint8]:

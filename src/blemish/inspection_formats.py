@@ -53,7 +53,7 @@ def drawn(
             f"Received: {sizes(pixels.shape[:2])}. Give {inspection.image}."
         )
     own = replace(inspection, defects=defects_in_image(inspection))
-    return draw_inspection(pixels, own, severity_top=score_map_max)
+    return draw_inspection(pixels, own, score_map_max=score_map_max)
 
 
 def coco_results(

@@ -38,7 +38,7 @@ CHANGEABLE = re.compile(r"\.?(decision(-\d+)?\.yaml|usage\.json)(\..+)?")
 class Bundle:
     """A loaded bundle. networks: name of each network to its tensors by parameter name.
 
-    stored: the manifest as loaded and its id as stored, which an upgrade of the manifest must not change
+    stored: the manifest as loaded and its digest as stored, which an upgrade of the manifest must not change
     """
 
     path: Path
@@ -47,14 +47,19 @@ class Bundle:
     stored: tuple[Manifest, str] | None = field(default=None, compare=False, repr=False)
 
     @property
-    def id(self) -> str:
-        """Method and the first 12 digits of the manifest's SHA-256, which covers the hash of every file.
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which covers the hash of every file, in hexadecimal.
 
-        When it was made is left out: two trainings that gave the same give the same id.
+        When it was made is left out: two trainings that gave the same give the same digest.
         """
         if self.stored is not None and self.stored[0] is self.manifest:
             return self.stored[1]
-        return id_of(json.loads(self.manifest.to_json()))
+        return digest_of(json.loads(self.manifest.to_json()))
+
+    @property
+    def id(self) -> str:
+        """Method and the first 12 digits of the digest."""
+        return f"{self.manifest.method}-{self.digest[:12]}"
 
     @property
     def other_files(self) -> dict[str, Path]:
@@ -116,7 +121,7 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
     if method is not None and manifest.method != method:
         raise BlemishError(f"{path} must be a bundle of method '{method}'. Received: '{manifest.method}'.")
     refuse_unlisted(path, manifest)
-    bundle = Bundle(path, manifest, {}, stored=(manifest, id_of(json.loads(text))))
+    bundle = Bundle(path, manifest, {}, stored=(manifest, digest_of(json.loads(text))))
     for name, file in bundle.other_files.items():
         refuse_damaged(file, manifest.files[name])
     tensors = {name for name in manifest.files if name not in bundle.other_files}
@@ -128,11 +133,11 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
     return replace(bundle, networks=networks)
 
 
-def id_of(fields: Mapping[str, Any]) -> str:
-    """The id of a bundle from the fields of its manifest.json, see `Bundle.id`."""
+def digest_of(fields: Mapping[str, Any]) -> str:
+    """Digest of a bundle from the fields of its manifest.json, see `Bundle.digest`."""
     provenance = fields.get("provenance", {})
     timeless = {**fields, "provenance": {key: v for key, v in provenance.items() if key != CREATED}}
-    return f"{fields['method']}-{sha256(manifest_json(timeless).encode())[:12]}"
+    return sha256(manifest_json(timeless).encode())
 
 
 def refuse_unlisted(path: Path, manifest: Manifest) -> None:

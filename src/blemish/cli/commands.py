@@ -17,6 +17,7 @@ from blemish.cli.evaluation import evaluate
 from blemish.cli.inspection import inspect
 from blemish.cli.options import Quiet, Threads
 from blemish.cli.outcome import Debug, StoppedError, command_line
+from blemish.cli.replay import replay
 from blemish.cli.training import add_class, export, train
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
@@ -81,6 +82,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(decide)
 app.command()(inspect)
+app.command()(replay)
 app.command(name="add-class")(add_class)
 app.command()(export)
 

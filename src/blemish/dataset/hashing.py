@@ -32,7 +32,9 @@ def file_hash(path: Path) -> str:
 def pixel_hash(pixels: NDArray[Any]) -> str:
     """SHA-256 of an image: type, shape and values."""
     head = f"{pixels.dtype.str} {pixels.shape} ".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    digest = hashlib.sha256(head)
+    digest.update(np.ascontiguousarray(pixels).reshape(-1).view(np.uint8).data)  # not copied
+    return digest.hexdigest()
 
 
 def content_hash(path: Path) -> str:

@@ -23,6 +23,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.methods.contract import ImageFindings, Inference, Networks
+from blemish.record import UsedBundle
 
 InspectionMaps = Mapping[str, NDArray[np.generic]]
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Inspector:
     review, ng: image scores from which the verdict is REVIEW and NG; review ≤ ng
     bundle: id of the bundle, written into every inspection
     decision: instead of the two; mm_per_px: instead of the bundle's scale
+    used: the bundle as a record names it; None where there is none on disk, as in training
     """
 
     inference: Inference
@@ -57,6 +59,7 @@ class Inspector:
     bundle: str
     decision: Decision | None = None
     mm_per_px: float | None = None
+    used: UsedBundle | None = None
 
     @property
     def scale(self) -> float | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
-from blemish.bundle.store import DECISION, Bundle, load_bundle
+from blemish.bundle.store import DECISION, Bundle, load_bundle, sha256_of
 from blemish.decision.store import refuse_unfit, stored_decision
 from blemish.errors import BlemishError
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
@@ -22,9 +22,13 @@ from blemish.methods import find_method
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import Inference, Method, Networks
 from blemish.optional_dependencies import MissingExtraError, require_package
+from blemish.provenance import runtime_facts
+from blemish.record import UsedBundle
 
 if TYPE_CHECKING:
     from torch import nn
+
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # packages that run the graphs of each kind
 
 
 def open_inspector(
@@ -57,7 +61,31 @@ def inspector_of(
     if decision is not None:
         source = str(bundle.path / DECISION)
         refuse_unfit(decision, source, labels=labels_of(inference, bundle.manifest), scale=inspector.scale)
-    return inspector
+    file = bundle.path / DECISION if decision is not None else None
+    return replace(inspector, used=used_bundle(bundle, inspector, file, device=device, bfloat16=bfloat16))
+
+
+def used_bundle(
+    bundle: Bundle, inspector: Inspector, decision_file: Path | None, *, device: str, bfloat16: bool = False
+) -> UsedBundle:
+    """The bundle as an inspection's record names it. decision_file: of the decision that is followed"""
+    exported = bundle.manifest.runtime
+    if exported is not None:
+        runtime = runtime_facts(RUNTIMES[exported.kind], device="cpu", precision=exported.precision)
+    else:
+        from blemish.inspector.torch_backend import pick_device
+
+        precision = "bf16" if bfloat16 else "fp32"
+        runtime = runtime_facts("torch", device=pick_device(device), precision=precision)
+    return UsedBundle(
+        id=bundle.id,
+        digest=bundle.digest,
+        path=str(bundle.path),
+        decision=inspector.decision.revision if inspector.decision else None,
+        decision_sha256=sha256_of(decision_file) if decision_file else None,
+        mm_per_px=inspector.scale,
+        runtime=runtime,
+    )
 
 
 def networks_of(bundle: Bundle, method: Method, *, device: str, bfloat16: bool) -> Networks:

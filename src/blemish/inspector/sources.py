@@ -10,11 +10,12 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
 from blemish.arrays import Pixels
+from blemish.dataset.hashing import file_hash
 from blemish.dataset.layouts import detect_layout, load_dataset
 from blemish.dataset.layouts.common import list_files
 from blemish.dataset.settings import SETTINGS_NAME
@@ -35,12 +36,14 @@ class Item:
     name: in the answer; stem: of files that are made of it, which others may share
     read: its pixels as stored; raises BlemishError. Of a video's frame only until the next item is asked for
     first_row: where the image is a piece of a web
+    digest: SHA-256 of the file that it came from; raises BlemishError. None where it came from no single one
     """
 
     name: str
     stem: str
     read: Callable[[], Pixels]
     first_row: int | None = None
+    digest: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def items_of(path: Path, every: int) -> Iterator[Item]:
     if is_video(path):
         yield from frames_of(path, every)
     else:
-        yield Item(str(path), stem_of(path), partial(read_image, path))
+        yield Item(str(path), stem_of(path), partial(read_image, path), digest=partial(file_hash, path))
 
 
 def is_video(path: Path) -> bool:
@@ -98,11 +101,12 @@ def is_video(path: Path) -> bool:
 
 def frames_of(path: Path, every: int) -> Iterator[Item]:
     """Items of a video's frames; an error of the video is an item that cannot be read."""
+    digest = cache(partial(file_hash, path))  # read once for all frames
     try:
         for number, read in video_frames(path, every=every):
-            yield Item(f"{path}#{number:06d}", f"{stem_of(path)}__{number:06d}", read)
+            yield Item(f"{path}#{number:06d}", f"{stem_of(path)}__{number:06d}", read, digest=digest)
     except BlemishError as error:
-        yield Item(str(path), stem_of(path), partial(refused, str(error)))
+        yield Item(str(path), stem_of(path), partial(refused, str(error)), digest=digest)
 
 
 def refused(message: str) -> Pixels:

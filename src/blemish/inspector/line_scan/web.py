@@ -9,23 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 from typing import cast
 
+from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge
 from blemish.inspector.inspector import Inspector, or_failed
 from blemish.inspector.line_scan.boxes import BoxScan
 from blemish.inspector.line_scan.outlines import OutlineScan
+from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.scan import Piece, Scan
 from blemish.inspector.line_scan.strips import fitting, frames_of, piece_name
-from blemish.inspector.pipeline import IMAGES_AHEAD, Answer, Answers, Decoded, answers_of, decoded
+from blemish.inspector.pipeline import (
+    IMAGES_AHEAD,
+    Answer,
+    Answers,
+    Decoded,
+    answers_of,
+    decoded,
+    digests_of,
+    with_record,
+)
 from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
 from blemish.methods.capabilities import StreamsBoxes, StreamsMasks
+from blemish.record import ImageDigests
 from blemish.threads import set_threads
 
 MOST_ROWS = 8192
@@ -46,16 +58,17 @@ class Web:
 
 
 def web_answers(
-    judge: Judge, items: Iterable[Item], web: Web, *, with_pixels: bool = False
+    judge: Judge, items: Iterable[Item], web: Web, *, with_pixels: bool = False, recorded: bool = False
 ) -> AbstractContextManager[Answers]:
     """Answers for the pieces of the web that the items are strips of, in order.
 
-    with_pixels: whether the answers are to be drawn
+    with_pixels: whether the answers are to be drawn; recorded: see `answers_of`
     Raises BlemishError where the judge cannot see a web without seams.
     """
     if web.frame_rows is not None:
-        return answers_of(judge, frames_of(items, web.name, web.frame_rows), with_maps=with_pixels)
-    return seamless(Scanner(judge_of_web(judge), web, with_pixels), items)
+        frames = frames_of(items, web.name, web.frame_rows)
+        return answers_of(judge, frames, with_maps=with_pixels, recorded=recorded)
+    return seamless(Scanner(judge_of_web(judge), web, with_pixels, recorded), items)
 
 
 def judge_of_web(judge: Judge) -> Inspector:
@@ -85,6 +98,7 @@ class WebSegment:
 
     first_row: of all; done: row to which there are answers; ms: of work since the last answer
     failed: whether it could not be judged, and ends there
+    unhashed: rows without an answer yet, where a record is written
     """
 
     scan: Scan
@@ -93,6 +107,7 @@ class WebSegment:
     done: int
     ms: float = 0.0
     failed: bool = False
+    unhashed: RowWindow = field(default_factory=RowWindow)
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,7 @@ class Scanner:
     inspector: Inspector
     web: Web
     with_pixels: bool
+    recorded: bool = False
 
     def answers(self, strips: Iterable[Decoded]) -> Iterator[Answer]:
         """In order of the rows; of a strip that does not fit, behind all rows above it."""
@@ -112,11 +128,14 @@ class Scanner:
                 yield from self.ended(segment)
                 segment = None
                 error = failed(strip.item.name, strip.error, bundle=self.inspector.bundle)
-                yield Answer(strip.item.stem, error, None)
+                digests = digests_of(strip.item, None) if self.recorded else None
+                yield Answer(strip.item.stem, with_record(error, digests, self.inspector), None)
             else:
                 width = strip.pixels.shape[1]
                 segment = segment or WebSegment(self.scan(width), row, width, done=row)
                 row += len(strip.pixels)
+                if self.recorded:
+                    segment.unhashed.add(strip.pixels)
                 yield from self.answered(partial(segment.scan.push, strip.pixels), segment)
                 segment = None if segment.failed else segment
         yield from self.ended(segment)
@@ -146,7 +165,8 @@ class Scanner:
         segment.ms += 1e3 * (perf_counter() - start)
         if isinstance(pieces, Inspection):
             segment.failed = True
-            yield Answer(stem, pieces, None)
+            digests = ImageDigests(None, None) if self.recorded else None
+            yield Answer(stem, with_record(pieces, digests, self.inspector), None)
             return
         for piece in pieces:
             yield self.answer(piece, segment)
@@ -157,8 +177,12 @@ class Scanner:
         start, stop = (row + down for row in piece.rows)
         segment.done = stop
         name, stem = piece_name(self.web.name, start)
+        digests = None
+        if self.recorded:
+            digests = ImageDigests(None, pixel_hash(segment.unhashed.view(*piece.rows)))
+            segment.unhashed.drop(piece.rows[1])
         if piece.findings is None:
-            return Answer(stem, self.inspector.not_finite(name), None)
+            return Answer(stem, with_record(self.inspector.not_finite(name), digests, self.inspector), None)
         inspection = self.inspector.inspection(piece.findings, name, (stop - start, segment.width))
         longer = f"one was longer than --most-rows {self.web.most_rows}"
         cuts = [f"defects that reach row {cut + down} are cut there: {longer}" for cut in piece.cuts]
@@ -169,4 +193,4 @@ class Scanner:
             timings_ms={"scan": segment.ms},
             rows=(start, stop),
         )
-        return Answer(stem, whole, piece.pixels, piece.top + down)
+        return Answer(stem, with_record(whole, digests, self.inspector), piece.pixels, piece.top + down)

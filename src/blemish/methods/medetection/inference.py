@@ -64,7 +64,6 @@ class MedetectionInference:
     pixel_threshold: ClassVar[None] = None
     score_map_max: ClassVar[None] = None
     streams: ClassVar[None] = None
-    streams: ClassVar[None] = None
 
     label: str
     threshold: float

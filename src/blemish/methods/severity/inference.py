@@ -40,7 +40,6 @@ class SeverityInference:
     segments: ClassVar[bool] = True
     score_map_max: ClassVar[float] = SEVERITY_MAX
     streams: ClassVar[Literal["masks"]] = "masks"
-    streams: ClassVar[Literal["masks"]] = "masks"
 
     channels: int | None
     class_names: tuple[str, ...]

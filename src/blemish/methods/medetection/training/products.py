@@ -98,7 +98,7 @@ def refuse_unused_others(dataset: Dataset, settings: Settings, start: Bundle | N
                 "setting others: a training from a bundle has no meta-training. Received: "
                 f"{', '.join(others)}, with --from {start.path}. Leave others out, or train without --from."
             )
-    elif not dataset.product_sets.products:
+    elif not dataset.products:
         raise BlemishError(
             f"setting others: {dataset.root} must be a folder of products to learn from others first. "
             f"Received: {', '.join(others)}. Leave others out, or give the folder that holds them all."
@@ -122,7 +122,7 @@ def notes_on_unjudged(unjudged: Sequence[str], names: Sequence[str]) -> tuple[st
 
 def target_name(dataset: Dataset, settings: Settings, start: Bundle | None) -> str | None:
     """Name of the product to inspect; None: meta-training alone. A dataset of one product is that product."""
-    if not dataset.product_sets.products:
+    if not dataset.products:
         inherited = None if start is None else start.manifest.settings.get("target")
         if settings.target not in (None, inherited, folder_name(dataset)):
             of_product(dataset, settings.target)  # says that this is no folder of products
@@ -130,7 +130,7 @@ def target_name(dataset: Dataset, settings: Settings, start: Bundle | None) -> s
     if settings.target is None and (start is not None or not settings.maml):
         raise BlemishError(
             f"setting target must name the product to train for, as {dataset.root} holds several. "
-            f"Received: none. Add --target with one of {', '.join(dataset.product_sets.products)}."
+            f"Received: none. Add --target with one of {', '.join(dataset.products)}."
         )
     return settings.target
 
@@ -149,11 +149,11 @@ def other_names(
     dataset: Dataset, settings: Settings, target: str | None, start: Bundle | None
 ) -> tuple[str, ...]:
     """Names of the products of meta-training; none from an initial bundle, without MAML or other products."""
-    if start is not None or not settings.maml or not dataset.product_sets.products:
+    if start is not None or not settings.maml or not dataset.products:
         return ()
     for name in settings.others:
         of_product(dataset, name)
-    names = settings.others or tuple(name for name in dataset.product_sets.products if name != target)
+    names = settings.others or tuple(name for name in dataset.products if name != target)
     if not names:
         raise BlemishError(
             f"{dataset.root}: meta-training needs products besides '{target}'. Received: none. "
@@ -166,7 +166,7 @@ def own_part(dataset: Dataset, name: str | None, settings: Settings, trainer: Tr
     """Images of the target, none without one; `shots` limits those of training and validation together."""
     if name is None:
         return dataset.where(lambda sample: False)
-    own = of_product(dataset, name) if dataset.product_sets.products else dataset
+    own = of_product(dataset, name) if dataset.products else dataset
     if trainer.initial_bundle is not None:
         refuse_seen(own, name, trainer.initial_bundle)
     return own if settings.shots is None else with_shots(own, name, settings.shots, trainer.seed)
