@@ -15,15 +15,14 @@ from benchmarks.tables.experiment import FEW_SHOT, Classes, Pictures
 from benchmarks.tables.few_shot import listed, resolved_classes
 from benchmarks.tables.markdown import DETECTIONS_PICTURE, METRIC_PICTURE
 from benchmarks.tables.place import Table
+from blemish.arrays import Box, Colour
 from blemish.bundle.store import MANIFEST, Bundle, load_bundle
 from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.samples import Dataset, Sample
-from blemish.defect import Box
 from blemish.evaluation.metric_space import metric_space
 from blemish.evaluation.projector import class_colours, write_projector
 from blemish.files import write_atomically
 from blemish.images.decode import read_image, to_bytes
-from blemish.images.drawing import Colour
 from blemish.images.encode import png_bytes
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.loading import inspector_of, loaded_modules

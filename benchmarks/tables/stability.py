@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from benchmarks.tables.experiment import Strict
+from blemish.arrays import Pixels
 from blemish.dataset.samples import Dataset
 from blemish.evaluation.consistency import verdict_flips
 from blemish.images.decode import read_image
@@ -23,7 +24,6 @@ from blemish.inspection import Verdict
 from blemish.inspector.inspector import Inspector
 from blemish.progress import Reporter
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Disturbance = Callable[[Pixels, Generator], Pixels]
 
 

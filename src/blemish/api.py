@@ -59,7 +59,7 @@ def load(
 ) -> Inspector:
     """Open a bundle for inspection, or several as a chain.
 
-    then: bundles asked after it: gate, then outliner, then namer
+    then: bundles asked after it: gate, then segmenter, then detector
     device: "auto", "cpu" or "cuda"; an exported bundle has only "auto" and "cpu"
     mm_per_px: scale of the images, instead of the bundle's or its decision's
     threads: most threads of a computation in this process; else OMP_NUM_THREADS, else a thread a core

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.dataset.settings import Colour
+from blemish.arrays import Colour
 
 FLAT_RANGE = 24  # largest difference inside a 3×3 neighbourhood of one colour; JPEG noise is below
 SAME_COLOUR = 64  # colours nearer than this are one

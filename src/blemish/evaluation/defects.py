@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from blemish.arrays import Box
 from blemish.dataset.masks import Instance
-from blemish.defect import Box
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.evaluation.pixel import NO_MATCHES, MatchCounts
 from blemish.evaluation.records import ImageRecord

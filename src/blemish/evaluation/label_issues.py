@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Box
+from blemish.arrays import Box
 from blemish.evaluation.defects import is_placed, pairings
 from blemish.evaluation.image import image_scores, is_defective
 from blemish.evaluation.records import Evaluation, ImageRecord

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Box
 from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.samples import Dataset, Sample
-from blemish.defect import Box, Defect
+from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.evaluation.defects import box_ious, match
 from blemish.files import write_atomically

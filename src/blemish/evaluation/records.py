@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Box
 from blemish.dataset.samples import Sample
-from blemish.defect import Box
 from blemish.inspection import Inspection
 
 

@@ -26,7 +26,7 @@ from blemish.methods.contract import ImageFindings, Inference, Networks
 from blemish.record import UsedBundle
 
 InspectionMaps = Mapping[str, NDArray[np.generic]]
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def judged_file(
     )
 
 
-def or_failed(judge: Callable[[], Result], name: str, bundle: str) -> Result | Inspection:
+def or_failed(judge: Callable[[], T], name: str, bundle: str) -> T | Inspection:
     """Answer of `judge`, or an ERROR answer for an image that is too large for the memory or OpenCV."""
     try:
         return judge()

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.arrays import Pixels
+from blemish.arrays import Box, Pixels
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
-from blemish.defect import Box, Defect
+from blemish.defect import Defect
 from blemish.images.tiled_detection import DetectionRows
 from blemish.images.tiling import Tiling
 from blemish.methods.contract import Graph, Inference, Networks

@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Box
 from blemish.dataset.convert.common import flat_names
 from blemish.dataset.hashing import in_threads, pixel_hash
 from blemish.dataset.masks import Instance, defect_instances
 from blemish.dataset.run_lengths import encode
 from blemish.dataset.samples import Annotation, Dataset, Sample
-from blemish.defect import Box
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.decode import read_image, to_bytes
@@ -45,7 +45,7 @@ class CropPlan:
 
 
 @dataclass(frozen=True)
-class Crop:
+class ProductCrop:
     """A crop in memory. file: its name; reference: that place of the image's reference"""
 
     file: str
@@ -62,7 +62,7 @@ def cut_crops(dataset: Dataset, plan: CropPlan, out: Path, *, seed: int) -> Data
     """
     names = flat_names(dataset)
 
-    def cut(sample: Sample) -> list[Crop]:
+    def cut(sample: Sample) -> list[ProductCrop]:
         stem = PurePosixPath(names[sample.id]).stem
         return list(crops_of(sample, stem, plan, generator_of(seed, f"{out.name}/{sample.id}")))
 
@@ -71,7 +71,9 @@ def cut_crops(dataset: Dataset, plan: CropPlan, out: Path, *, seed: int) -> Data
     return replace(dataset, root=out, samples=samples, layout="", reason="", info={})
 
 
-def crops_of(sample: Sample, stem: str, plan: CropPlan, generator: np.random.Generator) -> Iterator[Crop]:
+def crops_of(
+    sample: Sample, stem: str, plan: CropPlan, generator: np.random.Generator
+) -> Iterator[ProductCrop]:
     """Crops of an image, normal ones first; none that show nothing, or a sliver of a defect alone."""
     image = to_bytes(read_image(sample.image))
     size = (image.shape[0], image.shape[1])
@@ -89,7 +91,7 @@ def crops_of(sample: Sample, stem: str, plan: CropPlan, generator: np.random.Gen
         marks = tuple(mark for mark in moved if mark is not None)
         if image[window].std() >= plan.flat and (marks or (top, left) in free):
             own = None if reference is None else reference[window]
-            yield Crop(f"{stem}-x{left}-y{top}.png", image[window], marks, sample.id, own)
+            yield ProductCrop(f"{stem}-x{left}-y{top}.png", image[window], marks, sample.id, own)
 
 
 def read_reference(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8] | None:
@@ -190,7 +192,7 @@ def moved_mask(mask: NDArray[np.bool_], box: Box, top: int, left: int, side: int
     return shown
 
 
-def distinct(crops: Iterator[Crop]) -> Iterator[Crop]:
+def distinct(crops: Iterator[ProductCrop]) -> Iterator[ProductCrop]:
     """Crops that differ from every earlier one, and from the references of these."""
     seen: set[str] = set()
     for crop in crops:
@@ -200,7 +202,7 @@ def distinct(crops: Iterator[Crop]) -> Iterator[Crop]:
             yield crop
 
 
-def written(crop: Crop, out: Path) -> Sample:
+def written(crop: ProductCrop, out: Path) -> Sample:
     """Write a crop to files; returns its sample."""
     image, reference = out / "images" / crop.file, out / "references" / crop.file
     write_atomically(image, png_bytes(crop.pixels))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.dataset.layouts import find_source
-from blemish.dataset.layouts.coco import Numbers, numbers_of, read_box, read_segmentation, section
+from blemish.dataset.layouts.coco import CocoNumbers, numbers_of, read_box, read_segmentation, section
 from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.defect import Defect
@@ -110,7 +110,7 @@ def with_own_box(defect: Defect, mark: Mark) -> Defect:
 class Lookup:
     """What the numbers of a file of results mean: its own where it is whole, else the dataset's."""
 
-    def __init__(self, path: Path, dataset: Dataset, numbers: Numbers, order: Sequence[str]) -> None:
+    def __init__(self, path: Path, dataset: Dataset, numbers: CocoNumbers, order: Sequence[str]) -> None:
         """order: splits by falling claim to a number that several of the dataset's files give"""
         self.path, self.dataset, self.numbers, self.order = path, dataset, numbers, tuple(order)
         self.names = ImageNames(dataset)
@@ -211,11 +211,11 @@ def parsed(path: Path) -> Any:
 
 def contents(
     path: Path, content: Any, dataset: Dataset, data: Path
-) -> tuple[list[Entry], Numbers, tuple[str, ...]]:
+) -> tuple[list[Entry], CocoNumbers, tuple[str, ...]]:
     """(Results, what their numbers mean, names of the images that the file lists)."""
     if isinstance(content, list):
         is_coco = dataset.layout == "coco"
-        return content, numbers_of(find_source(data, True)) if is_coco else Numbers({}, {}), ()
+        return content, numbers_of(find_source(data, True)) if is_coco else CocoNumbers({}, {}), ()
     if not isinstance(content, dict):
         raise BlemishError(f"{path} must hold a list of COCO results. Received: a value. Write it again.")
     classes = {one["id"]: (str(one["name"]),) for one in section(content, "categories", path)}
@@ -224,7 +224,7 @@ def contents(
         {**one, "file_name": files.get(one["image_id"], f"image_id {one['image_id']}")}
         for one in section(content, "annotations", path)
     ]
-    return results, Numbers({}, classes), tuple(files.values())
+    return results, CocoNumbers({}, classes), tuple(files.values())
 
 
 def checked(entry: Any, place: str) -> Entry:

@@ -189,7 +189,7 @@ def moved_span(span: Span, by: int) -> Span:
 
 
 def joined_detections(parts: list[TileDetections]) -> TileDetections:
-    """TileDetections of several bands, whose tiles are numbered through, as one set."""
+    """Detections of several bands, whose tiles are numbered through, as one set."""
     widest = [part for part in parts if len(part.rows)] or parts[:1]
     rows, tile, cut, owned = (
         np.concatenate([getattr(part, name) for part in widest]) for name in ("rows", "tile", "cut", "owned")
