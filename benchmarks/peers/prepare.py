@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.task import Box, Kind, PlainImage, Task, TrainImage
-from benchmarks.tables.experiment import Row
-from benchmarks.tables.external import ExternalSettings
-from benchmarks.tables.few_shot import about, draw_of, listed, resolved_classes
-from benchmarks.tables.place import Table
+from benchmarks.peers.task import AnswerKind, BoxXyxy, PlainImage, Task, TrainImage
+from benchmarks.tables.kinds.external import ExternalSettings
+from benchmarks.tables.kinds.few_shot import about, draw_of, listed, resolved_classes
+from benchmarks.tables.schema import TableRow
+from benchmarks.tables.table import Table
 from blemish.dataset.draws import Draw
 from blemish.dataset.masks import class_map
 from blemish.dataset.products import of_product
@@ -30,7 +30,7 @@ from blemish.methods.tlsdd.scenes import Marked, Scene, phase_samples, survey
 from blemish.training.run import with_validation
 
 PREDICTED = ("val", "test")
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, AnswerKind] = {
     "torchvision-frcnn": "boxes",
     "yolo": "boxes",
     "patchcore": "verdicts",
@@ -48,7 +48,7 @@ class Prepared:
     draw: dict[str, Any] | None = None
 
 
-def prepared(table: Table, row: Row, settings: ExternalSettings, seed: int, folder: Path) -> Prepared:
+def prepared(table: Table, row: TableRow, settings: ExternalSettings, seed: int, folder: Path) -> Prepared:
     """The task of a row for one seed; pictures that are made for it go into `folder`."""
     kind = KINDS[settings.peer]
     if row.kind == "external-few-shot":
@@ -111,7 +111,7 @@ def with_boxes(image: Marked, scene: Scene, folder: Path) -> TrainImage:
     )
 
 
-def as_box(values: np.ndarray[Any, Any]) -> Box:
+def as_box(values: np.ndarray[Any, Any]) -> BoxXyxy:
     left, top, right, bottom = (float(value) for value in values)
     return left, top, right, bottom
 

@@ -1,4 +1,4 @@
-"""What one row measured, as JSON on disk: figures with their seed, settings, data, hardware and commit.
+"""The store of measured rows, as JSON on disk: figures with their seed, settings, data, hardware and commit.
 
 One file per row and seed (or device), so that several processes and machines can fill one table side by side.
 """
@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from benchmarks.tables.experiment import Row, Strict
-from blemish.bundle.manifest import first_fault
+from benchmarks.tables.schema import TableRow
+from blemish.bundle.manifest import Strict, first_fault
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 
@@ -28,10 +28,10 @@ RUNS = "runs"  # run folders with checkpoints and bundles, beside the JSON files
 
 
 @dataclass(frozen=True)
-class Job:
-    """One file to fill: a row, for the seed or the device that its figures depend on, if any."""
+class RowJob:
+    """A file to fill: a row, for the seed or the device that its figures depend on, if any."""
 
-    row: Row
+    row: TableRow
     seed: int | None = None
     device: str | None = None
 
@@ -95,32 +95,36 @@ def write_result(folder: Path, result: Result) -> Path:
 def refuse_other(
     stored: Result,
     file: Path,
-    *,
     settings: Mapping[str, Any],
-    defaults: Mapping[str, Any],
+    *,
+    now: Mapping[str, Any],
     dataset: str | Mapping[str, Any] | None,
     digest: str | None,
 ) -> None:
-    """Raise BlemishError when a stored row was measured with other settings or on other data.
+    """Raise BlemishError when a stored row was measured with other settings or on other data than now.
 
-    defaults: what a setting counts as that the stored row does not know yet
+    settings: those that are stored, under the names of today; now: those of the table's file
     digest: fingerprint of the data; None leaves it unchecked
     """
-    there = {**defaults, **stored.settings, "dataset": stored.dataset}
-    here = {**settings, "dataset": dataset}
+    there = {**settings, "dataset": stored.dataset}
+    here = {**now, "dataset": dataset}
     if digest is not None:
         there["data fingerprint"], here["data fingerprint"] = stored.data_fingerprint, digest
-    for key in [*here, *(key for key in there if key not in here)]:
-        if here.get(key) != there.get(key):
-            raise BlemishError(
-                f"{file}: the row was measured with {key}={there.get(key)}. Received: {key}={here.get(key)}. "
-                f"Use another --out, or remove {file.name} and its folder in {RUNS} to measure again."
-            )
+    if key := first_difference(here, there):
+        raise BlemishError(
+            f"{file}: the row was measured with {key}={there.get(key)}. Received: {key}={here.get(key)}. "
+            f"Use another --out, or remove {file.name} and its folder in {RUNS} to measure again."
+        )
+
+
+def first_difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
+    """Key of the first value that the two do not share; None where they are equal."""
+    return next((key for key in {**here, **there} if here.get(key) != there.get(key)), None)
 
 
 @contextmanager
-def claimed(folder: Path, job: Job) -> Iterator[bool]:
-    """Whether the job is this process's to fill; False while another one fills it. Ends with the process."""
+def claimed(folder: Path, job: RowJob) -> Iterator[bool]:
+    """True where the job is this process's to fill, False while another fills it. Ends with the process."""
     with lock_file(folder / RUNS, job.name).open("w") as file:
         try:
             if fcntl is not None:
