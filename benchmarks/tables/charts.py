@@ -109,6 +109,7 @@ def drawn(chart: Chart) -> str:
                 axes.fill_between(places, low, high, color=colour, alpha=0.16, linewidth=0)
         if chart.of.setting:
             axes.set_xticks(sorted({point.x for points in chart.lines.values() for point in points}))
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
         axes.legend()
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None})

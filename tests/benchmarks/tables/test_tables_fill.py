@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from benchmarks.tables import fill as table_module
-from benchmarks.tables.experiment import CHECKOUT, read_experiment
+from benchmarks.tables.experiment import CHECKOUT, read_experiment, table_names
 from benchmarks.tables.fill import fill_table
-from benchmarks.tables.results import read_result
+from benchmarks.tables.results import read_result, read_results
 from benchmarks.tables.table import open_table
 from blemish.bundle.store import load_bundle
 from blemish.errors import BlemishError
@@ -218,6 +218,50 @@ def test_a_missing_dataset_is_told(filled: Path) -> None:
     write(filled, "lost", {**TINY, "synthetic": None, "dataset": "nowhere"})
     with pytest.raises(BlemishError, match=r"empty/nowhere must be the dataset of table lost.*BLEMISH_DATA"):
         fill_table("lost", Path("out"), data=Path("empty"), seeds=1, quiet=True)
+
+
+def test_data_are_named_by_option_variable_or_the_tables_file(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BLEMISH_DATA", raising=False)
+    fields = {**TINY, "synthetic": None, "dataset": "nowhere"}
+    write(filled, "lost", fields)
+    quiet = Reporter(quiet=True)
+    table = open_table("lost", Path("out"), data=None, reporter=quiet)
+    assert not table.has_data
+    with pytest.raises(
+        BlemishError,
+        match=r"^table lost .*'nowhere'.*by --data, .*BLEMISH_DATA, or as 'data' in .*lost\.yaml",
+    ):
+        _ = table.dataset
+    write(filled, "lost", {**fields, "data": "of the file"})
+    monkeypatch.chdir(filled)
+    assert open_table("lost", Path("out"), data=None, reporter=quiet).data_folder == Path("of the file")
+    monkeypatch.setenv("BLEMISH_DATA", "of the environment")
+    assert open_table("lost", Path("out"), data=None, reporter=quiet).data_folder == Path(
+        "of the environment"
+    )
+    assert open_table("lost", Path("out"), data=Path("given"), reporter=quiet).data_folder == Path("given")
+
+
+def test_stored_rows_of_the_project_say_what_they_were_measured_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are those of today's tables, but for rows older than a setting whose default is another one now."""
+    monkeypatch.setenv("BLEMISH_DATA", "nowhere")
+    faults = {}
+    for name in table_names():
+        table = open_table(name, CHECKOUT / "experiments/results", data=None, reporter=Reporter(quiet=True))
+        table_module.refuse_unlike(table)
+        for one in read_results(table.folder):
+            with monkeypatch.context() as patch:
+                patch.setattr(table_module, "read_results", lambda _, one=one: [one])
+                try:
+                    table_module.refuse_stale(table)
+                except BlemishError as error:
+                    faults[f"{name}/{one.job_name}"] = str(error)
+    rows = ("casae", "casae-plain", "fcn", "single", "single-plain")
+    assert faults.keys() == {f"casae-table3-crackforest/{row}-seed0" for row in rows}
+    said = "measured with types_standardise=False. Received: types_standardise=True"
+    assert all(said in fault for fault in faults.values())
 
 
 def test_every_column_of_the_projects_tables_is_a_figure_that_its_rows_have() -> None:
