@@ -195,10 +195,21 @@ def numbers(curve: LineChart, results: Sequence[Result]) -> list[float]:
 
 
 def lines_by_epoch(curve: LineChart, by_row: ByRow) -> tuple[dict[str, list[ChartPoint]], str]:
-    """A line for each row, up to the last look of all, and which trainings ended before that."""
+    """A line for each row, up to the last look of all, and which trainings ended before that.
+
+    It has the mean at every epoch that anything of the chart was looked at, once all its seeds have a look.
+    """
     lines = {line: looks_of(curve, by_row.get(name, ())) for line, (name,) in curve.lines.items()}
     epochs = sorted({epoch for seeds in lines.values() for one in seeds for epoch in one.epochs})
-    drawn = {line: mean_line(seeds, epochs) for line, seeds in lines.items() if seeds}
+    drawn = {
+        line: [
+            ChartPoint(epoch, mean_interval([one.at(epoch) for one in seeds]))
+            for epoch in epochs
+            if all(epoch >= one.epochs[0] for one in seeds)
+        ]
+        for line, seeds in lines.items()
+        if seeds
+    }
     ended = {line: sum(one.epochs[-1] < epochs[-1] for one in seeds) for line, seeds in lines.items()}
     early = ", ".join(f"{number} of {line}" for line, number in ended.items() if number)
     return (
@@ -217,12 +228,6 @@ def looks_of(curve: LineChart, results: Sequence[Result]) -> list[ValidationCurv
             last = next(look[measure] for look in looks if look["step"] == stored["best_step"])
             found.append(ValidationCurve(epochs, tuple(look[measure] for look in looks), last))
     return found
-
-
-def mean_line(seeds: Sequence[ValidationCurve], epochs: Sequence[float]) -> list[ChartPoint]:
-    """The mean at every epoch that anything of the chart was looked at, from where all seeds have a look."""
-    first = max(one.epochs[0] for one in seeds)
-    return [ChartPoint(e, mean_interval([one.at(e) for one in seeds])) for e in epochs if e >= first]
 
 
 def spans_of(points: Sequence[ChartPoint], limits: tuple[float, float] | None) -> list[Span]:

@@ -99,7 +99,7 @@ def made_once(place: Path, write: Callable[[Path], None], reporter: Reporter, *,
 
 
 def is_one_dataset(folder: Path) -> bool:
-    """Whether the folder itself is read as a dataset, and is neither several nor where public sets lie."""
+    """True where the folder itself is read as a dataset, and is neither several nor where public sets lie."""
     if holds_public_sets(folder):
         return False
     try:
@@ -110,12 +110,12 @@ def is_one_dataset(folder: Path) -> bool:
 
 
 def holds_public_sets(folder: Path) -> bool:
-    """Whether any of the sets that the tables are measured on lies in it."""
+    """True where any of the sets that the tables are measured on lies in it."""
     return any((folder / name).is_dir() for name in PRODUCTS)
 
 
 def is_of_products(folder: Path) -> bool:
-    """Whether the folder is one of products, and not of the public sets that a collection is made from."""
+    """True for a folder of products, and not of the public sets that a collection is made from."""
     file = folder / SETTINGS_NAME
     if file.is_file() and read_settings(file).layout == "products":
         return True
@@ -235,16 +235,13 @@ def product_dataset(dataset: Dataset, experiment: Experiment, reporter: Reporter
 
 
 def with_splits(product: Dataset, split: SplitShares, reporter: Reporter) -> Dataset:
-    """One product with its own splits, or new ones by content and group."""
+    """A product with its own splits, or new ones by content and group."""
     if product.splits.get("test"):
         divided = with_validation(product, split.seed, reporter)
-        if all(has_both_kinds(divided.split(name)) for name in ("train", "val", "test")):
+        parts = [divided.split(name) for name in ("train", "val", "test")]
+        if all({sample.is_defective for sample in part} == {True, False} for part in parts):
             return divided
     return newly_split(product, split)
-
-
-def has_both_kinds(dataset: Dataset) -> bool:
-    return {sample.is_defective for sample in dataset} == {True, False}
 
 
 def with_products(dataset: Dataset, more: Mapping[str, Dataset]) -> Dataset:

@@ -142,7 +142,7 @@ def row_name(row: str | None, target: str) -> str:
 
 
 def column_title(row: TableRow) -> str:
-    """What all rows of one template have in common, as the head of a column of targets."""
+    """The text that all rows of one template have in common, as the head of a column of targets."""
     target = row.target or ""
     shared = [text for text in (row.title, row.section) if text and target not in text]
     return shared[0] if shared else row.template or row.name

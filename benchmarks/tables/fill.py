@@ -150,9 +150,7 @@ def fill(table: Table, job: RowJob, seeds: int) -> None:
     table.reporter.line(f"{table.name}: {job.name}")
     kind = job.row.traits
     require_packages(kind.packages, f"A row of kind {kind.name}")
-    settings = kind.settings(
-        table, job.row
-    )  # first, as a fault in them is the user's to know before the work
+    settings = kind.settings(table, job.row)  # first, as a fault in them is the user's to know now
     start, made_by = perf_counter(), {**provenance(), "threads": thread_count()}
     figures, command = kind.measure(table, job), command_of(table, seeds)
     seconds = perf_counter() - start
@@ -188,7 +186,7 @@ def result_of(
 
 
 def command_of(table: Table, seeds: int) -> str:
-    """What fills the table, without the paths of this machine."""
+    """The command that fills the table, without the paths of this machine."""
     given = [f" --{group} {','.join(names)}" for group, names in table.groups.items() if names is not None]
     given += [f" --target {','.join(table.targets)}"] if table.targets else []
     return f"blemish reproduce {table.name} --data DATA{''.join(given)} --seeds {seeds} --out OUT"

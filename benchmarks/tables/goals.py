@@ -16,7 +16,7 @@ FiguresByDraw = dict[str | None, float]  # as of `by_draw`
 
 
 def goals_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
-    """One line a goal: what is asked, what was reached, and whether that meets it."""
+    """A line for each goal: what is asked, what was reached, and whether that meets it."""
     if not experiment.goals:
         return []
     told = "\n".join(f"- {goal_text(goal, experiment, lines)}" for goal in experiment.goals)

@@ -24,7 +24,7 @@ from blemish.defect import Box
 from blemish.evaluation.metric_space import metric_space
 from blemish.evaluation.projector import class_colours, write_projector
 from blemish.files import write_atomically
-from blemish.images.decode import image_size, read_image, to_bytes
+from blemish.images.decode import read_image, to_bytes
 from blemish.inspector.inspector import Inspector, inspector_of, loaded_modules
 from blemish.methods import find_method
 from blemish.methods.contract import EmbedsRegions
@@ -87,7 +87,11 @@ def draw_detections(table: Table, pictures: PictureChoice, bundles: Mapping[str,
         axes.set_title(head, fontsize=9)
     for line, sample in zip(grid, samples, strict=True):
         pixels = to_bytes(read_image(sample.image, channels=3))
-        found = [truth_of(sample), *(found_in(inspector, sample) for inspector in inspectors)]
+        true = boxed_instances(sample, pixels.shape[:2])
+        found = [
+            [(box.box_xyxy, box.label, "") for box in true],
+            *(found_in(inspector, sample) for inspector in inspectors),
+        ]
         for axes, boxes in zip(line, found, strict=True):
             axes.imshow(pixels)
             axes.axis("off")
@@ -127,11 +131,6 @@ def shown_samples(test: Dataset, classes: ClassGroups, count: int) -> list[Sampl
         if len(chosen) == before:
             break
     return chosen[:count]
-
-
-def truth_of(sample: Sample) -> list[LabelledBox]:
-    boxes = boxed_instances(sample, image_size(sample.image))
-    return [(box.box_xyxy, box.label, "") for box in boxes]
 
 
 def found_in(inspector: Inspector, sample: Sample) -> list[LabelledBox]:

@@ -112,25 +112,31 @@ def fill_bank(detector: nn.Module, bank: ClassBank) -> None:
     )
 
 
-def exported_inspector(
-    bundle: Bundle, runtime: str, precision: str, surfaces: Dataset, folder: Path
+def runtime_inspector(
+    bundle: Bundle,
+    runtime: str,
+    *,
+    precision: str,
+    size: tuple[int, int],
+    device: str,
+    surfaces: Dataset,
+    folder: Path,
 ) -> Inspector:
-    """The bundle in another runtime. surfaces: that int8 is calibrated on; folder: for what is written"""
-    request = Request(
-        bundle, cast(Any, runtime), cast(Precision, precision), folder / "exported", dataset=surfaces,
-        calibration=CALIBRATION,
-    )  # fmt: skip
-    return inspector_of(exported(request, folder / "drafts"))
+    """The bundle behind a runtime, named as in `RuntimeSpeedSettings`.
 
-
-def torch_inspector(
-    bundle: Bundle, runtime: str, size: tuple[int, int], *, device: str, bfloat16: bool
-) -> Inspector:
-    """The bundle in torch, or torchvision's detector in its place. size: (height, width) of images"""
+    size: (height, width) of images; surfaces: that int8 is calibrated on; folder: for what is written
+    """
+    if runtime in ("onnx", "openvino"):
+        request = Request(
+            bundle, cast(Any, runtime), cast(Precision, precision), folder / "exported", dataset=surfaces,
+            calibration=CALIBRATION,
+        )  # fmt: skip
+        return inspector_of(exported(request, folder / "drafts"))
     method, inference = method_of(bundle)
     if runtime == "torchvision":
         networks = faster_rcnn(bundle, size, device)
     else:
+        bfloat16 = precision == "bf16"
         networks = torch_networks(loaded_modules(bundle, method), runtime, device=device, bfloat16=bfloat16)
     return assemble(inference, networks, bundle.manifest, bundle.id)
 

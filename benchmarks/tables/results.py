@@ -6,7 +6,7 @@ One file per row and seed (or device), so that several processes and machines ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,29 +122,20 @@ def first_difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str |
     return next((key for key in {**here, **there} if here.get(key) != there.get(key)), None)
 
 
-@contextmanager
-def claimed(folder: Path, job: RowJob) -> Iterator[bool]:
+def claimed(folder: Path, job: RowJob) -> AbstractContextManager[bool]:
     """True where the job is this process's to fill, False while another fills it. Ends with the process."""
-    with lock_file(folder / RUNS, job.name).open("w") as file:
+    return locked(folder / RUNS, job.name, wait=False)
+
+
+@contextmanager
+def locked(folder: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock FOLDER/.NAME.lock; False where another process holds it and this one does not wait."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{name}.lock").open("w") as file:
         try:
             if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return
         yield True
-
-
-@contextmanager
-def alone(folder: Path, name: str) -> Iterator[None]:
-    """One process at a time for what `name` stands for; the others wait for their turn."""
-    with lock_file(folder, name).open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def lock_file(folder: Path, name: str) -> Path:
-    """FOLDER/.NAME.lock, in a folder that is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f".{name}.lock"

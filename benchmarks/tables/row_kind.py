@@ -43,6 +43,7 @@ class RowKind:
     is_stage: its bundle can be a stage of a chain
     of_method: its settings are those of the table's method
     external: another tool fills it, in an environment of its own
+    takes_stages: it measures the bundles of rows `stages`
     packages: that it needs beside PyTorch, by import name, and what pip calls them
     """
 
@@ -53,11 +54,12 @@ class RowKind:
     is_stage: ClassVar[bool] = False
     of_method: ClassVar[bool] = False
     external: ClassVar[bool] = False
+    takes_stages: ClassVar[bool] = False
     packages: ClassVar[Mapping[str, str]] = {}
 
     @property
     def needs_data(self) -> bool:
-        """Whether a table with such a row names a dataset."""
+        """True where a table with such a row names a dataset."""
         return self.source in ("dataset", "draw", "product")
 
     def devices(self, row: TableRow) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ class TableRow(Strict):
     target: the product that a row of its kinds is about; "{target}" in title and section stands for it
     template: the row of the file that such a row was made from, once for each target
     papers: the paper's figures by product
-    reach: row whose last look at the validation images is to be reached, see `reproduce.reached`
+    reach: row whose last look at the validation images is to be reached, see `lines.with_reached`
     same_as: "other-table/row": the row is that one, with the same settings and data; measured there alone
     """
 
@@ -233,7 +233,7 @@ class Experiment(Strict):
         trained: list[str] = []
         staged: list[str] = []
         for row in self.rows:
-            if bool(row.stages) != (row.kind == "chain"):
+            if bool(row.stages) != row.traits.takes_stages:
                 raise ValueError(f"row {row.name}: 'stages' belong to the kind chain, which has one or more")
             for name in (name for name in row.stages if "/" not in name):
                 refuse_unknown(f"stage above {row.name}", name, staged)

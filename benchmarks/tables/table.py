@@ -99,19 +99,15 @@ class Table:
 
     @property
     def has_data(self) -> bool:
-        """Whether the dataset is at hand, without making or reading it."""
+        """True where the dataset is at hand, without making or reading it."""
         experiment, runs = self.experiment, self.folder / RUNS
         place = self.data_place
         if experiment.collection is not None and not self.has_own_products:
             made = self.out / COLLECTIONS / RUNS
             if place is None or not collection_place(made, place, experiment.collection).is_dir():
                 return False
-        for source in (
-            experiment.dataset,
-            experiment.synthetic,
-            *experiment.also,
-            *experiment.products.values(),
-        ):
+        own = (experiment.dataset, experiment.synthetic)
+        for source in (*own, *experiment.also, *experiment.products.values()):
             if isinstance(source, str):
                 if not any(folder.is_dir() for folder in self.candidates(source)):
                     return False
@@ -121,7 +117,7 @@ class Table:
 
     @property
     def source(self) -> str | dict[str, Any] | None:
-        """What a result says it was measured on."""
+        """The data that a result names as its own."""
         if self.has_own_products:
             return {"folder of products": self.data_folder.resolve().name}
         if self.has_own_dataset:
@@ -130,7 +126,7 @@ class Table:
 
     @property
     def data_name(self) -> str:
-        """What a bundle remembers as its data."""
+        """The data that a bundle names as its own."""
         if self.has_own_dataset:
             return self.data_folder.resolve().name
         return self.experiment.dataset or "synthetic"
@@ -178,13 +174,13 @@ class Table:
 
     @cached_property
     def has_own_products(self) -> bool:
-        """Whether the data folder is one of products, in place of the collection that the table makes."""
+        """True for a data folder of products, in place of the collection that the table makes."""
         place = self.data_place
         return self.experiment.collection is not None and place is not None and is_of_products(place)
 
     @cached_property
     def has_own_dataset(self) -> bool:
-        """Whether --data is a dataset itself that stands in place of the table's one."""
+        """True where --data is a dataset itself that stands in place of the table's one."""
         experiment, name, place = self.experiment, self.experiment.dataset, self.data
         if name is None or place is None or experiment.classes or experiment.targets:
             return False
@@ -225,14 +221,8 @@ class Table:
     def beside(self, name: str) -> Table:
         """Another table of the same folder and data, opened once."""
         if name not in self.others:
-            self.others[name] = open_table(
-                name,
-                self.out,
-                data=self.data,
-                reporter=self.reporter,
-                groups=self.groups,
-                targets=self.targets,
-            )
+            options: Any = {"data": self.data, "groups": self.groups, "targets": self.targets}
+            self.others[name] = open_table(name, self.out, reporter=self.reporter, **options)
         return self.others[name]
 
     @cached_property
@@ -245,9 +235,7 @@ class Table:
     ) -> tuple[Table, TableRow]:
         """The row of one of these kinds that a field of `row` names, and the table that it is measured in."""
         name, slash, other = named.rpartition("/")
-        table = self
-        if slash:
-            table = self.beside(name)
+        table = self.beside(name) if slash else self
         shares = field == "same_as"
         rows = [one for one in table.experiment.rows if one.kind in kinds and not (shares and one.same_as)]
         names = [one.name for one in rows]
@@ -261,7 +249,7 @@ class Table:
 
 
 def place_name(source: str | Mapping[str, Any]) -> str:
-    """What a dataset is called beside others."""
+    """The name of a dataset beside others."""
     return source if isinstance(source, str) else "synthetic"
 
 

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 from benchmarks.tables.experiment import expanded
-from benchmarks.tables.results import RUNS, Result, alone
+from benchmarks.tables.results import RUNS, Result, locked
 from benchmarks.tables.row_kind import RowKind, validated
 from benchmarks.tables.schema import TableRow
 from benchmarks.tables.table import Table
@@ -115,7 +115,7 @@ def method_of(table: Table, row: TableRow) -> Method:
 def test_metrics(
     inspector: Inspector, dataset: Dataset, manifest: Manifest, seed: int, reporter: Reporter
 ) -> dict[str, Any]:
-    """What `evaluate` would write to metrics.json for the test images."""
+    """Figures of metrics.json for the test images, as `evaluate` writes them."""
     return dict(test_evaluation(inspector, dataset, [manifest], seed, reporter).metrics)
 
 
@@ -134,24 +134,37 @@ def test_evaluation(
     )
 
 
-def trained_bundle(table: Table, row: TableRow, seed: int) -> tuple[Bundle, float]:
-    """`timed_training` of a row on the table's dataset."""
+def trained_row(
+    table: Table,
+    row: TableRow,
+    settings: Any,
+    seed: int,
+    *,
+    product: Dataset | None = None,
+    start: TrainedBundle | None = None,
+) -> TrainedBundle:
+    """Train a row in its run folder, or go on with an interrupted training.
+
+    product: that it learns instead of the whole dataset; start: that it goes on from
+    """
     request = Request(
         method_of(table, row),
-        table.dataset,
-        method_settings(table, row, expand=True),
+        product or table.dataset,
+        settings,
         table.run_folder(row, seed),
         seed=seed,
         resume=True,
-        origin=table.data_name,
+        origin=row.target or table.data_name,
+        start=start.bundle if start else None,
     )
-    return timed_training(request, table.reporter)
+    bundle, seconds = timed_training(request, table.reporter)
+    return TrainedBundle(bundle, seconds, start.seconds if start else 0.0)
 
 
 def timed_training(request: Request, reporter: Reporter) -> tuple[Bundle, float]:
-    """Train, or go on with an interrupted training; the bundle and its seconds.
+    """A trained bundle and its seconds, those of earlier, interrupted attempts included.
 
-    With those of earlier, interrupted attempts; the time of one that was killed outright is lost.
+    The time of an attempt that was killed outright is lost.
     """
     clock = request.run / CLOCK
     start = perf_counter() - seconds_in(clock)
@@ -199,7 +212,7 @@ def shared_base(table: Table, name: str, settings: Any, dataset: Dataset, *, row
     """
     run = table.out / BASES / RUNS / name
     method = find_method(table.experiment.method)
-    with alone(run.parent, name):
+    with locked(run.parent, name):
         if not (run / "bundle").is_dir():
             table.reporter.line(f"{name}: the base of {row}")
             origin = table.experiment.dataset or "synthetic"

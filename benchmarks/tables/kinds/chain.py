@@ -31,6 +31,7 @@ class ChainKind(RowKind):
     """The bundles of rows `stages` one behind the other, or one of them alone, on the test images."""
 
     name = "chain"
+    takes_stages = True
 
     def settings(self, table: Table, row: TableRow) -> dict[str, Any]:
         """The stages in their order, and every setting behind each."""
@@ -48,7 +49,8 @@ class ChainKind(RowKind):
         return {"stages": stored.settings.get("stages"), **flat(every)}
 
     def measured_bundles(self, table: Table, row: TableRow) -> list[tuple[Table, TableRow]]:
-        return [table.named_row(row, name, field="stages", kinds=stage_kinds()) for name in row.stages]
+        kinds = tuple(name for name, kind in row_kinds().items() if kind.is_stage)
+        return [table.named_row(row, name, field="stages", kinds=kinds) for name in row.stages]
 
     def measure(self, table: Table, job: RowJob) -> Figures:
         """Figures of metrics.json for the test images, and those of the chain itself."""
@@ -64,10 +66,6 @@ class ChainKind(RowKind):
 def flat(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Every value of every group under GROUP.KEY."""
     return {f"{group}.{key}": value for group, values in groups.items() for key, value in values.items()}
-
-
-def stage_kinds() -> tuple[str, ...]:
-    return tuple(name for name, kind in row_kinds().items() if kind.is_stage)
 
 
 def stage_bundle(home: Table, row: TableRow, seed: int) -> Bundle:

@@ -22,7 +22,7 @@ from benchmarks.tables.training import (
     base_name,
     method_settings,
     shared_base,
-    timed_training,
+    trained_row,
 )
 from blemish.bundle.store import Bundle, save_bundle
 from blemish.dataset.boxes import boxed_instances
@@ -38,7 +38,6 @@ from blemish.inspector.inspector import inspector_of, loaded_modules
 from blemish.methods import find_method
 from blemish.methods.contract import EnrolsClasses, Example
 from blemish.nn.runtime import prepare_runtime
-from blemish.training.run import Request
 
 # Settings that base training does not follow, or that say the same as others (preset and variant).
 NOT_OF_BASE = (
@@ -82,18 +81,7 @@ class FewShot(MethodKind):
         also = {**classes.model_dump(), "draw_file": str(file)}
         settings = method_settings(table, row, also, expand=True)
         base = base_of(table, row, classes) if settings.two_phase else None
-        request = Request(
-            find_method(table.experiment.method),
-            table.dataset,
-            settings,
-            table.run_folder(row, seed),
-            seed=seed,
-            resume=True,
-            origin=table.experiment.dataset or "synthetic",
-            start=base.bundle if base else None,
-        )
-        bundle, seconds = timed_training(request, table.reporter)
-        return TrainedBundle(bundle, seconds, base.seconds if base else 0.0)
+        return trained_row(table, row, settings, seed, start=base)
 
 
 class Enrolled(FewShot):

@@ -212,7 +212,7 @@ def computed(
     settings: PeerSettings,
     reporter: Reporter,
 ) -> Tensor:
-    """What a function makes of every image, batch by batch, put together on the CPU."""
+    """The values of a function on every image, batch by batch, put together on the CPU."""
     device = pick_device(settings.device)
     backbone.to(device)
     found, batch = [], list[Any]()
@@ -245,7 +245,7 @@ def with_thresholds(
 
 @dataclass(frozen=True)
 class PeerInference:
-    """One number an image, and a map where the peer has one. size: s"""
+    """A number for each image, and a map where the peer has one. size: s"""
 
     size: int
     channels: int | None = 3

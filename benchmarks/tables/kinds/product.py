@@ -21,14 +21,11 @@ from benchmarks.tables.training import (
     method_settings,
     shared_base,
     test_metrics,
-    timed_training,
+    trained_row,
 )
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.products import of_product, without_product
-from blemish.dataset.samples import Dataset
 from blemish.inspector.inspector import inspector_of
-from blemish.methods import find_method
-from blemish.training.run import Request
 
 # Settings that meta-training does not follow, or that say the same as others.
 NOT_OF_START = (
@@ -53,39 +50,28 @@ class ProductKind(MethodKind):
         settings = method_settings(table, row, self.also(table, row), expand=True)
         start = start_of(table, row) if settings.maml else None
         product = of_product(table.dataset, row.target)
-        request = Request(
-            find_method(table.experiment.method),
-            product,
-            settings,
-            table.run_folder(row, seed),
-            seed=seed,
-            resume=True,
-            origin=row.target,
-            start=start.bundle if start else None,
-        )
-        bundle, seconds = timed_training(request, table.reporter)
+        trained = trained_row(table, row, settings, seed, product=product, start=start)
+        bundle, seconds = trained.bundle, trained.seconds
         inspector = inspector_of(bundle, device=settings.device)
         return {
             **test_metrics(inspector, product, bundle.manifest, seed, table.reporter),
             ADAPTATION: bundle.manifest.curves.get("adaptation"),
             "seconds_training": seconds,
             "minutes_training": seconds / 60,
-            "seconds_base": start.seconds if start else 0.0,
+            "seconds_base": trained.base_seconds,
         }
 
 
 def start_of(table: Table, row: TableRow) -> TrainedBundle:
-    """The start that the row adapts, meta-trained on first use on data without the target."""
+    """The start that the row adapts, meta-trained on first use.
+
+    It learns from the products that the row's settings name, or from all but the target.
+    """
     also = {**row.base, "target": None, "others": ()}
     wanted = method_settings(table, row, also)
-    others = meta_training_data(table, row)
+    assert row.target is not None
+    others = without_product(table.dataset, row.target)
+    if named := method_settings(table, row, {"target": row.target}).others:
+        others = others.where(lambda sample: sample.product in named)
     name = base_name(wanted.model_dump(mode="json"), fingerprint(others), ignored=NOT_OF_START)
     return shared_base(table, name, method_settings(table, row, also, expand=True), others, row=row.name)
-
-
-def meta_training_data(table: Table, row: TableRow) -> Dataset:
-    """The products that the row's start learns from: those that its settings name, or all but the target."""
-    assert row.target is not None
-    rest = without_product(table.dataset, row.target)
-    named = method_settings(table, row, {"target": row.target}).others
-    return rest.where(lambda sample: sample.product in named) if named else rest

@@ -21,12 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from benchmarks.tables.kinds.speed import BLOCK, BlockSpeedSettings, time_blocks
-from benchmarks.tables.random_models import (
-    exported_inspector,
-    random_bundle,
-    random_inspector,
-    torch_inspector,
-)
+from benchmarks.tables.random_models import random_bundle, random_inspector, runtime_inspector
 from benchmarks.tables.row_kind import DEVICES, Figures
 from benchmarks.tables.schema import TableRow
 from benchmarks.tables.timing import SEED, SpeedKind, peak_memory
@@ -117,10 +112,10 @@ class RuntimeSpeed(SpeedKind):
 def new_inspector(settings: RuntimeSpeedSettings, device: str, surfaces: Dataset, folder: Path) -> Inspector:
     """The method behind the runtime. surfaces: that int8 is calibrated on; folder: for what is written"""
     bundle = random_bundle(settings.method, settings.settings, CLASSES, folder / "bundle")
-    if settings.runtime in ("onnx", "openvino"):
-        return exported_inspector(bundle, settings.runtime, settings.precision, surfaces, folder)
-    bfloat16 = settings.precision == "bf16"
-    return torch_inspector(bundle, settings.runtime, settings.size, device=device, bfloat16=bfloat16)
+    return runtime_inspector(
+        bundle, settings.runtime, precision=settings.precision, size=settings.size, device=device,
+        surfaces=surfaces, folder=folder,
+    )  # fmt: skip
 
 
 def blocks(settings: RuntimeSpeedSettings, device: str) -> dict[str, Any]:

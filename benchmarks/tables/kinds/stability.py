@@ -7,6 +7,7 @@ here are ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import cv2
@@ -75,7 +76,7 @@ def stability(
 def disturbances_of(settings: StabilitySettings) -> Mapping[str, Disturbance]:
     """Each disturbance by its name in the figures."""
     shifts: dict[str, Disturbance] = {
-        f"shift_{distance}px": shift_by(distance) for distance in settings.shifts
+        f"shift_{distance}px": partial(shifted, distance) for distance in settings.shifts
     }
     return shifts | {
         "darker": lambda pixels, generator: scaled(pixels, 1 - settings.gain),
@@ -84,11 +85,7 @@ def disturbances_of(settings: StabilitySettings) -> Mapping[str, Disturbance]:
     }
 
 
-def shift_by(distance: int) -> Disturbance:
-    return lambda pixels, generator: shifted(pixels, distance, generator)
-
-
-def shifted(pixels: Pixels, distance: int, generator: Generator) -> Pixels:
+def shifted(distance: int, pixels: Pixels, generator: Generator) -> Pixels:
     """The image moved by whole pixels in one of the eight directions; what comes in repeats the border."""
     directions = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right]
     down, right = directions[int(generator.integers(len(directions)))]

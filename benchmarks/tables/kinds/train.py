@@ -8,7 +8,14 @@ from benchmarks.tables.results import RowJob
 from benchmarks.tables.row_kind import Figures
 from benchmarks.tables.schema import TRAIN
 from benchmarks.tables.table import Table
-from benchmarks.tables.training import BundleKind, MethodKind, bundle_of, test_metrics, trained_bundle
+from benchmarks.tables.training import (
+    BundleKind,
+    MethodKind,
+    bundle_of,
+    method_settings,
+    test_metrics,
+    trained_row,
+)
 from blemish.errors import BlemishError
 from blemish.inspector.inspector import inspector_of
 from blemish.methods.severity.inference import SeverityInference
@@ -21,10 +28,12 @@ class Train(MethodKind):
     is_stage = True
 
     def measure(self, table: Table, job: RowJob) -> Figures:
-        bundle, seconds = trained_bundle(table, job.row, job.seed or 0)
+        seed, settings = job.seed or 0, method_settings(table, job.row, expand=True)
+        trained = trained_row(table, job.row, settings, seed)
+        bundle = trained.bundle
         inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
-        figures = test_metrics(inspector, table.dataset, bundle.manifest, job.seed or 0, table.reporter)
-        return {**figures, "seconds_training": seconds}
+        figures = test_metrics(inspector, table.dataset, bundle.manifest, seed, table.reporter)
+        return {**figures, "seconds_training": trained.seconds}
 
 
 class TypesOff(BundleKind):

@@ -26,7 +26,7 @@ from benchmarks.tables.results import RowJob
 from benchmarks.tables.row_kind import Figures, RowKind, validated
 from benchmarks.tables.schema import TableRow
 from benchmarks.tables.table import Table
-from benchmarks.tables.training import MethodKind, method_settings, trained_bundle
+from benchmarks.tables.training import MethodKind, method_settings, trained_row
 from blemish.bundle.manifest import Strict
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset
@@ -84,7 +84,9 @@ class Types(MethodKind):
     def measure(self, table: Table, job: RowJob) -> Figures:
         refuse_other_method(table, job.row)
         refuse_no_types(table, job.row)
-        bundle, seconds = trained_bundle(table, job.row, job.seed or 0)
+        settings = method_settings(table, job.row, expand=True)
+        trained = trained_row(table, job.row, settings, job.seed or 0)
+        bundle = trained.bundle
         inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
         inference = inspector.inference
         assert isinstance(inference, CasaeInference)
@@ -95,7 +97,7 @@ class Types(MethodKind):
             found = inference.probabilities(rectangles, pixels, inspector.networks).argmax(axis=1)
             true += [one.label for one in marked]
             given += found.tolist()
-        return {**type_figures(true, given, table), "seconds_training": seconds}
+        return {**type_figures(true, given, table), "seconds_training": trained.seconds}
 
 
 class TypeFeatures(RowKind):

@@ -57,7 +57,7 @@ def test_a_shift_moves_the_inside_by_whole_pixels_and_repeats_the_border(
     image = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     seen = set()
     for seed in range(60):
-        moved = shifted(image, distance, np.random.default_rng(seed))
+        moved = shifted(distance, image, np.random.default_rng(seed))
         assert moved.shape == image.shape
         for down in (-distance, 0, distance):
             for right in (-distance, 0, distance):
