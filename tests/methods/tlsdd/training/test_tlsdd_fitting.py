@@ -71,7 +71,7 @@ def test_phase_two_leaves_the_extractor_as_the_base_has_it_and_moves_the_rest(un
 
 def test_going_on_from_the_base_bundle_gives_what_both_phases_at_once_gave(unbroken, surfaces, tmp_path):
     folder, bundle = unbroken
-    again = run(surfaces, tmp_path / "again", tiny(), start=load_bundle(folder / "base"))
+    again = run(surfaces, tmp_path / "again", tiny(), initial_bundle=load_bundle(folder / "base"))
     same_tensors(bundle, again)
     assert not (tmp_path / "again" / "base").exists()
 
@@ -164,16 +164,16 @@ def test_common_and_rare_that_overlap_are_refused():
 def test_a_rare_class_of_the_start_bundle_is_refused(unbroken, surfaces, tmp_path):
     start = load_bundle(unbroken[0] / "base")
     with pytest.raises(BlemishError, match="'spot' is one of the common classes of the start bundle"):
-        run(surfaces, tmp_path / "run", tiny(common=(), rare=("spot",)), start=start)
+        run(surfaces, tmp_path / "run", tiny(common=(), rare=("spot",)), initial_bundle=start)
 
 
 def test_a_start_of_other_shape_or_method_is_refused(unbroken, surfaces, tmp_path):
     start = load_bundle(unbroken[0] / "base")
     with pytest.raises(BlemishError, match="its network does not fit the settings"):
-        run(surfaces, tmp_path / "run", tiny(anchor_sizes=(8, 16) * 4), start=start)
+        run(surfaces, tmp_path / "run", tiny(anchor_sizes=(8, 16) * 4), initial_bundle=start)
     other = replace(start, manifest=start.manifest.model_copy(update={"method": "severity"}))
     with pytest.raises(BlemishError, match="--from must name a bundle of tlsdd"):
-        run(surfaces, tmp_path / "other", tiny(), start=other)
+        run(surfaces, tmp_path / "other", tiny(), initial_bundle=other)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_settings_that_a_start_cannot_follow_are_refused_and_leave_nothing(
 ):
     start = load_bundle(unbroken[0] / "base")
     with pytest.raises(BlemishError, match=message) as caught:
-        run(surfaces, tmp_path / "run", tiny(**changes), start=start)
+        run(surfaces, tmp_path / "run", tiny(**changes), initial_bundle=start)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -358,4 +358,6 @@ def test_going_on_needs_no_backbone_weights(unbroken, surfaces, tmp_path):
     """The base bundle may come from another machine, which had them."""
     folder, bundle = unbroken
     settings = tiny(backbone_weights=str(tmp_path / "gone.safetensors"))
-    same_tensors(bundle, run(surfaces, tmp_path / "run", settings, start=load_bundle(folder / "base")))
+    same_tensors(
+        bundle, run(surfaces, tmp_path / "run", settings, initial_bundle=load_bundle(folder / "base"))
+    )
