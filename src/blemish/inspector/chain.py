@@ -96,9 +96,9 @@ class Chain:
 
     @property
     def inference(self) -> Abilities:
-        segmenter = next((one.inference for one in self.stages if one.inference.segments), None)
+        segmenter = next((stage.inference for stage in self.stages if stage.inference.segments), None)
         return Abilities(
-            mm_per_px=next((one.scale for one in self.stages if one.scale is not None), None),
+            mm_per_px=next((stage.scale for stage in self.stages if stage.scale is not None), None),
             classifies=any(stage.inference.classifies for stage in self.stages),
             segments=segmenter is not None,
             pixel_threshold=segmenter.pixel_threshold if segmenter else None,
@@ -215,7 +215,7 @@ def refuse_order(stages: Sequence[Inspector]) -> None:
         return
     received = ", then ".join(f"{stage.bundle} ({role})" for stage, role in zip(stages, roles, strict=True))
     double = next((role for role in Role if roles.count(role) > 1), None)
-    late = next((one for one, place in enumerate(places) if place < max(places[: one + 1])), 0)
+    late = next((number for number, place in enumerate(places) if place < max(places[: number + 1])), 0)
     remedy = f"Leave out one {double}" if double else f"Put the {roles[late]} before the {roles[late - 1]}"
     raise BlemishError(
         "A chain must be a gate (answers for the image), a segmenter (finds regions) and a detector (finds "

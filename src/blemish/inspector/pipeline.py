@@ -168,31 +168,31 @@ class Steps:
     judge: Judge
     with_maps: bool
 
-    def forward(self, given: Decoded) -> Inferred:
-        name, pixels, judge = given.item.name, given.pixels, self.judge
+    def forward(self, image: Decoded) -> Inferred:
+        name, pixels, judge = image.item.name, image.pixels, self.judge
         if pixels is None:
-            return Inferred(given, failed(name, given.error, bundle=judge.bundle))
+            return Inferred(image, failed(name, image.error, bundle=judge.bundle))
         own = with_channels(pixels, judge.inference.channels)
 
         def half() -> Forwarded | Inspection:
             if isinstance(judge, Chain):
-                return judge.judge(own, name, with_maps=self.with_maps, decode_ms=given.decode_ms)
-            return judge.forward(own, name, decode_ms=given.decode_ms)
+                return judge.judge(own, name, with_maps=self.with_maps, decode_ms=image.decode_ms)
+            return judge.forward(own, name, decode_ms=image.decode_ms)
 
-        return Inferred(given, or_failed(half, name, judge.bundle))
+        return Inferred(image, or_failed(half, name, judge.bundle))
 
-    def decide(self, given: Inferred) -> Answer:
-        judge, result, item = self.judge, given.result, given.decoded.item
+    def decide(self, inferred: Inferred) -> Answer:
+        judge, result, item = self.judge, inferred.result, inferred.decoded.item
         if isinstance(result, Forwarded):
             assert isinstance(judge, Inspector), "a chain has done all in the first half"
             forwarded = result
             result = or_failed(
                 lambda: judge.decide(forwarded, with_maps=self.with_maps), forwarded.name, judge.bundle
             )
-        result = with_record(result, given.decoded.digests, judge)
+        result = with_record(result, inferred.decoded.digests, judge)
         if item.first_row is None:
-            return Answer(item.stem, result, given.decoded.pixels)
-        return Answer(item.stem, in_web(result, item.first_row), given.decoded.pixels, item.first_row)
+            return Answer(item.stem, result, inferred.decoded.pixels)
+        return Answer(item.stem, in_web(result, item.first_row), inferred.decoded.pixels, item.first_row)
 
 
 def in_web(inspection: Inspection, top: int) -> Inspection:

@@ -206,10 +206,10 @@ def image_named(tree: Tree, name: str, *, near: str) -> str:
     return best[0]
 
 
-def shared_parts(one: str, other: str) -> int:
+def shared_parts(first: str, second: str) -> int:
     """Number of leading folders that two paths share."""
-    pairs = zip(one.split("/"), other.split("/"), strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(one.count("/"), other.count("/") + 1))
+    pairs = zip(first.split("/"), second.split("/"), strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(first.count("/"), second.count("/") + 1))
 
 
 def read_text(path: Path) -> str:

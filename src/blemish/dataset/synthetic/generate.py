@@ -116,7 +116,7 @@ def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may
         its own kind of DAGM_PAIRS at the size of DAGM_SCALES, classes are named "<surface>_<kind>", and
         class_weights have no say
     defect_scale: length and width of the defects relative to their usual ones
-    turn, shift: how anyhow a part lies: at most so many degrees either way, and so far from the middle, in
+    turn, shift: how freely a part lies: at most so many degrees either way, and so far from the middle, in
         shorter sides of the image; textures are not moved
     Raises BlemishError for an unknown name, a number out of range, or a folder that is not empty
     """

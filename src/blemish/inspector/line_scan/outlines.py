@@ -136,21 +136,21 @@ class OutlineScan:
     def judge(self, end: int | None) -> None:
         """Judge the completed regions around which all rows are there."""
         there = self.pixels.stop
-        seen_to = there if end is None else there + max((one.around for one in self.completed), default=0)
-        ready = [one for one in self.completed if one.bottom + one.around <= seen_to]
+        seen_to = there if end is None else there + max((each.around for each in self.completed), default=0)
+        ready = [each for each in self.completed if each.bottom + each.around <= seen_to]
         if not ready:
             return
-        self.completed = [one for one in self.completed if one.bottom + one.around > seen_to]
-        top = max(0, min(one.top - one.around for one in ready))
-        pixels = self.pixels.view(top, min(there, max(one.bottom + one.around for one in ready)))
-        regions = [one.region.moved(-top) for one in ready]
+        self.completed = [each for each in self.completed if each.bottom + each.around > seen_to]
+        top = max(0, min(each.top - each.around for each in ready))
+        pixels = self.pixels.view(top, min(there, max(each.bottom + each.around for each in ready)))
+        regions = [each.region.moved(-top) for each in ready]
         for region, defect in self.inference.found(regions, pixels, self.networks):
             self.found.append((region, defect.moved(top)))
 
     def flushed(self, end: int | None) -> Iterator[Piece]:
         """Pieces in which no defect can end any more."""
         known = self.completed_to * self.cell if end is None else end
-        waiting = min((one.bottom for one in self.completed), default=known + 1)
+        waiting = min((each.bottom for each in self.completed), default=known + 1)
         while (start := self.pieces * self.step) < known:
             stop = start + self.step if end is None else min(start + self.step, end)
             if stop > known or waiting <= stop:
@@ -159,12 +159,12 @@ class OutlineScan:
             yield self.piece(start, stop)
 
     def piece(self, start: int, stop: int) -> Piece:
-        inside = [one for one in self.found if one[1].box_xyxy[3] <= stop]
-        self.found = [one for one in self.found if one[1].box_xyxy[3] > stop]
-        inside.sort(key=lambda one: (one[1].box_xyxy[1], one[1].box_xyxy[0]))
+        inside = [(region, defect) for region, defect in self.found if defect.box_xyxy[3] <= stop]
+        self.found = [(region, defect) for region, defect in self.found if defect.box_xyxy[3] > stop]
+        inside.sort(key=lambda found: (found[1].box_xyxy[1], found[1].box_xyxy[0]))
         cuts = tuple(cut for cut in self.cuts if cut <= stop)
         self.cuts = self.cuts[len(cuts) :]
-        top = int(min([start, *(one[1].box_xyxy[1] for one in inside)]))
+        top = int(min([start, *(defect.box_xyxy[1] for _, defect in inside)]))
         return Piece(
             (start, stop),
             self.findings(inside, start, stop),
@@ -193,10 +193,10 @@ class OutlineScan:
         needed = [
             min(self.tiles * self.step, self.pixels.stop - self.tiling.tile),
             (open_from - SMOOTHED) * self.cell - largest,
-            *(one.top - one.around for one in self.completed),
+            *(each.top - each.around for each in self.completed),
         ]
         if self.with_pixels:
-            tops = (one.top for one in self.completed)
+            tops = (each.top for each in self.completed)
             found = (int(defect.box_xyxy[1]) for _, defect in self.found)
             needed += [self.pieces * self.step, (open_from - SMOOTHED) * self.cell, *tops, *found]
         self.pixels.drop(max(0, min(needed)))
