@@ -74,12 +74,12 @@ def load(
     >>> [each.verdict == inspection.verdict for each in inspector.inspect_many([image, image])]
     [True, True]
     """
-    from blemish.image_inspector import open_inspector
+    from blemish.image_inspector import load_inspector
     from blemish.workflows.scale import checked_scale
 
     set_threads(threads)
     folders = [Path(bundle), *map(Path, then)]
-    return open_inspector(folders, device=device, mm_per_px=checked_scale(mm_per_px))
+    return load_inspector(folders, device=device, mm_per_px=checked_scale(mm_per_px))
 
 
 def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool = False) -> Dataset:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from blemish.bundle.store import Bundle, load_bundle
+from blemish.bundle.store import load_bundle
 from blemish.images.image_input import ImageInput, image_reader
 from blemish.inspection import Inspection
-from blemish.inspector.chain import judge_of, stages_of
+from blemish.inspector.chain import Judge, judge_of, stages_of
 from blemish.inspector.loading import labels_of
 from blemish.inspector.pipeline import Steps, answers_of, decoded
 from blemish.inspector.sources import Item
@@ -31,16 +31,8 @@ class Inspector:
     inspection with the verdict ERROR; what is no image raises BlemishError.
     """
 
-    def __init__(
-        self, bundles: Sequence[Bundle], *, device: str = "auto", mm_per_px: float | None = None
-    ) -> None:
-        """bundles: loaded, one, or several in the order of their chain; device: "auto", "cpu" or "cuda"."""
-        self._judge = judge_of(bundles, device=device, mm_per_px=mm_per_px)
-        labels = [
-            labels_of(stage.inference, bundle.manifest)
-            for stage, bundle in zip(stages_of(self._judge), bundles, strict=True)
-        ]
-        self._class_names = tuple(dict.fromkeys(chain.from_iterable(labels)))
+    def __init__(self, judge: Judge, class_names: tuple[str, ...]) -> None:
+        self._judge, self._class_names = judge, class_names
 
     def __repr__(self) -> str:
         return f"<blemish.Inspector {self.bundle}>"
@@ -82,11 +74,17 @@ class Inspector:
                 yield answer.inspection
 
 
-def open_inspector(
-    bundles: Sequence[Path], *, device: str = "auto", mm_per_px: float | None = None
+def load_inspector(
+    folders: Sequence[Path], *, device: str = "auto", mm_per_px: float | None = None
 ) -> Inspector:
-    """The inspector of bundles in these folders. Raises BlemishError for one that is refused."""
-    return Inspector([load_bundle(folder) for folder in bundles], device=device, mm_per_px=mm_per_px)
+    """Inspector of the bundle in a folder, or of several as a chain. Raises BlemishError for one refused."""
+    bundles = [load_bundle(folder) for folder in folders]
+    judge = judge_of(bundles, device=device, mm_per_px=mm_per_px)
+    labels = [
+        labels_of(stage.inference, bundle.manifest)
+        for stage, bundle in zip(stages_of(judge), bundles, strict=True)
+    ]
+    return Inspector(judge, tuple(dict.fromkeys(chain.from_iterable(labels))))
 
 
 def items_of(images: Iterable[ImageInput]) -> Iterator[Item]:

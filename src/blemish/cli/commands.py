@@ -24,7 +24,7 @@ from blemish.threads import set_threads
 
 
 class Commands(TyperGroup):
-    """Says what a Ctrl-C leaves behind, where typer would exit without a word."""
+    """Command group that says what a Ctrl-C leaves behind, where typer would exit without a word."""
 
     def invoke(self, context: Any) -> Any:
         try:

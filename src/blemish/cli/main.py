@@ -15,7 +15,7 @@ from blemish.threads import set_passive_wait
 
 
 def run() -> None:
-    """Exit codes: 0 fine, 1 the work failed, 2 wrong use, 130 stopped by Ctrl-C."""
+    """Run a command and exit: with 0 fine, 1 the work failed, 2 wrong use, 130 stopped by Ctrl-C."""
     set_passive_wait()
     try:
         from blemish.cli.commands import app

@@ -80,7 +80,7 @@ def read_settings(
 
 
 def refuse_beaten(values: Mapping[str, Any], start: Mapping[str, Any]) -> None:
-    """Raises BlemishError for another preset or variant than the start's: all that it fills is filled."""
+    """Raise BlemishError for another preset or variant than the start's, which has filled all settings."""
     for key in FILLING:
         if key in start and values[key] != start[key]:
             raise BlemishError(
@@ -90,7 +90,7 @@ def refuse_beaten(values: Mapping[str, Any], start: Mapping[str, Any]) -> None:
 
 
 def list_remedy(error: ValidationError) -> str:
-    """How to write it, where the first fault is a word in place of a list; else ""."""
+    """Remedy where the first fault is a word in place of a list; else ""."""
     fault = error.errors()[0]
     if fault["type"] != "tuple_type":
         return ""
