@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from blemish.methods.tlsdd.scenes import Marked, Scene, phase_samples, survey
 
 from benchmarks.peers.task import AnswerKind, BoxXyxy, PlainImage, Task, TrainImage
 from benchmarks.tables.kinds.external import ExternalSettings
@@ -27,6 +26,12 @@ from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.decode import image_size, read_image, to_unit
 from blemish.images.encode import png_bytes
+from blemish.methods.tlsdd.data.training_images import (
+    AnnotatedImage,
+    TrainingImage,
+    phase_images,
+    read_annotations,
+)
 from blemish.training.run import with_validation
 
 PREDICTED = ("val", "test")
@@ -90,12 +95,12 @@ def boxed(
     train: Dataset, common: Iterable[str], rare: Iterable[str], draw: SupportSet | None, folder: Path
 ) -> list[TrainImage]:
     """The images of joint training with the boxes that count; class numbers follow (*common, *rare)."""
-    marked = survey(train).images
-    scenes = phase_samples(marked, tuple(common), tuple(rare), draw, phase="joint").scenes
+    marked = read_annotations(train).images
+    scenes = phase_images(marked, tuple(common), tuple(rare), draw, phase="joint").images
     return [with_boxes(marked[scene.number], scene, folder) for scene in scenes]
 
 
-def with_boxes(image: Marked, scene: Scene, folder: Path) -> TrainImage:
+def with_boxes(image: AnnotatedImage, scene: TrainingImage, folder: Path) -> TrainImage:
     counting = scene.counting
     path = image.sample.image.resolve()
     if len(counting) < len(scene.boxes):
@@ -116,7 +121,7 @@ def as_box(values: np.ndarray[Any, Any]) -> BoxXyxy:
     return left, top, right, bottom
 
 
-def painted_over(image: Marked, scene: Scene) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def painted_over(image: AnnotatedImage, scene: TrainingImage) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The picture without what its ignored boxes show. returns: [H, W, 3]"""
     pixels = np.round(to_unit(read_image(image.sample.image, channels=3)) * 255).astype(np.uint8)
     covered = np.zeros(image.size, bool)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from blemish.methods.medetection.fitting import figures_of
 
 from benchmarks.tables.charts import charts_of, drawn, lines_by_epoch, lines_by_setting, write_charts
 from benchmarks.tables.experiment import for_targets, read_experiment
@@ -17,6 +16,7 @@ from benchmarks.tables.results import Result, write_result
 from benchmarks.tables.schema import Experiment
 from benchmarks.tables.table import open_table
 from blemish.errors import BlemishError
+from blemish.methods.medetection.training.scoring import validation_figures
 from blemish.progress import Reporter
 
 BY_SHOTS: dict[str, Any] = {
@@ -171,7 +171,7 @@ def test_the_table_links_what_is_drawn_and_nothing_without_figures(
 def test_the_measures_of_a_look_are_those_that_a_curve_can_ask_for() -> None:
     import numpy as np
 
-    measured = figures_of(np.array([0.1, 0.9]), np.array([0, 1]))
+    measured = validation_figures(np.array([0.1, 0.9]), np.array([0, 1]))
     for name in ("medetection-table3", "medetection-shots20"):
         assert (
             {curve.look for curve in read_experiment(name).curves} == {"recall", "auroc"} <= measured.keys()

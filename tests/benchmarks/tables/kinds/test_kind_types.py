@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from blemish.methods.casae.sources import true_defects
 
 from benchmarks.tables.fill import fill_table
 from benchmarks.tables.table import Table, open_table
@@ -20,6 +19,7 @@ from blemish.evaluation.classification import FALSE_ALARM, MISSED
 from blemish.images.decode import read_image
 from blemish.inspector.loading import inspector_of
 from blemish.methods.casae.crops import upright
+from blemish.methods.common.patches import marked_defects
 from blemish.progress import Reporter
 
 FEATURES = {"iterations": 30}
@@ -84,7 +84,7 @@ def test_every_true_defect_of_the_test_images_is_named_once(row: str) -> None:
     labels = [
         dataset.class_names[one.label]
         for sample in dataset.split("test")
-        for one in true_defects([class_map(sample, dataset.class_names, (64, 64))], join_distance=4)
+        for one in marked_defects([class_map(sample, dataset.class_names, (64, 64))], join_distance=4)
     ]
     confusion = figures["confusion"]
     assert figures["defects"] == len(labels) > 0
@@ -104,7 +104,7 @@ def test_the_compact_cnn_is_the_bundles_on_crops_of_true_rectangles() -> None:
     right = []
     for sample in dataset.split("test"):
         classes = class_map(sample, dataset.class_names, (64, 64))
-        for one in true_defects([classes], join_distance=4):
+        for one in marked_defects([classes], join_distance=4):
             pixels = read_image(sample.image, channels=1)
             given = inspector.inference.probabilities([one.rectangle], pixels, inspector.networks)
             right.append(int(given.argmax()) == one.label)
