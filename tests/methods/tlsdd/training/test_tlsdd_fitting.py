@@ -210,7 +210,8 @@ def test_validation_images_that_tell_nothing_of_the_base_are_refused_before_it_i
     fitting_of(dataset, tmp_path / "joint", tiny(variant="fr-ff-joint")).refuse_misfits()
     clean = tuple(replace(one, annotations=()) if one.split == "val" else one for one in surfaces.samples)
     good = replace(surfaces, samples=clean)
-    fitting_of(good, tmp_path / "good", tiny(ng_rule="overkill<=0.1")).refuse_misfits()
+    for rules in ({}, {"ng_rule": "overkill<=0.1"}):
+        fitting_of(good, tmp_path / "good", tiny(**rules)).refuse_misfits()
     with pytest.raises(BlemishError, match="no other class"):
         fitting_of(good, tmp_path / "good", tiny(ng_rule="f1")).refuse_misfits()
 
