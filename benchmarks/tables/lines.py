@@ -66,12 +66,21 @@ def found(result: Result, path: str) -> Any:
     return value_at(result.figures, path)
 
 
+RENAMED = {"outliner": "segmenter", "namer": "detector"}  # stages of a chain, in rows stored earlier
+RENAMED |= {new: old for old, new in RENAMED.items()}
+
+
 def value_at(value: Any, path: str) -> Any:
-    """The value at a dotted path in nested figures. A name may hold a dot itself, as that of a class."""
+    """The value at a dotted path in nested figures, under its name of today or in rows stored earlier.
+
+    A name may hold a dot itself, as that of a class.
+    """
     if not isinstance(value, Mapping):
         return None
     if path in value:
         return value[path]
+    if path in RENAMED:
+        return value.get(RENAMED[path])
     first, _, rest = path.partition(".")
     return value_at(value.get(first), rest) if rest else None
 

@@ -122,7 +122,7 @@ def test_behind_a_gate_that_passes_nothing_is_asked(
         assert set(one.timings_ms) == {"decode", "gate.network", "gate.decide"}
 
 
-def test_a_chain_is_evaluated_with_the_outliners_pixels_and_the_gates_score(
+def test_a_chain_is_evaluated_with_the_segmenters_pixels_and_the_gates_score(
     blemish: Command, stages: Stages, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
     data = ("--data", tiny_dataset.root, "--device", "cpu", "--quiet")

@@ -117,3 +117,16 @@ def test_check_counts_groups(blemish: Command, tmp_path: Path) -> None:
         draw(tmp_path / name)
     (tmp_path / "dataset.yaml").write_text('group: "(lot[0-9])_"\n')
     assert "groups: 2, of 1 to 3 images: lot2 (1), lot1 (3)\n" in blemish("data", "check", tmp_path).out
+
+
+def test_a_split_by_similarity_still_goes_by_its_former_name(blemish: Command, tmp_path: Path) -> None:
+    root = masks_dataset(tmp_path / "data", images=6)
+    for by in ("similarity", "looks"):
+        assert blemish("data", "split", root, tmp_path / by, "--by", by).code == 0
+    lists = [
+        {file.name: file.read_text() for file in (tmp_path / by / "splits").iterdir()}
+        for by in ("similarity", "looks")
+    ]
+    assert lists[0] == lists[1]
+    told = blemish("data", "split", "--help").out
+    assert "similarity" in told and "looks" not in told

@@ -129,7 +129,7 @@ def test_a_rejection_with_nothing_to_show_goes_to_a_person_with_where_the_gate_p
     assert Inspection.from_json(inspection.to_json()).reasons == inspection.reasons
 
 
-def test_an_image_that_an_outliner_first_passes_goes_to_a_person_when_the_namer_finds_something() -> None:
+def test_an_image_that_a_segmenter_first_passes_goes_to_a_person_when_the_detector_finds_something() -> None:
     calm = segmenter(verdict=Verdict.OK)
     inspection = judged(calm, detector(region((1, 1, 4, 4), "pit", 0.7)))
     assert inspection.verdict is Verdict.REVIEW

@@ -90,7 +90,8 @@ def refuse_seen(bundles: Sequence[Bundle], images: Dataset, where: str) -> None:
     """Raises BlemishError where a bundle learned, or had its thresholds chosen, from a test image."""
     marks = set(image_digests(images))
     for bundle in bundles:
-        if seen := marks & set(bundle.manifest.data.get("seen", ())):
+        data = bundle.manifest.data
+        if seen := marks & {*data.get("trained_on", ()), *data.get("validated_on", ())}:
             raise BlemishError(
                 f"{where}: no bundle may have seen a test image. Received: {bundle.path}, which has seen "
                 f"{len(seen)} of {len(images)}. Train it on the same splits."

@@ -218,10 +218,13 @@ def test_a_bundle_that_has_seen_a_test_image_is_refused() -> None:
     place = Path("out/gates/runs/gate-seed7/bundle")
     bundle = load_bundle(Path("out/gates/runs/gate-seed0/bundle"))
     seen = image_digests(table.dataset.split("test"))[:2]
-    data = {**bundle.manifest.data, "seen": [*bundle.manifest.data["seen"], *seen]}
-    save_bundle(place, bundle.manifest.model_copy(update={"data": data}), bundle.networks)
-    with pytest.raises(BlemishError, match=r"row gate: no bundle may have seen .* has seen 2 of \d+\. Train"):
-        ChainKind().measure(table, RowJob(table.experiment.row("gate"), seed=7))
+    for known in ("trained_on", "validated_on"):
+        data = {**bundle.manifest.data, known: [*bundle.manifest.data[known], *seen]}
+        save_bundle(place, bundle.manifest.model_copy(update={"data": data}), bundle.networks)
+        with pytest.raises(
+            BlemishError, match=r"row gate: no bundle may have seen .* has seen 2 of \d+\. Tr"
+        ):
+            ChainKind().measure(table, RowJob(table.experiment.row("gate"), seed=7))
 
 
 @pytest.mark.parametrize(
