@@ -60,7 +60,7 @@ def labelled(root: Path, boxes: Boxes, *, rename: str = "") -> Path:
 
 def studied(one: Path, other: Path) -> Study:
     pairs, alone = matched(load_dataset(one), load_dataset(other))
-    return study(list(rated(pairs)), one="A", other="B", alone=alone)
+    return study(list(rated(pairs)), first="A", second="B", alone=alone)
 
 
 @pytest.fixture
@@ -91,11 +91,11 @@ def test_every_level_by_hand(raters: tuple[Path, Path]) -> None:
 
 
 def test_where_they_differ_is_listed_verdicts_first(raters: tuple[Path, Path]) -> None:
-    said = [(one.both.sample.id, one.sentence) for one in studied(*raters).differences]
+    said = [(one.image.sample.id, one.sentence) for one in studied(*raters).differences]
     assert said == [
         ("c.png", "A: clean; B: dent."),
         ("d.png", "A: scratch; B: dent."),
-        ("b.png", "1 places in common; only A: 1, only B: 1."),
+        ("b.png", "1 place in common; 1 marked by A only, 1 by B only."),
     ]
 
 
@@ -108,7 +108,7 @@ def test_pictures_are_matched_by_content_where_names_differ(tmp_path: Path) -> N
     (other / "labels.json").write_text(json.dumps(content))
     found = studied(one, other)
     assert (found.images, found.alone) == (5, 1)
-    assert [one.both.sample.id for one in found.differences] == ["c.png", "d.png", "b.png"]
+    assert [one.image.sample.id for one in found.differences] == ["c.png", "d.png", "b.png"]
 
 
 def test_outlines_are_compared_by_their_pixels(tmp_path: Path) -> None:
@@ -163,15 +163,15 @@ def machine_defect(label: str, x: int, y: int, w: int, h: int) -> dict[str, Any]
 
 def test_what_cannot_be_compared_is_one_line(raters: tuple[Path, Path], tmp_path: Path) -> None:
     strange = labelled(tmp_path / "strange", {"q": [], "r": [("dent", (1, 1, 4, 4))]})
-    with pytest.raises(BlemishError, match=r"must judge the same pictures\. Received: none in common"):
+    with pytest.raises(BlemishError, match=r"must rate the same images\. Received: none in common"):
         compare_raters([raters[0], strange], None)
     (tmp_path / "m.jsonl").write_text("")
     with pytest.raises(BlemishError, match="The first rater must be a dataset"):
         compare_raters([tmp_path / "m.jsonl", raters[0]], None)
-    with pytest.raises(BlemishError, match="must judge the same pictures"):
+    with pytest.raises(BlemishError, match="must rate the same images"):
         compare_raters([raters[0], tmp_path / "m.jsonl"], tmp_path / "out")
     cv2.imwrite(str(raters[1] / "a.png"), np.zeros((9, 9), np.uint8))
-    with pytest.raises(BlemishError, match=r"a.png must be the same picture as .*Received: 9×9 for 30×20"):
+    with pytest.raises(BlemishError, match=r"a.png must be the same image as .*Received: 9×9 for 30×20"):
         compare_raters(list(raters), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
