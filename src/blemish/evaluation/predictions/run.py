@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from blemish.dataset.masks import defect_instances
 from blemish.dataset.samples import Annotation, Dataset, Sample
@@ -11,7 +12,11 @@ from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose, given_point
+from blemish.evaluation.predictions.coco import read_coco
 from blemish.evaluation.predictions.contract import Predictions
+from blemish.evaluation.predictions.inspections import read_inspections
+from blemish.evaluation.predictions.maps import list_maps
+from blemish.evaluation.predictions.scores import read_scores
 from blemish.evaluation.records import Evaluation
 from blemish.evaluation.run import add, split_to_evaluate
 from blemish.images.decode import image_size
@@ -54,6 +59,29 @@ class PredictionThresholds:
         if self.own_verdicts or inspection.score is None:
             return inspection
         return replace(inspection, verdict=self.point.verdict(inspection.score))
+
+
+def read_predictions(path: Path, dataset: Dataset, *, data: Path, split: str) -> Predictions:
+    """Predictions of COCO results (.json), inspections (.jsonl), scores (.csv) or a folder of maps.
+
+    data: where the dataset was read from; split: the one that is measured
+    Raises BlemishError that names the file and what is wrong with it.
+    """
+    if path.is_dir():
+        return list_maps(path, dataset)
+    if not path.is_file():
+        raise BlemishError(f"--predictions {path} must exist. Received: no such file. Check the path.")
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return read_coco(path, dataset, data, (split, "val"))
+    if suffix == ".jsonl":
+        return read_inspections(path, dataset)
+    if suffix == ".csv":
+        return read_scores(path, dataset)
+    raise BlemishError(
+        f"--predictions {path} must be COCO results (.json), inspections (.jsonl), scores (.csv) or a folder "
+        f"of maps. Received: '{suffix or path.name}'. Write one of these."
+    )
 
 
 def evaluate_predictions(
