@@ -435,7 +435,7 @@ def test_int8_is_calibrated_on_training_images_and_measured_on_validation_images
     metric = certificate["metric"]
     assert (metric["name"], metric["images"]) == ("pixel.f1", len(tiny_dataset.split("val")))
     assert metric["before"] - metric["after"] <= 0.5
-    assert "3 of severity" in certificate["notes"][0]
+    assert "3 for 'severity'" in certificate["notes"][0]
     assert certificate["limits"] == {"errors": 0}
     torch, graphs = sides_of(severity_bundle, out)
     pixels = picture((96, 96), 1)
