@@ -92,7 +92,7 @@ def test_fine_tuning_begins_at_what_meta_training_found(trained, plates, lid, ru
     changed = [name for name, tensor in fresh.items() if not torch.equal(tensor, random.state_dict()[name])]
     assert len(changed) > len(fresh) / 2
     settings = tiny(steps=1, rate=1e-9, check_every=1)
-    from_start = run(lid, tmp_path / "warm", settings, start=start)
+    from_start = run(lid, tmp_path / "warm", settings, initial_bundle=start)
     from_random = run(lid, tmp_path / "cold", settings)
     warm, cold = (one.manifest.curves["adaptation"]["looks"][0] for one in (from_start, from_random))
     assert warm["log_likelihood"] > cold["log_likelihood"]
@@ -106,7 +106,7 @@ def test_a_start_serves_a_product_of_its_own_folder(trained, lid, run, tmp_path)
     folder, bundle = trained
     start = load_bundle(folder / "start")
     assert start.manifest.memory == {"product": "", "products": ["bolt", "cap", "gear"], "references": []}
-    again = run(lid, tmp_path / "run", tiny(), start=start)
+    again = run(lid, tmp_path / "run", tiny(), initial_bundle=start)
     assert again.manifest.memory["products"] == ["bolt", "cap", "gear"]
     assert test_auroc(again, lid.split("test").samples) > 0.95
     # The same product by either way: the same start, the same draws, the same weights.
@@ -131,10 +131,10 @@ def test_the_settings_of_a_start_serve_another_product(trained, lid, run, tmp_pa
     start = load_bundle(trained[0] / "start")
     settings = type(tiny()).model_validate({**start.manifest.settings, **SHORT})
     assert settings.target is None
-    assert run(lid, tmp_path / "run", settings, start=start).manifest.memory["product"]
+    assert run(lid, tmp_path / "run", settings, initial_bundle=start).manifest.memory["product"]
     tuned = load_bundle(trained[0] / "bundle")
     settings = type(tiny()).model_validate({**tuned.manifest.settings, **SHORT})
-    assert run(lid.split("train"), tmp_path / "again", settings, start=tuned).manifest.memory["product"]
+    assert run(lid.split("train"), tmp_path / "again", settings, initial_bundle=tuned).manifest.memory["product"]
 
 
 def learned_from(dataset) -> set[str]:
@@ -146,7 +146,7 @@ def test_a_start_has_not_seen_the_target_and_a_bundle_all_that_taught_it(trained
     start, own = load_bundle(folder / "start"), learned_from(lid)
     others = learned_from(plates) - own
     assert known_images(start.manifest.data) == others
-    again = run(lid, tmp_path / "again", tiny(**SHORT), start=start)
+    again = run(lid, tmp_path / "again", tiny(**SHORT), initial_bundle=start)
     for tuned in (bundle, again):
         assert known_images(tuned.manifest.data) == own | others
         assert set(tuned.manifest.data["trained_on_before"]) == others
@@ -155,16 +155,16 @@ def test_a_start_has_not_seen_the_target_and_a_bundle_all_that_taught_it(trained
 def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained, plates, run, tmp_path):
     _, bundle = trained
     lid = of_product(plates, "lid")
-    same = run(lid, tmp_path / "same", tiny(target="lid", **SHORT), start=bundle)
+    same = run(lid, tmp_path / "same", tiny(target="lid", **SHORT), initial_bundle=bundle)
     assert same.manifest.memory["products"] == ["bolt", "cap", "gear"]
     assert same.manifest.data["trained_on_before"] == bundle.manifest.data["trained_on_before"]
     write_product(tmp_path / "nut", 9)
     new = split_dataset(load_dataset(tmp_path / "nut"), test=0.3, val=0.3, seed=0)
-    other = run(new, tmp_path / "other", tiny(**SHORT), start=same)
+    other = run(new, tmp_path / "other", tiny(**SHORT), initial_bundle=same)
     assert other.manifest.memory["products"] == ["bolt", "cap", "gear", "lid"]
     assert set(other.manifest.data["trained_on_before"]) == known_images(bundle.manifest.data)
     with pytest.raises(BlemishError, match=r"must not have seen the target\. Received: 'lid'"):
-        run(lid, tmp_path / "back", tiny(target="lid", **SHORT), start=other)
+        run(lid, tmp_path / "back", tiny(target="lid", **SHORT), initial_bundle=other)
 
 
 def test_the_seed_decides_and_a_resumed_run_ends_the_same(trained, plates, run, tmp_path, monkeypatch):
@@ -306,7 +306,7 @@ def test_a_start_that_saw_a_test_image_is_refused(trained, lid, run, tmp_path):
     data = {**start.manifest.data, "trained_on": [file_hash(image)[:12]]}
     spoilt = replace(start, manifest=start.manifest.model_copy(update={"data": data}))
     with pytest.raises(BlemishError, match="must not have seen a test image") as caught:
-        run(lid, tmp_path / "run", tiny(**SHORT), start=spoilt)
+        run(lid, tmp_path / "run", tiny(**SHORT), initial_bundle=spoilt)
     assert str(image) in str(caught.value)
 
 
@@ -316,7 +316,7 @@ def test_a_start_that_learned_the_target_by_another_name_is_refused(trained, pla
     cap = of_product(plates, "cap")
     renamed = replace(cap, samples=tuple(replace(sample, product="hat") for sample in cap))
     with pytest.raises(BlemishError, match="must not have seen an image of the target") as caught:
-        run(renamed, tmp_path / "run", tiny(target="hat", **SHORT), start=start)
+        run(renamed, tmp_path / "run", tiny(target="hat", **SHORT), initial_bundle=start)
     assert "cap" in str(caught.value) and not (tmp_path / "run").exists()
 
 
@@ -334,15 +334,15 @@ def test_a_product_that_refers_to_its_images_is_called_by_its_own_folder(run, tm
 def test_a_start_that_learned_the_target_is_refused(trained, plates, run, tmp_path):
     start = load_bundle(trained[0] / "start")
     with pytest.raises(BlemishError, match=r"must not have seen the target\. Received: 'cap'"):
-        run(plates, tmp_path / "run", tiny(target="cap", **SHORT), start=start)
+        run(plates, tmp_path / "run", tiny(target="cap", **SHORT), initial_bundle=start)
 
 
 def test_a_start_of_another_network_is_refused(trained, lid, run, tmp_path):
     start = load_bundle(trained[0] / "start")
     with pytest.raises(BlemishError, match=r"setting widths: the network is that of .* widths=8\."):
-        run(lid, tmp_path / "run", tiny(widths=16, **SHORT), start=start)
+        run(lid, tmp_path / "run", tiny(widths=16, **SHORT), initial_bundle=start)
     with pytest.raises(BlemishError, match="setting stem_activation"):
-        run(lid, tmp_path / "other", tiny(stem_activation=False, **SHORT), start=start)
+        run(lid, tmp_path / "other", tiny(stem_activation=False, **SHORT), initial_bundle=start)
 
 
 def test_a_broken_image_of_the_target_is_found_before_meta_training(tmp_path, run):
@@ -377,7 +377,7 @@ def test_a_product_of_one_kind_is_refused(tmp_path, run, kind, product):
 def test_several_products_after_a_start_need_a_target(trained, plates, run, tmp_path):
     start = load_bundle(trained[0] / "start")
     with pytest.raises(BlemishError, match=r"setting target must name the product.*bolt, cap"):
-        run(plates, tmp_path / "run", tiny(**SHORT), start=start)
+        run(plates, tmp_path / "run", tiny(**SHORT), initial_bundle=start)
 
 
 def test_a_target_in_a_dataset_of_one_product_is_its_own_name_or_refused(lid, run, tmp_path):
@@ -394,19 +394,19 @@ def test_others_that_nothing_learns_from_are_refused(trained, lid, run, tmp_path
     with pytest.raises(
         BlemishError, match=r"setting others: .*no meta-training\. Received: cap, with --from"
     ):
-        run(lid, tmp_path / "run", tiny(others=("cap",), **SHORT), start=start)
+        run(lid, tmp_path / "run", tiny(others=("cap",), **SHORT), initial_bundle=start)
     assert not (tmp_path / "run").exists()
 
 
 def test_others_that_the_start_learned_from_or_was_told_are_no_mistake(trained, lid, run, tmp_path):
     start = load_bundle(trained[0] / "start")
     names = ("gear", "bolt", "cap")
-    bundle = run(lid, tmp_path / "run", tiny(others=names, **SHORT), start=start)
+    bundle = run(lid, tmp_path / "run", tiny(others=names, **SHORT), initial_bundle=start)
     assert bundle.manifest.settings["others"] == list(names)
     memory = {**bundle.manifest.memory, "products": ["bolt", "cap", "gear", "nut"]}
     longer = replace(bundle, manifest=bundle.manifest.model_copy(update={"memory": memory}))
     settings = type(tiny()).model_validate(bundle.manifest.settings)  # as `train --from` takes them over
-    assert run(lid, tmp_path / "on", settings, start=longer).manifest.memory["products"][-1] == "nut"
+    assert run(lid, tmp_path / "on", settings, initial_bundle=longer).manifest.memory["products"][-1] == "nut"
 
 
 def test_meta_training_needs_other_products(plates, run, tmp_path):
