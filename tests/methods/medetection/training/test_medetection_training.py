@@ -134,7 +134,9 @@ def test_the_settings_of_a_start_serve_another_product(trained, lid, run, tmp_pa
     assert run(lid, tmp_path / "run", settings, initial_bundle=start).manifest.memory["product"]
     tuned = load_bundle(trained[0] / "bundle")
     settings = type(tiny()).model_validate({**tuned.manifest.settings, **SHORT})
-    assert run(lid.split("train"), tmp_path / "again", settings, initial_bundle=tuned).manifest.memory["product"]
+    assert run(lid.split("train"), tmp_path / "again", settings, initial_bundle=tuned).manifest.memory[
+        "product"
+    ]
 
 
 def learned_from(dataset) -> set[str]:
