@@ -20,7 +20,7 @@ from blemish.methods import method_names
 
 SOURCE = Path(blemish.__file__).parent
 HEAVY = ("torch", "torchvision", "accelerate", "tensorboard", "scipy", "skimage", "sklearn")
-TRAINING = ("blemish.nn", "blemish.training", "blemish.export", "blemish.inspector.torch_backend")
+TRAINING = ("blemish.nn", "blemish.training", "blemish.exporting", "blemish.inspector.torch_backend")
 OF_A_METHOD = ("network", "training", "export")
 
 

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.peers.task import Box, Task
+from benchmarks.peers.task import BoxXyxy, Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BOXES, SCORES, MAPS = "predictions.json", "scores.csv", "maps"
-Found = tuple[Box, int, float]  # box xyxy, class number, score
+Found = tuple[BoxXyxy, int, float]  # box xyxy, class number, score
 
 
 def write_boxes(out: Path, task: Task, found: Mapping[str, Sequence[Found]]) -> Path:
@@ -39,7 +39,7 @@ def write_boxes(out: Path, task: Task, found: Mapping[str, Sequence[Found]]) -> 
     return file
 
 
-def entry(image: int, box: Box, label: int, score: float) -> dict[str, Any]:
+def entry(image: int, box: BoxXyxy, label: int, score: float) -> dict[str, Any]:
     left, top, right, bottom = (float(value) for value in box)
     sides = [left, top, right - left, bottom - top]
     return {

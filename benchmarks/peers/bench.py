@@ -23,12 +23,8 @@ from benchmarks.peers.environment import folder_of, interpreter_of, variables
 from benchmarks.peers.measure import figures_of
 from benchmarks.peers.prepare import KINDS, prepared
 from benchmarks.peers.task import write_task
-from benchmarks.tables.experiment import EXTERNAL, expanded
-from benchmarks.tables.external import ExternalSettings
-from benchmarks.tables.place import Table, open_table
-from benchmarks.tables.results import Job, claimed, write_result
-from benchmarks.tables.rows import settings_of
-from benchmarks.tables.table import (
+from benchmarks.tables.experiment import expanded
+from benchmarks.tables.fill import (
     ROWS_VARIABLE,
     is_stored,
     refuse_unusable,
@@ -36,6 +32,9 @@ from benchmarks.tables.table import (
     wanted_jobs,
     write_table,
 )
+from benchmarks.tables.kinds.external import ExternalSettings
+from benchmarks.tables.results import RowJob, claimed, write_result
+from benchmarks.tables.table import Table, open_table
 from blemish.cli.main import fail
 from blemish.errors import BlemishError
 from blemish.progress import Reporter
@@ -77,7 +76,7 @@ def with_minutes(table: Table, minutes: float | None) -> Table:
         )
     rows = tuple(
         row.model_copy(update={"settings": {**row.settings, "minutes": minutes}})
-        if row.kind in EXTERNAL
+        if row.traits.external
         else row
         for row in table.experiment.rows
     )
@@ -89,18 +88,18 @@ def fill_external(table: Table, seeds: int, environments: Path) -> Path:
     """Fill every row of other tools that is not there; returns the path of table.md."""
     refuse_unusable(table)
     for job in wanted_jobs(table, seeds):
-        if job.row.kind in EXTERNAL:
+        if job.row.traits.external:
             with claimed(table.folder, job) as free:
                 if free and not is_stored(table, job):
                     fill(table, job, environments, seeds)
     return write_table(table)
 
 
-def fill(table: Table, job: Job, environments: Path, seeds: int) -> None:
+def fill(table: Table, job: RowJob, environments: Path, seeds: int) -> None:
     """Run one peer for one seed and store its row."""
     assert job.seed is not None
     table.reporter.line(f"{table.name}: {job.name}")
-    settings = settings_of(table, job.row)
+    settings = job.row.traits.settings(table, job.row)
     peer = ExternalSettings.model_validate(job.row.settings)
     interpreter = interpreter_of(peer.peer, environments, table.reporter)
     out = table.run_folder(job.row, job.seed).resolve()

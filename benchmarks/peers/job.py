@@ -20,7 +20,7 @@ SLACK = 1.5  # a step may take this much longer than those before
 
 
 @dataclass(frozen=True)
-class Job:
+class PeerRun:
     """weights: file that training starts from, None for random ones; options: the peer's own, as texts"""
 
     data: Path
@@ -55,7 +55,7 @@ class Job:
         return default if text is None else type(default)(text)
 
 
-def parsed(arguments: Sequence[str] | None = None) -> tuple[str, Job]:
+def parsed(arguments: Sequence[str] | None = None) -> tuple[str, PeerRun]:
     """(Phase, job) of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("phase", choices=["fit", "predict"])
@@ -73,10 +73,12 @@ def parsed(arguments: Sequence[str] | None = None) -> tuple[str, Job]:
     phase = given.pop("phase")
     options = dict(text.split("=", 1) for text in given.pop("options"))
     given["out"].mkdir(parents=True, exist_ok=True)
-    return phase, Job(**given, options=options)
+    return phase, PeerRun(**given, options=options)
 
 
-def main(fit: Callable[[Job], Mapping[str, Any]], predict: Callable[[Job], Mapping[str, Any]]) -> None:
+def main(
+    fit: Callable[[PeerRun], Mapping[str, Any]], predict: Callable[[PeerRun], Mapping[str, Any]]
+) -> None:
     """Run one phase and keep what it says of itself in OUT/<phase>.json."""
     phase, job = parsed()
     said = {"fit": fit, "predict": predict}[phase](job)

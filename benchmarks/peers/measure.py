@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import answers
-from benchmarks.peers.task import Kind
-from benchmarks.tables.few_shot import group_figures, resolved_classes
-from benchmarks.tables.place import Table
+from benchmarks.peers.task import AnswerKind
+from benchmarks.tables.kinds.few_shot import group_figures, resolved_classes
+from benchmarks.tables.table import Table
 from blemish.dataset.samples import Dataset
 from blemish.evaluation.records import Evaluation
 
-FILES: dict[Kind, str] = {"boxes": answers.BOXES, "outlines": answers.MAPS, "verdicts": answers.SCORES}
+FILES: dict[AnswerKind, str] = {"boxes": answers.BOXES, "outlines": answers.MAPS, "verdicts": answers.SCORES}
 
 
-def figures_of(table: Table, dataset: Dataset, out: Path, kind: Kind, *, few_shot: bool) -> dict[str, Any]:
+def figures_of(
+    table: Table, dataset: Dataset, out: Path, kind: AnswerKind, *, few_shot: bool
+) -> dict[str, Any]:
     """Figures on the test images; thresholds are chosen on the validation images.
 
     Raises BlemishError for predictions that are missing, of other images, or not whole.

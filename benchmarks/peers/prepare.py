@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from blemish.methods.tlsdd.scenes import Marked, Scene, phase_samples, survey
 
-from benchmarks.peers.task import Box, Kind, PlainImage, Task, TrainImage
-from benchmarks.tables.experiment import Row
-from benchmarks.tables.external import ExternalSettings
-from benchmarks.tables.few_shot import about, draw_of, listed, resolved_classes
-from benchmarks.tables.place import Table
+from benchmarks.peers.task import AnswerKind, BoxXyxy, PlainImage, Task, TrainImage
+from benchmarks.tables.kinds.external import ExternalSettings
+from benchmarks.tables.kinds.few_shot import about, draw_of, listed, resolved_classes
+from benchmarks.tables.schema import TableRow
+from benchmarks.tables.table import Table
 from blemish.dataset.masks import class_map
 from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset, Sample
@@ -26,16 +27,10 @@ from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.decode import image_size, read_image, to_unit
 from blemish.images.encode import png_bytes
-from blemish.methods.tlsdd.data.training_images import (
-    AnnotatedImage,
-    TrainingImage,
-    phase_images,
-    read_annotations,
-)
 from blemish.training.run import with_validation
 
 PREDICTED = ("val", "test")
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, AnswerKind] = {
     "torchvision-frcnn": "boxes",
     "yolo": "boxes",
     "patchcore": "verdicts",
@@ -53,7 +48,7 @@ class Prepared:
     draw: dict[str, Any] | None = None
 
 
-def prepared(table: Table, row: Row, settings: ExternalSettings, seed: int, folder: Path) -> Prepared:
+def prepared(table: Table, row: TableRow, settings: ExternalSettings, seed: int, folder: Path) -> Prepared:
     """The task of a row for one seed; pictures that are made for it go into `folder`."""
     kind = KINDS[settings.peer]
     if row.kind == "external-few-shot":
@@ -95,12 +90,12 @@ def boxed(
     train: Dataset, common: Iterable[str], rare: Iterable[str], draw: SupportSet | None, folder: Path
 ) -> list[TrainImage]:
     """The images of joint training with the boxes that count; class numbers follow (*common, *rare)."""
-    marked = read_annotations(train).images
-    scenes = phase_images(marked, tuple(common), tuple(rare), draw, phase="joint").images
+    marked = survey(train).images
+    scenes = phase_samples(marked, tuple(common), tuple(rare), draw, phase="joint").scenes
     return [with_boxes(marked[scene.number], scene, folder) for scene in scenes]
 
 
-def with_boxes(image: AnnotatedImage, scene: TrainingImage, folder: Path) -> TrainImage:
+def with_boxes(image: Marked, scene: Scene, folder: Path) -> TrainImage:
     counting = scene.counting
     path = image.sample.image.resolve()
     if len(counting) < len(scene.boxes):
@@ -116,12 +111,12 @@ def with_boxes(image: AnnotatedImage, scene: TrainingImage, folder: Path) -> Tra
     )
 
 
-def as_box(values: np.ndarray[Any, Any]) -> Box:
+def as_box(values: np.ndarray[Any, Any]) -> BoxXyxy:
     left, top, right, bottom = (float(value) for value in values)
     return left, top, right, bottom
 
 
-def painted_over(image: AnnotatedImage, scene: TrainingImage) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def painted_over(image: Marked, scene: Scene) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The picture without what its ignored boxes show. returns: [H, W, 3]"""
     pixels = np.round(to_unit(read_image(image.sample.image, channels=3)) * 255).astype(np.uint8)
     covered = np.zeros(image.size, bool)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 FILE = "task.json"
-Kind = Literal["boxes", "outlines", "verdicts"]
-Box = tuple[float, float, float, float]
+AnswerKind = Literal["boxes", "outlines", "verdicts"]
+BoxXyxy = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TrainImage:
     id: str
     image: str
     size: tuple[int, int]
-    boxes: tuple[Box, ...] = ()
+    boxes: tuple[BoxXyxy, ...] = ()
     labels: tuple[int, ...] = ()
     mask: str | None = None
     defective: bool = False
@@ -44,7 +44,7 @@ class PlainImage:
 class Task:
     """kind: what is to be predicted; predict: validation and test images"""
 
-    kind: Kind
+    kind: AnswerKind
     classes: tuple[str, ...]
     train: tuple[TrainImage, ...]
     predict: tuple[PlainImage, ...]

@@ -14,14 +14,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from benchmarks.peers.answers import write_scores
-from benchmarks.peers.job import Job
+from benchmarks.peers.job import PeerRun
 from benchmarks.peers.task import Task
 
 MODEL = "model.safetensors"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as its weights expect
 
 
-def prepare(job: Job) -> torch.Generator:
+def prepare(job: PeerRun) -> torch.Generator:
     """Threads and seeds; returns the generator of the run's own draws."""
     torch.set_num_threads(job.cores)
     torch.manual_seed(job.seed)
@@ -61,7 +61,7 @@ def load_resnet(network: nn.Module, weights: Path | None) -> str:
     return weights.name + (f"; random in {', '.join(sorted(lacking))}" if lacking else "")
 
 
-def write_image_scores(job: Job, task: Task, score: Callable[[str], float]) -> float:
+def write_image_scores(job: PeerRun, task: Task, score: Callable[[str], float]) -> float:
     """Writes what `score` makes of the path of each image to be judged; returns the seconds an image."""
     start = time.perf_counter()
     scores = {one.id: score(one.image) for one in task.predict}

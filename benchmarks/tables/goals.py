@@ -1,4 +1,4 @@
-"""What a table is to reach and what it did, one line a goal."""
+"""Goals of a table and what became of them, one line a goal."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from benchmarks.tables.experiment import OF_DRAW, Column, Experiment, Goal
 from benchmarks.tables.lines import Line, by_draw, difference
+from benchmarks.tables.schema import Column, Experiment, Goal
 from blemish.evaluation.fewshot import Interval
 
 NOTHING = "–"
 
-Figures = dict[str | None, float]  # as of `by_draw`
+FiguresByDraw = dict[str | None, float]  # as of `by_draw`
 
 
 def goals_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
-    """One line a goal: what is asked, what was reached, and whether that meets it."""
+    """A line for each goal: what is asked, what was reached, and whether that meets it."""
     if not experiment.goals:
         return []
     told = "\n".join(f"- {goal_text(goal, experiment, lines)}" for goal in experiment.goals)
@@ -29,14 +29,18 @@ def goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
     column = column_of(goal, experiment)
     label = experiment.row(goal.row).label + (f" ({goal.device.upper()})" if goal.device else "")
     asked = f"{label}: {column.heading} {rule_text(goal, experiment)}"
-    measured = [figures_of(row, goal, lines) for row in rows_of(goal)]
+    other = goal.above or goal.not_below or goal.relative_to
+    measured = [figures_of(row, goal, lines) for row in (goal.row, other) if row]
     figures = on_common_draws(measured)
-    drawn_by = "draw" if experiment.row(goal.row).kind in OF_DRAW else "seed"
+    drawn_by = "draw" if experiment.row(goal.row).traits.source == "draw" else "seed"
     if not all(figures):
         return f"{asked}: {f'no {drawn_by} that both have, ' if all(measured) else ''}not measured"
     mean, *bounds = (statistics.fmean(one.values()) for one in figures)
     reached = " against ".join(number_text(value, column.decimals) for value in (mean, *bounds))
-    fewer = "" if figures == measured else f" (of {numbered(len(figures[0]), drawn_by)} that both have)"
+    count = len(figures[0])
+    fewer = (
+        "" if figures == measured else f" (of {count} {drawn_by}{'s' if count > 1 else ''} that both have)"
+    )
     return f"{asked}: {reached}{fewer}, {'met' if is_met(goal, mean, *bounds) else '**not met**'}"
 
 
@@ -96,7 +100,7 @@ def is_met(goal: Goal, mean: float, bound: float | None = None) -> bool:
     return goal.at_most is not None and mean <= goal.at_most
 
 
-def on_common_draws(measured: Sequence[Figures]) -> list[Figures]:
+def on_common_draws(measured: Sequence[FiguresByDraw]) -> list[FiguresByDraw]:
     """Rows are compared on the draws or seeds that all have, as some are easier than others.
 
     A row without any is compared with all of the other's.
@@ -107,12 +111,7 @@ def on_common_draws(measured: Sequence[Figures]) -> list[Figures]:
     return [{key: figures[key] for key in figures if key in common} for figures in measured]
 
 
-def rows_of(goal: Goal) -> list[str]:
-    other = goal.above or goal.not_below or goal.relative_to
-    return [goal.row, other] if other else [goal.row]
-
-
-def figures_of(row: str, goal: Goal, lines: Sequence[Line]) -> Figures:
+def figures_of(row: str, goal: Goal, lines: Sequence[Line]) -> FiguresByDraw:
     """The goal's figure for a row; where the goal names no device, on the first that has it."""
     for line in lines:
         if line.row.name == row and (goal.device is None or line.device == goal.device):
@@ -120,7 +119,3 @@ def figures_of(row: str, goal: Goal, lines: Sequence[Line]) -> Figures:
             if figures:
                 return figures
     return {}
-
-
-def numbered(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' if count > 1 else ''}"

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.tables.experiment import OF_DRAW, Column, Experiment, Row
 from benchmarks.tables.results import Result
+from benchmarks.tables.schema import Column, Experiment, TableRow
 from blemish.evaluation.fewshot import Interval, paired_difference
 
+ADAPTATION = "adaptation"  # where a row's figures hold the looks at its validation images
 EACH_CLASS = ".*"  # end of a column's path
 
 
 @dataclass(frozen=True)
 class Line:
-    """One printed line of ours: a row, on one device where there are several, with a result for each seed."""
+    """A printed line of ours: a row, on one device where there are several, with a result for each seed."""
 
-    row: Row
+    row: TableRow
     device: str | None
     results: tuple[Result, ...]
+
+    @property
+    def is_few_shot(self) -> bool:
+        return self.row.traits.source == "draw"
 
     @property
     def label(self) -> str:
@@ -56,24 +62,18 @@ def columns_of(experiment: Experiment, results: Sequence[Result]) -> list[Column
 
 
 def found(result: Result, path: str) -> Any:
-    """What the dotted path leads to in the figures; None where nothing is."""
-    return reached(result.figures, path)
+    """The figure that a dotted path leads to; None where nothing is."""
+    return value_at(result.figures, path)
 
 
-RENAMED = {"outliner": "segmenter", "namer": "detector"}  # stages of a chain, in rows stored earlier
-RENAMED |= {new: old for old, new in RENAMED.items()}
-
-
-def reached(value: Any, path: str) -> Any:
-    """The same in a part of the figures. A name may hold a dot itself, as that of a class."""
+def value_at(value: Any, path: str) -> Any:
+    """The value at a dotted path in nested figures. A name may hold a dot itself, as that of a class."""
     if not isinstance(value, Mapping):
         return None
     if path in value:
         return value[path]
-    if path in RENAMED:
-        return value.get(RENAMED[path])
     first, _, rest = path.partition(".")
-    return reached(value.get(first), rest) if rest else None
+    return value_at(value.get(first), rest) if rest else None
 
 
 def values_of(line: Line, path: str) -> list[Any]:
@@ -98,5 +98,37 @@ def by_draw(line: Line, path: str) -> dict[str | None, float]:
     }
 
 
-def is_few_shot(line: Line) -> bool:
-    return line.row.kind in OF_DRAW
+def with_reached(experiment: Experiment, results: Sequence[Result]) -> list[Result]:
+    """The results; those of a row with `reach` also with figures "reached" where both rows are stored.
+
+    They say when the row's training first was as good as the other row's in the end, seed by seed: the first
+    look at the validation images with at least the value that the other row's kept state has. Recall alone is
+    also reached by calling everything defective, so every other measure of a look is told beside it.
+    Source: MeDetection, Fig. 4 and Table 3.
+    """
+    stored = {(one.row, one.seed): one for one in results}
+    reach = {row.name: row.reach for row in experiment.rows if row.reach}
+    found = []
+    for result in results:
+        other = stored.get((reach.get(result.row, ""), result.seed))
+        own, last = result.figures.get(ADAPTATION), other.figures.get(ADAPTATION) if other else None
+        figures = {**result.figures, "reached": first_reached(own, last)} if own and last else result.figures
+        found.append(result.model_copy(update={"figures": figures}))
+    return found
+
+
+def first_reached(own: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """By measure: the value that `other` kept, and the step and epoch of the first look of `own` with it.
+
+    own, other: {"best_step", "steps_of_epoch", "looks": [{"step", measures…}, …]}
+    Step and epoch are infinite where no look has it; "yes" is 1 or 0.
+    """
+    kept = next(look for look in other["looks"] if look["step"] == other["best_step"])
+    found = {}
+    for measure, value in kept.items():
+        if measure == "step":
+            continue
+        step = next((look["step"] for look in own["looks"] if look[measure] >= value), math.inf)
+        epochs = step / own["steps_of_epoch"]
+        found[measure] = {"value": value, "step": step, "epochs": epochs, "yes": float(math.isfinite(step))}
+    return found

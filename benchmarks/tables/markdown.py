@@ -7,14 +7,13 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.tables.curve_charts import charts_of
-from benchmarks.tables.experiment import Column, Experiment, PaperRow
+from benchmarks.tables.charts import charts_of
+from benchmarks.tables.experiment import column_title
 from benchmarks.tables.goals import NOTHING, difference_text, goals_markdown, number_text
-from benchmarks.tables.lines import Line, columns_of, difference, found, is_few_shot, lines_of, values_of
-from benchmarks.tables.reached import with_reached
+from benchmarks.tables.lines import Line, columns_of, difference, found, lines_of, values_of, with_reached
 from benchmarks.tables.results import Result
-from benchmarks.tables.targets import column_title
-from blemish.evaluation.fewshot import Interval, mean_interval
+from benchmarks.tables.schema import Column, Experiment, PaperRow
+from blemish.evaluation.fewshot import mean_interval
 
 DETECTIONS_PICTURE, METRIC_PICTURE = "detections.png", "metric-space.png"
 DRAWS_NOTE = "Behind ± stands half of the 95 % interval of the mean over support draws (Student's t)."
@@ -34,7 +33,7 @@ def table_markdown(
     sections = [line.row.section for line in lines] + [row.section for row in experiment.paper_rows]
     for section in dict.fromkeys(sections):
         parts += section_markdown(section, lines, columns, experiment.paper_rows)
-    if any(is_few_shot(line) for line in lines):
+    if any(line.is_few_shot for line in lines):
         parts.append(DRAWS_NOTE)
     parts += [chart.markdown for chart in charts_of(experiment, results)]
     parts += pictures_markdown(experiment, pictures)
@@ -111,7 +110,7 @@ def differences_markdown(
 
 def group_markdown(columns: Sequence[Column], lines: Sequence[Line], papers: Sequence[PaperRow]) -> str:
     """Our lines, each with the paper's figures of the same row under it, then what only the paper has."""
-    counted = "draws" if lines and all(is_few_shot(line) for line in lines) else "seeds"
+    counted = "draws" if lines and all(line.is_few_shot for line in lines) else "seeds"
     table = [["", counted, *(column.heading for column in columns)]]
     for line in lines:
         table.append([line.label, seeds_text(line), *(cell(line, column) for column in columns)])
@@ -151,15 +150,12 @@ def cell(line: Line, column: Column) -> str:
         return ", ".join(dict.fromkeys(str(value) for value in values))
     if not all(math.isfinite(value) for value in values):
         return ", ".join(number_text(value, column.decimals) for value in values)
-    if is_few_shot(line):
-        return interval_text(mean_interval(values), column.decimals)
+    if line.is_few_shot:
+        interval = mean_interval(values)
+        mean, half = f"{interval.mean:.{column.decimals}f}", interval.half_width
+        return mean if half is None else f"{mean} ± {half:.{column.decimals}f}"
     mean = f"{statistics.fmean(values):.{column.decimals}f}"
     return f"{mean} ± {statistics.stdev(values):.{column.decimals}f}" if len(values) > 1 else mean
-
-
-def interval_text(interval: Interval, decimals: int) -> str:
-    mean, half = f"{interval.mean:.{decimals}f}", interval.half_width
-    return mean if half is None else f"{mean} ± {half:.{decimals}f}"
 
 
 def counts_text(values: Sequence[Mapping[str, Any]]) -> str:

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.tables.experiment import table_names
+from benchmarks.tables.fill import results_of, write_table
 from benchmarks.tables.goals import goal_text
-from benchmarks.tables.lines import lines_of
+from benchmarks.tables.lines import lines_of, with_reached
 from benchmarks.tables.markdown import grid, table_markdown
-from benchmarks.tables.place import Table, open_table
-from benchmarks.tables.reached import with_reached
 from benchmarks.tables.results import Result
-from benchmarks.tables.shared_rows import results_of
-from benchmarks.tables.table import write_table
+from benchmarks.tables.table import Table, open_table
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.methods import find_method, method_names
@@ -35,7 +33,7 @@ class Filled:
 
     @property
     def goals(self) -> list[str]:
-        """One line a goal, which ends with what became of it."""
+        """A line for each goal, which ends with what became of it."""
         experiment = self.table.experiment
         lines = lines_of(experiment, with_reached(experiment, self.results))
         return [goal_text(goal, experiment, lines) for goal in experiment.goals]

@@ -1,4 +1,4 @@
-"""What one row measured, as JSON on disk: figures with their seed, settings, data, hardware and commit.
+"""The store of measured rows, as JSON on disk: figures with their seed, settings, data, hardware and commit.
 
 One file per row and seed (or device), so that several processes and machines can fill one table side by side.
 """
@@ -6,15 +6,15 @@ One file per row and seed (or device), so that several processes and machines ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from benchmarks.tables.experiment import Row, Strict
-from blemish.bundle.manifest import first_fault
+from benchmarks.tables.schema import TableRow
+from blemish.bundle.manifest import Strict, first_fault
 from blemish.bundle.migrations import comparable_settings
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
@@ -29,10 +29,10 @@ RUNS = "runs"  # run folders with checkpoints and bundles, beside the JSON files
 
 
 @dataclass(frozen=True)
-class Job:
-    """One file to fill: a row, for the seed or the device that its figures depend on, if any."""
+class RowJob:
+    """A file to fill: a row, for the seed or the device that its figures depend on, if any."""
 
-    row: Row
+    row: TableRow
     seed: int | None = None
     device: str | None = None
 
@@ -96,52 +96,47 @@ def write_result(folder: Path, result: Result) -> Path:
 def refuse_other(
     stored: Result,
     file: Path,
-    *,
     settings: Mapping[str, Any],
-    defaults: Mapping[str, Any],
+    *,
+    now: Mapping[str, Any],
     dataset: str | Mapping[str, Any] | None,
     digest: str | None,
 ) -> None:
-    """Raise BlemishError when a stored row was measured with other settings or on other data.
+    """Raise BlemishError when a stored row was measured with other settings or on other data than now.
 
-    defaults: what a setting counts as that the stored row does not know yet
+    settings: those that are stored, under the names of today; now: those of the table's file
     digest: fingerprint of the data; None leaves it unchecked
     """
-    there = {**comparable_settings({**defaults, **stored.settings}), "dataset": stored.dataset}
-    here = {**comparable_settings(settings), "dataset": dataset}
+    there = {**comparable_settings(settings), "dataset": stored.dataset}
+    here = {**comparable_settings(now), "dataset": dataset}
     if digest is not None:
         there["data fingerprint"], here["data fingerprint"] = stored.data_fingerprint, digest
-    for key in [*here, *(key for key in there if key not in here)]:
-        if here.get(key) != there.get(key):
-            raise BlemishError(
-                f"{file}: the row was measured with {key}={there.get(key)}. Received: {key}={here.get(key)}. "
-                f"Use another --out, or remove {file.name} and its folder in {RUNS} to measure again."
-            )
+    if key := first_difference(here, there):
+        raise BlemishError(
+            f"{file}: the row was measured with {key}={there.get(key)}. Received: {key}={here.get(key)}. "
+            f"Use another --out, or remove {file.name} and its folder in {RUNS} to measure again."
+        )
+
+
+def first_difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
+    """Key of the first value that the two do not share; None where they are equal."""
+    return next((key for key in {**here, **there} if here.get(key) != there.get(key)), None)
+
+
+def claimed(folder: Path, job: RowJob) -> AbstractContextManager[bool]:
+    """True where the job is this process's to fill, False while another fills it. Ends with the process."""
+    return locked(folder / RUNS, job.name, wait=False)
 
 
 @contextmanager
-def claimed(folder: Path, job: Job) -> Iterator[bool]:
-    """Whether the job is this process's to fill; False while another one fills it. Ends with the process."""
-    with lock_file(folder / RUNS, job.name).open("w") as file:
+def locked(folder: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock FOLDER/.NAME.lock; False where another process holds it and this one does not wait."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{name}.lock").open("w") as file:
         try:
             if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return
         yield True
-
-
-@contextmanager
-def alone(folder: Path, name: str) -> Iterator[None]:
-    """One process at a time for what `name` stands for; the others wait for their turn."""
-    with lock_file(folder, name).open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def lock_file(folder: Path, name: str) -> Path:
-    """FOLDER/.NAME.lock, in a folder that is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f".{name}.lock"

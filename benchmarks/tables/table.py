@@ -1,256 +1,290 @@
-"""`reproduce`: fill a table row by row, keep what is there, write the Markdown from the stored rows alone."""
+"""A table at work: its experiment, its folder, and where its data, draws and run folders lie."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-from benchmarks.tables.chains import stage_rows
-from benchmarks.tables.curve_charts import write_charts
-from benchmarks.tables.experiment import EXTERNAL, OF_DEVICE, OF_OTHERS, SEEDED, Experiment, Row
-from benchmarks.tables.external import filling_line
-from benchmarks.tables.markdown import table_markdown
-from benchmarks.tables.pictures import draw_pictures
-from benchmarks.tables.place import Table, open_table
-from benchmarks.tables.results import Job, Result, claimed, read_results, refuse_other, write_result
-from benchmarks.tables.rows import default_settings, measure, settings_of
-from benchmarks.tables.runtime_speed import RuntimeSpeedSettings
-from benchmarks.tables.shared_rows import at_home, refuse_unlike, results_of, shared
-from benchmarks.tables.trained import bundle_path
-from blemish.errors import BlemishError, nearest_name
-from blemish.files import write_atomically
+from pydantic import ValidationError
+
+from benchmarks.tables.data import (
+    collection_place,
+    few_shot_dataset,
+    is_of_products,
+    is_one_dataset,
+    made_collection,
+    merged,
+    product_dataset,
+    synthetic_dataset,
+    synthetic_place,
+    with_products,
+    with_test,
+)
+from benchmarks.tables.experiment import find_experiment, for_targets, read_experiment
+from benchmarks.tables.results import RUNS
+from benchmarks.tables.schema import TRAIN, ClassGroups, Experiment, TableRow
+from blemish.bundle.manifest import first_fault
+from blemish.dataset.fingerprint import fingerprint
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.samples import Dataset
+from blemish.dataset.settings import SETTINGS_NAME
+from blemish.errors import BlemishError
 from blemish.progress import Reporter
-from blemish.provenance import provenance
-from blemish.threads import thread_count
 
-ROWS_VARIABLE = "BLEMISH_ROWS"  # names of rows, with commas: only these are filled
+DRAWS = "draws"
+COLLECTIONS = "collections"  # folder beside the tables, as these share them
+Groups = Mapping[str, tuple[str, ...] | None]  # classes that the user gave instead of the table's
 
 
-def fill_table(
+@dataclass(frozen=True)
+class Table:
+    """An experiment and its folder OUT/NAME. data: folder that holds the datasets, as given by --data
+
+    groups: classes that were given instead of the table's; targets: products
+    """
+
+    name: str
+    experiment: Experiment
+    out: Path
+    data: Path | None
+    reporter: Reporter
+    groups: Groups = field(default_factory=dict)
+    targets: tuple[str, ...] | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.out / self.name
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The table's dataset, a synthetic one made first. Raises BlemishError when it is not there."""
+        experiment, runs = self.experiment, self.folder / RUNS
+        if experiment.targets:
+            return product_dataset(self.products(), experiment, self.reporter)
+        dataset = self.loaded(experiment.dataset or experiment.synthetic or {})
+        if experiment.classes is None:
+            return with_test(dataset, experiment.split)
+        if experiment.also:
+            others = {place_name(source): self.loaded(source) for source in experiment.also}
+            dataset = merged({place_name(experiment.dataset or {}): dataset, **others}, experiment.split)
+        return few_shot_dataset(dataset, experiment, runs, self.reporter)
+
+    def products(self) -> Dataset:
+        """The products as they lie on disk; a collection and synthetic ones are made first."""
+        experiment = self.experiment
+        if experiment.collection is None:
+            dataset = self.loaded(experiment.dataset or experiment.synthetic or {})
+        elif self.has_own_products:
+            dataset = load_dataset(self.data_folder)
+        else:
+            dataset = made_collection(
+                self.out / COLLECTIONS / RUNS, self.data_folder, experiment.collection, self.reporter
+            )
+        more = {name: self.loaded(arguments) for name, arguments in experiment.products.items()}
+        return with_products(dataset, more)
+
+    def loaded(self, source: str | dict[str, Any]) -> Dataset:
+        """A dataset as it lies on disk; a synthetic one is made first."""
+        if isinstance(source, str):
+            return load_dataset(self.dataset_path(source))
+        return synthetic_dataset(self.folder / RUNS, source, self.reporter)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.dataset)
+
+    @property
+    def has_data(self) -> bool:
+        """True where the dataset is at hand, without making or reading it."""
+        experiment, runs = self.experiment, self.folder / RUNS
+        place = self.data_place
+        if experiment.collection is not None and not self.has_own_products:
+            made = self.out / COLLECTIONS / RUNS
+            if place is None or not collection_place(made, place, experiment.collection).is_dir():
+                return False
+        own = (experiment.dataset, experiment.synthetic)
+        for source in (*own, *experiment.also, *experiment.products.values()):
+            if isinstance(source, str):
+                if not any(folder.is_dir() for folder in self.candidates(source)):
+                    return False
+            elif source is not None and not (synthetic_place(runs, source) / SETTINGS_NAME).is_file():
+                return False
+        return True
+
+    @property
+    def source(self) -> str | dict[str, Any] | None:
+        """The data that a result names as its own."""
+        if self.has_own_products:
+            return {"folder of products": self.data_folder.resolve().name}
+        if self.has_own_dataset:
+            return {"folder": self.data_folder.resolve().name}
+        return self.experiment.source
+
+    @property
+    def data_name(self) -> str:
+        """The data that a bundle names as its own."""
+        if self.has_own_dataset:
+            return self.data_folder.resolve().name
+        return self.experiment.dataset or "synthetic"
+
+    @property
+    def data_place(self) -> Path | None:
+        """The folder that holds the datasets: --data, else BLEMISH_DATA, else `data` of the table's file."""
+        named = self.data or os.environ.get("BLEMISH_DATA") or self.experiment.data
+        return Path(named) if named else None
+
+    @property
+    def data_folder(self) -> Path:
+        """The folder that holds the datasets. Raises BlemishError where none is named."""
+        if self.data_place is None:
+            wanted = f"a folder '{self.experiment.dataset}'" if self.experiment.dataset else "the public sets"
+            raise BlemishError(
+                f"table {self.name} must be given its data, {wanted} in the folder of all datasets. "
+                "Received: none. Give that folder by --data, by the environment variable BLEMISH_DATA, or as "
+                f"'data' in {find_experiment(self.name)}."
+            )
+        return self.data_place
+
+    def dataset_path(self, name: str) -> Path:
+        """Folder of the dataset, the first of `candidates`. Raises BlemishError where there is none."""
+        self.data_folder  # noqa: B018 - raises where no folder is named
+        candidates = self.candidates(name)
+        for folder in candidates:
+            if folder.is_dir():
+                return folder
+        raise BlemishError(
+            f"{candidates[0]} must be the dataset of table {self.name}. Received: no such folder. Give the "
+            "folder that holds it, or for most tables a dataset of your own, by --data, the environment "
+            "variable BLEMISH_DATA, or 'data' in the table's file."
+        )
+
+    def candidates(self, name: str) -> list[Path]:
+        """Where a dataset may lie: below the data folder, or that itself when it has its name, the classes
+        are given with it, or it is a dataset of the user's own.
+        """
+        place = self.data_place
+        if place is None:
+            return []
+        itself = place.resolve().name == name or (self.data is not None and self.has_own_classes)
+        return [place / name, *([place] if itself or self.has_own_dataset else [])]
+
+    @cached_property
+    def has_own_products(self) -> bool:
+        """True for a data folder of products, in place of the collection that the table makes."""
+        place = self.data_place
+        return self.experiment.collection is not None and place is not None and is_of_products(place)
+
+    @cached_property
+    def has_own_dataset(self) -> bool:
+        """True where --data is a dataset itself that stands in place of the table's one."""
+        experiment, name, place = self.experiment, self.experiment.dataset, self.data
+        if name is None or place is None or experiment.classes or experiment.targets:
+            return False
+        return place.resolve().name != name and not (place / name).is_dir() and is_one_dataset(place)
+
+    @property
+    def has_own_classes(self) -> bool:
+        return any(names is not None for names in self.groups.values())
+
+    @property
+    def draws_folder(self) -> Path:
+        """Where support draws are kept: beside the table's file where everyone has the same data and classes.
+
+        Else beside its results: a synthetic picture may differ in a bit from machine to machine.
+        """
+        experiment = self.experiment
+        synthetic = experiment.synthetic or any(not isinstance(one, str) for one in experiment.also)
+        home = self.folder if self.has_own_classes or synthetic else find_experiment(self.name).parent
+        return home / DRAWS
+
+    def run_folder(self, row: TableRow, seed: int) -> Path:
+        """Where a trained row keeps its checkpoints and bundle."""
+        return self.folder / RUNS / f"{row.name}-seed{seed}"
+
+    def bundle_path(self, row: TableRow, seed: int) -> Path:
+        return self.run_folder(row, seed) / "bundle"
+
+    def trained(self, row: TableRow) -> tuple[Table, TableRow]:
+        """The row that was trained for this one, and its table: itself, row `of`, or `of` another table."""
+        return (self, row) if row.of is None else self.named_row(row, row.of, field="of", kinds=(TRAIN,))
+
+    def shown(self, row: TableRow) -> tuple[Table, TableRow]:
+        """Where a row is measured: itself, or the row of another table that it is the same as."""
+        if row.same_as is None:
+            return self, row
+        return self.named_row(row, row.same_as, field="same_as", kinds=(row.kind,))
+
+    def beside(self, name: str) -> Table:
+        """Another table of the same folder and data, opened once."""
+        if name not in self.others:
+            options: Any = {"data": self.data, "groups": self.groups, "targets": self.targets}
+            self.others[name] = open_table(name, self.out, reporter=self.reporter, **options)
+        return self.others[name]
+
+    @cached_property
+    def others(self) -> dict[str, Table]:
+        """Tables that were opened by `beside`."""
+        return {}
+
+    def named_row(
+        self, row: TableRow, named: str, *, field: str, kinds: tuple[str, ...]
+    ) -> tuple[Table, TableRow]:
+        """The row of one of these kinds that a field of `row` names, and the table that it is measured in."""
+        name, slash, other = named.rpartition("/")
+        table = self.beside(name) if slash else self
+        shares = field == "same_as"
+        rows = [one for one in table.experiment.rows if one.kind in kinds and not (shares and one.same_as)]
+        names = [one.name for one in rows]
+        if other not in names:
+            wanted = f"a row of kind {row.kind} that is measured in its table" if shares else "a trained row"
+            raise BlemishError(
+                f"row {row.name} of table {self.name}: '{field}' must name {wanted}. Received: "
+                f"'{named}'. Table {table.name} has {', '.join(names) or 'none'}."
+            )
+        return table.shown(table.experiment.row(other))
+
+
+def place_name(source: str | Mapping[str, Any]) -> str:
+    """The name of a dataset beside others."""
+    return source if isinstance(source, str) else "synthetic"
+
+
+def open_table(
     name: str,
     out: Path,
     *,
     data: Path | None,
-    seeds: int,
-    quiet: bool,
-    common: str | None = None,
-    rare: str | None = None,
-    target: str | None = None,
-) -> Path:
-    """Fill OUT/NAME row by row and write OUT/NAME/table.md after each; returns its path.
+    reporter: Reporter,
+    groups: Groups | None = None,
+    targets: tuple[str, ...] | None = None,
+) -> Table:
+    """The table NAME in OUT, with its classes and targets or the given ones.
 
-    Rows that are there are kept; an interrupted training goes on. Several processes may fill one table: each
-    takes the rows that no other one has in hand.
-    common, rare: names with commas, instead of the table's classes; target: instead of its products
-    Raises BlemishError for an unknown name, a fault in its file, a stored row of other settings or data, and,
-    when all else is done, for rows that wait for the bundle of a row that was not trained here.
+    Raises BlemishError for an unknown name, a fault in its file, or classes or targets where it has none.
     """
-    groups = {"common": names_in(common), "rare": names_in(rare)}
-    reporter, targets = Reporter(quiet=quiet), names_in(target)
-    table = open_table(name, out, data=data, reporter=reporter, groups=groups, targets=targets)
-    refuse_unusable(table)
-    waiting, external, filled = [], [], False
-    for wanted in wanted_jobs(table, seeds):
-        home, job = at_home(table, wanted)
-        if job.row.kind in EXTERNAL:
-            external += [] if is_stored(home, job) else [wanted]
-            continue
-        if not has_bundle(home, job):
-            waiting.append((home, job))
-            continue
-        if measured_now(home, job, seeds):
-            filled = True
-            write_table(home)
-        write_table(table)
-    if filled:
-        draw_pictures(table)
-    file = write_table(table)
-    if external:
-        reporter.line(filling_line(table, external))
-    refuse_waiting(table, waiting)
-    return file
-
-
-def measured_now(table: Table, job: Job, seeds: int) -> bool:
-    """Measure a row; False where it is there, or another process has it in hand."""
-    with claimed(table.folder, job) as free:
-        if not free or is_stored(table, job):
-            return False
-        fill(table, job, seeds)
-    return True
-
-
-def is_stored(table: Table, job: Job) -> bool:
-    return (table.folder / f"{job.name}.json").is_file()
-
-
-def names_in(text: str | None) -> tuple[str, ...] | None:
-    """The names in a list with commas; None where there is no list."""
-    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def wanted_jobs(table: Table, seeds: int) -> Iterator[Job]:
-    """Every row for the first seed, then for the next, so that a table cut short has something of each."""
-    chosen = chosen_rows(table.experiment)
-    for seed in range(seeds):
-        for row in table.experiment.rows:
-            if row.name not in chosen:
-                continue
-            if row.kind in SEEDED:
-                yield Job(row, seed=seed)
-            elif seed == 0 and row.kind in OF_DEVICE:
-                yield from (Job(row, device=device) for device in devices() if runs_on(row, device))
-            elif seed == 0:
-                yield Job(row)
-
-
-def chosen_rows(experiment: Experiment) -> set[str]:
-    """The rows that BLEMISH_ROWS names, itself or what they were made from; all when it is not set."""
-    made: dict[str, set[str]] = {}
-    for row in experiment.rows:
-        made.setdefault(row.name, set()).add(row.name)
-        made.setdefault(row.template or row.name, set()).add(row.name)
-    names = list(made)
-    wanted = [name.strip() for name in os.environ.get(ROWS_VARIABLE, "").split(",") if name.strip()]
-    for name in wanted:
-        if name not in names:
-            raise BlemishError(
-                f"{ROWS_VARIABLE} must name rows of the table. Received: '{name}'."
-                f"{nearest_name(name, names)} There is: {', '.join(names)}."
-            )
-    return set().union(*(made[name] for name in wanted or names))
-
-
-def devices() -> list[str]:
-    """The CPU always, the GPU where torch sees one."""
-    import torch
-
-    return ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-
-
-def runs_on(row: Row, device: str) -> bool:
-    """Whether what a speed row times runs there: exported bundles and what follows networks on the processor
-    alone.
-    """
-    if row.kind == "map-speed":
-        return device == "cpu"
-    if row.kind != "runtime-speed":
-        return True
-    return device in RuntimeSpeedSettings.model_validate(row.settings).devices
-
-
-def has_bundle(table: Table, job: Job) -> bool:
-    """Whether the bundles that a row measures are there; True for rows that are done or measure none."""
-    return is_stored(table, job) or not missing(table, job)
-
-
-def missing(table: Table, job: Job) -> list[tuple[Table, Row]]:
-    """The rows whose bundles a row measures that were not trained here, with their tables."""
-    needed = [table.trained(job.row)] if job.row.kind in OF_OTHERS else stage_rows(table, job.row)
-    return [(home, row) for home, row in needed if not bundle_path(home, row, job.seed or 0).is_dir()]
-
-
-def fill(table: Table, job: Job, seeds: int) -> None:
-    """Measure one row and write its file."""
-    table.reporter.line(f"{table.name}: {job.name}")
-    settings = settings_of(table, job.row)  # first, as a fault in them is the user's to know before the work
-    start, made_by = perf_counter(), {**provenance(), "threads": thread_count()}
-    figures, command = measure(table, job), command_of(table, seeds)
-    seconds = perf_counter() - start
-    write_result(table.folder, result_of(table, job, figures, seconds, settings, command, made_by))
-
-
-def result_of(
-    table: Table,
-    job: Job,
-    figures: dict[str, Any],
-    seconds: float,
-    settings: dict[str, Any],
-    command: str,
-    made_by: dict[str, Any],
-) -> Result:
-    """The row's file. made_by: `provenance()` before the work, and the threads"""
-    home = table.trained(job.row)[0]
-    has_data = job.row.kind not in OF_DEVICE
-    return Result(
-        table=table.name,
-        row=job.row.name,
-        kind=job.row.kind,
-        seed=job.seed,
-        device=job.device,
-        figures=figures,
-        seconds=round(seconds, 1),
-        settings=settings,
-        dataset=home.source if has_data else None,
-        data_fingerprint=home.fingerprint if has_data else None,
-        command=command,
-        provenance=made_by,
-    )
-
-
-def command_of(table: Table, seeds: int) -> str:
-    """What fills the table, without the paths of this machine."""
-    given = [f" --{group} {','.join(names)}" for group, names in table.groups.items() if names is not None]
-    given += [f" --target {','.join(table.targets)}"] if table.targets else []
-    return f"blemish reproduce {table.name} --data DATA{''.join(given)} --seeds {seeds} --out OUT"
-
-
-def refuse_unusable(table: Table) -> None:
-    """`refuse_stale` for the table and for those that it has rows of, and `refuse_unlike`."""
-    homes = {home.name: home for home in (table.shown(row)[0] for row in shared(table))}
-    for one in (table, *homes.values()):
-        refuse_stale(one)
-    refuse_unlike(table)
-
-
-def refuse_stale(table: Table) -> None:
-    """Raise BlemishError when a stored row was measured with other settings, or on other data, than now.
-
-    Data that is not at hand is not compared, so that a table can be written again on a machine without it.
-    """
-    rows = {row.name: row for row in table.experiment.rows}
-    for stored in read_results(table.folder):
-        row = rows.get(stored.row)
-        if row is None:
-            continue
-        if row.same_as is not None:
-            raise BlemishError(
-                f"{table.folder / stored.job_name}.json: row {row.name} is measured as {row.same_as}. "
-                "Remove the file."
-            )
-        home = table.trained(row)[0]
-        refuse_other(
-            stored,
-            table.folder / f"{stored.job_name}.json",
-            settings=settings_of(table, row),
-            defaults=default_settings(table, row),
-            dataset=home.source if row.kind not in OF_DEVICE else None,
-            digest=home.fingerprint if row.kind not in OF_DEVICE and home.has_data else None,
+    experiment, groups = read_experiment(name), groups or {}
+    given = {group: names for group, names in groups.items() if names is not None}
+    if given and experiment.classes is None:
+        raise BlemishError(
+            f"--common and --rare must be given for a few-shot table. Received: table {name}, which has no "
+            "classes. Leave them out."
         )
+    if given:
+        classes = with_groups(experiment.classes, given)
+        experiment = experiment.model_copy(update={"classes": classes})
+    if targets or experiment.targets:
+        experiment = for_targets(experiment, targets or experiment.targets)
+    return Table(name, experiment, out, data, reporter, groups, targets)
 
 
-def refuse_waiting(table: Table, waiting: list[tuple[Table, Job]]) -> None:
-    if not waiting:
-        return
-    first = waiting[0][1]
-    home, trained = missing(*waiting[0])[0]
-    stored = home.folder / f"{Job(trained, seed=first.seed).name}.json"
-    remove = f"remove {stored} and run" if stored.is_file() else "run"
-    names = ", ".join(f"{one.name}/{job.name}" if one is not table else job.name for one, job in waiting)
-    raise BlemishError(
-        f"table {table.name}: {names} must have the bundle of a trained row. "
-        f"Received: none in {bundle_path(home, trained, first.seed or 0)}. To train it, {remove} "
-        f"`blemish reproduce {home.name} --out {home.out}`."
-    )
-
-
-def write_table(table: Table) -> Path:
-    """OUT/NAME/table.md and the charts that it shows, from the stored rows alone."""
-    file, results = table.folder / "table.md", results_of(table)
-    write_charts(table.folder, table.experiment, results)
-    pictures = [picture.name for picture in table.folder.glob("*.png")]
-    write_atomically(file, table_markdown(table.name, table.experiment, results, pictures=pictures))
-    return file
+def with_groups(classes: ClassGroups | None, given: Mapping[str, tuple[str, ...]]) -> ClassGroups:
+    """The table's classes with the given groups. Other rare ones alone leave all others common."""
+    kept = {} if "rare" in given or classes is None else {"rare": classes.rare}
+    try:
+        return ClassGroups.model_validate({**kept, **given})
+    except ValidationError as error:
+        raise BlemishError(f"--common, --rare: {first_fault(error, ClassGroups.model_fields)}") from error

@@ -1,1 +1,372 @@
-"""The Python API of blemish."""
+"""The Python API: the use cases of blemish as functions of plain values. `import blemish` offers them.
+
+Paths are str or Path, settings a dict. Functions are quiet unless `quiet=False`, which shows progress on
+standard error. What the user can mend raises `BlemishError`, whose text is one line: rule, value received,
+remedy. In the examples, `bundle`, `data`, `image` and `out` are paths: of a trained bundle, a dataset, an
+image and a new folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from blemish.errors import BlemishError
+from blemish.optional_dependencies import require_package
+from blemish.threads import set_threads
+
+if TYPE_CHECKING:
+    from blemish.dataset.samples import Dataset
+    from blemish.image_inspector import Inspector
+    from blemish.workflows.decide import DecideResult
+    from blemish.workflows.evaluation_writer import EvaluationResult
+    from blemish.workflows.inspect import RecordedInspections
+
+AnyPath = str | PathLike[str]
+Split = Literal["train", "val", "test", "all"]
+OPTION = re.compile(r"(`[^`]*`)|(?<!\S)--([a-z]+(?:-[a-z]+)*)")
+OTHER_NAMES = {"from": "initial_bundle", "limit": "limits", "grade": "grades", "set": "settings"}
+
+
+@contextmanager
+def in_python_words() -> Iterator[None]:
+    """Inside, messages name arguments of Python where they would name options of the command line."""
+    try:
+        yield
+    except BlemishError as error:
+        error.args = (OPTION.sub(python_word, str(error)),)
+        raise
+
+
+def python_word(found: re.Match[str]) -> str:
+    """An option as the argument that it is in Python; a command between backticks stays as it is."""
+    command, option = found.groups()
+    return command or OTHER_NAMES.get(option, option.replace("-", "_"))
+
+
+@in_python_words()
+def load(
+    bundle: AnyPath,
+    *,
+    then: Sequence[AnyPath] = (),
+    device: str = "auto",
+    mm_per_px: float | None = None,
+    threads: int | None = None,
+) -> Inspector:
+    """Open a bundle for inspection, or several as a chain.
+
+    then: bundles asked after it: gate, then segmenter, then detector
+    device: "auto", "cpu" or "cuda"; an exported bundle has only "auto" and "cpu"
+    mm_per_px: scale of the images, instead of the bundle's or its decision's
+    threads: most threads of a computation in this process; else OMP_NUM_THREADS, else a thread a core
+    Raises BlemishError for a bundle that is damaged, of another version, or cannot run here.
+
+    >>> inspector = blemish.load(bundle, device="cpu")
+    >>> inspector.class_names[:2]
+    ('scratch', 'spot')
+    >>> inspection = inspector.inspect(image)
+    >>> inspection.size
+    (96, 96)
+    >>> [each.verdict == inspection.verdict for each in inspector.inspect_many([image, image])]
+    [True, True]
+    """
+    from blemish.image_inspector import load_inspector
+    from blemish.workflows.scale import checked_scale
+
+    set_threads(threads)
+    folders = [Path(bundle), *map(Path, then)]
+    return load_inspector(folders, device=device, mm_per_px=checked_scale(mm_per_px))
+
+
+def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool = False) -> Dataset:
+    """Open a dataset; its layout is found by looking, or named. No image is decoded.
+
+    root: the folder of the images, or a dataset.yaml that names it
+    skip_broken: leave out what cannot be read and list it in `Dataset.skipped`, instead of raising
+    Raises BlemishError that names the file or setting.
+
+    >>> dataset = blemish.open_dataset(data)
+    >>> len(dataset), dataset.class_names[:2]
+    (24, ('scratch', 'spot'))
+    >>> sorted(dataset.splits)
+    ['test', 'train', 'val']
+    """
+    from blemish.dataset.layouts import load_dataset
+
+    return load_dataset(Path(root), layout=layout, skip_broken=skip_broken)
+
+
+@in_python_words()
+def train(  # noqa: PLR0913 - every option of a training
+    method: str,
+    data: AnyPath,
+    out: AnyPath,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    initial_bundle: AnyPath | None = None,
+    threads: int | None = None,
+    quiet: bool = True,
+) -> Path:
+    """Train a method on the dataset's train and val splits; returns the path of the bundle, OUT/bundle.
+
+    method: such as "severity"; settings: of the method by name, defaults for the others
+    resume: go on with the run in `out`; initial_bundle: go on from this bundle, with its settings
+    Raises BlemishError for a wrong method, settings or data.
+
+    >>> settings = {"steps": 2, "batch": 2, "patch": 64, "types": False, "device": "cpu"}
+    >>> trained = blemish.train("severity", data, out, settings=settings)
+    >>> trained.relative_to(out)
+    PosixPath('bundle')
+    """
+    require_package("torch", "blemish.train")
+    from blemish.workflows.train import train_bundle
+
+    set_threads(threads)
+    return train_bundle(
+        method,
+        Path(data),
+        Path(out),
+        settings=settings,
+        seed=seed,
+        resume=resume,
+        initial_bundle=None if initial_bundle is None else Path(initial_bundle),
+        quiet=quiet,
+    )
+
+
+@in_python_words()
+def evaluate(  # noqa: PLR0913 - every option of an evaluation
+    bundle: AnyPath,
+    data: AnyPath,
+    out: AnyPath,
+    *,
+    split: Split = "test",
+    then: Sequence[AnyPath] = (),
+    mm_per_px: float | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    quiet: bool = True,
+) -> EvaluationResult:
+    """Measure a bundle, or a chain, on a split of a dataset; writes metrics.json and report.html to `out`.
+
+    then: see `load`. Test images are sealed: that they were looked at is counted in the bundle.
+    returns: an object with `metrics`, as metrics.json holds them, and `report`, the path of report.html
+    Raises BlemishError where bundle and data do not go together.
+
+    >>> result = blemish.evaluate(bundle, data, out, device="cpu")
+    >>> result.metrics["images"], result.report.name
+    (5, 'report.html')
+    """
+    from blemish.workflows.evaluate import evaluate_bundles
+    from blemish.workflows.scale import checked_scale
+
+    set_threads(threads)
+    return evaluate_bundles(
+        [Path(bundle), *map(Path, then)],
+        Path(data),
+        Path(out),
+        split=split,
+        command=call("evaluate", bundle, data, out, split=split, then=then, mm_per_px=mm_per_px),
+        mm_per_px=checked_scale(mm_per_px),
+        device=device,
+        quiet=quiet,
+    )
+
+
+@in_python_words()
+def inspect(  # noqa: PLR0913 - every option of an inspection
+    bundle: AnyPath,
+    images: AnyPath | Sequence[AnyPath],
+    out: AnyPath,
+    *,
+    then: Sequence[AnyPath] = (),
+    overlay: bool = False,
+    every: int = 1,
+    mm_per_px: float | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    quiet: bool = True,
+) -> RecordedInspections:
+    """Inspect files of images into OUT/inspections.jsonl; for images in memory and single answers see `load`.
+
+    images: image, folder, video, glob, or list of paths (.txt), or several of them; then: see `load`
+    overlay: also draw each image with its defects; every: of videos, every so manyth frame
+    returns: an object with `file`, the path, and `failures`, how many have the verdict ERROR; iterating over
+        it gives the inspections
+    Raises BlemishError for a bundle or path that is refused.
+
+    >>> recorded = blemish.inspect(bundle, [image], out, device="cpu")
+    >>> recorded.file.name, recorded.failures, len(list(recorded))
+    ('inspections.jsonl', 0, 1)
+    """
+    from blemish.workflows.inspect import inspect_images
+    from blemish.workflows.scale import checked_scale
+
+    set_threads(threads)
+    paths = [images] if isinstance(images, str | PathLike) else images
+    return inspect_images(
+        [Path(bundle), *map(Path, then)],
+        [Path(path) for path in paths],
+        Path(out),
+        overlay=overlay,
+        every=every,
+        mm_per_px=checked_scale(mm_per_px),
+        device=device,
+        quiet=quiet,
+    )
+
+
+@in_python_words()
+def decide(  # noqa: PLR0913 - every option of a decision
+    bundle: AnyPath,
+    data: AnyPath,
+    *,
+    escape: float | None = None,
+    overkill: float | None = None,
+    cost: str | None = None,
+    rule: str | None = None,
+    review: str | None = None,
+    split: Split | None = None,
+    limits: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+    grades: Sequence[str] | None = None,
+    out: AnyPath | None = None,
+    mm_per_px: float | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    quiet: bool = True,
+) -> DecideResult:
+    """Choose thresholds on calibration images and write them as a new revision of the bundle's decision.
+
+    Give one of: escape, the share of defective images that may stay below NG; overkill, the share of clean
+    images that may be rejected; cost, such as "escape=100,overkill=1"; rule, such as "f1".
+    review: rule of the lower threshold; split: None is "val" where the data have one, else "all"
+    limits: such as ["crack:length=3mm:ng"]; ignore: such as ["length=0.2mm"]; grades: such as
+        ["severity=8:scrap"]; None keeps those of the revision before, ["none"] drops them
+    out: file to write instead of decision.yaml in the bundle
+    returns: an object with `decision` (revision, thresholds, rules), `file`, and `sentences` on what it costs
+    Raises BlemishError for images that the bundle was trained on, test images, and rules that are none.
+
+    >>> result = blemish.decide(bundle, data, rule="f1", device="cpu")
+    >>> result.decision.revision, result.file.name
+    (1, 'decision.yaml')
+    """
+    from blemish.workflows import decide as workflow
+    from blemish.workflows.decide_rules import chosen_rules, parsed_grades, parsed_limits, parsed_minimums
+    from blemish.workflows.scale import checked_scale
+
+    set_threads(threads)
+    request = workflow.DecideRequest(
+        Path(bundle),
+        Path(data),
+        chosen_rules(escape=escape, overkill=overkill, cost=cost, rule=rule, review=review),
+        split=split,
+        limits=parsed_limits(limits),
+        ignore=parsed_minimums(ignore),
+        grades=parsed_grades(grades),
+        out=None if out is None else Path(out),
+        mm_per_px=checked_scale(mm_per_px),
+        device=device,
+    )
+    return workflow.decide(request, quiet=quiet)
+
+
+@in_python_words()
+def add_class(  # noqa: PLR0913 - every option of a new class
+    bundle: AnyPath,
+    name: str,
+    examples: AnyPath,
+    out: AnyPath,
+    *,
+    check: AnyPath | None = None,
+    fine_tune: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    quiet: bool = True,
+) -> Path:
+    """Add a defect class to a bundle from 1 to 10 boxed examples; returns the new bundle's path.
+
+    examples: dataset with the boxes, all of them or those called `name`
+    check: images of the older classes, measured before and after
+    fine_tune: train shortly instead, on `check`'s training images as well; settings, seed: of that training
+    The report is written beside the new bundle, to OUT-report.
+    Raises BlemishError for a method that takes no class, and for examples that cannot be used.
+    """
+    from blemish.workflows import add_class as workflow
+
+    set_threads(threads)
+    request = workflow.AddClassRequest(
+        Path(bundle),
+        name,
+        Path(examples),
+        Path(out),
+        check=None if check is None else Path(check),
+        fine_tune=fine_tune,
+        settings=settings or {},
+        seed=seed,
+        device=device,
+        command=call("add_class", bundle, name, examples, out, check=check, fine_tune=fine_tune),
+    )
+    return workflow.add_class(request, quiet=quiet)
+
+
+@in_python_words()
+def export(  # noqa: PLR0913 - every option of an export
+    bundle: AnyPath,
+    to: Literal["onnx", "openvino"],
+    *,
+    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    out: AnyPath | None = None,
+    tile: int | None = None,
+    data: AnyPath | None = None,
+    calibration: int | None = None,
+    max_drop: float | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    quiet: bool = True,
+) -> Path:
+    """Write a bundle that runs without torch, once it gives the same answers; returns the new one's path.
+
+    out: None is beside the bundle: BUNDLE-onnx, BUNDLE-openvino-int8, …
+    tile: cut images to this side and fix it, fastest
+    data: images that both sides are compared on, needed for int8
+    calibration: of int8, inputs of each graph; None is 100
+    max_drop: of int8, what it may cost on validation images; None is 0.01
+    Raises BlemishError for what cannot be exported, or answers that differ.
+    """
+    require_package("torch", "blemish.export")
+    from blemish.workflows import export as workflow
+
+    set_threads(threads)
+    return workflow.export(
+        Path(bundle),
+        to,
+        precision=precision,
+        out=None if out is None else Path(out),
+        tile=tile,
+        data=None if data is None else Path(data),
+        calibration=calibration,
+        max_drop=max_drop,
+        seed=seed,
+        quiet=quiet,
+    )
+
+
+def call(function: str, *arguments: object, **options: object) -> str:
+    """The call as text, for a report: `blemish.evaluate('bundle', 'data', 'out', split='test')`."""
+    given = [f"{name}={written(value)}" for name, value in options.items() if value not in (None, False, ())]
+    return f"blemish.{function}({', '.join([*map(written, arguments), *given])})"
+
+
+def written(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(written, value))}]"
+    return repr(str(value) if isinstance(value, PathLike) else value)

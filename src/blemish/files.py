@@ -28,7 +28,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~current_umask())
+        mask = os.umask(0)  # there is no way to read it alone
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except OSError as error:
         raise BlemishError(
@@ -36,9 +38,3 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def current_umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

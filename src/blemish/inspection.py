@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.defect import Defect
+from blemish.record import InspectionRecord
+
+if TYPE_CHECKING:
+    from blemish.images.image_input import ImageInput
+    from blemish.inspection_formats import Detections
 
 
 class Verdict(StrEnum):
@@ -38,6 +43,7 @@ class Inspection:
         whole web. None where the image is no piece of one
     grade, decision: what is to be done with the part ("accept", "rework", "scrap"), and the revision of the
         decision; None where the bundle has no decision
+    record: hashes, bundles and runtime to replay it by; None where none is written, as in memory
     """
 
     image: str
@@ -56,11 +62,13 @@ class Inspection:
     grade: str | None = None
     decision: int | None = None
     rows: tuple[int, int] | None = None
+    record: InspectionRecord | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """One line of inspections.jsonl."""
+        """Plain values for one line of inspections.jsonl."""
         spread = {} if self.spread is None else {"spread": round(self.spread, 6)}
         return {
+            **(self.record.head() if self.record else {}),
             "image": self.image,
             **({} if self.rows is None else {"rows": list(self.rows)}),
             "size": list(self.size) if self.size else None,
@@ -73,6 +81,7 @@ class Inspection:
             "timings_ms": {stage: round(value, 3) for stage, value in self.timings_ms.items()},
             "bundle": self.bundle,
             "error": self.error,
+            **(self.record.tail() if self.record else {}),
         }
 
     def decided(self) -> dict[str, Any]:
@@ -83,7 +92,10 @@ class Inspection:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Inspection:
-        """The inspection that `to_json` wrote, without its maps."""
+        """Read the inspection that `to_json` wrote, by this version or 0.1; maps are not written.
+
+        Raises KeyError for a key that is missing, ValueError for a newer schema.
+        """
         scale = fields.get("mm_per_px")
         return cls(
             image=fields["image"],
@@ -100,7 +112,67 @@ class Inspection:
             grade=fields.get("grade"),
             decision=fields.get("decision"),
             rows=tuple(fields["rows"]) if fields.get("rows") else None,
+            record=InspectionRecord.from_json(fields),
         )
+
+    def draw(self, image: ImageInput, *, score_map_max: float | None = None) -> NDArray[np.uint8]:
+        """The image with verdict, outlines and tags, and a heat map where `maps` has one; [H, W, 3] RGB.
+
+        image: the one inspected: a path, an array, a PIL image or bytes
+        score_map_max: score drawn in the hottest colour, as `Inspector.score_map_max` has it;
+            None leaves that map out
+        Raises BlemishError for what is no image, and for an image of another size.
+
+        >>> inspection = inspector.inspect(image)
+        >>> inspection.draw(image).shape
+        (96, 96, 3)
+        """
+        from blemish.inspection_formats import drawn
+
+        return drawn(self, image, score_map_max=score_map_max)
+
+    def to_coco(self, image_id: int, category_ids: Mapping[str, int]) -> list[dict[str, Any]]:
+        """Entries of a COCO results file, one a defect: bbox as xywh, score, and polygons of its outlines.
+
+        category_ids: number of each class name in the COCO file
+        Raises BlemishError for a class without a number.
+
+        >>> found = inspector.inspect(image).to_coco(7, {"scratch": 1, "spot": 2, "stain": 3})
+        >>> all(entry["image_id"] == 7 and len(entry["bbox"]) == 4 for entry in found)
+        True
+        """
+        from blemish.inspection_formats import coco_results
+
+        return coco_results(self, image_id, category_ids)
+
+    def to_labelme(self, image_path: str | None = None) -> dict[str, Any]:
+        """Content of a labelme file: a polygon for each outline, else a rectangle; to be written as JSON.
+
+        image_path: where labelme finds the image, relative to the file; None takes the inspection's own
+        Raises BlemishError for an image that could not be read.
+
+        >>> labels = inspector.inspect(image).to_labelme("part.png")
+        >>> labels["imagePath"], labels["imageHeight"]
+        ('part.png', 96)
+        """
+        from blemish.inspection_formats import labelme_file
+
+        return labelme_file(self, image_path)
+
+    def to_detections(self, class_names: Sequence[str] | None = None) -> Detections:
+        """Defects as a table of arrays whose names and shapes are those of `supervision.Detections`.
+
+        class_names: `class_id` is a place in this list, such as `Inspector.class_names`; None takes the
+            sorted labels of this image alone
+        Raises BlemishError for a class that is not in the list.
+
+        >>> table = inspector.inspect(image).to_detections(inspector.class_names)
+        >>> table.xyxy.shape == (len(table), 4)
+        True
+        """
+        from blemish.inspection_formats import detections
+
+        return detections(self, class_names)
 
 
 def failed(image: str, message: str, *, bundle: str) -> Inspection:

@@ -21,12 +21,13 @@ class Reporter:
         self.console = Console(stderr=True, quiet=quiet)
 
     def line(self, message: str) -> None:
+        """Write a line."""
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def track(
         self, items: Iterable[Item], title: str, *, total: int | None = None, done: int = 0
     ) -> Iterator[Item]:
-        """The items, with a bar that counts them from `done` on; lines where there is no terminal."""
+        """Iterate over the items, with a bar that counts them from `done` on; lines where no terminal is."""
         total = len(items) + done if total is None and isinstance(items, Sequence) else total
         if self.quiet:
             yield from items
@@ -50,17 +51,15 @@ class Reporter:
     def with_lines(
         self, items: Iterable[Item], title: str, *, total: int | None, done: int
     ) -> Iterator[Item]:
-        """The items, with a line every half a minute: how many, and the time left where it can be told."""
+        """Iterate over the items, with a line every half a minute: how many, and the time left if known."""
         started = said = perf_counter()
         for count, item in enumerate(items, start=1):
             yield item
             now = perf_counter()
             if now - said >= SECONDS_BETWEEN_LINES:
                 said = now
-                left = time_left(count, total and total - done, now - started)
-                self.line(f"{title}: {done + count}{'' if total is None else f' of {total}'}{left}")
-
-
-def time_left(count: int, total: int | None, seconds: float) -> str:
-    """', about 30 s left' after `count` of `total` items in `seconds`; '' where the total is unknown."""
-    return f", about {(total - count) * seconds / count:.0f} s left" if total else ""
+                of = left = ""
+                if total is not None:
+                    seconds = (total - done - count) * (now - started) / count
+                    of, left = f" of {total}", f", about {seconds:.0f} s left"
+                self.line(f"{title}: {done + count}{of}{left}")

@@ -10,18 +10,44 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from blemish.threads import usable_cores
+from blemish.threads import thread_count, usable_cores
+
+
+def blemish_version() -> str:
+    return version("blemish")
 
 
 def provenance() -> dict[str, Any]:
     """What a bundle or a result says about the program and the machine that made it."""
     return {
-        "blemish": version("blemish"),
+        "blemish": blemish_version(),
         "commit": commit(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": hardware(),
         "python": platform.python_version(),
         "torch": torch_version(),
+    }
+
+
+def runtime_facts(name: str, *, device: str, precision: str) -> dict[str, str | int]:
+    """Facts about what runs a bundle's networks, in which a differing answer may have its cause.
+
+    name: of the package, "torch", "onnxruntime" or "openvino"
+    """
+    import cv2
+
+    torch = sys.modules.get("torch")
+    on_gpu = device == "cuda" and torch is not None
+    return {
+        "name": name,
+        "version": version(name),
+        "device": device,
+        "precision": precision,
+        "threads": thread_count(),
+        "processor": torch.cuda.get_device_name() if on_gpu and torch else processor(),
+        "numpy": version("numpy"),
+        "opencv": cv2.__version__,
+        "pillow": version("pillow"),
     }
 
 

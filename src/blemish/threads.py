@@ -1,8 +1,8 @@
-"""One place that says how many threads a process may use, and tells the libraries so.
+"""Number of threads of a process, set for all libraries in one place.
 
-Other processes may share the machine: threads that wait do so asleep, where the OpenMP behind torch would let
-them spin, which makes two processes on two cores many times slower than one. Runtimes that take the number
-when a session is made read `thread_count`.
+Other processes may share the machine: waiting threads sleep, where the OpenMP behind torch would let them
+spin, which makes two processes on two cores many times slower than one. Runtimes that take the number when a
+session is made read `thread_count`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ COUNT, WAITING = "OMP_NUM_THREADS", "OMP_WAIT_POLICY"
 
 
 def thread_count() -> int:
-    """OMP_NUM_THREADS, else every core that this process may use.
+    """Number of threads to use: OMP_NUM_THREADS, else every core that this process may use.
 
     Raises BlemishError for an OMP_NUM_THREADS that is no number above 0.
     """
@@ -31,15 +31,16 @@ def thread_count() -> int:
 
 
 def set_threads(count: int | None = None) -> int:
-    """Make `thread_count` what is given, and tell OpenCV and, where it is loaded, torch; returns it.
+    """Set the number of threads of OpenCV and, where it is loaded, of torch; returns it.
 
-    OpenMP holds a number for each thread of Python: one that runs networks calls this itself. The environment
-    tells what is loaded later, and processes that are started from here.
+    count: None keeps `thread_count`
+    OpenMP holds a number for each thread of Python: a thread that runs networks calls this itself. Libraries
+    loaded later, and processes started from here, read the environment.
     """
     if count is not None:
         os.environ[COUNT] = str(count)
     chosen = thread_count()
-    wait_asleep()
+    set_passive_wait()
     import cv2
 
     cv2.setNumThreads(chosen)
@@ -49,10 +50,10 @@ def set_threads(count: int | None = None) -> int:
     return chosen
 
 
-def wait_asleep() -> None:
-    """Threads of OpenMP that wait leave their core to others, unless the user chose otherwise.
+def set_passive_wait() -> None:
+    """Let waiting threads of OpenMP sleep, unless the user chose otherwise.
 
-    Of effect before torch is imported, as OpenMP asks once.
+    Call it before torch is imported, as OpenMP reads the environment once.
     """
     os.environ.setdefault(WAITING, "PASSIVE")
 

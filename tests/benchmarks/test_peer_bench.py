@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from benchmarks.peers import bench, environment, prepare
-from benchmarks.tables.place import Table, open_table
 from benchmarks.tables.results import read_result
+from benchmarks.tables.table import Table, open_table
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
 from blemish.progress import Reporter

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers.budget import run_within
-from benchmarks.peers.job import Job
+from benchmarks.peers.job import PeerRun
 
 PARENT = """
 import subprocess, sys, time
@@ -58,19 +58,21 @@ def test_one_that_does_not_listen_is_ended_all_the_same(
 
 
 def test_the_own_clock_of_a_run_ends_before_the_drivers(tmp_path: Path) -> None:
-    job = Job(
+    job = PeerRun(
         tmp_path, tmp_path, minutes=10, started=time.time() - 285, cores=1, seed=0, weights=None, options={}
     )
     assert job.seconds == pytest.approx(570)
     assert job.used() == pytest.approx(0.5, abs=0.01)
-    short = Job(tmp_path, tmp_path, minutes=0.5, started=0, cores=1, seed=0, weights=None, options={})
+    short = PeerRun(tmp_path, tmp_path, minutes=0.5, started=0, cores=1, seed=0, weights=None, options={})
     assert short.seconds == pytest.approx(27)
     assert short.used() > 1
 
 
 def test_steps_end_while_another_one_still_fits(tmp_path: Path) -> None:
     """A reserve of 3 s leaves 3 s; of steps of 0.4 s one begins as long as 0.6 s are left."""
-    job = Job(tmp_path, tmp_path, minutes=0.1, started=time.time(), cores=1, seed=0, weights=None, options={})
+    job = PeerRun(
+        tmp_path, tmp_path, minutes=0.1, started=time.time(), cores=1, seed=0, weights=None, options={}
+    )
     numbers = []
     for number in job.paced():
         numbers.append(number)
@@ -80,7 +82,7 @@ def test_steps_end_while_another_one_still_fits(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_time_is_over_takes_one_step(tmp_path: Path) -> None:
-    job = Job(tmp_path, tmp_path, minutes=0.1, started=0, cores=1, seed=0, weights=None, options={})
+    job = PeerRun(tmp_path, tmp_path, minutes=0.1, started=0, cores=1, seed=0, weights=None, options={})
     numbers = []
     for number in job.paced():
         numbers.append(number)

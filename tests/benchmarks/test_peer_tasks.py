@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from benchmarks.peers.prepare import Prepared, prepared
-from benchmarks.tables.external import ExternalSettings
-from benchmarks.tables.few_shot import draw_of, resolved_classes
-from benchmarks.tables.place import Table, open_table
+from benchmarks.tables.kinds.external import ExternalSettings
+from benchmarks.tables.kinds.few_shot import draw_of, resolved_classes
+from benchmarks.tables.table import Table, open_table
 from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.masks import class_map
 from blemish.dataset.synthetic import synthesise

@@ -163,7 +163,7 @@ def test_embed_without_a_metric_space_is_one_line(
 def test_without_torch_a_bundle_of_tensors_takes_no_class(
     blemish: Command, monkeypatch: pytest.MonkeyPatch, parent: Path, examples: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("blemish.extras.find_spec", lambda package: None)
+    monkeypatch.setattr("blemish.optional_dependencies.find_spec", lambda package: None)
     out = tmp_path / "larger"
     answer = blemish("add-class", parent, "--name", "fray", "--examples", examples, "--out", out)
     assert answer.code == 1

@@ -21,7 +21,7 @@ def is_one_line(err: str) -> bool:
 @pytest.fixture
 def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blemish.exporting.comparison_images.IMAGES", 8)
-    monkeypatch.setattr("blemish.exporting.comparison_images.LEAST_SYNTHETIC", 4)
+    monkeypatch.setattr("blemish.exporting.comparison_images.MIN_SYNTHETIC", 4)
 
 
 def lines(out: Path) -> list[dict[str, Any]]:

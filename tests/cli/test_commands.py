@@ -232,7 +232,7 @@ def test_images_of_a_class_the_bundle_does_not_know_are_left_out_and_counted(
     answer = blemish("evaluate", tiny_bundle, *places)
     assert answer.code == 0, answer.err
     others = sum(any(one.label == "spot" for one in sample.annotations) for sample in tiny_dataset)
-    said = f"{others} of {len(tiny_dataset)} images are left out: they show what bundle severity-"
+    said = f"{others} of {len(tiny_dataset)} images are left out: they show classes that bundle severity-"
     assert said in answer.err and "was not trained on (pit)." in answer.err
     assert said in (tmp_path / "out" / "report.html").read_text()
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from blemish.dataset.samples import Dataset
-from blemish.errors import BlemishError
-from blemish.extras import PACKAGES, MissingExtraError, imported, lacking, refuse_without
+from blemish.optional_dependencies import PACKAGES
 
 Plain = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -115,22 +114,3 @@ def test_data_and_predictions_need_no_extra(plain: Plain, tiny_dataset: Dataset,
         done = plain(*arguments)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "evaluation" / "report.html").is_file()
-
-
-def test_a_matlab_file_needs_scipy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from blemish.dataset.masks import mask_pixels
-
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(BlemishError, match=r"001\.mat: reading a \.mat file needs SciPy.*blemish\[train\]"):
-        mask_pixels(tmp_path / "001.mat")
-
-
-def test_a_package_that_is_there_is_not_refused() -> None:
-    refuse_without("scipy", "this")
-    assert imported("scipy.io", "this").__name__ == "scipy.io"
-
-
-def test_a_module_of_our_own_that_is_missing_is_a_bug() -> None:
-    """As the command line then shows its trace."""
-    assert lacking(ModuleNotFoundError(name="blemish.nowhere"), "this") is None
-    assert isinstance(lacking(ModuleNotFoundError(name="openvino.runtime"), "this"), MissingExtraError)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blemish.arrays import Box
 from blemish.dataset.boxes import Boxed, boxed_instances, cleaned_boxes, cut
 from blemish.dataset.samples import Annotation, MaskFile, Sample
-from blemish.defect import Box
 
 SIZE = (20, 30)
 

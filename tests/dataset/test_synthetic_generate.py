@@ -13,7 +13,7 @@ from faster_coco_eval.core import mask as coco_masks
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import RunLengths
 from blemish.dataset.synthetic import CLASS_WEIGHTS, DAGM_PAIRS, DEFECTS, SURFACES, synthesise
-from blemish.dataset.synthetic.generate import Settings, draw_picture, stratified_splits
+from blemish.dataset.synthetic.generate import SyntheticSettings, draw_image, stratified_splits
 from blemish.errors import BlemishError
 
 SMALL = (72, 80)
@@ -24,7 +24,7 @@ def settings_of(**changes):
         "surfaces": tuple(SURFACES), "seed": 3, "size": SMALL, "class_weights": CLASS_WEIGHTS,
         "defective_share": 0.6, "defects_per_image": (1, 3), "contrast": (12.0, 90.0), "pairing": "free",
     }  # fmt: skip
-    return Settings(**{**fields, **changes})
+    return SyntheticSettings(**{**fields, **changes})
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -63,7 +63,7 @@ def test_annotations_decode_to_the_drawn_masks(written):
     names = {category["id"]: category["name"] for category in truth["categories"]}
     assert set(names.values()) == set(DEFECTS)
     for index, entry in enumerate(truth["images"]):
-        surface, rendered = draw_picture(index, settings_of())
+        surface, rendered = draw_image(index, settings_of())
         marks = [mark for mark in truth["annotations"] if mark["image_id"] == entry["id"]]
         assert entry["surface"] == surface
         assert np.array_equal(cv2.imread(str(out / entry["file_name"]), cv2.IMREAD_UNCHANGED), rendered.image)
@@ -118,7 +118,7 @@ def test_class_weights_are_respected():
     settings = settings_of(
         size=(48, 48), defective_share=1.0, defects_per_image=(4, 4), surfaces=("concrete",)
     )
-    seen = Counter(label for index in range(150) for label in draw_picture(index, settings)[1].labels)
+    seen = Counter(label for index in range(150) for label in draw_image(index, settings)[1].labels)
     total = sum(seen.values())
     expected = {kind: total * weight / sum(CLASS_WEIGHTS.values()) for kind, weight in CLASS_WEIGHTS.items()}
     assert total == 600
@@ -130,13 +130,13 @@ def test_the_order_in_which_weights_are_named_does_not_matter():
     weights = {"stain": 2.0, "crack": 1.0, "spot": 3.0}
     backwards = dict(reversed(weights.items()))
     for index in range(6):
-        first, second = (draw_picture(index, settings_of(class_weights=w))[1] for w in (weights, backwards))
+        first, second = (draw_image(index, settings_of(class_weights=w))[1] for w in (weights, backwards))
         assert np.array_equal(first.image, second.image)
 
 
 def test_a_class_of_no_weight_is_not_drawn():
     settings = settings_of(size=(48, 48), class_weights={"spot": 1, "scratch": 0}, surfaces=("paper",))
-    seen = {label for index in range(20) for label in draw_picture(index, settings)[1].labels}
+    seen = {label for index in range(20) for label in draw_image(index, settings)[1].labels}
     assert seen == {"spot"}
 
 
@@ -145,7 +145,7 @@ def test_defective_share_holds_on_every_surface(share):
     settings = settings_of(size=(48, 48), surfaces=("paper", "concrete"), defective_share=share)
     defective = Counter()
     for index in range(40):
-        surface, rendered = draw_picture(index, settings)
+        surface, rendered = draw_image(index, settings)
         defective[surface] += bool(rendered.masks)
     assert all(abs(defective[surface] - share * 20) < 1 for surface in settings.surfaces)
 
@@ -158,7 +158,7 @@ def test_contrasts_fill_the_range_evenly_in_logarithms():
         defective_share=1.0,
         contrast=(10, 50),
     )
-    found = [c for index in range(60) for c in draw_picture(index, settings)[1].contrasts]
+    found = [c for index in range(60) for c in draw_image(index, settings)[1].contrasts]
     assert min(found) > 9 and max(found) < 51
     assert np.median(np.log(found)) == pytest.approx(np.log(10 * 50) / 2, abs=0.2)
 
@@ -182,7 +182,7 @@ def test_defect_scale_multiplies_length_and_width(scale):
             [
                 mask.sum()
                 for index in range(24)
-                for mask in draw_picture(index, settings_of(size=(512, 512), defect_scale=each))[1].masks
+                for mask in draw_image(index, settings_of(size=(512, 512), defect_scale=each))[1].masks
             ]
         )
         for each in (1.0, scale)

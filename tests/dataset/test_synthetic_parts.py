@@ -7,7 +7,7 @@ import pytest
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.masks import class_map
 from blemish.dataset.synthetic import PART_DEFECTS, DefectRequest, render_part, synthesise
-from blemish.dataset.synthetic.parts import LARGEST_SHIFT, Pose, coverage, distance_of
+from blemish.dataset.synthetic.parts import MAX_SHIFT, Pose, coverage, distance_of
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 
@@ -42,7 +42,7 @@ def test_no_turn_but_none_brings_the_part_onto_itself():
 
 def test_the_part_stays_in_the_picture_and_its_silhouette_is_what_is_bright():
     for seed in range(12):
-        rendered = drawn(seed=seed, shift=LARGEST_SHIFT)
+        rendered = drawn(seed=seed, shift=MAX_SHIFT)
         bright = rendered.surface > 105
         border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
         assert not border.any()
@@ -101,7 +101,7 @@ def test_a_set_of_parts_turns_as_far_as_asked(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"surfaces": ["part", "paper"]}, "alone, or textures. Received: part, paper"),
+        ({"surfaces": ["part", "paper"]}, "alone or textures. Received: part, paper"),
         ({"surfaces": ["part"], "class_weights": {"stain": 1}}, "Received: 'stain'"),
         ({"surfaces": ["part"], "turn": 200}, "turn must be from 0 to 180 degrees. Received: 200"),
         ({"surfaces": ["part"], "shift": 0.3}, "shift must be from 0 to 0.08. Received: 0.3"),

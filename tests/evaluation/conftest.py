@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from blemish.arrays import Box
 from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Annotation, MaskFile, Sample
 from blemish.defect import Defect, Rectangle
@@ -17,7 +18,6 @@ from blemish.evaluation.defects import box_ious
 from blemish.evaluation.records import ImageRecord, TruthDefect
 from blemish.inspection import Inspection, Verdict
 
-Box = tuple[float, float, float, float]
 Named = tuple[str, Box]
 
 

@@ -41,20 +41,18 @@ def test_a_loss_is_said_and_a_new_class_measured(record_of: Make) -> None:
     changes = class_changes(before, after, ("a",), ("a", "c"))
     assert changes[1].before is None
     lost, new = change_sentences(changes)
-    assert lost == "'a' lost: AP50 100.0 → 0.0; found 1 → 0 of 1, confused 0 → 1."
-    assert new.startswith("'c': AP50 50.") and new.endswith(
-        "1 of 1 found, and found 1 times where none is marked."
-    )
+    assert lost == "'a' got worse: AP50 100.0 → 0.0; found 1 → 0 of 1, confused 0 → 1."
+    assert new.startswith("'c': AP50 50.") and new.endswith("1 of 1 found, 1 false alarm.")
 
 
 def test_no_loss_is_said_too(record_of: Make) -> None:
     records = [record_of([("a", BOX)], [("a", BOX, 0.9)])]
     kept, new = change_sentences(class_changes(records, records, ("a",), ("a", "c")))
     assert kept.startswith("No older class lost")
-    assert new == "'c' is marked in none of these images, and found 0 times where none is marked."
+    assert new == "'c' is marked in none of these images: 0 false alarms."
 
 
 def test_where_nothing_was_found_before_that_is_said(record_of: Make) -> None:
     records = [record_of([("a", BOX)], [])]
     (sentence,) = change_sentences(class_changes(records, records, ("a",), ("a",)))
-    assert sentence.startswith("The older classes had nothing to lose")
+    assert sentence.startswith("None of the older classes' defects was found before")

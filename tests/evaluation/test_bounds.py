@@ -20,8 +20,8 @@ def chance_of_at_most(n: int, of: int, share: float) -> float:
 def test_zero_of_22_may_be_up_to_12_7_percent() -> None:
     bound = proportion_bound(0, 22)
     assert bound.upper95 == pytest.approx(1 - 0.05 ** (1 / 22))
-    assert bound.sentence() == "0 of 22 missed: up to 12.7 % may be"
-    assert proportion_bound(3, 10).sentence("rejected") == "3 of 10 rejected: up to 60.7 % may be"
+    assert bound.sentence() == "0 of 22 missed (true rate at most 12.7 %)"
+    assert proportion_bound(3, 10).sentence("rejected") == "3 of 10 rejected (true rate at most 60.7 %)"
 
 
 @given(st.integers(1, 60).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
@@ -46,7 +46,7 @@ def test_bounds_equal_scipys(n: int, of: int) -> None:
 def test_of_no_trials_nothing_is_known() -> None:
     bound = proportion_bound(0, 0)
     assert (bound.lower95, bound.upper95, bound.share) == (0.0, 1.0, None)
-    assert bound.sentence() == "0 of 0 missed: nothing is known"
+    assert bound.sentence() == "0 of 0 missed (nothing is known)"
 
 
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.02, 0.01])

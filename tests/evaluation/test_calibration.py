@@ -55,8 +55,8 @@ def test_thresholds_and_counts_are_those_of_choose_where_nothing_else_decides(im
     expected = choose(scores, truth, "overkill<=0.05", review_rule="escape<=0.05")
     assert (decision.score.ng, decision.score.review) == (expected.threshold, expected.review_threshold)
     assert point.escapes == expected.escapes and point.overkill == expected.overkill
-    assert any("to show 5 % takes at least 59" in note for note in point.notes), "of the rejected"
-    assert sum("to show 5 %" in note for note in point.notes) == 2, "and of the passed"
+    assert any("To prove 5 % takes at least 59" in note for note in point.notes), "of the rejected"
+    assert sum("To prove 5 %" in note for note in point.notes) == 2, "and of the passed"
 
 
 def test_what_limits_catch_is_counted(image: Any) -> None:
@@ -78,7 +78,7 @@ def test_scores_of_ignored_defects_count_as_those_without_defects(image: Any) ->
     assert point.overkill.n == 1
     low, point = calibrated([image(0.3, "crack"), *records[1:]], ignoring, how(without_defects=0.4))
     assert low.score.ng is not None and low.score.ng < 0.4
-    assert any(note.startswith("The threshold 0.2 lies below 0.4") for note in point.notes)
+    assert any(note.startswith("The threshold 0.2 is below 0.4") for note in point.notes)
 
 
 def test_a_threshold_that_no_score_reaches_is_left_out(image: Any) -> None:
@@ -96,7 +96,7 @@ def test_without_defective_images_only_overkill_can_be_followed(image: Any, rule
     ) as raised:
         calibrated([image(0.2), image(0.3)], draft(), how(rule))
     assert "--overkill" in str(raised.value)
-    assert ("takes 299" in str(raised.value)) == (rule == "escape<=0.01")
+    assert ("299 prove" in str(raised.value)) == (rule == "escape<=0.01")
 
 
 def test_images_that_could_not_be_judged_are_in_no_count(image: Any) -> None:
@@ -171,7 +171,7 @@ def test_hidden_labelled_defects_are_counted_and_the_smallest_named(image: Any) 
     only = draft(ignore=[{"measure": "width", "unit": "px", "of": "defect", "below": 2.5}])
     assert hidden_defects(only, records, mm_per_px=None, classifies=True) == ()
     (said,) = hidden_defects(only, records, mm_per_px=None, classifies=False)
-    assert "would hide 2 of 3 labelled defects; the smallest, of 1 px" in said
+    assert "would hide 2 of 3 labelled defects; the smallest, 1 px" in said
 
 
 @pytest.mark.parametrize("rule", ["f1", "cost:escape=5,overkill=1"])
@@ -181,9 +181,9 @@ def test_a_rule_that_searches_the_counts_says_that_their_bounds_are_too_good(ima
 
     records = [image(0.8, "crack"), image(0.1)]
     _, searched = calibrated(records, draft(), how(rule, "escape<=0"))
-    assert "some 90 % confidence" in searched.notes[-1]
+    assert "about 90 % confidence" in searched.notes[-1]
     _, shared = calibrated(records, draft(), how("overkill<=0.1", "escape<=0.05"))
-    assert not any("some 90 %" in note for note in shared.notes)
+    assert not any("about 90 %" in note for note in shared.notes)
     generator = np.random.default_rng(0)
     held = {"share": 0, "searched": 0}
     for _ in range(400):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from blemish.evaluation.curves import (
-    MOST_POINTS,
+    MAX_POINTS,
     iou_curve,
     precision_recall_curve,
     roc_curve,
@@ -66,7 +66,7 @@ def test_threshold_curve_ends_where_nothing_is_found(counts: SeverityCounts) -> 
     sweep = counts.sweep()
     curve = threshold_curve(sweep, chosen=3.0)
     assert is_drawable(curve)
-    assert len(curve.x) <= MOST_POINTS
+    assert len(curve.x) <= MAX_POINTS
     assert (curve.x[0], curve.marked_x) == (0.0, 3.0)
     assert 8.5 < curve.x[-1] < 9.0  # severities reach just under 9 of the 12
     assert threshold_curve(sweep).marked_x == sweep.best
@@ -95,5 +95,5 @@ def test_roc(record_of: Any) -> None:
 
 def test_thinning_keeps_both_ends() -> None:
     assert thinned(3) == [0, 1, 2]
-    assert (thinned(1000)[0], thinned(1000)[-1], len(thinned(1000))) == (0, 999, MOST_POINTS)
+    assert (thinned(1000)[0], thinned(1000)[-1], len(thinned(1000))) == (0, 999, MAX_POINTS)
     assert thinned(0) == []

@@ -203,7 +203,7 @@ def test_a_group_mean_leaves_out_what_is_not_defined() -> None:
     assert group_mean(figures, ["leak", "pit", "fray"]) == pytest.approx(0.3)
     assert group_mean(figures, ["pit"]) is None
     assert group_mean(figures, []) is None
-    with pytest.raises(BlemishError, match=r"among those measured: leak, pit, fray\. Received: 'hole'"):
+    with pytest.raises(BlemishError, match=r"that were measured: leak, pit, fray\. Received: 'hole'"):
         group_mean(figures, ["leak", "hole"])
 
 

@@ -37,7 +37,7 @@ def ids(dataset: Dataset) -> list[str]:
 def test_of_several_products_the_bundles_own_is_judged_and_that_said() -> None:
     kept, notes = for_bundle(SEVERAL, manifest(product="lid"), "b", classifies=False)
     assert ids(kept) == ["c", "d"] and kept.class_names == ("chip",)
-    assert notes == ("2 of 4 images are judged: those of product 'lid'.",)
+    assert notes == ("2 of 4 images are evaluated: those of product 'lid'.",)
 
 
 def test_a_verdict_needs_no_known_class_but_a_name_does() -> None:
@@ -45,7 +45,7 @@ def test_a_verdict_needs_no_known_class_but_a_name_does() -> None:
     assert for_bundle(single, manifest(), "b", classifies=False) == (single, ())
     kept, (note,) = for_bundle(single, manifest(), "b", classifies=True)
     assert ids(kept) == ["a", "b"]
-    assert note == "1 of 3 images are left out: they show what bundle b was not trained on (chip)."
+    assert note == "1 of 3 images are left out: they show classes that bundle b was not trained on (chip)."
 
 
 def test_nothing_that_is_known_is_refused() -> None:
@@ -59,6 +59,6 @@ def test_images_of_one_group_are_told_of_as_bounds_take_each_for_its_own() -> No
     assert notes_on_groups(SEVERAL) == ()
     lots = [replace(one, group=group) for one, group in zip(plain, ("1", "1", "2", None), strict=True)]
     (note,) = notes_on_groups(replace(SEVERAL, samples=tuple(lots)))
-    assert note.startswith("3 of these 4 images are of 2 groups") and "promise too much" in note
+    assert note.startswith("3 of these 4 images come from 2 groups") and "are too tight" in note
     alone = [replace(one, group=str(number)) for number, one in enumerate(plain)]
     assert notes_on_groups(replace(SEVERAL, samples=tuple(alone))) == ()

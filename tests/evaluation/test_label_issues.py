@@ -56,10 +56,13 @@ def test_planted_wrong_labels_come_first(records: list[ImageRecord], record_of: 
     assert {one.record.sample.id for one in found[:6]} == {f"wrong-{number}" for number in range(6)}
     assert [one.doubt for one in found] == sorted((one.doubt for one in found), reverse=True)
     said = {one.record.sample.id: one.sentence for one in found}
-    assert said["wrong-0"].startswith("Marked clean; by a curve through all images, ")
-    assert said["wrong-3"].endswith("are marked clean.") and "Marked scratch; " in said["wrong-3"]
-    assert said["wrong-4"] == "Marked scratch; called dent (confidence 0.97)."
-    assert said["wrong-5"] == "Nothing is marked here; dent (confidence 0.93) was found beside what is."
+    assert said["wrong-0"].startswith("Marked clean, with a score of 0.")
+    assert "Marked scratch, " in said["wrong-3"] and "that it is clean at " in said["wrong-3"]
+    assert said["wrong-4"] == "Marked scratch, but found as dent (confidence 0.97)."
+    assert (
+        said["wrong-5"]
+        == "Nothing is marked here, but dent (confidence 0.93) was found beside the marked defects."
+    )
 
 
 def test_a_model_that_agrees_disputes_nothing(record_of: Any) -> None:

@@ -107,7 +107,9 @@ def test_no_review_band_where_it_would_hold_every_clean_image() -> None:
     point = choose(scores, defective, "f1")
     assert point.review_threshold == point.threshold == pytest.approx(0.45)
     assert (point.escapes.n, point.overkill.n, point.review.n) == (1, 0, 0)
-    assert point.notes[-1].startswith("No review band: to catch the lowest of 1 defective validation images")
+    assert point.notes[-1].startswith(
+        "No review band: one that catches the defective validation image below the threshold"
+    )
     kept = choose(scores, defective, "overkill<=0", review_rule="escape<=0.4")
     assert kept.escapes.n == 1
     assert not any(note.startswith("No review band") for note in kept.notes)
@@ -137,9 +139,10 @@ def test_max_iou_takes_the_sweeps_threshold() -> None:
 def test_too_few_images_give_a_bound_and_a_note() -> None:
     scores = np.concatenate((np.full(22, 0.9), np.full(100, 0.1)))
     point = choose(scores, np.arange(122) < 22, "escape<=0.01")
-    assert point.escapes.sentence() == "0 of 22 missed: up to 12.7 % may be"
+    assert point.escapes.sentence() == "0 of 22 missed (true rate at most 12.7 %)"
     assert point.notes == (
-        "0 of 22 escaped: up to 12.7 % may be; to show 1 % takes at least 299 such images without one.",
+        "0 of 22 escaped (true rate at most 12.7 %). "
+        "To prove 1 % takes at least 299 such images without a single one escaped.",
     )
 
 

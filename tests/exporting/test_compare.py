@@ -167,20 +167,20 @@ def certificate(
 
 def test_what_fails_is_named_with_its_image_and_by_how_much() -> None:
     rows = [row(inspection(0.8), inspection(0.81), "a.png"), row(inspection(0.8), inspection(0.7), "b.png")]
-    with pytest.raises(BlemishError, match=r"score of b\.png is 0\.1 apart, and may be 0\.001\.") as caught:
+    with pytest.raises(BlemishError, match=r"'score' is off by 0\.1 on b\.png; at most 0\.001 ") as caught:
         certificate(rows).require()
     assert "\n" not in str(caught.value)
 
 
 def test_a_certificate_says_when_it_says_little() -> None:
-    said = " ".join(certificate([row(inspection(0.8), inspection(0.8))] * 3).said)
+    said = " ".join(certificate([row(inspection(0.8), inspection(0.8))] * 3).all_notes)
     assert "No defect was compared" in said
     assert "All scores are equal" in said
     defects = (box(0, 0, 50, 50),)
     rows = [
         row(inspection(score, defects=defects), inspection(score, defects=defects)) for score in (0.7, 0.8)
     ]
-    assert certificate(rows).said == ()
+    assert certificate(rows).all_notes == ()
 
 
 def test_int8_is_judged_by_its_metric_alone() -> None:
@@ -188,6 +188,6 @@ def test_int8_is_judged_by_its_metric_alone() -> None:
     good, bad = MetricDrop("pixel.f1", 0.8, 0.795, 0.01, 9), MetricDrop("pixel.f1", 0.8, 0.78, 0.01, 9)
     assert certificate(apart, "int8", good).failures == []
     (failure,) = certificate(apart, "int8", bad).failures
-    assert failure.startswith("pixel.f1 on the 9 validation images falls from 0.8000 to 0.7800")
+    assert failure.startswith("pixel.f1 on the 9 validation images drops from 0.8000 to 0.7800")
     error = [row(inspection(), failed("image", "broken", bundle="test"))]
     assert certificate(error, "int8", good).failures

@@ -42,7 +42,7 @@ FEW_SIZES = ((40, 57), (33, 80), (7, 53), (64, 64))
 def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Certificates of a few small images, where the test is of something else."""
     monkeypatch.setattr("blemish.exporting.comparison_images.IMAGES", 8)
-    monkeypatch.setattr("blemish.exporting.comparison_images.LEAST_SYNTHETIC", 4)
+    monkeypatch.setattr("blemish.exporting.comparison_images.MIN_SYNTHETIC", 4)
     monkeypatch.setattr("blemish.exporting.comparison_images.SMALL", FEW_SIZES)
 
 
@@ -276,7 +276,7 @@ def test_nothing_is_written_into_the_bundle_itself(
 def test_a_bundle_with_weights_is_not_written_over(severity_bundle: Bundle, tmp_path: Path) -> None:
     other = shutil.copytree(severity_bundle.path, tmp_path / "other")
     before = {file.name: file.read_bytes() for file in other.iterdir()}
-    with pytest.raises(BlemishError, match="is a bundle with weights, which no export writes over"):
+    with pytest.raises(BlemishError, match="is a bundle with weights, which an export never overwrites"):
         export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", other), QUIET)
     assert {file.name: file.read_bytes() for file in other.iterdir()} == before
 
@@ -318,7 +318,7 @@ def test_a_wrong_constant_before_the_network_is_found(
         "blemish.methods.severity.served", lambda graphs, **told: by_256(served(graphs, **told))
     )
     out = tmp_path / "out"
-    with pytest.raises(BlemishError, match=r"of .*synthetic/.* is .* apart, and may be") as caught:
+    with pytest.raises(BlemishError, match=r"is off by .* on .*synthetic/.*; at most") as caught:
         export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", out), QUIET)
     assert "\n" not in str(caught.value)
     assert not out.exists()
@@ -387,7 +387,7 @@ def test_with_a_tile_graphs_have_that_size_and_smaller_images_are_errors(
             1024,
             "--tile 1024: tile has no effect with tiled off",
         ),
-        ("medetection", MEDETECTION, 256, "--tile 256: method medetection cuts no tiles. Leave it out."),
+        ("medetection", MEDETECTION, 256, "--tile 256: method medetection uses no tiles. Leave --tile out."),
     ],
 )
 def test_a_tile_that_does_not_fit_is_refused(
@@ -474,7 +474,7 @@ def test_int8_that_costs_too_much_is_refused(
         severity_bundle, "onnx", "int8", tmp_path / "out", dataset=tiny_dataset, calibration=2, max_drop=0.02
     )
     with pytest.raises(
-        BlemishError, match=r"pixel\.f1 on the \d+ validation images falls from .* \(--max-drop\)"
+        BlemishError, match=r"pixel\.f1 on the \d+ validation images drops from .* \(--max-drop\)"
     ):
         export_bundle(request, QUIET)
     assert [path.name for path in tmp_path.iterdir()] == [f"out-{CERTIFICATE}"]
@@ -529,7 +529,7 @@ def test_an_exported_bundle_is_not_exported_again(exported: Path, tmp_path: Path
 def test_a_folder_that_is_no_bundle_is_not_written_over(severity_bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(BlemishError, match="exists and is no bundle; it is not written over"):
+    with pytest.raises(BlemishError, match="exists and is no bundle; it is not overwritten"):
         export_bundle(ExportRequest(severity_bundle, "onnx", "fp32", tmp_path / "mine"), QUIET)
     assert (tmp_path / "mine" / "thesis.txt").exists()
 

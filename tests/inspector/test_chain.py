@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from blemish.arrays import Box
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
@@ -21,7 +22,6 @@ from blemish.inspector.inspector import Inspector
 from blemish.methods.contract import ImageFindings
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 
-Box = tuple[float, float, float, float]
 SIZE = (20, 30)
 OF_VERDICT = {Verdict.OK: 0.1, Verdict.REVIEW: 0.4, Verdict.NG: 0.9}
 

@@ -21,7 +21,7 @@ from blemish.exporting.graph_files import as_openvino, write_onnx, write_openvin
 from blemish.exporting.onnx_models import OPSET
 from blemish.inspector.graph_backend import open_graphs
 from blemish.inspector.loading import inspector_of
-from blemish.inspector.openvino_backend import KEPT_SIZES
+from blemish.inspector.openvino_backend import MAX_COMPILED
 
 KINDS = ("onnx", "openvino")
 SHAPE = (None, 1, None, 8)  # one side is fixed
@@ -99,10 +99,10 @@ def test_an_answer_stays_what_it_was_when_the_next_is_asked(bundle: Bundle) -> N
 
 def test_few_sizes_are_kept_compiled(tmp_path: Path) -> None:
     graph = open_graphs(exported(tmp_path, "openvino"))["one"].run
-    for height in range(1, KEPT_SIZES + 4):
+    for height in range(1, MAX_COMPILED + 4):
         graph({"images": np.zeros((1, 1, height, 8), np.float32)})
-    assert len(graph.compiled) == KEPT_SIZES
-    assert ((1, 1, KEPT_SIZES + 3, 8),) in graph.compiled
+    assert len(graph.compiled) == MAX_COMPILED
+    assert ((1, 1, MAX_COMPILED + 3, 8),) in graph.compiled
     for batch in (2, 3, 5):
         graph({"images": np.zeros((batch, 1, 4, 8), np.float32)})
     assert sum(shapes[0][0] == -1 for shapes in graph.compiled) == 1, "one for every length of a batch"
@@ -162,7 +162,7 @@ def test_a_changed_graph_is_refused_before_it_is_opened(bundle: Bundle, what: st
 
 def test_a_missing_graph_is_refused(bundle: Bundle) -> None:
     next(iter(bundle.other_files.values())).unlink()
-    assert "is missing. Copy the bundle again, whole." in refusal(lambda: load_bundle(bundle.path))
+    assert "is missing. Copy the whole bundle again." in refusal(lambda: load_bundle(bundle.path))
 
 
 def test_a_graph_that_no_hash_covers_is_refused(bundle: Bundle) -> None:

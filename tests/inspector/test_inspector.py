@@ -143,7 +143,7 @@ def test_a_given_scale_goes_before_the_decisions_and_that_before_the_bundles() -
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({"limits": [{"measure": "length", "unit": "mm", "ng": 3}]}, "'limits.0' is in mm, and no scale"),
+        ({"limits": [{"measure": "length", "unit": "mm", "ng": 3}]}, "'limits.0' is in mm, but the scale"),
         ({"classes": {"scrach": {"ng": 0.5}}}, "Did you mean 'scratch'?"),
         ({"bundle": "severity-other"}, "'bundle' must be severity-"),
     ],

@@ -77,8 +77,8 @@ def test_a_dataset_that_cannot_be_read_is_inspected_whole_and_says_why(tmp_path:
         draw(tmp_path / name, value)
     images, notes = inspected(tmp_path)
     assert images == ["image/a.png", "mask/a.png"]
-    assert "all 2 pictures" in notes[0]
-    assert "must have masks with defect pixels above" in notes[0]
+    assert "all 2 images" in notes[0]
+    assert "masks must have defect pixels above" in notes[0]
 
 
 def test_a_path_that_is_not_there_and_an_empty_folder_are_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blemish.defect import Box
+from blemish.arrays import Box
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 from blemish.regions.measure import smallest_rectangle
 

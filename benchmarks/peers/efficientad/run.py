@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.peers.job import Job, main, versions
+from benchmarks.peers.job import PeerRun, main, versions
 from benchmarks.peers.task import read_task
 from benchmarks.peers.vision import MODEL, image_tensor, prepare, write_image_scores
 
@@ -29,13 +29,13 @@ BEGIN, DROP, END = 0.2, 0.85, 0.9
 CELLS = 8  # a picture is shuffled in this many cells a side
 
 
-def squared(path: str, job: Job) -> Tensor:
+def squared(path: str, job: PeerRun) -> Tensor:
     """[1, 3, s, s] in [0, 1]; its network scales it itself."""
     size = job.option("size", 256)
     return F.interpolate(image_tensor(path)[None], (size, size), mode="bilinear", antialias=True)
 
 
-def fit(job: Job) -> Mapping[str, Any]:
+def fit(job: PeerRun) -> Mapping[str, Any]:
     generator, task = prepare(job), read_task(job.data)
     module, origin = new_module(job)
     normal = [one.image for one in task.train if not one.defective]
@@ -52,7 +52,7 @@ def fit(job: Job) -> Mapping[str, Any]:
     return {"weights": origin, "steps": steps, "versions": versions("anomalib", "torch")}
 
 
-def new_module(job: Job) -> tuple[EfficientAd, str]:
+def new_module(job: PeerRun) -> tuple[EfficientAd, str]:
     module = EfficientAd(model_size="small")
     if job.weights is None:
         return module, "random teacher"
@@ -60,7 +60,7 @@ def new_module(job: Job) -> tuple[EfficientAd, str]:
     return module, job.weights.name
 
 
-def batches(paths: Sequence[str], job: Job, until: float) -> Iterator[SimpleNamespace]:
+def batches(paths: Sequence[str], job: PeerRun, until: float) -> Iterator[SimpleNamespace]:
     """What the module's own statistics go through: batches of one normal image, up to a share of the time."""
     for number, path in enumerate(paths):
         if number and job.used() > until:
@@ -68,13 +68,17 @@ def batches(paths: Sequence[str], job: Job, until: float) -> Iterator[SimpleName
         yield SimpleNamespace(image=squared(path, job), gt_label=torch.zeros(1))
 
 
-def other_pictures(job: Job) -> list[str]:
+def other_pictures(job: PeerRun) -> list[str]:
     folder = job.options.get("pictures")
     return sorted(str(file) for file in Path(folder).rglob("*") if file.is_file()) if folder else []
 
 
 def optimise(
-    module: EfficientAd, training: Sequence[str], others: Sequence[str], job: Job, generator: torch.Generator
+    module: EfficientAd,
+    training: Sequence[str],
+    others: Sequence[str],
+    job: PeerRun,
+    generator: torch.Generator,
 ) -> int:
     """Train until the time is over; returns the number of steps."""
     model = module.model.train()
@@ -109,7 +113,7 @@ def shuffled(image: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def predict(job: Job) -> Mapping[str, Any]:
+def predict(job: PeerRun) -> Mapping[str, Any]:
     prepare(job)
     task = read_task(job.data)
     model = EfficientAd(model_size="small").model

@@ -16,20 +16,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.peers.job import Job, main, versions
+from benchmarks.peers.job import PeerRun, main, versions
 from benchmarks.peers.task import read_task
 from benchmarks.peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled, write_image_scores
 
 READING = 0.25  # share of the time after its imports in which images are read
 
 
-def memory(job: Job) -> tuple[PatchcoreModel, str]:
+def memory(job: PeerRun) -> tuple[PatchcoreModel, str]:
     model = PatchcoreModel(layers=["layer2", "layer3"], backbone="resnet50", pre_trained=False)
     origin = load_resnet(model.feature_extractor.feature_extractor, job.weights)
     return model, origin
 
 
-def squared(path: str, job: Job) -> Tensor:
+def squared(path: str, job: PeerRun) -> Tensor:
     """[1, 3, s, s], as its ImageNet weights expect."""
     size = job.option("size", 256)
     image = F.interpolate(image_tensor(path)[None], (size, size), mode="bilinear", antialias=True)
@@ -37,7 +37,7 @@ def squared(path: str, job: Job) -> Tensor:
 
 
 @torch.no_grad()
-def fit(job: Job) -> Mapping[str, Any]:
+def fit(job: PeerRun) -> Mapping[str, Any]:
     generator, task = prepare(job), read_task(job.data)
     model, origin = memory(job)
     model.train()
@@ -59,7 +59,7 @@ def fit(job: Job) -> Mapping[str, Any]:
 
 
 @torch.inference_mode()
-def predict(job: Job) -> Mapping[str, Any]:
+def predict(job: PeerRun) -> Mapping[str, Any]:
     prepare(job)
     task = read_task(job.data)
     model, _ = memory(job)

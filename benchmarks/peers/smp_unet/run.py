@@ -18,21 +18,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.peers.answers import write_map
-from benchmarks.peers.job import Job, main, versions
+from benchmarks.peers.job import PeerRun, main, versions
 from benchmarks.peers.task import TrainImage, read_task
 from benchmarks.peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled
 
 STRIDE = 16  # of the deepest map
 
 
-def network(job: Job) -> tuple[Any, str]:
+def network(job: PeerRun) -> tuple[Any, str]:
     channels = (256, 128, 64, 32)
     model = smp.Unet("resnet50", encoder_depth=4, encoder_weights=None, decoder_channels=channels, classes=1)
     del model.encoder.layer4
     return model, load_resnet(model.encoder, job.weights)
 
 
-def fit(job: Job) -> Mapping[str, Any]:
+def fit(job: PeerRun) -> Mapping[str, Any]:
     generator, task = prepare(job), read_task(job.data)
     model, origin = network(job)
     model.train()
@@ -88,7 +88,7 @@ def corner(mask: Tensor, size: int, generator: torch.Generator) -> tuple[int, in
 
 
 @torch.inference_mode()
-def predict(job: Job) -> Mapping[str, Any]:
+def predict(job: PeerRun) -> Mapping[str, Any]:
     prepare(job)
     task = read_task(job.data)
     model, _ = network(job)

@@ -22,7 +22,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from benchmarks.peers.answers import Found, write_boxes
-from benchmarks.peers.job import Job, main, versions
+from benchmarks.peers.job import PeerRun, main, versions
 from benchmarks.peers.task import TrainImage, read_task
 from benchmarks.peers.vision import MODEL, image_tensor, load_resnet, prepare
 
@@ -33,7 +33,7 @@ FLOOR, MOST = (
 )  # lowest score and number of detections that are kept, so that all of a curve is there
 
 
-def detector(classes: int, job: Job) -> tuple[FasterRCNN, str]:
+def detector(classes: int, job: PeerRun) -> tuple[FasterRCNN, str]:
     """Options: size, shorter side of its input in pixels; regions of an image that its head learns from;
     proposals that it judges when it predicts.
     """
@@ -61,7 +61,7 @@ def detector(classes: int, job: Job) -> tuple[FasterRCNN, str]:
     return model, origin
 
 
-def fit(job: Job) -> Mapping[str, Any]:
+def fit(job: PeerRun) -> Mapping[str, Any]:
     generator, task = prepare(job), read_task(job.data)
     model, origin = detector(len(task.classes), job)
     rate, batch = job.option("rate", 0.005), job.option("batch", 2)
@@ -112,7 +112,7 @@ def view_of(one: TrainImage, generator: torch.Generator) -> tuple[Tensor, dict[s
 
 
 @torch.inference_mode()
-def predict(job: Job) -> Mapping[str, Any]:
+def predict(job: PeerRun) -> Mapping[str, Any]:
     prepare(job)
     task = read_task(job.data)
     model, _ = detector(len(task.classes), job)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.answers import Found, write_boxes
-from benchmarks.peers.job import Job, main, versions
+from benchmarks.peers.job import PeerRun, main, versions
 from benchmarks.peers.task import PlainImage, Task, TrainImage, read_task
 
 FLOOR, MOST = (
@@ -26,7 +26,7 @@ ARCHITECTURE = "yolo11n.yaml"
 AROUND = 40.0  # seconds that its start and end take, which it does not count as training
 
 
-def fit(job: Job) -> Mapping[str, Any]:
+def fit(job: PeerRun) -> Mapping[str, Any]:
     write_dataset(read_task(job.data), job.out / "dataset")
     model = str(job.weights) if job.weights else str(job.option("model", ARCHITECTURE))
     left = (1 - job.used()) * job.seconds
@@ -50,7 +50,7 @@ def fit(job: Job) -> Mapping[str, Any]:
     return {"weights": origin, "steps": None, "versions": versions("ultralytics", "torch")}
 
 
-def predict(job: Job) -> Mapping[str, Any]:
+def predict(job: PeerRun) -> Mapping[str, Any]:
     task = read_task(job.data)
     pictures = job.out / "pictures"
     linked(pictures, task.predict)
@@ -77,7 +77,7 @@ def predict(job: Job) -> Mapping[str, Any]:
     return {"seconds_per_image": seconds}
 
 
-def yolo(job: Job, mode: str, **settings: Any) -> None:
+def yolo(job: PeerRun, mode: str, **settings: Any) -> None:
     """Run the command. It looks nothing up in the network, and installs nothing."""
     given = {"device": "cpu", "project": job.out / "runs", "exist_ok": True, **settings}
     command = [str(Path(sys.executable).with_name("yolo")), "detect", mode]

@@ -51,7 +51,7 @@ class StoredOperatingPoint(Strict):
 
 
 class StoredInput(Strict):
-    """One input of a graph. shape: None for an axis whose length may differ"""
+    """Input of a graph. shape: None for an axis whose length may differ"""
 
     name: str
     dtype: str
@@ -59,7 +59,7 @@ class StoredInput(Strict):
 
 
 class StoredGraph(Strict):
-    """One graph of an exported bundle. files: of it, the one that is opened first"""
+    """Graph of an exported bundle. files: of it, the one that is opened first"""
 
     files: tuple[str, ...]
     inputs: tuple[StoredInput, ...]

@@ -1,5 +1,5 @@
-"""Saving and loading bundles: manifest.json and one .safetensors file per network; of an exported bundle also
-its graphs and the certificate. No pickle, no import paths.
+"""Saving and loading of bundles: manifest.json and a .safetensors file per network; of exported bundles also
+the graphs and the certificate. No pickle, no import paths.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TENSOR_SUFFIX = ".safetensors"
 GRAPH_SUFFIXES = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
 CREATED = "created"  # in the manifest's provenance
 DECISION, USAGE = "decision.yaml", "usage.json"
-# What may change while weights and manifest stay: the decision, its older revisions, the uses of test images.
+# Files that may change while weights and manifest stay: the decision, its older revisions, the usage count.
 # The dots are those of a file that is being written.
 CHANGEABLE = re.compile(r"\.?(decision(-\d+)?\.yaml|usage\.json)(\..+)?")
 
@@ -38,7 +38,7 @@ CHANGEABLE = re.compile(r"\.?(decision(-\d+)?\.yaml|usage\.json)(\..+)?")
 class Bundle:
     """A loaded bundle. networks: name of each network to its tensors by parameter name.
 
-    stored: the manifest as loaded and its id as stored, which an upgrade of the manifest must not change
+    stored: the manifest as loaded and its digest as stored, which an upgrade of the manifest must not change
     """
 
     path: Path
@@ -47,18 +47,23 @@ class Bundle:
     stored: tuple[Manifest, str] | None = field(default=None, compare=False, repr=False)
 
     @property
-    def id(self) -> str:
-        """Method and the first 12 digits of the manifest's SHA-256, which covers the hash of every file.
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which covers the hash of every file, in hexadecimal.
 
-        When it was made is left out: two trainings that gave the same give the same id.
+        When it was made is left out: two trainings that gave the same give the same digest.
         """
         if self.stored is not None and self.stored[0] is self.manifest:
             return self.stored[1]
-        return id_of(json.loads(self.manifest.to_json()))
+        return digest_of(json.loads(self.manifest.to_json()))
+
+    @property
+    def id(self) -> str:
+        """Method and the first 12 digits of `digest`."""
+        return f"{self.manifest.method}-{self.digest[:12]}"
 
     @property
     def other_files(self) -> dict[str, Path]:
-        """Graphs and certificate of an exported bundle by their names. They are not held in memory."""
+        """Paths of an exported bundle's graphs and certificate by name; their content is not loaded."""
         return {name: self.path / name for name in self.manifest.files if not name.endswith(TENSOR_SUFFIX)}
 
 
@@ -69,10 +74,10 @@ def save_bundle(
     *,
     other_files: Mapping[str, Path] | None = None,
 ) -> Bundle:
-    """Write a whole bundle beside `path`, then put it in place of what is there; a failure leaves the old one
-    whole. Where the same bundle is there already, its decision and its count of looks at test images stay.
+    """Write a whole bundle beside `path`, then swap it in; a failure leaves the bundle at `path` intact.
 
-    other_files: copied into it, see `Bundle.other_files`
+    Where the same bundle is there already, its decision and its count of looks at test images stay.
+    networks: name of each network to its tensors; other_files: copied into it, see `Bundle.other_files`
     Raises BlemishError when the disk is full or not writable.
     """
     others = other_files or {}
@@ -87,8 +92,17 @@ def save_bundle(
     except OSError as error:
         raise BlemishError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
     try:
-        write_all(draft, contents | changeable_of(path, Bundle(path, whole, networks).id))
-        copy_all(draft, others)
+        for name, data in (contents | changeable_of(path, Bundle(path, whole, networks).id)).items():
+            with (draft / name).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for name, source in others.items():
+            with source.open("rb") as read, (draft / name).open("wb") as written:
+                shutil.copyfileobj(read, written)
+                written.flush()
+                os.fsync(written.fileno())
+        draft.chmod(0o755)
         replace_folder(draft, path)
     except OSError as error:
         raise BlemishError(
@@ -100,11 +114,11 @@ def save_bundle(
 
 
 def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
-    """The bundle in folder `path`, every file's hash checked before any is parsed.
+    """Bundle in folder `path`; every file's hash is checked before any is parsed.
 
-    method: refuse a bundle of any other method
-    Raises BlemishError for a missing or foreign file, a wrong hash, an unknown key, another schema, or what
-    is not safetensors data.
+    method: a bundle of any other method is refused
+    Raises BlemishError for a missing or foreign file, a wrong hash, an unknown key, another schema, or a file
+    that is not safetensors data.
     """
     file = path / MANIFEST
     if not file.is_file():
@@ -116,11 +130,13 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
     if method is not None and manifest.method != method:
         raise BlemishError(f"{path} must be a bundle of method '{method}'. Received: '{manifest.method}'.")
     refuse_unlisted(path, manifest)
-    bundle = Bundle(path, manifest, {}, stored=(manifest, id_of(json.loads(text))))
+    bundle = Bundle(path, manifest, {}, stored=(manifest, digest_of(json.loads(text))))
     for name, file in bundle.other_files.items():
-        refuse_damaged(file, manifest.files[name])
+        refuse_other_digest(file, sha256_of(existing(file)), manifest.files[name])
     tensors = {name for name in manifest.files if name not in bundle.other_files}
-    data = {name: read_checked(path / name, manifest.files[name]) for name in sorted(tensors)}
+    data = {name: existing(path / name).read_bytes() for name in sorted(tensors)}
+    for name, content in data.items():
+        refuse_other_digest(path / name, sha256(content), manifest.files[name])
     networks = {
         name.removesuffix(TENSOR_SUFFIX): parse_tensors(path / name, content)
         for name, content in data.items()
@@ -128,14 +144,15 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
     return replace(bundle, networks=networks)
 
 
-def id_of(fields: Mapping[str, Any]) -> str:
-    """The id of a bundle from the fields of its manifest.json, see `Bundle.id`."""
+def digest_of(fields: Mapping[str, Any]) -> str:
+    """Digest of a bundle from the fields of its manifest.json, see `Bundle.digest`."""
     provenance = fields.get("provenance", {})
     timeless = {**fields, "provenance": {key: v for key, v in provenance.items() if key != CREATED}}
-    return f"{fields['method']}-{sha256(manifest_json(timeless).encode())[:12]}"
+    return sha256(manifest_json(timeless).encode())
 
 
 def refuse_unlisted(path: Path, manifest: Manifest) -> None:
+    """Raises BlemishError for a file of a foreign name or kind, and one that the manifest does not list."""
     others = other_names(manifest)
     for name in manifest.files:
         if Path(name).name != name or not (name.endswith(TENSOR_SUFFIX) or name in others):
@@ -164,7 +181,7 @@ def refuse_unhashed_graphs(path: Path, manifest: Manifest) -> None:
 
 
 def other_names(manifest: Manifest) -> set[str]:
-    """Files that an exported bundle may list beside tensors: those of its graphs, and the certificate."""
+    """Names that an exported bundle may list beside tensors: its graphs' files, and the certificate."""
     runtime = manifest.runtime
     if runtime is None:
         return set()
@@ -172,22 +189,15 @@ def other_names(manifest: Manifest) -> set[str]:
     return {name for name in named if name.endswith(GRAPH_SUFFIXES[runtime.kind])} | {CERTIFICATE}
 
 
-def read_checked(file: Path, digest: str) -> bytes:
+def existing(file: Path) -> Path:
+    """The path of a file of a bundle. Raises BlemishError where there is none."""
     if not file.is_file():
-        raise BlemishError(f"{file} is missing. Copy the bundle again, whole.")
-    data = file.read_bytes()
-    refuse_other_digest(file, sha256(data), digest)
-    return data
-
-
-def refuse_damaged(file: Path, digest: str) -> None:
-    """The same check of a file that is not read into memory as a whole."""
-    if not file.is_file():
-        raise BlemishError(f"{file} is missing. Copy the bundle again, whole.")
-    refuse_other_digest(file, sha256_of(file), digest)
+        raise BlemishError(f"{file} is missing. Copy the whole bundle again.")
+    return file
 
 
 def refuse_other_digest(file: Path, digest: str, expected: str) -> None:
+    """Raises BlemishError where a file's SHA-256 is not the manifest's."""
     if digest != expected:
         raise BlemishError(
             f"{file} was changed or damaged: its SHA-256 is not the manifest's. Copy the bundle again."
@@ -195,16 +205,15 @@ def refuse_other_digest(file: Path, digest: str, expected: str) -> None:
 
 
 def parse_tensors(file: Path, data: bytes) -> Tensors:
+    """Tensors in a file's content. Raises BlemishError for anything but safetensors data."""
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise BlemishError(
-            f"{file} holds no safetensors data and is not opened. Train or copy it again."
-        ) from error
+        raise BlemishError(f"{file} holds no safetensors data. Train or copy the bundle again.") from error
 
 
 def changeable_of(path: Path, bundle: str) -> dict[str, bytes]:
-    """The decision files and the count of looks in folder `path`, where it holds the bundle of that id."""
+    """Content of decision files and usage.json in folder `path`, where it holds the bundle of that id."""
     try:
         there = parse_manifest((path / MANIFEST).read_bytes(), path / MANIFEST)
     except (OSError, BlemishError):
@@ -215,27 +224,10 @@ def changeable_of(path: Path, bundle: str) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in files if not file.name.startswith(".")}
 
 
-def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
-    for name, data in contents.items():
-        with (folder / name).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    folder.chmod(0o755)
-
-
-def copy_all(folder: Path, files: Mapping[str, Path]) -> None:
-    for name, source in files.items():
-        with source.open("rb") as read, (folder / name).open("wb") as written:
-            shutil.copyfileobj(read, written)
-            written.flush()
-            os.fsync(written.fileno())
-
-
 def replace_folder(draft: Path, path: Path) -> None:
-    """Rename `draft` to `path`; what was there stays beside it until the new one stands.
+    """Rename `draft` to `path`; a folder there stays beside it until the new one is in place.
 
-    Whatever stops this, Ctrl-C included, one of the two is at `path` afterwards.
+    Whatever interrupts this, Ctrl-C included, one of the two is at `path` afterwards.
     """
     retired = path.with_name(f".{path.name}.old")
     try:
@@ -251,10 +243,11 @@ def replace_folder(draft: Path, path: Path) -> None:
 
 
 def sha256(data: bytes) -> str:
+    """SHA-256 as hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_of(file: Path) -> str:
-    """Of a file that is read piece by piece."""
+    """SHA-256 of a file, which is read piece by piece."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

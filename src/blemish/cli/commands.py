@@ -10,19 +10,21 @@ from typing import Annotated, Any, Optional
 import typer
 from typer.core import TyperGroup
 
+from blemish.api import Split
 from blemish.cli import data
 from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
 from blemish.cli.inspection import inspect
-from blemish.cli.options import Quiet, Split, Threads
+from blemish.cli.options import Quiet, Threads
 from blemish.cli.outcome import Debug, StoppedError, command_line
+from blemish.cli.replay import replay
 from blemish.cli.training import add_class, export, train
-from blemish.extras import refuse_without
+from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
 
 class Commands(TyperGroup):
-    """Says what a Ctrl-C leaves behind, where typer would exit without a word."""
+    """Command group that says what a Ctrl-C leaves behind, where typer would exit without a word."""
 
     def invoke(self, context: Any) -> Any:
         try:
@@ -39,16 +41,27 @@ app = typer.Typer(
     cls=Commands,
     help="Find, outline, grade and name surface defects from few examples, and prove how well it is done.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
 
 
+def show_version(asked: bool) -> None:
+    if asked:
+        import blemish
+
+        print(f"blemish {blemish.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version),
+    ] = False,
 ) -> None:
     Debug.on = debug
 
@@ -59,7 +72,7 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Make a synthetic set, train on it, evaluate, inspect; ends with the path of an HTML report."""
-    refuse_without("torch", "blemish demo")
+    require_package("torch", "blemish demo")
     from blemish.workflows.demo import run_demo
 
     print(run_demo(out, command=command_line(), quiet=quiet))
@@ -69,6 +82,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(decide)
 app.command()(inspect)
+app.command()(replay)
 app.command(name="add-class")(add_class)
 app.command()(export)
 

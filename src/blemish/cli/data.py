@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
+from blemish.cli.options import beginning
 from blemish.cli.texts import print_check, print_counts, print_products, print_scale
 from blemish.errors import BlemishError, WrongUseError
 
@@ -155,7 +156,14 @@ def agree(
 def convert(
     data: Folder,
     out: Out,
-    to: Annotated[str, typer.Option("--to", help="coco, voc, yolo or masks")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="coco, voc, yolo or masks",
+            autocompletion=beginning(("coco", "voc", "yolo", "masks")),
+        ),
+    ],
 ) -> None:
     """Write the dataset in another layout; says what the target cannot hold."""
     from blemish.dataset.convert import convert as convert_dataset

@@ -7,7 +7,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from blemish.cli.options import Quiet, Scale, Split, Threads
+from blemish.api import Split
+from blemish.cli.options import Quiet, Scale, Threads
 from blemish.threads import set_threads
 
 

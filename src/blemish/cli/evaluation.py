@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from blemish.cli.options import Quiet, Scale, Split, Then, Threads
+from blemish.api import Split
+from blemish.cli.options import Quiet, Scale, Then, Threads
 from blemish.cli.outcome import command_line
 from blemish.errors import WrongUseError
 from blemish.threads import set_threads

@@ -10,17 +10,17 @@ from typing import NoReturn
 
 from blemish.cli.outcome import FAILED, STOPPED, Debug, exit_code
 from blemish.errors import BlemishError
-from blemish.extras import lacking
-from blemish.threads import wait_asleep
+from blemish.optional_dependencies import missing_extra
+from blemish.threads import set_passive_wait
 
 
 def run() -> None:
-    """Exit codes: 0 fine, 1 the work failed, 2 wrong use, 130 stopped by Ctrl-C."""
-    wait_asleep()
+    """Run a command and exit: with 0 fine, 1 the work failed, 2 wrong use, 130 stopped by Ctrl-C."""
+    set_passive_wait()
     try:
         from blemish.cli.commands import app
 
-        app()
+        app(prog_name="blemish")
     except KeyboardInterrupt:
         fail("stopped before anything was done.", STOPPED)
     except BlemishError as error:
@@ -28,7 +28,7 @@ def run() -> None:
             raise
         fail(str(error), exit_code(error))
     except ModuleNotFoundError as error:
-        lack = lacking(error, "this command")
+        lack = missing_extra(error, "this command")
         if Debug.on or lack is None:
             raise
         fail(str(lack), FAILED)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Optional
 
 import typer
 
-Split = Literal["train", "val", "test", "all"]
+
+def beginning(values: Iterable[str]) -> Callable[[str], list[str]]:
+    """Completion of a word that is one of the values."""
+    return lambda incomplete: [value for value in values if value.startswith(incomplete)]
+
+
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed draws and trains the same.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only results and errors.")]
 Scale = Annotated[

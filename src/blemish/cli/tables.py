@@ -12,19 +12,19 @@ from typing import Any
 
 import blemish
 from blemish.errors import BlemishError
-from blemish.extras import refuse_without
+from blemish.optional_dependencies import require_package
 
 TABLES = "benchmarks.tables"
 
 
 def fill_table(name: str, out: Path, **options: Any) -> Path:
-    """Fill OUT/NAME row by row; see `benchmarks.tables.table.fill_table` for the options.
+    """Fill OUT/NAME row by row; see `benchmarks.tables.fill.fill_table` for the options.
 
     Raises BlemishError outside a checkout, and MissingExtraError without torch.
     """
     place_on_path("blemish reproduce")
-    refuse_without("torch", "blemish reproduce")
-    return Path(import_module(f"{TABLES}.table").fill_table(name, out, **options))
+    require_package("torch", "blemish reproduce")
+    return Path(import_module(f"{TABLES}.fill").fill_table(name, out, **options))
 
 
 def write_overview(results: Path, out: Path) -> Path:

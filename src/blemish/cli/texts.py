@@ -75,7 +75,7 @@ def print_scale(found: Scale) -> None:
 
 
 def images_of_lots(groups: Mapping[str, Mapping[str, Any]]) -> str:
-    """How many there are and of how many images, the smallest first; see --json for all."""
+    """Number of lots and their sizes in images, the smallest named first; --json has all."""
     from blemish.dataset.quality.check_alike import listing
 
     sizes = sorted((group["images"], name) for name, group in groups.items())

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, Optional
 
 import typer
 
-from blemish.cli.options import Quiet, Scale, Seed, Threads
+from blemish.cli.options import Quiet, Scale, Seed, Threads, beginning
 from blemish.cli.outcome import command_line
 from blemish.errors import WrongUseError, refused_as_wrong_use
-from blemish.extras import refuse_without
+from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
 package = find_spec("blemish.methods")  # looked at, not imported, as it brings numpy
@@ -23,7 +23,12 @@ METHODS = sorted(
 
 
 def train(  # noqa: PLR0913, PLR0917 - an option each
-    method: Annotated[str, typer.Argument(metavar="METHOD", help=f"One of {', '.join(METHODS)}.")],
+    method: Annotated[
+        str,
+        typer.Argument(
+            metavar="METHOD", help=f"One of {', '.join(METHODS)}.", autocompletion=beginning(METHODS)
+        ),
+    ],
     data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Run folder; the bundle is written to RUN/bundle.")],
     config: Annotated[Optional[Path], typer.Option("--config", help="YAML file of settings.")] = None,  # noqa: UP045
@@ -50,7 +55,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     quiet: Quiet = False,
 ) -> None:
     """Train METHOD on the dataset's train and val splits."""
-    refuse_without("torch", "blemish train")
+    require_package("torch", "blemish train")
     from blemish.workflows.scale import checked_scale
     from blemish.workflows.train import train_bundle
 
@@ -154,7 +159,7 @@ def export(  # noqa: PLR0913, PLR0917 - an option each
     quiet: Quiet = False,
 ) -> None:
     """Write BUNDLE so that it runs without torch, once it has given the same answers; with a certificate."""
-    refuse_without("torch", "blemish export")
+    require_package("torch", "blemish export")
     from blemish.workflows import export as workflow
 
     set_threads(threads)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.dataset.settings import Colour
+from blemish.arrays import Colour
 
 FLAT_RANGE = 24  # largest difference inside a 3×3 neighbourhood of one colour; JPEG noise is below
 SAME_COLOUR = 64  # colours nearer than this are one
@@ -48,11 +48,11 @@ def merged(tallies: Iterable[Mapping[Colour, int]]) -> dict[Colour, int]:
     for counts in tallies:
         for colour, number in counts.items():
             total[colour] = total.get(colour, 0) + number
-    kept: dict[Colour, int] = {}
+    joined: dict[Colour, int] = {}
     for colour, number in sorted(total.items(), key=lambda item: (-item[1], item[0])):
-        near = nearest(colour, list(kept))
-        kept[near or snapped(colour)] = kept.get(near or snapped(colour), 0) + number
-    return kept
+        near = nearest(colour, list(joined))
+        joined[near or snapped(colour)] = joined.get(near or snapped(colour), 0) + number
+    return joined
 
 
 def nearest(colour: Colour, known: Sequence[Colour]) -> Colour | None:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def file_hash(path: Path) -> str:
@@ -32,7 +32,9 @@ def file_hash(path: Path) -> str:
 def pixel_hash(pixels: NDArray[Any]) -> str:
     """SHA-256 of an image: type, shape and values."""
     head = f"{pixels.dtype.str} {pixels.shape} ".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    digest = hashlib.sha256(head)
+    digest.update(np.ascontiguousarray(pixels).reshape(-1).view(np.uint8).data)  # not copied
+    return digest.hexdigest()
 
 
 def content_hash(path: Path) -> str:
@@ -64,7 +66,7 @@ def content_of_state(path: Path, size: int, changed_ns: int) -> str:
     return content_hash(path)
 
 
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_threads(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Results in the items' order; decoding and hashing leave Python's lock, so threads help."""
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         yield from pool.map(work, items)

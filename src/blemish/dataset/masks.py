@@ -20,8 +20,8 @@ from blemish.arrays import Box, Size
 from blemish.dataset import run_lengths
 from blemish.dataset.samples import Annotation, MaskFile, Polygon, RunLengths, Sample
 from blemish.errors import BlemishError, nearest_name
-from blemish.extras import imported
 from blemish.images.decode import luminance, read_image, to_bytes
+from blemish.optional_dependencies import import_optional
 from blemish.regions.components import split_regions
 
 
@@ -143,7 +143,7 @@ def refuse_other_size(mask_name: str, mask_size: Sequence[int], sample: Sample, 
 
 def matlab_segments(path: Path) -> NDArray[Any]:
     """[H, W] segment numbers of CrackForest's ground truth: 1 background, 2 and above defects."""
-    reader = imported("scipy.io", f"{path}: reading a .mat file")  # 0.2 s, and few datasets need it
+    reader = import_optional("scipy.io", f"{path}: reading a .mat file")  # 0.2 s, and few datasets need it
     try:
         segments = reader.loadmat(str(path))["groundTruth"][0, 0]["Segmentation"]
     except Exception as error:  # SciPy raises many types on damaged files

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from blemish.defect import Box
+from blemish.arrays import Box
 
 Polygon = tuple[tuple[float, float], ...]
 

@@ -13,12 +13,12 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from blemish.arrays import Colour
 from blemish.errors import BlemishError, nearest_name
 
 SETTINGS_NAME = "dataset.yaml"
 SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
-Colour = tuple[int, int, int]
 
 
 class DatasetSettings(BaseModel):

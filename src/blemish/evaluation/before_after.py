@@ -1,7 +1,7 @@
-"""What a change of a bundle did to each class: the same images inspected before and after it.
+"""Comparison of a bundle before and after a change, class by class, on the same images.
 
-A true defect is found where a detection of its class meets it at IoU 0.5, confused where only one of another
-class does, and missed else; detections are those that the bundle calls defects.
+A true defect is found where a detection of its class matches it at IoU 0.5, confused where only a detection
+of another class does, and missed otherwise; detections are those that the bundle calls defects.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ WORTH_SAYING = 0.01  # of AP50
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """One class on one run over the images. ap50: None without a true defect of it
+    """Figures of a class over the images.
 
-    alarms: detections of it that belong to no true defect of it
+    ap50: in [0, 1], None without a true defect of the class; found, missed, confused: numbers of true defects
+    alarms: detections of the class that match no true defect of it
     """
 
     ap50: float | None
@@ -37,7 +38,7 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class ClassChange:
-    """One class before and after; before is None for a class that was not there."""
+    """Figures of a class before and after; before is None for a new class."""
 
     label: str
     before: ClassFigures | None
@@ -50,60 +51,62 @@ def class_changes(
     old_names: Sequence[str],
     new_names: Sequence[str],
 ) -> tuple[ClassChange, ...]:
-    """Every class of the new bundle, in its order. before, after: of the same images"""
+    """Change of every class of the new bundle, in its order. before, after: records of the same images"""
     earlier, later = class_figures(before, old_names), class_figures(after, new_names)
     return tuple(ClassChange(name, earlier.get(name), later[name]) for name in new_names)
 
 
 def class_figures(records: Sequence[ImageRecord], class_names: Sequence[str]) -> dict[str, ClassFigures]:
+    """Figures of each class over the images whose defects have a known place."""
     placed = [record for record in records if is_placed(record)]
     ap50 = (detection_metrics(records, class_names) or {}).get("ap50", {})
-    ends = Counter(
-        (one.label, end)
+    outcomes = Counter(
+        (defect.label, outcome)
         for record in placed
-        for one, end in zip(record.truth, box_outcomes(record), strict=True)
+        for defect, outcome in zip(record.truth, box_outcomes(record), strict=True)
     )
     called = Counter(defect.label for record in placed for defect in record.inspection.defects)
     return {
         name: ClassFigures(
             ap50=ap50.get(name),
-            found=ends[name, FOUND],
-            missed=ends[name, MISSED],
-            confused=ends[name, CONFUSED],
-            alarms=called[name] - ends[name, FOUND],
+            found=outcomes[name, FOUND],
+            missed=outcomes[name, MISSED],
+            confused=outcomes[name, CONFUSED],
+            alarms=called[name] - outcomes[name, FOUND],
         )
         for name in class_names
     }
 
 
 def box_outcomes(record: ImageRecord) -> list[str]:
-    """What became of each true defect of an image."""
-    ends = [MISSED] * len(record.truth)
+    """Outcome of each true defect of an image: found, confused or missed."""
+    outcomes = [MISSED] * len(record.truth)
     same = matched_pairs(record, FOUND_IOU, with_type=True)
     free = np.ones(record.iou.shape, np.bool_)
     for row, column in same:
-        ends[row] = FOUND
+        outcomes[row] = FOUND
         free[row], free[:, column] = False, False
     confidences = [defect.confidence for defect in record.inspection.defects]
     for row, _ in match(record.iou, confidences, threshold=FOUND_IOU, allowed=free):
-        ends[row] = CONFUSED
-    return ends
+        outcomes[row] = CONFUSED
+    return outcomes
 
 
 def change_sentences(changes: Sequence[ClassChange]) -> tuple[str, ...]:
-    """What a reader must know: classes that lost, and what the new one is found as."""
+    """Sentences for the reader: older classes that got worse, and how well the new class is found."""
     lost = [line for change in changes if (line := loss_sentence(change))]
     found = sum(change.before.found for change in changes if change.before)
-    kept = [
-        f"No older class lost more than {100 * WORTH_SAYING:g} point of AP50 or a single defect."
+    no_loss = (
+        f"No older class lost a defect, or more than {100 * WORTH_SAYING:g} point of AP50."
         if found
-        else "The older classes had nothing to lose: none of their defects was found before either."
-    ]
+        else "None of the older classes' defects was found before, so they could not get worse."
+    )
     new = [new_sentence(change) for change in changes if change.before is None]
-    return (*(lost or kept), *new)
+    return (*(lost or [no_loss]), *new)
 
 
 def loss_sentence(change: ClassChange) -> str:
+    """Sentence on an older class that got worse; "" for any other."""
     before, after = change.before, change.after
     if before is None or before.ap50 is None or after.ap50 is None:
         return ""
@@ -112,16 +115,17 @@ def loss_sentence(change: ClassChange) -> str:
         return ""
     total = before.found + before.missed + before.confused
     return (
-        f"'{change.label}' lost: AP50 {100 * before.ap50:.1f} → {100 * after.ap50:.1f}; found {before.found} "
-        f"→ {after.found} of {total}, confused {before.confused} → {after.confused}."
+        f"'{change.label}' got worse: AP50 {100 * before.ap50:.1f} → {100 * after.ap50:.1f}; found "
+        f"{before.found} → {after.found} of {total}, confused {before.confused} → {after.confused}."
     )
 
 
 def new_sentence(change: ClassChange) -> str:
+    """Sentence on how well a new class is found."""
     after = change.after
     total = after.found + after.missed + after.confused
-    alarms = f"found {after.alarms} times where none is marked"
+    alarms = f"{after.alarms} false alarm{'' if after.alarms == 1 else 's'}"
     if not total:
-        return f"'{change.label}' is marked in none of these images, and {alarms}."
+        return f"'{change.label}' is marked in none of these images: {alarms}."
     ap50 = 0.0 if after.ap50 is None else after.ap50
-    return f"'{change.label}': AP50 {100 * ap50:.1f}, {after.found} of {total} found, and {alarms}."
+    return f"'{change.label}': AP50 {100 * ap50:.1f}, {after.found} of {total} found, {alarms}."

@@ -1,4 +1,4 @@
-"""The beta distribution: its share below a point and its quantiles, as exact bounds and intervals need them.
+"""Beta distribution: cumulative shares and quantiles, for exact bounds and intervals.
 
 Written out because SciPy, which has them, is twice as large as all else that such a bound needs on a line PC.
 Source: Press et al., Numerical Recipes, 3rd edition, section 6.4: a continued fraction, by Lentz's method.
@@ -14,7 +14,7 @@ TINY = 1e-300  # in place of 0 in Lentz's method
 
 
 def beta_share(x: float, a: float, b: float) -> float:
-    """The share of the beta distribution (a, b > 0) below x in [0, 1], in [0, 1]."""
+    """Share of the beta distribution (a, b > 0) below x in [0, 1], in [0, 1]."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):  # the fraction converges fast on the other side alone
@@ -23,9 +23,9 @@ def beta_share(x: float, a: float, b: float) -> float:
 
 
 def beta_quantile(share: float, a: float, b: float) -> float:
-    """The x in (0, 1) below which that share of the beta distribution lies. share: in (0, 1)
+    """Quantile of the beta distribution (a, b > 0), in (0, 1). share: in (0, 1)
 
-    Newton's steps, and halving where one leaves what is known to hold the answer.
+    By Newton's steps, and by halving where a step leaves the interval known to hold the answer.
     """
     if a == 1:
         return -math.expm1(math.log1p(-share) / b)
@@ -45,23 +45,24 @@ def beta_quantile(share: float, a: float, b: float) -> float:
 
 
 def student_quantile(share: float, freedom: int) -> float:
-    """The t below which that share of Student's distribution lies. share: in (0.5, 1)"""
+    """Quantile of Student's t distribution. share: in (0.5, 1); freedom: degrees of freedom, at least 1"""
     x = beta_quantile(2 * (1 - share), freedom / 2, 0.5)
     return math.sqrt(freedom * (1 - x) / x)
 
 
 def tail(x: float, a: float, b: float) -> float:
+    """Share below x, for x on the side of the mean where the continued fraction converges fast."""
     return math.exp(log_height(x, a, b)) / (a * continued_fraction(x, a, b))
 
 
 def log_height(x: float, a: float, b: float) -> float:
-    """Of the density at x, times x·(1 − x)."""
+    """Logarithm of the density at x, times x·(1 − x)."""
     constant = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     return constant + a * math.log(x) + b * math.log1p(-x)
 
 
 def continued_fraction(x: float, a: float, b: float) -> float:
-    """1 + d₁/(1 + d₂/(1 + …)); a convergent has as many terms as it takes, about √max(a, b)."""
+    """Value of 1 + d₁/(1 + d₂/(1 + …)) to `PRECISION`; it takes about √max(a, b) terms."""
     value, numerator, denominator = 1.0, 1.0, 0.0
     for term in count(1):
         m = term // 2

@@ -1,9 +1,10 @@
-"""Choosing a decision's thresholds on a calibration split, and counting what the whole decision costs there.
+"""Choice of a decision's thresholds on calibration images, and the counts of the whole decision there.
 
 The image thresholds follow `operating_point.choose`. A class gets a threshold of its own, on the confidence
-of its defects, where it is marked on at least `CLASS_IMAGES` images and as many clean ones are not rejected
-yet: the lowest confidence at which none of those clean ones is rejected, kept only where it rejects a
-defective image that would pass or go to a person without it.
+of its
+defects, where it is marked on at least `CLASS_IMAGES` images and as many clean ones are not rejected yet: the
+lowest confidence that rejects none of those clean ones. It is kept only if it rejects a defective image that
+would otherwise pass or go to a person.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ from blemish.inspection import Verdict
 from blemish.regions.filled_boxes import defect_of_box
 from blemish.regions.measure import smallest_rectangle
 
-CLASS_IMAGES = 20  # with fewer, not even 14 % of missed or rejected ones could be told from none
+CLASS_IMAGES = 20  # with fewer, a rate of 14 % missed or rejected could not be told from none
 CLASS_RULE = "overkill<=0"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How thresholds are chosen. rule, review_rule: of `operating_point`
+    """Way to choose thresholds. rule, review_rule: see `operating_point`
 
-    class_names: classes that may get a threshold of their own; none where the method names no types
+    class_names: classes that may get a threshold of their own; none where the method tells no classes apart
     without_defects, iou_score: of the method, see `Decision.judge` and `operating_point.choose`
     """
 
@@ -55,11 +56,11 @@ class Calibration:
 def calibrated(
     records: Sequence[ImageRecord], draft: Decision, how: Calibration
 ) -> tuple[Decision, OperatingPoint]:
-    """The draft with thresholds, and their counts on these images under the whole decision.
+    """The draft with thresholds chosen, and its operating point with the counts of the whole decision.
 
     records: of images as inspected without any decision; those that could not be judged are in no count
     draft: limits, minimum sizes and grades, whose thresholds are replaced
-    Raises BlemishError for too little to follow the rules on, see `operating_point.choose`.
+    Raises BlemishError for too few images to follow the rules on, see `operating_point.choose`.
     """
     judged = [record for record in records if record.inspection.score is not None]
     bare = draft.model_copy(update={"score": Thresholds(), "classes": {}})
@@ -75,7 +76,7 @@ def calibrated(
 def counted(
     decision: Decision, point: OperatingPoint, judged: Sequence[ImageRecord], how: Calibration
 ) -> OperatingPoint:
-    """The point with the counts of the whole decision, and what they do not show."""
+    """The point with the counts of the whole decision, and notes on their limits."""
     verdicts = [answer.verdict for answer in answers(decision, judged, how)]
     of_choice = [
         note for note in point.notes if note not in limits_of_knowledge(parse_rule(point.rule), point)
@@ -87,7 +88,7 @@ def counted(
 
 
 def of_search(how: Calibration) -> tuple[str, ...]:
-    """A sentence where a rule chose among counts: the bounds of the least are too good.
+    """A sentence where a rule optimised the very counts that the bounds are of.
 
     Where a share is given, the count follows from the number of images, and the bound holds (Wilks 1941). In
     simulations of 30 and 100 defective images bounds held in 94 to 96 % with shares, in 88 to 93 % here.
@@ -95,23 +96,24 @@ def of_search(how: Calibration) -> tuple[str, ...]:
     if not {parse_rule(rule).kind for rule in (how.rule, how.review_rule)} & {"f1", "cost"}:
         return ()
     return (
-        "A rule of F1 or of cost picks its threshold by these very counts: here their bounds hold with some "
-        "90 % confidence, not with 95 %.",
+        "The rule (F1 or cost) chose the threshold by these same counts, so their bounds hold with about "
+        "90 % confidence, not 95 %.",
     )
 
 
 def low_threshold(decision: Decision, how: Calibration) -> tuple[str, ...]:
-    """A sentence where the score rejects images that have no defect but ignored ones."""
+    """A sentence where the score may reject images whose defects are all ignored."""
     lowest = min((one for one in (decision.score.review, decision.score.ng) if one is not None), default=1.0)
     if not decision.ignore or lowest > how.without_defects:
         return ()
     return (
-        f"The threshold {figure(lowest)} lies below {figure(how.without_defects)}, from where on the method "
-        "outlines defects: an image may be rejected by its score though all its defects are ignored.",
+        f"The threshold {figure(lowest)} is below {figure(how.without_defects)}, the highest score without "
+        "defects, so the score may reject an image even if all its defects are ignored.",
     )
 
 
 def answers(decision: Decision, judged: Sequence[ImageRecord], how: Calibration) -> list[Judged]:
+    """Verdicts of a decision on images that were judged."""
     return [
         decision.judge(
             record.inspection.score or 0.0, record.inspection.defects, without_defects=how.without_defects
@@ -126,21 +128,18 @@ def refuse_unfollowable(defective: NDArray[np.bool_], how: Calibration) -> None:
         return
     for rule in (parse_rule(how.rule), parse_rule(how.review_rule)):
         if rule.kind in ("f1", "cost") or (rule.kind == "escape" and (rule.limit or rule.text == how.rule)):
-            proof = (
-                f" (to show {100 * rule.limit:g} % takes {trials_to_prove(min(rule.limit, 0.999999))})"
-                if rule.limit
-                else ""
-            )
+            needed = trials_to_prove(min(rule.limit, 0.999999)) if rule.limit else 0
+            proof = f" ({needed} prove {100 * rule.limit:g} %)" if rule.limit else ""
             raise BlemishError(
                 f"The rule '{rule.text}' needs defective images to calibrate on. Received: 0 of "
-                f"{len(defective)}. Add some{proof}, or choose by --overkill, which clean images suffice for."
+                f"{len(defective)}. Add some{proof}, or use --overkill, which needs only clean images."
             )
 
 
 def class_thresholds(
     scored: Decision, judged: Sequence[ImageRecord], how: Calibration
 ) -> dict[str, Thresholds]:
-    """The thresholds of single classes, by the rule that this file begins with."""
+    """Thresholds of single classes, by the rule in this file's header."""
     passed = [
         (record, answer)
         for record, answer in zip(judged, answers(scored, judged, how), strict=True)
@@ -163,9 +162,9 @@ def class_threshold(
     marked: Sequence[tuple[ImageRecord, Judged]],
     clean: Sequence[tuple[ImageRecord, Judged]],
 ) -> float | None:
-    """The lowest confidence that rejects none of the clean images; None where it rejects no marked one."""
-    of_marked = [surest(name, record, answer) for record, answer in marked]
-    of_clean = [surest(name, record, answer) for record, answer in clean]
+    """Lowest confidence that rejects none of the clean images; None where it rejects no marked one."""
+    of_marked = [top_confidence(name, record, answer) for record, answer in marked]
+    of_clean = [top_confidence(name, record, answer) for record, answer in clean]
     if not of_marked:
         return None
     defective = [True] * len(of_marked) + [False] * len(of_clean)
@@ -173,22 +172,26 @@ def class_threshold(
     return point.threshold if point.threshold <= max(of_marked) else None
 
 
-def surest(name: str, record: ImageRecord, answer: Judged) -> float:
-    """The highest confidence of a defect of that class; 0 without one."""
-    kept = [record.inspection.defects[index] for index in answer.kept]
-    return max((defect.confidence for defect in kept if defect.label == name), default=0.0)
+def top_confidence(name: str, record: ImageRecord, answer: Judged) -> float:
+    """Highest confidence of a defect of that class that is not ignored; 0 without one."""
+    counted = [record.inspection.defects[index] for index in answer.kept]
+    return max((defect.confidence for defect in counted if defect.label == name), default=0.0)
 
 
 def labels_of(record: ImageRecord) -> set[str]:
+    """Classes annotated on a defective image; none on a clean one."""
     return {annotation.label for annotation in record.sample.annotations} if is_defective(record) else set()
 
 
-# What a minimum size would hide
+# Defects that a minimum size would hide
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """Labelled defects that a minimum size would ignore. image, size: of the smallest, as text"""
+    """Labelled defects hidden by a minimum size, `count` of all `of`.
+
+    image, size: of the smallest, as text
+    """
 
     count: int
     of: int
@@ -201,27 +204,27 @@ def hidden_defects(
 ) -> tuple[str, ...]:
     """A sentence for each minimum size above the smallest labelled defect.
 
-    classifies: whether the method tells classes apart; else a rule on its one name concerns every defect
+    classifies: True where the method tells classes apart; else a rule on its only name concerns every defect
     """
     rules = [rule if classifies else rule.model_copy(update={"of": None}) for rule in decision.ignore]
     hidden = [(rule, hidden_by(rule, records, mm_per_px=mm_per_px)) for rule in rules]
     return tuple(
         f"'ignore.{number}', {rule.measure} below {figure(rule.below)}{rule.suffix}, would hide "
-        f"{found.count} of {found.of} labelled defects; the smallest, of {found.size}, is in {found.image}."
+        f"{found.count} of {found.of} labelled defects; the smallest, {found.size}, is in {found.image}."
         for number, (rule, found) in enumerate(hidden)
         if found is not None
     )
 
 
 def hidden_by(rule: Ignored, records: Sequence[ImageRecord], *, mm_per_px: float | None) -> Hidden | None:
-    """What of the labelled defects a minimum size would hide; None where it hides none.
+    """Labelled defects that a minimum size would hide; None where it hides none.
 
-    mm_per_px: None where the scale is not known
+    mm_per_px: None where the scale is unknown
     """
     labelled = [
         (rule.value_of(defect), record.sample.id)
         for record in records
-        for defect in (as_defect(one, mm_per_px) for one in record.truth)
+        for defect in (as_defect(true, mm_per_px) for true in record.truth)
         if rule.covers(defect)
     ]
     sizes = [(value, image) for value, image in labelled if value is not None]
@@ -233,7 +236,7 @@ def hidden_by(rule: Ignored, records: Sequence[ImageRecord], *, mm_per_px: float
 
 
 def as_defect(truth: TruthDefect, mm_per_px: float | None) -> Defect:
-    """An annotated defect, measured as a found one is; of a mere box its sides."""
+    """Annotated defect measured as a found one is; of a mere box its sides."""
     boxed = defect_of_box(truth.box_xyxy, truth.label, 1.0, mm_per_px=mm_per_px)
     if not truth.contour:
         return boxed

@@ -1,6 +1,6 @@
-"""Type metrics: of the defects that were found, which name did they get.
+"""Classification metrics: how often the defects that were found got their right class.
 
-True and found defects are matched by place alone, so that a wrong name shows as such and not as a miss.
+True and found defects are matched by place alone, so that a wrong class shows as such and not as a miss.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def type_metrics(
 
 
 def accuracy_of(confusion: Mapping[str, Mapping[str, int]]) -> float | None:
-    """The share of rightly named ones among the true defects that were found; None without any."""
-    named = [(true, found, n) for true, row in confusion.items() for found, n in row.items()]
-    found = [(true == name, n) for true, name, n in named if true != FALSE_ALARM and name != MISSED]
-    return ratio(sum(n for same, n in found if same), sum(n for _, n in found))
+    """Share of true defects with the right class among those found, in [0, 1]; None without any found."""
+    cells = [(true, found, n) for true, row in confusion.items() for found, n in row.items()]
+    matched = [(true == found, n) for true, found, n in cells if true != FALSE_ALARM and found != MISSED]
+    return ratio(sum(n for same, n in matched if same), sum(n for _, n in matched))
 
 
 def confusion_matrix(
@@ -52,7 +52,7 @@ def confusion_matrix(
 
 
 def label_pairs(record: ImageRecord, threshold: float) -> list[tuple[str, str]]:
-    """(True label, found label) of every true and every found defect of one image."""
+    """(True label, found label) of every true and every found defect of an image."""
     found = record.inspection.defects
     return [
         (

@@ -1,4 +1,4 @@
-"""Does the answer stay the same when it should, and does severity rise with what is really there."""
+"""Consistency of answers: verdicts that should not change, severity that should rise with contrast."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from blemish.ranks import average_ranks
 
 
 def verdict_flips(reference: Sequence[Verdict], perturbed: Sequence[Verdict]) -> ProportionBound:
-    """How many images change their verdict when they are shifted, re-lit or noisy, with bounds.
+    """Number of images whose verdict changes when they are shifted, re-lit or noisy, with bounds.
 
-    reference, perturbed: verdicts of the same images in the same order; any change counts, ERROR too
+    reference, perturbed: verdicts of the same images in the same order; any change counts, to ERROR too
     """
-    flips = sum(one != other for one, other in zip(reference, perturbed, strict=True))
+    flips = sum(before != after for before, after in zip(reference, perturbed, strict=True))
     return proportion_bound(flips, len(reference))
 
 
@@ -31,9 +31,12 @@ def contrast_metrics(contrasts: Sequence[float], severities: Sequence[float]) ->
     return {"spearman": spearman(np.abs(contrasts), severities), "defects": len(contrasts)}
 
 
-def spearman(one: ArrayLike, other: ArrayLike) -> float | None:
-    """Rank correlation in [−1, 1], ties at their average rank; None for under 3 pairs or constant values."""
-    first, second = average_ranks(one), average_ranks(other)
-    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+def spearman(first: ArrayLike, second: ArrayLike) -> float | None:
+    """Rank correlation in [−1, 1] of two lists [n], ties at their average rank.
+
+    None for fewer than 3 pairs or constant values.
+    """
+    ranks, others = average_ranks(first), average_ranks(second)
+    if len(ranks) < 3 or np.ptp(ranks) == 0 or np.ptp(others) == 0:
         return None
-    return float(np.corrcoef(first, second)[0, 1])
+    return float(np.corrcoef(ranks, others)[0, 1])

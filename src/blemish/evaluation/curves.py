@@ -1,6 +1,6 @@
-"""The lines that a report draws, from the same counts as the metrics beside them.
+"""Curves of a report, from the same counts as the metrics beside them.
 
-Every point is a number: a line ends where nothing is found any more, instead of holding what is undefined.
+Every point is a number: a line ends where nothing is found any more, instead of holding undefined values.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from blemish.evaluation.image import image_scores, roc
 from blemish.evaluation.records import Curve, ImageRecord
 from blemish.evaluation.sweep import SeverityCounts, Sweep
 
-MOST_POINTS = 150
+MAX_POINTS = 150
 
 
 def threshold_curve(sweep: Sweep, *, chosen: float | None = None) -> Curve:
-    """Pixel metrics against the threshold, up to where nothing reaches it. chosen: the one in use"""
+    """Pixel metrics against the threshold, up to where nothing reaches it. chosen: the threshold in use"""
     defined = [index for index, precision in enumerate(sweep.precision) if precision is not None]
     shown = [defined[index] for index in thinned(len(defined))]
     lines = {
@@ -51,22 +51,25 @@ def precision_recall_curve(counts: SeverityCounts) -> Curve:
 
 
 def iou_curve(records: Sequence[ImageRecord]) -> Curve | None:
-    """Defect precision and recall against the IoU asked for, with and without type. Source: Fig. 9."""
+    """Precision and recall of defects against the IoU of a match, by place and with the right class.
+
+    Source: Fig. 9.
+    """
     placed = [record for record in records if is_placed(record)]
     if not any(record.truth for record in placed):
         return None
     lines: dict[str, tuple[float, ...]] = {}
     for with_type, ending in ((False, ""), (True, " with type")):
-        agreements = [match_counts_at(placed, threshold, with_type=with_type) for threshold in IOU_THRESHOLDS]
+        counts = [match_counts_at(placed, threshold, with_type=with_type) for threshold in IOU_THRESHOLDS]
         for name in ("recall", "precision"):
-            values = [getattr(agreement, name) for agreement in agreements]
+            values = [getattr(each, name) for each in counts]
             if None not in values:
                 lines[name + ending] = tuple(values)
     return Curve("Defects found, by IoU", "IoU threshold", "share of defects", IOU_THRESHOLDS, lines)
 
 
 def roc_curve(records: Sequence[ImageRecord]) -> Curve | None:
-    """Share of defective images found against the share of clean ones rejected, over all thresholds."""
+    """Share of defective images found against the share of clean ones rejected; None without both kinds."""
     points = roc(*image_scores(records))
     if points is None:
         return None
@@ -81,6 +84,6 @@ def roc_curve(records: Sequence[ImageRecord]) -> Curve | None:
 
 
 def thinned(length: int) -> list[int]:
-    """Evenly spread indices, the first and the last among them, few enough to draw."""
-    spread = np.linspace(0, length - 1, min(length, MOST_POINTS)).round().astype(int)
+    """At most `MAX_POINTS` evenly spread indices below `length`, the first and the last among them."""
+    spread = np.linspace(0, length - 1, min(length, MAX_POINTS)).round().astype(int)
     return [int(index) for index in np.unique(spread)]

@@ -1,7 +1,8 @@
 """Detection metrics for datasets that mark defects by boxes: AP50 per class, mAP50 and mAP50:95.
 
-Source: the COCO definition (101 recall points), computed by faster-coco-eval. No detection is left out: the
-limit of 100 an image and class is lifted to the most that any image has.
+Source: the COCO definition (101 recall points), computed by faster-coco-eval. No detection is left out:
+COCO's limit of 100 an image and class is raised to the largest number that any image has.
+Letters: K classes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from blemish.defect import Defect
 from blemish.evaluation.defects import is_placed
 from blemish.evaluation.records import ImageRecord
 
-Rows = list[dict[str, Any]]
+CocoRows = list[dict[str, Any]]
 
 
 def detection_metrics(records: Sequence[ImageRecord], class_names: Sequence[str]) -> dict[str, Any] | None:
@@ -35,7 +36,7 @@ def detection_metrics(records: Sequence[ImageRecord], class_names: Sequence[str]
 
 
 def mean_defined(precision: NDArray[np.float64]) -> float | None:
-    """Mean of the entries that COCO does not mark as undefined by −1; None where all are."""
+    """Mean of the entries that COCO does not mark as undefined by −1; None where all are undefined."""
     defined = precision[precision > -1]
     return float(defined.mean()) if defined.size else None
 
@@ -43,40 +44,39 @@ def mean_defined(precision: NDArray[np.float64]) -> float | None:
 def precision_at_recalls(records: Sequence[ImageRecord], class_names: Sequence[str]) -> NDArray[np.float64]:
     """Precision at IoU 0.5, 0.55 … 0.95, 101 recalls and each class: [10, 101, K], −1 without truth.
 
-    Labels outside `class_names` have boxes too, and no column.
+    Boxes of labels outside `class_names` take part, but have no column.
     """
     from faster_coco_eval import COCO, COCOeval_faster  # a quarter of a second to import
 
-    labels = [defect.label for one in records for defect in one.truth]
-    labels += [defect.label for one in records for defect in detections(one)]
+    labels = [defect.label for record in records for defect in record.truth]
+    labels += [defect.label for record in records for defect in detections(record)]
     category = {name: index for index, name in enumerate(dict.fromkeys((*class_names, *labels)), start=1)}
-    truth = [row for i, one in enumerate(records) for row in box_rows(i + 1, one.truth, category)]
-    found = [row for i, one in enumerate(records) for row in box_rows(i + 1, detections(one), category)]
-    both = [in_coco_structure(COCO, rows, len(records), category) for rows in (truth, found)]
-    evaluation = COCOeval_faster(*both, "bbox")
-    evaluation.params.maxDets = [1, 10, max(100, *(len(detections(one)) for one in records))]
+    # Every image and class is in COCO's structure, so that having no box is no special case.
+    images = [{"id": index + 1} for index in range(len(records))]
+    categories = [{"id": number, "name": name} for name, number in category.items()]
+    sides = []
+    for defects in ([record.truth for record in records], [detections(record) for record in records]):
+        rows = [
+            row for number, some in enumerate(defects, start=1) for row in box_rows(number, some, category)
+        ]
+        numbered = [{**row, "id": number} for number, row in enumerate(rows, start=1)]
+        sides.append(COCO({"info": {}, "images": images, "annotations": numbered, "categories": categories}))
+    evaluation = COCOeval_faster(*sides, "bbox")
+    evaluation.params.maxDets = [1, 10, max(100, *(len(detections(record)) for record in records))]
     evaluation.evaluate()
     evaluation.accumulate()
-    every_size, most = 0, -1
-    precision: NDArray[np.float64] = evaluation.eval["precision"][:, :, : len(class_names), every_size, most]
-    return precision
+    every_size, all_detections = 0, -1
+    precision: NDArray[np.float64] = evaluation.eval["precision"]
+    return precision[:, :, : len(class_names), every_size, all_detections]
 
 
 def detections(record: ImageRecord) -> tuple[Defect, ...]:
-    """All detections of an image: those below the method's threshold, too, where it gives them."""
+    """All detections of an image, including those below the method's threshold where it gives them."""
     return record.inspection.candidates or record.inspection.defects
 
 
-def in_coco_structure(make: Any, rows: Rows, image_count: int, category: dict[str, int]) -> Any:
-    """COCO's structure in memory, with every image and class, so that having no box is no special case."""
-    numbered = [{**row, "id": number} for number, row in enumerate(rows, start=1)]
-    images = [{"id": index + 1} for index in range(image_count)]
-    categories = [{"id": number, "name": name} for name, number in category.items()]
-    return make({"info": {}, "images": images, "annotations": numbered, "categories": categories})
-
-
-def box_rows(image: int, defects: Sequence[Any], category: dict[str, int]) -> Rows:
-    """COCO rows of true or found defects; found ones carry their confidence as score."""
+def box_rows(image: int, defects: Sequence[Any], category: dict[str, int]) -> CocoRows:
+    """COCO annotations of true or found defects; found ones carry their confidence as score."""
     rows = []
     for defect in defects:
         left, top, right, bottom = defect.box_xyxy

@@ -1,6 +1,6 @@
-"""Adds up images, one at a time, to the metrics of metrics.json and the curves of the report.
+"""Evaluator: adds up images, one at a time, to the metrics of metrics.json and the curves of the report.
 
-Each image's maps are reduced to counts, IoUs and outlines as soon as it is added, so that memory does not
+The maps of an image are reduced to counts, IoUs and outlines as soon as it is added, so that memory does not
 grow with the pixels of a dataset.
 """
 
@@ -32,7 +32,6 @@ from blemish.evaluation.image import image_metrics, is_defective
 from blemish.evaluation.operating_point import GIVEN, OperatingPoint, measured
 from blemish.evaluation.pixel import (
     NO_MATCHES,
-    MatchCounts,
     match_counts,
     pixel_counts,
     ratio,
@@ -62,13 +61,13 @@ class Evaluator:
         classifies: bool = True,
         segments: bool = True,
     ) -> None:
-        """How fine the severity sweep is, and when a pixel counts as the same.
+        """Set up an evaluation of no images yet.
 
-        score_map_max: the greatest of the method's severity map, swept from 0 on; severities outside count at
-            the ends. None where it gives none
+        score_map_max: top of the method's severity map, swept from 0 on in `severity_bins` steps; severities
+            outside count at the ends. None where it gives none
         tolerance_px: Euclidean, for the tolerant pixel metrics beside the exact ones
-        classifies: whether a found label is a judgement; else no figure that needs one is given
-        segments: whether the method outlines; else boxes are compared with boxes
+        classifies: True where the method tells classes apart; else metrics of classes are left out
+        segments: True where the method outlines defects; else boxes are compared with boxes
         """
         self.class_names = tuple(class_names)
         self.tolerance_px = tolerance_px
@@ -88,7 +87,7 @@ class Evaluator:
         class_map: NDArray[np.uint8] | None = None,
         truth: Sequence[Instance] = (),
     ) -> ImageRecord:
-        """Count one image, drop its maps, and return what is kept of it. One that failed finds nothing.
+        """Count an image and return its record, without maps. In an image that failed nothing is found.
 
         class_map: [H, W], 0 on the surface; None where the dataset has no outlines. Not used where an
             annotation of the image is a mere box or label, which says nothing about pixels
@@ -99,7 +98,7 @@ class Evaluator:
         record = ImageRecord(
             sample=sample,
             inspection=replace(inspection, maps={}),
-            truth=tuple(true_defect(one) for one in truth),
+            truth=tuple(true_defect(instance) for instance in truth),
             iou=iou_matrix(truth, [defect.box_xyxy for defect in inspection.defects], found_map),
             pixels=self.count_pixels(sample, inspection, class_map, found_map),
             heat=None if cam is None else small_heat(cam),
@@ -107,7 +106,10 @@ class Evaluator:
         self.records.append(record)
         if cam is not None and truth:
             self.pointings.append(pointed(cam, truth, rejected=inspection.verdict is Verdict.NG))
-        self.contrasts += known_contrasts(record, truth)
+        for row, column in matched_pairs(record, MATCH_IOU):
+            contrast, severity = truth[row].contrast, inspection.defects[column].severity_mean
+            if contrast is not None and severity is not None:
+                self.contrasts.append((contrast, severity))
         return record
 
     def count_pixels(
@@ -117,7 +119,7 @@ class Evaluator:
         class_map: NDArray[np.uint8] | None,
         found_map: NDArray[np.int32] | None,
     ) -> PixelCounts | None:
-        """Exact counts of one image; the tolerant ones and its severities are added up on the way."""
+        """Exact counts of an image, None without outlines; adds up its tolerant counts and severities."""
         outlined = all(annotation.has_outline for annotation in sample.annotations)
         if class_map is None or found_map is None or not outlined:
             return None
@@ -142,17 +144,19 @@ class Evaluator:
 
         operating_point: as chosen on validation images; counted here on the verdicts of these images
         pixel_threshold: the severity threshold in use; seconds_per_image: None takes the inspections' timings
+        Raises BlemishError where no image was added.
         """
         if not self.records:
             raise BlemishError(
-                f"Evaluation needs images. Received: none in split '{split}'. Name another split."
+                f"An evaluation needs images. Received: none in split '{split}'. Name another split."
             )
+        classifies = self.classifies
         parts = {
             "pixel": self.pixel_metrics(pixel_threshold),
             "defect": self.defect_metrics(),
             "detection": detection_metrics(self.records, self.class_names) if self.compares_boxes else None,
             "image": image_metrics(self.records),
-            "type": self.type_metrics(),
+            "type": type_metrics(self.records, self.class_names) if classifies else None,
             "pointing": pointing_metrics(self.pointings),
             "severity": contrast_metrics(*zip(*self.contrasts, strict=True)) if self.contrasts else None,
             "operating_point": operating_metrics(operating_point, self.records),
@@ -170,45 +174,49 @@ class Evaluator:
         return Evaluation(metrics, self.curves(pixel_threshold), tuple(self.records))
 
     def defect_metrics(self) -> dict[str, Any] | None:
-        """The "defect" part of metrics.json, without the figures of types where none are named."""
+        """The "defect" part of metrics.json, without figures of classes where the method tells none apart."""
         metrics = defect_metrics(self.records, self.class_names)
         if metrics is None or self.classifies:
             return metrics
         return {name: value for name, value in metrics.items() if not name.endswith("_with_type")}
 
-    def type_metrics(self) -> dict[str, Any] | None:
-        if not self.classifies:
-            return None
-        return type_metrics(self.records, self.class_names)
-
     @property
     def compares_boxes(self) -> bool:
-        """Whether boxes are all that both sides have: the method finds no more, or no more is annotated."""
+        """True where truth and answers have nothing but boxes in common: one of them has no outlines."""
         if not self.segments:
             return True
-        marked = [one for record in self.records for one in record.sample.annotations if one.has_place]
-        return bool(marked) and not any(annotation.has_outline for annotation in marked)
+        annotations = [annotation for record in self.records for annotation in record.sample.annotations]
+        placed = [annotation for annotation in annotations if annotation.has_place]
+        return bool(placed) and not any(annotation.has_outline for annotation in placed)
 
     def pixel_metrics(self, threshold: float | None) -> dict[str, Any] | None:
-        """The "pixel" part of metrics.json, pooled over images; None where no outlined defect was seen."""
+        """The "pixel" part of metrics.json, pooled over images; None without an outlined defect.
+
+        mean_iou: mean over the images with defects of the pixel IoU of each, as a sweep maximises it
+        """
         counted = [record.pixels for record in self.records if record.pixels is not None]
         exact = sum((match_counts(pixels) for pixels in counted), NO_MATCHES)
         if not exact.n_true:
             return None
+        ious = [one.tp / (one.tp + one.fp + one.fn) for one in counted if one.tp + one.fn]
+        tolerant = {
+            f"{name}_at_{self.tolerance_px:g}px": getattr(self.tolerant, name)
+            for name in ("precision", "recall", "f1")
+        }
         return {
             "images": len(counted),
             "precision": exact.precision,
             "recall": exact.recall,
             "f1": exact.f1,
             "iou": ratio(exact.tp_found, exact.n_found + exact.n_true - exact.tp_found),
-            "mean_iou": mean_image_iou(counted),
-            **tolerant_metrics(self.tolerant, self.tolerance_px),
+            "mean_iou": float(np.mean(ious)),
+            **tolerant,
             "auprc": self.severities.average_precision(),
             "threshold": threshold,
         }
 
     def curves(self, pixel_threshold: float | None) -> dict[str, Curve]:
-        """Curves by name, only those that apply."""
+        """Curves of the report by name, only those that apply."""
         drawn = {
             "iou": curves.iou_curve(self.records),
             "roc": curves.roc_curve(self.records),
@@ -220,14 +228,17 @@ class Evaluator:
 
 
 def metrics_json(evaluation: Evaluation) -> str:
-    """The text of metrics.json. A number that is not finite is a bug, and raises ValueError."""
+    """Text of metrics.json. Raises ValueError for a number that is not finite, which is a bug."""
     return json.dumps(evaluation.metrics, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def found_defects_map(
     sample: Sample, inspection: Inspection, class_map: NDArray[np.uint8] | None
 ) -> NDArray[np.int32] | None:
-    """Which found defect each pixel belongs to; None where that is unknown."""
+    """Map [H, W] with i + 1 on the pixels of found defect i, else 0; None where these are unknown.
+
+    Raises BlemishError where the annotation is of another size than the inspected image.
+    """
     found = inspection.maps.get("defects")
     if found is None:
         nothing = class_map is not None and not inspection.defects
@@ -235,7 +246,7 @@ def found_defects_map(
     if class_map is not None and found.shape != class_map.shape:
         raise BlemishError(
             f"{sample.id}: the annotation must have the size of the inspected image. "
-            f"Received: {class_map.shape} for {found.shape}. Annotate the image itself."
+            f"Received: {class_map.shape} for {found.shape}. Annotate the image at its own size."
         )
     return found.astype(np.int32, copy=False)
 
@@ -249,7 +260,7 @@ def small_heat(cam: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def true_defect(instance: Instance) -> TruthDefect:
-    """What the report keeps of an annotated defect: outlines instead of pixels."""
+    """Annotated defect for a record, with outlines instead of pixels."""
     left, top, right, bottom = instance.box_xyxy
     if instance.mask is None:
         return TruthDefect(instance.label, instance.box_xyxy, (), (right - left) * (bottom - top))
@@ -257,30 +268,10 @@ def true_defect(instance: Instance) -> TruthDefect:
     return TruthDefect(instance.label, instance.box_xyxy, contour, float(np.count_nonzero(instance.mask)))
 
 
-def known_contrasts(record: ImageRecord, truth: Sequence[Instance]) -> list[tuple[float, float]]:
-    """(True contrast, mean severity) of the defects that were found and have both."""
-    pairs = [
-        (truth[row].contrast, record.inspection.defects[column].severity_mean)
-        for row, column in matched_pairs(record, MATCH_IOU)
-    ]
-    return [(true, found) for true, found in pairs if true is not None and found is not None]
-
-
-def mean_image_iou(counted: Sequence[PixelCounts]) -> float:
-    """Mean over the images with defects of the pixel IoU of each, as the threshold's sweep maximises it."""
-    ious = [one.tp / (one.tp + one.fp + one.fn) for one in counted if one.tp + one.fn]
-    return float(np.mean(ious))
-
-
-def tolerant_metrics(agreement: MatchCounts, tolerance_px: float) -> dict[str, float | None]:
-    """Pixel metrics that forgive a distance, which stands in their names."""
-    names = ("precision", "recall", "f1")
-    return {f"{name}_at_{tolerance_px:g}px": getattr(agreement, name) for name in names}
-
-
 def operating_metrics(point: OperatingPoint | None, records: Sequence[ImageRecord]) -> dict[str, Any] | None:
-    """The "operating_point" part: counts on these images, under "chosen_on" those on the validation images
-    where it was chosen on some.
+    """The "operating_point" part of metrics.json; None without an operating point.
+
+    Counts are of these images; under "chosen_on" are those of the images that it was chosen on, if any.
     """
     if point is None:
         return None
@@ -294,7 +285,7 @@ def operating_metrics(point: OperatingPoint | None, records: Sequence[ImageRecor
 
 
 def mean_seconds(records: Sequence[ImageRecord]) -> float | None:
-    """Mean time of an inspection: its "total" where that was measured, else the sum of its stages."""
+    """Mean seconds of an inspection: its "total" where that was measured, else the sum of its stages."""
     timings = [record.inspection.timings_ms for record in records if record.inspection.timings_ms]
     seconds = [timing.get("total", sum(timing.values())) / 1000 for timing in timings]
     return float(np.mean(seconds)) if seconds else None

@@ -1,9 +1,7 @@
-"""The few-shot protocol's figures: the paper's own "AP", means over rare and common classes, and intervals
-over support draws.
+"""Few-shot metrics: the paper's "AP", means over rare and common classes, intervals over support draws.
 
-The paper's AP is (precision + recall) / 2 at one score threshold, which is not average precision; the two
-stand beside each other under their own names. Its threshold is open in the paper and is chosen on validation
-images.
+The paper's AP is (precision + recall) / 2 at a score threshold, which is not average precision; both are
+given, under different names. The paper leaves its threshold open; here it is chosen on validation images.
 Source: TL-SDD, eqs. 6-8; the interval is Student's t. Letters: n detections.
 """
 
@@ -29,10 +27,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class RankedDetections:
-    """All detections of one class over a set of images, by falling score.
+    """All detections of a class over a set of images, by falling score.
 
-    scores: [n]; right: whether it found a true defect of its class that no surer one had found, [n]
-    truth: how many true defects the class has
+    scores: [n]; right: True for those that match a true defect of the class that no higher score matches, [n]
+    truth: number of true defects of the class
     """
 
     scores: NDArray[np.float64]
@@ -42,7 +40,7 @@ class RankedDetections:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over support draws and the ends of its two-sided 95 % interval, None for a single draw."""
+    """Mean over support draws and the ends of its two-sided 95 % interval, None for a single draw."""
 
     mean: float
     low: float | None
@@ -51,12 +49,12 @@ class Interval:
 
     @property
     def half_width(self) -> float | None:
-        """What stands behind "±"."""
+        """Half the width of the interval, as written behind "±"; None for a single draw."""
         return None if self.high is None else self.high - self.mean
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether a difference is told from none."""
+        """True where the interval of a difference does not hold 0."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
     def to_json(self) -> dict[str, Any]:
@@ -71,11 +69,12 @@ def few_shot_metrics(
     rare: Sequence[str],
     threshold: float,
 ) -> dict[str, Any] | None:
-    """One support draw's figures on the test images; None where nothing is annotated.
+    """Metrics of a support draw on the test images; None where nothing is annotated.
 
     threshold: of the paper's AP, from `paper_threshold` on validation images
-    returns: AP50 and paper AP by class, in one label space, and their means: "b…" over common classes, "n…"
-        over rare ones
+    returns: AP50 and paper AP by class, in a common label space, and their means: "b…" over common classes,
+        "n…" over rare ones
+    Raises BlemishError for a class in `common` or `rare` that is not in `class_names`.
     """
     found = detection_metrics(records, class_names)
     if found is None:
@@ -97,17 +96,17 @@ def few_shot_metrics(
 def ranked_detections(
     records: Sequence[ImageRecord], label: str, *, iou: float = MATCH_IOU
 ) -> RankedDetections:
-    """A class's detections matched to its true boxes, image by image, the surest first.
+    """Detections of a class matched to its true boxes by falling score. iou: smallest of a match
 
-    A match at a threshold uses the surer detections alone, so it is the same at every lower one.
+    A match depends on detections of higher scores alone, so it holds at every lower threshold.
     """
     scores, right, truth = [np.empty(0)], [np.empty(0, np.bool_)], 0
     for record in records:
         if is_placed(record):
-            true = [one.box_xyxy for one in record.truth if one.label == label]
-            found = [one for one in detections(record) if one.label == label]
-            confidences = [one.confidence for one in found]
-            pairs = match(box_ious(true, [one.box_xyxy for one in found]), confidences, threshold=iou)
+            true = [defect.box_xyxy for defect in record.truth if defect.label == label]
+            found = [defect for defect in detections(record) if defect.label == label]
+            confidences = [defect.confidence for defect in found]
+            pairs = match(box_ious(true, [defect.box_xyxy for defect in found]), confidences, threshold=iou)
             scores.append(np.array(confidences, np.float64))
             right.append(np.isin(np.arange(len(found)), [column for _, column in pairs]))
             truth += len(true)
@@ -117,15 +116,15 @@ def ranked_detections(
 
 
 def paper_ap(ranked: RankedDetections, threshold: float) -> float | None:
-    """(precision + recall) / 2 of the detections from `threshold` on, in [0, 1]; None without a true defect.
+    """The paper's AP, (precision + recall) / 2 of detections at or above `threshold`, in [0, 1].
 
-    Precision of no detection at all counts as 0. Source: eqs. 6-8.
+    None without a true defect; precision without a detection counts as 0. Source: eqs. 6-8.
     """
     return float(paper_aps(ranked, [threshold])[0]) if ranked.truth else None
 
 
 def paper_aps(ranked: RankedDetections, thresholds: ArrayLike) -> NDArray[np.float64]:
-    """Eq. 8 at each threshold, for a class with true defects. returns: [thresholds]"""
+    """The paper's AP (eq. 8) at each threshold, for a class with true defects. returns: [thresholds]"""
     shown = np.searchsorted(-ranked.scores, -np.asarray(thresholds, np.float64), side="right")
     right = np.concatenate([[0], np.cumsum(ranked.right)])[shown]
     aps: NDArray[np.float64] = (right / np.maximum(shown, 1) + right / ranked.truth) / 2
@@ -133,28 +132,28 @@ def paper_aps(ranked: RankedDetections, thresholds: ArrayLike) -> NDArray[np.flo
 
 
 def paper_threshold(ranked: Sequence[RankedDetections]) -> float:
-    """The score threshold of the greatest mean paper AP over the classes; of equals the highest.
+    """Score threshold with the largest mean paper AP over the classes; of equals the highest.
 
-    ranked: one entry per class, of validation images; those without a true defect do not count
-    returns: one of their scores, or 1 where nothing was found
+    ranked: an entry per class, of validation images; those without a true defect do not count
+    returns: a score of theirs, or 1 where nothing was found
     """
-    marked = [one for one in ranked if one.truth]
-    thresholds = np.unique(np.concatenate([np.ones(1), *(one.scores for one in marked)]))[::-1]
+    marked = [detected for detected in ranked if detected.truth]
+    thresholds = np.unique(np.concatenate([np.ones(1), *(detected.scores for detected in marked)]))[::-1]
     if not marked:
         return 1.0
-    means = np.mean([paper_aps(one, thresholds) for one in marked], axis=0)
+    means = np.mean([paper_aps(detected, thresholds) for detected in marked], axis=0)
     return float(thresholds[means.argmax()])
 
 
 def group_mean(figures: Mapping[str, float | None], names: Sequence[str]) -> float | None:
-    """Mean over the named classes that have a figure, as nAP50 over the rare ones; None where none has.
+    """Mean figure of the named classes, as nAP50 over the rare ones; None where no class has a figure.
 
     Raises BlemishError for a name that was not measured.
     """
     unknown = [name for name in names if name not in figures]
     if unknown:
         raise BlemishError(
-            f"The groups of classes must be among those measured: {', '.join(figures)}. "
+            f"Groups must hold classes that were measured: {', '.join(figures)}. "
             f"Received: '{unknown[0]}'. Name classes of the dataset."
         )
     defined = [figure for name in names if (figure := figures[name]) is not None]
@@ -162,7 +161,7 @@ def group_mean(figures: Mapping[str, float | None], names: Sequence[str]) -> flo
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """Mean over support draws with its two-sided 95 % interval by Student's t. values: one per draw"""
+    """Mean over support draws with its two-sided 95 % interval by Student's t. values: a figure per draw"""
     draws = len(values)
     mean = math.fsum(values) / draws
     if draws == 1:
@@ -173,9 +172,10 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def paired_difference(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Interval:
-    """Mean of (ours − theirs) on the same support draws, with its interval: what all draws share drops out.
+    """Mean of (ours − theirs) over the same support draws, with its interval.
 
-    ours, theirs: figure by the draw's digest. Raises BlemishError where the draws are not the same.
+    Pairing cancels the variation that both share. ours, theirs: figure by the draw's digest
+    Raises BlemishError where the draws differ.
     """
     unpaired = sorted(ours.keys() ^ theirs.keys())
     if unpaired or not ours:

@@ -1,7 +1,7 @@
-"""Image metrics: does the score put defective images above clean ones, and is the verdict right.
+"""Image metrics: how well scores separate defective images from clean ones, and how often verdicts are right.
 
-NG is the call that counts: an image sent to REVIEW is not called defective, the operating point counts it
-apart. Images that could not be judged (ERROR) are in none of these figures but in "errors".
+Only NG calls an image defective: REVIEW does not, and is counted separately by the operating point. Images
+that could not be judged (ERROR) count in no figure but "errors".
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def image_metrics(records: Sequence[ImageRecord]) -> dict[str, Any] | None:
 
 
 def is_defective(record: ImageRecord) -> bool:
-    """The truth of the image. Annotated places that turn out empty (an all-black mask file) are no defect."""
+    """True for an image with a defect; annotated places that turn out empty (an all-black mask) are none."""
     annotations = record.sample.annotations
     if all(annotation.has_place for annotation in annotations):
         return bool(record.truth)
@@ -44,7 +44,7 @@ def is_defective(record: ImageRecord) -> bool:
 
 
 def image_scores(records: Sequence[ImageRecord]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores and truth of the images that have a score."""
+    """Scores [n] and truth [n] of the images that have a score."""
     scored = [record for record in records if record.inspection.score is not None]
     scores = np.array([record.inspection.score for record in scored], dtype=np.float64)
     return scores, np.array([is_defective(record) for record in scored], dtype=bool)
@@ -53,17 +53,20 @@ def image_scores(records: Sequence[ImageRecord]) -> tuple[NDArray[np.float64], N
 def call_metrics(called: NDArray[np.bool_], defective: NDArray[np.bool_]) -> dict[str, float | None]:
     """Accuracy, precision, recall and F1 of calling images defective. called, defective: [n]"""
     hits = int((called & defective).sum())
-    agreement = MatchCounts(hits, int(called.sum()), hits, int(defective.sum()))
+    counts = MatchCounts(hits, int(called.sum()), hits, int(defective.sum()))
     return {
         "accuracy": ratio(int((called == defective).sum()), len(called)),
-        "precision": agreement.precision,
-        "recall": agreement.recall,
-        "f1": agreement.f1,
+        "precision": counts.precision,
+        "recall": counts.recall,
+        "f1": counts.f1,
     }
 
 
 def average_precision(scores: ArrayLike, defective: ArrayLike) -> float | None:
-    """Area under the precision–recall steps, equal scores being one step; None without a defective image."""
+    """Area under the precision–recall steps, equal scores as a single step; None without a defective image.
+
+    scores, defective: [n]
+    """
     found, hits = counts_by_score(scores, defective)
     if not len(hits) or not hits[-1]:
         return None
@@ -71,7 +74,10 @@ def average_precision(scores: ArrayLike, defective: ArrayLike) -> float | None:
 
 
 def roc(scores: ArrayLike, defective: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """(False alarm rate, recall) from (0, 0) to (1, 1), one point a score; None without both kinds."""
+    """ROC curve: false alarm rates and recalls from (0, 0) to (1, 1); None without both kinds of image.
+
+    scores, defective: [n]
+    """
     found, hits = counts_by_score(scores, defective)
     if not len(hits) or not hits[-1] or hits[-1] == found[-1]:
         return None
@@ -80,7 +86,7 @@ def roc(scores: ArrayLike, defective: ArrayLike) -> tuple[NDArray[np.float64], N
 
 
 def counts_by_score(scores: ArrayLike, defective: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Images, and defective images, at or above each different score, from the highest score down."""
+    """Numbers of images, and of defective ones, at or above each distinct score, the highest first."""
     scores, defective = np.asarray(scores, dtype=np.float64), np.asarray(defective, dtype=bool)
     _, group = np.unique(-scores, return_inverse=True)
     found = np.cumsum(np.bincount(group)) if len(group) else np.zeros(0, dtype=np.intp)

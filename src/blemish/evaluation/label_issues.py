@@ -1,8 +1,8 @@
-"""The labels that the answers contradict most: wrong labels are found where a model that learned from right
-ones is sure of something else.
+"""Label issues: the labels that answers contradict most, and so perhaps wrong ones.
 
-How sure a score is of an image's label comes from all of them: a logistic curve of "marked defective" over
-the score. Names and single findings have their own confidence. Letters: n images.
+The confidence of a score in an image's label follows from all images: a logistic curve of "marked defective"
+over
+the score. Classes and single findings have their own confidence. Letters: n images.
 Source: Platt 1999 (curve); Northcutt et al. 2021 (ranking labels by what a model says with confidence).
 """
 
@@ -16,24 +16,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Box
+from blemish.arrays import Box
 from blemish.evaluation.defects import is_placed, pairings
 from blemish.evaluation.image import image_scores, is_defective
 from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.inspection import Verdict
 
 SCHEMA = 1
-LEAST = 0.5  # doubt from which a label is worth a look
-FEWEST = 5  # images of a kind
-MOST = 100  # of the file; a report shows fewer
+MIN_DOUBT = 0.5  # from which a label is worth a look
+MIN_IMAGES = 5  # of clean and of defective ones, for the curve
+MAX_LISTED = 100  # in the file; a report shows fewer
 STEPS, RIDGE = 50, 1e-2  # of the curve's fit; the ridge keeps it finite where both kinds are apart
 
 
 @dataclass(frozen=True)
 class LabelIssue:
-    """One label and what contradicts it.
+    """A label and the answer that contradicts it.
 
-    doubt: how sure the answer is that the label is wrong, in [0, 1]
+    doubt: confidence that the label is wrong, in [0, 1]
     truth, found: index of the record's defect, None where there is none
     """
 
@@ -57,31 +57,30 @@ class LabelIssue:
 
 
 def label_issues(evaluation: Evaluation) -> list[LabelIssue]:
-    """The labels in doubt, most doubtful first, one an image; those under a doubt of `LEAST` are left out."""
+    """Labels of a doubt of at least `MIN_DOUBT`, most doubtful first and at most one an image."""
     judged = [record for record in evaluation.records if record.inspection.verdict is not Verdict.ERROR]
     every = [*of_images(judged), *of_findings(judged, classifies="type" in evaluation.metrics)]
-    ordered = sorted(
-        (one for one in every if one.doubt >= LEAST), key=lambda one: (-one.doubt, one.record.sample.id)
-    )
+    doubtful = [issue for issue in every if issue.doubt >= MIN_DOUBT]
     first: dict[str, LabelIssue] = {}
-    for one in ordered:
-        first.setdefault(one.record.sample.id, one)
+    for issue in sorted(doubtful, key=lambda each: (-each.doubt, each.record.sample.id)):
+        first.setdefault(issue.record.sample.id, issue)
     return list(first.values())
 
 
 def label_issues_json(evaluation: Evaluation) -> str:
-    """The text of disputed.json: at most `MOST` labels."""
-    listed = [one.to_json() for one in label_issues(evaluation)[:MOST]]
+    """Text of disputed.json, with at most `MAX_LISTED` labels."""
+    listed = [issue.to_json() for issue in label_issues(evaluation)[:MAX_LISTED]]
     return json.dumps({"schema": SCHEMA, "disputed": listed}, indent=1, ensure_ascii=False) + "\n"
 
 
 def of_images(records: Sequence[ImageRecord]) -> Iterator[LabelIssue]:
-    """Images marked clean that score like defective ones, and the other way round; none where so few are of
-    one kind that no curve is known.
+    """Issues of images marked clean that score like defective ones, and the other way round.
+
+    None where fewer than `MIN_IMAGES` are clean, or defective, as then no curve is known.
     """
     scored = [record for record in records if record.inspection.score is not None]
     scores, defective = image_scores(scored)
-    if min(defective.sum(), (~defective).sum()) < FEWEST:
+    if min(defective.sum(), (~defective).sum()) < MIN_IMAGES:
         return
     chances = chances_of_mark(scores, defective)
     for record, score, marked, chance in zip(scored, scores, defective, chances, strict=True):
@@ -89,14 +88,14 @@ def of_images(records: Sequence[ImageRecord]) -> Iterator[LabelIssue]:
         what = labels_of(record) if marked else "clean"
         other = "clean" if marked else "defective"
         sentence = (
-            f"Marked {what}; by a curve through all images, {doubt:.0%} of those that score {score:.2f} as "
-            f"it does are marked {other}."
+            f"Marked {what}, with a score of {score:.2f}: a curve through all images puts the probability "
+            f"that it is {other} at {doubt:.0%}."
         )
         yield LabelIssue(record, doubt, sentence)
 
 
 def of_findings(records: Sequence[ImageRecord], *, classifies: bool) -> Iterator[LabelIssue]:
-    """Defects named otherwise, and on defective images what was found where nothing is marked."""
+    """Issues of defects found under another name and, on defective images, of findings in unmarked places."""
     for record in records:
         for truth, found in pairings(record) if is_placed(record) and is_defective(record) else ():
             if found is None:
@@ -104,10 +103,10 @@ def of_findings(records: Sequence[ImageRecord], *, classifies: bool) -> Iterator
             defect = record.inspection.defects[found]
             called = f"{defect.label} (confidence {defect.confidence:.2f})"
             if truth is None:
-                sentence = f"Nothing is marked here; {called} was found beside what is."
+                sentence = f"Nothing is marked here, but {called} was found beside the marked defects."
                 yield LabelIssue(record, defect.confidence, sentence, found=found)
             elif classifies and record.truth[truth].label != defect.label:
-                sentence = f"Marked {record.truth[truth].label}; called {called}."
+                sentence = f"Marked {record.truth[truth].label}, but found as {called}."
                 yield LabelIssue(record, defect.confidence, sentence, truth, found)
 
 
@@ -116,8 +115,10 @@ def labels_of(record: ImageRecord) -> str:
 
 
 def chances_of_mark(scores: NDArray[np.float64], defective: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """[n]: chance that an image of such a score is marked defective: a logistic curve, by Newton's steps;
-    their share where the curve would fall. scores, defective: [n], of both kinds
+    """Probability that an image of each score is marked defective, [n], by a logistic curve (Newton's steps).
+
+    The share of defective images throughout, where the curve would fall. scores, defective: [n], of both
+        kinds
     """
     centred = (scores - scores.mean()) / max(float(scores.std()), 1e-9)
     inputs = np.stack([centred, np.ones_like(centred)], axis=1)

@@ -1,8 +1,9 @@
-"""The metric space of a bundle, seen on a dataset: every true defect and every confident false detection.
+"""Metric space of a bundle on a dataset: embeddings of every true defect and every confident false detection.
 
-Source: TL-SDD Fig. 9. A region's own embedding is the one under its class, or under the class that it was
-called; the distance to a class is from the embedding as that class sees it to that class's prototype, which
-is what its probability comes from. Letters: N regions, K classes, D embedding.
+Source: TL-SDD Fig. 9. Embeddings are specific to a class. A region's own embedding is that of its class, or
+of the class that it was given; the distance to a class is from the embedding of that class to its prototype,
+as its
+probability follows from. Letters: N regions, K classes, D embedding.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Box
 from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.samples import Dataset, Sample
-from blemish.defect import Box, Defect
+from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.evaluation.defects import box_ious, match
 from blemish.files import write_atomically
@@ -34,9 +36,9 @@ TRUE, FALSE = "true", "false"
 
 @dataclass(frozen=True)
 class EmbeddedRegion:
-    """One region. kind: "true", or "false" for a detection that no true defect of its class belongs to
+    """An embedded region. kind: "true", or "false" for a detection that matches no true defect of its class
 
-    label: its class, or what it was called; confidence: of a detection
+    label: its class, or the class that it was given; confidence: of a detection
     """
 
     id: str
@@ -49,9 +51,10 @@ class EmbeddedRegion:
 
 @dataclass(frozen=True)
 class MetricSpace:
-    """Regions and where they lie.
+    """Regions and their embeddings.
 
-    own: [N, D]; shared: [N, D], without any class's weights; squared_distances: [N, K]; prototypes: [K, D]
+    own: [N, D], of the region's class; shared: [N, D], before any class's weights
+    squared_distances: [N, K], to the prototypes; prototypes: [K, D]
     """
 
     class_names: tuple[str, ...]
@@ -68,7 +71,7 @@ class MetricSpace:
 
     @property
     def true(self) -> NDArray[np.bool_]:
-        """Which regions are true defects, [N]."""
+        """Mask [N] of the regions that are true defects."""
         return np.array([region.kind == TRUE for region in self.regions], np.bool_)
 
 
@@ -79,7 +82,7 @@ def metric_space(
     dataset: Dataset,
     reporter: Reporter,
 ) -> MetricSpace:
-    """Every image of the dataset inspected, and its regions embedded.
+    """Inspect every image of the dataset and embed its regions.
 
     Raises BlemishError for an image that cannot be read, and where there is no region at all.
     """
@@ -95,7 +98,7 @@ def metric_space(
         parts.append(embedder.embed(pixels, boxes))
     if not regions:
         raise BlemishError(
-            f"{dataset.root}: no defect of {', '.join(names)} is marked or found. Name another --split."
+            f"{dataset.root}: no defect of {', '.join(names)} is marked or found. Choose another --split."
         )
     per_class = np.concatenate([part.per_class for part in parts])
     return MetricSpace(
@@ -111,17 +114,13 @@ def metric_space(
 def regions_of(
     sample: Sample, size: tuple[int, int], found: Sequence[Defect], class_names: Sequence[str]
 ) -> list[EmbeddedRegion]:
-    """The true boxes of an image, and the found defects that belong to none of their class."""
+    """True boxes of an image, and found defects that match none of their class."""
     truth = [box for box in boxed_instances(sample, size) if box.label in class_names]
-    same = np.array([[one.label == box.label for one in found] for box in truth], np.bool_)
-    ious = box_ious([box.box_xyxy for box in truth], [one.box_xyxy for one in found])
-    confidences = [one.confidence for one in found]
-    taken = {
-        column
-        for _, column in match(
-            ious, confidences, threshold=FOUND_IOU, allowed=same.reshape(len(truth), len(found))
-        )
-    }
+    same = np.array([[defect.label == box.label for defect in found] for box in truth], np.bool_)
+    same = same.reshape(len(truth), len(found))
+    ious = box_ious([box.box_xyxy for box in truth], [defect.box_xyxy for defect in found])
+    confidences = [defect.confidence for defect in found]
+    taken = {column for _, column in match(ious, confidences, threshold=FOUND_IOU, allowed=same)}
     true = [EmbeddedRegion(box.id, sample.id, TRUE, box.label, box.box_xyxy) for box in truth]
     false = [
         EmbeddedRegion(f"{sample.id}!{number}", sample.id, FALSE, one.label, one.box_xyxy, one.confidence)
@@ -132,12 +131,13 @@ def regions_of(
 
 
 def label_numbers(regions: Sequence[EmbeddedRegion], class_names: Sequence[str]) -> NDArray[np.intp]:
+    """Class numbers of the regions, [N]."""
     number_of = {name: number for number, name in enumerate(class_names)}
     return np.array([number_of[region.label] for region in regions], np.intp)
 
 
 def overlap_sentences(space: MetricSpace) -> list[str]:
-    """For each pair of classes that overlap: the share of true defects nearer to the other's prototype."""
+    """Sentences on pairs of overlapping classes: the share of true defects nearer to the other prototype."""
     lines = []
     for number, other in permutations(range(len(space.class_names)), 2):
         mine = space.squared_distances[(space.labels == number) & space.true]
@@ -152,9 +152,9 @@ def overlap_sentences(space: MetricSpace) -> list[str]:
 
 
 def principal_axes(points: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Centre [D] and the two directions [2, D] along which points [N, D] vary most; the share they hold.
+    """Centre [D] of points [N, D], the two directions [2, D] of largest variance, and their share of it.
 
-    Each direction points where its largest entry is positive, so that a picture does not flip by chance.
+    Each direction points where its largest entry is positive, so that an image does not flip by chance.
     """
     centre = points.mean(0, dtype=np.float64)
     _, values, rows = np.linalg.svd(points.astype(np.float64) - centre, full_matrices=False)
@@ -167,7 +167,7 @@ def principal_axes(points: NDArray[np.float32]) -> tuple[NDArray[np.float64], ND
 
 
 def write_space(folder: Path, space: MetricSpace) -> None:
-    """embeddings.csv with a line for each region, and embeddings.npz with the vectors in the same order."""
+    """Write embeddings.csv with a line a region, and embeddings.npz with the vectors in the same order."""
     write_atomically(folder / "embeddings.csv", table(space))
     arrays = io.BytesIO()
     np.savez_compressed(
@@ -182,7 +182,7 @@ def write_space(folder: Path, space: MetricSpace) -> None:
 
 
 def table(space: MetricSpace) -> str:
-    """The regions as comma-separated values; distances are squared."""
+    """Text of embeddings.csv; distances are squared."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     corners = ("left", "top", "right", "bottom")

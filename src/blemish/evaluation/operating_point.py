@@ -1,7 +1,8 @@
-"""Where to draw the line between OK, REVIEW and NG: thresholds on the image score, chosen by a rule.
+"""Operating point: thresholds on the image score that separate OK, REVIEW and NG, chosen by a rule.
 
-A score at or above `threshold` is NG, one below `review_threshold` is OK, what lies between goes to a person.
-Thresholds stand half-way between neighbouring validation scores, so that none sits on a score that was seen.
+A score at or above `threshold` is NG, a score below `review_threshold` is OK, and scores between go to a
+person. Thresholds lie half-way between neighbouring validation scores, so that none coincides with a score
+that was seen.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from blemish.inspection import Verdict
 RULES = "f1, max-iou, escape<=0.01, overkill<=0.02, cost:escape=100,overkill=1"
 DEFAULT_REVIEW_RULE = "escape<=0"
 GIVEN = "as given"  # the rule of thresholds that nothing was chosen by
-BY_HAND = "by hand"  # instead of a rule, where a person has set the thresholds
+BY_HAND = "by hand"  # in place of a rule, where a person has set the thresholds
 NUMBER = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A parsed rule. kind: "f1", "max-iou", "escape", "overkill" or "cost".
+    """Parsed rule. kind: "f1", "max-iou", "escape", "overkill" or "cost".
 
     limit: the largest share allowed, in [0, 1], for "escape" and "overkill"
-    escape_cost, overkill_cost: of one image each, for "cost"
+    escape_cost, overkill_cost: per image, for "cost"
     """
 
     text: str
@@ -43,11 +44,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Two thresholds, the rule they follow, and what they cost on the images they were measured on.
+    """Two thresholds, the rule that they follow, and their counts on the images that they were measured on.
 
     threshold ≥ review_threshold: image scores
-    escapes: defective images called OK; overkill: clean images called NG; review: all images sent to a person
-    notes: what the counts cannot show, one sentence each
+    escapes: defective images called OK; overkill: clean images called NG; review: images sent to a person
+    notes: sentences on the limits of the counts
     """
 
     rule: str
@@ -59,7 +60,7 @@ class OperatingPoint:
     notes: tuple[str, ...] = field(default=())
 
     def verdict(self, score: float) -> Verdict:
-        """OK below the review threshold, NG from the threshold up, REVIEW between."""
+        """Verdict of a score: OK below the review threshold, NG from the threshold up, REVIEW between."""
         if score >= self.threshold:
             return Verdict.NG
         return Verdict.OK if score < self.review_threshold else Verdict.REVIEW
@@ -77,7 +78,7 @@ class OperatingPoint:
 
     @classmethod
     def from_json(cls, stored: StoredOperatingPoint | None) -> OperatingPoint | None:
-        """The operating point that a manifest holds; None where none was chosen."""
+        """Operating point that a manifest holds; None where none was chosen."""
         if stored is None:
             return None
         return cls(
@@ -92,7 +93,7 @@ class OperatingPoint:
 
 
 def parse_rule(text: str) -> Rule:
-    """The rule that a setting spells; anything else raises BlemishError that lists the rules."""
+    """Parse the text of a rule. Raises BlemishError that lists the rules for anything else."""
     spelled = re.sub(r"\s+", "", text.lower())
     if spelled in ("f1", "max-iou"):
         return Rule(text, spelled)
@@ -102,7 +103,9 @@ def parse_rule(text: str) -> Rule:
     cost = re.fullmatch(rf"cost:escape={NUMBER},overkill={NUMBER}", spelled)
     if cost and float(cost[1]) + float(cost[2]) > 0:
         return Rule(text, "cost", escape_cost=float(cost[1]), overkill_cost=float(cost[2]))
-    raise BlemishError(f"An operating point's rule is one of {RULES}. Received: '{text}'. Use one of these.")
+    raise BlemishError(
+        f"The rule of an operating point must be one of {RULES}. Received: '{text}'. Use one of these."
+    )
 
 
 def choose(
@@ -113,18 +116,19 @@ def choose(
     review_rule: str = DEFAULT_REVIEW_RULE,
     iou_score: float | None = None,
 ) -> OperatingPoint:
-    """The operating point that follows `rule` on validation images.
+    """Choose the operating point by `rule` on validation images.
 
     scores: [n] image scores in [0, 1], higher is worse; defective: [n] the truth
     rule: "f1" maximises F1 of NG; "escape<=x" rejects the fewest clean images with at most the share x of the
         defective ones under the threshold; "overkill<=x" misses the fewest defective images with at most
-        the share x of the clean ones rejected; "cost:…" minimises the total. Of equal choices, the one with
+        the share x of the clean ones rejected; "cost:…" minimises the total cost. Of equal choices, that with
         fewer misses. "max-iou" takes `iou_score`: the threshold of `sweep_threshold`, as an image score
     review_rule: a rule for the lower threshold, which is never above the upper one; where it would leave no
-        clean image OK there is no review band, and a note
-    Too few images are no error: bounds and notes tell how little is known. With no clean image the threshold
-    stands half-way between 0 and the lowest score. With no defective one, only "overkill<=x" and "max-iou"
-    can be followed, the former by the lowest threshold that it allows, as that misses the fewest defects.
+        clean image OK there is no review band, and a note says so
+    Too few images are no error: bounds and notes tell how little is known. Without a clean image the
+    threshold lies half-way between 0 and the lowest score. Without a defective one, only "overkill<=x" and
+    "max-iou" can be followed, the former by the lowest threshold that it allows, as that misses the fewest
+    defects; other rules raise BlemishError, as do scores outside [0, 1] and no image at all.
     """
     scores, defective = checked(scores, defective)
     parsed = parse_rule(rule)
@@ -137,16 +141,16 @@ def choose(
 
 
 def given_point(threshold: float, review_threshold: float | None = None) -> OperatingPoint:
-    """Thresholds that nobody chose on data; None: no review band. Its counts are of no image."""
+    """Operating point of given thresholds, without counts. review_threshold: None for no review band"""
     review = threshold if review_threshold is None else review_threshold
     unknown = proportion_bound(0, 0)
     return OperatingPoint(GIVEN, threshold, review, unknown, unknown, unknown)
 
 
 def measured(point: OperatingPoint, verdicts: Sequence[Verdict], defective: ArrayLike) -> OperatingPoint:
-    """The same thresholds with the counts and notes of other images, such as the test split's.
+    """The point with counts and notes of other images, such as the test split.
 
-    ERROR images are in no count: nobody was told that they are good, or bad.
+    Images of verdict ERROR are in no count: they were called neither good nor bad. defective: [n] the truth
     """
     pairs = [
         (verdict, bool(bad))
@@ -167,17 +171,18 @@ def measured(point: OperatingPoint, verdicts: Sequence[Verdict], defective: Arra
 
 
 def share_of(verdict: Verdict, verdicts: Sequence[Verdict]) -> ProportionBound:
+    """Number of images with a verdict, with bounds."""
     return proportion_bound(sum(one is verdict for one in verdicts), len(verdicts))
 
 
 def checked(scores: ArrayLike, defective: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Both as arrays of equal length; no images, or scores outside [0, 1], raise BlemishError."""
+    """Scores and truth as arrays [n]. Raises BlemishError for no images, and for scores outside [0, 1]."""
     scores = np.asarray(scores, dtype=np.float64).ravel()
     defective = np.asarray(defective, dtype=bool).ravel()
     assert len(scores) == len(defective), f"{len(scores)} scores for {len(defective)} images"
     if not len(scores):
         raise BlemishError(
-            "An operating point is chosen on images. Received: 0. Give the dataset a val split."
+            "An operating point is chosen on validation images. Received: none. Add a val split."
         )
     wrong = scores[~((scores >= 0) & (scores <= 1))]
     if len(wrong):
@@ -188,13 +193,18 @@ def checked(scores: ArrayLike, defective: ArrayLike) -> tuple[NDArray[np.float64
 def threshold_for(
     rule: Rule, scores: NDArray[np.float64], defective: NDArray[np.bool_], iou_score: float | None
 ) -> float:
-    """The candidate threshold that a rule likes best; nothing here knows of a review band."""
+    """The candidate threshold that fits a rule best, whatever the review band."""
     if rule.kind == "max-iou":
-        return pixel_threshold_score(iou_score)
+        if iou_score is None:
+            raise BlemishError(
+                "The rule 'max-iou' needs outlined defects to sweep the pixel threshold on. Received: none. "
+                "Use f1 or escape<=x, or add masks to the validation images."
+            )
+        return float(iou_score)
     if not defective.any() and rule.kind != "overkill":
         raise BlemishError(
             f"The rule '{rule.text}' needs defective validation images. Received: 0 of {len(scores)}. "
-            "Move some into the val split, or use overkill<=x."
+            "Move some to the val split, or use overkill<=x."
         )
     thresholds = candidate_thresholds(scores)
     misses = np.searchsorted(np.sort(scores[defective]), thresholds)
@@ -209,7 +219,7 @@ def threshold_for(
 def losses_by(
     rule: Rule, misses: NDArray[np.intp], false_alarms: NDArray[np.intp], *, of_defective: int, of_clean: int
 ) -> NDArray[np.float64]:
-    """What the rule wants smallest, per candidate; infinite where it forbids the candidate.
+    """Loss that the rule minimises, per candidate; infinite where it forbids the candidate.
 
     Some candidate is always allowed: the lowest misses nothing, the highest rejects nothing.
     """
@@ -225,21 +235,12 @@ def losses_by(
 
 
 def candidate_thresholds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One threshold below all scores, one between each two neighbours, one above all, ascending."""
+    """Thresholds below all scores, between each two neighbours, and above all, ascending. scores: [n]"""
     seen = np.unique(scores)
     middles = (seen[:-1] + seen[1:]) / 2
     middles = np.where(middles > seen[:-1], middles, seen[1:])  # between adjacent floats there is no middle
     above = (seen[-1] + 1) / 2 if seen[-1] < np.nextafter(1, 0) else np.nextafter(1, 2)
     return np.concatenate(([seen[0] / 2], middles, [above]))
-
-
-def pixel_threshold_score(iou_score: float | None) -> float:
-    if iou_score is None:
-        raise BlemishError(
-            "The rule 'max-iou' needs outlines to sweep the pixel threshold on. Received: none. "
-            "Use f1 or escape<=x, or give the validation images masks."
-        )
-    return float(iou_score)
 
 
 def review_threshold_for(
@@ -249,23 +250,24 @@ def review_threshold_for(
     threshold: float,
     iou_score: float | None,
 ) -> tuple[float, tuple[str, ...]]:
-    """The lower threshold, never above `threshold`, and notes on it."""
+    """Lower threshold, never above `threshold`, and notes on it."""
     if not defective.any() and parse_rule(review_rule).kind != "overkill":
-        return threshold, ("No review band: no defective validation image shows where it should begin.",)
+        return threshold, ("No review band: there is no defective validation image to place it by.",)
     review = min(threshold, threshold_for(parse_rule(review_rule), scores, defective, iou_score))
     clean = scores[~defective]
     if review == threshold or not len(clean) or (clean < review).any():
         return review, ()
     missed = int((scores[defective] < threshold).sum())
+    images = "the defective validation image" if missed == 1 else f"all {missed} defective validation images"
     note = (
-        f"No review band: to catch the lowest of {missed} defective validation images under the threshold "
-        "would send every clean image to review. Another review rule, such as escape<=0.05, may do."
+        f"No review band: one that catches {images} below the threshold would send every clean image to "
+        "review. Try a review rule such as escape<=0.05."
     )
     return threshold, (note,)
 
 
 def limits_of_knowledge(rule: Rule, point: OperatingPoint) -> tuple[str, ...]:
-    """What these counts cannot show about the rule."""
+    """Sentences on what the counts of a point cannot show about its rule."""
     notes = []
     if point.overkill.of == 0:
         notes.append("No clean image: nothing is known about overkill.")
@@ -275,7 +277,7 @@ def limits_of_knowledge(rule: Rule, point: OperatingPoint) -> tuple[str, ...]:
     if bound is not None and bound.of and bound.upper95 > rule.limit > 0:
         happened = "escaped" if rule.kind == "escape" else "rejected though clean"
         notes.append(
-            f"{bound.sentence(happened)}; to show {100 * rule.limit:g} % takes at least "
-            f"{trials_to_prove(min(rule.limit, 0.999999))} such images without one."
+            f"{bound.sentence(happened)}. To prove {100 * rule.limit:g} % takes at least "
+            f"{trials_to_prove(min(rule.limit, 0.999999))} such images without a single one {happened}."
         )
     return tuple(notes)

@@ -1,7 +1,7 @@
-"""Pointing accuracy: does the hottest pixel of an image's heat map lie in a marked defect.
+"""Pointing accuracy: how often the hottest pixel of an image's heat map lies in a marked defect.
 
-For methods that judge images and show by a map what they judged by. Source: Zhang et al. 2018, "Top-down
-neural attention by excitation backprop", the pointing game, here without its tolerance of 15 pixels.
+For methods that judge images and show the evidence in a map. Source: Zhang et al. 2018, "Top-down neural
+attention by excitation backprop", the pointing game, here without its tolerance of 15 pixels.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from blemish.evaluation.pixel import ratio
 
 @dataclass(frozen=True)
 class Pointing:
-    """Where one defective image's map is hottest.
+    """Place where the map of a defective image is hottest.
 
-    hit: on a marked defect, or in its box where only that is known; in_box: in the box of one
-    covered: share of the image that is marked, the chance of a blind hit; rejected: whether it was called NG
+    hit: on a marked defect, or in its box where only that is known; in_box: in the box of a marked defect
+    covered: share of the image that is marked, the chance of a blind hit; rejected: the image was called NG
     """
 
     hit: bool
@@ -32,9 +32,9 @@ class Pointing:
 
 
 def pointed(heat: NDArray[np.generic], truth: Sequence[Instance], *, rejected: bool) -> Pointing:
-    """What one map says. A map that is nowhere above 0 points nowhere.
+    """Compare the hottest pixel of a map with the truth; a map that is nowhere above 0 points nowhere.
 
-    heat: [H, W]; truth: at least one, in the same pixels
+    heat: [H, W]; truth: at least one defect, in the same pixels; rejected: the image was called NG
     """
     size = (heat.shape[0], heat.shape[1])
     marked, boxed = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
@@ -54,19 +54,19 @@ def pointed(heat: NDArray[np.generic], truth: Sequence[Instance], *, rejected: b
 
 
 def pointing_metrics(images: Sequence[Pointing]) -> dict[str, Any] | None:
-    """The "pointing" part of metrics.json; None where no image pointed at could be judged.
+    """The "pointing" part of metrics.json; None without an image.
 
-    all: share of hits among `of` defective images with a marked place; ng: the same among the `of_ng` of them
-    that were called NG, None without any; in_box: share in a marked defect's box; chance: of a blind hit
+    all: share of hits among `of` defective images with a marked place; ng: share among the `of_ng` of them
+        that were called NG, None without any; in_box: share in a marked defect's box; chance: of a blind hit
     """
     if not images:
         return None
-    rejected = [one for one in images if one.rejected]
+    rejected = [image for image in images if image.rejected]
     return {
-        "all": ratio(sum(one.hit for one in images), len(images)),
+        "all": ratio(sum(image.hit for image in images), len(images)),
         "of": len(images),
-        "in_box": ratio(sum(one.in_box for one in images), len(images)),
-        "ng": ratio(sum(one.hit for one in rejected), len(rejected)),
+        "in_box": ratio(sum(image.in_box for image in images), len(images)),
+        "ng": ratio(sum(image.hit for image in rejected), len(rejected)),
         "of_ng": len(rejected),
-        "chance": float(np.mean([one.covered for one in images])),
+        "chance": float(np.mean([image.covered for image in images])),
     }

@@ -1,7 +1,8 @@
-"""The metric space as a picture: regions and prototypes along the two directions in which they vary most.
+"""Image of the metric space: regions and prototypes along the two directions in which they vary most.
 
-Source: TL-SDD Fig. 9. Filled marks are true defects in their class's colour, rings are false detections in
-the colour of what they were called, and a named diamond is a prototype. Letters: N points.
+Source: TL-SDD Fig. 9. Filled marks are true defects in the colour of their class, rings are false detections
+in the
+colour of the class that they were given, and a named diamond is a prototype. Letters: N points.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from blemish.arrays import Colour
 from blemish.evaluation.metric_space import MetricSpace, principal_axes
 from blemish.files import write_atomically
 from blemish.images.encode import png_bytes
 
-Colour = tuple[int, int, int]
-
 WIDTH, HEIGHT, KEY_WIDTH, MARGIN = 1280, 960, 300, 48  # pixels
 FOOT = 56  # room for the caption
-FINER = 2  # drawn so much larger and brought down, so that edges are smooth
+FINER = 2  # factor by which it is drawn larger, and then reduced, so that edges are smooth
 DOT, RING, DIAMOND = 6, 7, 13  # half sides, pixels
 LETTERS, MIDDLE = 20, 13  # height of letters, and of their middle below their top left corner
 PAPER, INK, SOFT, LINE = (255, 255, 255), (27, 31, 36), (91, 101, 112), (223, 227, 231)
@@ -39,12 +39,12 @@ OKABE_ITO: tuple[Colour, ...] = (
 
 
 def write_projector(path: Path, space: MetricSpace, *, title: str = "") -> None:
-    """Write the picture as PNG."""
+    """Write the image of the space as PNG."""
     write_atomically(path, png_bytes(draw_space(space, title=title)))
 
 
 def draw_space(space: MetricSpace, *, title: str = "") -> NDArray[np.uint8]:
-    """The picture, uint8 RGB [960, 1280, 3]."""
+    """Image of the space, uint8 RGB [960, 1280, 3]."""
     centre, axes, share = principal_axes(np.concatenate([space.own, space.prototypes]))
     points, prototypes = ((part - centre) @ axes.T for part in (space.own, space.prototypes))
     places = to_sheet(np.concatenate([points, prototypes]))
@@ -59,11 +59,11 @@ def draw_space(space: MetricSpace, *, title: str = "") -> NDArray[np.uint8]:
     caption = f"Principal components 1 and 2, which hold {share:.0%} of the variance"
     sheet.text((MARGIN, HEIGHT - FOOT + 20), caption, SOFT)
     sheet.text((MARGIN, 12), title, INK)
-    return sheet.picture()
+    return sheet.pixels()
 
 
 def to_sheet(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points [N, 2] as places inside the frame, both axes at one scale, the second upwards."""
+    """Points [N, 2] as positions inside the frame, both axes at the same scale, the second upwards."""
     low, high = points.min(0), points.max(0)
     room = np.array([WIDTH - KEY_WIDTH - 2 * MARGIN, HEIGHT - FOOT - MARGIN]) - 2 * MARGIN
     scale = float((room / np.maximum(high - low, 1e-9)).min())
@@ -72,21 +72,22 @@ def to_sheet(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def class_colours(count: int) -> list[Colour]:
-    """A colour for each class; beyond the palette, hues that are far from each other."""
+    """Colours of `count` classes; beyond the palette, hues that are far from each other."""
     more = (colorsys.hsv_to_rgb(0.618 * number % 1, 0.65, 0.75) for number in range(count - len(OKABE_ITO)))
     found = [*OKABE_ITO, *((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in more)]
     return found[:count]
 
 
 class ProjectorCanvas:
-    """A white sheet to draw on, in pixels of the finished picture."""
+    """White canvas; coordinates are pixels of the finished image."""
 
     def __init__(self) -> None:
         self.image = Image.new("RGB", (FINER * WIDTH, FINER * HEIGHT), PAPER)
         self.draw = ImageDraw.Draw(self.image)
         self.font = ImageFont.load_default(size=FINER * LETTERS)
 
-    def picture(self) -> NDArray[np.uint8]:
+    def pixels(self) -> NDArray[np.uint8]:
+        """Finished image, [HEIGHT, WIDTH, 3]."""
         return np.asarray(self.image.resize((WIDTH, HEIGHT), Image.Resampling.BOX))
 
     def frame(self) -> None:
@@ -109,13 +110,13 @@ class ProjectorCanvas:
     def text(
         self, corner: tuple[float, float], words: str, colour: Colour, *, outlined: bool = False
     ) -> None:
-        """Words from their top left corner on, in a white outline where they stand on marks."""
+        """Write words from their top left corner on. outlined: in white, for words on top of marks"""
         at = (FINER * corner[0], FINER * corner[1])
         stroke = 3 * FINER if outlined else 0
         self.draw.text(at, words, fill=colour, font=self.font, stroke_width=stroke, stroke_fill=PAPER)
 
     def key(self, space: MetricSpace, colours: list[Colour]) -> None:
-        """Names and numbers of the classes, then what the marks mean."""
+        """Draw the key: numbers and names of the classes, then the meaning of the marks."""
         left, row = WIDTH - KEY_WIDTH, 32
         for number, (name, colour) in enumerate(zip(space.class_names, colours, strict=True)):
             here = np.array([left, MARGIN + row * number + MIDDLE])
@@ -129,7 +130,7 @@ class ProjectorCanvas:
             self.text((left + 20, top + row * number), meaning, SOFT)
 
     def shortened(self, words: str) -> str:
-        """The words, cut off where they would leave the picture."""
+        """The words, cut off where they would leave the image."""
         room = FINER * (KEY_WIDTH - 20 - 12)
         if self.font.getlength(words) <= room:
             return words

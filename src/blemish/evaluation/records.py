@@ -1,7 +1,7 @@
-"""What evaluation keeps of each image, and the result it adds up to: plain data that metrics and report
-share.
+"""Records of an evaluation: per image its truth and its answer, and the result that metrics and report share.
 
-Maps are reduced to counts and contours at once, so that evaluating ten thousand images holds none of them.
+Maps are reduced to counts and contours at once, so that an evaluation of ten thousand images holds none of
+them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Box
 from blemish.dataset.samples import Sample
-from blemish.defect import Box
 from blemish.inspection import Inspection
 
 
 @dataclass(frozen=True)
 class TruthDefect:
-    """One defect as annotated. contour: outer outlines in pixels, empty where only a box is known."""
+    """An annotated defect.
+
+    box_xyxy: pixels; contour: outer outlines in pixels, empty where only a box is known; area: square pixels
+    """
 
     label: str
     box_xyxy: Box
@@ -30,7 +33,7 @@ class TruthDefect:
 
 @dataclass(frozen=True)
 class PixelCounts:
-    """Defect pixels found (tp), wrongly found (fp), missed (fn), and surface left alone (tn)."""
+    """Pixels of an image: defect found (tp) or missed (fn), surface marked as a defect (fp) or not (tn)."""
 
     tp: int
     fp: int
@@ -40,12 +43,12 @@ class PixelCounts:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image's truth beside its answer.
+    """Truth and answer of an image.
 
     inspection: without maps
-    iou: [truth defects, found defects] float32 in [0, 1], on masks where both sides have one, else on boxes
+    iou: [true defects, found defects] float32 in [0, 1], on masks where both have one, else on boxes
     pixels: None where the dataset has no outlines
-    heat: small picture of what the verdict rests on, [h, w] with 255 for all; None where there is no such map
+    heat: small map of the evidence for the verdict, [h, w] in 0…255; None where there is no such map
     """
 
     sample: Sample
@@ -56,7 +59,7 @@ class ImageRecord:
     heat: NDArray[np.uint8] | None = field(default=None, repr=False)
 
     def box_of(self, truth: int | None, found: int | None) -> Box | None:
-        """Box of the annotated defect of that index, else of the found one, else None."""
+        """Box of the annotated defect of index `truth`, else of the found one of index `found`, else None."""
         if truth is not None:
             return self.truth[truth].box_xyxy
         return None if found is None else self.inspection.defects[found].box_xyxy
@@ -64,9 +67,7 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Curve:
-    """A named line of a report: x and y of equal length, their axis names, and a point to mark (chosen
-    threshold).
-    """
+    """Lines of a chart by name over common values of x. marked_x: to point out, such as the threshold"""
 
     title: str
     x_name: str
@@ -78,7 +79,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """metrics: exactly what metrics.json holds; curves and records: what the report draws."""
+    """Result of an evaluation. metrics: content of metrics.json; curves, records: data of the report"""
 
     metrics: Mapping[str, Any]
     curves: Mapping[str, Curve]

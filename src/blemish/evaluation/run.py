@@ -1,4 +1,4 @@
-"""`evaluate`: a bundle's inspector over a dataset's split, to metrics.json and the report's data."""
+"""Evaluation of an inspector, or a chain of them, over the samples of a dataset."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, stages_of
 from blemish.progress import Reporter
 
-Selection = tuple[Dataset, tuple[str, ...]]
+Selection = tuple[Dataset, tuple[str, ...]]  # samples to evaluate on, and sentences on those left out
 
 
 def evaluate_samples(
     inspector: Judge, dataset: Dataset, reporter: Reporter, *, title: str = "inspecting"
 ) -> Evaluator:
-    """Every sample inspected and added up, one at a time."""
+    """Inspect every sample and add it up, one at a time. title: of the progress bar"""
     inference = inspector.inference
     evaluator = Evaluator(
         dataset.class_names,
@@ -37,15 +37,18 @@ def evaluate_samples(
 
 
 def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: Dataset) -> None:
-    """One inspection beside its truth; in an image that could not be judged every marked defect is missed."""
-    size = inspection.size or readable_size(sample)
+    """Add an inspection with its truth; in one that could not be judged all marked defects are missed."""
+    size = inspection.size
     if size is None:
-        evaluator.add(sample, inspection)
-        return
+        try:
+            size = image_size(sample.image)
+        except BlemishError:  # not even the header can be read
+            evaluator.add(sample, inspection)
+            return
     outlined = (
         evaluator.segments
         and inspection.size is not None
-        and all(one.has_outline for one in sample.annotations)
+        and all(annotation.has_outline for annotation in sample.annotations)
     )
     evaluator.add(
         sample,
@@ -55,60 +58,53 @@ def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: D
     )
 
 
-def readable_size(sample: Sample) -> tuple[int, int] | None:
-    """(height, width) by the file's header; None where not even that can be read."""
-    try:
-        return image_size(sample.image)
-    except BlemishError:
-        return None
-
-
 def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:
-    """The split's samples. Raises BlemishError when there are none, naming the splits that there are."""
+    """Samples of a split. Raises BlemishError that names the existing splits when it has none."""
     chosen = dataset.split(split)
     if not len(chosen):
-        there = ", ".join(f"{name or 'no split'} ({number})" for name, number in dataset.splits.items())
+        existing = ", ".join(f"{name or 'no split'} ({number})" for name, number in dataset.splits.items())
         raise BlemishError(
-            f"--split {split}: {dataset.root} has no such images; it has {there}. "
+            f"--split {split}: {dataset.root} has no such images. It has: {existing}. "
             "Name one of these, or make splits with `blemish data split` before training."
         )
     return chosen
 
 
 def notes_on_groups(dataset: Dataset) -> tuple[str, ...]:
-    """A sentence where several images are of one group, as bounds take each image for a trial of its own."""
+    """A sentence where several images belong to a group, as bounds take each image for a trial of its own."""
     groups = [sample.group for sample in dataset if sample.group is not None]
     several = len(groups) - len(set(groups))
     if not several:
         return ()
     return (
-        f"{len(groups)} of these {len(dataset)} images are of {len(set(groups))} groups (parts or lots). "
-        "Images of one group err together; bounds that take each for a part of its own promise too much.",
+        f"{len(groups)} of these {len(dataset)} images come from {len(set(groups))} groups (parts or lots). "
+        "Errors within a group are not independent, so bounds that count each image by itself are too tight.",
     )
 
 
 def for_bundle(dataset: Dataset, manifest: Manifest, name: str, *, classifies: bool) -> Selection:
-    """What of a dataset a bundle is measured on: its own product where there are several, its own classes
-    where it names them; and a sentence on what is left out.
+    """Samples that a bundle is measured on: of its own product, and of its own classes where it names them.
 
-    name: of the bundle, for messages. Raises BlemishError where nothing is left.
+    name: of the bundle, for messages; returns: the samples, and sentences on those left out
+    Raises BlemishError where nothing is left.
     """
     own = manifest.memory.get("product")
     notes: tuple[str, ...] = ()
     if own in dataset.products:
         whole, dataset = dataset, of_product(dataset, own)
-        notes = (f"{len(dataset)} of {len(whole)} images are judged: those of product '{own}'.",)
+        notes = (f"{len(dataset)} of {len(whole)} images are evaluated: those of product '{own}'.",)
     if not classifies:
         return dataset, notes
-    kept, left_out = without_other_classes(dataset, manifest.class_names, name)
-    return kept, (*notes, *left_out)
+    selected, left_out = without_other_classes(dataset, manifest.class_names, name)
+    return selected, (*notes, *left_out)
 
 
 def for_judge(dataset: Dataset, judge: Judge, manifests: Sequence[Manifest]) -> Selection:
-    """What of a dataset an inspector or a chain is measured on, see `for_bundle`: the product of any stage,
-    and of classes those that any stage names.
+    """Samples that an inspector or a chain is measured on: of the product of any stage, and of the classes
+    that any stage names, see `for_bundle`.
 
-    manifests: of the stages' bundles, in their order. Raises BlemishError where nothing is left.
+    manifests: of the stages' bundles, in their order; returns: the samples, and sentences on those left out
+    Raises BlemishError where nothing is left.
     """
     notes: tuple[str, ...] = ()
     for manifest in manifests:
@@ -121,28 +117,28 @@ def for_judge(dataset: Dataset, judge: Judge, manifests: Sequence[Manifest]) -> 
     ]
     if not named:
         return dataset, notes
-    kept, left_out = without_other_classes(dataset, tuple(dict.fromkeys(named)), judge.bundle)
-    return kept, (*notes, *left_out)
+    selected, left_out = without_other_classes(dataset, tuple(dict.fromkeys(named)), judge.bundle)
+    return selected, (*notes, *left_out)
 
 
 def without_other_classes(dataset: Dataset, class_names: tuple[str, ...], bundle: str) -> Selection:
-    """The images that show none but a bundle's classes, and a sentence on those left out, if any.
+    """Samples that show no classes but a bundle's, and a sentence on those left out, if any.
 
-    Raises BlemishError where no image of a class of the bundle's is left.
+    Raises BlemishError where no image of a class of the bundle is left.
     """
     known = set(class_names)
-    kept = dataset.where(lambda sample: {one.label for one in sample.annotations} <= known)
-    if len(kept) == len(dataset):
+    selected = dataset.where(lambda sample: {each.label for each in sample.annotations} <= known)
+    if len(selected) == len(dataset):
         return dataset, ()
-    if not any(sample.annotations for sample in kept):
+    if not any(sample.annotations for sample in selected):
         refuse_other_classes(dataset, class_names, bundle)
     others = [name for name, images in dataset.class_counts.items() if images and name not in known]
     names = tuple(name for name in dataset.class_names if name not in others)
     note = (
-        f"{len(dataset) - len(kept)} of {len(dataset)} images are left out: they show what bundle {bundle} "
-        f"was not trained on ({', '.join(others)})."
+        f"{len(dataset) - len(selected)} of {len(dataset)} images are left out: they show classes that "
+        f"bundle {bundle} was not trained on ({', '.join(others)})."
     )
-    return replace(kept, class_names=names), (note,)
+    return replace(selected, class_names=names), (note,)
 
 
 def refuse_other_classes(dataset: Dataset, class_names: tuple[str, ...], bundle: str) -> None:

@@ -1,6 +1,6 @@
-"""The curves of a bundle's manifest that the report draws, checked when they are read.
+"""Curves in a bundle's manifest that the report draws, checked when they are read.
 
-A manifest's `curves` is open: a method keeps there what it likes. What nothing draws is not looked at.
+A manifest's `curves` is open to any method; entries that the report does not draw are not checked.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Checked = TypeVar("Checked")
 
 
 def threshold_sweep(manifest: Manifest, bundle: Path) -> Curve | None:
-    """The sweep that the threshold was chosen by, None where the method made none.
+    """Curve of the sweep that the threshold was chosen by; None where the method made none.
 
-    Raises BlemishError for a `threshold_sweep` that is no such sweep; `bundle` is for the message.
+    Raises BlemishError for a `threshold_sweep` that is no such sweep; bundle: its path, for the message
     """
     stored = manifest.curves.get("threshold_sweep")
     if stored is None:
@@ -35,7 +35,7 @@ def threshold_sweep(manifest: Manifest, bundle: Path) -> Curve | None:
 
 
 def training_curve(manifest: Manifest, bundle: Path) -> Curve | None:
-    """Losses of the first stage against its steps. Raises BlemishError as `threshold_sweep` does."""
+    """Losses of the first stage against its steps; None without any. Raises as `threshold_sweep` does."""
     stored = manifest.curves.get("training")
     if stored is None:
         return None
@@ -46,6 +46,7 @@ def training_curve(manifest: Manifest, bundle: Path) -> Curve | None:
 
 
 def checked(kind: TypeAdapter[Checked], stored: Any, *, place: str) -> Checked:
+    """Stored data as their type. Raises BlemishError that begins with `place`."""
     try:
         return kind.validate_python(stored)
     except ValidationError as error:

@@ -1,6 +1,6 @@
-"""What every severity threshold would have given on a set of images, in one pass over each.
+"""Sweep of the severity threshold over a set of images, in a single pass over each.
 
-The same counts give the threshold's choice, its curve, and the pixels' precision–recall curve.
+The same counts give the choice of the threshold, its curve, and the precision–recall curve of pixels.
 Source: He & Liu 2020, eq. 1 (a pixel is kept when its severity is at least T) and Fig. 16 (T maximises
 mean IoU). Open there; here "mean IoU" is the mean over the images with defects of the pixel IoU of each.
 Shape letters: H, W, T thresholds.
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from blemish.errors import BlemishError
 from blemish.evaluation.pixel import MatchCounts
 
-PIXELS_AT_ONCE = 2**20  # sorted into bins together, so that a huge image needs no huge table of indices
+PIXELS_AT_ONCE = 2**20  # put into bins together, so that a huge image needs no huge table of indices
 CRITERIA = "mean-iou", "pixel-f1"
 
 
@@ -26,7 +26,7 @@ CRITERIA = "mean-iou", "pixel-f1"
 class Sweep:
     """Metrics against the severity threshold.
 
-    thresholds: [T] ascending; the lines: [T], None where undefined
+    thresholds: [T] ascending; metrics: [T], None where undefined
     mean_iou: mean over the images with defects of the pixel IoU of each
     precision, recall, f1: of the pixels of all images, clean ones included
     best: threshold that maximises the criterion, the middle one of a plateau
@@ -61,13 +61,13 @@ def sweep_threshold(
     *,
     criterion: str = "mean-iou",
 ) -> Sweep:
-    """Try every severity threshold on validation images, in one pass over each.
+    """Metrics of every severity threshold on validation images, in a single pass over each.
 
     maps: per image the severity map [H, W] and the truth mask [H, W]; read one at a time
     thresholds: [T] ascending, in the severity's units
     criterion: "mean-iou", the paper's, is blind to clean images; "pixel-f1" is of the pixels of all images,
         so that false alarms on clean ones count
-    raises: BlemishError where no image has a defect pixel, a size differs, or a severity is not finite
+    Raises BlemishError where no image has a defect pixel, a size differs, or a severity is not finite.
     """
     counts = SeverityCounts(thresholds)
     for index, (severity, truth) in enumerate(maps):
@@ -76,7 +76,7 @@ def sweep_threshold(
 
 
 class SeverityCounts:
-    """Adds up how many pixels, and how many defect pixels, reach each threshold; holds no image."""
+    """Counts of pixels, and of defect pixels, that reach each threshold, added up over images."""
 
     def __init__(self, thresholds: ArrayLike) -> None:
         """thresholds: [T] ascending; kept as float32 like the maps, so that equal values compare as equal"""
@@ -100,37 +100,35 @@ class SeverityCounts:
         """The sweep over all images added; BlemishError when none of them has a defect pixel."""
         if criterion not in CRITERIA:
             raise BlemishError(
-                f"A sweep's criterion is mean-iou or pixel-f1. Received: '{criterion}'. Use one."
+                f"The criterion must be mean-iou or pixel-f1. Received: '{criterion}'. Use one of these."
             )
         if not self.defective_images:
             raise BlemishError(
                 "A severity threshold is chosen on images with outlined defects. Received: none. "
-                "Give the val split some images with masks or polygons."
+                "Add images with masks or polygons to the val split."
             )
-        agreements = [MatchCounts(h, f, h, int(self.hits[0])) for f, h in self.pairs()]
+        true = int(self.hits[0])
+        found_and_hits = zip(self.found[1:].tolist(), self.hits[1:].tolist(), strict=True)
+        counts = [MatchCounts(hits, found, hits, true) for found, hits in found_and_hits]
         mean_iou = self.iou_sum / self.defective_images
-        f1 = [agreement.f1 for agreement in agreements]
+        f1 = [each.f1 for each in counts]
         wanted = mean_iou if criterion == "mean-iou" else np.array(f1, dtype=np.float64)
         best = middle_of_best(wanted)
         return Sweep(
             thresholds=tuple(self.thresholds.tolist()),
             mean_iou=tuple(mean_iou.tolist()),
-            precision=tuple(agreement.precision for agreement in agreements),
-            recall=tuple(agreement.recall for agreement in agreements),
+            precision=tuple(each.precision for each in counts),
+            recall=tuple(each.recall for each in counts),
             f1=tuple(f1),
             criterion=criterion,
             best=float(self.thresholds[best]),
             best_value=float(wanted[best]),
         )
 
-    def pairs(self) -> list[tuple[int, int]]:
-        """(found pixels, found defect pixels) at each threshold."""
-        return list(zip(self.found[1:].tolist(), self.hits[1:].tolist(), strict=True))
-
     def precision_recall(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Precision and recall, from the highest threshold that finds anything to "every pixel is found".
+        """Precision and recall, from the highest threshold that finds anything to all pixels found.
 
-        Severities between two thresholds are one step; those under the lowest come last, together.
+        Severities between two thresholds are a single step; those under the lowest come last, together.
         """
         found, hits = self.found[::-1], self.hits[::-1]
         some = found > 0
@@ -147,11 +145,11 @@ class SeverityCounts:
 def reaching_counts(
     severity: NDArray[np.float32], truth: NDArray[np.bool_], thresholds: NDArray[np.float32], *, name: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many pixels, and how many true ones, are at or above −∞ and each threshold: two arrays [T + 1]."""
+    """Numbers of pixels, and of true ones, at or above −∞ and each threshold: two arrays [T + 1]."""
     if severity.shape != truth.shape:
         raise BlemishError(
             f"{name}: the severity map must have the mask's size. "
-            f"Received: {severity.shape} and {truth.shape}. Annotate the image itself."
+            f"Received: {severity.shape} and {truth.shape}. Annotate the image at its own size."
         )
     bins = len(thresholds) + 1
     counts = np.zeros((2, bins), dtype=np.int64)

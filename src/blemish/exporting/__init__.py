@@ -1,1 +1,1 @@
-"""Bundles that run without torch: networks as graphs, with a certificate that the answer is the same."""
+"""Export of bundles to run without torch: networks as graphs, with a certificate that answers are equal."""

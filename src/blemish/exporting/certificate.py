@@ -1,8 +1,8 @@
-"""certificate.json: that a bundle and what was exported from it give the same answers, image by image.
+"""certificate.json: evidence that a bundle and its export give the same answers, image by image.
 
-Every image goes through the whole chain on both sides, from its file to the inspection; the exported side is
-opened from disk. Of int8 the scores are not expected to be the same, so there the metric on validation images
-is what passes or fails, and images are written down without being judged.
+Every image goes through the whole pipeline on both sides, from its file to the inspection; the exported
+bundle is opened from disk. With int8 scores are not expected to agree, so there the metric on validation
+images passes or fails, and images are recorded without being judged.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ PACKAGES = ("blemish", "torch", "numpy", "opencv-python-headless", "onnx", "onnx
 
 @dataclass(frozen=True)
 class CertificateRow:
-    """Both sides' answers on one image, and how far they are apart."""
+    """Answers of both bundles on an image, and their differences."""
 
-    picture: ComparisonImage
+    image: ComparisonImage
     torch: Inspection
     exported: Inspection
     comparison: Comparison
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "image": self.picture.name,
-            "sha256": self.picture.sha256,
-            "from": self.picture.origin,
-            "size": list(self.picture.size),
+            "image": self.image.name,
+            "sha256": self.image.sha256,
+            "from": self.image.origin,
+            "size": list(self.image.size),
             "torch": answer(self.torch),
             "exported": answer(self.exported),
             "apart": self.comparison.measures,
@@ -56,7 +56,10 @@ class CertificateRow:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What was compared and what came of it. metric: of int8 alone; notes: sentences, as on calibration"""
+    """Result of the comparison of a bundle with its export.
+
+    rows: one per image; metric: with int8 only; notes: sentences for the reader, as on calibration
+    """
 
     method: str
     runtime: StoredRuntime
@@ -67,50 +70,50 @@ class Certificate:
 
     @property
     def judged(self) -> bool:
-        """Whether images pass or fail, and not a metric."""
+        """True where images pass or fail; False with int8, where the metric does."""
         return self.runtime.precision != "int8"
 
     @property
     def limits(self) -> dict[str, float]:
-        """What each measure that is judged may be; of int8 that both sides can judge every image."""
+        """Largest value allowed of each measure that is judged; with int8 only of errors."""
         limits = self.tolerances.limits
         return limits if self.judged else {"errors": limits["errors"]}
 
     @property
     def worst(self) -> dict[str, tuple[float, str | None]]:
-        """The greatest value of each measure and the image that shows it; None where no image differs."""
+        """Largest value of each measure and the image that has it; None where no image differs."""
         found: dict[str, tuple[float, str | None]] = dict.fromkeys(self.tolerances.limits, (0.0, None))
         for row in self.rows:
             for name, value in row.comparison.measures.items():
                 if not value <= found[name][0]:
-                    found[name] = (value, row.picture.name)
+                    found[name] = (value, row.image.name)
         return found
 
     @property
     def failures(self) -> list[str]:
-        """A sentence for each measure that is out of tolerance, and for the metric."""
+        """A sentence, without its full stop, for each measure out of tolerance, and for the metric."""
         limits = self.limits
-        said = [
-            f"{name} of {image} is {value:.3g} apart, and may be {limits[name]:.3g}"
+        sentences = [
+            f"'{name}' is off by {value:.3g} on {image}; at most {limits[name]:.3g} is allowed"
             for name, (value, image) in self.worst.items()
             if name in limits and not value <= limits[name]
         ]
-        return said + (self.metric.failures if self.metric else [])
+        return sentences + (self.metric.failures if self.metric else [])
 
     @property
-    def said(self) -> tuple[str, ...]:
-        """The notes, and on what the comparison cannot show."""
-        comparisons = [row.comparison for row in self.rows]
-        defects = sum(one.defects for one in comparisons)
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes, and sentences on the limits of the comparison."""
         notes = list(self.notes)
-        if not defects:
-            notes.append("No defect was compared: of boxes, areas and names this certificate says little.")
+        if not any(row.comparison.defects for row in self.rows):
+            notes.append("No defect was compared, so this certificate says little about boxes and names.")
         if len({row.torch.score for row in self.rows}) <= 1:
-            notes.append("All scores are equal: of scores this certificate says little.")
+            notes.append("All scores are equal, so this certificate says little about scores.")
         if self.metric and not self.metric.before:
-            notes.append(f"{self.metric.name} is 0 before int8: of its cost this certificate says little.")
+            notes.append(
+                f"{self.metric.name} is 0 even before int8, so this certificate says little about its cost."
+            )
         if not self.judged:
-            notes.append("int8: scores are not compared image by image; the metric on validation images is.")
+            notes.append("int8: the metric on validation images is compared, not single scores.")
         return tuple(notes)
 
     def to_json(self) -> str:
@@ -123,14 +126,14 @@ class Certificate:
             **self.runtime.model_dump(mode="json", exclude={"graphs"}),
             "compared": {
                 "images": len(self.rows),
-                "defects": sum(one.defects for one in comparisons),
-                "defects_on_the_threshold": sum(one.on_threshold for one in comparisons),
-                "verdicts_in_the_band": sum(one.in_band for one in comparisons),
+                "defects": sum(comparison.defects for comparison in comparisons),
+                "defects_on_the_threshold": sum(comparison.on_threshold for comparison in comparisons),
+                "verdicts_in_the_band": sum(comparison.in_band for comparison in comparisons),
             },
             "limits": self.limits,
             "worst": {name: {"apart": value, "image": image} for name, (value, image) in self.worst.items()},
             "metric": asdict(self.metric) if self.metric else None,
-            "notes": self.said,
+            "notes": self.all_notes,
             "versions": versions(),
             "hardware": hardware(),
             "images": [row.to_json() for row in self.rows],
@@ -138,24 +141,25 @@ class Certificate:
         return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def require(self) -> None:
-        """Raises BlemishError that names what is out of tolerance."""
+        """Raises BlemishError that names the first measure out of tolerance."""
         if self.failures:
-            raise BlemishError(f"The exported bundle does not answer as the bundle does: {self.failures[0]}.")
+            raise BlemishError(f"The exported bundle answers differently: {self.failures[0]}.")
 
 
 def certificate_rows(
-    pictures: Iterable[ComparisonImage], torch: Inspector, exported: Inspector, tolerances: Tolerances
+    images: Iterable[ComparisonImage], torch: Inspector, exported: Inspector, tolerances: Tolerances
 ) -> list[CertificateRow]:
-    """Every picture judged by both sides from its file."""
-    found = []
-    for picture in pictures:
-        first, second = (side.inspect(picture.file, with_maps=True) for side in (torch, exported))
+    """Inspect each image from its file with both bundles, and compare the answers."""
+    rows = []
+    for image in images:
+        first, second = (side.inspect(image.file, with_maps=True) for side in (torch, exported))
         comparison = compare(first, second, torch, tolerances)
-        found.append(CertificateRow(picture, replace(first, maps={}), replace(second, maps={}), comparison))
-    return found
+        rows.append(CertificateRow(image, replace(first, maps={}), replace(second, maps={}), comparison))
+    return rows
 
 
 def answer(inspection: Inspection) -> dict[str, Any]:
+    """Verdict, score and number of defects for the certificate."""
     return {
         "verdict": str(inspection.verdict),
         "score": inspection.score,
@@ -165,7 +169,7 @@ def answer(inspection: Inspection) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that bear on an answer, those that are installed, and of Python."""
+    """Versions of Python and of the installed packages that bear on an answer."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:

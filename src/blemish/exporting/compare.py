@@ -1,8 +1,8 @@
-"""Two answers on one image, torch's and the exported bundle's: how far they are apart.
+"""Differences between two answers on an image: that of torch and that of the exported bundle.
 
-A pixel whose severity differs by no more than scores may, and by which it lies on the other side of the
-threshold, is on neither side to blame; nor is a defect that gains or loses it. Such defects are counted
-apart, as verdicts are where the score lies that near a threshold.
+A pixel may fall on the other side of the threshold though its severity differs by no more than scores may.
+That is no fault of either bundle, nor is a defect that gains or loses such a pixel. Those defects are counted
+separately, and so are verdicts where the score lies that near a threshold.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ NEAR = 8  # pixels around a defect within which a pixel on the threshold may cha
 
 @dataclass(frozen=True)
 class Tolerances:
-    """What both sides may differ by.
+    """Differences allowed between both answers.
 
     score: also of confidences, of severities as a share of their top, and the band around a threshold
-    box_iou: the least; area_ratio: of the larger area
+    box_iou: the smallest; area_ratio: of the larger area
     """
 
     score: float
@@ -35,7 +35,7 @@ class Tolerances:
 
     @property
     def limits(self) -> dict[str, float]:
-        """The largest value of each measure of a `Comparison`."""
+        """Largest value allowed of each measure of a `Comparison`."""
         return {
             "errors": 0,
             "score": self.score,
@@ -51,10 +51,10 @@ class Tolerances:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One image's measures by name, see `docs/export.md`.
+    """Differences on an image by name, see `docs/export.md`.
 
-    defects: how many pairs were compared; on_threshold: defects left out, see the file's header
-    in_band: whether verdicts differ and may
+    defects: number of pairs compared; on_threshold: defects left out, see the file's header
+    in_band: True where verdicts differ and may
     """
 
     measures: dict[str, float]
@@ -65,7 +65,7 @@ class Comparison:
 
 @dataclass
 class DefectPairs:
-    """Defects of both sides that are one, and those of either that are not."""
+    """Defects that both answers have, in pairs, and those that only one of them has."""
 
     both: list[tuple[Defect, Defect]] = field(default_factory=list)
     alone: list[Defect] = field(default_factory=list)
@@ -74,15 +74,15 @@ class DefectPairs:
         return len(self.both) + len(self.alone)
 
     def without(self, edge: NDArray[np.bool_] | None) -> DefectPairs:
-        """Those of which no side touches a pixel of `edge`."""
-        clear = [pair for pair in self.both if not any(touches(one, edge) for one in pair)]
-        return DefectPairs(clear, [one for one in self.alone if not touches(one, edge)])
+        """The pairs and single defects that touch no pixel of `edge`, [H, W]."""
+        clear = [pair for pair in self.both if not any(touches(defect, edge) for defect in pair)]
+        return DefectPairs(clear, [defect for defect in self.alone if not touches(defect, edge)])
 
 
 def compare(
     torch: Inspection, exported: Inspection, inspector: Inspector, tolerances: Tolerances
 ) -> Comparison:
-    """How far two inspections with maps are apart. inspector: either side's, for thresholds"""
+    """Differences between two inspections with maps. inspector: of either bundle, for its thresholds"""
     if Verdict.ERROR in (torch.verdict, exported.verdict):
         return Comparison({"errors": 1.0})
     assert torch.score is not None and exported.score is not None
@@ -90,7 +90,8 @@ def compare(
     clear = pairs.without(straddling(torch, exported, inspector, tolerances.score))
     left_out = len(pairs) - len(clear)
     ignored = inspector.decision is not None and left_out > 0  # its rules may see the one and not the other
-    excused = ignored or may_differ(torch.score, inspector, tolerances.score)
+    near = any(abs(torch.score - threshold) <= tolerances.score for threshold in thresholds(inspector))
+    excused = ignored or near
     differs = torch.verdict is not exported.verdict
     measures = {
         "errors": 0.0,
@@ -104,19 +105,25 @@ def compare(
 
 
 def pair_measures(pairs: Sequence[tuple[Defect, Defect]], band: float) -> dict[str, float]:
-    """The worst of each; a defect as sure of another name is on neither side wrong."""
-    gaps = [abs(one.confidence - other.confidence) for one, other in pairs]
-    renamed = [one.label != other.label for one, other in pairs]
+    """Largest difference of the pairs in each measure; another name counts where confidences differ, too."""
+    gaps = [abs(first.confidence - second.confidence) for first, second in pairs]
+    renamed = [first.label != second.label for first, second in pairs]
+    boxes = (box_iou(corners([first]), corners([second]))[0, 0] for first, second in pairs)
+    areas = (
+        abs(first.area - second.area) / larger
+        for first, second in pairs
+        if (larger := max(first.area, second.area)) > 0
+    )
     return {
-        "box": max((1 - overlap(one, other) for one, other in pairs), default=0.0),
-        "area": max((area_gap(one, other) for one, other in pairs), default=0.0),
+        "box": max((1 - float(iou) for iou in boxes), default=0.0),
+        "area": max(areas, default=0.0),
         "label": float(sum(new and gap > band for new, gap in zip(renamed, gaps, strict=True))),
         "confidence": max(gaps, default=0.0),
     }
 
 
 def paired(first: Sequence[Defect], second: Sequence[Defect]) -> DefectPairs:
-    """One to one by falling overlap of their boxes; what overlaps nothing stays alone."""
+    """Pair two answers' defects one to one by falling IoU of boxes; those without overlap stay alone."""
     ious = box_iou(corners(first), corners(second))
     pairs = DefectPairs()
     taken: tuple[set[int], set[int]] = set(), set()
@@ -135,17 +142,8 @@ def corners(defects: Sequence[Defect]) -> NDArray[np.float64]:
     return np.array([defect.box_xyxy for defect in defects], np.float64).reshape(-1, 4)
 
 
-def overlap(one: Defect, other: Defect) -> float:
-    return float(box_iou(corners([one]), corners([other]))[0, 0])
-
-
-def area_gap(one: Defect, other: Defect) -> float:
-    larger = max(one.area, other.area)
-    return abs(one.area - other.area) / larger if larger > 0 else 0.0
-
-
 def severity_gap(torch: Inspection, exported: Inspection, inspector: Inspector) -> float:
-    """The greatest difference of the maps "score_map", as a share of their top; 0 where there are none."""
+    """Largest difference of the maps "score_map", as a share of their top; 0 where there are none."""
     top = inspector.inference.score_map_max
     if top is None:
         return 0.0
@@ -156,7 +154,10 @@ def severity_gap(torch: Inspection, exported: Inspection, inspector: Inspector) 
 def straddling(
     torch: Inspection, exported: Inspection, inspector: Inspector, band: float
 ) -> NDArray[np.bool_] | None:
-    """Pixels [H, W] on the two sides of the threshold within the band; None where there are no severities."""
+    """Mask [H, W] of pixels that differ by at most the band and lie on different sides of the threshold.
+
+    None for a method without severities.
+    """
     threshold, top = inspector.inference.pixel_threshold, inspector.inference.score_map_max
     if threshold is None or top is None:
         return None
@@ -166,25 +167,20 @@ def straddling(
 
 
 def severity_of(inspection: Inspection) -> NDArray[np.float32]:
-    """Its map, which a method with a top of severities gives. [H, W]"""
+    """Map "score_map" [H, W] as float32, of a method that gives one."""
     return inspection.maps["score_map"].astype(np.float32, copy=False)
 
 
 def touches(defect: Defect, edge: NDArray[np.bool_] | None) -> bool:
-    """Whether a pixel of `edge` lies in or near the defect's box."""
+    """True where a pixel of `edge` [H, W] lies in the defect's box or within `NEAR` pixels of it."""
     if edge is None:
         return False
     left, top, right, bottom = (round(side) for side in defect.box_xyxy)
     return bool(edge[max(0, top - NEAR) : bottom + NEAR, max(0, left - NEAR) : right + NEAR].any())
 
 
-def may_differ(score: float, inspector: Inspector, band: float) -> bool:
-    """Whether a score lies within the band around a threshold that the verdict follows from."""
-    return any(abs(score - threshold) <= band for threshold in thresholds(inspector))
-
-
 def thresholds(inspector: Inspector) -> Iterator[float]:
-    """The decision's, on scores and confidences, or the bundle's own."""
+    """Thresholds of the decision, on scores and confidences; without one, those of the bundle."""
     if inspector.decision is None:
         yield from (inspector.review, inspector.ng)
         return

@@ -1,8 +1,9 @@
-"""The images that both sides of a certificate are asked about, as files.
+"""Image files that a certificate compares both bundles on.
 
-A dataset's own come first: no test images, validation images before the rest, defective ones before others.
-Synthetic surfaces fill up, the same for a seed: gray and colour, 8 and 16 bits, PNG and TIFF, small, odd, and
-larger than a tile.
+Images of a dataset come first: no test images, validation images before others, defective ones before clean
+    ones.
+Synthetic surfaces make up the number, equal for equal seeds: gray and colour, 8 and 16 bits, PNG and TIFF,
+small, of odd sizes, and larger than a tile.
 """
 
 from __future__ import annotations
@@ -16,30 +17,28 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels, Size
 from blemish.bundle.store import sha256_of
-from blemish.dataset.samples import Dataset, Sample
+from blemish.dataset.samples import Dataset
 from blemish.dataset.synthetic import DEFECTS, SURFACES, DefectRequest, render
 from blemish.dataset.synthetic.render import SMALLEST_SIDE
 from blemish.files import write_atomically
 from blemish.images.decode import image_size
 
 IMAGES = 32
-LEAST_SYNTHETIC = 12  # each kind of file with a size of its own, beside strips larger than a tile
+MIN_SYNTHETIC = 12  # each kind of file in a size of its own, and strips larger than a tile
 SMALL = ((96, 96), (97, 131), (33, 95), (128, 71), (64, 64), (160, 101), (7, 53), (121, 200))
 BEYOND = 41  # pixels by which a strip is longer than a tile
 STRIP = 72
-CLEAN_EVERY = 4  # so many synthetic pictures, one without a defect
+CLEAN_EVERY = 4  # of so many synthetic images one has no defect
 CONTRAST = (40.0, 100.0)
-TINT = (1.0, 0.9, 0.78)
+TINT = (1.0, 0.9, 0.78)  # RGB of a warm light
 KINDS = tuple(product((".png", ".tiff"), (1, 3), (8, 16)))
-
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class ComparisonImage:
-    """One image. name: in the certificate; origin: "val", another split, or "synthetic" """
+    """An image file to compare on. name: in the certificate; origin: "val", another split, or "synthetic" """
 
     name: str
     file: Path
@@ -53,45 +52,45 @@ def comparison_images(
 ) -> list[ComparisonImage]:
     """At least 32 images, the synthetic ones written to `folder`.
 
-    tile: side from which images are cut; None: they are not; fixed: smaller ones are left out
+    tile: side from which on images are cut; None: they are not; fixed: smaller images are left out
     """
-    least = tile or 0 if fixed else 0
-    large = (one for one in own_pictures(dataset) if min(one.size) >= least) if dataset else iter(())
-    own = list(islice(large, IMAGES - LEAST_SYNTHETIC))
+    min_side = tile or 0 if fixed else 0
+    large = (image for image in dataset_images(dataset) if min(image.size) >= min_side) if dataset else ()
+    own = list(islice(large, IMAGES - MIN_SYNTHETIC))
     made = [
         synthetic(folder, number, size, seed)
-        for number, size in enumerate(sizes(IMAGES - len(own), tile, least))
+        for number, size in enumerate(sizes(IMAGES - len(own), tile, min_side))
     ]
     return own + made
 
 
-def own_pictures(dataset: Dataset) -> Iterator[ComparisonImage]:
-    """The dataset's images that are not for testing, in the order that the file's header says."""
+def dataset_images(dataset: Dataset) -> Iterator[ComparisonImage]:
+    """Images of the dataset that are not for testing, in the order that the file's header says."""
     unsealed = [sample for sample in dataset if sample.split != "test"]
-    for sample in sorted(unsealed, key=lambda one: (one.split != "val", not one.is_defective)):
-        yield own_picture(sample)
+    for sample in sorted(unsealed, key=lambda each: (each.split != "val", not each.is_defective)):
+        file = sample.image
+        yield ComparisonImage(sample.id, file, sample.split or "dataset", sha256_of(file), image_size(file))
 
 
-def own_picture(sample: Sample) -> ComparisonImage:
-    origin = sample.split or "dataset"
-    return ComparisonImage(sample.id, sample.image, origin, sha256_of(sample.image), image_size(sample.image))
-
-
-def sizes(count: int, tile: int | None, least: int) -> list[Size]:
-    """(height, width) of so many pictures, of which two are strips larger than a tile."""
-    narrow = max(STRIP, least)
+def sizes(count: int, tile: int | None, min_side: int) -> list[Size]:
+    """(height, width) of `count` images, of which two are strips larger than a tile."""
+    narrow = max(STRIP, min_side)
     strips = [(narrow, tile + BEYOND), (tile + BEYOND + 2, narrow)] if tile else []
-    small = [(max(height, least), max(width, least)) for height, width in SMALL]
+    small = [(max(height, min_side), max(width, min_side)) for height, width in SMALL]
     return [*strips, *(small[number % len(small)] for number in range(count - len(strips)))]
 
 
 def synthetic(folder: Path, number: int, size: Size, seed: int) -> ComparisonImage:
-    """Write the synthetic picture of that number: its surface, kind of file and defects go round."""
+    """Write the synthetic image of that number: surfaces, kinds of file and defects take turns."""
     generator = np.random.default_rng((seed, number))
     suffix, channels, bits = KINDS[number % len(KINDS)]
     surface = list(SURFACES)[(number + number // len(SURFACES)) % len(SURFACES)]
-    gray = drawn(surface, size, generator, defects=bool(number % CLEAN_EVERY))
-    pixels = in_bits(tinted(gray) if channels == 3 else gray, bits, generator)
+    pixels: Pixels = drawn(surface, size, generator, defects=bool(number % CLEAN_EVERY))
+    if channels == 3:
+        pixels = (pixels[..., None] * np.array(TINT, np.float32)).round().astype(np.uint8)
+    if bits == 16:  # spread over 16 bits, with lower bits that no 8-bit image has
+        lower = generator.integers(-128, 129, pixels.shape)
+        pixels = np.clip(pixels.astype(np.int32) * 257 + lower, 0, 65535).astype(np.uint16)
     file = folder / f"{number:02d}-{surface}-{'gray' if channels == 1 else 'colour'}{bits}{suffix}"
     _, encoded = cv2.imencode(suffix, pixels if channels == 1 else pixels[..., ::-1])
     write_atomically(file, encoded.tobytes())
@@ -99,22 +98,9 @@ def synthetic(folder: Path, number: int, size: Size, seed: int) -> ComparisonIma
 
 
 def drawn(surface: str, size: Size, generator: np.random.Generator, *, defects: bool) -> NDArray[np.uint8]:
-    """A surface of that size, cut from a larger one where none so small is drawn. [H, W]"""
+    """Surface [H, W] of a size, cut from a larger one where none so small can be drawn."""
     height, width = (max(side, SMALLEST_SIDE) for side in size)
     kinds = [str(kind) for kind in generator.choice(list(DEFECTS), 2)] if defects else []
     requests = [DefectRequest(kind, float(generator.uniform(*CONTRAST))) for kind in kinds]
     image = render(surface, size=(height, width), defects=requests, generator=generator).image
     return image[: size[0], : size[1]]
-
-
-def tinted(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB of a warm light. [H, W] to [H, W, 3]"""
-    return (gray[..., None] * np.array(TINT, np.float32)).round().astype(np.uint8)
-
-
-def in_bits(pixels: NDArray[np.uint8], bits: int, generator: np.random.Generator) -> Pixels:
-    """As they are, or spread over 16 bits with lower bits that 8 bits do not have."""
-    if bits == 8:
-        return pixels
-    lower = generator.integers(-128, 129, pixels.shape)
-    return np.clip(pixels.astype(np.int32) * 257 + lower, 0, 65535).astype(np.uint16)

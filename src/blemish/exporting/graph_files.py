@@ -1,4 +1,4 @@
-"""ONNX models to the files of an exported bundle, for ONNX Runtime or OpenVINO."""
+"""Graph files of an exported bundle, for ONNX Runtime or OpenVINO."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blemish.inspector.graph_marks import NAMESPACE
 
 
 def write_onnx(model: Any, folder: Path, name: str, *, source: str, precision: str) -> tuple[Path, ...]:
-    """Write `name`.onnx; returns its path. precision: "fp16" halves the weights; model: changed in place"""
+    """Write `name`.onnx; returns its path. precision: "fp16" stores weights so; model: changed in place"""
     import onnx
 
     file = folder / f"{name}.onnx"
@@ -22,6 +22,7 @@ def write_onnx(model: Any, folder: Path, name: str, *, source: str, precision: s
 
 
 def read_onnx(file: Path) -> Any:
+    """ONNX model of a file."""
     import onnx
 
     return onnx.load(file)
@@ -39,7 +40,7 @@ def write_openvino(model: Any, folder: Path, name: str, *, source: str, precisio
 
 
 def as_openvino(file: Path) -> Any:
-    """The OpenVINO model of an ONNX file. Raises BlemishError where OpenVINO refuses it."""
+    """OpenVINO model of an ONNX file. Raises BlemishError where OpenVINO refuses it."""
     import openvino
 
     try:
@@ -47,5 +48,5 @@ def as_openvino(file: Path) -> Any:
     except Exception as error:  # its exceptions share no other base
         reason = " ".join(str(error).split())
         raise BlemishError(
-            f"Graph '{file.stem}' cannot be converted by OpenVINO {openvino.__version__}: {reason}"
+            f"OpenVINO {openvino.__version__} cannot convert graph '{file.stem}': {reason}"
         ) from error

@@ -1,9 +1,10 @@
-"""What int8 costs: a method's main metric on the validation images, before and after.
+"""Cost of int8: a method's main metric on the validation images, before and after.
 
-The main metric is of what the method's answer is used for, at the bundle's own threshold: f1 of pixels where
-defects are outlined, of boxes with their names where they are named, of verdicts where the answer is for the
-image. Of boxes mean average precision counts as well, and what falls more decides: it has no threshold, so it
-would not see scores that all moved past one, but it says something of a detector that is sure of nothing.
+The main metric follows the method's kind of answer, at the bundle's own threshold: F1 of pixels where defects
+are outlined, of boxes with their names where they are named, of verdicts otherwise. For boxes mean average
+precision
+counts as well, and the larger drop decides: it has no threshold, so it would miss scores that all moved past
+one, but it tells something about a detector that is confident of nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from blemish.progress import Reporter
 
 @dataclass(frozen=True)
 class MetricDrop:
-    """name: such as "pixel.f1"; before, after: by torch and by the exported bundle, on so many images"""
+    """Main metric before and after int8.
+
+    name: such as "pixel.f1"; before, after: by torch and by the exported bundle; images: how many were
+        measured
+    max_drop: largest drop allowed
+    """
 
     name: str
     before: float
@@ -33,18 +39,19 @@ class MetricDrop:
 
     @property
     def failures(self) -> list[str]:
+        """A sentence, without its full stop, where the metric drops by more than is allowed; else nothing."""
         if self.before - self.after <= self.max_drop:
             return []
         return [
-            f"{self.name} on the {self.images} validation images falls from {self.before:.4f} to "
-            f"{self.after:.4f}, and may fall by {self.max_drop:g} (--max-drop)"
+            f"{self.name} on the {self.images} validation images drops from {self.before:.4f} to "
+            f"{self.after:.4f}; a drop of at most {self.max_drop:g} is allowed (--max-drop)"
         ]
 
 
 def measure_drop(
     torch: Inspector, exported: Inspector, validation: Dataset, reporter: Reporter, *, max_drop: float
 ) -> MetricDrop:
-    """The main metric of both sides. Raises BlemishError where these images do not give it."""
+    """Main metric of both bundles on the validation images. Raises BlemishError where they do not give it."""
     before = metrics_of(torch, validation, reporter, "measuring the bundle")
     after = metrics_of(exported, validation, reporter, "measuring the export")
     names = main_metrics(before, torch.inference)
@@ -55,13 +62,14 @@ def measure_drop(
     ]
     if not found:
         raise BlemishError(
-            f"--data: {names[0]} cannot be measured on the {len(validation)} validation images; they need "
-            "defective ones whose marks say where. Add some to 'val'."
+            f"--data: {names[0]} cannot be measured on the {len(validation)} validation images, as no defect "
+            "in them has a marked place. Add such images to 'val'."
         )
-    return max(found, key=lambda one: (one.before - one.after, one.before))
+    return max(found, key=lambda drop: (drop.before - drop.after, drop.before))
 
 
 def metrics_of(inspector: Inspector, images: Dataset, reporter: Reporter, title: str) -> dict[str, Any]:
+    """Metrics of an inspector on images, as in metrics.json. title: of the progress bar"""
     evaluator = evaluate_samples(inspector, images, reporter, title=title)
     threshold = inspector.inference.pixel_threshold
     result = evaluator.result(method="", split="val", seed=None, pixel_threshold=threshold)
@@ -69,7 +77,7 @@ def metrics_of(inspector: Inspector, images: Dataset, reporter: Reporter, title:
 
 
 def main_metrics(metrics: Mapping[str, Any], inference: Inference) -> tuple[str, ...]:
-    """Of these metrics those in this file's header."""
+    """Names of the main metrics among those that were measured, by the rule in this file's header."""
     if inference.segments and "pixel" in metrics:
         return ("pixel.f1",)
     if inference.classifies and "detection" in metrics:
@@ -78,16 +86,17 @@ def main_metrics(metrics: Mapping[str, Any], inference: Inference) -> tuple[str,
 
 
 def value_of(metrics: Mapping[str, Any], name: str) -> float | None:
+    """Value of a metric by its dotted name; None where it was not measured."""
     part, key = name.split(".")
     return (metrics.get(part) or {}).get(key)
 
 
 def validation_of(dataset: Dataset, inspector: Inspector, bundle: Bundle) -> Dataset:
-    """The validation images that the bundle can be measured on. Raises BlemishError where there are none."""
+    """Validation images that the bundle can be measured on. Raises BlemishError where there are none."""
     validation = dataset.split("val")
     if not len(validation):
         raise BlemishError(
-            f"--data: {dataset.root} has no validation images, on which int8's cost is measured. "
+            f"--data: {dataset.root} has no validation images to measure the cost of int8 on. "
             "Make some with `blemish data split`."
         )
     classifies = inspector.inference.classifies

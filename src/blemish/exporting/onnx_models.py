@@ -1,4 +1,4 @@
-"""A method's graph plans to ONNX models: exported by torch, checked, marked with where they are from."""
+"""ONNX models of a method's graph plans: exported by torch, checked, marked with their origin."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from blemish.errors import BlemishError
 from blemish.inspector.graph_marks import NAMESPACE
 from blemish.methods.capabilities import GraphPlan
 
-# The one that torch's exporter writes without a conversion behind it; every ONNX Runtime since 1.14 reads it.
+# The opset that torch's exporter writes without a further conversion; every ONNX Runtime since 1.14 reads it.
 OPSET = 18
 LARGEST_HALF = 65504.0
 WORTH_HALVING = 1024  # elements; smaller constants are scales and shapes, and weigh nothing
 
 
 def onnx_model(plan: GraphPlan) -> Any:
-    """The plan's module as an ONNX model. Raises BlemishError where torch or ONNX refuses it."""
+    """ONNX model of the plan's module. Raises BlemishError where torch or ONNX refuses it."""
     import onnx
 
     try:
@@ -49,14 +49,14 @@ def onnx_model(plan: GraphPlan) -> Any:
 
 
 def dynamic_shapes(plan: GraphPlan) -> tuple[Any, ...]:
-    """The free axes, in the form of the module's arguments: torch wants those of *inputs as one tuple."""
+    """Free axes in the form of the module's arguments; torch wants those of *inputs as one tuple."""
     axes = tuple(dict.fromkeys(plan.free.get(name, ()), torch.export.Dim.DYNAMIC) for name in plan.inputs)
     (first, *_) = inspect.signature(plan.module.forward).parameters.values()
     return (axes,) if first.kind is first.VAR_POSITIONAL else axes
 
 
 def first_line(error: BaseException) -> str:
-    """Of what an error was first caused by."""
+    """First line of an error's root cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -64,7 +64,7 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Inside, the exporter's notes on itself are not shown; what goes wrong is raised."""
+    """Context that hides warnings and logs of the exporter; errors are raised as ever."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -76,7 +76,7 @@ def silenced() -> Iterator[None]:
 
 
 def without_traces(model: Any) -> Any:
-    """The model without the exporter's notes on source files: they name folders of the machine."""
+    """Remove the exporter's notes on source files, which name folders of the machine; returns the model."""
     for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input):
         part.doc_string = ""
         del part.metadata_props[:]
@@ -86,7 +86,7 @@ def without_traces(model: Any) -> Any:
 
 
 def marked(model: Any, *, source: str, name: str) -> Any:
-    """The model saying which bundle it was exported from and which of its graphs it is."""
+    """Mark the model with the id of its source bundle and the name of its graph; returns the model."""
     del model.metadata_props[:]
     for key, value in (("source", source), ("graph", name)):
         model.metadata_props.add(key=f"{NAMESPACE}.{key}", value=value)
@@ -94,7 +94,7 @@ def marked(model: Any, *, source: str, name: str) -> Any:
 
 
 def halved(model: Any) -> Any:
-    """The model with its weights stored in fp16 and computed with in fp32: half the size, as fast.
+    """Store the model's weights in fp16 and compute in fp32, for half the size at the same speed; returns it.
 
     ONNX Runtime has few fp16 operators for processors; a graph cast as a whole would be slower.
     """
@@ -115,16 +115,10 @@ def halved(model: Any) -> Any:
 
 
 def stored_inputs(plan: GraphPlan) -> tuple[StoredInput, ...]:
-    """What the manifest says of the plan's inputs."""
-    return tuple(
-        StoredInput(
-            name=name,
-            dtype=str(example.dtype).removeprefix("torch."),
-            shape=free_shape(tuple(example.shape), plan.free.get(name, ())),
-        )
-        for name, example in plan.inputs.items()
-    )
-
-
-def free_shape(shape: tuple[int, ...], free: tuple[int, ...]) -> tuple[int | None, ...]:
-    return tuple(None if axis in free else length for axis, length in enumerate(shape))
+    """Inputs of a plan as the manifest describes them: name, dtype and shape, None along a free axis."""
+    inputs = []
+    for name, example in plan.inputs.items():
+        free = plan.free.get(name, ())
+        shape = tuple(None if axis in free else length for axis, length in enumerate(example.shape))
+        inputs.append(StoredInput(name=name, dtype=str(example.dtype).removeprefix("torch."), shape=shape))
+    return tuple(inputs)

@@ -1,4 +1,4 @@
-"""What `export` is asked for."""
+"""Request for an export: bundle, runtime, precision and place."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """One export: which bundle, for which runtime, where to.
+    """Request for an export of a bundle to `out`, for a runtime and in a precision.
 
     tile: side that images are cut to and graphs are fixed to; None: graphs take any size
-    dataset: images to compare both sides on, and for int8 to calibrate with and to measure on
-    calibration: how many inputs of each graph int8's ranges are taken from
-    max_drop: of the method's main metric on validation images, the largest that int8 may cost
+    dataset: images to compare both bundles on, and with int8 to calibrate and to measure on
+    calibration: number of inputs of each graph that int8's ranges are taken from
+    max_drop: largest drop allowed with int8 of the method's main metric on validation images
     """
 
     bundle: Bundle
@@ -35,12 +35,12 @@ class ExportRequest:
 
     @property
     def scale(self) -> float | None:
-        """mm per pixel of the dataset, for a bundle that has none of its own."""
+        """Scale of the dataset in mm per pixel, for a bundle without a scale of its own."""
         own = self.bundle.manifest.settings.get("mm_per_px")
         return self.dataset.info.get("mm_per_px") if self.dataset is not None and own is None else None
 
 
 def default_out(bundle: Path, kind: RuntimeKind, precision: Precision) -> Path:
-    """Beside the bundle: BUNDLE-onnx, BUNDLE-openvino-int8, …"""
+    """Default path of an export, beside the bundle: BUNDLE-onnx, BUNDLE-openvino-int8, …"""
     whole = bundle.resolve()
     return whole.with_name(f"{whole.name}-{kind}{'' if precision == 'fp32' else f'-{precision}'}")

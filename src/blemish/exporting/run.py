@@ -1,7 +1,7 @@
-"""`export`: from a bundle to one that runs without torch, written only if both give the same answers.
+"""Export of a bundle to one that runs without torch, written only if both give the same answers.
 
-plans of the method → ONNX → (int8) → ONNX Runtime's or OpenVINO's files → a draft bundle → its certificate →
-the bundle in place. Whatever fails, nothing is at the place that was asked for but what was there before.
+Graph plans of the method → ONNX → (int8) → files for ONNX Runtime or OpenVINO → a draft bundle → its
+certificate → the bundle in place. Whatever fails, the place that was asked for stays as it was before.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from blemish.exporting.metric import MetricDrop, measure_drop, validation_of
 from blemish.exporting.onnx_models import OPSET, onnx_model, stored_inputs
 from blemish.exporting.quantise import quantised, recorded
 from blemish.exporting.request import ExportRequest, Precision, RuntimeKind
-from blemish.extras import refuse_without
 from blemish.files import write_atomically
 from blemish.images.tiling import Tiling
 from blemish.inspector.inspector import Inspector
@@ -43,17 +42,19 @@ from blemish.inspector.loading import inspector_of, loaded_modules, method_of, r
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Method
+from blemish.optional_dependencies import require_package
 from blemish.progress import Reporter
 
 GraphFiles = Mapping[str, tuple[Path, ...]]
-WRITTEN_BY = ("onnx", "onnxscript", "onnxruntime")  # whatever the graphs become in the end
+WRITTEN_BY = ("onnx", "onnxscript", "onnxruntime")  # needed for any runtime
 
 
 def export_bundle(request: ExportRequest, reporter: Reporter) -> Path:
     """Write the exported bundle to `request.out`, with its certificate; returns its path.
 
-    Raises BlemishError for a bundle or settings that cannot be exported, and where both sides' answers are
-    further apart than they may be: the failed certificate is then OUT-certificate.json.
+    Raises BlemishError for a bundle or settings that cannot be exported, and where both bundles' answers
+    differ
+    by more than is allowed: the failed certificate is then OUT-certificate.json.
     """
     refuse_before_work(request)
     request.out.parent.mkdir(parents=True, exist_ok=True)
@@ -62,30 +63,30 @@ def export_bundle(request: ExportRequest, reporter: Reporter) -> Path:
 
 
 def refuse_before_work(request: ExportRequest) -> None:
-    """What needs no network to be seen: an exported bundle, a folder that is in use, packages that lack."""
+    """Raises BlemishError, before any work, for an exported bundle, a folder in use, or a missing package."""
     refuse_exported(request.bundle)
     out = request.out
     if out.exists() and not (out / MANIFEST).is_file():
-        raise BlemishError(f"{out} exists and is no bundle; it is not written over. Choose another --out.")
+        raise BlemishError(f"{out} exists and is no bundle; it is not overwritten. Choose another --out.")
     if request.bundle.path.resolve() in (out.resolve(), *out.resolve().parents):
         raise BlemishError(
             f"--out must not be the bundle itself or lie in it. Received: {out}. Choose another --out."
         )
     if out.exists() and parse_manifest((out / MANIFEST).read_bytes(), out / MANIFEST).runtime is None:
         raise BlemishError(
-            f"{out} is a bundle with weights, which no export writes over. Choose another --out."
+            f"{out} is a bundle with weights, which an export never overwrites. Choose another --out."
         )
     for package in WRITTEN_BY:
-        refuse_without(package, "blemish export")
+        require_package(package, "blemish export")
     if request.kind == "openvino":
-        refuse_without("openvino", "--to openvino")
+        require_package("openvino", "--to openvino")
     if request.precision == "int8":
-        refuse_without("nncf", "--precision int8")
+        require_package("nncf", "--precision int8")
 
 
 @dataclass
 class Export:
-    """One bundle on its way. folder: for drafts; notes: for the certificate"""
+    """An export under way. folder: for drafts; notes: sentences for the certificate"""
 
     request: ExportRequest
     reporter: Reporter
@@ -95,25 +96,25 @@ class Export:
     def run(self) -> Path:
         request, reporter = self.request, self.reporter
         plans = self.plans
-        reporter.line(f"1/3 graphs: {', '.join(plans)}")
+        reporter.line(f"1/3 writing graphs: {', '.join(plans)}")
         files = self.graph_files(plans)
         runtime = self.runtime(request.kind, request.precision, files)
         draft = self.saved("draft", runtime, files)
-        reporter.line("2/3 both sides on the same images")
+        reporter.line("2/3 comparing both bundles on the same images")
         certificate = self.certificate(draft)
         text = certificate.to_json()
         failed = request.out.with_name(f"{request.out.name}-{CERTIFICATE}")
         if certificate.failures:
             write_atomically(failed, text)
         certificate.require()
-        reporter.line("3/3 the bundle")
+        reporter.line("3/3 writing the bundle")
         write_atomically(self.folder / CERTIFICATE, text)
         whole = self.saved("bundle", runtime, files, {CERTIFICATE: self.folder / CERTIFICATE})
         if keep_own(request.out, whole):
-            reporter.line(f"note: {request.out} keeps the decision that was made for it.")
+            reporter.line(f"note: {request.out} keeps its own decision.")
         replace_folder(whole.path, request.out)
         failed.unlink(missing_ok=True)  # of an earlier attempt
-        for note in certificate.said:
+        for note in certificate.all_notes:
             reporter.line(f"note: {note}")
         return request.out
 
@@ -127,30 +128,34 @@ class Export:
     def exporting(self) -> ExportsGraphs:
         if not isinstance(self.method, ExportsGraphs):
             raise BlemishError(
-                f"{self.request.bundle.path}: method {self.method.name} cannot be exported. Run it by torch."
+                f"{self.request.bundle.path}: method {self.method.name} cannot be exported. Use torch."
             )
         return self.method
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The bundle's, with the tile that was asked for."""
+        """Manifest of the bundle, with the tile that was asked for."""
         return fixed_to(self.request.bundle.manifest, self.method, self.request.tile)
 
     @cached_property
     def plans(self) -> dict[str, GraphPlan]:
-        """Raises BlemishError for a method without graphs, or without one of the tile's size."""
+        """Graph plans by name.
+
+        Raises BlemishError for a method without graphs, or without one of the tile's size.
+        """
         plans = self.exporting.graphs(loaded_modules(self.request.bundle, self.method), self.manifest)
         side = self.request.tile
-        if side is not None and not any(has_side(plan, side) for plan in plans.values()):
+        inputs = [each for plan in plans.values() for each in stored_inputs(plan)]
+        if side is not None and not any(each.shape[-2:] == (side, side) for each in inputs):
             raise BlemishError(
-                f"--tile {side}: method {self.method.name} makes no graph of one size. Leave it out."
+                f"--tile {side}: method {self.method.name} has no graph of a fixed size. Leave --tile out."
             )
         return plans
 
     # Graphs
 
     def graph_files(self, plans: Mapping[str, GraphPlan]) -> GraphFiles:
-        """The files of each graph, for the runtime and the precision that are asked for."""
+        """Files of each graph, for the runtime and the precision that are asked for."""
         kind, precision = self.request.kind, self.request.precision
         halved = (kind, precision) == ("onnx", "fp16")
         plain = {
@@ -163,7 +168,10 @@ class Export:
         return {name: self.converted(name, files[0], inputs.get(name, [])) for name, files in plain.items()}
 
     def converted(self, name: str, file: Path, inputs: Sequence[Path]) -> tuple[Path, ...]:
-        """A graph's ONNX file to its last form. inputs: files that int8's ranges are taken from, if any"""
+        """Convert a graph's ONNX file to its final files.
+
+        inputs: files that int8's ranges are taken from, if any
+        """
         if self.request.kind == "onnx":
             model = read_onnx(file)
             return self.write_onnx(quantised(model, inputs) if inputs else model, name, "int8")
@@ -177,7 +185,7 @@ class Export:
         return write_onnx(model, folder, name, source=source, precision=precision)
 
     def calibration(self, plain: GraphFiles) -> dict[str, list[Path]]:
-        """What training images feed to each graph, recorded on the fp32 ones."""
+        """Files of the inputs that training images give each graph, recorded on the fp32 graphs."""
         request = self.request
         assert request.dataset is not None
         bundle = self.saved("plain", self.runtime("onnx", "fp32", plain), plain)
@@ -186,18 +194,19 @@ class Export:
             request.dataset,
             self.place("calibration"),
             self.reporter,
-            enough=request.calibration,
+            max_inputs=request.calibration,
             seed=request.seed,
         )
-        counted = ", ".join(f"{len(own)} of {name}" for name, own in files.items())
-        self.notes.append(f"int8 was calibrated on inputs of the graphs from training images: {counted}.")
-        unasked = (name for name, own in files.items() if not own)
-        self.notes += [f"Graph '{name}' stays fp32: no training image came to it." for name in unasked]
+        counted = ", ".join(f"{len(own)} for '{name}'" for name, own in files.items())
+        self.notes.append(f"int8 was calibrated on inputs from training images: {counted}.")
+        unused = (name for name, own in files.items() if not own)
+        self.notes += [f"Graph '{name}' stays fp32: no training image used it." for name in unused]
         return files
 
     # Bundles
 
     def runtime(self, kind: RuntimeKind, precision: Precision, files: GraphFiles) -> StoredRuntime:
+        """Description of the graphs for the manifest."""
         graphs = {
             name: StoredGraph(
                 files=tuple(file.name for file in files[name]),
@@ -212,20 +221,20 @@ class Export:
     def saved(
         self, name: str, runtime: StoredRuntime, files: GraphFiles, more: Mapping[str, Path] | None = None
     ) -> Bundle:
-        """A bundle of these graphs in the drafts' folder, with the decision of the one it is from."""
+        """Save a bundle of these graphs in the folder for drafts, with the decision of its source."""
         source = self.request.bundle
-        kept = {network: source.networks[network] for network in self.exporting.kept_tensors(self.manifest)}
+        tensors = {name: source.networks[name] for name in self.exporting.kept_tensors(self.manifest)}
         others = {file.name: file for own in files.values() for file in own} | dict(more or {})
         manifest = self.manifest.model_copy(update={"runtime": runtime})
-        bundle = save_bundle(self.folder / name, manifest, kept, other_files=others)
+        bundle = save_bundle(self.folder / name, manifest, tensors, other_files=others)
         decision = stored_decision(source.path, bundle=source.id)
         if decision is not None:
-            sealed = decision.model_copy(update={"bundle": bundle.id})
-            write_atomically(bundle.path / DECISION, decision_text(sealed))
+            own_decision = decision.model_copy(update={"bundle": bundle.id})
+            write_atomically(bundle.path / DECISION, decision_text(own_decision))
         return bundle
 
     def place(self, name: str) -> Path:
-        """A folder for drafts."""
+        """A subfolder of the folder for drafts."""
         folder = self.folder / f"of-{name}"
         folder.mkdir(exist_ok=True)
         return folder
@@ -233,26 +242,27 @@ class Export:
     # Certificate
 
     def certificate(self, draft: Bundle) -> Certificate:
-        """Of the draft as it lies on disk beside the bundle, on the images of `pictures`."""
+        """Compare the draft as it lies on disk with the bundle, on `comparison_images`."""
         request, tolerances = self.request, TOLERANCES[self.request.precision]
         torch, exported = (
             inspector_of(bundle, device="cpu", mm_per_px=request.scale)
             for bundle in (request.bundle, load_bundle(draft.path))
         )
         chosen = comparison_images(
-            self.place("pictures"),
+            self.place("images"),
             request.dataset,
             tile=tile_of(torch, self.manifest),
             fixed=request.tile is not None,
             seed=request.seed,
         )
-        judged = certificate_rows(self.reporter.track(chosen, "comparing"), torch, exported, tolerances)
+        rows = certificate_rows(self.reporter.track(chosen, "comparing"), torch, exported, tolerances)
         metric = self.metric(torch, exported) if request.precision == "int8" else None
         runtime = draft.manifest.runtime
         assert runtime is not None
-        return Certificate(self.method.name, runtime, judged, tolerances, metric, tuple(self.notes))
+        return Certificate(self.method.name, runtime, rows, tolerances, metric, tuple(self.notes))
 
     def metric(self, torch: Inspector, exported: Inspector) -> MetricDrop:
+        """Drop of the main metric by int8, on validation images."""
         request = self.request
         assert request.dataset is not None
         validation = validation_of(request.dataset, torch, request.bundle)
@@ -260,7 +270,7 @@ class Export:
 
 
 def fixed_to(manifest: Manifest, method: Method, side: int | None) -> Manifest:
-    """The manifest with tiles of that side, and that graphs are to be made for them alone.
+    """The manifest with tiles of that side, for graphs of this size only; unchanged where it is None.
 
     Raises BlemishError for a method without tiles, and a side that does not fit its other settings.
     """
@@ -268,7 +278,7 @@ def fixed_to(manifest: Manifest, method: Method, side: int | None) -> Manifest:
         return manifest
     known = method.settings_type.model_fields
     if "tile" not in known:
-        raise BlemishError(f"--tile {side}: method {method.name} cuts no tiles. Leave it out.")
+        raise BlemishError(f"--tile {side}: method {method.name} uses no tiles. Leave --tile out.")
     settings = {**manifest.settings, "tile": side}
     try:
         method.settings_type.model_validate(settings)
@@ -282,13 +292,8 @@ def fixed_to(manifest: Manifest, method: Method, side: int | None) -> Manifest:
     )
 
 
-def has_side(plan: GraphPlan, side: int) -> bool:
-    """Whether an input of the plan is side × side, and no other size."""
-    return any(one.shape[-2:] == (side, side) for one in stored_inputs(plan))
-
-
 def tile_of(inspector: Inspector, manifest: Manifest) -> int | None:
-    """Side from which images are cut; None for a method that does not cut them."""
+    """Side of a tile, from which on images are cut; None for a method that does not cut them."""
     tiling: Tiling | None = getattr(inspector.inference, "tiling", None)
     named = (
         manifest.tiling.get(FIXED_SIDE),
@@ -299,10 +304,11 @@ def tile_of(inspector: Inspector, manifest: Manifest) -> int | None:
 
 
 def keep_own(out: Path, bundle: Bundle) -> bool:
-    """What the same bundle at `out` has of its own goes on: its count of looks, its decisions.
+    """Carry over the usage count and the decisions of the same bundle at `out`.
 
     Its decision gives way to the one in `bundle` only where that has a higher revision, and is then kept
-    beside it. returns: whether its decision stays in place of another or of none
+    beside
+    it. returns: True where its decision stays in place of another or of none
     """
     given = stored_decision(bundle.path, bundle=bundle.id)
     for name, data in changeable_of(out, bundle.id).items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,26 @@ _ORIENTATION_TAG = 0x0112
 _open_lock = threading.Lock()
 
 
-def read_image(path: Path | str, *, channels: int | None = None, max_pixels: int = MAX_PIXELS) -> Pixels:
+class EncodedImage(BytesIO):
+    """Bytes of an image file, under a name for messages."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+
+    def __str__(self) -> str:
+        return self.name
+
+    def read_bytes(self) -> bytes:
+        return self.getvalue()
+
+
+ImageFile = Path | EncodedImage
+
+
+def read_image(
+    path: Path | str | EncodedImage, *, channels: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Pixels:
     """Pixels of an image file, as seen: orientation applied, alpha dropped, palette and CMYK as RGB.
 
     channels: None as stored; 1 luminance; 3 RGB, gray repeated
@@ -42,8 +62,9 @@ def read_image(path: Path | str, *, channels: int | None = None, max_pixels: int
     Raises BlemishError that names the file when it is missing, no image, truncated, or too large.
     """
     assert channels in (None, 1, 3), channels
-    with opened(Path(path), max_pixels) as image:
-        pixels = upright(stored_pixels(image, Path(path)), orientation(image))
+    file = path if isinstance(path, EncodedImage) else Path(path)
+    with opened(file, max_pixels) as image:
+        pixels = upright(stored_pixels(image, file), orientation(image))
     return with_channels(pixels, channels)
 
 
@@ -95,7 +116,7 @@ def largest_value(image: Pixels) -> int:
 
 
 @contextmanager
-def opened(path: Path, max_pixels: int | None) -> Iterator[Image.Image]:
+def opened(path: ImageFile, max_pixels: int | None) -> Iterator[Image.Image]:
     """The file with its header read and its size checked; any error inside becomes a BlemishError."""
     try:
         with open_unlimited(path) as image:
@@ -112,7 +133,7 @@ def opened(path: Path, max_pixels: int | None) -> Iterator[Image.Image]:
         raise BlemishError(explained(error, path)) from error
 
 
-def open_unlimited(path: Path) -> Image.Image:
+def open_unlimited(path: ImageFile) -> Image.Image:
     """Open an image file without Pillow's size limit, a process-wide setting that would hide the size."""
     with _open_lock:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -122,12 +143,12 @@ def open_unlimited(path: Path) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def explained(error: Exception, path: Path) -> str:
+def explained(error: Exception, path: ImageFile) -> str:
     """Message for the user in one line: how the file falls short of a whole image, and what to do."""
     if isinstance(error, FileNotFoundError):
         return f"{path} must exist. Received: no such file. Check the path."
     if isinstance(error, UnidentifiedImageError):
-        what = "an empty file" if path.stat().st_size == 0 else "something else, or a broken header"
+        what = "something else, or a broken header" if path.read_bytes() else "an empty file"
         return f"{path} must be an image ({', '.join(FORMATS)}). Received: {what}. Replace or remove it."
     if isinstance(error, OSError) and error.errno is not None:
         return (
@@ -141,7 +162,7 @@ def explained(error: Exception, path: Path) -> str:
     )
 
 
-def stored_pixels(image: Image.Image, path: Path) -> Pixels:
+def stored_pixels(image: Image.Image, path: ImageFile) -> Pixels:
     """Pixels in stored orientation, gray or RGB. Loading them shows whether the file is whole."""
     deep, mode = deep_layout(image), image.mode
     image.load()
@@ -170,9 +191,9 @@ def deep_layout(image: Image.Image) -> str | None:
     return "gray" if str(arguments).startswith("LA") else "colour"
 
 
-def deep_pixels(path: Path, *, gray: bool) -> NDArray[np.uint16]:
+def deep_pixels(path: ImageFile, *, gray: bool) -> NDArray[np.uint16]:
     """Pixels [H, W] or [H, W, 3] of a 16-bit file that Pillow has found whole; alpha dropped."""
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise BlemishError(
             f"{path} must be a common 16-bit image. Received: a rare encoding. Save it as PNG."

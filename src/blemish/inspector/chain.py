@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.bundle.store import Bundle
 from blemish.decision.decision import GRADES
 from blemish.defect import Defect
@@ -38,7 +39,7 @@ from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.inspector import Inspector, in_scale, judged_file
 from blemish.inspector.loading import inspector_of
 from blemish.inspector.naming import naming
-from blemish.methods.contract import Inference, Pixels
+from blemish.methods.contract import Inference
 from blemish.regions.filled_boxes import filled_boxes
 
 
@@ -95,9 +96,9 @@ class Chain:
 
     @property
     def inference(self) -> Abilities:
-        segmenter = next((one.inference for one in self.stages if one.inference.segments), None)
+        segmenter = next((stage.inference for stage in self.stages if stage.inference.segments), None)
         return Abilities(
-            mm_per_px=next((one.scale for one in self.stages if one.scale is not None), None),
+            mm_per_px=next((stage.scale for stage in self.stages if stage.scale is not None), None),
             classifies=any(stage.inference.classifies for stage in self.stages),
             segments=segmenter is not None,
             pixel_threshold=segmenter.pixel_threshold if segmenter else None,
@@ -214,7 +215,7 @@ def refuse_order(stages: Sequence[Inspector]) -> None:
         return
     received = ", then ".join(f"{stage.bundle} ({role})" for stage, role in zip(stages, roles, strict=True))
     double = next((role for role in Role if roles.count(role) > 1), None)
-    late = next((one for one, place in enumerate(places) if place < max(places[: one + 1])), 0)
+    late = next((number for number, place in enumerate(places) if place < max(places[: number + 1])), 0)
     remedy = f"Leave out one {double}" if double else f"Put the {roles[late]} before the {roles[late - 1]}"
     raise BlemishError(
         "A chain must be a gate (answers for the image), a segmenter (finds regions) and a detector (finds "

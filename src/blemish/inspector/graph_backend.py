@@ -1,6 +1,7 @@
-"""The graphs of an exported bundle as functions of arrays, run by ONNX Runtime or OpenVINO. No torch.
+"""Graphs of an exported bundle as functions of arrays, run by ONNX Runtime or OpenVINO. No torch.
 
-Both are imported as a bundle asks for them. What a graph is given is checked first: name, type and shape.
+Each runtime is imported when a bundle asks for it. Arrays are checked before a graph gets them: name, type,
+shape.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ OPENERS: dict[str, Opener] = {"onnx": open_onnx, "openvino": open_openvino}
 
 @dataclass(frozen=True)
 class CheckedGraph:
-    """A graph that refuses what it was not made for. name: in the bundle; file: for messages"""
+    """A graph that refuses arrays it was not made for. name: in the bundle; file: for messages"""
 
     name: str
     file: Path
@@ -33,14 +34,14 @@ class CheckedGraph:
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Raises BlemishError for arrays of other names, types or shapes than the manifest says."""
-        expected = [one.name for one in self.stored.inputs]
+        expected = [stored.name for stored in self.stored.inputs]
         if set(arrays) != set(expected):
             raise BlemishError(
                 f"{self.file}: graph '{self.name}' takes {', '.join(expected)}. "
                 f"Received: {', '.join(arrays) or 'nothing'}. Export the bundle again."
             )
-        for one in self.stored.inputs:
-            self.refuse_misfit(one, str(arrays[one.name].dtype), arrays[one.name].shape)
+        for stored in self.stored.inputs:
+            self.refuse_misfit(stored, str(arrays[stored.name].dtype), arrays[stored.name].shape)
         return self.run(arrays)
 
     def refuse_misfit(self, stored: StoredInput, dtype: str, shape: Sequence[int]) -> None:
@@ -53,12 +54,12 @@ class CheckedGraph:
             raise BlemishError(
                 f"{self.file}: graph '{self.name}' has the size {by_sides(stored.shape)} for "
                 f"'{stored.name}', and was asked for {by_sides(shape)}. Export the bundle again with another "
-                "--tile, or without, for images of any size."
+                "--tile, or without one for images of any size."
             )
 
 
 def open_graphs(bundle: Bundle) -> dict[str, Graph]:
-    """The graphs of an exported bundle, by name, ready to run.
+    """Graphs of an exported bundle, by name, ready to run.
 
     Raises BlemishError for a missing runtime, a graph of another bundle, name or opset, and a file that the
     runtime cannot open.
@@ -75,7 +76,7 @@ def open_graphs(bundle: Bundle) -> dict[str, Graph]:
 
 
 def served_networks(bundle: Bundle, method: Method) -> Networks:
-    """The networks of an exported bundle, as the method makes them of graphs and kept tensors.
+    """Networks of an exported bundle, as the method makes them of its graphs and stored tensors.
 
     Raises BlemishError as `open_graphs` does, and where the bundle lacks a graph or tensors.
     """
@@ -88,7 +89,7 @@ def served_networks(bundle: Bundle, method: Method) -> Networks:
 
 
 def refuse_torch_options(bundle: Bundle, *, device: str, bfloat16: bool) -> None:
-    """Raises BlemishError for what only a bundle run by torch can be told."""
+    """Raise BlemishError for options that only a bundle run by torch has."""
     if device not in ("auto", "cpu"):
         raise BlemishError(
             f"device={device}: {bundle.path} is an exported bundle, which runs on the processor. "
@@ -108,5 +109,5 @@ def fits(shape: Sequence[int], stored: Sequence[int | None]) -> bool:
 
 
 def by_sides(shape: Sequence[int | None]) -> str:
-    """Such as "any×1×512×512"."""
+    """Text of a shape, such as "any×1×512×512"."""
     return "×".join("any" if length is None else str(length) for length in shape)

@@ -1,6 +1,6 @@
-"""What a graph's file says of itself: the bundle that it was exported from, its name in it, and its opset.
+"""Marks in a graph's file: the bundle that it was exported from, its name in that bundle, and its opset.
 
-So a graph that was put into a bundle by hand, with its hash, is still told from the bundle's own.
+By them a graph that was put into a bundle by hand, with its hash, is told from the bundle's own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NAMESPACE = "blemish"
 
 
 class Marks(NamedTuple):
-    """source: id of the bundle that it was exported from; None where the file does not say"""
+    """Marks of a graph, None where missing. source: id of the bundle that it was exported from"""
 
     source: str | None
     graph: str | None
@@ -23,7 +23,7 @@ class Marks(NamedTuple):
 
 
 def refuse_foreign(marks: Marks, name: str, runtime: StoredRuntime, file: Path) -> None:
-    """Raises BlemishError for a graph of another bundle, under another name or of another opset."""
+    """Raise BlemishError for a graph of another bundle, under another name or of another opset."""
     expected = Marks(runtime.source, name, runtime.opset)
     if marks.source != expected.source:
         raise BlemishError(

@@ -16,20 +16,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.decision.decision import Decision, Judged
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.methods.contract import ImageFindings, Inference, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Inference, Networks
+from blemish.record import UsedBundle
 
-Maps = Mapping[str, NDArray[np.generic]]
-Answer = TypeVar("Answer")
+InspectionMaps = Mapping[str, NDArray[np.generic]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Forwarded:
-    """An image behind the network, before anything is decided.
+    """Network output of an image, before anything is decided.
 
     raw: see `Inference.forward`; timings_ms: of the steps so far
     """
@@ -42,11 +44,12 @@ class Forwarded:
 
 @dataclass(frozen=True)
 class Inspector:
-    """A method's inference half with its networks and what makes the verdict.
+    """A method's inference half with its networks, and the thresholds or decision that make the verdict.
 
     review, ng: image scores from which the verdict is REVIEW and NG; review ≤ ng
     bundle: id of the bundle, written into every inspection
     decision: instead of the two; mm_per_px: instead of the bundle's scale
+    used: the bundle as a record names it; None where there is none on disk, as in training
     """
 
     inference: Inference
@@ -56,6 +59,7 @@ class Inspector:
     bundle: str
     decision: Decision | None = None
     mm_per_px: float | None = None
+    used: UsedBundle | None = None
 
     @property
     def scale(self) -> float | None:
@@ -64,9 +68,9 @@ class Inspector:
         return self.mm_per_px or own or self.inference.mm_per_px
 
     def inspect(self, path: Path, *, with_maps: bool = False) -> Inspection:
-        """The answer for one image file.
+        """Inspect an image file.
 
-        One that cannot be read, or is too large for the memory, gives an ERROR answer and no exception.
+        A file that cannot be read, or is too large for the memory, gives an ERROR answer and no exception.
         """
         return judged_file(
             path, self.judge, channels=self.inference.channels, bundle=self.bundle, with_maps=with_maps
@@ -75,18 +79,18 @@ class Inspector:
     def judge(
         self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
     ) -> Inspection:
-        """The answer for decoded pixels, [H, W] or [H, W, 3] as the method's channels say."""
+        """Inspect decoded pixels, [H, W] or [H, W, 3] as the method's channels say."""
         return self.decide(self.forward(pixels, name, decode_ms=decode_ms), with_maps=with_maps)
 
     def forward(self, pixels: Pixels, name: str, *, decode_ms: float | None = None) -> Forwarded:
-        """The first half of `judge`: the network's output."""
+        """Run the network on decoded pixels: the first half of `judge`."""
         start = perf_counter()
         raw = self.inference.forward(pixels, self.networks)
         decode = {} if decode_ms is None else {"decode": decode_ms}
         return Forwarded(name, pixels, raw, {**decode, "network": 1e3 * (perf_counter() - start)})
 
     def decide(self, forwarded: Forwarded, *, with_maps: bool = False) -> Inspection:
-        """The second half of `judge`: what follows from the output."""
+        """Decide on the network's output: the second half of `judge`."""
         start = perf_counter()
         if not np.isfinite(forwarded.raw.max(initial=0.0)):
             return self.not_finite(forwarded.name)
@@ -97,12 +101,12 @@ class Inspector:
         return replace(inspection, timings_ms=timings)
 
     def not_finite(self, name: str) -> Inspection:
-        """The ERROR answer for an output that holds what is no number."""
+        """ERROR answer for a network output with values that are not finite."""
         message = f"{name}: the network's output is not finite. Train the bundle again."
         return failed(name, message, bundle=self.bundle)
 
     def inspection(self, findings: ImageFindings, name: str, size: tuple[int, int]) -> Inspection:
-        """The answer that follows from the findings, without timings. size: (height, width)"""
+        """Answer that follows from the findings, without timings. size: (height, width)"""
         judged, defects, maps = self.judged(findings)
         return Inspection(
             image=name,
@@ -120,8 +124,8 @@ class Inspector:
             decision=self.decision.revision if self.decision else None,
         )
 
-    def judged(self, findings: ImageFindings) -> tuple[Judged, tuple[Defect, ...], Maps]:
-        """What is decided on the findings, the defects that count, and the maps with these alone."""
+    def judged(self, findings: ImageFindings) -> tuple[Judged, tuple[Defect, ...], InspectionMaps]:
+        """Verdict on the findings, the defects that count, and the maps with these alone."""
         defects = in_scale(findings.defects, self.scale)
         if self.decision is None:
             verdict = self.verdict(findings.score)
@@ -134,7 +138,7 @@ class Inspector:
 
     @property
     def without_defects(self) -> float:
-        """The highest score of an image on which nothing is found; 1 where the score is not the defects'."""
+        """Highest score of an image without a defect; 1 where the score does not come from defects."""
         threshold = self.inference.threshold_score
         of_defects = self.inference.classifies or self.inference.pixel_threshold is not None
         return float(np.nextafter(threshold, 0.0)) if of_defects and threshold is not None else 1.0
@@ -147,12 +151,14 @@ class Inspector:
 
 
 def in_scale(defects: tuple[Defect, ...], scale: float | None) -> tuple[Defect, ...]:
-    """The defects measured in that scale, mm per pixel."""
-    return tuple(one if one.mm_per_px == scale else replace(one, mm_per_px=scale) for one in defects)
+    """Defects measured in that scale, mm per pixel."""
+    return tuple(
+        defect if defect.mm_per_px == scale else replace(defect, mm_per_px=scale) for defect in defects
+    )
 
 
-def with_defects(maps: Maps, kept: tuple[int, ...], count: int) -> Maps:
-    """The maps with "defects" numbered anew: those kept from 1 on, the others 0. count: of all defects"""
+def with_defects(maps: InspectionMaps, kept: tuple[int, ...], count: int) -> InspectionMaps:
+    """Renumber the map "defects": those kept from 1 on, the others 0. count: of all defects"""
     if "defects" not in maps:
         return maps
     numbers = np.zeros(count + 1, np.int32)
@@ -168,9 +174,9 @@ def judged_file(
     bundle: str,
     with_maps: bool,
 ) -> Inspection:
-    """What `judge` answers for an image file, see `Inspector.inspect` and `Inspector.judge`.
+    """Answer of `judge` for an image file, see `Inspector.inspect` and `Inspector.judge`.
 
-    channels: that it is decoded with; bundle: id for an image that cannot be read
+    channels: of the decoded pixels; bundle: id for an image that cannot be read
     """
     start = perf_counter()
     try:
@@ -183,8 +189,8 @@ def judged_file(
     )
 
 
-def or_failed(judge: Callable[[], Answer], name: str, bundle: str) -> Answer | Inspection:
-    """What `judge` answers, or the ERROR answer for an image that is too large for the memory or OpenCV."""
+def or_failed(judge: Callable[[], T], name: str, bundle: str) -> T | Inspection:
+    """Answer of `judge`, or an ERROR answer for an image that is too large for the memory or OpenCV."""
     try:
         return judge()
     except BlemishError as error:  # of an exported bundle: a size that its graphs do not have

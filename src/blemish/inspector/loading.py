@@ -13,24 +13,28 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
-from blemish.bundle.store import DECISION, Bundle, load_bundle
+from blemish.bundle.store import DECISION, Bundle, load_bundle, sha256_of
 from blemish.decision.store import refuse_unfit, stored_decision
 from blemish.errors import BlemishError
-from blemish.extras import MissingExtraError, refuse_without
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.inspector.inspector import Inspector
 from blemish.methods import find_method
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import Inference, Method, Networks
+from blemish.optional_dependencies import MissingExtraError, require_package
+from blemish.provenance import runtime_facts
+from blemish.record import UsedBundle
 
 if TYPE_CHECKING:
     from torch import nn
+
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # packages that run the graphs of each kind
 
 
 def open_inspector(
     path: Path, *, device: str = "auto", bfloat16: bool = False, mm_per_px: float | None = None
 ) -> Inspector:
-    """The inspector of the bundle in folder `path`. Raises BlemishError for a bundle that is refused."""
+    """Open the bundle in folder `path` as an inspector. Raises BlemishError for a bundle that is refused."""
     return inspector_of(load_bundle(path), device=device, bfloat16=bfloat16, mm_per_px=mm_per_px)
 
 
@@ -42,10 +46,10 @@ def inspector_of(
     mm_per_px: float | None = None,
     decided: bool = True,
 ) -> Inspector:
-    """The inspector of a loaded bundle, with the decision in its folder; torch runs what was not exported.
+    """Inspector of a loaded bundle, with the decision in its folder; torch runs what was not exported.
 
     mm_per_px: scale of the images instead of the decision's and the bundle's
-    decided: whether that decision is followed; else the thresholds of the manifest are
+    decided: follow that decision; else the thresholds of the manifest
     Raises BlemishError for a bundle whose method, settings, thresholds, tensors or graphs are not this
     blemish's, for a decision that is not this bundle's, and for a device that an exported one does not have.
     """
@@ -57,11 +61,35 @@ def inspector_of(
     if decision is not None:
         source = str(bundle.path / DECISION)
         refuse_unfit(decision, source, labels=labels_of(inference, bundle.manifest), scale=inspector.scale)
-    return inspector
+    file = bundle.path / DECISION if decision is not None else None
+    return replace(inspector, used=used_bundle(bundle, inspector, file, device=device, bfloat16=bfloat16))
+
+
+def used_bundle(
+    bundle: Bundle, inspector: Inspector, decision_file: Path | None, *, device: str, bfloat16: bool = False
+) -> UsedBundle:
+    """The bundle as an inspection's record names it. decision_file: of the decision that is followed"""
+    exported = bundle.manifest.runtime
+    if exported is not None:
+        runtime = runtime_facts(RUNTIMES[exported.kind], device="cpu", precision=exported.precision)
+    else:
+        from blemish.inspector.torch_backend import pick_device
+
+        precision = "bf16" if bfloat16 else "fp32"
+        runtime = runtime_facts("torch", device=pick_device(device), precision=precision)
+    return UsedBundle(
+        id=bundle.id,
+        digest=bundle.digest,
+        path=str(bundle.path),
+        decision=inspector.decision.revision if inspector.decision else None,
+        decision_sha256=sha256_of(decision_file) if decision_file else None,
+        mm_per_px=inspector.scale,
+        runtime=runtime,
+    )
 
 
 def networks_of(bundle: Bundle, method: Method, *, device: str, bfloat16: bool) -> Networks:
-    """The bundle's networks, by its graphs where it was exported, else by torch."""
+    """Networks of a bundle, run by its graphs where it was exported, else by torch."""
     if bundle.manifest.runtime is not None:
         refuse_torch_options(bundle, device=device, bfloat16=bfloat16)
         return served_networks(bundle, method)
@@ -74,22 +102,22 @@ def networks_of(bundle: Bundle, method: Method, *, device: str, bfloat16: bool) 
 
 
 def refuse_without_torch(bundle: Bundle) -> None:
-    """Raises BlemishError for a bundle that torch alone can run, where it is not installed."""
+    """Raise BlemishError for a bundle that torch alone can run, where torch is not installed."""
     if bundle.manifest.runtime is None:
         try:
-            refuse_without("torch", f"{bundle.path}, a bundle that was not exported,")
+            require_package("torch", f"{bundle.path}, a bundle that was not exported,")
         except MissingExtraError as error:
             raise BlemishError(f"{error}, or export it (`blemish export`) where that is.") from error
 
 
 def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
-    """What defects are called: the bundle's classes, or one name where types are not told apart."""
+    """Names of defects: the bundle's classes, or a single name where types are not told apart."""
     names = manifest.class_names
     return names if inference.classifies else (default_label(names),)
 
 
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
-    """The networks of a bundle with its tensors, for torch.
+    """Networks of a bundle with its tensors, for torch.
 
     Raises BlemishError where they do not go together, and for an exported bundle.
     """
@@ -105,16 +133,16 @@ def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
 
 
 def refuse_exported(bundle: Bundle) -> None:
-    """Raises BlemishError for an exported bundle, where the weights of its networks are needed."""
+    """Raise BlemishError for an exported bundle, where the weights of its networks are needed."""
     if bundle.manifest.runtime is not None:
         raise BlemishError(
             f"{bundle.path} is an exported bundle, which has graphs in place of weights. "
-            f"Give the one that it was exported from, {bundle.manifest.runtime.source}."
+            f"Name the bundle that it was exported from, {bundle.manifest.runtime.source}."
         )
 
 
 def method_of(bundle: Bundle) -> tuple[Method, Inference]:
-    """The bundle's method and its numpy half, once the manifest holds all that the method reads in it."""
+    """Method of a bundle, and its inference. Raises BlemishError for a manifest that it cannot read."""
     manifest = bundle.manifest
     try:
         method = find_method(manifest.method)
@@ -137,7 +165,7 @@ def method_of(bundle: Bundle) -> tuple[Method, Inference]:
 
 
 def assemble(inference: Inference, networks: Networks, manifest: Manifest, name: str) -> Inspector:
-    """An inspector from its parts; without thresholds in the manifest nothing is called NG."""
+    """Inspector made of its parts; without thresholds in the manifest nothing is called NG."""
     thresholds = manifest.thresholds
     ng = thresholds.get("ng", math.inf)
     return Inspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)

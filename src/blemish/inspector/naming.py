@@ -1,4 +1,4 @@
-"""Which of the boxes that bear a name each outlined region is named by.
+"""Naming outlined regions by the boxes with names that they meet.
 
 A box and a region are the same defect where they overlap as much as evaluation asks of a found and a true
 one; and a region that lies in a box is a piece of what is boxed, such as one of three pieces of a crack. A
@@ -21,7 +21,7 @@ PIECE_SHARE = 0.5  # of a region's box that lies in a named box, from which the 
 
 
 def naming(regions: Sequence[Defect], boxes: Sequence[Defect]) -> tuple[int | None, ...]:
-    """The index of the box that names each region, [N]; None for a region without a name.
+    """For each of N regions the index of the box that names it; None for a region without a name.
 
     First one to one, by falling confidence of the boxes: each names the region without a name that it shares
     the greatest IoU with, from `SAME_IOU` on. Then a region still without a name takes the surest box that it

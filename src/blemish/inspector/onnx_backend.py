@@ -10,9 +10,9 @@ from typing import Any
 
 from blemish.bundle.manifest import StoredGraph
 from blemish.errors import BlemishError
-from blemish.extras import imported
 from blemish.inspector.graph_marks import NAMESPACE, Marks
 from blemish.methods.contract import Arrays
+from blemish.optional_dependencies import import_optional
 from blemish.threads import thread_count
 
 ERRORS_ONLY = 3  # of ONNX Runtime's levels
@@ -22,7 +22,7 @@ VARINT, EIGHT_BYTES, COUNTED, FOUR_BYTES = 0, 1, 2, 5  # wire types of protocol 
 
 @dataclass(frozen=True)
 class OnnxGraph:
-    """An open session. outputs: names, in the order that they are asked in"""
+    """An open session. outputs: their names, in order"""
 
     session: Any
     outputs: tuple[str, ...]
@@ -38,11 +38,11 @@ class OnnxGraph:
 
 
 def open_onnx(file: Path, stored: StoredGraph) -> tuple[OnnxGraph, Marks]:
-    """The graph in `file`, on as many threads as `thread_count` says, and what the file says of itself.
+    """Open the graph in `file`, on as many threads as `thread_count` says; second come its marks.
 
     Raises BlemishError where ONNX Runtime is missing or cannot open the file.
     """
-    runtime = imported("onnxruntime", str(file))
+    runtime = import_optional("onnxruntime", str(file))
     options = runtime.SessionOptions()
     options.intra_op_num_threads = thread_count()
     options.inter_op_num_threads = 1
@@ -57,8 +57,8 @@ def open_onnx(file: Path, stored: StoredGraph) -> tuple[OnnxGraph, Marks]:
             f"{file} cannot be opened by ONNX Runtime {runtime.__version__}: {reason} "
             "Export the bundle again."
         ) from error
-    said = session.get_modelmeta().custom_metadata_map
-    marks = Marks(said.get(f"{NAMESPACE}.source"), said.get(f"{NAMESPACE}.graph"), onnx_opset(file))
+    metadata = session.get_modelmeta().custom_metadata_map
+    marks = Marks(metadata.get(f"{NAMESPACE}.source"), metadata.get(f"{NAMESPACE}.graph"), onnx_opset(file))
     return OnnxGraph(session, stored.outputs), marks
 
 
@@ -78,7 +78,7 @@ def onnx_opset(file: Path) -> int | None:
 
 
 def fields(data: bytes | mmap.mmap) -> Iterator[tuple[int, int | bytes]]:
-    """(Number, value) of a message's fields, those of a fixed width left out. A large one is not copied.
+    """Numbers and values of a message's fields, without those of a fixed width. A large one is not copied.
 
     Source: protobuf.dev, "Encoding".
     """

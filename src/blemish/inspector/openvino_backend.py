@@ -15,12 +15,12 @@ from typing import Any
 
 from blemish.bundle.manifest import StoredGraph
 from blemish.errors import BlemishError
-from blemish.extras import imported
 from blemish.inspector.graph_marks import NAMESPACE, Marks
 from blemish.methods.contract import Arrays
+from blemish.optional_dependencies import import_optional
 from blemish.threads import thread_count
 
-KEPT_SIZES = 6
+MAX_COMPILED = 6
 ANY = -1
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -28,7 +28,7 @@ Shapes = tuple[tuple[int, ...], ...]
 
 @dataclass
 class OpenvinoGraph:
-    """A graph, and what it was compiled to for the sizes asked last.
+    """A graph, with its compilations for the sizes that were asked last.
 
     names: of its inputs; batched: those whose first axis may have any length; outputs: names, in order
     """
@@ -42,34 +42,35 @@ class OpenvinoGraph:
     lock: Lock = field(default_factory=Lock)
 
     def __call__(self, arrays: Arrays) -> Arrays:
-        shapes = tuple(self.shape_of(name, arrays[name].shape) for name in self.names)
+        shapes = tuple(
+            (ANY, *arrays[name].shape[1:])
+            if name in self.batched and arrays[name].shape[0] != 1
+            else arrays[name].shape
+            for name in self.names
+        )
         with self.lock:  # a request serves one thread at a time
             request = self.request(shapes)
             request.infer({name: arrays[name] for name in self.names})
             return {name: request.get_tensor(name).data.copy() for name in self.outputs}
 
-    def shape_of(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """What is compiled for an array of that shape."""
-        return (ANY, *shape[1:]) if name in self.batched and shape[0] != 1 else shape
-
     def request(self, shapes: Shapes) -> Any:
-        """Of the graph for these shapes, one of each input."""
+        """Inference request of the graph compiled for these shapes, a shape for each input."""
         if shapes not in self.compiled:
             model = self.model.clone()
             model.reshape(dict(zip(self.names, map(list, shapes), strict=True)))
             self.compiled[shapes] = compiled(self.core, model).create_infer_request()
-            if len(self.compiled) > KEPT_SIZES:
+            if len(self.compiled) > MAX_COMPILED:
                 self.compiled.popitem(last=False)
         self.compiled.move_to_end(shapes)
         return self.compiled[shapes]
 
 
 def open_openvino(file: Path, stored: StoredGraph) -> tuple[OpenvinoGraph, Marks]:
-    """The graph in `file` (its weights lie beside it), and what the file says of itself.
+    """Open the graph in `file`, whose weights lie beside it; second come its marks.
 
     Raises BlemishError where OpenVINO is missing or cannot open the file.
     """
-    openvino = imported("openvino", str(file))
+    openvino = import_optional("openvino", str(file))
     core = openvino.Core()
     try:
         model = core.read_model(file)
@@ -78,20 +79,21 @@ def open_openvino(file: Path, stored: StoredGraph) -> tuple[OpenvinoGraph, Marks
         raise BlemishError(
             f"{file} cannot be opened by OpenVINO {openvino.__version__}: {reason} Export the bundle again."
         ) from error
-    names = tuple(one.name for one in stored.inputs)
-    batched = frozenset(one.name for one in stored.inputs if one.shape[0] is None)
+    names = tuple(each.name for each in stored.inputs)
+    batched = frozenset(each.name for each in stored.inputs if each.shape[0] is None)
     graph = OpenvinoGraph(core, model, names, batched, stored.outputs)
-    opset = said(model, "opset")
-    return graph, Marks(said(model, "source"), said(model, "graph"), int(opset) if opset else None)
+    opset = mark(model, "opset")
+    return graph, Marks(mark(model, "source"), mark(model, "graph"), int(opset) if opset else None)
 
 
-def said(model: Any, name: str) -> str | None:
+def mark(model: Any, name: str) -> str | None:
+    """Mark of that name in a model; None without it."""
     place = [NAMESPACE, name]
     return str(model.get_rt_info(place).astype(str)) if model.has_rt_info(place) else None
 
 
 def compiled(core: Any, model: Any) -> Any:
-    """The model for this machine's processor: soon rather than many at once, in fp32 where it is not int8.
+    """Compile a model for this machine's processor, for low latency, in fp32 where it is not int8.
 
     OpenVINO would otherwise take bf16 where a processor has it, and answer otherwise there.
     """

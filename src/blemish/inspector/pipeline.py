@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
+from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, failed
-from blemish.inspector.chain import Chain, Judge
+from blemish.inspector.chain import Chain, Judge, stages_of
 from blemish.inspector.inspector import Forwarded, Inspector, or_failed
 from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
 from blemish.methods.contract import Network
+from blemish.record import ImageDigests, InspectionRecord
 from blemish.threads import set_threads
 
 IMAGES_AHEAD = 2  # decoded while the network is busy
@@ -47,12 +49,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Decoded:
-    """An item that was read. pixels: None where it could not be, for the reason `error`"""
+    """An item that was read.
+
+    pixels: None where it could not be, for the reason `error`; digests: None where no record is written
+    """
 
     item: Item
     pixels: Pixels | None
     error: str = ""
     decode_ms: float = 0.0
+    digests: ImageDigests | None = None
 
 
 @dataclass(frozen=True)
@@ -72,14 +78,19 @@ class Answers:
 
 
 @contextmanager
-def answers_of(judge: Judge, items: Iterable[Item], *, with_maps: bool = False) -> Iterator[Answers]:
+def answers_of(
+    judge: Judge, items: Iterable[Item], *, with_maps: bool = False, recorded: bool = False
+) -> Iterator[Answers]:
     """The judge's answer for each item, in order; when the block is left no thread is at work any more.
 
+    recorded: each answer has a record to replay it by, for which its image is hashed
     An item that cannot be read, or is too large for the memory, has an ERROR answer; any other error is
     raised once, where its answer would be.
     """
     steps, budget = Steps(serialize_networks(judge), with_maps), PixelBudget(MAX_PIXELS_INSIDE)
-    decoding = Prefetcher(lambda item: budget.admit(decoded(item)), items, max_ahead=IMAGES_AHEAD)
+    decoding = Prefetcher(
+        lambda item: budget.admit(decoded(item, hashed=recorded)), items, max_ahead=IMAGES_AHEAD
+    )
     network = Prefetcher(steps.forward, decoding, prepare=set_threads)
     deciding = Prefetcher(steps.decide, network, prepare=set_threads)
     with running(decoding, network, deciding), closing(budget):
@@ -122,14 +133,32 @@ def pixel_count(pixels: Pixels | None) -> int:
     return 0 if pixels is None else pixels.shape[0] * pixels.shape[1]
 
 
-def decoded(item: Item) -> Decoded:
+def decoded(item: Item, *, hashed: bool = False) -> Decoded:
     """Read an item, with the time it took or the reason why it cannot be read."""
     start = perf_counter()
     try:
         pixels = item.read()
     except BlemishError as error:
-        return Decoded(item, None, error=str(error))
-    return Decoded(item, pixels, decode_ms=1e3 * (perf_counter() - start))
+        return Decoded(item, None, error=str(error), digests=digests_of(item, None) if hashed else None)
+    decode_ms = 1e3 * (perf_counter() - start)
+    return Decoded(item, pixels, decode_ms=decode_ms, digests=digests_of(item, pixels) if hashed else None)
+
+
+def digests_of(item: Item, pixels: Pixels | None) -> ImageDigests:
+    """Hashes of an item's file and of its decoded pixels, as far as there are any."""
+    try:
+        of_file = item.digest() if item.digest else None
+    except BlemishError:  # a file that is not there; the answer says so
+        of_file = None
+    return ImageDigests(of_file, None if pixels is None else pixel_hash(pixels))
+
+
+def with_record(inspection: Inspection, digests: ImageDigests | None, judge: Judge) -> Inspection:
+    """The inspection with its record, where the image was hashed for one."""
+    if digests is None:
+        return inspection
+    used = tuple(stage.used for stage in stages_of(judge) if stage.used is not None)
+    return replace(inspection, record=InspectionRecord(digests, used))
 
 
 @dataclass(frozen=True)
@@ -139,30 +168,31 @@ class Steps:
     judge: Judge
     with_maps: bool
 
-    def forward(self, given: Decoded) -> Inferred:
-        name, pixels, judge = given.item.name, given.pixels, self.judge
+    def forward(self, image: Decoded) -> Inferred:
+        name, pixels, judge = image.item.name, image.pixels, self.judge
         if pixels is None:
-            return Inferred(given, failed(name, given.error, bundle=judge.bundle))
+            return Inferred(image, failed(name, image.error, bundle=judge.bundle))
         own = with_channels(pixels, judge.inference.channels)
 
         def half() -> Forwarded | Inspection:
             if isinstance(judge, Chain):
-                return judge.judge(own, name, with_maps=self.with_maps, decode_ms=given.decode_ms)
-            return judge.forward(own, name, decode_ms=given.decode_ms)
+                return judge.judge(own, name, with_maps=self.with_maps, decode_ms=image.decode_ms)
+            return judge.forward(own, name, decode_ms=image.decode_ms)
 
-        return Inferred(given, or_failed(half, name, judge.bundle))
+        return Inferred(image, or_failed(half, name, judge.bundle))
 
-    def decide(self, given: Inferred) -> Answer:
-        judge, result, item = self.judge, given.result, given.decoded.item
+    def decide(self, inferred: Inferred) -> Answer:
+        judge, result, item = self.judge, inferred.result, inferred.decoded.item
         if isinstance(result, Forwarded):
             assert isinstance(judge, Inspector), "a chain has done all in the first half"
             forwarded = result
             result = or_failed(
                 lambda: judge.decide(forwarded, with_maps=self.with_maps), forwarded.name, judge.bundle
             )
+        result = with_record(result, inferred.decoded.digests, judge)
         if item.first_row is None:
-            return Answer(item.stem, result, given.decoded.pixels)
-        return Answer(item.stem, in_web(result, item.first_row), given.decoded.pixels, item.first_row)
+            return Answer(item.stem, result, inferred.decoded.pixels)
+        return Answer(item.stem, in_web(result, item.first_row), inferred.decoded.pixels, item.first_row)
 
 
 def in_web(inspection: Inspection, top: int) -> Inspection:

@@ -1,4 +1,4 @@
-"""What is to be inspected, picture by picture: files, folders, lists, globs, videos, paths from stdin.
+"""Images to be inspected: files, folders, lists, globs, videos, paths from stdin.
 
 Names of a folder or glob are read at once, so that a wrong path is refused before any work; lists, stdin and
 videos are read as they go. Pixels are read when an item is asked for them, and kept by nobody here.
@@ -10,11 +10,12 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
 from blemish.arrays import Pixels
+from blemish.dataset.hashing import file_hash
 from blemish.dataset.layouts import detect_layout, load_dataset
 from blemish.dataset.layouts.common import list_files
 from blemish.dataset.settings import SETTINGS_NAME
@@ -30,46 +31,48 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Item:
-    """One picture to be inspected.
+    """An image to be inspected.
 
     name: in the answer; stem: of files that are made of it, which others may share
     read: its pixels as stored; raises BlemishError. Of a video's frame only until the next item is asked for
-    first_row: where the picture is a piece of a web
+    first_row: where the image is a piece of a web
+    digest: SHA-256 of the file that it came from; raises BlemishError. None where it came from no single one
     """
 
     name: str
     stem: str
     read: Callable[[], Pixels]
     first_row: int | None = None
+    digest: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True)
-class Source:
-    """Items, and how many there are; None where that shows at the end."""
+class ItemStream:
+    """Items in their order. count: how many there are; None where only the end tells"""
 
     items: Iterable[Item]
     count: int | None
 
 
-def source_of(paths: list[Path], note: Note, *, every: int = 1) -> Source:
-    """The items of all paths, in their order.
+def source_of(paths: list[Path], note: Note, *, every: int = 1) -> ItemStream:
+    """Items of all paths, in their order.
 
-    note: is told in one line when pictures of a folder are left out; every: so manyth frame of a video
+    note: called with a line when images of a folder are left out; every: n, for every n-th frame of a video
     Raises BlemishError for a path that does not exist, a folder without images, a glob that nothing matches.
     """
     parts = [part_of(path, note, every) for path in paths]
     counts = [part.count for part in parts if part.count is not None]
-    return Source(
+    return ItemStream(
         chain.from_iterable(part.items for part in parts),
         sum(counts) if len(counts) == len(parts) else None,
     )
 
 
-def part_of(path: Path, note: Note, every: int) -> Source:
+def part_of(path: Path, note: Note, every: int) -> ItemStream:
     if str(path) == STDIN:
-        return Source(listed(stdin_lines(), STDIN, Path(), every), None)
+        return ItemStream(listed(stdin_lines(), STDIN, Path(), every), None)
     if path.suffix.lower() == LIST_SUFFIX and path.is_file():
-        return Source(listed(file_lines(path), str(path), path.parent, every), None)
+        return ItemStream(listed(file_lines(path), str(path), path.parent, every), None)
     if path.is_dir():
         return files(images_below(path, note), every)
     if path.is_file():
@@ -77,36 +80,33 @@ def part_of(path: Path, note: Note, every: int) -> Source:
     return files(matching(path), every)
 
 
-def files(paths: list[Path], every: int) -> Source:
+def files(paths: list[Path], every: int) -> ItemStream:
     items = chain.from_iterable(items_of(path, every) for path in paths)
-    counts = [frames_taken(path, every) for path in paths if is_video(path)]
-    return Source(items, len(paths) - len(counts) + sum(counts) if all(counts) else None)
+    # A video whose header does not tell its length counts 0 frames.
+    counts = [-(-frame_count(path) // every) for path in paths if is_video(path)]
+    return ItemStream(items, len(paths) - len(counts) + sum(counts) if all(counts) else None)
 
 
 def items_of(path: Path, every: int) -> Iterator[Item]:
-    """A picture, or the frames of a video."""
+    """Item of an image, or items of a video's frames."""
     if is_video(path):
         yield from frames_of(path, every)
     else:
-        yield Item(str(path), stem_of(path), partial(read_image, path))
+        yield Item(str(path), stem_of(path), partial(read_image, path), digest=partial(file_hash, path))
 
 
 def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def frames_taken(path: Path, every: int) -> int:
-    """As many frames as are taken of a video; 0 where its header does not tell."""
-    return -(-frame_count(path) // every)
-
-
 def frames_of(path: Path, every: int) -> Iterator[Item]:
-    """A video's frames; what is wrong with it is an item that cannot be read."""
+    """Items of a video's frames; an error of the video is an item that cannot be read."""
+    digest = cache(partial(file_hash, path))  # read once for all frames
     try:
         for number, read in video_frames(path, every=every):
-            yield Item(f"{path}#{number:06d}", f"{stem_of(path)}__{number:06d}", read)
+            yield Item(f"{path}#{number:06d}", f"{stem_of(path)}__{number:06d}", read, digest=digest)
     except BlemishError as error:
-        yield Item(str(path), stem_of(path), partial(refused, str(error)))
+        yield Item(str(path), stem_of(path), partial(refused, str(error)), digest=digest)
 
 
 def refused(message: str) -> Pixels:
@@ -119,7 +119,7 @@ def stem_of(path: Path) -> str:
 
 
 def listed(lines: Iterable[str], name: str, folder: Path, every: int) -> Iterator[Item]:
-    """The items of a list's lines, relative to a folder. Raises BlemishError where there is no line."""
+    """Items of a list's lines, relative to a folder. Raises BlemishError where there is no line."""
     empty = True
     for line in lines:
         if text := line.strip():
@@ -140,24 +140,24 @@ def file_lines(path: Path) -> Iterator[str]:
 
 
 def stdin_lines() -> Iterator[str]:
-    """Lines as they come. `sys.stdin` is left alone: a process cannot end while a thread waits in it."""
+    """Lines of stdin as they come. `sys.stdin` is left alone: no process ends while a thread waits in it."""
     with os.fdopen(os.dup(0), encoding="utf-8", errors="surrogateescape") as file:
         yield from file
 
 
 def matching(path: Path) -> list[Path]:
-    """The files that a glob matches, sorted; ** stands for any folders."""
+    """Files that a glob matches, sorted; ** stands for any folders."""
     if not glob.has_magic(str(path)):
         raise BlemishError(f"{path} does not exist. Give an image or a folder of images.")
     found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - ** as shells have it
-    inside = [one for one in found if one.is_file()]
+    inside = [path for path in found if path.is_file()]
     if not inside:
         raise BlemishError(f"{path} matches no file. Check the path and the pattern.")
     return inside
 
 
 def images_below(folder: Path, note: Note) -> list[Path]:
-    """A dataset's images without its masks and templates; of any other folder all image files."""
+    """Images of a dataset without its masks and templates; of any other folder all image files."""
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
         raise BlemishError(f"{folder} holds no image. Looked for {', '.join(sorted(SUFFIXES))}.")
@@ -166,7 +166,7 @@ def images_below(folder: Path, note: Note) -> list[Path]:
     try:
         dataset = load_dataset(folder, skip_broken=True)
     except BlemishError as error:
-        note(f"all {len(found)} pictures in {folder} are inspected, masks too if there are any: {error}")
+        note(f"all {len(found)} images in {folder} are inspected, masks too if there are any: {error}")
         return found
     unread = (dataset.root / name for name in dataset.skipped)  # an image without its mask is still an image
     images = sorted({sample.image for sample in dataset} | set(unread) & set(found))

@@ -23,7 +23,7 @@ def as_networks(
     bfloat16: bool = False,
     layout: torch.memory_format = torch.channels_last,
 ) -> Networks:
-    """Each module in eval mode on the device as a function of arrays, see `as_network`."""
+    """Modules as functions of arrays, in eval mode on the device; see `as_network`."""
     return {
         name: as_network(module, device=device, bfloat16=bfloat16, layout=layout)
         for name, module in modules.items()
@@ -37,11 +37,10 @@ def as_network(
     bfloat16: bool,
     layout: torch.memory_format = torch.channels_last,
 ) -> Network:
-    """The module as a function [B, C, H, W] float32 → float32; it is moved to the device and put in eval
-    mode.
+    """Module as a function [B, C, H, W] float32 → float32; it is moved to the device and put in eval mode.
 
     bfloat16: run convolutions in bfloat16 where the machine does that fast; results then differ in the third
-    digit
+        digit
     """
     module.eval().to(device=device, memory_format=layout)  # type: ignore[call-overload]
 
@@ -74,7 +73,7 @@ def load_tensors(modules: Mapping[str, nn.Module], networks: Mapping[str, Tensor
 
 
 def pick_device(name: str = "auto") -> str:
-    """The device to run on, "cuda" or "cpu"; "auto" takes the GPU where there is one.
+    """Name of the device to run on, "cuda" or "cpu"; "auto" takes the GPU where there is one.
 
     Raises BlemishError for any other name and for a GPU that is not there.
     """
@@ -90,7 +89,7 @@ def pick_device(name: str = "auto") -> str:
 
 
 def fast_bfloat16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware (GPU from Ampere on, CPU with AMX)."""
+    """True where the device multiplies bfloat16 matrices in hardware (GPU from Ampere on, CPU with AMX)."""
     if device == "cuda":
         return torch.cuda.get_device_capability()[0] >= 8
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.11

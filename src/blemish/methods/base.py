@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from blemish.bundle.manifest import Manifest
 from blemish.dataset.samples import Dataset
-from blemish.methods.contract import Curves, Fitted, Inference, Memory, MethodSettings, Split, Trainer
+from blemish.methods.contract import Curves, Fitted, Inference, LearningSplit, Memory, MethodSettings, Trainer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +28,7 @@ class BaseMethod(ABC, Generic[SettingsOf]):
     memory_type: type[Memory] = Memory
     curves_type: type[Curves] = Curves
     supports_warm_start: bool = False
-    needs_defects_in: tuple[Split, ...] = ("train", "val")
+    needs_defects_in: tuple[LearningSplit, ...] = ("train", "val")
 
     @abstractmethod
     def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Box, Pixels
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
-from blemish.defect import Box, Defect
+from blemish.defect import Defect
 from blemish.images.tiled_detection import DetectionRows
 from blemish.images.tiling import Tiling
-from blemish.methods.contract import Graph, Inference, Networks, Pixels
+from blemish.methods.contract import Graph, Inference, Networks
 from blemish.regions.region import Region
 from blemish.regions.runs import RunLengthMask
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """One marked defect that a class is to be learned from.
+    """Marked defect that a class is to be learned from.
 
     id: of the box; image: of the image, which may hold several; pixels: [H, W, 3]; box_xyxy: pixels of it
     """
@@ -155,7 +156,7 @@ class EmbedsRegions(ABC):
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """One graph of an exported bundle, and how it is asked.
+    """Graph of an exported bundle, and how it is asked.
 
     module: in eval mode; takes the inputs in their order, gives the outputs as a tensor or a tuple of them
     inputs: an example of each, by name

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from blemish.arrays import Pixels
 from blemish.bundle.curves import StoredLosses, StoredSweep
 from blemish.bundle.manifest import Manifest, Strict
 from blemish.bundle.migrations import AUTO
@@ -31,8 +32,7 @@ Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Networks = Mapping[str, Network]
 Arrays = Mapping[str, NDArray[np.generic]]
 Graph = Callable[[Arrays], Arrays]  # a network without torch: arrays by the names of its inputs and outputs
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-Split = Literal["train", "val"]
+LearningSplit = Literal["train", "val"]
 
 
 class MethodSettings(BaseModel):
@@ -140,7 +140,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True)
 class Stage:
-    """One optimisation: a network, the batch of each step, and the loss.
+    """Optimisation of a network, by the batch of each step and the loss.
 
     batch: step and process rank to tensors; depends on nothing else, so that a resumed run sees the same
     batches
@@ -170,7 +170,7 @@ class ThresholdSweep(Protocol):
 
 
 class Memory(Strict):
-    """What a bundle's method must remember besides its settings; a method's own derives from it."""
+    """Memory of a bundle besides its settings and tensors; a method's own derives from it."""
 
 
 class Curves(Strict):
@@ -193,7 +193,7 @@ class SweptCurves(Curves):
 
 
 class Trainer(Protocol):
-    """What a method's `fit` is given: the loop and the one forward path."""
+    """The loop and the one forward path, as a method's `fit` is given them."""
 
     @property
     def seed(self) -> int: ...
@@ -212,7 +212,7 @@ class Trainer(Protocol):
         """Decoded pixels of a sample, from memory where they are still there."""
 
     def remember(self, sample: Sample, compute: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        """What `compute` makes of a sample's annotations, from memory where it is still there."""
+        """Array that `compute` makes of a sample's annotations, from memory where it is still there."""
 
     def sweep(
         self, maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]], *, most: float, criterion: str
@@ -220,7 +220,7 @@ class Trainer(Protocol):
         """Try thresholds in (0, most) on (map, truth mask) pairs of validation images."""
 
     def note(self, message: str) -> None:
-        """One line for the user and the log."""
+        """Write a line for the user and the log."""
 
     def picture(self, name: str, draw: Callable[[], NDArray[np.uint8]]) -> None:
         """Keep a picture for the user to look at, such as of what training sees; drawn where it is not yet.
@@ -283,7 +283,7 @@ class Method(Protocol):
     @property
     def supports_warm_start(self) -> bool: ...
     @property
-    def needs_defects_in(self) -> tuple[Split, ...]: ...
+    def needs_defects_in(self) -> tuple[LearningSplit, ...]: ...
 
     def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:
         """Train on the splits "train" and "val" of the dataset."""

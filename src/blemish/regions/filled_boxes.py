@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Box, Defect, Rectangle
+from blemish.arrays import Box
+from blemish.defect import Defect, Rectangle
 
 
 def defect_of_box(box_xyxy: Box, label: str, confidence: float, *, mm_per_px: float | None = None) -> Defect:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.defect import Point, Rectangle
+from blemish.arrays import Point
+from blemish.defect import Rectangle
 from blemish.regions.runs import RunLengthMask, as_runs, joined
 from blemish.regions.tracing import outer_loops
 

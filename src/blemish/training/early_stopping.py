@@ -22,7 +22,7 @@ class EarlyStopper:
         self.best: dict[str, Tensor] = {}
 
     def due(self, step: int, last: int) -> bool:
-        """Whether the network is validated after `step` steps; the first time is before any training."""
+        """True where the network is validated after `step` steps; the first time is before any training."""
         return self.stopping is not None and (step % self.stopping.every == 0 or step == last)
 
     def validate(self, network: nn.Module, step: int) -> ValidationResult:
@@ -49,7 +49,7 @@ class EarlyStopper:
 
     @property
     def exhausted(self) -> bool:
-        """Whether `patience` validations in a row were no better than one before."""
+        """True once `patience` validations in a row were no better than one before."""
         return self.stopping is not None and bool(self.results) and self.since_best >= self.stopping.patience
 
     def end(self, network: nn.Module) -> tuple[ValidationResult, ...]:

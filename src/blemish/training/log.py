@@ -25,7 +25,7 @@ class RunLog:
         self.writer: SummaryWriter | None = None
 
     def write(self, entry: dict[str, Any]) -> None:
-        """One line; numbers of an entry with a stage and a step are drawn by TensorBoard as well."""
+        """Append a line; numbers of an entry with a stage and a step are drawn by TensorBoard as well."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
         if "step" in entry:

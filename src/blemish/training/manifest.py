@@ -126,7 +126,7 @@ def followed_rules(settings: Mapping[str, Any], *, any_defective: bool) -> tuple
 
 
 def summary(point: OperatingPoint) -> str:
-    """One line on the thresholds chosen and what they cost on the validation images."""
+    """Line for the user on the thresholds chosen and what they cost on the validation images."""
     return (
         f"NG from a score of {point.threshold:.3f}, REVIEW from {point.review_threshold:.3f}. "
         f"Validation images: {point.escapes.n} of {point.escapes.of} defective passed, "

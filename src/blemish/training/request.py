@@ -172,7 +172,7 @@ def refuse_other_run(
 
 
 def same_setting(one: Any, other: Any) -> bool:
-    """Whether two values are equal, or two ways to name one file."""
+    """True where two values are equal, or two ways to name one file."""
     if one == other or not (isinstance(one, str) and isinstance(other, str)):
         return bool(one == other)
     try:

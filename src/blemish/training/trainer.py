@@ -17,6 +17,7 @@ from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from blemish.arrays import Pixels
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
@@ -25,7 +26,7 @@ from blemish.files import write_atomically
 from blemish.images.decode import read_image
 from blemish.images.encode import png_bytes
 from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
-from blemish.methods.contract import MethodSettings, Networks, Pixels, Stage, ValidationResult
+from blemish.methods.contract import MethodSettings, Networks, Stage, ValidationResult
 from blemish.nn.runtime import prepare_runtime
 from blemish.progress import Reporter
 from blemish.training.cache import ArrayCache
@@ -121,7 +122,7 @@ class RunTrainer:
         optimiser: torch.optim.Optimizer,
         accelerator: Accelerator,
     ) -> float:
-        """One optimisation step; returns its loss. What the loss draws follows from seed and step."""
+        """Take one optimisation step; returns its loss. What the loss draws follows from seed and step."""
         torch.manual_seed(int(np.random.default_rng([self.seed, step]).integers(2**63)))
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bfloat16):
             loss = stage.loss(network, batch)
@@ -174,7 +175,7 @@ class RunTrainer:
         return self.cache.get(("pixels", sample.id), lambda: read_image(sample.image, channels=channels))
 
     def remember(self, sample: Sample, compute: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        """What `compute` makes of a sample's annotations, from memory where it is still there."""
+        """Array that `compute` makes of a sample's annotations, from memory where it is still there."""
         return self.cache.get(("classes", sample.id), compute)
 
     def sweep(
@@ -184,7 +185,7 @@ class RunTrainer:
         return sweep_threshold(maps, np.linspace(0, most, SWEEP_STEPS + 2)[1:-1], criterion=criterion)
 
     def note(self, message: str) -> None:
-        """One line for the user and the log."""
+        """Write a line for the user and the log."""
         self.reporter.line(message)
         self.log.write({"note": message})
 

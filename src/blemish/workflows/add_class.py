@@ -186,7 +186,7 @@ class Addition:
         return (*self.parent.manifest.class_names, self.request.name)
 
     def refuse_misfits(self) -> None:
-        """Before any work: a bundle that takes no class, a name that is taken, --check without classes."""
+        """Raise BlemishError, before any work, for a bundle that takes no class, or a name that is taken."""
         self.enrolling  # noqa: B018 - raises
         refuse_without_torch(self.parent)
         if self.request.name in self.parent.manifest.class_names:
@@ -200,7 +200,7 @@ class Addition:
     # The two ways
 
     def enrolled(self) -> tuple[Bundle, EnrolmentReport]:
-        """The class from its examples' embeddings alone."""
+        """Bundle with the class from its examples' embeddings alone, and its report."""
         networks = opened_networks(self.parent, self.method, self.request.device)
         boxes, parent = self.examples.boxes, self.parent.manifest
         found = self.enrolling.enrol(networks, parent, self.request.name, boxes)
@@ -235,7 +235,7 @@ class Addition:
         ), report
 
     def tuned(self) -> tuple[Bundle, EnrolmentReport]:
-        """The class from a short training; its run folder stays, and a second call goes on in it."""
+        """Bundle with the class from a short training, and its report; a second call goes on in its run."""
         from blemish.training.request import Request, refuse_unknown_rules
         from blemish.training.run import train
 
@@ -262,7 +262,7 @@ class Addition:
         return Bundle(request.out, manifest, trained.networks), report
 
     def data(self, parent: Manifest) -> dict[str, Any]:
-        """The parent's data, with the examples among what the bundle has seen."""
+        """Data entry of the manifest: the parent's, with the examples among the training images."""
         given = Dataset(self.request.examples, self.examples.samples, (self.request.name,))
         marks = image_digests(given)
         source = {"origin": str(self.request.examples), "data_fingerprint": fingerprint(given)}
@@ -300,7 +300,7 @@ class Addition:
         return f"{len(dataset)} images ({which}) of {self.request.check}"
 
     def changes(self, bundle: Bundle) -> tuple[ClassChange, ...]:
-        """Each class on the images to check, with the parent and with the new bundle."""
+        """Figures of each class on the images to check, with the parent and with the new bundle."""
         if self.checked is None:
             return ()
         dataset = self.checked[1]
@@ -316,7 +316,7 @@ class Addition:
 
 
 def opened_networks(bundle: Bundle, method: Method, device: str) -> Mapping[str, nn.Module] | Exported:
-    """The graphs of an exported bundle, or of another the modules in eval mode on the device.
+    """Networks of a bundle: graphs where it was exported, else modules in eval mode on the device.
 
     Raises BlemishError where bundle, method and device do not go together.
     """

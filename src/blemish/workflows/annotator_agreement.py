@@ -17,7 +17,7 @@ MAX_LISTED = 10  # differences on the screen; all are in agreement.json
 
 
 def compare_raters(paths: list[Path], out: Path | None) -> list[str]:
-    """A line on each pair of raters, and the report's path where one is written.
+    """Compare each pair of annotators; returns lines on them, and the report's path where one is written.
 
     Raises BlemishError for raters that cannot be compared.
     """
@@ -29,7 +29,7 @@ def compare_raters(paths: list[Path], out: Path | None) -> list[str]:
     studies = [
         study_of(raters[i], raters[j], names[i], names[j]) for i, j in combinations(range(len(raters)), 2)
     ]
-    lines = [line for study in studies for line in told(study)]
+    lines = [line for study in studies for line in lines_on(study)]
     if out is not None:
         from blemish.evaluation.report.agreement import write_agreement
 
@@ -39,7 +39,7 @@ def compare_raters(paths: list[Path], out: Path | None) -> list[str]:
 
 
 def names_of(paths: list[Path]) -> list[str]:
-    """The last part of each path; a longer one where two end alike."""
+    """Names of the annotators: the last part of each path, a longer one where two end alike."""
     names = [path.resolve().name for path in paths]
     if len(set(names)) < len(names):
         names = [f"{path.resolve().parent.name}/{path.resolve().name}" for path in paths]
@@ -53,13 +53,13 @@ def study_of(one: Rater, other: Rater, name: str, other_name: str) -> Study:
             f"{other_name}. Give one machine, last."
         )
     pairs, alone = matched(one, other)
-    pictures = list(rated(pairs))
+    images = list(rated(pairs))
     if not isinstance(other, Dataset) and not other.classifies:
-        pictures = [without_names(both) for both in pictures]
-    return study(pictures, one=name, other=other_name, alone=alone + len(pairs) - len(pictures))
+        images = [without_names(both) for both in images]
+    return study(images, one=name, other=other_name, alone=alone + len(pairs) - len(images))
 
 
-def told(study: Study) -> list[str]:
+def lines_on(study: Study) -> list[str]:
     """Lines on a pair: verdicts, kinds and places that both agree on, and the images they differ on."""
     levels = {"good or defective": study.verdict, "which kinds": study.classes}
     alone = f", and {study.alone} that only one of them judges" if study.alone else ""

@@ -93,7 +93,7 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
 def drafted(
     request: DecideRequest, before: Decision | None, inspector: Inspector, loaded: Bundle
 ) -> Decision:
-    """The new revision without thresholds; what was not asked for anew is the revision's before."""
+    """New revision, still without thresholds; rules not asked for anew are those of the revision before."""
     old = before or Decision(revision=1, bundle=loaded.id, score=Thresholds())
     asked = {
         "limits": request.limits,
@@ -117,7 +117,7 @@ def drafted(
 def calibration_images(
     request: DecideRequest, dataset: Dataset, loaded: Bundle, inspector: Inspector
 ) -> tuple[Dataset, tuple[str, ...]]:
-    """The images to calibrate on, and notes on them.
+    """Images to calibrate on, and notes on them.
 
     Raises BlemishError where there are none, for test images, under whatever name, and for images that the
     bundle learned from.
@@ -147,7 +147,7 @@ def refuse_test(chosen: Dataset, data: Path) -> None:
 
 
 def seen_before(chosen: Dataset, loaded: Bundle, data: Path) -> tuple[str, ...]:
-    """A sentence on images that training used for validation.
+    """Note on images that training used for validation.
 
     Raises BlemishError for images that it learned from, whatever split they lie in now: a bundle knows them
     too well.

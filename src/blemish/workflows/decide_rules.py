@@ -27,7 +27,7 @@ WRITTEN = {
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of both thresholds, and costs where they were given."""
+    """Rules of both thresholds, such as "escape<=0.01", and costs where they were given."""
 
     ng: str
     review: str
@@ -37,7 +37,7 @@ class Rules:
 def chosen_rules(
     *, escape: float | None, overkill: float | None, cost: str | None, rule: str | None, review: str | None
 ) -> Rules:
-    """The rules that the options spell. Raises WrongUseError for none, for two, and for what is no rule.
+    """Rules that the options spell. Raises WrongUseError for none, for two, and for what is no rule.
 
     --escape beside --overkill is the rule of the lower threshold: what must not pass goes to a person.
     """

@@ -37,7 +37,7 @@ CHAIN_NOTE = (
 
 @dataclass(frozen=True)
 class EvaluatedBundles:
-    """A bundle to be measured, or the stages of a chain. places: their folders as the user gave them"""
+    """Bundle to be measured, or the stages of a chain. places: their folders as the user gave them"""
 
     places: Sequence[Path]
     bundles: Sequence[Bundle]

@@ -58,9 +58,9 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
     judge = judge_of([load_bundle(folder) for folder in bundles], device=device, mm_per_px=mm_per_px)
     overlays = Overlays(out / "overlays", judge.inference.score_map_max) if overlay else None
     opened = (
-        answers_of(judge, source.items, with_maps=overlay)
+        answers_of(judge, source.items, with_maps=overlay, recorded=True)
         if web is None
-        else web_answers(judge, source.items, web, with_pixels=overlay)
+        else web_answers(judge, source.items, web, with_pixels=overlay, recorded=True)
     )
     with opened as answers:
         coming = reporter.track(answers.coming, "inspecting", total=source.count if web is None else None)

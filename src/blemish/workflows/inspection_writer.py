@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,11 @@ from blemish.images.drawing import draw_inspection
 from blemish.images.encode import png_bytes
 from blemish.inspection import Verdict
 from blemish.inspector.pipeline import Answer, Answers
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: the user sees to it that two inspections do not write into one folder
+    fcntl = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -48,35 +54,43 @@ def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path
 
     Lines go to a temporary name, which is renamed when all are written, where nobody can tell what comes
     next, as of a damaged list, or when the user stops; then what is ready is written, too. Where there is no
-    line, nothing is left. Raises BlemishError where there is no place to write.
+    line, nothing is left.
+    Raises BlemishError where there is no place to write, or another inspection writes to it.
     """
     target, draft = out / "inspections.jsonl", out / "inspections.jsonl.part"
     failures = 0
-    finished = False  # whether every line written so far is whole
-    opened = open_draft(draft)
-    try:
-        with opened as file:
-            try:
-                for answer in answers.coming:
-                    failures += write(answer, file, overlays)
-            except KeyboardInterrupt:
-                for answer in answers.drain():
-                    write(answer, file, overlays)
-                raise
-        finished = True
-    except (KeyboardInterrupt, BlemishError):
-        finished = True
-        raise
-    except OSError as error:
-        raise BlemishError(
-            f"{draft} cannot be written: {error.strerror}. Free some space and try again."
-        ) from error
-    finally:
-        if finished and draft.stat().st_size:
-            draft.replace(target)
-        elif finished:
-            draft.unlink()  # without a line; what was there before stays
+    with open_draft(draft) as file:
+        finished = False  # whether every line written so far is whole
+        try:
+            for answer in answers.coming:
+                failures += write(answer, file, overlays)
+            finished = True
+        except KeyboardInterrupt:
+            for answer in answers.drain():
+                write(answer, file, overlays)
+            finished = True
+            raise
+        except BlemishError:
+            finished = True
+            raise
+        except OSError as error:
+            raise BlemishError(
+                f"{draft} cannot be written: {error.strerror}. Free some space and try again."
+            ) from error
+        finally:
+            if finished:
+                put_in_place(file, draft, target)
     return target, failures
+
+
+def put_in_place(file: TextIO, draft: Path, target: Path) -> None:
+    """Rename the draft while it is still locked; one without a line goes, and what was there before stays."""
+    if fcntl is None:
+        file.close()
+    if draft.stat().st_size:
+        draft.replace(target)
+    else:
+        draft.unlink()
 
 
 def write(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:
@@ -89,8 +103,31 @@ def write(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:
 
 
 def open_draft(draft: Path) -> TextIO:
+    """The draft, empty and locked: it is this process's until it is closed.
+
+    Raises BlemishError where it cannot be written, or another inspection holds it.
+    """
     try:
         draft.parent.mkdir(parents=True, exist_ok=True)
-        return draft.open("w", encoding="utf-8")
+        while True:
+            file = draft.open("a", encoding="utf-8")
+            lock(file, draft)
+            if draft.exists() and os.path.samestat(draft.stat(), os.fstat(file.fileno())):
+                file.truncate(0)  # what a killed inspection left
+                return file
+            file.close()  # another inspection renamed it in between
     except OSError as error:
         raise BlemishError(f"{draft} cannot be written: {error.strerror}. Choose another --out.") from error
+
+
+def lock(file: TextIO, draft: Path) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise BlemishError(
+            f"{draft.parent} is being written by another inspection. Wait for its end, or choose another "
+            "--out."
+        ) from error

@@ -17,7 +17,7 @@ from blemish.inspector.loading import inspector_of
 
 
 def checked_scale(mm_per_px: float | None) -> float | None:
-    """The value of --mm-per-px. Raises WrongUseError for what is no scale."""
+    """A scale in mm per px, as it was given. Raises WrongUseError unless it is finite and above 0."""
     if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
         raise WrongUseError(
             f"--mm-per-px must be a finite number above 0. Received: {mm_per_px:g}. "

@@ -70,7 +70,7 @@ def read_settings(
     values: dict[str, Any] = dict(start or {})
     if config:
         values |= rename_settings(method.name, read_config(config), source=f"--config {config}")
-    values |= rename_settings(method.name, given or {}, source="settings")
+    values |= rename_settings(method.name, given or {}, source="--set")
     refuse_beaten(values, start or {})
     try:
         return method.settings_type.model_validate(values)
@@ -80,7 +80,7 @@ def read_settings(
 
 
 def refuse_beaten(values: Mapping[str, Any], start: Mapping[str, Any]) -> None:
-    """Raises BlemishError for another preset or variant than the start's: all that it fills is filled."""
+    """Raise BlemishError for another preset or variant than the start's, which has filled all settings."""
     for key in FILLING:
         if key in start and values[key] != start[key]:
             raise BlemishError(
@@ -90,7 +90,7 @@ def refuse_beaten(values: Mapping[str, Any], start: Mapping[str, Any]) -> None:
 
 
 def list_remedy(error: ValidationError) -> str:
-    """How to write it, where the first fault is a word in place of a list; else ""."""
+    """Remedy where the first fault is a word in place of a list; else ""."""
     fault = error.errors()[0]
     if fault["type"] != "tuple_type":
         return ""

@@ -232,7 +232,7 @@ def test_copies_go_and_contradictions_go_with_them(tmp_path: Path) -> None:
 def test_missing_sets_are_noted_unless_they_were_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(makers, "PICTURES_A_TEXTURE", 9)
+    monkeypatch.setattr(makers, "IMAGES_PER_TEXTURE", 9)
     root = tile_set(tmp_path / "data")
     collected = collect_products(tmp_path / "out", root, size=64)
     names = {made.counts.product for made in collected.made}

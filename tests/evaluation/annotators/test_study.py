@@ -60,7 +60,7 @@ def labelled(root: Path, boxes: Boxes, *, rename: str = "") -> Path:
 
 def studied(one: Path, other: Path) -> Study:
     pairs, alone = matched(load_dataset(one), load_dataset(other))
-    return study(list(rated(pairs)), one="A", other="B", alone=alone)
+    return study(list(rated(pairs)), first="A", second="B", alone=alone)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_every_level_by_hand(raters: tuple[Path, Path]) -> None:
 
 
 def test_where_they_differ_is_listed_verdicts_first(raters: tuple[Path, Path]) -> None:
-    said = [(one.both.sample.id, one.sentence) for one in studied(*raters).differences]
+    said = [(one.image.sample.id, one.sentence) for one in studied(*raters).differences]
     assert said == [
         ("c.png", "A: clean; B: dent."),
         ("d.png", "A: scratch; B: dent."),
@@ -108,7 +108,7 @@ def test_pictures_are_matched_by_content_where_names_differ(tmp_path: Path) -> N
     (other / "labels.json").write_text(json.dumps(content))
     found = studied(one, other)
     assert (found.images, found.alone) == (5, 1)
-    assert [one.both.sample.id for one in found.differences] == ["c.png", "d.png", "b.png"]
+    assert [one.image.sample.id for one in found.differences] == ["c.png", "d.png", "b.png"]
 
 
 def test_outlines_are_compared_by_their_pixels(tmp_path: Path) -> None:

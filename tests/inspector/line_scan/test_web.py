@@ -13,7 +13,7 @@ from blemish.errors import BlemishError
 from blemish.inspection import Verdict
 from blemish.inspector.chain import Chain
 from blemish.inspector.inspector import Inspector
-from blemish.inspector.line_scan.rows import Rows
+from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.web import Web, web_answers
 from blemish.inspector.sources import Item, refused
 from blemish.methods.medetection.inference import inference_from
@@ -174,7 +174,7 @@ def test_a_frame_ends_above_a_strip_that_cannot_be_joined() -> None:
 def test_a_window_shows_what_an_array_would(seed: int) -> None:
     generator = np.random.default_rng(seed)
     everything = generator.integers(0, 255, (400, 5))
-    rows, dropped = Rows(), 0
+    rows, dropped = RowWindow(), 0
     while rows.stop < 400:
         rows.add(everything[rows.stop : rows.stop + int(generator.integers(0, 40))])
         if rows.stop > dropped:

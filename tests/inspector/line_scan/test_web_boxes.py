@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -13,7 +14,8 @@ from blemish.inspection import Verdict
 from blemish.inspector.inspector import Inspector
 from blemish.inspector.line_scan.boxes import BoxScan
 from blemish.inspector.line_scan.web import Web
-from blemish.methods.tlsdd.runtime.inference import TlsddInference
+from blemish.methods.tlsdd.runtime.inference import inference_from
+from blemish.methods.tlsdd.settings import Settings
 
 TILE, OVERLAP = 96, 32
 HOP = TILE - OVERLAP
@@ -34,16 +36,8 @@ def detector(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def tlsdd(**more: object) -> Inspector:
-    inference = TlsddInference(
-        **{
-            "class_names": ("light", "dark"),
-            "threshold": 0.3,
-            "tile": TILE,
-            "overlap": OVERLAP,
-            "channels": 1,
-            **more,
-        }
-    )
+    plain = inference_from(Settings(), ("light", "dark"), threshold=0.3)
+    inference = replace(plain, **{"tile": TILE, "overlap": OVERLAP, "channels": 1, **more})
     return Inspector(inference, {"detector": detector}, review=0.3, ng=0.7, bundle="tlsdd")
 
 

@@ -103,7 +103,7 @@ def test_few_rows_are_held_however_long_the_web_is(with_pixels: bool) -> None:
     assert scan.pixels.stop == 8000
     assert max(held) < 1100, "windows of 256 rows and more about a defect of 164, on both sides"
     assert max(maps) * 4 < 300
-    assert len(scan.highest.parts) < 20 and len(scan.found) + len(scan.closed) < 60
+    assert len(scan.highest.parts) < 20 and len(scan.found) + len(scan.completed) < 60
 
 
 def test_a_defect_longer_than_is_held_is_cut_with_a_reason_and_no_pixel_of_it_is_lost() -> None:
@@ -162,7 +162,7 @@ def test_rows_far_down_a_web_are_measured_as_exactly_as_at_its_top() -> None:
     for rows in (far.pixels, far.raw, far.highest):
         rows.first = rows.stop = down
     far.tiles = far.pieces = 600_000
-    far.closed_to = down
+    far.completed_to = down
     moved = [*far.push(web), *far.finish()]
     first = [one.moved(down) for piece in near for one in piece.findings.defects if one.box_xyxy[1] > 40]
     second = [one for piece in moved for one in piece.findings.defects if one.box_xyxy[1] > down + 40]

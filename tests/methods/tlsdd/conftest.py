@@ -11,7 +11,7 @@ from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.dataset.synthetic import synthesise
 from blemish.evaluation.records import ImageRecord, TruthDefect
 from blemish.inspection import Inspection, Verdict
-from blemish.methods.tlsdd.runtime.inference import TlsddInference
+from blemish.methods.tlsdd.runtime.inference import inference_from
 from blemish.methods.tlsdd.settings import Settings
 
 
@@ -58,7 +58,7 @@ def records_of():
                 TruthDefect(names[number], tuple(map(float, square)), (), 256.0)
                 for square, number in zip(squares, order, strict=True)
             )
-            inference = TlsddInference(tuple(names), threshold=0.5)
+            inference = inference_from(Settings(), tuple(names), threshold=0.5)
             findings = inference.decide(found, np.zeros((64, 64, 3), np.uint8), {}, with_maps=False)
             inspection = Inspection(
                 "x", (64, 64), Verdict.NG, 1.0, findings.defects, "b", candidates=findings.candidates

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from blemish.arrays import Pixels
 from blemish.bundle.manifest import Manifest
 from blemish.dataset.samples import Dataset
 from blemish.methods.base import BaseMethod
-from blemish.methods.contract import Fitted, ImageFindings, MethodSettings, Networks, Pixels, Stage, Trainer
+from blemish.methods.contract import Fitted, ImageFindings, MethodSettings, Networks, Stage, Trainer
 from blemish.nn.optimisation import adamw
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from blemish.arrays import Box
 from blemish.dataset.convert.common import copy_image, groups_by_split, instances_of, write_settings
 from blemish.dataset.masks import Instance
 from blemish.dataset.run_lengths import encode
 from blemish.dataset.samples import Annotation, Dataset, MaskFile, Polygon, RunLengths, Sample
-from blemish.defect import Box
 from blemish.files import write_atomically
 from blemish.images.decode import image_size
 

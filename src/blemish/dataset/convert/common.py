@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
+from blemish.arrays import Box
 from blemish.dataset.masks import Instance, defect_instances
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
-from blemish.defect import Box
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 

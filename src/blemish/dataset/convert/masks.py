@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Colour
 from blemish.dataset.convert.common import (
     copy_image,
     flat_names,
@@ -23,7 +24,6 @@ from blemish.dataset.convert.common import (
 )
 from blemish.dataset.masks import annotation_masks, class_map, defect_instances
 from blemish.dataset.samples import Dataset, Sample
-from blemish.dataset.settings import Colour
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.decode import image_size

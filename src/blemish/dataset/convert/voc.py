@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
+from blemish.arrays import Box
 from blemish.dataset.convert.common import (
     boxes_of,
     copy_image,
@@ -19,7 +20,6 @@ from blemish.dataset.convert.common import (
     write_split_lists,
 )
 from blemish.dataset.samples import Dataset, Sample
-from blemish.defect import Box
 from blemish.files import write_atomically
 from blemish.images.decode import image_size
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
+from blemish.arrays import Box
 from blemish.dataset.convert.common import boxes_of, copy_image, flat_names, losses, refuse, write_settings
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SPLIT_NAMES
-from blemish.defect import Box
 from blemish.files import write_atomically
 from blemish.images.decode import image_size
 

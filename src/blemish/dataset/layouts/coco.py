@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blemish.arrays import Box
 from blemish.dataset.layouts.common import (
     SPLIT_OF_FOLDER,
     Contents,
@@ -25,7 +26,6 @@ from blemish.dataset.layouts.common import (
 )
 from blemish.dataset.run_lengths import unpack
 from blemish.dataset.samples import Annotation, Polygon, RunLengths, Sample
-from blemish.defect import Box
 from blemish.errors import BlemishError
 
 CocoEntry = Mapping[str, Any]  # an image, annotation or category of a file
@@ -56,7 +56,7 @@ def read(source: Source) -> Contents:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class CocoNumbers:
     """Numbers that annotation files give images and classes.
 
     images: number → ids of samples, several where files count alike; classes: number → names
@@ -66,7 +66,7 @@ class Numbers:
     classes: Mapping[Any, tuple[str, ...]]
 
 
-def numbers_of(source: Source) -> Numbers:
+def numbers_of(source: Source) -> CocoNumbers:
     """Collect the numbers of images and classes from all annotation files of a source."""
     images: dict[Any, list[str]] = {}
     classes: dict[Any, list[str]] = {}
@@ -77,7 +77,8 @@ def numbers_of(source: Source) -> Numbers:
             images.setdefault(image["id"], []).append(name)
         for entry in section(content, "categories", file):
             classes.setdefault(entry["id"], []).append(str(entry["name"]))
-    return Numbers(*({key: tuple(dict.fromkeys(v)) for key, v in one.items()} for one in (images, classes)))
+    known = ({key: tuple(dict.fromkeys(v)) for key, v in each.items()} for each in (images, classes))
+    return CocoNumbers(*known)
 
 
 def find_files(tree: Tree) -> list[str]:

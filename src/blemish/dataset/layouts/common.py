@@ -24,8 +24,8 @@ SPLIT_OF_FOLDER = {
     **dict.fromkeys(("val", "valid", "validation", "val2017"), "val"),
     **dict.fromkeys(("test", "testing", "test2017"), "test"),
 }
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,14 @@ def list_files(root: Path) -> Tree:
 
 
 def collect(
-    items: Sequence[Item], read_one: Callable[[Item], Result], *, name: Callable[[Item], str], skip: bool
-) -> tuple[list[Result], dict[str, str]]:
+    items: Sequence[T], read_one: Callable[[T], R], *, name: Callable[[T], str], skip: bool
+) -> tuple[list[R], dict[str, str]]:
     """Results of `read_one` for each item, by several threads, in the items' order, and what was left out.
 
     An item that raises BlemishError raises it here, or with `skip` goes to the second result with its reason.
     """
 
-    def attempt(item: Item) -> Result | BlemishError:
+    def attempt(item: T) -> R | BlemishError:
         try:
             return read_one(item)
         except BlemishError as error:
@@ -206,10 +206,10 @@ def image_named(tree: Tree, name: str, *, near: str) -> str:
     return best[0]
 
 
-def shared_parts(one: str, other: str) -> int:
+def shared_parts(first: str, second: str) -> int:
     """Number of leading folders that two paths share."""
-    pairs = zip(one.split("/"), other.split("/"), strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(one.count("/"), other.count("/") + 1))
+    pairs = zip(first.split("/"), second.split("/"), strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(first.count("/"), second.count("/") + 1))
 
 
 def read_text(path: Path) -> str:

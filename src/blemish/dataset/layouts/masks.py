@@ -48,8 +48,8 @@ def read(source: Source) -> Contents:
         skip=source.skip_broken,
     )
     refuse_faint_masks((peak for _, peak in found), source)
-    kept = {name for name in names.values() if name.lower() not in CLEAN_NAMES}
-    return Contents(tuple(sample for sample, _ in found), tuple(sorted(kept)), skipped)
+    labels = {name for name in names.values() if name.lower() not in CLEAN_NAMES}
+    return Contents(tuple(sample for sample, _ in found), tuple(sorted(labels)), skipped)
 
 
 def mates_in(tree: Tree, folder: str) -> dict[str, str | None]:

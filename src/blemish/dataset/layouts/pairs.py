@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blemish.arrays import Colour
 from blemish.dataset.colours import is_coloured, mask_colours, merged, nearest, tally
 from blemish.dataset.layouts.common import (
     Contents,
@@ -23,7 +24,6 @@ from blemish.dataset.layouts.common import (
 )
 from blemish.dataset.masks import mask_pixels
 from blemish.dataset.samples import Annotation, MaskFile, Sample
-from blemish.dataset.settings import Colour
 from blemish.errors import BlemishError
 from blemish.images.decode import luminance
 

@@ -23,7 +23,7 @@ def read_splits(dataset: Dataset, source: Source) -> Dataset:
     entries = list(find_entries(source))
     if not entries:
         return dataset
-    names = ImageNames(dataset, source)
+    names = SplitNames(dataset, source)
     split_of: dict[str, str | None] = {}
     for entry in entries:
         for sample_id in names.found(entry):
@@ -43,7 +43,7 @@ class SplitEntry(NamedTuple):
     place: str
 
 
-class ImageNames:
+class SplitNames:
     """Names by which a split list may call an image of the dataset, most exact first."""
 
     def __init__(self, dataset: Dataset, source: Source) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
+from blemish.arrays import Box
 from blemish.dataset.layouts.common import (
     SPLIT_OF_FOLDER,
     Contents,
@@ -22,7 +23,6 @@ from blemish.dataset.layouts.common import (
     stem,
 )
 from blemish.dataset.samples import Annotation, Sample
-from blemish.defect import Box
 from blemish.errors import BlemishError
 
 IMAGE_SETS = "ImageSets/Main"

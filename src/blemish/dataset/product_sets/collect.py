@@ -1,7 +1,7 @@
-"""Making a collection: which products, each made, split and written to a folder of its own.
+"""Making a folder of products from public sets: each is made, split and written to a folder of its own.
 
-A product depends on its source, its name, the seed and the size alone, so that a part of the collection holds
-the same products as the whole.
+A product depends on its source, its name, the seed and the size alone, so that a part of the products are the
+same as among all of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from blemish.dataset.hashing import contents_of
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.product_sets.makers import MAKERS, PRODUCTS, WITHOUT_SOURCE, Job
+from blemish.dataset.product_sets.makers import MAKERS, PRODUCTS, WITHOUT_SOURCE, ProductJob
 from blemish.dataset.product_sets.products import ProductCounts
 from blemish.dataset.product_sets.write import write_product
 from blemish.dataset.samples import Dataset
@@ -23,8 +23,8 @@ from blemish.files import write_atomically
 
 
 @dataclass(frozen=True)
-class Made:
-    """A product that was made. origin: where its pictures come from, in words"""
+class MadeProduct:
+    """A product that was made. origin: where its images come from, in words"""
 
     counts: ProductCounts
     origin: str
@@ -32,9 +32,9 @@ class Made:
 
 @dataclass(frozen=True)
 class Collected:
-    """The products, and a line on each source that is not there or held copies."""
+    """Products that were made, and a line on each source that is missing or held copies."""
 
-    made: tuple[Made, ...]
+    made: tuple[MadeProduct, ...]
     notes: tuple[str, ...]
 
 
@@ -51,36 +51,39 @@ def collect_products(
 
     data: folder that holds the public sets, each under its name in PRODUCTS
     only: names of products or of sets; none takes every product whose set is there
-    size: side of the drawn pictures; photographs and crops keep theirs
+    size: side of the drawn images; photographs and crops keep theirs
     on_product: called with the name of each product before it is made
     Raises BlemishError for an unknown name, a named set that is not there, and a folder in use.
     """
-    refuse_used(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BlemishError(
+            f"{out} must be a new or empty folder. Received: one in use. Choose another or empty it."
+        )
     if size < 64:
         raise BlemishError(f"size must be at least 64 pixels. Received: {size}. Use 256.")
     wanted = chosen(only)
     there, notes = found_sources(data, wanted, named=bool(only))
-    made: list[Made] = []
+    made: list[MadeProduct] = []
     for source in there:
         dataset, copies = loaded(data, source)
         if copies:
-            notes.append(f"{source}: copies of other pictures are left out ({copies})")
+            notes.append(f"{source}: copies of other images are left out ({copies})")
         for name in wanted[source]:
             if on_product:
                 on_product(name)
-            made.append(make(Job(name, source, out / name, seed, size, dataset)))
+            made.append(make(ProductJob(name, source, out / name, seed, size, dataset)))
     write_atomically(out / SETTINGS_NAME, "layout: products\n")
     return Collected(tuple(made), tuple(notes))
 
 
-def make(job: Job) -> Made:
+def make(job: ProductJob) -> MadeProduct:
     """Make, split and write one product."""
     maker = MAKERS[job.source]
     product = maker.make(job)
     grouped = any(sample.group for sample in product)
     write_product(split_dataset(product, by="group" if grouped else "content", seed=job.seed), job.out)
     defective = sum(sample.is_defective for sample in product)
-    return Made(ProductCounts(job.name, len(product) - defective, defective), maker.origin)
+    return MadeProduct(ProductCounts(job.name, len(product) - defective, defective), maker.origin)
 
 
 def chosen(only: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -100,11 +103,11 @@ def chosen(only: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def found_sources(
     data: Path, wanted: dict[str, tuple[str, ...]], *, named: bool
 ) -> tuple[list[str], list[str]]:
-    """(sources that can be used, a line on each that is not there). named: the user asked for each of them"""
+    """Sources that can be used, and a line on each that is missing. named: the user asked for each of them"""
     missing = [source for source in wanted if source not in WITHOUT_SOURCE and not (data / source).is_dir()]
     if missing and (named or len(missing) == len(set(wanted) - WITHOUT_SOURCE)):
         raise BlemishError(
-            f"{data} must hold the folder '{missing[0]}'. Received: no such folder. Give the folder of the "
+            f"{data} must hold the folder '{missing[0]}'. Received: no such folder. Name the folder of the "
             "sets with --from, or leave the set out with --only."
         )
     notes = [f"{source} is not in {data}: {', '.join(wanted[source])} left out" for source in missing]
@@ -112,14 +115,17 @@ def found_sources(
 
 
 def loaded(data: Path, source: str) -> tuple[Dataset | None, int]:
-    """A set and how many copies were left out of it; None for drawn pictures."""
+    """A set and how many copies were left out of it; None for drawn images."""
     if source in WITHOUT_SOURCE:
         return None, 0
     return without_copies(load_dataset(data / source))
 
 
 def without_copies(dataset: Dataset) -> tuple[Dataset, int]:
-    """The first of all images of the same content, none where they are marked differently; how many went."""
+    """Dataset with the first of all images of equal content, or none of them where only some are defective.
+
+    Second comes how many images were left out.
+    """
     contents = contents_of(sample.image for sample in dataset)
     verdicts: dict[str, set[bool]] = {}
     first: dict[str, str] = {}
@@ -129,10 +135,3 @@ def without_copies(dataset: Dataset) -> tuple[Dataset, int]:
     kept = {sample_id for content, sample_id in first.items() if len(verdicts[content]) == 1}
     single = replace(dataset, samples=tuple(sample for sample in dataset if sample.id in kept))
     return single, len(dataset) - len(single)
-
-
-def refuse_used(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BlemishError(
-            f"{out} must be a new or empty folder. Received: one in use. Choose another or empty it."
-        )

@@ -1,8 +1,8 @@
-"""Normal and defective crops of pictures that all show defects somewhere.
+"""Normal and defective crops of images that all show defects somewhere.
 
 A normal crop holds no pixel of any mark. A defective one has a random point of a random defect in its middle
-half, so that place alone tells neither from the other. Crops of one picture are a group.
-Shape letters: H, W of the picture, S the crop's side.
+half, so that place alone tells neither from the other. Crops of one image are a group.
+Shape letters: H, W of the image, S the crop's side.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Box
 from blemish.dataset.convert.common import flat_names
 from blemish.dataset.hashing import in_threads, pixel_hash
 from blemish.dataset.masks import Instance, defect_instances
 from blemish.dataset.run_lengths import encode
 from blemish.dataset.samples import Annotation, Dataset, Sample
-from blemish.defect import Box
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.decode import read_image, to_bytes
 from blemish.images.encode import png_bytes
 
-LEAST_SIDE = 3  # pixels; a sliver of a defect at the crop's edge marks nothing
+MIN_SIDE = 3  # pixels; a sliver of a defect at the crop's edge marks nothing
 
 
 @dataclass(frozen=True)
 class CropPlan:
-    """side: of the square crops; normal, defective: how many of a picture at most
+    """Size and number of the crops of an image.
 
+    side: of the square crops; normal, defective: how many of an image at most
     flat: a crop whose standard deviation, in gray levels, is below it shows nothing and is left out
     """
 
@@ -43,8 +45,8 @@ class CropPlan:
 
 
 @dataclass(frozen=True)
-class Crop:
-    """A crop in memory. file: its name; reference: the same place of the picture's reference"""
+class ProductCrop:
+    """A crop in memory. file: its name; reference: that place of the image's reference"""
 
     file: str
     pixels: NDArray[np.uint8]
@@ -54,13 +56,13 @@ class Crop:
 
 
 def cut_crops(dataset: Dataset, plan: CropPlan, out: Path, *, seed: int) -> Dataset:
-    """Write crops of every picture to OUT/images, those of references to OUT/references.
+    """Write crops of every image to OUT/images, those of references to OUT/references.
 
-    The crops of a picture depend on its id, the plan and the seed alone. No two of them show the same.
+    The crops of an image depend on its id, the plan and the seed alone. No two of them show the same.
     """
     names = flat_names(dataset)
 
-    def cut(sample: Sample) -> list[Crop]:
+    def cut(sample: Sample) -> list[ProductCrop]:
         stem = PurePosixPath(names[sample.id]).stem
         return list(crops_of(sample, stem, plan, generator_of(seed, f"{out.name}/{sample.id}")))
 
@@ -69,24 +71,31 @@ def cut_crops(dataset: Dataset, plan: CropPlan, out: Path, *, seed: int) -> Data
     return replace(dataset, root=out, samples=samples, layout="", reason="", info={})
 
 
-def crops_of(sample: Sample, stem: str, plan: CropPlan, generator: np.random.Generator) -> Iterator[Crop]:
-    """The crops of one picture, normal ones first; none that show nothing, or a sliver of a defect alone."""
+def crops_of(
+    sample: Sample, stem: str, plan: CropPlan, generator: np.random.Generator
+) -> Iterator[ProductCrop]:
+    """Crops of an image, normal ones first; none that show nothing, or a sliver of a defect alone."""
     image = to_bytes(read_image(sample.image))
     size = (image.shape[0], image.shape[1])
     reference = read_reference(sample, size)
     instances = defect_instances(sample, size)
     free = free_corners(marked_pixels(instances, size), plan.side, plan.normal, generator)
-    about = defect_corners(instances, size, plan, generator)
+    about = []
+    if min(size) >= plan.side:
+        for number in generator.permutation(len(instances))[: plan.defective]:
+            point = point_in(instances[number], generator)
+            about.append(corner_about(point, size, plan.side, generator))
     for top, left in dict.fromkeys([*free, *about]):
         window = (slice(top, top + plan.side), slice(left, left + plan.side))
-        marks = marks_in(instances, top, left, plan.side)
+        moved = (moved_annotation(instance, top, left, plan.side) for instance in instances)
+        marks = tuple(mark for mark in moved if mark is not None)
         if image[window].std() >= plan.flat and (marks or (top, left) in free):
             own = None if reference is None else reference[window]
-            yield Crop(f"{stem}-x{left}-y{top}.png", image[window], marks, sample.id, own)
+            yield ProductCrop(f"{stem}-x{left}-y{top}.png", image[window], marks, sample.id, own)
 
 
 def read_reference(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """The aligned picture of a good part. Raises BlemishError where it is of another size than the image."""
+    """Aligned image of a good part. Raises BlemishError where it is of another size than the image."""
     if sample.reference is None:
         return None
     pixels = to_bytes(read_image(sample.reference))
@@ -94,15 +103,9 @@ def read_reference(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8] |
     if (height, width) != size:
         raise BlemishError(
             f"{sample.reference} must be as large as {sample.image}. Received: {width}×{height} for "
-            f"{size[1]}×{size[0]}. Align the pictures."
+            f"{size[1]}×{size[0]}. Align the images."
         )
     return pixels
-
-
-def marks_in(instances: Sequence[Instance], top: int, left: int, side: int) -> tuple[Annotation, ...]:
-    """What of the defects a window shows."""
-    moved = (moved_annotation(instance, top, left, side) for instance in instances)
-    return tuple(annotation for annotation in moved if annotation is not None)
 
 
 def free_corners(
@@ -119,22 +122,10 @@ def free_corners(
     return corners
 
 
-def window_sums(marked: NDArray[np.bool_], side: int) -> NDArray[np.int64]:
-    """[H-S+1, W-S+1]: how many pixels are marked in the window that begins there."""
-    height, width = marked.shape
-    sums = np.zeros((height + 1, width + 1), np.int64)
-    sums[1:, 1:] = marked.cumsum(axis=0).cumsum(axis=1)
+def window_sums(marked: NDArray[np.bool_], side: int) -> NDArray[np.int32]:
+    """[H-S+1, W-S+1]: number of marked pixels in the window that begins there."""
+    sums = cv2.integral(marked.view(np.uint8))
     return np.asarray(sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side])
-
-
-def defect_corners(
-    instances: Sequence[Instance], size: tuple[int, int], plan: CropPlan, generator: np.random.Generator
-) -> list[tuple[int, int]]:
-    """Top left corners of windows about defects, each of another defect."""
-    if min(size) < plan.side:
-        return []
-    order = generator.permutation(len(instances))[: plan.defective]
-    return [corner_about(point_in(instances[i], generator), size, plan.side, generator) for i in order]
 
 
 def point_in(instance: Instance, generator: np.random.Generator) -> tuple[int, int]:
@@ -149,7 +140,7 @@ def point_in(instance: Instance, generator: np.random.Generator) -> tuple[int, i
 def corner_about(
     point: tuple[int, int], size: tuple[int, int], side: int, generator: np.random.Generator
 ) -> tuple[int, int]:
-    """Top left corner of a window with the point in its middle half, as far as the picture's edge allows."""
+    """Top left corner of a window with the point in its middle half, as far as the image's edge allows."""
     offsets = generator.integers(side // 4, side - side // 4, 2)
     top, left = (
         int(np.clip(at - offset, 0, length - side))
@@ -162,24 +153,19 @@ def marked_pixels(instances: Sequence[Instance], size: tuple[int, int]) -> NDArr
     """[H, W]: pixels of any mark; all of a box where only a box is known."""
     marked = np.zeros(size, np.bool_)
     for instance in instances:
-        left, top, right, bottom = (round_out(value, up=i > 1) for i, value in enumerate(instance.box_xyxy))
-        window = marked[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+        left, top = np.maximum(0, np.floor(instance.box_xyxy[:2])).astype(int)
+        right, bottom = np.maximum(0, np.ceil(instance.box_xyxy[2:])).astype(int)
+        window = marked[top:bottom, left:right]
         window |= True if instance.mask is None else instance.mask
     return marked
-
-
-def round_out(value: float, *, up: bool) -> int:
-    return int(np.ceil(value) if up else np.floor(value))
 
 
 def moved_annotation(instance: Instance, top: int, left: int, side: int) -> Annotation | None:
     """The part of a defect inside a window, in its coordinates; None where no more than a sliver is."""
     if instance.mask is not None:
         mask = moved_mask(instance.mask, instance.box_xyxy, top, left, side)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not len(rows):
-            return None
-        box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
+        x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+        box = (float(x), float(y), float(x + width), float(y + height))
         return Annotation(instance.label, box, mask=encode(mask)) if is_seen(box) else None
     x1, y1, x2, y2 = instance.box_xyxy
     inside = (
@@ -193,11 +179,11 @@ def moved_annotation(instance: Instance, top: int, left: int, side: int) -> Anno
 
 def is_seen(box: Box) -> bool:
     width, height = box[2] - box[0], box[3] - box[1]
-    return min(width, height) > 0 and max(width, height) >= LEAST_SIDE
+    return min(width, height) > 0 and max(width, height) >= MIN_SIDE
 
 
 def moved_mask(mask: NDArray[np.bool_], box: Box, top: int, left: int, side: int) -> NDArray[np.bool_]:
-    """[S, S]: what a window shows of a mask [h, w] that lies at `box`."""
+    """[S, S]: the part inside a window of a mask [h, w] that lies at `box`."""
     shown = np.zeros((side, side), np.bool_)
     rows, columns = np.nonzero(mask)
     rows, columns = rows + int(box[1]) - top, columns + int(box[0]) - left
@@ -206,8 +192,8 @@ def moved_mask(mask: NDArray[np.bool_], box: Box, top: int, left: int, side: int
     return shown
 
 
-def distinct(crops: Iterator[Crop]) -> Iterator[Crop]:
-    """The crops that show what no earlier one, nor its reference, shows."""
+def distinct(crops: Iterator[ProductCrop]) -> Iterator[ProductCrop]:
+    """Crops that differ from every earlier one, and from the references of these."""
     seen: set[str] = set()
     for crop in crops:
         own = [pixel_hash(pixels) for pixels in (crop.pixels, crop.reference) if pixels is not None]
@@ -216,8 +202,8 @@ def distinct(crops: Iterator[Crop]) -> Iterator[Crop]:
             yield crop
 
 
-def written(crop: Crop, out: Path) -> Sample:
-    """The crop as files, and its sample."""
+def written(crop: ProductCrop, out: Path) -> Sample:
+    """Write a crop to files; returns its sample."""
     image, reference = out / "images" / crop.file, out / "references" / crop.file
     write_atomically(image, png_bytes(crop.pixels))
     if crop.reference is not None:

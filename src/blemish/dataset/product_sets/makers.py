@@ -1,6 +1,6 @@
-"""The products that public sets give, and how each is made; no picture serves two products.
+"""Products that public sets give, and how each is made; no image serves two products.
 
-Whole photographs stay where they are and are referred to; crops and drawn pictures are written.
+Whole photographs stay where they are and are referred to; crops and drawn images are written.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ TILE_KINDS = ("blowhole", "break", "crack", "fray", "uneven")
 FREE_TILES = "MT_Free/"  # elsewhere an empty mask is a doubtful tile
 STEEL_KINDS = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
 TEXTURES = tuple(DAGM_PAIRS)
-PICTURES_A_TEXTURE = 150
+IMAGES_PER_TEXTURE = 150
 
-# NEU-DET: of 300 pictures of 200×200 a kind, 64 px find a place without a box in 37 (pitted surface) to 276,
+# NEU-DET: of 300 images of 200×200 a kind, 64 px find a place without a box in 37 (pitted surface) to 276,
 # 96 px in 4 to 175. CrackForest: 128 px in 115 of 118. DeepPCB: a defect measures some 35 px,
 # and bare board shows nothing.
 STEEL_CROPS = CropPlan(side=64, normal=2, defective=1)
@@ -41,8 +41,8 @@ WITHOUT_SOURCE = frozenset({"synthetic"})
 
 
 @dataclass(frozen=True)
-class Job:
-    """One product to make. out: its folder; size: side of drawn pictures; dataset: of its source, if any"""
+class ProductJob:
+    """A product to make. out: its folder; size: side of drawn images; dataset: of its source, if any"""
 
     name: str
     source: str
@@ -53,61 +53,57 @@ class Job:
 
     @property
     def kind(self) -> str:
-        """What the product's name says beyond its source's."""
+        """Part of the product's name beyond its source's."""
         return self.name.removeprefix(self.source).removeprefix("-")
 
     @property
-    def pictures(self) -> Dataset:
+    def images(self) -> Dataset:
         assert self.dataset is not None  # of every source but the drawn ones
         return self.dataset
 
 
 @dataclass(frozen=True)
 class Maker:
-    """origin: where the pictures come from, in words; make: the product, in no split"""
+    """Way to make a product. origin: where its images come from, in words; make: the product, in no split"""
 
     origin: str
-    make: Callable[[Job], Dataset]
+    make: Callable[[ProductJob], Dataset]
 
 
-def whole_set(job: Job) -> Dataset:
-    """The set as it is."""
-    return job.pictures
+def whole_set(job: ProductJob) -> Dataset:
+    """All images of the set, as they are."""
+    return job.images
 
 
-def tiles(job: Job) -> Dataset:
+def tiles(job: ProductJob) -> Dataset:
     """Tiles with a kind of defect, and a share of the free ones that no other kind has."""
-    free = sorted(sample.id for sample in job.pictures if sample.id.startswith(FREE_TILES))
+    free = sorted(sample.id for sample in job.images if sample.id.startswith(FREE_TILES))
     order = generator_of(job.seed, job.source).permutation(len(free))
     own = {free[number] for number in order[TILE_KINDS.index(job.kind) :: len(TILE_KINDS)]}
-    return job.pictures.where(lambda sample: sample.id in own or main_label(sample) == job.kind)
+    return job.images.where(lambda sample: sample.id in own or main_label(sample) == job.kind)
 
 
-def steel(job: Job) -> Dataset:
-    """Crops of the pictures of a kind: with a box of any kind in them, and without."""
-    pictures = job.pictures.where(lambda sample: main_label(sample) == job.kind)
-    return cut_crops(pictures, STEEL_CROPS, job.out, seed=job.seed)
+def steel(job: ProductJob) -> Dataset:
+    """Crops of the images of a kind: with a box of any kind in them, and without."""
+    images = job.images.where(lambda sample: main_label(sample) == job.kind)
+    return cut_crops(images, STEEL_CROPS, job.out, seed=job.seed)
 
 
-def roads(job: Job) -> Dataset:
-    return cut_crops(job.pictures, ROAD_CROPS, job.out, seed=job.seed)
-
-
-def boards(job: Job) -> Dataset:
+def boards(job: ProductJob) -> Dataset:
     """Crops of the boards, each with its place on the template as its reference.
 
     Normal ones are cut from the boards too: templates are cleaner (some 17 gray levels against 75), and a
     network would tell board from template instead of defective from normal.
     """
-    return cut_crops(job.pictures, BOARD_CROPS, job.out, seed=job.seed)
+    return cut_crops(job.images, BOARD_CROPS, job.out, seed=job.seed)
 
 
-def textures(job: Job) -> Dataset:
-    """A drawn surface, a third of its pictures defective."""
+def textures(job: ProductJob) -> Dataset:
+    """A drawn surface, a third of its images defective."""
     return synthesise(
         job.out,
         surfaces=[job.kind],
-        images=PICTURES_A_TEXTURE,
+        images=IMAGES_PER_TEXTURE,
         seed=int(generator_of(job.seed, job.name).integers(2**31)),
         size=(job.size, job.size),
         defective_share=1 / 3,
@@ -115,7 +111,7 @@ def textures(job: Job) -> Dataset:
 
 
 def main_label(sample: Sample) -> str:
-    """The label of most marks, in lower case; the first in the alphabet of several; '' for a normal image."""
+    """Most frequent label in lower case; of several the first in the alphabet; '' for a normal image."""
     counts = Counter(annotation.label.lower() for annotation in sample.annotations)
     return min(counts, key=lambda label: (-counts[label], label), default="")
 
@@ -125,7 +121,10 @@ MAKERS: Mapping[str, Maker] = {
     "magnetic-tile": Maker("by reference to magnetic-tile; free tiles shared out between the kinds", tiles),
     "neu-det": Maker(f"crops of {STEEL_CROPS.side} px from neu-det, with and without a box", steel),
     "deeppcb": Maker(f"crops of {BOARD_CROPS.side} px from deeppcb, templates as references", boards),
-    "crackforest": Maker(f"crops of {ROAD_CROPS.side} px from crackforest, with and without a crack", roads),
+    "crackforest": Maker(
+        f"crops of {ROAD_CROPS.side} px from crackforest, with and without a crack",
+        lambda job: cut_crops(job.images, ROAD_CROPS, job.out, seed=job.seed),
+    ),
     "dagm-thumbs": Maker("by reference to dagm-thumbs", whole_set),
     "synthetic": Maker("drawn", textures),
 }

@@ -1,4 +1,4 @@
-"""One product out of a dataset of several, and what it must have so that a verdict can be learned from it."""
+"""Picking a product out of a dataset of several, and checking that a verdict can be learned from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blemish.errors import BlemishError, nearest_name
 
 @dataclass(frozen=True)
 class ProductCounts:
-    """How many normal and defective images a product has."""
+    """Number of normal and defective images of a product."""
 
     product: str
     normal: int
@@ -19,7 +19,7 @@ class ProductCounts:
 
 
 def of_product(dataset: Dataset, name: str) -> Dataset:
-    """The samples of product `name`, ids and root as before; its classes are those marked in it.
+    """Samples of product `name`, ids and root as before; its classes are those annotated in it.
 
     Raises BlemishError with the nearest name where there is no such product.
     """
@@ -30,21 +30,23 @@ def of_product(dataset: Dataset, name: str) -> Dataset:
 
 
 def without_product(dataset: Dataset, name: str) -> Dataset:
-    """The samples of all other products. Raises BlemishError where there is no product of that name."""
+    """Samples of all other products. Raises BlemishError where there is no product of that name."""
     refuse_unknown_product(dataset, name)
     return dataset.where(lambda sample: sample.product != name)
 
 
 def normals(dataset: Dataset) -> Dataset:
+    """Samples without a defect."""
     return dataset.where(lambda sample: not sample.is_defective)
 
 
 def defectives(dataset: Dataset) -> Dataset:
+    """Samples with a defect."""
     return dataset.where(lambda sample: sample.is_defective)
 
 
 def counts_of_products(dataset: Dataset) -> tuple[ProductCounts, ...]:
-    """The counts of every product, in the dataset's order."""
+    """Counts of every product, in the dataset's order."""
     defective = dict.fromkeys(dataset.products, 0)
     total = dict(defective)
     for sample in dataset:

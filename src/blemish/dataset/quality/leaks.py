@@ -29,8 +29,8 @@ def refuse_leaks(dataset: Dataset, *, seal: Sequence[str] = ("test",)) -> None:
     contents = contents_of([*sealed, *(path for path, _ in learned)])
     first = {contents[path]: sample for path, sample in sealed.items()}
     for path, sample in learned:
-        if (kept := first.get(contents[path])) is not None:
-            raise BlemishError(leak_message(kept, path, sample))
+        if (found := first.get(contents[path])) is not None:
+            raise BlemishError(leak_message(found, path, sample))
 
 
 def refuse_seen(dataset: Dataset, extra: Sequence[Sample], *, seal: Sequence[str] = ("val", "test")) -> None:
@@ -43,10 +43,10 @@ def refuse_seen(dataset: Dataset, extra: Sequence[Sample], *, seal: Sequence[str
     contents = contents_of([*sealed, *(sample.image for sample in extra)])
     first = {contents[path]: sample for path, sample in sealed.items()}
     for sample in extra:
-        if (kept := first.get(contents[sample.image])) is not None:
-            raise BlemishError(seen_message(kept, sample, "the same image"))
-    for kept, sample in near_duplicates_between(list(sealed.values()), extra):
-        raise BlemishError(seen_message(kept, sample, "nearly the same image"))
+        if (found := first.get(contents[sample.image])) is not None:
+            raise BlemishError(seen_message(found, sample, "the same image"))
+    for found, sample in near_duplicates_between(list(sealed.values()), extra):
+        raise BlemishError(seen_message(found, sample, "nearly the same image"))
 
 
 def sealed_images(dataset: Dataset, seal: Sequence[str]) -> dict[Path, Sample]:

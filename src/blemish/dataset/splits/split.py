@@ -32,7 +32,7 @@ By = Literal["content", "group", "similarity", "looks"]  # "looks": what "simila
 
 
 @dataclass(frozen=True)
-class Unit:
+class SplitUnit:
     """Samples that must share a side. classes: how many of them show each class, CLEAN for none."""
 
     ids: tuple[str, ...]
@@ -150,7 +150,7 @@ def content_of(dataset: Dataset) -> dict[str, str]:
 
 def make_units(
     dataset: Dataset, contents: Mapping[str, str], *, joined: Sequence[tuple[str, str]]
-) -> list[Unit]:
+) -> list[SplitUnit]:
     """Samples joined by equal content, and as `joined` says; sorted, as file order must not matter."""
     samples = {sample.id: sample for sample in sorted(dataset, key=lambda sample: sample.id)}
     number = {sample_id: place for place, sample_id in enumerate(samples)}
@@ -160,7 +160,7 @@ def make_units(
     members: dict[int, list[Sample]] = {}
     for sample, root in zip(samples.values(), roots(len(samples), *pairs.T).tolist(), strict=True):
         members.setdefault(root, []).append(sample)
-    return [Unit(tuple(s.id for s in group), class_counts(group)) for group in members.values()]
+    return [SplitUnit(tuple(s.id for s in group), class_counts(group)) for group in members.values()]
 
 
 def class_counts(samples: Sequence[Sample]) -> Mapping[str, int]:
@@ -177,7 +177,7 @@ def labels_of(sample: Sample) -> set[str]:
 
 
 def assign(
-    units: Sequence[Unit], shares: Shares, generator: np.random.Generator
+    units: Sequence[SplitUnit], shares: Shares, generator: np.random.Generator
 ) -> dict[tuple[str, ...], str]:
     """Unit → split. The class with the fewest images left goes next, its largest units first."""
     shuffled = [units[i] for i in generator.permutation(len(units))]
@@ -199,7 +199,7 @@ def assign(
     return split_of
 
 
-def neediest(need: Mapping[str, Mapping[str, float]], unit: Unit, rarest: str) -> str:
+def neediest(need: Mapping[str, Mapping[str, float]], unit: SplitUnit, rarest: str) -> str:
     """The split that lacks most of the rarest class, then most of all the unit's classes, then of all."""
     return max(
         need,
@@ -212,7 +212,7 @@ def neediest(need: Mapping[str, Mapping[str, float]], unit: Unit, rarest: str) -
 
 
 def fill_empty(
-    split_of: Mapping[tuple[str, ...], str], units: Sequence[Unit], shares: Shares
+    split_of: Mapping[tuple[str, ...], str], units: Sequence[SplitUnit], shares: Shares
 ) -> dict[tuple[str, ...], str]:
     """Give a split that got nothing one small unit of the fullest. Raises when units do not suffice."""
     filled = dict(split_of)

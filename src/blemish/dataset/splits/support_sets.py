@@ -28,7 +28,7 @@ KEYS = ("schema", "dataset_fingerprint", "seed", "shots", "classes")
 
 @dataclass(frozen=True)
 class SupportSet:
-    """The boxes that a few-shot training may see: class name to box ids, at most `shots` of each class.
+    """Boxes that a few-shot training may see: class name → box ids, at most `shots` of each class.
 
     Ids are those of `boxes.cleaned_boxes`.
     """

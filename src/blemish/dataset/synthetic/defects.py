@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Size
 from blemish.dataset.synthetic.noise import (
     Field,
     as_field,
@@ -35,7 +36,7 @@ class Shape:
     """A defect before it has a strength and a place.
 
     profile: [h, w] change of gray level in units of its peak, signed
-    extent: [h, w] in 0..1, the same without sign and without the zero crossings inside the defect
+    extent: [h, w] in 0..1, without sign and without the zero crossings inside the defect
     hides: share of the surface's texture that disappears under a strong defect, in 0..1
     either_sign: whether it occurs both darker and brighter than the surface
     erases: whether it is an absence of texture rather than a change of tone; its x axis lies along the grain
@@ -55,7 +56,7 @@ class Shape:
 def scratch(reach: float, generator: np.random.Generator) -> Shape:
     """A long thin curved groove, tapered at both ends, with a raised rim of the other tone along one side.
 
-    reach: length in pixels of a long defect on this picture; the same for every kind
+    reach: length in pixels of a long defect on this image; equal for every kind
     """
     length, angle = reach * generator.uniform(0.45, 1.0), generator.uniform(0, 2 * np.pi)
     along = np.linspace(0, 1, max(12, int(length / 4)))
@@ -198,7 +199,7 @@ def _wobble(bearing: Field, amplitudes: Sequence[float], generator: np.random.Ge
     return np.clip(total, -0.6, 0.6)
 
 
-def _distance_to_border(size: tuple[int, int]) -> tuple[Field, Field]:
+def _distance_to_border(size: Size) -> tuple[Field, Field]:
     """Distance of every row and every column to the nearer end of the canvas, broadcast to it."""
     rows, columns = grid(size)
     return (

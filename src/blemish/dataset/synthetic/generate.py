@@ -1,6 +1,6 @@
 """A synthetic data set on disk, in COCO layout, with the exact mask, class and contrast of every defect.
 
-Picture `index` depends on the seed, the index and the settings alone: a larger set begins with the smaller
+Image `index` depends on the seed, the index and the settings alone: a larger set begins with the smaller
 one. Common and rare classes come from a weight for each; splits are stratified by rarest class, then by
 surface.
 """
@@ -19,12 +19,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Size
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.run_lengths import encode
 from blemish.dataset.samples import Dataset
 from blemish.dataset.synthetic.defects import DEFECTS
-from blemish.dataset.synthetic.noise import Size
-from blemish.dataset.synthetic.parts import LARGEST_SHIFT, PART, PART_DEFECTS, PART_WEIGHTS, render_part
+from blemish.dataset.synthetic.parts import MAX_SHIFT, PART, PART_DEFECTS, PART_WEIGHTS, render_part
 from blemish.dataset.synthetic.render import DefectRequest, Rendered, check_size, known_name, render
 from blemish.dataset.synthetic.surfaces import SURFACES
 from blemish.errors import BlemishError
@@ -57,8 +57,8 @@ SPLIT_PATTERN = ("train", "test", "train", "val", "train")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a set is made of; `synthesise` explains the fields."""
+class SyntheticSettings:
+    """Contents of a synthetic set; `synthesise` explains the fields."""
 
     surfaces: tuple[str, ...]
     seed: int
@@ -74,7 +74,7 @@ class Settings:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Defect kinds that there are on these surfaces."""
+        """Kinds of defects that occur on these surfaces."""
         return PART_DEFECTS if PART in self.surfaces else tuple(DEFECTS)
 
     @property
@@ -100,31 +100,33 @@ def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may
     turn: float = 180.0,
     shift: float = 0.05,
 ) -> Dataset:
-    """Write `images` pictures and their truth to the new folder `out`, and load them.
+    """Write synthetic images and their truth to the new folder `out`, and load them.
 
+    images: how many
     surfaces: names from SURFACES, taken in turn, all of them by default; or "part" alone, the same machined
-        part in every picture, whose defects are those of PART_DEFECTS
+        part in every image, whose defects are those of PART_DEFECTS
     size: (height, width)
     class_weights: how often each defect kind is drawn, relative to the others; kinds left out are not drawn
-    defective_share: share of pictures with defects, on every surface
-    defects_per_image: fewest and most, inclusive, on a defective picture
+    defective_share: share of images with defects, on every surface
+    defects_per_image: minimum and maximum, inclusive, on a defective image
     contrast: lowest and highest mean absolute change in gray levels; drawn evenly on a logarithmic scale,
         stains and dents from its lower part. Where a surface has no room for it, or no structure to miss, the
-        defect is weaker than drawn; the truth holds what is in the picture
+        defect is weaker than drawn; the truth holds what is in the image
     pairing: "free" draws any kind on any surface, and the classes are the kinds; "dagm" draws on each surface
         its own kind of DAGM_PAIRS at the size of DAGM_SCALES, classes are named "<surface>_<kind>", and
         class_weights have no say
     defect_scale: length and width of the defects relative to their usual ones
-    turn, shift: how anyhow a part lies: at most so many degrees either way, and so far from the middle, in
-        shorter sides of the picture; textures are not moved
-    raises: BlemishError for an unknown name, a number out of range, or a folder that is not empty
+    turn, shift: how freely a part lies: at most so many degrees either way, and so far from the middle, in
+        shorter sides of the image; textures are not moved
+    Raises BlemishError for an unknown name, a number out of range, or a folder that is not empty
     """
     default = tuple(DAGM_PAIRS) if pairing == "dagm" else tuple(SURFACES)
-    settings = Settings(
+    usual = PART_WEIGHTS if surfaces is not None and PART in surfaces else CLASS_WEIGHTS
+    settings = SyntheticSettings(
         surfaces=default if surfaces is None else tuple(surfaces),
         seed=seed,
         size=size,
-        class_weights=default_weights(surfaces) if class_weights is None else class_weights,
+        class_weights=usual if class_weights is None else class_weights,
         defective_share=defective_share,
         defects_per_image=defects_per_image,
         contrast=contrast,
@@ -134,13 +136,9 @@ def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may
         shift=shift,
     )
     _check(settings, images=images, out=out)
-    entries = [_write_picture(out, index, settings) for index in range(images)]
+    entries = [_write_image(out, index, settings) for index in range(images)]
     _write_truth(out, entries, settings)
     return load_dataset(out)
-
-
-def default_weights(surfaces: Sequence[str] | None) -> Mapping[str, float]:
-    return PART_WEIGHTS if surfaces is not None and PART in surfaces else CLASS_WEIGHTS
 
 
 def dagm_class(surface: str) -> str:
@@ -148,15 +146,15 @@ def dagm_class(surface: str) -> str:
     return f"{surface}_{DAGM_PAIRS[surface]}"
 
 
-def draw_picture(index: int, settings: Settings) -> tuple[str, Rendered]:
-    """Picture `index` of a set, and the name of its surface."""
+def draw_image(index: int, settings: SyntheticSettings) -> tuple[str, Rendered]:
+    """Image `index` of a set. returns: the name of its surface, and the image with its truth"""
     generator = np.random.default_rng([settings.seed, index])
     turn, position = divmod(index, len(settings.surfaces))
     surface = settings.surfaces[position]
     requests = []
     if _is_defective(turn, (position + 0.5) / len(settings.surfaces), settings.defective_share):
-        fewest, most = settings.defects_per_image
-        count = generator.integers(fewest, most + 1)
+        low, high = settings.defects_per_image
+        count = generator.integers(low, high + 1)
         requests = [_draw_request(surface, settings, generator) for _ in range(count)]
     if surface != PART:
         return surface, render(surface, size=settings.size, defects=requests, generator=generator)
@@ -179,22 +177,19 @@ def stratified_splits(strata: Sequence[tuple[str, ...]], *, seed: int) -> list[s
 
 
 def _is_defective(turn: int, phase: float, share: float) -> bool:
-    """Spreads the defective pictures evenly: of any n turns in a row, share · n are, to the nearest one."""
-    share, phase = (
-        round(share * 10**6),
-        round(phase * 10**6),
-    )  # whole numbers, so that no rounding error adds up
+    """Spread the defective images evenly: of any n turns in a row, share · n are defective, rounded."""
+    # Whole numbers, so that no rounding error adds up.
+    share, phase = round(share * 10**6), round(phase * 10**6)
     return ((turn + 1) * share + phase) // 10**6 > (turn * share + phase) // 10**6
 
 
-def _draw_request(surface: str, settings: Settings, generator: np.random.Generator) -> DefectRequest:
+def _draw_request(surface: str, settings: SyntheticSettings, generator: np.random.Generator) -> DefectRequest:
     """A kind by the class weights (or the surface's own), and a contrast even on the logarithmic scale."""
     if settings.pairing == "dagm":
         kind = DAGM_PAIRS[surface]
     else:
-        kinds = [
-            kind for kind in settings.kinds if kind in settings.class_weights
-        ]  # in whatever order they were named
+        # In the same order, however they were named.
+        kinds = [kind for kind in settings.kinds if kind in settings.class_weights]
         weights = np.array([settings.class_weights[kind] for kind in kinds], dtype=float)
         kind = kinds[int(generator.choice(len(kinds), p=weights / weights.sum()))]
     low, high = settings.contrast
@@ -203,9 +198,9 @@ def _draw_request(surface: str, settings: Settings, generator: np.random.Generat
     return DefectRequest(kind, low * (high / low) ** share, scale)
 
 
-def _write_picture(out: Path, index: int, settings: Settings) -> dict[str, Any]:
-    """Draw and write one picture. returns: what annotations.json says of it"""
-    surface, rendered = draw_picture(index, settings)
+def _write_image(out: Path, index: int, settings: SyntheticSettings) -> dict[str, Any]:
+    """Draw and write an image. returns: what annotations.json says of it"""
+    surface, rendered = draw_image(index, settings)
     name = f"images/{surface}_{index + 1:04d}.png"
     done, png = cv2.imencode(".png", rendered.image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done
@@ -227,21 +222,19 @@ def _write_picture(out: Path, index: int, settings: Settings) -> dict[str, Any]:
 
 
 def _mask_fields(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """COCO's fields for one mask."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    left, top = int(columns[0]), int(rows[0])
+    """COCO's fields of a mask."""
     return {
         "segmentation": {"size": list(mask.shape), "counts": encode(mask).counts},
-        "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
+        "bbox": list(cv2.boundingRect(mask.view(np.uint8))),
         "area": int(np.count_nonzero(mask)),
         "iscrowd": 0,
     }
 
 
-def _write_truth(out: Path, entries: Sequence[Mapping[str, Any]], settings: Settings) -> None:
+def _write_truth(out: Path, entries: Sequence[Mapping[str, Any]], settings: SyntheticSettings) -> None:
     """annotations.json, splits/*.txt and dataset.yaml; the last is written last, so a broken set has none."""
     height, width = settings.size
-    pictures = [
+    images = [
         {
             "id": i,
             "file_name": entry["file_name"],
@@ -254,7 +247,7 @@ def _write_truth(out: Path, entries: Sequence[Mapping[str, Any]], settings: Sett
     defects = [(i, defect) for i, entry in enumerate(entries, start=1) for defect in entry["defects"]]
     truth = {
         "info": {"description": "Synthetic surfaces made by blemish", "seed": settings.seed},
-        "images": pictures,
+        "images": images,
         "categories": [{"id": i, "name": name} for i, name in enumerate(settings.class_names, start=1)],
         "annotations": [
             {"id": number, "image_id": image, **defect}
@@ -262,20 +255,15 @@ def _write_truth(out: Path, entries: Sequence[Mapping[str, Any]], settings: Sett
         ],
     }
     write_atomically(out / "annotations.json", json.dumps(truth) + "\n")
-    _write_splits(out, entries, settings.seed)
-    write_atomically(out / "dataset.yaml", "layout: coco\n")
-
-
-def _write_splits(out: Path, entries: Sequence[Mapping[str, Any]], seed: int) -> None:
-    """splits/{train,val,test}.txt: file names, one a line."""
-    splits = stratified_splits(_strata(entries), seed=seed)
+    splits = stratified_splits(_strata(entries), seed=settings.seed)
     for split in ("train", "val", "test"):
         chosen = [str(entry["file_name"]) for entry, own in zip(entries, splits, strict=True) if own == split]
         write_atomically(out / "splits" / f"{split}.txt", "".join(f"{name}\n" for name in chosen))
+    write_atomically(out / "dataset.yaml", "layout: coco\n")
 
 
 def _strata(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """For each picture its rarest class (nothing for a clean one), then its surface."""
+    """For each image its rarest class (nothing for a clean one), then its surface."""
     counts = Counter(defect["category_id"] for entry in entries for defect in entry["defects"])
     strata = []
     for entry in entries:
@@ -285,7 +273,7 @@ def _strata(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return strata
 
 
-def _check(settings: Settings, *, images: int, out: Path) -> None:
+def _check(settings: SyntheticSettings, *, images: int, out: Path) -> None:
     """Raise BlemishError for the first setting that cannot be."""
     if settings.pairing not in ("free", "dagm"):
         raise BlemishError(
@@ -298,7 +286,7 @@ def _check(settings: Settings, *, images: int, out: Path) -> None:
         known_name("surface", surface, known)
     if PART in settings.surfaces and len(set(settings.surfaces)) > 1:
         raise BlemishError(
-            f"surfaces must be '{PART}' alone, or textures. Received: {', '.join(settings.surfaces)}. "
+            f"surfaces must be either '{PART}' alone or textures. Received: {', '.join(settings.surfaces)}. "
             "Make two sets."
         )
     check_size(settings.size)
@@ -323,15 +311,20 @@ def _check_weights(weights: Mapping[str, float], kinds: Sequence[str]) -> None:
         )
 
 
-def _check_numbers(settings: Settings, *, images: int) -> None:
-    fewest, most = settings.defects_per_image
+def _check_numbers(settings: SyntheticSettings, *, images: int) -> None:
+    fewest, largest = settings.defects_per_image
     low, high = settings.contrast
     share = settings.defective_share
     rules = (
         (images >= 1, "images must be at least 1", images, "Ask for one or more"),
         (settings.seed >= 0, "seed must be 0 or more", settings.seed, "Use a whole number such as 0"),
         (0 <= share <= 1, "defective_share must be from 0 to 1", share, "Use 0.6 for six in ten"),
-        (1 <= fewest <= most, "defects_per_image must be (fewest ≥ 1, most)", (fewest, most), "Use (1, 3)"),
+        (
+            1 <= fewest <= largest,
+            "defects_per_image must be (minimum ≥ 1, maximum)",
+            (fewest, largest),
+            "Use (1, 3)",
+        ),
         (
             1 <= low <= high <= 200,
             "contrast must be within 1 to 200 gray levels",
@@ -346,8 +339,8 @@ def _check_numbers(settings: Settings, *, images: int) -> None:
         ),
         (0 <= settings.turn <= 180, "turn must be from 0 to 180 degrees", settings.turn, "Use 180"),
         (
-            0 <= settings.shift <= LARGEST_SHIFT,
-            f"shift must be from 0 to {LARGEST_SHIFT:g}",
+            0 <= settings.shift <= MAX_SHIFT,
+            f"shift must be from 0 to {MAX_SHIFT:g}",
             settings.shift,
             "Use 0.05",
         ),

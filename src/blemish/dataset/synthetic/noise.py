@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Size
+
 Field = NDArray[np.floating[Any]]  # float32 wherever it is large
-Size = tuple[int, int]
 
 
 def smooth_noise(size: Size, cell: float | tuple[float, float], generator: np.random.Generator) -> Field:
@@ -49,7 +50,7 @@ def fractal_noise(size: Size, layers: Sequence[tuple[float, float]], generator: 
 
 
 def line_noise(length: int, cell: float, generator: np.random.Generator) -> Field:
-    """One-dimensional smooth noise of unit variance. returns: [length]"""
+    """Smooth noise along a line, of unit variance. returns: [length]"""
     white = generator.standard_normal((1, length), dtype=np.float32)
     kernel = _unit_power_kernel(max(0.3, cell / 2))
     line: Field = as_field(cv2.filter2D(white, -1, kernel.reshape(1, -1)))[0]
@@ -62,7 +63,7 @@ def blurred(field: Field, sigma: float) -> Field:
 
 
 def as_field(values: NDArray[Any]) -> Field:
-    """The same array as float32, which OpenCV's annotations do not promise."""
+    """Array as float32, which OpenCV's annotations do not promise."""
     return np.asarray(values, dtype=np.float32)
 
 
@@ -73,7 +74,7 @@ def grid(size: Size) -> tuple[Field, Field]:
 
 
 def rotated(size: Size, angle_deg: float, draw: Callable[[Size], Field]) -> Field:
-    """What `draw` makes on a canvas large enough, turned by `angle_deg` and cut to `size`. returns: [H, W]"""
+    """Field that `draw` makes on a larger canvas, turned by `angle_deg`, cut to `size`. returns: [H, W]"""
     sine, cosine = math.sin(math.radians(angle_deg)), math.cos(math.radians(angle_deg))
     height, width = size
     canvas = (

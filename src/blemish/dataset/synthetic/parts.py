@@ -1,9 +1,9 @@
 """A machined part on a plain ground, photographed as it happens to lie: one part, another pose each time.
 
-Textures look alike wherever one looks; a part does not, so that comparing two pictures of it needs one to be
-laid onto the other. Its outline is a signed distance, from which edges, light on them and shadow follow; the
+Textures look alike everywhere; a part does not, so that comparing two images of it needs one to be laid onto
+the other. Its outline is a signed distance, from which edges, light on them and shadow follow; the
 light stays with the camera when the part turns.
-Letters: H, W of the picture; u, v coordinates of the part, in units of the radius that holds it.
+Letters: H, W of the image; u, v coordinates of the part, in units of the radius that holds it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from blemish.arrays import Size
 from blemish.dataset.synthetic.defects import DEFECTS, Shape
 from blemish.dataset.synthetic.noise import (
     Field,
-    Size,
     as_field,
     blurred,
     fractal_noise,
@@ -31,8 +31,8 @@ from blemish.dataset.synthetic.photograph import draw_sensor, expose, photograph
 from blemish.dataset.synthetic.render import (
     DefectRequest,
     Mask,
+    PixelWindow,
     Rendered,
-    Window,
     applied,
     check_size,
     fitted,
@@ -45,11 +45,11 @@ MISSING_PIECE = "missing_piece"
 PART_DEFECTS = ("scratch", "spot", MISSING_PIECE)
 PART_WEIGHTS: Mapping[str, float] = dict.fromkeys(PART_DEFECTS, 1.0)
 
-RADIUS = 0.42  # of the circle that holds the part, in shorter sides of the picture
-LARGEST_SHIFT = 0.5 - RADIUS  # in shorter sides; the part stays inside the picture
-LIGHT = (-0.8, -0.6)  # where the light comes from, (x, y) of the picture
+RADIUS = 0.42  # of the circle that holds the part, in shorter sides of the image
+MAX_SHIFT = 0.5 - RADIUS  # in shorter sides; the part stays inside the image
+LIGHT = (-0.8, -0.6)  # where the light comes from, (x, y) of the image
 BEVEL, RIM = 0.03, 0.34  # of the edges, and radius of the raised ring around the bore
-LEAST_CHIP = 2.5  # pixels of radius
+MIN_CHIP = 2.5  # pixels of radius
 TRIES = 40  # places tried for a defect
 
 # (u, v, radius) of the bores and of the notch in the left edge.
@@ -59,7 +59,7 @@ NOTCH = (-0.82, 0.02, 0.13)
 
 @dataclass(frozen=True)
 class Pose:
-    """How a part lies. turn_deg: anticlockwise as seen; shift_xy: pixels from the picture's middle"""
+    """How a part lies. turn_deg: anticlockwise as seen; shift_xy: pixels from the image's middle"""
 
     turn_deg: float
     shift_xy: tuple[float, float]
@@ -84,19 +84,23 @@ def render_part(
 ) -> Rendered:
     """The part with `defects` on it, turned by at most `turn` degrees and shifted by at most `shift`.
 
-    turn: either way, drawn evenly; shift: along each axis, in shorter sides of the picture
+    turn: either way, drawn evenly; shift: along each axis, in shorter sides of the image
     A missing piece has the contrast of part and ground, whatever is asked for.
-    raises: BlemishError for an unknown kind, or a size out of range
+    Raises BlemishError for an unknown kind, or a size out of range
     """
     check_size(size)
     kinds = [known_name("defect kind", request.kind, PART_WEIGHTS) for request in defects]
-    pose = draw_pose(size, turn, shift, generator)
-    least = LEAST_CHIP / (RADIUS * min(size))
-    chips = [draw_chip(one.scale, least, generator) for one in defects if one.kind == MISSING_PIECE]
+    x, y = generator.uniform(-1, 1, 2) * shift * min(size)
+    pose = Pose(float(generator.uniform(-turn, turn)), (float(x), float(y)))
+    min_radius = MIN_CHIP / (RADIUS * min(size))
+    chips = [
+        draw_chip(asked.scale, min_radius, generator) for asked in defects if asked.kind == MISSING_PIECE
+    ]
     scene_of = scene_drawer(size, pose, seed=int(generator.integers(2**63)))
     clean, _ = scene_of(())
     scene, left = scene_of(chips)
-    masks = iter(broken_off(size, pose, chips))
+    part = distance_of(size, pose, ()) < 0
+    masks = iter([part & (distance_of(size, pose, [chip]) >= 0) for chip in chips])
     drawn = []
     for kind, request in zip(kinds, defects, strict=True):
         drawn.append(next(masks) if kind == MISSING_PIECE else draw_on(scene, left, request, generator))
@@ -112,13 +116,8 @@ def render_part(
     )
 
 
-def draw_pose(size: Size, turn: float, shift: float, generator: np.random.Generator) -> Pose:
-    x, y = generator.uniform(-1, 1, 2) * shift * min(size)
-    return Pose(float(generator.uniform(-turn, turn)), (float(x), float(y)))
-
-
-def draw_chip(scale: float, least: float, generator: np.random.Generator) -> Chip:
-    """A piece missing from the outer edge, anywhere along it. least: radius that can be seen"""
+def draw_chip(scale: float, min_radius: float, generator: np.random.Generator) -> Chip:
+    """A piece missing from the outer edge, anywhere along it. min_radius: that can be seen"""
     bearing = generator.uniform(0, 2 * math.pi)
     along = np.linspace(1.1, 0.3, 400, dtype=np.float32)
     inside = outer_edge(along * math.cos(bearing), along * math.sin(bearing)) < 0
@@ -126,15 +125,15 @@ def draw_chip(scale: float, least: float, generator: np.random.Generator) -> Chi
     phases = generator.uniform(0, 2 * math.pi, 2)
     return Chip(
         middle=(edge * math.cos(bearing), edge * math.sin(bearing)),
-        radius=max(least, scale * float(generator.uniform(0.07, 0.15))),
+        radius=max(min_radius, scale * float(generator.uniform(0.07, 0.15))),
         phases=(float(phases[0]), float(phases[1])),
     )
 
 
 def scene_drawer(size: Size, pose: Pose, *, seed: int) -> Callable[[Sequence[Chip]], tuple[Field, Field]]:
-    """Draws the part with the pieces given missing, under the same light and on the same ground.
+    """A function that draws the part with pieces missing, always under the same light and on the same ground.
 
-    returns: the picture before sensor noise, gray levels 0…255, and how much of each pixel is part, in [0, 1]
+    It returns the image before sensor noise, gray levels 0…255, and how much of each pixel is part, in [0, 1]
     """
 
     def scene_of(chips: Sequence[Chip]) -> tuple[Field, Field]:
@@ -142,8 +141,8 @@ def scene_drawer(size: Size, pose: Pose, *, seed: int) -> Callable[[Sequence[Chi
         distance = distance_of(size, pose, chips)
         pattern = reflectance(distance, size, pose, generator) - 1
         level = generator.uniform(140, 165)
-        picture = photograph(as_field(pattern), level=level, contrast=1.0, generator=generator)
-        return picture, coverage(distance)
+        image = photograph(as_field(pattern), level=level, contrast=1.0, generator=generator)
+        return image, coverage(distance)
 
     return scene_of
 
@@ -200,7 +199,7 @@ def reflectance(distance: Field, size: Size, pose: Pose, generator: np.random.Ge
     u, v = part_coordinates(size, pose)
     ring = as_field(np.hypot(u, v) - RIM) * unit
     height = smooth_step(-distance, 0, max(2.0, BEVEL * unit)) + 0.5 * coverage(ring / 2)
-    metal = 1 + 0.3 * lit(as_field(height)) + brushed(size, pose, generator)
+    metal = 1 + 0.3 * slope_to_light(as_field(height)) + brush_marks(size, pose, generator)
     ground = 0.42 + 0.02 * fractal_noise(size, [(40, 0.7), (3, 0.5), (1.2, 0.5)], generator)
     share = coverage(distance)
     away = 0.05 * unit
@@ -209,14 +208,14 @@ def reflectance(distance: Field, size: Size, pose: Pose, generator: np.random.Ge
     return as_field(share * metal + (1 - share) * ground * (1 - 0.45 * shadow))
 
 
-def lit(height: Field) -> Field:
+def slope_to_light(height: Field) -> Field:
     """Slope towards the light, about 1 at an edge that faces it. [H, W]"""
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 2)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 2)
     return as_field(np.tanh(-slope_x * LIGHT[0] - slope_y * LIGHT[1]))
 
 
-def brushed(size: Size, pose: Pose, generator: np.random.Generator) -> Field:
+def brush_marks(size: Size, pose: Pose, generator: np.random.Generator) -> Field:
     """Marks of the brush along u, another stretch of metal for every part. [H, W]"""
 
     def streaks(canvas: Size) -> Field:
@@ -225,12 +224,6 @@ def brushed(size: Size, pose: Pose, generator: np.random.Generator) -> Field:
         )
 
     return rotated(size, -pose.turn_deg, streaks)
-
-
-def broken_off(size: Size, pose: Pose, chips: Sequence[Chip]) -> list[Mask]:
-    """For each missing piece the pixels that were part and are not. [H, W]"""
-    before = distance_of(size, pose, ()) < 0
-    return [before & (distance_of(size, pose, [chip]) >= 0) for chip in chips]
 
 
 def draw_on(scene: Field, part: Field, request: DefectRequest, generator: np.random.Generator) -> Mask:
@@ -248,10 +241,10 @@ def draw_on(scene: Field, part: Field, request: DefectRequest, generator: np.ran
     return mask
 
 
-def best_window(shape: Shape, part: Mask, generator: np.random.Generator) -> Window:
+def best_window(shape: Shape, part: Mask, generator: np.random.Generator) -> PixelWindow:
     """A random place where the shape lies on the part; of `TRIES` the first that does, or the nearest to."""
     height, width = shape.mask.shape
-    places: list[tuple[int, int, Window]] = []
+    places: list[tuple[int, int, PixelWindow]] = []
     for _ in range(TRIES):
         top = int(generator.integers(0, part.shape[0] - height + 1))
         left = int(generator.integers(0, part.shape[1] - width + 1))

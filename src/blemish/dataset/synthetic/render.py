@@ -1,9 +1,9 @@
-"""One synthetic picture: a surface, defects of given contrast on it, and the exact truth about them.
+"""Rendering a synthetic image: a surface, defects of given contrast on it, and the exact truth about them.
 
-The contrast of a defect is the mean over its mask of |picture with all defects − picture without any|, both
+The contrast of a defect is the mean over its mask of |image with all defects − image without any|, both
 before sensor noise, in gray levels of 0..255. Absolute values make it sound for dents and scratches too,
-whose bright and dark sides would cancel. It is measured on the finished picture: clipping, texture and
-overlap are in it. Shape letters: H, W of the picture; h, w of a window of it.
+whose bright and dark sides would cancel. It is measured on the finished image: clipping, texture and
+overlap are in it. Shape letters: H, W of the image; h, w of a window of it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Size
 from blemish.dataset.synthetic.defects import DEFECTS, Shape
-from blemish.dataset.synthetic.noise import Field, Size, as_field, blurred
+from blemish.dataset.synthetic.noise import Field, as_field, blurred
 from blemish.dataset.synthetic.photograph import BRIGHTEST, DARKEST, draw_sensor, expose, sensor_noise
 from blemish.dataset.synthetic.surfaces import SURFACES
 from blemish.errors import BlemishError, nearest_name
 
 Mask = NDArray[np.bool_]
-Window = tuple[slice, slice]
+PixelWindow = tuple[slice, slice]  # rows, columns
 
 SMALLEST_SIDE, LARGEST_SIDE = 48, 16384
 STRONGEST_CHANGE = 180.0  # gray levels at the peak of a profile
@@ -45,10 +46,10 @@ class DefectRequest:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A picture and its truth. All arrays are [H, W].
+    """An image and its truth. All arrays are [H, W].
 
     image, clean: as a camera gives them, with the defects and without, under the same sensor noise
-    scene, surface: the same two before sensor noise and rounding, gray levels 0..255
+    scene, surface: these two before sensor noise and rounding, gray levels 0..255
     masks, labels, contrasts: of each defect, in the order asked for; contrasts as the file's header says
     """
 
@@ -64,10 +65,10 @@ class Rendered:
 def render(
     surface: str, *, size: Size, defects: Sequence[DefectRequest] = (), generator: np.random.Generator
 ) -> Rendered:
-    """Draw `surface` with `defects` on it, each wholly inside the picture and, given room, apart.
+    """Draw `surface` with `defects` on it, each wholly inside the image and, given room, apart.
 
     size: (height, width), each 48 to 16384
-    raises: BlemishError for an unknown surface or kind, or a size out of range
+    Raises BlemishError for an unknown surface or kind, or a size out of range
     """
     check_size(size)
     draw = SURFACES[known_name("surface", surface, SURFACES)]
@@ -106,13 +107,13 @@ def check_size(size: Size) -> None:
         )
 
 
-def grain_angle(picture: Field) -> float:
+def grain_angle(image: Field) -> float:
     """Direction of a texture's lines (yarns, brush marks, fibres) in radians: across its commonest gradient.
 
-    picture: [H, W]; only 256×256 pixels in its middle are looked at
+    image: [H, W]; only 256×256 pixels in its middle are looked at
     """
-    top, left = (max(0, side // 2 - 128) for side in picture.shape)
-    middle = picture[top : top + 256, left : left + 256]
+    top, left = (max(0, side // 2 - 128) for side in image.shape)
+    middle = image[top : top + 256, left : left + 256]
     slope_x, slope_y = cv2.Sobel(middle, cv2.CV_32F, 1, 0), cv2.Sobel(middle, cv2.CV_32F, 0, 1)
     power, angle = cv2.cartToPolar(slope_x, slope_y)
     bins = 60
@@ -140,7 +141,7 @@ def _with_defects(
     contrasts: Sequence[float],
     generator: np.random.Generator,
 ) -> tuple[NDArray[np.float32], tuple[Mask, ...]]:
-    """The picture with every shape somewhere on it, and the mask of each. returns: all [H, W]"""
+    """Image with every shape somewhere on it, and the mask of each. returns: all [H, W]"""
     scene, taken = clean.copy(), np.zeros(clean.shape, bool)
     masks = []
     for shape, contrast in zip(shapes, contrasts, strict=True):
@@ -154,12 +155,12 @@ def _with_defects(
 
 
 def reach(size: Size) -> float:
-    """Length of a long defect: most of a small picture, and no more than on 512×512 for a large one."""
+    """Length of a long defect: most of a small image, and no more than on 512×512 for a large one."""
     return 0.5 * min(512.0, *size)
 
 
 def fitted(shape: Shape, size: Size, scale: float) -> Shape:
-    """The shape cut to where it changes anything, at `scale`, or smaller so that it fits the picture."""
+    """The shape cut to where it changes anything, at `scale`, or smaller so that it fits the image."""
     touched = (np.abs(shape.profile) > 0.004) | (shape.extent > 0.004)
     rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -178,17 +179,17 @@ def _scaled(field: Field, scale: float) -> Field:
     return as_field(cv2.resize(field, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR))
 
 
-def _free_window(mask: Mask, taken: Mask, generator: np.random.Generator) -> Window:
-    """A random place in the picture where the mask, with some distance, meets no other; the best of 30."""
+def _free_window(mask: Mask, taken: Mask, generator: np.random.Generator) -> PixelWindow:
+    """A random place in the image where the mask, with some distance, meets no other; the best of 30."""
     height, width = mask.shape
-    best, least = np.s_[:height, :width], float("inf")
+    best, lowest = np.s_[:height, :width], float("inf")
     for _ in range(30):
         top = generator.integers(2, taken.shape[0] - height - 1)
         left = generator.integers(2, taken.shape[1] - width - 1)
         place = np.s_[max(0, top - 8) : top + height + 8, max(0, left - 8) : left + width + 8]
         crowd = int(np.count_nonzero(taken[place]))
-        if crowd < least:
-            best, least = np.s_[top : top + height, left : left + width], crowd
+        if crowd < lowest:
+            best, lowest = np.s_[top : top + height, left : left + width], crowd
         if crowd == 0:
             break
     return best
@@ -207,21 +208,17 @@ def applied(base: Field, shape: Shape, contrast: float, generator: np.random.Gen
     else:
         # Faint defects let the texture show, strong ones cover it.
         erased *= shape.hides * contrast / (contrast + 2 * texture)
-    profile = shape.profile * _sign(base, shape, generator)
+    # Dark is likelier on a bright surface, bright on a dark one, by the square of the room that is left.
+    level = float(base[mask].mean())
+    below, above = (level - DARKEST) ** 2, (BRIGHTEST - level) ** 2
+    brighter = generator.random() * (below + above) < above
+    profile = -shape.profile if shape.either_sign and brighter else shape.profile
     amplitude = _amplitude(base, erased, profile, mask, contrast)
     return _limited(base + erased + amplitude * profile)
 
 
-def _sign(base: Field, shape: Shape, generator: np.random.Generator) -> float:
-    """Dark is likelier on a bright surface, bright on a dark one, by the square of the room that is left."""
-    level = float(base[shape.mask].mean())
-    below, above = (level - DARKEST) ** 2, (BRIGHTEST - level) ** 2
-    brighter = generator.random() * (below + above) < above
-    return -1.0 if shape.either_sign and brighter else 1.0
-
-
 def _amplitude(base: Field, erased: Field, profile: Field, mask: Mask, contrast: float) -> float:
-    """By halving: the peak change whose mean over the mask is `contrast`, or the strongest if none is."""
+    """Peak change, found by halving, whose mean over the mask is `contrast`, or the strongest if none is."""
     base, erased, profile = base[mask], erased[mask], profile[mask]
     low, high = 0.0, STRONGEST_CHANGE
     for _ in range(14):
@@ -234,5 +231,5 @@ def _amplitude(base: Field, erased: Field, profile: Field, mask: Mask, contrast:
     return high
 
 
-def _limited(picture: Field) -> Field:
-    return np.clip(picture, DARKEST, BRIGHTEST)
+def _limited(image: Field) -> Field:
+    return np.clip(image, DARKEST, BRIGHTEST)

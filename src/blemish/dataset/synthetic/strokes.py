@@ -21,7 +21,7 @@ SUPERSAMPLING = 4
 
 @dataclass(frozen=True)
 class Stroke:
-    """One line. points_xy: [N, 2] pixels; widths: [N] pixels; depths: [N] in 0..1"""
+    """A line of changing width. points_xy: [N, 2] pixels; widths: [N] pixels; depths: [N] in 0..1"""
 
     points_xy: NDArray[np.float64]
     widths: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Procedural gray surfaces that look like photographs of industrial parts, each drawn anew for every picture.
+"""Procedural gray surfaces that look like photographs of industrial parts, each drawn anew for every image.
 
 In the spirit of DAGM2007 (Wieler & Hahn, Weakly supervised learning for industrial optical inspection): the
 surface is generated, so the truth is exact. Every function takes a size (height, width) and a generator,
@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Size
 from blemish.dataset.synthetic.noise import (
     Field,
-    Size,
     as_field,
     blurred,
     cell_borders,
@@ -72,13 +72,13 @@ def wood_grain(size: Size, generator: np.random.Generator) -> Field:
 
 
 def turned_metal(size: Size, generator: np.random.Generator) -> Field:
-    """Face-turned metal: arcs of tool marks about a centre outside the picture, and a fan of light."""
+    """Face-turned metal: arcs of tool marks about a centre outside the image, and a fan of light."""
     diagonal, direction = math.hypot(*size), generator.uniform(0, 2 * math.pi)
     away = diagonal * generator.uniform(0.6, 1.1)
     rows, columns = grid(size)
     y = rows - (size[0] / 2 + away * math.sin(direction))
     x = columns - (size[1] / 2 + away * math.cos(direction))
-    # Angles are counted from the line between the two centres, so that none wraps inside the picture.
+    # Angles are counted from the line between the two centres, so that none wraps inside the image.
     along = -(x * math.cos(direction) + y * math.sin(direction))
     across = x * math.sin(direction) - y * math.cos(direction)
     pattern = _tool_marks(np.hypot(along, across), np.arctan2(across, along), generator)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from blemish.arrays import Size
 from blemish.dataset.hashing import contents_of
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.masks import Instance, defect_instances
@@ -19,7 +20,6 @@ from blemish.evaluation.predictions.inspections import InspectionPredictions, re
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
 
-Size = tuple[int, int]
 NAMELESS = "defective"  # what a rejected picture without a named defect shows
 
 

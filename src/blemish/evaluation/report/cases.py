@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blemish.defect import Box
+from blemish.arrays import Box
 from blemish.evaluation.defects import MATCH_IOU, is_placed, matched_pairs, pairings
 from blemish.evaluation.image import is_defective
 from blemish.evaluation.records import ImageRecord

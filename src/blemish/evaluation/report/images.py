@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.arrays import Pixels
-from blemish.defect import Box, Point
+from blemish.arrays import Box, Pixels, Point
 from blemish.errors import BlemishError
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.cases import Case

@@ -1,4 +1,4 @@
-"""Line scan: strips, in the order in which they were taken, are one picture without an end, the web.
+"""Line scan: strips, in the order in which they were taken, are one endless image, the web.
 
 See docs/streaming.md for what is written.
 """

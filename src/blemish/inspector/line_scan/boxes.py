@@ -1,10 +1,10 @@
 """Boxes on a web: bands of tiles on a grid that needs no end, merged as the tiles of an image are.
 
 An image's tiles are spread evenly over its length; a web has none, so its bands lie `tile − overlap` apart,
-and the last is moved up to end with the web. Sightings that can become one object, or suppress each other,
+and the last is moved up to end with the web. Detections that can become one object, or suppress each other,
 are a group, which is merged when it ends above all bands that are still to come.
-"Fitted" are pixels of the web brought to the detector's width; sightings and tiles count fitted rows from
-`origin` on, so that 32 bits suffice however long the web is. Letters: R sightings.
+"Fitted" are pixels of the web brought to the detector's width; detections and tiles count fitted rows from
+`origin` on, so that 32 bits suffice however long the web is. Letters: R detections.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from blemish.arrays import Pixels
 from blemish.images.resize import resized
 from blemish.images.tiled_detection import Tile, TileDetections, merged_rows, tile_detections, tile_spans
 from blemish.images.tiling import Span
-from blemish.inspector.line_scan.rows import Rows
+from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.scan import Piece
 from blemish.methods.capabilities import StreamsBoxes
 from blemish.methods.contract import ImageFindings, Networks
@@ -27,8 +27,8 @@ from blemish.regions.components import roots
 
 
 @dataclass(frozen=True)
-class Merged:
-    """The merged rows of a finished group, [R, 4 + K], boxes in pixels of the web. bottom: of the last"""
+class MergedGroup:
+    """Merged rows of a finished group, [R, 4 + K], boxes in pixels of the web. bottom: of the lowest box"""
 
     rows: NDArray[np.float64]
     bottom: float
@@ -50,12 +50,12 @@ class BoxScan:
         self.hop = inference.tile - inference.overlap
         self.most_fitted = max(most_rows * self.scale, inference.tile)
         self.step = self.in_web(self.hop)  # rows of a piece
-        self.pixels = Rows()
+        self.pixels = RowWindow()
         self.start = 0  # fitted row at which the next band starts
         self.origin = 0
         self.tiles: list[Tile] = []
         self.open: list[TileDetections] = []
-        self.merged: list[Merged] = []
+        self.merged: list[MergedGroup] = []
         self.cuts: list[int] = []
         self.pieces = 0
 
@@ -87,7 +87,7 @@ class BoxScan:
 
     @property
     def fitted_rows(self) -> int:
-        """How many there are."""
+        """Number of fitted rows that are there."""
         return self.pixels.stop * self.across // self.width
 
     @property
@@ -113,7 +113,7 @@ class BoxScan:
         """Merge the groups that end above `limit`, where bands to come begin, and those too long to hold."""
         if not self.open:
             return
-        seen = together(self.open)
+        seen = joined_detections(self.open)
         left = np.ones(len(seen.rows), np.bool_)
         cut = False
         for group in groups_of(seen, nms=self.inference.nms):
@@ -127,16 +127,16 @@ class BoxScan:
             self.cuts.append(self.in_web(limit + self.origin))
         self.open = [seen[left]]
 
-    def of_web(self, rows: NDArray[np.float32]) -> Merged:
+    def of_web(self, rows: NDArray[np.float32]) -> MergedGroup:
         moved = rows.astype(np.float64)
         moved[:, [1, 3]] += self.origin
         moved[:, :4] /= self.scale
         moved[:, [0, 2]] = np.clip(moved[:, [0, 2]], 0, self.width)
         moved[:, [1, 3]] = np.clip(moved[:, [1, 3]], 0, self.pixels.stop)
-        return Merged(moved, float(moved[:, 3].max(initial=0.0)))
+        return MergedGroup(moved, float(moved[:, 3].max(initial=0.0)))
 
     def flushed(self, known: int, *, end: bool) -> list[Piece]:
-        """The pieces above web row `known`, in which no group can end any more."""
+        """Pieces above web row `known`, in which no group can end any more."""
         finished = []
         while (start := self.pieces * self.step) < known and (end or start + self.step <= known):
             self.pieces += 1
@@ -144,8 +144,8 @@ class BoxScan:
         return finished
 
     def piece(self, start: int, stop: int) -> Piece:
-        inside = [one.rows for one in self.merged if not one.bottom > stop]
-        self.merged = [one for one in self.merged if one.bottom > stop]
+        inside = [group.rows for group in self.merged if not group.bottom > stop]
+        self.merged = [group for group in self.merged if group.bottom > stop]
         cuts = tuple(cut for cut in self.cuts if cut <= stop)
         self.cuts = self.cuts[len(cuts) :]
         findings = self.findings(inside, start, stop)
@@ -155,7 +155,7 @@ class BoxScan:
         return Piece((start, stop), findings, cuts, pixels=pixels, top=top)
 
     def findings(self, inside: list[NDArray[np.float64]], start: int, stop: int) -> ImageFindings | None:
-        """What the method decides on the rows of finished groups, in pixels of the web."""
+        """Decide on the rows of finished groups. returns: in pixels of the web; None where not finite"""
         rows = np.concatenate(inside) if inside else np.zeros((0, 5))
         if not np.isfinite(rows).all():
             return None
@@ -179,7 +179,7 @@ class BoxScan:
         self.origin += down
         needed = [self.in_web(self.start), self.in_web(self.fitted_rows - self.inference.tile)]
         if self.with_pixels:
-            tops = (int(one.rows[:, 1].min()) for one in self.merged)
+            tops = (int(group.rows[:, 1].min()) for group in self.merged)
             needed += [self.pieces * self.step, max(0, self.in_web(top + self.origin - down)), *tops]
         self.pixels.drop(max(0, min(needed)))
 
@@ -188,8 +188,8 @@ def moved_span(span: Span, by: int) -> Span:
     return Span(span.start + by, span.stop + by, span.keep_start + by, span.keep_stop + by)
 
 
-def together(parts: list[TileDetections]) -> TileDetections:
-    """Sightings of several bands as one; of tiles that are numbered through."""
+def joined_detections(parts: list[TileDetections]) -> TileDetections:
+    """Detections of several bands, whose tiles are numbered through, as one set."""
     widest = [part for part in parts if len(part.rows)] or parts[:1]
     rows, tile, cut, owned = (
         np.concatenate([getattr(part, name) for part in widest]) for name in ("rows", "tile", "cut", "owned")
@@ -198,12 +198,13 @@ def together(parts: list[TileDetections]) -> TileDetections:
 
 
 def groups_of(seen: TileDetections, *, nms: float) -> list[NDArray[np.intp]]:
-    """Indices of sightings that can touch each other's fate: overlapping ones of one class that two tiles
-    made, and those that overlap by more than `nms`.
+    """Indices of detections that can decide about each other, by group.
+
+    Those are overlapping ones of one class that two tiles made, and ones that overlap by more than `nms`.
     """
     if not len(seen.rows):
         return []
     same = (seen.tile[:, None] != seen.tile[None]) & (seen.labels[:, None] == seen.labels[None])
     linked = (box_iou(seen.boxes, seen.boxes) > nms) | (same & (shared_area(seen.boxes, seen.boxes) > 0))
     first = roots(len(linked), *np.nonzero(linked))
-    return [np.flatnonzero(first == one) for one in np.unique(first)]
+    return [np.flatnonzero(first == root) for root in np.unique(first)]

@@ -1,8 +1,9 @@
 """Outlines on a web, as one inspection of the whole would draw them, while few of its rows are held.
 
-The map is made by rows of tiles that lie where the tiles of the whole image would lie, so its values are the
-same. A component is closed when nothing that comes can join it, and judged when all rows that its judgement
-looks at are there. Rows are let go when no component that is open, or may still begin, can need them.
+The map is made by rows of tiles that lie where the tiles of the whole image would lie, so its values are
+equal. A component is complete when nothing that comes can join it, and judged when all rows that its
+judgement looks at are there. Rows are evicted when no component that is open, or may still begin, can need
+them.
 Letters: P rows of pixels, R rows of the map; a cell is one row of the map.
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.inspector.line_scan.rows import Rows
+from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.scan import Piece
 from blemish.methods.capabilities import StreamsMasks
 from blemish.methods.common.scores import image_score
@@ -29,8 +30,8 @@ SMOOTHED = 2  # cells beyond a component that its pixels are interpolated from, 
 
 
 @dataclass(frozen=True)
-class Closed:
-    """A component that nothing can join any more. top, bottom: its rows; around: rows that are looked at"""
+class CompletedRegion:
+    """A region that nothing can join any more. top, bottom: its rows; around: rows that are looked at"""
 
     region: Region
     top: int
@@ -52,10 +53,10 @@ class OutlineScan:
         self.most_rows, self.with_pixels = max(most_rows, inference.tiling.tile), with_pixels
         self.cell = self.tiling.stride
         self.step = self.tiling.tile - 2 * self.tiling.halo  # rows of a piece, too
-        self.pixels, self.raw, self.highest = Rows(), Rows(), Rows()
+        self.pixels, self.raw, self.highest = RowWindow(), RowWindow(), RowWindow()
         self.tiles = 0  # rows of tiles that are done
-        self.closed_to = 0  # cells: what ends above is closed
-        self.closed: list[Closed] = []
+        self.completed_to = 0  # cells: components that end above are complete
+        self.completed: list[CompletedRegion] = []
         self.found: list[tuple[Region, Defect]] = []
         self.cuts: list[int] = []
         self.pieces = 0
@@ -80,7 +81,7 @@ class OutlineScan:
         return self.advanced(end=end)
 
     def add_map(self, start: int, stop: int, keep_stop: int) -> None:
-        """Rows of the map from those that are there to pixel row keep_stop. start, stop: of the tiles"""
+        """Add rows of the map, up to pixel row keep_stop. start, stop: pixel rows of the tiles"""
         rows: Pixels = self.pixels.view(start, stop)
         raw = self.inference.forward(rows, self.networks)
         first = start // self.cell
@@ -89,14 +90,14 @@ class OutlineScan:
         self.highest.add(new.max(axis=1))
 
     def advanced(self, *, end: int | None) -> list[Piece]:
-        """All that follows from new rows of the map. end: rows of the whole web where it has ended"""
+        """Pieces that are finished with new rows of the map. end: rows of the whole web where it has ended"""
         limit = self.raw.stop
         if end is None:
-            limit = max(self.closed_to, limit - rows_to_join(self.inference.join_distance, self.cell))
-        open_from = self.close(limit, end)
+            limit = max(self.completed_to, limit - rows_to_join(self.inference.join_distance, self.cell))
+        open_from = self.complete(limit, end)
         if end is None and (self.raw.stop - open_from) * self.cell > self.most_rows:
             self.cuts.append(self.raw.stop * self.cell)
-            open_from = self.close(self.raw.stop, end)
+            open_from = self.complete(self.raw.stop, end)
             self.raw.drop(open_from)
         self.raw.drop(open_from - SMOOTHED)
         self.judge(end)
@@ -104,11 +105,10 @@ class OutlineScan:
         self.evict_rows(open_from)
         return finished
 
-    def close(self, limit: int, end: int | None) -> int:
-        """Close the components that end at cell row `limit` at the latest; returns where open ones begin.
+    def complete(self, limit: int, end: int | None) -> int:
+        """Complete the components that end at cell row `limit` at the latest; returns where open ones begin.
 
-        Of a component that was closed before, rows may have been let go: what is left of it ends where it
-        ended.
+        Of a component that was completed before, rows may have been evicted: its rest ends where it ended.
         """
         if self.raw.first == self.raw.stop:
             return limit
@@ -122,37 +122,35 @@ class OutlineScan:
             top, bottom = first + int(part.rows[0]), first + int(part.rows[-1]) + 1
             if bottom > limit:
                 open_from = min(open_from, top)
-            elif bottom > self.closed_to:
+            elif bottom > self.completed_to:
                 region = self.inference.region(raw, part, size)
                 if region is not None:
-                    self.closed.append(self.closed_region(region.moved(first * self.cell)))
-        self.closed_to = limit
+                    whole = region.moved(first * self.cell)
+                    box = bounding_box(whole.runs, offset_xy=whole.offset_xy)
+                    x1, y1, x2, y2 = (int(edge) for edge in box)
+                    around = self.inference.rows_around(y2 - y1, x2 - x1)
+                    self.completed.append(CompletedRegion(whole, y1, y2, around))
+        self.completed_to = limit
         return open_from
 
-    def closed_region(self, region: Region) -> Closed:
-        left, top, right, bottom = (
-            int(edge) for edge in bounding_box(region.runs, offset_xy=region.offset_xy)
-        )
-        return Closed(region, top, bottom, self.inference.rows_around(bottom - top, right - left))
-
     def judge(self, end: int | None) -> None:
-        """Judge the closed components around which all rows are there."""
+        """Judge the completed regions around which all rows are there."""
         there = self.pixels.stop
-        seen_to = there if end is None else there + max((one.around for one in self.closed), default=0)
-        ready = [one for one in self.closed if one.bottom + one.around <= seen_to]
+        seen_to = there if end is None else there + max((each.around for each in self.completed), default=0)
+        ready = [each for each in self.completed if each.bottom + each.around <= seen_to]
         if not ready:
             return
-        self.closed = [one for one in self.closed if one.bottom + one.around > seen_to]
-        top = max(0, min(one.top - one.around for one in ready))
-        pixels = self.pixels.view(top, min(there, max(one.bottom + one.around for one in ready)))
-        regions = [one.region.moved(-top) for one in ready]
+        self.completed = [each for each in self.completed if each.bottom + each.around > seen_to]
+        top = max(0, min(each.top - each.around for each in ready))
+        pixels = self.pixels.view(top, min(there, max(each.bottom + each.around for each in ready)))
+        regions = [each.region.moved(-top) for each in ready]
         for region, defect in self.inference.found(regions, pixels, self.networks):
             self.found.append((region, defect.moved(top)))
 
     def flushed(self, end: int | None) -> Iterator[Piece]:
-        """The pieces in which no defect can end any more."""
-        known = self.closed_to * self.cell if end is None else end
-        waiting = min((one.bottom for one in self.closed), default=known + 1)
+        """Pieces in which no defect can end any more."""
+        known = self.completed_to * self.cell if end is None else end
+        waiting = min((each.bottom for each in self.completed), default=known + 1)
         while (start := self.pieces * self.step) < known:
             stop = start + self.step if end is None else min(start + self.step, end)
             if stop > known or waiting <= stop:
@@ -161,12 +159,12 @@ class OutlineScan:
             yield self.piece(start, stop)
 
     def piece(self, start: int, stop: int) -> Piece:
-        inside = [one for one in self.found if one[1].box_xyxy[3] <= stop]
-        self.found = [one for one in self.found if one[1].box_xyxy[3] > stop]
-        inside.sort(key=lambda one: (one[1].box_xyxy[1], one[1].box_xyxy[0]))
+        inside = [(region, defect) for region, defect in self.found if defect.box_xyxy[3] <= stop]
+        self.found = [(region, defect) for region, defect in self.found if defect.box_xyxy[3] > stop]
+        inside.sort(key=lambda found: (found[1].box_xyxy[1], found[1].box_xyxy[0]))
         cuts = tuple(cut for cut in self.cuts if cut <= stop)
         self.cuts = self.cuts[len(cuts) :]
-        top = int(min([start, *(one[1].box_xyxy[1] for one in inside)]))
+        top = int(min([start, *(defect.box_xyxy[1] for _, defect in inside)]))
         return Piece(
             (start, stop),
             self.findings(inside, start, stop),
@@ -195,10 +193,10 @@ class OutlineScan:
         needed = [
             min(self.tiles * self.step, self.pixels.stop - self.tiling.tile),
             (open_from - SMOOTHED) * self.cell - largest,
-            *(one.top - one.around for one in self.closed),
+            *(each.top - each.around for each in self.completed),
         ]
         if self.with_pixels:
-            tops = (one.top for one in self.closed)
+            tops = (each.top for each in self.completed)
             found = (int(defect.box_xyxy[1]) for _, defect in self.found)
             needed += [self.pieces * self.step, (open_from - SMOOTHED) * self.cell, *tops, *found]
         self.pixels.drop(max(0, min(needed)))

@@ -1,4 +1,4 @@
-"""A window of rows that slides along a web: strips come in below, and rows are let go above."""
+"""A window of rows that slides along a web: strips come in below, and rows are evicted above."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Rows:
+class RowWindow:
     """Rows [first, stop) of a web, in the web's numbers, of pixels or of a map."""
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class Rows:
         self.parts: deque[NDArray[Any]] = deque()
 
     def add(self, rows: NDArray[Any]) -> None:
-        """The next rows, any number. They are not copied, and must not change."""
+        """Take the next rows, any number. They are not copied, and must not change."""
         if len(rows):
             self.parts.append(rows)
             self.stop += len(rows)
@@ -34,7 +34,7 @@ class Rows:
         return chosen[0] if len(chosen) == 1 else np.concatenate(chosen)
 
     def drop(self, before: int) -> None:
-        """Let go the rows before that one."""
+        """Evict the rows before row `before`."""
         before = min(before, self.stop)
         while self.first < before:
             part = self.parts.popleft()

@@ -1,4 +1,4 @@
-"""What scans of a web have in common: rows go in, finished pieces of the web come out."""
+"""Contract of a scan of a web: rows go in, finished pieces of the web come out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Scan(Protocol):
     """A scan of one web, from its first row to its last."""
 
     def push(self, rows: Pixels) -> list[Piece]:
-        """Take the next rows, [h, W] or [h, W, 3]; the pieces that are finished with them."""
+        """Take the next rows, [h, W] or [h, W, 3]; returns the pieces that are finished with them."""
 
     def finish(self) -> list[Piece]:
-        """The web ends; the pieces that are left."""
+        """End the web; returns the pieces that are left."""

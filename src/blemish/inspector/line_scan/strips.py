@@ -1,20 +1,26 @@
-"""The strips of a web as they come: each fits those before it, or says why not."""
+"""Strips of a web as they come: each fits those before it or says why not; and frames cut from them.
+
+Frames of so many rows are for methods that look at a whole image at once.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from blemish.arrays import Pixels
 from blemish.images.decode import with_channels
+from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.pipeline import Decoded, decoded
-from blemish.inspector.sources import Item
+from blemish.inspector.sources import Item, refused
+
+UNFIT = re.compile(r'[*?"<>|:\\\[\]]')  # of a pattern, and what no file of another system may be called
 
 
 def fitting(strips: Iterable[Decoded], *, channels: int | None) -> Iterator[Decoded]:
-    """The strips, brought to the channels; one of another width or type than the first that can be read has
-    no pixels but an error.
-    """
+    """Bring strips to the channels; one of another width or type than the first has an error, no pixels."""
     first: Pixels | None = None
     for strip in strips:
         if strip.pixels is None:
@@ -27,7 +33,7 @@ def fitting(strips: Iterable[Decoded], *, channels: int | None) -> Iterator[Deco
 
 
 def misfit(name: str, pixels: Pixels, first: Pixels) -> str:
-    """What is wrong with a strip beside the first one; "" where nothing is."""
+    """Message on a strip that does not fit the first one; "" where it fits."""
     if pixels.shape[1] != first.shape[1]:
         return (
             f"{name} must be as wide as the strips before it, {first.shape[1]} px. "
@@ -46,6 +52,34 @@ def kind(pixels: Pixels) -> str:
     return f"{8 * pixels.dtype.itemsize}-bit {'gray' if pixels.ndim == 2 else 'colour'}"
 
 
-def read_strips(items: Iterable[Item], *, channels: int | None) -> Iterator[Decoded]:
-    """The same of items that are not read yet."""
-    return fitting(map(decoded, items), channels=channels)
+def frames_of(items: Iterable[Item], name: str, rows: int) -> Iterator[Item]:
+    """Frames of `rows` rows from the joined strips. name: of the web
+
+    The last one, and one above a strip that does not fit, have the rows that there are.
+    """
+    held = RowWindow()
+    for strip in fitting(map(decoded, items), channels=None):
+        if strip.pixels is not None:
+            held.add(strip.pixels)
+        while held.stop - held.first >= rows:
+            yield frame(held, name, rows)
+        if strip.pixels is None:
+            if held.stop > held.first:
+                yield frame(held, name, held.stop - held.first)
+            yield Item(strip.item.name, strip.item.stem, partial(refused, strip.error))
+    if held.stop > held.first:
+        yield frame(held, name, held.stop - held.first)
+
+
+def frame(held: RowWindow, name: str, rows: int) -> Item:
+    """Take the next frame out of the rows that are held."""
+    start = held.first
+    pixels: Pixels = held.view(start, start + rows)
+    held.drop(start + rows)
+    return Item(*piece_name(name, start), lambda: pixels, first_row=start)
+
+
+def piece_name(name: str, start: int) -> tuple[str, str]:
+    """Name and stem of the piece of a web that begins at row `start`."""
+    stem = UNFIT.sub("_", name.replace("/", "__")).strip("._")
+    return f"{name}#{start:08d}", f"{stem}__{start:08d}"

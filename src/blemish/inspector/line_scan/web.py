@@ -9,24 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
 from typing import cast
 
+from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge
 from blemish.inspector.inspector import Inspector, or_failed
 from blemish.inspector.line_scan.boxes import BoxScan
-from blemish.inspector.line_scan.frames import frames_of, piece_name
 from blemish.inspector.line_scan.outlines import OutlineScan
+from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.scan import Piece, Scan
-from blemish.inspector.line_scan.strips import fitting
-from blemish.inspector.pipeline import IMAGES_AHEAD, Answer, Answers, Decoded, answers_of, decoded
+from blemish.inspector.line_scan.strips import fitting, frames_of, piece_name
+from blemish.inspector.pipeline import (
+    IMAGES_AHEAD,
+    Answer,
+    Answers,
+    Decoded,
+    answers_of,
+    decoded,
+    digests_of,
+    with_record,
+)
 from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
 from blemish.methods.capabilities import StreamsBoxes, StreamsMasks
+from blemish.record import ImageDigests
 from blemish.threads import set_threads
 
 MOST_ROWS = 8192
@@ -34,7 +45,7 @@ MOST_ROWS = 8192
 
 @dataclass(frozen=True)
 class Web:
-    """How strips are judged as a web.
+    """Options for judging strips as a web.
 
     name: of the web, in its answers
     frame_rows: of frames that are judged as images by themselves; None judges the web without seams
@@ -47,20 +58,21 @@ class Web:
 
 
 def web_answers(
-    judge: Judge, items: Iterable[Item], web: Web, *, with_pixels: bool = False
+    judge: Judge, items: Iterable[Item], web: Web, *, with_pixels: bool = False, recorded: bool = False
 ) -> AbstractContextManager[Answers]:
     """Answers for the pieces of the web that the items are strips of, in order.
 
-    with_pixels: whether the answers are to be drawn
+    with_pixels: whether the answers are to be drawn; recorded: see `answers_of`
     Raises BlemishError where the judge cannot see a web without seams.
     """
     if web.frame_rows is not None:
-        return answers_of(judge, frames_of(items, web.name, web.frame_rows), with_maps=with_pixels)
-    return seamless(Scanner(judge_of_web(judge), web, with_pixels), items)
+        frames = frames_of(items, web.name, web.frame_rows)
+        return answers_of(judge, frames, with_maps=with_pixels, recorded=recorded)
+    return seamless(Scanner(judge_of_web(judge), web, with_pixels, recorded), items)
 
 
 def judge_of_web(judge: Judge) -> Inspector:
-    """The judge, if it is one that sees a web. Raises BlemishError for any other."""
+    """The judge, if it can judge a web without seams. Raises BlemishError for any other."""
     if isinstance(judge, Inspector) and judge.inference.streams:
         return judge
     what = "looks at a whole image at once" if isinstance(judge, Inspector) else "are a chain, image by image"
@@ -86,6 +98,7 @@ class WebSegment:
 
     first_row: of all; done: row to which there are answers; ms: of work since the last answer
     failed: whether it could not be judged, and ends there
+    unhashed: rows without an answer yet, where a record is written
     """
 
     scan: Scan
@@ -94,6 +107,7 @@ class WebSegment:
     done: int
     ms: float = 0.0
     failed: bool = False
+    unhashed: RowWindow = field(default_factory=RowWindow)
 
 
 @dataclass(frozen=True)
@@ -103,28 +117,32 @@ class Scanner:
     inspector: Inspector
     web: Web
     with_pixels: bool
+    recorded: bool = False
 
     def answers(self, strips: Iterable[Decoded]) -> Iterator[Answer]:
         """In order of the rows; of a strip that does not fit, behind all rows above it."""
         row = 0
-        stretch: WebSegment | None = None
+        segment: WebSegment | None = None
         for strip in fitting(strips, channels=self.inspector.inference.channels):
             if strip.pixels is None:
-                yield from self.ended(stretch)
-                stretch = None
+                yield from self.ended(segment)
+                segment = None
                 error = failed(strip.item.name, strip.error, bundle=self.inspector.bundle)
-                yield Answer(strip.item.stem, error, None)
+                digests = digests_of(strip.item, None) if self.recorded else None
+                yield Answer(strip.item.stem, with_record(error, digests, self.inspector), None)
             else:
                 width = strip.pixels.shape[1]
-                stretch = stretch or WebSegment(self.scan(width), row, width, done=row)
+                segment = segment or WebSegment(self.scan(width), row, width, done=row)
                 row += len(strip.pixels)
-                yield from self.answered(partial(stretch.scan.push, strip.pixels), stretch)
-                stretch = None if stretch.failed else stretch
-        yield from self.ended(stretch)
+                if self.recorded:
+                    segment.unhashed.add(strip.pixels)
+                yield from self.answered(partial(segment.scan.push, strip.pixels), segment)
+                segment = None if segment.failed else segment
+        yield from self.ended(segment)
 
-    def ended(self, stretch: WebSegment | None) -> Iterator[Answer]:
-        if stretch is not None:
-            yield from self.answered(stretch.scan.finish, stretch)
+    def ended(self, segment: WebSegment | None) -> Iterator[Answer]:
+        if segment is not None:
+            yield from self.answered(segment.scan.finish, segment)
 
     def scan(self, width: int) -> Scan:
         inference, networks = self.inspector.inference, self.inspector.networks
@@ -136,41 +154,43 @@ class Scanner:
         boxes = cast(StreamsBoxes, inference)
         return BoxScan(boxes, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
 
-    def answered(self, work: Callable[[], list[Piece]], stretch: WebSegment) -> Iterator[Answer]:
-        """What the work gives as answers, the first with the time of all work since the last answer.
+    def answered(self, work: Callable[[], list[Piece]], segment: WebSegment) -> Iterator[Answer]:
+        """Answers for the pieces that the work gives, the first with the time since the last answer.
 
         Of rows that are too many for the memory, or too few for a graph of one size, an ERROR answer.
         """
-        name, stem = piece_name(self.web.name, stretch.done)
+        name, stem = piece_name(self.web.name, segment.done)
         start = perf_counter()
         pieces = or_failed(work, name, self.inspector.bundle)
-        stretch.ms += 1e3 * (perf_counter() - start)
+        segment.ms += 1e3 * (perf_counter() - start)
         if isinstance(pieces, Inspection):
-            stretch.failed = True
-            yield Answer(stem, pieces, None)
+            segment.failed = True
+            digests = ImageDigests(None, None) if self.recorded else None
+            yield Answer(stem, with_record(pieces, digests, self.inspector), None)
             return
         for piece in pieces:
-            yield self.answer(piece, stretch)
-            stretch.ms = 0.0
+            yield self.answer(piece, segment)
+            segment.ms = 0.0
 
-    def answer(self, piece: Piece, stretch: WebSegment) -> Answer:
-        down = stretch.first_row
+    def answer(self, piece: Piece, segment: WebSegment) -> Answer:
+        down = segment.first_row
         start, stop = (row + down for row in piece.rows)
-        stretch.done = stop
+        segment.done = stop
         name, stem = piece_name(self.web.name, start)
+        digests = None
+        if self.recorded:
+            digests = ImageDigests(None, pixel_hash(segment.unhashed.view(*piece.rows)))
+            segment.unhashed.drop(piece.rows[1])
         if piece.findings is None:
-            return Answer(stem, self.inspector.not_finite(name), None)
-        inspection = self.inspector.inspection(piece.findings, name, (stop - start, stretch.width))
-        cuts = tuple(self.said_of_cut(cut + down) for cut in piece.cuts)
+            return Answer(stem, with_record(self.inspector.not_finite(name), digests, self.inspector), None)
+        inspection = self.inspector.inspection(piece.findings, name, (stop - start, segment.width))
+        longer = f"one was longer than --most-rows {self.web.most_rows}"
+        cuts = [f"defects that reach row {cut + down} are cut there: {longer}" for cut in piece.cuts]
         whole = replace(
             inspection,
             defects=tuple(defect.moved(down) for defect in inspection.defects),
             reasons=(*inspection.reasons, *cuts),
-            timings_ms={"scan": stretch.ms},
+            timings_ms={"scan": segment.ms},
             rows=(start, stop),
         )
-        return Answer(stem, whole, piece.pixels, piece.top + down)
-
-    def said_of_cut(self, row: int) -> str:
-        longer = f"one was longer than --most-rows {self.web.most_rows}"
-        return f"defects that reach row {row} are cut there: {longer}"
+        return Answer(stem, with_record(whole, digests, self.inspector), piece.pixels, piece.top + down)

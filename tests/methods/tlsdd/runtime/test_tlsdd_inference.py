@@ -21,7 +21,7 @@ from blemish.methods.tlsdd.settings import Settings
 
 Rows = NDArray[np.float32]
 NAMES = ("pit", "scratch", "stain")
-HALF = TlsddInference(class_names=NAMES, threshold=0.5)
+HALF = inference_from(Settings(), NAMES, threshold=0.5)
 BLANK = np.zeros((40, 60, 3), np.uint8)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from blemish.methods.contract import Pixels
+from blemish.arrays import Pixels
 from blemish.methods.tlsdd.data.supports import support_input
 from blemish.methods.tlsdd.data.training_images import TrainingImage
 from blemish.methods.tlsdd.settings import Settings

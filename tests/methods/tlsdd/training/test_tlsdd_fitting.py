@@ -71,7 +71,7 @@ def test_phase_two_leaves_the_extractor_as_the_base_has_it_and_moves_the_rest(un
 
 def test_going_on_from_the_base_bundle_gives_what_both_phases_at_once_gave(unbroken, surfaces, tmp_path):
     folder, bundle = unbroken
-    again = run(surfaces, tmp_path / "again", tiny(), start=load_bundle(folder / "base"))
+    again = run(surfaces, tmp_path / "again", tiny(), initial_bundle=load_bundle(folder / "base"))
     same_tensors(bundle, again)
     assert not (tmp_path / "again" / "base").exists()
 
@@ -97,7 +97,7 @@ def test_a_run_stopped_in_either_phase_goes_on_to_the_same_weights(
 
 def test_joint_training_sees_all_common_boxes_and_the_drawn_rare_ones(surfaces, tmp_path):
     fitting = fitting_of(surfaces, tmp_path, tiny(variant="fr-ff-joint"))
-    images = fitting.images("joint")
+    images = fitting.split.images("joint")
     labels = np.concatenate([image.labels for image in images])
     train = surfaces.split("train")
     marked = [one.label for sample in train for one in sample.annotations]
@@ -127,17 +127,17 @@ def test_fewer_examples_than_shots_are_used_and_said(surfaces, tmp_path):
     trainer.note = lines.append
     fitting = TlsddTraining(surfaces, settings, trainer)
     marked = [one.label for sample in surfaces.split("train") for one in sample.annotations]
-    assert len(fitting.draw.classes["stain"]) == marked.count("stain")
-    assert f"class 'stain': {marked.count('stain')} examples for 50 shots" in fitting.draw.notes
+    assert len(fitting.split.draw.classes["stain"]) == marked.count("stain")
+    assert f"class 'stain': {marked.count('stain')} examples for 50 shots" in fitting.split.draw.notes
 
 
 def test_a_file_of_support_ids_decides_the_draw(surfaces, tmp_path):
     draw = sample_support_set(surfaces, ("scratch", "spot", "stain"), 2, seed=77)
     save_support_set(draw, tmp_path / "draw.json")
     fitting = fitting_of(surfaces, tmp_path / "run", tiny(draw_file=str(tmp_path / "draw.json"), draw_seed=1))
-    assert fitting.draw.digest == draw.digest
-    assert fitting_of(surfaces, tmp_path / "run", tiny(draw_seed=77)).draw.digest == draw.digest
-    assert fitting_of(surfaces, tmp_path / "run", tiny(draw_seed=78)).draw.digest != draw.digest
+    assert fitting.split.draw.digest == draw.digest
+    assert fitting_of(surfaces, tmp_path / "run", tiny(draw_seed=77)).split.draw.digest == draw.digest
+    assert fitting_of(surfaces, tmp_path / "run", tiny(draw_seed=78)).split.draw.digest != draw.digest
 
 
 @pytest.mark.parametrize(
@@ -164,16 +164,16 @@ def test_common_and_rare_that_overlap_are_refused():
 def test_a_rare_class_of_the_start_bundle_is_refused(unbroken, surfaces, tmp_path):
     start = load_bundle(unbroken[0] / "base")
     with pytest.raises(BlemishError, match="'spot' is one of the common classes of the start bundle"):
-        run(surfaces, tmp_path / "run", tiny(common=(), rare=("spot",)), start=start)
+        run(surfaces, tmp_path / "run", tiny(common=(), rare=("spot",)), initial_bundle=start)
 
 
 def test_a_start_of_other_shape_or_method_is_refused(unbroken, surfaces, tmp_path):
     start = load_bundle(unbroken[0] / "base")
     with pytest.raises(BlemishError, match="its network does not fit the settings"):
-        run(surfaces, tmp_path / "run", tiny(anchor_sizes=(8, 16) * 4), start=start)
+        run(surfaces, tmp_path / "run", tiny(anchor_sizes=(8, 16) * 4), initial_bundle=start)
     other = replace(start, manifest=start.manifest.model_copy(update={"method": "severity"}))
     with pytest.raises(BlemishError, match="--from must name a bundle of tlsdd"):
-        run(surfaces, tmp_path / "other", tiny(), start=other)
+        run(surfaces, tmp_path / "other", tiny(), initial_bundle=other)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_settings_that_a_start_cannot_follow_are_refused_and_leave_nothing(
 ):
     start = load_bundle(unbroken[0] / "base")
     with pytest.raises(BlemishError, match=message) as caught:
-        run(surfaces, tmp_path / "run", tiny(**changes), start=start)
+        run(surfaces, tmp_path / "run", tiny(**changes), initial_bundle=start)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -212,7 +212,7 @@ def test_validation_images_that_tell_nothing_of_the_base_are_refused_before_it_i
     good = replace(surfaces, samples=clean)
     fitting_of(good, tmp_path / "good", tiny(ng_rule="overkill<=0.1")).refuse_misfits()
     with pytest.raises(BlemishError, match="no other class"):
-        fitting_of(good, tmp_path / "good", tiny()).refuse_misfits()
+        fitting_of(good, tmp_path / "good", tiny(ng_rule="f1")).refuse_misfits()
 
 
 def test_a_bundle_with_the_bank_of_another_is_refused(unbroken, surfaces, tmp_path):
@@ -225,10 +225,10 @@ def test_a_bundle_with_the_bank_of_another_is_refused(unbroken, surfaces, tmp_pa
 def test_an_image_of_unlisted_classes_alone_is_left_out_with_a_line(surfaces, tmp_path):
     fitting = fitting_of(surfaces, tmp_path / "run", tiny(rare=()))
     odd = [s for s in surfaces.split("train") if {a.label for a in s.annotations} == {"stain"}]
-    images = fitting.images("base")
+    images = fitting.split.images("base")
     notes = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert odd and any("unlisted classes alone" in entry.get("note", "") for entry in notes)
-    shown = {fitting.annotated.images[image.number].sample.id for image in images}
+    shown = {fitting.split.annotated.images[image.number].sample.id for image in images}
     assert not shown & {sample.id for sample in odd}
 
 
@@ -239,9 +239,9 @@ def test_strange_boxes_are_cut_left_out_or_kept_and_said(surfaces, tmp_path):
     strange = tuple(Annotation("spot", box, id=f"odd{n}") for n, box in enumerate(boxes))
     samples[place] = replace(samples[place], annotations=strange)
     fitting = fitting_of(replace(surfaces, samples=tuple(samples)), tmp_path / "run", tiny())
-    own = next(image for image in fitting.annotated.images if image.sample.id == samples[place].id)
+    own = next(image for image in fitting.split.annotated.images if image.sample.id == samples[place].id)
     assert [box.box_xyxy for box in own.boxes] == [(0, 5, 30, 40), (0, 0, 96, 96)]
-    said = " ".join(fitting.annotated.notes)
+    said = " ".join(fitting.split.annotated.notes)
     assert "is cut to the image" in said and "is left out" in said and "covers the whole image" in said
 
 
@@ -358,4 +358,6 @@ def test_going_on_needs_no_backbone_weights(unbroken, surfaces, tmp_path):
     """The base bundle may come from another machine, which had them."""
     folder, bundle = unbroken
     settings = tiny(backbone_weights=str(tmp_path / "gone.safetensors"))
-    same_tensors(bundle, run(surfaces, tmp_path / "run", settings, start=load_bundle(folder / "base")))
+    same_tensors(
+        bundle, run(surfaces, tmp_path / "run", settings, initial_bundle=load_bundle(folder / "base"))
+    )

@@ -41,7 +41,7 @@ SURE = 0.9  # below, two classes nearly coincide
 def add_class(
     networks: Mapping[str, nn.Module] | Exported, manifest: Manifest, name: str, examples: Sequence[Example]
 ) -> Enrolment:
-    """Networks with class `name` behind the others. See `capabilities.AddsClasses`.
+    """Networks with class `name` behind the others. See `contract.AddsClasses`.
 
     Raises BlemishError where the detector's own weights are bound to its classes.
     """
@@ -91,8 +91,8 @@ class ClassAddition:
         folds = [(self.bank_from(kept), left_out) for kept, left_out in self.folds()]
         held_out = len(folds) > 1
         similarities = self.similarities(bank, np.concatenate([self.distances(*fold) for fold in folds]))
-        outcomes = [sighting for fold in folds for sighting in self.outcomes(*fold)]
-        counts = counted(Counter(sighting.end for sighting in outcomes))
+        outcomes = [outcome for fold in folds for outcome in self.outcomes(*fold)]
+        counts = counted(Counter(outcome.end for outcome in outcomes))
         how = (
             "With each example's image left out in turn"
             if held_out
@@ -150,7 +150,7 @@ class ClassAddition:
         return np.square(np.concatenate(differences)).sum(-1)
 
     def similarities(self, bank: ClassBank, distances: Floats) -> tuple[ClassSimilarity, ...]:
-        """Similarity of each older class with a prototype, the nearest first. distances: [R, K + 1]"""
+        """Similarity of every older class that has a prototype, nearest first. distances: [R, K + 1]"""
         scale = self.parts.distance_scale(self.features[self.examples[0].id].regions, bank)
         apart = np.square(bank.prototypes[:-1] - bank.prototypes[-1]).sum(axis=1).tolist()
         nearer = (distances[:, :-1] < distances[:, -1:]).sum(0)
@@ -164,14 +164,14 @@ class ClassAddition:
         return tuple(sorted(found, key=lambda one: one.squared_distance))
 
     def outcomes(self, bank: ClassBank, examples: Sequence[Example]) -> list[ExampleOutcome]:
-        """Outcome of each example when its image is inspected with this bank, image by image."""
+        """What the detector with this bank makes of the examples, image by image."""
         names = (*self.manifest.class_names, self.name)
         inference = inference_from(self.parts.settings, names, threshold=self.manifest.thresholds["score"])
         network = {"detector": lambda inputs: self.parts.rows(inputs, bank)}
         images: dict[str, list[Example]] = {}
         for example in examples:
             images.setdefault(example.image, []).append(example)
-        outcomes: list[ExampleOutcome] = []
+        outcomes = []
         for group in images.values():
             pixels, boxes = group[0].pixels, np.array([example.box_xyxy for example in group], np.float64)
             raw = inference.forward(pixels, network)
@@ -179,8 +179,8 @@ class ClassAddition:
             own = [candidate for candidate in found.candidates if candidate.label == self.name]
             ends = box_outcomes([self.name] * len(group), boxes, found.defects, FOUND_IOU)
             outcomes += [
-                ExampleOutcome(example.id, outcome, best_confidence_at(box, own))
-                for example, outcome, box in zip(group, ends, boxes, strict=True)
+                ExampleOutcome(example.id, end, best_confidence_at(box, own))
+                for example, end, box in zip(group, ends, boxes, strict=True)
             ]
         return outcomes
 

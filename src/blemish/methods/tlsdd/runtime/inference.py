@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from blemish.arrays import Boxes, Floats, Pixels
 from blemish.defect import Defect
 from blemish.images.resize import resized, with_shorter_side
 from blemish.images.tiled_detection import DetectionRows, detect_tiled
 from blemish.images.tiling import planes
-from blemish.methods.contract import ImageFindings, Networks, Pixels
+from blemish.methods.contract import ImageFindings, Networks
 from blemish.methods.tlsdd.settings import Settings
 from blemish.regions.boxes import box_area, class_wise_nms, clip_boxes
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
@@ -25,12 +25,12 @@ from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 
 @dataclass(frozen=True)
 class TlsddInference:
-    """Pixels to boxes with names. Set up once from a bundle's manifest; changes nothing.
+    """Pixels to boxes with names. Set up once from a bundle's manifest by `inference_from`; changes nothing.
 
     class_names: of the K classes, in the order of the detector's columns
     size: pixels that the shorter side is brought to, None as it is; tile, overlap: pixels, after that
     score_floor: probability under which a row is dropped at once; threshold: from which it is a defect
-    nms: IoU above which the worse of two boxes of one class goes; detections: most of an image
+    nms: IoU above which the worse of two boxes of one class goes; detections: how many an image has at most
     """
 
     classifies: ClassVar[bool] = True
@@ -41,13 +41,13 @@ class TlsddInference:
 
     class_names: tuple[str, ...]
     threshold: float
-    size: int | None = None
-    tile: int = 1024
-    overlap: int = 256
-    score_floor: float = 0.02
-    nms: float = 0.5
-    detections: int = 100
-    mm_per_px: float | None = None
+    size: int | None
+    tile: int
+    overlap: int
+    score_floor: float
+    nms: float
+    detections: int
+    mm_per_px: float | None
     channels: int | None = 3
 
     @property
@@ -73,9 +73,7 @@ class TlsddInference:
         rows = networks["detector"](planes(pixels)[None])
         return rows[~(rows[:, 4:].max(axis=1) < self.score_floor)]
 
-    def decide(
-        self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> ImageFindings:
+    def decide(self, raw: Floats, pixels: Pixels, networks: Networks, *, with_maps: bool) -> ImageFindings:
         """Class-wise suppression, then every box from the threshold on is a defect, the surest first.
 
         The score is the highest confidence of all, so that clean images are ranked among themselves; with
@@ -88,7 +86,7 @@ class TlsddInference:
         maps = {"defects": filled_boxes(defects, size)} if with_maps else {}
         return ImageFindings(score, defects, maps, candidates=candidates)
 
-    def candidates(self, raw: NDArray[np.float32]) -> tuple[Defect, ...]:
+    def candidates(self, raw: Floats) -> tuple[Defect, ...]:
         """At most `detections` boxes from the score floor on, by falling confidence.
 
         A box may bear two names, and boxes of different classes do not suppress each other: a pit may lie in
@@ -99,7 +97,7 @@ class TlsddInference:
         kept = class_wise_nms(boxes, scores, labels, iou=self.nms, max_kept=self.detections)
         return tuple(self.defect(boxes[one], int(labels[one]), float(scores[one])) for one in kept)
 
-    def defect(self, box: NDArray[np.float32], label: int, confidence: float) -> Defect:
+    def defect(self, box: Boxes, label: int, confidence: float) -> Defect:
         left, top, right, bottom = (float(edge) for edge in box)
         return defect_of_box(
             (left, top, right, bottom), self.class_names[label], confidence, mm_per_px=self.mm_per_px

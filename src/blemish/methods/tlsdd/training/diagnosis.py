@@ -16,15 +16,14 @@ import torch
 
 from blemish.arrays import Boxes, Integers
 from blemish.dataset.boxes import Boxed
-from blemish.dataset.splits.support_sets import SupportSet
 from blemish.defect import Defect
-from blemish.methods.contract import Trainer
 from blemish.methods.tlsdd.data.training_images import AnnotatedImage
 from blemish.methods.tlsdd.data.views import View, batched, fitted, scaled
 from blemish.methods.tlsdd.network.detector import Detector, padded
 from blemish.methods.tlsdd.runtime.anchors import anchor_sizes
 from blemish.methods.tlsdd.runtime.box_outcomes import box_outcomes, boxes_of, counted, outcome_sentence
 from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.training.training_split import TrainingSplit
 from blemish.regions.box_statistics import gaps
 from blemish.regions.boxes import box_iou
 
@@ -42,36 +41,29 @@ class TrainingDiagnosis:
         return tuple(sentence for part in self.parts.values() for sentence in part["sentences"])
 
 
-def diagnose_base(
-    base: Detector,
-    images: Sequence[AnnotatedImage],
-    common: Sequence[str],
-    rare: Sequence[str],
-    draw: SupportSet | None,
-    trainer: Trainer,
-) -> TrainingDiagnosis:
+def diagnose_base(base: Detector, split: TrainingSplit) -> TrainingDiagnosis:
     """Sizes and shapes of the drawn rare boxes beside the common ones, and whether the base proposes them."""
-    drawn = draw.ids if draw is not None else frozenset()
-    settings = base.settings
+    drawn = split.draw.ids if split.draw is not None else frozenset()
+    settings, images, rare = base.settings, split.annotated.images, split.rare
     sizes = anchor_sizes(settings, base.extractor.strides)
     shapes = gaps(
-        {name: class_boxes(images, name, settings) for name in common},
+        {name: class_boxes(images, name, settings) for name in split.common},
         {name: class_boxes(images, name, settings, drawn) for name in rare},
         anchor_sizes=[size for of_map in sizes for size in of_map],
         aspect_ratios=settings.aspect_ratios,
     )
     views = []
-    for image in images:
+    for number, image in enumerate(images):
         boxes = [box for box in image.boxes if box.id in drawn and box.label in rare]
         if boxes:
             labels = np.array([rare.index(box.label) for box in boxes])
-            view = View(trainer.read(image.sample, 3), boxes_of(boxes).astype(np.float32), labels)
+            view = View(split.read(number), boxes_of(boxes).astype(np.float32), labels)
             views.append(fitted(view, settings, 0, np.random.default_rng(0)))
     recall = proposal_recall(
         [proposals_of(base, view) for view in views],
         [view.boxes for view in views],
         [view.labels for view in views],
-        list(rare),
+        rare,
     )
     return TrainingDiagnosis({"shapes": shapes, "proposals": recall})
 

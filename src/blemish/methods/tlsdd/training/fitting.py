@@ -9,38 +9,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from blemish.arrays import Pixels
-from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.samples import Dataset
-from blemish.dataset.splits.support_sets import SupportSet, load_support_set, sample_support_set
 from blemish.errors import BlemishError, nearest_name
-from blemish.methods.capabilities import Example
 from blemish.methods.contract import Fitted, Stage, Trainer
 from blemish.methods.tlsdd.class_bank.bank import ClassBank, ClassEntry
 from blemish.methods.tlsdd.class_bank.entries import class_entry, extract
-from blemish.methods.tlsdd.data.training_images import (
-    AnnotatedImages,
-    Phase,
-    TrainingImage,
-    phase_images,
-    read_annotations,
-)
+from blemish.methods.tlsdd.data.training_images import Phase
 from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.network.class_tensors import digest_of
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
 from blemish.methods.tlsdd.network.torch_parts import TorchParts
 from blemish.methods.tlsdd.settings import Settings
-from blemish.methods.tlsdd.training.checks import refuse_lacking, refuse_no_validation, refuse_other_network
+from blemish.methods.tlsdd.training.checks import refuse_no_validation, refuse_other_network
 from blemish.methods.tlsdd.training.diagnosis import TrainingDiagnosis, diagnose_base, rare_class_outcomes
 from blemish.methods.tlsdd.training.episodes import EpisodeSampler, ImageSampler
 from blemish.methods.tlsdd.training.losses import total_loss
+from blemish.methods.tlsdd.training.training_split import TrainingSplit
 from blemish.methods.tlsdd.training.validation import FOUND_IOU, detect_on_validation, score_threshold
 from blemish.nn.optimisation import momentum_sgd, warm_steps
 from blemish.nn.weights import load_state
@@ -65,107 +55,49 @@ class TlsddTraining:
     settings: Settings
     trainer: Trainer
 
+    @cached_property
+    def split(self) -> TrainingSplit:
+        return TrainingSplit(self.dataset, self.settings, self.trainer)
+
     def run(self) -> Fitted:
+        """The finished training, with the base bundle where one was trained on the way."""
         self.refuse_misfits()
-        for note in (*self.annotated.notes, *(self.draw.notes if self.draw else ())):
-            self.trainer.note(note)
+        split = self.split
+        self.note(*split.annotated.notes, *(split.draw.notes if split.draw else ()))
         if not self.settings.two_phase:
-            return self.finished(self.joint(), (*self.common, *self.rare))
+            return self.finished(self.joint(), split.class_names)
         base = self.base()
-        if not self.rare:
-            return self.finished(base, self.common)
-        before = self.diagnosed(base)
-        also = {} if self.trainer.initial_bundle else {BASE_FOLDER: self.finished(base, self.common)}
-        tuned = self.finished(self.fine_tuned(base), (*self.common, *self.rare), before)
+        if not split.rare:
+            return self.finished(base, split.common)
+        before = diagnose_base(base, split)
+        self.note(*before.sentences)
+        also = {} if self.trainer.initial_bundle else {BASE_FOLDER: self.finished(base, split.common)}
+        tuned = self.finished(self.fine_tuned(base), split.class_names, before)
         return replace(tuned, extra_models=also)
 
     def refuse_misfits(self) -> None:
-        """Raises BlemishError, before any work, for what would only fail after training."""
+        """Raise BlemishError, before any work, for what would only fail after training."""
         refuse_other_network(self.settings, self.trainer.initial_bundle)
-        both = (*self.common, *self.rare)
-        base_alone = self.settings.two_phase and self.trainer.initial_bundle is None
-        for names in (self.common, both) if base_alone else (both,):
+        trains_base = self.settings.two_phase and self.trainer.initial_bundle is None
+        for names in (*([self.split.common] if trains_base else []), self.split.class_names):
             refuse_no_validation(self.dataset, names, self.settings.ng_rule)
 
-    # Data
-
-    @cached_property
-    def common(self) -> tuple[str, ...]:
-        """Classes of base training, in the order of the class numbers."""
-        if self.trainer.initial_bundle is not None:
-            return self.trainer.initial_bundle.manifest.class_names
-        named = self.known_names("common", self.settings.common)
-        others = tuple(name for name in self.dataset.class_names if name not in self.settings.rare)
-        return named or others
-
-    @cached_property
-    def rare(self) -> tuple[str, ...]:
-        """Classes that phase 2 adds, behind the common ones."""
-        rare = self.known_names("rare", self.settings.rare)
-        both = [name for name in rare if name in self.common]
-        if both:
-            raise BlemishError(
-                f"setting rare: '{both[0]}' is one of the common classes of the start bundle. Name new ones."
-            )
-        return rare
-
-    def known_names(self, setting: str, names: tuple[str, ...]) -> tuple[str, ...]:
-        """The names as they are. Raises BlemishError for one that the data has not."""
-        known = self.dataset.class_names
-        for name in names:
-            if name not in known:
-                raise BlemishError(
-                    f"setting {setting}: {self.dataset.root} has no class '{name}'."
-                    f"{nearest_name(name, known)} It has {', '.join(known)}."
-                )
-        return names
-
-    @cached_property
-    def annotated(self) -> AnnotatedImages:
-        return read_annotations(self.trainer.track(self.dataset.split("train").samples, "reading boxes"))
-
-    @cached_property
-    def draw(self) -> SupportSet | None:
-        """The few boxes of each class; none where no class is rare."""
-        if not self.rare:
-            return None
-        digest = fingerprint(self.dataset)
-        if self.settings.draw_file:
-            file = Path(self.settings.draw_file)
-            draw = load_support_set(file, self.dataset, boxes=self.annotated.boxes, data_fingerprint=digest)
-            refuse_lacking(draw, self.rare, file)
-            return draw
-        seed = self.trainer.seed if self.settings.draw_seed is None else self.settings.draw_seed
-        return sample_support_set(
-            self.dataset,
-            (*self.common, *self.rare),
-            self.settings.shots,
-            seed,
-            boxes=self.annotated.boxes,
-            data_fingerprint=digest,
-        )
-
-    def images(self, phase: Phase) -> tuple[TrainingImage, ...]:
-        found = phase_images(self.annotated.images, self.common, self.rare, self.draw, phase=phase)
-        for note in found.notes:
-            self.trainer.note(note)
-        return found.images
-
-    def read(self, number: int) -> Pixels:
-        """Pixels [H, W, 3] of a training image, by its number."""
-        return self.trainer.read(self.annotated.images[number].sample, 3)
+    def note(self, *sentences: str) -> None:
+        for sentence in sentences:
+            self.trainer.note(sentence)
 
     # Phases
 
     def joint(self) -> Detector:
-        detector = self.new_detector((*self.common, *self.rare))
+        """Detector of all classes, trained in one phase."""
+        detector = self.new_detector(self.split.class_names)
         self.optimise("joint", detector, JOINT, "joint", self.settings.steps, 1.0)
         return detector
 
     def base(self) -> Detector:
         """Detector of the common classes: the start bundle's, or trained here."""
         start = self.trainer.initial_bundle
-        detector = self.new_detector(self.common, replaced=start is not None)
+        detector = self.new_detector(self.split.common, replaced=start is not None)
         named_parts(detector, self.settings.frozen)  # refuses a misspelt one now, not after base training
         if start is not None:
             load_state(detector, start.networks["detector"], str(start.path))
@@ -175,7 +107,7 @@ class TlsddTraining:
 
     def fine_tuned(self, base: Detector) -> Detector:
         """Detector of all classes, from phase 2."""
-        detector = self.new_detector((*self.common, *self.rare), replaced=True)
+        detector = self.new_detector(self.split.class_names, replaced=True)
         detector.grow_from(base)
         for part in named_parts(detector, self.settings.frozen):
             part.requires_grad_(False)
@@ -201,7 +133,7 @@ class TlsddTraining:
         """Train in place. stage: part of the draws' seed; rate: factor of the learning rate"""
         settings = self.settings
         sampler_type = EpisodeSampler if settings.episodic and phase != "joint" else ImageSampler
-        sampler = sampler_type(settings, self.read, self.images(phase), self.trainer.seed, stage)
+        sampler = sampler_type(settings, self.split.read, self.split.images(phase), self.trainer.seed, stage)
         maps = MapCache(detector)
         peak = settings.learning_rate * rate
         warmup = min(settings.warmup, steps // 3)
@@ -224,13 +156,6 @@ class TlsddTraining:
 
     # The bundle's contents
 
-    def diagnosed(self, base: Detector) -> TrainingDiagnosis:
-        """Diagnosis of the base before the rare classes are trained; its sentences are noted."""
-        before = diagnose_base(base, self.annotated.images, self.common, self.rare, self.draw, self.trainer)
-        for sentence in before.sentences:
-            self.trainer.note(sentence)
-        return before
-
     def finished(
         self, detector: Detector, names: tuple[str, ...], before: TrainingDiagnosis | None = None
     ) -> Fitted:
@@ -244,10 +169,9 @@ class TlsddTraining:
         threshold = self.settings.threshold
         if threshold is None:
             threshold = score_threshold(detected)
-        diagnosed = [name for name in names if name in self.rare] or list(names)
+        diagnosed = [name for name in names if name in self.split.rare] or list(names)
         after = rare_class_outcomes(detected.truth, detected.above(threshold), diagnosed, iou=FOUND_IOU)
-        for sentence in after["sentences"]:
-            self.trainer.note(sentence)
+        self.note(*after["sentences"])
         return Fitted(
             modules=modules,
             class_names=names,
@@ -259,9 +183,9 @@ class TlsddTraining:
             ),
             notes=(*(before.sentences if before else ()), *after["sentences"]),
             memory=TlsddMemory(
-                common=self.common,
-                rare=tuple(name for name in names if name not in self.common),
-                draw=self.draw.to_json() if self.draw and names != self.common else {},
+                common=self.split.common,
+                rare=tuple(name for name in names if name not in self.split.common),
+                draw=self.split.draw.to_json() if self.split.draw and names != self.split.common else {},
                 examples=examples,
             ),
         )
@@ -278,27 +202,12 @@ class TlsddTraining:
         ids: dict[str, tuple[str, ...]] = {}
         for number, name in enumerate(self.trainer.track(names, "class bank")):
             generator = np.random.default_rng([self.trainer.seed, BANK, number])
-            examples = self.bank_examples(name, generator)
+            examples = self.split.bank_examples(name, generator)
             ids[name] = tuple(example.id for example in examples)
             entries.append(class_entry(parts, [extract(parts, one, generator) for one in examples]))
             if not examples:
                 self.trainer.note(f"class '{name}' has no box in split 'train': it is never found")
         return ClassBank.from_entries(entries, [bool(ids[name]) for name in names], digest_of(detector)), ids
-
-    def bank_examples(self, name: str, generator: np.random.Generator) -> list[Example]:
-        """Boxes that stand for a class: of a rare one those drawn."""
-        drawn = self.draw.ids if self.draw is not None and name in self.rare else None
-        boxes = [
-            (number, box)
-            for number, image in enumerate(self.annotated.images)
-            for box in image.boxes
-            if box.label == name and (drawn is None or box.id in drawn)
-        ]
-        order = generator.permutation(len(boxes))[: self.settings.prototypes_per_class]
-        return [
-            Example(box.id, self.annotated.images[number].sample.id, self.read(number), box.box_xyxy)
-            for number, box in (boxes[place] for place in order)
-        ]
 
 
 def named_parts(detector: nn.Module, names: Sequence[str]) -> list[nn.Module]:

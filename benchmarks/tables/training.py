@@ -1,0 +1,236 @@
+"""Training a row: settings, a training whose time outlives a stop, bases that rows share, test figures.
+
+A base is a training that several rows and tables start from: done once, with seed 0, and kept beside the
+tables.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, ClassVar
+
+from benchmarks.tables.experiment import expanded
+from benchmarks.tables.results import RUNS, Result, locked
+from benchmarks.tables.row_kind import RowKind, validated
+from benchmarks.tables.schema import TableRow
+from benchmarks.tables.table import Table
+from blemish.bundle.manifest import Manifest
+from blemish.bundle.migrations import legacy_defaults, upgrade_settings
+from blemish.bundle.store import Bundle, load_bundle
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
+from blemish.evaluation.operating_point import OperatingPoint
+from blemish.evaluation.records import Evaluation
+from blemish.evaluation.run import evaluate_samples, split_to_evaluate
+from blemish.files import write_atomically
+from blemish.inspector.chain import Judge
+from blemish.inspector.inspector import Inspector
+from blemish.methods import find_method
+from blemish.methods.contract import Method
+from blemish.progress import Reporter
+from blemish.training.request import Request
+from blemish.training.run import train
+
+CLOCK = "seconds"  # file in the run folder
+BASE_SEED = 0
+BASES = "bases"  # folder beside the tables, as these share them
+OF = "of."  # in front of a row's stored settings that are of the row whose bundle it measures
+BASE = "base."  # in front of a row's stored settings that its base has instead
+
+
+class MethodKind(RowKind):
+    """Base of the kinds that train the table's method, or that start from a training of it."""
+
+    of_method: ClassVar[bool] = True
+
+    def settings(self, table: Table, row: TableRow) -> dict[str, Any]:
+        """Every setting of the method, and those that the row's base has instead."""
+        own = method_settings(table, row, self.also(table, row)).model_dump(mode="json")
+        return {**own, **{f"{BASE}{key}": value for key, value in row.base.items()}}
+
+    def also(self, table: Table, row: TableRow) -> dict[str, Any]:
+        """Settings of the method that the table says elsewhere."""
+        return {}
+
+    def upgraded(self, table: Table, row: TableRow, stored: Result) -> dict[str, Any]:
+        method = method_of(table, row)
+        base = below(stored.settings, BASE)
+        own = {key: value for key, value in stored.settings.items() if not key.startswith(BASE)}
+        unnamed = (
+            upgrade_settings(method.name, {}).keys() - base.keys()
+        )  # a base says only what it has instead
+        named = {
+            key: value for key, value in upgrade_settings(method.name, base).items() if key not in unnamed
+        }
+        return {
+            **legacy_defaults(method.name, method.settings_type),
+            **upgrade_settings(method.name, own),
+            **{f"{BASE}{key}": value for key, value in named.items()},
+        }
+
+
+class BundleKind(RowKind):
+    """Base of the kinds that measure the bundle of row `of`, whose settings are theirs too, behind "of."."""
+
+    source = "bundle"
+
+    def settings(self, table: Table, row: TableRow) -> dict[str, Any]:
+        home, trained = table.trained(row)
+        of = trained.traits.settings(home, trained)
+        return super().settings(table, row) | {f"{OF}{key}": value for key, value in of.items()}
+
+    def upgraded(self, table: Table, row: TableRow, stored: Result) -> dict[str, Any]:
+        home, trained = table.trained(row)
+        of = stored.model_copy(update={"settings": below(stored.settings, OF)})
+        own = {key: value for key, value in stored.settings.items() if not key.startswith(OF)}
+        now = trained.traits.upgraded(home, trained, of)
+        return own | {f"{OF}{key}": value for key, value in now.items()}
+
+    def measured_bundles(self, table: Table, row: TableRow) -> list[tuple[Table, TableRow]]:
+        return [table.trained(row)]
+
+
+def below(settings: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The settings whose keys begin with the prefix, without it."""
+    return {key.removeprefix(prefix): settings[key] for key in settings if key.startswith(prefix)}
+
+
+def method_settings(
+    table: Table, row: TableRow, also: Mapping[str, Any] | None = None, *, expand: bool = False
+) -> Any:
+    """The method's settings of a trained row: the table's, then the row's own, then `also`.
+
+    The table's are not those of a row with a method of its own.
+    """
+    shared = table.experiment.settings if row.method is None else {}
+    values = {**shared, **row.settings, **(also or {})}
+    settings_type = method_of(table, row).settings_type
+    return validated(settings_type, expanded(values) if expand else values, table, row)
+
+
+def method_of(table: Table, row: TableRow) -> Method:
+    return find_method(row.method or table.experiment.method)
+
+
+def test_metrics(
+    inspector: Inspector, dataset: Dataset, manifest: Manifest, seed: int, reporter: Reporter
+) -> dict[str, Any]:
+    """Figures of metrics.json for the test images, as `evaluate` writes them."""
+    return dict(test_evaluation(inspector, dataset, [manifest], seed, reporter).metrics)
+
+
+def test_evaluation(
+    judge: Judge, dataset: Dataset, manifests: Sequence[Manifest], seed: int, reporter: Reporter
+) -> Evaluation:
+    """An inspector or a chain on the test images; the operating point is that of its first stage."""
+    chosen = split_to_evaluate(dataset, "test")
+    evaluator = evaluate_samples(judge, chosen, reporter, title="inspecting the test images")
+    return evaluator.result(
+        method="+".join(manifest.method for manifest in manifests),
+        split="test",
+        seed=seed,
+        operating_point=OperatingPoint.from_json(manifests[0].operating_point),
+        pixel_threshold=judge.inference.pixel_threshold,
+    )
+
+
+def trained_row(
+    table: Table,
+    row: TableRow,
+    settings: Any,
+    seed: int,
+    *,
+    product: Dataset | None = None,
+    start: TrainedBundle | None = None,
+) -> TrainedBundle:
+    """Train a row in its run folder, or go on with an interrupted training.
+
+    product: that it learns instead of the whole dataset; start: that it goes on from
+    """
+    request = Request(
+        method_of(table, row),
+        product or table.dataset,
+        settings,
+        table.run_folder(row, seed),
+        seed=seed,
+        resume=True,
+        origin=row.target or table.data_name,
+        initial_bundle=start.bundle if start else None,
+    )
+    bundle, seconds = timed_training(request, table.reporter)
+    return TrainedBundle(bundle, seconds, start.seconds if start else 0.0)
+
+
+def timed_training(request: Request, reporter: Reporter) -> tuple[Bundle, float]:
+    """A trained bundle and its seconds, those of earlier, interrupted attempts included.
+
+    The time of an attempt that was killed outright is lost.
+    """
+    clock = request.run / CLOCK
+    start = perf_counter() - seconds_in(clock)
+    try:
+        bundle = train(request, reporter)
+    finally:
+        seconds = perf_counter() - start
+        if request.run.is_dir():
+            write_atomically(clock, f"{seconds:.1f}\n")
+    return bundle, seconds
+
+
+def seconds_in(clock: Path) -> float:
+    try:
+        return float(clock.read_text())
+    except (OSError, ValueError):
+        return 0.0
+
+
+def bundle_of(table: Table, row: TableRow, seed: int) -> Bundle:
+    """The bundle that a trained row left. Raises BlemishError when it was trained with other settings."""
+    bundle = load_bundle(table.bundle_path(row, seed), method=method_of(table, row).name)
+    wanted = method_settings(table, row, expand=True)
+    if type(wanted).model_validate(bundle.manifest.settings) != wanted:
+        raise BlemishError(
+            f"{bundle.path} was trained with other settings than row {row.name} of table {table.name} has. "
+            "Use another --out, or remove the run folder and the row's JSON."
+        )
+    return bundle
+
+
+@dataclass(frozen=True)
+class TrainedBundle:
+    """A bundle and the seconds behind it. base_seconds: of the base it started from, 0 without one"""
+
+    bundle: Bundle
+    seconds: float
+    base_seconds: float = 0.0
+
+
+def shared_base(table: Table, name: str, settings: Any, dataset: Dataset, *, row: str) -> TrainedBundle:
+    """The base of that name, trained on first use; another process that wants it waits.
+
+    row: name of the row that asks for it, for the user
+    """
+    run = table.out / BASES / RUNS / name
+    method = find_method(table.experiment.method)
+    with locked(run.parent, name):
+        if not (run / "bundle").is_dir():
+            table.reporter.line(f"{name}: the base of {row}")
+            origin = table.experiment.dataset or "synthetic"
+            request = Request(method, dataset, settings, run, seed=BASE_SEED, resume=True, origin=origin)
+            timed_training(request, table.reporter)
+    return TrainedBundle(load_bundle(run / "bundle", method=method.name), seconds_in(run / CLOCK))
+
+
+def base_name(settings: Mapping[str, Any], fingerprint: str, *, ignored: Collection[str]) -> str:
+    """The folder of a base: the same for the same base training on the same data.
+
+    ignored: settings that base training does not follow, or that say the same as others
+    """
+    followed = {key: value for key, value in settings.items() if key not in ignored}
+    text = json.dumps({"settings": followed, "data": fingerprint}, sort_keys=True)
+    return f"base-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

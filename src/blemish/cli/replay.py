@@ -1,0 +1,45 @@
+"""The command `replay`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from blemish.cli.options import Quiet
+from blemish.errors import BlemishError
+
+
+def replay(
+    record: Annotated[
+        Path, typer.Argument(metavar="RECORD", help="An inspections.jsonl, or the folder that holds it.")
+    ],
+    images: Annotated[
+        Path, typer.Option("--images", metavar="FOLDER", help="Where the images are, under any names.")
+    ],
+    bundle: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            "--bundle", help="The recorded bundle, where it lies elsewhere by now; once for each of a chain."
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Inspect the images of RECORD again: does the same bundle give the same answers? Names what differs.
+
+    Images are found by their SHA-256. Exit code 0: all answers are the same; 1: some differ, or an image,
+    bundle or decision is not as recorded.
+    """
+    from blemish.workflows.replay import replay as replayed
+
+    outcome = replayed(record, images, bundles=bundle or (), quiet=quiet)
+    for line in (*outcome.notes, *outcome.findings):
+        print(line)
+    print(f"{outcome.same} of {outcome.lines} answers are as recorded")
+    if outcome.same < outcome.lines or not outcome.lines:
+        raise BlemishError(
+            f"{outcome.lines - outcome.same} of {outcome.lines} lines of {record} do not replay; see above."
+            if outcome.lines
+            else f"{record} holds no inspection."
+        )

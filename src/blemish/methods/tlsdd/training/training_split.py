@@ -1,0 +1,126 @@
+"""The training split as TL-SDD sees it: common and rare classes, boxes, and the few drawn of each class.
+
+Source: TL-SDD section III-B, and the few-shot protocol of the method's README.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from numpy.random import Generator
+
+from blemish.arrays import Pixels
+from blemish.dataset.fingerprint import fingerprint
+from blemish.dataset.samples import Dataset
+from blemish.dataset.splits.support_sets import SupportSet, load_support_set, sample_support_set
+from blemish.errors import BlemishError, nearest_name
+from blemish.methods.capabilities import Example
+from blemish.methods.contract import Trainer
+from blemish.methods.tlsdd.data.training_images import (
+    AnnotatedImages,
+    Phase,
+    TrainingImage,
+    phase_images,
+    read_annotations,
+)
+from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.training.checks import refuse_lacking
+
+
+@dataclass(frozen=True)
+class TrainingSplit:
+    """Classes and boxes of a dataset's split "train", each read once."""
+
+    dataset: Dataset
+    settings: Settings
+    trainer: Trainer
+
+    @cached_property
+    def common(self) -> tuple[str, ...]:
+        """Classes of base training, in the order of the class numbers."""
+        if self.trainer.initial_bundle is not None:
+            return self.trainer.initial_bundle.manifest.class_names
+        named = self.known_names("common", self.settings.common)
+        others = tuple(name for name in self.dataset.class_names if name not in self.settings.rare)
+        return named or others
+
+    @cached_property
+    def rare(self) -> tuple[str, ...]:
+        """Classes that phase 2 adds, behind the common ones."""
+        rare = self.known_names("rare", self.settings.rare)
+        both = [name for name in rare if name in self.common]
+        if both:
+            raise BlemishError(
+                f"setting rare: '{both[0]}' is one of the common classes of the start bundle. Name new ones."
+            )
+        return rare
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """All classes, in the order of the class numbers."""
+        return (*self.common, *self.rare)
+
+    def known_names(self, setting: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The names as they are. Raises BlemishError for one that the data has not."""
+        known = self.dataset.class_names
+        for name in names:
+            if name not in known:
+                raise BlemishError(
+                    f"setting {setting}: {self.dataset.root} has no class '{name}'."
+                    f"{nearest_name(name, known)} It has {', '.join(known)}."
+                )
+        return names
+
+    @cached_property
+    def annotated(self) -> AnnotatedImages:
+        """All images of the split with their boxes."""
+        return read_annotations(self.trainer.track(self.dataset.split("train").samples, "reading boxes"))
+
+    @cached_property
+    def draw(self) -> SupportSet | None:
+        """The few boxes of each class; none where no class is rare."""
+        if not self.rare:
+            return None
+        digest = fingerprint(self.dataset)
+        if self.settings.draw_file:
+            file = Path(self.settings.draw_file)
+            draw = load_support_set(file, self.dataset, boxes=self.annotated.boxes, data_fingerprint=digest)
+            refuse_lacking(draw, self.rare, file)
+            return draw
+        seed = self.trainer.seed if self.settings.draw_seed is None else self.settings.draw_seed
+        return sample_support_set(
+            self.dataset,
+            self.class_names,
+            self.settings.shots,
+            seed,
+            boxes=self.annotated.boxes,
+            data_fingerprint=digest,
+        )
+
+    def images(self, phase: Phase) -> tuple[TrainingImage, ...]:
+        """Images of a phase; a line on those left out is noted."""
+        found = phase_images(self.annotated.images, self.common, self.rare, self.draw, phase=phase)
+        for note in found.notes:
+            self.trainer.note(note)
+        return found.images
+
+    def read(self, number: int) -> Pixels:
+        """Pixels [H, W, 3] of a training image, by its number."""
+        return self.trainer.read(self.annotated.images[number].sample, 3)
+
+    def bank_examples(self, name: str, generator: Generator) -> list[Example]:
+        """Boxes that stand for a class: of a rare one those drawn."""
+        drawn = self.draw.ids if self.draw is not None and name in self.rare else None
+        boxes = [
+            (number, box)
+            for number, image in enumerate(self.annotated.images)
+            for box in image.boxes
+            if box.label == name and (drawn is None or box.id in drawn)
+        ]
+        order = generator.permutation(len(boxes))[: self.settings.prototypes_per_class]
+        return [
+            Example(box.id, self.annotated.images[number].sample.id, self.read(number), box.box_xyxy)
+            for number, box in (boxes[place] for place in order)
+        ]
