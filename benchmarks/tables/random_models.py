@@ -43,7 +43,7 @@ THRESHOLDS: Mapping[str, dict[str, float]] = {  # that random weights do not rea
 UNLESS_TOLD: Mapping[str, dict[str, Any]] = {  # no downloads, and no detector where nothing is found
     "severity": {"types": False},
     "casae": {"types": False},
-    "medetection": {"stem_weights": "none"},
+    "medetection": {"backbone_weights": "none"},
     "tlsdd": {"backbone_weights": "none"},
 }
 

@@ -79,7 +79,7 @@ def test_training_goes_on_from_a_bundle(
     places = (tiny_dataset.root, tmp_path / "run")
     with pytest.raises(blemish.BlemishError, match=r"^initial_bundle must name a bundle of tlsdd"):
         blemish.train("tlsdd", *places, initial_bundle=bundle)
-    settings = {"steps": 2, "batch": 2, "fine_steps": 2, "threshold": 0.0}
+    settings = {"steps": 2, "batch": 2, "fine_tune_steps": 2, "threshold": 0.0}
     trained = blemish.train("tlsdd", *places, settings=settings, initial_bundle=parent)
     manifest = load_bundle(trained).manifest
     assert (manifest.settings["steps"], manifest.settings["preset"]) == (2, "tiny"), (

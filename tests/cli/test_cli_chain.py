@@ -21,7 +21,7 @@ from blemish.training.run import train
 Command = Callable[..., Any]
 Stages = Mapping[str, Path]
 QUICK: Mapping[str, Mapping[str, Any]] = {
-    "medetection": {"preset": "tiny", "stem": "paper", "steps": 2, "check_every": 2},
+    "medetection": {"preset": "tiny", "backbone": "paper", "steps": 2, "check_every": 2},
     "tlsdd": {
         "preset": "tiny", "variant": "fr-ff-joint", "common": ["scratch", "spot"], "steps": 2, "batch": 2,
         "threshold": 0.0,

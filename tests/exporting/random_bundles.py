@@ -14,7 +14,7 @@ from blemish.dataset.synthetic import DefectRequest, render
 from blemish.methods import find_method
 
 # cell 2 halves the pixels, and tiles are small, so that a strip larger than one is no large image.
-SEVERITY = {"cell": 2, "tile": 160, "types": False, "minimum_area": 12, "types_weights": "none"}
+SEVERITY = {"cell": 2, "tile": 160, "types": False, "min_area": 12, "types_backbone_weights": "none"}
 CASAE = {
     "preset": "tiny",
     "tiled": True,
@@ -22,9 +22,9 @@ CASAE = {
     "patch": 64,
     "width": 4,
     "types": False,
-    "minimum_area": 12,
+    "min_area": 12,
 }
-MEDETECTION = {"preset": "tiny", "stem": "paper", "references": 2, "reset_head": False}
+MEDETECTION = {"preset": "tiny", "backbone": "paper", "references": 2, "reset_head": False}
 
 
 def surfaces(count: int, size: tuple[int, int], channels: int) -> Tensor:

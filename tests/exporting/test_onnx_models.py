@@ -60,7 +60,7 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any], str, list[tuple[int, ...]]]] =
     "stored references": ("medetection", MEDETECTION, "network", [(1, 3, 48, 48)]),
     "references by a ResNet": (
         "medetection",
-        {**MEDETECTION, "stem": "resnet18", "stem_weights": "none", "norm": "batch"},
+        {**MEDETECTION, "backbone": "resnet18", "backbone_weights": "none", "norm": "batch"},
         "network",
         [(1, 3, 48, 48)],
     ),

@@ -56,19 +56,19 @@ def test_norms_and_biases_do_not_decay() -> None:
 
 def test_no_weights_are_drawn_from_the_seed() -> None:
     torch.manual_seed(3)
-    one, origin = resnet("resnet18", "none", setting="types_weights")
+    one, origin = resnet("resnet18", "none", setting="types_backbone_weights")
     torch.manual_seed(3)
-    other, _ = resnet("resnet18", "none", setting="types_weights")
+    other, _ = resnet("resnet18", "none", setting="types_backbone_weights")
     assert torch.equal(one.conv1.weight, other.conv1.weight)
     assert origin == "resnet18: random initial weights"
 
 
 def test_a_file_may_hold_part_of_a_network_and_what_it_lacks_is_said(tmp_path: Path) -> None:
-    network, _ = resnet("resnet18", "none", setting="types_weights")
+    network, _ = resnet("resnet18", "none", setting="types_backbone_weights")
     part = {name: t for name, t in network.state_dict().items() if not name.startswith(("layer4", "fc"))}
     save_file(part, tmp_path / "part.safetensors")
     torch.manual_seed(9)
-    loaded, origin = resnet("resnet18", str(tmp_path / "part.safetensors"), setting="types_weights")
+    loaded, origin = resnet("resnet18", str(tmp_path / "part.safetensors"), setting="types_backbone_weights")
     assert torch.equal(loaded.layer3[0].conv1.weight, network.layer3[0].conv1.weight)
     assert not torch.equal(loaded.layer4[0].conv1.weight, network.layer4[0].conv1.weight)
     assert origin == "resnet18: weights of part.safetensors; initial values in layer4, fc"
@@ -84,9 +84,9 @@ def test_a_file_may_hold_part_of_a_network_and_what_it_lacks_is_said(tmp_path: P
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path, tensors: dict, message: str) -> None:
     save_file(tensors, tmp_path / "other.safetensors")
     with pytest.raises(BlemishError) as caught:
-        resnet("resnet18", str(tmp_path / "other.safetensors"), setting="types_weights")
+        resnet("resnet18", str(tmp_path / "other.safetensors"), setting="types_backbone_weights")
     assert message in str(caught.value)
-    assert str(caught.value).startswith("types_weights: ")
+    assert str(caught.value).startswith("types_backbone_weights: ")
 
 
 def test_a_file_that_is_missing_or_holds_no_tensors_is_refused(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_file_that_is_missing_or_holds_no_tensors_is_refused(tmp_path: Path) -
         ("text.safetensors", "no safetensors data"),
     ):
         with pytest.raises(BlemishError, match=message):
-            resnet("resnet18", str(tmp_path / name), setting="types_weights")
+            resnet("resnet18", str(tmp_path / name), setting="types_backbone_weights")
 
 
 def test_without_a_network_connection_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,12 +105,12 @@ def test_without_a_network_connection_the_remedy_is_named(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("torchvision.models.get_model", offline)
     with pytest.raises(BlemishError, match=r"could not be downloaded.*to a \.safetensors file or to none"):
-        resnet("resnet101", "imagenet", setting="types_weights")
+        resnet("resnet101", "imagenet", setting="types_backbone_weights")
 
 
 def test_original_strides_halve_in_the_first_convolution() -> None:
-    moved, _ = resnet("resnet50", "none", setting="types_strides", original_strides=True)
-    usual, _ = resnet("resnet50", "none", setting="types_strides")
+    moved, _ = resnet("resnet50", "none", setting="types_backbone_strides", original_strides=True)
+    usual, _ = resnet("resnet50", "none", setting="types_backbone_strides")
     for network, strides in ((moved, (2, 1)), (usual, (1, 2))):
         block = network.layer3[0]
         assert (block.conv1.stride[0], block.conv2.stride[0]) == strides
@@ -119,7 +119,7 @@ def test_original_strides_halve_in_the_first_convolution() -> None:
 
 def test_original_strides_need_a_bottleneck() -> None:
     with pytest.raises(BlemishError, match=r"need a bottleneck backbone\. Use resnet50 or resnet101"):
-        resnet("resnet18", "none", setting="types_strides", original_strides=True)
+        resnet("resnet18", "none", setting="types_backbone_strides", original_strides=True)
 
 
 def test_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

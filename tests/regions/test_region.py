@@ -46,7 +46,7 @@ def test_near_regions_are_one_and_small_ones_are_left_out() -> None:
     assert len(list(regions_above(values, 0.5, join_distance=0.0))) == 3
     (pair, single) = regions_above(values, 0.5, join_distance=4.0)
     assert (pair.runs.area, single.runs.area) == (2, 1)
-    (kept,) = regions_above(values, 0.5, join_distance=4.0, minimum_area=2.0)
+    (kept,) = regions_above(values, 0.5, join_distance=4.0, min_area=2.0)
     assert (kept.offset_xy, kept.mask.tolist()) == ((2, 1), [[True, False, False, True]])
 
 

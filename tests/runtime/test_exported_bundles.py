@@ -21,10 +21,10 @@ SCORE = 1e-3  # how far scores may be apart, as the certificate of an export say
 PIXELS = 1.0  # and the sides of boxes
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "severity": {"cell": 2, "patch": 64, "batch": 2, "steps": 6, "types_backbone": "resnet18",
-                 "types_weights": "none", "types_steps": 2, "types_batch": 8},
+                 "types_backbone_weights": "none", "types_steps": 2, "types_batch": 8},
     "casae": {"preset": "tiny", "size": 96, "width": 6, "batch": 2, "steps": 4, "second_steps": 2,
               "types_steps": 2},
-    "medetection": {"preset": "tiny", "stem": "paper", "steps": 2, "check_every": 2, "references": 3},
+    "medetection": {"preset": "tiny", "backbone": "paper", "steps": 2, "check_every": 2, "references": 3},
     "tlsdd": {"preset": "tiny", "common": ["scratch", "spot"], "steps": 2, "batch": 2,
               "score_floor": 0.0},
 }  # fmt: skip

@@ -69,11 +69,11 @@ def test_a_short_training_adds_the_class_too(
 
     out = tmp_path / "tuned"
     request = AddClassRequest(
-        parent, "fray", examples, out, tiny_dataset.root, True, settings={"fine_steps": 2}, device="cpu"
+        parent, "fray", examples, out, tiny_dataset.root, True, settings={"fine_tune_steps": 2}, device="cpu"
     )
     tuned: Bundle = load_bundle(add_class(request, quiet=True))
     assert tuned.manifest.class_names == (*OLD, "fray")
-    assert tuned.manifest.settings["fine_steps"] == 2
+    assert tuned.manifest.settings["fine_tune_steps"] == 2
     assert tuned.manifest.settings["shots"] == 3, "all examples are drawn"
     assert all(one.startswith("examples/") for one in tuned.manifest.memory["examples"]["fray"])
     assert tuned.manifest.provenance["parent"] == load_bundle(parent).id

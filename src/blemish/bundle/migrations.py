@@ -17,7 +17,30 @@ from blemish.errors import BlemishError
 # bundle, a run or a row of a table that does not know the setting is older than it.
 LEGACY: Mapping[str, Mapping[str, Any]] = {"casae": {"standardise": False, "types_standardise": False}}
 # By method: older names of settings, and what they are called now.
-RENAMED: Mapping[str, Mapping[str, str]] = {}
+RENAMED: Mapping[str, Mapping[str, str]] = {
+    "severity": {
+        "minimum_area": "min_area",
+        "types_weights": "types_backbone_weights",
+        "types_strides": "types_backbone_strides",
+    },
+    "tlsdd": {
+        "fine_rate": "fine_tune_learning_rate_ratio",
+        "fine_steps": "fine_tune_steps",
+        "fine_common": "fine_tune_common",
+    },
+    "medetection": {
+        "stem": "backbone",
+        "stem_weights": "backbone_weights",
+        "stem_strides": "backbone_strides",
+        "stem_level": "backbone_level",
+        "stem_frozen": "backbone_frozen",
+        "attention_least": "attention_min_channels",
+        "rate": "learning_rate",
+        "meta_rate": "meta_learning_rate",
+        "inner_rate": "inner_learning_rate",
+    },
+    "casae": {"minimum_area": "min_area", "types_rate": "types_learning_rate"},
+}
 # Settings that "auto" leaves to the data, and what they had to be before: the same where defects are known.
 AUTO = "auto"
 BEFORE_AUTO: Mapping[str, Any] = {"ng_rule": "f1", "review_rule": "escape<=0"}

@@ -85,7 +85,7 @@ class MergedDefects:
 
 @dataclass(frozen=True)
 class Chain:
-    """Inspectors one behind the other, asked as one `BundleInspector` is. stages: as `chain_of` allows them"""
+    """Inspectors one behind the other, asked as one. stages: as `chain_of` allows them"""
 
     stages: tuple[BundleInspector, ...]
 

@@ -51,22 +51,20 @@ class Region:
 
 
 def regions_above(
-    values: NDArray[np.float32], threshold: float, *, join_distance: float, minimum_area: float = 0.0
+    values: NDArray[np.float32], threshold: float, *, join_distance: float, min_area: float = 0.0
 ) -> Iterator[Region]:
     """Components of a map's pixels of at least the threshold, in reading order.
 
-    values: [H, W]; join_distance: see `label_regions`; minimum_area: in pixels, smaller ones are left out
+    values: [H, W]; join_distance: see `label_regions`; min_area: in pixels, smaller ones are left out
     """
     for part in components(runs_above(values, threshold), join_distance=join_distance):
-        if (region := region_of(values, part, minimum_area=minimum_area)) is not None:
+        if (region := region_of(values, part, min_area=min_area)) is not None:
             yield region
 
 
-def region_of(
-    values: NDArray[np.float32], part: RunLengthMask, *, minimum_area: float = 0.0
-) -> Region | None:
+def region_of(values: NDArray[np.float32], part: RunLengthMask, *, min_area: float = 0.0) -> Region | None:
     """Region of a component's pixels in a map [H, W]; None where it is smaller than the minimum."""
-    if part.area < minimum_area:
+    if part.area < min_area:
         return None
     runs, offset_xy = part.from_corner()
     return Region(runs, offset_xy, values_on(part, values))

@@ -26,9 +26,9 @@ SETTINGS: dict[str, Any] = {
     "patch": 128,
     "steps": 800,
     "threshold_criterion": "pixel-f1",
-    "minimum_area": 16,
+    "min_area": 16,
     "types_backbone": "resnet18",
-    "types_weights": "none",
+    "types_backbone_weights": "none",
     "types_step": 32,
     "types_steps": 400,
 }

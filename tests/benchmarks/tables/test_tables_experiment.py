@@ -91,12 +91,14 @@ def test_faults_of_a_file_name_the_key(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_environment_variables_in_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BLEMISH_WEIGHTS", "/elsewhere")
-    assert expanded({"types_weights": "${BLEMISH_WEIGHTS}/w", "steps": 3}) == {
-        "types_weights": "/elsewhere/w",
+    assert expanded({"types_backbone_weights": "${BLEMISH_WEIGHTS}/w", "steps": 3}) == {
+        "types_backbone_weights": "/elsewhere/w",
         "steps": 3,
     }
     monkeypatch.delenv("BLEMISH_WEIGHTS")
-    with pytest.raises(BlemishError, match=r"^types_weights: .* variable BLEMISH_WEIGHTS, which is not set"):
-        expanded({"types_weights": "${BLEMISH_WEIGHTS}/w"})
+    with pytest.raises(
+        BlemishError, match=r"^types_backbone_weights: .* variable BLEMISH_WEIGHTS, which is not set"
+    ):
+        expanded({"types_backbone_weights": "${BLEMISH_WEIGHTS}/w"})
     with pytest.raises(BlemishError, match=r"weights: '\$\{' must name variables"):
         expanded({"weights": "${"})

@@ -25,10 +25,10 @@ from blemish.inspector.line_scan.web import Web
 
 JUDGES = {
     "severity": severity,
-    "severity without types": lambda: severity(types=False, minimum_area=30.0),
+    "severity without types": lambda: severity(types=False, min_area=30.0),
     "severity, nearest": lambda: severity(upsampling="nearest", join_distance=9.0),
     "casae": casae,
-    "casae without types": lambda: casae(types=False, minimum_area=12.0, join_distance=0.0),
+    "casae without types": lambda: casae(types=False, min_area=12.0, join_distance=0.0),
 }
 
 

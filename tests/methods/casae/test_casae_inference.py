@@ -151,19 +151,19 @@ def test_the_papers_threshold_is_inclusive() -> None:
 @given(
     raw=arrays(np.float32, (5, 7), elements=st.floats(0, 1, width=32)),
     threshold=st.floats(0.01, 0.99),
-    minimum_area=st.sampled_from([0.0, 3.0]),
+    min_area=st.sampled_from([0.0, 3.0]),
 )
 def test_an_image_has_defects_just_when_its_score_reaches_the_threshold(
-    raw: Map, threshold: float, minimum_area: float
+    raw: Map, threshold: float, min_area: float
 ) -> None:
-    chosen = CasaeSettings(types=False, minimum_area=minimum_area, join_distance=0)
+    chosen = CasaeSettings(types=False, min_area=min_area, join_distance=0)
     half = inference_from(chosen, NAMES, threshold=threshold)
     findings = decide(half, raw)
     assert 0 <= findings.score <= 1
     assert (findings.score >= half.threshold_score) == bool(findings.defects)
-    if not minimum_area:
+    if not min_area:
         assert findings.score == raw.max()
-    assert all(defect.area >= minimum_area for defect in findings.defects)
+    assert all(defect.area >= min_area for defect in findings.defects)
 
 
 def test_a_drawn_rectangle_is_measured() -> None:
@@ -315,14 +315,14 @@ def test_inference_from_takes_every_setting_it_needs() -> None:
         channels=3,
         size=128,
         join_distance=7,
-        minimum_area=9,
+        min_area=9,
         types_size=131,
         types_margin=1.25,
         mm_per_px=0.1,
     )
     half = inference_from(chosen, NAMES, threshold=0.6)
     assert (half.channels, half.size, half.tiling) == (3, 128, None)
-    assert (half.join_distance, half.minimum_area, half.mm_per_px) == (7, 9, 0.1)
+    assert (half.join_distance, half.min_area, half.mm_per_px) == (7, 9, 0.1)
     assert (half.crop_size, half.crop_margin) == (131, 1.25)
     assert half.threshold == half.pixel_threshold == half.threshold_score == np.float32(0.6)
     assert half.classifies and half.segments

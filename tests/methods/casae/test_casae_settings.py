@@ -22,7 +22,7 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
     assert (paper.defect_weight, paper.background_weight, paper.gray_threshold) == (0.8, 0.2, 100)
     assert (paper.steps, paper.second_steps) == (3000 * 30 / 2, 3000 * 20 / 2)
     assert (paper.learning_rate, paper.batch, paper.schedule) == (1e-4, 2, "constant")
-    assert (paper.types_size, paper.types_steps, paper.types_batch, paper.types_rate) == (
+    assert (paper.types_size, paper.types_steps, paper.types_batch, paper.types_learning_rate) == (
         227,
         30_000,
         8,

@@ -17,10 +17,15 @@ def fault(**values: object) -> str:
 
 def test_the_papers_preset_has_the_papers_numbers() -> None:
     paper = MedetectionSettings(preset="paper")
-    assert (paper.inner_rate, paper.meta_rate, paper.rate, paper.batch) == (1e-5, 1e-3, 1e-4, 64)
+    assert (paper.inner_learning_rate, paper.meta_learning_rate, paper.learning_rate, paper.batch) == (
+        1e-5,
+        1e-3,
+        1e-4,
+        64,
+    )
     assert (paper.support, paper.query, paper.support_share, paper.size) == (64, 20, 0.7, 256)
     assert (paper.beta1, paper.beta2, paper.products_per_step) == (0.5, 0.999, None)
-    assert (paper.stem, paper.stem_widths, paper.stem_activation) == ("paper", (64, 128, 256), False)
+    assert (paper.backbone, paper.stem_widths, paper.stem_activation) == ("paper", (64, 128, 256), False)
     assert (paper.norm, paper.resize_difference, paper.attention) == ("batch", True, "low")
 
 
@@ -63,7 +68,7 @@ def test_an_unknown_key_names_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "learns"),
-    [({"stem": "paper"}, True), ({"stem": "resnet18"}, False), ({"stem_frozen": False}, True)],
+    [({"backbone": "paper"}, True), ({"backbone": "resnet18"}, False), ({"backbone_frozen": False}, True)],
 )
 def test_only_a_frozen_resnet_does_not_learn(changes: dict, learns: bool) -> None:
     assert MedetectionSettings(**changes).stem_learns is learns

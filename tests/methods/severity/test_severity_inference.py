@@ -218,7 +218,7 @@ def test_small_defects_are_dropped_by_their_area() -> None:
     raw = np.zeros((1, 20), np.float32)
     raw[0, 2:5] = 7
     raw[0, 12:16] = 6
-    findings = decide(inference(minimum_area=4.0), raw)
+    findings = decide(inference(min_area=4.0), raw)
     assert [defect.area for defect in findings.defects] == [4]
     assert findings.score == pytest.approx(6 / 12)
 
@@ -345,7 +345,7 @@ def test_inference_from_takes_every_setting_it_needs() -> None:
         cell=2,
         channels=3,
         join_distance=7,
-        minimum_area=9,
+        min_area=9,
         upsampling="nearest",
         types_window=96,
         types_step=24,
@@ -355,7 +355,7 @@ def test_inference_from_takes_every_setting_it_needs() -> None:
     )
     half = inference_from(chosen, NAMES, threshold=4.5, drop_above=0.8)
     assert (half.channels, half.cell, half.tiling.tile) == (3, 2, 256)
-    assert (half.join_distance, half.minimum_area, half.upsampling) == (7, 9, "nearest")
+    assert (half.join_distance, half.min_area, half.upsampling) == (7, 9, "nearest")
     assert (half.window, half.window_step, half.window_overlap) == (96, 24, 0.3)
     assert (half.threshold, half.drop_above, half.mm_per_px, half.types) == (4.5, 0.8, 0.1, True)
     assert half.without_types() == replace(half, types=False)

@@ -18,7 +18,7 @@ from blemish.methods.tlsdd.settings import TlsddSettings
 def tiny(**changes) -> TlsddSettings:
     fields = {
         "preset": "tiny", "device": "cpu", "precision": "fp32",
-        "common": ("scratch", "spot"), "rare": ("stain",), "steps": 4, "fine_steps": 4, "warmup": 1,
+        "common": ("scratch", "spot"), "rare": ("stain",), "steps": 4, "fine_tune_steps": 4, "warmup": 1,
     }  # fmt: skip
     return TlsddSettings(**{**fields, **changes})
 

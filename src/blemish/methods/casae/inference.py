@@ -47,7 +47,7 @@ class CasaeInference:
     tiling: Tiling | None
     multiple: int
     join_distance: float
-    minimum_area: float
+    min_area: float
     types: bool
     crop_margin: float
     crop_size: int
@@ -99,14 +99,12 @@ class CasaeInference:
     def regions(self, raw: NDArray[np.float32]) -> list[Region]:
         """Components of the pixels from the threshold on, in reading order (section 3.2)."""
         return list(
-            regions_above(
-                raw, self.threshold, join_distance=self.join_distance, minimum_area=self.minimum_area
-            )
+            regions_above(raw, self.threshold, join_distance=self.join_distance, min_area=self.min_area)
         )
 
     def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
         """Region of a component; None where it is under the minimum area. part: its pixels"""
-        return region_of(raw, part, minimum_area=self.minimum_area)
+        return region_of(raw, part, min_area=self.min_area)
 
     def found(
         self, regions: Iterable[Region], pixels: Pixels, networks: Networks
@@ -154,7 +152,7 @@ def inference_from(
         tiling=settings.tiling if settings.tiled else None,
         multiple=settings.multiple,
         join_distance=settings.join_distance,
-        minimum_area=settings.minimum_area,
+        min_area=settings.min_area,
         types=tells_types(settings, class_names),
         crop_margin=settings.types_margin,
         crop_size=settings.types_size,

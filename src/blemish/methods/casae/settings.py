@@ -156,7 +156,7 @@ class CasaeSettings(PresetSettings):
     # Open: pixels nearer than this are one defect.
     join_distance: float = Field(4.0, ge=0)
     # Open: smaller defects are dropped; 0 keeps every one.
-    minimum_area: float = Field(0.0, ge=0)
+    min_area: float = Field(0.0, ge=0)
 
     # --- Compact CNN, sections 4 and 5.1 ---
     # Off: defects are named "defect" (or by the one class there is).
@@ -175,7 +175,7 @@ class CasaeSettings(PresetSettings):
     types_rotation_deg: float = Field(10.0, ge=0, le=180)
     types_steps: int = Field(3000, ge=1)
     types_batch: int = Field(8, ge=2)
-    types_rate: float = Field(1e-3, gt=0)
+    types_learning_rate: float = Field(1e-3, gt=0)
     types_schedule: Literal["constant", "cosine"] = "cosine"
     types_momentum: float = Field(0.9, ge=0, lt=1)
     types_weight_decay: float = Field(5e-5, ge=0)

@@ -39,7 +39,7 @@ class MedetectionMethod(BaseMethod[MedetectionSettings], ExportsGraphs):
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         from blemish.methods.medetection.network import DifferenceNetwork, References
 
-        settings = self.settings(manifest).model_copy(update={"stem_weights": "none"})
+        settings = self.settings(manifest).model_copy(update={"backbone_weights": "none"})
         count = len(MedetectionMemory.model_validate(manifest.memory).references)
         return {"network": DifferenceNetwork(settings), "references": References(count, settings.size)}
 

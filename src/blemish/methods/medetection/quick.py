@@ -7,7 +7,7 @@ QUICK = Quick(
     # Three references: of two, both in training, each is judged by its difference from the other, the same.
     overfit={
         "preset": "tiny",
-        "stem": "paper",
+        "backbone": "paper",
         "steps": 120,
         "check_every": 20,
         "patience": 6,

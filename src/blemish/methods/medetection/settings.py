@@ -20,24 +20,24 @@ Width = Annotated[int, Field(ge=1)]  # channels
 
 # Settings that a trained network depends on.
 OF_THE_NETWORK = (
-    "siamese", "attention", "stem", "stem_strides", "stem_level", "stem_widths", "stem_activation",
-    "resize_difference", "norm", "widths", "attention_reduction", "attention_least",
+    "siamese", "attention", "backbone", "backbone_strides", "backbone_level", "stem_widths",
+    "stem_activation", "resize_difference", "norm", "widths", "attention_reduction", "attention_min_channels",
 )  # fmt: skip
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # As the authors train: their stem without activations, batch norm, the difference resized to the image.
     "paper": {
-        "stem": "paper",
+        "backbone": "paper",
         "stem_activation": False,
         "norm": "batch",
         "resize_difference": True,
-        "inner_rate": 1e-5,
+        "inner_learning_rate": 1e-5,
         "reset_head": True,
         "meta_steps": 1000,
         "products_per_step": None,
         "steps": 16000,
         "batch": 64,
-        "rate": 1e-4,
+        "learning_rate": 1e-4,
         "check_every": 16,
         "patience": 50,
         "flips": False,
@@ -46,19 +46,19 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     # For tests on a CPU: seconds.
     "tiny": {
-        "stem": "paper",
+        "backbone": "paper",
         "stem_widths": (8, 12, 16),
-        "stem_weights": "none",
+        "backbone_weights": "none",
         "widths": 8,
         "size": 48,
         "support": 8,
         "query": 6,
         "meta_steps": 6,
-        "meta_rate": 3e-3,
+        "meta_learning_rate": 3e-3,
         "products_per_step": 2,
         "steps": 60,
         "batch": 8,
-        "rate": 3e-3,
+        "learning_rate": 3e-3,
         "check_every": 10,
         "patience": 4,
         "references": 2,
@@ -79,15 +79,15 @@ class MedetectionSettings(PresetSettings):
     # Coordinate attention behind the first block of 4Conv, the last, or both; Table 4 has "low" best.
     attention: Literal["none", "low", "high", "both"] = "low"
     # "paper" is trained from random weights; a ResNet brings those of ImageNet.
-    stem: Literal["paper", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
+    backbone: Literal["paper", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
     # Of a ResNet: "imagenet" (downloaded by torchvision), "none", or a .safetensors path.
-    stem_weights: str = "imagenet"
+    backbone_weights: str = "imagenet"
     # "original": for weights of the first ResNet, whose stride is in each stage's first 1×1 convolution.
-    stem_strides: Literal["torchvision", "original"] = "torchvision"
+    backbone_strides: Literal["torchvision", "original"] = "torchvision"
     # Stage of a ResNet whose map is compared; layer2 has the paper stem's stride of 8.
-    stem_level: Literal["layer1", "layer2", "layer3"] = "layer2"
+    backbone_level: Literal["layer1", "layer2", "layer3"] = "layer2"
     # A ResNet keeps its weights, so that its maps are computed once; the paper stem always trains.
-    stem_frozen: bool = True
+    backbone_frozen: bool = True
     # Open: channels of the paper stem's three stages; these are the authors' code's.
     stem_widths: tuple[Width, Width, Width] = (64, 128, 256)
     # Open: ReLU behind each convolution of the paper stem; the authors' code has none.
@@ -102,7 +102,7 @@ class MedetectionSettings(PresetSettings):
     widths: Width = 32
     # The attention's inner channels: a block's divided by this, but at least so many.
     attention_reduction: int = Field(32, ge=1)
-    attention_least: int = Field(8, ge=1)
+    attention_min_channels: int = Field(8, ge=1)
 
     # --- Meta-training, Algorithm 1 ---
     # Off: fine-tuning from a random start, the comparison of Table 3.
@@ -113,13 +113,13 @@ class MedetectionSettings(PresetSettings):
     order: Literal["first", "second"] = "second"
     inner_steps: int = Field(1, ge=1)
     # α of eq. 4; the text's 1e-5 moves the head by nothing, the authors' code runs with 1e-3.
-    inner_rate: float = Field(1e-3, ge=0)
+    inner_learning_rate: float = Field(1e-3, ge=0)
     # The authors' code zeroes the head before each episode; here it is learned like the rest.
     reset_head: bool = False
     # Outer steps, each on an episode of every product drawn for it.
     meta_steps: int = Field(400, ge=1)
     # β of eq. 5.
-    meta_rate: float = Field(1e-3, gt=0)
+    meta_learning_rate: float = Field(1e-3, gt=0)
     # Products drawn for a step; None: all, the paper's sum of eq. 5.
     products_per_step: int | None = Field(4, ge=1)
     # Images of an episode that the inner steps see, and that the outer loss is measured on.
@@ -141,7 +141,7 @@ class MedetectionSettings(PresetSettings):
     # --- Fine-tuning on the target ---
     steps: int = Field(1500, ge=1)
     # The paper's.
-    rate: float = Field(1e-4, gt=0)
+    learning_rate: float = Field(1e-4, gt=0)
     # Pairs of a step; the paper's 64 is half as many steps in the same time.
     batch: int = Field(32, ge=2)
     # Steps between looks at the validation images, and how many looks without a better one end training.
@@ -194,7 +194,7 @@ class MedetectionSettings(PresetSettings):
     @property
     def stem_learns(self) -> bool:
         """True where training changes the stem; else its maps can be cached."""
-        return self.stem == "paper" or not self.stem_frozen
+        return self.backbone == "paper" or not self.backbone_frozen
 
     @property
     def num_kept_references(self) -> int:

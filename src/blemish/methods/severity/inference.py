@@ -46,7 +46,7 @@ class SeverityInference:
     tiling: Tiling
     threshold: float
     join_distance: float
-    minimum_area: float
+    min_area: float
     upsampling: str
     types: bool
     window: int
@@ -101,7 +101,7 @@ class SeverityInference:
     def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
         """Region of a component in pixels; None where it is under the minimum area. part: its cells"""
         runs = self.pixels_of(raw, part, size)
-        if runs.area < self.minimum_area:
+        if runs.area < self.min_area:
             return None
         return Region(*runs.from_corner(), values_on(part, raw))
 
@@ -225,7 +225,7 @@ def inference_from(
         tiling=default_tiling(settings.cell, settings.tile, network=settings.network),
         threshold=float(np.float32(threshold)),  # as float32 maps are compared
         join_distance=settings.join_distance,
-        minimum_area=settings.minimum_area,
+        min_area=settings.min_area,
         upsampling=settings.upsampling,
         types=settings.types,
         window=settings.types_window,

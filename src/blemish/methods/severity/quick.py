@@ -2,7 +2,7 @@
 
 from blemish.methods.quick import Quick
 
-TYPES = {"types_backbone": "resnet18", "types_weights": "none", "types_batch": 8}
+TYPES = {"types_backbone": "resnet18", "types_backbone_weights": "none", "types_batch": 8}
 QUICK = Quick(
     overfit={
         "cell": 2,

@@ -102,7 +102,7 @@ class SeveritySettings(MethodSettings):
     # Pixels; clusters nearer than this are one defect.
     join_distance: float = Field(4.0, ge=0)
     # Open: smaller defects are dropped; 0 keeps every one.
-    minimum_area: float = Field(0.0, ge=0)
+    min_area: float = Field(0.0, ge=0)
     # Open: how cells become pixels of an outline; "nearest" is the plain r×r square.
     upsampling: Literal["linear", "nearest"] = "linear"
 
@@ -111,9 +111,9 @@ class SeveritySettings(MethodSettings):
     types: bool = True
     types_backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = "resnet101"
     # "imagenet" (downloaded by torchvision), "none", or a .safetensors path.
-    types_weights: str = "imagenet"
+    types_backbone_weights: str = "imagenet"
     # "original": for weights of the first ResNet, whose stride is in each stage's first 1×1 convolution.
-    types_strides: Literal["torchvision", "original"] = "torchvision"
+    types_backbone_strides: Literal["torchvision", "original"] = "torchvision"
     # Input side; larger defects double the window, then it is resized down.
     types_window: int = Field(64, ge=32)
     # Of the sliding window, at that side; grows with it.

@@ -32,8 +32,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "warmup": 0,
         "region_samples": 512,
         "steps": 20000,
-        "fine_steps": 2000,
-        "fine_rate": 1.0,
+        "fine_tune_steps": 2000,
+        "fine_tune_learning_rate_ratio": 1.0,
     },
     "default": {},
     # For tests on a CPU: seconds.
@@ -54,7 +54,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "queries": 1,
         "shots": 2,
         "steps": 40,
-        "fine_steps": 20,
+        "fine_tune_steps": 20,
         "warmup": 5,
         "learning_rate": 1e-2,
         "prototypes_per_class": 5,
@@ -167,14 +167,14 @@ class TlsddSettings(MethodSettings):
     # Images of a step where there are no episodes.
     batch: int = Field(4, ge=1)
     steps: int = Field(3000, ge=1)
-    fine_steps: int = Field(600, ge=1)
+    fine_tune_steps: int = Field(600, ge=1)
     # Peak of SGD with momentum, for a step's whole batch; the paper's 1e-4 is some 12 times below the usual.
     learning_rate: float = Field(5e-3, gt=0)
     # Of phase 2, relative to phase 1.
-    fine_rate: float = Field(0.1, gt=0)
+    fine_tune_learning_rate_ratio: float = Field(0.1, gt=0)
     # Open: of common classes phase 2 draws from all boxes, or from as few as it has of a rare class. Episodes
     # are balanced either way.
-    fine_common: Literal["all", "drawn"] = "all"
+    fine_tune_common: Literal["all", "drawn"] = "all"
     warmup: int = Field(200, ge=0)
     # Shares of the steps after which the rate falls to a tenth.
     drops: tuple[float, ...] = (2 / 3, 8 / 9)

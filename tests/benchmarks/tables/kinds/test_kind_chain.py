@@ -38,7 +38,7 @@ TABLES: dict[str, dict[str, Any]] = {
     "gates": {
         "method": "medetection",
         "settings": {
-            "preset": "tiny", "stem": "paper", "steps": 2, "check_every": 2, "maml": False, **MACHINE,
+            "preset": "tiny", "backbone": "paper", "steps": 2, "check_every": 2, "maml": False, **MACHINE,
         },
         "rows": [{"name": "gate", "kind": "train"}],
     },

@@ -37,7 +37,7 @@ FEW: dict[str, Any] = {
     "pictures": {"images": 2, "metric_space": "tl-sdd"},
     "settings": {
         "preset": "tiny", "device": "cpu", "precision": "fp32", "width": 16, "hidden": 16,
-        "proposals_train": 20, "proposals_test": 10, "jitters": 1, "steps": 2, "fine_steps": 1,
+        "proposals_train": 20, "proposals_test": 10, "jitters": 1, "steps": 2, "fine_tune_steps": 1,
     },
     "rows": [
         {"name": "fr-joint", "kind": "few-shot", "settings": {"variant": "fr-joint"}},
@@ -126,9 +126,9 @@ def test_one_base_serves_every_row_that_asks_for_the_same() -> None:
 
 
 def test_a_base_has_a_name_of_its_own_only_where_it_is_trained_otherwise() -> None:
-    settings = {"steps": 2, "fine_steps": 1, "nms": 0.5}
+    settings = {"steps": 2, "fine_tune_steps": 1, "nms": 0.5}
     name = base_name(settings, "data", ignored=NOT_OF_BASE)
-    assert base_name({**settings, "fine_steps": 9, "nms": 0.6}, "data", ignored=NOT_OF_BASE) == name
+    assert base_name({**settings, "fine_tune_steps": 9, "nms": 0.6}, "data", ignored=NOT_OF_BASE) == name
     others = [({**settings, "steps": 3}, "data"), (settings, "other")]
     assert len({name, *(base_name(*other, ignored=NOT_OF_BASE) for other in others)}) == 3
 

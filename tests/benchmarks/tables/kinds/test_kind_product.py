@@ -36,7 +36,7 @@ PRODUCTS: dict[str, Any] = {
     "rows": [
         {"name": "random", "kind": "product", "settings": {"maml": False}, "reach": "random"},
         {"name": "maml", "kind": "product", "reach": "random", "papers": {"wood": {"image.auroc": 0.9}}},
-        {"name": "faster", "kind": "product", "settings": {"rate": 0.01}},
+        {"name": "faster", "kind": "product", "settings": {"learning_rate": 0.01}},
         {"name": "nearest", "kind": "nearest-feature", "settings": {**PEER, "level": "layer2"}},
         {"name": "memory", "kind": "patch-memory", "settings": {**PEER, "levels": ["layer1"], "pool": 400}},
         {"name": "probe", "kind": "linear-probe", "settings": {**PEER, "level": "layer2", "shots": 8}},

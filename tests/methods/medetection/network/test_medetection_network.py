@@ -18,7 +18,7 @@ from blemish.nn.coordinate_attention import CoordinateAttention
 
 def made(**changes: object) -> DifferenceNetwork:
     torch.manual_seed(0)
-    settings = MedetectionSettings(**{"preset": "tiny", "stem_weights": "none", **changes})
+    settings = MedetectionSettings(**{"preset": "tiny", "backbone_weights": "none", **changes})
     return DifferenceNetwork(settings).eval()
 
 
@@ -27,12 +27,12 @@ def pairs(count: int = 3, side: int = 48) -> Tensor:
 
 
 STEMS = [
-    {"stem": "paper"},
-    {"stem": "paper", "norm": "batch", "attention": "both"},
-    {"stem": "paper", "resize_difference": True},
-    {"stem": "resnet18", "stem_level": "layer1", "attention": "none"},
-    {"stem": "resnet18", "stem_level": "layer2", "attention": "high"},
-    {"stem": "resnet50", "stem_level": "layer3", "stem_strides": "original"},
+    {"backbone": "paper"},
+    {"backbone": "paper", "norm": "batch", "attention": "both"},
+    {"backbone": "paper", "resize_difference": True},
+    {"backbone": "resnet18", "backbone_level": "layer1", "attention": "none"},
+    {"backbone": "resnet18", "backbone_level": "layer2", "attention": "high"},
+    {"backbone": "resnet50", "backbone_level": "layer3", "backbone_strides": "original"},
     {"siamese": False},
 ]
 
@@ -181,14 +181,14 @@ def test_attention_stands_where_the_setting_says(attention: str, blocks: list[in
 
 def test_a_frozen_stem_has_no_gradient_and_a_learning_one_has() -> None:
     for frozen in (True, False):
-        network = made(stem="resnet18", stem_frozen=frozen).train()
+        network = made(backbone="resnet18", backbone_frozen=frozen).train()
         network.logits(pairs(2), num_support=2).sum().backward()
         assert all((parameter.grad is None) is frozen for parameter in network.stem.parameters())
         assert all(parameter.grad is not None for parameter in network.blocks.parameters())
 
 
 def test_a_stem_of_random_weights_says_so_and_follows_the_seed() -> None:
-    first, second = made(stem="resnet18"), made(stem="resnet18")
+    first, second = made(backbone="resnet18"), made(backbone="resnet18")
     assert first.origin == "resnet18: random initial weights"
     assert made().origin == "paper stem: random initial weights"
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))

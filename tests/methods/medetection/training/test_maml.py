@@ -21,8 +21,8 @@ WAYS = [{"adapt": adapt, "norm": norm} for adapt in ("head", "all") for norm in 
 
 def chosen(**changes: object) -> MedetectionSettings:
     fields = {
-        "preset": "tiny", "size": 32, "stem_widths": (4, 4, 6), "widths": 4, "attention_least": 4,
-        "attention": "both", "inner_rate": 0.05,
+        "preset": "tiny", "size": 32, "stem_widths": (4, 4, 6), "widths": 4, "attention_min_channels": 4,
+        "attention": "both", "inner_learning_rate": 0.05,
     }  # fmt: skip
     return MedetectionSettings(**{**fields, **changes})
 
@@ -87,7 +87,7 @@ def test_the_outer_gradient_is_that_of_the_steps_unrolled_by_hand(steps: int, or
         lambda parameters: torch.tensor(inputs) @ parameters["w"],
         torch.tensor(labels),
         {"w": given},
-        chosen(inner_steps=steps, inner_rate=rate, order=order),
+        chosen(inner_steps=steps, inner_learning_rate=rate, order=order),
     )["w"]
     np.testing.assert_allclose(after.detach().numpy(), moved, rtol=1e-12)
     F.cross_entropy(torch.tensor(asked) @ after, torch.tensor(wanted)).backward()
@@ -107,7 +107,9 @@ def gradients(network: DifferenceNetwork, loss: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize("ways", WAYS)
 @pytest.mark.parametrize("steps", [1, 2])
 def test_the_second_order_gradient_is_the_slope_of_the_loss(ways: dict, steps: int) -> None:
-    settings = chosen(inner_steps=steps, inner_rate=0.05 if ways["adapt"] == "head" else 1e-3, **ways)
+    settings = chosen(
+        inner_steps=steps, inner_learning_rate=0.05 if ways["adapt"] == "head" else 1e-3, **ways
+    )
     network, (support, query) = made(settings), episode()
     slopes = gradients(network, episode_loss(network, support, query, settings))
     generator = torch.Generator().manual_seed(2)
@@ -134,7 +136,9 @@ def test_the_first_order_gradient_is_that_of_the_adapted_network(adapt: str, ste
     settings = chosen(order="first", adapt=adapt, inner_steps=steps)
     network, (support, query) = made(settings), episode()
     other = deepcopy(network)
-    descent = torch.optim.SGD((other.head if adapt == "head" else other).parameters(), settings.inner_rate)
+    descent = torch.optim.SGD(
+        (other.head if adapt == "head" else other).parameters(), settings.inner_learning_rate
+    )
     for _ in range(steps):
         descent.zero_grad()
         F.cross_entropy(other.logits(joined(support)), support.labels).backward()
@@ -155,7 +159,7 @@ def test_first_and_second_order_part_where_there_is_a_step_and_agree_where_there
     for rate, equal in ((0.05, False), (0.0, True)):
         found = []
         for order in ("first", "second"):
-            settings = chosen(order=order, inner_rate=rate, **ways)
+            settings = chosen(order=order, inner_learning_rate=rate, **ways)
             network = made(settings)
             found.append(gradients(network, episode_loss(network, support, query, settings)))
         first, second = found
@@ -164,7 +168,7 @@ def test_first_and_second_order_part_where_there_is_a_step_and_agree_where_there
 
 def test_without_a_step_the_query_is_judged_by_the_network_as_it_is() -> None:
     for adapt in ("head", "all"):
-        settings = chosen(inner_rate=0.0, adapt=adapt)
+        settings = chosen(inner_learning_rate=0.0, adapt=adapt)
         network, (support, query) = made(settings), episode()
         torch.testing.assert_close(
             query_logits(network, support, query, settings), network.logits(joined(query))
@@ -175,7 +179,7 @@ def test_the_step_lowers_the_loss_on_its_own_support() -> None:
     for ways in WAYS:
         losses = []
         for rate in (0.0, 1e-5):
-            settings = chosen(inner_rate=rate, **ways)
+            settings = chosen(inner_learning_rate=rate, **ways)
             network, (support, _) = made(settings), episode()
             losses.append(float(episode_loss(network, support, support, settings).detach()))
         assert losses[1] < losses[0]
@@ -205,8 +209,8 @@ def test_a_head_adapted_alone_leaves_the_body_and_adapting_all_does_not() -> Non
         errors = network.decide(last).softmax(1) - 0.5
         features = network.pooled(last)
         head = network.head
-        weight = head.weight - settings.inner_rate * errors.T @ features
-        bias = head.bias - settings.inner_rate * errors[0]
+        weight = head.weight - settings.inner_learning_rate * errors.T @ features
+        bias = head.bias - settings.inner_learning_rate * errors[0]
         pooled = network.pooled(network.last_map(network.difference(*network.embed_pairs(joined(query)))))
         assert torch.allclose(judged, F.linear(pooled, weight, bias)) is same
 
@@ -253,8 +257,8 @@ def test_evaluation_mode_stores_nothing() -> None:
 
 @pytest.mark.parametrize("ways", WAYS)
 def test_features_of_a_frozen_stem_serve_as_its_images_would(ways: dict) -> None:
-    changes = {"stem": "resnet18", "stem_level": "layer1", **ways}
-    frozen, learning = chosen(**changes), chosen(**changes, stem_frozen=False)
+    changes = {"backbone": "resnet18", "backbone_level": "layer1", **ways}
+    frozen, learning = chosen(**changes), chosen(**changes, backbone_frozen=False)
     network, (support, query) = made(frozen), episode()
     from_features = query_logits(network, *(embedded(network, pairs) for pairs in (support, query)), frozen)
     from_images = query_logits(
@@ -282,7 +286,7 @@ def test_a_head_that_is_reset_starts_each_episode_from_zero_and_is_not_trained()
 
 def test_the_same_episode_gives_the_same_loss_under_lower_precision() -> None:
     for ways in WAYS:
-        settings = chosen(**ways, inner_rate=1e-3)
+        settings = chosen(**ways, inner_learning_rate=1e-3)
         network, (support, query) = made(settings).float(), episode()
         support, query = (
             ImagePairs(pairs.references.float(), pairs.images.float(), pairs.labels)
@@ -296,7 +300,7 @@ def test_the_same_episode_gives_the_same_loss_under_lower_precision() -> None:
 
 
 def test_meta_training_on_a_toy_teaches_a_product_it_has_not_seen() -> None:
-    settings = chosen(attention="low", inner_rate=1e-3, stem_widths=(8, 12, 16), widths=8)
+    settings = chosen(attention="low", inner_learning_rate=1e-3, stem_widths=(8, 12, 16), widths=8)
     torch.manual_seed(0)
     network = DifferenceNetwork(settings).train()
     optimiser = torch.optim.Adam(network.parameters(), 3e-3, betas=(settings.beta1, settings.beta2))

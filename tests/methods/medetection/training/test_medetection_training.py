@@ -91,7 +91,7 @@ def test_fine_tuning_begins_at_what_meta_training_found(trained, plates, lid, ru
     fresh = DifferenceNetwork(tiny()).state_dict()
     changed = [name for name, tensor in fresh.items() if not torch.equal(tensor, random.state_dict()[name])]
     assert len(changed) > len(fresh) / 2
-    settings = tiny(steps=1, rate=1e-9, check_every=1)
+    settings = tiny(steps=1, learning_rate=1e-9, check_every=1)
     from_start = run(lid, tmp_path / "warm", settings, initial_bundle=start)
     from_random = run(lid, tmp_path / "cold", settings)
     warm, cold = (one.manifest.curves["adaptation"]["looks"][0] for one in (from_start, from_random))
@@ -199,7 +199,7 @@ def test_the_seed_decides_and_a_resumed_run_ends_the_same(trained, plates, run, 
         {"attention": "both", "norm": "batch"},
         {"adapt": "all", "order": "first", "inner_steps": 2},
         {"resize_difference": True, "stem_activation": False, "reset_head": True},
-        {"stem": "resnet18", "stem_weights": "none", "stem_level": "layer1", "precision": "bf16"},
+        {"backbone": "resnet18", "backbone_weights": "none", "backbone_level": "layer1", "precision": "bf16"},
         {"align": "nearest", "bank": 6},
         {"align": "rigid"},
         {"maml": False},

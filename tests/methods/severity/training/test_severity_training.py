@@ -177,7 +177,7 @@ def test_a_batch_of_windows_goes_through_network_and_loss() -> None:
     batch = examples().batch(np.random.default_rng(0))
     assert batch["images"].shape == (12, 3, 32, 32)
     assert 0 <= float(batch["images"].min()) <= float(batch["images"].max()) <= 1
-    network = TypeNetwork(resnet("resnet18", "none", setting="types_weights")[0], 2)
+    network = TypeNetwork(resnet("resnet18", "none", setting="types_backbone_weights")[0], 2)
     assert network(batch["images"]).shape == (12, 3)
     assert float(type_loss(network, batch).detach()) < 5
     assert not [name for name in network.state_dict() if name in ("mean", "std")], "constants are not weights"

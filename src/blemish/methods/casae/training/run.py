@@ -251,7 +251,7 @@ class CasaeTraining:
                     weight_decay=settings.types_weight_decay,
                 ),
                 learning_rate=scheduled(
-                    settings.types_rate, steps=settings.types_steps, schedule=settings.types_schedule
+                    settings.types_learning_rate, steps=settings.types_steps, schedule=settings.types_schedule
                 ),
                 gradient_clip=settings.gradient_clip,
             )

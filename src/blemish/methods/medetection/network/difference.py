@@ -161,7 +161,7 @@ class Block(nn.Module):
                 settings.widths,
                 norm=settings.norm,
                 reduction=settings.attention_reduction,
-                min_channels=settings.attention_least,
+                min_channels=settings.attention_min_channels,
             )
 
     def forward(self, features: Tensor, num_support: int | None = None) -> Tensor:

@@ -23,14 +23,14 @@ def new_stem(settings: MedetectionSettings) -> tuple[PaperStem | ResNetStem, str
 
     Raises BlemishError when a ResNet's weights cannot be had or do not fit.
     """
-    if settings.stem == "paper":
+    if settings.backbone == "paper":
         return PaperStem(settings), "paper stem: random initial weights"
     body, origin = resnet_stages(
-        settings.stem,
-        settings.stem_weights,
-        deepest=settings.stem_level,
-        setting="stem_weights",
-        original_strides=settings.stem_strides == "original",
+        settings.backbone,
+        settings.backbone_weights,
+        deepest=settings.backbone_level,
+        setting="backbone_weights",
+        original_strides=settings.backbone_strides == "original",
     )
     stem = ResNetStem(body)
     stem.requires_grad_(settings.stem_learns)

@@ -83,7 +83,7 @@ def adapted(
         loss = F.cross_entropy(logits(parameters), labels)
         gradients = torch.autograd.grad(loss, list(parameters.values()), create_graph=second)
         parameters = {
-            name: parameter - settings.inner_rate * gradient
+            name: parameter - settings.inner_learning_rate * gradient
             for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True)
         }
     return parameters

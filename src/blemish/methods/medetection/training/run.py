@@ -114,7 +114,7 @@ class MedetectionTraining:
             self.trainer.note(network.origin)
             return network
         refuse_changed(self.settings, start, OF_THE_NETWORK)
-        network = DifferenceNetwork(self.settings.model_copy(update={"stem_weights": "none"}))
+        network = DifferenceNetwork(self.settings.model_copy(update={"backbone_weights": "none"}))
         load_state(network, start.networks["network"], str(start.path))
         return network
 
@@ -148,7 +148,7 @@ class MedetectionTraining:
             steps=settings.meta_steps,
             batch=source.draw,
             loss=lambda _, batch: self.meta_loss(network, batch),
-            learning_rate=lambda step: settings.meta_rate,
+            learning_rate=lambda step: settings.meta_learning_rate,
             early_stopping=self.watch(lambda: self.validate_adaptation(network, pools), META_CRITERION),
         )
 
@@ -200,7 +200,7 @@ class MedetectionTraining:
         names = [product.name for product in self.products.others]
         size = self.settings.size
         # Fine-tuning goes on with the network itself; this bundle must keep its present weights.
-        frozen = DifferenceNetwork(self.settings.model_copy(update={"stem_weights": "none"}))
+        frozen = DifferenceNetwork(self.settings.model_copy(update={"backbone_weights": "none"}))
         frozen.load_state_dict(network.state_dict())
         return Fitted(
             modules={
@@ -230,7 +230,7 @@ class MedetectionTraining:
             steps=settings.steps,
             batch=source.draw,
             loss=lambda _, batch: self.tuning_loss(network, batch),
-            learning_rate=lambda step: settings.rate,
+            learning_rate=lambda step: settings.learning_rate,
             early_stopping=self.watch(lambda: self.validate_target(network), CRITERION),
         )
 

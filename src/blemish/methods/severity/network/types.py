@@ -32,13 +32,13 @@ def new_type_network(settings: SeveritySettings, types: int) -> tuple[TypeNetwor
     """Build the network with the weights that the settings name; returns it and a line on their origin."""
     backbone, origin = resnet(
         settings.types_backbone,
-        settings.types_weights,
-        setting="types_weights",
-        original_strides=settings.types_strides == "original",
+        settings.types_backbone_weights,
+        setting="types_backbone_weights",
+        original_strides=settings.types_backbone_strides == "original",
     )
     return TypeNetwork(backbone, types), origin
 
 
 def empty_type_network(settings: SeveritySettings, types: int) -> TypeNetwork:
     """Build the network with initial weights, ready for a bundle's tensors."""
-    return new_type_network(settings.model_copy(update={"types_weights": "none"}), types)[0]
+    return new_type_network(settings.model_copy(update={"types_backbone_weights": "none"}), types)[0]

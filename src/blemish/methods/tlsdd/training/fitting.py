@@ -111,8 +111,15 @@ class TlsddTraining:
         detector.grow_from(base)
         for part in named_parts(detector, self.settings.frozen):
             part.requires_grad_(False)
-        phase: Phase = "mixed" if self.settings.fine_common == "all" else "few"
-        self.optimise("fine", detector, FINE, phase, self.settings.fine_steps, self.settings.fine_rate)
+        phase: Phase = "mixed" if self.settings.fine_tune_common == "all" else "few"
+        self.optimise(
+            "fine",
+            detector,
+            FINE,
+            phase,
+            self.settings.fine_tune_steps,
+            self.settings.fine_tune_learning_rate_ratio,
+        )
         return detector
 
     def new_detector(self, names: tuple[str, ...], *, replaced: bool = False) -> Detector:
