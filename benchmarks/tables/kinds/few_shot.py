@@ -42,8 +42,8 @@ from blemish.nn.runtime import prepare_runtime
 # Settings that base training does not follow, or that say the same as others (preset and variant).
 NOT_OF_BASE = (
     "preset", "variant", "rare", "draw_seed", "draw_file", "fine_tune_steps", "fine_tune_learning_rate_ratio",
-    "fine_tune_common", "frozen", "device", "checkpoint_every", "ng_rule", "review_rule", "mm_per_px", "threshold", "nms", "score_floor",
-    "detections", "proposals_test",
+    "fine_tune_common", "frozen", "device", "checkpoint_every", "ng_rule", "review_rule", "mm_per_px",
+    "threshold", "nms", "score_floor", "detections", "proposals_test",
 )  # fmt: skip
 
 

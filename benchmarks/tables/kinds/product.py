@@ -30,7 +30,8 @@ from blemish.inspector.loading import inspector_of
 # Settings that meta-training does not follow, or that say the same as others.
 NOT_OF_START = (
     "preset", "target", "others", "shots", "steps", "learning_rate", "batch", "check_every", "patience",
-    "references", "bank", "threshold", "cam_share", "device", "checkpoint_every", "ng_rule", "review_rule", "mm_per_px",
+    "references", "bank", "threshold", "cam_share", "device", "checkpoint_every", "ng_rule", "review_rule",
+    "mm_per_px",
 )  # fmt: skip
 
 
