@@ -25,7 +25,7 @@ from blemish.evaluation.metric_space import metric_space
 from blemish.evaluation.projector import class_colours, write_projector
 from blemish.files import write_atomically
 from blemish.images.decode import read_image, to_bytes
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of, loaded_modules
 from blemish.methods import find_method
 from blemish.methods.capabilities import EmbedsRegions
@@ -134,7 +134,7 @@ def shown_samples(test: Dataset, classes: ClassGroups, count: int) -> list[Sampl
     return chosen[:count]
 
 
-def found_in(inspector: Inspector, sample: Sample) -> list[LabelledBox]:
+def found_in(inspector: BundleInspector, sample: Sample) -> list[LabelledBox]:
     """The detections from the threshold on, the surest last, so that it is drawn on top."""
     defects = sorted(inspector.inspect(sample.image).defects, key=lambda one: one.confidence)
     return [(one.box_xyxy, one.label, f"{one.confidence:.2f}") for one in defects]

@@ -21,15 +21,15 @@ from blemish.bundle.store import Bundle, load_bundle, save_bundle
 from blemish.dataset.samples import Dataset
 from blemish.exporting.request import ExportRequest, Precision
 from blemish.exporting.run import Export
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import assemble, inspector_of, loaded_modules, method_of
 from blemish.inspector.torch_backend import as_networks
 from blemish.methods import find_method
 from blemish.methods.contract import MethodSettings, Networks
 from blemish.methods.medetection.network.references import References
-from blemish.methods.medetection.settings import Settings as MedetectionSettings
+from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.methods.severity.geometry import default_tiling
-from blemish.methods.severity.settings import Settings as SeveritySettings
+from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
 from blemish.progress import Reporter
 
@@ -50,7 +50,7 @@ UNLESS_TOLD: Mapping[str, dict[str, Any]] = {  # no downloads, and no detector w
 
 def random_inspector(
     name: str, settings: Mapping[str, Any], *, classes: int, device: str, bfloat16: bool
-) -> Inspector:
+) -> BundleInspector:
     """The method in torch, as `inspect` runs it."""
     manifest, modules = random_model(name, settings, classes)
     networks = as_networks(modules, device=device, bfloat16=bfloat16)
@@ -124,7 +124,7 @@ def runtime_inspector(
     device: str,
     surfaces: Dataset,
     folder: Path,
-) -> Inspector:
+) -> BundleInspector:
     """The bundle behind a runtime, named as in `RuntimeSpeedSettings`.
 
     size: (height, width) of images; surfaces: that int8 is calibrated on; folder: for what is written

@@ -29,7 +29,7 @@ from blemish.evaluation.records import Evaluation
 from blemish.evaluation.run import evaluate_samples, split_to_evaluate
 from blemish.files import write_atomically
 from blemish.inspector.chain import Judge
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
 from blemish.methods.contract import Method
 from blemish.progress import Reporter
@@ -118,7 +118,7 @@ def method_of(table: Table, row: TableRow) -> Method:
 
 
 def test_metrics(
-    inspector: Inspector, dataset: Dataset, manifest: Manifest, seed: int, reporter: Reporter
+    inspector: BundleInspector, dataset: Dataset, manifest: Manifest, seed: int, reporter: Reporter
 ) -> dict[str, Any]:
     """Figures of metrics.json for the test images, as `evaluate` writes them."""
     return dict(test_evaluation(inspector, dataset, [manifest], seed, reporter).metrics)

@@ -27,11 +27,11 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
     from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
     from blemish.methods.tlsdd.network.detector import Detector
-    from blemish.methods.tlsdd.settings import Settings
+    from blemish.methods.tlsdd.settings import TlsddSettings
     from blemish.training.manifest import state_of
 
     def make(**changes: Any) -> Path:
-        settings = Settings(
+        settings = TlsddSettings(
             preset="tiny", device="cpu", proposals_test=20, score_floor=0.0, common=OLD, **changes
         )
         torch.manual_seed(0)

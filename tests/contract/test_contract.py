@@ -20,7 +20,7 @@ from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset, Sample
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of
 from blemish.inspector.torch_backend import as_networks, load_tensors
 from blemish.methods.contract import Inference, Method, Network, Networks
@@ -31,7 +31,7 @@ Mask = NDArray[np.bool_]
 
 
 @pytest.fixture(scope="session")
-def inspector(bundle: Bundle) -> Inspector:
+def inspector(bundle: Bundle) -> BundleInspector:
     return inspector_of(load_bundle(bundle.path), device="cpu")
 
 
@@ -64,7 +64,7 @@ def test_names_itself_and_its_settings_are_whole(method: Method) -> None:
     assert method.settings_type.model_validate(settings.model_dump(mode="json")) == settings
 
 
-def test_overfits_four_images(four_images: Dataset, inspector: Inspector, of_two_kinds: bool) -> None:
+def test_overfits_four_images(four_images: Dataset, inspector: BundleInspector, of_two_kinds: bool) -> None:
     """Defects found where they are, or defective and normal told apart for sure, on images of training."""
     for sample in four_images.split("train"):
         verdict = inspector.inspect(sample.image).verdict
@@ -87,7 +87,7 @@ def test_what_is_untrained_does_not_pass_for_overfitted(
     assert np.mean(successes(four_images, inspector, of_two_kinds)) < most
 
 
-def successes(dataset: Dataset, inspector: Inspector, of_two_kinds: bool) -> list[float]:
+def successes(dataset: Dataset, inspector: BundleInspector, of_two_kinds: bool) -> list[float]:
     """Of each training image the IoU of what is found and what is there, in [0, 1].
 
     of_two_kinds: instead, the probability given to what the image is, normal or defective
@@ -118,7 +118,7 @@ def test_the_seed_decides_every_weight(
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_an_image_of_one_tone_is_judged(inspector: Inspector, level: int) -> None:
+def test_an_image_of_one_tone_is_judged(inspector: BundleInspector, level: int) -> None:
     inspection = inspector.judge(tone(level, (96, 96), inspector.inference), "flat", with_maps=True)
     assert inspection.verdict is not Verdict.ERROR
     assert 0 <= inspection.score <= 1
@@ -126,7 +126,7 @@ def test_an_image_of_one_tone_is_judged(inspector: Inspector, level: int) -> Non
 
 
 def test_no_defect_is_an_empty_list_and_a_score_below_the_methods_threshold(
-    four_images: Dataset, inspector: Inspector
+    four_images: Dataset, inspector: BundleInspector
 ) -> None:
     """The surface of a training image, its defects painted over with the image's median."""
     sample = four_images.samples[0]
@@ -147,7 +147,7 @@ def test_no_defect_is_an_empty_list_and_a_score_below_the_methods_threshold(
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 97), (5, 3), (33, 95), (97, 131), (260, 41)])
 def test_odd_sizes_are_judged_to_the_last_pixel(
-    four_images: Dataset, inspector: Inspector, size: tuple[int, int]
+    four_images: Dataset, inspector: BundleInspector, size: tuple[int, int]
 ) -> None:
     pixels = picture(four_images, inspector.inference)
     tiled = np.tile(pixels, (3, 2, 1)[: pixels.ndim])[: size[0], : size[1]]
@@ -161,7 +161,7 @@ def test_odd_sizes_are_judged_to_the_last_pixel(
 
 
 def test_an_answer_does_not_depend_on_what_was_inspected_before(
-    four_images: Dataset, inspector: Inspector
+    four_images: Dataset, inspector: BundleInspector
 ) -> None:
     paths = [sample.image for sample in four_images.split("train")]
     forwards = [without_times(inspector.inspect(path)) for path in paths]
@@ -226,7 +226,7 @@ def test_a_loaded_bundle_answers_as_the_trained_one(
     assert found
 
 
-def test_an_inspection_is_the_same_after_json(four_images: Dataset, inspector: Inspector) -> None:
+def test_an_inspection_is_the_same_after_json(four_images: Dataset, inspector: BundleInspector) -> None:
     inspection = inspector.inspect(four_images.samples[0].image)
     fields = json.loads(json.dumps(inspection.to_json(), allow_nan=False))
     assert Inspection.from_json(fields).to_json() == fields
@@ -253,7 +253,7 @@ def test_inspecting_leaves_every_weight_and_statistic_as_it_was(
 
 
 def test_results_are_in_coordinates_of_the_image(
-    four_images: Dataset, inspector: Inspector, squeezing: bool
+    four_images: Dataset, inspector: BundleInspector, squeezing: bool
 ) -> None:
     """Set into a larger image, defects move by just as much; boxes, outlines and map agree."""
     if squeezing:
@@ -277,7 +277,7 @@ def test_results_are_in_coordinates_of_the_image(
 
 
 def test_a_stretched_image_has_its_result_stretched(
-    four_images: Dataset, inspector: Inspector, squeezing: bool
+    four_images: Dataset, inspector: BundleInspector, squeezing: bool
 ) -> None:
     """Every pixel twice as high and four times as wide: squeezed to a square, the image is what it was."""
     if not squeezing:
@@ -334,7 +334,9 @@ def test_an_unknown_setting_is_refused_and_the_nearest_named(method: Method) -> 
     assert fault == f"unknown key '{known}s'. Did you mean '{known}'?"
 
 
-def test_labels_are_class_names_and_numbers_are_in_range(four_images: Dataset, inspector: Inspector) -> None:
+def test_labels_are_class_names_and_numbers_are_in_range(
+    four_images: Dataset, inspector: BundleInspector
+) -> None:
     """Or one label for all, where a method does not name types."""
     labels = set()
     for sample in four_images.split("train"):

@@ -18,7 +18,7 @@ from blemish.dataset.samples import Dataset
 from blemish.exporting.request import ExportRequest
 from blemish.exporting.run import export_bundle
 from blemish.images.decode import read_image
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of
 from blemish.methods.capabilities import ExportsGraphs
 from blemish.methods.contract import Method
@@ -42,7 +42,7 @@ def exported(
 
 
 @pytest.fixture(scope="session")
-def sides(bundle: Bundle, exported: Path) -> tuple[Inspector, Inspector]:
+def sides(bundle: Bundle, exported: Path) -> tuple[BundleInspector, BundleInspector]:
     return inspector_of(load_bundle(bundle.path), device="cpu"), inspector_of(load_bundle(exported))
 
 
@@ -59,7 +59,7 @@ def without_times(found: Any) -> dict[str, Any]:
 
 
 def test_both_sides_find_the_same_on_images_of_training(
-    four_images: Dataset, sides: tuple[Inspector, Inspector]
+    four_images: Dataset, sides: tuple[BundleInspector, BundleInspector]
 ) -> None:
     for sample in four_images.split("train"):
         torch, graphs = (without_times(side.inspect(sample.image)) for side in sides)
@@ -68,7 +68,7 @@ def test_both_sides_find_the_same_on_images_of_training(
 
 @pytest.mark.parametrize("size", SIZES)
 def test_both_sides_answer_alike_at_odd_sizes(
-    four_images: Dataset, sides: tuple[Inspector, Inspector], size: tuple[int, int]
+    four_images: Dataset, sides: tuple[BundleInspector, BundleInspector], size: tuple[int, int]
 ) -> None:
     pixels = read_image(four_images.samples[0].image, channels=sides[0].inference.channels)
     rows, columns = (np.arange(length) % own for length, own in zip(size, pixels.shape, strict=False))
@@ -82,7 +82,7 @@ def test_both_sides_answer_alike_at_odd_sizes(
 
 
 def test_it_runs_where_torch_cannot_be_imported(
-    exported: Path, four_images: Dataset, sides: tuple[Inspector, Inspector]
+    exported: Path, four_images: Dataset, sides: tuple[BundleInspector, BundleInspector]
 ) -> None:
     image = four_images.samples[0].image
     program = (

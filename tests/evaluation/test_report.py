@@ -36,7 +36,7 @@ from blemish.evaluation.report.words import duration, headline, number
 from blemish.inspection import Inspection, Verdict
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
-SECTIONS = ("verdicts", "threshold", "pictures", "curves", "kinds", "time", "origin")
+SECTIONS = ("verdicts", "threshold", "images", "curves", "classes", "time", "origin")
 
 
 class Page(HTMLParser):
@@ -204,13 +204,13 @@ def test_full_input_shows_every_section(evaluation, context):
         page.tags.count("img") == 12
     )  # crop and whole of two misses, an alarm, two hits, and a label in doubt
     for words in (
-        "Of 22 defective parts 0 were missed : up to 12.7 % may be.",
-        "Of 45 good parts 1 was rejected : up to 10.1 % may be.",
-        "3 of all 67 go to a person (REVIEW); defective ones among them count as not missed.",
-        "a score of 0.625 or more is NG, one below 0.375 is OK",
+        "0 of 22 defective parts were missed ; the true rate is at most 12.7 %.",
+        "1 of 45 good parts was rejected ; the true rate is at most 10.1 %.",
+        "3 of all 67 parts go to a person (REVIEW); defective parts among them do not count as missed.",
+        "a score of 0.625 or more is NG, a score below 0.375 is OK",
         "Too few parts to prove 2 %.",
         "Threshold on validation images", "Precision and recall", "Defects found, by IoU", "Training",
-        "Image AUROC", "36.1 ms", "Taken for what?", "How big, how severe", "gone.png must exist.",
+        "Image AUROC", "36.1 ms", "Confusion", "Size and severity", "gone.png must exist.",
         "9c1f0b6e", "51f0c2d9", "class folders hold same-named masks", "401 train", "cap_7.jpg", "truncated",
         "optimizer.learning_rate", "0.00125", "blemish evaluate runs/caps/bundle", "2 cores",
         "Two lots were mixed.", "4711", "good.png",
@@ -233,7 +233,7 @@ def test_a_decision_is_told_with_its_rules_grades_and_reasons(evaluation, contex
     told = replace(context, decided=("Revision 2 of the decision.", "crack, length: NG from 3 mm."))
     page = Page(render_report(replace(evaluation, metrics=metrics, records=tuple(graded)), told))
     for words in (
-        "one below 0.375 is OK where no other rule is met",
+        "a score below 0.375 is OK unless another rule is met",
         "crack, length: NG from 3 mm.",
         "Grades: 4 accept, 9 scrap.",
         "grade scrap",
@@ -257,7 +257,7 @@ def test_sizes_are_in_mm_where_every_scale_is_known(evaluation, context):
 
 def test_heat_lies_over_the_pictures_and_can_be_switched_off(evaluation, context):
     plain = Page(render_report(evaluation, context))
-    assert "what the score rests on" not in plain.text and "show outlines" in plain.text
+    assert "evidence for the score" not in plain.text and "show outlines" in plain.text
     heat = np.zeros((30, 40), np.uint8)
     heat[2:5, 30:34] = 255
     heated = [
@@ -269,9 +269,9 @@ def test_heat_lies_over_the_pictures_and_can_be_switched_off(evaluation, context
     assert page.tags.count("img") == 2 * plain.tags.count("img")
     assert html.count("data:image/png") == plain.tags.count("img")
     for words in (
-        "what the score rests on",
+        "evidence for the score",
         "show outlines and heat",
-        "Heat points right",
+        "Heat on target",
         "0.838",
         "± 0.04",
     ):
@@ -336,8 +336,8 @@ def test_figures_shown_are_those_of_the_metrics(evaluation, context, part, name,
 def test_headline_follows_the_counts():
     point = {"escapes": proportion_bound(1, 1).to_json(), "overkill": proportion_bound(0, 0).to_json()}
     sentences = ["".join(pair) for pair in headline({"operating_point": point})]
-    assert sentences[0] == "Of 1 defective part 1 was missed: up to 100.0 % may be."
-    assert sentences[1] == "There was no good part to judge, so nothing is known of how many are rejected."
+    assert sentences[0] == "1 of 1 defective part was missed; the true rate is at most 100.0 %."
+    assert sentences[1] == "There were no good parts, so nothing is known about how many are rejected."
     assert len(sentences) == 2
 
 
@@ -347,12 +347,12 @@ def test_headline_follows_the_counts():
         (
             1,
             20,
-            "1 of the 20 rejected was rejected for something else: nothing found overlaps its own defects",
+            "1 of the 20 rejected parts was rejected for something else than its own defects: no finding",
         ),
         (
             2,
             9,
-            "2 of the 9 rejected were rejected for something else: nothing found overlaps their own defects",
+            "2 of the 9 rejected parts were rejected for something else than their own defects: no finding",
         ),
         (0, 9, None),
     ],
@@ -361,7 +361,9 @@ def test_headline_tells_parts_rejected_for_the_wrong_reason(n, of, words):
     shares = {"escapes": (0, 30), "overkill": (0, 5), "rejected_elsewhere": (n, of)}
     point = {name: proportion_bound(*pair).to_json() for name, pair in shares.items()}
     sentences = ["".join(pair) for pair in headline({"operating_point": point})]
-    assert sentences[1:-1] == ([] if words is None else [f"{words} by an IoU of 0.3."])
+    assert sentences[1:-1] == (
+        [] if words is None else [f"{words} overlaps these with an IoU of 0.3 or more."]
+    )
 
 
 def test_headline_tells_found_defects_apart_from_rejected_parts():
@@ -380,13 +382,13 @@ def test_headline_tells_found_defects_apart_from_rejected_parts():
         return ["".join(pair) for pair in headline({"operating_point": point, "defect": defect, **parts})]
 
     sentences = told(((0, 9), (0, 0)), ((0, 2), (0, 0)), type={})
-    assert sentences[0].startswith("Of 9 defective parts 0 were missed")
-    assert sentences[1] == "Of 11 annotated defects 0 were found (IoU of 0.3 or more)."
+    assert sentences[0].startswith("0 of 9 defective parts were missed")
+    assert sentences[1] == "0 of 11 annotated defects were found (IoU of 0.3 or more)."
     right = told(((3, 9), (2, 4)), ((1, 2), (1, 1)), type={"accuracy": 0.75})[1]
     assert (
-        right == "Of 11 annotated defects 4 were found (IoU of 0.3 or more), 3 of them under the right name."
+        right == "4 of 11 annotated defects were found (IoU of 0.3 or more), 3 of them with the right class."
     )
-    assert told(((1, 1), (1, 1)))[1] == "Of 1 annotated defect 1 was found (IoU of 0.3 or more)."
+    assert told(((1, 1), (1, 1)))[1] == "1 of 1 annotated defect was found (IoU of 0.3 or more)."
     assert len(told(((0, 0), (0, 0)))) == 2
 
 
@@ -430,7 +432,7 @@ def test_unreadable_picture_gets_a_placeholder(tmp_path, context):
     )
     page = Page(render_report(Evaluation({}, {}, cases), context))
     assert "img" not in page.tags
-    assert page.text.count("The picture could not be shown.") == 2
+    assert page.text.count("The image could not be shown.") == 2
     assert "missing.png must exist" in page.text
 
 
@@ -578,9 +580,13 @@ def test_outlines_of_a_picture_are_bounded():
     assert len(path_data(squares, window, zoom)) < 21_000
     assert path_data([((-9, -9), (-5, -9), (-5, -5))], window, zoom) == ""
     comb = [(x / 2, 400 * (x % 2)) for x in range(960)]
-    assert len(closed_path(np.array(comb), most=9000)) > 9000  # no tolerance flattens teeth of 400 px
+    assert len(closed_path(np.array(comb), max_length=9000)) > 9000  # no tolerance flattens teeth of 400 px
     waves = [(x / 4, 200 + 1.5 * (x % 2)) for x in range(1900)]
-    assert len(closed_path(np.array(waves), most=9000)) < 9000 < len(closed_path(np.array(waves), most=10**6))
+    assert (
+        len(closed_path(np.array(waves), max_length=9000))
+        < 9000
+        < len(closed_path(np.array(waves), max_length=10**6))
+    )
 
 
 def test_marked_point_of_a_curve_lies_on_it():
@@ -609,7 +615,7 @@ def test_histogram_holds_every_score_and_both_thresholds():
 def test_ticks_are_round_and_inside():
     assert round_ticks(0, 1, wanted=5) == [0, 0.2, 0.4, 0.6, 0.8, 1]
     assert AxisScale(0.13, 15, 300, 40, logarithmic=True).ticks == [0.2, 0.5, 1, 2, 5, 10]
-    assert spread([10, 11, 12], least=5, low=0, high=18) == [8, 13, 18]
+    assert spread([10, 11, 12], min_gap=5, low=0, high=18) == [8, 13, 18]
 
 
 @pytest.mark.parametrize(

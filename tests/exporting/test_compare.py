@@ -18,17 +18,17 @@ from blemish.exporting.compare import compare
 from blemish.exporting.comparison_images import ComparisonImage
 from blemish.exporting.metric import MetricDrop
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.regions.filled_boxes import defect_of_box
 
 FP32 = TOLERANCES["fp32"]
 SIZE = (100, 200)
 
 
-def inspector(threshold: float | None = 0.5) -> Inspector:
+def inspector(threshold: float | None = 0.5) -> BundleInspector:
     top = None if threshold is None else 1.0
     inference: Any = SimpleNamespace(pixel_threshold=threshold, score_map_max=top, mm_per_px=None)
-    return Inspector(inference, {}, review=0.4, ng=0.6, bundle="test")
+    return BundleInspector(inference, {}, review=0.4, ng=0.6, bundle="test")
 
 
 def box(
@@ -47,7 +47,7 @@ def inspection(
     return Inspection("image", SIZE, verdict, score, defects, "test", maps=maps)
 
 
-def out_of_tolerance(first: Inspection, second: Inspection, judge: Inspector | None = None) -> set[str]:
+def out_of_tolerance(first: Inspection, second: Inspection, judge: BundleInspector | None = None) -> set[str]:
     found = compare(first, second, judge or inspector(), FP32).measures
     return {name for name, value in found.items() if value > FP32.limits[name]}
 

@@ -26,7 +26,7 @@ from blemish.errors import BlemishError
 from blemish.exporting.request import ExportRequest, default_out
 from blemish.exporting.run import export_bundle
 from blemish.inspection import Verdict
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of, loaded_modules, method_of
 from blemish.methods.contract import Networks
 from blemish.progress import Reporter
@@ -69,11 +69,11 @@ def picture(size: tuple[int, int], channels: int | None, deep: bool = False) -> 
     return pixels if channels == 1 else cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_GRAY2RGB)
 
 
-def sides_of(source: Bundle, exported: Path) -> tuple[Inspector, Inspector]:
+def sides_of(source: Bundle, exported: Path) -> tuple[BundleInspector, BundleInspector]:
     return inspector_of(source, device="cpu"), inspector_of(load_bundle(exported))
 
 
-def assert_same(torch: Inspector, graphs: Inspector, pixels: np.ndarray) -> None:
+def assert_same(torch: BundleInspector, graphs: BundleInspector, pixels: np.ndarray) -> None:
     """Without the comparison that the certificate is made by."""
     first, second = (side.judge(pixels, "one", with_maps=True) for side in (torch, graphs))
     assert second.error is None
@@ -435,7 +435,7 @@ def test_int8_is_calibrated_on_training_images_and_measured_on_validation_images
     metric = certificate["metric"]
     assert (metric["name"], metric["images"]) == ("pixel.f1", len(tiny_dataset.split("val")))
     assert metric["before"] - metric["after"] <= 0.5
-    assert "3 of severity" in certificate["notes"][0]
+    assert "3 for 'severity'" in certificate["notes"][0]
     assert certificate["limits"] == {"errors": 0}
     torch, graphs = sides_of(severity_bundle, out)
     pixels = picture((96, 96), 1)

@@ -18,7 +18,7 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.chain import Chain, chain_of
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods.contract import ImageFindings
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 
@@ -61,28 +61,28 @@ def region(box: Box, label: str = "defect", confidence: float = 0.6) -> Defect:
     return defect_of_box(box, label, confidence)
 
 
-def gate(verdict: Verdict = Verdict.NG, **more: object) -> Inspector:
+def gate(verdict: Verdict = Verdict.NG, **more: object) -> BundleInspector:
     return inspector(Stage(OF_VERDICT[verdict], heat="heat_map", **more), "gate-1")
 
 
-def segmenter(*boxes: Box, verdict: Verdict = Verdict.NG, **more: object) -> Inspector:
+def segmenter(*boxes: Box, verdict: Verdict = Verdict.NG, **more: object) -> BundleInspector:
     fields = {"segments": True, "score_map_max": 12.0, "pixel_threshold": 3.0, "heat": "score_map"}
     defects = tuple(region(box) for box in boxes)
     return inspector(Stage(OF_VERDICT[verdict], defects, **{**fields, **more}), "segmenter-1")
 
 
-def detector(*defects: Defect, **more: object) -> Inspector:
+def detector(*defects: Defect, **more: object) -> BundleInspector:
     return inspector(Stage(0.5, defects, classifies=True, **more), "detector-1")
 
 
-def inspector(stage: Stage, name: str) -> Inspector:
-    return Inspector(stage, {}, review=0.3, ng=0.7, bundle=name)
+def inspector(stage: Stage, name: str) -> BundleInspector:
+    return BundleInspector(stage, {}, review=0.3, ng=0.7, bundle=name)
 
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
 
 
-def judged(*stages: Inspector, with_maps: bool = False) -> Inspection:
+def judged(*stages: BundleInspector, with_maps: bool = False) -> Inspection:
     return chain_of(stages).judge(PIXELS, "a.png", with_maps=with_maps)
 
 
@@ -313,7 +313,7 @@ def test_one_known_scale_measures_every_defect() -> None:
     assert [one.length_mm for one in inspection.defects] == [4.0, 3.0]
 
 
-REFUSED: list[tuple[Sequence[Inspector], str]] = [
+REFUSED: list[tuple[Sequence[BundleInspector], str]] = [
     ([gate(), gate()], "must have each bundle once. Received: gate-1 twice."),
     ([gate(), inspector(Stage(0.5), "gate-2")], "gate-1 (gate), then gate-2 (gate). Leave out one gate."),
     (
@@ -324,14 +324,14 @@ REFUSED: list[tuple[Sequence[Inspector], str]] = [
     ([detector(), segmenter()], "Put the segmenter before the detector."),
     ([gate(mm_per_px=0.1), segmenter(mm_per_px=0.2)], "Received: 0.1 of gate-1, 0.2 of segmenter-1."),
     (
-        [Inspector(Stage(0.1), {}, review=math.inf, ng=math.inf, bundle="gate-3"), segmenter()],
+        [BundleInspector(Stage(0.1), {}, review=math.inf, ng=math.inf, bundle="gate-3"), segmenter()],
         "gate-3 must have thresholds to be a gate",
     ),
 ]
 
 
 @pytest.mark.parametrize(("stages", "message"), REFUSED, ids=[message for _, message in REFUSED])
-def test_what_makes_no_chain_is_refused_in_one_line(stages: Sequence[Inspector], message: str) -> None:
+def test_what_makes_no_chain_is_refused_in_one_line(stages: Sequence[BundleInspector], message: str) -> None:
     with pytest.raises(BlemishError) as caught:
         chain_of(stages)
     assert message in str(caught.value) and "\n" not in str(caught.value)
@@ -346,5 +346,5 @@ def test_what_makes_no_chain_is_refused_in_one_line(stages: Sequence[Inspector],
         (gate(), segmenter(), detector()),
     ],
 )
-def test_any_part_in_order_is_a_chain(stages: tuple[Inspector, ...]) -> None:
+def test_any_part_in_order_is_a_chain(stages: tuple[BundleInspector, ...]) -> None:
     assert chain_of(stages) == Chain(stages)

@@ -19,7 +19,7 @@ from blemish.decision.decision import Decision
 from blemish.defect import Defect, Rectangle
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of, open_inspector
 from blemish.inspector.torch_backend import as_network, load_tensors, pick_device
 from blemish.methods.contract import ImageFindings
@@ -40,8 +40,8 @@ class Brightness:
         return ImageFindings(float(raw.mean()), (), {"score_map": raw} if with_maps else {})
 
 
-def by_brightness() -> Inspector:
-    return Inspector(Brightness(), {}, review=0.25, ng=0.5, bundle="stand-in")
+def by_brightness() -> BundleInspector:
+    return BundleInspector(Brightness(), {}, review=0.25, ng=0.5, bundle="stand-in")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_an_output_that_is_no_number_is_an_error_and_never_ok() -> None:
         def forward(self, pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
             return np.where(pixels > 0, np.nan, 0).astype(np.float32)
 
-    inspection = Inspector(Broken(), {}, review=0.25, ng=0.5, bundle="b").judge(
+    inspection = BundleInspector(Broken(), {}, review=0.25, ng=0.5, bundle="b").judge(
         np.eye(4, dtype=np.uint8), "a"
     )
     assert (inspection.verdict, inspection.score) == (Verdict.ERROR, None)
@@ -88,9 +88,9 @@ class TwoSpots(Brightness):
         return ImageFindings(float(raw.max()), (short, long), {"defects": numbers} if with_maps else {})
 
 
-def deciding(**rules: object) -> Inspector:
+def deciding(**rules: object) -> BundleInspector:
     decision = Decision.model_validate({"revision": 7, "bundle": "stand-in", "score": {}, **rules})
-    return Inspector(TwoSpots(), {}, review=2, ng=2, bundle="stand-in", decision=decision)
+    return BundleInspector(TwoSpots(), {}, review=2, ng=2, bundle="stand-in", decision=decision)
 
 
 def test_a_decision_says_verdict_grade_and_why() -> None:
@@ -179,7 +179,7 @@ def test_an_image_too_large_for_the_memory_is_an_error_answer(error: Exception, 
             raise error
 
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((6, 9), np.uint8))
-    inspection = Inspector(Greedy(), {}, review=0.25, ng=0.5, bundle="b").inspect(tmp_path / "a.png")
+    inspection = BundleInspector(Greedy(), {}, review=0.25, ng=0.5, bundle="b").inspect(tmp_path / "a.png")
     assert inspection.verdict is Verdict.ERROR
     assert "a.png could not be judged" in str(inspection.error)
 
@@ -191,7 +191,7 @@ def test_a_bug_is_no_error_answer(tmp_path: Path) -> None:
 
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((6, 9), np.uint8))
     with pytest.raises(RuntimeError, match="shapes differ"):
-        Inspector(Wrong(), {}, review=0.25, ng=0.5, bundle="b").inspect(tmp_path / "a.png")
+        BundleInspector(Wrong(), {}, review=0.25, ng=0.5, bundle="b").inspect(tmp_path / "a.png")
 
 
 def test_an_image_is_decoded_judged_and_timed(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_the_spread_of_a_score_is_kept_and_written_only_where_there_is_one() -> 
             return ImageFindings(0.5, (), spread=0.125)
 
     pixels = np.zeros((4, 4), np.uint8)
-    unsure = Inspector(Unsure(), {}, review=0.25, ng=0.5, bundle="b").judge(pixels, "a")
+    unsure = BundleInspector(Unsure(), {}, review=0.25, ng=0.5, bundle="b").judge(pixels, "a")
     assert unsure.to_json()["spread"] == 0.125
     assert Inspection.from_json(unsure.to_json()).spread == 0.125
     sure = by_brightness().judge(pixels, "a").to_json()
@@ -233,7 +233,9 @@ def test_an_output_that_is_no_number_is_an_error_not_ok(tmp_path: Path) -> None:
             return np.full(pixels.shape, np.nan, np.float32)
 
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((6, 9), np.uint8))
-    inspection = Inspector(Broken(), {}, review=0.25, ng=0.5, bundle="broken").inspect(tmp_path / "a.png")
+    inspection = BundleInspector(Broken(), {}, review=0.25, ng=0.5, bundle="broken").inspect(
+        tmp_path / "a.png"
+    )
     assert inspection.verdict is Verdict.ERROR
     assert "not finite" in inspection.error
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from blemish.defect import Defect, Rectangle
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.chain import Chain, Judge
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import open_inspector
 from blemish.inspector.pipeline import answers_of
 from blemish.inspector.sources import Item, source_of
@@ -43,8 +43,8 @@ class Brightest:
         return ImageFindings(float(raw.max()), (defect,), {"score_map": raw} if with_maps else {})
 
 
-def brightest(**more: object) -> Inspector:
-    return Inspector(Brightest(), {}, **{"review": 0.3, "ng": 0.6, "bundle": "stand-in", **more})
+def brightest(**more: object) -> BundleInspector:
+    return BundleInspector(Brightest(), {}, **{"review": 0.3, "ng": 0.6, "bundle": "stand-in", **more})
 
 
 def untimed(inspection: Inspection) -> Inspection:

@@ -27,7 +27,7 @@ from blemish.dataset.samples import Dataset
 from blemish.evaluation.pixel import NO_MATCHES, match_counts, pixel_counts
 from blemish.evaluation.run import evaluate_samples, split_to_evaluate
 from blemish.images.decode import read_image, to_bytes
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.region import defect_of, numbered, regions_above
@@ -108,7 +108,7 @@ class GrayInference:
         return ImageFindings(separability(pixels, raw > 0), defects, maps)
 
 
-def gray_inspector(kind: str, validation: Dataset, *, join_distance: float) -> Inspector:
+def gray_inspector(kind: str, validation: Dataset, *, join_distance: float) -> BundleInspector:
     """A criterion behind the one forward path, dark or bright as suits the validation images better.
 
     kind: of CRITERIA
@@ -122,7 +122,7 @@ def gray_inspector(kind: str, validation: Dataset, *, join_distance: float) -> I
     bright = brighter_is_better(masked, criterion)
     inference = GrayInference(criterion, bright, join_distance, default_label(validation.class_names))
     # It finds something in every image and cannot call one clean, so it calls none NG.
-    return Inspector(inference, {}, review=math.inf, ng=math.inf, bundle=kind)
+    return BundleInspector(inference, {}, review=math.inf, ng=math.inf, bundle=kind)
 
 
 def brighter_is_better(images: Iterable[tuple[Pixels, NDArray[np.bool_]]], criterion: Criterion) -> bool:

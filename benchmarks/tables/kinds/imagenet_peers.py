@@ -44,7 +44,7 @@ from blemish.evaluation.operating_point import OperatingPoint, choose
 from blemish.evaluation.run import evaluate_samples
 from blemish.images.decode import read_image, to_unit
 from blemish.images.resize import resized
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.torch_backend import as_networks, pick_device
 from blemish.methods.contract import ImageFindings, Networks
 from blemish.methods.medetection.training.products import with_shots
@@ -228,15 +228,15 @@ def computed(
 # Verdicts
 
 
-def peer_inspector(module: nn.Module, settings: PeerSettings, *, name: str) -> Inspector:
+def peer_inspector(module: nn.Module, settings: PeerSettings, *, name: str) -> BundleInspector:
     """The peer behind the one forward path; it calls nothing NG yet."""
     networks = as_networks({NETWORK: module}, device=pick_device(settings.device))
-    return Inspector(PeerInference(settings.size), networks, review=math.inf, ng=math.inf, bundle=name)
+    return BundleInspector(PeerInference(settings.size), networks, review=math.inf, ng=math.inf, bundle=name)
 
 
 def with_thresholds(
-    inspector: Inspector, validation: Dataset, settings: PeerSettings, reporter: Reporter
-) -> tuple[Inspector, OperatingPoint]:
+    inspector: BundleInspector, validation: Dataset, settings: PeerSettings, reporter: Reporter
+) -> tuple[BundleInspector, OperatingPoint]:
     """The thresholds that the rules choose on validation images, as for a method."""
     evaluator = evaluate_samples(inspector, validation, reporter, title="choosing the threshold")
     scores, defective = image_scores(evaluator.records)

@@ -32,7 +32,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import read_image, to_bytes
 from blemish.images.encode import png_bytes
 from blemish.inspection import Verdict
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 
 COMPARED: Mapping[str, str] = {"torchvision": "tlsdd", "blocks": "severity"}  # runtimes of one method alone
 OWN_DEVICE: Mapping[str, str] = {"onnx": "cpu", "openvino": "cpu", "cuda-graphs": "cuda"}
@@ -109,7 +109,9 @@ class RuntimeSpeed(SpeedKind):
         return {**figures(runs, chosen.size), **versions_of(chosen.runtime), **peak_memory(device)}
 
 
-def new_inspector(settings: RuntimeSpeedSettings, device: str, surfaces: Dataset, folder: Path) -> Inspector:
+def new_inspector(
+    settings: RuntimeSpeedSettings, device: str, surfaces: Dataset, folder: Path
+) -> BundleInspector:
     """The method behind the runtime. surfaces: that int8 is calibrated on; folder: for what is written"""
     bundle = random_bundle(settings.method, settings.settings, CLASSES, folder / "bundle")
     return runtime_inspector(
@@ -137,7 +139,9 @@ def tiled_surface(surfaces: Dataset, size: tuple[int, int], channels: int) -> ND
     return np.ascontiguousarray(whole[: size[0], : size[1]])
 
 
-def timed(inspector: Inspector, file: Path, settings: RuntimeSpeedSettings) -> list[Mapping[str, float]]:
+def timed(
+    inspector: BundleInspector, file: Path, settings: RuntimeSpeedSettings
+) -> list[Mapping[str, float]]:
     """Milliseconds of each step of each run, after one that is not counted; at least three."""
     inspected(inspector, file)
     runs: list[Mapping[str, float]] = []
@@ -149,7 +153,7 @@ def timed(inspector: Inspector, file: Path, settings: RuntimeSpeedSettings) -> l
     return runs
 
 
-def inspected(inspector: Inspector, file: Path) -> Mapping[str, float]:
+def inspected(inspector: BundleInspector, file: Path) -> Mapping[str, float]:
     start = perf_counter()
     inspection = inspector.inspect(file)
     whole = 1e3 * (perf_counter() - start)

@@ -28,14 +28,14 @@ from benchmarks.tables.timing import SEED, SpeedKind, peak_memory, random_image,
 from blemish.bundle.manifest import Strict
 from blemish.images.drawing import FOUND, draw_outlines_, for_screen
 from blemish.images.tiling import planes
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods.casae.inference import CasaeInference
 from blemish.methods.casae.inference import inference_from as casae_inference
-from blemish.methods.casae.settings import Settings as CasaeSettings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.severity.inference import SeverityInference
 from blemish.methods.severity.inference import inference_from as severity_inference
 from blemish.methods.severity.labels import SEVERITY_MAX
-from blemish.methods.severity.settings import Settings as SeveritySettings
+from blemish.methods.severity.settings import SeveritySettings
 
 BLOCK = 256  # pixels, side of the paper's block
 CONFIGURATIONS = {"gray-4": (1, 4), "colour-4": (3, 4), "colour-2": (3, 2)}  # channels and cell
@@ -183,7 +183,7 @@ def measured_image(settings: ImageSpeedSettings, device: str) -> Figures:
     return figures
 
 
-def judge(inspector: Inspector, image: NDArray[np.uint8], *, clean: bool) -> None:
+def judge(inspector: BundleInspector, image: NDArray[np.uint8], *, clean: bool) -> None:
     """A timed run. clean: it must find nothing; a detector's random boxes may be sure of themselves"""
     inspection = inspector.judge(image, "noise")
     assert not (clean and inspection.defects), "time was to be measured without a defect"
@@ -208,7 +208,7 @@ def measured_blocks(settings: BlockSpeedSettings, device: str) -> Figures:
     return {**figures, "threads": torch.get_num_threads()}
 
 
-def time_batch(settings: BlockSpeedSettings, inspector: Inspector, device: str) -> dict[str, Any]:
+def time_batch(settings: BlockSpeedSettings, inspector: BundleInspector, device: str) -> dict[str, Any]:
     """Median milliseconds of one batch of blocks, and of one block in it."""
     channels = inspector.inference.channels or 1
     generator = np.random.default_rng(SEED)
@@ -219,7 +219,7 @@ def time_batch(settings: BlockSpeedSettings, inspector: Inspector, device: str) 
     return {"ms": middle, "ms_per_block": middle / settings.batch, "runs": len(runs)}
 
 
-def time_blocks(settings: BlockSpeedSettings, inspector: Inspector, device: str) -> dict[str, Any]:
+def time_blocks(settings: BlockSpeedSettings, inspector: BundleInspector, device: str) -> dict[str, Any]:
     """Seconds of one image cut into blocks at a step: of all of it on a GPU, of a part on the CPU."""
     height, width = settings.size
     rows, columns = (
@@ -259,7 +259,7 @@ def block_count(size: tuple[int, int], step: int) -> int:
     return len(starts(size[0], step)) * len(starts(size[1], step))
 
 
-def time_tiled(settings: BlockSpeedSettings, inspector: Inspector, device: str) -> dict[str, Any]:
+def time_tiled(settings: BlockSpeedSettings, inspector: BundleInspector, device: str) -> dict[str, Any]:
     """Seconds from pixels in host memory to the list of defects, by the one forward path; its peak memory."""
     image = random_image(settings.size, inspector.inference.channels or 1)
     warm = image[: min(2048, settings.size[0]), : min(2048, settings.size[1])]

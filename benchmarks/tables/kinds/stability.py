@@ -27,7 +27,7 @@ from blemish.evaluation.consistency import verdict_flips
 from blemish.evaluation.run import split_to_evaluate
 from blemish.images.decode import read_image
 from blemish.inspection import Verdict
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of
 from blemish.progress import Reporter
 
@@ -59,7 +59,12 @@ class Stability(BundleKind):
 
 
 def stability(
-    inspector: Inspector, dataset: Dataset, settings: StabilitySettings, *, seed: int, reporter: Reporter
+    inspector: BundleInspector,
+    dataset: Dataset,
+    settings: StabilitySettings,
+    *,
+    seed: int,
+    reporter: Reporter,
 ) -> dict[str, Any]:
     """Images whose verdict is another one after each disturbance, as counts with Clopper–Pearson bounds."""
     disturbances = disturbances_of(settings)

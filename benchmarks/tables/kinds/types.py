@@ -39,7 +39,7 @@ from blemish.images.decode import read_image
 from blemish.inspector.loading import inspector_of
 from blemish.methods.casae.crops import upright
 from blemish.methods.casae.inference import CasaeInference
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.patches import MarkedDefect, marked_defects
 from blemish.progress import Reporter
 from blemish.training.run import with_validation
@@ -138,7 +138,7 @@ class TypeFeatures(RowKind):
 def crops_of(table: Table, row: TableRow) -> Crops:
     """The crops of a table. Raises BlemishError where its method has none."""
     refuse_other_method(table, row)
-    method = validated(Settings, expanded(table.experiment.settings), table, row)
+    method = validated(CasaeSettings, expanded(table.experiment.settings), table, row)
     return Crops(size=method.types_size, margin=method.types_margin, join_distance=method.join_distance)
 
 

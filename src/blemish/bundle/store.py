@@ -11,9 +11,11 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,17 +94,7 @@ def save_bundle(
     except OSError as error:
         raise BlemishError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
     try:
-        for name, data in (contents | changeable_of(path, Bundle(path, whole, networks).id)).items():
-            with (draft / name).open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        for name, source in others.items():
-            with source.open("rb") as read, (draft / name).open("wb") as written:
-                shutil.copyfileobj(read, written)
-                written.flush()
-                os.fsync(written.fileno())
-        draft.chmod(0o755)
+        fill(draft, contents | changeable_of(path, Bundle(path, whole, networks).id), others)
         replace_folder(draft, path)
     except OSError as error:
         raise BlemishError(
@@ -222,6 +214,19 @@ def changeable_of(path: Path, bundle: str) -> dict[str, bytes]:
         return {}
     files = (file for file in path.iterdir() if CHANGEABLE.fullmatch(file.name))
     return {file.name: file.read_bytes() for file in files if not file.name.startswith(".")}
+
+
+def fill(folder: Path, contents: Mapping[str, bytes], files: Mapping[str, Path]) -> None:
+    """Write contents, and copies of files, under their names into a folder, and flush them to disk."""
+    with ExitStack() as opened:
+        streams: dict[str, BinaryIO] = {name: BytesIO(data) for name, data in contents.items()}
+        streams |= {name: opened.enter_context(file.open("rb")) for name, file in files.items()}
+        for name, stream in streams.items():
+            with (folder / name).open("wb") as written:
+                shutil.copyfileobj(stream, written)
+                written.flush()
+                os.fsync(written.fileno())
+    folder.chmod(0o755)
 
 
 def replace_folder(draft: Path, path: Path) -> None:

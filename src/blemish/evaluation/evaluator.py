@@ -150,13 +150,12 @@ class Evaluator:
             raise BlemishError(
                 f"An evaluation needs images. Received: none in split '{split}'. Name another split."
             )
-        classifies = self.classifies
         parts = {
             "pixel": self.pixel_metrics(pixel_threshold),
             "defect": self.defect_metrics(),
             "detection": detection_metrics(self.records, self.class_names) if self.compares_boxes else None,
             "image": image_metrics(self.records),
-            "type": type_metrics(self.records, self.class_names) if classifies else None,
+            "type": type_metrics(self.records, self.class_names) if self.classifies else None,
             "pointing": pointing_metrics(self.pointings),
             "severity": contrast_metrics(*zip(*self.contrasts, strict=True)) if self.contrasts else None,
             "operating_point": operating_metrics(operating_point, self.records),

@@ -26,7 +26,7 @@ from blemish.errors import BlemishError
 from blemish.evaluation.defects import box_ious, match
 from blemish.files import write_atomically
 from blemish.images.decode import read_image
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods.capabilities import Embedder
 from blemish.progress import Reporter
 
@@ -76,7 +76,7 @@ class MetricSpace:
 
 
 def metric_space(
-    inspector: Inspector,
+    inspector: BundleInspector,
     embedder: Embedder,
     class_names: Sequence[str],
     dataset: Dataset,

@@ -20,7 +20,7 @@ from blemish.exporting.compare import Comparison, Tolerances, compare
 from blemish.exporting.comparison_images import ComparisonImage
 from blemish.exporting.metric import MetricDrop
 from blemish.inspection import Inspection
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.provenance import hardware
 
 SCHEMA = 1
@@ -147,7 +147,10 @@ class Certificate:
 
 
 def certificate_rows(
-    images: Iterable[ComparisonImage], torch: Inspector, exported: Inspector, tolerances: Tolerances
+    images: Iterable[ComparisonImage],
+    torch: BundleInspector,
+    exported: BundleInspector,
+    tolerances: Tolerances,
 ) -> list[CertificateRow]:
     """Inspect each image from its file with both bundles, and compare the answers."""
     rows = []

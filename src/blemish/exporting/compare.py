@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from blemish.defect import Defect
 from blemish.inspection import Inspection, Verdict
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.regions.boxes import box_iou
 
 NEAR = 8  # pixels around a defect within which a pixel on the threshold may change it
@@ -80,7 +80,7 @@ class DefectPairs:
 
 
 def compare(
-    torch: Inspection, exported: Inspection, inspector: Inspector, tolerances: Tolerances
+    torch: Inspection, exported: Inspection, inspector: BundleInspector, tolerances: Tolerances
 ) -> Comparison:
     """Differences between two inspections with maps. inspector: of either bundle, for its thresholds"""
     if Verdict.ERROR in (torch.verdict, exported.verdict):
@@ -142,7 +142,7 @@ def corners(defects: Sequence[Defect]) -> NDArray[np.float64]:
     return np.array([defect.box_xyxy for defect in defects], np.float64).reshape(-1, 4)
 
 
-def severity_gap(torch: Inspection, exported: Inspection, inspector: Inspector) -> float:
+def severity_gap(torch: Inspection, exported: Inspection, inspector: BundleInspector) -> float:
     """Largest difference of the maps "score_map", as a share of their top; 0 where there are none."""
     top = inspector.inference.score_map_max
     if top is None:
@@ -152,7 +152,7 @@ def severity_gap(torch: Inspection, exported: Inspection, inspector: Inspector) 
 
 
 def straddling(
-    torch: Inspection, exported: Inspection, inspector: Inspector, band: float
+    torch: Inspection, exported: Inspection, inspector: BundleInspector, band: float
 ) -> NDArray[np.bool_] | None:
     """Mask [H, W] of pixels that differ by at most the band and lie on different sides of the threshold.
 
@@ -179,7 +179,7 @@ def touches(defect: Defect, edge: NDArray[np.bool_] | None) -> bool:
     return bool(edge[max(0, top - NEAR) : bottom + NEAR, max(0, left - NEAR) : right + NEAR].any())
 
 
-def thresholds(inspector: Inspector) -> Iterator[float]:
+def thresholds(inspector: BundleInspector) -> Iterator[float]:
     """Thresholds of the decision, on scores and confidences; without one, those of the bundle."""
     if inspector.decision is None:
         yield from (inspector.review, inspector.ng)

@@ -17,7 +17,7 @@ from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.run import evaluate_samples, for_bundle
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods.contract import Inference
 from blemish.progress import Reporter
 
@@ -49,7 +49,12 @@ class MetricDrop:
 
 
 def measure_drop(
-    torch: Inspector, exported: Inspector, validation: Dataset, reporter: Reporter, *, max_drop: float
+    torch: BundleInspector,
+    exported: BundleInspector,
+    validation: Dataset,
+    reporter: Reporter,
+    *,
+    max_drop: float,
 ) -> MetricDrop:
     """Main metric of both bundles on the validation images. Raises BlemishError where they do not give it."""
     before = metrics_of(torch, validation, reporter, "measuring the bundle")
@@ -68,7 +73,7 @@ def measure_drop(
     return max(found, key=lambda drop: (drop.before - drop.after, drop.before))
 
 
-def metrics_of(inspector: Inspector, images: Dataset, reporter: Reporter, title: str) -> dict[str, Any]:
+def metrics_of(inspector: BundleInspector, images: Dataset, reporter: Reporter, title: str) -> dict[str, Any]:
     """Metrics of an inspector on images, as in metrics.json. title: of the progress bar"""
     evaluator = evaluate_samples(inspector, images, reporter, title=title)
     threshold = inspector.inference.pixel_threshold
@@ -91,7 +96,7 @@ def value_of(metrics: Mapping[str, Any], name: str) -> float | None:
     return (metrics.get(part) or {}).get(key)
 
 
-def validation_of(dataset: Dataset, inspector: Inspector, bundle: Bundle) -> Dataset:
+def validation_of(dataset: Dataset, inspector: BundleInspector, bundle: Bundle) -> Dataset:
     """Validation images that the bundle can be measured on. Raises BlemishError where there are none."""
     validation = dataset.split("val")
     if not len(validation):

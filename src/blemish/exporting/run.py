@@ -37,7 +37,7 @@ from blemish.exporting.quantise import quantised, recorded
 from blemish.exporting.request import ExportRequest, Precision, RuntimeKind
 from blemish.files import write_atomically
 from blemish.images.tiling import Tiling
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of, loaded_modules, method_of, refuse_exported
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
@@ -261,7 +261,7 @@ class Export:
         assert runtime is not None
         return Certificate(self.method.name, runtime, rows, tolerances, metric, tuple(self.notes))
 
-    def metric(self, torch: Inspector, exported: Inspector) -> MetricDrop:
+    def metric(self, torch: BundleInspector, exported: BundleInspector) -> MetricDrop:
         """Drop of the main metric by int8, on validation images."""
         request = self.request
         assert request.dataset is not None
@@ -292,7 +292,7 @@ def fixed_to(manifest: Manifest, method: Method, side: int | None) -> Manifest:
     )
 
 
-def tile_of(inspector: Inspector, manifest: Manifest) -> int | None:
+def tile_of(inspector: BundleInspector, manifest: Manifest) -> int | None:
     """Side of a tile, from which on images are cut; None for a method that does not cut them."""
     tiling: Tiling | None = getattr(inspector.inference, "tiling", None)
     named = (

@@ -36,7 +36,7 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.inspector.inspector import Inspector, in_scale, judged_file
+from blemish.inspector.inspector import BundleInspector, in_scale, judged_file
 from blemish.inspector.loading import inspector_of
 from blemish.inspector.naming import naming
 from blemish.methods.contract import Inference
@@ -85,9 +85,9 @@ class MergedDefects:
 
 @dataclass(frozen=True)
 class Chain:
-    """Inspectors one behind the other, asked as one `Inspector` is. stages: as `chain_of` allows them"""
+    """Inspectors one behind the other, asked as one `BundleInspector` is. stages: as `chain_of` allows them"""
 
-    stages: tuple[Inspector, ...]
+    stages: tuple[BundleInspector, ...]
 
     @property
     def bundle(self) -> str:
@@ -111,7 +111,7 @@ class Chain:
         return self.stages[0].verdict(score)
 
     def inspect(self, path: Path, *, with_maps: bool = False) -> Inspection:
-        """The answer for one image file, decoded once; see `Inspector.inspect`."""
+        """The answer for one image file, decoded once; see `BundleInspector.inspect`."""
         return judged_file(path, self.judge, channels=None, bundle=self.bundle, with_maps=with_maps)
 
     def judge(
@@ -170,7 +170,7 @@ class Chain:
         return maps
 
 
-Judge = Inspector | Chain
+Judge = BundleInspector | Chain
 
 
 def judge_of(bundles: Sequence[Bundle], *, device: str = "auto", mm_per_px: float | None = None) -> Judge:
@@ -181,16 +181,16 @@ def judge_of(bundles: Sequence[Bundle], *, device: str = "auto", mm_per_px: floa
     return as_judge([inspector_of(bundle, device=device, mm_per_px=mm_per_px) for bundle in bundles])
 
 
-def as_judge(stages: Sequence[Inspector]) -> Judge:
+def as_judge(stages: Sequence[BundleInspector]) -> Judge:
     """The one inspector that there is, or the chain. Raises BlemishError for those that make none."""
     return stages[0] if len(stages) == 1 else chain_of(stages)
 
 
-def stages_of(judge: Judge) -> tuple[Inspector, ...]:
+def stages_of(judge: Judge) -> tuple[BundleInspector, ...]:
     return judge.stages if isinstance(judge, Chain) else (judge,)
 
 
-def chain_of(stages: Sequence[Inspector]) -> Chain:
+def chain_of(stages: Sequence[BundleInspector]) -> Chain:
     """The chain of two inspectors or three. Raises BlemishError where they make none, naming the bundles."""
     for index, stage in enumerate(stages):
         if stage.bundle in [other.bundle for other in stages[:index]]:
@@ -208,7 +208,7 @@ def role_of(inference: Inference) -> Role:
     return Role.DETECTOR if inference.classifies else Role.GATE
 
 
-def refuse_order(stages: Sequence[Inspector]) -> None:
+def refuse_order(stages: Sequence[BundleInspector]) -> None:
     roles = [role_of(stage.inference) for stage in stages]
     places = [list(Role).index(role) for role in roles]
     if places == sorted(set(places)):
@@ -223,7 +223,7 @@ def refuse_order(stages: Sequence[Inspector]) -> None:
     )
 
 
-def refuse_open_gate(first: Inspector) -> None:
+def refuse_open_gate(first: BundleInspector) -> None:
     if role_of(first.inference) is Role.GATE and isinf(first.review):
         raise BlemishError(
             f"{first.bundle} must have thresholds to be a gate; without them it lets everything pass. "
@@ -231,7 +231,7 @@ def refuse_open_gate(first: Inspector) -> None:
         )
 
 
-def refuse_scales(stages: Sequence[Inspector]) -> None:
+def refuse_scales(stages: Sequence[BundleInspector]) -> None:
     """Raise BlemishError for two different scales; a single known one serves the stages that know none."""
     scales = {stage.bundle: stage.scale for stage in stages if stage.scale is not None}
     if len(set(scales.values())) > 1:

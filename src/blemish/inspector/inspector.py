@@ -43,7 +43,7 @@ class Forwarded:
 
 
 @dataclass(frozen=True)
-class Inspector:
+class BundleInspector:
     """A method's inference half with its networks, and the thresholds or decision that make the verdict.
 
     review, ng: image scores from which the verdict is REVIEW and NG; review ≤ ng
@@ -174,7 +174,7 @@ def judged_file(
     bundle: str,
     with_maps: bool,
 ) -> Inspection:
-    """Answer of `judge` for an image file, see `Inspector.inspect` and `Inspector.judge`.
+    """Answer of `judge` for an image file, see `BundleInspector.inspect` and `BundleInspector.judge`.
 
     channels: of the decoded pixels; bundle: id for an image that cannot be read
     """

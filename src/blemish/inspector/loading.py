@@ -17,7 +17,7 @@ from blemish.bundle.store import DECISION, Bundle, load_bundle, sha256_of
 from blemish.decision.store import refuse_unfit, stored_decision
 from blemish.errors import BlemishError
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import Inference, Method, Networks
@@ -33,7 +33,7 @@ RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # packages that run 
 
 def open_inspector(
     path: Path, *, device: str = "auto", bfloat16: bool = False, mm_per_px: float | None = None
-) -> Inspector:
+) -> BundleInspector:
     """Open the bundle in folder `path` as an inspector. Raises BlemishError for a bundle that is refused."""
     return inspector_of(load_bundle(path), device=device, bfloat16=bfloat16, mm_per_px=mm_per_px)
 
@@ -45,7 +45,7 @@ def inspector_of(
     bfloat16: bool = False,
     mm_per_px: float | None = None,
     decided: bool = True,
-) -> Inspector:
+) -> BundleInspector:
     """Inspector of a loaded bundle, with the decision in its folder; torch runs what was not exported.
 
     mm_per_px: scale of the images instead of the decision's and the bundle's
@@ -66,7 +66,12 @@ def inspector_of(
 
 
 def used_bundle(
-    bundle: Bundle, inspector: Inspector, decision_file: Path | None, *, device: str, bfloat16: bool = False
+    bundle: Bundle,
+    inspector: BundleInspector,
+    decision_file: Path | None,
+    *,
+    device: str,
+    bfloat16: bool = False,
 ) -> UsedBundle:
     """The bundle as an inspection's record names it. decision_file: of the decision that is followed"""
     exported = bundle.manifest.runtime
@@ -164,8 +169,8 @@ def method_of(bundle: Bundle) -> tuple[Method, Inference]:
         ) from error
 
 
-def assemble(inference: Inference, networks: Networks, manifest: Manifest, name: str) -> Inspector:
+def assemble(inference: Inference, networks: Networks, manifest: Manifest, name: str) -> BundleInspector:
     """Inspector made of its parts; without thresholds in the manifest nothing is called NG."""
     thresholds = manifest.thresholds
     ng = thresholds.get("ng", math.inf)
-    return Inspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)
+    return BundleInspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)

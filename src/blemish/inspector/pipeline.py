@@ -2,7 +2,7 @@
 
 decode (thread) → network (thread) → decide (thread) → whoever takes the answers, to write them. Every step
 holds few images, and all together few large ones, so that memory does not grow with how many there are. The
-answers are those of `Inspector.inspect`.
+answers are those of `BundleInspector.inspect`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Chain, Judge, stages_of
-from blemish.inspector.inspector import Forwarded, Inspector, or_failed
+from blemish.inspector.inspector import BundleInspector, Forwarded, or_failed
 from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
 from blemish.methods.contract import Network
@@ -184,7 +184,7 @@ class Steps:
     def decide(self, inferred: Inferred) -> Answer:
         judge, result, item = self.judge, inferred.result, inferred.decoded.item
         if isinstance(result, Forwarded):
-            assert isinstance(judge, Inspector), "a chain has done all in the first half"
+            assert isinstance(judge, BundleInspector), "a chain has done all in the first half"
             forwarded = result
             result = or_failed(
                 lambda: judge.decide(forwarded, with_maps=self.with_maps), forwarded.name, judge.bundle

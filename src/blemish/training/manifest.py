@@ -18,7 +18,7 @@ from blemish.dataset.samples import Dataset
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose
 from blemish.evaluation.run import evaluate_samples
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
 from blemish.provenance import provenance
@@ -82,7 +82,7 @@ def images_known(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> dict
 
 
 def with_operating_point(
-    manifest: Manifest, inspector: Inspector, dataset: Dataset, request: Request, reporter: Reporter
+    manifest: Manifest, inspector: BundleInspector, dataset: Dataset, request: Request, reporter: Reporter
 ) -> Manifest:
     """The manifest with the two image thresholds and what they cost, both from the validation images
     alone.

@@ -56,14 +56,14 @@ def study_of(one: Rater, other: Rater, name: str, other_name: str) -> Study:
     images = list(rated(pairs))
     if not isinstance(other, Dataset) and not other.classifies:
         images = [without_names(both) for both in images]
-    return study(images, one=name, other=other_name, alone=alone + len(pairs) - len(images))
+    return study(images, first=name, second=other_name, alone=alone + len(pairs) - len(images))
 
 
 def lines_on(study: Study) -> list[str]:
     """Lines on a pair: verdicts, kinds and places that both agree on, and the images they differ on."""
     levels = {"good or defective": study.verdict, "which kinds": study.classes}
     alone = f", and {study.alone} that only one of them judges" if study.alone else ""
-    lines = [f"{study.one} and {study.other}: {study.images} pictures{alone}"]
+    lines = [f"{study.first} and {study.second}: {study.images} pictures{alone}"]
     for question, level in levels.items():
         kappa, agreed = level.kappa, level.kappa.agreed
         beyond = "kappa unknown, as only one answer occurs"
@@ -75,6 +75,6 @@ def lines_on(study: Study) -> list[str]:
     if study.places is not None:
         met = study.places.met
         lines.append(f"places: {met.n} of {met.of} that either marked were marked by both")
-    lines += [f"differ on {one.both.sample.id}. {one.sentence}" for one in study.differences[:MAX_LISTED]]
+    lines += [f"differ on {one.image.sample.id}. {one.sentence}" for one in study.differences[:MAX_LISTED]]
     rest = len(study.differences) - MAX_LISTED
     return [*lines, f"and on {rest} more"] if rest > 0 else lines

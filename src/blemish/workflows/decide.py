@@ -21,7 +21,7 @@ from blemish.errors import BlemishError
 from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import labels_of
 from blemish.progress import Reporter
 from blemish.workflows.decide_rules import Rules
@@ -91,7 +91,7 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
 
 
 def drafted(
-    request: DecideRequest, before: Decision | None, inspector: Inspector, loaded: Bundle
+    request: DecideRequest, before: Decision | None, inspector: BundleInspector, loaded: Bundle
 ) -> Decision:
     """New revision, still without thresholds; rules not asked for anew are those of the revision before."""
     old = before or Decision(revision=1, bundle=loaded.id, score=Thresholds())
@@ -115,7 +115,7 @@ def drafted(
 
 
 def calibration_images(
-    request: DecideRequest, dataset: Dataset, loaded: Bundle, inspector: Inspector
+    request: DecideRequest, dataset: Dataset, loaded: Bundle, inspector: BundleInspector
 ) -> tuple[Dataset, tuple[str, ...]]:
     """Images to calibrate on, and notes on them.
 
@@ -179,7 +179,7 @@ def notes_on_tests(loaded: Bundle) -> tuple[str, ...]:
     )
 
 
-def calibration(request: DecideRequest, loaded: Bundle, inspector: Inspector) -> Calibration:
+def calibration(request: DecideRequest, loaded: Bundle, inspector: BundleInspector) -> Calibration:
     inference = inspector.inference
     return Calibration(
         request.rules.ng,

@@ -21,7 +21,7 @@ from blemish.evaluation.report import ReportContext
 from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
 from blemish.evaluation.stored import threshold_sweep, training_curve
 from blemish.inspector.chain import Judge, as_judge
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
 from blemish.progress import Reporter
 from blemish.workflows.evaluation_writer import EvaluationResult, data_context, write_evaluation
@@ -41,7 +41,7 @@ class EvaluatedBundles:
 
     places: Sequence[Path]
     bundles: Sequence[Bundle]
-    inspectors: Sequence[Inspector]
+    inspectors: Sequence[BundleInspector]
     judge: Judge
 
     @property
@@ -170,7 +170,7 @@ def report_context(asked: EvaluatedBundles, dataset: Dataset, data: Path, comman
     )
 
 
-def decisions_of_later(stages: Sequence[Inspector]) -> tuple[str, ...]:
+def decisions_of_later(stages: Sequence[BundleInspector]) -> tuple[str, ...]:
     """A sentence on the decision of each stage behind the first, as its limits make no verdict here."""
     return tuple(
         f"{stage.bundle} has a decision of its own: what it ignores is ignored and what it grades is graded, "

@@ -22,7 +22,7 @@ from blemish.images.decode import SUFFIXES, with_channels
 from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge, as_judge, stages_of
-from blemish.inspector.inspector import Inspector, or_failed
+from blemish.inspector.inspector import BundleInspector, or_failed
 from blemish.inspector.loading import inspector_of, used_bundle
 from blemish.inspector.sources import Item, items_of
 from blemish.progress import Reporter
@@ -225,7 +225,7 @@ class Judges:
             self.opened[key] = as_judge(stages), tuple(reason for reason in reasons if reason)
         return self.opened[key]
 
-    def stage(self, used: UsedBundle) -> tuple[Inspector, str]:
+    def stage(self, used: UsedBundle) -> tuple[BundleInspector, str]:
         """One bundle under its recorded decision, and "" or how that differs now."""
         bundle = self.bundle(used)
         threads = used.runtime.get("threads")

@@ -12,7 +12,7 @@ from blemish.decision.store import stored_decision
 from blemish.errors import WrongUseError
 from blemish.images.calibration_target import Scale, measure_scale
 from blemish.images.decode import read_image
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of
 
 
@@ -28,7 +28,7 @@ def checked_scale(mm_per_px: float | None) -> float | None:
 
 def inspector_in_scale(
     loaded: Bundle, dataset: Dataset, *, device: str, mm_per_px: float | None, decided: bool = True
-) -> Inspector:
+) -> BundleInspector:
     """The bundle's inspector; where neither it nor its decision has a scale, the dataset's is taken.
 
     mm_per_px: as given on the command line, before all others; decided: see `inspector_of`
@@ -40,7 +40,7 @@ def inspector_in_scale(
     return inspector_of(loaded, device=device, mm_per_px=scale, decided=decided)
 
 
-def notes_on_scale(inspector: Inspector, dataset: Dataset) -> tuple[str, ...]:
+def notes_on_scale(inspector: BundleInspector, dataset: Dataset) -> tuple[str, ...]:
     """A sentence where sizes are measured in another scale than the dataset says that its images have."""
     stated = dataset.info.get("mm_per_px")
     if stated is None or inspector.scale is None or math.isclose(stated, inspector.scale, rel_tol=1e-3):

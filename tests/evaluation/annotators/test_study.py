@@ -95,7 +95,7 @@ def test_where_they_differ_is_listed_verdicts_first(raters: tuple[Path, Path]) -
     assert said == [
         ("c.png", "A: clean; B: dent."),
         ("d.png", "A: scratch; B: dent."),
-        ("b.png", "1 places in common; only A: 1, only B: 1."),
+        ("b.png", "1 place in common; 1 marked by A only, 1 by B only."),
     ]
 
 
@@ -163,15 +163,15 @@ def machine_defect(label: str, x: int, y: int, w: int, h: int) -> dict[str, Any]
 
 def test_what_cannot_be_compared_is_one_line(raters: tuple[Path, Path], tmp_path: Path) -> None:
     strange = labelled(tmp_path / "strange", {"q": [], "r": [("dent", (1, 1, 4, 4))]})
-    with pytest.raises(BlemishError, match=r"must judge the same pictures\. Received: none in common"):
+    with pytest.raises(BlemishError, match=r"must rate the same images\. Received: none in common"):
         compare_raters([raters[0], strange], None)
     (tmp_path / "m.jsonl").write_text("")
     with pytest.raises(BlemishError, match="The first rater must be a dataset"):
         compare_raters([tmp_path / "m.jsonl", raters[0]], None)
-    with pytest.raises(BlemishError, match="must judge the same pictures"):
+    with pytest.raises(BlemishError, match="must rate the same images"):
         compare_raters([raters[0], tmp_path / "m.jsonl"], tmp_path / "out")
     cv2.imwrite(str(raters[1] / "a.png"), np.zeros((9, 9), np.uint8))
-    with pytest.raises(BlemishError, match=r"a.png must be the same picture as .*Received: 9×9 for 30×20"):
+    with pytest.raises(BlemishError, match=r"a.png must be the same image as .*Received: 9×9 for 30×20"):
         compare_raters(list(raters), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -98,7 +98,7 @@ def test_numbers_mean_the_measured_splits_images_and_a_whole_file_its_own(
     results = [box(7, 2, 3, 10, 8, image_id=1, score=0.9), box(3, 5, 5, 12, 4, image_id=2, score=0.8)]
     listed, notes = measured(written(tmp_path / "list.json", results), boxes, none_found=True)
     assert listed.metrics["image"]["accuracy"] == 1
-    assert notes[1] == "1 of 3 images have no prediction: nothing was found on them."
+    assert notes[1] == "1 of 3 images have no prediction and count as clean."
     images = [{"id": n, "file_name": f"images/{name}.png"} for n, name in ((30, "a"), (20, "b"), (10, "c"))]
     whole = {
         "images": images,
@@ -124,7 +124,7 @@ def test_the_threshold_is_chosen_on_val_where_that_is_covered(
     point = evaluation.metrics["operating_point"]
     assert point["threshold"] == pytest.approx(0.2) and point["rule"] == "f1"
     assert point["chosen_on"]["escapes"]["of"] == 1
-    assert "chosen on 2 validation images, by the rule f1" in notes[0]
+    assert "chosen on 2 validation images by the rule f1" in notes[0]
     assert (point["escapes"]["n"], point["overkill"]["n"]) == (0, 0)
     given, notes = measured(tmp_path / "r.json", boxes, threshold=0.28)
     assert given.metrics["operating_point"]["escapes"]["n"] == 1
@@ -150,7 +150,7 @@ A = box(7, 2, 3, 10, 8, image_id=1, score=0.9)
         ([{**A, "category": "dents"}], "Received: dents (category_id 7). Did you mean 'dent'?"),
         (
             [A, {**A, "image_id": 99}, {**A, "image_id": 98}],
-            "2 images that are not there, first 'image_id 99'",
+            "2 names that are not there, first 'image_id 99'",
         ),
         ([{**A, "bbox": [1, 2]}], "must have a whole bbox"),
         ([{**A, "bbox": None}], "must have a bbox"),
@@ -179,7 +179,7 @@ def test_numbers_without_a_coco_dataset_are_refused(tmp_path: Path, measured: An
     for name in ("good/a.png", "bad/b.png"):
         (tmp_path / "data" / name).parent.mkdir(parents=True)
         cv2.imwrite(str(tmp_path / "data" / name), np.zeros((9, 9), np.uint8))
-    with pytest.raises(BlemishError, match="is no COCO dataset"):
+    with pytest.raises(BlemishError, match="needs a COCO dataset, which"):
         measured(written(tmp_path / "r.json", [A]), tmp_path / "data", "all")
     assert json.loads((tmp_path / "r.json").read_text()) == [A]
 

@@ -65,10 +65,10 @@ def test_a_given_threshold_cuts_pixels_and_images_alike(outlines: Path, maps: Pa
         ("a.npy", np.full((HEIGHT, WIDTH), 2.0), "must hold pixel scores in [0, 1]. Received: 0 to 2"),
         ("a.npy", np.full((HEIGHT, WIDTH), np.nan), "must hold pixel scores in [0, 1]. Received: nan"),
         ("a.npy", np.zeros((WIDTH, HEIGHT)), "Received: 20×30 for 30×20"),
-        ("a.npy", np.zeros((HEIGHT, WIDTH, 3)), "must be one gray map"),
+        ("a.npy", np.zeros((HEIGHT, WIDTH, 3)), "must be a gray map"),
         ("a.npy", np.zeros((HEIGHT, WIDTH), np.int64), "must hold floats in [0, 1]. Received: int64"),
-        ("a.png", np.zeros((HEIGHT, WIDTH), np.uint8), "a.png must have one map. Received: "),
-        ("x.npy", np.zeros((HEIGHT, WIDTH)), "an image that is not there, first 'x.npy'"),
+        ("a.png", np.zeros((HEIGHT, WIDTH), np.uint8), "a.png must have a single map. Received: "),
+        ("x.npy", np.zeros((HEIGHT, WIDTH)), "a name that is not there, first 'x.npy'"),
     ],
 )
 def test_bad_maps_are_one_line(
@@ -119,8 +119,8 @@ def test_scores_of_images_alone_say_nothing_of_places(
         ("", "Received: nothing"),
         ("image,score\na,high\n", "line 2: a score must be a number in [0, 1]. Received: 'high'"),
         ("image,score\na,0.5\nb\n", "line 3: a score must be"),
-        ("image,score\na,0.5\na.png,0.4\n", "line 3: an image must stand once"),
-        ("image,score\na,0.5\nz,0.4\n", "an image that is not there, first 'z'"),
+        ("image,score\na,0.5\na.png,0.4\n", "line 3: an image must appear once"),
+        ("image,score\na,0.5\nz,0.4\n", "a name that is not there, first 'z'"),
         ("image,score\na,0.5\n", "none for 2 of 3"),
         ("image,score\nd,0.5\n", "no prediction for any of its 3 images"),
     ],
@@ -182,5 +182,5 @@ def test_names_are_ends_of_paths(tmp_path: Path, name: str, found: str | None) -
 
 
 def test_the_images_themselves_are_no_maps(outlines: Path, measured: Any) -> None:
-    with pytest.raises(BlemishError, match=r"the image itself\. Name their folder"):
+    with pytest.raises(BlemishError, match=r"the image itself\. Give the folder"):
         measured(outlines, outlines)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from blemish.defect import Defect
 from blemish.images.tiling import Tiling
 from blemish.inspection import Inspection
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.line_scan.web import Web, web_answers
 from blemish.inspector.pipeline import Answer
 from blemish.inspector.sources import Item
 from blemish.methods.casae.inference import inference_from as casae_inference
-from blemish.methods.casae.settings import Settings as CasaeSettings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.severity.inference import inference_from as severity_inference
-from blemish.methods.severity.settings import Settings as SeveritySettings
+from blemish.methods.severity.settings import SeveritySettings
 
 Gray = NDArray[np.uint8]
 
@@ -51,7 +51,9 @@ def random_heights(seed: int, most: int) -> list[int]:
     return [1, 1, *generator.integers(1, most, 500).tolist(), 1, most]
 
 
-def scanned(judge: Inspector, items: Iterator[Item], web: Web | None = None, **more: object) -> list[Answer]:
+def scanned(
+    judge: BundleInspector, items: Iterator[Item], web: Web | None = None, **more: object
+) -> list[Answer]:
     with web_answers(judge, items, web or Web("web"), **more) as answers:
         return list(answers.coming)
 
@@ -84,21 +86,21 @@ def types_network(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([40 * down, 40 * right, 12 * plain], axis=1).astype(np.float32)
 
 
-def severity(**more: object) -> Inspector:
+def severity(**more: object) -> BundleInspector:
     """Cells of 4, a halo of two, types by windows of 32 and more that look far around a defect."""
     settings = SeveritySettings(types_window=32, types_step=8)
     plain = severity_inference(settings, ("a", "b"), threshold=3.0, drop_above=0.32)
     inference = replace(plain, **{"tiling": Tiling(tile=64, halo=8, stride=4), **more})
     networks = {"severity": lambda inputs: 12 * cells_of(inputs, 4), "types": types_network}
-    return Inspector(inference, networks, review=0.3, ng=0.6, bundle="severity")
+    return BundleInspector(inference, networks, review=0.3, ng=0.6, bundle="severity")
 
 
-def casae(**more: object) -> Inspector:
+def casae(**more: object) -> BundleInspector:
     plain = casae_inference(CasaeSettings(join_distance=3, types_margin=1.5), ("a", "b", "c"), threshold=0.3)
     tiling = Tiling(tile=64, halo=16, stride=1)
     inference = replace(plain, **{"tiling": tiling, "crop_size": 32, **more})
     networks = {"cascade": lambda inputs: cells_of(inputs, 1), "types": types_network}
-    return Inspector(inference, networks, review=0.3, ng=0.6, bundle="casae")
+    return BundleInspector(inference, networks, review=0.3, ng=0.6, bundle="casae")
 
 
 def rounded(defect: Defect) -> Defect:
@@ -115,5 +117,5 @@ def rounded(defect: Defect) -> Defect:
     )
 
 
-def whole(judge: Inspector, web: NDArray[np.generic]) -> Inspection:
+def whole(judge: BundleInspector, web: NDArray[np.generic]) -> Inspection:
     return judge.judge(web, "web")

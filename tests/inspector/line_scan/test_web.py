@@ -12,12 +12,12 @@ from drawn_webs import Gray, blobs, casae, defects_of, in_order, scanned, severi
 from blemish.errors import BlemishError
 from blemish.inspection import Verdict
 from blemish.inspector.chain import Chain
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.web import Web, web_answers
 from blemish.inspector.sources import Item, refused
 from blemish.methods.medetection.inference import inference_from
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 
 
 def item(name: str, pixels: Gray) -> Item:
@@ -117,9 +117,11 @@ def test_decisions_and_scales_hold_for_pieces_as_for_images() -> None:
 # Frames
 
 
-def whole_image() -> Inspector:
-    inference = inference_from(Settings(), ("defect",), thresholds={"score": 0.5}, memory={"product": "caps"})
-    return Inspector(inference, {}, review=0.3, ng=0.6, bundle="medetection-1")
+def whole_image() -> BundleInspector:
+    inference = inference_from(
+        MedetectionSettings(), ("defect",), thresholds={"score": 0.5}, memory={"product": "caps"}
+    )
+    return BundleInspector(inference, {}, review=0.3, ng=0.6, bundle="medetection-1")
 
 
 @pytest.mark.parametrize(

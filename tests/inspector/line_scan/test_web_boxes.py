@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from blemish.defect import Defect
 from blemish.inspection import Verdict
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.line_scan.boxes import BoxScan
 from blemish.inspector.line_scan.web import Web
 from blemish.methods.tlsdd.runtime.inference import inference_from
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 TILE, OVERLAP = 96, 32
 HOP = TILE - OVERLAP
@@ -35,10 +35,10 @@ def detector(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate(rows).astype(np.float32)
 
 
-def tlsdd(**more: object) -> Inspector:
-    plain = inference_from(Settings(), ("light", "dark"), threshold=0.3)
+def tlsdd(**more: object) -> BundleInspector:
+    plain = inference_from(TlsddSettings(), ("light", "dark"), threshold=0.3)
     inference = replace(plain, **{"tile": TILE, "overlap": OVERLAP, "channels": 1, **more})
-    return Inspector(inference, {"detector": detector}, review=0.3, ng=0.7, bundle="tlsdd")
+    return BundleInspector(inference, {"detector": detector}, review=0.3, ng=0.7, bundle="tlsdd")
 
 
 def marks(
@@ -173,7 +173,9 @@ def test_a_detector_that_gives_no_number_is_an_error() -> None:
     web = marks(1, 600, 90)
     web = np.minimum(web, 250)
     web[300, 60] = 255
-    answers = scanned(Inspector(judge.inference, {"detector": broken}, 0.3, 0.7, "b"), strips(web, [64]))
+    answers = scanned(
+        BundleInspector(judge.inference, {"detector": broken}, 0.3, 0.7, "b"), strips(web, [64])
+    )
     errors = [answer.inspection.image for answer in answers if answer.inspection.verdict is Verdict.ERROR]
     assert 1 <= len(errors) <= 3
     assert "not finite" in str(next(one.inspection.error for one in answers if one.inspection.error))

@@ -19,7 +19,7 @@ from drawn_webs import (
 )
 
 from blemish.inspection import Verdict
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.line_scan.outlines import OutlineScan
 from blemish.inspector.line_scan.web import Web
 
@@ -48,7 +48,7 @@ def test_the_answer_is_that_of_all_strips_joined_whatever_their_heights(kind: st
 
 @pytest.mark.parametrize("height", [1, 3, 15, 16, 17, 63, 64, 65, 111, 112, 113, 160, 161])
 @pytest.mark.parametrize("judge", [severity(types=False), casae(types=False)])
-def test_webs_that_end_about_a_tile_are_no_exception(judge: Inspector, height: int) -> None:
+def test_webs_that_end_about_a_tile_are_no_exception(judge: BundleInspector, height: int) -> None:
     web = blobs(height, height, 70, number=8)
     expected = whole(judge, web)
     for heights in ([1], [1000]):

@@ -16,7 +16,7 @@ from blemish.images.tiling import Tiling
 from blemish.inspector.torch_backend import as_network
 from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
 from blemish.methods.casae.network.cascade import Cascade
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 
 Map = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -24,7 +24,7 @@ NAMES = ("bright", "dark")
 
 
 def inference(**changes: object) -> CasaeInference:
-    plain = inference_from(Settings(size=64, types=False), NAMES, threshold=0.5)
+    plain = inference_from(CasaeSettings(size=64, types=False), NAMES, threshold=0.5)
     return replace(plain, crop_size=32, **changes)
 
 
@@ -102,9 +102,9 @@ def test_colour_reaches_the_network_in_three_channels() -> None:
 
 
 @pytest.fixture(scope="module")
-def sharp() -> tuple[Settings, Callable[[Map], Map]]:
+def sharp() -> tuple[CasaeSettings, Callable[[Map], Map]]:
     """One plain autoencoder with weights so large that its map swings between 0 and 1."""
-    chosen = Settings(preset="tiny", width=2, atrous=False, cascade=False, tiled=True, tile=256)
+    chosen = CasaeSettings(preset="tiny", width=2, atrous=False, cascade=False, tiled=True, tile=256)
     torch.manual_seed(0)
     network = Cascade(chosen)
     with torch.no_grad():
@@ -113,7 +113,7 @@ def sharp() -> tuple[Settings, Callable[[Map], Map]]:
 
 
 @pytest.mark.parametrize("size", [(333, 300), (40, 500), (256, 256), (5, 3), (1, 1)])
-def test_tiles_show_no_seam(sharp: tuple[Settings, Callable[[Map], Map]], size: tuple[int, int]) -> None:
+def test_tiles_show_no_seam(sharp: tuple[CasaeSettings, Callable[[Map], Map]], size: tuple[int, int]) -> None:
     """The tiled map is the one of the whole image, also at sides that are no multiple of 16."""
     chosen, network = sharp
     pixels = np.random.default_rng(2).integers(0, 256, size, np.uint8)
@@ -124,7 +124,7 @@ def test_tiles_show_no_seam(sharp: tuple[Settings, Callable[[Map], Map]], size: 
     np.testing.assert_allclose(tiled, at_once.forward(pixels, {"cascade": network}), atol=1e-4)
 
 
-def test_without_a_halo_tiles_do_show_a_seam(sharp: tuple[Settings, Callable[[Map], Map]]) -> None:
+def test_without_a_halo_tiles_do_show_a_seam(sharp: tuple[CasaeSettings, Callable[[Map], Map]]) -> None:
     """Guards the test above."""
     chosen, network = sharp
     pixels = np.random.default_rng(2).integers(0, 256, (333, 300), np.uint8)
@@ -141,7 +141,7 @@ def test_without_a_halo_tiles_do_show_a_seam(sharp: tuple[Settings, Callable[[Ma
 
 def test_the_papers_threshold_is_inclusive() -> None:
     """Eq. 2: a gray of up to G_s = 100 in the map whose background is 255."""
-    half = inference_from(Settings(preset="paper", types=False), NAMES, threshold=1 - 100 / 255)
+    half = inference_from(CasaeSettings(preset="paper", types=False), NAMES, threshold=1 - 100 / 255)
     grays = np.array([[99, 100, 101, 255]])
     findings = decide(half, (1 - grays / 255).astype(np.float32))
     assert findings.maps["defects"].tolist() == [[1, 1, 0, 0]]
@@ -156,7 +156,7 @@ def test_the_papers_threshold_is_inclusive() -> None:
 def test_an_image_has_defects_just_when_its_score_reaches_the_threshold(
     raw: Map, threshold: float, minimum_area: float
 ) -> None:
-    chosen = Settings(types=False, minimum_area=minimum_area, join_distance=0)
+    chosen = CasaeSettings(types=False, minimum_area=minimum_area, join_distance=0)
     half = inference_from(chosen, NAMES, threshold=threshold)
     findings = decide(half, raw)
     assert 0 <= findings.score <= 1
@@ -311,7 +311,7 @@ def test_a_rectangle_that_leaves_the_image_is_cropped_all_the_same() -> None:
 
 
 def test_inference_from_takes_every_setting_it_needs() -> None:
-    chosen = Settings(
+    chosen = CasaeSettings(
         channels=3,
         size=128,
         join_distance=7,
@@ -332,7 +332,7 @@ def test_inference_from_takes_every_setting_it_needs() -> None:
 
 
 def test_of_one_class_no_types_are_told() -> None:
-    assert tells_types(Settings(), ("crack", "spot"))
-    assert not tells_types(Settings(), ("crack",))
-    assert not tells_types(Settings(types=False), ("crack", "spot"))
-    assert not inference_from(Settings(), ("crack",), threshold=0.5).classifies
+    assert tells_types(CasaeSettings(), ("crack", "spot"))
+    assert not tells_types(CasaeSettings(), ("crack",))
+    assert not tells_types(CasaeSettings(types=False), ("crack", "spot"))
+    assert not inference_from(CasaeSettings(), ("crack",), threshold=0.5).classifies

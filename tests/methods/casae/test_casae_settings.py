@@ -7,17 +7,17 @@ from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
 from blemish.errors import BlemishError
-from blemish.methods.casae.settings import PRESETS, Settings, gray_of, probability_of
+from blemish.methods.casae.settings import PRESETS, CasaeSettings, gray_of, probability_of
 
 
 def fault(**values: object) -> str:
     with pytest.raises(ValidationError) as caught:
-        Settings.model_validate(values)
-    return first_fault(caught.value, Settings.model_fields)
+        CasaeSettings.model_validate(values)
+    return first_fault(caught.value, CasaeSettings.model_fields)
 
 
 def test_the_papers_preset_has_the_papers_numbers() -> None:
-    paper = Settings(preset="paper")
+    paper = CasaeSettings(preset="paper")
     assert (paper.width, paper.size, paper.channels, paper.atrous, paper.cascade) == (64, 512, 1, True, True)
     assert (paper.defect_weight, paper.background_weight, paper.gray_threshold) == (0.8, 0.2, 100)
     assert (paper.steps, paper.second_steps) == (3000 * 30 / 2, 3000 * 20 / 2)
@@ -39,14 +39,17 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_field_that_is_given_wins_over_its_preset(preset: str) -> None:
-    given = Settings(preset=preset, width=5, steps=7, types_initial="he", threshold=0.25)
+    given = CasaeSettings(preset=preset, width=5, steps=7, types_initial="he", threshold=0.25)
     assert (given.width, given.steps, given.types_initial, given.threshold) == (5, 7, "he", 0.25)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_a_bundle_remembers_reads_back_equal(preset: str) -> None:
-    for settings in (Settings(preset=preset, tiled=True), Settings(preset=preset, gray_threshold=33.3)):
-        assert Settings.model_validate_json(settings.model_dump_json()) == settings
+    for settings in (
+        CasaeSettings(preset=preset, tiled=True),
+        CasaeSettings(preset=preset, gray_threshold=33.3),
+    ):
+        assert CasaeSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
 def test_a_darker_gray_is_a_surer_defect() -> None:
@@ -59,15 +62,15 @@ def test_a_darker_gray_is_a_surer_defect() -> None:
 @pytest.mark.parametrize("preset", ["paper", "default"])
 def test_the_threshold_is_given_on_either_scale_and_known_on_both(preset: str) -> None:
     by_gray, by_probability = (
-        Settings(preset=preset, gray_threshold=51),
-        Settings(preset=preset, threshold=0.8),
+        CasaeSettings(preset=preset, gray_threshold=51),
+        CasaeSettings(preset=preset, threshold=0.8),
     )
     assert by_gray == by_probability
     assert (by_gray.threshold, by_gray.gray_threshold) == (pytest.approx(0.8), 51)
 
 
 def test_without_a_threshold_neither_scale_has_one() -> None:
-    assert (Settings().threshold, Settings().gray_threshold) == (None, None)
+    assert (CasaeSettings().threshold, CasaeSettings().gray_threshold) == (None, None)
 
 
 def test_two_thresholds_that_differ_are_refused() -> None:
@@ -93,22 +96,22 @@ def test_a_side_off_the_poolings_grid_is_refused_with_the_next_one_up(
 
 def test_a_tile_that_is_all_halo_is_refused_with_one_that_fits() -> None:
     with pytest.raises(BlemishError, match=r"twice the halo 384\. Received: 768\. Use 1024 or more\."):
-        Settings(tiled=True, tile=768)
-    assert Settings(tiled=True, tile=784).tiling.tile == 784
-    assert Settings(tiled=True, tile=768, cascade=False).tiling.tile == 768
+        CasaeSettings(tiled=True, tile=768)
+    assert CasaeSettings(tiled=True, tile=784).tiling.tile == 784
+    assert CasaeSettings(tiled=True, tile=768, cascade=False).tiling.tile == 768
 
 
 def test_a_side_of_the_fcn_is_a_multiple_of_32() -> None:
     assert fault(network="fcn", size=48) == "size must be a multiple of 32. Received: 48. Use 64."
-    assert Settings(network="fcn", tiled=True, tile=1088).tiling.tile == 1088
+    assert CasaeSettings(network="fcn", tiled=True, tile=1088).tiling.tile == 1088
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("name", ["cascade", "atrous"])
 def test_the_fcn_is_one_network_and_not_atrous(preset: str, name: str) -> None:
-    settings = Settings(preset=preset, network="fcn")
+    settings = CasaeSettings(preset=preset, network="fcn")
     assert (settings.cascade, settings.atrous) == (False, False)
-    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+    assert CasaeSettings.model_validate_json(settings.model_dump_json()) == settings
     expected = f"{name} must be off with network fcn. Received: on. Leave it out."
     assert fault(preset=preset, network="fcn", **{name: True}) == expected
 
@@ -124,8 +127,8 @@ def test_a_value_of_the_wrong_type_is_refused_by_its_own_name() -> None:
 
 def test_tiles_take_no_norm_that_sees_a_tile_as_a_whole() -> None:
     with pytest.raises(ValidationError, match="norm must be batch or none with tiled"):
-        Settings(tiled=True, norm="group")
-    assert Settings(tiled=True).norm == "batch"
+        CasaeSettings(tiled=True, norm="group")
+    assert CasaeSettings(tiled=True).norm == "batch"
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -137,12 +140,15 @@ def test_what_would_do_nothing_is_refused_with_the_switch_it_needs(preset: str) 
     for off in ({"cascade": False}, {"network": "fcn"}):
         said = fault(preset=preset, second_sees_image=True, **off)
         assert said.startswith("second_sees_image has no effect with cascade off.")
-    assert Settings(preset=preset, tiled=True, patch=96, tile=1024).patch == 96
-    assert Settings(preset=preset, second_sees_image=True).second_sees_image
+    assert CasaeSettings(preset=preset, tiled=True, patch=96, tile=1024).patch == 96
+    assert CasaeSettings(preset=preset, second_sees_image=True).second_sees_image
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_bundle_without_tiles_or_cascade_reads_back_though_it_holds_every_field(preset: str) -> None:
     """And tables of rows with and without cascade share the steps of the second network."""
-    for settings in (Settings(preset=preset), Settings(preset=preset, cascade=False, second_steps=77)):
-        assert Settings.model_validate(settings.model_dump(mode="json")) == settings
+    for settings in (
+        CasaeSettings(preset=preset),
+        CasaeSettings(preset=preset, cascade=False, second_steps=77),
+    ):
+        assert CasaeSettings.model_validate(settings.model_dump(mode="json")) == settings

@@ -16,7 +16,7 @@ from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset
 from blemish.dataset.splits.split import split_dataset
 from blemish.methods.medetection import METHOD
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.progress import Reporter
 from blemish.training.request import Request
 from blemish.training.run import train
@@ -25,8 +25,8 @@ SIDE = 48
 NAMES = ("bolt", "cap", "gear", "lid")
 
 
-def tiny(**changes) -> Settings:
-    return Settings(**{"preset": "tiny", "device": "cpu", "precision": "fp32", **changes})
+def tiny(**changes) -> MedetectionSettings:
+    return MedetectionSettings(**{"preset": "tiny", "device": "cpu", "precision": "fp32", **changes})
 
 
 def write_product(folder: Path, seed: int, *, normal: int = 20, defective: int = 14) -> None:
@@ -66,7 +66,7 @@ def lid(plates: Dataset) -> Dataset:
 
 @pytest.fixture(scope="session")
 def run() -> Callable[..., Bundle]:
-    def build(dataset: Dataset, out: Path, settings: Settings, **more) -> Bundle:
+    def build(dataset: Dataset, out: Path, settings: MedetectionSettings, **more) -> Bundle:
         return train(Request(METHOD, dataset, settings, out, **more), Reporter(quiet=True))
 
     return build

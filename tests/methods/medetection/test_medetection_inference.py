@@ -23,11 +23,14 @@ from blemish.methods.medetection.inference import (
     sigmoid,
     square,
 )
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 
 SIDE, CELLS = 64, 4
 HALF = inference_from(
-    Settings(size=SIDE, references=2), ("defect",), thresholds={"score": 0.5}, memory={"product": "caps"}
+    MedetectionSettings(size=SIDE, references=2),
+    ("defect",),
+    thresholds={"score": 0.5},
+    memory={"product": "caps"},
 )
 GRAY = np.full((SIDE, SIDE, 3), 100, np.uint8)
 
@@ -211,7 +214,9 @@ def test_pictures_become_squares_of_8_bits() -> None:
 
 
 def test_settings_reach_the_half() -> None:
-    chosen = Settings(size=96, references=3, align="rigid", cam_share=0.3, mm_per_px=0.1, siamese=False)
+    chosen = MedetectionSettings(
+        size=96, references=3, align="rigid", cam_share=0.3, mm_per_px=0.1, siamese=False
+    )
     half = inference_from(chosen, ("crack",), thresholds={"score": 0.7}, memory={"product": "caps"})
     assert (half.size, half.references, half.align, half.cam_share) == (96, 3, "rigid", 0.3)
     assert (half.label, half.threshold_score, half.mm_per_px, half.siamese) == ("crack", 0.7, 0.1, False)
@@ -222,7 +227,7 @@ def test_settings_reach_the_half() -> None:
 
 def test_a_starting_point_is_refused_with_what_to_do() -> None:
     with pytest.raises(BlemishError, match=r"starting point.*blemish train medetection --from") as refused:
-        inference_from(Settings(), ("defect",), thresholds={}, memory={"product": ""})
+        inference_from(MedetectionSettings(), ("defect",), thresholds={}, memory={"product": ""})
     assert "\n" not in str(refused.value)
 
 

@@ -6,17 +6,17 @@ import pytest
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
-from blemish.methods.medetection.settings import PRESETS, Settings
+from blemish.methods.medetection.settings import PRESETS, MedetectionSettings
 
 
 def fault(**values: object) -> str:
     with pytest.raises(ValidationError) as caught:
-        Settings.model_validate(values)
-    return first_fault(caught.value, Settings.model_fields)
+        MedetectionSettings.model_validate(values)
+    return first_fault(caught.value, MedetectionSettings.model_fields)
 
 
 def test_the_papers_preset_has_the_papers_numbers() -> None:
-    paper = Settings(preset="paper")
+    paper = MedetectionSettings(preset="paper")
     assert (paper.inner_rate, paper.meta_rate, paper.rate, paper.batch) == (1e-5, 1e-3, 1e-4, 64)
     assert (paper.support, paper.query, paper.support_share, paper.size) == (64, 20, 0.7, 256)
     assert (paper.beta1, paper.beta2, paper.products_per_step) == (0.5, 0.999, None)
@@ -26,15 +26,15 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_field_that_is_given_wins_over_its_preset(preset: str) -> None:
-    assert Settings(preset=preset).preset == preset
-    given = Settings(preset=preset, meta_steps=3, norm="batch", widths=5)
+    assert MedetectionSettings(preset=preset).preset == preset
+    given = MedetectionSettings(preset=preset, meta_steps=3, norm="batch", widths=5)
     assert (given.meta_steps, given.norm, given.widths) == (3, "batch", 5)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_a_bundle_remembers_reads_back_equal(preset: str) -> None:
-    settings = Settings(preset=preset, target="cap", others=("tile", "wood"))
-    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+    settings = MedetectionSettings(preset=preset, target="cap", others=("tile", "wood"))
+    assert MedetectionSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
 def test_a_target_among_the_products_of_meta_training_is_refused_by_name() -> None:
@@ -54,7 +54,7 @@ def test_a_bank_must_hold_as_many_as_are_averaged() -> None:
     assert fault(align="nearest", references=9, bank=8).startswith(
         "references must not be more than the bank of 8"
     )
-    assert Settings(references=9, bank=8).references == 9
+    assert MedetectionSettings(references=9, bank=8).references == 9
 
 
 def test_an_unknown_key_names_the_nearest() -> None:
@@ -66,15 +66,15 @@ def test_an_unknown_key_names_the_nearest() -> None:
     [({"stem": "paper"}, True), ({"stem": "resnet18"}, False), ({"stem_frozen": False}, True)],
 )
 def test_only_a_frozen_resnet_does_not_learn(changes: dict, learns: bool) -> None:
-    assert Settings(**changes).stem_learns is learns
+    assert MedetectionSettings(**changes).stem_learns is learns
 
 
 def test_a_stem_without_channels_is_refused():
     with pytest.raises(ValueError, match=r"stem_widths\.1\n.*greater than or equal to 1"):
-        Settings(stem_widths=(4, 0, 4))
+        MedetectionSettings(stem_widths=(4, 0, 4))
 
 
 def test_a_bundle_keeps_a_bank_only_to_choose_from() -> None:
-    assert Settings(references=3).num_kept_references == 3
-    assert Settings(references=3, align="rigid").num_kept_references == 3
-    assert Settings(references=3, align="nearest", bank=20).num_kept_references == 20
+    assert MedetectionSettings(references=3).num_kept_references == 3
+    assert MedetectionSettings(references=3, align="rigid").num_kept_references == 3
+    assert MedetectionSettings(references=3, align="nearest", bank=20).num_kept_references == 20

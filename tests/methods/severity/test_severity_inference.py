@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from blemish.images.tiling import Tiling
 from blemish.methods.severity.inference import SeverityInference, inference_from, upsample
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import windows_on
 from blemish.regions.components import label_regions
 from blemish.regions.measure import outlines
@@ -25,7 +25,7 @@ NAMES = ("scratch", "spot")
 
 def inference(cell: int = 1, **changes: object) -> SeverityInference:
     """Stages 2 and 3 with plain squares for outlines, unless told otherwise."""
-    settings = Settings(upsampling="nearest", types=False)
+    settings = SeveritySettings(upsampling="nearest", types=False)
     plain = inference_from(settings, NAMES, threshold=5.0, drop_above=0.5)
     return replace(plain, **{"tiling": Tiling(tile=64, halo=0, stride=cell), **changes})
 
@@ -232,7 +232,7 @@ def test_small_defects_are_dropped_by_their_area() -> None:
     threshold=st.floats(0.01, 11.99),
 )
 def test_without_stage_4_the_score_is_the_strongest_severity(raw: Map, threshold: float) -> None:
-    half = inference_from(Settings(cell=1, types=False), NAMES, threshold=threshold, drop_above=0.5)
+    half = inference_from(SeveritySettings(cell=1, types=False), NAMES, threshold=threshold, drop_above=0.5)
     findings = half.decide(raw, blank(raw), {}, with_maps=False)
     assert findings.score == pytest.approx(float(raw.max()) / 12, abs=1e-6)
     assert (findings.score >= half.threshold_score) == bool(findings.defects)
@@ -341,7 +341,7 @@ def test_sizes_in_mm_follow_the_scale() -> None:
 
 
 def test_inference_from_takes_every_setting_it_needs() -> None:
-    chosen = Settings(
+    chosen = SeveritySettings(
         cell=2,
         channels=3,
         join_distance=7,

@@ -4,17 +4,17 @@ import pytest
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 
 
 def fault(**values: object) -> str:
     with pytest.raises(ValidationError) as caught:
-        Settings.model_validate(values)
-    return first_fault(caught.value, Settings.model_fields)
+        SeveritySettings.model_validate(values)
+    return first_fault(caught.value, SeveritySettings.model_fields)
 
 
 def test_the_papers_numbers_are_the_defaults() -> None:
-    settings = Settings()
+    settings = SeveritySettings()
     assert (settings.patch, settings.patch_step, settings.truncation) == (256, 64, 500)
     assert (settings.join_distance, settings.types_backbone, settings.types_window) == (4, "resnet101", 64)
 
@@ -36,4 +36,4 @@ def test_a_patch_off_the_cell_is_refused_with_the_next_one_up_and_nothing_else()
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        Settings().steps = 3  # type: ignore[misc]
+        SeveritySettings().steps = 3  # type: ignore[misc]

@@ -16,7 +16,7 @@ from blemish.methods.severity.geometry import UNET_MULTIPLE, default_tiling, une
 from blemish.methods.severity.inference import inference_from
 from blemish.methods.severity.network import SeverityNetwork, new_network
 from blemish.methods.severity.network.unet import UNet
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 
 
 def settled(cell: int) -> UNet:
@@ -76,8 +76,8 @@ def test_a_cell_is_the_mean_of_its_pixels() -> None:
 
 
 def test_the_setting_chooses_and_the_default_is_the_papers() -> None:
-    assert isinstance(new_network(Settings()), SeverityNetwork)
-    assert isinstance(new_network(Settings(network="unet", channels=3, cell=2)), UNet)
+    assert isinstance(new_network(SeveritySettings()), SeverityNetwork)
+    assert isinstance(new_network(SeveritySettings(network="unet", channels=3, cell=2)), UNet)
 
 
 def test_a_tile_off_the_poolings_grid_is_refused() -> None:
@@ -87,7 +87,7 @@ def test_a_tile_off_the_poolings_grid_is_refused() -> None:
 
 
 def test_a_bundle_trained_with_the_setting_is_a_unet_everywhere() -> None:
-    settings = Settings(network="unet", cell=2, types=False)
+    settings = SeveritySettings(network="unet", cell=2, types=False)
     manifest = Manifest(
         method="severity",
         class_names=("crack",),

@@ -12,15 +12,15 @@ from blemish.dataset.synthetic import synthesise
 from blemish.evaluation.records import ImageRecord, TruthDefect
 from blemish.inspection import Inspection, Verdict
 from blemish.methods.tlsdd.runtime.inference import inference_from
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 
-def tiny(**changes) -> Settings:
+def tiny(**changes) -> TlsddSettings:
     fields = {
         "preset": "tiny", "device": "cpu", "precision": "fp32",
         "common": ("scratch", "spot"), "rare": ("stain",), "steps": 4, "fine_steps": 4, "warmup": 1,
     }  # fmt: skip
-    return Settings(**{**fields, **changes})
+    return TlsddSettings(**{**fields, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ def records_of():
                 TruthDefect(names[number], tuple(map(float, square)), (), 256.0)
                 for square, number in zip(squares, order, strict=True)
             )
-            inference = inference_from(Settings(), tuple(names), threshold=0.5)
+            inference = inference_from(TlsddSettings(), tuple(names), threshold=0.5)
             findings = inference.decide(found, np.zeros((64, 64, 3), np.uint8), {}, with_maps=False)
             inspection = Inspection(
                 "x", (64, 64), Verdict.NG, 1.0, findings.defects, "b", candidates=findings.candidates

@@ -1,1 +1,1 @@
-"""Attribute agreement: do two people, or a person and a machine, judge the same pictures alike."""
+"""Annotator agreement: how alike two people, or a person and a machine, judge the same images."""

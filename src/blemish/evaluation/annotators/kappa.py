@@ -1,8 +1,9 @@
 """Cohen's kappa of a table of two raters, with a 95 % interval. Letters: K categories.
 
-Source: Cohen 1960 (kappa); Fleiss, Cohen & Everitt 1969 (large-sample standard error). Near perfect
-agreement that error promises too much: no end of the interval is nearer than the agreement's exact bound puts
-it. In simulations of 40 and 150 pictures it holds the true kappa in 93 % of studies or more.
+Source: Cohen 1960 (kappa); Fleiss, Cohen & Everitt 1969 (large-sample standard error). Near perfect agreement
+that error is too small, so each end of the interval is at least as far out as the exact bound of the
+agreement puts it. In simulations of 40 and 150 images the interval held the true kappa in 93 % of studies or
+more.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ GOOD, POOR = 0.75, 0.4  # AIAG, Measurement Systems Analysis, 4th edition: from 
 
 @dataclass(frozen=True)
 class Kappa:
-    """Agreement beyond chance.
+    """Cohen's kappa, the agreement beyond chance, with its 95 % interval.
 
-    value, low, high: in [−1, 1]; None where one category is all that both use, as chance then agrees, too
-    agreed: how many of the pictures both put into the same category, with exact bounds
+    value, low, high: in [−1, 1]; None where both use a single category, as chance alone agrees then
+    agreed: number of images that both put into the same category, with exact bounds
     """
 
     value: float | None
@@ -35,11 +36,11 @@ class Kappa:
 
     @property
     def word(self) -> str:
-        """Of the value, and where the interval reaches down to a lesser one, that it may be that."""
+        """Word for the value, with that for the low end where it differs: "good, perhaps fair"."""
         if self.value is None or self.low is None:
             return "unknown"
-        own, least = band(self.value), band(self.low)
-        return own if own == least else f"{own}, perhaps {least}"
+        likely, lowest = band(self.value), band(self.low)
+        return likely if likely == lowest else f"{likely}, perhaps {lowest}"
 
     def to_json(self) -> dict[str, Any]:
         interval = {"value": self.value, "low95": self.low, "high95": self.high, "word": self.word}
@@ -47,20 +48,21 @@ class Kappa:
 
 
 def band(value: float) -> str:
+    """Word for a kappa by AIAG: "good", "fair" or "poor"."""
     return "good" if value >= GOOD else "poor" if value < POOR else "fair"
 
 
-def table_of(one: Sequence[str], other: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
-    """[K, K]: how often one rater said names[row] and the other names[column]."""
+def table_of(first: Sequence[str], second: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+    """Counts [K, K] of how often the first rater said names[row] and the second names[column]."""
     table = np.zeros((len(names), len(names)), np.int64)
-    place = {name: number for number, name in enumerate(names)}
-    for first, second in zip(one, other, strict=True):
-        table[place[first], place[second]] += 1
+    number_of = {name: number for number, name in enumerate(names)}
+    for row, column in zip(first, second, strict=True):
+        table[number_of[row], number_of[column]] += 1
     return table
 
 
 def kappa_of(table: NDArray[np.int64]) -> Kappa:
-    """Kappa of a table [K, K] of counts, one rater's categories down and the other's across."""
+    """Kappa of a table [K, K] of counts, the first rater's categories down and the second's across."""
     total = int(table.sum())
     agreed = proportion_bound(int(np.trace(table)), total)
     if not total:

@@ -1,6 +1,4 @@
-"""Two raters' answers on the same pictures: label sets matched by path or content, or a machine's
-inspections.
-"""
+"""Ratings of the same images by two raters, from label sets or a machine's inspections."""
 
 from __future__ import annotations
 
@@ -20,13 +18,15 @@ from blemish.evaluation.predictions.inspections import InspectionPredictions, re
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
 
-NAMELESS = "defective"  # what a rejected picture without a named defect shows
+NAMELESS = "defective"  # category of a rejected image without a named defect
 
 
 @dataclass(frozen=True)
 class Rating:
-    """What one rater says of a picture. labels: kinds of defects, none on a good part; marks: those with a
-    place; placed, outlined: whether all have one, and by their pixels
+    """Rating of an image by a rater.
+
+    labels: classes of its defects, none on a good part; marks: the defects with a place
+    placed, outlined: True where all defects have a place, and where all places have pixels
     """
 
     labels: frozenset[str]
@@ -36,118 +36,129 @@ class Rating:
 
     @property
     def category(self) -> str:
+        """Classes in words, or "clean"."""
         return " and ".join(sorted(self.labels)) or "clean"
 
 
 @dataclass(frozen=True)
 class RatedImage:
-    """One picture as both raters judge it. size: (height, width)"""
+    """An image with the ratings of both raters. size: (height, width)"""
 
     sample: Sample
     size: Size
-    one: Rating
-    other: Rating
+    first: Rating
+    second: Rating
 
 
 def read_rater(path: Path, first: Dataset | None) -> Dataset | InspectionPredictions:
-    """A label set, or inspections of the first one's pictures. Raises BlemishError for neither."""
+    """Label set of a rater, or a machine's inspections (.jsonl) of the images of the first rater.
+
+    first: the first rater's label set, None while that is read. Raises BlemishError for anything else.
+    """
     if path.suffix.lower() != ".jsonl":
         return load_dataset(path)
     if first is None:
-        raise BlemishError(f"The first rater must be a dataset. Received: {path}. Name the dataset first.")
+        raise BlemishError(f"The first rater must be a dataset. Received: {path}. Give the dataset first.")
     return read_inspections(path, first)
 
 
 def matched(
-    one: Dataset, other: Dataset | InspectionPredictions
+    first: Dataset, second: Dataset | InspectionPredictions
 ) -> tuple[list[tuple[Sample, Sample | Inspection]], int]:
-    """The pictures that both judge, and how many only one of them does. Raises BlemishError for none."""
-    if isinstance(other, Dataset):
-        pairs = same_images(one, other)
-        alone = len(one) + len(other) - 2 * len(pairs)
-        place = f"{other.root} and {one.root}"
+    """Images that both raters judge, in pairs, and the number of those that only one of them judges.
+
+    Raises BlemishError where there is no pair.
+    """
+    if isinstance(second, Dataset):
+        pairs = same_images(first, second)
+        alone = len(first) + len(second) - 2 * len(pairs)
+        place = f"{second.root} and {first.root}"
     else:
-        pairs = [(sample, other.inspect(sample, 0)) for sample in one if sample.id in other.covered]
-        alone, place = len(one) - len(pairs), f"{other.path} and {one.root}"
+        pairs = [(sample, second.inspect(sample, 0)) for sample in first if sample.id in second.covered]
+        alone, place = len(first) - len(pairs), f"{second.path} and {first.root}"
     if not pairs:
         raise BlemishError(
-            f"{place} must judge the same pictures. Received: none in common, by path or content. Name two "
-            "label sets of the same pictures."
+            f"{place} must rate the same images. Received: none in common, by path or content. Give two "
+            "label sets of the same images."
         )
     return pairs, alone
 
 
-def same_images(one: Dataset, other: Dataset) -> list[tuple[Sample, Sample | Inspection]]:
-    """Pairs by equal path below the roots, where both files show nearly the same picture; the rest by equal
-    content; in the order of `one`.
+def same_images(first: Dataset, second: Dataset) -> list[tuple[Sample, Sample | Inspection]]:
+    """Pairs of samples of the same image, in the order of `first`.
+
+    Matched by equal path below the roots where both files show nearly the same image, the rest by equal
+    content.
     """
-    of_one = same_path(one, other)
-    taken = {twin.id for twin in of_one.values()}
-    rest = [sample for sample in one if sample.id not in of_one]
-    left = [sample for sample in other if sample.id not in taken]
+    twins = same_path(first, second)
+    taken = {twin.id for twin in twins.values()}
+    rest = [sample for sample in first if sample.id not in twins]
+    left = [sample for sample in second if sample.id not in taken]
     if rest and left:
         contents = contents_of([sample.image for sample in (*rest, *left)])
         by_content = {contents[sample.image]: sample for sample in reversed(left)}
         for sample in rest:
             twin = by_content.pop(contents[sample.image], None)
             if twin is not None:
-                of_one[sample.id] = twin
-    return [(sample, of_one[sample.id]) for sample in one if sample.id in of_one]
+                twins[sample.id] = twin
+    return [(sample, twins[sample.id]) for sample in first if sample.id in twins]
 
 
-def same_path(one: Dataset, other: Dataset) -> dict[str, Sample]:
-    """The samples of `other` by those of `one` that they are named like and show: 001.png is in many sets.
+def same_path(first: Dataset, second: Dataset) -> dict[str, Sample]:
+    """Samples of `second` by the id of that in `first` with the same path and nearly the same image.
 
-    Raises BlemishError where two such files are of different size.
+    The path alone does not tell: 001.png is in many sets. Raises BlemishError where two such files are of
+    different size.
     """
-    by_id = {sample.id: sample for sample in other}
-    named = [(sample, by_id[sample.id]) for sample in one if sample.id in by_id]
+    by_id = {sample.id: sample for sample in second}
+    named = [(sample, by_id[sample.id]) for sample in first if sample.id in by_id]
     apart = [pair for pair in named if pair[0].image.resolve() != pair[1].image.resolve()]
     contents = contents_of([sample.image for pair in apart for sample in pair])
     changed = [pair for pair in apart if contents[pair[0].image] != contents[pair[1].image]]
-    for first, second in changed:
-        refuse_other_size(first, second, image_size(first.image))
+    for sample, twin in changed:
+        refuse_other_size(sample, twin, image_size(sample.image))
     alike = zip(changed, nearly_same(changed), strict=True)
-    strangers = {first.id for (first, _), same in alike if not same}
-    return {first.id: second for first, second in named if first.id not in strangers}
+    strangers = {sample.id for (sample, _), same in alike if not same}
+    return {sample.id: twin for sample, twin in named if sample.id not in strangers}
 
 
 def rated(pairs: Sequence[tuple[Sample, Sample | Inspection]]) -> Iterator[RatedImage]:
-    """Both ratings of each picture; a picture that the machine could not judge is left out.
+    """Both ratings of each image; an image that the machine could not judge is left out.
 
-    Raises BlemishError where two files of one name are of different size.
+    Raises BlemishError where two files of the same name are of different size.
     """
     for sample, answer in pairs:
         size = image_size(sample.image)
-        one = rating_of(sample, size)
+        rating = rating_of(sample, size)
         if isinstance(answer, Sample):
             refuse_other_size(sample, answer, size)
-            yield RatedImage(sample, size, one, rating_of(answer, size))
+            yield RatedImage(sample, size, rating, rating_of(answer, size))
         elif answer.verdict is not Verdict.ERROR:
-            yield RatedImage(sample, size, one, rating_of_inspection(answer, sample, size))
+            yield RatedImage(sample, size, rating, rating_of_inspection(answer, sample, size))
 
 
-def without_names(both: RatedImage) -> RatedImage:
-    """The same where one rater has no names for what it finds: every kind is called alike."""
+def without_names(image: RatedImage) -> RatedImage:
+    """The image with every class called `NAMELESS`, for a rater that does not tell classes apart."""
 
     def nameless(rating: Rating) -> Rating:
         labels = frozenset({NAMELESS}) if rating.labels else rating.labels
         return replace(rating, labels=labels, marks=tuple(replace(m, label=NAMELESS) for m in rating.marks))
 
-    return replace(both, one=nameless(both.one), other=nameless(both.other))
+    return replace(image, first=nameless(image.first), second=nameless(image.second))
 
 
-def refuse_other_size(one: Sample, other: Sample, size: Size) -> None:
-    there = image_size(other.image)
-    if there != size:
+def refuse_other_size(first: Sample, second: Sample, size: Size) -> None:
+    """Raises BlemishError where the second image is not of `size`, that of the first."""
+    received = image_size(second.image)
+    if received != size:
         raise BlemishError(
-            f"{other.image} must be the same picture as {one.image}. Received: {there[1]}×{there[0]} for "
-            f"{size[1]}×{size[0]} (width×height). Give both label sets the same pictures."
+            f"{second.image} must be the same image as {first.image}. Received: {received[1]}×{received[0]} "
+            f"for {size[1]}×{size[0]} (width×height). Give both label sets the same images."
         )
 
 
 def rating_of(sample: Sample, size: Size) -> Rating:
-    """What a label set says; a place that turns out empty is no mark."""
+    """Rating by a label set; a place that turns out empty is no mark."""
     marks = tuple(defect_instances(sample, size))
     mere = {annotation.label for annotation in sample.annotations if not annotation.has_place}
     labels = frozenset(mere | {mark.label for mark in marks})
@@ -155,11 +166,11 @@ def rating_of(sample: Sample, size: Size) -> Rating:
 
 
 def rating_of_inspection(answer: Inspection, sample: Sample, size: Size) -> Rating:
-    """What a machine says: its defects, unless it passed the picture; REVIEW is not passed."""
+    """Rating by a machine: its defects, unless it passed the image; REVIEW is no pass."""
     if answer.verdict is Verdict.OK:
         return Rating(frozenset(), (), True, True)
-    outlines = [Annotation(one.label, one.box_xyxy, one.contour) for one in answer.defects]
-    marks = [mark for mark in (pixels_of(one, sample, size) for one in outlines) if mark is not None]
-    labels = frozenset(one.label for one in answer.defects) or frozenset({NAMELESS})
+    outlines = [Annotation(defect.label, defect.box_xyxy, defect.contour) for defect in answer.defects]
+    marks = [mark for mark in (pixels_of(outline, sample, size) for outline in outlines) if mark is not None]
+    labels = frozenset(defect.label for defect in answer.defects) or frozenset({NAMELESS})
     outlined = all(mark.mask is not None for mark in marks)
     return Rating(labels, tuple(marks), bool(marks), outlined)

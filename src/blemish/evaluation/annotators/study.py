@@ -1,9 +1,13 @@
-"""The study of two raters: verdicts, kinds and places, and the pictures on which they differ."""
+"""Study of two raters: their agreement on verdicts, classes and places, and the images on which they differ.
+
+Letters: K categories, N marks of the first rater, M of the second.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +25,7 @@ UNMARKED = "not marked"
 
 @dataclass(frozen=True)
 class CategoryAgreement:
-    """One question put to both raters. counts: [K, K], `one` down, `other` across, by `names`"""
+    """Agreement of both raters in categories. counts: [K, K], the first rater's down, by `names`"""
 
     names: tuple[str, ...]
     counts: NDArray[np.int64]
@@ -33,11 +37,11 @@ class CategoryAgreement:
 
 @dataclass(frozen=True)
 class Places:
-    """Marked defects of pictures whose marks all have places.
+    """Agreement on places, in images whose marks all have places.
 
-    met: of all places that either marked, those that both did (IoU of `MATCH_IOU` or more, one to one)
-    iou: of these, in [0, 1]; same_kind: how many have one name; by_pixels: whether outlines were compared
-    names, counts: what `one` (down) and `other` (across) called each place, the last being `UNMARKED`
+    met: of all places that either rater marked, those that both did (IoU of `MATCH_IOU` or more, one to one)
+    iou: of these, in [0, 1]; same_kind: those of the same class; by_pixels: True where outlines were compared
+    names, counts: class that the first (down) and second (across) gave each place, the last being `UNMARKED`
     """
 
     met: ProportionBound
@@ -62,19 +66,23 @@ class Places:
 
 @dataclass(frozen=True)
 class Difference:
-    """One picture on which both differ. level: 0 verdict, 1 kind, 2 place; sentence: how"""
+    """An image on which both raters differ. level: 0 verdict, 1 class, 2 place; sentence: how they differ"""
 
-    both: RatedImage
+    image: RatedImage
     level: int
     sentence: str
 
 
 @dataclass(frozen=True)
 class Study:
-    """Everything about two raters. kinds: of each class, whether it is seen; alone: pictures of one only"""
+    """Study of two raters.
 
-    one: str
-    other: str
+    first, second: their names; images: number that both judged; alone: number that only one judged
+    kinds: by class, agreement on its presence
+    """
+
+    first: str
+    second: str
     images: int
     alone: int
     verdict: CategoryAgreement
@@ -85,7 +93,7 @@ class Study:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "raters": [self.one, self.other],
+            "raters": [self.first, self.second],
             "images": self.images,
             "only_one": self.alone,
             "verdict": self.verdict.to_json(),
@@ -94,112 +102,117 @@ class Study:
             "places": None if self.places is None else self.places.to_json(),
             "differences": [
                 {
-                    "image": one.both.sample.id,
-                    "level": ("verdict", "kind", "place")[one.level],
-                    "how": one.sentence,
+                    "image": difference.image.sample.id,
+                    "level": ("verdict", "kind", "place")[difference.level],
+                    "how": difference.sentence,
                 }
-                for one in self.differences
+                for difference in self.differences
             ],
         }
 
 
-def study(pictures: Sequence[RatedImage], *, one: str, other: str, alone: int = 0) -> Study:
-    """The agreement on pictures that both judged. one, other: names of the raters"""
-    labels = sorted({label for both in pictures for label in both.one.labels | both.other.labels})
-    categories = sorted(
-        {rating.category for both in pictures for rating in (both.one, both.other)} - {"clean"}
-    )
+def study(images: Sequence[RatedImage], *, first: str, second: str, alone: int = 0) -> Study:
+    """Study of the images that both raters judged. first, second: names of the raters; alone: see `Study`"""
+    ratings = [rating for image in images for rating in (image.first, image.second)]
+    labels = sorted({label for rating in ratings for label in rating.labels})
+    categories = sorted({rating.category for rating in ratings} - {"clean"})
+    kinds = {}
+    for name in labels:
+        presence = category_agreement(images, ("no", "yes"), partial(has_label, name))
+        kinds[name] = presence.kappa
+    found = [difference for image in images if (difference := differing(image, first, second)) is not None]
     return Study(
-        one=one,
-        other=other,
-        images=len(pictures),
+        first=first,
+        second=second,
+        images=len(images),
         alone=alone,
-        verdict=level(pictures, VERDICTS, verdict_of),
-        classes=level(pictures, ("clean", *categories), lambda rating: rating.category),
-        kinds={name: level(pictures, ("no", "yes"), seen(name)).kappa for name in labels},
-        places=places(pictures),
-        differences=tuple(differences(pictures, one, other)),
+        verdict=category_agreement(images, VERDICTS, lambda rating: bool(rating.labels)),
+        classes=category_agreement(
+            images, names := ("clean", *categories), lambda rating: names.index(rating.category)
+        ),
+        kinds=kinds,
+        places=places(images),
+        differences=tuple(sorted(found, key=lambda each: (each.level, each.image.sample.id))),
     )
+
+
+def has_label(name: str, rating: Rating) -> bool:
+    """True for a rating that names the class."""
+    return name in rating.labels
 
 
 def as_mapping(names: Sequence[str], counts: NDArray[np.int64]) -> dict[str, dict[str, int]]:
-    """A table [K, K] as one's answer → the other's → how often."""
+    """A table [K, K] as the first rater's category → the second's → count."""
     rows = counts.tolist()
     return {name: dict(zip(names, row, strict=True)) for name, row in zip(names, rows, strict=True)}
 
 
-def verdict_of(rating: Rating) -> str:
-    return VERDICTS[bool(rating.labels)]
-
-
-def seen(name: str) -> Any:
-    return lambda rating: "yes" if name in rating.labels else "no"
-
-
-def level(pictures: Sequence[RatedImage], names: Sequence[str], ask: Any) -> CategoryAgreement:
-    """One question of all pictures. ask: a rating to one of the names"""
-    counts = table_of([ask(both.one) for both in pictures], [ask(both.other) for both in pictures], names)
+def category_agreement(
+    images: Sequence[RatedImage], names: Sequence[str], number_of: Callable[[Rating], int]
+) -> CategoryAgreement:
+    """Agreement of all images in categories. number_of: a rating to the number of its category in `names`"""
+    of_first = [names[number_of(image.first)] for image in images]
+    counts = table_of(of_first, [names[number_of(image.second)] for image in images], names)
     return CategoryAgreement(tuple(names), counts, kappa_of(counts))
 
 
-def places(pictures: Sequence[RatedImage]) -> Places | None:
-    """How marks agree; None where nobody marked a place on a picture that both placed."""
-    placed = [both for both in pictures if both.one.placed and both.other.placed]
-    if not any(both.one.marks or both.other.marks for both in placed):
+def places(images: Sequence[RatedImage]) -> Places | None:
+    """Agreement on places; None where nobody marked a place in an image that both placed."""
+    placed = [image for image in images if image.first.placed and image.second.placed]
+    if not any(image.first.marks or image.second.marks for image in placed):
         return None
-    pairs = [pair for both in placed for pair in paired(both)]
+    pairs = [pair for image in placed for pair in paired(image)]
     names = (*sorted({name for one, other, _ in pairs for name in (one, other)} - {UNMARKED}), UNMARKED)
     joint = [(one, other, iou) for one, other, iou in pairs if UNMARKED not in (one, other)]
     return Places(
         met=proportion_bound(len(joint), len(pairs)),
         iou=tuple(iou for *_, iou in joint),
         same_kind=proportion_bound(sum(one == other for one, other, _ in joint), len(joint)),
-        by_pixels=all(both.one.outlined and both.other.outlined for both in placed),
+        by_pixels=all(image.first.outlined and image.second.outlined for image in placed),
         names=names,
         counts=table_of([one for one, _, _ in pairs], [other for _, other, _ in pairs], names),
     )
 
 
-def paired(both: RatedImage) -> list[tuple[str, str, float]]:
-    """What each rater called every place that either marked, and the IoU of their marks."""
-    ious = overlaps(both)
+def paired(image: RatedImage) -> list[tuple[str, str, float]]:
+    """Places that either rater marked: class by the first, class by the second, and IoU of the marks."""
+    ious = overlaps(image)
     pairs = met(ious)
     rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
-    one, other = both.one.marks, both.other.marks
+    one, other = image.first.marks, image.second.marks
     found = [(one[row].label, other[column].label, float(ious[row, column])) for row, column in pairs]
     found += [(mark.label, UNMARKED, 0.0) for row, mark in enumerate(one) if row not in rows]
     found += [(UNMARKED, mark.label, 0.0) for column, mark in enumerate(other) if column not in columns]
     return found
 
 
-def overlaps(both: RatedImage) -> NDArray[np.float32]:
-    """IoU of one's marks [N] with the other's [M]: on pixels where all have some, else on boxes."""
-    pixels = both.one.outlined and both.other.outlined
-    boxes = [mark.box_xyxy for mark in both.other.marks]
-    return iou_matrix(both.one.marks, boxes, numbered(both.other.marks, both.size) if pixels else None)
+def overlaps(image: RatedImage) -> NDArray[np.float32]:
+    """IoU of the raters' marks, [N, M]: on pixels where all have some, else on boxes."""
+    pixels = image.first.outlined and image.second.outlined
+    boxes = [mark.box_xyxy for mark in image.second.marks]
+    found_map = numbered(image.second.marks, image.size) if pixels else None
+    return iou_matrix(image.first.marks, boxes, found_map)
 
 
 def met(ious: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Marks that belong together, each once, the best overlaps first."""
+    """Pairs of marks that match one to one, the best overlaps first. ious: [N, M]"""
     return match(ious, [1.0] * ious.shape[1], threshold=MATCH_IOU)
 
 
-def differences(pictures: Sequence[RatedImage], one: str, other: str) -> list[Difference]:
-    """Verdicts first, then kinds, then places."""
-    found = [difference for both in pictures if (difference := differing(both, one, other)) is not None]
-    return sorted(found, key=lambda difference: (difference.level, difference.both.sample.id))
-
-
-def differing(both: RatedImage, one: str, other: str) -> Difference | None:
-    said = f"{one}: {both.one.category}; {other}: {both.other.category}."
-    if bool(both.one.labels) != bool(both.other.labels):
-        return Difference(both, 0, said)
-    if both.one.labels != both.other.labels:
-        return Difference(both, 1, said)
-    if not (both.one.placed and both.other.placed):
+def differing(image: RatedImage, first: str, second: str) -> Difference | None:
+    """Difference of the raters in verdict, else in class, else in places; None where they agree."""
+    sentence = f"{first}: {image.first.category}; {second}: {image.second.category}."
+    if bool(image.first.labels) != bool(image.second.labels):
+        return Difference(image, 0, sentence)
+    if image.first.labels != image.second.labels:
+        return Difference(image, 1, sentence)
+    if not (image.first.placed and image.second.placed):
         return None
-    pairs = len(met(overlaps(both)))
-    alone = len(both.one.marks) - pairs, len(both.other.marks) - pairs
+    pairs = len(met(overlaps(image)))
+    alone = len(image.first.marks) - pairs, len(image.second.marks) - pairs
     if not any(alone):
         return None
-    return Difference(both, 2, f"{pairs} places in common; only {one}: {alone[0]}, only {other}: {alone[1]}.")
+    common = f"{pairs} place{'' if pairs == 1 else 's'}"
+    return Difference(
+        image, 2, f"{common} in common; {alone[0]} marked by {first} only, {alone[1]} by {second} only."
+    )

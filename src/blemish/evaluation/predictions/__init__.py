@@ -1,6 +1,5 @@
-"""Any tool's predictions as inspections, so that they are measured by the very same code as a bundle."""
+"""Predictions of any tool as inspections, so that the code that measures a bundle measures them, too."""
 
-from blemish.evaluation.predictions.read import read_predictions
-from blemish.evaluation.predictions.run import Judgement, evaluate_predictions
+from blemish.evaluation.predictions.run import Judgement, evaluate_predictions, read_predictions
 
 __all__ = ["Judgement", "evaluate_predictions", "read_predictions"]

@@ -1,7 +1,7 @@
-"""Predictions of boxes and outlines in COCO's form: a list of results, or a whole file with scores.
+"""Predictions of boxes and outlines in COCO's format: a list of results, or a whole dataset file with scores.
 
-A list is read together with the numbers that the dataset's own files give images and classes; where the
-dataset is no COCO dataset, each result names them as `file_name` (or `image`) and `category` (or `label`).
+The ids in a list are those of the dataset's own files; where the dataset is no COCO dataset, each result
+names image and class by `file_name` (or `image`) and `category` (or `label`).
 Source: https://cocodataset.org/#format-results.
 """
 
@@ -28,12 +28,12 @@ from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
 
 IMAGE_KEYS, CLASS_KEYS = ("file_name", "image"), ("category", "label", "category_name")
-Entry = Mapping[str, Any]
+CocoResult = Mapping[str, Any]  # as it stands in the file
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One result. place: its label, box and outline, read as an annotation's are"""
+    """A result that was read. place: label, box and outline as an annotation; score: in [0, 1]"""
 
     place: Annotation
     score: float
@@ -43,7 +43,7 @@ class Mark:
 class CocoPredictions:
     """Scored boxes, with outlines where all have one; see `contract.Predictions`.
 
-    marks: by sample id, the surest first
+    marks: by sample id, the highest score first
     """
 
     path: Path
@@ -60,10 +60,9 @@ class CocoPredictions:
         return frozenset(self.marks)
 
     def inspect(self, sample: Sample, threshold: float) -> Inspection:
-        """The image's score is its surest result's, 0 without any; all results are candidates."""
+        """Inspection whose score is the highest of its results, 0 without any; all results are candidates."""
         marks, size = self.marks.get(sample.id, ()), image_size(sample.image)
-        kept = [mark for mark in marks if mark.score >= threshold]
-        defects, maps = self.found(kept, sample, size)
+        defects, maps = self.found([mark for mark in marks if mark.score >= threshold], sample, size)
         return Inspection(
             image=str(sample.image),
             size=size,
@@ -76,20 +75,23 @@ class CocoPredictions:
         )
 
     def found(
-        self, kept: Sequence[Mark], sample: Sample, size: tuple[int, int]
+        self, marks: Sequence[Mark], sample: Sample, size: tuple[int, int]
     ) -> tuple[tuple[Defect, ...], dict[str, Any]]:
-        """The defects, and the map of their pixels where they are outlined."""
+        """Defects of the marks, and the map of their pixels where they are outlined."""
         if not self.segments:
-            return tuple(self.boxed(mark, sample, size) for mark in kept), {}
-        instances = [self.pixels(mark, sample, size) for mark in kept]
-        defects = tuple(
-            self.boxed(mark, sample, size) if one is None else with_own_box(measured(one, mark.score), mark)
-            for mark, one in zip(kept, instances, strict=True)
-        )
-        return defects, {"defects": numbered(instances, size)}
+            return tuple(self.boxed(mark, sample, size) for mark in marks), {}
+        instances = [self.pixels(mark, sample, size) for mark in marks]
+        defects = []
+        for mark, instance in zip(marks, instances, strict=True):
+            if instance is None:
+                defects.append(self.boxed(mark, sample, size))
+                continue
+            defect, box = measured(instance, mark.score), mark.place.box_xyxy
+            defects.append(defect if box is None else replace(defect, box_xyxy=box))
+        return tuple(defects), {"defects": numbered(instances, size)}
 
     def boxed(self, mark: Mark, sample: Sample, size: tuple[int, int]) -> Defect:
-        """The result by its box alone; by the box of its outline where it gives none."""
+        """Defect of a result's box, or of the box of its outline where it gives none."""
         box = mark.place.box_xyxy
         if box is None:
             outlined = self.pixels(mark, sample, size)
@@ -97,21 +99,18 @@ class CocoPredictions:
         return defect_of_box(box, mark.place.label, mark.score)
 
     def pixels(self, mark: Mark, sample: Sample, size: tuple[int, int]) -> Instance | None:
+        """Pixels of a result, None without any. Raises BlemishError that names the file."""
         try:
             return pixels_of(mark.place, sample, size)
         except BlemishError as error:
             raise BlemishError(f"{self.path}: {error}") from error
 
 
-def with_own_box(defect: Defect, mark: Mark) -> Defect:
-    return defect if mark.place.box_xyxy is None else replace(defect, box_xyxy=mark.place.box_xyxy)
-
-
 class Lookup:
-    """What the numbers of a file of results mean: its own where it is whole, else the dataset's."""
+    """Samples and labels by the ids of results: those of the file where it is whole, else the dataset's."""
 
     def __init__(self, path: Path, dataset: Dataset, numbers: CocoNumbers, order: Sequence[str]) -> None:
-        """order: splits by falling claim to a number that several of the dataset's files give"""
+        """Set up the look-up. order: splits by priority where several of the dataset's files use an id"""
         self.path, self.dataset, self.numbers, self.order = path, dataset, numbers, tuple(order)
         self.names = ImageNames(dataset)
         self.renames: Mapping[str, str] = {}
@@ -119,31 +118,29 @@ class Lookup:
         if isinstance(renamed, dict):
             self.renames = renamed
 
-    def sample(self, entry: Entry, place: str) -> Sample | str:
-        """The sample of a result, or what it calls an image that is not in the dataset."""
+    def sample(self, entry: CocoResult, place: str) -> Sample | str:
+        """Sample of a result, or its name of an image that is not in the dataset."""
         name = first_of(entry, IMAGE_KEYS)
         if name is not None:
             return self.names.find(name) or name
         if "image_id" not in entry:
             raise BlemishError(f"{place} must have 'image_id' or 'file_name'. Received: neither. Add one.")
         number = entry["image_id"]
-        if not self.numbers.images and isinstance(number, str):  # some tools write the name as number
+        if not self.numbers.images and isinstance(number, str):  # some tools write the name as the id
             return self.names.find(number) or number
         known = self.numbers.images.get(number, ()) if isinstance(number, int | str) else ()
-        samples = [self.names.by_id[one] for one in known if one in self.names.by_id]
-        if not samples:
-            self.refuse_numbers(place)
-            return f"image_id {number}"
-        return self.only(samples, number, place)
-
-    def refuse_numbers(self, place: str) -> None:
+        samples = [self.names.by_id[name] for name in known if name in self.names.by_id]
+        if samples:
+            return self.only(samples, number, place)
         if not self.numbers.images:
             raise BlemishError(
-                f"{place}: 'image_id' means nothing here, as {self.dataset.root} is no COCO dataset. "
+                f"{place}: 'image_id' needs a COCO dataset, which {self.dataset.root} is not. "
                 "Received: no 'file_name'. Add it to every result, or give a whole COCO file with 'images'."
             )
+        return f"image_id {number}"
 
     def only(self, samples: Sequence[Sample], number: Any, place: str) -> Sample:
+        """Sample of an id by the order of splits. Raises BlemishError where several are left."""
         for split in self.order:
             chosen = [sample for sample in samples if sample.split == split]
             if len(chosen) == 1:
@@ -155,7 +152,8 @@ class Lookup:
             f"{samples[1].id}. Add 'file_name' to the results."
         )
 
-    def label(self, entry: Entry, place: str) -> str:
+    def label(self, entry: CocoResult, place: str) -> str:
+        """Class of a result, as the dataset names it. Raises BlemishError for any other."""
         name = first_of(entry, CLASS_KEYS)
         number = entry.get("category_id")
         if name is None:
@@ -172,14 +170,15 @@ class Lookup:
         return label
 
 
-def first_of(entry: Entry, keys: Sequence[str]) -> str | None:
+def first_of(entry: CocoResult, keys: Sequence[str]) -> str | None:
+    """Text of the first of these keys that a result has; None without any."""
     return next((str(entry[key]) for key in keys if key in entry), None)
 
 
 def read_coco(path: Path, dataset: Dataset, data: Path, order: Sequence[str]) -> CocoPredictions:
-    """Results from a JSON file. data: where the dataset was read from; order: see `Lookup`
+    """Results from a JSON file. data: path that the dataset was read from; order: see `Lookup`
 
-    Raises BlemishError that names the file and the entry for anything that is not whole.
+    Raises BlemishError that names the file and the first faulty result.
     """
     content = parsed(path)
     results, numbers, listed = contents(path, content, dataset, data)
@@ -202,6 +201,7 @@ def read_coco(path: Path, dataset: Dataset, data: Path, order: Sequence[str]) ->
 
 
 def parsed(path: Path) -> Any:
+    """Content of a JSON file. Raises BlemishError for anything else."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -211,8 +211,8 @@ def parsed(path: Path) -> Any:
 
 def contents(
     path: Path, content: Any, dataset: Dataset, data: Path
-) -> tuple[list[Entry], CocoNumbers, tuple[str, ...]]:
-    """(Results, what their numbers mean, names of the images that the file lists)."""
+) -> tuple[list[CocoResult], CocoNumbers, tuple[str, ...]]:
+    """Results, the meaning of their ids, and names of the images that the file lists."""
     if isinstance(content, list):
         is_coco = dataset.layout == "coco"
         return content, numbers_of(find_source(data, True)) if is_coco else CocoNumbers({}, {}), ()
@@ -220,20 +220,22 @@ def contents(
         raise BlemishError(f"{path} must hold a list of COCO results. Received: a value. Write it again.")
     classes = {one["id"]: (str(one["name"]),) for one in section(content, "categories", path)}
     files = {one["id"]: str(one["file_name"]) for one in section(content, "images", path)}
-    results: list[Entry] = [
+    results: list[CocoResult] = [
         {**one, "file_name": files.get(one["image_id"], f"image_id {one['image_id']}")}
         for one in section(content, "annotations", path)
     ]
     return results, CocoNumbers({}, classes), tuple(files.values())
 
 
-def checked(entry: Any, place: str) -> Entry:
+def checked(entry: Any, place: str) -> CocoResult:
+    """The result, a mapping. Raises BlemishError for anything else."""
     if not isinstance(entry, dict):
         raise BlemishError(f"{place} must be a mapping of keys. Received: {entry!r}. Write the file again.")
     return entry
 
 
-def read_mark(entry: Entry, label: str, place: str) -> Mark:
+def read_mark(entry: CocoResult, label: str, place: str) -> Mark:
+    """Mark of a result. Raises BlemishError for a wrong score, and without a whole box or segmentation."""
     score = in_unit(entry.get("score"), place)
     try:
         box = read_box(entry.get("bbox"))

@@ -1,4 +1,4 @@
-"""What every file of predictions gives, whatever its format: one inspection for each image it covers."""
+"""Contract of prediction files of any format: an inspection for each image that they cover."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from blemish.inspection import Inspection
 
 
 class Predictions(Protocol):
-    """Predictions by image, and how they are measured; see `Inference` for what both have.
+    """Predictions by image, and how they are measured; `classifies` and `segments` as of `Inference`.
 
-    covered: ids of the samples that the file says something about
-    kind: what the file is, in words
-    finds_places: whether defects have places; else images alone are measured
-    own_verdicts: whether the file's verdicts are kept when no threshold is asked for
-    score_map_max: greatest of the pixel scores, None without maps
+    covered: ids of the samples that the file has predictions for
+    kind: of file, in words
+    finds_places: True where defects have places; else only images are measured
+    own_verdicts: True where the file's verdicts are kept when no threshold is asked for
+    score_map_max: top of the pixel scores, None without maps
     """
 
     @property
@@ -47,25 +47,30 @@ class Predictions(Protocol):
     def own_verdicts(self) -> bool: ...
 
     def inspect(self, sample: Sample, threshold: float) -> Inspection:
-        """What the file says of a sample, with maps; nothing found where it says nothing.
+        """Inspection of a sample, with maps; without findings where the file does not cover it.
 
         threshold: score in [0, 1] from which a pixel or a box is a defect
         """
 
 
 def in_unit(value: Any, place: str) -> float:
-    """A score as a number in [0, 1]. Raises BlemishError; place: file and entry, for the message."""
+    """A score as a number in [0, 1].
+
+    Raises BlemishError for any other; place: file and entry, for the message
+    """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value <= 1:
-        raise BlemishError(f"{place}: a score must be a number in [0, 1]. Received: {value!r}. Scale it.")
+        raise BlemishError(
+            f"{place}: a score must be a number in [0, 1]. Received: {value!r}. Scale the scores."
+        )
     return float(value)
 
 
 def checked_size(sample: Sample, size: tuple[int, int], place: str) -> None:
     """Raises BlemishError where a prediction was made on an image of another (height, width)."""
-    there = image_size(sample.image)
-    if size != there:
+    expected = image_size(sample.image)
+    if size != expected:
         raise BlemishError(
-            f"{place} must be as large as {sample.image}. Received: {size[1]}×{size[0]} for "
-            f"{there[1]}×{there[0]} (width×height). Predict on the image as it is, or scale the prediction."
+            f"{place} must have the size of {sample.image}. Received: {size[1]}×{size[0]} for "
+            f"{expected[1]}×{expected[0]} (width×height). Predict on the image itself, or resize the map."
         )

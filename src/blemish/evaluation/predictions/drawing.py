@@ -16,7 +16,7 @@ from blemish.regions.region import Region, defect_of
 
 
 def pixels_of(outline: Annotation, sample: Sample, size: tuple[int, int]) -> Instance | None:
-    """The outline's pixels, cut out; None where it holds none. size: (height, width) of the image
+    """Outline as an instance with its pixels; None where it holds none. size: (height, width) of the image
 
     Raises BlemishError for run lengths of another size, or that do not fill it.
     """
@@ -24,7 +24,7 @@ def pixels_of(outline: Annotation, sample: Sample, size: tuple[int, int]) -> Ins
 
 
 def measured(instance: Instance, confidence: float) -> Defect:
-    """A predicted place as a defect: by its pixels, or by its box where it has none."""
+    """Predicted place as a measured defect: by its pixels, or by its box where it has none."""
     if instance.mask is None:
         return defect_of_box(instance.box_xyxy, instance.label, confidence)
     left, top = int(instance.box_xyxy[0]), int(instance.box_xyxy[1])
@@ -33,10 +33,10 @@ def measured(instance: Instance, confidence: float) -> Defect:
 
 
 def numbered(instances: Sequence[Instance | None], size: tuple[int, int]) -> NDArray[np.int32]:
-    """[H, W]: i + 1 on the pixels of instances[i], 0 elsewhere; where they overlap, the first."""
+    """Map [H, W] with i + 1 on the pixels of instances[i], else 0; where they overlap, the first counts."""
     numbers = np.zeros(size, np.int32)
-    for number, one in reversed(list(enumerate(instances, start=1))):
-        if one is not None and one.mask is not None:
-            left, top, right, bottom = (int(edge) for edge in one.box_xyxy)
-            numbers[top:bottom, left:right][one.mask] = number
+    for number, instance in reversed(list(enumerate(instances, start=1))):
+        if instance is not None and instance.mask is not None:
+            left, top, right, bottom = (int(edge) for edge in instance.box_xyxy)
+            numbers[top:bottom, left:right][instance.mask] = number
     return numbers

@@ -1,5 +1,6 @@
-"""Predictions as `blemish inspect` writes them: one inspection a line. Holes inside outlines are filled, as a
-line holds outer outlines only, and there are no maps.
+"""Predictions as `blemish inspect` writes them, an inspection a line.
+
+Lines hold outer outlines only, so holes inside them are filled, and there are no maps.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
 
-NAMELESS = "defect"  # the label of every defect where types are not told apart
+NAMELESS = "defect"  # label of every defect where classes are not told apart
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class InspectionPredictions:
         return frozenset(self.lines)
 
     def inspect(self, sample: Sample, threshold: float) -> Inspection:
-        """The line of the sample with its own defects, whatever the threshold."""
+        """Inspection in the sample's line with its own defects, whatever the threshold."""
         line = self.lines.get(sample.id)
         if line is None:
             size = image_size(sample.image)
@@ -51,13 +52,13 @@ class InspectionPredictions:
         checked_size(sample, line.size, f"{self.path}: {line.image}")
         if not self.segments:
             return line
-        outlines = [Annotation(one.label, one.box_xyxy, one.contour) for one in line.defects]
-        size = line.size
-        return replace(line, maps={"defects": numbered([pixels_of(o, sample, size) for o in outlines], size)})
+        outlines = [Annotation(defect.label, defect.box_xyxy, defect.contour) for defect in line.defects]
+        instances = [pixels_of(outline, sample, line.size) for outline in outlines]
+        return replace(line, maps={"defects": numbered(instances, line.size)})
 
 
 def read_inspections(path: Path, dataset: Dataset) -> InspectionPredictions:
-    """Inspections from a JSON-lines file. Raises BlemishError that names the line of what is not whole."""
+    """Inspections from a JSON-lines file. Raises BlemishError that names the first faulty line."""
     names, lines, strangers = ImageNames(dataset), {}, []
     for number, text in enumerate(read_text(path).splitlines(), start=1):
         place = f"{path}: line {number}"
@@ -66,23 +67,25 @@ def read_inspections(path: Path, dataset: Dataset) -> InspectionPredictions:
         if sample is None:
             strangers.append(inspection.image)
         elif sample.id in lines:
-            raise BlemishError(f"{place}: an image must stand once. Received: {inspection.image} again.")
+            raise BlemishError(
+                f"{place}: an image must appear once. Received: {inspection.image} again. Remove a line."
+            )
         else:
             lines[sample.id] = inspection
     names.refuse_strangers(strangers, path)
     found = [defect for line in lines.values() for defect in line.defects]
-    return InspectionPredictions(
-        path, lines, classifies(found, dataset, path), any(not only_a_box(one) for one in found)
-    )
+    outlined = any(not only_a_box(defect) for defect in found)
+    return InspectionPredictions(path, lines, classifies(found, dataset, path), outlined)
 
 
 def read_line(text: str, place: str) -> Inspection:
+    """Inspection in a line of the file. Raises BlemishError for anything else; place: file and line"""
     try:
         inspection = Inspection.from_json(json.loads(text))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise BlemishError(
-            f"{place} must be an inspection as 'blemish inspect' writes it. Received: {reason}. "
+            f"{place} must be an inspection as `blemish inspect` writes it. Received: {reason}. "
             "Inspect again."
         ) from error
     if inspection.score is not None or inspection.verdict is not Verdict.ERROR:
@@ -91,9 +94,9 @@ def read_line(text: str, place: str) -> Inspection:
 
 
 def classifies(found: list[Defect], dataset: Dataset, path: Path) -> bool:
-    """Whether labels are classes of the dataset; False where all are nameless.
+    """True where labels are classes of the dataset, False where all are `NAMELESS`.
 
-    Raises BlemishError for a label that is neither.
+    Raises BlemishError for any other label.
     """
     labels = {defect.label for defect in found} - set(dataset.class_names)
     if labels == {NAMELESS} and all(defect.label == NAMELESS for defect in found):
@@ -108,7 +111,7 @@ def classifies(found: list[Defect], dataset: Dataset, path: Path) -> bool:
 
 
 def only_a_box(defect: Defect) -> bool:
-    """Whether the outline is the box, as of methods that outline nothing (to a line's rounding)."""
+    """True where the outline is the box, to a line's rounding, as of methods that outline nothing."""
     box = defect_of_box(defect.box_xyxy, "", 0).contour[0]
     if len(defect.contour) != 1 or len(defect.contour[0]) != len(box):
         return False

@@ -26,9 +26,9 @@ JOIN_DISTANCE = 4  # pixels, as annotated regions are joined
 
 @dataclass(frozen=True)
 class MapPredictions:
-    """Pixel scores; see `contract.Predictions`.
+    """Maps of pixel scores; see `contract.Predictions`.
 
-    files: sample id to the file of its map; label: of every defect, as maps name none
+    files: sample id to the file of its map; label: of every defect, as maps name no class
     """
 
     path: Path
@@ -46,7 +46,7 @@ class MapPredictions:
         return frozenset(self.files)
 
     def inspect(self, sample: Sample, threshold: float) -> Inspection:
-        """The image's score is its highest pixel's, so that it has defects just when that is reached."""
+        """Inspection with the highest pixel's score, so that it has defects from that threshold down."""
         values = self.values(sample)
         found = list(regions_above(values, threshold, join_distance=JOIN_DISTANCE))
         defects = tuple(defect_of(region, self.label, region.strongest) for region in found)
@@ -56,7 +56,7 @@ class MapPredictions:
         return Inspection(image, size_of(values), Verdict.OK, score, defects, by, maps=maps)
 
     def values(self, sample: Sample) -> NDArray[np.float32]:
-        """[H, W] in [0, 1]; zeros for an image without a map."""
+        """Pixel scores [H, W] in [0, 1]; zeros for an image without a map."""
         if sample.id not in self.files:
             return np.zeros(image_size(sample.image), np.float32)
         file = self.files[sample.id]
@@ -70,9 +70,9 @@ def size_of(values: NDArray[np.float32]) -> tuple[int, int]:
 
 
 def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
-    """The maps of a folder by the images that they are named like; none is read yet.
+    """Maps of a folder, matched to images by name; none is read yet.
 
-    Raises BlemishError for a map without an image, or a second one of an image.
+    Raises BlemishError for no map, a map without an image, and a second map of an image.
     """
     names = ImageNames(dataset)
     files: dict[str, Path] = {}
@@ -87,11 +87,11 @@ def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
             strangers.append(name)
         elif file.resolve() == sample.image.resolve():
             raise BlemishError(
-                f"{folder} must hold maps. Received: {file}, the image itself. Name their folder."
+                f"{folder} must hold maps. Received: {file}, the image itself. Give the folder of the maps."
             )
         elif sample.id in files:
             raise BlemishError(
-                f"{sample.image} must have one map. Received: {files[sample.id]} and {file}. Remove one."
+                f"{sample.image} must have a single map. Received: {files[sample.id]} and {file}. Remove one."
             )
         else:
             files[sample.id] = file
@@ -101,22 +101,29 @@ def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
 
 
 def read_map(file: Path) -> NDArray[np.float32]:
-    """[H, W] in [0, 1]: of a PNG by its bits, of .npy as stored. Raises BlemishError for anything else."""
+    """Pixel scores [H, W] in [0, 1]: of a PNG by its bits, of .npy as stored.
+
+    Raises BlemishError for anything else.
+    """
     values = read_array(file) if file.suffix == ".npy" else to_unit(read_image(file))
     if values.ndim != 2:
         raise BlemishError(
-            f"{file} must be one gray map, [H, W]. Received: {list(values.shape)}. Save scores, no picture."
+            f"{file} must be a gray map, [H, W]. Received: {list(values.shape)}. Save scores, not colours."
         )
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if not (low >= 0 and high <= 1):
         raise BlemishError(
-            f"{file} must hold pixel scores in [0, 1]. Received: {low:g} to {high:g}. Scale all maps by one "
-            "factor."
+            f"{file} must hold pixel scores in [0, 1]. Received: {low:g} to {high:g}. Scale all maps by the "
+            "same factor."
         )
     return values
 
 
 def read_array(file: Path) -> NDArray[np.float32]:
+    """Array of a .npy file without axes of length 1 at its ends.
+
+    Raises BlemishError for anything but floats.
+    """
     try:
         values = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

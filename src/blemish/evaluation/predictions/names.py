@@ -1,4 +1,4 @@
-"""Which image of a dataset a name in a file of predictions means."""
+"""Look-up of a dataset's images by the names in a file of predictions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blemish.errors import BlemishError
 
 
 class ImageNames:
-    """The names of a dataset's images, to look samples up by."""
+    """Index of a dataset's samples by the names of their images."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.root = dataset.root
@@ -19,16 +19,21 @@ class ImageNames:
         self.by_stem = grouped(self.by_id, stem)
 
     def find(self, name: str) -> Sample | None:
-        """The sample whose path, with or without suffix, ends like the name or the name like it; None where
-        there is none. Raises BlemishError where several fit equally well.
+        """Sample whose path, with or without suffix, ends in the name, or the name in it; None without any.
+
+        Raises BlemishError where several fit equally well.
         """
         name = name.replace("\\", "/").removeprefix("./").removesuffix(".npy")
         bare = without_suffix(name)
         for known in (name, bare):
             if known in self.by_id:
                 return self.by_id[known]
-        fitting = [one for one in self.by_stem.get(stem(bare), ()) if end_alike(bare, without_suffix(one))]
-        same_file = [one for one in fitting if one.rpartition("/")[2] == name.rpartition("/")[2]]
+        fitting = []
+        for known in self.by_stem.get(stem(bare), ()):  # one path is the end of the other, folder by folder
+            path, wanted = f"/{without_suffix(known)}", f"/{bare}"
+            if path.endswith(wanted) or wanted.endswith(path):
+                fitting.append(known)
+        same_file = [known for known in fitting if known.rpartition("/")[2] == name.rpartition("/")[2]]
         best = longest(same_file or fitting)
         if len(best) > 1:
             raise BlemishError(
@@ -38,27 +43,22 @@ class ImageNames:
         return self.by_id[best[0]] if best else None
 
     def refuse_strangers(self, names: Iterable[str], path: Path) -> None:
-        """Raises BlemishError that counts names without an image and shows the first."""
+        """Raises BlemishError that counts the names without an image and shows the first."""
         strangers = list(dict.fromkeys(names))
         if strangers:
-            images = "an image that is" if len(strangers) == 1 else f"{len(strangers)} images that are"
+            images = "a name that is" if len(strangers) == 1 else f"{len(strangers)} names that are"
             raise BlemishError(
-                f"{path} must be about images of {self.root}. Received: {images} not there, first "
-                f"'{strangers[0]}'. Name the dataset that was predicted on, or remove them."
+                f"{path} must name images of {self.root}. Received: {images} not there, first "
+                f"'{strangers[0]}'. Give the dataset that was predicted on, or remove these entries."
             )
 
 
 def without_suffix(name: str) -> str:
-    """The path without an image's suffix; other points are part of the name."""
+    """Path without the suffix of an image; other dots are part of the name."""
     return name.rpartition(".")[0] if is_image(name) else name
 
 
-def end_alike(one: str, other: str) -> bool:
-    """Whether one path is the end of the other, folder by folder."""
-    return f"/{one}".endswith(f"/{other}") or f"/{other}".endswith(f"/{one}")
-
-
 def longest(names: list[str]) -> list[str]:
-    """Those of the deepest folders: of a/x and b/a/x, which both end 'c/b/a/x', the latter."""
-    most = max((name.count("/") for name in names), default=0)
-    return [name for name in names if name.count("/") == most]
+    """Names in the deepest folders: of a/x and b/a/x, which are both the end of c/b/a/x, the latter."""
+    deepest = max((name.count("/") for name in names), default=0)
+    return [name for name in names if name.count("/") == deepest]

@@ -1,11 +1,10 @@
-"""Predictions measured like a bundle: thresholds from the validation images where they cover them, then the
-same evaluator over the split.
-"""
+"""Evaluation of predictions like a bundle, with thresholds from validation images where these are covered."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from blemish.dataset.masks import defect_instances
 from blemish.dataset.samples import Annotation, Dataset, Sample
@@ -13,7 +12,11 @@ from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose, given_point
+from blemish.evaluation.predictions.coco import read_coco
 from blemish.evaluation.predictions.contract import Predictions
+from blemish.evaluation.predictions.inspections import read_inspections
+from blemish.evaluation.predictions.maps import list_maps
+from blemish.evaluation.predictions.scores import read_scores
 from blemish.evaluation.records import Evaluation
 from blemish.evaluation.run import add, split_to_evaluate
 from blemish.images.decode import image_size
@@ -27,11 +30,11 @@ METHOD = "predictions"
 
 @dataclass(frozen=True)
 class Judgement:
-    """How predictions become verdicts, as the user asked for it; None: not asked for.
+    """Way in which predictions become verdicts, as asked for; None: not asked for.
 
-    threshold: score from which an image is NG, and a pixel or box a defect
+    threshold: score from which on an image is NG, and a pixel or box a defect
     rule: of the operating point that is chosen on validation images
-    none_found: whether an image without predictions counts as one on which nothing was found
+    none_found: True where an image without predictions counts as one without findings
     """
 
     threshold: float | None = None
@@ -41,7 +44,10 @@ class Judgement:
 
 @dataclass(frozen=True)
 class PredictionThresholds:
-    """What was settled on. pixel: of maps and boxes; note: how, in words"""
+    """Thresholds in use. pixel: on pixels and boxes; note: sentence on how they were chosen
+
+    own_verdicts: True where the file's verdicts are kept
+    """
 
     point: OperatingPoint
     pixel: float
@@ -49,17 +55,41 @@ class PredictionThresholds:
     own_verdicts: bool = False
 
     def judge(self, inspection: Inspection) -> Inspection:
+        """The inspection with the verdict that follows from its score, unless the file's own is kept."""
         if self.own_verdicts or inspection.score is None:
             return inspection
         return replace(inspection, verdict=self.point.verdict(inspection.score))
 
 
+def read_predictions(path: Path, dataset: Dataset, *, data: Path, split: str) -> Predictions:
+    """Predictions of COCO results (.json), inspections (.jsonl), scores (.csv) or a folder of maps.
+
+    data: where the dataset was read from; split: the one that is measured
+    Raises BlemishError that names the file and what is wrong with it.
+    """
+    if path.is_dir():
+        return list_maps(path, dataset)
+    if not path.is_file():
+        raise BlemishError(f"--predictions {path} must exist. Received: no such file. Check the path.")
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return read_coco(path, dataset, data, (split, "val"))
+    if suffix == ".jsonl":
+        return read_inspections(path, dataset)
+    if suffix == ".csv":
+        return read_scores(path, dataset)
+    raise BlemishError(
+        f"--predictions {path} must be COCO results (.json), inspections (.jsonl), scores (.csv) or a folder "
+        f"of maps. Received: '{suffix or path.name}'. Write one of these."
+    )
+
+
 def evaluate_predictions(
     predictions: Predictions, dataset: Dataset, split: str, judgement: Judgement, reporter: Reporter
 ) -> tuple[Evaluation, tuple[str, ...]]:
-    """Metrics and curves of a split, and notes on how they were made.
+    """Metrics and curves of a split, and sentences on how they were made.
 
-    Raises BlemishError for images without predictions, unless they are to count as nothing found.
+    Raises BlemishError for images without predictions, unless these count as images without findings.
     """
     chosen = split_to_evaluate(dataset, split)
     missing = [sample for sample in chosen if sample.id not in predictions.covered]
@@ -70,7 +100,7 @@ def evaluate_predictions(
     evaluator = measure(predictions, chosen, thresholds, reporter.track(chosen.samples, "measuring"))
     notes = [thresholds.note]
     if missing:
-        notes.append(f"{len(missing)} of {len(chosen)} images have no prediction: nothing was found on them.")
+        notes.append(f"{len(missing)} of {len(chosen)} images have no prediction and count as clean.")
     evaluation = evaluator.result(
         method=METHOD,
         split=split,
@@ -85,18 +115,19 @@ def refuse_other_split(missing: list[Sample], total: int, predictions: Predictio
     """Raises BlemishError where no image of the split has a prediction."""
     if len(missing) == total:
         raise BlemishError(
-            f"{predictions.path} must be about --split {split}. Received: no prediction for any of its "
-            f"{total} images. Name the split that was predicted on."
+            f"{predictions.path} must cover --split {split}. Received: no prediction for any of its {total} "
+            "images. Name the split that was predicted on."
         )
 
 
 def refuse_missing(
     missing: list[Sample], total: int, predictions: Predictions, place: str, judgement: Judgement
 ) -> None:
+    """Raises BlemishError for images without predictions, unless these count as images without findings."""
     if missing and not judgement.none_found:
         raise BlemishError(
             f"{predictions.path} must have a prediction for every image of {place}. Received: none for "
-            f"{len(missing)} of {total}, first {missing[0].id}. Add them, or --missing none-found where "
+            f"{len(missing)} of {total}, first {missing[0].id}. Add them, or give --missing none-found if "
             "nothing was found on these."
         )
 
@@ -104,7 +135,7 @@ def refuse_missing(
 def settle(
     predictions: Predictions, dataset: Dataset, split: str, judgement: Judgement
 ) -> PredictionThresholds:
-    """Thresholds as given, as the file's own verdicts have them, from validation images, or the default."""
+    """Thresholds as given, or by the file's own verdicts, or from validation images, or the default."""
     if judgement.threshold is not None:
         return given(judgement.threshold, f"The threshold {judgement.threshold:g} was given")
     if predictions.own_verdicts and judgement.rule is None:
@@ -116,21 +147,22 @@ def settle(
         return chosen_on(val, predictions, judgement.rule or DEFAULT_RULE)
     if judgement.rule is not None:
         raise BlemishError(
-            f"--rule must have predictions of 'val' images to choose on. Received: {predictions.path} for "
-            f"--split {split}, with none set apart. Predict them too, or use --threshold."
+            f"--rule needs predictions of 'val' images to choose on. Received: {predictions.path} for "
+            f"--split {split}, with none of these. Predict them too, or use --threshold."
         )
     return given(DEFAULT_THRESHOLD, f"The threshold {DEFAULT_THRESHOLD:g} is the default")
 
 
 def given(threshold: float, how: str) -> PredictionThresholds:
-    note = f"{how}: it was not chosen on data, so another may suit these predictions better."
+    """Thresholds all equal to a given one. how: clause of the note on where it is from"""
+    note = f"{how}: it was not chosen on data, so another one may suit these predictions better."
     return PredictionThresholds(given_point(threshold), threshold, note)
 
 
 def as_they_are(predictions: Predictions, dataset: Dataset) -> PredictionThresholds:
-    """The verdicts of the file, with the lowest scores that were called NG and not OK as thresholds."""
+    """The file's own verdicts, with the lowest scores that were called NG and not OK as thresholds."""
     judged = [predictions.inspect(sample, DEFAULT_THRESHOLD) for sample in dataset]
-    scored = [(one.verdict, one.score) for one in judged if one.score is not None]
+    scored = [(answer.verdict, answer.score) for answer in judged if answer.score is not None]
     ng = min((score for verdict, score in scored if verdict is Verdict.NG), default=1.0)
     review = min((score for verdict, score in scored if verdict is not Verdict.OK), default=ng)
     note = "The verdicts are the file's own; the thresholds shown are the lowest scores called NG and REVIEW."
@@ -138,7 +170,7 @@ def as_they_are(predictions: Predictions, dataset: Dataset) -> PredictionThresho
 
 
 def chosen_on(val: Dataset, predictions: Predictions, rule: str) -> PredictionThresholds:
-    """The operating point by a rule, and of maps the pixel threshold of best F1, on validation images."""
+    """Operating point by a rule, and for maps the pixel threshold of best F1, on validation images."""
     default = given(DEFAULT_THRESHOLD, "")
     evaluator = measure(predictions, val, default, val.samples)
     sweeps = evaluator.severities.defective_images > 0
@@ -149,14 +181,15 @@ def chosen_on(val: Dataset, predictions: Predictions, rule: str) -> PredictionTh
         what = "The thresholds were"
     else:
         pixel = min(point.threshold, 1.0) if pixel is None else pixel
-        what = f"The thresholds, {pixel:.3g} of defects among them, were"
-    note = f"{what} chosen on {len(val)} validation images, by the rule {rule}."
+        what = f"The thresholds, among them {pixel:.3g} for defects, were"
+    note = f"{what} chosen on {len(val)} validation images by the rule {rule}."
     return PredictionThresholds(point, DEFAULT_THRESHOLD if pixel is None else pixel, note)
 
 
 def measure(
     predictions: Predictions, dataset: Dataset, thresholds: PredictionThresholds, samples: Iterable[Sample]
 ) -> Evaluator:
+    """Evaluator of the predictions for samples, with verdicts by the thresholds."""
     evaluator = Evaluator(
         dataset.class_names,
         score_map_max=predictions.score_map_max,
@@ -171,14 +204,11 @@ def measure(
             add(evaluator, sample, unread, dataset)
             continue
         inspection = thresholds.judge(predictions.inspect(sample, thresholds.pixel))
-        measured = sample if predictions.finds_places else without_places(sample, size)
-        add(evaluator, measured, inspection, dataset)
+        if not predictions.finds_places:  # labels alone; places that turn out empty are no defect
+            annotations = sample.annotations
+            placed = all(annotation.has_place for annotation in annotations)
+            empty = placed and not defect_instances(sample, size)
+            labels = () if empty else tuple(Annotation(annotation.label) for annotation in annotations)
+            sample = replace(sample, annotations=labels)  # noqa: PLW2901
+        add(evaluator, sample, inspection, dataset)
     return evaluator
-
-
-def without_places(sample: Sample, size: tuple[int, int]) -> Sample:
-    """The sample as a mere label, as nothing was said of places; places that turn out empty are no defect."""
-    placed = all(annotation.has_place for annotation in sample.annotations)
-    if placed and not defect_instances(sample, size):
-        return replace(sample, annotations=())
-    return replace(sample, annotations=tuple(Annotation(one.label) for one in sample.annotations))

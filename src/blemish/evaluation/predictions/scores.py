@@ -1,4 +1,4 @@
-"""Predictions of whole images: a CSV file with the columns `image` and `score`."""
+"""Predictions of image scores: a CSV file with the columns `image` and `score`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class ScorePredictions:
         return frozenset(self.scores)
 
     def inspect(self, sample: Sample, threshold: float) -> Inspection:
+        """Inspection with the sample's score, 0 without one, and no defects."""
         score, size = self.scores.get(sample.id, 0.0), image_size(sample.image)
         return Inspection(str(sample.image), size, Verdict.OK, score, (), str(self.path))
 
@@ -45,12 +46,14 @@ def read_scores(path: Path, dataset: Dataset) -> ScorePredictions:
     names, scores, strangers = ImageNames(dataset), {}, []
     for line, row in rows_of(path):
         place = f"{path}: line {line}"
-        score = in_unit(as_number(row["score"]), place)
+        score = in_unit(as_number(row["score"] or ""), place)
         sample = names.find(row["image"])
         if sample is None:
             strangers.append(row["image"])
         elif sample.id in scores:
-            raise BlemishError(f"{place}: an image must stand once. Received: '{row['image']}' again.")
+            raise BlemishError(
+                f"{place}: an image must appear once. Received: '{row['image']}' again. Remove a line."
+            )
         else:
             scores[sample.id] = score
     names.refuse_strangers(strangers, path)
@@ -58,7 +61,7 @@ def read_scores(path: Path, dataset: Dataset) -> ScorePredictions:
 
 
 def rows_of(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """(Line number, row) of a CSV file whose first line names its columns."""
+    """Line numbers and rows of a CSV file whose first line names its columns."""
     reader = csv.DictReader(read_text(path).splitlines())
     missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
@@ -69,8 +72,9 @@ def rows_of(path: Path) -> list[tuple[int, dict[str, str]]]:
     return [(reader.line_num, row) for row in reader]
 
 
-def as_number(text: str | None) -> float | str | None:
+def as_number(text: str) -> float | str:
+    """The number that a text spells, else the text itself."""
     try:
-        return float(text or "")
+        return float(text)
     except ValueError:
         return text

@@ -1,4 +1,4 @@
-"""The report on how two or more raters agree: one JSON file for programs and one HTML file for people."""
+"""Report on annotator agreement: a JSON file for programs and an HTML file for people."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ from blemish.files import write_atomically
 from blemish.inspection import Inspection, Verdict
 
 SCHEMA = 1
-MOST_COLUMNS = 12  # of a table
-MOST_SHOWN = 12  # pictures of a pair of raters
+MAX_COLUMNS = 12  # of a table
+MAX_SHOWN = 12  # images of a pair of raters
 
 
 def write_agreement(
     folder: Path, studies: Sequence[Study], names: Sequence[str], origin: Mapping[str, str]
 ) -> Path:
-    """Write agreement.json and report.html; returns the report's path. origin: where the raters' files are"""
+    """Write agreement.json and report.html; returns the report's path.
+
+    studies: one per pair of raters; names: of the raters; origin: paths of the raters' files by name
+    """
     content = {"schema": SCHEMA, "studies": [study.to_json() for study in studies]}
     page = template("agreement.html.j2").render(
         studies=studies,
         names=names,
         origin=origin,
-        exhibits=[[shown(one) for one in study.differences[:MOST_SHOWN]] for study in studies],
+        cases=[[shown(each) for each in study.differences[:MAX_SHOWN]] for study in studies],
         matched=MATCH_IOU,
-        most_columns=MOST_COLUMNS,
+        max_columns=MAX_COLUMNS,
         median=lambda values: sorted(values)[len(values) // 2],
         style=style(),
     )
@@ -45,20 +48,20 @@ def write_agreement(
 
 
 def shown(difference: Difference) -> CaseView:
-    """A picture with the marks of both."""
-    made = case_view(Case(record_of(difference.both)))
-    return replace(made, verdict="", facts=(), sentence=difference.sentence)
+    """Case view of an image with the marks of both raters."""
+    view = case_view(Case(record_of(difference.image)))
+    return replace(view, verdict="", facts=(), sentence=difference.sentence)
 
 
-def record_of(both: RatedImage) -> ImageRecord:
-    """One rater's marks as the truth and the other's as what was found, to be drawn."""
+def record_of(image: RatedImage) -> ImageRecord:
+    """Record for drawing, with the first rater's marks as the truth and the second's as found defects."""
     inspection = Inspection(
-        image=str(both.sample.image),
-        size=both.size,
-        verdict=Verdict.NG if both.other.labels else Verdict.OK,
+        image=str(image.sample.image),
+        size=image.size,
+        verdict=Verdict.NG if image.second.labels else Verdict.OK,
         score=None,
-        defects=tuple(measured(mark, 1.0) for mark in both.other.marks),
+        defects=tuple(measured(mark, 1.0) for mark in image.second.marks),
         bundle="",
     )
-    truth = tuple(true_defect(mark) for mark in both.one.marks)
-    return ImageRecord(sample=both.sample, inspection=inspection, truth=truth, iou=overlaps(both))
+    truth = tuple(true_defect(mark) for mark in image.first.marks)
+    return ImageRecord(sample=image.sample, inspection=inspection, truth=truth, iou=overlaps(image))

@@ -1,4 +1,4 @@
-"""The frame of a hand-made SVG chart: scales, round ticks, grid and names; colours come from the page.
+"""Axes of an SVG chart: scales, round ticks, grid and names; colours come from the page.
 
 Coordinates are SVG units; a chart scales to its column. Texts are escaped here, so parts may be joined.
 """
@@ -16,7 +16,7 @@ LETTER = 6.4  # width of an average letter at the charts' font size
 
 @dataclass(frozen=True)
 class AxisScale:
-    """Maps values in low…high to start…end on the page; logarithmic where asked.
+    """Map of values in low…high to start…end on the page; logarithmic where asked.
 
     at: values that the axis names instead of round ones
     """
@@ -40,7 +40,11 @@ class AxisScale:
         if self.at:
             return list(self.at)
         if self.logarithmic:
-            return logarithmic_ticks(self.low, self.high)
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            fine = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+            within = [value for value in fine if self.low <= value <= self.high]
+            tens = [10.0**power for power in powers if self.low <= 10.0**power <= self.high]
+            return within if len(within) <= 8 else tens  # doubles and fivefolds where they leave room
         spacing = 75 if self.end > self.start else 45  # numbers need more room beside than above each other
         return round_ticks(self.low, self.high, wanted=max(2, round(abs(self.end - self.start) / spacing)))
 
@@ -54,16 +58,8 @@ def round_ticks(low: float, high: float, *, wanted: int) -> list[float]:
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
-def logarithmic_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten within low…high, and their doubles and fivefolds while those leave room."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    fine = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
-    within = [value for value in fine if low <= value <= high]
-    return within if len(within) <= 8 else [10.0**power for power in powers if low <= 10.0**power <= high]
-
-
 def span(values: Iterable[float], *, from_zero: bool = False) -> tuple[float, float]:
-    """The range that an axis shows: 0…1 for shares that use a good part of it, else the values' own."""
+    """Range of an axis: 0…1 for shares that cover a good part of it, else that of the values."""
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
     if low >= 0 and high <= 1 and (from_zero or high - low > 0.4) and high > 0.2:
@@ -94,7 +90,7 @@ def frame(x: AxisScale, y: AxisScale, *, x_name: str, y_name: str) -> Markup:
 
 
 def drawing(width: float, height: float, content: Markup, *, title: str, above: float = 0) -> Markup:
-    """The whole chart, with `above` more room over y = 0; `title` is read out to those who cannot see it."""
+    """SVG of a chart with `above` more room over y = 0; screen readers read out its title."""
     return Markup(
         '<svg class="chart" viewBox="0 {top:g} {w:g} {h:g}" role="img" aria-label="{title}">{content}</svg>'
     ).format(top=-above, w=width, h=height + above, title=title, content=content)
@@ -113,18 +109,18 @@ def text(x: float, y: float, words: str, *, anchor: str = "middle", kind: str = 
 
 
 def tick(value: float) -> str:
-    """At most four figures, no power of ten for the numbers of steps that trainings have."""
+    """Text of a tick: at most four digits, without exponent up to ten million, as steps of trainings need."""
     words = f"{value:.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"
     return words.replace("-", "\u2212")
 
 
-def spread(wanted: Sequence[float], *, least: float, low: float, high: float) -> list[float]:
-    """Positions near the wanted ones (ascending), `least` apart, inside low…high as far as they fit."""
+def spread(wanted: Sequence[float], *, min_gap: float, low: float, high: float) -> list[float]:
+    """Positions near the wanted ones (ascending), `min_gap` apart, inside low…high as far as they fit."""
     placed: list[float] = []
     for position in wanted:
-        placed.append(max(position, placed[-1] + least if placed else low))
+        placed.append(max(position, placed[-1] + min_gap if placed else low))
     limit = high
     for index in reversed(range(len(placed))):
         placed[index] = min(placed[index], limit)
-        limit = placed[index] - least
+        limit = placed[index] - min_gap
     return placed

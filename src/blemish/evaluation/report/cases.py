@@ -1,6 +1,6 @@
-"""Choosing what a person should look at first: the worst misses and false alarms, and a few typical hits.
+"""Choice of cases for a person to look at: the worst misses and false alarms, and a few typical hits.
 
-One case an image and kind, so that a single bad picture does not fill the page.
+At most a case of each kind per image, so that a single bad image does not fill the page.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GRAVITY = {Verdict.NG: 0, Verdict.REVIEW: 1, Verdict.OK: 2, Verdict.ERROR: 3}
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to look at. truth, found: index of the record's defect, None where there is none."""
+    """A case to look at. truth, found: index of the record's defect, None where there is none"""
 
     record: ImageRecord
     truth: int | None = None
@@ -27,11 +27,12 @@ class Case:
 
     @property
     def box_xyxy(self) -> Box | None:
+        """Box of the true defect, else of the found one, else None."""
         return self.record.box_of(self.truth, self.found)
 
     @property
     def iou(self) -> float | None:
-        """Overlap of truth and found; of a miss or false alarm, the best that anything reaches."""
+        """IoU of the true and the found defect; of a miss or false alarm, the largest with any defect."""
         overlaps = self.record.iou
         if overlaps.size == 0:
             return None
@@ -42,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True)
 class ChosenCases:
-    """misses, false_alarms: worst first; hits: best first, by overlap or score; *_total: how many in all."""
+    """Cases of a report. misses, false_alarms: worst first; hits: best first; *_total: number of all"""
 
     misses: tuple[Case, ...]
     false_alarms: tuple[Case, ...]
@@ -53,6 +54,18 @@ class ChosenCases:
 
 def choose_cases(records: Sequence[ImageRecord], *, limit: int = 12, hits: int = 3) -> ChosenCases:
     """At most `limit` cases: `hits` typical hits, the rest shared between misses (first) and false alarms."""
+
+    def miss_order(case: Case) -> tuple[int, float, float, str]:
+        # Parts that passed come before parts caught by another defect, then large defects, then low scores.
+        inspection = case.record.inspection
+        area = 0.0 if case.truth is None else case.record.truth[case.truth].area
+        return -GRAVITY[inspection.verdict], -area, inspection.score or 0.0, case.record.sample.id
+
+    def alarm_order(case: Case) -> tuple[bool, int, float, str]:
+        # Good parts come before defective ones, then rejected before reviewed ones, then high scores.
+        inspection, score = case.record.inspection, case.record.inspection.score or 0.0
+        return is_defective(case.record), GRAVITY[inspection.verdict], -score, case.record.sample.id
+
     misses = sorted((case for record in records for case in missed(record)), key=miss_order)
     alarms = sorted((case for record in records for case in falsely_found(record)), key=alarm_order)
     shown_misses, shown_alarms = one_per_image(misses), one_per_image(alarms)
@@ -69,7 +82,7 @@ def choose_cases(records: Sequence[ImageRecord], *, limit: int = 12, hits: int =
 
 
 def missed(record: ImageRecord) -> list[Case]:
-    """Annotated defects that nothing found belongs to; without places, a defective image that passed."""
+    """Annotated defects that no found one matches; without places, a defective image that passed."""
     if record.inspection.verdict is Verdict.ERROR:
         return []
     if not record.truth:
@@ -79,7 +92,7 @@ def missed(record: ImageRecord) -> list[Case]:
 
 
 def falsely_found(record: ImageRecord) -> list[Case]:
-    """Found defects that belong to nothing annotated; a clean image rejected by its score alone."""
+    """Found defects that match no annotated one; without any, a clean image rejected by its score."""
     if not is_placed(record):
         return []
     if not record.inspection.defects:
@@ -91,23 +104,23 @@ def falsely_found(record: ImageRecord) -> list[Case]:
 def typical_hits(records: Sequence[ImageRecord], *, count: int) -> list[Case]:
     """Hits spread evenly over the range from best to worst overlap, each in another image.
 
-    Where they leave room: rejected images whose defects have no known place, highest scores first.
+    Where there are too few: rejected images whose defects have no known place, highest scores first.
     """
     best = [hit for record in records if (hit := best_hit(record)) is not None]
     best.sort(key=lambda case: case.iou or 0.0, reverse=True)
     wanted = min(count, len(best))
     located = [best[int((index + 0.5) * len(best) / wanted)] for index in range(wanted)]
-    rejected = sorted((case for record in records for case in rightly_rejected(record)), key=score_order)
+    rejected = [
+        Case(record)
+        for record in records
+        if not record.truth and is_defective(record) and record.inspection.verdict is Verdict.NG
+    ]
+    rejected.sort(key=lambda case: (-(case.record.inspection.score or 0.0), case.record.sample.id))
     return [*located, *rejected[: count - wanted]]
 
 
-def rightly_rejected(record: ImageRecord) -> list[Case]:
-    """A defective image of which nobody marked where, called NG."""
-    nowhere = not record.truth and is_defective(record)
-    return [Case(record)] if nowhere and record.inspection.verdict is Verdict.NG else []
-
-
 def best_hit(record: ImageRecord) -> Case | None:
+    """Matched pair of an image with the largest IoU; None without any."""
     pairs = matched_pairs(record, MATCH_IOU)
     if not pairs:
         return None
@@ -115,28 +128,8 @@ def best_hit(record: ImageRecord) -> Case | None:
     return Case(record, truth=truth, found=found)
 
 
-def miss_order(case: Case) -> tuple[int, float, float, str]:
-    """Parts that passed before parts caught by another defect, large defects before small ones, low scores
-    before high ones.
-    """
-    inspection = case.record.inspection
-    area = 0.0 if case.truth is None else case.record.truth[case.truth].area
-    return -GRAVITY[inspection.verdict], -area, inspection.score or 0.0, case.record.sample.id
-
-
-def score_order(case: Case) -> tuple[float, str]:
-    """High scores before low ones."""
-    return -(case.record.inspection.score or 0.0), case.record.sample.id
-
-
-def alarm_order(case: Case) -> tuple[bool, int, float, str]:
-    """Good parts before defective ones, rejected before reviewed, high scores before low ones."""
-    inspection = case.record.inspection
-    score = inspection.score or 0.0
-    return is_defective(case.record), GRAVITY[inspection.verdict], -score, case.record.sample.id
-
-
 def one_per_image(cases: Sequence[Case]) -> list[Case]:
+    """First case of each image, in their order."""
     first: dict[str, Case] = {}
     for case in cases:
         first.setdefault(case.record.sample.id, case)

@@ -23,7 +23,6 @@ from blemish.evaluation.report.plot import (
     RIGHT,
     TOP,
     WIDTH,
-    NamedLines,
     dot,
     end_names,
     end_room,
@@ -34,13 +33,14 @@ from blemish.evaluation.report.plot import (
 )
 from blemish.evaluation.report.words import number
 
-MOST_POINTS = 300
+MAX_POINTS = 300
 BINS = 40
 SIDE = 92  # room left of the histogram for the names of its two sides
 
 
 def line_chart(curve: Curve, *, logarithmic: bool = False) -> Markup | None:
-    """The curve's lines, named at their ends or above, `marked_x` as a rule and dots; None without points.
+    """Chart of a curve's lines, named at their ends or above, `marked_x` as a rule and dots; None without
+    points.
 
     logarithmic: y in powers of ten, where all of it is above zero
     """
@@ -49,7 +49,8 @@ def line_chart(curve: Curve, *, logarithmic: bool = False) -> Markup | None:
         return None
     y = y_scale([height for points in lines.values() for _, height in points], logarithmic=logarithmic)
     named = len(lines) > 1 and ends_apart(lines, y)
-    x = AxisScale(*span(every_x(curve, lines)), LEFT, WIDTH - (end_room(lines) if named else RIGHT))
+    every_x = [x for points in lines.values() for x, _ in points] + marks(curve)
+    x = AxisScale(*span(every_x), LEFT, WIDTH - (end_room(lines) if named else RIGHT))
     parts = [frame(x, y, x_name=curve.x_name, y_name=curve.y_name)]
     parts += [polyline(points, x, y, colour=index) for index, points in enumerate(lines.values())]
     parts += marked(curve, x, y)
@@ -59,25 +60,22 @@ def line_chart(curve: Curve, *, logarithmic: bool = False) -> Markup | None:
     return drawing(WIDTH, HEIGHT, content, title=curve.title, above=KEY_ROW * math.ceil(len(above) / 2))
 
 
-def every_x(curve: Curve, lines: NamedLines) -> list[float]:
-    return [x for points in lines.values() for x, _ in points] + marks(curve)
-
-
 def drawable(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]]:
-    """The finite points, thinned out evenly to MOST_POINTS; the ends stay."""
+    """The finite points, thinned out evenly to MAX_POINTS; the ends stay."""
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
-    if len(points) <= MOST_POINTS:
+    if len(points) <= MAX_POINTS:
         return points
-    kept = np.unique(np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int))
+    kept = np.unique(np.linspace(0, len(points) - 1, MAX_POINTS).round().astype(int))
     return [points[index] for index in kept]
 
 
 def marks(curve: Curve) -> list[float]:
+    """The x to mark, if any."""
     return [] if curve.marked_x is None or not math.isfinite(curve.marked_x) else [curve.marked_x]
 
 
 def marked(curve: Curve, x: AxisScale, y: AxisScale) -> list[Markup]:
-    """The chosen x as a dashed rule with its value, and on each line a dot at the nearest point."""
+    """The marked x as a dashed rule with its value, and a dot at the nearest point of each line."""
     pieces: list[Markup] = []
     for value in marks(curve):
         at, beyond = x(value), value > x.low + 0.6 * (x.high - x.low)
@@ -95,7 +93,7 @@ def rounded(value: float) -> str:
 
 
 def nearest_heights(curve: Curve, value: float) -> list[tuple[int, float]]:
-    """(number of the line, its y at the x nearest to value), for each line that has points."""
+    """Number of each line that has points, and its y at the x nearest to the value."""
     heights = []
     for index, values in enumerate(curve.lines.values()):
         points = [(abs(a - value), b) for a, b in zip(curve.x, values, strict=True) if math.isfinite(a + b)]
@@ -111,9 +109,10 @@ def score_histogram(
     review_threshold: float | None,
     threshold: float | None,
 ) -> Markup | None:
-    """Good parts upwards, defective ones downwards, each to its own height; thresholds as rules across both.
+    """Histogram of scores, good parts upwards, defective ones downwards, each to its own scale, with
+    thresholds.
 
-    good, defective: image scores in [0, 1]; None where there is none of either
+    good, defective: image scores in [0, 1]; returns: None where there are no scores
     """
     scores = [*good, *defective]
     if not scores:
@@ -142,7 +141,7 @@ def padded(low: float, high: float) -> tuple[float, float]:
 def bars(
     scores: Sequence[float], edges: NDArray[np.float64], x: AxisScale, middle: float, *, up: bool
 ) -> Markup:
-    """One bar a bin; its count stands at the tallest."""
+    """Bars of a histogram, a bar a bin; the count is written at the tallest. edges: [bins + 1]"""
     counts = np.histogram(np.asarray(scores, dtype=float), bins=edges)[0]
     if not counts.any():
         return Markup("")
@@ -166,7 +165,7 @@ def bar(sides: tuple[float, float], size: float, middle: float, *, up: bool) -> 
 
 
 def side_names(good: int, defective: int, middle: float) -> list[Markup]:
-    """How many parts each side has, left of the bars."""
+    """Numbers of good and defective parts, left of the bars."""
     rows = (
         (str(good), -34, "good"),
         ("good", -19, "good"),
@@ -179,7 +178,7 @@ def side_names(good: int, defective: int, middle: float) -> list[Markup]:
 
 
 def bands(x: AxisScale, review_threshold: float | None, threshold: float | None, *, height: float) -> Markup:
-    """A faint ground behind what is called OK, REVIEW and NG, with the word at its top."""
+    """Faint backgrounds of the ranges of OK, REVIEW and NG, with the word at their top."""
     if threshold is None:
         return Markup("")
     lower = threshold if review_threshold is None else review_threshold
@@ -198,7 +197,7 @@ def bands(x: AxisScale, review_threshold: float | None, threshold: float | None,
 def threshold_rules(
     x: AxisScale, review_threshold: float | None, threshold: float | None, *, height: float
 ) -> Markup:
-    """Both rules, their values away from each other, a row higher where the edge leaves no room."""
+    """Rules at both thresholds, with values away from each other, a row higher where there is no room."""
     rules = ((review_threshold, "review from", False), (threshold, "NG from", True))
     pieces: list[Markup] = []
     for value, name, rightwards in rules:

@@ -1,4 +1,4 @@
-"""What a report says about where its figures come from: bundle, data, settings, command, machine."""
+"""Context of a report: bundle, data, settings, command and machine that its figures come from."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from blemish.evaluation.records import Curve
 
 @dataclass(frozen=True)
 class ReportContext:
-    """Everything a report shows beside the evaluation; what is left at its default is left out.
+    """Content of a report beside the evaluation; fields left at their default are not shown.
 
-    predictions: where the answers were read from, when no bundle gave them
-    dataset_counts: images by split or other heading, in the order to show; skipped: file → why
+    predictions: file that the answers were read from, when no bundle gave them
+    dataset_counts: images by split or other heading, in the order to show; skipped: file → reason
     created: date and time as text; hardware: the machine in words; versions: package → version
-    training: losses by step; threshold_sweep: what each threshold would have given on the validation images
+    training: losses by step; threshold_sweep: metrics by threshold on the validation images
     notes: sentences for the reader, each its own paragraph
     noticed: sentences of the bundle on its training and its classes
-    decided: sentences on the decision in force: which revision, and its rules
+    decided: sentences on the decision in force: its revision and its rules
     """
 
     title: str

@@ -1,6 +1,6 @@
-"""The report on a class added to a bundle: how near the others lie, and what it did to them.
+"""Report on a class added to a bundle: its similarity to the other classes, and its effect on them.
 
-One JSON file for programs and one HTML file for people, with the same figures.
+A JSON file for programs and an HTML file for people, with the same figures.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class EnrolmentReport:
-    """What is told of one new class.
+    """Content of the report on a new class.
 
     examples: ids of its boxes; seconds: until the bundle was written, without the check
-    trained: whether by a short training, else by its examples' embeddings alone
-    similarities, outcomes, held_out: see `contract.Enrolment`; none after training
-    changes: on the images of `checked`, none where nothing was to be checked
+    trained: True for a class added by a short training, else by its examples' embeddings alone
+    similarities, outcomes, held_out: see `capabilities.Enrolment`; none after training
+    changes: on the images of `checked`, none without a check
     """
 
     name: str
@@ -59,7 +59,7 @@ def write_enrolment_report(folder: Path, report: EnrolmentReport) -> None:
 
 
 def figure_rows(changes: Sequence[ClassChange]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Each class's name, and what it was and is in every figure, as text."""
+    """Name of each class, and its figures before and after, as text."""
     return [
         (
             change.label,
@@ -76,6 +76,7 @@ def figure_rows(changes: Sequence[ClassChange]) -> list[tuple[str, list[tuple[st
 
 
 def shown(value: float | None, name: str) -> str:
+    """A figure as text, AP50 in per cent; a dash for None."""
     if value is None:
         return "–"
     return f"{100 * value:.1f}" if name == "ap50" else f"{value}"

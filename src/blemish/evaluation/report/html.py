@@ -1,6 +1,6 @@
-"""The report of an evaluation: one HTML file with its pictures, charts and style inside, and no script.
+"""Report of an evaluation: an HTML file with its images, charts and style inside, and no script.
 
-Everything shown comes from the evaluation and its context; what is absent is left out or said so in words.
+All content comes from the evaluation and its context; absent parts are left out, or named as absent.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from blemish.evaluation.report.images import CaseImages, case_images
 from blemish.files import write_atomically
 from blemish.inspection import Verdict
 
-MOST_LISTED = 50  # names in a list of files
-MOST_CURVES = 12
-MOST_DISPUTED = 12
-# What is said where a row of pictures has none: of marked defects, and of images only labelled.
+MAX_LISTED = 50  # names in a list of files
+MAX_CURVES = 12
+MAX_ISSUES = 12
+# Sentences for a row without cases, where defects have places, and where images are only labelled.
 ABSENT = {
-    "miss": "Nothing annotated was left untouched.",
-    "alarm": "Nothing was found where nothing is annotated.",
-    "hit": "Nothing found overlaps anything annotated.",
+    "miss": "No annotated defect was missed.",
+    "alarm": "There were no false alarms.",
+    "hit": "No found defect overlaps an annotated one.",
 }
 ABSENT_OF_LABELS = {
     "miss": "No defective part passed.",
@@ -45,12 +45,12 @@ CURVE_ORDER = ("threshold", "precision-recall", "iou", "roc")
 
 @dataclass(frozen=True)
 class CaseView:
-    """A case with its pictures and what to say of it: (name, value) pairs, and perhaps a sentence."""
+    """A case with its images, its facts as (name, value) pairs, and perhaps a sentence."""
 
     name: str
     verdict: str
     facts: tuple[tuple[str, str], ...]
-    pictures: CaseImages
+    images: CaseImages
     sentence: str = ""
 
 
@@ -64,7 +64,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class KeyFigure:
-    """One key figure: its value as text, its name, and what it means in a line."""
+    """A key figure: its value as text, its name, and its meaning in a line."""
 
     value: str
     name: str
@@ -77,67 +77,67 @@ def write_report(path: Path, evaluation: Evaluation, context: ReportContext) -> 
 
 
 def render_report(evaluation: Evaluation, context: ReportContext) -> str:
-    """The report as one HTML text; pictures are read from the records' image files."""
+    """HTML text of the report; images are read from the records' files."""
     metrics = evaluation.metrics
     return template().render(
         context=context,
         metrics=metrics,
         point=metrics.get("operating_point") or {},
         headline=words.headline(metrics),
-        tiles=key_figures(metrics),
-        plates=plates(evaluation, context),
+        key_figures=key_figures(metrics),
+        figures=figures(evaluation, context),
         settings=words.flattened(context.settings),
-        figures=words.flattened(metrics),
-        most_listed=MOST_LISTED,
+        all_metrics=words.flattened(metrics),
+        max_listed=MAX_LISTED,
         style=style(),
         **verdict_view(evaluation),
-        **picture_view(evaluation.records),
-        **disputed_view(evaluation),
-        **kind_view(evaluation),
-        **time_view(evaluation.records),
+        **cases_view(evaluation.records),
+        **label_issues_view(evaluation),
+        **classes_view(evaluation),
+        stages=tables.stage_times(evaluation.records),
+        slowest=tables.slowest_images(evaluation.records),
     )
 
 
 def verdict_view(evaluation: Evaluation) -> dict[str, Any]:
+    """Template values of the section on verdicts."""
     inspections = [record.inspection for record in evaluation.records]
     return {
         "verdicts": tables.verdict_rows(evaluation.records),
-        "errors": [(one.image, one.error or "") for one in inspections if one.verdict is Verdict.ERROR],
+        "errors": [(each.image, each.error or "") for each in inspections if each.verdict is Verdict.ERROR],
         "histogram": histogram(evaluation),
     }
 
 
-def picture_view(records: Sequence[ImageRecord]) -> dict[str, Any]:
-    """Title, kind, how many there are in all, and exhibits of each row of pictures."""
-    gallery = choose_cases(records)
+def cases_view(records: Sequence[ImageRecord]) -> dict[str, Any]:
+    """Template values of the section on cases: title, kind, total number and case views of each row."""
+    chosen = choose_cases(records)
+    placed = any(record.truth for record in records)
+    only_labelled = not placed and any(is_defective(record) for record in records)
     rows = (
-        ("Worst misses", "miss", gallery.misses_total, gallery.misses),
-        ("Worst false alarms", "alarm", gallery.false_alarms_total, gallery.false_alarms),
-        ("Typical hits", "hit", None, gallery.hits),
+        ("Worst misses", "miss", chosen.misses_total, chosen.misses),
+        ("Worst false alarms", "alarm", chosen.false_alarms_total, chosen.false_alarms),
+        ("Typical hits", "hit", None, chosen.hits),
     )
     return {
         "sections": [(title, kind, n, [case_view(case) for case in cases]) for title, kind, n, cases in rows],
-        "absent": ABSENT_OF_LABELS if only_labelled(records) else ABSENT,
+        "absent": ABSENT_OF_LABELS if only_labelled else ABSENT,
         "heated": any(record.heat is not None for record in records),
     }
 
 
-def disputed_view(evaluation: Evaluation) -> dict[str, Any]:
-    """How many labels are in doubt, and exhibits of the first."""
+def label_issues_view(evaluation: Evaluation) -> dict[str, Any]:
+    """Template values of the section on label issues: their number, and case views of the first."""
     found = label_issues(evaluation)
     shown = [
-        replace(case_view(Case(one.record, one.truth, one.found)), sentence=one.sentence)
-        for one in found[:MOST_DISPUTED]
+        replace(case_view(Case(issue.record, issue.truth, issue.found)), sentence=issue.sentence)
+        for issue in found[:MAX_ISSUES]
     ]
     return {"disputed": shown, "disputed_total": len(found)}
 
 
-def only_labelled(records: Sequence[ImageRecord]) -> bool:
-    """Whether some images are defective and of none is it known where."""
-    return any(is_defective(record) for record in records) and not any(record.truth for record in records)
-
-
-def kind_view(evaluation: Evaluation) -> dict[str, Any]:
+def classes_view(evaluation: Evaluation) -> dict[str, Any]:
+    """Template values of the section on classes of defects."""
     metrics, records = evaluation.metrics, evaluation.records
     return {
         "matched": MATCH_IOU,
@@ -148,12 +148,9 @@ def kind_view(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def time_view(records: Sequence[ImageRecord]) -> dict[str, Any]:
-    return {"stages": tables.stage_times(records), "slowest": tables.slowest_images(records)}
-
-
 @lru_cache
 def template(name: str = "template.html.j2") -> Template:
+    """Template of a report by its file name."""
     loader = PackageLoader("blemish.evaluation.report", ".")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -163,6 +160,7 @@ def template(name: str = "template.html.j2") -> Template:
 
 
 def style() -> Markup:
+    """Content of style.css."""
     return Markup((Path(__file__).parent / "style.css").read_text(encoding="utf-8"))
 
 
@@ -171,7 +169,7 @@ KEY_FIGURES: tuple[tuple[str, str, str, str], ...] = (
         "image",
         "auroc",
         "Image AUROC",
-        "how well scores part good from defective; 1 is perfect, 0.5 is chance",
+        "how well scores separate good from defective parts; 1 is perfect, 0.5 is chance",
     ),
     (
         "defect",
@@ -182,8 +180,8 @@ KEY_FIGURES: tuple[tuple[str, str, str, str], ...] = (
     (
         "defect",
         "precision_at_30",
-        "Findings right",
-        "share of findings that overlap an annotated defect as much",
+        "Findings correct",
+        "share of findings that overlap an annotated defect that much",
     ),
     (
         "defect",
@@ -194,13 +192,13 @@ KEY_FIGURES: tuple[tuple[str, str, str, str], ...] = (
     (
         "defect",
         "precision_at_50",
-        "Findings right",
-        "share of findings that overlap an annotated defect as much",
+        "Findings correct",
+        "share of findings that overlap an annotated defect that much",
     ),
-    ("defect", "mean_iou", "Mean IoU", "overlap of found and annotated defects; 1 is the same outline"),
-    ("defect", "ar", "AR", "twice the mean overlap beyond IoU 0.5; 1 is perfect"),
-    ("pixel", "f1", "Pixel F1", "balance of defect pixels missed and wrongly marked"),
-    ("type", "accuracy", "Kind right", "share of located defects that got their right name"),
+    ("defect", "mean_iou", "Mean IoU", "overlap of found and annotated defects; 1 is identical"),
+    ("defect", "ar", "AR", "average recall: twice the mean IoU in excess of 0.5; 1 is perfect"),
+    ("pixel", "f1", "Pixel F1", "balance of missed and wrongly marked defect pixels"),
+    ("type", "accuracy", "Class correct", "share of located defects that got the right class"),
     (
         "severity",
         "spearman",
@@ -210,30 +208,31 @@ KEY_FIGURES: tuple[tuple[str, str, str, str], ...] = (
     (
         "pointing",
         "all",
-        "Heat points right",
+        "Heat on target",
         "share of marked defective parts whose hottest pixel lies on a marked defect",
     ),
     ("detection", "map50", "mAP 50", "mean average precision of boxes at IoU 0.5"),
-    ("detection", "map50_95", "mAP 50–95", "the same, mean over IoU 0.5 to 0.95"),
+    ("detection", "map50_95", "mAP 50–95", "mean average precision of boxes, mean over IoU 0.5 to 0.95"),
 )
 
 
 def key_figures(metrics: Mapping[str, Any]) -> list[KeyFigure]:
-    """The figures a reader looks for first, as far as they were measured; of equal titles, the first."""
-    tiles: dict[str, KeyFigure] = {}
+    """The most important figures that were measured; of equal titles, the first."""
+    found: dict[str, KeyFigure] = {}
     for part, name, title, meaning in KEY_FIGURES:
         value = (metrics.get(part) or {}).get(name)
         if value is not None:
-            tiles.setdefault(title, KeyFigure(words.number(value), title, meaning))
+            found.setdefault(title, KeyFigure(words.number(value), title, meaning))
     seconds = metrics.get("seconds_per_image")
     if seconds is not None:
-        tiles["time"] = KeyFigure(
+        found["time"] = KeyFigure(
             words.duration(seconds), "Per image", "from file to list of defects, on average"
         )
-    return list(tiles.values())
+    return list(found.values())
 
 
 def histogram(evaluation: Evaluation) -> Markup | None:
+    """Histogram of the image scores with both thresholds; None without a score."""
     point = evaluation.metrics.get("operating_point") or {}
     scored = [(r.inspection.score, tables.truly_defective(r)) for r in evaluation.records]
     return score_histogram(
@@ -244,12 +243,12 @@ def histogram(evaluation: Evaluation) -> Markup | None:
     )
 
 
-def plates(evaluation: Evaluation, context: ReportContext) -> list[Figure]:
-    """The validation sweep first, then the evaluation's own curves, the training's last."""
+def figures(evaluation: Evaluation, context: ReportContext) -> list[Figure]:
+    """Curves of the report: the validation sweep, then the evaluation's own, then the training's."""
     curves: list[Curve] = [] if context.threshold_sweep is None else [context.threshold_sweep]
     rest = [name for name in evaluation.curves if name not in CURVE_ORDER]
     names = [*(name for name in CURVE_ORDER if name in evaluation.curves), *rest]
-    curves += [evaluation.curves[name] for name in names[:MOST_CURVES]]
+    curves += [evaluation.curves[name] for name in names[:MAX_CURVES]]
     drawn = [(curve.title, line_chart(curve)) for curve in curves]
     if context.training is not None:
         drawn.append((context.training.title, line_chart(context.training, logarithmic=True)))
@@ -257,12 +256,13 @@ def plates(evaluation: Evaluation, context: ReportContext) -> list[Figure]:
 
 
 def case_view(case: Case) -> CaseView:
+    """A case with its images and facts."""
     record = case.record
     return CaseView(record.sample.id, str(record.inspection.verdict), tuple(facts(case)), case_images(case))
 
 
 def facts(case: Case) -> list[tuple[str, str]]:
-    """What a caption says of a case, in pairs of name and value."""
+    """Facts of a case for its caption, in pairs of name and value."""
     inspection = case.record.inspection
     pairs: list[tuple[str, str]] = []
     if case.truth is not None:

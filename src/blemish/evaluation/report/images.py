@@ -1,6 +1,6 @@
-"""Pictures for a report: the surroundings of a defect and the whole image, small, with outlines as vectors.
+"""Images of a report: the surroundings of a defect and the whole image, small, with outlines as vectors.
 
-Outlines lie over the picture as SVG paths, to stay sharp when zoomed or printed, and heat as a picture of its
+Outlines lie over the image as SVG paths, to stay sharp when zoomed or printed, and heat is an image of its
 own, so that both can be switched off.
 """
 
@@ -20,25 +20,25 @@ from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.cases import Case
 from blemish.images.decode import read_image
 
-CropWindow = tuple[int, int, int, int]
+CropWindow = tuple[int, int, int, int]  # left, top, right, bottom
 
 CROP_SIDE = 480
 WHOLE_SIDE = 240
 SURROUNDINGS = 2.4  # side of a crop, in longest sides of its defect
-LEAST_CROP = 72  # pixels of the image; less shows blocks and no surface
+MIN_CROP = 72  # pixels of the image; a smaller crop shows blocks and no surface
 MOSTLY_ALL = 0.5  # a crop of more than this share of the image is not shown beside it
-MOST_BYTES = 90_000  # of one picture
-MOST_PATH = 20_000  # letters of outline on one picture
-HEAT_SIDE = 96  # pixels of a heat picture; the browser smooths it
+MAX_BYTES = 90_000  # of an image
+MAX_PATH = 20_000  # characters of outlines on an image
+HEAT_SIDE = 96  # pixels of a heat image; the browser smooths it
 HEAT_OPACITY = 0.55  # where it is hottest
 
 
 @dataclass(frozen=True)
 class EmbeddedImage:
-    """One embedded picture, width × height on its own scale, and what is drawn over it (SVG path data).
+    """An image embedded in the page, width × height pixels of its own, with outlines over it (SVG path data).
 
-    frame: (x, y, width, height) of the place that the picture beside it shows
-    heat: transparent picture to lay over it, "" where there is none
+    frame: (x, y, width, height) of the part that the image beside it shows
+    heat: transparent image to lay over it, "" where there is none
     """
 
     uri: str
@@ -52,7 +52,10 @@ class EmbeddedImage:
 
 @dataclass(frozen=True)
 class CaseImages:
-    """crop: None where the whole image shows as much; whole: None where unreadable, see `problem`."""
+    """Images of a case.
+
+    crop: None where the whole image shows as much; whole: None if unreadable, see `problem`
+    """
 
     crop: EmbeddedImage | None
     whole: EmbeddedImage | None
@@ -61,7 +64,7 @@ class CaseImages:
 
 
 def case_images(case: Case) -> CaseImages:
-    """Read the case's image and cut, shrink and encode what the report shows of it."""
+    """Images of a case: read, cut, reduced and encoded."""
     try:
         stored = read_image(case.record.sample.image, channels=3)
     except BlemishError as error:
@@ -78,11 +81,11 @@ def case_images(case: Case) -> CaseImages:
 
 
 def crop_window(box: Box | None, size: tuple[int, int]) -> CropWindow | None:
-    """The square around a box, inside the image, or None where it would be most of the image."""
+    """Square around a box, inside an image of `size`; None where it would be most of the image."""
     if box is None:
         return None
     height, width = size
-    side = max(SURROUNDINGS * max(box[2] - box[0], box[3] - box[1]), LEAST_CROP)
+    side = max(SURROUNDINGS * max(box[2] - box[0], box[3] - box[1]), MIN_CROP)
     columns, rows = min(round(side), width), min(round(side), height)
     if columns * rows > MOSTLY_ALL * width * height:
         return None
@@ -99,12 +102,12 @@ def cut(
     *,
     frame: CropWindow | None = None,
 ) -> EmbeddedImage:
-    """The window of the image, at most `longest` pixels a side, with the record's outlines over it."""
+    """A window of the image, at most `longest` pixels a side, with the record's outlines over it."""
     left, upper, right, lower = window
     scale = min(1.0, longest / max(right - left, lower - upper))
     width, height = max(1, round((right - left) * scale)), max(1, round((lower - upper) * scale))
     part = image[upper:lower, left:right]
-    small = part if scale == 1.0 else shrunk(part, width, height)
+    small = part if scale == 1.0 else cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
     zoom = np.array([width / (right - left), height / (lower - upper)])
     truth = [part for defect in record.truth for part in defect.contour or [corners(defect.box_xyxy)]]
     found = [
@@ -121,21 +124,19 @@ def cut(
     )
 
 
-def shrunk(image: Pixels, width: int, height: int) -> Pixels:
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-
-
 def placed(frame: CropWindow, zoom: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Frame (x, y, width, height) of a window at a zoom along x and y."""
     x, y = float(zoom[0]), float(zoom[1])
     return frame[0] * x, frame[1] * y, (frame[2] - frame[0]) * x, (frame[3] - frame[1]) * y
 
 
 def corners(box: Box) -> tuple[Point, ...]:
+    """Corners of a box as a polygon."""
     return ((box[0], box[1]), (box[2], box[1]), (box[2], box[3]), (box[0], box[3]))
 
 
 def eight_bit(image: Pixels) -> NDArray[np.uint8]:
-    """As is, or 16 bits stretched between the picture's darkest and brightest: cameras seldom use all 16."""
+    """Image in 8 bits; 16 bits are stretched from darkest to brightest, as cameras seldom use all of them."""
     if image.dtype == np.uint8:
         return image.astype(np.uint8, copy=False)
     values = image.astype(np.float32)
@@ -144,16 +145,16 @@ def eight_bit(image: Pixels) -> NDArray[np.uint8]:
 
 
 def jpeg_uri(image: NDArray[np.uint8]) -> str:
-    """The picture as a JPEG data address, of the best quality that keeps within MOST_BYTES."""
+    """Image as a JPEG data URI, of the best quality that keeps within `MAX_BYTES`."""
     for quality in (88, 75, 60, 40, 20):
         _, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if len(data) <= MOST_BYTES:
+        if len(data) <= MAX_BYTES:
             break
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
 def heat_uri(heat: NDArray[np.uint8], window: CropWindow, size: tuple[int, int]) -> str:
-    """The window's part of an image's heat as a PNG data address, the hotter the less transparent.
+    """Heat of a window of an image as a PNG data URI, the hotter the less transparent.
 
     heat: see `ImageRecord`; size: (height, width) of the image
     """
@@ -166,7 +167,7 @@ def heat_uri(heat: NDArray[np.uint8], window: CropWindow, size: tuple[int, int])
 
 
 def heat_in(heat: NDArray[np.uint8], window: CropWindow, size: tuple[int, int]) -> NDArray[np.float32]:
-    """The heat of a window of the image, in [0, 1], `HEAT_SIDE` at its longer side."""
+    """Heat of a window of the image in [0, 1], `HEAT_SIDE` pixels at its longer side."""
     left, upper, right, lower = window
     scale = HEAT_SIDE / max(right - left, lower - upper)
     width, height = max(1, round((right - left) * scale)), max(1, round((lower - upper) * scale))
@@ -180,28 +181,29 @@ def heat_in(heat: NDArray[np.uint8], window: CropWindow, size: tuple[int, int]) 
 
 
 def path_data(outlines: Iterable[Sequence[Point]], window: CropWindow, zoom: NDArray[np.float64]) -> str:
-    """SVG path of those outlines that reach into the window, up to about MOST_PATH."""
+    """SVG path of the outlines that reach into the window, up to about `MAX_PATH` characters."""
     pieces: list[str] = []
-    room = MOST_PATH
+    room = MAX_PATH
     for outline in outlines:
         points = (np.asarray(outline, dtype=np.float64).reshape(-1, 2) - window[:2]) * zoom
         if reaches(points, window, zoom) and room > 0:
-            pieces.append(closed_path(points, most=room))
+            pieces.append(closed_path(points, max_length=room))
             room -= len(pieces[-1])
     return "".join(pieces)
 
 
-def closed_path(points: NDArray[np.float64], *, most: int) -> str:
-    """One outline, to half a pixel, or coarser where that takes more than `most` letters."""
+def closed_path(points: NDArray[np.float64], *, max_length: int) -> str:
+    """SVG path of an outline to half a pixel, or coarser where longer than `max_length` characters."""
     for tolerance in (0.5, 1.0, 2.0, 4.0):
         simple = cv2.approxPolyDP(points.astype(np.float32), tolerance, True).reshape(-1, 2)
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in (simple if len(simple) > 1 else points)) + "Z"
-        if len(path) <= most:
+        if len(path) <= max_length:
             break
     return path
 
 
 def reaches(points: NDArray[np.float64], window: CropWindow, zoom: NDArray[np.float64]) -> bool:
+    """True where an outline [N, 2], moved and zoomed to the window, reaches into it."""
     if len(points) == 0:
         return False
     extent = np.array([window[2] - window[0], window[3] - window[1]]) * zoom

@@ -1,4 +1,4 @@
-"""Named lines with their intervals: what the charts of a report and those that are files have in common.
+"""Named lines with intervals, for the charts of a report and for charts as files.
 
 Colours are classes of style.css. A file carries its rules inside, once for a light and once for a dark page,
 and with variables replaced, as not every viewer of SVG knows them.
@@ -18,7 +18,7 @@ from blemish.evaluation.report.axes import LETTER, AxisScale, frame, line, span,
 
 WIDTH, HEIGHT = 440, 300
 TOP, BOTTOM, LEFT, RIGHT = 42, 46, 48, 16
-MOST_LETTERS = 20
+MAX_LETTERS = 20
 COLOURS = 7
 NAME_ROW, KEY_ROW, TITLE_ROW = 15, 20, 24
 FEW_POINTS = 8  # up to here each point is marked, and its interval a whisker instead of part of a band
@@ -70,23 +70,25 @@ def line_file(
 
 
 def drawn_lines(lines: NamedLines, spans: Mapping[str, Spans], x: AxisScale, y: AxisScale) -> list[Markup]:
-    """The intervals of all lines, and on top of them the lines."""
+    """Intervals of all lines, and the lines on top of them."""
     under, over = [], []
     for colour, (own, (name, points)) in enumerate(zip(side_by_side(lines, x), lines.items(), strict=True)):
         under += intervals(spans.get(name, ()), own, y, colour=colour)
-        over += [polyline(points, own, y, colour=colour), *marked_points(points, own, y, colour=colour)]
+        few = 1 < len(points) <= FEW_POINTS  # a single one is a dot already
+        dots = [dot(own(a), y(b), colour=colour) for a, b in points] if few else []
+        over += [polyline(points, own, y, colour=colour), *dots]
     return under + over
 
 
 def side_by_side(lines: NamedLines, x: AxisScale) -> list[AxisScale]:
-    """x for each line: a little apart where points are few, so that no whisker hides another one."""
+    """Scale of x for each line: slightly shifted where points are few, so that no whisker hides another."""
     apart = SHIFT if max(len(points) for points in lines.values()) <= FEW_POINTS else 0
     shifts = [apart * (index - (len(lines) - 1) / 2) for index in range(len(lines))]
     return [replace(x, start=x.start + shift, end=x.end + shift) for shift in shifts]
 
 
 def svg_file(content: Markup, *, title: str, above: float, style: Markup) -> str:
-    """The chart on a ground of its own, since what it is shown on need not follow the reader's colours."""
+    """Chart as an SVG file on its own background, as its page need not follow the reader's colours."""
     height = HEIGHT + above
     shape = Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="{:g}" height="{:g}" '
@@ -98,7 +100,7 @@ def svg_file(content: Markup, *, title: str, above: float, style: Markup) -> str
 
 
 def file_style(colours: int) -> Markup:
-    """What a chart of so many colours needs of style.css, as on a light page, then as on a dark one."""
+    """Rules of style.css for a chart of so many colours, for a light page, then for a dark one."""
     sheet = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
     rules = [rule.strip() for rule in re.findall(r"[^{}]+\{[^{}]*\}", sheet)]
     roots = [rule for rule in rules if rule.startswith(":root")]
@@ -113,7 +115,7 @@ def file_style(colours: int) -> Markup:
 
 
 def in_colours(rules: Sequence[str], colours: Mapping[str, str]) -> str:
-    """The rules with the colours for their variables."""
+    """Rules of style.css with their variables replaced by colours."""
     return re.sub(r"var\(--([\w-]+)\)", lambda found: colours[found[1]], "\n".join(rules))
 
 
@@ -128,17 +130,14 @@ def intervals(spans: Spans, x: AxisScale, y: AxisScale, *, colour: int) -> list[
 
 
 def whisker(x: float, low: float, high: float, *, colour: int) -> Markup:
+    """Interval at a point, with its ends."""
     kind = f"whisker colour-{colour % COLOURS}"
     ends = [line(x - CAP, end, x + CAP, end, kind=kind) for end in (low, high)]
     return Markup("").join([line(x, low, x, high, kind=kind), *ends])
 
 
-def marked_points(points: LinePoints, x: AxisScale, y: AxisScale, *, colour: int) -> list[Markup]:
-    """A dot on each of few points; a single one is a dot already."""
-    return [dot(x(a), y(b), colour=colour) for a, b in points] if 1 < len(points) <= FEW_POINTS else []
-
-
 def y_scale(values: Sequence[float], *, logarithmic: bool) -> AxisScale:
+    """Scale of y for values; logarithmic where asked and worth it."""
     if logarithmic and 0 < 10 * min(values) < max(values):
         return AxisScale(min(values) / 1.15, max(values) * 1.15, HEIGHT - BOTTOM, TOP, logarithmic=True)
     return AxisScale(*span(values, from_zero=True), HEIGHT - BOTTOM, TOP)
@@ -156,20 +155,21 @@ def dot(x: float, y: float, *, colour: int) -> Markup:
 
 
 def ends_apart(lines: NamedLines, y: AxisScale) -> bool:
-    """Whether names fit beside the lines' ends without leaving them."""
+    """True where names fit beside the ends of their lines."""
     ends = sorted(y(points[-1][1]) for points in lines.values())
-    placed = spread(ends, least=NAME_ROW, low=y.end, high=y.start)
+    placed = spread(ends, min_gap=NAME_ROW, low=y.end, high=y.start)
     return all(abs(end - at) <= NAME_ROW for end, at in zip(ends, placed, strict=True))
 
 
 def end_room(lines: NamedLines) -> float:
+    """Width needed right of the chart for the longest name."""
     return RIGHT + 4 + LETTER * max(len(shortened(name)) for name in lines)
 
 
 def end_names(lines: NamedLines, x: AxisScale, y: AxisScale) -> list[Markup]:
-    """Each line's name right of its last point, moved apart where lines end together."""
+    """Names of the lines right of their last points, moved apart where lines end together."""
     ends = sorted((y(points[-1][1]), index, name) for index, (name, points) in enumerate(lines.items()))
-    heights = spread([end for end, _, _ in ends], least=NAME_ROW, low=y.end, high=y.start)
+    heights = spread([end for end, _, _ in ends], min_gap=NAME_ROW, low=y.end, high=y.start)
     return [
         text(x.end + 7, height + 4, shortened(name), anchor="start", kind=f"end colour-{index % COLOURS}")
         for height, (_, index, name) in zip(heights, ends, strict=True)
@@ -189,4 +189,5 @@ def key(lines: NamedLines) -> list[Markup]:
 
 
 def shortened(name: str) -> str:
-    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
+    """The name, cut off after `MAX_LETTERS`."""
+    return name if len(name) <= MAX_LETTERS else name[: MAX_LETTERS - 1] + "…"

@@ -1,6 +1,6 @@
-"""The tables of a report, counted from the records: verdicts, one row a kind, sizes and severities, time.
+"""Tables of a report, counted from the records: verdicts, classes, sizes and severities, time.
 
-Found and annotated defects belong together as in `blemish.evaluation.defects`: by place alone, one to one.
+Found and annotated defects are matched as in `blemish.evaluation.defects`: by place alone, one to one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from blemish.inspection import Verdict
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """The verdicts on one sort of part, in the order OK, REVIEW, NG, ERROR."""
+    """Verdicts on defective or on good parts, in the order OK, REVIEW, NG, ERROR."""
 
     name: str
     counts: Mapping[str, int]
@@ -34,10 +34,10 @@ class VerdictRow:
 
 @dataclass(frozen=True)
 class KindRow:
-    """One kind of defect.
+    """Figures of a class.
 
-    passed: parts with it called OK; located: annotated ones that something found belongs to
-    named: located ones that got the right name; right: what was called so and is
+    passed: parts with such a defect called OK; located: annotated defects that a found one matches
+    named: located ones that got the right class; right: found ones of this class that truly are
     """
 
     name: str
@@ -49,7 +49,7 @@ class KindRow:
 
 @dataclass(frozen=True)
 class LabelPair:
-    """Labels of an annotated and a found defect that belong together; None for what a miss or alarm lacks."""
+    """Labels of an annotated and a found defect that match; None stands for a missing partner."""
 
     annotated: str | None
     called: str | None
@@ -57,7 +57,7 @@ class LabelPair:
 
 @dataclass(frozen=True)
 class Spread:
-    """Middle value and the range that 80 % lie in, already as text; `largest` too."""
+    """Median, range of the middle 80 %, and largest value, all as text."""
 
     middle: str
     low: str
@@ -67,7 +67,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class MeasureRow:
-    """Found defects of one kind: how many, how big, how severe. None where there is nothing to measure."""
+    """Number, sizes and severities of the found defects of a class; None where nothing was measured."""
 
     name: str
     count: int
@@ -79,7 +79,7 @@ class MeasureRow:
 
 @dataclass(frozen=True)
 class TimeRow:
-    """One stage of the inspection, or one image: seconds, and its part of the longest row for a bar."""
+    """Seconds of a stage of the inspection: median and 95th percentile."""
 
     name: str
     middle: float
@@ -88,14 +88,14 @@ class TimeRow:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts by what was annotated (rows) and what was said (columns)."""
+    """Counts of defects by annotated class (rows) and found class (columns)."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[int, ...]], ...]
 
 
 def verdict_rows(records: Sequence[ImageRecord]) -> list[VerdictRow]:
-    """Defective parts first, then good ones; a sort that does not occur has no row."""
+    """Verdicts on defective parts, then on good ones; no row where there is no such part."""
     rows = []
     for name, defective in (("Defective parts", True), ("Good parts", False)):
         verdicts = [r.inspection.verdict for r in records if truly_defective(r) is defective]
@@ -105,17 +105,14 @@ def verdict_rows(records: Sequence[ImageRecord]) -> list[VerdictRow]:
 
 
 def truly_defective(record: ImageRecord) -> bool:
-    """The truth of the part; of an image that could not be read, what its annotations promise."""
-    return is_defective(record) if judged(record) else record.sample.is_defective
-
-
-def judged(record: ImageRecord) -> bool:
-    return record.inspection.verdict is not Verdict.ERROR
+    """True for a part with a defect; by the mere annotations where the image could not be judged."""
+    unjudged = record.inspection.verdict is Verdict.ERROR
+    return record.sample.is_defective if unjudged else is_defective(record)
 
 
 def kind_rows(records: Sequence[ImageRecord]) -> list[KindRow]:
-    """One row for each kind annotated or found, by name, and one for all of them when there are several."""
-    seen = [record for record in records if judged(record)]
+    """Rows of the classes annotated or found, by name, and a row for all of them when there are several."""
+    seen = [record for record in records if record.inspection.verdict is not Verdict.ERROR]
     pairs = [pair for record in seen if is_placed(record) for pair in paired(record)]
     annotated = {name for record in seen for name in kinds_on(record)}
     names = sorted(annotated | {pair.called for pair in pairs if pair.called is not None})
@@ -126,6 +123,7 @@ def kind_rows(records: Sequence[ImageRecord]) -> list[KindRow]:
 def kind_row(
     name: str, kinds: set[str], records: Sequence[ImageRecord], pairs: Sequence[LabelPair]
 ) -> KindRow:
+    """Row of a class, or of several classes together."""
     with_it = [record for record in records if kinds & kinds_on(record)]
     of_kind = [pair for pair in pairs if pair.annotated in kinds]
     located = [pair for pair in of_kind if pair.called is not None]
@@ -140,14 +138,14 @@ def kind_row(
 
 
 def kinds_on(record: ImageRecord) -> set[str]:
-    """The kinds a part has: of its defects, or of its image labels where no place is annotated."""
+    """Classes of a part: of its defects, or of its image labels where no place is annotated."""
     if record.truth:
         return {defect.label for defect in record.truth}
     return {annotation.label for annotation in record.sample.annotations} if is_defective(record) else set()
 
 
 def paired(record: ImageRecord) -> list[LabelPair]:
-    """Every annotated and every found defect of the image, once."""
+    """Every annotated and every found defect of an image once, in pairs of labels."""
     found = record.inspection.defects
     return [
         LabelPair(
@@ -159,7 +157,7 @@ def paired(record: ImageRecord) -> list[LabelPair]:
 
 
 def measure_rows(records: Sequence[ImageRecord]) -> list[MeasureRow]:
-    """Sizes and severities of what was found, by kind; in mm where the scale of all images is known."""
+    """Sizes and severities of found defects by class; in mm where the scale of all images is known."""
     by_kind: dict[str, list[Defect]] = {}
     for record in records:
         for defect in record.inspection.defects:
@@ -197,7 +195,7 @@ def spread_of(values: Sequence[float | None], *, unit: str) -> Spread | None:
 
 
 def measured(value: float) -> str:
-    """Three figures, without a power of ten."""
+    """A size to three significant digits, without exponent."""
     return number(round(value)) if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -215,28 +213,27 @@ def stage_times(records: Sequence[ImageRecord]) -> list[TimeRow]:
 
 def slowest_images(records: Sequence[ImageRecord], *, count: int = 5) -> list[tuple[str, str, float]]:
     """Name, size as text and seconds of the images that took longest."""
-    timed = [(seconds(r), r) for r in records if r.inspection.timings_ms]
+    timed = [(seconds(record), record) for record in records if record.inspection.timings_ms]
     timed.sort(key=lambda pair: (-pair[0], pair[1].sample.id))
-    return [(record.sample.id, size_text(record), time) for time, record in timed[:count]]
+    slowest = []
+    for time, record in timed[:count]:
+        size = record.inspection.size
+        slowest.append((record.sample.id, "" if size is None else f"{size[1]} × {size[0]}", time))
+    return slowest
 
 
 def seconds(record: ImageRecord) -> float:
-    """The whole inspection: its own "total" where there is one, else the sum of its stages."""
+    """Seconds of the whole inspection: its "total" where that was measured, else the sum of its stages."""
     timings = record.inspection.timings_ms
     return float(timings["total"] if "total" in timings else sum(timings.values())) / 1000
 
 
-def size_text(record: ImageRecord) -> str:
-    size = record.inspection.size
-    return "" if size is None else f"{size[1]} × {size[0]}"
-
-
 def confusion_table(confusion: Mapping[str, Any] | None) -> Confusion | None:
-    """The metrics' confusion (truth → said → count) as a table whose columns follow the order of its rows."""
+    """Confusion of the metrics, truth → found → count, as a table with columns in the order of its rows."""
     if not confusion:
         return None
-    said = [name for row in confusion.values() for name in row]
-    columns = tuple(dict.fromkeys([name for name in confusion if name in said] + said))
+    found = [name for row in confusion.values() for name in row]
+    columns = tuple(dict.fromkeys([name for name in confusion if name in found] + found))
     return Confusion(
         columns,
         tuple((truth, tuple(int(row.get(c) or 0) for c in columns)) for truth, row in confusion.items()),

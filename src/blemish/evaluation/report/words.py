@@ -1,4 +1,4 @@
-"""Figures as words: the headline a quality engineer wants, and numbers written the same way everywhere."""
+"""Figures in words: the headline of a report, and numbers written alike everywhere."""
 
 from __future__ import annotations
 
@@ -12,63 +12,69 @@ ABSENT = "–"
 
 
 def headline(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the operating point costs, each a claim and how far it reaches; why nothing can be said, if so."""
+    """Sentences on missed and rejected parts and found defects, each a claim and its qualification.
+
+    Without an operating point, a sentence that says so.
+    """
     point = metrics.get("operating_point")
     if not point:
         sentence = "No operating point was chosen, so missed and wrongly rejected parts were not counted."
         return [(sentence, ""), *defects_sentence(metrics)]
     escapes = rate_sentence(point.get("escapes"), kind="defective", happened="missed")
     overkill = rate_sentence(point.get("overkill"), kind="good", happened="rejected")
-    by_luck = elsewhere_sentence(point.get("rejected_elsewhere"))
-    return [escapes, *by_luck, *defects_sentence(metrics), overkill, *review_sentence(point.get("review"))]
+    elsewhere = elsewhere_sentence(point.get("rejected_elsewhere"))
+    return [escapes, *elsewhere, *defects_sentence(metrics), overkill, *review_sentence(point.get("review"))]
 
 
 def rate_sentence(count: Mapping[str, Any] | None, *, kind: str, happened: str) -> tuple[str, str]:
-    """("Of 22 defective parts 0 were missed", ": up to 12.7 % may be.")"""
+    """Sentence on a count: ("0 of 22 defective parts were missed", "; the true rate is at most 12.7 %.")."""
     if not count or not count.get("of"):
-        return f"There was no {kind} part to judge, so nothing is known of how many are {happened}.", ""
+        return f"There were no {kind} parts, so nothing is known about how many are {happened}.", ""
     were = "was" if count["n"] == 1 else "were"
     parts = "part" if count["of"] == 1 else "parts"
     bound = count.get("upper95")
-    limit = "." if bound is None else f": up to {percent(bound)} may be."
-    return f"Of {whole(count['of'])} {kind} {parts} {whole(count['n'])} {were} {happened}", limit
+    limit = "." if bound is None else f"; the true rate is at most {percent(bound)}."
+    return f"{whole(count['n'])} of {whole(count['of'])} {kind} {parts} {were} {happened}", limit
 
 
 def elsewhere_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """[("2 of the 20 rejected were rejected for something else", ": …")]; nothing where none was."""
+    """Sentence on parts rejected for the wrong place; nothing where there was none."""
     if not count or not count.get("n"):
         return []
-    were, their = ("was", "its") if count["n"] == 1 else ("were", "their")
-    claim = f"{whole(count['n'])} of the {whole(count['of'])} rejected {were} rejected for something else"
-    return [(claim, f": nothing found overlaps {their} own defects by an IoU of {MATCH_IOU}.")]
+    were, own = ("was", "its own defects") if count["n"] == 1 else ("were", "their own defects")
+    claim = (
+        f"{whole(count['n'])} of the {whole(count['of'])} rejected parts {were} rejected for something else"
+    )
+    return [(claim, f" than {own}: no finding overlaps these with an IoU of {MATCH_IOU} or more.")]
 
 
 def defects_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """[("Of 9 annotated defects 4 were found", " (IoU of 0.3 or more), 3 of them …")]; nothing without any.
+    """Sentence on annotated defects, as ("4 of 9 annotated defects were found", " (IoU of 0.3 or more)…").
 
-    A part may be rejected by its score though no defect is found on it.
+    Nothing without any. A part may be rejected by its score though no defect is found on it.
     """
     classes = ((metrics.get("defect") or {}).get("classes") or {}).values()
-    counts = [one["recall_at_30"] for one in classes]
+    counts = [of_class["recall_at_30"] for of_class in classes]
     found, of = (sum(count[key] for count in counts) for key in ("n", "of"))
     if not of:
         return []
     were, defects = ("was" if found == 1 else "were"), ("defect" if of == 1 else "defects")
     limit = f" (IoU of {MATCH_IOU} or more)"
     if found and metrics.get("type"):
-        right = sum(one["precision_at_30"]["n"] for one in classes)
-        limit += f", {whole(right)} of them under the right name"
-    return [(f"Of {whole(of)} annotated {defects} {whole(found)} {were} found", f"{limit}.")]
+        right = sum(of_class["precision_at_30"]["n"] for of_class in classes)
+        limit += f", {whole(right)} of them with the right class"
+    return [(f"{whole(found)} of {whole(of)} annotated {defects} {were} found", f"{limit}.")]
 
 
 def review_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Sentence on parts sent to a person; nothing where no part was judged."""
     if not count or not count.get("of"):
         return []
     goes = "goes" if count["n"] == 1 else "go"
     return [
         (
-            f"{whole(count['n'])} of all {whole(count['of'])} {goes} to a person",
-            " (REVIEW); defective ones among them count as not missed.",
+            f"{whole(count['n'])} of all {whole(count['of'])} parts {goes} to a person",
+            " (REVIEW); defective parts among them do not count as missed.",
         )
     ]
 
@@ -84,7 +90,7 @@ def whole(number: float) -> str:
 
 
 def number(value: object) -> str:
-    """Counts whole, measures to three decimals or three figures, text as it is, nothing as a dash."""
+    """A value as text: counts whole, measures to three decimals or digits, None and infinity as a dash."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ABSENT
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -97,7 +103,7 @@ def number(value: object) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time a person can picture: "41 ms", "2.5 s", "1 min 20 s"."""
+    """A time in a readable unit: "41 ms", "2.5 s", "1 min 20 s"."""
     if seconds is None or not math.isfinite(seconds):
         return ABSENT
     if seconds < 1:
@@ -106,13 +112,13 @@ def duration(seconds: float | None) -> str:
 
 
 def flattened(values: Mapping[str, Any], *, before: str = "") -> list[tuple[str, str]]:
-    """Nested figures as lines of (dotted name, number), so that none is left out of a report."""
+    """Nested figures as pairs of dotted name and text, so that none is left out of a report."""
     lines: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, Mapping):
             lines += flattened(value, before=f"{before}{name}.")
         elif isinstance(value, list | tuple):
-            lines.append((before + name, ", ".join(number(one) for one in value)))
+            lines.append((before + name, ", ".join(number(each) for each in value)))
         else:
             lines.append((before + name, number(value)))
     return lines

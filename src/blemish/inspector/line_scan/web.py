@@ -18,7 +18,7 @@ from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge
-from blemish.inspector.inspector import Inspector, or_failed
+from blemish.inspector.inspector import BundleInspector, or_failed
 from blemish.inspector.line_scan.boxes import BoxScan
 from blemish.inspector.line_scan.outlines import OutlineScan
 from blemish.inspector.line_scan.rows import RowWindow
@@ -71,11 +71,15 @@ def web_answers(
     return seamless(Scanner(judge_of_web(judge), web, with_pixels, recorded), items)
 
 
-def judge_of_web(judge: Judge) -> Inspector:
+def judge_of_web(judge: Judge) -> BundleInspector:
     """The judge, if it can judge a web without seams. Raises BlemishError for any other."""
-    if isinstance(judge, Inspector) and judge.inference.streams:
+    if isinstance(judge, BundleInspector) and judge.inference.streams:
         return judge
-    what = "looks at a whole image at once" if isinstance(judge, Inspector) else "are a chain, image by image"
+    what = (
+        "looks at a whole image at once"
+        if isinstance(judge, BundleInspector)
+        else "are a chain, image by image"
+    )
     raise BlemishError(
         "--line-scan must have a bundle that judges each place by what lies near it. "
         f"Received: {judge.bundle}, which {what}. Add --frame-rows N to judge frames of N rows as images."
@@ -114,7 +118,7 @@ class WebSegment:
 class Scanner:
     """Strips to answers, by a bundle that sees webs."""
 
-    inspector: Inspector
+    inspector: BundleInspector
     web: Web
     with_pixels: bool
     recorded: bool = False

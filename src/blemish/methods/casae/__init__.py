@@ -12,7 +12,7 @@ from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
 from blemish.methods.casae.serving import served
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class CasaeMethod(BaseMethod[Settings], ExportsGraphs):
+class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
 
     name = "casae"
     title = "Cascaded autoencoders (CASAE)"
-    settings_type = Settings
+    settings_type = CasaeSettings
     curves_type = SweptCurves
 
-    def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+    def fit(self, dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.casae.training import fit
 
         return fit(dataset, settings, trainer)

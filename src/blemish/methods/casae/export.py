@@ -12,13 +12,13 @@ from torch import nn
 
 from blemish.methods.capabilities import GraphPlan
 from blemish.methods.casae.serving import CROPS, IMAGES, LOGITS, PROBABILITIES
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 
 SIDE = 64  # of the example where sides are free; a multiple of what the poolings ask for
 
 
 def graph_plans(
-    modules: Mapping[str, nn.Module], settings: Settings, fixed_side: int | None
+    modules: Mapping[str, nn.Module], settings: CasaeSettings, fixed_side: int | None
 ) -> dict[str, GraphPlan]:
     """Plans of the cascade, [B, C, H, W] to probabilities, and of the CNN of types, [B, 1, size, size].
 

@@ -19,7 +19,7 @@ from blemish.defect import Defect, Rectangle
 from blemish.images.resize import resized, resized_map
 from blemish.images.tiling import Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.casae.crops import SEEN_BEYOND, network_input, upright
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.scores import default_label, image_score, type_probabilities
 from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
@@ -142,7 +142,9 @@ class CasaeInference:
         return type_probabilities(crops, networks["types"], network_input)
 
 
-def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshold: float) -> CasaeInference:
+def inference_from(
+    settings: CasaeSettings, class_names: tuple[str, ...], *, threshold: float
+) -> CasaeInference:
     """Set up inference from a bundle's settings and the chosen threshold."""
     return CasaeInference(
         channels=settings.channels,
@@ -160,6 +162,6 @@ def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshol
     )
 
 
-def tells_types(settings: Settings, class_names: tuple[str, ...]) -> bool:
+def tells_types(settings: CasaeSettings, class_names: tuple[str, ...]) -> bool:
     """True where there is a type classifier: a single class needs none."""
     return settings.types and len(class_names) > 1

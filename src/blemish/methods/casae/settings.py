@@ -60,7 +60,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 NEEDS: Mapping[str, str] = {"tile": "tiled", "patch": "tiled", "second_sees_image": "cascade"}
 
 
-class Settings(PresetSettings):
+class CasaeSettings(PresetSettings):
     """Settings of CASAE. A comment above each field; "open" marks points that the paper leaves open."""
 
     paths: ClassVar = {"unlabelled": "folder"}

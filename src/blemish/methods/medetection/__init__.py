@@ -14,24 +14,24 @@ from blemish.methods.contract import Fitted, Graph, Networks, Trainer
 from blemish.methods.medetection.inference import MedetectionInference, inference_from
 from blemish.methods.medetection.memory import MedetectionCurves, MedetectionMemory
 from blemish.methods.medetection.serving import served
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class MedetectionMethod(BaseMethod[Settings], ExportsGraphs):
+class MedetectionMethod(BaseMethod[MedetectionSettings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
 
     name = "medetection"
     title = "Few-sample product inspection (MeDetection)"
-    settings_type = Settings
+    settings_type = MedetectionSettings
     memory_type = MedetectionMemory
     curves_type = MedetectionCurves
     supports_warm_start = True
     needs_defects_in = ("train",)
 
-    def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+    def fit(self, dataset: Dataset, settings: MedetectionSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.medetection.training import fit
 
         return fit(dataset, settings, trainer)

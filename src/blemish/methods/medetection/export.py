@@ -14,7 +14,7 @@ from blemish.methods.capabilities import GraphPlan
 from blemish.methods.medetection.network.difference import PYRAMID, DifferenceNetwork
 from blemish.methods.medetection.network.references import References
 from blemish.methods.medetection.serving import ANSWERS, IMAGE, PAIRS, takes_image_alone
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 
 
 class OnPairs(nn.Module):
@@ -71,7 +71,7 @@ def bins(length: int, count: int) -> list[slice]:
     return [slice(n * length // count, -(-(n + 1) * length // count)) for n in range(count)]
 
 
-def graph_plans(modules: Mapping[str, nn.Module], settings: Settings) -> dict[str, GraphPlan]:
+def graph_plans(modules: Mapping[str, nn.Module], settings: MedetectionSettings) -> dict[str, GraphPlan]:
     """Plan of the one graph, without free axes: an image and as many references as are averaged."""
     network, references = modules["network"].eval(), modules["references"]
     assert isinstance(network, DifferenceNetwork) and isinstance(references, References)

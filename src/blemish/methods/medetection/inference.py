@@ -25,7 +25,7 @@ from blemish.images.resize import resized, resized_map
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import ImageFindings, Network, Networks
 from blemish.methods.medetection.alignment import Alignment, Matcher, RgbImage
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.regions.components import label_regions
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 from blemish.regions.measure import bounding_box
@@ -123,7 +123,7 @@ class MedetectionInference:
 
 
 def inference_from(
-    settings: Settings,
+    settings: MedetectionSettings,
     class_names: tuple[str, ...],
     *,
     thresholds: Mapping[str, float],

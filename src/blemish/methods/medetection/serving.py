@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 from blemish.bundle.store import Tensors
 from blemish.methods.contract import Graph, Network, Networks
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 
 IMAGE, PAIRS, ANSWERS = "image", "pairs", "answers"
 
 
-def takes_image_alone(settings: Settings) -> bool:
+def takes_image_alone(settings: MedetectionSettings) -> bool:
     """True where the graph takes the image alone, without the references before it."""
     return settings.align == "none" or not settings.siamese
 
 
-def served(graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], settings: Settings) -> Networks:
+def served(
+    graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], settings: MedetectionSettings
+) -> Networks:
     """Build the networks that inference calls: that of pairs, and that of the references."""
     references = tensors["references"]["pictures"]
     return {

@@ -68,7 +68,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class Settings(PresetSettings):
+class MedetectionSettings(PresetSettings):
     """Settings of MeDetection. A comment above each field; "open" marks points that the paper leaves open."""
 
     presets: ClassVar = PRESETS

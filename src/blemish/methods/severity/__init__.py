@@ -16,21 +16,21 @@ from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.serving import served
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class SeverityMethod(BaseMethod[Settings], ExportsGraphs):
+class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
 
     name = "severity"
     title = "Severity regression"
-    settings_type = Settings
+    settings_type = SeveritySettings
     curves_type = SweptCurves
 
-    def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+    def fit(self, dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.training import fit
 
         return fit(dataset, settings, trainer)

@@ -12,13 +12,13 @@ from torch import nn
 
 from blemish.methods.capabilities import GraphPlan
 from blemish.methods.severity.serving import IMAGES, LOGITS, SEVERITIES, WINDOWS
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 
 SIDE = 64  # of the examples; any multiple of the cell and of the U-Net's grid
 
 
 def graph_plans(
-    modules: Mapping[str, nn.Module], settings: Settings, fixed_side: int | None
+    modules: Mapping[str, nn.Module], settings: SeveritySettings, fixed_side: int | None
 ) -> dict[str, GraphPlan]:
     """Plans of stage 1, [B, C, H, W] to cells, and with types of stage 4, [B, 3, window, window] to logits.
 

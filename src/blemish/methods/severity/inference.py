@@ -20,7 +20,7 @@ from blemish.methods.common.scores import default_label, image_score, type_proba
 from blemish.methods.contract import ImageFindings, Networks
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import cut, network_input, window_side, windows_on
 from blemish.regions.components import components
 from blemish.regions.region import Region, defects_of, numbered
@@ -216,7 +216,7 @@ class SeverityInference:
 
 
 def inference_from(
-    settings: Settings, class_names: tuple[str, ...], *, threshold: float, drop_above: float
+    settings: SeveritySettings, class_names: tuple[str, ...], *, threshold: float, drop_above: float
 ) -> SeverityInference:
     """Set up inference from a bundle's settings and chosen thresholds."""
     return SeverityInference(

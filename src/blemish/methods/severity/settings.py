@@ -11,7 +11,7 @@ from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import Readings
 
 
-class Settings(MethodSettings):
+class SeveritySettings(MethodSettings):
     """Settings of severity regression. A comment above each field; "open": the paper does not say."""
 
     # --- Stage 1: network ---

@@ -23,24 +23,24 @@ from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Fitted, Graph, Networks, Trainer
 from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.runtime.inference import TlsddInference, inference_from
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class TlsddMethod(BaseMethod[Settings], AddsClasses, EmbedsRegions, ExportsGraphs):
+class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
 
     name = "tlsdd"
     title = "Few-shot defect detection (TL-SDD)"
-    settings_type = Settings
+    settings_type = TlsddSettings
     memory_type = TlsddMemory
     curves_type = TlsddCurves
     supports_warm_start = True
     needs_defects_in = ("train",)
 
-    def fit(self, dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+    def fit(self, dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.tlsdd.training.fitting import fit
 
         return fit(dataset, settings, trainer)

@@ -31,7 +31,7 @@ from blemish.methods.tlsdd.runtime.graph_detector import (
     pooled_maps,
     regions_at_once,
 )
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 # Rows and columns of the deepest stage's map: unequal, so that they are not taken for one.
 EXAMPLE_CELLS = (3, 4)
@@ -198,7 +198,7 @@ class ImageSize:
     width: int
     free: tuple[int, ...]
 
-    def maps(self, settings: Settings, names: Sequence[str]) -> dict[str, Tensor]:
+    def maps(self, settings: TlsddSettings, names: Sequence[str]) -> dict[str, Tensor]:
         """The first of its maps, by the names of inputs."""
         sizes = [(-(-self.height // stride), -(-self.width // stride)) for stride in map_strides(settings)]
         return {
@@ -255,13 +255,13 @@ def regions_plan(detector: Detector, bank: ClassTensors, size: ImageSize) -> Gra
     return GraphPlan(RegionsGraph(detector, bank), inputs, outputs, free)
 
 
-def rpn_output_names(settings: Settings) -> tuple[str, ...]:
+def rpn_output_names(settings: TlsddSettings) -> tuple[str, ...]:
     """Names of `rpn_outputs`, in their order."""
     names = map_names(settings)
     return (*named("objectness", names), *named("anchor_deltas", names))
 
 
-def example_bank(settings: Settings, classes: int) -> dict[str, Tensor]:
+def example_bank(settings: TlsddSettings, classes: int) -> dict[str, Tensor]:
     """Example of the bank's arrays that the graph of regions takes."""
     arrays = {
         "class_vectors": torch.ones(classes, settings.width),

@@ -62,7 +62,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class Settings(MethodSettings):
+class TlsddSettings(MethodSettings):
     """Settings of TL-SDD. Above each field what it is; "open" marks what the paper does not say."""
 
     paths: ClassVar = {"draw_file": "file"}

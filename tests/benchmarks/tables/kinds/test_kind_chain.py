@@ -26,7 +26,7 @@ from blemish.errors import BlemishError
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.chain import Chain
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.progress import Reporter
 
 DATA = {
@@ -143,7 +143,7 @@ def test_what_a_gate_passes_and_where_stages_disagree_is_counted() -> None:
         for verdict, timings, reasons in given
     ]
     gate, segmenter = (
-        Inspector(SimpleNamespace(classifies=False, segments=outlines), {}, 0.1, 0.5, str(outlines))
+        BundleInspector(SimpleNamespace(classifies=False, segments=outlines), {}, 0.1, 0.5, str(outlines))
         for outlines in (False, True)
     )
     figures = chain_figures(Chain((gate, segmenter)), records)

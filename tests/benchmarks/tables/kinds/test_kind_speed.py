@@ -33,7 +33,7 @@ from benchmarks.tables.timing import measured_apart, random_image, timed_runs
 from blemish.errors import BlemishError
 from blemish.images.tiling import planes
 from blemish.inspection import Verdict
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
 from blemish.progress import Reporter
 
@@ -107,7 +107,9 @@ def of_image(method: str, **changes: Any) -> ImageSpeedSettings:
     return ImageSpeedSettings.model_validate({**fields, "repeats": 2, "seconds": 1, **changes})
 
 
-def inspector_for(method: str, *, bfloat16: bool = False, classes: int = 1, **settings: Any) -> Inspector:
+def inspector_for(
+    method: str, *, bfloat16: bool = False, classes: int = 1, **settings: Any
+) -> BundleInspector:
     chosen = {**METHODS[method], **settings}
     return random_inspector(method, chosen, classes=classes, device="cpu", bfloat16=bfloat16)
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.tables.kinds.stability import StabilitySettings, noisy, scaled, shifted, stability
 from blemish.dataset.samples import Dataset, Sample
 from blemish.images.encode import png_bytes
-from blemish.inspector.inspector import Inspector
+from blemish.inspector.inspector import BundleInspector
 from blemish.methods.contract import ImageFindings
 from blemish.progress import Reporter
 
@@ -33,7 +33,7 @@ def flips(tmp_path: Path, grays: list[int], *, ng: float) -> dict:
         file = tmp_path / f"{gray}.png"
         file.write_bytes(png_bytes(np.full((40, 40), gray, np.uint8)))
         samples.append(Sample(file, file.name))
-    inspector = Inspector(MeanGray(), {}, review=ng, ng=ng, bundle="b")
+    inspector = BundleInspector(MeanGray(), {}, review=ng, ng=ng, bundle="b")
     dataset = Dataset(tmp_path, tuple(samples), ())
     return stability(inspector, dataset, StabilitySettings(), seed=0, reporter=Reporter(quiet=True))
 

@@ -18,13 +18,13 @@ from blemish.methods.casae.geometry import reach, tiling_for
 from blemish.methods.casae.inference import inference_from
 from blemish.methods.casae.network.cascade import Cascade, pixel_loss
 from blemish.methods.casae.network.fcn import FullyConvolutional
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 
 TILING = tiling_for(atrous=False, cascade=False, tile=576, network="fcn")
 
 
-def settings(**changes: object) -> Settings:
-    return Settings.model_validate({"preset": "tiny", "network": "fcn", **changes})
+def settings(**changes: object) -> CasaeSettings:
+    return CasaeSettings.model_validate({"preset": "tiny", "network": "fcn", **changes})
 
 
 def constant(network: nn.Module, weight: float, bias: float = 0.0) -> nn.Module:

@@ -14,13 +14,13 @@ from blemish.inspector.torch_backend import as_network
 from blemish.methods.casae.geometry import reach, tiling_for
 from blemish.methods.casae.network.cascade import Autoencoder, Cascade, pixel_loss
 from blemish.methods.casae.network.layers import standardised
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 
 KINDS = [(True, True), (True, False), (False, True), (False, False)]  # atrous, cascade
 
 
-def small(**changes: object) -> Settings:
-    return Settings.model_validate({"preset": "tiny", "width": 2, **changes})
+def small(**changes: object) -> CasaeSettings:
+    return CasaeSettings.model_validate({"preset": "tiny", "width": 2, **changes})
 
 
 def sharp(*, atrous: bool, cascade: bool) -> Cascade:
@@ -157,7 +157,7 @@ def test_each_level_has_the_maps_of_figure_3(*, atrous: bool) -> None:
 def test_the_norm_stands_between_each_convolution_and_its_relu(
     kind: str, norm: str, layer: type[nn.Module] | None
 ) -> None:
-    network = Cascade(Settings.model_validate({"preset": "tiny", "network": kind, "norm": norm})).first
+    network = Cascade(CasaeSettings.model_validate({"preset": "tiny", "network": kind, "norm": norm})).first
     leaves = [module for module in network.modules() if not list(module.children())]
     before = [one for one, after in pairwise(leaves) if isinstance(after, nn.ReLU)]
     assert len(before) == (18 if kind == "autoencoder" else 15)
@@ -169,7 +169,7 @@ def test_the_norm_stands_between_each_convolution_and_its_relu(
 def test_a_map_does_not_depend_on_the_images_beside_it() -> None:
     images = torch.rand(3, 1, 64, 64)
     for norm in ("batch", "group", "none"):
-        network = Cascade(Settings.model_validate({"preset": "tiny", "norm": norm})).eval()
+        network = Cascade(CasaeSettings.model_validate({"preset": "tiny", "norm": norm})).eval()
         with torch.inference_mode():
             assert torch.allclose(network(images)[:1], network(images[:1]), atol=1e-5)
 
@@ -275,7 +275,7 @@ def test_signals_keep_their_size_at_full_depth(*, atrous: bool) -> None:
 
 
 def test_two_steps_of_training_find_a_bright_square() -> None:
-    settings = Settings(preset="tiny")
+    settings = CasaeSettings(preset="tiny")
     torch.manual_seed(0)
     cascade = Cascade(settings)
     images = 0.3 * torch.rand(2, 1, 48, 48)
@@ -294,7 +294,7 @@ def test_two_steps_of_training_find_a_bright_square() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in cascade.first.state_dict().items())
 
 
-def train(network: nn.Module, inputs: Tensor, truth: Tensor, settings: Settings) -> None:
+def train(network: nn.Module, inputs: Tensor, truth: Tensor, settings: CasaeSettings) -> None:
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     for _ in range(60):
         loss = pixel_loss(network(inputs), truth, settings)

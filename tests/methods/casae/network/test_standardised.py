@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from blemish.methods.casae.network.cascade import Cascade
 from blemish.methods.casae.network.compact import CompactNetwork
 from blemish.methods.casae.network.layers import standardised
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 
 
 def images(count: int, channels: int = 1, side: int = 64) -> Tensor:
@@ -19,7 +19,7 @@ def images(count: int, channels: int = 1, side: int = 64) -> Tensor:
 
 def cascade(**changes: object) -> Cascade:
     torch.manual_seed(1)
-    return Cascade(Settings.model_validate({"preset": "tiny", "width": 2, **changes})).eval()
+    return Cascade(CasaeSettings.model_validate({"preset": "tiny", "width": 2, **changes})).eval()
 
 
 def answer(network: nn.Module, pixels: Tensor) -> Tensor:

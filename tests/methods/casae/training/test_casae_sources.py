@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from blemish.defect import Rectangle
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.casae.training.sources import (
     SECOND,
     MapSource,
@@ -50,8 +50,8 @@ def picture(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 MARKED = marked_defects((picture(number)[1] for number in range(3)), join_distance=4)
 
 
-def settings(**changes: object) -> Settings:
-    return Settings.model_validate({"preset": "tiny", "batch": 4, **changes})
+def settings(**changes: object) -> CasaeSettings:
+    return CasaeSettings.model_validate({"preset": "tiny", "batch": 4, **changes})
 
 
 def maps(seed: int = 0, **changes: object) -> MapSource:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from blemish.errors import BlemishError
 from blemish.methods.casae.network.layers import standardised
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.casae.training.teacher import (
     MeanTeacher,
     consistency,
@@ -26,8 +26,8 @@ from blemish.methods.casae.training.unlabelled import draw_cut, ramped
 from blemish.methods.contract import Stage
 
 
-def settings(**changes: Any) -> Settings:
-    return Settings(**{"preset": "tiny", "unlabelled_weight": 2.0, "standardise": False, **changes})
+def settings(**changes: Any) -> CasaeSettings:
+    return CasaeSettings(**{"preset": "tiny", "unlabelled_weight": 2.0, "standardise": False, **changes})
 
 
 class Level(nn.Module):
@@ -77,7 +77,7 @@ def test_the_teacher_judges_with_the_statistics_that_the_student_has_seen() -> N
     assert learner.teacher.running_var.item() == pytest.approx(0.9 + 0.1 * 9, abs=0.1)
 
 
-def optimised(learner: MeanTeacher, batches: list[Mapping[str, Tensor]], own: Settings) -> list[float]:
+def optimised(learner: MeanTeacher, batches: list[Mapping[str, Tensor]], own: CasaeSettings) -> list[float]:
     """Losses of gradient descent on the batches, as the trainer takes its steps."""
     stage = Stage(
         name="first",

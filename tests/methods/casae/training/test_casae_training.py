@@ -19,7 +19,7 @@ from blemish.evaluation.run import evaluate_samples
 from blemish.inspector.loading import inspector_of
 from blemish.inspector.torch_backend import load_tensors
 from blemish.methods.casae import METHOD
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.casae.training.run import CasaeTraining
 from blemish.progress import Reporter
 from blemish.training.request import Request
@@ -33,11 +33,11 @@ PLAIN = {
 SHORT = {"steps": 3, "second_steps": 2, "types_steps": 2}
 
 
-def tiny(**changes) -> Settings:
-    return Settings(**{"preset": "tiny", "device": "cpu", "precision": "fp32", **changes})
+def tiny(**changes) -> CasaeSettings:
+    return CasaeSettings(**{"preset": "tiny", "device": "cpu", "precision": "fp32", **changes})
 
 
-def run(dataset: Dataset, out: Path, settings: Settings, **more) -> Bundle:
+def run(dataset: Dataset, out: Path, settings: CasaeSettings, **more) -> Bundle:
     return train(Request(METHOD, dataset, settings, out, **more), Reporter(quiet=True))
 
 
@@ -91,7 +91,7 @@ def test_maps_that_tell_nothing_are_told_of(surfaces, trained, tmp_path):
 @pytest.mark.parametrize(("flat", "setting"), [("first", "steps"), ("second", "second_steps")])
 def test_the_network_of_a_cascade_that_tells_nothing_is_named(surfaces, trained, tmp_path, flat, setting):
     """Without the weights of its last layer a network's map is of one value."""
-    settings = Settings.model_validate(trained.manifest.settings)
+    settings = CasaeSettings.model_validate(trained.manifest.settings)
     cascade = METHOD.modules(trained.manifest)["cascade"]
     load_tensors({"cascade": cascade}, {"cascade": trained.networks["cascade"]}, source="trained")
     torch.nn.init.zeros_(getattr(cascade, flat).output.weight)

@@ -21,7 +21,7 @@ from blemish.dataset.samples import Annotation, Dataset, MaskFile, Sample
 from blemish.dataset.splits.labelled import draw_labelled
 from blemish.errors import BlemishError
 from blemish.methods.casae import METHOD
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.casae.training.unlabelled import UnlabelledSource, select_training_images
 from blemish.progress import Reporter
 from blemish.training.request import Request
@@ -32,15 +32,15 @@ SHORT = {"steps": 4, "second_steps": 2, "types_steps": 2, "size": 32}
 SPLIT_OF = dict(enumerate(["train"] * 8 + ["val"] * 3 + ["test"] * 2))
 
 
-def tiny(**changes: Any) -> Settings:
-    return Settings(**{"preset": "tiny", "device": "cpu", "precision": "fp32", **SHORT, **changes})
+def tiny(**changes: Any) -> CasaeSettings:
+    return CasaeSettings(**{"preset": "tiny", "device": "cpu", "precision": "fp32", **SHORT, **changes})
 
 
-def run(dataset: Dataset, out: Path, settings: Settings, **more: Any) -> Bundle:
+def run(dataset: Dataset, out: Path, settings: CasaeSettings, **more: Any) -> Bundle:
     return train(Request(METHOD, dataset, settings, out, **more), Reporter(quiet=True))
 
 
-def fit(dataset: Dataset, out: Path, settings: Settings) -> None:
+def fit(dataset: Dataset, out: Path, settings: CasaeSettings) -> None:
     """Training alone, without the fingerprint of the data, for which every file is read."""
     out.mkdir()
     METHOD.fit(dataset, settings, RunTrainer(out, settings, seed=0, reporter=Reporter(quiet=True)))

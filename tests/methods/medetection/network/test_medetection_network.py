@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from blemish.methods.medetection.network.difference import DifferenceNetwork, bin_maxima, pooling_blocks
 from blemish.methods.medetection.network.stems import PaperStem
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.nn.coordinate_attention import CoordinateAttention
 
 
 def made(**changes: object) -> DifferenceNetwork:
     torch.manual_seed(0)
-    settings = Settings(**{"preset": "tiny", "stem_weights": "none", **changes})
+    settings = MedetectionSettings(**{"preset": "tiny", "stem_weights": "none", **changes})
     return DifferenceNetwork(settings).eval()
 
 
@@ -147,7 +147,7 @@ def bins(length: int, count: int) -> list[tuple[int, int]]:
 
 
 def test_the_papers_stem_has_as_many_parameters_as_its_layers() -> None:
-    stem = PaperStem(Settings(preset="paper"))
+    stem = PaperStem(MedetectionSettings(preset="paper"))
     # 3×3 weights and a bias for each output channel; then a norm's weight and bias for each channel.
     convolutions = 9 * (3 * 64 + 64 * 64 + 64 * 128 + 128 * 128 + 128 * 256 + 2 * 256 * 256)
     biases = 2 * 64 + 2 * 128 + 3 * 256

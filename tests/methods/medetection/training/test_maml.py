@@ -12,22 +12,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from blemish.methods.medetection.network.difference import DifferenceNetwork
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.methods.medetection.training.maml import ImagePairs, adapted, episode_loss, query_logits
 
 Array = NDArray[np.float64]
 WAYS = [{"adapt": adapt, "norm": norm} for adapt in ("head", "all") for norm in ("group", "batch")]
 
 
-def chosen(**changes: object) -> Settings:
+def chosen(**changes: object) -> MedetectionSettings:
     fields = {
         "preset": "tiny", "size": 32, "stem_widths": (4, 4, 6), "widths": 4, "attention_least": 4,
         "attention": "both", "inner_rate": 0.05,
     }  # fmt: skip
-    return Settings(**{**fields, **changes})
+    return MedetectionSettings(**{**fields, **changes})
 
 
-def made(settings: Settings) -> DifferenceNetwork:
+def made(settings: MedetectionSettings) -> DifferenceNetwork:
     torch.manual_seed(0)
     return DifferenceNetwork(settings).double().train()
 

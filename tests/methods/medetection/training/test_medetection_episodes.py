@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.methods.medetection.training.episodes import (
     Drawing,
     MetaSource,
@@ -21,7 +21,7 @@ from blemish.methods.medetection.training.episodes import (
 
 CAP = Product("cap", tuple(range(20)), tuple(range(20, 30)))
 TILE = Product("tile", tuple(range(30, 36)), (36, 37))
-SETTINGS = Settings(preset="tiny", support=8, query=6, products_per_step=None, flips=True)
+SETTINGS = MedetectionSettings(preset="tiny", support=8, query=6, products_per_step=None, flips=True)
 
 
 def test_halves_share_out_either_kind_and_share_no_image() -> None:

@@ -10,7 +10,7 @@ from blemish.images.photometric import photometric_jitter
 from blemish.methods.common.patches import marked_defects
 from blemish.methods.common.warps import affine_patch
 from blemish.methods.severity.labels import severity_labels
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.training.patches import PatchSource
 
 QUIET = {"noise": 0, "illumination": 0, "contrast": 0}
@@ -27,7 +27,7 @@ def picture() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def source(**changes: object) -> PatchSource:
-    settings = Settings.model_validate({"patch": 64, "cell": 1, "clean_share": 0, **changes})
+    settings = SeveritySettings.model_validate({"patch": 64, "cell": 1, "clean_share": 0, **changes})
     return PatchSource(
         settings,
         lambda number: picture(),
@@ -110,7 +110,8 @@ def test_classes_are_drawn_equally_often_only_when_asked() -> None:
         settings = patches.settings.model_copy(update={"balance_classes": balance})
         generator = np.random.default_rng(0)
         chosen = replace(patches, marked=marked, settings=settings)
-        share = np.mean([chosen.choose_defect(generator).label == 0 for _ in range(400)])
+        lefts = [chosen.place(generator)[1][0] < 130 for _ in range(400)]  # the first defect lies left of it
+        share = np.mean(lefts)
         assert low < share < high
 
 
@@ -139,7 +140,7 @@ def test_without_marked_defects_patches_are_cut_anywhere() -> None:
 def test_an_image_smaller_than_the_patch_is_continued_by_its_mirror_image() -> None:
     small = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
     patches = PatchSource(
-        Settings.model_validate({"patch": 32, "cell": 2, **STILL}),
+        SeveritySettings.model_validate({"patch": 32, "cell": 2, **STILL}),
         lambda number: (small, np.zeros((4, 6), np.uint8)),
         sizes=[(4, 6)],
         marked=[],
@@ -168,7 +169,7 @@ def test_colour_and_16_bit_patches_are_planes_of_full_scale() -> None:
     pixels = np.zeros((64, 64, 3), np.uint16)
     pixels[..., 0] = 65535
     patches = PatchSource(
-        Settings.model_validate({"patch": 32, "channels": 3, **STILL}),
+        SeveritySettings.model_validate({"patch": 32, "channels": 3, **STILL}),
         lambda number: (pixels, np.zeros((64, 64), np.uint8)),
         sizes=[(64, 64)],
         marked=[],

@@ -19,7 +19,7 @@ from blemish.evaluation.run import evaluate_samples
 from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method
 from blemish.methods.severity.network import TypeNetwork
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
 from blemish.methods.severity.training.losses import cell_weights, severity_loss, type_loss
 from blemish.methods.severity.training.run import SeverityTraining, marked_regions, true_label
@@ -66,7 +66,7 @@ def training(tiny_dataset: Dataset) -> SeverityTraining:
     classes[20:30, 20:60], classes[100:120, 100:120] = 1, 2
     samples = tuple(replace(tiny_dataset.samples[0], id=name, split=name) for name in ("train", "val"))
     dataset = replace(tiny_dataset, samples=samples, class_names=("scratch", "spot"))
-    settings = Settings(cell=1, types_window=32, types_step=8, false_positive_ratio=0.5)
+    settings = SeveritySettings(cell=1, types_window=32, types_step=8, false_positive_ratio=0.5)
     pictures = dict.fromkeys(("train", "val"), (pixels, classes))
     return SeverityTraining(dataset, settings, Reading(pictures))
 
@@ -150,7 +150,7 @@ def examples(**changes: Any) -> WindowSource:
         1: [WindowExample(0, 1, ((92, 92, 32),))],
         2: [WindowExample(0, 2, ((48, 48, 32),))],
     }
-    settings = Settings(types_window=32, types_step=8, types_batch=12, illumination=0.0, contrast=0.0)
+    settings = SeveritySettings(types_window=32, types_step=8, types_batch=12, illumination=0.0, contrast=0.0)
     fields: dict[str, Any] = {"examples": found, "background": 2, **changes}
     return WindowSource(settings, lambda number: (pixels, classes), sizes=[(128, 128)], **fields)
 

@@ -28,9 +28,9 @@ from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
 from blemish.methods.tlsdd.network.detector import Detector, FeatureGroup
 from blemish.methods.tlsdd.network.map_cache import RememberedMaps
 from blemish.methods.tlsdd.network.torch_parts import TorchParts
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
-SETTINGS = Settings(preset="tiny", jitters=0, support_view="crop", device="cpu")
+SETTINGS = TlsddSettings(preset="tiny", jitters=0, support_view="crop", device="cpu")
 OLD = ("dent", "spot")
 
 
@@ -52,7 +52,7 @@ def bank(detector: Detector) -> ClassTensors:
     )
 
 
-def manifest(settings: Settings = SETTINGS) -> Manifest:
+def manifest(settings: TlsddSettings = SETTINGS) -> Manifest:
     return Manifest(
         method="tlsdd",
         class_names=OLD,
@@ -232,7 +232,7 @@ def test_maps_are_computed_once(detector: Detector) -> None:
     ],
 )
 def test_detectors_bound_to_their_classes_are_refused(changes: dict[str, Any], reason: str) -> None:
-    settings = Settings(preset="tiny", **changes)
+    settings = TlsddSettings(preset="tiny", **changes)
     with pytest.raises(BlemishError, match=reason) as raised:
         refuse_fixed_classes(settings, "fray")
     assert "--fine-tune" in str(raised.value)
@@ -240,11 +240,13 @@ def test_detectors_bound_to_their_classes_are_refused(changes: dict[str, Any], r
 
 
 def test_tuning_draws_every_example_and_needs_two_phases() -> None:
-    tuned = tuning_settings(Settings(preset="tiny", shots=2, common=("dent",), rare=("spot",)), "fray", 7)
-    settings = Settings.model_validate(tuned)
+    tuned = tuning_settings(
+        TlsddSettings(preset="tiny", shots=2, common=("dent",), rare=("spot",)), "fray", 7
+    )
+    settings = TlsddSettings.model_validate(tuned)
     assert (settings.rare, settings.common, settings.shots) == (("fray",), (), 7)
     with pytest.raises(BlemishError, match="two phases"):
-        tuning_settings(Settings(preset="tiny", variant="fr-joint"), "fray", 2)
+        tuning_settings(TlsddSettings(preset="tiny", variant="fr-joint"), "fray", 2)
 
 
 def test_words_on_a_class_apart() -> None:
@@ -306,7 +308,7 @@ def test_no_region_gives_no_embedding(detector: Detector, bank: ClassTensors) ->
 
 def test_without_a_metric_head_there_is_nothing_to_embed(tmp_path: Path) -> None:
     with pytest.raises(BlemishError, match="has no metric space"):
-        METHOD.embedder({}, manifest(Settings(preset="tiny", variant="tl-ff")))
+        METHOD.embedder({}, manifest(TlsddSettings(preset="tiny", variant="tl-ff")))
 
 
 def test_remembered_maps_are_of_one_shape_and_within_a_limit(

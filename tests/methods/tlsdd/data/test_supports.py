@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from blemish.methods.tlsdd.data.supports import coverage, mirrored, support_input
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
-SMALL = Settings(preset="tiny", support_size=32)  # context 2
+SMALL = TlsddSettings(preset="tiny", support_size=32)  # context 2
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
 
@@ -48,7 +48,7 @@ def test_a_thin_box_in_a_large_crop_does_not_vanish() -> None:
 
 
 def test_the_whole_image_is_letterboxed() -> None:
-    view = Settings(preset="tiny", support_size=60, support_view="image")
+    view = TlsddSettings(preset="tiny", support_size=60, support_view="image")
     given_input = support_input(IMAGE, (10, 5, 20, 25), view)
     np.testing.assert_allclose(given_input[:3, :40], IMAGE.transpose(2, 0, 1) / 255, atol=1e-6)
     assert not given_input[:, 40:].any()
@@ -66,7 +66,7 @@ def test_sixteen_bits_give_the_same_as_eight() -> None:
 
 @pytest.mark.parametrize("view", ["crop", "image"])
 def test_mirroring_picture_and_box_mirrors_the_input(view: str) -> None:
-    settings = Settings(preset="tiny", support_size=60, support_view=view)
+    settings = TlsddSettings(preset="tiny", support_size=60, support_view=view)
     plain = support_input(IMAGE, (10, 6, 20, 26), settings)
     turned = support_input(np.ascontiguousarray(IMAGE[:, ::-1]), (40, 6, 50, 26), settings)
     np.testing.assert_allclose(turned, plain[..., ::-1], atol=1.01 / 255)

@@ -9,9 +9,9 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from blemish.methods.tlsdd.data.views import View, batched, fitted, mirrored, padded_boxes, scaled, tile_about
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
-PLAIN = Settings(preset="tiny")
+PLAIN = TlsddSettings(preset="tiny")
 
 
 def drawn(height: int, width: int, *boxes: tuple[int, int, int, int]) -> View:
@@ -42,14 +42,14 @@ def test_mirrored_boxes_lie_on_their_pixels_and_all_four_come() -> None:
 
 def test_without_flips_nothing_moves() -> None:
     view = drawn(20, 30, (2, 3, 9, 7))
-    still = mirrored(view, Settings(preset="tiny", flips=False), np.random.default_rng(1))
+    still = mirrored(view, TlsddSettings(preset="tiny", flips=False), np.random.default_rng(1))
     np.testing.assert_array_equal(still.pixels, view.pixels)
     np.testing.assert_array_equal(still.boxes, view.boxes)
 
 
 def test_resizing_moves_boxes_with_the_picture() -> None:
     view = drawn(40, 60, (4, 8, 24, 32))
-    grown = fitted(view, Settings(preset="tiny", size=80), None, np.random.default_rng(0))
+    grown = fitted(view, TlsddSettings(preset="tiny", size=80), None, np.random.default_rng(0))
     assert grown.pixels.shape == (80, 120, 3)
     np.testing.assert_allclose(grown.boxes, [[8, 16, 48, 64]])
     middle = grown.pixels[18:62, 10:46, 0]
@@ -94,7 +94,7 @@ def test_boxes_mostly_outside_a_tile_are_ignored_and_wholly_outside_gone() -> No
 
 
 def test_a_tile_is_cut_only_where_the_picture_is_larger() -> None:
-    settings = Settings(preset="tiny", tile=128, overlap=32)
+    settings = TlsddSettings(preset="tiny", tile=128, overlap=32)
     small, long = drawn(128, 128, (0, 0, 5, 5)), drawn(100, 200, (150, 0, 160, 9))
     assert fitted(small, settings, 0, np.random.default_rng(0)).pixels.shape == (128, 128, 3)
     assert fitted(long, settings, 0, np.random.default_rng(0)).pixels.shape == (100, 128, 3)

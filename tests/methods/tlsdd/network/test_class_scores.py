@@ -20,7 +20,7 @@ from blemish.methods.tlsdd.network.scores import (
     prototypes,
     squared_distances,
 )
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 BACKGROUNDS = ["learned", "several", "one_minus_max", "rpn_negatives"]
 # On the unit circle: class 0 to the right, class 1 upwards, the region at 60°, the background to the left.
@@ -30,8 +30,8 @@ BOTH = torch.tensor([True, True])
 NEAR, FAR = 1.0, 2 - math.sqrt(3)  # squared chords of 60° and 30°
 
 
-def tiny(**changes: object) -> Settings:
-    return Settings(preset="tiny", **changes)
+def tiny(**changes: object) -> TlsddSettings:
+    return TlsddSettings(preset="tiny", **changes)
 
 
 def planar(**changes: object) -> MetricScores:

@@ -14,11 +14,11 @@ from torchvision.ops import DeformConv2d
 
 from blemish.errors import BlemishError
 from blemish.methods.tlsdd.network.extractor import DeformableConv, Extractor, new_extractor
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 
-def small(**changes: object) -> Settings:
-    return Settings(preset="tiny", width=8, **changes)
+def small(**changes: object) -> TlsddSettings:
+    return TlsddSettings(preset="tiny", width=8, **changes)
 
 
 def made(**changes: object) -> Extractor:

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from blemish.methods.tlsdd.network import region_head
 from blemish.methods.tlsdd.network.region_head import RegionHead
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 
 @pytest.fixture
 def head() -> RegionHead:
     torch.manual_seed(0)
-    return RegionHead(Settings(preset="tiny", width=12, hidden=20, region_size=5))
+    return RegionHead(TlsddSettings(preset="tiny", width=12, hidden=20, region_size=5))
 
 
 def drawn(*shape: int, seed: int) -> Tensor:

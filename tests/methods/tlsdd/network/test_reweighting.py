@@ -8,15 +8,15 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from blemish.methods.tlsdd.network.reweighting import SupportEncoder, class_means, means_of_others, reweighted
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def tiny(**changes: object) -> Settings:
-    return Settings(preset="tiny", **changes)
+def tiny(**changes: object) -> TlsddSettings:
+    return TlsddSettings(preset="tiny", **changes)
 
 
 def test_reweighting_before_roi_align_equals_after() -> None:

@@ -17,11 +17,11 @@ from torchvision import ops
 
 from blemish.methods.contract import Network
 from blemish.methods.tlsdd.runtime.inference import TlsddInference, inference_from
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 Rows = NDArray[np.float32]
 NAMES = ("pit", "scratch", "stain")
-HALF = inference_from(Settings(), NAMES, threshold=0.5)
+HALF = inference_from(TlsddSettings(), NAMES, threshold=0.5)
 BLANK = np.zeros((40, 60, 3), np.uint8)
 
 
@@ -218,7 +218,7 @@ def test_a_sliver_at_the_last_edge_fills_the_last_pixel() -> None:
 
 
 def test_inference_from_takes_every_setting_it_needs() -> None:
-    chosen = Settings(
+    chosen = TlsddSettings(
         size=500, tile=640, overlap=100, score_floor=0.1, nms=0.4, detections=7, mm_per_px=0.2, threshold=0.9
     )
     half = inference_from(chosen, NAMES, threshold=0.3)

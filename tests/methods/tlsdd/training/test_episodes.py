@@ -13,7 +13,7 @@ from torch import Tensor
 from blemish.arrays import Pixels
 from blemish.methods.tlsdd.data.supports import support_input
 from blemish.methods.tlsdd.data.training_images import TrainingImage
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.methods.tlsdd.training.episodes import EpisodeSampler, ImageSampler
 
 SIDE = 64
@@ -32,7 +32,7 @@ def read(number: int) -> Pixels:
 
 
 def sampler(images: Sequence[TrainingImage], **settings: Any) -> EpisodeSampler:
-    return EpisodeSampler(Settings(preset="tiny", **settings), read, images, seed=0, stage=1)
+    return EpisodeSampler(TlsddSettings(preset="tiny", **settings), read, images, seed=0, stage=1)
 
 
 def numbers_in(images: Tensor) -> list[int]:
@@ -113,7 +113,7 @@ def test_support_inputs_are_of_the_picture_that_the_box_lies_in() -> None:
         pixels[5 + number % 40 : 15 + number % 40, 4:16] = 200
         return pixels
 
-    settings = Settings(preset="tiny", shots=8)
+    settings = TlsddSettings(preset="tiny", shots=8)
     batch = EpisodeSampler(settings, marked, [training_image(i, 0) for i in range(9)], seed=3, stage=1).draw(
         2
     )
@@ -147,7 +147,7 @@ def test_resized_boxes_are_of_the_resized_picture() -> None:
 
 def test_plain_images_hold_clean_ones_and_keep_ignored_boxes() -> None:
     images = [training_image(0, 0, -2), training_image(1), training_image(2, 1)]
-    images = ImageSampler(Settings(preset="tiny", batch=3), read, images, seed=0, stage=1)
+    images = ImageSampler(TlsddSettings(preset="tiny", batch=3), read, images, seed=0, stage=1)
     batch = images.draw(0)
     labels = dict(zip(numbers_in(batch["images"]), batch["labels"].tolist(), strict=True))
     assert labels == {0: [0, -2], 1: [-1, -1], 2: [1, -1]}
@@ -156,7 +156,11 @@ def test_plain_images_hold_clean_ones_and_keep_ignored_boxes() -> None:
 
 def test_a_batch_larger_than_the_data_repeats_images() -> None:
     images = ImageSampler(
-        Settings(preset="tiny", batch=5), read, [training_image(0, 0), training_image(1)], seed=0, stage=1
+        TlsddSettings(preset="tiny", batch=5),
+        read,
+        [training_image(0, 0), training_image(1)],
+        seed=0,
+        stage=1,
     )
     assert images.draw(0)["images"].shape[0] == 5
     assert torch.equal(images.draw(3)["images"], images.draw(3)["images"])
@@ -164,6 +168,6 @@ def test_a_batch_larger_than_the_data_repeats_images() -> None:
 
 @pytest.mark.parametrize("stage", [1, 2])
 def test_every_image_comes_up_in_plain_batches(stage: int) -> None:
-    images = ImageSampler(Settings(preset="tiny", batch=4), read, IMAGES, seed=0, stage=stage)
+    images = ImageSampler(TlsddSettings(preset="tiny", batch=4), read, IMAGES, seed=0, stage=stage)
     seen = {number for step in range(60) for number in numbers_in(images.draw(step)["images"])}
     assert seen == {one.number for one in IMAGES}

@@ -14,7 +14,7 @@ from torch.nn import functional
 from blemish.methods.casae.geometry import DEPTH, factors
 from blemish.methods.casae.network.fcn import FullyConvolutional
 from blemish.methods.casae.network.layers import convolution, draw_weights, standardised
-from blemish.methods.casae.settings import NormKind, Settings
+from blemish.methods.casae.settings import CasaeSettings, NormKind
 from blemish.methods.common.warps import DEFECT, IGNORED
 
 
@@ -67,7 +67,7 @@ class Cascade(nn.Module):
     They are trained one after the other: `first` on images, then `second` on `second_input` of them.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: CasaeSettings) -> None:
         super().__init__()
         channels, self.sees_image = settings.channels, settings.second_sees_image
         self.standardise = settings.standardises
@@ -112,7 +112,9 @@ class Single(nn.Module):
         return defect_probability(self.network(images))
 
 
-def new_network(channels: int, settings: Settings, *, standardise: bool) -> Autoencoder | FullyConvolutional:
+def new_network(
+    channels: int, settings: CasaeSettings, *, standardise: bool
+) -> Autoencoder | FullyConvolutional:
     """Build the network of the settings with random weights. channels: of its input"""
     width, norm = settings.width, settings.norm
     if settings.network == "fcn":
@@ -125,7 +127,7 @@ def defect_probability(logits: Tensor) -> Tensor:
     return logits.float().softmax(dim=1)[:, DEFECT : DEFECT + 1]
 
 
-def pixel_loss(logits: Tensor, truth: Tensor, settings: Settings) -> Tensor:
+def pixel_loss(logits: Tensor, truth: Tensor, settings: CasaeSettings) -> Tensor:
     """Weighted cross-entropy, in fp32; eq. 1 divided by the number of pixels that are not ignored.
 
     The mean in place of the sum makes loss and gradient clipping independent of the image's size; a step of

@@ -24,7 +24,7 @@ from blemish.dataset.samples import Dataset
 from blemish.methods.casae.inference import inference_from, tells_types
 from blemish.methods.casae.network.cascade import Cascade, Single, pixel_loss
 from blemish.methods.casae.network.compact import CompactNetwork
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.casae.training.contrast import ContrastMeter
 from blemish.methods.casae.training.sheet import training_sheet
 from blemish.methods.casae.training.sources import FIRST, SECOND, MapSource, TypeSource
@@ -42,7 +42,7 @@ from blemish.nn.optimisation import adam, momentum_sgd, scheduled
 ADAM_BETAS = 0.9, 0.999
 
 
-def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+def fit(dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
     """Train every stage in the paper's order. Raises BlemishError where the data marks no defect pixel."""
     return CasaeTraining(dataset, settings, trainer).run()
 
@@ -52,7 +52,7 @@ class CasaeTraining:
     """Trains CASAE once on a dataset."""
 
     dataset: Dataset
-    settings: Settings
+    settings: CasaeSettings
     trainer: Trainer
 
     def run(self) -> Fitted:

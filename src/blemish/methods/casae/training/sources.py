@@ -23,7 +23,7 @@ from blemish.defect import Rectangle
 from blemish.images.photometric import photometric_jitter
 from blemish.images.resize import resized, resized_map
 from blemish.methods.casae.crops import upright
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.patches import MarkedDefect, draw_balanced, grouped, patch_center
 from blemish.methods.common.samples import ReadSample
 from blemish.methods.common.warps import draw_warp, keep_small_masks
@@ -38,7 +38,7 @@ class MapSource:
     samples: number of samples to read; stage: FIRST or SECOND
     """
 
-    settings: Settings
+    settings: CasaeSettings
     read: ReadSample
     _: KW_ONLY
     samples: int
@@ -79,7 +79,7 @@ class MapSource:
 class TypeSource:
     """Draws upright crops of marked defects, every type that has any equally often."""
 
-    settings: Settings
+    settings: CasaeSettings
     read: ReadSample
     marked: Sequence[MarkedDefect]
     seed: int
@@ -113,7 +113,7 @@ def squeezed(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
 
 
 def framed(
-    pixels: Pixels, defect: MarkedDefect | None, settings: Settings, generator: Generator
+    pixels: Pixels, defect: MarkedDefect | None, settings: CasaeSettings, generator: Generator
 ) -> tuple[Pixels, Point]:
     """Image to draw from and the centre of the draw in it: the image squeezed to its square, or the image
     itself about a place that shows the defect, or any.
@@ -149,7 +149,7 @@ def moved(rectangle: Rectangle, along: float, across: float) -> Point:
     return x + along * cos(angle) - across * sin(angle), y + along * sin(angle) + across * cos(angle)
 
 
-def jittered(rectangle: Rectangle, settings: Settings, generator: Generator) -> Rectangle:
+def jittered(rectangle: Rectangle, settings: CasaeSettings, generator: Generator) -> Rectangle:
     """Rectangle as a network might have found it: moved, resized and turned a little."""
     jitter = settings.types_jitter
     along, across = generator.uniform(-jitter, jitter, 2) * (rectangle.length, rectangle.width)

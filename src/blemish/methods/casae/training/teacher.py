@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from blemish.errors import BlemishError
 from blemish.methods.casae.network.cascade import defect_probability, pixel_loss
 from blemish.methods.casae.network.layers import standardised
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.warps import DEFECT, IGNORED
 from blemish.methods.contract import Stage
 
@@ -124,7 +124,7 @@ def mixed(values: Tensor, cut: Tensor) -> Tensor:
     return torch.where(cut, values.roll(-1, dims=0), values)
 
 
-def consistency(learner: MeanTeacher, batch: Mapping[str, Tensor], settings: Settings) -> Tensor:
+def consistency(learner: MeanTeacher, batch: Mapping[str, Tensor], settings: CasaeSettings) -> Tensor:
     """Loss of eq. 1 between the student on mixed images and the teacher's labels, mixed alike; a scalar.
 
     batch: see `UnlabelledSource.draw`. The sum is divided by all pixels, so that it counts as far as the
@@ -144,7 +144,7 @@ def with_mean_teacher(
     stage: Stage,
     learner: MeanTeacher,
     unlabelled: Callable[[int, int], Mapping[str, Tensor]],
-    settings: Settings,
+    settings: CasaeSettings,
 ) -> Stage:
     """Stage that trains `learner`, made of the stage's network; labelled batches stay as they are.
 

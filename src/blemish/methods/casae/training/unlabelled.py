@@ -25,7 +25,7 @@ from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.splits.labelled import draw_labelled, unlabelled_images
 from blemish.images.photometric import photometric_jitter
 from blemish.images.tiling import planes
-from blemish.methods.casae.settings import Settings
+from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.casae.training.sources import UNLABELLED, framed
 from blemish.methods.common.warps import draw_warp
 
@@ -51,7 +51,7 @@ class TrainingImages:
         return self.hidden + self.foreign
 
 
-def select_training_images(dataset: Dataset, settings: Settings, seed: int) -> TrainingImages:
+def select_training_images(dataset: Dataset, settings: CasaeSettings, seed: int) -> TrainingImages:
     """Select the images that the settings let training learn from; none unlabelled with unlabelled_weight 0.
 
     Raises BlemishError where no defect is outlined, for more labelled images than there are, a folder without
@@ -91,7 +91,7 @@ def sentences_on(images: TrainingImages, whole: Dataset) -> tuple[str, ...]:
 class UnlabelledSource:
     """Draws unlabelled images in pairs. read: sample to pixels"""
 
-    settings: Settings
+    settings: CasaeSettings
     read: Callable[[Sample], Pixels]
     samples: Sequence[Sample]
     seed: int

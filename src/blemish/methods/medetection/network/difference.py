@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from blemish.methods.medetection.network.stems import new_stem
-from blemish.methods.medetection.settings import MAP_STRIDE, Settings
+from blemish.methods.medetection.settings import MAP_STRIDE, MedetectionSettings
 from blemish.nn.coordinate_attention import CoordinateAttention
 from blemish.nn.norms import new_norm
 
@@ -32,7 +32,7 @@ class DifferenceNetwork(nn.Module):
     origin: a line on where the stem's weights are from
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: MedetectionSettings) -> None:
         super().__init__()
         self.siamese = settings.siamese
         self.resized = settings.resize_difference
@@ -150,7 +150,7 @@ def bin_maxima(features: Tensor, bins: int) -> Tensor:
 class Block(nn.Module):
     """3×3 convolution, ReLU, norm, and where asked a max pool and coordinate attention."""
 
-    def __init__(self, channels: int, settings: Settings, *, pools: bool, attends: bool) -> None:
+    def __init__(self, channels: int, settings: MedetectionSettings, *, pools: bool, attends: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, settings.widths, 3, padding=1)
         self.norm = new_norm(settings.norm, settings.widths)
@@ -170,7 +170,7 @@ class Block(nn.Module):
         return features if self.attention is None else self.attention(features, num_support)
 
 
-def attends(settings: Settings, number: int) -> bool:
+def attends(settings: MedetectionSettings, number: int) -> bool:
     """True where attention follows the block of that number, from 0."""
     low, high = (settings.attention in (place, "both") for place in ("low", "high"))
     return (low and number == 0) or (high and number == BLOCKS - 1)

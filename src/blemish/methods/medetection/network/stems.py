@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.nn.norms import new_norm
 from blemish.nn.resnets import STAGES, ImagenetScale, out_channels, resnet_stages
 
 CONVOLUTIONS = (2, 2, 3)  # of the paper stem's stages
 
 
-def new_stem(settings: Settings) -> tuple[PaperStem | ResNetStem, str]:
+def new_stem(settings: MedetectionSettings) -> tuple[PaperStem | ResNetStem, str]:
     """Build the stem that the settings describe; returns it and a line on where its weights are from.
 
     Raises BlemishError when a ResNet's weights cannot be had or do not fit.
@@ -40,7 +40,7 @@ def new_stem(settings: Settings) -> tuple[PaperStem | ResNetStem, str]:
 class PaperStem(nn.Module):
     """Three stages of 3×3 convolutions, each ending in a max pool and a norm."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: MedetectionSettings) -> None:
         super().__init__()
         ins = (3, *settings.stem_widths[:-1])
         self.stages = nn.ModuleList(

@@ -17,7 +17,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.methods.medetection.training.feature_cache import VIEWS
 
 SPLIT, META, TUNING = range(3)  # purposes of draws; part of their seeds
@@ -76,7 +76,7 @@ class MetaSource:
     pools: support and query pool of each product; neighbours: given where references are the nearest
     """
 
-    settings: Settings
+    settings: MedetectionSettings
     pools: Sequence[tuple[Product, Product]]
     seed: int
     neighbours: Neighbours | None = None
@@ -102,7 +102,7 @@ class MetaSource:
 class TuningSource:
     """Draws the batches of fine-tuning on one product."""
 
-    settings: Settings
+    settings: MedetectionSettings
     product: Product
     seed: int
     neighbours: Neighbours | None = None

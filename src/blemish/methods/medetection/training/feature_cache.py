@@ -18,7 +18,7 @@ from blemish.dataset.samples import Sample
 from blemish.methods.medetection.alignment import Matcher, RgbImage, align
 from blemish.methods.medetection.inference import square
 from blemish.methods.medetection.network.difference import DifferenceNetwork
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.methods.medetection.training.maml import ImagePairs
 
 VIEWS = 4  # as it is, mirrored left to right, top to bottom, both: turned by 180°
@@ -36,7 +36,7 @@ class FeatureCache:
     """
 
     samples: Sequence[Sample]
-    settings: Settings
+    settings: MedetectionSettings
     read: Callable[[Sample], Pixels]
     images: dict[int, RgbImage] = field(default_factory=dict)
     matchers: dict[tuple[int, ...], Matcher] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from blemish.methods.medetection.network.difference import DifferenceNetwork
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 
 Parameters = Mapping[str, Tensor]
 
@@ -50,7 +50,7 @@ class ImagePairs:
 
 
 def episode_loss(
-    network: DifferenceNetwork, support: ImagePairs, query: ImagePairs, settings: Settings
+    network: DifferenceNetwork, support: ImagePairs, query: ImagePairs, settings: MedetectionSettings
 ) -> Tensor:
     """Cross-entropy on the query after the inner steps on the support, differentiable in the weights.
 
@@ -60,7 +60,7 @@ def episode_loss(
 
 
 def query_logits(
-    network: DifferenceNetwork, support: ImagePairs, query: ImagePairs, settings: Settings
+    network: DifferenceNetwork, support: ImagePairs, query: ImagePairs, settings: MedetectionSettings
 ) -> Tensor:
     """Logits [B, 2] of the query pairs after the inner steps on the support."""
     if settings.adapt == "head":
@@ -69,7 +69,10 @@ def query_logits(
 
 
 def adapted(
-    logits: Callable[[Parameters], Tensor], labels: Tensor, parameters: Parameters, settings: Settings
+    logits: Callable[[Parameters], Tensor],
+    labels: Tensor,
+    parameters: Parameters,
+    settings: MedetectionSettings,
 ) -> Parameters:
     """Take the inner steps of eq. 4; returns new parameters of the same names.
 
@@ -87,7 +90,7 @@ def adapted(
 
 
 def logits_of_adapted_head(
-    network: DifferenceNetwork, support: ImagePairs, query: ImagePairs, settings: Settings
+    network: DifferenceNetwork, support: ImagePairs, query: ImagePairs, settings: MedetectionSettings
 ) -> Tensor:
     """Logits [B, 2] of the query after inner steps of the head alone; both parts pass the network once."""
     last = last_maps(network, support.followed_by(query), len(support), settings)
@@ -105,7 +108,7 @@ def logits_of_adapted_head(
 
 
 def logits_of_all_adapted(
-    network: DifferenceNetwork, support: ImagePairs, query: ImagePairs, settings: Settings
+    network: DifferenceNetwork, support: ImagePairs, query: ImagePairs, settings: MedetectionSettings
 ) -> Tensor:
     """Logits [B, 2] of the query after inner steps of all weights, each of which passes the support anew.
 
@@ -127,7 +130,7 @@ def logits_of_all_adapted(
 class PairNetwork(nn.Module):
     """Network as a function of an episode's pairs, for `functional_call`."""
 
-    def __init__(self, network: DifferenceNetwork, settings: Settings) -> None:
+    def __init__(self, network: DifferenceNetwork, settings: MedetectionSettings) -> None:
         super().__init__()
         self.network, self.settings = network, settings
 
@@ -136,7 +139,9 @@ class PairNetwork(nn.Module):
         return self.network.decide(last_maps(self.network, pairs, num_support, self.settings))
 
 
-def last_maps(network: DifferenceNetwork, pairs: ImagePairs, num_support: int, settings: Settings) -> Tensor:
+def last_maps(
+    network: DifferenceNetwork, pairs: ImagePairs, num_support: int, settings: MedetectionSettings
+) -> Tensor:
     """Last map of each pair, [B, C, h, w], from images or from a frozen stem's features."""
     features = pairs.references, pairs.images
     if settings.stem_learns:
@@ -144,7 +149,7 @@ def last_maps(network: DifferenceNetwork, pairs: ImagePairs, num_support: int, s
     return network.last_map(network.difference(*features), num_support)
 
 
-def starting(module: nn.Module, settings: Settings, *, head: str) -> Parameters:
+def starting(module: nn.Module, settings: MedetectionSettings, *, head: str) -> Parameters:
     """Parameters that an episode adapts: those that learn, with the head's at zero where it is reset.
 
     head: prefix of the names of the head's parameters

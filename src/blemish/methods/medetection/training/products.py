@@ -22,7 +22,7 @@ from blemish.dataset.quality.leaks import LEARNING
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.methods.contract import Trainer
-from blemish.methods.medetection.settings import Settings
+from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.methods.medetection.training.episodes import Product
 
 DIGEST_LENGTH = 12  # digits of a file's hash that a manifest keeps
@@ -46,7 +46,7 @@ class Products:
     notes: tuple[str, ...] = field(default=())
 
 
-def products_of(dataset: Dataset, settings: Settings, trainer: Trainer) -> Products:
+def products_of(dataset: Dataset, settings: MedetectionSettings, trainer: Trainer) -> Products:
     """Choose the products of a training. Raises BlemishError where they cannot or must not be trained on."""
     refuse_unused_others(dataset, settings, trainer.initial_bundle)
     name = target_name(dataset, settings, trainer.initial_bundle)
@@ -86,7 +86,7 @@ def training_part(dataset: Dataset) -> Dataset:
     return dataset.where(lambda sample: sample.split in LEARNING)
 
 
-def refuse_unused_others(dataset: Dataset, settings: Settings, start: Bundle | None) -> None:
+def refuse_unused_others(dataset: Dataset, settings: MedetectionSettings, start: Bundle | None) -> None:
     """Raise BlemishError for `others` without meta-training; those of the initial bundle may stay."""
     others = settings.others
     if not others or not settings.maml:
@@ -120,7 +120,7 @@ def notes_on_unjudged(unjudged: Sequence[str], names: Sequence[str]) -> tuple[st
     )
 
 
-def target_name(dataset: Dataset, settings: Settings, start: Bundle | None) -> str | None:
+def target_name(dataset: Dataset, settings: MedetectionSettings, start: Bundle | None) -> str | None:
     """Name of the product to inspect; None: meta-training alone. A dataset of one product is that product."""
     if not dataset.products:
         inherited = None if start is None else start.manifest.settings.get("target")
@@ -146,7 +146,7 @@ def folder_name(dataset: Dataset) -> str:
 
 
 def other_names(
-    dataset: Dataset, settings: Settings, target: str | None, start: Bundle | None
+    dataset: Dataset, settings: MedetectionSettings, target: str | None, start: Bundle | None
 ) -> tuple[str, ...]:
     """Names of the products of meta-training; none from an initial bundle, without MAML or other products."""
     if start is not None or not settings.maml or not dataset.products:
@@ -162,7 +162,7 @@ def other_names(
     return names
 
 
-def own_part(dataset: Dataset, name: str | None, settings: Settings, trainer: Trainer) -> Dataset:
+def own_part(dataset: Dataset, name: str | None, settings: MedetectionSettings, trainer: Trainer) -> Dataset:
     """Images of the target, none without one; `shots` limits those of training and validation together."""
     if name is None:
         return dataset.where(lambda sample: False)

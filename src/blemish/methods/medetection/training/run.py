@@ -25,7 +25,7 @@ from blemish.methods.contract import EarlyStopping, Fitted, Stage, Trainer, Vali
 from blemish.methods.medetection.memory import MedetectionCurves, MedetectionMemory, StoredValidation
 from blemish.methods.medetection.network.difference import DifferenceNetwork
 from blemish.methods.medetection.network.references import references_from
-from blemish.methods.medetection.settings import OF_THE_NETWORK, Settings
+from blemish.methods.medetection.settings import OF_THE_NETWORK, MedetectionSettings
 from blemish.methods.medetection.training.episodes import (
     MetaSource,
     Neighbours,
@@ -50,7 +50,7 @@ CHUNK = 64  # pairs that pass the network together where nothing learns
 CLASS_NAME = "defect"
 
 
-def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+def fit(dataset: Dataset, settings: MedetectionSettings, trainer: Trainer) -> Fitted:
     """Train on the splits "train" and "val"; returns the target's bundle, or a starting point without one.
 
     Raises BlemishError for a training image that shows the same as a test image, a product without normal or
@@ -65,7 +65,7 @@ class MedetectionTraining:
     """Trains MeDetection once: meta-training, fine-tuning, references and threshold."""
 
     dataset: Dataset
-    settings: Settings
+    settings: MedetectionSettings
     trainer: Trainer
     products: Products
 
@@ -316,7 +316,7 @@ class MedetectionTraining:
 
 
 def logits_of(
-    network: DifferenceNetwork, pairs: ImagePairs, settings: Settings, *, num_support: int | None
+    network: DifferenceNetwork, pairs: ImagePairs, settings: MedetectionSettings, *, num_support: int | None
 ) -> Tensor:
     """Logits [N, 2] of pairs. num_support: see `nn.norms`; None: by stored statistics, as inference does"""
     if settings.stem_learns:

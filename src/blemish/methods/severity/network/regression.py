@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from blemish.methods.severity.geometry import POOL_STRIDES
 from blemish.methods.severity.network.unet import UNet
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 
 
-def new_network(settings: Settings) -> nn.Module:
+def new_network(settings: SeveritySettings) -> nn.Module:
     """Build stage 1's network with initial weights: the paper's, or the U-Net it is compared with."""
     if settings.network == "unet":
         return UNet(settings.channels, settings.cell)

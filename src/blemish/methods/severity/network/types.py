@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models import ResNet
 
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 from blemish.nn.resnets import ImagenetScale, resnet
 
 
@@ -28,7 +28,7 @@ class TypeNetwork(nn.Module):
         return logits.float()
 
 
-def new_type_network(settings: Settings, types: int) -> tuple[TypeNetwork, str]:
+def new_type_network(settings: SeveritySettings, types: int) -> tuple[TypeNetwork, str]:
     """Build the network with the weights that the settings name; returns it and a line on their origin."""
     backbone, origin = resnet(
         settings.types_backbone,
@@ -39,6 +39,6 @@ def new_type_network(settings: Settings, types: int) -> tuple[TypeNetwork, str]:
     return TypeNetwork(backbone, types), origin
 
 
-def empty_type_network(settings: Settings, types: int) -> TypeNetwork:
+def empty_type_network(settings: SeveritySettings, types: int) -> TypeNetwork:
     """Build the network with initial weights, ready for a bundle's tensors."""
     return new_type_network(settings.model_copy(update={"types_weights": "none"}), types)[0]

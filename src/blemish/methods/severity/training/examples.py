@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blemish.methods.common.samples import ReadSample
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import SquareWindow, cut, network_input
 
 
@@ -36,7 +36,7 @@ class WindowSource:
     examples: by label; sizes: (height, width) of each sample; background: the label N
     """
 
-    settings: Settings
+    settings: SeveritySettings
     read: ReadSample
     examples: Mapping[int, Sequence[WindowExample]]
     sizes: Sequence[tuple[int, int]]
@@ -88,7 +88,7 @@ class WindowSource:
         return cv2.convertScaleAbs(np.ascontiguousarray(turned), alpha=gain, beta=mean * (1 - gain) + shift)
 
 
-def jittered(window: SquareWindow, settings: Settings, generator: Generator) -> SquareWindow:
+def jittered(window: SquareWindow, settings: SeveritySettings, generator: Generator) -> SquareWindow:
     """Window moved by up to half a sliding step, so that training sees more than inference's grid."""
     left, top, side = window
     reach = settings.types_step * side // settings.types_window // 2

@@ -23,7 +23,7 @@ from blemish.methods.common.patches import MarkedDefect, draw_balanced, grouped,
 from blemish.methods.common.samples import ReadSample
 from blemish.methods.common.warps import affine_patch
 from blemish.methods.severity.labels import severity_labels
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import intensity_of
 
 
@@ -31,7 +31,7 @@ from blemish.methods.severity.windows import intensity_of
 class PatchSource:
     """Draws training patches. sizes: (height, width) of each sample; scale: see `labels.severity_labels`."""
 
-    settings: Settings
+    settings: SeveritySettings
     read: ReadSample
     sizes: Sequence[tuple[int, int]]
     marked: Sequence[MarkedDefect]

@@ -24,7 +24,7 @@ from blemish.methods.contract import Fitted, Networks, Stage, SweptCurves, Thres
 from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.network import TypeNetwork, new_network, new_type_network
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
 from blemish.methods.severity.training.losses import severity_loss, type_loss
 from blemish.methods.severity.training.patches import PatchSource
@@ -39,7 +39,7 @@ MIN_DROP = 0.5  # background probability from which a defect may be dropped
 NO_SEVERITIES = np.zeros(1, np.float32)
 
 
-def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+def fit(dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
     """Train all four stages in the paper's order. Raises BlemishError where the data cannot carry it."""
     learnable, notes = outlined(dataset), left_out(dataset)
     for note in notes:
@@ -52,7 +52,7 @@ class SeverityTraining:
     """Trains severity regression once on a dataset that holds outlined defects alone."""
 
     dataset: Dataset
-    settings: Settings
+    settings: SeveritySettings
     trainer: Trainer
 
     def run(self) -> Fitted:

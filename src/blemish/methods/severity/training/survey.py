@@ -15,7 +15,7 @@ from blemish.images.tiling import pad_to_multiple
 from blemish.methods.common.patches import MarkedDefect, marked_defects
 from blemish.methods.common.samples import ClassMap
 from blemish.methods.severity.labels import defect_cells, raw_scores
-from blemish.methods.severity.settings import Settings
+from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import intensity_of
 
 SCORES_PER_IMAGE = 4096  # enough for a quantile over images, and flat in memory
@@ -33,7 +33,7 @@ class DefectSurvey:
     scale: float
 
 
-def survey(images: Iterable[tuple[Pixels, ClassMap]], settings: Settings) -> DefectSurvey:
+def survey(images: Iterable[tuple[Pixels, ClassMap]], settings: SeveritySettings) -> DefectSurvey:
     """Survey every training image, reading it once. images: pixels and class map, in order of the samples
 
     Raises BlemishError when no image has a defect pixel: there would be nothing to learn.
@@ -52,7 +52,7 @@ def survey(images: Iterable[tuple[Pixels, ClassMap]], settings: Settings) -> Def
     return DefectSurvey(tuple(marked), tuple(sizes), max(scale, 1.0))
 
 
-def image_scores(pixels: Pixels, mask: NDArray[np.bool_], settings: Settings) -> NDArray[np.float32]:
+def image_scores(pixels: Pixels, mask: NDArray[np.bool_], settings: SeveritySettings) -> NDArray[np.float32]:
     """Raw scores of an image's defect cells, truncated (eq. 2), thinned evenly to at most 4096."""
     intensity = to_bytes(pad_to_multiple(intensity_of(pixels, settings.intensity), settings.cell))
     padded = pad_to_multiple(mask.view(np.uint8), settings.cell).view(np.bool_)

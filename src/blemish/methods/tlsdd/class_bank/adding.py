@@ -27,7 +27,7 @@ from blemish.methods.tlsdd.class_bank.entries import ExampleFeatures, class_entr
 from blemish.methods.tlsdd.runtime.box_outcomes import box_outcomes, boxes_of, counted, outcome_sentence
 from blemish.methods.tlsdd.runtime.inference import inference_from
 from blemish.methods.tlsdd.runtime.parts import Parts, open_parts
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import box_iou
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ def add_class(
 
     Raises BlemishError where the detector's own weights are bound to its classes.
     """
-    refuse_fixed_classes(Settings.model_validate(manifest.settings), name)
+    refuse_fixed_classes(TlsddSettings.model_validate(manifest.settings), name)
     parts, bank = open_parts(networks, manifest)
     return ClassAddition(parts, bank, manifest, name, tuple(examples)).run()
 
 
-def refuse_fixed_classes(settings: Settings, name: str) -> None:
+def refuse_fixed_classes(settings: TlsddSettings, name: str) -> None:
     """Raise BlemishError where the detector's own weights are bound to its classes."""
     if not settings.metric_head:
         reason = f"variant {settings.variant} has a row of weights for each class"
@@ -64,7 +64,7 @@ def refuse_fixed_classes(settings: Settings, name: str) -> None:
     )
 
 
-def tuning_settings(settings: Settings, name: str, examples: int) -> dict[str, Any]:
+def tuning_settings(settings: TlsddSettings, name: str, examples: int) -> dict[str, Any]:
     """Settings of the second phase with `name` as its rare class, all of its examples among the drawn."""
     if not settings.two_phase:
         raise BlemishError(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from blemish.arrays import Floats
 from blemish.bundle.store import Tensors
 from blemish.errors import BlemishError
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ class ClassBank:
     made_for: NDArray[np.uint8]
 
     @classmethod
-    def empty(cls, settings: Settings, num_classes: int) -> ClassBank:
+    def empty(cls, settings: TlsddSettings, num_classes: int) -> ClassBank:
         """A bank of unknown classes, made for no detector, of the shapes that a bundle's tensors have."""
         return cls(
             np.ones((num_classes, settings.width), np.float32),
@@ -69,7 +69,7 @@ class ClassBank:
         )
 
     @classmethod
-    def from_tensors(cls, tensors: Tensors, settings: Settings, num_classes: int) -> ClassBank:
+    def from_tensors(cls, tensors: Tensors, settings: TlsddSettings, num_classes: int) -> ClassBank:
         """The bank that a bundle keeps. Raises BlemishError where it does not fit settings and classes."""
         empty = cls.empty(settings, num_classes)
         expected = {name: array.shape for name, array in vars(empty).items()}

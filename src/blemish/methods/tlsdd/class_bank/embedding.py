@@ -20,7 +20,7 @@ from blemish.methods.capabilities import Embedded
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.data.views import network_input
 from blemish.methods.tlsdd.runtime.parts import Parts
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class RegionEmbedder:
         return self.parts.embeddings(regions, vectors)
 
 
-def refuse_no_space(settings: Settings) -> None:
+def refuse_no_space(settings: TlsddSettings) -> None:
     """Raise BlemishError where a linear classifier tells the classes apart, not distances."""
     if not settings.metric_head:
         raise BlemishError(

@@ -14,12 +14,12 @@ import numpy as np
 from blemish.arrays import Box, Floats, Integers, Pixels
 from blemish.images.decode import to_unit
 from blemish.images.resize import resized
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 MIN_CROP = 16  # pixels: below, a crop is interpolation and no surface
 
 
-def support_input(pixels: Pixels, box_xyxy: Box | Sequence[float], settings: Settings) -> Floats:
+def support_input(pixels: Pixels, box_xyxy: Box | Sequence[float], settings: TlsddSettings) -> Floats:
     """Colour and box mask of a support, each in [0, 1].
 
     pixels: [H, W, 3]; box_xyxy: pixels; returns [4, s, s]

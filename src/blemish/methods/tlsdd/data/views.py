@@ -16,7 +16,7 @@ from blemish.arrays import Boxes, Floats, Integers, Pixels, Size
 from blemish.images.decode import to_unit
 from blemish.images.resize import resized, with_shorter_side
 from blemish.methods.tlsdd.data.training_images import IGNORED
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import box_area, clip_boxes
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class View:
     labels: Integers
 
 
-def mirrored(view: View, settings: Settings, generator: Generator) -> View:
+def mirrored(view: View, settings: TlsddSettings, generator: Generator) -> View:
     """A view left as it is, mirrored on one axis, or on both (turned by 180°); each as likely."""
     across, down = generator.integers(2, size=2) if settings.flips else (0, 0)
     height, width = view.pixels.shape[:2]
@@ -50,7 +50,7 @@ def mirrored(view: View, settings: Settings, generator: Generator) -> View:
     return View(pixels, boxes, view.labels)
 
 
-def fitted(view: View, settings: Settings, focus: int | None, generator: Generator) -> View:
+def fitted(view: View, settings: TlsddSettings, focus: int | None, generator: Generator) -> View:
     """A view brought to `settings.size`; of one larger than a tile, a tile about box `focus`."""
     height, width = view.pixels.shape[:2]
     size = with_shorter_side((height, width), settings.size)
@@ -60,7 +60,7 @@ def fitted(view: View, settings: Settings, focus: int | None, generator: Generat
 
 
 def network_input(
-    pixels: Pixels, boxes: Boxes, settings: Settings, generator: Generator
+    pixels: Pixels, boxes: Boxes, settings: TlsddSettings, generator: Generator
 ) -> tuple[Floats, Size, Boxes]:
     """An image with boxes [n, 4] as the network takes it, or a tile about the first box where it is larger.
 

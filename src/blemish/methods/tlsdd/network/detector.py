@@ -24,7 +24,7 @@ from blemish.methods.tlsdd.network.region_head import RegionHead
 from blemish.methods.tlsdd.network.reweighting import SupportEncoder, reweighted
 from blemish.methods.tlsdd.network.scores import Embedding, LinearScores, MetricScores
 from blemish.methods.tlsdd.runtime.anchors import POOL
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Detector(nn.Module):
     Of Fig. 2, E is `extractor`, P `support_encoder`, M `region_head`, `embedding` and `scores`.
     """
 
-    def __init__(self, settings: Settings, classes: int) -> None:
+    def __init__(self, settings: TlsddSettings, classes: int) -> None:
         super().__init__()
         self.settings, self.classes = settings, classes
         self.extractor, self.origin = new_extractor(settings)

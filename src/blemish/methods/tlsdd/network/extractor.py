@@ -16,13 +16,13 @@ from torchvision.ops import DeformConv2d, FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from blemish.errors import BlemishError
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.nn.resnets import STAGES, ImagenetScale, resnet_stages, stages_up_to
 
 FeatureMaps = Mapping[str, Tensor]  # [B, m, h, w] each, by the names of `runtime.anchors.map_names`
 
 
-def new_extractor(settings: Settings) -> tuple[Extractor, str]:
+def new_extractor(settings: TlsddSettings) -> tuple[Extractor, str]:
     """The extractor that the settings describe, and a line on where its weights are from.
 
     Raises BlemishError when the weights cannot be had or do not fit, or the single map lies too deep.
@@ -118,7 +118,7 @@ class DeformableConv(nn.Module):
         return moved.to(features.dtype)
 
 
-def used_stages(settings: Settings) -> tuple[str, ...]:
+def used_stages(settings: TlsddSettings) -> tuple[str, ...]:
     """Names of the stages up to the deepest one that a map is taken from."""
     deepest = settings.deepest if settings.feature_fusion else settings.single_map
     if STAGES.index(deepest) > STAGES.index(settings.deepest):

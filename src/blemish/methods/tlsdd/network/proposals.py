@@ -18,7 +18,7 @@ from torchvision.ops import box_area, box_iou, nms
 
 from blemish.methods.tlsdd.network.extractor import FeatureMaps
 from blemish.methods.tlsdd.runtime.anchors import anchor_sizes
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 # An anchor or region is no background that meets an ignored box this much, or lies in one with this share.
 IGNORED_IOU = 0.3
@@ -28,7 +28,7 @@ IGNORED_SHARE = 0.5
 class ProposalNetwork(nn.Module):
     """The RPN over one or several maps. strides: of the maps, in pixels."""
 
-    def __init__(self, settings: Settings, strides: Sequence[int]) -> None:
+    def __init__(self, settings: TlsddSettings, strides: Sequence[int]) -> None:
         super().__init__()
         self.strides = tuple(strides)
         sizes = anchor_sizes(settings, strides)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 TERMS_BYTES = 128 << 20  # of the sum's terms [m, h, chunk] in fp32
 KEPT_BYTES = 1 << 30  # of all chunks' terms, for the gradient; above, they are computed again, a third slower
@@ -22,7 +22,7 @@ KEPT_BYTES = 1 << 30  # of all chunks' terms, for the gradient; above, they are 
 class RegionHead(nn.Module):
     """Two fully connected layers: fc6 → ReLU → fc7 → ReLU."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TlsddSettings) -> None:
         super().__init__()
         self.fc6 = nn.Linear(settings.width * settings.region_size**2, settings.hidden)
         self.fc7 = nn.Linear(settings.hidden, settings.hidden)

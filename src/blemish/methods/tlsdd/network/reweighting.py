@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from blemish.methods.tlsdd.network.extractor import FeatureMaps
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 GROUP = 16  # channels that share their statistics, at most
 
@@ -23,7 +23,7 @@ GROUP = 16  # channels that share their statistics, at most
 class SupportEncoder(nn.Module):
     """The light CNN; its last layer starts at zero, so that every weight starts at 1 and F ⊗ w = F."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TlsddSettings) -> None:
         super().__init__()
         widths = (4, *settings.support_widths)
         self.stages = nn.Sequential(*(stage(*pair) for pair in pairwise(widths)))

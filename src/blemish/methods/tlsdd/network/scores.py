@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from blemish.methods.tlsdd.network.reweighting import class_means
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 SCALE_RANGE = (1.0, 50.0)
 MOMENTUM = 0.99  # of the mean of background regions
@@ -26,7 +26,7 @@ MIN_DISTANCE = 1e-6  # keeps log(1 − exp(−d)) finite on a prototype
 class Embedding(nn.Module):
     """The last layer of f: hidden vectors to the metric space."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TlsddSettings) -> None:
         super().__init__()
         self.linear = nn.Linear(settings.hidden, settings.embedding)
         self.normalize = settings.normalize
@@ -68,7 +68,7 @@ class MetricScores(nn.Module):
     points: Tensor
     observed: Tensor
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TlsddSettings) -> None:
         super().__init__()
         self.normalize, self.background = settings.normalize, settings.background
         self.by_branch = settings.logits == "branch"
@@ -138,7 +138,7 @@ class MetricScores(nn.Module):
 class LinearScores(nn.Module):
     """The baselines' classifier: one row of weights for each class and one for the background."""
 
-    def __init__(self, settings: Settings, classes: int) -> None:
+    def __init__(self, settings: TlsddSettings, classes: int) -> None:
         super().__init__()
         self.linear = nn.Linear(settings.hidden, classes + 1)
         self.by_branch = settings.logits == "branch"

@@ -17,7 +17,7 @@ from blemish.methods.tlsdd.network.class_tensors import ClassTensors
 from blemish.methods.tlsdd.network.detector import Detector, padded
 from blemish.methods.tlsdd.network.map_cache import RememberedMaps
 from blemish.methods.tlsdd.network.scores import MetricScores
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class TorchParts:
     extractor: nn.Module
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> TlsddSettings:
         return self.detector.settings
 
     @torch.inference_mode()

@@ -14,20 +14,20 @@ import numpy as np
 
 from blemish.arrays import Boxes
 from blemish.errors import BlemishError
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 MAX_GROWTH = math.log(1000 / 16)  # of a side, as a logarithm: beyond, a wild output would overflow
 POOL = "pool"  # the map that only proposals are made on
 
 
-def map_names(settings: Settings) -> tuple[str, ...]:
+def map_names(settings: TlsddSettings) -> tuple[str, ...]:
     """Names of the extractor's maps, the finest first."""
     if not settings.feature_fusion:
         return ("0",)
     return (*(str(number) for number in range(stage_number(settings.deepest))), POOL)
 
 
-def map_strides(settings: Settings) -> tuple[int, ...]:
+def map_strides(settings: TlsddSettings) -> tuple[int, ...]:
     """Pixels of a cell of each map."""
     if not settings.feature_fusion:
         return (2 ** (1 + stage_number(settings.single_map)),)
@@ -39,7 +39,7 @@ def stage_number(stage: str) -> int:
     return int(stage.removeprefix("layer"))
 
 
-def anchor_sizes(settings: Settings, strides: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+def anchor_sizes(settings: TlsddSettings, strides: Sequence[int]) -> tuple[tuple[int, ...], ...]:
     """Anchor sizes of each map: as set, dealt out evenly; without a setting four times each stride.
 
     One map takes the sizes of a whole pyramid.

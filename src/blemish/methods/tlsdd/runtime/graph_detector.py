@@ -31,7 +31,7 @@ from blemish.methods.tlsdd.runtime.anchors import (
     map_strides,
     moved_boxes,
 )
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import class_wise_nms, clip_boxes, nms
 
 REFINED_BY = (10.0, 10.0, 5.0, 5.0)  # weights of the region head's deltas
@@ -48,23 +48,23 @@ def named(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{prefix}_{name}" for name in names)
 
 
-def pooled_maps(settings: Settings) -> tuple[str, ...]:
+def pooled_maps(settings: TlsddSettings) -> tuple[str, ...]:
     """Names of the maps that regions are pooled from."""
     return tuple(name for name in map_names(settings) if name != POOL)
 
 
-def output_maps(settings: Settings) -> tuple[str, ...]:
+def output_maps(settings: TlsddSettings) -> tuple[str, ...]:
     """Names of the maps that the graph of an image outputs: all where another graph proposes on them."""
     return map_names(settings) if settings.on_class_features else pooled_maps(settings)
 
 
-def bank_inputs(settings: Settings) -> tuple[str, ...]:
+def bank_inputs(settings: TlsddSettings) -> tuple[str, ...]:
     """Names of the bank's arrays that the graph of regions takes."""
     used = {"class_vectors": settings.reweight, "prototypes": settings.metric_head, "known": True}
     return tuple(name for name, yes in used.items() if yes)
 
 
-def regions_at_once(settings: Settings) -> int:
+def regions_at_once(settings: TlsddSettings) -> int:
     """Boxes asked at once: the budget of proposals in as few equal parts as `MAX_AT_ONCE` allows."""
     parts = -(-settings.proposals_test // MAX_AT_ONCE)
     return -(-settings.proposals_test // parts)
@@ -81,7 +81,7 @@ def graph_network(exported: Exported, manifest: Manifest) -> Network:
 
 def open_graph_detector(exported: Exported, manifest: Manifest) -> tuple[GraphDetector, ClassBank]:
     """The detector and the class bank of a bundle. Raises BlemishError where they do not fit the manifest."""
-    settings = Settings.model_validate(manifest.settings)
+    settings = TlsddSettings.model_validate(manifest.settings)
     bank = ClassBank.from_tensors(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
     needed = {
         "maps": True, "regions": True, "proposals": settings.on_class_features, "support": settings.reweight,
@@ -108,7 +108,7 @@ class GraphDetector:
     """A detector's graphs, by the names of `export.plans`, and its settings. Offers `parts.Parts`."""
 
     graphs: Mapping[str, Graph]
-    settings: Settings
+    settings: TlsddSettings
 
     def rows(self, images: Floats, bank: ClassBank) -> Floats:
         """Boxes and class probabilities of every proposal, before any NMS between them.

@@ -18,7 +18,7 @@ from blemish.images.resize import resized, with_shorter_side
 from blemish.images.tiled_detection import DetectionRows, detect_tiled
 from blemish.images.tiling import planes
 from blemish.methods.contract import ImageFindings, Networks
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import box_area, class_wise_nms, clip_boxes
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 
@@ -104,7 +104,9 @@ class TlsddInference:
         )
 
 
-def inference_from(settings: Settings, class_names: tuple[str, ...], *, threshold: float) -> TlsddInference:
+def inference_from(
+    settings: TlsddSettings, class_names: tuple[str, ...], *, threshold: float
+) -> TlsddInference:
     """An inference as the settings describe it. threshold: as set, or as chosen on the validation images"""
     return TlsddInference(
         class_names=class_names,

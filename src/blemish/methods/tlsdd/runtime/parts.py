@@ -12,7 +12,7 @@ from blemish.arrays import Boxes, Floats, Size
 from blemish.bundle.manifest import Manifest
 from blemish.methods.capabilities import Exported
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +22,7 @@ class Parts(Protocol):
     """A detector's parts. Where an image is needed it is [1, 3, H, W] in [0, 1]."""
 
     @property
-    def settings(self) -> Settings: ...
+    def settings(self) -> TlsddSettings: ...
 
     def class_vectors(self, supports: Floats) -> Floats:
         """w of each support, [S, m]. supports: [S, 4, s, s], see `data.supports`"""

@@ -13,7 +13,7 @@ from blemish.dataset.samples import Dataset
 from blemish.dataset.splits.support_sets import SupportSet
 from blemish.errors import BlemishError
 from blemish.methods.common.warm_start import refuse_changed
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 NEED_NO_DEFECT = ("auto", "overkill", "max-iou")  # beginnings of rules
 # Settings that what a network has learned rests on, whether or not a tensor's shape tells.
@@ -24,7 +24,7 @@ OF_THE_NETWORK = (
 )  # fmt: skip
 
 
-def refuse_other_network(settings: Settings, start: Bundle | None) -> None:
+def refuse_other_network(settings: TlsddSettings, start: Bundle | None) -> None:
     """Raise BlemishError for a start bundle whose network is not that of the settings."""
     if start is None:
         return

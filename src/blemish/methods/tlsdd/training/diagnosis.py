@@ -22,7 +22,7 @@ from blemish.methods.tlsdd.data.views import View, batched, fitted, scaled
 from blemish.methods.tlsdd.network.detector import Detector, padded
 from blemish.methods.tlsdd.runtime.anchors import anchor_sizes
 from blemish.methods.tlsdd.runtime.box_outcomes import box_outcomes, boxes_of, counted, outcome_sentence
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.methods.tlsdd.training.training_split import TrainingSplit
 from blemish.regions.box_statistics import gaps
 from blemish.regions.boxes import box_iou
@@ -69,7 +69,7 @@ def diagnose_base(base: Detector, split: TrainingSplit) -> TrainingDiagnosis:
 
 
 def class_boxes(
-    images: Sequence[AnnotatedImage], name: str, settings: Settings, ids: frozenset[str] | None = None
+    images: Sequence[AnnotatedImage], name: str, settings: TlsddSettings, ids: frozenset[str] | None = None
 ) -> Boxes:
     """Boxes of a class in pixels of the network's input, [n, 4]; of all, or of those with the ids."""
     found = [

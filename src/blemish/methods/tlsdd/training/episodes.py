@@ -22,7 +22,7 @@ from blemish.arrays import Floats, Pixels
 from blemish.methods.tlsdd.data.supports import support_input
 from blemish.methods.tlsdd.data.training_images import IGNORED, TrainingImage
 from blemish.methods.tlsdd.data.views import View, batched, fitted, mirrored, padded_boxes
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 
 ReadImage = Callable[[int], Pixels]  # the number of a training image to its pixels [H, W, 3]
 
@@ -47,7 +47,7 @@ class Episode:
 class EpisodeSampler:
     """Draws episodes. read: pixels of an image's number; stage: keeps the draws of two stages apart."""
 
-    settings: Settings
+    settings: TlsddSettings
     read: ReadImage
     images: Sequence[TrainingImage]
     seed: int
@@ -152,7 +152,7 @@ class EpisodeSampler:
 class ImageSampler:
     """Draws plain images, clean ones too. Arguments: see `EpisodeSampler`."""
 
-    settings: Settings
+    settings: TlsddSettings
     read: ReadImage
     images: Sequence[TrainingImage]
     seed: int

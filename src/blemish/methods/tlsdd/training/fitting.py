@@ -25,7 +25,7 @@ from blemish.methods.tlsdd.network.class_tensors import digest_of
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
 from blemish.methods.tlsdd.network.torch_parts import TorchParts
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.methods.tlsdd.training.checks import refuse_no_validation, refuse_other_network
 from blemish.methods.tlsdd.training.diagnosis import TrainingDiagnosis, diagnose_base, rare_class_outcomes
 from blemish.methods.tlsdd.training.episodes import EpisodeSampler, ImageSampler
@@ -39,7 +39,7 @@ BASE, FINE, JOINT, BANK = range(4)  # what draws are for; part of their seeds
 BASE_FOLDER = "base"
 
 
-def fit(dataset: Dataset, settings: Settings, trainer: Trainer) -> Fitted:
+def fit(dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
     """Train on the splits "train" and "val". From a start bundle, or else with a base bundle on the way.
 
     Raises BlemishError for class names that the data has not, and boxes that cannot be had.
@@ -52,7 +52,7 @@ class TlsddTraining:
     """A training of one dataset, from its checks to the bundle's contents."""
 
     dataset: Dataset
-    settings: Settings
+    settings: TlsddSettings
     trainer: Trainer
 
     @cached_property

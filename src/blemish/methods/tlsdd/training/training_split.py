@@ -25,7 +25,7 @@ from blemish.methods.tlsdd.data.training_images import (
     phase_images,
     read_annotations,
 )
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.methods.tlsdd.training.checks import refuse_lacking
 
 
@@ -34,7 +34,7 @@ class TrainingSplit:
     """Classes and boxes of a dataset's split "train", each read once."""
 
     dataset: Dataset
-    settings: Settings
+    settings: TlsddSettings
     trainer: Trainer
 
     @cached_property

@@ -16,7 +16,7 @@ from blemish.defect import Defect
 from blemish.methods.contract import Networks, Trainer
 from blemish.methods.tlsdd.runtime.box_outcomes import boxes_of
 from blemish.methods.tlsdd.runtime.inference import inference_from
-from blemish.methods.tlsdd.settings import Settings
+from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import box_iou
 
 FOUND_IOU = 0.5
@@ -36,7 +36,7 @@ class ValidationDetections:
 
 
 def detect_on_validation(
-    dataset: Dataset, names: Sequence[str], settings: Settings, networks: Networks, trainer: Trainer
+    dataset: Dataset, names: Sequence[str], settings: TlsddSettings, networks: Networks, trainer: Trainer
 ) -> ValidationDetections:
     """Candidates on the images of split "val" that show no class but `names`."""
     inference = inference_from(settings, tuple(names), threshold=DEFAULT_THRESHOLD)
