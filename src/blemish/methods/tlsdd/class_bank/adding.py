@@ -87,6 +87,7 @@ class ClassAddition:
     examples: tuple[Example, ...]
 
     def run(self) -> Enrolment:
+        """The larger bank, with what it does to the older classes and on the examples themselves."""
         bank = self.bank_from(self.examples)
         folds = [(self.bank_from(kept), left_out) for kept, left_out in self.folds()]
         held_out = len(folds) > 1
@@ -164,7 +165,7 @@ class ClassAddition:
         return tuple(sorted(found, key=lambda one: one.squared_distance))
 
     def outcomes(self, bank: ClassBank, examples: Sequence[Example]) -> list[ExampleOutcome]:
-        """What the detector with this bank makes of the examples, image by image."""
+        """Outcome of each example when its image is inspected with this bank, image by image."""
         names = (*self.manifest.class_names, self.name)
         inference = inference_from(self.parts.settings, names, threshold=self.manifest.thresholds["score"])
         network = {"detector": lambda inputs: self.parts.rows(inputs, bank)}
