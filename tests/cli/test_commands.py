@@ -165,8 +165,8 @@ def test_evaluate_writes_metrics_and_a_report(
     ("key", "value", "message"),
     [
         ("operating_point", {"rule": "f1"}, "'operating_point.threshold': Field required"),
-        ("curves", {"threshold_sweep": {"best": 4.0}}, "curves.threshold_sweep: 'criterion': Field required"),
-        ("curves", {"training": {"regression": {"step": []}}}, "curves.training: 'regression.loss': Field"),
+        ("curves", {"threshold_sweep": {"best": 4.0}}, "curves: 'threshold_sweep.criterion': Field required"),
+        ("curves", {"training": {"regression": {"step": []}}}, "curves: 'training.regression.loss': Field"),
     ],
 )
 def test_a_manifest_that_lacks_a_key_is_one_line_before_any_work(
