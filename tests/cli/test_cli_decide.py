@@ -213,8 +213,8 @@ def test_without_defective_images_escapes_cannot_be_followed_and_overkill_can(
     refused(decide("--escape", 0.01, "--overkill", 0.1, data=good.parent), "needs defective images")
     answer = decide("--overkill", 0.1, data=good.parent)
     assert answer.code == 0, answer.err
-    assert "Defective images: 0 of 0 passed: nothing is known." in answer.out
-    assert "to show 10 % takes at least 29 such images" in answer.out
+    assert "Defective images: 0 of 0 passed (nothing is known)." in answer.out
+    assert "To prove 10 % takes at least 29 such images" in answer.out
 
 
 # Wrong use
