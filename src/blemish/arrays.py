@@ -17,3 +17,4 @@ Boxes = NDArray[np.floating[Any]]  # [N, 4] xyxy pixels
 Box = tuple[float, float, float, float]  # xyxy pixels
 Point = tuple[float, float]  # (x, y) pixels
 Size = tuple[int, int]  # (height, width) pixels
+Colour = tuple[int, int, int]  # (red, green, blue), 0 to 255

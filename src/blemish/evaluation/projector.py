@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from blemish.arrays import Colour
 from blemish.evaluation.metric_space import MetricSpace, principal_axes
 from blemish.files import write_atomically
-from blemish.images.drawing import Colour
 from blemish.images.encode import png_bytes
 
 WIDTH, HEIGHT, KEY_WIDTH, MARGIN = 1280, 960, 300, 48  # pixels

@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from blemish.arrays import Pixels
+from blemish.arrays import Colour, Pixels
 from blemish.defect import Box, Defect, Point
 from blemish.images.decode import to_bytes
 from blemish.inspection import Inspection, Verdict
 
-Colour = tuple[int, int, int]
 RgbImage = NDArray[np.uint8]  # [H, W, 3]
 Contours = Sequence[Sequence[Point]]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from blemish.arrays import Colour
 from blemish.bundle.store import MANIFEST, Bundle, load_bundle
 from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.samples import Dataset, Sample
@@ -19,7 +20,6 @@ from blemish.evaluation.metric_space import metric_space
 from blemish.evaluation.projector import class_colours, write_projector
 from blemish.files import write_atomically
 from blemish.images.decode import read_image, to_bytes
-from blemish.images.drawing import Colour
 from blemish.images.encode import png_bytes
 from blemish.inspector.inspector import Inspector, inspector_of, loaded_modules
 from blemish.methods import find_method
