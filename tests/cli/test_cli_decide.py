@@ -107,12 +107,12 @@ def test_limits_changed_by_hand_take_no_counts_along(
     decide("--escape", 0.3, "--limit", "length=2px:review")
     command = ["evaluate", tiny_bundle, "--data", calib.root, "--split", "all", "--out", tmp_path, "--quiet"]
     assert blemish(*command).code == 0
-    assert "Where it was chosen, on calibration images" in (tmp_path / "report.html").read_text()
+    assert "On the calibration images that it was chosen on" in (tmp_path / "report.html").read_text()
     file = tiny_bundle / "decision.yaml"
     file.write_text(file.read_text().replace("review: 2.0", "review: 80.0"))
     assert blemish(*command).code == 0
     report = (tmp_path / "report.html").read_text()
-    assert "Where it was chosen, on calibration images" not in report
+    assert "On the calibration images that it was chosen on" not in report
     assert "It has been edited by hand since, so its counts no longer hold." in report
 
 
@@ -213,8 +213,8 @@ def test_without_defective_images_escapes_cannot_be_followed_and_overkill_can(
     refused(decide("--escape", 0.01, "--overkill", 0.1, data=good.parent), "needs defective images")
     answer = decide("--overkill", 0.1, data=good.parent)
     assert answer.code == 0, answer.err
-    assert "Defective images: 0 of 0 passed: nothing is known." in answer.out
-    assert "to show 10 % takes at least 29 such images" in answer.out
+    assert "Defective images: 0 of 0 passed (nothing is known)." in answer.out
+    assert "To prove 10 % takes at least 29 such images" in answer.out
 
 
 # Wrong use
