@@ -23,14 +23,15 @@ SYNTHETIC: dict[str, Any] = {
 }
 SETTINGS: dict[str, Any] = {
     "cell": 2,
-    "patch": 128,
-    "steps": 800,
+    "patch": 96,
+    "steps": 750,
     "threshold_criterion": "pixel-f1",
+    "join_distance": 12,  # pieces of one defect beside it; chosen on the validation images
     "min_area": 16,
     "types_backbone": "resnet18",
     "types_backbone_weights": "none",
     "types_step": 32,
-    "types_steps": 400,
+    "types_steps": 250,
 }
 
 
@@ -47,7 +48,9 @@ def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
     dataset = synthesise(data, seed=0, **SYNTHETIC)
     reporter.line(f"1/4 synthetic set: {len(dataset)} images in {data}")
     reporter.line("2/4 training")
-    bundle = train_bundle("severity", data, run, settings=SETTINGS, quiet=quiet)
+    bundle = train_bundle(
+        "severity", data, run, settings={**SETTINGS, "precision": training_precision()}, quiet=quiet
+    )
     reporter.line("3/4 measuring on the test images")
     evaluated = evaluate_bundles(
         [bundle], data, out / "evaluation", split="test", command=command, quiet=quiet
@@ -56,3 +59,11 @@ def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
     test_images = [sample.image for sample in dataset.split("test")]
     inspect_images([bundle], test_images, out / "inspections", overlay=True, quiet=quiet)
     return evaluated.report
+
+
+def training_precision() -> str:
+    """ "bf16" where this processor has instructions for it, which halves the time of a step; else "auto"."""
+    import torch
+
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.11
+    return "bf16" if capabilities.get("avx512_bf16") else "auto"
