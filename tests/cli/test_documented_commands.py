@@ -1,4 +1,4 @@
-"""What the pages tell a reader to type, set and open exists: commands, options, settings, links, figures."""
+"""Commands, options, settings, links and figures that the pages name exist."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import yaml
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from blemish.bundle.migrations import RENAMED
 from blemish.cli.commands import app
 from blemish.cli.training import parsed_settings
 from blemish.dataset.settings import DatasetSettings
@@ -89,23 +90,32 @@ def test_commands_and_settings_in_the_text_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_to_files_and_headings(page: Path) -> None:
+    broken = []
     for path, heading in LINK.findall(BLOCK.sub("", page.read_text(encoding="utf-8"))):
+        target = page.parent / path if path else page
         if "://" in path:
             continue
-        target = page.parent / path if path else page
-        assert target.exists(), path
-        if heading:
-            assert heading in {slug(title) for title in HEADING.findall(target.read_text("utf-8"))}, heading
+        if not target.exists() or (heading and heading not in headings(target)):
+            broken.append((path, heading))
+    assert not broken
 
 
-def slug(title: str) -> str:
-    """Anchor of a heading: lower case, letters, digits and hyphens alone."""
-    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+def headings(page: Path) -> set[str]:
+    """Anchors of a page's headings: in lower case, of letters, digits and hyphens alone."""
+    titles = HEADING.findall(page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_the_dataset_file_of_the_readme_is_one() -> None:
     settings = DatasetSettings.model_validate(yaml.safe_load(blocks(ROOT / "README.md", "yaml")))
     assert settings.class_order == ("scratch", "spot")
+
+
+def test_the_glossary_lists_the_older_names_of_settings() -> None:
+    listed = re.findall(
+        r"^\| `(\w+)` \| `(\w+)` \| `(\w+)` \|$", (ROOT / "docs" / "glossary.md").read_text("utf-8"), re.M
+    )
+    assert listed == [(method, *names) for method, renamed in RENAMED.items() for names in renamed.items()]
 
 
 def test_figures_of_the_readme_are_those_of_the_results() -> None:

@@ -89,7 +89,9 @@ def test_the_picture_has_the_size_asked_for(surfaces: Dataset, monkeypatch: pyte
 
 
 def test_the_probe_times_a_row_and_blocks_are_of_severity() -> None:
-    one_run = settings(repeats=1)  # steps of several runs have medians of different runs, whose sum can be more
+    one_run = settings(
+        repeats=1
+    )  # steps of several runs have medians of different runs, whose sum can be more
     found = measured_apart("runtime-speed", one_run.model_dump(mode="json"), "cpu")
     assert found["runs"] == 1
     assert found["from_file"]["p50"] > found["from_pixels"]["p50"] > 0
