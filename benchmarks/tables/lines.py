@@ -36,10 +36,12 @@ def lines_of(experiment: Experiment, results: Sequence[Result]) -> list[Line]:
     """The lines to print, in the order of the experiment's rows."""
     lines = []
     for row in experiment.rows:
-        own = sorted((one for one in results if one.row == row.name), key=lambda one: one.seed or 0)
-        devices = sorted({one.device or "" for one in own}) or [""]
+        own = sorted(
+            (result for result in results if result.row == row.name), key=lambda result: result.seed or 0
+        )
+        devices = sorted({result.device or "" for result in own}) or [""]
         lines += [
-            Line(row, device or None, tuple(one for one in own if (one.device or "") == device))
+            Line(row, device or None, tuple(result for result in own if (result.device or "") == device))
             for device in devices
         ]
     return lines
@@ -115,7 +117,7 @@ def with_reached(experiment: Experiment, results: Sequence[Result]) -> list[Resu
     also reached by calling everything defective, so every other measure of a look is told beside it.
     Source: MeDetection, Fig. 4 and Table 3.
     """
-    stored = {(one.row, one.seed): one for one in results}
+    stored = {(result.row, result.seed): result for result in results}
     reach = {row.name: row.reach for row in experiment.rows if row.reach}
     found = []
     for result in results:
@@ -132,9 +134,9 @@ def first_reached(own: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
     own, other: {"best_step", "steps_of_epoch", "looks": [{"step", measures…}, …]}
     Step and epoch are infinite where no look has it; "yes" is 1 or 0.
     """
-    kept = next(look for look in other["looks"] if look["step"] == other["best_step"])
+    last = next(look for look in other["looks"] if look["step"] == other["best_step"])
     found = {}
-    for measure, value in kept.items():
+    for measure, value in last.items():
         if measure == "step":
             continue
         step = next((look["step"] for look in own["looks"] if look[measure] >= value), math.inf)

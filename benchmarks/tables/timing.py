@@ -41,7 +41,7 @@ class SpeedKind(RowKind):
 def measured_apart(kind: str, settings: dict[str, Any], device: str) -> Figures:
     """The row's figures from a fresh process. Raises BlemishError where that fails."""
     request = json.dumps({"kind": kind, "settings": settings, "device": device})
-    path = os.pathsep.join(one for one in (str(CHECKOUT), os.environ.get("PYTHONPATH")) if one)
+    path = os.pathsep.join(folder for folder in (str(CHECKOUT), os.environ.get("PYTHONPATH")) if folder)
     run = subprocess.run(
         [sys.executable, "-c", "from benchmarks.tables.timing import answer; answer()", request],
         env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
@@ -56,10 +56,10 @@ def measured_apart(kind: str, settings: dict[str, Any], device: str) -> Figures:
 
 def answer() -> None:
     """Print the figures that the command line asks for, as one line of JSON."""
-    asked = json.loads(sys.argv[1])
-    kind = find_kind(asked["kind"])
+    request = json.loads(sys.argv[1])
+    kind = find_kind(request["kind"])
     assert isinstance(kind, SpeedKind)
-    print(json.dumps(kind.measured_here(asked["settings"], asked["device"])))
+    print(json.dumps(kind.measured_here(request["settings"], request["device"])))
 
 
 def random_image(size: tuple[int, int], channels: int) -> NDArray[np.uint8]:

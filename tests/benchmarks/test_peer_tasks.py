@@ -1,4 +1,4 @@
-"""What peers are handed: exactly the images, splits and boxes that the rows beside them learn from."""
+"""Tasks of peers hold exactly the images, splits and boxes that the rows beside them learn from."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_a_folder_without_results_is_refused_and_nothing_is_written(tmp_path: Pa
 
 
 def test_a_new_row_is_on_the_page_and_in_its_table(tmp_path: Path) -> None:
-    """One row copied elsewhere under another figure: both files tell the new one."""
+    """A row is copied elsewhere with another figure, which both files then show."""
     name = "severity-crackforest"
     fields = json.loads((RESULTS / name / "otsu.json").read_text(encoding="utf-8"))
     fields["figures"]["pixel"]["f1"] = 0.98765

@@ -222,7 +222,7 @@ def test_a_bundle_that_has_seen_a_test_image_is_refused() -> None:
         data = {**bundle.manifest.data, known: [*bundle.manifest.data[known], *seen]}
         save_bundle(place, bundle.manifest.model_copy(update={"data": data}), bundle.networks)
         with pytest.raises(
-            BlemishError, match=r"row gate: no bundle may have seen .* has seen 2 of \d+\. Tr"
+            BlemishError, match=r"row gate: test images must be new .* validated on 2 of \d+\. Tr"
         ):
             ChainKind().measure(table, RowJob(table.experiment.row("gate"), seed=7))
 
