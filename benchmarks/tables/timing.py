@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tables.experiment import CHECKOUT
-from benchmarks.tables.results import RowJob
+from benchmarks.tables.results import Result, RowJob
 from benchmarks.tables.row_kind import Figures, RowKind, Source, find_kind
+from benchmarks.tables.schema import TableRow
 from benchmarks.tables.table import Table
+from blemish.bundle.migrations import rename_settings
 from blemish.errors import BlemishError
 
 SEED = 0
@@ -29,6 +31,16 @@ class SpeedKind(RowKind):
 
     source: ClassVar[Source] = "random"
     seeded = False
+
+    def upgraded(self, table: Table, row: TableRow, stored: Result) -> dict[str, Any]:
+        """Stored settings, those of the method under the names of today."""
+        settings = dict(stored.settings)
+        if "method" in settings and "settings" in settings:
+            of_method = rename_settings(
+                settings["method"], settings["settings"], source=f"table {table.name}, row {row.name}"
+            )
+            settings["settings"] = of_method
+        return settings
 
     def measure(self, table: Table, job: RowJob) -> Figures:
         return measured_apart(self.name, self.settings(table, job.row), job.device or "cpu")

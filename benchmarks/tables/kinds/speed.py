@@ -131,7 +131,8 @@ class Speed(SpeedKind):
 
     def upgraded(self, table: Table, row: TableRow, stored: Result) -> dict[str, Any]:
         """Stored settings under the names of today, those of `FORMER_KINDS` completed."""
-        settings = {**FORMER_KINDS.get(stored.kind, {}), **stored.settings}
+        complete = {**FORMER_KINDS.get(stored.kind, {}), **stored.settings}
+        settings = super().upgraded(table, row, stored.model_copy(update={"settings": complete}))
         if stored.kind == "detector-speed":  # on square images
             settings["size"] = 2 * [settings.pop("side")]
             settings["settings"] = {"proposals": settings.pop("proposals"), **settings["settings"]}
