@@ -25,6 +25,7 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/*.md", "benchmarks/**/*.md", "experiments/*.md", "src/**/*.md")
     for page in ROOT.glob(pattern)
 )
+MADE_UP = "pixelnet"  # the method that docs/adding-a-method.md builds
 BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -70,7 +71,7 @@ def test_commands_in_blocks_can_be_typed(page: Path) -> None:
     for arguments in commands(page):
         command, rest = command_named(arguments)
         context = command.make_context(command.name, [*rest])  # raises for what the command does not take
-        if arguments[0] == "train":
+        if arguments[0] == "train" and arguments[1] != MADE_UP:
             settings = parsed_settings(context.params["settings"])
             known = find_method(context.params["method"]).settings_type.model_fields
             assert settings.keys() <= known.keys(), arguments
