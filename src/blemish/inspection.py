@@ -94,7 +94,7 @@ class Inspection:
     def from_json(cls, fields: Mapping[str, Any]) -> Inspection:
         """Read the inspection that `to_json` wrote, by this version or 0.1; maps are not written.
 
-        Raises KeyError for a key that is missing, ValueError for a newer schema.
+        Raises KeyError for a key that is missing, TypeError for a wrong type, ValueError for a newer schema.
         """
         scale = fields.get("mm_per_px")
         return cls(

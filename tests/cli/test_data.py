@@ -106,10 +106,11 @@ def test_agree_prints_kappa_and_where_to_look(blemish: Command, tmp_path: Path) 
     answer = blemish("data", "agree", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out")
     assert answer.code == 0, answer.err
     assert "good or defective: same answer on 3 of 4 (at least 24.9%); kappa 0.50" in answer.out
+    assert answer.out.startswith("a and b: 4 images\n") and "\nclasses: same answer on 3 of 4" in answer.out
     assert "differ on good/2.png. a: clean; b: defect." in answer.out
     assert answer.out.endswith(f"{tmp_path / 'out' / 'report.html'}\n")
     alone = blemish("data", "agree", tmp_path / "a")
-    assert alone.code == 2 and "agree takes two or three raters. Received: 1." in alone.err
+    assert alone.code == 2 and "agree takes two or three label sets. Received: 1." in alone.err
 
 
 def test_check_counts_groups(blemish: Command, tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 
 
-def show_version(asked: bool) -> None:
-    if asked:
+def show_version(requested: bool) -> None:
+    if requested:
         import blemish
 
         print(f"blemish {blemish.__version__}")
@@ -97,12 +97,12 @@ def embed(
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show which classes overlap in BUNDLE's metric space: a table, a picture, and a sentence a pair."""
+    """Show which classes overlap in BUNDLE's metric space: a table, a plot, and a sentence a pair."""
     from blemish.workflows.embed import embed_regions
 
     set_threads(threads)
-    picture, sentences = embed_regions(bundle, data, out, split=split, device=device, quiet=quiet)
-    print("\n".join((str(picture), *sentences)))
+    plot, sentences = embed_regions(bundle, data, out, split=split, device=device, quiet=quiet)
+    print("\n".join((str(plot), *sentences)))
 
 
 @app.command()

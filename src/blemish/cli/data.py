@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from blemish.cli.options import beginning
-from blemish.cli.texts import print_check, print_counts, print_products, print_scale
+from blemish.cli.texts import print_agreement, print_check, print_counts, print_products, print_scale
 from blemish.errors import BlemishError, WrongUseError
 
 app = typer.Typer(
@@ -84,7 +84,7 @@ def tasks(
         typer.Option("--only", metavar="A,B", help="These products, or all of these sets."),
     ] = None,
     size: Annotated[
-        int, typer.Option("--size", min=64, help="Side of drawn pictures; photographs keep theirs.")
+        int, typer.Option("--size", min=64, help="Side of drawn images; photographs keep theirs.")
     ] = 256,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
@@ -129,11 +129,11 @@ def check(
 
 @app.command()
 def agree(
-    raters: Annotated[
+    annotators: Annotated[
         list[Path],
         typer.Argument(
             metavar="DATA_A DATA_B",
-            help="Two or three label sets of the same pictures; the last may be an inspections.jsonl.",
+            help="Two or three label sets of the same images; the last may be an inspections.jsonl.",
         ),
     ],
     out: Annotated[
@@ -141,15 +141,21 @@ def agree(
         typer.Option("--out", help="Folder for agreement.json and report.html."),
     ] = None,
 ) -> None:
-    """Do two people judge the same pictures alike? Cohen's kappa, confusion, overlap, where they differ.
+    """Measure how well annotators agree: Cohen's kappa, confusion, overlap, and where they differ.
 
-    The same person twice shows how repeatable they are.
+    Two label sets of one person show how repeatable they are.
     """
-    from blemish.workflows.annotator_agreement import compare_raters
+    from blemish.workflows.annotator_agreement import compare_annotators
 
-    if not 2 <= len(raters) <= 3:
-        raise WrongUseError(f"agree takes two or three raters. Received: {len(raters)}. Name DATA_A DATA_B.")
-    print("\n".join(compare_raters(raters, out)))
+    if not 2 <= len(annotators) <= 3:
+        raise WrongUseError(
+            f"agree takes two or three label sets. Received: {len(annotators)}. Name DATA_A DATA_B."
+        )
+    result = compare_annotators(annotators, out)
+    for study in result.studies:
+        print_agreement(study)
+    if result.report is not None:
+        print(result.report)
 
 
 @app.command()
@@ -206,7 +212,7 @@ def split(
 
 @app.command()
 def scale(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture of a flat target.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image of a flat target.")],
     columns: Annotated[
         int, typer.Option("--columns", min=3, help="Of dots, or of corners where four squares meet.")
     ],
@@ -218,7 +224,7 @@ def scale(
         typer.Option("--out", metavar="FILE", help="Also write the figures to this JSON file."),
     ] = None,
 ) -> None:
-    """Measure the scale of a camera, mm per pixel, from a picture of a target."""
+    """Measure the scale of a camera, mm per pixel, from an image of a flat target."""
     import json
     from dataclasses import asdict
 

@@ -34,12 +34,12 @@ def replay(
     from blemish.workflows.replay import replay as replayed
 
     outcome = replayed(record, images, bundles=bundle or (), quiet=quiet)
+    if not outcome.lines:
+        raise BlemishError(f"{record} must hold inspections. Received: an empty file. Choose another record.")
     for line in (*outcome.notes, *outcome.findings):
         print(line)
     print(f"{outcome.same} of {outcome.lines} answers are as recorded")
-    if outcome.same < outcome.lines or not outcome.lines:
+    if outcome.same < outcome.lines:
         raise BlemishError(
             f"{outcome.lines - outcome.same} of {outcome.lines} lines of {record} do not replay; see above."
-            if outcome.lines
-            else f"{record} holds no inspection."
         )

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from blemish.dataset.product_sets.collect import Collected
     from blemish.dataset.quality.check import CheckReport
     from blemish.dataset.samples import Dataset
+    from blemish.evaluation.annotators.study import Study
     from blemish.images.calibration_target import Scale
 
 SPLIT_ORDER = ("train", "val", "test", "")
+MAX_LISTED = 10  # differences of two annotators; all are in agreement.json
 
 
 def print_counts(dataset: Dataset) -> None:
@@ -65,13 +67,35 @@ def print_check(report: CheckReport) -> None:
 def print_scale(found: Scale) -> None:
     """A measured scale, how well the image fits it, and where to write it."""
     print(f"{found.mm_per_px:.6g} mm per px, from {found.points} points")
-    print(f"along the picture's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
+    print(f"along the image's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
     print(
         f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (mean square)"
     )
     print(
         f"use it as --mm-per-px {found.mm_per_px:.6g}, or as mm_per_px: {found.mm_per_px:.6g} in dataset.yaml"
     )
+
+
+def print_agreement(study: Study) -> None:
+    """Agreement of two annotators on verdicts, classes and places, and the images on which they differ."""
+    alone = f", and {study.alone} that only one of them judges" if study.alone else ""
+    print(f"{study.first} and {study.second}: {study.images} images{alone}")
+    for question, level in (("good or defective", study.verdict), ("classes", study.classes)):
+        kappa, agreed = level.kappa, level.kappa.agreed
+        beyond = "kappa unknown, as only one answer occurs"
+        if kappa.value is not None:
+            beyond = f"kappa {kappa.value:.2f} ({kappa.low:.2f} to {kappa.high:.2f}), {kappa.word}"
+        print(
+            f"{question}: same answer on {agreed.n} of {agreed.of} (at least {agreed.lower95:.1%}); {beyond}"
+        )
+    if study.places is not None:
+        met = study.places.met
+        print(f"places: {met.n} of {met.of} that either marked were marked by both")
+    for difference in study.differences[:MAX_LISTED]:
+        print(f"differ on {difference.image.sample.id}. {difference.sentence}")
+    rest = len(study.differences) - MAX_LISTED
+    if rest > 0:
+        print(f"and on {rest} more")
 
 
 def images_of_lots(groups: Mapping[str, Mapping[str, Any]]) -> str:

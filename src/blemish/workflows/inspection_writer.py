@@ -110,7 +110,8 @@ def open_draft(draft: Path) -> TextIO:
     try:
         draft.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            file = draft.open("a", encoding="utf-8")
+            # Bytes of a file name that are not UTF-8 become escapes, which JSON reads back as they were.
+            file = draft.open("a", encoding="utf-8", errors="backslashreplace")
             lock(file, draft)
             if draft.exists() and os.path.samestat(draft.stat(), os.fstat(file.fileno())):
                 file.truncate(0)  # what a killed inspection left

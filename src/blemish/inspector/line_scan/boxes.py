@@ -37,18 +37,18 @@ class MergedGroup:
 class BoxScan:
     """A `Scan` by a method that finds boxes.
 
-    most_rows: from the top of a group to the bands to come, a tile's at least; a longer group is cut there
+    max_rows: from the top of a group to the bands to come, a tile's at least; a longer group is cut there
     """
 
     def __init__(
-        self, inference: StreamsBoxes, networks: Networks, *, width: int, most_rows: int, with_pixels: bool
+        self, inference: StreamsBoxes, networks: Networks, *, width: int, max_rows: int, with_pixels: bool
     ) -> None:
         self.inference, self.networks, self.with_pixels = inference, networks, with_pixels
         self.width = width
         self.across = inference.size or width  # fitted; whole numbers, as rows must not drift down the web
         self.scale = self.across / width
         self.hop = inference.tile - inference.overlap
-        self.most_fitted = max(most_rows * self.scale, inference.tile)
+        self.max_fitted = max(max_rows * self.scale, inference.tile)
         self.step = self.in_web(self.hop)  # rows of a piece
         self.pixels = RowWindow()
         self.start = 0  # fitted row at which the next band starts
@@ -118,7 +118,7 @@ class BoxScan:
         cut = False
         for group in groups_of(seen, nms=self.inference.nms):
             boxes = seen.boxes[group]
-            longer = min(limit, self.start) - float(boxes[:, 1].min()) > self.most_fitted
+            longer = min(limit, self.start) - float(boxes[:, 1].min()) > self.max_fitted
             if not boxes[:, 3].max() > limit or longer:  # what is no number is none to wait for
                 self.merged.append(self.of_web(merged_rows(seen[group], self.tiles, nms=self.inference.nms)))
                 left[group] = False
