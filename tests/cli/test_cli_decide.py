@@ -225,7 +225,10 @@ def test_without_defective_images_escapes_cannot_be_followed_and_overkill_can(
     [
         ([], "decide needs one of --escape, --overkill, --cost and --rule"),
         (["--escape", 0.1, "--rule", "f1"], "Received: --escape, --rule."),
-        (["--escape", 0.1, "--overkill", 0.1, "--review", "f1"], "--review must not stand beside"),
+        (
+            ["--escape", 0.1, "--overkill", 0.1, "--review", "f1"],
+            "--review cannot be combined with --escape and --overkill",
+        ),
         (["--escape", 1.5], "Received: 'escape<=1.5'"),
         (["--escape", "nan"], "Received: 'escape<=nan'"),
         (["--cost", "escape=1"], "Received: 'cost:escape=1'"),
@@ -420,7 +423,7 @@ def test_a_scale_that_the_data_contradict_is_told_of(
     root = Path(shutil.copytree(calib.root, tmp_path / "data"))
     with (root / "dataset.yaml").open("a") as file:
         file.write("\nmm_per_px: 0.1\n")
-    said = f"Sizes are measured with 0.05 mm per px, and {root} says 0.1"
+    said = f"Sizes are measured with 0.05 mm per px, but {root} says 0.1"
     assert decide("--rule", "f1", "--mm-per-px", 0.05, data=root).code == 0
     assert any(note.startswith(said) for note in decision_of(tiny_bundle).chosen.point.notes)
     command = ["evaluate", tiny_bundle, "--data", root, "--split", "all", "--out", tmp_path / "out"]

@@ -27,7 +27,7 @@ def synth(  # noqa: PLR0913, PLR0917 - an option each
     surface: Annotated[
         list[str] | None,
         typer.Option(
-            "--surface", help="Texture; may be repeated. Or part: the same part, as it happens to lie."
+            "--surface", help="Texture; may be repeated. Or `part`: one part in different positions."
         ),
     ] = None,
     images: Annotated[int, typer.Option("--images", min=1)] = 100,
@@ -35,18 +35,18 @@ def synth(  # noqa: PLR0913, PLR0917 - an option each
     weight: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            "--weight", metavar="CLASS=NUMBER", help="How often a defect kind is drawn; may be repeated."
+            "--weight", metavar="CLASS=NUMBER", help="How often a defect class is drawn; may be repeated."
         ),
     ] = None,
     pairing: Annotated[
-        Literal["free", "dagm"], typer.Option("--pairing", help="dagm: one kind of defect for each texture.")
+        Literal["free", "dagm"], typer.Option("--pairing", help="dagm: one defect class for each texture.")
     ] = "free",
     defect_scale: Annotated[
         float,
-        typer.Option("--defect-scale", help="Size of the defects relative to their usual one."),
+        typer.Option("--defect-scale", help="Size of the defects, relative to their usual size."),
     ] = 1.0,
     turn: Annotated[
-        float, typer.Option("--turn", metavar="DEGREES", help="How far a part may lie turned, either way.")
+        float, typer.Option("--turn", metavar="DEGREES", help="Largest rotation of a part, either way.")
     ] = 180.0,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
@@ -76,7 +76,7 @@ def tasks(
             "--from",
             metavar="SETS",
             help="Folder of public sets, each under its name: bc-defects, magnetic-tile, neu-det, "
-            "deeppcb, crackforest, dagm-thumbs. What is not there is left out.",
+            "deeppcb, crackforest, dagm-thumbs. Sets not there are left out.",
         ),
     ],
     only: Annotated[
@@ -103,14 +103,16 @@ def check(
     data: Folder,
     skip_broken: Annotated[
         bool,
-        typer.Option("--skip-broken", help="Take files that cannot be read as left out, not as errors."),
+        typer.Option(
+            "--skip-broken", help="Leave out files that cannot be read, instead of counting them as errors."
+        ),
     ] = False,
     json_out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--json", help="Also write the findings to this file."),
     ] = None,
 ) -> None:
-    """Counts, imbalance, broken files, leaks between splits. Exit code 1 when the data cannot be used."""
+    """Report counts, imbalance, broken files and leaks between splits. Exit code 1 for unusable data."""
     import json
 
     from blemish.dataset.layouts import load_dataset
@@ -186,7 +188,7 @@ def split(
     data: Folder,
     out: Out,
     test: Annotated[float, typer.Option("--test", help="Share of all images.")] = 0.3,
-    val: Annotated[float, typer.Option("--val", help="Share of what is not test.")] = 0.2,
+    val: Annotated[float, typer.Option("--val", help="Share of the images that are not test.")] = 0.2,
     by: Annotated[
         Literal["content", "group", "similarity", "looks"],
         typer.Option(
@@ -214,10 +216,12 @@ def split(
 def scale(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image of a flat target.")],
     columns: Annotated[
-        int, typer.Option("--columns", min=3, help="Of dots, or of corners where four squares meet.")
+        int, typer.Option("--columns", min=3, help="Columns of dots, or of corners where four squares meet.")
     ],
-    rows: Annotated[int, typer.Option("--rows", min=3, help="The same the other way.")],
-    pitch_mm: Annotated[float, typer.Option("--pitch-mm", metavar="X", help="From one to the next.")],
+    rows: Annotated[int, typer.Option("--rows", min=3, help="Rows of them.")],
+    pitch_mm: Annotated[
+        float, typer.Option("--pitch-mm", metavar="X", help="Distance from one to the next.")
+    ],
     pattern: Annotated[Literal["checkerboard", "dots"], typer.Option("--pattern")] = "checkerboard",
     out: Annotated[
         Optional[Path],  # noqa: UP045

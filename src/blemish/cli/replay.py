@@ -20,13 +20,11 @@ def replay(
     ],
     bundle: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Option(
-            "--bundle", help="The recorded bundle, where it lies elsewhere by now; once for each of a chain."
-        ),
+        typer.Option("--bundle", help="The recorded bundle, if it has moved; once for each of a chain."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Inspect the images of RECORD again: does the same bundle give the same answers? Names what differs.
+    """Inspect the images of RECORD again with the same bundle, and name every field that differs.
 
     Images are found by their SHA-256. Exit code 0: all answers are the same; 1: some differ, or an image,
     bundle or decision is not as recorded.

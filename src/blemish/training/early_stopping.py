@@ -44,7 +44,7 @@ class EarlyStopper:
     def since_best(self) -> int:
         """Validations after the best one, of equal ones the first."""
         assert self.stopping is not None
-        values = [one.values[self.stopping.criterion] for one in self.results]
+        values = [result.values[self.stopping.criterion] for result in self.results]
         return len(values) - 1 - values.index(max(values))
 
     @property
@@ -64,7 +64,7 @@ class EarlyStopper:
         return {BEST + name: tensor for name, tensor in self.best.items()}
 
     def metadata(self) -> dict[str, str]:
-        return {RESULTS: json.dumps([[one.step, one.values] for one in self.results])}
+        return {RESULTS: json.dumps([[result.step, result.values] for result in self.results])}
 
     def recall(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
         """Take over what a checkpoint holds."""

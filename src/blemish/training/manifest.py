@@ -88,7 +88,9 @@ def with_operating_point(
     alone.
     """
     known = set(manifest.class_names)
-    validation = dataset.split("val").where(lambda sample: {one.label for one in sample.annotations} <= known)
+    validation = dataset.split("val").where(
+        lambda sample: {annotation.label for annotation in sample.annotations} <= known
+    )
     evaluator = evaluate_samples(inspector, validation, reporter, title="choosing the operating point")
     scores, defective = image_scores(evaluator.records)
     ng_rule, review_rule = followed_rules(manifest.settings, any_defective=bool(np.any(defective)))

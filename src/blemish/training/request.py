@@ -116,8 +116,8 @@ def claim_folder(request: Request, digest: str) -> None:
         there = {**there, "settings": {**older, **stored}}
         refuse_other_run(there, wanted, file, request.settings.paths)
         return
-    for picture in (request.run / PICTURES).glob("*.png"):
-        picture.unlink()  # of an attempt that was stopped before it had a checkpoint
+    for image in (request.run / PICTURES).glob("*.png"):
+        image.unlink()  # of an attempt that was stopped before it had a checkpoint
     write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -171,11 +171,11 @@ def refuse_other_run(
             )
 
 
-def same_setting(one: Any, other: Any) -> bool:
+def same_setting(first: Any, second: Any) -> bool:
     """True where two values are equal, or two ways to name one file."""
-    if one == other or not (isinstance(one, str) and isinstance(other, str)):
-        return bool(one == other)
+    if first == second or not (isinstance(first, str) and isinstance(second, str)):
+        return bool(first == second)
     try:
-        return Path(one).samefile(other)
+        return Path(first).samefile(second)
     except (OSError, ValueError):
         return False

@@ -18,7 +18,7 @@ FOLDER = "examples"  # before the ids of their images among those of another dat
 
 @dataclass(frozen=True)
 class Examples:
-    """Images with at least one example, annotated as the class; the examples; and lines on odd boxes."""
+    """Images with at least one example, annotated as the class; the examples; lines on unusable boxes."""
 
     samples: tuple[Sample, ...]
     boxes: tuple[Example, ...]
@@ -87,13 +87,13 @@ def note_on_many(count: int, name: str) -> list[str]:
 
 def training_set(check: Dataset, examples: Examples, name: str) -> Dataset:
     """The dataset with the examples among its training images, and no other box of the class there."""
-    kept = check.where(lambda sample: sample.split != "train" or not marks(sample, name))
+    others = check.where(lambda sample: sample.split != "train" or not marks(sample, name))
     added = tuple(
         replace(sample, id=f"{FOLDER}/{sample.id}", split="train", group=None) for sample in examples.samples
     )
     return replace(
-        kept,
-        samples=(*kept.samples, *added),
+        others,
+        samples=(*others.samples, *added),
         class_names=tuple(dict.fromkeys((*check.class_names, name))),
     )
 
