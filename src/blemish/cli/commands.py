@@ -1,6 +1,4 @@
-"""The commands of `blemish`. Every heavy import stands inside the command that needs it, so that --help is
-quick.
-"""
+"""The commands of `blemish`. Heavy imports stand inside the command that needs them: --help stays quick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The entry point of `blemish`: runs a command and turns every end of it into one line and an exit code.
+"""The entry point of `blemish`: runs a command and turns every error into one line and an exit code.
 
 The commands are imported inside, so that a Ctrl-C during the imports ends as any other.
 """

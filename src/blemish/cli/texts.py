@@ -18,7 +18,7 @@ MAX_LISTED = 10  # differences of two annotators; all are in agreement.json
 
 
 def print_counts(dataset: Dataset) -> None:
-    """Images of the dataset by split and by class."""
+    """Print the numbers of a dataset's images by split and by class."""
     print(f"{dataset.root}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
     print_table({"all images": dataset.splits, **class_splits(dataset)}, list(dataset.splits))
 
@@ -33,7 +33,7 @@ def class_splits(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 
 def print_products(out: Path, collected: Collected) -> None:
-    """The products of a collection, a line each, and what was left out."""
+    """Print the products of a collection, a line each, and notes on those left out."""
     print(f"{out}: {len(collected.made)} products")
     width = max((len(made.counts.product) for made in collected.made), default=0)
     print(f"{'product':{width}}{'normal':>10}{'defective':>11}  source")
@@ -45,7 +45,7 @@ def print_products(out: Path, collected: Collected) -> None:
 
 
 def print_check(report: CheckReport) -> None:
-    """All findings, the problems last, worst first."""
+    """Print all findings of a check, the problems last, worst first."""
     print(f"{report.root}: {report.total} images, {report.layout} ({report.reason})")
     print_table({"all images": report.splits, **report.images, "clean": report.clean}, list(report.splits))
     for product in report.products:
@@ -65,7 +65,7 @@ def print_check(report: CheckReport) -> None:
 
 
 def print_scale(found: Scale) -> None:
-    """A measured scale, how well the image fits it, and where to write it."""
+    """Print a measured scale, how well the image fits it, and how to use it."""
     print(f"{found.mm_per_px:.6g} mm per px, from {found.points} points")
     print(f"along the image's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
     print(
@@ -77,7 +77,7 @@ def print_scale(found: Scale) -> None:
 
 
 def print_agreement(study: Study) -> None:
-    """Agreement of two annotators on verdicts, classes and places, and the images on which they differ."""
+    """Print the agreement of two annotators on verdicts, classes and places, and where they differ."""
     alone = f", and {study.alone} that only one of them judges" if study.alone else ""
     print(f"{study.first} and {study.second}: {study.images} images{alone}")
     for question, level in (("good or defective", study.verdict), ("classes", study.classes)):
@@ -123,7 +123,7 @@ def uses(report: CheckReport) -> str:
 
 
 def print_table(rows: Mapping[str, Mapping[str, int]], splits: list[str]) -> None:
-    """A line per row, one column per split and their sum."""
+    """Print a line per row, with a column per split and their sum."""
     columns = [split for split in SPLIT_ORDER if split in splits]
     width = max(len(name) for name in rows)
     heads = [*(split or "no split" for split in columns), "all"]

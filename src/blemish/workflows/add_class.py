@@ -157,7 +157,7 @@ class Addition:
 
     @cached_property
     def check(self) -> Dataset | None:
-        """The dataset of --check, for a training with the splits that it needs."""
+        """Dataset of --check, for --fine-tune with the splits that a training needs."""
         if self.request.check is None:
             return None
         dataset = load_dataset(self.request.check)
@@ -332,7 +332,7 @@ def opened_networks(bundle: Bundle, method: Method, device: str) -> Mapping[str,
 
 
 def on_device(modules: dict[str, nn.Module], device: str) -> dict[str, nn.Module]:
-    """The networks in eval mode on the device."""
+    """Put networks into eval mode and on the device."""
     import torch
 
     for module in modules.values():

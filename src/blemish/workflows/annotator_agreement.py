@@ -18,7 +18,7 @@ Rater = Dataset | InspectionPredictions
 
 @dataclass(frozen=True)
 class AgreementResult:
-    """A study of each pair of annotators. report: path of report.html, None where no folder was given"""
+    """Studies of each pair of annotators. report: path of report.html, None where no folder was given"""
 
     studies: tuple[Study, ...]
     report: Path | None

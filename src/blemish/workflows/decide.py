@@ -55,7 +55,7 @@ class DecideRequest:
 
 @dataclass(frozen=True)
 class DecideResult:
-    """A decision that was written. file: where to; sentences: its rules, and what it costs on its images"""
+    """A decision and the file it was written to. sentences: its rules, and their cost on the images"""
 
     decision: Decision
     file: Path
@@ -162,7 +162,7 @@ def notes_on_validation_images(chosen: Dataset, loaded: Bundle, data: Path) -> t
     if not validated:
         return ()
     return (
-        f"{validated} of {len(chosen)} images were validation images, by which the training was steered: "
+        f"{validated} of {len(chosen)} images were validation images of the training, which they steered: "
         "new parts may escape somewhat more often than is counted here. Fresh images would be better.",
     )
 

@@ -37,7 +37,7 @@ CHAIN_NOTE = (
 
 @dataclass(frozen=True)
 class EvaluatedBundles:
-    """Bundle to be measured, or the stages of a chain. places: their folders as the user gave them"""
+    """A bundle to be measured, or the stages of a chain. places: their folders as the user gave them"""
 
     places: Sequence[Path]
     bundles: Sequence[Bundle]
@@ -58,16 +58,16 @@ class EvaluatedBundles:
 
     @property
     def decision(self) -> Decision | None:
-        """The first bundle's, whose verdict it is."""
+        """Decision of the first bundle, which makes the verdict."""
         return self.decisions[0]
 
     def notes_on_known_images(self, chosen: Dataset) -> Iterator[str]:
-        """A sentence for each bundle that has learned or was decided on images that are to be measured."""
+        """Sentences on bundles that were trained or decided on images that are to be measured."""
         for manifest, inspector in zip(self.manifests, self.inspectors, strict=True):
             yield from notes_on_known_images(manifest, chosen, inspector.decision)
 
     def notes_on_hidden(self, records: Sequence[ImageRecord]) -> Iterator[str]:
-        """A sentence for each minimum size of a decision that is above a labelled defect of these images."""
+        """Sentences on minimum sizes of decisions that are above a labelled defect of these images."""
         for inspector in self.inspectors:
             if inspector.decision is not None:
                 yield from hidden_defects(
@@ -142,7 +142,7 @@ def measured(evaluated: EvaluatedBundles, chosen: Dataset, split: str, reporter:
 def notes_on_known_images(
     manifest: Manifest, chosen: Dataset, decision: Decision | None = None
 ) -> tuple[str, ...]:
-    """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
+    """Sentence for a bundle that was trained, or its thresholds chosen, on images that are to be measured."""
     calibrated = decision.chosen.seen if decision and decision.chosen else ()
     known = {*known_images(manifest.data), *calibrated} & set(image_digests(chosen))
     if not known:
@@ -175,7 +175,7 @@ def report_context(evaluated: EvaluatedBundles, dataset: Dataset, data: Path, co
 
 
 def decisions_of_later(stages: Sequence[BundleInspector]) -> tuple[str, ...]:
-    """A sentence on the decision of each stage behind the first, as its limits make no verdict here."""
+    """Sentences on the decisions of stages behind the first, whose limits make no verdict in a chain."""
     return tuple(
         f"{stage.bundle} has a decision of its own: what it ignores is ignored and what it grades is graded, "
         f"but its thresholds and limits make no verdict here. {' '.join(sentences(stage.decision))}"

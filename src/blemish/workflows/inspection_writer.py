@@ -1,4 +1,4 @@
-"""Files of an inspection: a line of inspections.jsonl for each answer as it comes, and the overlays."""
+"""Writing the files of an inspection: a line of inspections.jsonl for each answer, and overlays."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Overlays:
         write_atomically(self.folder / self.file_name(answer.stem), png_bytes(overlay))
 
     def file_name(self, stem: str) -> str:
-        """The stem, and a number where it was taken."""
+        """Name for an overlay: the stem, with a number where it is taken."""
         name = stem
         while self.taken[name]:
             self.taken[stem] += 1
@@ -103,7 +103,7 @@ def write(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:
 
 
 def open_draft(draft: Path) -> TextIO:
-    """The draft, empty and locked: it is this process's until it is closed.
+    """Open the draft, empty and locked: it is this process's until it is closed.
 
     Raises BlemishError where it cannot be written, or another inspection holds it.
     """

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def parsed(text: str) -> tuple[Mapping[str, Any], Inspection]:
 
 
 def replayable(recorded: Inspection) -> InspectionRecord:
-    """The line's record. Raises NotReplayedError where there is none, or the image was part of a web."""
+    """Record of an inspection. Raises NotReplayedError without one, and for a piece of a web."""
     if recorded.record is None:
         raise NotReplayedError("written by blemish 0.1, which recorded no hashes to replay it by")
     if recorded.rows is not None:
@@ -175,7 +176,7 @@ class Images:
         return {digest: file for digest, file in digests if digest is not None}
 
     def find(self, name: str, digest: str | None) -> tuple[Item, str]:
-        """The image with those bytes; else one of that name, and how its bytes differ.
+        """Find the image with those bytes, else one of that name; returns also how its bytes differ, or "".
 
         name: as recorded, of a video's frame with "#" and its number
         Raises NotReplayedError where there is neither.
@@ -193,12 +194,13 @@ class Images:
                 f"no image in {self.folder} has the recorded SHA-256 {short(digest)}, and none is called "
                 f"{Path(path).name}"
             )
-        nearest = max(named, key=lambda file: shared_end(file, Path(path)))
+        ending = Path(path).parts[::-1]
+        nearest = max(named, key=lambda file: len(commonprefix([file.parts[::-1], ending])))
         differs = f"{nearest}: {values(short(digest), short(of_digest.get(nearest)))}"
         return self.item_of(nearest, frame), differs
 
     def item_of(self, file: Path, frame: str) -> Item:
-        """The image, or that frame of a video; a video whose frames are asked for in order is read once."""
+        """Item of an image, or of a frame of a video, which is read once where frames come in order."""
         if not frame:
             return next(items_of(file, 1))
         for _ in range(2):
@@ -217,12 +219,6 @@ def readable_hash(file: Path) -> str | None:
         return None
 
 
-def shared_end(file: Path, other: Path) -> int:
-    """Number of parts that two paths have in common, from the end."""
-    pairs = zip(reversed(file.parts), reversed(other.parts), strict=False)
-    return next((count for count, (a, b) in enumerate(pairs) if a != b), len(other.parts))
-
-
 @dataclass
 class Judges:
     """Inspectors for the bundles that records name, each opened once.
@@ -235,7 +231,7 @@ class Judges:
     opened: dict[str, tuple[Judge, tuple[str, ...]]] = field(default_factory=dict)
 
     def find(self, history: InspectionRecord) -> tuple[Judge, tuple[str, ...]]:
-        """The inspector or chain that the record names, and how its decisions differ from the recorded ones.
+        """Open the inspector or chain of a record; returns also how its decisions differ now.
 
         Raises NotReplayedError for a bundle that is not there, or is another one than recorded.
         """

@@ -31,7 +31,10 @@ SMOOTHED = 2  # cells beyond a component that its pixels are interpolated from, 
 
 @dataclass(frozen=True)
 class CompletedRegion:
-    """A region that nothing can join any more. top, bottom: its rows; around: rows that are looked at"""
+    """A region that nothing can join any more.
+
+    top, bottom: its rows; around: rows above and below that its judgement needs
+    """
 
     region: Region
     top: int

@@ -72,7 +72,7 @@ def web_answers(
 
 
 def judge_of_web(judge: Judge) -> BundleInspector:
-    """The judge, if it can judge a web without seams. Raises BlemishError for any other."""
+    """Return the judge if it can judge a web without seams. Raises BlemishError for any other."""
     if isinstance(judge, BundleInspector) and judge.inference.streams:
         return judge
     what = (
@@ -81,7 +81,7 @@ def judge_of_web(judge: Judge) -> BundleInspector:
         else "are a chain, image by image"
     )
     raise BlemishError(
-        "--line-scan must have a bundle that judges each place by what lies near it. "
+        "--line-scan must have a bundle that judges each place by the pixels around it. "
         f"Received: {judge.bundle}, which {what}. Add --frame-rows N to judge frames of N rows as images."
     )
 
