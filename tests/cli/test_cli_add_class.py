@@ -30,7 +30,7 @@ def test_the_decision_of_the_old_bundle_is_not_taken_over(
         "add-class", own, "--name", "fray", "--examples", examples, "--out", out, "--device", "cpu"
     )
     assert answer.code == 0, answer.err
-    assert f"warning: the decision of {own} is for that bundle alone." in answer.err
+    assert f"warning: the decision of {own} holds for that bundle alone." in answer.err
     assert open_inspector(own, device="cpu").decision is not None
     assert open_inspector(out, device="cpu").decision is None
 

@@ -343,6 +343,27 @@ def test_a_changed_pixel_is_named(recorded: Callable[..., Path], bundle: Path, i
     assert outcome.same == 3
 
 
+def test_of_changed_images_of_one_name_that_of_the_recorded_folder_is_taken(
+    recorded: Callable[..., Path], bundle: Path, images: Path
+) -> None:
+    first, second, *others = sorted(images.iterdir())
+    for other in others:
+        other.unlink()
+    for image, folder in ((first, "lot1"), (second, "lot2")):
+        (images / folder).mkdir()
+        image.rename(images / folder / "part.png")
+    record = recorded(bundle)
+    for folder in ("lot1", "lot2"):
+        with (images / folder / "part.png").open("ab") as file:
+            file.write(b"behind the image")
+    outcome = replay(record, images, quiet=True)
+    assert found(outcome) == [(1, "image_sha256"), (2, "image_sha256")]
+    for line, folder in enumerate(("lot1", "lot2")):
+        changed = images / folder / "part.png"
+        assert outcome.findings[line].text.startswith(f"{changed}: recorded ")
+        assert outcome.findings[line].text.endswith(f"now {sha256sum(changed)[:12]}")
+
+
 def test_the_same_pixels_in_another_file_are_told_apart_from_other_pixels(
     recorded: Callable[..., Path], bundle: Path, images: Path
 ) -> None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from os.path import commonprefix
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +187,6 @@ class Images:
         file = self.by_digest.get(digest or "")
         if file is not None:
             return self.item_of(file, frame), ""
-        of_digest = {path: digest for digest, path in self.by_digest.items()}
         named = [file for file in self.files if file.name == Path(path).name]
         if not named:
             raise NotReplayedError(
@@ -195,8 +194,9 @@ class Images:
                 f"{Path(path).name}"
             )
         ending = Path(path).parts[::-1]
-        nearest = max(named, key=lambda file: len(commonprefix([file.parts[::-1], ending])))
-        differs = f"{nearest}: {values(short(digest), short(of_digest.get(nearest)))}"
+        # That with the most names alike, from the last on.
+        nearest = max(named, key=lambda file: [*map(eq, file.parts[::-1], ending)])
+        differs = f"{nearest}: {values(short(digest), short(readable_hash(nearest)))}"
         return self.item_of(nearest, frame), differs
 
     def item_of(self, file: Path, frame: str) -> Item:
