@@ -129,5 +129,5 @@ def test_a_split_by_similarity_still_goes_by_its_former_name(blemish: Command, t
         for by in ("similarity", "looks")
     ]
     assert lists[0] == lists[1]
-    told = blemish("data", "split", "--help").out
-    assert "similarity" in told and "looks" not in told
+    page = blemish("data", "split", "--help").out
+    assert "similarity" in page and "looks" not in page

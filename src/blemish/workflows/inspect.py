@@ -14,7 +14,7 @@ from blemish.inspector.line_scan import Web, web_answers
 from blemish.inspector.pipeline import answers_of
 from blemish.inspector.sources import source_of
 from blemish.progress import Reporter
-from blemish.workflows.inspection_writer import Overlays, record
+from blemish.workflows.inspection_writer import Overlays, write_answers
 
 
 @dataclass(frozen=True)
@@ -62,4 +62,4 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
     )
     with opened as answers:
         coming = reporter.track(answers.coming, "inspecting", total=source.count if web is None else None)
-        return RecordedInspections(*record(replace(answers, coming=coming), out, overlays))
+        return RecordedInspections(*write_answers(replace(answers, coming=coming), out, overlays))

@@ -49,7 +49,7 @@ class Overlays:
         return f"{name}.png"
 
 
-def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path, int]:
+def write_answers(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path, int]:
     """Write every answer; returns the path of inspections.jsonl and how many are ERROR.
 
     Lines go to a temporary name, which is renamed when all are written, where nobody can tell what comes
@@ -63,11 +63,11 @@ def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path
         finished = False  # whether every line written so far is whole
         try:
             for answer in answers.coming:
-                failures += write(answer, file, overlays)
+                failures += write_line(answer, file, overlays)
             finished = True
         except KeyboardInterrupt:
             for answer in answers.drain():
-                write(answer, file, overlays)
+                write_line(answer, file, overlays)
             finished = True
             raise
         except BlemishError:
@@ -93,7 +93,7 @@ def put_in_place(file: TextIO, draft: Path, target: Path) -> None:
         draft.unlink()
 
 
-def write(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:
+def write_line(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:
     """Write an answer, at once to be read by others; returns whether it is ERROR."""
     file.write(json.dumps(answer.inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
     file.flush()

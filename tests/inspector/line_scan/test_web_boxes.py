@@ -122,9 +122,9 @@ def test_one_longer_than_is_held_is_cut_with_a_reason() -> None:
     assert 2 <= len(parts) <= 4
     assert (parts[0].box_xyxy[1], parts[-1].box_xyxy[3]) == (30, 800)
     assert all(one.box_xyxy[3] >= other.box_xyxy[1] for one, other in pairwise(parts)), "without a gap"
-    said = [reason for answer in answers for reason in answer.inspection.reasons]
-    assert len(said) == len(parts) - 1
-    assert all("one was longer than --max-rows 300" in reason for reason in said)
+    reasons = [reason for answer in answers for reason in answer.inspection.reasons]
+    assert len(reasons) == len(parts) - 1
+    assert all("one was longer than --max-rows 300" in reason for reason in reasons)
 
 
 def test_a_web_is_brought_to_the_width_that_the_detector_was_trained_on() -> None:

@@ -118,8 +118,8 @@ def test_a_defect_longer_than_is_held_is_cut_with_a_reason_and_no_pixel_of_it_is
     edges = [(part.box_xyxy[1], part.box_xyxy[3]) for part in parts]
     assert edges[0][0] == 50 and edges[-1][1] == 640
     assert all(one[1] == other[0] for one, other in pairwise(edges))
-    said = [reason for answer in answers for reason in answer.inspection.reasons]
-    assert said == [
+    reasons = [reason for answer in answers for reason in answer.inspection.reasons]
+    assert reasons == [
         f"defects that reach row {edge[1]:.0f} are cut there: one was longer than --max-rows 150"
         for edge in edges[:-1]
     ]
