@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from blemish.arrays import Pixels
+from blemish.arrays import Pixels, RgbImage
 from blemish.bundle.curves import StoredLosses, StoredSweep
 from blemish.bundle.manifest import Manifest, Strict
 from blemish.bundle.migrations import AUTO
@@ -215,18 +215,23 @@ class Trainer(Protocol):
         """Array that `compute` makes of a sample's annotations, from memory where it is still there."""
 
     def sweep(
-        self, maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]], *, most: float, criterion: str
+        self,
+        maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]],
+        *,
+        max_threshold: float,
+        criterion: str,
     ) -> ThresholdSweep:
-        """Try thresholds in (0, most) on (map, truth mask) pairs of validation images."""
+        """Try thresholds in (0, max_threshold) on maps and true masks [H, W] of validation images.
+
+        criterion: that the best threshold maximises, "mean-iou" or "pixel-f1"
+        Raises BlemishError where no mask holds a defect pixel, or a map does not fit its mask.
+        """
 
     def note(self, message: str) -> None:
         """Write a line for the user and the log."""
 
-    def picture(self, name: str, draw: Callable[[], NDArray[np.uint8]]) -> None:
-        """Keep a picture for the user to look at, such as of what training sees; drawn where it is not yet.
-
-        draw: to [H, W, 3] RGB
-        """
+    def save_image(self, name: str, draw: Callable[[], RgbImage]) -> None:
+        """Save an image in the run's folder for the user, such as of training images; once for each name."""
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
         """The items, with a progress bar."""
@@ -292,7 +297,7 @@ class Method(Protocol):
         """The networks of a bundle with initial weights, ready for its tensors."""
 
     def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
-        """Raises BlemishError when the networks of a bundle, now with its tensors, were not made together."""
+        """Raise BlemishError where the networks of a bundle, now with its tensors, were not made together."""
 
     def inference(self, manifest: Manifest) -> Inference:
         """The numpy half, set up as the manifest says."""

@@ -207,13 +207,13 @@ def test_validation_images_that_tell_nothing_of_the_base_are_refused_before_it_i
     with pytest.raises(BlemishError, match=message):
         run(dataset, tmp_path / "run", tiny())
     assert not (tmp_path / "run").exists()
-    fitting_of(dataset, tmp_path / "joint", tiny(variant="fr-ff-joint")).refuse_misfits()
+    fitting_of(dataset, tmp_path / "joint", tiny(variant="fr-ff-joint")).check_before_training()
     clean = tuple(replace(one, annotations=()) if one.split == "val" else one for one in surfaces.samples)
     good = replace(surfaces, samples=clean)
     for rules in ({}, {"ng_rule": "overkill<=0.1"}):
-        fitting_of(good, tmp_path / "good", tiny(**rules)).refuse_misfits()
+        fitting_of(good, tmp_path / "good", tiny(**rules)).check_before_training()
     with pytest.raises(BlemishError, match="no other class"):
-        fitting_of(good, tmp_path / "good", tiny(ng_rule="f1")).refuse_misfits()
+        fitting_of(good, tmp_path / "good", tiny(ng_rule="f1")).check_before_training()
 
 
 def test_a_bundle_with_the_bank_of_another_is_refused(unbroken, surfaces, tmp_path):

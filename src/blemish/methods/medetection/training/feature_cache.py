@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blemish.arrays import Pixels
+from blemish.arrays import Pixels, RgbImage
 from blemish.dataset.samples import Sample
-from blemish.methods.medetection.alignment import Matcher, RgbImage, align
+from blemish.methods.medetection.alignment import Matcher, align
 from blemish.methods.medetection.inference import square
 from blemish.methods.medetection.network.difference import DifferenceNetwork
 from blemish.methods.medetection.settings import MedetectionSettings

@@ -128,7 +128,7 @@ class SeverityTraining:
                 lambda pixels: inference.severity_map(pixels, networks),
                 title="choosing the threshold",
             ),
-            most=SEVERITY_MAX,
+            max_threshold=SEVERITY_MAX,
             criterion=self.settings.threshold_criterion,
         )
 

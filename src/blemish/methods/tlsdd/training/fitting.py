@@ -61,7 +61,7 @@ class TlsddTraining:
 
     def run(self) -> Fitted:
         """The finished training, with the base bundle where one was trained on the way."""
-        self.refuse_misfits()
+        self.check_before_training()
         split = self.split
         self.note(*split.annotated.notes, *(split.draw.notes if split.draw else ()))
         if not self.settings.two_phase:
@@ -71,11 +71,11 @@ class TlsddTraining:
             return self.finished(base, split.common)
         before = diagnose_base(base, split)
         self.note(*before.sentences)
-        also = {} if self.trainer.initial_bundle else {BASE_FOLDER: self.finished(base, split.common)}
+        extra = {} if self.trainer.initial_bundle else {BASE_FOLDER: self.finished(base, split.common)}
         tuned = self.finished(self.fine_tuned(base), split.class_names, before)
-        return replace(tuned, extra_models=also)
+        return replace(tuned, extra_models=extra)
 
-    def refuse_misfits(self) -> None:
+    def check_before_training(self) -> None:
         """Raise BlemishError, before any work, for what would only fail after training."""
         refuse_other_network(self.settings, self.trainer.initial_bundle)
         trains_base = self.settings.two_phase and self.trainer.initial_bundle is None
