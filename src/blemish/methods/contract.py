@@ -1,4 +1,4 @@
-"""The seam between methods and everything above them: what a method must offer, and what it is given.
+"""Contract between the methods and everything above them: what a method must offer, and what it is given.
 
 A method is a folder under `blemish.methods` with one object `METHOD`. It describes its training as stages and
 its inference as a numpy half; the training loop, the tiles' forward path and the bundle on disk belong to the
@@ -91,7 +91,7 @@ class Inference(Protocol):
 
     @property
     def streams(self) -> Literal["masks", "boxes"] | None:
-        """How it judges a web, see `capabilities.StreamsMasks` and `StreamsBoxes`; None: it does not."""
+        """Kind of streaming, see `capabilities.StreamsMasks` and `StreamsBoxes`; None: no webs are judged."""
 
     @property
     def pixel_threshold(self) -> float | None:
@@ -106,12 +106,12 @@ class Inference(Protocol):
         """The image score at which the method's own pixel threshold lies; None where it has none."""
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
-        """The raw output for the whole image, from tiles merged without seams."""
+        """Raw output for the whole image, from tiles merged without seams."""
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
     ) -> ImageFindings:
-        """Raw output to defects and image score."""
+        """Defects and image score from the raw output. with_maps: whether the maps are wanted, too"""
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,7 @@ class SweptCurves(Curves):
 
     @classmethod
     def of(cls, sweep: ThresholdSweep) -> Self:
+        """Curves that hold the sweep."""
         return cls(threshold_sweep=StoredSweep.model_validate(sweep.to_json()))
 
 

@@ -1,6 +1,6 @@
 """Cache of the products' images and of a frozen stem's features of them.
 
-A frozen stem does not change and images are seen again and again, mirrored in four ways, so that with cached
+A frozen stem does not change and images come again and again, mirrored in four ways, so that with cached
 features a step costs only what learns. Letters: N images, s side, C channels.
 """
 
