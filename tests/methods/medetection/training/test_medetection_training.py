@@ -143,7 +143,9 @@ def learned_from(dataset) -> set[str]:
     return set(image_digests(dataset.where(lambda sample: sample.split in ("train", "val"))))
 
 
-def test_a_start_has_not_seen_the_target_and_a_bundle_all_that_taught_it(trained, plates, lid, run, tmp_path):
+def test_a_start_has_not_learned_from_the_target_and_a_bundle_knows_all_its_products(
+    trained, plates, lid, run, tmp_path
+):
     folder, bundle = trained
     start, own = load_bundle(folder / "start"), learned_from(lid)
     others = learned_from(plates) - own
@@ -171,13 +173,13 @@ def test_a_bundle_passes_on_what_it_was_and_goes_on_with_its_own_product(trained
 
 def test_the_seed_decides_and_a_resumed_run_ends_the_same(trained, plates, run, tmp_path, monkeypatch):
     _, unbroken = trained
-    look, calls = MedetectionTraining.validate_target, []
+    validate, calls = MedetectionTraining.validate_target, []
 
     def stops(self, network):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return look(self, network)
+        return validate(self, network)
 
     settings = tiny(target="lid", checkpoint_every=5)
     monkeypatch.setattr(MedetectionTraining, "validate_target", stops)
@@ -253,11 +255,11 @@ def test_meta_training_is_judged_on_validation_images_where_a_product_has_them(p
     else:
         assert judged == {"bolt": {"val"}, "gear": {"val"}}
         assert "chosen without cap:" in note
-    looked = training.validate_adaptation(DifferenceNetwork(settings), pools)
-    assert 0 <= looked["auroc"] <= 1
+    figures = training.validate_adaptation(DifferenceNetwork(settings), pools)
+    assert 0 <= figures["auroc"] <= 1
 
 
-def test_a_product_left_out_of_the_looks_is_told_in_the_report(plates, run, tmp_path):
+def test_a_product_left_out_of_validation_is_named_in_the_report(plates, run, tmp_path):
     dataset = without_defects_in_val(plates, "cap")
     bundle = run(dataset, tmp_path / "run", tiny(target="lid", **SHORT))
     assert ["chosen without cap" in note for note in bundle.manifest.notes] == [True]
@@ -343,7 +345,7 @@ def test_a_start_that_learned_the_target_is_refused(trained, plates, run, tmp_pa
 
 def test_a_start_of_another_network_is_refused(trained, lid, run, tmp_path):
     start = load_bundle(trained[0] / "start")
-    with pytest.raises(BlemishError, match=r"setting widths: the network is that of .* widths=8\."):
+    with pytest.raises(BlemishError, match=r"setting widths must stay as in .* widths=8\."):
         run(lid, tmp_path / "run", tiny(widths=16, **SHORT), initial_bundle=start)
     with pytest.raises(BlemishError, match="setting stem_activation"):
         run(lid, tmp_path / "other", tiny(stem_activation=False, **SHORT), initial_bundle=start)
@@ -402,7 +404,7 @@ def test_others_that_nothing_learns_from_are_refused(trained, lid, run, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_others_that_the_start_learned_from_or_was_told_are_no_mistake(trained, lid, run, tmp_path):
+def test_others_that_the_start_learned_from_or_was_given_are_no_mistake(trained, lid, run, tmp_path):
     start = load_bundle(trained[0] / "start")
     names = ("gear", "bolt", "cap")
     bundle = run(lid, tmp_path / "run", tiny(others=names, **SHORT), initial_bundle=start)

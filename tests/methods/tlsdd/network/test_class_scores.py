@@ -104,7 +104,7 @@ def test_prototypes_are_means_brought_back_to_unit_norm() -> None:
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_embeddings_are_of_unit_norm_where_asked(normalize: bool) -> None:
+def test_embeddings_are_of_unit_norm_where_set(normalize: bool) -> None:
     norms = Embedding(tiny(normalize=normalize))(100 * unit(2, 3, 64, seed=0)).norm(dim=-1)
     assert norms.shape == (2, 3)
     assert torch.allclose(norms, torch.ones(2, 3), atol=1e-5) == normalize

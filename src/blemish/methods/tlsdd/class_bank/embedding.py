@@ -1,6 +1,6 @@
-"""Where regions lie in the metric space, as the classes see them, and how far from each prototype.
+"""Embeddings of regions in the metric space, for each class of a bank.
 
-Source: TL-SDD eqs. 2 and 3, Fig. 9. A class sees a region under its own feature weights (eq. 1), so that a
+Source: TL-SDD eqs. 2 and 3, Fig. 9. A class weights a region by its own feature weights (eq. 1), so that a
 region has an embedding for each class; the diagonal reading compares each with that class's prototype.
 Letters: R regions, K classes, D embedding, m width.
 """

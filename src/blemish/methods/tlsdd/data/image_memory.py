@@ -37,7 +37,7 @@ class ImageMemory(Generic[Results]):
         if key in self.results:
             return self.results[key]
         results = compute()
-        size = sum(one.nbytes for one in results.values())
+        size = sum(result.nbytes for result in results.values())
         if self.bytes + size <= MAX_BYTES:
             self.results[key] = results
             self.bytes += size

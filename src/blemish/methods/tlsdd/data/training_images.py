@@ -72,7 +72,7 @@ class PhaseImages:
 
 
 def read_annotations(samples: Iterable[Sample]) -> AnnotatedImages:
-    """Boxes of each sample. Reads mask files, and of images the headers."""
+    """Read the boxes of each sample, from mask files, too, and the sizes of the images."""
     images: list[AnnotatedImage] = []
     notes: list[str] = []
     for sample in samples:
@@ -91,7 +91,7 @@ def phase_images(
     *,
     phase: Phase,
 ) -> PhaseImages:
-    """The images of a phase. Class numbers follow (*common, *rare).
+    """Select the images of a phase. Class numbers follow (*common, *rare).
 
     base: boxes of common classes; few: the drawn boxes of all classes; mixed and joint: those of common
     classes and the drawn rare ones. Clean images are there without boxes, but not in the episodes of phase 2
@@ -154,5 +154,6 @@ def left_out_notes(
 
 
 def images_from(images: Sequence[AnnotatedImage]) -> str:
+    """Beginning of a note on images, with the id of the first."""
     first = images[0].sample.id
     return f"{first} is" if len(images) == 1 else f"{len(images)} images ({first}, …) are"

@@ -1,6 +1,6 @@
 """The M-SDD model: extractor → reweighting → proposals → regions → distances to prototypes.
 
-Source: TL-SDD section III-A, Fig. 2, eqs. 1-5. The four switches of `Settings` turn it into each of the
+Source: TL-SDD section III-A, Fig. 2, eqs. 1-5. The four switches of `TlsddSettings` turn it into each of the
 paper's baselines. Reweighting commutes with RoIAlign, so regions are pooled once from the shared maps and
 reweighted afterwards. Letters: B images, K classes, R regions, S supports, m width, D embedding.
 """
@@ -107,7 +107,7 @@ class Detector(nn.Module):
         # As padded: RoIAlign takes the maps' scales from its first call's sizes, and keeps them for good.
         image_sizes = [(whole_cells(int(height)), whole_cells(int(width))) for height, width in sizes]
         with torch.autocast(boxes[0].device.type, enabled=False):
-            features = {name: one.float() for name, one in maps.items()}
+            features = {name: of_map.float() for name, of_map in maps.items()}
             regions: Tensor = self.align(features, [box.float() for box in boxes], image_sizes)
         return regions
 
@@ -128,6 +128,7 @@ class Detector(nn.Module):
         return self.embedding(of_classes), self.embedding(hidden), classes.prototypes, classes.known
 
     def box_deltas(self, hidden: Tensor) -> Tensor:
+        """Output of the box regressor in fp32, [R, 4] or [R, 4·K]. hidden: [R, hidden]"""
         deltas: Tensor = self.box_regressor(hidden).float()
         return deltas
 

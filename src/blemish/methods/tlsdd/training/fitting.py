@@ -49,7 +49,7 @@ def fit(dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
 
 @dataclass(frozen=True)
 class TlsddTraining:
-    """A training of one dataset, from its checks to the bundle's contents."""
+    """Trains TL-SDD once on a dataset, from the checks to the bundle's contents."""
 
     dataset: Dataset
     settings: TlsddSettings
@@ -60,7 +60,7 @@ class TlsddTraining:
         return TrainingSplit(self.dataset, self.settings, self.trainer)
 
     def run(self) -> Fitted:
-        """The finished training, with the base bundle where one was trained on the way."""
+        """Train all phases; returns them with the base bundle where one was trained on the way."""
         self.check_before_training()
         split = self.split
         self.note(*split.annotated.notes, *(split.draw.notes if split.draw else ()))
@@ -211,9 +211,9 @@ class TlsddTraining:
             generator = np.random.default_rng([self.trainer.seed, BANK, number])
             examples = self.split.bank_examples(name, generator)
             ids[name] = tuple(example.id for example in examples)
-            entries.append(class_entry(parts, [extract(parts, one, generator) for one in examples]))
+            entries.append(class_entry(parts, [extract(parts, example, generator) for example in examples]))
             if not examples:
-                self.trainer.note(f"class '{name}' has no box in split 'train': it is never found")
+                self.trainer.note(f"Class '{name}' has no box in split 'train', so it is never found.")
         return ClassBank.from_entries(entries, [bool(ids[name]) for name in names], digest_of(detector)), ids
 
 

@@ -1,4 +1,4 @@
-"""The training split as TL-SDD sees it: common and rare classes, boxes, and the few drawn of each class.
+"""Training split of TL-SDD: common and rare classes, boxes, and the few drawn of each class.
 
 Source: TL-SDD section III-B, and the few-shot protocol of the method's README.
 """
@@ -53,7 +53,8 @@ class TrainingSplit:
         both = [name for name in rare if name in self.common]
         if both:
             raise BlemishError(
-                f"setting rare: '{both[0]}' is one of the common classes of the start bundle. Name new ones."
+                f"setting rare must name classes that the start bundle does not have. Received: '{both[0]}'. "
+                "Leave it out."
             )
         return rare
 
