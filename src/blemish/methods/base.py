@@ -36,15 +36,15 @@ class BaseMethod(ABC, Generic[SettingsOf]):
 
     @abstractmethod
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        """The networks of a bundle with initial weights, ready for its tensors."""
+        """Build the networks of a bundle with initial weights, ready for its tensors."""
 
     @abstractmethod
     def inference(self, manifest: Manifest) -> Inference:
-        """The numpy half, set up as the manifest says."""
+        """Set up the numpy half from a manifest."""
 
     def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
         """Accept any networks whose tensors have the right shapes."""
 
     def settings(self, manifest: Manifest) -> SettingsOf:
-        """The settings that a bundle was trained with."""
+        """Settings that a bundle was trained with."""
         return self.settings_type.model_validate(manifest.settings)

@@ -57,7 +57,7 @@ class MethodSettings(BaseModel):
 
 @dataclass(frozen=True)
 class ImageFindings:
-    """An inference half's answer for one image.
+    """Answer of an inference half for an image.
 
     score: image level, in [0, 1], higher is worse; maps: see `Inspection.maps`, only when asked for
     candidates: see `Inspection.candidates`; spread: see `Inspection.spread`
@@ -103,7 +103,7 @@ class Inference(Protocol):
 
     @property
     def threshold_score(self) -> float | None:
-        """The image score at which the method's own pixel threshold lies; None where it has none."""
+        """Image score at which the method's own threshold lies; None where it has none."""
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """Raw output for the whole image, from tiles merged without seams."""
@@ -194,20 +194,20 @@ class SweptCurves(Curves):
 
 
 class Trainer(Protocol):
-    """The loop and the one forward path, as a method's `fit` is given them."""
+    """Training loop and forward path that a method's `fit` is given."""
 
     @property
     def seed(self) -> int: ...
 
     @property
     def initial_bundle(self) -> Bundle | None:
-        """The bundle that training goes on from, where the user named one."""
+        """Bundle that training goes on from, where the user named one."""
 
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
-        """Train the stage's network in place, from its checkpoint where there is one; its validations."""
+        """Train the stage's network in place, from its checkpoint if it has one; returns its validations."""
 
     def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
-        """The modules in eval mode behind the numpy interface that `Inference` calls."""
+        """Wrap modules, in eval mode, in the numpy interface that `Inference` calls."""
 
     def read(self, sample: Sample, channels: int | None) -> Pixels:
         """Decoded pixels of a sample, from memory where they are still there."""
@@ -235,7 +235,7 @@ class Trainer(Protocol):
         """Save an image in the run's folder for the user, such as of training images; once for each name."""
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
-        """The items, with a progress bar."""
+        """Yield the items with a progress bar."""
 
 
 @dataclass(frozen=True)
@@ -295,10 +295,10 @@ class Method(Protocol):
         """Train on the splits "train" and "val" of the dataset."""
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        """The networks of a bundle with initial weights, ready for its tensors."""
+        """Build the networks of a bundle with initial weights, ready for its tensors."""
 
     def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
         """Raise BlemishError where the networks of a bundle, now with its tensors, were not made together."""
 
     def inference(self, manifest: Manifest) -> Inference:
-        """The numpy half, set up as the manifest says."""
+        """Set up the numpy half from a manifest."""

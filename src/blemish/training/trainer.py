@@ -201,7 +201,7 @@ class RunTrainer:
             return
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, png_bytes(draw()))
-        self.note(f"picture of {name.replace('-', ' ')}: {file}")
+        self.note(f"{name.replace('-', ' ')}: {file}")
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
         """The items, with a progress bar."""

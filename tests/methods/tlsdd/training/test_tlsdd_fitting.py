@@ -163,7 +163,9 @@ def test_common_and_rare_that_overlap_are_refused():
 
 def test_a_rare_class_of_the_start_bundle_is_refused(unbroken, surfaces, tmp_path):
     start = load_bundle(unbroken[0] / "base")
-    with pytest.raises(BlemishError, match="must name classes that the start bundle does not have. Received: 'spot'"):
+    with pytest.raises(
+        BlemishError, match=r"must name classes that the start bundle does not have\. Received: 'spot'"
+    ):
         run(surfaces, tmp_path / "run", tiny(common=(), rare=("spot",)), initial_bundle=start)
 
 
@@ -179,7 +181,10 @@ def test_a_start_of_other_shape_or_method_is_refused(unbroken, surfaces, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"embedding": 8}, "setting embedding must stay as in .*, whose network .* embedding=16. Received: 8"),
+        (
+            {"embedding": 8},
+            "setting embedding must stay as in .*, whose network .* embedding=16. Received: 8",
+        ),
         ({"activation": "identity"}, "setting activation: .* with activation=sigmoid"),  # of the same shapes
         ({"variant": "tl-ff-fr"}, "setting metric_head: .*with metric_head=True. Received: False"),
         ({"variant": "fr-ff-joint"}, "setting two_phase: .*Set two_phase=true, or leave --from out"),

@@ -81,7 +81,7 @@ def tuning_settings(settings: TlsddSettings, name: str, examples: int) -> dict[s
 
 @dataclass(frozen=True)
 class ClassAddition:
-    """A class on its way into the bank: its row, and how well it does on its own examples."""
+    """Adds a class to the bank, and measures what that changes, on its own examples, too."""
 
     parts: Parts
     bank: ClassBank
@@ -90,7 +90,7 @@ class ClassAddition:
     examples: tuple[Example, ...]
 
     def run(self) -> Enrolment:
-        """The larger bank, with what it does to the older classes and on the examples themselves."""
+        """Make the larger bank; returns it with similarities to older classes and the examples' outcomes."""
         bank = self.bank_from(self.examples)
         folds = [(self.bank_from(kept), left_out) for kept, left_out in self.folds()]
         held_out = len(folds) > 1
@@ -121,7 +121,7 @@ class ClassAddition:
         )
 
     def bank_from(self, examples: Sequence[Example]) -> ClassBank:
-        """The bank with the new class made of these examples."""
+        """Make the bank with the new class from these examples."""
         return self.bank.with_class(
             class_entry(self.parts, [self.features[example.id] for example in examples])
         )
@@ -133,7 +133,7 @@ class ClassAddition:
         return {example.id: extract(self.parts, example, generator) for example in self.examples}
 
     def folds(self) -> list[tuple[list[Example], list[Example]]]:
-        """(examples kept, examples left out) of each fold. A single image is both."""
+        """Examples kept and examples left out, for each fold. The examples of a single image are both."""
         images = list(dict.fromkeys(example.image for example in self.examples))
         if len(images) == 1:
             return [(list(self.examples), list(self.examples))]

@@ -25,14 +25,14 @@ from blemish.methods.tlsdd.settings import TlsddSettings
 
 @dataclass(frozen=True)
 class RegionEmbedder:
-    """A detector's embeddings for the classes of a bank."""
+    """Embeds regions by a detector for the classes of a bank."""
 
     parts: Parts
     bank: ClassBank
 
     @property
     def prototypes(self) -> Floats:
-        """[K, D]"""
+        """Prototypes [K, D] of the bank's classes."""
         return self.bank.prototypes
 
     def embed(self, pixels: Pixels, boxes: Boxes) -> Embedded:

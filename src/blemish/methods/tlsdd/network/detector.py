@@ -67,7 +67,7 @@ class Detector(nn.Module):
         self.align = MultiScaleRoIAlign(names, settings.region_size, sampling_ratio=2)
 
     def grow_from(self, base: Detector) -> None:
-        """Take over the base's weights; what it has for each class goes to the first classes here.
+        """Copy the base's weights; what it has for each class goes to the first classes here.
 
         New rows of a linear classifier and of class-specific regressors keep their initial values.
         """
@@ -139,7 +139,7 @@ class Detector(nn.Module):
         self.bank = (bank,)  # in a tuple, so that its tensors are not counted among the detector's
 
     def forward(self, images: Tensor) -> Tensor:
-        """`detect` for the classes of the bank served."""
+        """Boxes and class probabilities for the classes of the bank served, see `detect`."""
         (bank,) = self.bank
         return self.detect(images, bank)
 
@@ -152,7 +152,7 @@ class Detector(nn.Module):
         return self.detect_on(self.extractor(padded(images)), (height, width), classes)
 
     def detect_on(self, maps: FeatureMaps, size: Size, classes: ClassTensors) -> Tensor:
-        """`detect` from the image's maps. size: (H, W) of it without padding"""
+        """Boxes and class probabilities from an image's maps, see `detect`. size: (H, W) without padding"""
         sizes = torch.tensor([size])
         if self.settings.on_class_features:
             folded, count = self.folded(maps, classes)
@@ -166,7 +166,7 @@ class Detector(nn.Module):
         return torch.cat([clip_boxes_to_image(boxes, size), probabilities], 1)
 
     def refined(self, proposals: Tensor, hidden: Tensor, probabilities: Tensor) -> Tensor:
-        """The proposals moved by the regressor: that of all classes, or of each region's likeliest."""
+        """Move proposals by the box regressor: that of all classes, or of each region's likeliest."""
         deltas = self.box_deltas(hidden)
         if self.settings.box_regression == "specific":
             each = deltas.view(-1, self.classes, 4)  # as in `box_loss`, whatever the number of regions

@@ -26,7 +26,7 @@ IGNORED_SHARE = 0.5
 
 
 class ProposalNetwork(nn.Module):
-    """The RPN over one or several maps. strides: of the maps, in pixels."""
+    """Region proposal network over one or several maps. strides: of the maps, in pixels"""
 
     def __init__(self, settings: TlsddSettings, strides: Sequence[int]) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ MIN_DISTANCE = 1e-6  # keeps log(1 − exp(−d)) finite on a prototype
 
 
 class Embedding(nn.Module):
-    """The last layer of f: hidden vectors to the metric space."""
+    """Last layer of f: hidden vectors to the metric space."""
 
     def __init__(self, settings: TlsddSettings) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class MetricScores(nn.Module):
         return torch.logsumexp(-scale * squared_distances(shared[:, None], points), -1)
 
     def scale(self) -> Tensor | float:
-        """The learned scale, held in [1, 50], or 1. Taken once per use, so that its gradient is whole."""
+        """Learned scale, held in [1, 50], or 1. Call it once per use, so that its gradient is whole."""
         if not self.normalize:
             return 1.0
         scale: Tensor = Clamped.apply(self.raw_scale, *SCALE_RANGE)
@@ -136,7 +136,7 @@ class MetricScores(nn.Module):
 
 
 class LinearScores(nn.Module):
-    """The baselines' classifier: one row of weights for each class and one for the background."""
+    """Linear classifier of the baselines: a row of weights for each class and one for the background."""
 
     def __init__(self, settings: TlsddSettings, classes: int) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ def merge_branches(branches: Tensor, known: Tensor) -> Tensor:
 
 
 class Clamped(torch.autograd.Function):
-    """A clamp whose gradient is cut only where descent would lead further out: a value outside comes back."""
+    """Clamp whose gradient is cut only where descent would lead further out: a value outside comes back."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, low: float, high: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""The detector in numpy around its graphs: proposals from the RPN's outputs, regions, refined boxes.
+"""Detector in numpy around its graphs: proposals from the RPN's outputs, regions, refined boxes.
 
 Source: TL-SDD Fig. 2 and Ren et al. 2015; `Detector.detect` step by step, with the steps between the networks
 in numpy. Where it is cut, see `export`. Letters: K classes, R regions, A anchors of a cell, m width, D
@@ -80,7 +80,7 @@ def graph_network(exported: Exported, manifest: Manifest) -> Network:
 
 
 def open_graph_detector(exported: Exported, manifest: Manifest) -> tuple[GraphDetector, ClassBank]:
-    """The detector and the class bank of a bundle. Raises BlemishError where they do not fit the manifest."""
+    """Open detector and class bank of a bundle. Raises BlemishError where they do not fit the manifest."""
     settings = TlsddSettings.model_validate(manifest.settings)
     bank = ClassBank.from_tensors(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
     needed = {
@@ -96,7 +96,7 @@ def open_graph_detector(exported: Exported, manifest: Manifest) -> tuple[GraphDe
 
 
 def remembering(detector: GraphDetector) -> GraphDetector:
-    """A detector that computes the maps of an image once."""
+    """Wrap a detector so that it computes the maps of an image once."""
     memory: ImageMemory[Arrays] = ImageMemory()
     maps = detector.graphs["maps"]
     remembered = {"maps": lambda arrays: memory.get(arrays["images"], lambda: maps(arrays))}
@@ -105,7 +105,7 @@ def remembering(detector: GraphDetector) -> GraphDetector:
 
 @dataclass(frozen=True)
 class GraphDetector:
-    """A detector's graphs, by the names of `export.plans`, and its settings. Offers `parts.Parts`."""
+    """Detector that runs its graphs, named as in `export.plans`. Offers `parts.Parts`."""
 
     graphs: Mapping[str, Graph]
     settings: TlsddSettings
@@ -216,7 +216,7 @@ class GraphDetector:
         return found["class_vectors"].astype(np.float32, copy=False)
 
     def regions_at(self, images: Floats, size: Size, boxes: Boxes) -> tuple[Arrays, Boxes]:
-        """The image's maps, and the boxes on them."""
+        """Maps of the image and the boxes on them, for `embeddings`."""
         return self.maps(images), boxes
 
     def embeddings(self, regions: Sequence[tuple[Arrays, Boxes]], vectors: Floats) -> Floats:
@@ -232,7 +232,7 @@ class GraphDetector:
         return float(self.regions(*regions, bank.tensors())["scale"][0])
 
     def refined(self, proposals: Boxes, deltas: Floats, probabilities: Floats) -> Boxes:
-        """The proposals moved by the regressor: that of all classes, or of each region's likeliest."""
+        """Move proposals by the box regressor: that of all classes, or of each region's likeliest."""
         if self.settings.box_regression == "specific":
             each = deltas.reshape(len(proposals), -1, 4)
             deltas = each[np.arange(len(each)), probabilities.argmax(axis=1)]
@@ -242,7 +242,7 @@ class GraphDetector:
 def best_of_map(
     objectness: Floats, deltas: Floats, anchors: Boxes, stride: int, *, count: int
 ) -> tuple[Boxes, Floats]:
-    """The `count` boxes that the RPN is surest of on one map, [N, 4], and its logits, falling.
+    """Select the `count` boxes of highest objectness on a map, [N, 4], with their logits, falling.
 
     objectness: [A, h, w]; deltas: [4·A, h, w]; anchors: [A, 4] of a cell
     """

@@ -42,7 +42,7 @@ BASE_FOLDER = "base"
 def fit(dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
     """Train on the splits "train" and "val". From a start bundle, or else with a base bundle on the way.
 
-    Raises BlemishError for class names that the data has not, and boxes that cannot be had.
+    Raises BlemishError for class names that the data does not have, and boxes that cannot be had.
     """
     return TlsddTraining(dataset, settings, trainer).run()
 
@@ -123,7 +123,7 @@ class TlsddTraining:
         return detector
 
     def new_detector(self, names: tuple[str, ...], *, replaced: bool = False) -> Detector:
-        """A detector before training.
+        """Build a detector before training.
 
         replaced: whether other weights take the place of the backbone's, which need not be at hand then
         """
@@ -166,7 +166,7 @@ class TlsddTraining:
     def finished(
         self, detector: Detector, names: tuple[str, ...], before: TrainingDiagnosis | None = None
     ) -> Fitted:
-        """The detector with its class bank, threshold, and the diagnosis of its rare classes."""
+        """Complete a detector with its class bank, threshold, and the diagnosis of its rare classes."""
         bank, examples = self.filled_bank(detector, names)
         class_tensors = bank.to_torch(next(detector.parameters()).device)
         detector.serve(class_tensors)
@@ -200,9 +200,9 @@ class TlsddTraining:
     def filled_bank(
         self, detector: Detector, names: tuple[str, ...]
     ) -> tuple[ClassBank, dict[str, tuple[str, ...]]]:
-        """The bank from drawn boxes of rare classes and up to `prototypes_per_class` of common ones.
+        """Fill the bank from the drawn boxes of rare classes and up to `prototypes_per_class` of common ones.
 
-        Behind it the ids of those boxes, by class. A class without boxes stays unknown.
+        Returns it and the ids of those boxes, by class. A class without boxes stays unknown.
         """
         parts = TorchParts(detector.eval(), detector.extractor)
         entries: list[ClassEntry] = []
@@ -218,7 +218,7 @@ class TlsddTraining:
 
 
 def named_parts(detector: nn.Module, names: Sequence[str]) -> list[nn.Module]:
-    """Parts of the detector by name. Raises BlemishError for one that the detector has not."""
+    """Parts of the detector by name. Raises BlemishError for one that the detector does not have."""
     parts = dict(detector.named_children())
     for name in names:
         if name not in parts:

@@ -37,7 +37,7 @@ def total_loss(detector: Detector, batch: Batch, maps: MapCache) -> Tensor:
 def losses(
     detector: Detector, batch: Batch, maps: FeatureMaps, support_maps: Sequence[FeatureGroup] | None
 ) -> dict[str, Tensor]:
-    """The paper's L = L_loc + L_cla (eqs. 4, 5) and the RPN's two, by name.
+    """Losses by name: the paper's L = L_loc + L_cla (eqs. 4, 5) and the RPN's two.
 
     maps, support_maps: the extractor's of "images" and "support_images"
     """

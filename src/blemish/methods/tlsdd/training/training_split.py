@@ -64,7 +64,7 @@ class TrainingSplit:
         return (*self.common, *self.rare)
 
     def known_names(self, setting: str, names: tuple[str, ...]) -> tuple[str, ...]:
-        """The names as they are. Raises BlemishError for one that the data has not."""
+        """Check class names; returns them. Raises BlemishError for one that the data does not have."""
         known = self.dataset.class_names
         for name in names:
             if name not in known:
@@ -81,7 +81,7 @@ class TrainingSplit:
 
     @cached_property
     def draw(self) -> SupportSet | None:
-        """The few boxes of each class; none where no class is rare."""
+        """Drawn boxes of each class; None where no class is rare."""
         if not self.rare:
             return None
         digest = fingerprint(self.dataset)
