@@ -154,6 +154,9 @@ class SeveritySettings(MethodSettings):
                 f"patch must be a multiple of the cell {self.cell}. Received: {self.patch}. Use {remedy}."
             )
         if self.intensity == "brightest" and self.channels == 1:
-            raise ValueError("intensity=brightest needs channels=3: a gray image has one channel")
+            raise ValueError(
+                "intensity must be luminance with channels=1, as a gray image has a single channel. "
+                "Received: brightest. Set channels=3, or leave intensity out."
+            )
         default_tiling(self.cell, self.tile, network=self.network)  # raises where the tile does not fit
         return self

@@ -208,11 +208,20 @@ class TlsddSettings(PresetSettings):
     def parts_fit(self) -> Self:
         both = sorted(set(self.common) & set(self.rare))
         if both:
-            raise ValueError(f"common and rare must not share a class. Received in both: {', '.join(both)}.")
+            raise ValueError(
+                f"common and rare must not share a class. Received in both: {', '.join(both)}. "
+                "Take it out of one."
+            )
         if self.reweight and not self.two_phase:
-            raise ValueError("reweight needs two_phase: its supports are drawn in episodes.")
+            raise ValueError(
+                "reweight needs two_phase, as its supports are drawn in episodes. Received: two_phase off. "
+                "Turn it on, or reweight off."
+            )
         if self.metric_head and not self.two_phase:
-            raise ValueError("metric_head needs two_phase: its prototypes are drawn in episodes.")
+            raise ValueError(
+                "metric_head needs two_phase, as its prototypes are made in episodes. "
+                "Received: two_phase off. Turn it on, or metric_head off."
+            )
         if self.overlap * 2 >= self.tile:
             raise ValueError(
                 f"overlap must be less than half the tile {self.tile}. Received: {self.overlap}. "
