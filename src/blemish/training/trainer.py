@@ -15,7 +15,7 @@ from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from blemish.arrays import Pixels
+from blemish.arrays import Pixels, RgbImage
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
@@ -177,24 +177,29 @@ class RunTrainer:
         return self.cache.get(("classes", sample.id), compute)
 
     def sweep(
-        self, maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]], *, most: float, criterion: str
+        self,
+        maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]],
+        *,
+        max_threshold: float,
+        criterion: str,
     ) -> Sweep:
-        """Try thresholds in (0, most) on (map, truth mask) pairs of validation images."""
-        return sweep_threshold(maps, np.linspace(0, most, SWEEP_STEPS + 2)[1:-1], criterion=criterion)
+        """Try thresholds in (0, max_threshold) on maps and true masks [H, W] of validation images."""
+        thresholds = np.linspace(0, max_threshold, SWEEP_STEPS + 2)[1:-1]
+        return sweep_threshold(maps, thresholds, criterion=criterion)
 
     def note(self, message: str) -> None:
         """Write a line for the user and the log."""
         self.reporter.line(message)
         self.log.write({"note": message})
 
-    def picture(self, name: str, draw: Callable[[], NDArray[np.uint8]]) -> None:
-        """Write RUN/pictures/NAME.png, unless it is there. draw: makes the image, [H, W, 3] RGB"""
+    def save_image(self, name: str, draw: Callable[[], RgbImage]) -> None:
+        """Save an image as RUN/pictures/NAME.png; it is drawn only where there is none yet."""
         file = self.run / PICTURES / f"{name}.png"
         if file.exists():
             return
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, png_bytes(draw()))
-        self.note(f"picture of {name.replace('-', ' ')}: {file}")
+        self.note(f"{name.replace('-', ' ')}: {file}")
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
         """Iterate over items with a progress bar."""
