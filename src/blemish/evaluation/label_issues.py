@@ -1,8 +1,7 @@
 """Label issues: the labels that answers contradict most, and so perhaps wrong ones.
 
 The confidence of a score in an image's label follows from all images: a logistic curve of "marked defective"
-over
-the score. Classes and single findings have their own confidence. Letters: n images.
+over the score. Classes and single findings have their own confidence. Letters: n images.
 Source: Platt 1999 (curve); Northcutt et al. 2021 (ranking labels by what a model says with confidence).
 """
 

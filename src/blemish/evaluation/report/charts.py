@@ -65,8 +65,8 @@ def drawable(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
     if len(points) <= MAX_POINTS:
         return points
-    kept = np.unique(np.linspace(0, len(points) - 1, MAX_POINTS).round().astype(int))
-    return [points[index] for index in kept]
+    indices = np.unique(np.linspace(0, len(points) - 1, MAX_POINTS).round().astype(int))
+    return [points[index] for index in indices]
 
 
 def marks(curve: Curve) -> list[float]:
