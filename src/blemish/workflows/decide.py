@@ -174,8 +174,8 @@ def notes_on_tests(loaded: Bundle) -> tuple[str, ...]:
         return ()
     times = "once" if accesses == 1 else f"{accesses} times"
     return (
-        f"test images were looked at {times} with this bundle: if that is why the decision is changed, "
-        "figures on them no longer are of unseen data.",
+        f"the bundle was evaluated {times} on test images: if that is why the decision is changed, figures "
+        "on them are no longer those of unseen data.",
     )
 
 

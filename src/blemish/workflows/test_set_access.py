@@ -63,6 +63,6 @@ def counted_access(bundle: Bundle, access: TestSetAccess) -> tuple[int, tuple[st
     except BlemishError as error:
         sentences = (
             *sentences,
-            f"This look at the test images could not be counted in the bundle: {error}",
+            f"This evaluation on test images could not be counted in the bundle: {error}",
         )
     return sum(earlier.data == access.data for earlier in before) + 1, sentences
