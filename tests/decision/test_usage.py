@@ -54,15 +54,15 @@ def test_a_file_that_is_no_such_count_is_refused(tmp_path: Path, text: str, mess
 
 def test_the_first_access_warns_of_nothing() -> None:
     (sentence,) = access_sentences((), access(0))
-    assert sentence == "This is the bundle's first evaluation on these test images, without a decision."
+    assert sentence == "This is the bundle's first evaluation on these test images, made without a decision."
     (sentence,) = access_sentences((access(0, data="other"),), access(1))
     assert sentence.endswith("Evaluations on other test images: 1.")
 
 
 def test_accesses_under_one_decision_are_only_counted() -> None:
     (sentence,) = access_sentences((access(), access(0, data="other"), access()), access())
-    assert "evaluated 3 times" in sentence
-    assert sentence.endswith("the last time before under decision revision 1.")
+    assert "evaluation no. 3" in sentence
+    assert sentence.endswith("the one before was made under decision revision 1.")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_accesses_under_one_decision_are_only_counted() -> None:
 )
 def test_a_decision_changed_after_an_access_is_warned_of(now: TestSetAccess) -> None:
     counted, warned = access_sentences((access(1),), now)
-    assert "2 times" in counted
+    assert "evaluation no. 2" in counted
     assert warned.startswith("The decision was changed after an evaluation on these same test images")
 
 

@@ -608,7 +608,7 @@ def test_histogram_holds_every_score_and_both_thresholds():
     svg = str(score_histogram([0.1] * 7 + [0.3], [0.9] * 3, review_threshold=0.4, threshold=0.6))
     assert svg.count('<rect class="good"') == 2 and svg.count('<rect class="bad"') == 1
     assert ">7</text>" in svg and ">3</text>" in svg
-    assert "review from 0.400" in svg and "NG from 0.600" in svg
+    assert "REVIEW from 0.400" in svg and "NG from 0.600" in svg
     assert score_histogram([], [], review_threshold=None, threshold=0.5) is None
 
 

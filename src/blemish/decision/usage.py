@@ -96,10 +96,10 @@ def access_sentences(before: Sequence[TestSetAccess], now: TestSetAccess) -> tup
     same = [access for access in before if access.data == now.data]
     if not same:
         others = f" Evaluations on other test images: {len(before)}." if before else ""
-        return (f"This is the bundle's first evaluation on these test images, {under(now)}.{others}",)
+        return (f"This is the bundle's first evaluation on these test images, made {under(now)}.{others}",)
     counted = (
-        f"The bundle was evaluated {len(same) + 1} times on these test images, this time included; "
-        f"the last time before {under(same[-1])}."
+        f"This is the bundle's evaluation no. {len(same) + 1} on these test images; "
+        f"the one before was made {under(same[-1])}."
     )
     changed = [access for access in same if access.digest != now.digest]
     if not changed:

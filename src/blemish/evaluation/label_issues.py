@@ -75,7 +75,7 @@ def label_issues_json(evaluation: Evaluation) -> str:
 def of_images(records: Sequence[ImageRecord]) -> Iterator[LabelIssue]:
     """Issues of images marked clean that score like defective ones, and the other way round.
 
-    None where fewer than `MIN_IMAGES` are clean, or defective, as then no curve is known.
+    Nothing where fewer than `MIN_IMAGES` are clean, or defective, as then no curve is known.
     """
     scored = [record for record in records if record.inspection.score is not None]
     scores, defective = image_scores(scored)

@@ -198,7 +198,8 @@ def threshold_rules(
     x: AxisScale, review_threshold: float | None, threshold: float | None, *, height: float
 ) -> Markup:
     """Rules at both thresholds, with values away from each other, a row higher where there is no room."""
-    rules = ((review_threshold, "review from", False), (threshold, "NG from", True))
+    band = None if review_threshold == threshold else review_threshold
+    rules = ((band, "REVIEW from", False), (threshold, "NG from", True))
     pieces: list[Markup] = []
     for value, name, rightwards in rules:
         if value is None:
