@@ -55,14 +55,14 @@ def test_boxes_classes_splits_scale_and_pixels_come_back(tmp_path: Path, to: str
     assert again.splits == dataset.splits
     assert again.info["mm_per_px"] == 0.25
     for name, sample in by_stem(dataset).items():
-        other = by_stem(again)[name]
-        assert (other.split, [a.label for a in other.annotations]) == (
+        second = by_stem(again)[name]
+        assert (second.split, [a.label for a in second.annotations]) == (
             sample.split,
             [a.label for a in sample.annotations],
         )
-        for one, two in zip(sample.annotations, other.annotations, strict=True):
-            assert two.box_xyxy == pytest.approx(one.box_xyxy, abs=1e-12)
-        assert other.image.read_bytes() == sample.image.read_bytes()
+        for first, two in zip(sample.annotations, second.annotations, strict=True):
+            assert two.box_xyxy == pytest.approx(first.box_xyxy, abs=1e-12)
+        assert second.image.read_bytes() == sample.image.read_bytes()
 
 
 @pytest.mark.parametrize("to", ["coco", "masks"])
@@ -72,8 +72,8 @@ def test_classes_of_pixels_come_back_exactly(tmp_path: Path, to: str) -> None:
     again = load_dataset(tmp_path / "out")
     assert (again.class_names, again.splits) == (dataset.class_names, dataset.splits)
     for name, sample in by_stem(dataset).items():
-        one, two = (class_map(s, dataset.class_names, builders.SIZE) for s in (sample, by_stem(again)[name]))
-        assert np.array_equal(one, two)
+        each, two = (class_map(s, dataset.class_names, builders.SIZE) for s in (sample, by_stem(again)[name]))
+        assert np.array_equal(each, two)
 
 
 def test_thin_touching_classes_survive_masks(tmp_path: Path) -> None:

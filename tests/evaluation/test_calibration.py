@@ -136,8 +136,8 @@ def test_a_class_with_too_few_images_gets_none(image: Any, few: dict[str, int]) 
 
 def test_a_class_that_the_score_already_catches_gets_none(image: Any) -> None:
     records = [
-        replace(one, inspection=replace(one.inspection, score=0.95)) if one.truth else one
-        for one in of_classes(image)
+        replace(each, inspection=replace(each.inspection, score=0.95)) if each.truth else each
+        for each in of_classes(image)
     ]
     decision, _ = calibrated(records, draft(), how(class_names=("crack", "pit")))
     assert decision.classes == {}
@@ -170,8 +170,8 @@ def test_hidden_labelled_defects_are_counted_and_the_smallest_named(image: Any) 
     assert wide is not None and (wide.count, wide.of, wide.size) == (2, 3, "1 px")
     only = draft(ignore=[{"measure": "width", "unit": "px", "of": "defect", "below": 2.5}])
     assert hidden_defects(only, records, mm_per_px=None, classifies=True) == ()
-    (said,) = hidden_defects(only, records, mm_per_px=None, classifies=False)
-    assert "would hide 2 of 3 labelled defects; the smallest, 1 px" in said
+    (text,) = hidden_defects(only, records, mm_per_px=None, classifies=False)
+    assert "would hide 2 of 3 labelled defects; the smallest, 1 px" in text
 
 
 @pytest.mark.parametrize("rule", ["f1", "cost:escape=5,overkill=1"])
@@ -229,15 +229,15 @@ def test_the_operating_point_of_a_decision(image: Any) -> None:
 def test_an_evaluation_tells_grades_cost_and_looks(image: Any) -> None:
     priced = draft(costs={"escape": 100, "overkill": 2})
     graded = [
-        replace(one, inspection=replace(one.inspection, grade=grade))
-        for one, grade in zip(
+        replace(each, inspection=replace(each.inspection, grade=grade))
+        for each, grade in zip(
             [image(0.1, "crack"), image(0.2), image(0.3)], ("scrap", "accept", "accept"), strict=True
         )
     ]
     point = {"escapes": {"n": 1, "of": 1}, "overkill": {"n": 2, "of": 2}}
     evaluation = Evaluation({"operating_point": point}, {}, tuple(graded))
-    told = with_decision(evaluation, priced, looks=3).metrics["decision"]
-    assert told == {
+    answer = with_decision(evaluation, priced, looks=3).metrics["decision"]
+    assert answer == {
         "test_looks": 3,
         "revision": 1,
         "grades": {"accept": 2, "rework": 0, "scrap": 1},

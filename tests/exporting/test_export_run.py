@@ -80,10 +80,10 @@ def assert_same(torch: BundleInspector, graphs: BundleInspector, pixels: np.ndar
     assert second.verdict is first.verdict
     assert second.score == pytest.approx(first.score, abs=1e-4)
     assert len(second.defects) == len(first.defects)
-    for one, other in zip(first.defects, second.defects, strict=True):
-        assert other.label == one.label
-        np.testing.assert_allclose(other.box_xyxy, one.box_xyxy, atol=0.5)
-        assert other.area == pytest.approx(one.area, rel=0.01, abs=1)
+    for each, other in zip(first.defects, second.defects, strict=True):
+        assert other.label == each.label
+        np.testing.assert_allclose(other.box_xyxy, each.box_xyxy, atol=0.5)
+        assert other.area == pytest.approx(each.area, rel=0.01, abs=1)
     for name, values in first.maps.items():
         if name != "defects":
             np.testing.assert_allclose(second.maps[name], values, atol=2e-3)
@@ -175,10 +175,10 @@ def test_references_that_stay_are_stored_as_features(
     bundle = new_bundle("medetection", MEDETECTION)
     method, _ = method_of(bundle)
     (plan,) = method.graphs(loaded_modules(bundle, method), bundle.manifest).values()
-    assert {name: tuple(one.shape) for name, one in plan.inputs.items()} == {"image": (1, 3, 48, 48)}
+    assert {name: tuple(each.shape) for name, each in plan.inputs.items()} == {"image": (1, 3, 48, 48)}
     aligned = new_bundle("medetection", {**MEDETECTION, "align": "translation"})
     (plan,) = method.graphs(loaded_modules(aligned, method), aligned.manifest).values()
-    assert {name: tuple(one.shape) for name, one in plan.inputs.items()} == {"pairs": (1, 9, 48, 48)}
+    assert {name: tuple(each.shape) for name, each in plan.inputs.items()} == {"pairs": (1, 9, 48, 48)}
 
 
 def test_it_runs_where_torch_cannot_be_imported(
@@ -465,7 +465,7 @@ def test_int8_that_costs_too_much_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def wrecked(model: Any, _files: object) -> Any:
-        (bias,) = (one for one in model.graph.initializer if one.name.endswith("conv4.bias"))
+        (bias,) = (each for each in model.graph.initializer if each.name.endswith("conv4.bias"))
         bias.CopyFrom(onnx_array(np.full(1, -50.0, np.float32), bias.name))
         return model
 

@@ -53,11 +53,11 @@ def test_what_has_the_wanted_form_is_kept() -> None:
 
 def test_moved_runs_are_drawn_where_they_were_moved() -> None:
     mask = np.random.default_rng(2).random((4, 5)) < 0.5
-    picture = np.full((12, 12), 7, np.int32)
-    draw(runs_of(mask).moved(3, 6), picture, 9)
+    image = np.full((12, 12), 7, np.int32)
+    draw(runs_of(mask).moved(3, 6), image, 9)
     expected = np.full((12, 12), 7, np.int32)
     expected[6:10, 3:8][mask] = 9
-    assert np.array_equal(picture, expected)
+    assert np.array_equal(image, expected)
 
 
 def test_joined_bands_are_the_whole() -> None:

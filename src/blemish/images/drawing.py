@@ -109,18 +109,6 @@ def draw_outlines(
     return canvas
 
 
-def draw_boxes(
-    image: Pixels,
-    boxes_xyxy: Sequence[Box],
-    *,
-    colour: Colour,
-    thickness: int | None = None,
-    dash: float = 0.0,
-) -> RgbImage:
-    """Boxes on a copy of the image; arguments as in `draw_outlines`."""
-    return draw_outlines(image, box_corners(boxes_xyxy), colour=colour, thickness=thickness, dash=dash)
-
-
 def draw_label(
     image: Pixels,
     text: str,

@@ -136,7 +136,7 @@ def test_a_class_that_a_split_lacks_is_named(tmp_path: Path) -> None:
     builders.masks_layout(tmp_path)
     plain = load_dataset(tmp_path)
     splits = {"Crack": "train", "Hole": "val"}
-    labels = {sample.id: sorted({one.label for one in sample.annotations}) for sample in plain}
+    labels = {sample.id: sorted({each.label for each in sample.annotations}) for sample in plain}
     report = check_dataset(
         plain.with_splits({name: splits[own[0]] if own else "train" for name, own in labels.items()})
     )

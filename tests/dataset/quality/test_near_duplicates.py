@@ -64,8 +64,8 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_copies_are_found_and_nothing_else(surfaces: list[Picture], change: str) -> None:
-    changed = [CHANGES[change](picture) for picture in surfaces[::3]]
-    pairs = near_duplicates([small_image(picture) for picture in (*surfaces, *changed)])
+    changed = [CHANGES[change](image) for image in surfaces[::3]]
+    pairs = near_duplicates([small_image(image) for image in (*surfaces, *changed)])
     planted = {(3 * number, len(surfaces) + number) for number in range(len(changed))}
     found = {(pair.first, pair.second) for pair in pairs}
     assert found <= planted, "a false alarm"
@@ -73,7 +73,7 @@ def test_copies_are_found_and_nothing_else(surfaces: list[Picture], change: str)
 
 
 def test_different_pieces_of_one_texture_are_no_copies(surfaces: list[Picture]) -> None:
-    assert near_duplicates([small_image(picture) for picture in surfaces]) == []
+    assert near_duplicates([small_image(image) for image in surfaces]) == []
 
 
 def test_parts_in_one_place_are_no_copies_and_their_copies_are() -> None:
@@ -86,13 +86,13 @@ def test_parts_in_one_place_are_no_copies_and_their_copies_are() -> None:
     for _ in range(40):
         surface = cv2.GaussianBlur(generator.normal(0, 60, shape.shape).astype(np.float32), (0, 0), 1.5)
         parts.append(np.clip(100 + shape + surface, 0, 255).astype(np.uint8))
-    pairs = near_duplicates([small_image(one) for one in (*parts, stored(parts[7], 75))])
+    pairs = near_duplicates([small_image(each) for each in (*parts, stored(parts[7], 75))])
     assert [(pair.first, pair.second) for pair in pairs] == [(7, 40)]
 
 
 def test_agreement_is_that_of_the_whole_phase_correlation(surfaces: list[Picture]) -> None:
     """Against the inverse Fourier transform of the same cross-power spectrum, at all shifts."""
-    small = [small_image(picture) for picture in (surfaces[0], shifted(surfaces[0], 4, 2), surfaces[8])]
+    small = [small_image(image) for image in (surfaces[0], shifted(surfaces[0], 4, 2), surfaces[8])]
     phases = unit(waves_of(small))
     high = (phases.shape[1] - 1) // 2
     for pair in ((0, 1), (0, 2)):
@@ -107,7 +107,7 @@ def test_agreement_is_that_of_the_whole_phase_correlation(surfaces: list[Picture
 
 
 def test_candidates_are_found_by_brute_force_likeness(surfaces: list[Picture]) -> None:
-    prints = fingerprints(waves_of([small_image(picture) for picture in surfaces[:20]]))
+    prints = fingerprints(waves_of([small_image(image) for image in surfaces[:20]]))
     likeness = prints @ prints.T - 2 * np.eye(20)
     expected = {(min(i, int(j)), max(i, int(j))) for i in range(20) for j in np.argsort(-likeness[i])[:4]}
     assert {tuple(pair) for pair in candidate_pairs(prints, np.arange(20)).tolist()} == expected
@@ -118,9 +118,9 @@ def test_candidates_are_found_by_brute_force_likeness(surfaces: list[Picture]) -
 
 
 def test_copies_between_two_groups_are_found_whatever_each_holds_many_times(surfaces: list[Picture]) -> None:
-    pictures = [stored(surfaces[0], quality) for quality in range(80, 100)] + surfaces[3:30:3]
+    images = [stored(surfaces[0], quality) for quality in range(80, 100)] + surfaces[3:30:3]
     groups = [0, 1] * 10 + [0] * 9
-    pairs = near_duplicates([small_image(picture) for picture in pictures], groups=groups)
+    pairs = near_duplicates([small_image(image) for image in images], groups=groups)
     assert {number for pair in pairs for number in (pair.first, pair.second)} == set(range(20))
     assert all(groups[pair.first] != groups[pair.second] for pair in pairs)
     assert near_duplicates([small_image(surfaces[0])] * 2, groups=[1, 1]) == []
@@ -147,10 +147,10 @@ def test_real_surfaces_have_few_and_planted_copies_are_among_them(
     if not (data_root / name).is_dir():
         pytest.skip(f"no {name}")
     samples = load_dataset(data_root / name).samples
-    pictures = [np.asarray(luminance(read_image(one.image)), np.uint8) for one in samples]
-    copies = [stored(shifted(picture, 2, 1), 80) for picture in pictures[::20]]
-    pairs = near_duplicates([small_image(picture) for picture in (*pictures, *copies)])
+    images = [np.asarray(luminance(read_image(each.image)), np.uint8) for each in samples]
+    copies = [stored(shifted(image, 2, 1), 80) for image in images[::20]]
+    pairs = near_duplicates([small_image(image) for image in (*images, *copies)])
     found = {(pair.first, pair.second) for pair in pairs}
-    own = [(20 * number, len(pictures) + number) in found for number in range(len(copies))]
+    own = [(20 * number, len(images) + number) in found for number in range(len(copies))]
     assert np.mean(own) >= 0.95
-    assert sum(second < len(pictures) for _, second in found) <= most
+    assert sum(second < len(images) for _, second in found) <= most

@@ -157,8 +157,8 @@ def test_few_shot_counts_images_of_several_classes_once_each() -> None:
     )
     dataset = Dataset(Path(), (*alone, both), ("a", "b"))
     for seed in range(10):
-        kept = few_shot(dataset, shots=2, seed=seed).split("train")
-        assert kept.class_counts == {"a": 2, "b": 2}
+        remaining = few_shot(dataset, shots=2, seed=seed).split("train")
+        assert remaining.class_counts == {"a": 2, "b": 2}
 
 
 def test_few_shot_choice_is_spread_over_seeds_and_refuses_too_many() -> None:
