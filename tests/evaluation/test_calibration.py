@@ -236,12 +236,12 @@ def test_an_evaluation_tells_grades_cost_and_looks(image: Any) -> None:
     ]
     point = {"escapes": {"n": 1, "of": 1}, "overkill": {"n": 2, "of": 2}}
     evaluation = Evaluation({"operating_point": point}, {}, tuple(graded))
-    answer = with_decision(evaluation, priced, looks=3).metrics["decision"]
+    answer = with_decision(evaluation, priced, num_accesses=3).metrics["decision"]
     assert answer == {
         "test_looks": 3,
         "revision": 1,
         "grades": {"accept": 2, "rework": 0, "scrap": 1},
         "cost": 104.0,
     }
-    assert with_decision(evaluation, None, looks=1).metrics["decision"] == {"test_looks": 1}
-    assert with_decision(evaluation, None, looks=None) is evaluation
+    assert with_decision(evaluation, None, num_accesses=1).metrics["decision"] == {"test_looks": 1}
+    assert with_decision(evaluation, None, num_accesses=None) is evaluation

@@ -61,7 +61,7 @@ def small_image(pixels: Pixels) -> SmallImage:
 def near_duplicates(
     images: Sequence[SmallImage], *, groups: Sequence[int] | None = None
 ) -> list[NearDuplicate]:
-    """All pairs of near duplicates, the surest first; in seconds for thousands of images.
+    """All pairs of near duplicates, the most confident first; in seconds for thousands of images.
 
     groups: a number for each image; only images of different groups are compared. None: all are
     """
@@ -90,7 +90,7 @@ def near_duplicates_among(samples: Sequence[Sample]) -> list[tuple[str, str]]:
 def near_duplicates_between(
     samples: Sequence[Sample], others: Sequence[Sample]
 ) -> list[tuple[Sample, Sample]]:
-    """Pairs of one of `samples` and one of `others`, whatever either holds twice, the surest first.
+    """Pairs of one of `samples` and one of `others`, without pairs within either; the most confident first.
 
     Raises BlemishError for an image that cannot be read.
     """

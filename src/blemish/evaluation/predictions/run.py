@@ -30,7 +30,7 @@ METHOD = "predictions"
 
 @dataclass(frozen=True)
 class Judgement:
-    """Way in which predictions become verdicts, as asked for; None: not asked for.
+    """Options for the verdicts of predictions; None leaves the choice to `settle`.
 
     threshold: score from which on an image is NG, and a pixel or box a defect
     rule: of the operating point that is chosen on validation images
