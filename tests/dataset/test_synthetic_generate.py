@@ -224,7 +224,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
 
 
 def test_speed(tmp_path):
-    """100 pictures of 512×512 take less than 10 s on one core; here 8, with slack for a busy machine."""
+    """100 images of 512×512 take less than 10 s on one core; here 8, with slack for a busy machine."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -1,4 +1,4 @@
-"""Defects on a surface: the recorded contrast, mask and class are true of the picture."""
+"""Defects on a surface: the recorded contrast, mask and class are true of the image."""
 
 import numpy as np
 import pytest

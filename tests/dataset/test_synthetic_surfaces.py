@@ -77,9 +77,9 @@ def test_nothing_tiles(name):
     assert np.abs(correlation[:, 32:-32]).max() < 0.2
 
 
-def band_features(picture):
+def band_features(image):
     """Share of power in rings of the spectrum, how directed each ring is, and the histogram's skew."""
-    values = picture.astype(float)
+    values = image.astype(float)
     power = np.abs(np.fft.fft2((values - values.mean()) * np.outer(np.hanning(192), np.hanning(192)))) ** 2
     fy, fx = np.meshgrid(np.fft.fftfreq(192), np.fft.fftfreq(192), indexing="ij")
     radius, doubled = np.hypot(fy, fx), 2 * np.arctan2(fy, fx)

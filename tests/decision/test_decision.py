@@ -1,4 +1,4 @@
-"""What a decision makes of scores and defects: every kind of rule by hand, and that worse is never better."""
+"""Verdicts of a decision on scores and defects: every kind of rule by hand, and worse is never better."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a change did to each class, counted by hand."""
+"""Effect of a change on each class, counted by hand."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_hidden_labelled_defects_are_counted_and_the_smallest_named(image: Any) 
 
 @pytest.mark.parametrize("rule", ["f1", "cost:escape=5,overkill=1"])
 def test_a_rule_that_searches_the_counts_says_that_their_bounds_are_too_good(image: Any, rule: str) -> None:
-    """400 draws of scores whose true escape rate is known, against the bound that is told of it."""
+    """400 draws of scores whose true escape rate is known, against the bound that is reported for it."""
     from math import erf, sqrt
 
     records = [image(0.8, "crack"), image(0.1)]

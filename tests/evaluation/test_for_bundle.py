@@ -1,4 +1,4 @@
-"""What of a dataset a bundle is measured on."""
+"""Part of a dataset that a bundle is measured on."""
 
 from __future__ import annotations
 

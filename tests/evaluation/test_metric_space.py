@@ -1,4 +1,4 @@
-"""The metric space as a table and a picture, on regions laid out by hand."""
+"""The metric space as a table and an image, on regions laid out by hand."""
 
 from __future__ import annotations
 

@@ -218,12 +218,12 @@ def test_of_two_heats_severity_is_drawn_where_there_are_defects_and_else_what_th
     maps = {"score_map": severity, "heat_map": cam}
     defect = Defect("pit", 0.9, (270, 20, 276, 26), (), Rectangle((273, 23), 6, 6, 0), 36)
     for defects, hot, cold in (((defect,), severity, cam), ((), cam, severity)):
-        picture = draw_inspection(
+        drawing = draw_inspection(
             image, Inspection("a", (120, 300), Verdict.NG, 0.9, defects, "b", maps=maps)
         )
         drawn = blend_severity(image, hot, top=float(hot.max()))
-        assert (picture[hot > 0] == drawn[hot > 0]).all()
-        assert (picture[cold > 0] == for_screen(image)[cold > 0]).all()
+        assert (drawing[hot > 0] == drawn[hot > 0]).all()
+        assert (drawing[cold > 0] == for_screen(image)[cold > 0]).all()
 
 
 def test_heat_is_that_of_every_pixel_by_itself() -> None:

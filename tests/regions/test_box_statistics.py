@@ -1,4 +1,4 @@
-"""Sizes, shapes and anchors against hand-made cases and brute force, and what is said of them."""
+"""Sizes, shapes and anchors against hand-made cases and brute force, and the sentences on them."""
 
 from __future__ import annotations
 

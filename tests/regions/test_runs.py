@@ -24,7 +24,7 @@ def plain_runs(mask: np.ndarray) -> list[tuple[int, int, int]]:
 def test_runs_are_those_found_pixel_by_pixel(
     shape: tuple[int, int], pixels_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many rows are looked at together."""
+    """At any number of rows that are searched together."""
     monkeypatch.setattr("blemish.regions.runs.PIXELS_AT_ONCE", pixels_at_once)
     generator = np.random.default_rng(shape)
     for density in (0.0, 0.2, 0.7, 1.0):

@@ -1,4 +1,4 @@
-"""What a check says of near duplicates and lots, each planted once."""
+"""Findings of a check on near duplicates and lots, each planted once."""
 
 from __future__ import annotations
 

@@ -57,9 +57,9 @@ def test_no_boxes_no_findings() -> None:
 
 def test_a_check_tells_them_of_outlines_too(tmp_path: Path) -> None:
     for number in range(7):
-        builders.picture(tmp_path / "MT_Dent" / f"{number}.jpg", size=(100, 100))
+        builders.write_image(tmp_path / "MT_Dent" / f"{number}.jpg", size=(100, 100))
         builders.mask(tmp_path / "MT_Dent" / f"{number}.png", (20, 20, 60, 60), size=(100, 100))
-    builders.picture(tmp_path / "MT_Fray" / "x.jpg", size=(100, 100))
+    builders.write_image(tmp_path / "MT_Fray" / "x.jpg", size=(100, 100))
     builders.mask(tmp_path / "MT_Fray" / "x.png", (5, 5, 95, 8), size=(100, 100))
     report = check_dataset(load_dataset(tmp_path))
     assert any("100% of 1 'Fray' are flatter" in problem.message for problem in report.problems)

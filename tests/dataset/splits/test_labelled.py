@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from builders import picture
+from builders import write_image
 
 from blemish.dataset.samples import Annotation, MaskFile, Sample
 from blemish.dataset.splits.labelled import draw_labelled, unlabelled_images
@@ -76,7 +76,7 @@ def test_more_than_there_are_is_refused() -> None:
 
 def test_every_image_below_the_folder_is_taken_by_its_whole_path(tmp_path: Path) -> None:
     for file in ("a.png", "lot 2/a.png"):
-        picture(tmp_path / file)
+        write_image(tmp_path / file)
     (tmp_path / "notes.txt").write_text("no image")
     found = unlabelled_images(tmp_path)
     assert [each.image for each in found] == [tmp_path / "a.png", tmp_path / "lot 2" / "a.png"]

@@ -44,7 +44,7 @@ def on_disk(tmp_path: Path) -> Dataset:
     }
     samples = tuple(
         Sample(
-            builders.picture(tmp_path / f"{name}.png"),
+            builders.write_image(tmp_path / f"{name}.png"),
             f"{name}.png",
             marked,
             split="test" if name == "c" else "train",
@@ -104,7 +104,7 @@ def test_only_training_boxes_are_sampled_and_a_file_reads_back(on_disk: Dataset)
 
 def test_other_data_is_refused(on_disk: Dataset) -> None:
     save_support_set(sample_support_set(on_disk, ("dent",), 1, 0), path := on_disk.root / "support_set.json")
-    builders.picture(on_disk.root / "a.png")
+    builders.write_image(on_disk.root / "a.png")
     with pytest.raises(
         BlemishError,
         match=r"\.json must be a support set of .* Received: one of other data.*Sample it again",

@@ -34,7 +34,7 @@ def test_the_standard_error_of_a_published_table() -> None:
 
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.85, 0.95, 0.98])
 def test_the_interval_holds_the_true_kappa_in_95_of_100_studies(share: float) -> None:
-    """Raters who agree on a share of the pictures at random, on 150 pictures each time."""
+    """Raters who agree on a share of the images at random, on 150 images each time."""
     generator = np.random.default_rng(int(100 * share))
     joint = np.array([[0.6, 0.0], [0.0, 0.4]]) * share + np.full((2, 2), 0.25) * (1 - share)
     rows, columns = joint.sum(axis=1), joint.sum(axis=0)

@@ -1,4 +1,4 @@
-"""Two label sets of the same pictures whose differences are known."""
+"""Two label sets of equal images whose differences are known."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SECOND: Boxes = {
 
 
 def labelled(root: Path, boxes: Boxes, *, rename: str = "") -> Path:
-    """COCO boxes on pictures that depend on their letter alone."""
+    """COCO boxes on images that depend on their letter alone."""
     images, rows = [], []
     number_of = {name: number for number, name in CLASSES.items()}
     for number, (name, marks) in enumerate(boxes.items()):
