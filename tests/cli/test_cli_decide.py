@@ -306,14 +306,12 @@ def test_looks_at_test_images_are_counted_and_a_changed_decision_is_warned_of(
         assert answer.code == 0, answer.err
         return (tmp_path / "report.html").read_text()
 
-    assert "looked at once with this bundle: now, without a decision." in report()
-    assert "looked at" not in report("--split", "val")
+    assert "the bundle&#39;s first evaluation on these test images, made without a decision." in report()
+    assert "evaluation on these" not in report("--split", "val")
     decide("--escape", 0.1)
     third = report("--split", "all")
-    assert (
-        "looked at 2 times with this bundle, this one included; last before it without a decision." in third
-    )
-    assert "The decision was changed after a look at these very test images" in third
+    assert "evaluation no. 2 on these test images; the one before was made without a decision." in third
+    assert "The decision was changed after an evaluation on these same test images" in third
     assert json.loads((tmp_path / "metrics.json").read_text())["decision"]["test_looks"] == 2
     assert len(json.loads((tiny_bundle / "usage.json").read_text())["looks"]) == 2
 
@@ -332,7 +330,7 @@ def test_a_label_put_right_makes_no_new_test_images(
     del content["annotations"][last]
     file.write_text(json.dumps(content))
     assert blemish(*command).code == 0
-    assert "looked at 2 times with this bundle" in (tmp_path / "out" / "report.html").read_text()
+    assert "evaluation no. 2 on these test images" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_bundle_that_cannot_be_written_to_gives_a_note(

@@ -173,8 +173,8 @@ def notes_on_tests(loaded: Bundle) -> tuple[str, ...]:
         return ()
     times = "once" if accesses == 1 else f"{accesses} times"
     return (
-        f"this bundle was measured on test images {times}: if the decision is changed because of that, "
-        "figures on them are no longer figures on unseen data.",
+        f"the bundle was evaluated {times} on test images: if that is why the decision is changed, figures "
+        "on them are no longer those of unseen data.",
     )
 
 

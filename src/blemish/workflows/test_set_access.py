@@ -46,7 +46,7 @@ def record_test_set_access(
         for note in sentences
     ]
     return (
-        with_decision(evaluation, decisions[0], looks=counted[0][0] if counted else None),
+        with_decision(evaluation, decisions[0], num_accesses=counted[0][0] if counted else None),
         replace(context, notes=(*context.notes, *notes)),
     )
 
