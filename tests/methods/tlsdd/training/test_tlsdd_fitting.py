@@ -185,8 +185,14 @@ def test_a_start_of_other_shape_or_method_is_refused(unbroken, surfaces, tmp_pat
             {"embedding": 8},
             "setting embedding must stay as in .*, whose network .* embedding=16. Received: 8",
         ),
-        ({"activation": "identity"}, "setting activation: .* with activation=sigmoid"),  # of the same shapes
-        ({"variant": "tl-ff-fr"}, "setting metric_head: .*with metric_head=True. Received: False"),
+        (
+            {"activation": "identity"},
+            "setting activation must stay as in .* with activation=sigmoid",
+        ),  # of the same shapes
+        (
+            {"variant": "tl-ff-fr"},
+            "setting metric_head must stay as in .* with metric_head=True. Received: False",
+        ),
         ({"variant": "fr-ff-joint"}, "setting two_phase: .*Set two_phase=true, or leave --from out"),
     ],
 )
