@@ -139,11 +139,11 @@ def test_the_caption_says_which_ended_early_and_of_how_many_the_means_are() -> N
 def test_products_have_a_chart_each() -> None:
     experiment = for_targets(EPOCHS, ("caps", "Metal nut"))
     results = [adapted(f"{row}-metal-nut", 0, 0.5, 0.6, best=1) for row in ("random", "maml")]
-    assert [(one.of.file, one.of.title) for one in charts_of(experiment, results)] == [
+    assert [(chart.of.file, chart.of.title) for chart in charts_of(experiment, results)] == [
         ("recall-metal-nut.svg", "Recall, Metal nut")
     ]
     results.append(adapted("maml-caps", 0, 0.5, 0.6, best=1))
-    assert [one.of.file for one in charts_of(experiment, results)] == [
+    assert [chart.of.file for chart in charts_of(experiment, results)] == [
         "recall-caps.svg",
         "recall-metal-nut.svg",
     ]

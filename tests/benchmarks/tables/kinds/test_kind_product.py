@@ -62,13 +62,13 @@ def write(name: str = "products", **changes: Any) -> None:
 
 
 def fill(name: str = "products", **options: Any) -> Path:
-    given = {"data": Path("data"), "seeds": 1, "quiet": True, **options}
-    return fill_table(name, Path("out"), **given)
+    arguments = {"data": Path("data"), "seeds": 1, "quiet": True, **options}
+    return fill_table(name, Path("out"), **arguments)
 
 
 def opened(name: str = "products", **options: Any) -> Table:
-    given = {"data": Path("data"), "reporter": Reporter(quiet=True), **options}
-    return open_table(name, Path("out"), **given)
+    arguments = {"data": Path("data"), "reporter": Reporter(quiet=True), **options}
+    return open_table(name, Path("out"), **arguments)
 
 
 def stored(name: str) -> dict[str, Any]:
@@ -245,16 +245,16 @@ def test_an_unknown_argument_of_a_collection_is_told(tmp_path: Path) -> None:
     assert not list((tmp_path / "made").iterdir())
 
 
-@pytest.mark.parametrize("said", [True, False])
-def test_a_folder_of_products_is_taken_as_it_is(said: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [True, False])
+def test_a_folder_of_products_is_taken_as_it_is(named: bool, tmp_path: Path) -> None:
     """Where dataset.yaml says so, whatever its folders are called; else where none is a public set's."""
     write("collected", dataset=None, collection={"seed": 0})
     shutil.copytree("data/tasks", tmp_path / "mine")
-    if said:
+    if named:
         (tmp_path / "mine" / "dataset.yaml").write_text("layout: products\n")
         (tmp_path / "mine" / "cast").rename(tmp_path / "mine" / "bc-defects")
     table = opened("collected", data=tmp_path / "mine")
-    assert set(table.dataset.products) == {"brushed", "bc-defects" if said else "cast", "wood"}
+    assert set(table.dataset.products) == {"brushed", "bc-defects" if named else "cast", "wood"}
     assert table.source == {"folder of products": "mine"}
 
 
