@@ -144,9 +144,9 @@ def test_one_start_is_taught_without_the_target_and_serves_every_row() -> None:
     assert seconds == [0, *[float((base / "seconds").read_text())] * 2]
 
 
-def test_looks_are_kept_and_what_was_reached_is_compared() -> None:
-    looks = stored("maml-wood-seed0")["figures"]["adaptation"]["looks"]
-    assert [look["step"] for look in looks] == [0, 2, 4]
+def test_validations_are_kept_and_what_was_reached_is_compared() -> None:
+    validations = stored("maml-wood-seed0")["figures"]["adaptation"]["looks"]
+    assert [each["step"] for each in validations] == [0, 2, 4]
     text = Path("out/products/table.md").read_text()
     assert "- maml: epochs to recall ≤ 50 % of random: " in text
     assert "- maml: AUROC ≥ 0.924: " in text
