@@ -72,8 +72,8 @@ def test_decide_writes_a_decision_that_evaluate_and_inspect_follow(
     manifest = (tiny_bundle / "manifest.json").read_bytes()
     answer = decide("--escape", 0.3, "--limit", "length=2px:review", "--grade", "length=30px:scrap")
     assert answer.code == 0, answer.err
-    said = answer.out.splitlines()
-    assert said[-1] == str(tiny_bundle / "decision.yaml")
+    printed = answer.out.splitlines()
+    assert printed[-1] == str(tiny_bundle / "decision.yaml")
     assert (tiny_bundle / "manifest.json").read_bytes() == manifest
     decision = decision_of(tiny_bundle)
     assert (decision.revision, decision.chosen.images, decision.chosen.split) == (1, 20, "all")
@@ -225,7 +225,10 @@ def test_without_defective_images_escapes_cannot_be_followed_and_overkill_can(
     [
         ([], "decide needs one of --escape, --overkill, --cost and --rule"),
         (["--escape", 0.1, "--rule", "f1"], "Received: --escape, --rule."),
-        (["--escape", 0.1, "--overkill", 0.1, "--review", "f1"], "--review must not stand beside"),
+        (
+            ["--escape", 0.1, "--overkill", 0.1, "--review", "f1"],
+            "--review cannot be combined with --escape and --overkill",
+        ),
         (["--escape", 1.5], "Received: 'escape<=1.5'"),
         (["--escape", "nan"], "Received: 'escape<=nan'"),
         (["--cost", "escape=1"], "Received: 'cost:escape=1'"),
@@ -420,9 +423,9 @@ def test_a_scale_that_the_data_contradict_is_told_of(
     root = Path(shutil.copytree(calib.root, tmp_path / "data"))
     with (root / "dataset.yaml").open("a") as file:
         file.write("\nmm_per_px: 0.1\n")
-    said = f"Sizes are measured with 0.05 mm per px, and {root} says 0.1"
+    note = f"Sizes are measured with 0.05 mm per px, but {root} says 0.1"
     assert decide("--rule", "f1", "--mm-per-px", 0.05, data=root).code == 0
-    assert any(note.startswith(said) for note in decision_of(tiny_bundle).chosen.point.notes)
+    assert any(each.startswith(note) for each in decision_of(tiny_bundle).chosen.point.notes)
     command = ["evaluate", tiny_bundle, "--data", root, "--split", "all", "--out", tmp_path / "out"]
-    assert said in blemish(*command).err, "the decision's scale"
-    assert said not in blemish(*command, "--mm-per-px", 0.1).err
+    assert note in blemish(*command).err, "the decision's scale"
+    assert note not in blemish(*command, "--mm-per-px", 0.1).err

@@ -17,7 +17,7 @@ def test_a_preset_that_a_start_would_beat_is_refused() -> None:
     assert settings.width == 64 and settings.fine_tune_steps == 7  # type: ignore[attr-defined]
     for given, there in (({"preset": "paper"}, "preset=default"), ({"variant": "tl-ff"}, "variant=tl-sdd")):
         with pytest.raises(
-            BlemishError, match=rf"bundle's settings, {there} among them\. Received: "
+            BlemishError, match=rf"must be {there}, as in the bundle that training starts from\. Received: "
         ) as caught:
             read_settings(method, None, given, start)
         assert "\n" not in str(caught.value)

@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from blemish.arrays import Box, Colour, Pixels, Point
+from blemish.arrays import Box, Colour, Pixels, Point, RgbImage
 from blemish.defect import Defect
 from blemish.images.decode import to_bytes
 from blemish.inspection import Inspection, Verdict
 
-RgbImage = NDArray[np.uint8]  # [H, W, 3]
 Contours = Sequence[Sequence[Point]]
 
 FOUND: Colour = (230, 159, 0)

@@ -19,7 +19,7 @@ def evaluate_file(
 ) -> EvaluationResult:
     """Measure a file or folder of predictions on a split.
 
-    command: that was called, for the report
+    command: the user's call, for the report
     Raises WrongUseError for a rule that is none, BlemishError for predictions that do not fit the data.
     """
     if judgement.rule is not None:
