@@ -1,7 +1,7 @@
 """The line charts beside a table, from its stored results alone: means over seeds and their 95 % intervals.
 
 Source of those by epochs: MeDetection, Fig. 4, where a line is one training. Deviation: ours can end early,
-and then keep their best look's value from then on, as that is the state that is kept.
+and then have their best value from then on, as that is the state that is kept.
 """
 
 from __future__ import annotations
@@ -66,17 +66,17 @@ class Chart:
 class ValidationCurve:
     """A measure on the validation images while one training went on.
 
-    epochs: ascending; values: as many; kept: the value of the state that training ended with
+    epochs: ascending; values: as many; final: the value of the state that training ended with
     """
 
     epochs: tuple[float, ...]
     values: tuple[float, ...]
-    kept: float
+    final: float
 
     def at(self, epoch: float) -> float:
-        """The last value until then; after the last of all that of the state that was kept."""
+        """The last value until then; after the last of all the final one."""
         if epoch > self.epochs[-1]:
-            return self.kept
+            return self.final
         return self.values[bisect_right(self.epochs, epoch) - 1]
 
 
@@ -195,11 +195,11 @@ def numbers(curve: LineChart, results: Sequence[Result]) -> list[float]:
 
 
 def lines_by_epoch(curve: LineChart, by_row: ByRow) -> tuple[dict[str, list[ChartPoint]], str]:
-    """A line for each row, up to the last look of all, and which trainings ended before that.
+    """A line for each row, up to the last validation of all, and which trainings ended before that.
 
-    It has the mean at every epoch that anything of the chart was looked at, once all its seeds have a look.
+    It has the mean at every epoch at which anything of the chart was validated, once all its seeds were.
     """
-    lines = {line: looks_of(curve, by_row.get(name, ())) for line, (name,) in curve.lines.items()}
+    lines = {line: validation_curves(curve, by_row.get(name, ())) for line, (name,) in curve.lines.items()}
     epochs = sorted({epoch for seeds in lines.values() for seed in seeds for epoch in seed.epochs})
     drawn = {
         line: [
@@ -214,19 +214,19 @@ def lines_by_epoch(curve: LineChart, by_row: ByRow) -> tuple[dict[str, list[Char
     early = ", ".join(f"{number} of {line}" for line, number in ended.items() if number)
     return (
         drawn,
-        f"Seeds that ended early ({early}) keep their best look's value from then on." if early else "",
+        f"Seeds that ended early ({early}) keep their best value from then on." if early else "",
     )
 
 
-def looks_of(curve: LineChart, results: Sequence[Result]) -> list[ValidationCurve]:
-    """The looks of each seed that has any, as `lines.first_reached` describes them."""
+def validation_curves(curve: LineChart, results: Sequence[Result]) -> list[ValidationCurve]:
+    """The validations of each seed that has any, as `lines.first_reached` describes them."""
     found = []
     for stored in (result.figures.get(ADAPTATION) for result in results):
         if stored:
-            looks, measure = stored["looks"], curve.look or ""
-            epochs = tuple(look["step"] / stored["steps_of_epoch"] for look in looks)
-            last = next(look[measure] for look in looks if look["step"] == stored["best_step"])
-            found.append(ValidationCurve(epochs, tuple(look[measure] for look in looks), last))
+            validations, measure = stored["looks"], curve.look or ""
+            epochs = tuple(each["step"] / stored["steps_of_epoch"] for each in validations)
+            final = next(each[measure] for each in validations if each["step"] == stored["best_step"])
+            found.append(ValidationCurve(epochs, tuple(each[measure] for each in validations), final))
     return found
 
 

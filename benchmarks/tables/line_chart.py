@@ -19,7 +19,7 @@ class LineChart(Strict):
 
     file: its name in the table's folder; lines: names of rows by what the line is called
     setting: each row of a line is one point; x is the number that it has as this setting, y its `column`
-    look: a line is one row, through its looks at the validation images; x is epochs, y this measure
+    look: a line is one row, through its results on the validation images; x is epochs, y this measure
     levels: names of rows without a place on x, by name, each drawn as a line across the others' places; only
         with `setting`
     limits: what y can be at all; intervals are cut there

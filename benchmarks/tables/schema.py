@@ -67,7 +67,7 @@ class TableRow(Strict):
     target: the product that a row of its kinds is about; "{target}" in title and section stands for it
     template: the row of the file that such a row was made from, once for each target
     papers: the paper's figures by product
-    reach: row whose last look at the validation images is to be reached, see `lines.with_reached`
+    reach: row whose final result on the validation images is to be reached, see `lines.with_reached`
     same_as: "other-table/row": the row is that one, with the same settings and data; measured there alone
     """
 

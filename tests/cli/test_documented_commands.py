@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,14 @@ def commands(page: Path) -> Iterator[list[str]]:
             yield shlex.split(command[1].replace("onnx|openvino", "onnx"))
 
 
+@cache
+def whole_command() -> Any:
+    return get_command(app)
+
+
 def command_named(words: Sequence[str]) -> tuple[Any, Sequence[str]]:
     """The command that the words begin with, and the words behind its name."""
-    command: Any = get_command(app)
+    command: Any = whole_command()
     while isinstance(command, TyperGroup):
         found = command.commands.get(words[0]) if words else None
         assert found is not None, f"there is no command {' '.join(words)}"

@@ -1,6 +1,6 @@
 """Ultralytics YOLO by its command line alone: a tool that is AGPL is run, and nothing of it is imported.
 
-It trains for a span of time (`time`), without looks at other images; the last state answers.
+It trains for a span of time (`time`), without validation on other images; the last state answers.
 """
 
 from __future__ import annotations

@@ -49,12 +49,12 @@ def test_every_runtime_gives_the_answer_of_eager_torch(
     """Of random weights that are the same, with thresholds that are not reached."""
     pixels = read_image(surfaces.samples[0].image, channels=3 if method in ("medetection", "tlsdd") else 1)
     answers = []
-    for number, one in enumerate(("eager", runtime)):
+    for number, name in enumerate(("eager", runtime)):
         (folder := tmp_path / str(number)).mkdir()
-        inspector = new_inspector(settings(method, runtime=one), "cpu", surfaces, folder)
+        inspector = new_inspector(settings(method, runtime=name), "cpu", surfaces, folder)
         answers.append(inspector.judge(pixels, "surface"))
     assert answers[0].score == pytest.approx(answers[1].score, abs=1e-3)
-    assert [one.verdict for one in answers] == [Verdict.OK, Verdict.OK]
+    assert [answer.verdict for answer in answers] == [Verdict.OK, Verdict.OK]
 
 
 def test_int8_is_another_network(surfaces: Dataset, tmp_path: Path) -> None:
