@@ -251,7 +251,7 @@ def decide(  # noqa: PLR0913 - every option of a decision
         ["severity=8:scrap"]; None keeps those of the revision before, ["none"] drops them
     out: file to write instead of decision.yaml in the bundle
     returns: an object with `decision` (revision, thresholds, rules), `file`, and `sentences` on what it costs
-    Raises BlemishError for images that the bundle was trained on, test images, and rules that are none.
+    Raises BlemishError for images that the bundle was trained on, test images, and unknown rules.
 
     >>> result = blemish.decide(bundle, data, rule="f1", device="cpu")
     >>> result.decision.revision, result.file.name

@@ -37,13 +37,13 @@ class Inspection:
         "heat_map" [H, W] float32 in [0, 1], what the verdict rests on
     candidates: every detection down to a low confidence, from which average precision is computed; empty
         where the method gives none but its defects
-    spread: standard deviation of the score over the references it is a mean of; None where there are none
+    spread: standard deviation of the score over the references that it is a mean of; None without references
     reasons: why the verdict is what it is, by its decision, or where the stages of a chain disagree
     rows: of a web, the first of this piece and the one behind its last; its defects are then in pixels of the
         whole web. None where the image is no piece of one
     grade, decision: what is to be done with the part ("accept", "rework", "scrap"), and the revision of the
         decision; None where the bundle has no decision
-    record: hashes, bundles and runtime to replay it by; None where none is written, as in memory
+    record: hashes, bundles and runtime to replay it by; None for an inspection in memory
     """
 
     image: str

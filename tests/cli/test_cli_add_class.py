@@ -44,7 +44,7 @@ def test_the_command_prints_the_bundle(
     assert answer.out == f"{out}\n"
     assert "report: " in answer.err
     page = (tmp_path / "out-report" / "report.html").read_text(encoding="utf-8")
-    assert "Not looked at: add --check DATA" in page
+    assert "Not checked. Add --check DATA" in page
     again = blemish("add-class", parent, "--name", "fray", "--examples", examples, "--out", out)
     assert again.code == 1
     assert f"{out} exists" in again.err and is_one_line(again.err)

@@ -205,7 +205,8 @@ def test_a_moved_bundle_is_named_by_the_user(
     moved = bundle.rename(tmp_path / "moved")
     lost = replay(record, images, quiet=True)
     assert lost.same == 0
-    assert "--bundle" in lost.findings[0].text
+    assert lost.findings[0].text.startswith(f"bundle: recorded {load_bundle(moved).id} in {bundle}; ")
+    assert all("If it has moved, name it with --bundle." in finding.text for finding in lost.findings)
     assert replay(record, images, bundles=[moved], quiet=True).same == 4
 
 
@@ -258,7 +259,7 @@ def test_a_tampered_line_is_named_with_both_values(
 def test_a_line_that_is_none_is_named(recorded: Callable[..., Path], bundle: Path, images: Path) -> None:
     record = recorded(bundle)
     text = record.read_text().splitlines()
-    record.write_text("\n".join((text[0], text[1][:100], text[2], "{}")))
+    record.write_text("\ufeff" + "\n".join((text[0], text[1][:100], text[2], "{}")))
     outcome = replay(record, images, quiet=True)
     assert found(outcome) == [(2, ""), (4, "")]
     assert outcome.same == 2
@@ -382,6 +383,25 @@ def test_a_missing_image_is_named(recorded: Callable[..., Path], bundle: Path, i
     assert gone.name in finding.text
 
 
+def test_a_bundle_that_is_refused_is_opened_once(
+    recorded: Callable[..., Path], bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from blemish.workflows import replay as workflow
+
+    record = recorded(bundle)
+    opened: list[Path] = []
+
+    def refused(path: Path) -> Any:
+        opened.append(path)
+        raise BlemishError(f"{path} is damaged.")
+
+    monkeypatch.setattr(workflow, "load_bundle", refused)
+    outcome = replay(record, images, quiet=True)
+    assert [finding.line for finding in outcome.findings] == [1, 2, 3, 4]
+    assert all("is damaged" in finding.text for finding in outcome.findings)
+    assert opened == [bundle]
+
+
 def test_another_bundle_is_named_and_not_asked(
     recorded: Callable[..., Path], bundle: Path, unpacked: Path, images: Path, tmp_path: Path
 ) -> None:
@@ -402,7 +422,7 @@ def test_a_damaged_bundle_is_refused(recorded: Callable[..., Path], bundle: Path
     graph.write_bytes(graph.read_bytes()[:-1] + b"x")
     outcome = replay(record, images, quiet=True)
     assert outcome.same == 0
-    assert "SHA-256" in outcome.findings[0].text
+    assert all("SHA-256" in finding.text for finding in outcome.findings)
     with pytest.raises(BlemishError, match="SHA-256"):
         replay(record, images, bundles=[bundle], quiet=True)
 

@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 
 
 class Strict(BaseModel):
-    """Frozen; an unknown key is an error, and so is a number that is none: NaN would pass every threshold."""
+    """Frozen model; an unknown key is an error, and so is NaN, which would pass every threshold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -101,7 +101,7 @@ def refuse_mixed(
     only_with_predictions: Mapping[str, object],
     only_with_bundle: Mapping[str, object],
 ) -> None:
-    """Raises WrongUseError unless just one of both is given, and the options of one only with it.
+    """Raise WrongUseError for both or neither, and for options of the one beside the other.
 
     only_with_predictions, only_with_bundle: option to its value, None where it was not given
     """

@@ -27,7 +27,7 @@ WRITTEN = {
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules of both thresholds, such as "escape<=0.01", and costs where they were given."""
+    """Rules of both thresholds, such as "escape<=0.01", and the costs, if any."""
 
     ng: str
     review: str
@@ -37,7 +37,7 @@ class Rules:
 def chosen_rules(
     *, escape: float | None, overkill: float | None, cost: str | None, rule: str | None, review: str | None
 ) -> Rules:
-    """Rules of both thresholds from options. Raises WrongUseError for none, for two, and for what is no rule.
+    """Rules of both thresholds from options. Raises WrongUseError for none, for two, and for an unknown rule.
 
     --escape beside --overkill is the rule of the lower threshold: what must not pass goes to a person.
     """
@@ -69,17 +69,17 @@ def chosen_rules(
 
 
 def parsed_limits(texts: Sequence[str] | None) -> tuple[Limit, ...] | None:
-    """Limits from texts such as "crack:length=3mm:ng"; None where none was given. Raises WrongUseError."""
+    """Limits from texts such as "crack:length=3mm:ng"; None without any. Raises WrongUseError."""
     return levelled(texts, "--limit", Limit, ("review", "ng"))
 
 
 def parsed_grades(texts: Sequence[str] | None) -> tuple[Grade, ...] | None:
-    """Grades from texts such as "severity=8:scrap"; None where none was given. Raises WrongUseError."""
+    """Grades from texts such as "severity=8:scrap"; None without any. Raises WrongUseError."""
     return levelled(texts, "--grade", Grade, ("rework", "scrap"))
 
 
 def parsed_minimums(texts: Sequence[str] | None) -> tuple[Ignored, ...] | None:
-    """Minimum sizes from texts such as "length=0.2mm"; None where none was given. Raises WrongUseError."""
+    """Minimum sizes from texts such as "length=0.2mm"; None without any. Raises WrongUseError."""
     if not texts:
         return None
     fields = [fields_of(text, "--ignore", MEASURED) for text in texts if text != NONE]
@@ -115,7 +115,7 @@ def fields_of(text: str, option: str, pattern: str) -> dict[str, Any]:
 
 
 def without_value(fields: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """Split off the number in "value"; NaN, which is refused later, where it is none."""
+    """Split off "value" as a number; text becomes NaN, which is refused later."""
     rest = {name: text for name, text in fields.items() if name != "value"}
     try:
         return rest, float(fields["value"])

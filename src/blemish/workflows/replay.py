@@ -89,7 +89,7 @@ def replay(record: Path, images: Path, *, bundles: Sequence[Path] = (), quiet: b
         raise WrongUseError(f"--images must be a folder. Received: {images}. Check the path.")
     reporter = Reporter(quiet=quiet)
     outcome, stock, judges = Replay(), Images(images), Judges({path: load_bundle(path) for path in bundles})
-    text = file.read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
+    text = file.read_text(encoding="utf-8-sig", errors="surrogateescape").rstrip("\n")
     lines = text.split("\n") if text else []  # splitlines would cut a name that holds another line break
     for number, text in enumerate(reporter.track(lines, "replaying", total=len(lines)), start=1):
         outcome.lines += 1
@@ -127,7 +127,7 @@ def line_findings(
 
 
 def parsed(text: str) -> tuple[Mapping[str, Any], Inspection]:
-    """Read a line as plain values and as an inspection. Raises NotReplayedError for what is none."""
+    """Read a line as plain values and as an inspection. Raises NotReplayedError for anything else."""
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -212,7 +212,7 @@ class Images:
 
 
 def readable_hash(file: Path) -> str | None:
-    """SHA-256 of a file; None where it cannot be read, as it may be none of the recorded ones."""
+    """SHA-256 of a file; None where it cannot be read, as it may not be a recorded one."""
     try:
         return file_hash(file)
     except BlemishError:
@@ -223,12 +223,13 @@ def readable_hash(file: Path) -> str | None:
 class Judges:
     """Inspectors for the bundles that records name, each opened once.
 
-    candidates: the user's bundles, by folder; where there is none, a bundle is where its record says
+    candidates: the user's bundles by folder; without any, bundles are loaded from their recorded paths
     """
 
     candidates: Mapping[Path, Bundle]
     loaded: dict[Path, Bundle] = field(default_factory=dict)
     opened: dict[str, tuple[Judge, tuple[str, ...]]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)  # why, so that each is tried once
 
     def find(self, history: InspectionRecord) -> tuple[Judge, tuple[str, ...]]:
         """Open the inspector or chain of a record; returns also how its decisions differ now.
@@ -236,9 +237,15 @@ class Judges:
         Raises NotReplayedError for a bundle that is not there, or is another one than recorded.
         """
         key = json.dumps([used.__dict__ for used in history.bundles], sort_keys=True, default=dict)
+        if key in self.refused:
+            raise NotReplayedError(self.refused[key])
         if key not in self.opened:
-            stages, reasons = zip(*(self.stage(used) for used in history.bundles), strict=True)
-            self.opened[key] = as_judge(stages), tuple(reason for reason in reasons if reason)
+            try:
+                stages, reasons = zip(*(self.stage(used) for used in history.bundles), strict=True)
+                self.opened[key] = as_judge(stages), tuple(reason for reason in reasons if reason)
+            except BlemishError as error:
+                self.refused[key] = str(error)
+                raise
         set_recorded_threads(history.bundles[-1])  # another record may have set another number
         return self.opened[key]
 
@@ -266,7 +273,10 @@ class Judges:
             try:
                 self.loaded[Path(used.path)] = load_bundle(Path(used.path))
             except BlemishError as error:
-                raise NotReplayedError(f"{error} Or name the bundle with --bundle.") from error
+                raise NotReplayedError(
+                    f"bundle: recorded {used.id} in {used.path}; {error} "
+                    "If it has moved, name it with --bundle."
+                ) from error
         among = self.candidates or {Path(used.path): self.loaded[Path(used.path)]}
         for bundle in among.values():
             if bundle.digest == used.digest:

@@ -119,7 +119,7 @@ class BoxScan:
         for group in groups_of(detections, nms=self.inference.nms):
             boxes = detections.boxes[group]
             longer = min(limit, self.start) - float(boxes[:, 1].min()) > self.max_fitted
-            if not boxes[:, 3].max() > limit or longer:  # what is no number is none to wait for
+            if not boxes[:, 3].max() > limit or longer:  # NaN is not waited for
                 self.merged.append(
                     self.of_web(merged_rows(detections[group], self.tiles, nms=self.inference.nms))
                 )
