@@ -307,10 +307,7 @@ def test_looks_at_test_images_are_counted_and_a_changed_decision_is_warned_of(
     assert "evaluation on these" not in report("--split", "val")
     decide("--escape", 0.1)
     third = report("--split", "all")
-    assert (
-        "evaluation no. 2 on these test images; the one before was made without a decision."
-        in third
-    )
+    assert "evaluation no. 2 on these test images; the one before was made without a decision." in third
     assert "The decision was changed after an evaluation on these same test images" in third
     assert json.loads((tmp_path / "metrics.json").read_text())["decision"]["test_looks"] == 2
     assert len(json.loads((tiny_bundle / "usage.json").read_text())["looks"]) == 2
