@@ -242,8 +242,9 @@ def found_defects_map(
     """
     found = inspection.maps.get("defects")
     if found is None:
-        nothing = class_map is not None and not inspection.defects
-        return np.zeros(class_map.shape, dtype=np.int32) if nothing and class_map is not None else None
+        if class_map is None or inspection.defects:
+            return None
+        return np.zeros(class_map.shape, dtype=np.int32)
     if class_map is not None and found.shape != class_map.shape:
         raise BlemishError(
             f"{sample.id}: the annotation must have the size of the inspected image. "
