@@ -15,7 +15,10 @@ def test_a_preset_that_a_start_would_beat_is_refused() -> None:
     start = {**method.settings_type().model_dump(mode="json"), "width": 64}
     settings = read_settings(method, None, {"preset": "default", "fine_tune_steps": 7}, start)
     assert settings.width == 64 and settings.fine_tune_steps == 7  # type: ignore[attr-defined]
-    for given, there in (({"preset": "paper"}, "preset must be default"), ({"variant": "tl-ff"}, "variant must be tl-sdd")):
+    for given, there in (
+        ({"preset": "paper"}, "preset must be default"),
+        ({"variant": "tl-ff"}, "variant must be tl-sdd"),
+    ):
         with pytest.raises(
             BlemishError, match=rf"{there}, as in the bundle that training starts from\. Received: "
         ) as caught:
