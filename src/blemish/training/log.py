@@ -56,7 +56,7 @@ def read_log(path: Path) -> Iterator[dict[str, Any]]:
     """Read the entries of a log; a line that is not JSON, as a kill leaves it, is left out."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
         try:
             yield json.loads(line)
         except json.JSONDecodeError:
