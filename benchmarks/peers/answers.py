@@ -26,13 +26,13 @@ def write_boxes(out: Path, task: Task, found: Mapping[str, Sequence[Found]]) -> 
     """
     numbers = {image.id: number for number, image in enumerate(task.predict, 1)}
     images = [
-        {"id": numbers[one.id], "file_name": one.id, "height": one.size[0], "width": one.size[1]}
-        for one in task.predict
+        {"id": numbers[image.id], "file_name": image.id, "height": image.size[0], "width": image.size[1]}
+        for image in task.predict
     ]
     categories = [{"id": number, "name": name} for number, name in enumerate(task.classes, 1)]
-    entries = [entry(numbers[id], *one) for id, some in found.items() for one in some]
-    for number, one in enumerate(entries, 1):
-        one["id"] = number
+    entries = [entry(numbers[id], *box) for id, boxes in found.items() for box in boxes]
+    for number, annotation in enumerate(entries, 1):
+        annotation["id"] = number
     file = out / BOXES
     content = {"images": images, "categories": categories, "annotations": entries}
     file.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")

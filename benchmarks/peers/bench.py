@@ -54,13 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--minutes", type=float, help="For a try: instead of the table's, into another --out."
     )
-    given = parser.parse_args(arguments)
-    if given.rows:
-        os.environ[ROWS_VARIABLE] = given.rows
+    options = parser.parse_args(arguments)
+    if options.rows:
+        os.environ[ROWS_VARIABLE] = options.rows
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a peer does not outlive its driver
     try:
-        table = open_table(given.table, given.out, data=given.data, reporter=Reporter())
-        print(fill_external(with_minutes(table, given.minutes), given.seeds, given.environments))
+        table = open_table(options.table, options.out, data=options.data, reporter=Reporter())
+        print(fill_external(with_minutes(table, options.minutes), options.seeds, options.environments))
     except BlemishError as error:
         fail(str(error), 1)
 
@@ -105,13 +105,13 @@ def fill(table: Table, job: RowJob, environments: Path, seeds: int) -> None:
     out = table.run_folder(job.row, job.seed).resolve()
     start, made_by = time.perf_counter(), {**provenance(), "threads": peer.cores}
     shutil.rmtree(out, ignore_errors=True)  # a model of an earlier try must not answer for this one
-    given = prepared(table, job.row, peer, job.seed, out)
-    write_task(given.task, out)
-    said = trained_and_answered(peer, interpreter, out, job.seed)
+    inputs = prepared(table, job.row, peer, job.seed, out)
+    write_task(inputs.task, out)
+    times = trained_and_answered(peer, interpreter, out, job.seed)
     few_shot = job.row.kind == "external-few-shot"
-    figures = figures_of(table, given.dataset, out, KINDS[peer.peer], few_shot=few_shot) | said
-    if given.draw is not None:
-        figures["draw"] = given.draw
+    figures = figures_of(table, inputs.dataset, out, KINDS[peer.peer], few_shot=few_shot) | times
+    if inputs.draw is not None:
+        figures["draw"] = inputs.draw
     seconds = time.perf_counter() - start
     command = f"make peers TABLE={table.name} ROWS={job.row.template or job.row.name} SEEDS={seeds}"
     write_result(table.folder, result_of(table, job, figures, seconds, settings, command, made_by))
@@ -128,7 +128,9 @@ def trained_and_answered(peer: ExternalSettings, interpreter: Path, out: Path, s
     if phase("predict", peer, interpreter, out, seed, PREDICTING).code != 0:
         refuse_failed("predict", peer, out)
     start = "random weights" if peer.weights == "none" else Path(peer.weights).name  # a stopped run says none
-    fitted, answered = (read_if_there(out / f"{name}.json") for name in ("fit", "predict"))
+    answered = json.loads((out / "predict.json").read_text())
+    notes = out / "fit.json"  # not there where the clock stopped the training
+    fitted = json.loads(notes.read_text()) if notes.is_file() else {}
     return {
         "seconds_training": trained.seconds,
         "minutes_training": trained.seconds / 60,
@@ -160,10 +162,6 @@ def refuse_failed(name: str, peer: ExternalSettings, out: Path) -> None:
         f"peer {peer.peer} must end its phase '{name}' well. Received: {lines[-1] if lines else 'no word'}. "
         f"See {log}; with a budget of {peer.minutes:g} minutes it may have left no model."
     )
-
-
-def read_if_there(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text())) if file.is_file() else {}
 
 
 if __name__ == "__main__":

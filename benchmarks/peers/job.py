@@ -69,11 +69,11 @@ def parsed(arguments: Sequence[str] | None = None) -> tuple[str, PeerRun]:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="options")
-    given = vars(parser.parse_args(arguments))
-    phase = given.pop("phase")
-    options = dict(text.split("=", 1) for text in given.pop("options"))
-    given["out"].mkdir(parents=True, exist_ok=True)
-    return phase, PeerRun(**given, options=options)
+    values = vars(parser.parse_args(arguments))
+    phase = values.pop("phase")
+    options = dict(text.split("=", 1) for text in values.pop("options"))
+    values["out"].mkdir(parents=True, exist_ok=True)
+    return phase, PeerRun(**values, options=options)
 
 
 def main(
@@ -81,8 +81,8 @@ def main(
 ) -> None:
     """Run one phase and keep what it says of itself in OUT/<phase>.json."""
     phase, job = parsed()
-    said = {"fit": fit, "predict": predict}[phase](job)
-    (job.out / f"{phase}.json").write_text(json.dumps(dict(said), indent=1) + "\n")
+    notes = {"fit": fit, "predict": predict}[phase](job)
+    (job.out / f"{phase}.json").write_text(json.dumps(dict(notes), indent=1) + "\n")
 
 
 def versions(*names: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ def figures_of(
 
 
 def evaluated(table: Table, dataset: Dataset, file: Path, split: str) -> Evaluation:
-    """What `blemish evaluate --predictions` finds."""
+    """Evaluation of a peer's file as by `blemish evaluate --predictions`."""
     from blemish.evaluation.predictions import Judgement, evaluate_predictions, read_predictions
 
     predictions = read_predictions(file, dataset, data=dataset.root, split=split)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.task import AnswerKind, BoxXyxy, PlainImage, Task, TrainImage
+from benchmarks.peers.task import AnswerKind, PlainImage, Task, TrainImage
 from benchmarks.tables.kinds.external import ExternalSettings
 from benchmarks.tables.kinds.few_shot import about, draw_of, listed, resolved_classes
 from benchmarks.tables.schema import TableRow
@@ -46,7 +46,7 @@ KINDS: Mapping[str, AnswerKind] = {
 
 @dataclass(frozen=True)
 class Prepared:
-    """dataset: what is measured on, by its splits; draw: what a result says of its support draw"""
+    """A row's task. dataset: measured on, by its splits; draw: of the support set, for the stored row"""
 
     task: Task
     dataset: Dataset
@@ -54,7 +54,7 @@ class Prepared:
 
 
 def prepared(table: Table, row: TableRow, settings: ExternalSettings, seed: int, folder: Path) -> Prepared:
-    """The task of a row for one seed; pictures that are made for it go into `folder`."""
+    """The task of a row for one seed; images that are made for it go into `folder`."""
     kind = KINDS[settings.peer]
     if row.kind == "external-few-shot":
         return few_shot_task(table, settings, seed, folder)
@@ -88,7 +88,9 @@ def few_shot_task(table: Table, settings: ExternalSettings, seed: int, folder: P
 
 def to_predict(dataset: Dataset) -> tuple[PlainImage, ...]:
     samples = [sample for split in PREDICTED for sample in dataset.split(split)]
-    return tuple(PlainImage(one.id, str(one.image.resolve()), image_size(one.image)) for one in samples)
+    return tuple(
+        PlainImage(sample.id, str(sample.image.resolve()), image_size(sample.image)) for sample in samples
+    )
 
 
 def boxed(
@@ -96,37 +98,35 @@ def boxed(
 ) -> list[TrainImage]:
     """The images of joint training with the boxes that count; class numbers follow (*common, *rare)."""
     marked = read_annotations(train).images
-    scenes = phase_images(marked, tuple(common), tuple(rare), draw, phase="joint").images
-    return [with_boxes(marked[scene.number], scene, folder) for scene in scenes]
+    training_images = phase_images(marked, tuple(common), tuple(rare), draw, phase="joint").images
+    return [
+        with_boxes(marked[training_image.number], training_image, folder)
+        for training_image in training_images
+    ]
 
 
-def with_boxes(image: AnnotatedImage, scene: TrainingImage, folder: Path) -> TrainImage:
-    counting = scene.counting
+def with_boxes(image: AnnotatedImage, training_image: TrainingImage, folder: Path) -> TrainImage:
+    counting = training_image.counting
     path = image.sample.image.resolve()
-    if len(counting) < len(scene.boxes):
+    if len(counting) < len(training_image.boxes):
         path = (folder / "images" / f"{image.sample.id}.png").resolve()
-        write_atomically(path, png_bytes(painted_over(image, scene)))
+        write_atomically(path, png_bytes(painted_over(image, training_image)))
     return TrainImage(
         image.sample.id,
         str(path),
         image.size,
-        boxes=tuple(as_box(scene.boxes[number]) for number in counting),
-        labels=tuple(int(scene.labels[number]) for number in counting),
+        boxes=tuple(tuple(map(float, training_image.boxes[number])) for number in counting),  # type: ignore[misc]
+        labels=tuple(int(training_image.labels[number]) for number in counting),
         defective=image.sample.is_defective,
     )
 
 
-def as_box(values: np.ndarray[Any, Any]) -> BoxXyxy:
-    left, top, right, bottom = (float(value) for value in values)
-    return left, top, right, bottom
-
-
-def painted_over(image: AnnotatedImage, scene: TrainingImage) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The picture without what its ignored boxes show. returns: [H, W, 3]"""
+def painted_over(image: AnnotatedImage, training_image: TrainingImage) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The image with its ignored boxes painted over. returns: [H, W, 3]"""
     pixels = np.round(to_unit(read_image(image.sample.image, channels=3)) * 255).astype(np.uint8)
     covered = np.zeros(image.size, bool)
     for ignored in (True, False):
-        for box, label in zip(scene.boxes, scene.labels, strict=True):
+        for box, label in zip(training_image.boxes, training_image.labels, strict=True):
             if (label < 0) == ignored:
                 left, top = np.floor(box[:2]).astype(int)
                 right, bottom = np.ceil(box[2:]).astype(int)

@@ -1,5 +1,5 @@
-"""What a peer is given, as one JSON file that needs no blemish to be read: training images with their truth,
-and the names alone of the images to predict on.
+"""A peer's task, as one JSON file that can be read without blemish: training images with their truth, and the
+names alone of the images to predict on.
 """
 
 from __future__ import annotations
@@ -59,14 +59,16 @@ def write_task(task: Task, folder: Path) -> Path:
 
 def read_task(folder: Path) -> Task:
     fields = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    train = tuple(TrainImage(**{**one, **tuples(one)}) for one in fields["train"])
-    predict = tuple(PlainImage(one["id"], one["image"], pair(one["size"])) for one in fields["predict"])
+    train = tuple(TrainImage(**{**image, **tuples(image)}) for image in fields["train"])
+    predict = tuple(
+        PlainImage(image["id"], image["image"], pair(image["size"])) for image in fields["predict"]
+    )
     return Task(fields["kind"], tuple(fields["classes"]), train, predict)
 
 
-def tuples(one: dict[str, Any]) -> dict[str, Any]:
-    boxes = tuple(tuple(box) for box in one["boxes"])
-    return {"size": pair(one["size"]), "boxes": boxes, "labels": tuple(one["labels"])}
+def tuples(image: dict[str, Any]) -> dict[str, Any]:
+    boxes = tuple(tuple(box) for box in image["boxes"])
+    return {"size": pair(image["size"]), "boxes": boxes, "labels": tuple(image["labels"])}
 
 
 def pair(values: Sequence[int]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What the peers that run on torch share: images as tensors, weights from a file, threads and seeds."""
+"""Shared by the peers that run on torch: images as tensors, weights from a file, threads and seeds."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def load_resnet(network: nn.Module, weights: Path | None) -> str:
     tensors = load_file(weights)
     if not any(name.startswith("layer4") for name in tensors):
         for stage in ("layer2", "layer3"):
-            move_stride(network.get_submodule(f"{stage}.0"))
+            block: Any = network.get_submodule(f"{stage}.0")
+            block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
     own = network.state_dict()
     fitting = {name: tensor.float() for name, tensor in tensors.items() if name in own}
     if not fitting:
@@ -62,13 +63,9 @@ def load_resnet(network: nn.Module, weights: Path | None) -> str:
 
 
 def write_image_scores(job: PeerRun, task: Task, score: Callable[[str], float]) -> float:
-    """Writes what `score` makes of the path of each image to be judged; returns the seconds an image."""
+    """Write the score of each image to predict on; returns seconds an image. score: from an image's path"""
     start = time.perf_counter()
-    scores = {one.id: score(one.image) for one in task.predict}
+    scores = {image.id: score(image.image) for image in task.predict}
     seconds = (time.perf_counter() - start) / len(task.predict)
     write_scores(job.out, scores)
     return seconds
-
-
-def move_stride(block: Any) -> None:
-    block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)

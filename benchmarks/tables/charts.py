@@ -1,7 +1,7 @@
 """The line charts beside a table, from its stored results alone: means over seeds and their 95 % intervals.
 
 Source of those by epochs: MeDetection, Fig. 4, where a line is one training. Deviation: ours can end early,
-and then keep their best look's value from then on, as that is the state that is kept.
+and then have their best value from then on, as that is the state that is kept.
 """
 
 from __future__ import annotations
@@ -66,17 +66,17 @@ class Chart:
 class ValidationCurve:
     """A measure on the validation images while one training went on.
 
-    epochs: ascending; values: as many; kept: the value of the state that training ended with
+    epochs: ascending; values: as many; final: the value of the state that training ended with
     """
 
     epochs: tuple[float, ...]
     values: tuple[float, ...]
-    kept: float
+    final: float
 
     def at(self, epoch: float) -> float:
-        """The last value until then; after the last of all that of the state that was kept."""
+        """The last value until then; after the last of all the final one."""
         if epoch > self.epochs[-1]:
-            return self.kept
+            return self.final
         return self.values[bisect_right(self.epochs, epoch) - 1]
 
 
@@ -122,9 +122,9 @@ def charts_of(experiment: Experiment, results: Sequence[Result]) -> list[Chart]:
     for result in results:
         by_row.setdefault(result.row, []).append(result)
     drawn = [
-        chart_of(one, experiment, by_row)
+        chart_of(chart, experiment, by_row)
         for curve in experiment.curves
-        for one in for_each_target(curve, experiment)
+        for chart in for_each_target(curve, experiment)
     ]
     return [chart for chart in drawn if chart is not None]
 
@@ -169,16 +169,16 @@ def lines_by_setting(curve: LineChart, experiment: Experiment, by_row: ByRow) ->
     for line, names in curve.lines.items():
         values = {name: numbers(curve, by_row.get(name, ())) for name in names}
         points = [
-            ChartPoint(settings[name][curve.setting or ""], mean_interval(some))
-            for name, some in values.items()
-            if some and all(math.isfinite(value) for value in some)
+            ChartPoint(settings[name][curve.setting or ""], mean_interval(figures))
+            for name, figures in values.items()
+            if figures and all(math.isfinite(value) for value in figures)
         ]
         lines[line] = sorted(points, key=lambda point: point.x)
     places = sorted({point.x for points in lines.values() for point in points})
     for level, name in curve.levels.items():
-        some = numbers(curve, by_row.get(name, ()))
-        finite = bool(some) and all(math.isfinite(value) for value in some)
-        lines[level] = [ChartPoint(place, mean_interval(some)) for place in places] if finite else []
+        figures = numbers(curve, by_row.get(name, ()))
+        finite = bool(figures) and all(math.isfinite(value) for value in figures)
+        lines[level] = [ChartPoint(place, mean_interval(figures)) for place in places] if finite else []
     return lines
 
 
@@ -195,38 +195,38 @@ def numbers(curve: LineChart, results: Sequence[Result]) -> list[float]:
 
 
 def lines_by_epoch(curve: LineChart, by_row: ByRow) -> tuple[dict[str, list[ChartPoint]], str]:
-    """A line for each row, up to the last look of all, and which trainings ended before that.
+    """A line for each row, up to the last validation of all, and which trainings ended before that.
 
-    It has the mean at every epoch that anything of the chart was looked at, once all its seeds have a look.
+    It has the mean at every epoch at which anything of the chart was validated, once all its seeds were.
     """
-    lines = {line: looks_of(curve, by_row.get(name, ())) for line, (name,) in curve.lines.items()}
-    epochs = sorted({epoch for seeds in lines.values() for one in seeds for epoch in one.epochs})
+    lines = {line: validation_curves(curve, by_row.get(name, ())) for line, (name,) in curve.lines.items()}
+    epochs = sorted({epoch for seeds in lines.values() for seed in seeds for epoch in seed.epochs})
     drawn = {
         line: [
-            ChartPoint(epoch, mean_interval([one.at(epoch) for one in seeds]))
+            ChartPoint(epoch, mean_interval([seed.at(epoch) for seed in seeds]))
             for epoch in epochs
-            if all(epoch >= one.epochs[0] for one in seeds)
+            if all(epoch >= seed.epochs[0] for seed in seeds)
         ]
         for line, seeds in lines.items()
         if seeds
     }
-    ended = {line: sum(one.epochs[-1] < epochs[-1] for one in seeds) for line, seeds in lines.items()}
+    ended = {line: sum(seed.epochs[-1] < epochs[-1] for seed in seeds) for line, seeds in lines.items()}
     early = ", ".join(f"{number} of {line}" for line, number in ended.items() if number)
     return (
         drawn,
-        f"Seeds that ended early ({early}) keep their best look's value from then on." if early else "",
+        f"Seeds that ended early ({early}) keep their best value from then on." if early else "",
     )
 
 
-def looks_of(curve: LineChart, results: Sequence[Result]) -> list[ValidationCurve]:
-    """The looks of each seed that has any, as `lines.first_reached` describes them."""
+def validation_curves(curve: LineChart, results: Sequence[Result]) -> list[ValidationCurve]:
+    """The validations of each seed that has any, as `lines.first_reached` describes them."""
     found = []
     for stored in (result.figures.get(ADAPTATION) for result in results):
         if stored:
-            looks, measure = stored["looks"], curve.look or ""
-            epochs = tuple(look["step"] / stored["steps_of_epoch"] for look in looks)
-            last = next(look[measure] for look in looks if look["step"] == stored["best_step"])
-            found.append(ValidationCurve(epochs, tuple(look[measure] for look in looks), last))
+            validations, measure = stored["looks"], curve.look or ""
+            epochs = tuple(each["step"] / stored["steps_of_epoch"] for each in validations)
+            final = next(each[measure] for each in validations if each["step"] == stored["best_step"])
+            found.append(ValidationCurve(epochs, tuple(each[measure] for each in validations), final))
     return found
 
 
@@ -244,12 +244,13 @@ def means_text(lines: Mapping[str, Sequence[ChartPoint]], counted: str) -> str:
     """Of how many seeds each line is the mean, one number where all have the same."""
     ranges = {line: sorted({point.y.draws for point in points}) for line, points in lines.items()}
     texts = {
-        line: "–".join(str(n) for n in dict.fromkeys((all_[0], all_[-1]))) for line, all_ in ranges.items()
+        line: "–".join(str(n) for n in dict.fromkeys((numbers_of[0], numbers_of[-1])))
+        for line, numbers_of in ranges.items()
     }
     if set(texts.values()) == {"1"}:
         return f"One of the {counted} alone."
-    told = ", ".join(f"{text} ({line})" for line, text in texts.items())
-    return f"Mean over {counted}: {told if len(set(texts.values())) > 1 else next(iter(texts.values()))}."
+    counts = ", ".join(f"{text} ({line})" for line, text in texts.items())
+    return f"Mean over {counted}: {counts if len(set(texts.values())) > 1 else next(iter(texts.values()))}."
 
 
 def interval_text(lines: Mapping[str, Sequence[ChartPoint]], spans: Mapping[str, Sequence[Span]]) -> str:

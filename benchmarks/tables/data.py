@@ -171,11 +171,12 @@ def merged(parts: Mapping[str, Dataset], split: SplitShares) -> Dataset:
     samples: list[Sample] = []
     for name, part in parts.items():
         samples += [under(name, sample) for sample in with_test(part, split)]
-    dropped = [one.split == "test" and not one.id.startswith(f"{first}/") for one in samples]
+    dropped = [sample.split == "test" and not sample.id.startswith(f"{first}/") for sample in samples]
     return Dataset(
         root=parts[first].root,
         samples=tuple(
-            replace(one, split=None) if drop else one for one, drop in zip(samples, dropped, strict=True)
+            replace(sample, split=None) if drop else sample
+            for sample, drop in zip(samples, dropped, strict=True)
         ),
         class_names=tuple(f"{name}/{label}" for name, part in parts.items() for label in part.class_names),
         layout="merged",
@@ -184,7 +185,9 @@ def merged(parts: Mapping[str, Dataset], split: SplitShares) -> Dataset:
 
 
 def under(name: str, sample: Sample) -> Sample:
-    annotations = tuple(replace(one, label=f"{name}/{one.label}") for one in sample.annotations)
+    annotations = tuple(
+        replace(annotation, label=f"{name}/{annotation.label}") for annotation in sample.annotations
+    )
     group = f"{name}/{sample.group}" if sample.group else None
     return replace(sample, id=f"{name}/{sample.id}", annotations=annotations, group=group)
 
@@ -198,15 +201,19 @@ def with_few(dataset: Dataset, rare: Sequence[str], images: int, seed: int) -> D
     dropped = {
         sample.id
         for sample in dataset.split("train")
-        if sample.id not in kept and any(one.label in rare for one in sample.annotations)
+        if sample.id not in kept and any(annotation.label in rare for annotation in sample.annotations)
     }
-    return dataset.with_splits({one.id: None if one.id in dropped else one.split for one in dataset})
+    return dataset.with_splits(
+        {sample.id: None if sample.id in dropped else sample.split for sample in dataset}
+    )
 
 
 def drawn_images(dataset: Dataset, name: str, seed: int) -> list[str]:
     """Ids of the training images of a class in the order in which they are drawn."""
     ids = sorted(
-        sample.id for sample in dataset.split("train") if any(one.label == name for one in sample.annotations)
+        sample.id
+        for sample in dataset.split("train")
+        if any(annotation.label == name for annotation in sample.annotations)
     )
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     return [ids[number] for number in np.random.default_rng([seed, key]).permutation(len(ids))]

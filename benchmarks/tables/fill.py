@@ -207,13 +207,15 @@ def results_of(table: Table) -> list[Result]:
     Raises BlemishError for a file that is no result.
     """
     shared = shared_rows(table)
-    found = [one for one in read_results(table.folder) if one.row not in {row.name for row in shared}]
+    found = [
+        result for result in read_results(table.folder) if result.row not in {row.name for row in shared}
+    ]
     for row in shared:
         home, other = table.shown(row)
         found += [
-            one.model_copy(update={"table": table.name, "row": row.name})
-            for one in read_results(home.folder)
-            if one.row == other.name
+            result.model_copy(update={"table": table.name, "row": row.name})
+            for result in read_results(home.folder)
+            if result.row == other.name
         ]
     return found
 
@@ -229,8 +231,8 @@ def shared_rows(table: Table) -> list[TableRow]:
 def refuse_unusable(table: Table) -> None:
     """`refuse_stale` for the table and for those that it has rows of, and `refuse_unlike`."""
     homes = {home.name: home for home in (table.shown(row)[0] for row in shared_rows(table))}
-    for one in (table, *homes.values()):
-        refuse_stale(one)
+    for home in (table, *homes.values()):
+        refuse_stale(home)
     refuse_unlike(table)
 
 
@@ -292,7 +294,7 @@ def refuse_waiting(table: Table, waiting: list[tuple[Table, RowJob]]) -> None:
     home, trained = missing(*waiting[0])[0]
     stored = home.folder / f"{RowJob(trained, seed=first.seed).name}.json"
     remove = f"remove {stored} and run" if stored.is_file() else "run"
-    names = ", ".join(f"{one.name}/{job.name}" if one is not table else job.name for one, job in waiting)
+    names = ", ".join(f"{home.name}/{job.name}" if home is not table else job.name for home, job in waiting)
     raise BlemishError(
         f"table {table.name}: {names} must have the bundle of a trained row. "
         f"Received: none in {home.bundle_path(trained, first.seed or 0)}. To train it, {remove} "

@@ -19,8 +19,8 @@ def goals_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
     """A line for each goal: what is asked, what was reached, and whether that meets it."""
     if not experiment.goals:
         return []
-    told = "\n".join(f"- {goal_text(goal, experiment, lines)}" for goal in experiment.goals)
-    return ["## Goals", told]
+    texts = "\n".join(f"- {goal_text(goal, experiment, lines)}" for goal in experiment.goals)
+    return ["## Goals", texts]
 
 
 def goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
@@ -28,20 +28,20 @@ def goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
         return difference_goal_text(goal, experiment, lines)
     column = column_of(goal, experiment)
     label = experiment.row(goal.row).label + (f" ({goal.device.upper()})" if goal.device else "")
-    asked = f"{label}: {column.heading} {rule_text(goal, experiment)}"
+    goal_line = f"{label}: {column.heading} {rule_text(goal, experiment)}"
     other = goal.above or goal.not_below or goal.relative_to
     measured = [figures_of(row, goal, lines) for row in (goal.row, other) if row]
     figures = on_common_draws(measured)
     drawn_by = "draw" if experiment.row(goal.row).traits.source == "draw" else "seed"
     if not all(figures):
-        return f"{asked}: {f'no {drawn_by} that both have, ' if all(measured) else ''}not measured"
-    mean, *bounds = (statistics.fmean(one.values()) for one in figures)
+        return f"{goal_line}: {f'no {drawn_by} that both have, ' if all(measured) else ''}not measured"
+    mean, *bounds = (statistics.fmean(values.values()) for values in figures)
     reached = " against ".join(number_text(value, column.decimals) for value in (mean, *bounds))
     count = len(figures[0])
     fewer = (
         "" if figures == measured else f" (of {count} {drawn_by}{'s' if count > 1 else ''} that both have)"
     )
-    return f"{asked}: {reached}{fewer}, {'met' if is_met(goal, mean, *bounds) else '**not met**'}"
+    return f"{goal_line}: {reached}{fewer}, {'met' if is_met(goal, mean, *bounds) else '**not met**'}"
 
 
 def number_text(value: float, decimals: int) -> str:
@@ -56,14 +56,14 @@ def column_of(goal: Goal, experiment: Experiment) -> Column:
 def difference_goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Line]) -> str:
     """A goal on the difference to another row, draw by draw."""
     column = column_of(goal, experiment)
-    own, other = (next(one for one in lines if one.row.name == name) for name in (goal.row, goal.against))
+    own, other = (next(line for line in lines if line.row.name == name) for name in (goal.row, goal.against))
     interval = difference(own, other, column.path)
     rule = f"≥ {goal.at_least:+g}" + (", told from 0" if goal.told_from_zero else "")
-    asked = f"{own.label}: {column.heading} minus that of {other.label} {rule}"
+    goal_line = f"{own.label}: {column.heading} minus that of {other.label} {rule}"
     if interval is None:
-        return f"{asked}: not measured"
+        return f"{goal_line}: not measured"
     met = interval.mean >= (goal.at_least or 0.0) and (interval.excludes_zero or not goal.told_from_zero)
-    return f"{asked}: {difference_text(interval, column)}, {'met' if met else '**not met**'}"
+    return f"{goal_line}: {difference_text(interval, column)}, {'met' if met else '**not met**'}"
 
 
 def difference_text(interval: Interval | None, column: Column) -> str:

@@ -66,12 +66,12 @@ def patches(maps: Sequence[Tensor], neighbourhood: int) -> Tensor:
     """
     size = maps[0].shape[-2:]
     averaged = [
-        F.avg_pool2d(one.float(), neighbourhood, 1, neighbourhood // 2, count_include_pad=False)[
-            ..., : one.shape[-2], : one.shape[-1]
+        F.avg_pool2d(level_map.float(), neighbourhood, 1, neighbourhood // 2, count_include_pad=False)[
+            ..., : level_map.shape[-2], : level_map.shape[-1]
         ]
-        for one in maps
+        for level_map in maps
     ]
-    level = [F.interpolate(one, size, mode="bilinear", align_corners=False) for one in averaged]
+    level = [F.interpolate(level_map, size, mode="bilinear", align_corners=False) for level_map in averaged]
     return torch.cat(level, dim=1).flatten(2).transpose(1, 2)
 
 
@@ -130,10 +130,10 @@ class PatchMemory(nn.Module):
 def patch_distances(points: Tensor, memory: Tensor) -> Tensor:
     """Euclidean distance of each patch to the nearest in memory, by matrix products. [P, D], [M, D] → [P]"""
     centre = memory.mean(dim=0)  # near the origin, products round least
-    kept = memory - centre
-    squared = kept.square().sum(dim=1)
+    centred = memory - centre
+    squared = centred.square().sum(dim=1)
     parts = [
-        (part.square().sum(dim=1) + (squared - 2 * part @ kept.T).amin(dim=1)).clamp(min=0).sqrt()
+        (part.square().sum(dim=1) + (squared - 2 * part @ centred.T).amin(dim=1)).clamp(min=0).sqrt()
         for part in torch.split(points - centre, ROWS)
     ]
     return torch.cat(parts)

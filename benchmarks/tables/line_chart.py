@@ -19,7 +19,7 @@ class LineChart(Strict):
 
     file: its name in the table's folder; lines: names of rows by what the line is called
     setting: each row of a line is one point; x is the number that it has as this setting, y its `column`
-    look: a line is one row, through its looks at the validation images; x is epochs, y this measure
+    look: a line is one row, through its results on the validation images; x is epochs, y this measure
     levels: names of rows without a place on x, by name, each drawn as a line across the others' places; only
         with `setting`
     limits: what y can be at all; intervals are cut there
@@ -75,11 +75,13 @@ def check_line_charts(
             refuse_unknown(f"column of curve {chart.file}", chart.column, plain)
         for line, names in chart.lines.items() if chart.setting else ():
             places = [settings[name].get(chart.setting or "") for name in names]
-            are_numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in places)
+            are_numbers = all(
+                isinstance(place, int | float) and not isinstance(place, bool) for place in places
+            )
             if not are_numbers or len(set(places)) < len(places):
                 raise ValueError(
                     f"curve {chart.file}: rows of line '{line}' must each have another number as setting "
-                    f"'{chart.setting}'. Received: {', '.join(str(one) for one in places)}"
+                    f"'{chart.setting}'. Received: {', '.join(str(place) for place in places)}"
                 )
 
 

@@ -11,7 +11,7 @@ from benchmarks.tables.results import Result
 from benchmarks.tables.schema import Column, Experiment, TableRow
 from blemish.evaluation.fewshot import Interval, paired_difference
 
-ADAPTATION = "adaptation"  # where a row's figures hold the looks at its validation images
+ADAPTATION = "adaptation"  # where a row's figures hold the results on its validation images
 EACH_CLASS = ".*"  # end of a column's path
 
 
@@ -36,10 +36,12 @@ def lines_of(experiment: Experiment, results: Sequence[Result]) -> list[Line]:
     """The lines to print, in the order of the experiment's rows."""
     lines = []
     for row in experiment.rows:
-        own = sorted((one for one in results if one.row == row.name), key=lambda one: one.seed or 0)
-        devices = sorted({one.device or "" for one in own}) or [""]
+        own = sorted(
+            (result for result in results if result.row == row.name), key=lambda result: result.seed or 0
+        )
+        devices = sorted({result.device or "" for result in own}) or [""]
         lines += [
-            Line(row, device or None, tuple(one for one in own if (one.device or "") == device))
+            Line(row, device or None, tuple(result for result in own if (result.device or "") == device))
             for device in devices
         ]
     return lines
@@ -111,11 +113,11 @@ def with_reached(experiment: Experiment, results: Sequence[Result]) -> list[Resu
     """The results; those of a row with `reach` also with figures "reached" where both rows are stored.
 
     They say when the row's training first was as good as the other row's in the end, seed by seed: the first
-    look at the validation images with at least the value that the other row's kept state has. Recall alone is
-    also reached by calling everything defective, so every other measure of a look is told beside it.
+    validation with at least the value that the other row's final state has. Recall alone is also reached by
+    calling everything defective, so every other measure of that validation stands beside it.
     Source: MeDetection, Fig. 4 and Table 3.
     """
-    stored = {(one.row, one.seed): one for one in results}
+    stored = {(result.row, result.seed): result for result in results}
     reach = {row.name: row.reach for row in experiment.rows if row.reach}
     found = []
     for result in results:
@@ -127,17 +129,17 @@ def with_reached(experiment: Experiment, results: Sequence[Result]) -> list[Resu
 
 
 def first_reached(own: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """By measure: the value that `other` kept, and the step and epoch of the first look of `own` with it.
+    """By measure: the final value of `other`, and step and epoch of the first validation of `own` with it.
 
     own, other: {"best_step", "steps_of_epoch", "looks": [{"step", measures…}, …]}
-    Step and epoch are infinite where no look has it; "yes" is 1 or 0.
+    Step and epoch are infinite where none has it; "yes" is 1 or 0.
     """
-    kept = next(look for look in other["looks"] if look["step"] == other["best_step"])
+    final = next(result for result in other["looks"] if result["step"] == other["best_step"])
     found = {}
-    for measure, value in kept.items():
+    for measure, value in final.items():
         if measure == "step":
             continue
-        step = next((look["step"] for look in own["looks"] if look[measure] >= value), math.inf)
+        step = next((result["step"] for result in own["looks"] if result[measure] >= value), math.inf)
         epochs = step / own["steps_of_epoch"]
         found[measure] = {"value": value, "step": step, "epochs": epochs, "yes": float(math.isfinite(step))}
     return found

@@ -63,8 +63,8 @@ def section_markdown(
     filled = [column for column in columns if is_filled(column, own, papers)]
     for group in dict.fromkeys(column.group for column in filled):
         parts += [f"**{group}**"] if group else []
-        parts.append(group_markdown([one for one in filled if one.group == group], own, papers))
-    return parts + differences_markdown([one for one in filled if one.paired], own, lines)
+        parts.append(group_markdown([column for column in filled if column.group == group], own, papers))
+    return parts + differences_markdown([column for column in filled if column.paired], own, lines)
 
 
 def by_target_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[str]:
@@ -72,7 +72,7 @@ def by_target_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[st
     parts = []
     own = [line for line in lines if line.row.target]
     heads = list(dict.fromkeys(line.row.template for line in own))
-    for column in (one for one in experiment.columns if one.path in experiment.by_target):
+    for column in (column for column in experiment.columns if column.path in experiment.by_target):
         titles = [next(column_title(line.row) for line in own if line.row.template == head) for head in heads]
         table = [[column.heading, *titles]]
         for target in experiment.targets:
@@ -86,9 +86,9 @@ def by_target_markdown(experiment: Experiment, lines: Sequence[Line]) -> list[st
 def mean_of_targets(lines: Sequence[Line], column: Column) -> str:
     """The mean over targets of the mean over seeds; nothing where a target is not measured yet."""
     values = [values_of(line, column.path) for line in lines]
-    if not all(values) or any(isinstance(value, Mapping | str) for some in values for value in some):
+    if not all(values) or any(isinstance(value, Mapping | str) for figures in values for value in figures):
         return NOTHING
-    return number_text(statistics.fmean(statistics.fmean(some) for some in values), column.decimals)
+    return number_text(statistics.fmean(statistics.fmean(figures) for figures in values), column.decimals)
 
 
 def differences_markdown(
@@ -100,9 +100,11 @@ def differences_markdown(
         other = next(line for line in all_lines if line.row.name == name)
         table = [["", "draws", *(column.heading for column in columns)]]
         for line in (line for line in lines if line.row.against == name):
-            found_ones = [difference(line, other, column.path) for column in columns]
-            draws = max((one.draws for one in found_ones if one), default=0)
-            texts = [difference_text(one, column) for one, column in zip(found_ones, columns, strict=True)]
+            intervals = [difference(line, other, column.path) for column in columns]
+            draws = max((interval.draws for interval in intervals if interval), default=0)
+            texts = [
+                difference_text(interval, column) for interval, column in zip(intervals, columns, strict=True)
+            ]
             table.append([line.label, str(draws or NOTHING), *texts])
         parts += [f"**Difference to {other.label} on the same draws, and its 95 % interval**", grid(table)]
     return parts
@@ -123,7 +125,7 @@ def group_markdown(columns: Sequence[Column], lines: Sequence[Line], papers: Seq
 
 def paper_line(label: str, figures: Mapping[str, float], columns: Sequence[Column]) -> list[list[str]]:
     """The paper's figures as one line, as it gives them; none where it has none for these columns."""
-    texts = [f"*{figures[one.path]:g}*" if one.path in figures else "" for one in columns]
+    texts = [f"*{figures[column.path]:g}*" if column.path in figures else "" for column in columns]
     return [[f"{label}, the paper's", "", *texts]] if any(texts) else []
 
 
@@ -183,16 +185,18 @@ def origin_markdown(name: str, results: Sequence[Result]) -> str:
     if not results:
         return f"Nothing measured yet. Command: `blemish reproduce {name} --data DATA --seeds 3 --out OUT`"
     origin: dict[str, list[str | None]] = {
-        "Command": [f"`{one.command}`" for one in results],
-        "Hardware": [one.provenance.get("hardware") for one in results],
-        "Threads": [str(one.provenance["threads"]) for one in results if "threads" in one.provenance],
-        "Measured": [span([one.provenance.get("created", "")[:10] for one in results])],
-        "Commit": [one.provenance.get("commit") for one in results],
-        "torch": [one.provenance.get("torch") for one in results],
-        "Data fingerprint": [one.data_fingerprint[:12] for one in results if one.data_fingerprint],
-        "Wall clock": [f"{sum(one.seconds for one in results):.0f} s over all rows"],
+        "Command": [f"`{result.command}`" for result in results],
+        "Hardware": [result.provenance.get("hardware") for result in results],
+        "Threads": [
+            str(result.provenance["threads"]) for result in results if "threads" in result.provenance
+        ],
+        "Measured": [span([result.provenance.get("created", "")[:10] for result in results])],
+        "Commit": [result.provenance.get("commit") for result in results],
+        "torch": [result.provenance.get("torch") for result in results],
+        "Data fingerprint": [result.data_fingerprint[:12] for result in results if result.data_fingerprint],
+        "Wall clock": [f"{sum(result.seconds for result in results):.0f} s over all rows"],
     }
-    told = [(title, list(dict.fromkeys(v for v in values if v))) for title, values in origin.items()]
+    lines = [(title, list(dict.fromkeys(v for v in values if v))) for title, values in origin.items()]
     return "## Where the figures are from\n\n" + "\n".join(
-        f"- {title}: {'; '.join(values)}" for title, values in told if values
+        f"- {title}: {'; '.join(values)}" for title, values in lines if values
     )

@@ -51,13 +51,13 @@ def write_overview(results: Path, out: Path) -> Path:
     reporter = Reporter(quiet=True)
     tables = [open_table(name, results, data=None, reporter=reporter) for name in table_names()]
     filled = [Filled(table, results_of(table)) for table in tables]
-    if not any(one.results for one in filled):
+    if not any(page.results for page in filled):
         raise BlemishError(
             f"{results} must hold measured rows. Received: none. Run `blemish reproduce` first."
         )
-    for one in filled:
-        if one.results:
-            write_table(one.table)
+    for page in filled:
+        if page.results:
+            write_table(page.table)
     place = os.path.relpath(results.resolve(), out.resolve().parent)
     write_atomically(out, overview_markdown(filled, place))
     return out
@@ -65,30 +65,32 @@ def write_overview(results: Path, out: Path) -> Path:
 
 def overview_markdown(filled: Sequence[Filled], place: str) -> str:
     """The whole page. place: of the results' folder, seen from the page"""
-    measured = [one for one in filled if one.results]
+    measured = [page for page in filled if page.results]
     parts = [
         "# Results",
         "Made by `blemish results` from what `blemish reproduce` stored. In italics: the papers' figures.",
         *goals_at_a_glance(measured),
     ]
     for name in method_names():
-        own = [one for one in measured if one.table.experiment.method == name]
+        own = [page for page in measured if page.table.experiment.method == name]
         if own:
-            parts += [f"## {find_method(name).title}", *(demoted(one, place) for one in own)]
-    waiting = [f"- {one.table.experiment.title} (`{one.table.name}`)" for one in filled if not one.results]
+            parts += [f"## {find_method(name).title}", *(demoted(page, place) for page in own)]
+    waiting = [
+        f"- {page.table.experiment.title} (`{page.table.name}`)" for page in filled if not page.results
+    ]
     parts += ["## Not measured yet", "\n".join(waiting)] if waiting else []
     return "\n\n".join(parts) + "\n"
 
 
 def goals_at_a_glance(measured: Iterable[Filled]) -> list[str]:
     """How many goals are met, and every goal with its outcome."""
-    told = [(one.table.name, *outcome(goal)) for one in measured for goal in one.goals]
+    outcomes = [(page.table.name, *outcome(goal)) for page in measured for goal in page.goals]
     counts = ", ".join(
-        f"{sum(ending == wanted for *_, ending in told)} {wanted.strip('*')}"
+        f"{sum(ending == wanted for *_, ending in outcomes)} {wanted.strip('*')}"
         for wanted in (MET, NOT_MET, NOT_MEASURED)
     )
-    table = [["goal", "table", "outcome"], *([goal, name, ending] for name, goal, ending in told)]
-    return ["## Goals", f"Of {len(told)} goals: {counts}.", grid(table)]
+    table = [["goal", "table", "outcome"], *([goal, name, ending] for name, goal, ending in outcomes)]
+    return ["## Goals", f"Of {len(outcomes)} goals: {counts}.", grid(table)]
 
 
 def outcome(goal: str) -> tuple[str, str]:
@@ -99,8 +101,8 @@ def outcome(goal: str) -> tuple[str, str]:
     raise ValueError(goal)
 
 
-def demoted(one: Filled, place: str) -> str:
+def demoted(filled: Filled, place: str) -> str:
     """The table's own page two levels further down, with links that hold from here."""
-    page = table_markdown(one.table.name, one.table.experiment, one.results)
+    page = table_markdown(filled.table.name, filled.table.experiment, filled.results)
     deeper = re.sub(r"^#", "###", page, flags=re.MULTILINE)
-    return LINK.sub(rf"\g<1>{place}/{one.table.name}/", deeper).rstrip()
+    return LINK.sub(rf"\g<1>{place}/{filled.table.name}/", deeper).rstrip()

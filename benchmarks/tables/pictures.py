@@ -79,7 +79,9 @@ def draw_detections(table: Table, pictures: PictureChoice, bundles: Mapping[str,
     shades = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in class_colours(len(names))]
     colours = dict(zip(names, shades, strict=True))
     samples = shown_samples(table.dataset.split("test"), classes, pictures.images)
-    inspectors = [inspector_of(one, device=one.manifest.settings["device"]) for one in bundles.values()]
+    inspectors = [
+        inspector_of(bundle, device=bundle.manifest.settings["device"]) for bundle in bundles.values()
+    ]
     heads = ["true", *(table.experiment.row(name).label for name in bundles)]
     size = (CELL * len(heads), CELL * len(samples) + 0.4)
     figure = Figure(figsize=size, dpi=100, layout="constrained")
@@ -126,9 +128,11 @@ def shown_samples(test: Dataset, classes: ClassGroups, count: int) -> list[Sampl
         before = len(chosen)
         for name in names:
             fitting = (
-                one for one in order if one not in chosen and name in {a.label for a in one.annotations}
+                sample
+                for sample in order
+                if sample not in chosen and name in {a.label for a in sample.annotations}
             )
-            chosen += [one for one in [next(fitting, None)] if one is not None]
+            chosen += [sample for sample in [next(fitting, None)] if sample is not None]
         if len(chosen) == before:
             break
     return chosen[:count]
@@ -136,8 +140,8 @@ def shown_samples(test: Dataset, classes: ClassGroups, count: int) -> list[Sampl
 
 def found_in(inspector: BundleInspector, sample: Sample) -> list[LabelledBox]:
     """The detections from the threshold on, the surest last, so that it is drawn on top."""
-    defects = sorted(inspector.inspect(sample.image).defects, key=lambda one: one.confidence)
-    return [(one.box_xyxy, one.label, f"{one.confidence:.2f}") for one in defects]
+    defects = sorted(inspector.inspect(sample.image).defects, key=lambda defect: defect.confidence)
+    return [(defect.box_xyxy, defect.label, f"{defect.confidence:.2f}") for defect in defects]
 
 
 def draw_metric_space(table: Table, bundle: Bundle) -> None:

@@ -90,10 +90,10 @@ class RowKind:
 @cache
 def row_kinds() -> Mapping[str, RowKind]:
     """Every kind there is, by name."""
-    modules = [import_module(f"{kinds.__name__}.{one.name}") for one in iter_modules(kinds.__path__)]
+    modules = [import_module(f"{kinds.__name__}.{module.name}") for module in iter_modules(kinds.__path__)]
     classes = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
-    named = [one for one in classes if issubclass(one, RowKind) and "name" in vars(one)]
-    return {one.name: one() for one in sorted(named, key=lambda one: one.name)}
+    named = [kind for kind in classes if issubclass(kind, RowKind) and "name" in vars(kind)]
+    return {kind.name: kind() for kind in sorted(named, key=lambda kind: kind.name)}
 
 
 def find_kind(name: str) -> RowKind:

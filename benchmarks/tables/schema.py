@@ -67,7 +67,7 @@ class TableRow(Strict):
     target: the product that a row of its kinds is about; "{target}" in title and section stands for it
     template: the row of the file that such a row was made from, once for each target
     papers: the paper's figures by product
-    reach: row whose last look at the validation images is to be reached, see `lines.with_reached`
+    reach: row whose final result on the validation images is to be reached, see `lines.with_reached`
     same_as: "other-table/row": the row is that one, with the same settings and data; measured there alone
     """
 
@@ -221,7 +221,7 @@ class Experiment(Strict):
         paths = [column.path for column in self.columns]
         of_papers = [figures for row in self.rows for figures in (row.paper, *row.papers.values())]
         of_papers += [row.figures for row in self.paper_rows]
-        used = [goal.column for goal in self.goals] + [path for one in of_papers for path in one]
+        used = [goal.column for goal in self.goals] + [path for figures in of_papers for path in figures]
         for path in [*used, *self.by_target]:
             refuse_unknown("column", path, paths)
         settings = {row.name: {**self.settings, **row.settings} for row in self.rows}
@@ -260,7 +260,7 @@ class Experiment(Strict):
             raise ValueError("targets belong to a table with rows of one product, such as the kind product")
         if self.targets and self.split.by is not None:
             raise ValueError("split.by belongs to a table of one dataset: products bring splits of their own")
-        sources = [one for one in (self.dataset, self.synthetic, self.collection) if one is not None]
+        sources = [source for source in (self.dataset, self.synthetic, self.collection) if source is not None]
         if len(sources) != any(kind.needs_data for kind in kinds):
             raise ValueError(
                 "a table whose rows need data has one of dataset, synthetic and collection; others have none"

@@ -197,7 +197,7 @@ class Table:
         Else beside its results: a synthetic picture may differ in a bit from machine to machine.
         """
         experiment = self.experiment
-        synthetic = experiment.synthetic or any(not isinstance(one, str) for one in experiment.also)
+        synthetic = experiment.synthetic or any(not isinstance(more, str) for more in experiment.also)
         home = self.folder if self.has_own_classes or synthetic else find_experiment(self.name).parent
         return home / DRAWS
 
@@ -237,8 +237,12 @@ class Table:
         name, slash, other = named.rpartition("/")
         table = self.beside(name) if slash else self
         shares = field == "same_as"
-        rows = [one for one in table.experiment.rows if one.kind in kinds and not (shares and one.same_as)]
-        names = [one.name for one in rows]
+        rows = [
+            candidate
+            for candidate in table.experiment.rows
+            if candidate.kind in kinds and not (shares and candidate.same_as)
+        ]
+        names = [candidate.name for candidate in rows]
         if other not in names:
             wanted = f"a row of kind {row.kind} that is measured in its table" if shares else "a trained row"
             raise BlemishError(
@@ -267,24 +271,24 @@ def open_table(
     Raises BlemishError for an unknown name, a fault in its file, or classes or targets where it has none.
     """
     experiment, groups = read_experiment(name), groups or {}
-    given = {group: names for group, names in groups.items() if names is not None}
-    if given and experiment.classes is None:
+    own_groups = {group: names for group, names in groups.items() if names is not None}
+    if own_groups and experiment.classes is None:
         raise BlemishError(
             f"--common and --rare must be given for a few-shot table. Received: table {name}, which has no "
             "classes. Leave them out."
         )
-    if given:
-        classes = with_groups(experiment.classes, given)
+    if own_groups:
+        classes = with_groups(experiment.classes, own_groups)
         experiment = experiment.model_copy(update={"classes": classes})
     if targets or experiment.targets:
         experiment = for_targets(experiment, targets or experiment.targets)
     return Table(name, experiment, out, data, reporter, groups, targets)
 
 
-def with_groups(classes: ClassGroups | None, given: Mapping[str, tuple[str, ...]]) -> ClassGroups:
+def with_groups(classes: ClassGroups | None, groups: Mapping[str, tuple[str, ...]]) -> ClassGroups:
     """The table's classes with the given groups. Other rare ones alone leave all others common."""
-    kept = {} if "rare" in given or classes is None else {"rare": classes.rare}
+    rare = {} if "rare" in groups or classes is None else {"rare": classes.rare}
     try:
-        return ClassGroups.model_validate({**kept, **given})
+        return ClassGroups.model_validate({**rare, **groups})
     except ValidationError as error:
         raise BlemishError(f"--common, --rare: {first_fault(error, ClassGroups.model_fields)}") from error

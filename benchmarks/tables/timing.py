@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tables.experiment import CHECKOUT
-from benchmarks.tables.results import RowJob
+from benchmarks.tables.results import Result, RowJob
 from benchmarks.tables.row_kind import Figures, RowKind, Source, find_kind
+from benchmarks.tables.schema import TableRow
 from benchmarks.tables.table import Table
+from blemish.bundle.migrations import rename_settings
 from blemish.errors import BlemishError
 
 SEED = 0
@@ -29,6 +31,16 @@ class SpeedKind(RowKind):
 
     source: ClassVar[Source] = "random"
     seeded = False
+
+    def upgraded(self, table: Table, row: TableRow, stored: Result) -> dict[str, Any]:
+        """Stored settings, those of the method under the names of today."""
+        settings = dict(stored.settings)
+        if "method" in settings and "settings" in settings:
+            of_method = rename_settings(
+                settings["method"], settings["settings"], source=f"table {table.name}, row {row.name}"
+            )
+            settings["settings"] = of_method
+        return settings
 
     def measure(self, table: Table, job: RowJob) -> Figures:
         return measured_apart(self.name, self.settings(table, job.row), job.device or "cpu")
@@ -41,7 +53,7 @@ class SpeedKind(RowKind):
 def measured_apart(kind: str, settings: dict[str, Any], device: str) -> Figures:
     """The row's figures from a fresh process. Raises BlemishError where that fails."""
     request = json.dumps({"kind": kind, "settings": settings, "device": device})
-    path = os.pathsep.join(one for one in (str(CHECKOUT), os.environ.get("PYTHONPATH")) if one)
+    path = os.pathsep.join(folder for folder in (str(CHECKOUT), os.environ.get("PYTHONPATH")) if folder)
     run = subprocess.run(
         [sys.executable, "-c", "from benchmarks.tables.timing import answer; answer()", request],
         env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
@@ -56,10 +68,10 @@ def measured_apart(kind: str, settings: dict[str, Any], device: str) -> Figures:
 
 def answer() -> None:
     """Print the figures that the command line asks for, as one line of JSON."""
-    asked = json.loads(sys.argv[1])
-    kind = find_kind(asked["kind"])
+    request = json.loads(sys.argv[1])
+    kind = find_kind(request["kind"])
     assert isinstance(kind, SpeedKind)
-    print(json.dumps(kind.measured_here(asked["settings"], asked["device"])))
+    print(json.dumps(kind.measured_here(request["settings"], request["device"])))
 
 
 def random_image(size: tuple[int, int], channels: int) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@
 >>> str(inspection.verdict) in ("OK", "REVIEW", "NG")
 True
 
-What `__all__` names is the public interface; everything else may change in a minor release. Names are
+The names in `__all__` are the public interface; everything else may change in a minor release. Names are
 imported when they are first used, so that `import blemish` brings neither torch nor numpy.
 """
 

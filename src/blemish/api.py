@@ -34,7 +34,7 @@ OTHER_NAMES = {"from": "initial_bundle", "limit": "limits", "grade": "grades", "
 
 @contextmanager
 def in_python_words() -> Iterator[None]:
-    """Inside, messages name arguments of Python where they would name options of the command line."""
+    """Context in which messages name Python arguments instead of command-line options."""
     try:
         yield
     except BlemishError as error:
@@ -43,7 +43,7 @@ def in_python_words() -> Iterator[None]:
 
 
 def python_word(found: re.Match[str]) -> str:
-    """An option as the argument that it is in Python; a command between backticks stays as it is."""
+    """Python argument for an option that was found; a command between backticks stays as it is."""
     command, option = found.groups()
     return command or OTHER_NAMES.get(option, option.replace("-", "_"))
 
@@ -59,10 +59,10 @@ def load(
 ) -> Inspector:
     """Open a bundle for inspection, or several as a chain.
 
-    then: bundles asked after it: gate, then segmenter, then detector
+    then: further bundles of a chain, in the order gate, segmenter, detector
     device: "auto", "cpu" or "cuda"; an exported bundle has only "auto" and "cpu"
     mm_per_px: scale of the images, instead of the bundle's or its decision's
-    threads: most threads of a computation in this process; else OMP_NUM_THREADS, else a thread a core
+    threads: maximum number in this process; None takes OMP_NUM_THREADS, else one per core
     Raises BlemishError for a bundle that is damaged, of another version, or cannot run here.
 
     >>> inspector = blemish.load(bundle, device="cpu")
@@ -116,7 +116,7 @@ def train(  # noqa: PLR0913 - every option of a training
     """Train a method on the dataset's train and val splits; returns the path of the bundle, OUT/bundle.
 
     method: such as "severity"; settings: of the method by name, defaults for the others
-    resume: go on with the run in `out`; initial_bundle: go on from this bundle, with its settings
+    resume: continue the run in `out`; initial_bundle: start from this bundle, with its settings
     Raises BlemishError for a wrong method, settings or data.
 
     >>> settings = {"steps": 2, "batch": 2, "patch": 64, "types": False, "device": "cpu"}
@@ -155,7 +155,7 @@ def evaluate(  # noqa: PLR0913 - every option of an evaluation
 ) -> EvaluationResult:
     """Measure a bundle, or a chain, on a split of a dataset; writes metrics.json and report.html to `out`.
 
-    then: see `load`. Test images are sealed: that they were looked at is counted in the bundle.
+    then: see `load`. Test images are sealed: each evaluation on them is counted in the bundle.
     returns: an object with `metrics`, as metrics.json holds them, and `report`, the path of report.html
     Raises BlemishError where bundle and data do not go together.
 
@@ -196,7 +196,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     """Inspect files of images into OUT/inspections.jsonl; for images in memory and single answers see `load`.
 
     images: image, folder, video, glob, or list of paths (.txt), or several of them; then: see `load`
-    overlay: also draw each image with its defects; every: of videos, every so manyth frame
+    overlay: also draw each image with its defects; every: n, for every n-th frame of a video
     returns: an object with `file`, the path, and `failures`, how many have the verdict ERROR; iterating over
         it gives the inspections
     Raises BlemishError for a bundle or path that is refused.
@@ -251,7 +251,7 @@ def decide(  # noqa: PLR0913 - every option of a decision
         ["severity=8:scrap"]; None keeps those of the revision before, ["none"] drops them
     out: file to write instead of decision.yaml in the bundle
     returns: an object with `decision` (revision, thresholds, rules), `file`, and `sentences` on what it costs
-    Raises BlemishError for images that the bundle was trained on, test images, and rules that are none.
+    Raises BlemishError for images that the bundle was trained on, test images, and unknown rules.
 
     >>> result = blemish.decide(bundle, data, rule="f1", device="cpu")
     >>> result.decision.revision, result.file.name
@@ -296,7 +296,7 @@ def add_class(  # noqa: PLR0913 - every option of a new class
 
     examples: dataset with the boxes, all of them or those called `name`
     check: images of the older classes, measured before and after
-    fine_tune: train shortly instead, on `check`'s training images as well; settings, seed: of that training
+    fine_tune: train briefly instead, on `check`'s training images as well; settings, seed: of that training
     The report is written beside the new bundle, to OUT-report.
     Raises BlemishError for a method that takes no class, and for examples that cannot be used.
     """
@@ -361,9 +361,9 @@ def export(  # noqa: PLR0913 - every option of an export
 
 
 def call(function: str, *arguments: object, **options: object) -> str:
-    """The call as text, for a report: `blemish.evaluate('bundle', 'data', 'out', split='test')`."""
-    given = [f"{name}={written(value)}" for name, value in options.items() if value not in (None, False, ())]
-    return f"blemish.{function}({', '.join([*map(written, arguments), *given])})"
+    """Text of a call, for a report: `blemish.evaluate('bundle', 'data', 'out', split='test')`."""
+    named = [f"{name}={written(value)}" for name, value in options.items() if value not in (None, False, ())]
+    return f"blemish.{function}({', '.join([*map(written, arguments), *named])})"
 
 
 def written(value: object) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]  # an image: [H, W] or [H, W, channels]
+RgbImage = NDArray[np.uint8]  # [H, W, 3]
 Floats = NDArray[np.floating[Any]]  # of either precision; float32 wherever networks give or take them
 Integers = NDArray[np.signedinteger[Any]]  # class numbers, positions, counts
 Boxes = NDArray[np.floating[Any]]  # [N, 4] xyxy pixels

@@ -1,6 +1,4 @@
-"""A defect: what kind, where, how big, how severe, how sure. Plain data, the same whichever method found
-it.
-"""
+"""A defect: its class, place, size, severity and confidence. Plain data, whichever method found it."""
 
 from __future__ import annotations
 
@@ -8,8 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from blemish.arrays import Box, Point
-
-__all__ = ["Box", "Defect", "Point", "Rectangle"]  # the tuples for importers of old
 
 
 @dataclass(frozen=True)
@@ -27,7 +23,7 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Defect:
-    """One defect of an image, in pixels of the image as decoded.
+    """Defect of an image, in pixels of the image as decoded.
 
     label: class name; confidence: of that label, in [0, 1]
     box_xyxy: half-open; contour: outer outline, closed, one polygon per part; area: pixels
@@ -47,14 +43,17 @@ class Defect:
 
     @property
     def length_mm(self) -> float | None:
+        """Length of the rectangle in mm; None where the scale is unknown."""
         return None if self.mm_per_px is None else self.rectangle.length * self.mm_per_px
 
     @property
     def width_mm(self) -> float | None:
+        """Width of the rectangle in mm; None where the scale is unknown."""
         return None if self.mm_per_px is None else self.rectangle.width * self.mm_per_px
 
     @property
     def area_mm2(self) -> float | None:
+        """Area in mm²; None where the scale is unknown."""
         return None if self.mm_per_px is None else self.area * self.mm_per_px**2
 
     @property
@@ -65,7 +64,7 @@ class Defect:
         return f"{self.rectangle.length:.0f} × {self.rectangle.width:.0f} px"
 
     def moved(self, down: float) -> Defect:
-        """The same so many pixels further down."""
+        """The defect moved down by so many pixels."""
         left, top, right, bottom = self.box_xyxy
         x, y = self.rectangle.center_xy
         return replace(
@@ -102,7 +101,7 @@ class Defect:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any], *, mm_per_px: float | None = None) -> Defect:
-        """The defect that `to_json` wrote (to its rounding)."""
+        """Read a defect that `to_json` wrote; numbers are as it rounded them. mm_per_px: scale, if known"""
         rectangle = fields["rectangle"]
         severity = fields.get("severity") or {}
         return cls(

@@ -28,7 +28,7 @@ class Inspector:
     - a PIL image of an 8-bit or 16-bit mode.
     Gray images are repeated for a bundle of colour, and colour becomes luminance for a bundle of gray, as
     when a file is read. A file that cannot be read, or an image that is too large for the memory, gives an
-    inspection with the verdict ERROR; what is no image raises BlemishError.
+    inspection with the verdict ERROR; anything else raises BlemishError.
     """
 
     def __init__(self, judge: Judge, class_names: tuple[str, ...]) -> None:
@@ -57,7 +57,7 @@ class Inspector:
 
         name: in the inspection, instead of the path or a word such as "array"
         with_maps: also fill `Inspection.maps`, for drawing and for exact masks
-        Raises BlemishError for what is no image; see `Inspector` for what is one.
+        Raises BlemishError for anything but an image, see `Inspector`.
         """
         steps = Steps(self._judge, with_maps)
         return steps.decide(steps.forward(decoded(item_of(image, name or name_of(image))))).inspection
@@ -67,7 +67,7 @@ class Inspector:
 
         Arrays, PIL images and bytes are named by their number, such as "array#000003". The images are taken
         in a thread of their own, which has ended when the iterator is exhausted or closed.
-        Raises BlemishError where an image is none; see `Inspector`.
+        Raises BlemishError for anything but an image, see `Inspector`.
         """
         with answers_of(self._judge, items_of(images), with_maps=with_maps) as answers:
             for answer in answers.coming:

@@ -29,21 +29,21 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Inspection:
-    """One image's answer. All but `maps` and `candidates` is written to JSON, the same by every front end.
+    """Answer for an image. All but `maps` and `candidates` is written to JSON, the same by every front end.
 
     image: the path as given; size: (height, width); score: in [0, 1], higher is worse
-    maps: pictures for overlays and evaluation, in image pixels: "score_map" [H, W] float32, severity or
+    maps: images for overlays and evaluation, in image pixels: "score_map" [H, W] float32, severity or
         probability before any threshold, "defects" [H, W] int32, 0 on the surface and i + 1 on defects[i],
         "heat_map" [H, W] float32 in [0, 1], what the verdict rests on
     candidates: every detection down to a low confidence, from which average precision is computed; empty
         where the method gives none but its defects
-    spread: standard deviation of the score over the references it is a mean of; None where there are none
+    spread: standard deviation of the score over the references that it is a mean of; None without references
     reasons: why the verdict is what it is, by its decision, or where the stages of a chain disagree
     rows: of a web, the first of this piece and the one behind its last; its defects are then in pixels of the
         whole web. None where the image is no piece of one
     grade, decision: what is to be done with the part ("accept", "rework", "scrap"), and the revision of the
         decision; None where the bundle has no decision
-    record: hashes, bundles and runtime to replay it by; None where none is written, as in memory
+    record: hashes, bundles and runtime to replay it by; None for an inspection in memory
     """
 
     image: str
@@ -85,7 +85,7 @@ class Inspection:
         }
 
     def decided(self) -> dict[str, Any]:
-        """What a decision, or a chain, adds to the line; nothing without one."""
+        """Keys of a line that only a decision or a chain adds."""
         reasons = {"reasons": list(self.reasons)} if self.reasons or self.decision is not None else {}
         graded = {} if self.grade is None else {"grade": self.grade}
         return {**reasons, **graded, **({} if self.decision is None else {"decision": self.decision})}
@@ -94,7 +94,7 @@ class Inspection:
     def from_json(cls, fields: Mapping[str, Any]) -> Inspection:
         """Read the inspection that `to_json` wrote, by this version or 0.1; maps are not written.
 
-        Raises KeyError for a key that is missing, ValueError for a newer schema.
+        Raises KeyError for a key that is missing, TypeError for a wrong type, ValueError for a newer schema.
         """
         scale = fields.get("mm_per_px")
         return cls(
@@ -121,7 +121,7 @@ class Inspection:
         image: the one inspected: a path, an array, a PIL image or bytes
         score_map_max: score drawn in the hottest colour, as `Inspector.score_map_max` has it;
             None leaves that map out
-        Raises BlemishError for what is no image, and for an image of another size.
+        Raises BlemishError for anything but an image, and for an image of another size.
 
         >>> inspection = inspector.inspect(image)
         >>> inspection.draw(image).shape

@@ -14,14 +14,14 @@ SECONDS_BETWEEN_LINES = 30
 
 
 class Reporter:
-    """Writes to standard error, so that standard output carries results alone."""
+    """Progress on standard error, so that standard output carries results alone. quiet: show nothing"""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
         self.console = Console(stderr=True, quiet=quiet)
 
     def line(self, message: str) -> None:
-        """Write a line."""
+        """Write a line to standard error."""
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def track(
@@ -52,12 +52,12 @@ class Reporter:
         self, items: Iterable[Item], title: str, *, total: int | None, done: int
     ) -> Iterator[Item]:
         """Iterate over the items, with a line every half a minute: how many, and the time left if known."""
-        started = said = perf_counter()
+        started = last_line = perf_counter()
         for count, item in enumerate(items, start=1):
             yield item
             now = perf_counter()
-            if now - said >= SECONDS_BETWEEN_LINES:
-                said = now
+            if now - last_line >= SECONDS_BETWEEN_LINES:
+                last_line = now
                 of = left = ""
                 if total is not None:
                     seconds = (total - done - count) * (now - started) / count

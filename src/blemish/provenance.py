@@ -14,11 +14,12 @@ from blemish.threads import thread_count, usable_cores
 
 
 def blemish_version() -> str:
+    """Version of the installed package."""
     return version("blemish")
 
 
 def provenance() -> dict[str, Any]:
-    """What a bundle or a result says about the program and the machine that made it."""
+    """Facts on the program and the machine that make a bundle or a result, as JSON values."""
     return {
         "blemish": blemish_version(),
         "commit": commit(),
@@ -52,7 +53,7 @@ def runtime_facts(name: str, *, device: str, precision: str) -> dict[str, str | 
 
 
 def torch_version() -> str | None:
-    """None on a machine that runs exported bundles alone."""
+    """Version of torch; None where it is not installed."""
     try:
         return version("torch")
     except PackageNotFoundError:
@@ -60,9 +61,7 @@ def torch_version() -> str | None:
 
 
 def commit() -> str | None:
-    """Commit of the checkout this package is imported from, "+" when files differ; None outside a
-    checkout.
-    """
+    """Commit of the checkout that this package lies in, with "+" if files differ; None outside a checkout."""
     here = Path(__file__).parent
     try:
         # Of this package's own repository: an environment inside another one is not what that one holds.
@@ -90,6 +89,7 @@ def hardware() -> str:
 
 
 def processor() -> str:
+    """Name of the processor."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text().splitlines():

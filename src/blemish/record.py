@@ -21,6 +21,24 @@ from typing import Any
 from blemish.provenance import blemish_version
 
 SCHEMA_VERSION = 2  # of a line of inspections.jsonl; 1 had no record
+# Types of a line's keys, and of those of each of its bundles, for isinstance.
+RECORD_TYPES: Mapping[str, Any] = {
+    "id": str,
+    "at": str,
+    "image_sha256": str | None,
+    "pixels_sha256": str | None,
+    "software": str,
+    "bundles": list,
+}
+BUNDLE_TYPES: Mapping[str, Any] = {
+    "id": str,
+    "digest": str,
+    "path": str,
+    "decision": int | None,
+    "decision_sha256": str | None,
+    "mm_per_px": float | int | None,
+    "runtime": dict,
+}
 
 
 @dataclass(frozen=True)
@@ -44,12 +62,13 @@ class UsedBundle:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> UsedBundle:
-        return cls(**{name: fields[name] for name in cls.__dataclass_fields__})
+        """Read a bundle of a line. Raises KeyError for a key that is missing, TypeError for a wrong type."""
+        return cls(**checked(fields, BUNDLE_TYPES))
 
 
 @dataclass(frozen=True)
 class ImageDigests:
-    """Hashes of an image, see this module's text, and the time at which it was read, ISO 8601 with zone."""
+    """SHA-256 of an image's file and of its decoded pixels, and the time it was read, ISO 8601 with zone."""
 
     image_sha256: str | None
     pixels_sha256: str | None
@@ -58,9 +77,9 @@ class ImageDigests:
 
 @dataclass(frozen=True)
 class InspectionRecord:
-    """All that an inspection is replayed and told from others by.
+    """Everything that a replay of an inspection needs, and an id that tells it from all others.
 
-    id: a UUID of this inspection alone; bundles: in the order in which they were asked; software: version
+    id: a UUID; bundles: one, or those of a chain in their order; software: version of blemish
     """
 
     digests: ImageDigests
@@ -69,11 +88,11 @@ class InspectionRecord:
     software: str = field(default_factory=blemish_version)
 
     def head(self) -> dict[str, Any]:
-        """Keys of a line that stand before the answer."""
+        """Keys of a line of inspections.jsonl that stand before the answer."""
         return {"schema_version": SCHEMA_VERSION, "id": self.id, "at": self.digests.at}
 
     def tail(self) -> dict[str, Any]:
-        """Keys of a line that stand behind the answer."""
+        """Keys of a line of inspections.jsonl that stand behind the answer."""
         return {
             "image_sha256": self.digests.image_sha256,
             "pixels_sha256": self.digests.pixels_sha256,
@@ -83,18 +102,27 @@ class InspectionRecord:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> InspectionRecord | None:
-        """Read the record of a line; None of a line of schema 1, which has none.
+        """Read the record of a line; None where blemish 0.1 wrote it, which kept none.
 
-        Raises KeyError for a key that is missing, ValueError for a newer schema.
+        Raises KeyError for a key that is missing, TypeError for a wrong type, ValueError for a newer schema.
         """
         version = fields.get("schema_version", 1)
         if version == 1:
             return None
         if version != SCHEMA_VERSION:
             raise ValueError(f"schema_version {version}, newer than {SCHEMA_VERSION}")
+        checked(fields, RECORD_TYPES)
         return cls(
             ImageDigests(fields["image_sha256"], fields["pixels_sha256"], fields["at"]),
             tuple(UsedBundle.from_json(bundle) for bundle in fields["bundles"]),
             id=fields["id"],
             software=fields["software"],
         )
+
+
+def checked(fields: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the keys in `types`. Raises KeyError for a missing key, TypeError for another type."""
+    for key, expected in types.items():
+        if not isinstance(fields[key], expected) or isinstance(fields[key], bool):
+            raise TypeError(f"'{key}' of a wrong type, {fields[key]!r}")
+    return {key: fields[key] for key in types}

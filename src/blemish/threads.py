@@ -20,20 +20,20 @@ def thread_count() -> int:
 
     Raises BlemishError for an OMP_NUM_THREADS that is no number above 0.
     """
-    given = os.environ.get(COUNT, "").split(",")[0].strip()  # a list is of nested levels, the outermost first
-    if not given:
+    text = os.environ.get(COUNT, "").split(",")[0].strip()  # a list is of nested levels, the outermost first
+    if not text:
         return usable_cores()
-    if not given.isdecimal() or not int(given):
+    if not text.isdecimal() or not int(text):
         raise BlemishError(
-            f"{COUNT} must be a whole number above 0. Received: '{given}'. Correct or unset it."
+            f"{COUNT} must be a whole number above 0. Received: '{text}'. Correct or unset it."
         )
-    return int(given)
+    return int(text)
 
 
 def set_threads(count: int | None = None) -> int:
-    """Set the number of threads of OpenCV and, where it is loaded, of torch; returns it.
+    """Set the number of threads of OpenCV and, where it is loaded, of torch; returns the number.
 
-    count: None keeps `thread_count`
+    count: None takes `thread_count`
     OpenMP holds a number for each thread of Python: a thread that runs networks calls this itself. Libraries
     loaded later, and processes started from here, read the environment.
     """
@@ -59,4 +59,5 @@ def set_passive_wait() -> None:
 
 
 def usable_cores() -> int:
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

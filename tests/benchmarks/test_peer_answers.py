@@ -1,4 +1,4 @@
-"""What peers write, read back by other readers."""
+"""Answers of peers, read back by other readers."""
 
 from __future__ import annotations
 

@@ -33,19 +33,19 @@ def is_running(pid: int) -> bool:
 
 
 def test_what_ends_in_time_keeps_its_exit_status_and_its_words(tmp_path: Path) -> None:
-    seconds, stopped, code, said = run("print('done'); raise SystemExit(3)", 30, tmp_path)
-    assert (stopped, code, said) == (False, 3, "done\n")
+    seconds, stopped, code, printed = run("print('done'); raise SystemExit(3)", 30, tmp_path)
+    assert (stopped, code, printed) == (False, 3, "done\n")
     assert seconds < 30
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
 def test_at_the_end_of_the_budget_the_process_and_its_children_are_stopped(tmp_path: Path) -> None:
-    seconds, stopped, code, said = run(PARENT, 3, tmp_path)
+    seconds, stopped, code, printed = run(PARENT, 3, tmp_path)
     assert stopped
     assert code != 0
     assert 3 <= seconds < 15
     time.sleep(0.2)
-    assert not is_running(int(said))
+    assert not is_running(int(printed))
 
 
 def test_one_that_does_not_listen_is_ended_all_the_same(

@@ -28,8 +28,8 @@ def marked(tmp_path: Path) -> TrainImage:
 
 def test_what_is_written_for_yolo_is_read_back_as_it_answers(marked: TrainImage, tmp_path: Path) -> None:
     write_dataset(Task("boxes", ("scratch", "it's"), (marked,), ()), tmp_path / "set")
-    picture = tmp_path / "set" / "images" / "train" / "000000.png"
-    assert picture.resolve() == Path(marked.image)
+    image = tmp_path / "set" / "images" / "train" / "000000.png"
+    assert image.resolve() == Path(marked.image)
     labels = tmp_path / "set" / "labels" / "train" / "000000.txt"
     scored = "".join(f"{line} 0.5\n" for line in labels.read_text().splitlines())
     labels.write_text(scored)
@@ -44,7 +44,7 @@ def test_an_image_without_a_file_has_no_detection(tmp_path: Path) -> None:
 
 def test_boxes_are_mirrored_with_their_image(marked: TrainImage) -> None:
     generator = torch.Generator().manual_seed(0)
-    seen = set()
+    views = set()
     for _ in range(20):
         image, target = view_of(marked, generator)
         inside = torch.zeros(image.shape[-2:], dtype=torch.bool)
@@ -52,8 +52,8 @@ def test_boxes_are_mirrored_with_their_image(marked: TrainImage) -> None:
             inside[top:bottom, left:right] = True
         assert torch.equal(inside, image[0] > 0.5)
         assert target["labels"].tolist() == [2, 1]
-        seen.add(tuple(target["boxes"][0].tolist()))
-    assert len(seen) == 4
+        views.add(tuple(target["boxes"][0].tolist()))
+    assert len(views) == 4
 
 
 def test_an_image_without_boxes_is_a_view_too(marked: TrainImage) -> None:

@@ -1,4 +1,4 @@
-"""What peers are handed: exactly the images, splits and boxes that the rows beside them learn from."""
+"""Tasks of peers hold exactly the images, splits and boxes that the rows beside them learn from."""
 
 from __future__ import annotations
 
@@ -78,18 +78,18 @@ def ids(table: Table, split: str) -> list[str]:
 def test_no_test_or_validation_image_is_trained_on_and_all_are_predicted() -> None:
     table = opened("few", FEW)
     task = task_of(table).task
-    trained, asked = {one.id for one in task.train}, [one.id for one in task.predict]
-    assert asked == ids(table, "val") + ids(table, "test")
+    trained, predicted = {image.id for image in task.train}, [image.id for image in task.predict]
+    assert predicted == ids(table, "val") + ids(table, "test")
     assert trained <= set(ids(table, "train"))
-    assert not trained & set(asked)
-    pictures = {Path(one.image).read_bytes() for one in task.train}
-    assert not pictures & {Path(one.image).read_bytes() for one in task.predict}
+    assert not trained & set(predicted)
+    contents = {Path(image.image).read_bytes() for image in task.train}
+    assert not contents & {Path(image.image).read_bytes() for image in task.predict}
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_boxes_are_those_of_common_classes_and_the_drawn_rare_ones(seed: int) -> None:
     table = opened("few", FEW)
-    given = task_of(table, seed=seed)
+    prepared = task_of(table, seed=seed)
     _, draw = draw_of(table, resolved_classes(table), 2, seed)
     assert len(draw.classes["stain"]) == 2
     wanted = set()
@@ -98,33 +98,33 @@ def test_the_boxes_are_those_of_common_classes_and_the_drawn_rare_ones(seed: int
             if box.label in ("scratch", "spot") or box.id in draw.ids:
                 wanted.add((sample.id, box.label, *np.float32(box.box_xyxy).tolist()))
     handed = {
-        (one.id, given.task.classes[label], *box)
-        for one in given.task.train
-        for box, label in zip(one.boxes, one.labels, strict=True)
+        (image.id, prepared.task.classes[label], *box)
+        for image in prepared.task.train
+        for box, label in zip(image.boxes, image.labels, strict=True)
     }
     assert handed == wanted
-    assert given.draw is not None
-    assert (given.draw["digest"], given.draw["shots"]) == (draw.digest, 2)
+    assert prepared.draw is not None
+    assert (prepared.draw["digest"], prepared.draw["shots"]) == (draw.digest, 2)
 
 
 def test_boxes_that_were_not_drawn_are_painted_over_and_nothing_else_is() -> None:
     table = opened("few", FEW)
     task = task_of(table).task
     samples = {sample.id: sample for sample in table.dataset}
-    painted = [one for one in task.train if not samples[one.id].image.samefile(one.image)]
+    painted = [image for image in task.train if not samples[image.id].image.samefile(image.image)]
     assert painted
-    for one in painted:
-        before, after = (read_image(path, channels=3) for path in (samples[one.id].image, one.image))
-        inside, kept = np.zeros(one.size, bool), np.zeros(one.size, bool)
-        for box in boxed_instances(samples[one.id], one.size):
+    for image in painted:
+        before, after = (read_image(path, channels=3) for path in (samples[image.id].image, image.image))
+        inside, drawn = np.zeros(image.size, bool), np.zeros(image.size, bool)
+        for box in boxed_instances(samples[image.id], image.size):
             left, top, right, bottom = (int(value) for value in box.box_xyxy)
             inside[top : bottom + 1, left : right + 1] = True
-            if tuple(np.float32(box.box_xyxy).tolist()) in one.boxes:
-                kept[top:bottom, left:right] = True
+            if tuple(np.float32(box.box_xyxy).tolist()) in image.boxes:
+                drawn[top:bottom, left:right] = True
         changed = (before != after).any(axis=2)
         assert changed.any()
         assert not (changed & ~inside).any()
-        assert not (changed & kept).any()
+        assert not (changed & drawn).any()
         assert len(np.unique(after[changed], axis=0)) == 1
 
 
@@ -133,13 +133,13 @@ def test_outlines_are_the_masks_of_all_defects() -> None:
     task = task_of(table).task
     samples = {sample.id: sample for sample in table.dataset}
     assert task.kind == "outlines"
-    assert {one.defective for one in task.train} == {True, False}
-    for one in task.train:
-        stored = cv2.imread(str(one.mask), cv2.IMREAD_UNCHANGED)
+    assert {image.defective for image in task.train} == {True, False}
+    for image in task.train:
+        stored = cv2.imread(str(image.mask), cv2.IMREAD_UNCHANGED)
         assert set(np.unique(stored)) <= {0, 255}
-        truth = class_map(samples[one.id], table.dataset.class_names, one.size) > 0
+        truth = class_map(samples[image.id], table.dataset.class_names, image.size) > 0
         assert ((stored == 255) == truth).all()
-        assert one.defective == truth.any()
+        assert image.defective == truth.any()
 
 
 def test_boxes_of_a_whole_dataset_are_all_of_them() -> None:
@@ -156,12 +156,16 @@ def test_a_product_is_handed_over_alone_with_its_verdicts() -> None:
     for name, surface in (("wood", "wood_grain"), ("cast", "cast_metal")):
         synthesise(Path("data", "tasks", name), surfaces=[surface], images=24, seed=1, size=(48, 48))
     table = opened("products", PRODUCTS)
-    given = task_of(table)
+    prepared = task_of(table)
     own = [sample for sample in table.dataset if sample.product == "wood"]
-    assert {one.id for one in (*given.task.train, *given.task.predict)} == {one.id for one in own}
+    assert {image.id for image in (*prepared.task.train, *prepared.task.predict)} == {
+        image.id for image in own
+    }
     defective = {sample.id: sample.is_defective for sample in own}
-    assert all(one.defective == defective[one.id] for one in given.task.train)
-    assert {one.id for one in given.task.train} == {one.id for one in own if one.split == "train"}
+    assert all(image.defective == defective[image.id] for image in prepared.task.train)
+    assert {image.id for image in prepared.task.train} == {
+        image.id for image in own if image.split == "train"
+    }
 
 
 def test_a_draw_without_shots_is_refused() -> None:

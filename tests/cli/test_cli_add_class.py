@@ -30,7 +30,7 @@ def test_the_decision_of_the_old_bundle_is_not_taken_over(
         "add-class", own, "--name", "fray", "--examples", examples, "--out", out, "--device", "cpu"
     )
     assert answer.code == 0, answer.err
-    assert f"warning: the decision of {own} is for that bundle alone." in answer.err
+    assert f"warning: the decision of {own} holds for that bundle alone." in answer.err
     assert open_inspector(own, device="cpu").decision is not None
     assert open_inspector(out, device="cpu").decision is None
 
@@ -44,7 +44,7 @@ def test_the_command_prints_the_bundle(
     assert answer.out == f"{out}\n"
     assert "report: " in answer.err
     page = (tmp_path / "out-report" / "report.html").read_text(encoding="utf-8")
-    assert "Not looked at: add --check DATA" in page
+    assert "Not checked. Add --check DATA" in page
     again = blemish("add-class", parent, "--name", "fray", "--examples", examples, "--out", out)
     assert again.code == 1
     assert f"{out} exists" in again.err and is_one_line(again.err)
@@ -67,7 +67,7 @@ def refused(blemish: Command, bundle: Path, examples: Path, out: Path, *options:
         (["--name", "spot"], 1, "already has a class 'spot'. Choose another --name."),
         (["--name", " "], 2, "--name must be words"),
         (["--name", "a\nb"], 2, "--name must be words"),
-        (["--set", "shots=3"], 2, "--set is for a training. Add --fine-tune"),
+        (["--set", "shots=3"], 2, "--set is for --fine-tune. Add --fine-tune"),
         (["--fine-tune"], 2, "Add --check DATA."),
         (["--check", "nowhere"], 1, "nowhere"),
         (["--device", "tpu"], 1, "device must be auto, cpu or cuda"),

@@ -167,9 +167,9 @@ def test_a_look_is_counted_under_each_stages_own_decision(
     assert blemish("evaluate", order[1], *data).code == 0
     assert blemish("evaluate", order[0], *data, *then(order[1])).code == 0
     report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert f"{ids[0]}: The test images were looked at once" in report
-    assert f"{ids[1]}: The test images were looked at 2 times" in report
-    assert "decision was changed after a look" not in report
+    assert f"{ids[0]}: This is the bundle&#39;s first evaluation" in report
+    assert f"{ids[1]}: This is the bundle&#39;s evaluation no. 2" in report
+    assert "decision was changed after an evaluation" not in report
     assert f"{ids[1]} has a decision of its own" in report and "length: NG from 9 px" in report
 
 

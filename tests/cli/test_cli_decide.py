@@ -72,8 +72,8 @@ def test_decide_writes_a_decision_that_evaluate_and_inspect_follow(
     manifest = (tiny_bundle / "manifest.json").read_bytes()
     answer = decide("--escape", 0.3, "--limit", "length=2px:review", "--grade", "length=30px:scrap")
     assert answer.code == 0, answer.err
-    said = answer.out.splitlines()
-    assert said[-1] == str(tiny_bundle / "decision.yaml")
+    printed = answer.out.splitlines()
+    assert printed[-1] == str(tiny_bundle / "decision.yaml")
     assert (tiny_bundle / "manifest.json").read_bytes() == manifest
     decision = decision_of(tiny_bundle)
     assert (decision.revision, decision.chosen.images, decision.chosen.split) == (1, 20, "all")
@@ -225,7 +225,10 @@ def test_without_defective_images_escapes_cannot_be_followed_and_overkill_can(
     [
         ([], "decide needs one of --escape, --overkill, --cost and --rule"),
         (["--escape", 0.1, "--rule", "f1"], "Received: --escape, --rule."),
-        (["--escape", 0.1, "--overkill", 0.1, "--review", "f1"], "--review must not stand beside"),
+        (
+            ["--escape", 0.1, "--overkill", 0.1, "--review", "f1"],
+            "--review cannot be combined with --escape and --overkill",
+        ),
         (["--escape", 1.5], "Received: 'escape<=1.5'"),
         (["--escape", "nan"], "Received: 'escape<=nan'"),
         (["--cost", "escape=1"], "Received: 'cost:escape=1'"),
@@ -303,14 +306,12 @@ def test_looks_at_test_images_are_counted_and_a_changed_decision_is_warned_of(
         assert answer.code == 0, answer.err
         return (tmp_path / "report.html").read_text()
 
-    assert "looked at once with this bundle: now, without a decision." in report()
-    assert "looked at" not in report("--split", "val")
+    assert "the bundle&#39;s first evaluation on these test images, made without a decision." in report()
+    assert "evaluation on these" not in report("--split", "val")
     decide("--escape", 0.1)
     third = report("--split", "all")
-    assert (
-        "looked at 2 times with this bundle, this one included; last before it without a decision." in third
-    )
-    assert "The decision was changed after a look at these very test images" in third
+    assert "evaluation no. 2 on these test images; the one before was made without a decision." in third
+    assert "The decision was changed after an evaluation on these same test images" in third
     assert json.loads((tmp_path / "metrics.json").read_text())["decision"]["test_looks"] == 2
     assert len(json.loads((tiny_bundle / "usage.json").read_text())["looks"]) == 2
 
@@ -329,7 +330,7 @@ def test_a_label_put_right_makes_no_new_test_images(
     del content["annotations"][last]
     file.write_text(json.dumps(content))
     assert blemish(*command).code == 0
-    assert "looked at 2 times with this bundle" in (tmp_path / "out" / "report.html").read_text()
+    assert "evaluation no. 2 on these test images" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_bundle_that_cannot_be_written_to_gives_a_note(
@@ -420,9 +421,9 @@ def test_a_scale_that_the_data_contradict_is_told_of(
     root = Path(shutil.copytree(calib.root, tmp_path / "data"))
     with (root / "dataset.yaml").open("a") as file:
         file.write("\nmm_per_px: 0.1\n")
-    said = f"Sizes are measured with 0.05 mm per px, and {root} says 0.1"
+    note = f"Sizes are measured with 0.05 mm per px, but {root} says 0.1"
     assert decide("--rule", "f1", "--mm-per-px", 0.05, data=root).code == 0
-    assert any(note.startswith(said) for note in decision_of(tiny_bundle).chosen.point.notes)
+    assert any(each.startswith(note) for each in decision_of(tiny_bundle).chosen.point.notes)
     command = ["evaluate", tiny_bundle, "--data", root, "--split", "all", "--out", tmp_path / "out"]
-    assert said in blemish(*command).err, "the decision's scale"
-    assert said not in blemish(*command, "--mm-per-px", 0.1).err
+    assert note in blemish(*command).err, "the decision's scale"
+    assert note not in blemish(*command, "--mm-per-px", 0.1).err

@@ -50,9 +50,9 @@ def test_metrics_and_report_are_those_of_the_predictions(
         (["--predictions", "SCORES", "--mm-per-px", "0.1"], 2, "--mm-per-px goes with BUNDLE"),
         (["--predictions", "SCORES", "--threshold", "0.3", "--rule", "f1"], 2, "Leave one out"),
         (["--predictions", "SCORES", "--rule", "best"], 2, "Received: 'best'"),
-        (["--predictions", "SCORES", "--rule", "f1"], 1, "--rule must have predictions of 'val' images"),
+        (["--predictions", "SCORES", "--rule", "f1"], 1, "--rule needs predictions of 'val' images"),
         (["--predictions", "SCORES", "--split", "val"], 1, "no prediction for any of its"),
-        (["--predictions", "SCORES", "--split", "all"], 1, "Add them, or --missing none-found"),
+        (["--predictions", "SCORES", "--split", "all"], 1, "Add them, or give --missing none-found"),
         (["--predictions", "nowhere.csv"], 1, "nowhere.csv must exist"),
     ],
 )

@@ -73,7 +73,10 @@ def test_method_without_the_setting_refuses_in_one_line(
 ) -> None:
     answer = blemish("train", "severity", "--data", tmp_path, "--out", tmp_path / "run", *option)
     assert answer.code == 2
-    assert f"{option[0]} must be given to a method that has the setting. Received: severity." in answer.err
+    assert (
+        f"Method severity has no setting '{option[0].removeprefix('--')}'. Leave {option[0]} out."
+        in answer.err
+    )
     assert answer.err.count("\n") == 1
 
 

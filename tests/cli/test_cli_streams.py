@@ -311,9 +311,10 @@ def test_a_stream_that_changes_width_is_exit_code_1_and_what_was_finished_is_wri
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--frame-rows", 5], "--frame-rows must stand with --line-scan"),
-        (["--most-rows", 5], "--most-rows must stand with --line-scan"),
-        (["--line-scan", "--most-rows", 5, "--frame-rows", 5], "exclude each other"),
+        (["--frame-rows", 5], "--frame-rows is for a line scan. Add --line-scan"),
+        (["--max-rows", 5], "--max-rows is for a line scan. Add --line-scan"),
+        (["--line-scan", "--max-rows", 5, "--most-rows", 5], "older name of --max-rows"),
+        (["--line-scan", "--max-rows", 5, "--frame-rows", 5], "exclude each other"),
     ],
 )
 def test_options_of_a_line_scan_that_do_nothing_are_wrong_use(
@@ -323,3 +324,23 @@ def test_options_of_a_line_scan_that_do_nothing_are_wrong_use(
     assert answer.code == 2
     assert message in answer.err
     assert is_one_line(answer.err)
+
+
+def test_the_rows_that_are_held_may_be_given_by_the_older_name(
+    blemish: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from blemish.workflows import inspect as workflow
+
+    webs: list[Any] = []
+
+    def recorded(*_: object, web: Any, **__: object) -> workflow.RecordedInspections:
+        webs.append(web)
+        return workflow.RecordedInspections(tmp_path / "inspections.jsonl", 0)
+
+    monkeypatch.setattr(workflow, "inspect_images", recorded)
+    for option in ("--max-rows", "--most-rows"):
+        options = ("--line-scan", option, 77, "--out", tmp_path / "out")
+        assert blemish("inspect", tmp_path / "bundle", tmp_path, *options).code == 0
+    assert webs[0].max_rows == 77 and webs[1] == webs[0]
+    page = blemish("inspect", "--help").out
+    assert "--max-rows" in page and "--most-rows" not in page

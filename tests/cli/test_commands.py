@@ -232,9 +232,9 @@ def test_images_of_a_class_the_bundle_does_not_know_are_left_out_and_counted(
     answer = blemish("evaluate", tiny_bundle, *places)
     assert answer.code == 0, answer.err
     others = sum(any(one.label == "spot" for one in sample.annotations) for sample in tiny_dataset)
-    said = f"{others} of {len(tiny_dataset)} images are left out: they show classes that bundle severity-"
-    assert said in answer.err and "was not trained on (pit)." in answer.err
-    assert said in (tmp_path / "out" / "report.html").read_text()
+    note = f"{others} of {len(tiny_dataset)} images are left out: they show classes that bundle severity-"
+    assert note in answer.err and "was not trained on (pit)." in answer.err
+    assert note in (tmp_path / "out" / "report.html").read_text()
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["images"] == len(tiny_dataset) - others
     assert "pit" not in json.dumps(metrics)
@@ -304,8 +304,8 @@ def test_masks_beside_images_are_not_inspected_and_that_is_said(
     answer = blemish("inspect", tiny_bundle, folder, "--out", tmp_path / "out", "--device", "cpu")
     assert answer.code == 0, answer.err
     assert [Path(line.image).name for line in lines(tmp_path / "out")] == ["a.jpg", "c.jpg"]
-    (said,) = [line for line in answer.err.splitlines() if str(folder) in line]
-    assert "its 2 images are inspected and 2 others, such as masks, are not." in said
+    (note,) = [line for line in answer.err.splitlines() if str(folder) in line]
+    assert "its 2 images are inspected and 2 others, such as masks, are not." in note
 
 
 def test_an_empty_folder_and_a_path_that_is_not_there_are_one_line(

@@ -106,10 +106,11 @@ def test_agree_prints_kappa_and_where_to_look(blemish: Command, tmp_path: Path) 
     answer = blemish("data", "agree", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out")
     assert answer.code == 0, answer.err
     assert "good or defective: same answer on 3 of 4 (at least 24.9%); kappa 0.50" in answer.out
+    assert answer.out.startswith("a and b: 4 images\n") and "\nclasses: same answer on 3 of 4" in answer.out
     assert "differ on good/2.png. a: clean; b: defect." in answer.out
     assert answer.out.endswith(f"{tmp_path / 'out' / 'report.html'}\n")
     alone = blemish("data", "agree", tmp_path / "a")
-    assert alone.code == 2 and "agree takes two or three raters. Received: 1." in alone.err
+    assert alone.code == 2 and "agree takes two or three label sets. Received: 1." in alone.err
 
 
 def test_check_counts_groups(blemish: Command, tmp_path: Path) -> None:
@@ -128,5 +129,5 @@ def test_a_split_by_similarity_still_goes_by_its_former_name(blemish: Command, t
         for by in ("similarity", "looks")
     ]
     assert lists[0] == lists[1]
-    told = blemish("data", "split", "--help").out
-    assert "similarity" in told and "looks" not in told
+    page = blemish("data", "split", "--help").out
+    assert "similarity" in page and "looks" not in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -46,3 +47,25 @@ def test_wrong_use_ends_with_2(blemish: Command, record: Path, tmp_path: Path) -
     answer = blemish("replay", tmp_path / "gone", "--images", record)
     assert answer.code == 2
     assert "gone" in answer.err
+
+
+def test_an_empty_record_ends_with_1_and_is_no_success(
+    blemish: Command, record: Path, unpacked: Path
+) -> None:
+    (record / "inspections.jsonl").write_text("")
+    answer = blemish("replay", record, "--images", unpacked / "surfaces", "--quiet")
+    assert (answer.code, answer.out) == (1, "")
+    assert "must hold inspections. Received: an empty file." in answer.err
+
+
+def test_a_name_that_no_terminal_can_show_is_printed_escaped(
+    blemish_process: Command, record: Path, tmp_path: Path
+) -> None:
+    file = record / "inspections.jsonl"
+    line = json.loads(file.read_text().splitlines()[0])
+    file.write_text(json.dumps({**line, "image": os.fsdecode(b"bad\xff.png")}) + "\n")
+    (tmp_path / "none").mkdir()
+    answer = blemish_process("replay", record, "--images", tmp_path / "none", "--quiet")
+    assert answer.code == 1
+    assert "none is called bad\\udcff.png" in answer.out
+    assert "Traceback" not in answer.err

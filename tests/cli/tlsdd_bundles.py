@@ -46,7 +46,7 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
             thresholds={"score": 0.1, "ng": 0.5, "review": 0.5},
             settings=settings.model_dump(mode="json"),
             memory={"common": list(OLD), "rare": [], "examples": {}},
-            notes=("said in training",),
+            notes=("noted in training",),
         )
         path = tmp_path_factory.mktemp("untrained") / "bundle"
         return save_bundle(path, manifest, {"detector": state_of(detector), "bank": state_of(bank)}).path

@@ -38,7 +38,7 @@ def of_two_kinds(quick: Quick) -> bool:
 
 @pytest.fixture(scope="session")
 def squeezing(quick: Quick) -> bool:
-    """Whether the method sees an image squeezed to a square."""
+    """True where the method squeezes images to a square."""
     return quick.squeezes
 
 

@@ -39,7 +39,7 @@ def without_times(inspection: Inspection) -> dict[str, Any]:
     return {**inspection.to_json(), "timings_ms": None, "image": None, "bundle": None}
 
 
-def picture(dataset: Dataset, inference: Inference, number: int = 0) -> Pixels:
+def read_pixels(dataset: Dataset, inference: Inference, number: int = 0) -> Pixels:
     return read_image(dataset.samples[number].image, channels=inference.channels)
 
 
@@ -65,7 +65,7 @@ def test_names_itself_and_its_settings_are_whole(method: Method) -> None:
 
 
 def test_overfits_four_images(four_images: Dataset, inspector: BundleInspector, of_two_kinds: bool) -> None:
-    """Defects found where they are, or defective and normal told apart for sure, on images of training."""
+    """Defects found where they are, or defective and normal told apart clearly, on images of training."""
     for sample in four_images.split("train"):
         verdict = inspector.inspect(sample.image).verdict
         assert (verdict is not Verdict.OK) == sample.is_defective, sample.id
@@ -131,12 +131,12 @@ def test_no_defect_is_an_empty_list_and_a_score_below_the_methods_threshold(
     """The surface of a training image, its defects painted over with the image's median."""
     sample = four_images.samples[0]
     inference = inspector.inference
-    pixels = picture(four_images, inference).copy()
+    pixels = read_pixels(four_images, inference).copy()
     marked = class_map(sample, four_images.class_names, pixels.shape[:2]) > 0
     around = torch.nn.functional.max_pool2d(torch.from_numpy(marked)[None].float(), 9, 1, 4)[0].numpy() > 0
     pixels[around] = np.median(pixels[~marked])
     painted = inspector.judge(pixels, "painted")
-    original = inspector.judge(picture(four_images, inference), "original")
+    original = inspector.judge(read_pixels(four_images, inference), "original")
     assert painted.score < original.score
     assert sum(defect.area for defect in painted.defects) < sum(defect.area for defect in original.defects)
     blank = inspector.judge(tone(int(np.median(pixels)), (64, 64), inference), "blank", with_maps=True)
@@ -149,7 +149,7 @@ def test_no_defect_is_an_empty_list_and_a_score_below_the_methods_threshold(
 def test_odd_sizes_are_judged_to_the_last_pixel(
     four_images: Dataset, inspector: BundleInspector, size: tuple[int, int]
 ) -> None:
-    pixels = picture(four_images, inspector.inference)
+    pixels = read_pixels(four_images, inspector.inference)
     tiled = np.tile(pixels, (3, 2, 1)[: pixels.ndim])[: size[0], : size[1]]
     inspection = inspector.judge(np.ascontiguousarray(tiled), "odd", with_maps=True)
     assert inspection.size == size
@@ -179,12 +179,12 @@ def test_networks_give_a_batch_what_they_give_each_alone(
     modules = method.modules(bundle.manifest)
     load_tensors(modules, bundle.networks, source="test")
     networks = as_networks(modules)
-    shapes = asked_shapes(inference, networks, picture(four_images, inference))
+    shapes = input_shapes(inference, networks, read_pixels(four_images, inference))
     assert shapes.keys() == modules.keys()
     generator = np.random.default_rng(0)
     for name, network in networks.items():
         batch = generator.random((3, *shapes[name]), dtype=np.float32)
-        if not list(modules[name].parameters()):  # nothing learned: it holds pictures and gives them out
+        if not list(modules[name].parameters()):  # nothing learned: it holds images and returns them
             np.testing.assert_array_equal(network(batch), network(batch[:1]))
             continue
         together = network(batch)
@@ -193,7 +193,7 @@ def test_networks_give_a_batch_what_they_give_each_alone(
         assert abs(together[0] - together[1]).max() > 1e-4, "different inputs give different outputs"
 
 
-def asked_shapes(inference: Inference, networks: Networks, pixels: Pixels) -> dict[str, tuple[int, ...]]:
+def input_shapes(inference: Inference, networks: Networks, pixels: Pixels) -> dict[str, tuple[int, ...]]:
     """What each network is given when an image is judged: the shape of one row, [C, H, W]."""
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -204,8 +204,8 @@ def asked_shapes(inference: Inference, networks: Networks, pixels: Pixels) -> di
 
         return network
 
-    watched = {name: noted(name) for name in networks}
-    inference.decide(inference.forward(pixels, watched), pixels, watched, with_maps=False)
+    recorded = {name: noted(name) for name in networks}
+    inference.decide(inference.forward(pixels, recorded), pixels, recorded, with_maps=False)
     return shapes
 
 
@@ -239,7 +239,7 @@ def test_inspecting_leaves_every_weight_and_statistic_as_it_was(
     load_tensors(modules, bundle.networks, source="test")
     inference = method.inference(bundle.manifest)
     networks = as_networks(modules)
-    pixels = picture(four_images, inference)
+    pixels = read_pixels(four_images, inference)
     before = pixels.copy()
     raw = inference.forward(pixels, networks)
     raw_before = raw.copy()
@@ -258,7 +258,7 @@ def test_results_are_in_coordinates_of_the_image(
     """Set into a larger image, defects move by just as much; boxes, outlines and map agree."""
     if squeezing:
         pytest.skip("a larger image is squeezed: the test below stretches it")
-    pixels = picture(four_images, inspector.inference)
+    pixels = read_pixels(four_images, inspector.inference)
     down, right = 64, 128
     framed = np.pad(pixels, (((down, 96), (right, 32), (0, 0))[: pixels.ndim]), mode="reflect")
     plain = inspector.judge(pixels, "plain", with_maps=True)
@@ -283,7 +283,7 @@ def test_a_stretched_image_has_its_result_stretched(
     if not squeezing:
         pytest.skip("a stretched image shows defects of another size: the test above frames it")
     for number, sample in enumerate(four_images.split("train")):
-        pixels = picture(four_images, inspector.inference, number)
+        pixels = read_pixels(four_images, inspector.inference, number)
         # Both are shrunk, as means of 16 and more pixels are rounded alike and those of 2×2 are not.
         plain = inspector.judge(enlarged(pixels, 2, 2), "plain", with_maps=True)
         stretched = inspector.judge(enlarged(pixels, 4, 8), "stretched", with_maps=True)

@@ -1,4 +1,4 @@
-"""Tiny datasets on disk, one builder for each layout; every picture differs, so contents are distinct."""
+"""Tiny datasets on disk, one builder for each layout; every image differs, so contents are distinct."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SIZE = (20, 30)
 _seeds = count()
 
 
-def picture(path: Path, *, size: tuple[int, int] = SIZE, seed: int | None = None) -> Path:
-    """A random gray picture, another one at every call unless seeded."""
+def write_image(path: Path, *, size: tuple[int, int] = SIZE, seed: int | None = None) -> Path:
+    """Write a random gray image, another at every call unless seeded; returns its path."""
     generator = np.random.default_rng(next(_seeds) if seed is None else 10_000 + seed)
     return save(path, generator.integers(0, 256, size, dtype=np.uint8))
 
@@ -47,33 +47,33 @@ def text(path: Path, content: str) -> Path:
 def masks_layout(root: Path) -> Path:
     """Two images of Crack (one with an empty mask), one of Hole, one clean without a mask."""
     for name, boxes in (("a", [(2, 3, 9, 8)]), ("b", [])):
-        picture(root / "MT_Crack" / "Imgs" / f"{name}.jpg")
+        write_image(root / "MT_Crack" / "Imgs" / f"{name}.jpg")
         mask(root / "MT_Crack" / "Imgs" / f"{name}.png", *boxes)
-    picture(root / "MT_Hole" / "Imgs" / "c.jpg")
+    write_image(root / "MT_Hole" / "Imgs" / "c.jpg")
     mask(root / "MT_Hole" / "Imgs" / "c.png", (0, 0, 4, 4), (20, 10, 25, 15))
-    picture(root / "MT_Free" / "Imgs" / "d.jpg")
+    write_image(root / "MT_Free" / "Imgs" / "d.jpg")
     return root
 
 
 def pairs_layout(root: Path) -> Path:
     for name, boxes in (("a", [(2, 3, 9, 8)]), ("b", []), ("c", [(0, 0, 5, 5)])):
-        picture(root / "image" / f"{name}.jpg")
+        write_image(root / "image" / f"{name}.jpg")
         mask(root / "mask" / f"{name}.png", *boxes)
     return root
 
 
 def labels_layout(root: Path, *, clean: int = 3, bad: int = 2) -> Path:
     for number in range(clean):
-        picture(root / "good" / f"g{number}.png")
+        write_image(root / "good" / f"g{number}.png")
     for number in range(bad):
-        picture(root / "bad" / f"b{number}.png")
+        write_image(root / "bad" / f"b{number}.png")
     return root
 
 
 def voc_layout(root: Path) -> Path:
     """a: two boxes; b: clean."""
     for name in ("a", "b"):
-        picture(root / "JPEGImages" / f"{name}.png")
+        write_image(root / "JPEGImages" / f"{name}.png")
     boxes = [("scratch", 1, 1, 30, 20), ("dent", 3, 5, 10, 12)]
     voc_file(root / "Annotations" / "a.xml", "a.png", boxes)
     voc_file(root / "Annotations" / "b.xml", "b.png", [])
@@ -94,9 +94,9 @@ def voc_file(path: Path, image: str, boxes: list[tuple[str, int, int, int, int]]
 
 def yolo_layout(root: Path) -> Path:
     """train/a: a box and a polygon; val/b: no text file, so clean."""
-    picture(root / "images" / "train" / "a.png")
-    picture(root / "images" / "val" / "b.png")
-    picture(root / "images" / "val" / "c.png")
+    write_image(root / "images" / "train" / "a.png")
+    write_image(root / "images" / "val" / "b.png")
+    write_image(root / "images" / "val" / "c.png")
     text(root / "labels" / "train" / "a.txt", "1 0.5 0.5 0.2 0.4\n0 0 0 0.5 0 0.5 0.5\n")
     text(root / "labels" / "val" / "c.txt", "")
     text(root / "data.yaml", "path: .\ntrain: images/train\nval: images/val\nnames: {0: dent, 1: scratch}\n")
@@ -105,8 +105,8 @@ def yolo_layout(root: Path) -> Path:
 
 def coco_layout(root: Path) -> Path:
     """train: a box and a polygon, and run lengths; val: a clean image."""
-    picture(root / "images" / "a.png")
-    picture(root / "images" / "b.png")
+    write_image(root / "images" / "a.png")
+    write_image(root / "images" / "b.png")
     classes = [{"id": 7, "name": "dent"}, {"id": 3, "name": "scratch"}]
     runs = {"counts": [0, 20, 580], "size": [20, 30]}
     marks = [
@@ -134,9 +134,9 @@ def coco_layout(root: Path) -> Path:
 
 
 def mvtec_layout(root: Path) -> Path:
-    picture(root / "train" / "good" / "000.png")
-    picture(root / "test" / "good" / "000.png")
-    picture(root / "test" / "crack" / "000.png")
+    write_image(root / "train" / "good" / "000.png")
+    write_image(root / "test" / "good" / "000.png")
+    write_image(root / "test" / "crack" / "000.png")
     mask(root / "ground_truth" / "crack" / "000_mask.png", (1, 1, 5, 5))
     return root
 
@@ -144,8 +144,8 @@ def mvtec_layout(root: Path) -> Path:
 def dagm_layout(root: Path) -> Path:
     for part in ("Train", "Test"):
         folder = root / "Class1" / part
-        picture(folder / "0001.PNG")
-        picture(folder / "0002.PNG")
+        write_image(folder / "0001.PNG")
+        write_image(folder / "0002.PNG")
         mask(folder / "Label" / "0002_label.PNG", (4, 4, 9, 9))
         text(
             folder / "Label" / "Labels.txt",
@@ -158,8 +158,8 @@ def deeppcb_layout(root: Path) -> Path:
     lines = {"trainval.txt": "00001", "test.txt": "00002"}
     for file, name in lines.items():
         stem = root / "PCBData" / "group1" / "1" / name
-        picture(stem.with_name(f"{name}_test.jpg"))
-        picture(stem.with_name(f"{name}_temp.jpg"))
+        write_image(stem.with_name(f"{name}_test.jpg"))
+        write_image(stem.with_name(f"{name}_temp.jpg"))
         text(root / "PCBData" / "group1" / "1_not" / f"{name}.txt", "1 2 11 12 1\n5 5 9 9 6\n")
         text(root / "PCBData" / file, f"group1/1/{name}.jpg group1/1_not/{name}.txt\n")
     return root
@@ -170,7 +170,7 @@ def crackforest_layout(root: Path) -> Path:
 
     (root / "groundTruth").mkdir(parents=True)
     for name, segment in (("001", 2), ("002", 1)):
-        picture(root / "image" / f"{name}.jpg")
+        write_image(root / "image" / f"{name}.jpg")
         segments = np.ones(SIZE, np.uint8)
         segments[4:6, 3:20] = segment
         truth = np.zeros((1, 1), [("Segmentation", "O"), ("Boundaries", "O")])

@@ -27,7 +27,7 @@ def boxes_dataset(root: Path) -> Dataset:
     """Boxes, whole and fractional, over three splits and none; class 'unused' has no annotation."""
     samples = []
     for number, split in enumerate(("train", "val", "test", None)):
-        path = builders.picture(root / f"lot{number % 2}" / f"{number}.png")
+        path = builders.write_image(root / f"lot{number % 2}" / f"{number}.png")
         marks = tuple(Annotation("b" if i else "a", box) for i, box in enumerate(BOXES[:number]))
         samples.append(Sample(path, path.relative_to(root).as_posix(), marks, split=split))
     return Dataset(root, tuple(samples), ("b", "a", "unused"), info={"mm_per_px": 0.25})
@@ -55,14 +55,14 @@ def test_boxes_classes_splits_scale_and_pixels_come_back(tmp_path: Path, to: str
     assert again.splits == dataset.splits
     assert again.info["mm_per_px"] == 0.25
     for name, sample in by_stem(dataset).items():
-        other = by_stem(again)[name]
-        assert (other.split, [a.label for a in other.annotations]) == (
+        second = by_stem(again)[name]
+        assert (second.split, [a.label for a in second.annotations]) == (
             sample.split,
             [a.label for a in sample.annotations],
         )
-        for one, two in zip(sample.annotations, other.annotations, strict=True):
-            assert two.box_xyxy == pytest.approx(one.box_xyxy, abs=1e-12)
-        assert other.image.read_bytes() == sample.image.read_bytes()
+        for first, two in zip(sample.annotations, second.annotations, strict=True):
+            assert two.box_xyxy == pytest.approx(first.box_xyxy, abs=1e-12)
+        assert second.image.read_bytes() == sample.image.read_bytes()
 
 
 @pytest.mark.parametrize("to", ["coco", "masks"])
@@ -72,12 +72,12 @@ def test_classes_of_pixels_come_back_exactly(tmp_path: Path, to: str) -> None:
     again = load_dataset(tmp_path / "out")
     assert (again.class_names, again.splits) == (dataset.class_names, dataset.splits)
     for name, sample in by_stem(dataset).items():
-        one, two = (class_map(s, dataset.class_names, builders.SIZE) for s in (sample, by_stem(again)[name]))
-        assert np.array_equal(one, two)
+        each, two = (class_map(s, dataset.class_names, builders.SIZE) for s in (sample, by_stem(again)[name]))
+        assert np.array_equal(each, two)
 
 
 def test_thin_touching_classes_survive_masks(tmp_path: Path) -> None:
-    path = builders.picture(tmp_path / "in" / "a.png")
+    path = builders.write_image(tmp_path / "in" / "a.png")
     wide, thin = np.zeros(builders.SIZE, np.bool_), np.zeros(builders.SIZE, np.bool_)
     wide[5:12, 5:20] = True
     thin[12, 5:20] = True
@@ -91,7 +91,10 @@ def test_thin_touching_classes_survive_masks(tmp_path: Path) -> None:
 
 def test_coco_keeps_ids_contrast_groups_references_and_image_labels(tmp_path: Path) -> None:
     root = tmp_path / "in"
-    image, reference = builders.picture(root / "x" / "a.png"), builders.picture(root / "x" / "good.png")
+    image, reference = (
+        builders.write_image(root / "x" / "a.png"),
+        builders.write_image(root / "x" / "good.png"),
+    )
     polygon = ((1.0, 1.0), (8.5, 1.0), (8.5, 6.25))
     marks = (
         Annotation("a", (1.0, 1.0, 8.5, 6.25), (polygon, polygon), contrast=-13.75, id="first"),
@@ -133,7 +136,7 @@ def test_neu_convention_boxes_are_written_as_they_were(tmp_path: Path) -> None:
 
 
 def test_yolo_keeps_polygons_where_all_are_single(tmp_path: Path) -> None:
-    path = builders.picture(tmp_path / "in" / "a.png")
+    path = builders.write_image(tmp_path / "in" / "a.png")
     polygon = ((1.0, 1.0), (8.5, 1.0), (8.5, 6.25))
     single = Annotation("a", polygons=(polygon,))
     dataset = Dataset(tmp_path / "in", (Sample(path, "a.png", (single,)),), ("a",))
@@ -165,7 +168,7 @@ def test_image_labels_are_refused_before_anything_is_written(tmp_path: Path, to:
 def test_masks_refuse_boxes_and_say_what_is_joined_and_hidden(tmp_path: Path) -> None:
     with pytest.raises(BlemishError, match="masks cannot hold boxes"):
         convert(boxes_dataset(tmp_path / "boxes"), tmp_path / "out", "masks")
-    path = builders.picture(tmp_path / "in" / "a.png")
+    path = builders.write_image(tmp_path / "in" / "a.png")
     squares = [((x, 2.0), (x + 5, 2.0), (x + 5, 7.0), (x, 7.0)) for x in (1.0, 6.0, 8.0)]
     marks = tuple(Annotation(label, polygons=(square,)) for label, square in zip("aab", squares, strict=True))
     dataset = Dataset(tmp_path / "in", (Sample(path, "a.png", marks),), ("a", "b"))
@@ -176,7 +179,7 @@ def test_masks_refuse_boxes_and_say_what_is_joined_and_hidden(tmp_path: Path) ->
 
 def test_equal_names_in_two_folders_stay_apart(tmp_path: Path) -> None:
     for name in ("x/a.png", "y/a.png", "y/a.bmp"):
-        builders.picture(tmp_path / "in" / name)
+        builders.write_image(tmp_path / "in" / name)
     names = ("x/a.png", "y/a.png", "y/a.bmp")
     samples = tuple(Sample(tmp_path / "in" / n, n, (Annotation("c", BOXES[2]),)) for n in names)
     dataset = Dataset(tmp_path / "in", samples, ("c",))

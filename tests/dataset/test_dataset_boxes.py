@@ -68,7 +68,7 @@ def test_a_speck_beside_a_region_is_left_out_and_one_alone_is_not(tmp_path: Path
 )
 def test_odd_boxes_are_cut_or_left_out_and_named(box: Box, kept: Box | None, words: str) -> None:
     found = cleaned_boxes(sample(Annotation("a", box)), SIZE)
-    assert [one.box_xyxy for one in found.boxes] == ([] if kept is None else [kept])
+    assert [each.box_xyxy for each in found.boxes] == ([] if kept is None else [kept])
     assert len(found.notes) == 1 and words in found.notes[0] and "folder/a.png#0" in found.notes[0]
 
 

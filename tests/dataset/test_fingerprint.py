@@ -22,12 +22,12 @@ def with_first(dataset: Dataset, **changes: object) -> Dataset:
 
 
 def test_place_and_order_do_not_matter(tmp_path: Path) -> None:
-    one = load_dataset(builders.masks_layout(tmp_path / "one"))
+    each = load_dataset(builders.masks_layout(tmp_path / "one"))
     shutil.copytree(tmp_path / "one", tmp_path / "deep" / "two")
     two = load_dataset(tmp_path / "deep" / "two")
     turned = replace(two, samples=two.samples[::-1])
-    assert fingerprint(one) == fingerprint(two) == fingerprint(turned)
-    assert len(fingerprint(one)) == 64
+    assert fingerprint(each) == fingerprint(two) == fingerprint(turned)
+    assert len(fingerprint(each)) == 64
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_masks(tmp_path: Path) -> None:
 
 def test_masks_image_without_mask_is_not_taken_for_clean(tmp_path: Path) -> None:
     root = builders.masks_layout(tmp_path)
-    builders.picture(root / "MT_Crack" / "Imgs" / "e.jpg")
+    builders.write_image(root / "MT_Crack" / "Imgs" / "e.jpg")
     with pytest.raises(BlemishError, match=r"e\.jpg must have a mask beside it"):
         load_dataset(root)
     assert list(load_dataset(root, skip_broken=True).skipped) == ["MT_Crack/Imgs/e.jpg"]
@@ -78,7 +78,7 @@ def test_masks_marked_in_a_clean_folder_is_refused(tmp_path: Path) -> None:
 
 def test_faint_masks_do_not_pass_as_clean(tmp_path: Path) -> None:
     for name in "ab":
-        builders.picture(tmp_path / "image" / f"{name}.jpg")
+        builders.write_image(tmp_path / "image" / f"{name}.jpg")
         builders.mask(tmp_path / "mask" / f"{name}.png", (2, 2, 8, 8), value=1)
     with pytest.raises(BlemishError, match=r"above 127\. Received: values up to 1\. Put 'above: 0'"):
         load_dataset(tmp_path)
@@ -95,7 +95,7 @@ def test_pairs(tmp_path: Path) -> None:
 
 
 def test_pairs_image_without_mask_is_named(tmp_path: Path) -> None:
-    builders.picture(builders.pairs_layout(tmp_path) / "image" / "z.jpg")
+    builders.write_image(builders.pairs_layout(tmp_path) / "image" / "z.jpg")
     with pytest.raises(BlemishError, match=r"image/z\.jpg must have a mask"):
         load_dataset(tmp_path)
 
@@ -105,7 +105,7 @@ def test_pairs_with_colours_as_classes(tmp_path: Path) -> None:
     pixels[5:15, 5:25] = (255, 0, 0)
     pixels[20:35, 30:55] = (255, 255, 0)
     pixels[20, 30:55] = (0, 255, 0)  # a false colour along an edge, as dithering leaves it
-    builders.picture(tmp_path / "images" / "a.jpg", size=(40, 60))
+    builders.write_image(tmp_path / "images" / "a.jpg", size=(40, 60))
     builders.save(tmp_path / "masks" / "a.png", pixels)
     dataset = load_dataset(tmp_path)
     assert dataset.class_names == ("colour-ff0000", "colour-ffff00")
@@ -128,8 +128,8 @@ def test_labels(tmp_path: Path) -> None:
 
 def test_labels_in_split_folders(tmp_path: Path) -> None:
     for split in ("train", "test"):
-        builders.picture(tmp_path / split / "0" / "a.png")
-        builders.picture(tmp_path / split / "scratch" / "b.png")
+        builders.write_image(tmp_path / split / "0" / "a.png")
+        builders.write_image(tmp_path / split / "scratch" / "b.png")
     dataset = load_dataset(tmp_path)
     assert dataset.splits == {"test": 2, "train": 2}
     assert dataset.class_names == ("scratch",)
@@ -144,7 +144,7 @@ def test_voc_counts_from_one_and_inclusive(tmp_path: Path) -> None:
 
 
 def test_voc_image_without_annotation_is_not_taken_for_clean(tmp_path: Path) -> None:
-    builders.picture(builders.voc_layout(tmp_path) / "JPEGImages" / "z.png")
+    builders.write_image(builders.voc_layout(tmp_path) / "JPEGImages" / "z.png")
     with pytest.raises(BlemishError, match=r"z\.png must have an XML file"):
         load_dataset(tmp_path)
     assert list(load_dataset(tmp_path, skip_broken=True).skipped) == ["JPEGImages/z.png"]
@@ -309,7 +309,7 @@ def test_empty_folder_no_layout_and_unknown_layout(tmp_path: Path) -> None:
     builders.text(tmp_path / "note.txt", "nothing here")
     with pytest.raises(BlemishError, match="Received: 1 files, none of them an image"):
         load_dataset(tmp_path)
-    builders.picture(tmp_path / "a.png")
+    builders.write_image(tmp_path / "a.png")
     with pytest.raises(BlemishError, match=r"must have a known layout.*deeppcb: .*labels: ") as caught:
         load_dataset(tmp_path)
     assert "\n" not in str(caught.value)

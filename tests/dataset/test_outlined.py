@@ -36,14 +36,14 @@ def dataset(**images: tuple[str, ...]) -> Dataset:
 
 def test_images_of_train_and_val_with_a_defect_without_outline_are_left_out_with_their_numbers() -> None:
     whole = dataset(train=tuple(MARKS), val=("clean", "outlined", "mixed"), test=tuple(MARKS))
-    kept = outlined(whole)
-    assert [one.id for one in kept.split("train")] == ["train-clean", "train-outlined", "train-masked"]
-    assert [one.id for one in kept.split("val")] == ["val-clean", "val-outlined"]
-    assert len(kept.split("test")) == len(MARKS)
+    remaining = outlined(whole)
+    assert [each.id for each in remaining.split("train")] == ["train-clean", "train-outlined", "train-masked"]
+    assert [each.id for each in remaining.split("val")] == ["val-clean", "val-outlined"]
+    assert len(remaining.split("test")) == len(MARKS)
     (sentence,) = left_out(whole)
     assert sentence.startswith("3 training and 1 validation images have defects without an outline")
-    assert left_out(kept) == ()
-    assert outlined(kept) == kept
+    assert left_out(remaining) == ()
+    assert outlined(remaining) == remaining
 
 
 def test_boxes_of_test_images_alone_are_nothing_to_speak_of() -> None:

@@ -12,10 +12,10 @@ from builders import (
     labels_layout,
     masks_layout,
     mvtec_layout,
-    picture,
     products_layout,
     text,
     voc_layout,
+    write_image,
     yolo_layout,
 )
 
@@ -139,7 +139,7 @@ def test_splits_of_the_folder_go_before_those_of_its_products(tmp_path: Path) ->
 
 def test_unreadable_product_is_named_or_left_out(tmp_path: Path) -> None:
     root = products_layout(tmp_path)
-    picture(root / "spare" / "x.png")
+    write_image(root / "spare" / "x.png")
     text(root / "dataset.yaml", "layout: products\n")
     with pytest.raises(BlemishError, match=r"spare must have a known layout"):
         load_dataset(root)
@@ -170,11 +170,11 @@ def test_folder_of_products_without_pictures_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["good", "bad"])
 def test_a_product_of_one_kind_stays_a_product(tmp_path: Path, missing: str) -> None:
-    """It is not a lot of one dataset that its neighbours would be mixed with."""
+    """A product of one kind is not a lot of a dataset that its neighbours would be mixed with."""
     for name in ("cap", "lid", "tile"):
         for kind in ("good", "bad"):
             if (name, kind) != ("lid", missing):
-                picture(tmp_path / name / kind / "a.png")
+                write_image(tmp_path / name / kind / "a.png")
     dataset = load_dataset(tmp_path)
     assert dataset.products == ("cap", "lid", "tile")
     assert [s.is_defective for s in dataset if s.product == "lid"] == [missing == "good"]
@@ -182,7 +182,7 @@ def test_a_product_of_one_kind_stays_a_product(tmp_path: Path, missing: str) -> 
 
 
 def test_lots_of_one_kind_each_are_one_dataset(tmp_path: Path) -> None:
-    picture(tmp_path / "lot1" / "good" / "a.png")
-    picture(tmp_path / "lot2" / "bad" / "a.png")
+    write_image(tmp_path / "lot1" / "good" / "a.png")
+    write_image(tmp_path / "lot2" / "bad" / "a.png")
     dataset = load_dataset(tmp_path)
     assert (dataset.layout, dataset.products, len(dataset)) == ("labels", (), 2)

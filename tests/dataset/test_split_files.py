@@ -43,7 +43,7 @@ def test_lists_replace_the_layout_s_own_splits(tmp_path: Path) -> None:
 def test_entry_of_none_or_two_images_names_file_and_line(tmp_path: Path, line: str, message: str) -> None:
     builders.masks_layout(tmp_path)
     for folder in ("MT_Crack", "MT_Hole"):
-        builders.picture(tmp_path / folder / "Imgs" / "x.jpg")
+        builders.write_image(tmp_path / folder / "Imgs" / "x.jpg")
         builders.mask(tmp_path / folder / "Imgs" / "x.png")
     builders.text(tmp_path / "splits" / "train.txt", f"c\n{line}\n")
     with pytest.raises(BlemishError, match=rf"train\.txt line 2 .*{message}"):
@@ -60,7 +60,7 @@ def test_image_in_two_splits_is_refused(tmp_path: Path) -> None:
 
 def test_entry_of_an_image_left_out_is_no_error(tmp_path: Path) -> None:
     builders.masks_layout(tmp_path)
-    builders.picture(tmp_path / "MT_Hole" / "Imgs" / "x.jpg")
+    builders.write_image(tmp_path / "MT_Hole" / "Imgs" / "x.jpg")
     builders.text(tmp_path / "splits" / "train.txt", "c\nx\n")
     assert load_dataset(tmp_path, skip_broken=True).splits == {"": 3, "train": 1}
 

@@ -52,9 +52,9 @@ def test_another_seed_writes_other_pictures(written, tmp_path):
 def test_a_larger_set_begins_with_the_smaller(written, tmp_path):
     synthesise(tmp_path / "few", images=5, seed=3, size=SMALL)
     few, many = contents(tmp_path / "few"), contents(written[0])
-    pictures = [name for name in few if name.endswith(".png")]
-    assert len(pictures) == 5
-    assert all(few[name] == many[name] for name in pictures)
+    images = [name for name in few if name.endswith(".png")]
+    assert len(images) == 5
+    assert all(few[name] == many[name] for name in images)
 
 
 def test_annotations_decode_to_the_drawn_masks(written):
@@ -224,7 +224,7 @@ def test_a_folder_in_use_is_left_alone(tmp_path):
 
 
 def test_speed(tmp_path):
-    """100 pictures of 512×512 take less than 10 s on one core; here 8, with slack for a busy machine."""
+    """100 images of 512×512 take less than 10 s on one core; here 8, with slack for a busy machine."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

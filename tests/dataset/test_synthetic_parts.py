@@ -1,4 +1,4 @@
-"""The part at any pose: it is the same part, wholly in the picture, and its truth is exact."""
+"""A part at any pose: it stays one part, wholly in the image, and its truth is exact."""
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ def silhouette(turn_deg, shift_xy, size=SIZE):
 
 
 def test_a_pose_turns_anticlockwise_and_shifts_right_and_down():
-    """Against OpenCV turning and shifting the picture of the part that lies straight."""
+    """Against OpenCV turning and shifting the image of the part that lies straight."""
     straight = coverage(distance_of(SIZE, Pose(0, (0, 0)), ()))
     move = cv2.getRotationMatrix2D((79.5, 79.5), 33, 1.0) + np.array([[0, 0, 6], [0, 0, -3]])
     expected = cv2.warpAffine(straight, move, SIZE) > 0.5

@@ -1,4 +1,4 @@
-"""Defects on a surface: the recorded contrast, mask and class are true of the picture."""
+"""Defects on a surface: the recorded contrast, mask and class are true of the image."""
 
 import numpy as np
 import pytest
@@ -66,9 +66,7 @@ def test_missing_structure_lowers_local_variance(surface):
         rendered = drawn(surface, ["missing_structure"], contrast=60.0, size=(400, 400), seed=seed)
         depth = ndimage.distance_transform_edt(rendered.masks[0])
         core = depth > min(3, depth.max() / 2)
-        fine = [
-            picture - ndimage.gaussian_filter(picture, 3) for picture in (rendered.scene, rendered.surface)
-        ]
+        fine = [image - ndimage.gaussian_filter(image, 3) for image in (rendered.scene, rendered.surface)]
         assert fine[0][core].var() < 0.6 * fine[1][core].var()
 
 

@@ -24,8 +24,8 @@ ALL = sorted(SURFACES)
 
 def photographed(name, size, seed):
     generator = np.random.default_rng(seed)
-    picture = SURFACES[name](size, generator)
-    return expose(picture, sensor_noise(size, generator), draw_sensor(generator))
+    image = SURFACES[name](size, generator)
+    return expose(image, sensor_noise(size, generator), draw_sensor(generator))
 
 
 def test_the_surfaces_that_were_promised_are_there():
@@ -36,11 +36,11 @@ def test_the_surfaces_that_were_promised_are_there():
 @pytest.mark.parametrize("size", [(97, 201), (48, 48), (300, 64), (2048, 96)])
 @pytest.mark.parametrize("name", ALL)
 def test_any_size_within_the_sensor_range(name, size):
-    picture = SURFACES[name](size, np.random.default_rng(3))
-    assert picture.shape == size
-    assert picture.dtype == np.float32
-    assert np.isfinite(picture).all()
-    assert picture.min() >= DARKEST and picture.max() <= BRIGHTEST
+    image = SURFACES[name](size, np.random.default_rng(3))
+    assert image.shape == size
+    assert image.dtype == np.float32
+    assert np.isfinite(image).all()
+    assert image.min() >= DARKEST and image.max() <= BRIGHTEST
 
 
 def test_a_line_scan_picture():
@@ -49,13 +49,13 @@ def test_a_line_scan_picture():
 
 @pytest.mark.parametrize("name", ALL)
 def test_exposed_like_a_photograph(name):
-    pictures = [photographed(name, (256, 256), seed) for seed in range(6)]
-    for picture in pictures:
-        assert np.mean((picture <= 2) | (picture >= 253)) < 0.01
-        assert 50 < picture.mean() < 215
-        assert 5 < picture.std() < 45
-        assert len(np.unique(picture)) > 35
-    assert np.ptp([picture.mean() for picture in pictures]) > 8  # brightness changes from part to part
+    images = [photographed(name, (256, 256), seed) for seed in range(6)]
+    for image in images:
+        assert np.mean((image <= 2) | (image >= 253)) < 0.01
+        assert 50 < image.mean() < 215
+        assert 5 < image.std() < 45
+        assert len(np.unique(image)) > 35
+    assert np.ptp([image.mean() for image in images]) > 8  # brightness changes from part to part
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -67,8 +67,8 @@ def test_the_generator_decides_everything(name):
 @pytest.mark.parametrize("name", ["cast_metal", "leather", "concrete", "paper"])
 def test_nothing_tiles(name):
     """Far from lag zero, the fine structure's autocorrelation (by Fourier transform) has no peak."""
-    picture = SURFACES[name]((256, 256), np.random.default_rng(1))
-    spectrum = np.fft.fft2(picture - picture.mean())
+    image = SURFACES[name]((256, 256), np.random.default_rng(1))
+    spectrum = np.fft.fft2(image - image.mean())
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(256), np.fft.fftfreq(256)))
     power = np.where(frequency > 1 / 32, np.abs(spectrum) ** 2, 0)
     correlation = np.fft.ifft2(power).real
@@ -77,9 +77,9 @@ def test_nothing_tiles(name):
     assert np.abs(correlation[:, 32:-32]).max() < 0.2
 
 
-def band_features(picture):
+def band_features(image):
     """Share of power in rings of the spectrum, how directed each ring is, and the histogram's skew."""
-    values = picture.astype(float)
+    values = image.astype(float)
     power = np.abs(np.fft.fft2((values - values.mean()) * np.outer(np.hanning(192), np.hanning(192)))) ** 2
     fy, fx = np.meshgrid(np.fft.fftfreq(192), np.fft.fftfreq(192), indexing="ij")
     radius, doubled = np.hypot(fy, fx), 2 * np.arctan2(fy, fx)
@@ -145,6 +145,6 @@ def test_range_is_linear_between_the_knees_and_monotone_beyond():
 def test_sensor_noise_grows_with_the_light():
     noise = sensor_noise((400, 400), np.random.default_rng(0))
     for level in (40.0, 200.0):
-        picture = expose(np.full((400, 400), level, np.float32), noise, Sensor(read=1.0, shot=0.02))
+        image = expose(np.full((400, 400), level, np.float32), noise, Sensor(read=1.0, shot=0.02))
         expected = np.sqrt(1 + 0.02 * level + 1 / 12)  # rounding adds a twelfth
-        assert picture.std() == pytest.approx(expected, rel=0.02)
+        assert image.std() == pytest.approx(expected, rel=0.02)

@@ -1,4 +1,4 @@
-"""What a decision makes of scores and defects: every kind of rule by hand, and that worse is never better."""
+"""Verdicts of a decision on scores and defects: every kind of rule by hand, and worse is never better."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def test_a_greater_defect_never_makes_it_better(
     rules: Decision, defects: list[Defect], score: float, cap: float, data: st.DataObject
 ) -> None:
     before = rules.judge(score, defects, without_defects=cap)
-    grown = [grow(one, data.draw(number(3.0)), data.draw(st.integers(0, 4))) for one in defects]
+    grown = [grow(each, data.draw(number(3.0)), data.draw(st.integers(0, 4))) for each in defects]
     assert no_better(before, rules.judge(score, grown, without_defects=cap))
 
 

@@ -151,8 +151,8 @@ def test_every_revision_is_kept_beside(tmp_path: Path) -> None:
     file = tmp_path / "decision.yaml"
     for revision in (1, 2, 3):
         write_decision(file, Decision(revision=revision, bundle="b", score={}))
-    kept = {path.name: read_decision(path, bundle="b").revision for path in tmp_path.iterdir()}
-    assert kept == {"decision-1.yaml": 1, "decision-2.yaml": 2, "decision.yaml": 3}
+    remaining = {path.name: read_decision(path, bundle="b").revision for path in tmp_path.iterdir()}
+    assert remaining == {"decision-1.yaml": 1, "decision-2.yaml": 2, "decision.yaml": 3}
 
 
 @pytest.mark.parametrize("content", ["a: 1", "revision: ../a", "[1"])

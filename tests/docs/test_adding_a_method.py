@@ -1,4 +1,4 @@
-"""The method that docs/adding-a-method.md builds: its files are taken from the page and used as any method's."""
+"""The method that docs/adding-a-method.md builds: its files are taken from the page and used as any other."""
 
 from __future__ import annotations
 

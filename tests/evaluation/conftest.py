@@ -43,9 +43,9 @@ def inspected() -> Callable[..., Inspection]:
         timings_ms: dict[str, float] | None = None,
     ) -> Inspection:
         maps = {"defects": found_map, "score_map": severity}
-        kept: dict[str, Any] = {name: one for name, one in maps.items() if one is not None}
+        present: dict[str, Any] = {name: each for name, each in maps.items() if each is not None}
         return Inspection(
-            "a.png", (8, 8), verdict, score, tuple(defects), "bundle", timings_ms or {}, maps=kept
+            "a.png", (8, 8), verdict, score, tuple(defects), "bundle", timings_ms or {}, maps=present
         )
 
     return make
@@ -78,12 +78,14 @@ def record_of(found_defect: Any, inspected: Any, sample_with: Any) -> Callable[.
         score: float | None = 0.0,
         placed_by: str = "box",
     ) -> ImageRecord:
-        defects = [found_defect(one[0], one[1], confidence=one[2] if len(one) > 2 else 1.0) for one in found]
+        defects = [
+            found_defect(each[0], each[1], confidence=each[2] if len(each) > 2 else 1.0) for each in found
+        ]
         return ImageRecord(
             sample=sample_with([label for label, _ in true], placed_by=placed_by),
             inspection=inspected(defects, verdict=verdict, score=score),
             truth=tuple(TruthDefect(label, box, (), 0.0) for label, box in true if placed_by != "label"),
-            iou=box_ious([box for _, box in true if placed_by != "label"], [one[1] for one in found]),
+            iou=box_ious([box for _, box in true if placed_by != "label"], [each[1] for each in found]),
         )
 
     return make

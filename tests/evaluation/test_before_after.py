@@ -1,4 +1,4 @@
-"""What a change did to each class, counted by hand."""
+"""Effect of a change on each class, counted by hand."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_a_loss_is_said_and_a_new_class_measured(record_of: Make) -> None:
 
 def test_no_loss_is_said_too(record_of: Make) -> None:
     records = [record_of([("a", BOX)], [("a", BOX, 0.9)])]
-    kept, new = change_sentences(class_changes(records, records, ("a",), ("a", "c")))
-    assert kept.startswith("No older class lost")
+    remaining, new = change_sentences(class_changes(records, records, ("a",), ("a", "c")))
+    assert remaining.startswith("No older class lost")
     assert new == "'c' is marked in none of these images: 0 false alarms."
 
 

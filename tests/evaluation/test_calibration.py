@@ -136,8 +136,8 @@ def test_a_class_with_too_few_images_gets_none(image: Any, few: dict[str, int]) 
 
 def test_a_class_that_the_score_already_catches_gets_none(image: Any) -> None:
     records = [
-        replace(one, inspection=replace(one.inspection, score=0.95)) if one.truth else one
-        for one in of_classes(image)
+        replace(each, inspection=replace(each.inspection, score=0.95)) if each.truth else each
+        for each in of_classes(image)
     ]
     decision, _ = calibrated(records, draft(), how(class_names=("crack", "pit")))
     assert decision.classes == {}
@@ -170,13 +170,13 @@ def test_hidden_labelled_defects_are_counted_and_the_smallest_named(image: Any) 
     assert wide is not None and (wide.count, wide.of, wide.size) == (2, 3, "1 px")
     only = draft(ignore=[{"measure": "width", "unit": "px", "of": "defect", "below": 2.5}])
     assert hidden_defects(only, records, mm_per_px=None, classifies=True) == ()
-    (said,) = hidden_defects(only, records, mm_per_px=None, classifies=False)
-    assert "would hide 2 of 3 labelled defects; the smallest, 1 px" in said
+    (text,) = hidden_defects(only, records, mm_per_px=None, classifies=False)
+    assert "would hide 2 of 3 labelled defects; the smallest, 1 px" in text
 
 
 @pytest.mark.parametrize("rule", ["f1", "cost:escape=5,overkill=1"])
 def test_a_rule_that_searches_the_counts_says_that_their_bounds_are_too_good(image: Any, rule: str) -> None:
-    """400 draws of scores whose true escape rate is known, against the bound that is told of it."""
+    """400 draws of scores whose true escape rate is known, against the bound that is reported for it."""
     from math import erf, sqrt
 
     records = [image(0.8, "crack"), image(0.1)]
@@ -229,19 +229,19 @@ def test_the_operating_point_of_a_decision(image: Any) -> None:
 def test_an_evaluation_tells_grades_cost_and_looks(image: Any) -> None:
     priced = draft(costs={"escape": 100, "overkill": 2})
     graded = [
-        replace(one, inspection=replace(one.inspection, grade=grade))
-        for one, grade in zip(
+        replace(each, inspection=replace(each.inspection, grade=grade))
+        for each, grade in zip(
             [image(0.1, "crack"), image(0.2), image(0.3)], ("scrap", "accept", "accept"), strict=True
         )
     ]
     point = {"escapes": {"n": 1, "of": 1}, "overkill": {"n": 2, "of": 2}}
     evaluation = Evaluation({"operating_point": point}, {}, tuple(graded))
-    told = with_decision(evaluation, priced, looks=3).metrics["decision"]
-    assert told == {
+    answer = with_decision(evaluation, priced, num_accesses=3).metrics["decision"]
+    assert answer == {
         "test_looks": 3,
         "revision": 1,
         "grades": {"accept": 2, "rework": 0, "scrap": 1},
         "cost": 104.0,
     }
-    assert with_decision(evaluation, None, looks=1).metrics["decision"] == {"test_looks": 1}
-    assert with_decision(evaluation, None, looks=None) is evaluation
+    assert with_decision(evaluation, None, num_accesses=1).metrics["decision"] == {"test_looks": 1}
+    assert with_decision(evaluation, None, num_accesses=None) is evaluation

@@ -16,11 +16,11 @@ small = st.integers(0, 5).map(float)
 @given(st.lists(st.tuples(small, small), min_size=3, max_size=20))
 @settings(deadline=None)
 def test_rank_correlation_equals_scipys(pairs: list[tuple[float, float]]) -> None:
-    one, other = ([pair[side] for pair in pairs] for side in (0, 1))
-    if len(set(one)) == 1 or len(set(other)) == 1:
-        assert spearman(one, other) is None
+    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
+    if len(set(first)) == 1 or len(set(second)) == 1:
+        assert spearman(first, second) is None
     else:
-        assert spearman(one, other) == pytest.approx(spearmanr(one, other).statistic)
+        assert spearman(first, second) == pytest.approx(spearmanr(first, second).statistic)
 
 
 def test_dark_and_light_defects_are_equally_severe() -> None:

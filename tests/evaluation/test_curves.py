@@ -51,14 +51,14 @@ def test_iou_curve_passes_through_the_metrics(record_of: Any) -> None:
     assert is_drawable(curve)
     at = curve.x.index(0.5)
     assert curve.lines["precision"][at] == metrics["precision_at_50"]
-    assert curve.lines["recall with type"][at] == metrics["recall_at_50_with_type"]
+    assert curve.lines["recall with class"][at] == metrics["recall_at_50_with_type"]
     assert curve.lines["recall"][at + 1] == pytest.approx(1 / 2)  # at 0.55 the half is no longer enough
 
 
 def test_nothing_found_leaves_no_precision_line(record_of: Any) -> None:
     curve = iou_curve([record_of([("spot", BOX)], [])])
     assert curve is not None
-    assert set(curve.lines) == {"recall", "recall with type"}
+    assert set(curve.lines) == {"recall", "recall with class"}
     assert iou_curve([record_of([], [])]) is None
 
 

@@ -101,23 +101,23 @@ def reference_precision(records: list[Any], names: list[str]) -> Any:
     truth, found = COCO(), []
     annotations = []
     for image, record in enumerate(records, start=1):
-        for one in record.truth:
-            left, top, right, bottom = one.box_xyxy
+        for each in record.truth:
+            left, top, right, bottom = each.box_xyxy
             size = (right - left, bottom - top)
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image,
-                    "category_id": names.index(one.label) + 1,
+                    "category_id": names.index(each.label) + 1,
                     "bbox": [left, top, *size],
                     "area": size[0] * size[1],
                     "iscrowd": 0,
                 }
             )
-        for one in record.inspection.defects:
-            left, top, right, bottom = one.box_xyxy
-            place = {"bbox": [left, top, right - left, bottom - top], "score": one.confidence}
-            found.append({"image_id": image, "category_id": names.index(one.label) + 1, **place})
+        for each in record.inspection.defects:
+            left, top, right, bottom = each.box_xyxy
+            place = {"bbox": [left, top, right - left, bottom - top], "score": each.confidence}
+            found.append({"image_id": image, "category_id": names.index(each.label) + 1, **place})
     categories = [{"id": i, "name": name} for i, name in enumerate(names, start=1)]
     images = [{"id": i} for i in range(1, len(records) + 1)]
     truth.dataset = {"info": {}, "images": images, "annotations": annotations, "categories": categories}

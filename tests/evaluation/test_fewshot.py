@@ -82,23 +82,25 @@ def test_the_threshold_has_the_greatest_mean_paper_ap(seed: int) -> None:
         scores = -np.sort(-generator.integers(1, 20, count) / 20)
         right = generator.random(count) < 0.5
         classes.append(RankedDetections(scores, right, int(right.sum() + generator.integers(0, 3))))
-    marked = [one for one in classes if one.truth]
+    marked = [each for each in classes if each.truth]
 
     def mean_at(threshold: float) -> float:
         """Eqs. 6 to 8 as they stand."""
         total = 0.0
-        for one in marked:
-            tp = sum(right for score, right in zip(one.scores, one.right, strict=True) if score >= threshold)
-            shown = sum(score >= threshold for score in one.scores)
-            total += ((tp / shown if shown else 0) + tp / one.truth) / 2
+        for each in marked:
+            tp = sum(
+                right for score, right in zip(each.scores, each.right, strict=True) if score >= threshold
+            )
+            shown = sum(score >= threshold for score in each.scores)
+            total += ((tp / shown if shown else 0) + tp / each.truth) / 2
         return total / max(len(marked), 1)
 
     chosen = paper_threshold(classes)
     thresholds = np.linspace(0.05, 1, 20)
-    assert mean_at(chosen) == pytest.approx(max(mean_at(one) for one in thresholds))
-    assert all(mean_at(one) < mean_at(chosen) + 1e-12 for one in thresholds[thresholds > chosen + 1e-9])
-    for one in marked:
-        assert paper_ap(one, chosen) == pytest.approx(mean_of_one(one, chosen))
+    assert mean_at(chosen) == pytest.approx(max(mean_at(each) for each in thresholds))
+    assert all(mean_at(each) < mean_at(chosen) + 1e-12 for each in thresholds[thresholds > chosen + 1e-9])
+    for each in marked:
+        assert paper_ap(each, chosen) == pytest.approx(mean_of_one(each, chosen))
 
 
 def mean_of_one(one: RankedDetections, threshold: float) -> float:

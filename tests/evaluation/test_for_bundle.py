@@ -1,4 +1,4 @@
-"""What of a dataset a bundle is measured on."""
+"""Part of a dataset that a bundle is measured on."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def ids(dataset: Dataset) -> list[str]:
 
 
 def test_of_several_products_the_bundles_own_is_judged_and_that_said() -> None:
-    kept, notes = for_bundle(SEVERAL, manifest(product="lid"), "b", classifies=False)
-    assert ids(kept) == ["c", "d"] and kept.class_names == ("chip",)
+    remaining, notes = for_bundle(SEVERAL, manifest(product="lid"), "b", classifies=False)
+    assert ids(remaining) == ["c", "d"] and remaining.class_names == ("chip",)
     assert notes == ("2 of 4 images are evaluated: those of product 'lid'.",)
 
 
 def test_a_verdict_needs_no_known_class_but_a_name_does() -> None:
     single = Dataset(SEVERAL.root, tuple(SEVERAL.samples[:3]), SEVERAL.class_names)
     assert for_bundle(single, manifest(), "b", classifies=False) == (single, ())
-    kept, (note,) = for_bundle(single, manifest(), "b", classifies=True)
-    assert ids(kept) == ["a", "b"]
+    remaining, (note,) = for_bundle(single, manifest(), "b", classifies=True)
+    assert ids(remaining) == ["a", "b"]
     assert note == "1 of 3 images are left out: they show classes that bundle b was not trained on (chip)."
 
 
@@ -57,8 +57,8 @@ def test_nothing_that_is_known_is_refused() -> None:
 def test_images_of_one_group_are_told_of_as_bounds_take_each_for_its_own() -> None:
     plain = SEVERAL.samples
     assert notes_on_groups(SEVERAL) == ()
-    lots = [replace(one, group=group) for one, group in zip(plain, ("1", "1", "2", None), strict=True)]
+    lots = [replace(each, group=group) for each, group in zip(plain, ("1", "1", "2", None), strict=True)]
     (note,) = notes_on_groups(replace(SEVERAL, samples=tuple(lots)))
     assert note.startswith("3 of these 4 images come from 2 groups") and "are too tight" in note
-    alone = [replace(one, group=str(number)) for number, one in enumerate(plain)]
+    alone = [replace(each, group=str(number)) for number, each in enumerate(plain)]
     assert notes_on_groups(replace(SEVERAL, samples=tuple(alone))) == ()

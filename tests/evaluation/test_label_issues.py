@@ -34,12 +34,12 @@ def evaluated(records: Sequence[ImageRecord]) -> Evaluation:
 def records(record_of: Any) -> list[ImageRecord]:
     """40 clean images that score up to 0.45 and 40 with a dent that score from 0.4, all found."""
     generator = np.random.default_rng(0)
-    clean = [record_of(score=float(one)) for one in generator.uniform(0, 0.45, 40)]
+    clean = [record_of(score=float(each)) for each in generator.uniform(0, 0.45, 40)]
     dents = [
-        record_of([("dent", BOX)], [("dent", BOX, 0.9)], score=float(one), verdict=Verdict.NG)
-        for one in generator.uniform(0.4, 1, 40)
+        record_of([("dent", BOX)], [("dent", BOX, 0.9)], score=float(each), verdict=Verdict.NG)
+        for each in generator.uniform(0.4, 1, 40)
     ]
-    return [named(one, f"right-{number}") for number, one in enumerate((*clean, *dents))]
+    return [named(each, f"right-{number}") for number, each in enumerate((*clean, *dents))]
 
 
 def test_planted_wrong_labels_come_first(records: list[ImageRecord], record_of: Any) -> None:
@@ -51,16 +51,16 @@ def test_planted_wrong_labels_come_first(records: list[ImageRecord], record_of: 
         record_of([("scratch", BOX)], [("dent", BOX, 0.97)], score=0.9, verdict=Verdict.NG),
         record_of([("dent", BOX)], [("dent", BOX, 0.9), ("dent", FAR, 0.93)], score=0.9, verdict=Verdict.NG),
     ]
-    wrong = [named(one, f"wrong-{number}") for number, one in enumerate(planted)]
+    wrong = [named(each, f"wrong-{number}") for number, each in enumerate(planted)]
     found = label_issues(evaluated([*records[:30], *wrong, *records[30:]]))
-    assert {one.record.sample.id for one in found[:6]} == {f"wrong-{number}" for number in range(6)}
-    assert [one.doubt for one in found] == sorted((one.doubt for one in found), reverse=True)
-    said = {one.record.sample.id: one.sentence for one in found}
-    assert said["wrong-0"].startswith("Marked clean, with a score of 0.")
-    assert "Marked scratch, " in said["wrong-3"] and "that it is clean at " in said["wrong-3"]
-    assert said["wrong-4"] == "Marked scratch, but found as dent (confidence 0.97)."
+    assert {each.record.sample.id for each in found[:6]} == {f"wrong-{number}" for number in range(6)}
+    assert [each.doubt for each in found] == sorted((each.doubt for each in found), reverse=True)
+    text = {each.record.sample.id: each.sentence for each in found}
+    assert text["wrong-0"].startswith("Marked clean, with a score of 0.")
+    assert "Marked scratch, " in text["wrong-3"] and "that it is clean at " in text["wrong-3"]
+    assert text["wrong-4"] == "Marked scratch, but found as dent (confidence 0.97)."
     assert (
-        said["wrong-5"]
+        text["wrong-5"]
         == "Nothing is marked here, but dent (confidence 0.93) was found beside the marked defects."
     )
 

@@ -1,4 +1,4 @@
-"""The metric space as a table and a picture, on regions laid out by hand."""
+"""The metric space as a table and an image, on regions laid out by hand."""
 
 from __future__ import annotations
 
@@ -96,11 +96,11 @@ def test_vectors_are_in_the_order_of_the_table(tmp_path: Path) -> None:
 
 def test_the_picture_shows_each_class_in_its_colour(tmp_path: Path) -> None:
     write_projector(tmp_path / "space.png", MIXED, title="a title")
-    picture = cv2.cvtColor(cv2.imread(str(tmp_path / "space.png")), cv2.COLOR_BGR2RGB)
-    assert picture.shape == (HEIGHT, WIDTH, 3)
+    image = cv2.cvtColor(cv2.imread(str(tmp_path / "space.png")), cv2.COLOR_BGR2RGB)
+    assert image.shape == (HEIGHT, WIDTH, 3)
     for colour in OKABE_ITO[:2]:
-        assert (picture == colour).all(-1).sum() > 300, "prototype, regions and key"
-    assert not (picture == OKABE_ITO[2]).all(-1).any()
+        assert (image == colour).all(-1).sum() > 300, "prototype, regions and key"
+    assert not (image == OKABE_ITO[2]).all(-1).any()
 
 
 def test_what_lies_apart_is_drawn_apart() -> None:
@@ -149,7 +149,7 @@ def test_a_region_is_embedded_under_its_own_class(
 ) -> None:
     finder: Any = Finder(inspected([found_defect("spot", OTHER, confidence=0.6)]))
     found = metric_space(finder, Flat(), ("dent", "spot"), dataset(tmp_path, "dent"), Reporter(quiet=True))
-    assert [(one.kind, one.label) for one in found.regions] == [("true", "dent"), ("false", "spot")]
+    assert [(each.kind, each.label) for each in found.regions] == [("true", "dent"), ("false", "spot")]
     np.testing.assert_allclose(found.own, [[0, 0, 0], [0, -20, 0]])
     np.testing.assert_allclose(found.squared_distances[1], [19**2, 21**2])
 
@@ -164,7 +164,7 @@ def test_a_detection_of_the_right_class_is_no_false_one(found_defect: Any) -> No
     sample = Sample(Path("a.png"), "a.png", (Annotation("dent", box_xyxy=BOX), Annotation("else", BOX)))
     found = [found_defect("dent", BOX), found_defect("spot", BOX), found_defect("dent", BOX)]
     regions = regions_of(sample, (40, 40), found, ("dent", "spot"))
-    assert [(one.id, one.kind, one.label) for one in regions] == [
+    assert [(each.id, each.kind, each.label) for each in regions] == [
         ("a.png#0", "true", "dent"),
         ("a.png!1", "false", "spot"),
         ("a.png!2", "false", "dent"),

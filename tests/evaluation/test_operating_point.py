@@ -110,9 +110,9 @@ def test_no_review_band_where_it_would_hold_every_clean_image() -> None:
     assert point.notes[-1].startswith(
         "No review band: one that catches the defective validation image below the threshold"
     )
-    kept = choose(scores, defective, "overkill<=0", review_rule="escape<=0.4")
-    assert kept.escapes.n == 1
-    assert not any(note.startswith("No review band") for note in kept.notes)
+    remaining = choose(scores, defective, "overkill<=0", review_rule="escape<=0.4")
+    assert remaining.escapes.n == 1
+    assert not any(note.startswith("No review band") for note in remaining.notes)
 
 
 def test_threshold_stands_half_way_between_what_was_seen() -> None:
@@ -202,7 +202,7 @@ def test_measured_on_other_images_leaves_errors_out() -> None:
     verdicts = [Verdict.OK, Verdict.ERROR, Verdict.NG, Verdict.REVIEW, Verdict.ERROR]
     counted = measured(point, verdicts, [True, True, False, False, False])
     assert (counted.threshold, counted.review_threshold) == (point.threshold, point.review_threshold)
-    assert [(one.n, one.of) for one in (counted.escapes, counted.overkill, counted.review)] == [
+    assert [(each.n, each.of) for each in (counted.escapes, counted.overkill, counted.review)] == [
         (1, 1),
         (1, 2),
         (1, 3),

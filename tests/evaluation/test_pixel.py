@@ -19,7 +19,9 @@ mask_pairs = shapes.flatmap(lambda shape: st.tuples(arrays(bool, shape), arrays(
 
 def near(pixels: Mask, target: Mask, distance: float) -> int:
     places = np.argwhere(target)
-    return sum(bool((((places - one) ** 2).sum(axis=1) <= distance**2).any()) for one in np.argwhere(pixels))
+    return sum(
+        bool((((places - each) ** 2).sum(axis=1) <= distance**2).any()) for each in np.argwhere(pixels)
+    )
 
 
 @given(mask_pairs)

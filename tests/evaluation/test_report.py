@@ -97,7 +97,7 @@ def record(
     milliseconds: float = 20.0,
 ) -> ImageRecord:
     overlaps = np.array(iou or [], dtype=np.float32).reshape(len(true), len(defects))
-    marked = tuple(Annotation(one.label, box_xyxy=one.box_xyxy) for one in true)
+    marked = tuple(Annotation(each.label, box_xyxy=each.box_xyxy) for each in true)
     timings = {"decode": milliseconds / 4, "network": milliseconds}
     inspection = Inspection(str(image), (80, 120), verdict, score, defects, "b", timings)
     return ImageRecord(Sample(image, image.name, marked), inspection, true, overlaps)
@@ -222,16 +222,16 @@ def test_full_input_shows_every_section(evaluation, context):
 def test_a_decision_is_told_with_its_rules_grades_and_reasons(evaluation, context):
     graded = [
         replace(
-            one,
+            each,
             inspection=replace(
-                one.inspection, grade="scrap", reasons=("crack 3.2 mm long ≥ 3 mm",), decision=2
+                each.inspection, grade="scrap", reasons=("crack 3.2 mm long ≥ 3 mm",), decision=2
             ),
         )
-        for one in evaluation.records
+        for each in evaluation.records
     ]
     metrics = {**evaluation.metrics, "decision": {"revision": 2, "grades": {"accept": 4, "scrap": 9}}}
-    told = replace(context, decided=("Revision 2 of the decision.", "crack, length: NG from 3 mm."))
-    page = Page(render_report(replace(evaluation, metrics=metrics, records=tuple(graded)), told))
+    answer = replace(context, decided=("Revision 2 of the decision.", "crack, length: NG from 3 mm."))
+    page = Page(render_report(replace(evaluation, metrics=metrics, records=tuple(graded)), answer))
     for words in (
         "a score below 0.375 is OK unless another rule is met",
         "crack, length: NG from 3 mm.",
@@ -261,7 +261,8 @@ def test_heat_lies_over_the_pictures_and_can_be_switched_off(evaluation, context
     heat = np.zeros((30, 40), np.uint8)
     heat[2:5, 30:34] = 255
     heated = [
-        replace(one, heat=heat, inspection=replace(one.inspection, spread=0.04)) for one in evaluation.records
+        replace(each, heat=heat, inspection=replace(each.inspection, spread=0.04))
+        for each in evaluation.records
     ]
     metrics = {**evaluation.metrics, "pointing": {"all": 0.8375, "of": 9}}
     html = render_report(replace(evaluation, metrics=metrics, records=tuple(heated)), context)
@@ -292,9 +293,9 @@ def test_heat_is_transparent_where_there_is_none():
     heat = np.zeros((20, 20), np.uint8)
     heat[:10] = 255
     data = base64.b64decode(heat_uri(heat, (0, 0, 40, 40), (40, 40)).split(",")[1])
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert picture.shape[2] == 4
-    assert picture[0, 0, 3] == round(255 * 0.55) and picture[-1, 0, 3] == 0
+    drawn = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert drawn.shape[2] == 4
+    assert drawn[0, 0, 3] == round(255 * 0.55) and drawn[-1, 0, 3] == 0
 
 
 def test_minimal_input_says_what_is_missing():
@@ -453,7 +454,7 @@ def test_ten_thousand_letters_of_outline_and_2000_records_stay_small(tmp_path, c
     shapes = (replace(found((210, 250, 790, 650)), contour=(jagged,)),)
     many = [record(path, defects=shapes, verdict=Verdict.NG) for _ in range(1000)]
     many += [record(path, true=(truth((10, 10, 60, 60)),)) for _ in range(1000)]
-    many = [replace(one, sample=replace(one.sample, id=f"{index}.png")) for index, one in enumerate(many)]
+    many = [replace(each, sample=replace(each.sample, id=f"{index}.png")) for index, each in enumerate(many)]
     curve = Curve("Long", "x", "y", tuple(range(50_000)), {"a": tuple(range(50_000))}, 7.0)
     skipped = {f"file{index}": "reason" * 20 for index in range(10_000)}
     html = render_report(Evaluation({}, {"long": curve}, tuple(many)), replace(context, skipped=skipped))
@@ -480,8 +481,8 @@ def test_worst_cases_come_first(records, image):
 @pytest.mark.parametrize("iou", [0.05, 0.2, 0.29, 0.3, 0.6])
 def test_the_gallery_counts_as_the_table_does(image, iou):
     here = (0.0, 0.0, 9.0, 9.0)
-    one = record(image, true=(truth(here), truth(here)), defects=(found(here),), iou=[[iou], [iou]])
-    gallery, (row,) = choose_cases([one]), kind_rows([one])
+    each = record(image, true=(truth(here), truth(here)), defects=(found(here),), iou=[[iou], [iou]])
+    gallery, (row,) = choose_cases([each]), kind_rows([each])
     assert gallery.misses_total == row.located.of - row.located.n
     assert gallery.false_alarms_total == row.right.of - row.right.n
     assert len(gallery.hits) == row.located.n == (iou >= 0.3)
@@ -504,8 +505,8 @@ def labelled_records(image: Path) -> list[ImageRecord]:
     rows = [("NG", 0.6), ("NG", 0.9), ("NG", 0.7), ("NG", 0.8), ("NG", 0.5), ("OK", 0.2), ("OK", 0.1)]
     made = []
     for place, (verdict, score) in enumerate([*rows, ("REVIEW", 0.4)]):
-        one = record(image, verdict=Verdict(verdict), score=score)
-        made.append(replace(one, sample=Sample(image, f"{place}.png", (Annotation("bad"),))))
+        each = record(image, verdict=Verdict(verdict), score=score)
+        made.append(replace(each, sample=Sample(image, f"{place}.png", (Annotation("bad"),))))
     return [*made, record(image, score=0.05)]
 
 
@@ -523,13 +524,15 @@ def test_marked_hits_come_before_those_of_image_labels(records, image):
 
 def test_hits_of_image_labels_are_shown_with_their_heat(image, context):
     heat = np.full((8, 8), 200, np.uint8)
-    rejected = [replace(one, heat=heat) for one in labelled_records(image) if one.inspection.verdict == "NG"]
+    rejected = [
+        replace(each, heat=heat) for each in labelled_records(image) if each.inspection.verdict == "NG"
+    ]
     page = Page(render_report(Evaluation({}, {}, tuple(rejected)), context))
     assert "No defective part passed." in page.text and "Nothing found overlaps" not in page.text
     assert sum(word.strip() == "bad" for word in page.words) >= 3
     html = render_report(Evaluation({}, {}, tuple(rejected)), context)
     assert html.count('class="case hit"') == 3 and html.count("data:image/png") == 3
-    passed = tuple(one for one in labelled_records(image) if one.inspection.verdict == "OK")
+    passed = tuple(each for each in labelled_records(image) if each.inspection.verdict == "OK")
     assert "No defective part was rejected." in Page(render_report(Evaluation({}, {}, passed), context)).text
 
 
@@ -540,7 +543,7 @@ def test_verdicts_are_counted_by_truth(records):
 
 
 def test_kinds_are_counted_as_the_metrics_count_them(records):
-    judged = [one for one in records if one.inspection.verdict is not Verdict.ERROR]
+    judged = [each for each in records if each.inspection.verdict is not Verdict.ERROR]
     rows = {row.name: row for row in kind_rows(records)}
     for name in ("scratch", "dent"):
         expected = class_metrics(judged, name)
@@ -563,13 +566,13 @@ def test_outlines_and_frame_lie_where_the_defect_is(tmp_path):
     path = tmp_path / "large.png"
     cv2.imwrite(str(path), np.zeros((960, 960), np.uint16))
     case = Case(record(path, true=(truth((480, 480, 580, 500)),)), truth=0)
-    pictures = case_images(case)
-    assert pictures.whole is not None and pictures.crop is not None
-    assert pictures.stretched
-    assert pictures.whole.truth == "M120.0 120.0L145.0 120.0L145.0 125.0L120.0 125.0Z"
-    assert pictures.whole.frame == pytest.approx((410 / 4, 370 / 4, 60, 60))
-    assert pictures.crop.truth == "M70.0 110.0L170.0 110.0L170.0 130.0L70.0 130.0Z"
-    assert (pictures.crop.width, pictures.whole.width) == (240, 240)
+    images = case_images(case)
+    assert images.whole is not None and images.crop is not None
+    assert images.stretched
+    assert images.whole.truth == "M120.0 120.0L145.0 120.0L145.0 125.0L120.0 125.0Z"
+    assert images.whole.frame == pytest.approx((410 / 4, 370 / 4, 60, 60))
+    assert images.crop.truth == "M70.0 110.0L170.0 110.0L170.0 130.0L70.0 130.0Z"
+    assert (images.crop.width, images.whole.width) == (240, 240)
 
 
 def test_outlines_of_a_picture_are_bounded():
@@ -608,7 +611,7 @@ def test_histogram_holds_every_score_and_both_thresholds():
     svg = str(score_histogram([0.1] * 7 + [0.3], [0.9] * 3, review_threshold=0.4, threshold=0.6))
     assert svg.count('<rect class="good"') == 2 and svg.count('<rect class="bad"') == 1
     assert ">7</text>" in svg and ">3</text>" in svg
-    assert "review from 0.400" in svg and "NG from 0.600" in svg
+    assert "REVIEW from 0.400" in svg and "NG from 0.600" in svg
     assert score_histogram([], [], review_threshold=None, threshold=0.5) is None
 
 
@@ -628,7 +631,7 @@ def test_numbers_as_words(value, words):
 
 
 def test_durations_as_words():
-    assert [duration(one) for one in (None, 0.0361, 2.5, 80)] == ["–", "36.1 ms", "2.5 s", "1 min 20 s"]
+    assert [duration(each) for each in (None, 0.0361, 2.5, 80)] == ["–", "36.1 ms", "2.5 s", "1 min 20 s"]
 
 
 def test_report_is_written_whole_or_refused(tmp_path, evaluation, context):
@@ -644,10 +647,10 @@ def test_labels_in_doubt_are_shown_with_a_sentence_each(image, context):
     marks = {"clean": (), "dent": (truth((10, 10, 60, 60)),)}
     scores = {"clean": (0.1, 0.15, 0.2, 0.25, 0.9, 0.95), "dent": (0.8, 0.85, 0.9, 0.95, 0.1, 0.12)}
     records = [
-        replace(one, sample=replace(one.sample, id=f"{kind}-{score}.png"))
+        replace(each, sample=replace(each.sample, id=f"{kind}-{score}.png"))
         for kind, several in scores.items()
         for score in several
-        for one in (record(image, true=marks[kind], score=score),)
+        for each in (record(image, true=marks[kind], score=score),)
     ]
     page = Page(render_report(Evaluation({}, {}, tuple(records)), context))
     assert "disputed" in page.ids
@@ -656,5 +659,5 @@ def test_labels_in_doubt_are_shown_with_a_sentence_each(image, context):
         in page.text
     )
     assert "clean-0.95.png" in page.text
-    agreed = [one for one in records if one.sample.id[:9] not in ("clean-0.9", "dent-0.1.", "dent-0.12")]
+    agreed = [each for each in records if each.sample.id[:9] not in ("clean-0.9", "dent-0.1.", "dent-0.12")]
     assert "disputed" not in Page(render_report(Evaluation({}, {}, tuple(agreed)), context)).ids

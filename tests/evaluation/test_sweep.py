@@ -34,7 +34,7 @@ def test_every_line_equals_thresholding_each_image(some: list[Image]) -> None:
     for index, threshold in enumerate(THRESHOLDS):
         found = [severity >= threshold for severity, _ in some]
         ious = [(f & t).sum() / (f | t).sum() for f, (_, t) in zip(found, some, strict=True) if t.any()]
-        pooled = np.concatenate([one.ravel() for one in found])
+        pooled = np.concatenate([each.ravel() for each in found])
         hits = int((pooled & truth).sum())
         assert sweep.mean_iou[index] == pytest.approx(np.mean(ious))
         assert sweep.recall[index] == pytest.approx(hits / truth.sum())

@@ -61,7 +61,7 @@ def random_modules(method: str, manifest: Manifest, seed: int = 0) -> dict[str, 
         spread(network, layer, surfaces(2, (96, 96), channels), mean=(3.0,), std=1.2)
     elif method == "casae":
         network = modules["cascade"]
-        for part in [one for one in (network.first, network.second) if one is not None]:
+        for part in [each for each in (network.first, network.second) if each is not None]:
             layer = part.output if hasattr(part, "output") else part.score_pool3
             spread(network, layer, surfaces(2, (96, 96), channels), mean=(1.5, -1.5), std=1.5)
     else:

@@ -89,9 +89,9 @@ def test_boxes_overlap_by_99_in_100_and_areas_differ_by_1(right: float, wrong: s
 
 
 def test_areas_are_compared_apart_from_boxes() -> None:
-    one = box(100, 0, 200, 50)
+    each = box(100, 0, 200, 50)
     assert out_of_tolerance(
-        inspection(defects=(one,)), inspection(defects=(replace(one, area=one.area * 0.98),))
+        inspection(defects=(each,)), inspection(defects=(replace(each, area=each.area * 0.98),))
     ) == {"area"}
 
 
@@ -103,11 +103,12 @@ def test_each_defect_meets_the_one_that_it_is_whatever_the_order() -> None:
 
 
 def test_a_defect_of_one_side_alone_counts() -> None:
-    both, one = (box(0, 0, 50, 50), box(100, 0, 150, 50)), (box(0, 0, 50, 50),)
+    both, each = (box(0, 0, 50, 50), box(100, 0, 150, 50)), (box(0, 0, 50, 50),)
     assert (
-        compare(inspection(defects=both), inspection(defects=one), inspector(), FP32).measures["defects"] == 1
+        compare(inspection(defects=both), inspection(defects=each), inspector(), FP32).measures["defects"]
+        == 1
     )
-    assert out_of_tolerance(inspection(defects=()), inspection(defects=one)) == {"defects"}
+    assert out_of_tolerance(inspection(defects=()), inspection(defects=each)) == {"defects"}
 
 
 def test_another_name_counts_unless_both_are_as_sure() -> None:
@@ -154,8 +155,8 @@ def test_a_score_that_is_no_number_is_out_of_tolerance() -> None:
 
 
 def row(first: Inspection, second: Inspection, name: str = "one.png") -> CertificateRow:
-    picture = ComparisonImage(name, Path(name), "synthetic", "0" * 64, SIZE)
-    return CertificateRow(picture, first, second, compare(first, second, inspector(), FP32))
+    image = ComparisonImage(name, Path(name), "synthetic", "0" * 64, SIZE)
+    return CertificateRow(image, first, second, compare(first, second, inspector(), FP32))
 
 
 def certificate(
@@ -173,9 +174,9 @@ def test_what_fails_is_named_with_its_image_and_by_how_much() -> None:
 
 
 def test_a_certificate_says_when_it_says_little() -> None:
-    said = " ".join(certificate([row(inspection(0.8), inspection(0.8))] * 3).all_notes)
-    assert "No defect was compared" in said
-    assert "All scores are equal" in said
+    text = " ".join(certificate([row(inspection(0.8), inspection(0.8))] * 3).all_notes)
+    assert "No defect was compared" in text
+    assert "All scores are equal" in text
     defects = (box(0, 0, 50, 50),)
     rows = [
         row(inspection(score, defects=defects), inspection(score, defects=defects)) for score in (0.7, 0.8)

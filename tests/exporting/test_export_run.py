@@ -59,7 +59,7 @@ def certificate_of(bundle: Path) -> dict[str, Any]:
     return json.loads((bundle / CERTIFICATE).read_text())
 
 
-def picture(size: tuple[int, int], channels: int | None, deep: bool = False) -> np.ndarray:
+def noise_image(size: tuple[int, int], channels: int | None, deep: bool = False) -> np.ndarray:
     generator = np.random.default_rng(sum(size))
     whole = (max(size[0], 48), max(size[1], 48))
     gray = render(
@@ -80,10 +80,10 @@ def assert_same(torch: BundleInspector, graphs: BundleInspector, pixels: np.ndar
     assert second.verdict is first.verdict
     assert second.score == pytest.approx(first.score, abs=1e-4)
     assert len(second.defects) == len(first.defects)
-    for one, other in zip(first.defects, second.defects, strict=True):
-        assert other.label == one.label
-        np.testing.assert_allclose(other.box_xyxy, one.box_xyxy, atol=0.5)
-        assert other.area == pytest.approx(one.area, rel=0.01, abs=1)
+    for each, other in zip(first.defects, second.defects, strict=True):
+        assert other.label == each.label
+        np.testing.assert_allclose(other.box_xyxy, each.box_xyxy, atol=0.5)
+        assert other.area == pytest.approx(each.area, rel=0.01, abs=1)
     for name, values in first.maps.items():
         if name != "defects":
             np.testing.assert_allclose(second.maps[name], values, atol=2e-3)
@@ -139,8 +139,8 @@ def test_both_sides_answer_alike_at_any_size(
     severity_bundle: Bundle, exported: Path, size: tuple[int, int]
 ) -> None:
     torch, graphs = sides_of(severity_bundle, exported)
-    assert_same(torch, graphs, picture(size, 1))
-    assert_same(torch, graphs, picture(size, 1, deep=True))
+    assert_same(torch, graphs, noise_image(size, 1))
+    assert_same(torch, graphs, noise_image(size, 1, deep=True))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_every_method_answers_alike_by_openvino(
     out = export_bundle(ExportRequest(bundle, "openvino", "fp32", tmp_path / "out"), QUIET)
     torch, graphs = sides_of(bundle, out)
     for size in [(1, 1), (33, 95), (97, 131)]:
-        assert_same(torch, graphs, picture(size, torch.inference.channels))
+        assert_same(torch, graphs, noise_image(size, torch.inference.channels))
     scores = {row["torch"]["score"] for row in certificate_of(out)["images"]}
     assert len(scores) > 2
 
@@ -171,21 +171,21 @@ def test_every_method_answers_alike_by_openvino(
 def test_references_that_stay_are_stored_as_features(
     new_bundle: Callable[..., Bundle], tmp_path: Path
 ) -> None:
-    """The graph is asked with the image alone, and the stem's weights serve one picture, not R + 1."""
+    """The graph takes the image alone, and the backbone runs on one image, not R + 1."""
     bundle = new_bundle("medetection", MEDETECTION)
     method, _ = method_of(bundle)
     (plan,) = method.graphs(loaded_modules(bundle, method), bundle.manifest).values()
-    assert {name: tuple(one.shape) for name, one in plan.inputs.items()} == {"image": (1, 3, 48, 48)}
+    assert {name: tuple(each.shape) for name, each in plan.inputs.items()} == {"image": (1, 3, 48, 48)}
     aligned = new_bundle("medetection", {**MEDETECTION, "align": "translation"})
     (plan,) = method.graphs(loaded_modules(aligned, method), aligned.manifest).values()
-    assert {name: tuple(one.shape) for name, one in plan.inputs.items()} == {"pairs": (1, 9, 48, 48)}
+    assert {name: tuple(each.shape) for name, each in plan.inputs.items()} == {"pairs": (1, 9, 48, 48)}
 
 
 def test_it_runs_where_torch_cannot_be_imported(
     severity_bundle: Bundle, exported: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "image.png"
-    cv2.imwrite(str(file), picture((97, 131), 1))
+    cv2.imwrite(str(file), noise_image((97, 131), 1))
     program = (
         "import sys; from pathlib import Path\n"
         "sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'accelerate']))\n"
@@ -367,9 +367,9 @@ def test_with_a_tile_graphs_have_that_size_and_smaller_images_are_errors(
     loaded = load_bundle(out)
     assert loaded.manifest.runtime.graphs["severity"].inputs[0].shape == (None, 1, 128, 128)
     torch, graphs = sides_of(severity_bundle, out)
-    assert_same(torch, graphs, picture((150, 301), 1))
+    assert_same(torch, graphs, noise_image((150, 301), 1))
     file = tmp_path / "small.png"
-    cv2.imwrite(str(file), picture((128, 90), 1))
+    cv2.imwrite(str(file), noise_image((128, 90), 1))
     answer = graphs.inspect(file)
     assert answer.verdict is Verdict.ERROR
     assert "has the size any×1×128×128 for 'images', and was asked for 1×1×128×90" in answer.error
@@ -438,7 +438,7 @@ def test_int8_is_calibrated_on_training_images_and_measured_on_validation_images
     assert "3 for 'severity'" in certificate["notes"][0]
     assert certificate["limits"] == {"errors": 0}
     torch, graphs = sides_of(severity_bundle, out)
-    pixels = picture((96, 96), 1)
+    pixels = noise_image((96, 96), 1)
     expected, found = (side.inference.forward(pixels, side.networks) for side in (torch, graphs))
     assert np.abs(found - expected).max() > 1e-3, "it is not fp32"
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.95
@@ -465,7 +465,7 @@ def test_int8_that_costs_too_much_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def wrecked(model: Any, _files: object) -> Any:
-        (bias,) = (one for one in model.graph.initializer if one.name.endswith("conv4.bias"))
+        (bias,) = (each for each in model.graph.initializer if each.name.endswith("conv4.bias"))
         bias.CopyFrom(onnx_array(np.full(1, -50.0, np.float32), bias.name))
         return model
 

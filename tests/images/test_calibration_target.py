@@ -23,7 +23,7 @@ def rendered(
     noise: float = 0.0,
     light_dots: bool = False,
 ) -> NDArray[np.uint8]:
-    """What a camera sees whose pixel (x, y, 1) lies at pixel_to_mm @ (x, y, 1) of the target's plane."""
+    """Image of a camera whose pixel (x, y, 1) lies at pixel_to_mm @ (x, y, 1) of the target's plane."""
     y, x = (np.mgrid[: size[0] * SAMPLES, : size[1] * SAMPLES] + 0.5) / SAMPLES
     u, v, w = np.einsum("ij,jhw->ihw", pixel_to_mm, np.stack([x, y, np.ones_like(x)]))
     target = squares if pattern == "checkerboard" else dots

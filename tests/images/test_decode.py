@@ -81,9 +81,9 @@ def test_alpha_is_dropped_not_blended(tmp_path: Path, colour: NDArray[np.uint8])
 def test_palette_becomes_rgb_and_one_bit_becomes_0_and_255(tmp_path: Path, rng: np.random.Generator) -> None:
     index = rng.integers(0, 3, (4, 5), dtype=np.uint8)
     palette = np.array([[255, 0, 0], [0, 255, 0], [9, 8, 7]], np.uint8)
-    picture = Image.fromarray(index, "P")
-    picture.putpalette(palette.tobytes())
-    picture.save(tmp_path / "palette.png")
+    image = Image.fromarray(index, "P")
+    image.putpalette(palette.tobytes())
+    image.save(tmp_path / "palette.png")
     assert np.array_equal(read_image(tmp_path / "palette.png"), palette[index])
     Image.fromarray(index > 0).save(tmp_path / "bit.png")
     assert np.array_equal(read_image(tmp_path / "bit.png"), np.where(index > 0, 255, 0))
@@ -105,8 +105,8 @@ def test_orientation_is_applied_as_pillow_does(
     exif[0x0112] = orientation
     path = tmp_path / f"turned{suffix}"
     Image.fromarray(colour).save(path, exif=exif)
-    with Image.open(path) as picture:
-        expected = np.asarray(ImageOps.exif_transpose(picture))
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
     assert np.array_equal(read_image(path), expected)
     assert image_size(path) == expected.shape[:2]
 

@@ -13,7 +13,6 @@ from blemish.images.drawing import (
     FOUND,
     blend_severity,
     defect_text,
-    draw_boxes,
     draw_defects,
     draw_inspection,
     draw_label,
@@ -45,10 +44,10 @@ def distance_to_square(size: tuple[int, int]) -> np.ndarray:
 
 def test_outline_colours_its_pixels_and_no_other():
     image = random_image(90, 80, 3)
-    picture = draw_outlines(image, [SQUARE], colour=RED, thickness=3)
+    drawn = draw_outlines(image, [SQUARE], colour=RED, thickness=3)
     distance = distance_to_square((90, 80))
-    assert (picture[distance < 1] == RED).all()
-    assert (picture[distance > 4] == image[distance > 4]).all()
+    assert (drawn[distance < 1] == RED).all()
+    assert (drawn[distance > 4] == image[distance > 4]).all()
 
 
 def test_a_thick_line_leaves_out_corners_that_it_hides():
@@ -59,27 +58,21 @@ def test_a_thick_line_leaves_out_corners_that_it_hides():
     fewer = thinned(circle, width / 8)
     assert 8 < len(fewer) < 60
     assert np.abs(np.hypot(*(fewer - centre).T) - radius).max() < 1
-    picture = draw_outlines(np.zeros((440, 3200), np.uint8), [circle], colour=RED, thickness=width)
+    image = draw_outlines(np.zeros((440, 3200), np.uint8), [circle], colour=RED, thickness=width)
     y, x = np.mgrid[:440, :3200] + 0.5
     off = np.abs(np.hypot(x - centre[0], y - centre[1]) - radius)
-    assert (picture[off < width / 2 - width / 8 - 2] == RED).all()
-    assert (picture[off > width / 2 + width / 8 + 2] == 0).all()
+    assert (image[off < width / 2 - width / 8 - 2] == RED).all()
+    assert (image[off > width / 2 + width / 8 + 2] == 0).all()
     np.testing.assert_array_equal(thinned(SQUARE, 0.1), SQUARE)
 
 
 def test_dashes_leave_gaps_of_the_asked_length():
     black = np.zeros((90, 80), np.uint8)
-    picture = draw_outlines(black, [SQUARE], colour=(255, 255, 255), thickness=1, dash=8)
-    upper_edge = picture[29:31, 22:58, 0].max(axis=0) > 100
+    image = draw_outlines(black, [SQUARE], colour=(255, 255, 255), thickness=1, dash=8)
+    upper_edge = image[29:31, 22:58, 0].max(axis=0) > 100
     changes = np.flatnonzero(np.diff(upper_edge.astype(int)))
     assert 0.35 < upper_edge.mean() < 0.75
     assert np.abs(np.diff(changes) - 8).max() <= 2
-
-
-def test_box_is_drawn_as_its_outline():
-    image = random_image(90, 80)
-    boxed = draw_boxes(image, [(20, 30, 60, 70)], colour=RED)
-    assert (boxed == draw_outlines(image, [SQUARE], colour=RED)).all()
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (40, 50, 3)])
@@ -87,12 +80,12 @@ def test_box_is_drawn_as_its_outline():
 def test_every_kind_of_image_becomes_a_fresh_rgb_picture(shape, dtype):
     image = random_image(*shape, dtype=dtype)
     before = image.copy()
-    picture = draw_outlines(image, [((5, 5), (20, 5), (20, 20), (5, 20))], colour=RED)
-    assert picture.shape == (40, 50, 3)
-    assert picture.dtype == np.uint8
+    drawn = draw_outlines(image, [((5, 5), (20, 5), (20, 20), (5, 20))], colour=RED)
+    assert drawn.shape == (40, 50, 3)
+    assert drawn.dtype == np.uint8
     assert (image == before).all()
     expected = np.rint(before / (257 if dtype == np.uint16 else 1)).reshape(40, 50, -1)
-    assert (picture[30:, 30:] == expected[30:, 30:]).all()
+    assert (drawn[30:, 30:] == expected[30:, 30:]).all()
 
 
 def test_for_screen_never_hands_out_the_original():
@@ -104,23 +97,23 @@ def test_severity_changes_only_where_it_is_above_zero():
     image = random_image(1100, 20)  # more than one strip
     severity = np.zeros((1100, 20), np.float32)
     severity[600, 7], severity[3, 3], severity[5, 5] = 12.0, 6.0, np.nan
-    picture = blend_severity(image, severity, top=12.0, opacity=0.5)
-    changed = np.argwhere((picture != for_screen(image)).any(axis=2))
+    drawn = blend_severity(image, severity, top=12.0, opacity=0.5)
+    changed = np.argwhere((drawn != for_screen(image)).any(axis=2))
     assert {tuple(place) for place in changed} == {(600, 7), (3, 3)}
 
 
 def test_hottest_severity_is_mixed_with_the_hottest_colour():
     severity = np.full((2, 2), 30.0, np.float32)
-    picture = blend_severity(np.zeros((2, 2), np.uint8), severity, top=12.0, opacity=0.5)
+    image = blend_severity(np.zeros((2, 2), np.uint8), severity, top=12.0, opacity=0.5)
     hottest = np.array([252, 255, 164])  # the last entry of "inferno"
-    assert np.abs(picture[0, 0] - hottest / 2).max() <= 1
+    assert np.abs(image[0, 0] - hottest / 2).max() <= 1
 
 
 def test_half_the_severity_is_half_as_opaque():
     white, severity = np.full((1, 1), 255, np.uint8), np.full((1, 1), 6.0, np.float32)
-    picture = blend_severity(white, severity, top=12.0, opacity=0.4)
+    image = blend_severity(white, severity, top=12.0, opacity=0.4)
     middle = np.array([188, 55, 84])  # of "inferno"
-    assert np.abs(picture[0, 0] - (0.8 * 255 + 0.2 * middle)).max() <= 1.5
+    assert np.abs(image[0, 0] - (0.8 * 255 + 0.2 * middle)).max() <= 1.5
 
 
 def test_severity_of_another_size_is_refused():
@@ -130,10 +123,10 @@ def test_severity_of_another_size_is_refused():
 
 @pytest.mark.parametrize("corner", [(-50.0, -50.0), (500.0, 500.0), (10.0, 20.0)])
 def test_label_stays_inside_the_image(corner):
-    picture = draw_label(np.zeros((60, 200), np.uint8), "Crack 0.9", corner, colour=RED, height=16)
-    rows, columns = np.nonzero(picture.any(axis=2))
+    image = draw_label(np.zeros((60, 200), np.uint8), "Crack 0.9", corner, colour=RED, height=16)
+    rows, columns = np.nonzero(image.any(axis=2))
     assert rows.max() - rows.min() + 1 == 16
-    assert (picture == RED).all(axis=2).sum() > 100
+    assert (image == RED).all(axis=2).sum() > 100
     assert 0 <= rows.min() <= 44 and columns.min() >= 0
 
 
@@ -156,9 +149,9 @@ def defect(**changes: object) -> Defect:
 @pytest.mark.parametrize("contour", [(SQUARE,), ()])
 def test_defect_is_outlined_and_named(contour):
     image = np.zeros((200, 200), np.uint8)
-    picture = draw_defects(image, [defect(contour=contour)])
-    assert (np.abs(picture[29:31, 40].astype(int) - FOUND) < 140).any()
-    below = picture[71:90, 20:]
+    drawn = draw_defects(image, [defect(contour=contour)])
+    assert (np.abs(drawn[29:31, 40].astype(int) - FOUND) < 140).any()
+    below = drawn[71:90, 20:]
     assert (below == FOUND).all(axis=2).sum() > 200
 
 
@@ -168,11 +161,11 @@ def test_inspection_shows_heat_outline_and_verdict():
     inspection = Inspection(
         "a.png", (200, 200), Verdict.NG, 0.875, (defect(),), "b", maps={"score_map": severity}
     )
-    picture = draw_inspection(np.zeros((200, 200), np.uint16), inspection)
-    assert picture[50, 40].max() > 100
-    assert picture[150:, 150:].max() == 0
+    image = draw_inspection(np.zeros((200, 200), np.uint16), inspection)
+    assert image[50, 40].max() > 100
+    assert image[150:, 150:].max() == 0
     verdict_colour = draw_label(np.zeros((200, 200), np.uint8), "NG 0.88", (0, 0), colour=(213, 94, 0))
-    assert (picture[:16, :30] == verdict_colour[:16, :30]).all()
+    assert (image[:16, :30] == verdict_colour[:16, :30]).all()
 
 
 def test_heat_follows_the_methods_own_top():
@@ -180,16 +173,16 @@ def test_heat_follows_the_methods_own_top():
     severity[80:100, 200:240] = 0.9
     image = np.full((120, 300), 128, np.uint8)
     inspection = Inspection("a.png", (120, 300), Verdict.NG, 0.9, (), "b", maps={"score_map": severity})
-    pictures = [draw_inspection(image, inspection, score_map_max=top) for top in (1.0, 12.0, None)]
-    hot, cold, none = (np.abs(picture[90, 220].astype(int) - 128).sum() for picture in pictures)
+    images = [draw_inspection(image, inspection, score_map_max=top) for top in (1.0, 12.0, None)]
+    hot, cold, none = (np.abs(drawn[90, 220].astype(int) - 128).sum() for drawn in images)
     assert hot > 5 * cold
     assert none == 0
 
 
 def test_clean_image_gets_its_verdict_only():
     image = random_image(100, 300)
-    picture = draw_inspection(image, Inspection("a.png", (100, 300), Verdict.OK, 0.1, (), "b"))
-    assert (picture[20:] == for_screen(image)[20:]).all()
+    drawn = draw_inspection(image, Inspection("a.png", (100, 300), Verdict.OK, 0.1, (), "b"))
+    assert (drawn[20:] == for_screen(image)[20:]).all()
 
 
 def test_evidence_is_drawn_as_heat_and_its_spread_named():
@@ -199,13 +192,13 @@ def test_evidence_is_drawn_as_heat_and_its_spread_named():
     inspection = Inspection(
         "a.png", (120, 300), Verdict.NG, 0.9, (), "b", maps={"heat_map": cam}, spread=0.07
     )
-    picture = draw_inspection(image, inspection)
-    assert (picture[80:100, 200:240] == blend_severity(image, cam, top=1.0)[80:100, 200:240]).all()
-    strong, faint = (np.abs(picture[y, x].astype(int) - 128).sum() for y, x in ((90, 220), (65, 25)))
+    drawn = draw_inspection(image, inspection)
+    assert (drawn[80:100, 200:240] == blend_severity(image, cam, top=1.0)[80:100, 200:240]).all()
+    strong, faint = (np.abs(drawn[y, x].astype(int) - 128).sum() for y, x in ((90, 220), (65, 25)))
     assert strong > 2 * faint > 0
-    assert (picture[40:, 60:190] == 128).all()
+    assert (drawn[40:, 60:190] == 128).all()
     tag = draw_label(image, "NG 0.90 ± 0.07", (0, 0), colour=(213, 94, 0))
-    assert (picture[:16, :60] == tag[:16, :60]).all()
+    assert (drawn[:16, :60] == tag[:16, :60]).all()
 
 
 def test_tags_say_sizes_in_mm_where_the_scale_is_known_and_the_grade():
@@ -225,12 +218,12 @@ def test_of_two_heats_severity_is_drawn_where_there_are_defects_and_else_what_th
     maps = {"score_map": severity, "heat_map": cam}
     defect = Defect("pit", 0.9, (270, 20, 276, 26), (), Rectangle((273, 23), 6, 6, 0), 36)
     for defects, hot, cold in (((defect,), severity, cam), ((), cam, severity)):
-        picture = draw_inspection(
+        drawing = draw_inspection(
             image, Inspection("a", (120, 300), Verdict.NG, 0.9, defects, "b", maps=maps)
         )
         drawn = blend_severity(image, hot, top=float(hot.max()))
-        assert (picture[hot > 0] == drawn[hot > 0]).all()
-        assert (picture[cold > 0] == for_screen(image)[cold > 0]).all()
+        assert (drawing[hot > 0] == drawn[hot > 0]).all()
+        assert (drawing[cold > 0] == for_screen(image)[cold > 0]).all()
 
 
 def test_heat_is_that_of_every_pixel_by_itself() -> None:
@@ -247,7 +240,7 @@ def test_heat_is_that_of_every_pixel_by_itself() -> None:
 
 
 def test_a_tag_has_the_colours_between_its_own_and_its_texts() -> None:
-    picture = draw_label(np.zeros((60, 200), np.uint8), "crack", (0, 0), colour=RED, height=40)
+    image = draw_label(np.zeros((60, 200), np.uint8), "crack", (0, 0), colour=RED, height=40)
     strength = text_mask("crack", 40)[:, :, None] / np.float32(255)
     tag = np.array(RED, np.float32) * (1 - strength) + text_shade(RED) * strength
-    assert np.array_equal(picture[:40, : tag.shape[1]], np.rint(tag))
+    assert np.array_equal(image[:40, : tag.shape[1]], np.rint(tag))

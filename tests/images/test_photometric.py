@@ -33,10 +33,10 @@ def test_contrast_keeps_the_mean_and_scales_the_spread_within_its_range() -> Non
     )
     plain = photometric_jitter(pixels, generator, STILL)
     drawn = [photometric_jitter(pixels, generator, Ranges(contrast=0.3)) for _ in range(200)]
-    gains = [float(one.std() / plain.std()) for one in drawn]
+    gains = [float(each.std() / plain.std()) for each in drawn]
     assert 0.7 <= min(gains) < 0.72
     assert 1.28 < max(gains) <= 1.3001
-    np.testing.assert_allclose([one.mean() for one in drawn], plain.mean(), atol=1e-5)
+    np.testing.assert_allclose([each.mean() for each in drawn], plain.mean(), atol=1e-5)
 
 
 def test_light_may_leave_the_range_and_follows_the_generator() -> None:

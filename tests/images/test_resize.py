@@ -12,9 +12,9 @@ from blemish.images.resize import resized, resized_map, with_shorter_side
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_shrinking_averages(dtype: type[np.uint8] | type[np.uint16]) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(dtype)
-    blocks = picture.reshape(10, 4, 15, 4, 3).mean(axis=(1, 3))
-    small = resized(picture, (10, 15))
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(dtype)
+    blocks = image.reshape(10, 4, 15, 4, 3).mean(axis=(1, 3))
+    small = resized(image, (10, 15))
     assert small.dtype == dtype
     assert np.abs(small - blocks).max() <= 0.5 + 1e-9
 
@@ -27,8 +27,8 @@ def test_growing_keeps_a_ramp() -> None:
 
 
 def test_the_same_size_is_the_same_picture() -> None:
-    picture = np.zeros((5, 7, 3), np.uint8)
-    assert resized(picture, (5, 7)) is picture
+    image = np.zeros((5, 7, 3), np.uint8)
+    assert resized(image, (5, 7)) is image
 
 
 def test_a_map_stays_within_its_range_and_keeps_its_mean_when_it_shrinks() -> None:

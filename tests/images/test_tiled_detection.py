@@ -49,12 +49,12 @@ def oracle(drawn: Rows, *, jitter: float = 0, copies: int = 0) -> Detect:
 
     def detect(pixels: NDArray[np.uint16]) -> Rows:
         tile, found = extent(pixels), []
-        for one in drawn:
-            visible = shared_boxes(one[:4], tile)
+        for each in drawn:
+            visible = shared_boxes(each[:4], tile)
             if (visible[2:] > visible[:2]).all() and box_area(visible[None]) >= SEEN_FROM * box_area(
-                one[None, :4]
+                each[None, :4]
             ):
-                found.append(moved(one, visible, tile, generator.uniform(-jitter, jitter, 4)))
+                found.append(moved(each, visible, tile, generator.uniform(-jitter, jitter, 4)))
                 found += [worse(found[-1], tile, generator.uniform(-2, 2, 4)) for _ in range(copies)]
         return stacked(found)
 
@@ -95,13 +95,13 @@ def test_cores_share_the_axis_out_and_tiles_overlap(length: int, tile: int, data
     spans = tile_spans(length, tile, overlap)
     assert spans[0].start == spans[0].keep_start == 0
     assert spans[-1].stop == spans[-1].keep_stop == length
-    assert {one.stop - one.start for one in spans} == {min(tile, length)}
-    for one, following in pairwise(spans):
-        assert one.stop - following.start >= overlap
-        assert one.keep_stop == following.keep_start
-    centres = np.array([(one.start + one.stop) / 2 for one in spans])
-    for one, centre in zip(spans, centres, strict=True):
-        pixels = np.arange(one.keep_start, one.keep_stop) + 0.5
+    assert {each.stop - each.start for each in spans} == {min(tile, length)}
+    for each, following in pairwise(spans):
+        assert each.stop - following.start >= overlap
+        assert each.keep_stop == following.keep_start
+    centres = np.array([(each.start + each.stop) / 2 for each in spans])
+    for each, centre in zip(spans, centres, strict=True):
+        pixels = np.arange(each.keep_start, each.keep_stop) + 0.5
         assert (np.abs(pixels - centre) <= np.abs(pixels[:, None] - centres).min(axis=1) + 1).all()
 
 
@@ -110,7 +110,7 @@ def test_cores_share_the_axis_out_and_tiles_overlap(length: int, tile: int, data
 def test_what_is_no_longer_than_the_overlap_is_whole_in_a_tile(length: int, start: int, side: int) -> None:
     stop = min(start + side, length)
     start = min(start, stop - 1)
-    assert any(one.start <= start and stop <= one.stop for one in tile_spans(length, TILE, OVERLAP))
+    assert any(each.start <= start and stop <= each.stop for each in tile_spans(length, TILE, OVERLAP))
 
 
 def test_an_image_that_fits_goes_to_the_detector_as_it_is() -> None:
@@ -151,18 +151,18 @@ def test_a_box_where_four_tiles_meet_is_found_once_and_whole(sides: tuple[int, i
 def scattered(seed: int, size: tuple[int, int], *, most: int) -> Rows:
     """Random boxes of whole pixels and random classes, apart from each other."""
     generator = np.random.default_rng(seed)
-    kept = stacked([])
+    remaining = stacked([])
     for _ in range(60):
         width, height = generator.integers(2, most, 2)
         left, top = generator.integers(0, size[1] - width), generator.integers(0, size[0] - height)
-        one = row(
+        each = row(
             (left, top, left + width, top + height),
             int(generator.integers(CLASSES)),
             generator.uniform(0.2, 1),
         )
-        if not box_iou(one[None, :4], kept[:, :4]).any():
-            kept = np.concatenate([kept, one[None]])
-    return kept
+        if not box_iou(each[None, :4], remaining[:, :4]).any():
+            remaining = np.concatenate([remaining, each[None]])
+    return remaining
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -294,8 +294,8 @@ def test_cuts_at_edges_that_do_not_face_join_nothing() -> None:
 
 
 def test_of_two_that_agree_with_one_the_better_is_it() -> None:
-    first, second, one = row((42, 5, 52, 9)), row((47, 5, 58, 9)), row((43, 5, 57, 9), score=0.5)
-    assert_each_once(two_tiles([first, second], [one]), stacked([first, second]))
+    first, second, each = row((42, 5, 52, 9)), row((47, 5, 58, 9)), row((43, 5, 57, 9), score=0.5)
+    assert_each_once(two_tiles([first, second], [each]), stacked([first, second]))
 
 
 def test_classes_are_not_merged_with_each_other() -> None:

@@ -41,8 +41,8 @@ def test_spans_share_out_the_axis(stride: int, halo_cells: int, inner_cells: int
     tiling = Tiling(tile=(2 * halo_cells + inner_cells) * stride, halo=halo_cells * stride, stride=stride)
     length = length_cells * stride
     found = list(spans(length, tiling))
-    kept = [place for span in found for place in range(span.keep_start, span.keep_stop)]
-    assert kept == list(range(length))
+    remaining = [place for span in found for place in range(span.keep_start, span.keep_stop)]
+    assert remaining == list(range(length))
     for span in found:
         assert 0 <= span.start < span.stop <= length
         assert span.stop - span.start == min(tiling.tile, length)

@@ -28,7 +28,7 @@ OF_VERDICT = {Verdict.OK: 0.1, Verdict.REVIEW: 0.4, Verdict.NG: 0.9}
 
 @dataclass
 class Stage:
-    """A stand-in for a method that answers what it is told to, and counts how often it is asked."""
+    """A stand-in for a method that gives set answers, and counts how often it is asked."""
 
     score: float
     defects: tuple[Defect, ...] = ()

@@ -152,11 +152,11 @@ def test_one_network_runs_at_a_time() -> None:
     assert len(streamed(judge, items(40))) == 40
 
 
-@pytest.mark.parametrize(("most", "expected"), [(255, 1), (256, 1), (600, 2), (10_000, 6)])
+@pytest.mark.parametrize(("max_pixels", "expected"), [(255, 1), (256, 1), (600, 2), (10_000, 6)])
 def test_of_large_pictures_few_are_on_their_way(
-    monkeypatch: pytest.MonkeyPatch, most: int, expected: int
+    monkeypatch: pytest.MonkeyPatch, max_pixels: int, expected: int
 ) -> None:
-    monkeypatch.setattr("blemish.inspector.pipeline.MAX_PIXELS_INSIDE", most)
+    monkeypatch.setattr("blemish.inspector.pipeline.MAX_PIXELS_INSIDE", max_pixels)
     judge, forwarded = brightest(), []
     whole = judge.inference.forward
 

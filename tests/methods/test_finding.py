@@ -32,7 +32,7 @@ def test_a_folder_with_a_method_is_found_and_one_without_is_not(folder: Path) ->
     assert find_method("mine").name == "mine"
 
 
-def test_an_unknown_method_is_told_the_nearest() -> None:
+def test_an_unknown_method_is_refused_with_the_nearest() -> None:
     with pytest.raises(BlemishError, match=r"Received: 'severitee'\. Did you mean 'severity'\?"):
         find_method("severitee")
 

@@ -1,4 +1,4 @@
-"""The compiler of torch stays out, and is there when it is asked for."""
+"""The compiler of torch stays out, and is there when it is called."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_no_weights_are_drawn_from_the_seed() -> None:
     assert origin == "resnet18: random initial weights"
 
 
-def test_a_file_may_hold_part_of_a_network_and_what_it_lacks_is_said(tmp_path: Path) -> None:
+def test_a_file_may_hold_part_of_a_network_and_missing_parts_are_named(tmp_path: Path) -> None:
     network, _ = resnet("resnet18", "none", setting="types_backbone_weights")
     part = {name: t for name, t in network.state_dict().items() if not name.startswith(("layer4", "fc"))}
     save_file(part, tmp_path / "part.safetensors")
@@ -122,7 +122,7 @@ def test_original_strides_need_a_bottleneck() -> None:
         resnet("resnet18", "none", setting="types_backbone_strides", original_strides=True)
 
 
-def test_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_those_set(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
     try:
         monkeypatch.setenv("OMP_NUM_THREADS", "3")

@@ -1,4 +1,4 @@
-"""Sizes, shapes and anchors against hand-made cases and brute force, and what is said of them."""
+"""Sizes, shapes and anchors against hand-made cases and brute force, and the sentences on them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_boxes_that_fit_no_anchor_are_named_whichever_class_they_are_of() -> Non
 def test_best_anchor_agrees_with_torchvision_on_centred_boxes() -> None:
     sides = np.random.default_rng(0).uniform(3, 120, (40, 2)).astype(np.float32)
     shapes = anchor_shapes(*ANCHORS.values())
-    centred = [torch.tensor(np.concatenate([-one / 2, one / 2], 1)) for one in (sides, shapes)]
+    centred = [torch.tensor(np.concatenate([-each / 2, each / 2], 1)) for each in (sides, shapes)]
     expected = reference_iou(centred[0].double(), centred[1]).max(dim=1).values.numpy()
     np.testing.assert_allclose(best_anchor(boxes(*sides), shapes), expected, atol=1e-5)
     np.testing.assert_allclose(shapes.prod(axis=1) ** 0.5, np.repeat((16, 32, 64), 3))

@@ -39,19 +39,19 @@ def scores_of(count: int, seed: int) -> Boxes:
 
 
 def test_areas_and_overlaps_by_hand() -> None:
-    one = np.array([[0, 0, 4, 2], [10, 10, 11, 11]], np.float32)
-    other = np.array([[2, 0, 6, 2], [0, 0, 4, 4], [4, 0, 8, 2]], np.float32)
-    assert box_area(one).tolist() == [8, 1]
-    assert shared_area(one, other).tolist() == [[4, 8, 0], [0, 0, 0]]
-    assert box_iou(one, other)[0].tolist() == pytest.approx([4 / 12, 0.5, 0])
-    assert box_coverage(one, other)[0].tolist() == [0.5, 1, 0]
-    assert shared_boxes(one[0], other[0]).tolist() == [2, 0, 4, 2]
+    first = np.array([[0, 0, 4, 2], [10, 10, 11, 11]], np.float32)
+    second = np.array([[2, 0, 6, 2], [0, 0, 4, 4], [4, 0, 8, 2]], np.float32)
+    assert box_area(first).tolist() == [8, 1]
+    assert shared_area(first, second).tolist() == [[4, 8, 0], [0, 0, 0]]
+    assert box_iou(first, second)[0].tolist() == pytest.approx([4 / 12, 0.5, 0])
+    assert box_coverage(first, second)[0].tolist() == [0.5, 1, 0]
+    assert shared_boxes(first[0], second[0]).tolist() == [2, 0, 4, 2]
 
 
 def test_iou_is_torchvisions() -> None:
-    one, other = random_boxes(50, 0), random_boxes(70, 1)
-    expected = ops.box_iou(torch.from_numpy(one), torch.from_numpy(other)).numpy()
-    np.testing.assert_allclose(box_iou(one, other), expected, atol=1e-6)
+    first, second = random_boxes(50, 0), random_boxes(70, 1)
+    expected = ops.box_iou(torch.from_numpy(first), torch.from_numpy(second)).numpy()
+    np.testing.assert_allclose(box_iou(first, second), expected, atol=1e-6)
 
 
 def test_boxes_turned_inside_out_and_empty_ones_share_nothing() -> None:
@@ -127,9 +127,9 @@ def test_what_stays_does_not_overlap_and_what_goes_overlaps_a_better_one(
     corners: Boxes, sides: Boxes, scores: Boxes
 ) -> None:
     boxes = np.concatenate([corners, corners + sides], axis=1)
-    kept = nms(boxes, scores, iou=0.4)
+    remaining = nms(boxes, scores, iou=0.4)
     overlaps = box_iou(boxes, boxes) > 0.4
-    assert (overlaps[np.ix_(kept, kept)] <= np.eye(len(kept), dtype=bool)).all()
-    assert (np.diff(scores[kept]) <= 0).all()
-    for gone in set(range(9)) - set(kept.tolist()):
-        assert any(overlaps[gone, one] and scores[one] >= scores[gone] for one in kept)
+    assert (overlaps[np.ix_(remaining, remaining)] <= np.eye(len(remaining), dtype=bool)).all()
+    assert (np.diff(scores[remaining]) <= 0).all()
+    for gone in set(range(9)) - set(remaining.tolist()):
+        assert any(overlaps[gone, each] and scores[each] >= scores[gone] for each in remaining)

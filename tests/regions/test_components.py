@@ -29,11 +29,11 @@ def slow_labels(mask: BoolMask, join_distance: float, cell: int) -> list[list[in
     """Entries joined one pair at a time, then numbered in reading order."""
     entries = [(int(row), int(column)) for row, column in np.argwhere(mask)]
     group = {entry: number for number, entry in enumerate(entries)}
-    for one, other in itertools.combinations(entries, 2):
-        touching = abs(one[0] - other[0]) <= 1 and abs(one[1] - other[1]) <= 1
-        if touching or gap(one, other, cell) < join_distance:
-            kept, lost = group[one], group[other]
-            group = {entry: kept if number == lost else number for entry, number in group.items()}
+    for first, second in itertools.combinations(entries, 2):
+        touching = abs(first[0] - second[0]) <= 1 and abs(first[1] - second[1]) <= 1
+        if touching or gap(first, second, cell) < join_distance:
+            remaining, lost = group[first], group[second]
+            group = {entry: remaining if number == lost else number for entry, number in group.items()}
     numbers: dict[int, int] = {}
     labels = np.zeros(mask.shape, int)
     for entry in entries:

@@ -46,8 +46,8 @@ def test_near_regions_are_one_and_small_ones_are_left_out() -> None:
     assert len(list(regions_above(values, 0.5, join_distance=0.0))) == 3
     (pair, single) = regions_above(values, 0.5, join_distance=4.0)
     assert (pair.runs.area, single.runs.area) == (2, 1)
-    (kept,) = regions_above(values, 0.5, join_distance=4.0, min_area=2.0)
-    assert (kept.offset_xy, kept.mask.tolist()) == ((2, 1), [[True, False, False, True]])
+    (remaining,) = regions_above(values, 0.5, join_distance=4.0, min_area=2.0)
+    assert (remaining.offset_xy, remaining.mask.tolist()) == ((2, 1), [[True, False, False, True]])
 
 
 def test_a_region_is_measured_where_it_lies() -> None:

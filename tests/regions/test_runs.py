@@ -24,7 +24,7 @@ def plain_runs(mask: np.ndarray) -> list[tuple[int, int, int]]:
 def test_runs_are_those_found_pixel_by_pixel(
     shape: tuple[int, int], pixels_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many rows are looked at together."""
+    """At any number of rows that are searched together."""
     monkeypatch.setattr("blemish.regions.runs.PIXELS_AT_ONCE", pixels_at_once)
     generator = np.random.default_rng(shape)
     for density in (0.0, 0.2, 0.7, 1.0):
@@ -53,11 +53,11 @@ def test_what_has_the_wanted_form_is_kept() -> None:
 
 def test_moved_runs_are_drawn_where_they_were_moved() -> None:
     mask = np.random.default_rng(2).random((4, 5)) < 0.5
-    picture = np.full((12, 12), 7, np.int32)
-    draw(runs_of(mask).moved(3, 6), picture, 9)
+    image = np.full((12, 12), 7, np.int32)
+    draw(runs_of(mask).moved(3, 6), image, 9)
     expected = np.full((12, 12), 7, np.int32)
     expected[6:10, 3:8][mask] = 9
-    assert np.array_equal(picture, expected)
+    assert np.array_equal(image, expected)
 
 
 def test_joined_bands_are_the_whole() -> None:

@@ -173,18 +173,18 @@ def test_the_sweep_tries_thresholds_inside_the_range(tmp_path: Path) -> None:
     truth = np.zeros((10, 10), bool)
     truth[2:5, 2:5] = True
     severity = np.where(truth, 7.0, 3.0).astype(np.float32)
-    sweep = trainer(tmp_path).sweep([(severity, truth)], most=12.0, criterion="mean-iou")
+    sweep = trainer(tmp_path).sweep([(severity, truth)], max_threshold=12.0, criterion="mean-iou")
     assert 3 < sweep.best <= 7
     assert sweep.best == pytest.approx(5, abs=0.2), "the middle of the plateau"
 
 
-def test_a_picture_is_kept_in_the_run_folder(tmp_path: Path) -> None:
+def test_an_image_is_saved_in_the_run_folder(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
-    trainer(tmp_path / "run").picture("what is seen", lambda: pixels)
-    np.testing.assert_array_equal(read_image(tmp_path / "run" / "pictures" / "what is seen.png"), pixels)
+    trainer(tmp_path / "run").save_image("training-images", lambda: pixels)
+    np.testing.assert_array_equal(read_image(tmp_path / "run" / "pictures" / "training-images.png"), pixels)
 
 
-def test_a_picture_that_is_there_is_not_drawn_again(tmp_path: Path) -> None:
+def test_an_image_that_is_there_is_not_drawn_again(tmp_path: Path) -> None:
     of_run = trainer(tmp_path / "run")
-    of_run.picture("what is seen", lambda: np.zeros((6, 9, 3), np.uint8))
-    of_run.picture("what is seen", lambda: pytest.fail("drawn again"))
+    of_run.save_image("training-images", lambda: np.zeros((6, 9, 3), np.uint8))
+    of_run.save_image("training-images", lambda: pytest.fail("drawn again"))

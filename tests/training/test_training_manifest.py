@@ -53,8 +53,8 @@ def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
     learned, watched = (image_digests(tiny_dataset.split(split)) for split in ("train", "val"))
     assert first.data["trained_on"] == learned and first.data["trained_on_before"] == []
     assert first.data["validated_on"] == watched
-    told = {"trained_on": ["of the start", watched[0]], "validated_on": ["watched by it"]}
-    start = Bundle(tmp_path, first.model_copy(update={"data": told}), {})
+    known = {"trained_on": ["of the start", watched[0]], "validated_on": ["watched by it"]}
+    start = Bundle(tmp_path, first.model_copy(update={"data": known}), {})
     later = describe(
         replace(asked, initial_bundle=start),
         tiny_dataset,

@@ -35,7 +35,7 @@ def test_the_new_bundle_is_the_old_one_and_a_class(parent: Path, added: Path) ->
     assert new.manifest.provenance["parent"] == old.id
     assert new.manifest.memory["rare"] == ["fray"]
     assert len(new.manifest.memory["examples"]["fray"]) == 3
-    assert new.manifest.notes[0] == "said in training"
+    assert new.manifest.notes[0] == "noted in training"
     assert "'fray' was added without training, from 3 examples" in new.manifest.notes[1]
     assert len(known_images(new.manifest.data)) == 3, "images that say nothing about new parts"
     assert new.id != old.id
@@ -94,5 +94,5 @@ def test_what_training_noticed_stands_in_the_report(
     )
     page = result.report.read_text(encoding="utf-8")
     assert "as tested" in page and result.metrics["split"] == "test"
-    assert "<li>said in training</li>" in page
+    assert "<li>noted in training</li>" in page
     assert "added without training, from 3 examples" in page

@@ -13,7 +13,7 @@ import pytest
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.pipeline import Answer, Answers
-from blemish.workflows.inspection_writer import open_draft, record
+from blemish.workflows.inspection_writer import open_draft, write_answers
 
 OTHER = """
 import sys
@@ -48,18 +48,18 @@ def test_a_second_inspection_into_the_folder_is_refused_while_the_first_runs(tmp
         yield from answers("a.png")
         refused.append(other_process(tmp_path / "inspections.jsonl.part"))
         with pytest.raises(BlemishError, match="another inspection"):
-            record(Answers(answers("z.png"), drain=answers), tmp_path, None)
+            write_answers(Answers(answers("z.png"), drain=answers), tmp_path, None)
         yield from answers("b.png")
 
-    file, _ = record(Answers(coming(), drain=answers), tmp_path, None)
+    file, _ = write_answers(Answers(coming(), drain=answers), tmp_path, None)
     assert refused[0].returncode == 1
     assert f"{tmp_path} is being written by another inspection." in refused[0].stderr
     assert names_in(file) == ["a.png", "b.png"]
 
 
 def test_the_next_inspection_may_write_there(tmp_path: Path) -> None:
-    record(Answers(answers("a.png"), drain=answers), tmp_path, None)
-    file, _ = record(Answers(answers("b.png"), drain=answers), tmp_path, None)
+    write_answers(Answers(answers("a.png"), drain=answers), tmp_path, None)
+    file, _ = write_answers(Answers(answers("b.png"), drain=answers), tmp_path, None)
     assert names_in(file) == ["b.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["inspections.jsonl"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError, WrongUseError
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection
+from blemish.threads import thread_count
 from blemish.workflows.inspect import inspect_images
 from blemish.workflows.replay import Replay, replay
 from tests.legacy.conftest import unpacked
@@ -203,7 +205,8 @@ def test_a_moved_bundle_is_named_by_the_user(
     moved = bundle.rename(tmp_path / "moved")
     lost = replay(record, images, quiet=True)
     assert lost.same == 0
-    assert "--bundle" in lost.findings[0].text
+    assert lost.findings[0].text.startswith(f"bundle: recorded {load_bundle(moved).id} in {bundle}; ")
+    assert all("If it has moved, name it with --bundle." in finding.text for finding in lost.findings)
     assert replay(record, images, bundles=[moved], quiet=True).same == 4
 
 
@@ -256,10 +259,78 @@ def test_a_tampered_line_is_named_with_both_values(
 def test_a_line_that_is_none_is_named(recorded: Callable[..., Path], bundle: Path, images: Path) -> None:
     record = recorded(bundle)
     text = record.read_text().splitlines()
-    record.write_text("\n".join((text[0], text[1][:100], text[2], "{}")))
+    record.write_text("\ufeff" + "\n".join((text[0], text[1][:100], text[2], "{}")))
     outcome = replay(record, images, quiet=True)
     assert found(outcome) == [(2, ""), (4, "")]
     assert outcome.same == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "key"),
+    [
+        (("image",), 5, "image"),
+        (("image_sha256",), ["a"], "image_sha256"),
+        (("bundles",), {}, "bundles"),
+        (("bundles", 0, "path"), None, "path"),
+        (("bundles", 0, "digest"), True, "digest"),
+        (("bundles", 0, "mm_per_px"), "x", "mm_per_px"),
+        (("bundles", 0, "runtime"), [], "runtime"),
+        (("defects",), 7, "int"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_named(
+    recorded: Callable[..., Path],
+    bundle: Path,
+    images: Path,
+    place: tuple[Any, ...],
+    value: object,
+    key: str,
+) -> None:
+    record = recorded(bundle)
+
+    def damage(lines: Lines) -> None:
+        holder: Any = lines[1]
+        for step in place[:-1]:
+            holder = holder[step]
+        holder[place[-1]] = value
+
+    rewrite(record, damage)
+    (finding,) = replay(record, images, quiet=True).findings
+    assert (finding.line, finding.key) == (2, "")
+    assert finding.text.startswith("must be an inspection") and key in finding.text
+
+
+def test_names_that_are_no_text_or_break_lines_are_recorded_and_replayed(
+    recorded: Callable[..., Path], bundle: Path, images: Path
+) -> None:
+    first, second, *_ = sorted(images.iterdir())
+    first.rename(images / "a\u2028b.png")
+    second.rename(images / os.fsdecode(b"a\xff.png"))
+    record = recorded(bundle)
+    names = {Path(json.loads(line)["image"]) for line in record.read_text().split("\n")[:-1]}
+    assert names == set(images.iterdir())
+    assert replay(record, images, quiet=True).same == 4
+    for image in images.iterdir():
+        image.unlink()
+    assert replay(record, images, quiet=True).same == 0
+
+
+def test_a_file_that_cannot_be_read_hides_no_other(
+    recorded: Callable[..., Path], bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from blemish.workflows import replay as workflow
+
+    record = recorded(bundle)
+    (images / "locked.png").write_bytes(b"")
+    original = workflow.file_hash
+
+    def file_hash(path: Path) -> str:
+        if path.name == "locked.png":
+            raise BlemishError("locked")
+        return original(path)
+
+    monkeypatch.setattr(workflow, "file_hash", file_hash)
+    assert replay(record, images, quiet=True).same == 4
 
 
 def test_a_changed_pixel_is_named(recorded: Callable[..., Path], bundle: Path, images: Path) -> None:
@@ -271,6 +342,27 @@ def test_a_changed_pixel_is_named(recorded: Callable[..., Path], bundle: Path, i
     outcome = replay(record, images, quiet=True)
     assert {(3, "image_sha256"), (3, "pixels_sha256")} <= set(found(outcome))
     assert outcome.same == 3
+
+
+def test_of_changed_images_of_one_name_that_of_the_recorded_folder_is_taken(
+    recorded: Callable[..., Path], bundle: Path, images: Path
+) -> None:
+    first, second, *others = sorted(images.iterdir())
+    for other in others:
+        other.unlink()
+    for image, folder in ((first, "lot1"), (second, "lot2")):
+        (images / folder).mkdir()
+        image.rename(images / folder / "part.png")
+    record = recorded(bundle)
+    for folder in ("lot1", "lot2"):
+        with (images / folder / "part.png").open("ab") as file:
+            file.write(b"behind the image")
+    outcome = replay(record, images, quiet=True)
+    assert found(outcome) == [(1, "image_sha256"), (2, "image_sha256")]
+    for line, folder in enumerate(("lot1", "lot2")):
+        changed = images / folder / "part.png"
+        assert outcome.findings[line].text.startswith(f"{changed}: recorded ")
+        assert outcome.findings[line].text.endswith(f"now {sha256sum(changed)[:12]}")
 
 
 def test_the_same_pixels_in_another_file_are_told_apart_from_other_pixels(
@@ -289,6 +381,25 @@ def test_a_missing_image_is_named(recorded: Callable[..., Path], bundle: Path, i
     (finding,) = replay(record, images, quiet=True).findings
     assert (finding.line, finding.key) == (1, "")
     assert gone.name in finding.text
+
+
+def test_a_bundle_that_is_refused_is_opened_once(
+    recorded: Callable[..., Path], bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from blemish.workflows import replay as workflow
+
+    record = recorded(bundle)
+    opened: list[Path] = []
+
+    def refused(path: Path) -> Any:
+        opened.append(path)
+        raise BlemishError(f"{path} is damaged.")
+
+    monkeypatch.setattr(workflow, "load_bundle", refused)
+    outcome = replay(record, images, quiet=True)
+    assert [finding.line for finding in outcome.findings] == [1, 2, 3, 4]
+    assert all("is damaged" in finding.text for finding in outcome.findings)
+    assert opened == [bundle]
 
 
 def test_another_bundle_is_named_and_not_asked(
@@ -311,7 +422,7 @@ def test_a_damaged_bundle_is_refused(recorded: Callable[..., Path], bundle: Path
     graph.write_bytes(graph.read_bytes()[:-1] + b"x")
     outcome = replay(record, images, quiet=True)
     assert outcome.same == 0
-    assert "SHA-256" in outcome.findings[0].text
+    assert all("SHA-256" in finding.text for finding in outcome.findings)
     with pytest.raises(BlemishError, match="SHA-256"):
         replay(record, images, bundles=[bundle], quiet=True)
 
@@ -362,6 +473,31 @@ def test_the_recorded_number_of_threads_is_taken(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     outcome = replay(record, images, quiet=True)
     assert (outcome.same, outcome.notes) == (4, [])
+
+
+def test_each_line_is_replayed_in_its_own_number_of_threads(
+    recorded: Callable[..., Path], bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from blemish.workflows import replay as workflow
+
+    record = recorded(bundle)
+
+    def alternate(lines: Lines) -> None:
+        for number, line in enumerate(lines):
+            line["bundles"][0]["runtime"]["threads"] = 1 + number % 2
+
+    rewrite(record, alternate)
+    counts = []
+    original = workflow.answer_of
+
+    def answer_of(*arguments: Any) -> Any:
+        counts.append(thread_count())
+        return original(*arguments)
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # is set back afterwards
+    monkeypatch.setattr(workflow, "answer_of", answer_of)
+    assert replay(record, images, quiet=True).same == 4
+    assert counts == [1, 2, 1, 2]
 
 
 def test_a_record_of_0_1_is_named_as_one(unpacked: Path) -> None:

@@ -15,11 +15,12 @@ def test_a_preset_that_a_start_would_beat_is_refused() -> None:
     start = {**method.settings_type().model_dump(mode="json"), "width": 64}
     settings = read_settings(method, None, {"preset": "default", "fine_tune_steps": 7}, start)
     assert settings.width == 64 and settings.fine_tune_steps == 7  # type: ignore[attr-defined]
-    for given, there in (({"preset": "paper"}, "preset=default"), ({"variant": "tl-ff"}, "variant=tl-sdd")):
+    cases = ({"preset": "paper"}, "preset must be default"), ({"variant": "tl-ff"}, "variant must be tl-sdd")
+    for settings_of_another, rule in cases:
         with pytest.raises(
-            BlemishError, match=rf"bundle's settings, {there} among them\. Received: "
+            BlemishError, match=rf"{rule}, as in the bundle that training starts from\. Received: "
         ) as caught:
-            read_settings(method, None, given, start)
+            read_settings(method, None, settings_of_another, start)
         assert "\n" not in str(caught.value)
     assert read_settings(method, None, {"preset": "paper"}).size == 800  # type: ignore[attr-defined]
 

@@ -1,8 +1,8 @@
 """anomalib's EfficientAD (small): a student and an autoencoder learn what a teacher makes of normal images.
 
-Its teacher's weights, and ImageNet pictures on which the student is kept from following, are downloads that
+Its teacher's weights, and ImageNet images on which the student is kept from following, are downloads that
 are not assumed: without --weights (anomalib's own .pth) the teacher is random, and without option `pictures`
-(a folder of folders of pictures) the penalty is on the training images with their patches shuffled.
+(a folder of folders of images) the penalty is on the training images with their patches shuffled.
 The quantiles that scale both maps are of normal training images that were set apart.
 """
 
@@ -26,7 +26,7 @@ from benchmarks.peers.vision import MODEL, image_tensor, prepare, write_image_sc
 APART = 0.1  # share of normal images that are kept for the quantiles
 # Shares of the time at which steps begin, at which their rate falls to a tenth, and at which they end.
 BEGIN, DROP, END = 0.2, 0.85, 0.9
-CELLS = 8  # a picture is shuffled in this many cells a side
+CELLS = 8  # an image is shuffled in this many cells a side
 
 
 def squared(path: str, job: PeerRun) -> Tensor:
@@ -38,17 +38,21 @@ def squared(path: str, job: PeerRun) -> Tensor:
 def fit(job: PeerRun) -> Mapping[str, Any]:
     generator, task = prepare(job), read_task(job.data)
     module, origin = new_module(job)
-    normal = [one.image for one in task.train if not one.defective]
+    normal = [image.image for image in task.train if not image.defective]
     normal = [normal[number] for number in torch.randperm(len(normal), generator=generator).tolist()]
     apart = max(1, round(APART * len(normal)))
     quantiles, training = normal[:apart], normal[apart:]
     with torch.no_grad():
         module.model.mean_std.update(module.teacher_channel_mean_std(batches(training, job, BEGIN)))
-    steps = optimise(module, training, other_pictures(job), job, generator)
+    folder = job.options.get("pictures")
+    others = sorted(str(file) for file in Path(folder).rglob("*") if file.is_file()) if folder else []
+    steps = optimise(module, training, others, job, generator)
     module.model.eval()
     with torch.no_grad():
         module.model.quantiles.update(module.map_norm_quantiles(batches(quantiles, job, 1.0)))
-    save_file({name: one.contiguous() for name, one in module.model.state_dict().items()}, job.out / MODEL)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in module.model.state_dict().items()}, job.out / MODEL
+    )
     return {"weights": origin, "steps": steps, "versions": versions("anomalib", "torch")}
 
 
@@ -61,16 +65,11 @@ def new_module(job: PeerRun) -> tuple[EfficientAd, str]:
 
 
 def batches(paths: Sequence[str], job: PeerRun, until: float) -> Iterator[SimpleNamespace]:
-    """What the module's own statistics go through: batches of one normal image, up to a share of the time."""
+    """Batches of one normal image, for the module's own statistics, up to a share of the time."""
     for number, path in enumerate(paths):
         if number and job.used() > until:
             return
         yield SimpleNamespace(image=squared(path, job), gt_label=torch.zeros(1))
-
-
-def other_pictures(job: PeerRun) -> list[str]:
-    folder = job.options.get("pictures")
-    return sorted(str(file) for file in Path(folder).rglob("*") if file.is_file()) if folder else []
 
 
 def optimise(
@@ -104,7 +103,7 @@ def drawn(paths: Sequence[str], generator: torch.Generator) -> str:
 
 
 def shuffled(image: Tensor, generator: torch.Generator) -> Tensor:
-    """The picture with its cells in another order. [1, 3, s, s]"""
+    """The image with its cells in another order. [1, 3, s, s]"""
     side = image.shape[-1] // CELLS
     cells = F.unfold(image[..., : side * CELLS, : side * CELLS], side, stride=side)
     order = torch.randperm(cells.shape[-1], generator=generator)

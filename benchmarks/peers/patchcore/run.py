@@ -42,7 +42,7 @@ def fit(job: PeerRun) -> Mapping[str, Any]:
     model, origin = memory(job)
     model.train()
     model.feature_extractor.eval()
-    normal = [one for one in task.train if not one.defective]
+    normal = [image for image in task.train if not image.defective]
     each = max(1, job.option("pool", 100_000) // len(normal))
     steps, begun = 0, job.used()
     for number in torch.randperm(len(normal), generator=generator).tolist():
@@ -54,7 +54,7 @@ def fit(job: PeerRun) -> Mapping[str, Any]:
         model.embedding_store.append(found[drawn])
         steps += 1
     model.subsample_embedding(job.option("share", 0.01))
-    save_file({name: one.contiguous() for name, one in model.state_dict().items()}, job.out / MODEL)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, job.out / MODEL)
     return {"weights": origin, "steps": steps, "versions": versions("anomalib", "torch")}
 
 

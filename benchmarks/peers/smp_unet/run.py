@@ -44,7 +44,7 @@ def fit(job: PeerRun) -> Mapping[str, Any]:
         for group in optimiser.param_groups:
             group["lr"] = rate * (1 + np.cos(np.pi * job.used())) / 2
         drawn = torch.randint(len(task.train), (batch,), generator=generator).tolist()
-        views = [view_of(task.train[one], size, generator) for one in drawn]
+        views = [view_of(task.train[index], size, generator) for index in drawn]
         images, masks = (torch.stack(parts) for parts in zip(*views, strict=True))
         logits = model(scaled(images))
         loss = dice(logits, masks) + F.binary_cross_entropy_with_logits(logits, masks)
@@ -52,15 +52,15 @@ def fit(job: PeerRun) -> Mapping[str, Any]:
         loss.backward()
         optimiser.step()
         steps = number + 1
-    save_file({name: one.contiguous() for name, one in model.state_dict().items()}, job.out / MODEL)
-    said = versions("segmentation-models-pytorch", "torch")
-    return {"weights": origin, "steps": steps, "versions": said}
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, job.out / MODEL)
+    releases = versions("segmentation-models-pytorch", "torch")
+    return {"weights": origin, "steps": steps, "versions": releases}
 
 
-def view_of(one: TrainImage, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def view_of(example: TrainImage, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A crop and its mask, [3, s, s] and [1, s, s], mirrored on either axis with even odds."""
-    image = image_tensor(one.image)
-    mask = np.asarray(Image.open(one.mask)) > 127 if one.mask else np.zeros(one.size, bool)
+    image = image_tensor(example.image)
+    mask = np.asarray(Image.open(example.mask)) > 127 if example.mask else np.zeros(example.size, bool)
     both = torch.cat([image, torch.from_numpy(mask).float()[None]])
     both = padded(both, size)
     top, left = corner(both[3], size, generator)
@@ -95,14 +95,14 @@ def predict(job: PeerRun) -> Mapping[str, Any]:
     model.load_state_dict(load_file(job.out / MODEL))
     model.eval()
     seconds = 0.0
-    for one in task.predict:
+    for target in task.predict:
         start = time.perf_counter()
-        image = image_tensor(one.image)
+        image = image_tensor(target.image)
         height, width = image.shape[-2:]
         more = (0, -width % STRIDE, 0, -height % STRIDE)
         scores = model(scaled(F.pad(image[None], more, mode="replicate"))).sigmoid()
         seconds += time.perf_counter() - start
-        write_map(job.out, one.id, scores[0, 0, :height, :width].numpy())
+        write_map(job.out, target.id, scores[0, 0, :height, :width].numpy())
     return {"seconds_per_image": seconds / len(task.predict)}
 
 

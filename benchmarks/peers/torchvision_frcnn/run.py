@@ -27,10 +27,8 @@ from benchmarks.peers.task import TrainImage, read_task
 from benchmarks.peers.vision import MODEL, image_tensor, load_resnet, prepare
 
 SHAPES = (0.5, 1.0, 2.0)
-FLOOR, MOST = (
-    0.001,
-    100,
-)  # lowest score and number of detections that are kept, so that all of a curve is there
+# Lowest score and greatest number of detections of an image, so that all of a curve is there.
+MIN_SCORE, MAX_DETECTIONS = 0.001, 100
 
 
 def detector(classes: int, job: PeerRun) -> tuple[FasterRCNN, str]:
@@ -55,8 +53,8 @@ def detector(classes: int, job: PeerRun) -> tuple[FasterRCNN, str]:
         rpn_anchor_generator=anchors,
         box_batch_size_per_image=job.option("regions", 512),
         rpn_post_nms_top_n_test=job.option("proposals", 1000),
-        box_score_thresh=FLOOR,
-        box_detections_per_img=MOST,
+        box_score_thresh=MIN_SCORE,
+        box_detections_per_img=MAX_DETECTIONS,
     )
     return model, origin
 
@@ -78,7 +76,7 @@ def fit(job: PeerRun) -> Mapping[str, Any]:
             group["lr"] = rate * share_of_rate(job.used())
         step(model, views, optimiser)
         steps = number + 1
-    save_file({name: one.contiguous() for name, one in model.state_dict().items()}, job.out / MODEL)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, job.out / MODEL)
     return {"weights": origin, "steps": steps, "versions": versions("torch", "torchvision")}
 
 
@@ -97,9 +95,12 @@ def step(model: FasterRCNN, views: Sequence[tuple[Tensor, dict[str, Tensor]]], o
     optimiser.step()
 
 
-def view_of(one: TrainImage, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+def view_of(example: TrainImage, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
     """The image and its truth, mirrored on either axis with even odds."""
-    image, boxes = image_tensor(one.image), torch.tensor(one.boxes, dtype=torch.float32).reshape(-1, 4)
+    image, boxes = (
+        image_tensor(example.image),
+        torch.tensor(example.boxes, dtype=torch.float32).reshape(-1, 4),
+    )
     across, down = torch.randint(2, (2,), generator=generator).tolist()
     height, width = image.shape[-2:]
     if across:
@@ -108,7 +109,7 @@ def view_of(one: TrainImage, generator: torch.Generator) -> tuple[Tensor, dict[s
     if down:
         image, boxes = image.flip(-2), boxes[:, [0, 3, 2, 1]] * torch.tensor([1, -1, 1, -1])
         boxes = boxes + torch.tensor([0, height, 0, height])
-    return image, {"boxes": boxes, "labels": torch.tensor(one.labels, dtype=torch.int64) + 1}
+    return image, {"boxes": boxes, "labels": torch.tensor(example.labels, dtype=torch.int64) + 1}
 
 
 @torch.inference_mode()
@@ -119,12 +120,12 @@ def predict(job: PeerRun) -> Mapping[str, Any]:
     model.load_state_dict(load_file(job.out / MODEL))
     model.eval()
     start, found = time.perf_counter(), dict[str, list[Found]]()
-    for one in task.predict:
-        (answer,) = model([image_tensor(one.image)])
+    for target in task.predict:
+        (answer,) = model([image_tensor(target.image)])
         values = zip(
             answer["boxes"].tolist(), answer["labels"].tolist(), answer["scores"].tolist(), strict=True
         )
-        found[one.id] = [(tuple(box), label - 1, score) for box, label, score in values]
+        found[target.id] = [(tuple(box), label - 1, score) for box, label, score in values]
     seconds = (time.perf_counter() - start) / len(task.predict)
     write_boxes(job.out, task, found)
     return {"seconds_per_image": seconds}

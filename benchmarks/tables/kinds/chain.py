@@ -1,6 +1,6 @@
 """Rows that measure bundles of other rows one behind the other, or one of them alone, on the test images.
 
-A chain is measured on the same images as each of its bundles, and none of them may have learned from any.
+A chain is measured on the same images as each of its bundles, which were trained and validated on others.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ class ChainKind(RowKind):
         """The stages in their order, and every setting behind each."""
         validated(NoSettings, row.settings, table, row)
         stages = self.measured_bundles(table, row)
-        every = {f"{home.name}/{one.name}": one.traits.settings(home, one) for home, one in stages}
+        every = {f"{home.name}/{stage.name}": stage.traits.settings(home, stage) for home, stage in stages}
         return {"stages": list(row.stages), **flat(every)}
 
     def upgraded(self, table: Table, row: TableRow, stored: Result) -> dict[str, Any]:
         every = {}
-        for home, one in self.measured_bundles(table, row):
-            place = f"{home.name}/{one.name}"
+        for home, stage in self.measured_bundles(table, row):
+            place = f"{home.name}/{stage.name}"
             own = below(stored.settings, f"{place}.")
-            every[place] = one.traits.upgraded(home, one, stored.model_copy(update={"settings": own}))
+            every[place] = stage.traits.upgraded(home, stage, stored.model_copy(update={"settings": own}))
         return {"stages": stored.settings.get("stages"), **flat(every)}
 
     def measured_bundles(self, table: Table, row: TableRow) -> list[tuple[Table, TableRow]]:
@@ -55,8 +55,8 @@ class ChainKind(RowKind):
     def measure(self, table: Table, job: RowJob) -> Figures:
         """Figures of metrics.json for the test images, and those of the chain itself."""
         seed = job.seed or 0
-        bundles = [stage_bundle(home, one, seed) for home, one in self.measured_bundles(table, job.row)]
-        refuse_seen(bundles, table.dataset.split("test"), f"table {table.name}, row {job.row.name}")
+        bundles = [stage_bundle(home, stage, seed) for home, stage in self.measured_bundles(table, job.row)]
+        refuse_used_images(bundles, table.dataset.split("test"), f"table {table.name}, row {job.row.name}")
         judge = judge_of(bundles, device=bundles[0].manifest.settings["device"])
         manifests = [bundle.manifest for bundle in bundles]
         evaluation = test_evaluation(judge, table.dataset, manifests, seed, table.reporter)
@@ -75,8 +75,8 @@ def stage_bundle(home: Table, row: TableRow, seed: int) -> Bundle:
     bundle = load_bundle(home.bundle_path(row, seed), method=home.experiment.method)
     model = find_method(home.experiment.method).settings_type
     own = model.model_validate(bundle.manifest.settings).model_dump(mode="json")
-    said = expanded({**home.experiment.settings, **row.settings})
-    wanted = validated(model, {**own, **said}, home, row).model_dump(mode="json")
+    chosen = expanded({**home.experiment.settings, **row.settings})
+    wanted = validated(model, {**own, **chosen}, home, row).model_dump(mode="json")
     if wanted != own:
         key = next(key for key in wanted if wanted[key] != own[key])
         raise BlemishError(
@@ -86,15 +86,15 @@ def stage_bundle(home: Table, row: TableRow, seed: int) -> Bundle:
     return bundle
 
 
-def refuse_seen(bundles: Sequence[Bundle], images: Dataset, where: str) -> None:
+def refuse_used_images(bundles: Sequence[Bundle], images: Dataset, where: str) -> None:
     """Raises BlemishError where a bundle learned, or had its thresholds chosen, from a test image."""
     marks = set(image_digests(images))
     for bundle in bundles:
         data = bundle.manifest.data
-        if seen := marks & {*data.get("trained_on", ()), *data.get("validated_on", ())}:
+        if used := marks & {*data.get("trained_on", ()), *data.get("validated_on", ())}:
             raise BlemishError(
-                f"{where}: no bundle may have seen a test image. Received: {bundle.path}, which has seen "
-                f"{len(seen)} of {len(images)}. Train it on the same splits."
+                f"{where}: test images must be new to every bundle. Received: {bundle.path}, trained or "
+                f"validated on {len(used)} of {len(images)}. Train it on the same splits."
             )
 
 
@@ -102,7 +102,7 @@ def chain_figures(judge: Judge, records: Sequence[ImageRecord]) -> dict[str, Any
     """Shares of images by their way: "passed" by a gate without the later stages, "disagreed": sent to a
     person as stages disagree, both with bounds; "seconds" by stage over all images, asked there or not.
     """
-    judged = [one for one in records if one.inspection.verdict is not Verdict.ERROR]
+    judged = [record for record in records if record.inspection.verdict is not Verdict.ERROR]
     roles = [str(role_of(stage.inference)) for stage in stages_of(judge)]
     by_stage = [stage_seconds(record, roles[0]) for record in records]
     figures: dict[str, Any] = {
@@ -112,10 +112,10 @@ def chain_figures(judge: Judge, records: Sequence[ImageRecord]) -> dict[str, Any
         }
     }
     if len(roles) > 1:
-        disagreed = [one for one in judged if one.inspection.reasons]
+        disagreed = [record for record in judged if record.inspection.reasons]
         figures["disagreed"] = proportion_bound(len(disagreed), len(judged)).to_json()
     if len(roles) > 1 and roles[0] == Role.GATE:
-        passed = [one for one in judged if roles[1] not in stage_seconds(one, roles[0])]
+        passed = [record for record in judged if roles[1] not in stage_seconds(record, roles[0])]
         figures["passed"] = proportion_bound(len(passed), len(judged)).to_json()
     return figures
 

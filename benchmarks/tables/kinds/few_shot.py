@@ -215,4 +215,4 @@ def inspected(table: Table, bundle: Bundle, split: str, names: Sequence[str]) ->
 
 
 def listed(dataset: Dataset, names: Sequence[str]) -> Dataset:
-    return dataset.where(lambda sample: {one.label for one in sample.annotations} <= set(names))
+    return dataset.where(lambda sample: {annotation.label for annotation in sample.annotations} <= set(names))

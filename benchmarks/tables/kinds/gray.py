@@ -1,7 +1,7 @@
 """Baselines that need no training: one gray threshold for each image, chosen from its histogram.
 
-Whether defects are darker or lighter than the surface is the one thing they are told; that is chosen on
-validation images by pixel F1. Letters: H, W, h histogram, T level.
+They need to know only whether defects are darker or lighter than the surface, which pixel F1 on the
+validation images decides. Letters: H, W, h histogram, T level.
 Source: Otsu 1979, "A threshold selection method from gray-level histograms"; Kittler & Illingworth 1986,
 "Minimum error thresholding".
 """

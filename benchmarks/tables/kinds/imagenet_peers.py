@@ -164,7 +164,9 @@ class PatchMemoryKind(PeerKind):
         def some_patches(images: Tensor) -> Tensor:
             found = patches(backbone(images), settings.neighbourhood)
             orders = [torch.randperm(found.shape[1], generator=generator)[:each] for _ in found]
-            return torch.cat([one[order.to(one.device)] for one, order in zip(found, orders, strict=True)])
+            return torch.cat(
+                [of_image[order.to(of_image.device)] for of_image, order in zip(found, orders, strict=True)]
+            )
 
         pool = computed(backbone, some_patches, good, settings, reporter)
         count = max(1, round(settings.share * len(pool)))

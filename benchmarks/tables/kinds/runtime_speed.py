@@ -50,7 +50,7 @@ class RuntimeSpeedSettings(Strict):
         "torchvision" is its Faster R-CNN of the same backbone, for TL-SDD to be compared with; "blocks" is
         severity's network, eager, on blocks of the image cut at `step`, a part of it measured
     settings: of the method, on top of its defaults; size: (height, width) of the image
-    repeats: most timed images after one warm-up; seconds: none is started after this long
+    repeats: at most so many timed images after one warm-up; seconds: none is started after this long
     """
 
     settings: dict[str, Any] = Field(default_factory=dict)

@@ -50,7 +50,7 @@ class BlockSpeedSettings(Strict):
     size: (height, width) of the image; part: side of the part of it that is cut into blocks, the whole
         image's time is then worked out from the number of blocks; a GPU does it whole
     images: how many of them the row's total is for; a GPU does them all, the CPU one
-    repeats: most timed runs of a batch after one warm-up; seconds: no run is started after this long
+    repeats: at most so many timed runs of a batch after one warm-up; seconds: none is started after that
     """
 
     measure: Literal["batch", "blocks", "tiled"]
@@ -68,7 +68,7 @@ class ImageSpeedSettings(Strict):
     """Settings of a row that times a method's whole images, by precision.
 
     settings: of the method, on top of its defaults; classes: K; size: (height, width) of the image
-    repeats: most timed images after one warm-up; seconds: none is started after this long
+    repeats: at most so many timed images after one warm-up; seconds: none is started after this long
     """
 
     measure: Literal["image"]
@@ -85,8 +85,8 @@ class MapSpeedSettings(Strict):
 
     method: whose map; cell: pixels of one entry's side, of severity
     size: (height, width) of the image; defects: how many blobs, some of which touch
-    sides: (least, most) of a blob, pixels
-    repeats: most timed runs after one warm-up; seconds: none is started after this long
+    sides: (min, max) of a blob, pixels
+    repeats: at most so many timed runs after one warm-up; seconds: none is started after this long
     """
 
     measure: Literal["map"]
@@ -108,7 +108,8 @@ SETTINGS: dict[str, type[BaseModel]] = {
 }
 
 
-FORMER_KINDS: dict[str, dict[str, Any]] = {  # and what rows that were stored as such do not say
+# Kinds of rows stored earlier, and the settings that such rows do not hold.
+FORMER_KINDS: dict[str, dict[str, Any]] = {
     "cascade-speed": {"measure": "image", "method": "casae", "classes": 1},
     "detector-speed": {"measure": "image", "method": "tlsdd"},
     "pair-speed": {"measure": "image", "method": "medetection", "classes": 1},
@@ -129,8 +130,9 @@ class Speed(SpeedKind):
         return validated(model, row.settings, table, row).model_dump(mode="json")
 
     def upgraded(self, table: Table, row: TableRow, stored: Result) -> dict[str, Any]:
-        """Stored settings, those of FORMER_KINDS in the words of today."""
-        settings = {**FORMER_KINDS.get(stored.kind, {}), **stored.settings}
+        """Stored settings under the names of today, those of `FORMER_KINDS` completed."""
+        complete = {**FORMER_KINDS.get(stored.kind, {}), **stored.settings}
+        settings = super().upgraded(table, row, stored.model_copy(update={"settings": complete}))
         if stored.kind == "detector-speed":  # on square images
             settings["size"] = 2 * [settings.pop("side")]
             settings["settings"] = {"proposals": settings.pop("proposals"), **settings["settings"]}
@@ -184,7 +186,10 @@ def measured_image(settings: ImageSpeedSettings, device: str) -> Figures:
 
 
 def judge(inspector: BundleInspector, image: NDArray[np.uint8], *, clean: bool) -> None:
-    """A timed run. clean: it must find nothing; a detector's random boxes may be sure of themselves"""
+    """Inspect an image once.
+
+    clean: it must find nothing; the random boxes of a detector may have any confidence
+    """
     inspection = inspector.judge(image, "noise")
     assert not (clean and inspection.defects), "time was to be measured without a defect"
 
@@ -291,8 +296,8 @@ def measured_map(settings: MapSpeedSettings) -> dict[str, Any]:
     image = np.full(settings.size, 128, np.uint8)
     find = partial(inference.decide, values, image, {}, with_maps=False)
     defects = find().defects
-    picture, outlines = for_screen(image), [part for defect in defects for part in defect.contour]
-    draw = partial(draw_outlines_, picture, outlines, colour=FOUND)
+    canvas, outlines = for_screen(image), [part for defect in defects for part in defect.contour]
+    draw = partial(draw_outlines_, canvas, outlines, colour=FOUND)
     deciding, drawing = (
         statistics.median(timed_runs(run, repeats=settings.repeats, seconds=settings.seconds))
         for run in (find, draw)
@@ -316,7 +321,7 @@ def inference_of(settings: MapSpeedSettings) -> SeverityInference | CasaeInferen
 
 
 def blobs(size: tuple[int, int], count: int, sides: tuple[int, int]) -> FloatMap:
-    """A map in [0, 1] with so many hills, each above 0.5 in its middle. sides: (least, most) of one"""
+    """A map in [0, 1] with so many hills, each above 0.5 in its middle. sides: (min, max) of one"""
     generator = np.random.default_rng(SEED)
     values = np.zeros(size, np.float32)
     for _ in range(count):

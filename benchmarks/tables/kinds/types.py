@@ -91,14 +91,14 @@ class Types(MethodKind):
         inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
         inference = inspector.inference
         assert isinstance(inference, CasaeInference)
-        true, given = list[int](), list[int]()
+        true, predicted = list[int](), list[int]()
         test = split_to_evaluate(table.dataset, "test")
         for pixels, marked in with_defects(test, inference.join_distance, table.reporter, inference.channels):
-            rectangles = [one.rectangle for one in marked]
+            rectangles = [defect.rectangle for defect in marked]
             found = inference.probabilities(rectangles, pixels, inspector.networks).argmax(axis=1)
-            true += [one.label for one in marked]
-            given += found.tolist()
-        return {**type_figures(true, given, table), "seconds_training": trained.seconds}
+            true += [defect.label for defect in marked]
+            predicted += found.tolist()
+        return {**type_figures(true, predicted, table), "seconds_training": trained.seconds}
 
 
 class TypeFeatures(RowKind):
@@ -142,10 +142,10 @@ def crops_of(table: Table, row: TableRow) -> Crops:
     return Crops(size=method.types_size, margin=method.types_margin, join_distance=method.join_distance)
 
 
-def type_figures(true: Sequence[int], given: Sequence[int], table: Table) -> dict[str, Any]:
+def type_figures(true: Sequence[int], predicted: Sequence[int], table: Table) -> dict[str, Any]:
     """The "type" part of metrics.json, and the recall of each class; of true defects none is missed.
 
-    true, given: class numbers of true defects
+    true, predicted: class numbers of true defects, and what they were named
     """
     names = table.dataset.class_names
     if not true:
@@ -153,7 +153,7 @@ def type_figures(true: Sequence[int], given: Sequence[int], table: Table) -> dic
             f"{table.dataset.root}: the test images must have masks or polygons with defect pixels. "
             "Received: none. Annotate outlines."
         )
-    pairs = [(names[number], names[said]) for number, said in zip(true, given, strict=True)]
+    pairs = [(names[number], names[found]) for number, found in zip(true, predicted, strict=True)]
     confusion = confusion_matrix(pairs, names)
     recall = {name: ratio(confusion[name][name], sum(confusion[name].values())) for name in names}
     figures = {"accuracy": accuracy_of(confusion), "recall": recall, "defects": len(pairs)}
@@ -167,10 +167,10 @@ def described(
     describe = FEATURES[settings.features]
     features, labels = list[NDArray[np.float64]](), list[int]()
     for pixels, marked in with_defects(dataset, crops.join_distance, reporter):
-        for one in marked:
-            crop = upright(pixels, one.rectangle, margin=crops.margin, size=crops.size)
+        for defect in marked:
+            crop = upright(pixels, defect.rectangle, margin=crops.margin, size=crops.size)
             features.append(describe(crop, settings.cell))
-            labels.append(one.label)
+            labels.append(defect.label)
     return np.array(features), np.array(labels, int)
 
 

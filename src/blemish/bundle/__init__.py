@@ -1,6 +1,4 @@
-"""Bundles: a trained model on disk as data, refused before anything is built when it is not what it says it
-is.
-"""
+"""Bundles: a trained model on disk, as data that is checked before anything is built from it."""
 
 from blemish.bundle.manifest import SCHEMA_VERSION, Manifest, Preprocessing
 from blemish.bundle.store import Bundle, load_bundle, save_bundle

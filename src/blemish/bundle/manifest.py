@@ -1,6 +1,4 @@
-"""The manifest of a bundle: everything about a trained model that is not a weight. Data only, checked key by
-key.
-"""
+"""The manifest of a bundle: everything about a trained model but its weights, as data checked key by key."""
 
 from __future__ import annotations
 
@@ -18,19 +16,19 @@ SCHEMA_VERSION = 1
 
 
 class Strict(BaseModel):
-    """Frozen; an unknown key is an error, and so is a number that is none: NaN would pass every threshold."""
+    """Frozen model; an unknown key is an error, and so is NaN, which would pass every threshold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Preprocessing(Strict):
-    """How pixels become network input: channels (null: as stored). Full scale of the dtype is always 1."""
+    """Preparation of pixels for the network; full scale of the dtype is always 1. channels: None as stored"""
 
     channels: int | None
 
 
 class StoredShare(Strict):
-    """A count and the bounds of the share behind it, as `evaluation.bounds.ProportionBound` writes them."""
+    """A count n of `of`, and 95 % bounds of the share in [0, 1]; see `evaluation.bounds.ProportionBound`."""
 
     n: int = Field(ge=0)
     of: int = Field(ge=0)
@@ -39,7 +37,7 @@ class StoredShare(Strict):
 
 
 class StoredOperatingPoint(Strict):
-    """The thresholds on the image score and their cost, as `evaluation.operating_point` writes them."""
+    """Thresholds on the image score and their cost, as `evaluation.operating_point` writes them."""
 
     rule: str
     threshold: float
@@ -67,7 +65,7 @@ class StoredGraph(Strict):
 
 
 class StoredRuntime(Strict):
-    """How an exported bundle is run, without torch.
+    """Graphs of an exported bundle, which runs without torch.
 
     source: id of the bundle that it was exported from; opset: of the ONNX that graphs were made through
     """
@@ -82,11 +80,10 @@ class StoredRuntime(Strict):
 class Manifest(Strict):
     """manifest.json. Lengths in pixels, scores in [0, 1].
 
-    curves: the method's own, under names of its choice; what draws one checks it
+    curves, memory: of the method, by names of its choice, checked by it when the bundle is opened
     runtime: of an exported bundle; None: its networks are run by torch
-    memory: what else its method must remember, such as the examples that a class was learned from
-    data: where the training images came from, and what is `known_images`
-    notes: sentences for whoever reads a report: what training noticed, what was changed since
+    data: origin of the training images, and their digests (see `known_images`)
+    notes: sentences for the report, on the training and on later changes
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -113,7 +110,7 @@ class Manifest(Strict):
 
 
 def manifest_json(fields: Mapping[str, Any]) -> str:
-    """The text of manifest.json."""
+    """Text of manifest.json. fields: its content, NaN refused with ValueError"""
     return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -123,7 +120,7 @@ def known_images(data: Mapping[str, Any]) -> frozenset[str]:
 
 
 def parse_manifest(text: str | bytes, path: Path) -> Manifest:
-    """The manifest in `text` (bytes: UTF-8), an older one upgraded; `path` is for messages alone.
+    """Parse the text of a manifest (bytes: UTF-8), an older one upgraded; `path` is for messages alone.
 
     Raises BlemishError for what is not JSON, a newer schema, an unknown key (with the nearest known one), a
     missing key or a value of the wrong type.
@@ -154,7 +151,7 @@ def refuse_other_schema(fields: Mapping[str, Any], path: Path) -> None:
 
 
 def first_fault(error: ValidationError, known: Iterable[str]) -> str:
-    """The first fault of a pydantic check as one line: the key, what is wrong, the nearest known key."""
+    """First fault of a pydantic check as one line: the key, the fault, the nearest known key."""
     fault = error.errors()[0]
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":

@@ -52,7 +52,7 @@ def legacy_defaults(method: str, settings_type: type[BaseModel]) -> dict[str, An
 
 
 def rename_settings(method: str, settings: Mapping[str, Any], *, source: str) -> dict[str, Any]:
-    """Settings by today's names. source: where they were given, for the message
+    """Rename settings to today's names. source: of the settings, for the message
 
     Raises BlemishError where a setting is given by both of its names.
     """
@@ -103,9 +103,9 @@ def comparable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgrade_manifest(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a manifest as today's `Manifest` has them.
+    """Upgrade the fields of a manifest to those of today's `Manifest`.
 
-    What is not of the expected type is left as it is, to be refused there. Raises BlemishError as
+    A value of an unexpected type is left as it is, to be refused there. Raises BlemishError as
     `rename_settings` does.
     """
     upgraded = {key: value for key, value in fields.items() if key != "scales"}
@@ -121,8 +121,9 @@ def upgrade_manifest(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgrade_data(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest's `data` with "trained_on" and "validated_on", in place of "seen", which held both, and
-    "watched", the latter alone.
+    """Replace "seen" and "watched" in a manifest's `data` by "trained_on" and "validated_on".
+
+    "seen" held the digests of both, "watched" those of the validation images.
     """
     upgraded = {k: v for k, v in data.items() if k not in ("seen", "watched", "seen_before")}
     seen, watched = data.get("seen"), data.get("watched", [])

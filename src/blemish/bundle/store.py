@@ -78,7 +78,7 @@ def save_bundle(
 ) -> Bundle:
     """Write a whole bundle beside `path`, then swap it in; a failure leaves the bundle at `path` intact.
 
-    Where the same bundle is there already, its decision and its count of looks at test images stay.
+    Where the same bundle is there already, its decision and its count of test-set evaluations stay.
     networks: name of each network to its tensors; other_files: copied into it, see `Bundle.other_files`
     Raises BlemishError when the disk is full or not writable.
     """
@@ -182,7 +182,7 @@ def other_names(manifest: Manifest) -> set[str]:
 
 
 def existing(file: Path) -> Path:
-    """The path of a file of a bundle. Raises BlemishError where there is none."""
+    """Return the path of a bundle's file. Raises BlemishError where it is missing."""
     if not file.is_file():
         raise BlemishError(f"{file} is missing. Copy the whole bundle again.")
     return file

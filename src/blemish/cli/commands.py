@@ -1,6 +1,4 @@
-"""The commands of `blemish`. Every heavy import stands inside the command that needs it, so that --help is
-quick.
-"""
+"""The commands of `blemish`. Heavy imports stand inside the command that needs them: --help stays quick."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ class Commands(TyperGroup):
             return super().invoke(context)
         except KeyboardInterrupt as error:
             raise StoppedError(
-                "stopped. What was finished is kept; `train --resume` goes on from the last checkpoint, "
+                "stopped. Finished work is kept; `train --resume` continues from the last checkpoint, "
                 "where there is one."
             ) from error
 
@@ -47,8 +45,8 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 
 
-def show_version(asked: bool) -> None:
-    if asked:
+def show_version(requested: bool) -> None:
+    if requested:
         import blemish
 
         print(f"blemish {blemish.__version__}")
@@ -97,18 +95,18 @@ def embed(
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show which classes overlap in BUNDLE's metric space: a table, a picture, and a sentence a pair."""
+    """Show which classes overlap in BUNDLE's metric space: a table, a plot, and a sentence a pair."""
     from blemish.workflows.embed import embed_regions
 
     set_threads(threads)
-    picture, sentences = embed_regions(bundle, data, out, split=split, device=device, quiet=quiet)
-    print("\n".join((str(picture), *sentences)))
+    plot, sentences = embed_regions(bundle, data, out, split=split, device=device, quiet=quiet)
+    print("\n".join((str(plot), *sentences)))
 
 
 @app.command()
 def reproduce(  # noqa: PLR0913, PLR0917 - an option each
     name: Annotated[str, typer.Argument(metavar="NAME", help="A file of experiments/, without .yaml.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder that the rows are kept in.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the rows, such as experiments/results.")],
     data: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--data", help="The datasets' folder, or a dataset of your own."),
@@ -116,20 +114,20 @@ def reproduce(  # noqa: PLR0913, PLR0917 - an option each
     seeds: Annotated[int, typer.Option("--seeds", min=1)] = 3,
     common: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--common", metavar="A,B", help="Instead of the table's."),
+        typer.Option("--common", metavar="A,B", help="Common classes, instead of the table's."),
     ] = None,
     rare: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--rare", metavar="C,D", help="Instead of the table's."),
+        typer.Option("--rare", metavar="C,D", help="Rare classes, instead of the table's."),
     ] = None,
     target: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--target", metavar="A,B", help="Instead of the table's products."),
+        typer.Option("--target", metavar="A,B", help="Products, instead of the table's."),
     ] = None,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Fill a table of a paper row by row, ours beside theirs; rows that are there are kept."""
+    """Fill a table of a paper row by row, ours beside theirs; rows already there are kept."""
     from blemish.cli.tables import fill_table
 
     set_threads(threads)
@@ -139,11 +137,11 @@ def reproduce(  # noqa: PLR0913, PLR0917 - an option each
 @app.command()
 def results(
     folder: Annotated[
-        Path, typer.Option("--from", metavar="FOLDER", help="What `reproduce` was given as --out.")
+        Path, typer.Option("--from", metavar="FOLDER", help="Folder that `reproduce` filled.")
     ] = Path("experiments/results"),
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("experiments/RESULTS.md"),
 ) -> None:
-    """Write every table that `reproduce` filled, and what became of its goals, on one page."""
+    """Write every table that `reproduce` filled, and whether its goals were met, on one page."""
     from blemish.cli.tables import write_overview
 
     print(write_overview(folder, out))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from blemish.cli.options import beginning
-from blemish.cli.texts import print_check, print_counts, print_products, print_scale
+from blemish.cli.texts import print_agreement, print_check, print_counts, print_products, print_scale
 from blemish.errors import BlemishError, WrongUseError
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ def synth(  # noqa: PLR0913, PLR0917 - an option each
     surface: Annotated[
         list[str] | None,
         typer.Option(
-            "--surface", help="Texture; may be repeated. Or part: the same part, as it happens to lie."
+            "--surface", help="Texture; may be repeated. Or `part`: one part in different positions."
         ),
     ] = None,
     images: Annotated[int, typer.Option("--images", min=1)] = 100,
@@ -35,18 +35,18 @@ def synth(  # noqa: PLR0913, PLR0917 - an option each
     weight: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            "--weight", metavar="CLASS=NUMBER", help="How often a defect kind is drawn; may be repeated."
+            "--weight", metavar="CLASS=NUMBER", help="How often a defect class is drawn; may be repeated."
         ),
     ] = None,
     pairing: Annotated[
-        Literal["free", "dagm"], typer.Option("--pairing", help="dagm: one kind of defect for each texture.")
+        Literal["free", "dagm"], typer.Option("--pairing", help="dagm: one defect class for each texture.")
     ] = "free",
     defect_scale: Annotated[
         float,
-        typer.Option("--defect-scale", help="Size of the defects relative to their usual one."),
+        typer.Option("--defect-scale", help="Size of the defects, relative to their usual size."),
     ] = 1.0,
     turn: Annotated[
-        float, typer.Option("--turn", metavar="DEGREES", help="How far a part may lie turned, either way.")
+        float, typer.Option("--turn", metavar="DEGREES", help="Largest rotation of a part, either way.")
     ] = 180.0,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
@@ -76,7 +76,7 @@ def tasks(
             "--from",
             metavar="SETS",
             help="Folder of public sets, each under its name: bc-defects, magnetic-tile, neu-det, "
-            "deeppcb, crackforest, dagm-thumbs. What is not there is left out.",
+            "deeppcb, crackforest, dagm-thumbs. Sets not there are left out.",
         ),
     ],
     only: Annotated[
@@ -84,7 +84,7 @@ def tasks(
         typer.Option("--only", metavar="A,B", help="These products, or all of these sets."),
     ] = None,
     size: Annotated[
-        int, typer.Option("--size", min=64, help="Side of drawn pictures; photographs keep theirs.")
+        int, typer.Option("--size", min=64, help="Side of drawn images; photographs keep theirs.")
     ] = 256,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:
@@ -103,14 +103,16 @@ def check(
     data: Folder,
     skip_broken: Annotated[
         bool,
-        typer.Option("--skip-broken", help="Take files that cannot be read as left out, not as errors."),
+        typer.Option(
+            "--skip-broken", help="Leave out files that cannot be read, instead of counting them as errors."
+        ),
     ] = False,
     json_out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--json", help="Also write the findings to this file."),
     ] = None,
 ) -> None:
-    """Counts, imbalance, broken files, leaks between splits. Exit code 1 when the data cannot be used."""
+    """Report counts, imbalance, broken files and leaks between splits. Exit code 1 for unusable data."""
     import json
 
     from blemish.dataset.layouts import load_dataset
@@ -129,11 +131,11 @@ def check(
 
 @app.command()
 def agree(
-    raters: Annotated[
+    annotators: Annotated[
         list[Path],
         typer.Argument(
             metavar="DATA_A DATA_B",
-            help="Two or three label sets of the same pictures; the last may be an inspections.jsonl.",
+            help="Two or three label sets of the same images; the last may be an inspections.jsonl.",
         ),
     ],
     out: Annotated[
@@ -141,15 +143,21 @@ def agree(
         typer.Option("--out", help="Folder for agreement.json and report.html."),
     ] = None,
 ) -> None:
-    """Do two people judge the same pictures alike? Cohen's kappa, confusion, overlap, where they differ.
+    """Measure how well annotators agree: Cohen's kappa, confusion, overlap, and where they differ.
 
-    The same person twice shows how repeatable they are.
+    Two label sets of one person show how repeatable they are.
     """
-    from blemish.workflows.annotator_agreement import compare_raters
+    from blemish.workflows.annotator_agreement import compare_annotators
 
-    if not 2 <= len(raters) <= 3:
-        raise WrongUseError(f"agree takes two or three raters. Received: {len(raters)}. Name DATA_A DATA_B.")
-    print("\n".join(compare_raters(raters, out)))
+    if not 2 <= len(annotators) <= 3:
+        raise WrongUseError(
+            f"agree takes two or three label sets. Received: {len(annotators)}. Name DATA_A DATA_B."
+        )
+    result = compare_annotators(annotators, out)
+    for study in result.studies:
+        print_agreement(study)
+    if result.report is not None:
+        print(result.report)
 
 
 @app.command()
@@ -180,7 +188,7 @@ def split(
     data: Folder,
     out: Out,
     test: Annotated[float, typer.Option("--test", help="Share of all images.")] = 0.3,
-    val: Annotated[float, typer.Option("--val", help="Share of what is not test.")] = 0.2,
+    val: Annotated[float, typer.Option("--val", help="Share of the images that are not test.")] = 0.2,
     by: Annotated[
         Literal["content", "group", "similarity", "looks"],
         typer.Option(
@@ -206,19 +214,21 @@ def split(
 
 @app.command()
 def scale(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture of a flat target.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image of a flat target.")],
     columns: Annotated[
-        int, typer.Option("--columns", min=3, help="Of dots, or of corners where four squares meet.")
+        int, typer.Option("--columns", min=3, help="Columns of dots, or of corners where four squares meet.")
     ],
-    rows: Annotated[int, typer.Option("--rows", min=3, help="The same the other way.")],
-    pitch_mm: Annotated[float, typer.Option("--pitch-mm", metavar="X", help="From one to the next.")],
+    rows: Annotated[int, typer.Option("--rows", min=3, help="Rows of them.")],
+    pitch_mm: Annotated[
+        float, typer.Option("--pitch-mm", metavar="X", help="Distance from one to the next.")
+    ],
     pattern: Annotated[Literal["checkerboard", "dots"], typer.Option("--pattern")] = "checkerboard",
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--out", metavar="FILE", help="Also write the figures to this JSON file."),
     ] = None,
 ) -> None:
-    """Measure the scale of a camera, mm per pixel, from a picture of a target."""
+    """Measure the scale of a camera, mm per pixel, from an image of a flat target."""
     import json
     from dataclasses import asdict
 

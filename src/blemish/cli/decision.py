@@ -16,14 +16,14 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
     data: Annotated[
         Path,
-        typer.Option("--data", metavar="CALIB", help="Images to calibrate on, that were not trained on."),
+        typer.Option("--data", metavar="CALIB", help="Calibration images, none of which was trained on."),
     ],
     escape: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
             "--escape",
             metavar="SHARE",
-            help="Of defective images that may stay below NG, such as 0.01; a person looks at these.",
+            help="Share of defective images that may stay below NG, such as 0.01, and go to a person.",
         ),
     ] = None,
     overkill: Annotated[
@@ -31,24 +31,28 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         typer.Option(
             "--overkill",
             metavar="SHARE",
-            help="Of clean images that may be rejected. With --escape: that share then may pass.",
+            help="Share of clean images that may be rejected. With --escape: its share may pass.",
         ),
     ] = None,
     cost: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--cost", metavar="escape=100,overkill=1", help="Least cost; of one image each."),
+        typer.Option(
+            "--cost",
+            metavar="escape=100,overkill=1",
+            help="Lowest cost; the numbers are the costs of one image.",
+        ),
     ] = None,
     rule: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--rule", metavar="TEXT", help="Or any rule of ng_rule, such as f1."),
+        typer.Option("--rule", metavar="TEXT", help="Any rule that ng_rule takes, such as f1."),
     ] = None,
     review: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--review", metavar="RULE", help="Of the lower threshold; else escape<=0."),
+        typer.Option("--review", metavar="RULE", help="Rule of the lower threshold; default escape<=0."),
     ] = None,
     split: Annotated[
         Optional[Split],  # noqa: UP045
-        typer.Option("--split", help="val where CALIB has one, else all; test stays sealed."),
+        typer.Option("--split", help="Default val, or all where CALIB has no val; test stays sealed."),
     ] = None,
     limit: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -61,7 +65,9 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
     ignore: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            "--ignore", metavar="[CLASS:]MEASURE=NUMBER[mm|px]", help="Smaller is no defect, length=0.2mm."
+            "--ignore",
+            metavar="[CLASS:]MEASURE=NUMBER[mm|px]",
+            help="Smaller is no defect, such as length=0.2mm.",
         ),
     ] = None,
     grade: Annotated[
@@ -81,8 +87,8 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
 ) -> None:
     """Choose BUNDLE's thresholds on calibration images, with limits and grades; writes decision.yaml.
 
-    --limit, --ignore and --grade may be repeated; what is not given is kept from the revision before, and
-    "none" drops it. MEASURE is severity, area, length or width.
+    --limit, --ignore and --grade may be repeated; without them the rules of the revision before are kept,
+    and "none" drops these. MEASURE is severity, area, length or width.
     """
     from blemish.workflows import decide as workflow
     from blemish.workflows.decide_rules import chosen_rules, parsed_grades, parsed_limits, parsed_minimums

@@ -35,17 +35,19 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
             "--threshold",
             min=0,
             max=1,
-            help="Of predictions: the score from which an image is NG and a box or pixel a defect. "
-            "Otherwise chosen where val images are predicted, too, else 0.5.",
+            help="Of predictions: score from which an image is NG and a box or pixel a defect. "
+            "Default: chosen on val images where they are predicted, else 0.5.",
         ),
     ] = None,
     rule: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--rule", help="Of predictions: how to choose on val images, such as f1, escape<=0.01."),
+        typer.Option(
+            "--rule", help="Of predictions: rule to choose by on val images, such as f1, escape<=0.01."
+        ),
     ] = None,
     missing: Annotated[
         Optional[Literal["none-found"]],  # noqa: UP045
-        typer.Option("--missing", help="Take images without predictions as those with nothing found."),
+        typer.Option("--missing", help="Count images without predictions as images with nothing found."),
     ] = None,
     then: Then = None,
     mm_per_px: Scale = None,
@@ -99,7 +101,7 @@ def refuse_mixed(
     only_with_predictions: Mapping[str, object],
     only_with_bundle: Mapping[str, object],
 ) -> None:
-    """Raises WrongUseError unless just one of both is given, and the options of one only with it.
+    """Raise WrongUseError for both or neither, and for options of the one beside the other.
 
     only_with_predictions, only_with_bundle: option to its value, None where it was not given
     """
@@ -109,14 +111,14 @@ def refuse_mixed(
         )
     if bundle is None and predictions is None:
         raise WrongUseError("evaluate needs BUNDLE or --predictions FILE. Received: neither. Give one.")
-    given = [name for name, value in only_with_bundle.items() if value is not None]
-    if bundle is None and given:
-        raise WrongUseError(f"{given[0]} goes with BUNDLE. Received: it with --predictions. Leave it out.")
-    strange = [name for name, value in only_with_predictions.items() if value is not None]
-    if bundle is not None and strange:
+    of_bundle = [name for name, value in only_with_bundle.items() if value is not None]
+    if bundle is None and of_bundle:
+        raise WrongUseError(f"{of_bundle[0]} goes with BUNDLE. Received: --predictions. Leave it out.")
+    of_predictions = [name for name, value in only_with_predictions.items() if value is not None]
+    if bundle is not None and of_predictions:
         raise WrongUseError(
-            f"{strange[0]} goes with --predictions, as a bundle has its own thresholds. Received: {bundle}. "
-            "Leave it out."
+            f"{of_predictions[0]} goes with --predictions, as a bundle has its own thresholds. "
+            f"Received: {bundle}. Leave it out."
         )
-    if {"--threshold", "--rule"} <= set(strange):
-        raise WrongUseError("--threshold and --rule are two ways to the same. Received: both. Leave one out.")
+    if {"--threshold", "--rule"} <= set(of_predictions):
+        raise WrongUseError("--threshold and --rule exclude each other. Received: both. Leave one out.")

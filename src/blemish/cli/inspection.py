@@ -1,15 +1,18 @@
-"""The command `inspect`."""
+"""The command `inspect`, and the options of a line scan."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from blemish.cli.options import Quiet, Scale, Then, Threads
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, WrongUseError
 from blemish.threads import set_threads
+
+if TYPE_CHECKING:
+    from blemish.inspector.line_scan import Web
 
 
 def inspect(  # noqa: PLR0913, PLR0917 - an option each
@@ -31,9 +34,7 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     ] = 1,
     line_scan: Annotated[
         bool,
-        typer.Option(
-            "--line-scan", help="The images are strips of one width: judge them as one long picture."
-        ),
+        typer.Option("--line-scan", help="The images are strips of one width: judge them as one long image."),
     ] = False,
     frame_rows: Annotated[
         Optional[int],  # noqa: UP045
@@ -41,14 +42,18 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
             "--frame-rows", min=1, metavar="N", help="With --line-scan: judge frames of N rows as images."
         ),
     ] = None,
-    most_rows: Annotated[
+    max_rows: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
-            "--most-rows",
+            "--max-rows",
             min=1,
             metavar="N",
             help="With --line-scan: a longer defect is cut; 8192 by default.",
         ),
+    ] = None,
+    most_rows: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--most-rows", min=1, hidden=True),  # the older name of --max-rows
     ] = None,
     then: Then = None,
     mm_per_px: Scale = None,
@@ -57,12 +62,16 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     quiet: Quiet = False,
 ) -> None:
     """Inspect images with BUNDLE, or a chain of bundles; writes one line an image to inspections.jsonl."""
-    from blemish.workflows.inspect import inspect_images, web_of
+    from blemish.workflows.inspect import inspect_images
     from blemish.workflows.scale import checked_scale
 
     set_threads(threads)
-    web = web_of(paths, line_scan=line_scan, frame_rows=frame_rows, most_rows=most_rows)
-    written = inspect_images(
+    if max_rows is not None and most_rows is not None:
+        raise WrongUseError(
+            "--most-rows is the older name of --max-rows. Received: both. Leave --most-rows out."
+        )
+    web = web_of(paths, line_scan=line_scan, frame_rows=frame_rows, max_rows=max_rows or most_rows)
+    recorded = inspect_images(
         (bundle, *(then or ())),
         paths,
         out,
@@ -73,7 +82,30 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         device=device,
         quiet=quiet,
     )
-    print(written.file)
-    if written.failures:
-        images = "1 image" if written.failures == 1 else f"{written.failures} images"
-        raise BlemishError(f"{images} could not be judged; {written.file} says why, as 'error'.")
+    print(recorded.file)
+    if recorded.failures:
+        images = "1 image" if recorded.failures == 1 else f"{recorded.failures} images"
+        raise BlemishError(f"{images} could not be judged; {recorded.file} says why, as 'error'.")
+
+
+def web_of(paths: list[Path], *, line_scan: bool, frame_rows: int | None, max_rows: int | None) -> Web | None:
+    """The web that the options of a line scan ask for; None without a line scan.
+
+    Raises WrongUseError for options that have no effect together.
+    """
+    values = {"--frame-rows": frame_rows, "--max-rows": max_rows}
+    used = [name for name, value in values.items() if value is not None]
+    if used and not line_scan:
+        raise WrongUseError(f"{used[0]} is for a line scan. Add --line-scan, or leave {used[0]} out.")
+    if len(used) == 2:
+        raise WrongUseError(
+            "--frame-rows and --max-rows exclude each other, as frames cut every defect. Received: both. "
+            "Leave one out."
+        )
+    if not line_scan:
+        return None
+    from blemish.inspector.line_scan.web import DEFAULT_MAX_ROWS, Web
+    from blemish.inspector.sources import STDIN
+
+    name = "stdin" if str(paths[0]) == STDIN else str(paths[0])
+    return Web(name, frame_rows, max_rows or DEFAULT_MAX_ROWS)

@@ -1,10 +1,11 @@
-"""The entry point of `blemish`: runs a command and turns every end of it into one line and an exit code.
+"""The entry point of `blemish`: runs a command and turns every error into one line and an exit code.
 
 The commands are imported inside, so that a Ctrl-C during the imports ends as any other.
 """
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import NoReturn
 
@@ -17,6 +18,8 @@ from blemish.threads import set_passive_wait
 def run() -> None:
     """Run a command and exit: with 0 fine, 1 the work failed, 2 wrong use, 130 stopped by Ctrl-C."""
     set_passive_wait()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold what no terminal can show
     try:
         from blemish.cli.commands import app
 

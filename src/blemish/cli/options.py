@@ -14,7 +14,7 @@ def beginning(values: Iterable[str]) -> Callable[[str], list[str]]:
     return lambda incomplete: [value for value in values if value.startswith(incomplete)]
 
 
-Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed draws and trains the same.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only results and errors.")]
 Scale = Annotated[
     Optional[float],  # noqa: UP045
@@ -26,7 +26,7 @@ Threads = Annotated[
         "--threads",
         min=1,
         metavar="N",
-        help="Most threads of a computation; else OMP_NUM_THREADS, else a thread a core.",
+        help="Maximum number of threads; default OMP_NUM_THREADS, else one per core.",
     ),
 ]
 Then = Annotated[
@@ -34,6 +34,6 @@ Then = Annotated[
     typer.Option(
         "--then",
         metavar="BUNDLE",
-        help="Asked after the one before, as a chain: gate, segmenter, detector; may be repeated.",
+        help="Next bundle of a chain, in the order gate, segmenter, detector; may be repeated.",
     ),
 ]

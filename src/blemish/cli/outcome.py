@@ -27,5 +27,5 @@ def exit_code(error: BlemishError) -> int:
 
 
 def command_line() -> str:
-    """The command as the user typed it, for reports."""
+    """Command as the user typed it, for reports."""
     return shlex.join(["blemish", *sys.argv[1:]])

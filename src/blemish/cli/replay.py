@@ -20,13 +20,11 @@ def replay(
     ],
     bundle: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Option(
-            "--bundle", help="The recorded bundle, where it lies elsewhere by now; once for each of a chain."
-        ),
+        typer.Option("--bundle", help="The recorded bundle, if it has moved; once for each of a chain."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Inspect the images of RECORD again: does the same bundle give the same answers? Names what differs.
+    """Inspect the images of RECORD again with the same bundle, and name every field that differs.
 
     Images are found by their SHA-256. Exit code 0: all answers are the same; 1: some differ, or an image,
     bundle or decision is not as recorded.
@@ -34,12 +32,12 @@ def replay(
     from blemish.workflows.replay import replay as replayed
 
     outcome = replayed(record, images, bundles=bundle or (), quiet=quiet)
+    if not outcome.lines:
+        raise BlemishError(f"{record} must hold inspections. Received: an empty file. Choose another record.")
     for line in (*outcome.notes, *outcome.findings):
         print(line)
     print(f"{outcome.same} of {outcome.lines} answers are as recorded")
-    if outcome.same < outcome.lines or not outcome.lines:
+    if outcome.same < outcome.lines:
         raise BlemishError(
             f"{outcome.lines - outcome.same} of {outcome.lines} lines of {record} do not replay; see above."
-            if outcome.lines
-            else f"{record} holds no inspection."
         )

@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from blemish.dataset.product_sets.collect import Collected
     from blemish.dataset.quality.check import CheckReport
     from blemish.dataset.samples import Dataset
+    from blemish.evaluation.annotators.study import Study
     from blemish.images.calibration_target import Scale
 
 SPLIT_ORDER = ("train", "val", "test", "")
+MAX_LISTED = 10  # differences of two annotators; all are in agreement.json
 
 
 def print_counts(dataset: Dataset) -> None:
-    """Images of the dataset by split and by class."""
+    """Print the numbers of a dataset's images by split and by class."""
     print(f"{dataset.root}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
     print_table({"all images": dataset.splits, **class_splits(dataset)}, list(dataset.splits))
 
@@ -31,7 +33,7 @@ def class_splits(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 
 def print_products(out: Path, collected: Collected) -> None:
-    """The products of a collection, a line each, and what was left out."""
+    """Print the products of a collection, a line each, and notes on those left out."""
     print(f"{out}: {len(collected.made)} products")
     width = max((len(made.counts.product) for made in collected.made), default=0)
     print(f"{'product':{width}}{'normal':>10}{'defective':>11}  source")
@@ -43,7 +45,7 @@ def print_products(out: Path, collected: Collected) -> None:
 
 
 def print_check(report: CheckReport) -> None:
-    """All findings, the problems last, worst first."""
+    """Print all findings of a check, the problems last, worst first."""
     print(f"{report.root}: {report.total} images, {report.layout} ({report.reason})")
     print_table({"all images": report.splits, **report.images, "clean": report.clean}, list(report.splits))
     for product in report.products:
@@ -63,15 +65,37 @@ def print_check(report: CheckReport) -> None:
 
 
 def print_scale(found: Scale) -> None:
-    """A measured scale, how well the image fits it, and where to write it."""
+    """Print a measured scale, how well the image fits it, and how to use it."""
     print(f"{found.mm_per_px:.6g} mm per px, from {found.points} points")
-    print(f"along the picture's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
+    print(f"along the image's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
     print(
         f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (mean square)"
     )
     print(
         f"use it as --mm-per-px {found.mm_per_px:.6g}, or as mm_per_px: {found.mm_per_px:.6g} in dataset.yaml"
     )
+
+
+def print_agreement(study: Study) -> None:
+    """Print the agreement of two annotators on verdicts, classes and places, and where they differ."""
+    alone = f", and {study.alone} that only one of them judges" if study.alone else ""
+    print(f"{study.first} and {study.second}: {study.images} images{alone}")
+    for question, level in (("good or defective", study.verdict), ("classes", study.classes)):
+        kappa, agreed = level.kappa, level.kappa.agreed
+        beyond = "kappa unknown, as only one answer occurs"
+        if kappa.value is not None:
+            beyond = f"kappa {kappa.value:.2f} ({kappa.low:.2f} to {kappa.high:.2f}), {kappa.word}"
+        print(
+            f"{question}: same answer on {agreed.n} of {agreed.of} (at least {agreed.lower95:.1%}); {beyond}"
+        )
+    if study.places is not None:
+        met = study.places.met
+        print(f"places: {met.n} of {met.of} that either marked were marked by both")
+    for difference in study.differences[:MAX_LISTED]:
+        print(f"differ on {difference.image.sample.id}. {difference.sentence}")
+    rest = len(study.differences) - MAX_LISTED
+    if rest > 0:
+        print(f"and on {rest} more")
 
 
 def images_of_lots(groups: Mapping[str, Mapping[str, Any]]) -> str:
@@ -99,7 +123,7 @@ def uses(report: CheckReport) -> str:
 
 
 def print_table(rows: Mapping[str, Mapping[str, int]], splits: list[str]) -> None:
-    """A line per row, one column per split and their sum."""
+    """Print a line per row, with a column per split and their sum."""
     columns = [split for split in SPLIT_ORDER if split in splits]
     width = max(len(name) for name in rows)
     heads = [*(split or "no split" for split in columns), "all"]

@@ -1,4 +1,4 @@
-"""Commands that make bundles: `train`, `add-class`, `export`."""
+"""The commands that make bundles: `train`, `add-class`, `export`."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     config: Annotated[Optional[Path], typer.Option("--config", help="YAML file of settings.")] = None,  # noqa: UP045
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be repeated."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Setting of the method; may be repeated."),
     ] = None,
     seed: Seed = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    start: Annotated[
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    initial_bundle: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--from", metavar="BUNDLE", help="Go on from this bundle, with its settings."),
+        typer.Option("--from", metavar="BUNDLE", help="Start from this bundle, with its settings."),
     ] = None,
     target: Annotated[
         Optional[str],  # noqa: UP045
@@ -60,17 +60,17 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     from blemish.workflows.train import train_bundle
 
     set_threads(threads)
-    given = parsed_settings(settings)
-    given |= short_settings(method, target=target, shots=shots, mm_per_px=checked_scale(mm_per_px))
+    own = parsed_settings(settings)
+    own |= short_settings(method, target=target, shots=shots, mm_per_px=checked_scale(mm_per_px))
     bundle = train_bundle(
         method,
         data,
         out,
-        settings=given,
+        settings=own,
         config=config,
         seed=seed,
         resume=resume,
-        initial_bundle=start,
+        initial_bundle=initial_bundle,
         quiet=quiet,
     )
     print(bundle)
@@ -78,11 +78,11 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
 
 def add_class(  # noqa: PLR0913, PLR0917 - an option each
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
-    name: Annotated[str, typer.Option("--name", help="Of the new class.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the new class.")],
     examples: Annotated[
         Path,
         typer.Option(
-            "--examples", metavar="DATA", help="1 to 10 boxed examples: all boxes, or those called NAME."
+            "--examples", metavar="DATA", help="1 to 10 boxed examples: all boxes, or those of class NAME."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The new bundle; its report goes to OUT-report.")],
@@ -93,11 +93,11 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
         ),
     ] = None,
     fine_tune: Annotated[
-        bool, typer.Option("--fine-tune", help="Train shortly instead, on --check's training images as well.")
+        bool, typer.Option("--fine-tune", help="Train briefly instead, on --check's training images as well.")
     ] = False,
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the short training; may be repeated."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Setting of the short training; may be repeated."),
     ] = None,
     seed: Seed = 0,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
@@ -125,40 +125,43 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
 
 def export(  # noqa: PLR0913, PLR0917 - an option each
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
-    to: Annotated[Literal["onnx", "openvino"], typer.Option("--to", help="What it will be run by.")],
+    to: Annotated[Literal["onnx", "openvino"], typer.Option("--to", help="Runtime that will run it.")],
     precision: Annotated[
         Literal["fp32", "fp16", "int8"],
         typer.Option("--precision", help="fp16: half the size; int8: faster, calibrated on --data."),
     ] = "fp32",
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--out", help="The new bundle; otherwise BUNDLE-onnx, BUNDLE-openvino-int8, …"),
+        typer.Option("--out", help="The new bundle; default BUNDLE-onnx, BUNDLE-openvino-int8, …"),
     ] = None,
     tile: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
-            "--tile", min=1, metavar="N", help="Cut images to N and fix it: fastest; no smaller ones."
+            "--tile",
+            min=1,
+            metavar="N",
+            help="Cut images into tiles of N × N, fixed: fastest; no smaller images.",
         ),
     ] = None,
     data: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--data", help="Dataset that both sides are compared on; for int8 needed."),
+        typer.Option("--data", help="Dataset to compare both bundles on; required for int8."),
     ] = None,
     calibration: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--calibration", min=1, metavar="N", help="Of int8: inputs of each graph; else 100."),
+        typer.Option("--calibration", min=1, metavar="N", help="Of int8: inputs to each graph; default 100."),
     ] = None,
     max_drop: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            "--max-drop", min=0, max=1, help="Of int8: what it may cost on validation images; else 0.01."
+            "--max-drop", min=0, max=1, help="Of int8: largest loss on validation images; default 0.01."
         ),
     ] = None,
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write BUNDLE so that it runs without torch, once it has given the same answers; with a certificate."""
+    """Export BUNDLE to run without torch, with a certificate that it gives the same answers."""
     require_package("torch", "blemish export")
     from blemish.workflows import export as workflow
 
@@ -197,15 +200,14 @@ def parsed_settings(assignments: list[str] | None) -> dict[str, Any]:
 
 
 def short_settings(method: str, **values: str | float | None) -> dict[str, Any]:
-    """Options given in place of --set. Raises WrongUseError for a method without such a setting."""
+    """Settings that have an option of their own. Raises WrongUseError for a method without the setting."""
     from blemish.methods import find_method
 
-    given = {name: value for name, value in values.items() if value is not None}
+    own = {name: value for name, value in values.items() if value is not None}
     with refused_as_wrong_use():
-        known = find_method(method).settings_type.model_fields if given else {}
-    for name in given:
+        known = find_method(method).settings_type.model_fields if own else {}
+    for name in own:
         if name not in known:
-            raise WrongUseError(
-                f"--{name} must be given to a method that has the setting. Received: {method}. Leave it out."
-            )
-    return given
+            option = f"--{name.replace('_', '-')}"
+            raise WrongUseError(f"Method {method} has no setting '{name}'. Leave {option} out.")
+    return own

@@ -17,12 +17,14 @@ def outlined(dataset: Dataset) -> Dataset:
 
     Other splits are left as they are. Raises BlemishError where that takes the last defect of a split.
     """
-    kept = dataset.where(lambda sample: not is_left_out(sample))
+    outlined = dataset.where(lambda sample: not is_left_out(sample))
     for split, images in SPLIT_WORDS.items():
-        before, after = (any(sample.is_defective for sample in data.split(split)) for data in (dataset, kept))
+        before, after = (
+            any(sample.is_defective for sample in data.split(split)) for data in (dataset, outlined)
+        )
         if before and not after:
             raise nothing_outlined(images)
-    return kept
+    return outlined
 
 
 def left_out(dataset: Dataset) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The noun Dataset: samples on disk, their annotations, and the names of the classes.
 
-Nothing here reads pixels; masks stay references to files until `blemish.dataset.masks` is asked for them.
+Nothing here reads pixels; masks stay references to files until `blemish.dataset.masks` reads them.
 Boxes are xyxy in float pixels of the image as decoded (EXIF orientation applied), half-open; sizes are
 (height, width).
 """
@@ -138,8 +138,8 @@ class Dataset:
     @property
     def class_counts(self) -> dict[str, int]:
         """Number of images that show each class, for every class name."""
-        seen = count(label for s in self.samples for label in {a.label for a in s.annotations})
-        return {name: seen.get(name, 0) for name in self.class_names}
+        counts = count(label for s in self.samples for label in {a.label for a in s.annotations})
+        return {name: counts.get(name, 0) for name in self.class_names}
 
 
 def count(items: Iterable[str]) -> dict[str, int]:

@@ -110,11 +110,11 @@ class Decision(Strict):
             score = min(score, without_defects)
         results = [rule_met(check, [defects[index] for index in kept]) for check in self.checks()]
         met = [result for result in results if result is not None]
-        level = next((one for one in verdict_levels(self.score) if score >= one.threshold), None)
+        level = next((each for each in verdict_levels(self.score) if score >= each.threshold), None)
         if level is not None:
             met.insert(0, Met(level.verdict, f"score {figure(score)} ≥ {figure(level.threshold)}"))
         met.sort(key=lambda result: FROM_BAD_TO_GOOD.index(result.verdict))
-        given = {result.grade for result in met}
+        grades = {result.grade for result in met}
         reasons = [result.reason for result in met]
         if ignored := len(defects) - len(kept):
             reasons.append(
@@ -122,7 +122,7 @@ class Decision(Strict):
             )
         return Judged(
             verdict=met[0].verdict if met else Verdict.OK,
-            grade=next((grade for grade in GRADES if grade in given), "accept") if self.grades else None,
+            grade=next((grade for grade in GRADES if grade in grades), "accept") if self.grades else None,
             reasons=tuple(reasons),
             score=score,
             kept=kept,

@@ -1,6 +1,6 @@
-"""usage.json: how often test images were looked at with a bundle, and under which decision.
+"""usage.json: the evaluations of a bundle on test images, and the decision that each was made under.
 
-A figure on test images holds for new parts only as long as nothing was changed because of it.
+Figures on test images hold for new parts only as long as nothing is changed because of them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ NO_DECISION = "none"
 
 
 class TestSetAccess(Strict):
-    """An evaluation of test images, as usage.json counts it.
+    """Evaluation on test images, as usage.json counts it.
 
-    data: digest of these images, whatever is annotated on them; date: ISO 8601
-    revision: of the decision, 0 without one; digest: of what it says, which tells a change by hand
+    data: digest of the images, without their annotations; date: ISO 8601
+    revision: of the decision, 0 without one
+    digest: of the decision's text, which also shows a change by hand; `NO_DECISION` without one
     """
 
     data: str
@@ -35,7 +36,10 @@ class TestSetAccess(Strict):
 
 
 class Usage(Strict):
-    """usage.json. bundle: id of the bundle whose evaluations are counted"""
+    """Content of usage.json.
+
+    bundle: id of the bundle; looks: its evaluations on test images, in order (the key of the file)
+    """
 
     schema_version: Literal[1] = 1
     bundle: str
@@ -43,7 +47,7 @@ class Usage(Strict):
 
 
 def access_under(data: str, decision: Decision | None, *, date: str) -> TestSetAccess:
-    """Access of an evaluation on test images of that digest, under that decision."""
+    """Access by an evaluation. data: digest of the test images; decision: None without one; date: ISO 8601"""
     return TestSetAccess(
         data=data,
         date=date,
@@ -53,7 +57,10 @@ def access_under(data: str, decision: Decision | None, *, date: str) -> TestSetA
 
 
 def read_usage(folder: Path, *, bundle: str) -> Usage:
-    """Accesses counted in a bundle's folder. Raises BlemishError for a file that is none of the bundle's."""
+    """Accesses counted in a bundle's folder, none where it has no usage.json.
+
+    bundle: its id. Raises BlemishError for a damaged file, and for that of another bundle.
+    """
     file = folder / USAGE
     if not file.is_file():
         return Usage(bundle=bundle)
@@ -61,7 +68,9 @@ def read_usage(folder: Path, *, bundle: str) -> Usage:
         usage = Usage.model_validate_json(file.read_bytes())
     except ValidationError as error:
         fault = first_fault(error, Usage.model_fields)
-        raise BlemishError(f"{file}: {fault} Restore it: it says how often test data were used.") from error
+        raise BlemishError(
+            f"{file}: {fault} Restore it: it counts the evaluations on test images."
+        ) from error
     if usage.bundle != bundle:
         raise BlemishError(
             f"{file}: 'bundle' must be {bundle}. Received: {usage.bundle}. Remove it from this bundle."
@@ -70,39 +79,39 @@ def read_usage(folder: Path, *, bundle: str) -> Usage:
 
 
 def count_access(folder: Path, access: TestSetAccess, *, bundle: str) -> None:
-    """Add an access to usage.json. Raises BlemishError where the folder is not writable."""
+    """Add an access to usage.json in a bundle's folder, in one step.
+
+    bundle: its id. Raises BlemishError as `read_usage` does, and where the folder is not writable.
+    """
     usage = read_usage(folder, bundle=bundle)
     counted = usage.model_copy(update={"looks": (*usage.looks, access)})
     write_atomically(folder / USAGE, counted.model_dump_json(indent=1) + "\n")
 
 
 def access_sentences(before: Sequence[TestSetAccess], now: TestSetAccess) -> tuple[str, ...]:
-    """Sentences for a report: how often these test images were looked at, and a decision changed since.
+    """Sentences for a report: the number of evaluations on these test images, and a decision changed since.
 
-    before: all earlier accesses with the bundle, to whatever data
+    before: all earlier accesses of the bundle, also those to other images
     """
     same = [access for access in before if access.data == now.data]
     if not same:
-        others = f" Looks at other test images: {len(before)}." if before else ""
-        return (f"The test images were looked at once with this bundle: now, {under(now)}.{others}",)
+        others = f" Evaluations on other test images: {len(before)}." if before else ""
+        return (f"This is the bundle's first evaluation on these test images, made {under(now)}.{others}",)
     counted = (
-        f"The test images were looked at {len(same) + 1} times with this bundle, this one included; "
-        f"last before it {under(same[-1])}."
+        f"This is the bundle's evaluation no. {len(same) + 1} on these test images; "
+        f"the one before was made {under(same[-1])}."
     )
     changed = [access for access in same if access.digest != now.digest]
     if not changed:
         return (counted,)
+    then = changed[-1]
+    by_hand = now.revision and now.revision == then.revision
+    since = "edited by hand since, without a new revision" if by_hand else f"{under(now)} now"
     return (
         counted,
-        f"The decision was changed after a look at these very test images ({under(changed[-1])} then, "
-        f"{changed_to(changed[-1], now)}): the figures no longer are of unseen data. Take new test images.",
+        f"The decision was changed after an evaluation on these same test images ({under(then)} then, "
+        f"{since}), so the figures are no longer those of unseen data. Take new test images.",
     )
-
-
-def changed_to(before: TestSetAccess, now: TestSetAccess) -> str:
-    if now.revision and now.revision == before.revision:
-        return "changed by hand since under the same number"
-    return f"{under(now)} now"
 
 
 def under(access: TestSetAccess) -> str:

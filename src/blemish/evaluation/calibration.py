@@ -1,10 +1,9 @@
 """Choice of a decision's thresholds on calibration images, and the counts of the whole decision there.
 
 The image thresholds follow `operating_point.choose`. A class gets a threshold of its own, on the confidence
-of its
-defects, where it is marked on at least `CLASS_IMAGES` images and as many clean ones are not rejected yet: the
-lowest confidence that rejects none of those clean ones. It is kept only if it rejects a defective image that
-would otherwise pass or go to a person.
+of its defects, where it is marked on at least `CLASS_IMAGES` images and as many clean ones are not rejected
+yet: the lowest confidence that rejects none of those clean ones. It stays only if it rejects a defective
+image that would otherwise pass or go to a person.
 """
 
 from __future__ import annotations
@@ -103,7 +102,8 @@ def of_search(how: Calibration) -> tuple[str, ...]:
 
 def low_threshold(decision: Decision, how: Calibration) -> tuple[str, ...]:
     """A sentence where the score may reject images whose defects are all ignored."""
-    lowest = min((one for one in (decision.score.review, decision.score.ng) if one is not None), default=1.0)
+    thresholds = (decision.score.review, decision.score.ng)
+    lowest = min((value for value in thresholds if value is not None), default=1.0)
     if not decision.ignore or lowest > how.without_defects:
         return ()
     return (

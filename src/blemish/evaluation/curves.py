@@ -28,9 +28,9 @@ def threshold_curve(sweep: Sweep, *, chosen: float | None = None) -> Curve:
         "recall": sweep.recall,
     }
     return Curve(
-        title="Threshold on the map",
+        title="Threshold on the map, on these images",
         x_name="threshold T",
-        y_name="pixels of the set",
+        y_name="metric of pixels",
         x=tuple(sweep.thresholds[index] for index in shown),
         lines={name: tuple(float(values[index] or 0.0) for index in shown) for name, values in lines.items()},
         marked_x=sweep.best if chosen is None else chosen,
@@ -59,7 +59,7 @@ def iou_curve(records: Sequence[ImageRecord]) -> Curve | None:
     if not any(record.truth for record in placed):
         return None
     lines: dict[str, tuple[float, ...]] = {}
-    for with_type, ending in ((False, ""), (True, " with type")):
+    for with_type, ending in ((False, ""), (True, " with class")):
         counts = [match_counts_at(placed, threshold, with_type=with_type) for threshold in IOU_THRESHOLDS]
         for name in ("recall", "precision"):
             values = [getattr(each, name) for each in counts]
@@ -75,9 +75,9 @@ def roc_curve(records: Sequence[ImageRecord]) -> Curve | None:
         return None
     alarms, recall = points
     return Curve(
-        title="Images",
-        x_name="clean images rejected",
-        y_name="defective images found",
+        title="ROC curve of images",
+        x_name="share of clean images rejected",
+        y_name="share of defective images found",
         x=tuple(alarms.tolist()),
         lines={"recall": tuple(recall.tolist())},
     )

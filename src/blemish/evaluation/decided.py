@@ -30,13 +30,15 @@ def operating_point_of(manifest: Manifest, decision: Decision | None) -> Operati
     return OperatingPoint(BY_HAND, ng, review, unknown, unknown, unknown)
 
 
-def with_decision(evaluation: Evaluation, decision: Decision | None, *, looks: int | None) -> Evaluation:
+def with_decision(
+    evaluation: Evaluation, decision: Decision | None, *, num_accesses: int | None
+) -> Evaluation:
     """The evaluation with the part "decision" in its metrics, as far as it applies.
 
     Its figures: revision, images by grade, cost of the escapes and overkill, and uses of the test images.
-    looks: at these test images with this bundle, this one included; None on other images
+    num_accesses: evaluations of the bundle on these test images, including this one; None on other images
     """
-    part: dict[str, Any] = {} if looks is None else {"test_looks": looks}
+    part: dict[str, Any] = {} if num_accesses is None else {"test_looks": num_accesses}
     if decision is not None:
         part["revision"] = decision.revision
         grades = [record.inspection.grade for record in evaluation.records if record.inspection.grade]

@@ -61,9 +61,9 @@ def best_ious(iou: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def average_recall(best: ArrayLike) -> float | None:
-    """Average recall (2/n) Σ max(IoU − 0.5, 0) in [0, 1] of best IoUs [n]; None without any. Source: eq.
+    """Average recall (2/n) Σ max(IoU − 0.5, 0) in [0, 1] of best IoUs [n]; None without any.
 
-    3.
+    Source: He & Liu 2020, eq. 3.
     """
     best = np.asarray(best, dtype=np.float64)
     return float(2 * np.clip(best - 0.5, 0, None).mean()) if best.size else None

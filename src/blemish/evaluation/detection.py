@@ -55,9 +55,11 @@ def precision_at_recalls(records: Sequence[ImageRecord], class_names: Sequence[s
     images = [{"id": index + 1} for index in range(len(records))]
     categories = [{"id": number, "name": name} for name, number in category.items()]
     sides = []
-    for defects in ([record.truth for record in records], [detections(record) for record in records]):
+    for by_image in ([record.truth for record in records], [detections(record) for record in records]):
         rows = [
-            row for number, some in enumerate(defects, start=1) for row in box_rows(number, some, category)
+            row
+            for number, defects in enumerate(by_image, start=1)
+            for row in box_rows(number, defects, category)
         ]
         numbered = [{**row, "id": number} for number, row in enumerate(rows, start=1)]
         sides.append(COCO({"info": {}, "images": images, "annotations": numbered, "categories": categories}))

@@ -94,18 +94,18 @@ class Evaluator:
         truth: `defect_instances` of the sample
         """
         found_map = found_defects_map(sample, inspection, class_map) if self.segments else None
-        cam = inspection.maps.get("heat_map")
+        heat_map = inspection.maps.get("heat_map")
         record = ImageRecord(
             sample=sample,
             inspection=replace(inspection, maps={}),
             truth=tuple(true_defect(instance) for instance in truth),
             iou=iou_matrix(truth, [defect.box_xyxy for defect in inspection.defects], found_map),
             pixels=self.count_pixels(sample, inspection, class_map, found_map),
-            heat=None if cam is None else small_heat(cam),
+            heat=None if heat_map is None else small_heat(heat_map),
         )
         self.records.append(record)
-        if cam is not None and truth:
-            self.pointings.append(pointed(cam, truth, rejected=inspection.verdict is Verdict.NG))
+        if heat_map is not None and truth:
+            self.pointings.append(pointed(heat_map, truth, rejected=inspection.verdict is Verdict.NG))
         for row, column in matched_pairs(record, MATCH_IOU):
             contrast, severity = truth[row].contrast, inspection.defects[column].severity_mean
             if contrast is not None and severity is not None:
@@ -197,7 +197,9 @@ class Evaluator:
         exact = sum((match_counts(pixels) for pixels in counted), NO_MATCHES)
         if not exact.n_true:
             return None
-        ious = [one.tp / (one.tp + one.fp + one.fn) for one in counted if one.tp + one.fn]
+        ious = [
+            pixels.tp / (pixels.tp + pixels.fp + pixels.fn) for pixels in counted if pixels.tp + pixels.fn
+        ]
         tolerant = {
             f"{name}_at_{self.tolerance_px:g}px": getattr(self.tolerant, name)
             for name in ("precision", "recall", "f1")
@@ -240,8 +242,9 @@ def found_defects_map(
     """
     found = inspection.maps.get("defects")
     if found is None:
-        nothing = class_map is not None and not inspection.defects
-        return np.zeros(class_map.shape, dtype=np.int32) if nothing and class_map is not None else None
+        if class_map is None or inspection.defects:
+            return None
+        return np.zeros(class_map.shape, dtype=np.int32)
     if class_map is not None and found.shape != class_map.shape:
         raise BlemishError(
             f"{sample.id}: the annotation must have the size of the inspected image. "
@@ -250,11 +253,11 @@ def found_defects_map(
     return found.astype(np.int32, copy=False)
 
 
-def small_heat(cam: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Heat map for the report, at most `HEAT_SIDE` a side, 255 at 1. cam: [H, W] in [0, 1]"""
-    scale = min(1.0, HEAT_SIDE / max(cam.shape))
-    size = max(1, round(cam.shape[0] * scale)), max(1, round(cam.shape[1] * scale))
-    small = resized_map(cam.astype(np.float32, copy=False), size)
+def small_heat(heat_map: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Heat map for the report, at most `HEAT_SIDE` a side, 255 at 1. heat_map: [H, W] in [0, 1]"""
+    scale = min(1.0, HEAT_SIDE / max(heat_map.shape))
+    size = max(1, round(heat_map.shape[0] * scale)), max(1, round(heat_map.shape[1] * scale))
+    small = resized_map(heat_map.astype(np.float32, copy=False), size)
     return np.rint(255 * np.clip(small, 0, 1)).astype(np.uint8)
 
 

@@ -1,8 +1,7 @@
 """Label issues: the labels that answers contradict most, and so perhaps wrong ones.
 
 The confidence of a score in an image's label follows from all images: a logistic curve of "marked defective"
-over
-the score. Classes and single findings have their own confidence. Letters: n images.
+over the score. Classes and single findings have their own confidence. Letters: n images.
 Source: Platt 1999 (curve); Northcutt et al. 2021 (ranking labels by what a model says with confidence).
 """
 
@@ -76,7 +75,7 @@ def label_issues_json(evaluation: Evaluation) -> str:
 def of_images(records: Sequence[ImageRecord]) -> Iterator[LabelIssue]:
     """Issues of images marked clean that score like defective ones, and the other way round.
 
-    None where fewer than `MIN_IMAGES` are clean, or defective, as then no curve is known.
+    Nothing where fewer than `MIN_IMAGES` are clean, or defective, as then no curve is known.
     """
     scored = [record for record in records if record.inspection.score is not None]
     scores, defective = image_scores(scored)

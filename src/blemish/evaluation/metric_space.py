@@ -1,9 +1,8 @@
 """Metric space of a bundle on a dataset: embeddings of every true defect and every confident false detection.
 
 Source: TL-SDD Fig. 9. Embeddings are specific to a class. A region's own embedding is that of its class, or
-of the class that it was given; the distance to a class is from the embedding of that class to its prototype,
-as its
-probability follows from. Letters: N regions, K classes, D embedding.
+of the class that it was assigned; its distance to a class is that of its embedding for that class to the
+class's prototype, from which its probability follows. Letters: N regions, K classes, D embedding.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ TRUE, FALSE = "true", "false"
 class EmbeddedRegion:
     """An embedded region. kind: "true", or "false" for a detection that matches no true defect of its class
 
-    label: its class, or the class that it was given; confidence: of a detection
+    label: its class, or the class that it was assigned; confidence: of a detection
     """
 
     id: str
@@ -123,8 +122,10 @@ def regions_of(
     taken = {column for _, column in match(ious, confidences, threshold=FOUND_IOU, allowed=same)}
     true = [EmbeddedRegion(box.id, sample.id, TRUE, box.label, box.box_xyxy) for box in truth]
     false = [
-        EmbeddedRegion(f"{sample.id}!{number}", sample.id, FALSE, one.label, one.box_xyxy, one.confidence)
-        for number, one in enumerate(found)
+        EmbeddedRegion(
+            f"{sample.id}!{number}", sample.id, FALSE, defect.label, defect.box_xyxy, defect.confidence
+        )
+        for number, defect in enumerate(found)
         if number not in taken
     ]
     return [*true, *false]

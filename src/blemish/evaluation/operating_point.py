@@ -172,7 +172,7 @@ def measured(point: OperatingPoint, verdicts: Sequence[Verdict], defective: Arra
 
 def share_of(verdict: Verdict, verdicts: Sequence[Verdict]) -> ProportionBound:
     """Number of images with a verdict, with bounds."""
-    return proportion_bound(sum(one is verdict for one in verdicts), len(verdicts))
+    return proportion_bound(sum(each is verdict for each in verdicts), len(verdicts))
 
 
 def checked(scores: ArrayLike, defective: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

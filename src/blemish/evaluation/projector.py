@@ -1,8 +1,7 @@
 """Image of the metric space: regions and prototypes along the two directions in which they vary most.
 
 Source: TL-SDD Fig. 9. Filled marks are true defects in the colour of their class, rings are false detections
-in the
-colour of the class that they were given, and a named diamond is a prototype. Letters: N points.
+in the colour of the class that they were assigned, and a named diamond is a prototype. Letters: N points.
 """
 
 from __future__ import annotations

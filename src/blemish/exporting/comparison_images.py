@@ -8,7 +8,6 @@ small, of odd sizes, and larger than a tile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
@@ -55,21 +54,24 @@ def comparison_images(
     tile: side from which on images are cut; None: they are not; fixed: smaller images are left out
     """
     min_side = tile or 0 if fixed else 0
-    large = (image for image in dataset_images(dataset) if min(image.size) >= min_side) if dataset else ()
-    own = list(islice(large, IMAGES - MIN_SYNTHETIC))
+    unsealed = [sample for sample in dataset or () if sample.split != "test"]
+    unsealed.sort(key=lambda sample: (sample.split != "val", not sample.is_defective))
+    large = (sample for sample in unsealed if min(image_size(sample.image)) >= min_side)
+    own = [
+        ComparisonImage(
+            sample.id,
+            sample.image,
+            sample.split or "dataset",
+            sha256_of(sample.image),
+            image_size(sample.image),
+        )
+        for sample in islice(large, IMAGES - MIN_SYNTHETIC)
+    ]
     made = [
         synthetic(folder, number, size, seed)
         for number, size in enumerate(sizes(IMAGES - len(own), tile, min_side))
     ]
     return own + made
-
-
-def dataset_images(dataset: Dataset) -> Iterator[ComparisonImage]:
-    """Images of the dataset that are not for testing, in the order that the file's header says."""
-    unsealed = [sample for sample in dataset if sample.split != "test"]
-    for sample in sorted(unsealed, key=lambda each: (each.split != "val", not each.is_defective)):
-        file = sample.image
-        yield ComparisonImage(sample.id, file, sample.split or "dataset", sha256_of(file), image_size(file))
 
 
 def sizes(count: int, tile: int | None, min_side: int) -> list[Size]:

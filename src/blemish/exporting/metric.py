@@ -2,9 +2,8 @@
 
 The main metric follows the method's kind of answer, at the bundle's own threshold: F1 of pixels where defects
 are outlined, of boxes with their names where they are named, of verdicts otherwise. For boxes mean average
-precision
-counts as well, and the larger drop decides: it has no threshold, so it would miss scores that all moved past
-one, but it tells something about a detector that is confident of nothing.
+precision counts as well, and the larger drop decides: it has no threshold, so it would miss scores that all
+moved past one, but it says something about a detector that is confident of nothing.
 """
 
 from __future__ import annotations
@@ -26,9 +25,8 @@ from blemish.progress import Reporter
 class MetricDrop:
     """Main metric before and after int8.
 
-    name: such as "pixel.f1"; before, after: by torch and by the exported bundle; images: how many were
-        measured
-    max_drop: largest drop allowed
+    name: such as "pixel.f1"; before, after: by torch and by the exported bundle
+    max_drop: largest drop allowed; images: how many were measured
     """
 
     name: str

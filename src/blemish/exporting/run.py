@@ -1,7 +1,7 @@
 """Export of a bundle to one that runs without torch, written only if both give the same answers.
 
 Graph plans of the method → ONNX → (int8) → files for ONNX Runtime or OpenVINO → a draft bundle → its
-certificate → the bundle in place. Whatever fails, the place that was asked for stays as it was before.
+certificate → the bundle in place. If anything fails, the folder to be written stays as it was.
 """
 
 from __future__ import annotations
@@ -52,9 +52,8 @@ WRITTEN_BY = ("onnx", "onnxscript", "onnxruntime")  # needed for any runtime
 def export_bundle(request: ExportRequest, reporter: Reporter) -> Path:
     """Write the exported bundle to `request.out`, with its certificate; returns its path.
 
-    Raises BlemishError for a bundle or settings that cannot be exported, and where both bundles' answers
-    differ
-    by more than is allowed: the failed certificate is then OUT-certificate.json.
+    Raises BlemishError for a bundle or settings that cannot be exported, and where the answers of the
+    bundles differ by more than is allowed: the failed certificate is then OUT-certificate.json.
     """
     refuse_before_work(request)
     request.out.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +133,7 @@ class Export:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """Manifest of the bundle, with the tile that was asked for."""
+        """Manifest of the bundle, with the requested tile."""
         return fixed_to(self.request.bundle.manifest, self.method, self.request.tile)
 
     @cached_property
@@ -155,7 +154,7 @@ class Export:
     # Graphs
 
     def graph_files(self, plans: Mapping[str, GraphPlan]) -> GraphFiles:
-        """Files of each graph, for the runtime and the precision that are asked for."""
+        """Files of each graph, for the requested runtime and precision."""
         kind, precision = self.request.kind, self.request.precision
         halved = (kind, precision) == ("onnx", "fp16")
         plain = {
@@ -306,15 +305,14 @@ def tile_of(inspector: BundleInspector, manifest: Manifest) -> int | None:
 def keep_own(out: Path, bundle: Bundle) -> bool:
     """Carry over the usage count and the decisions of the same bundle at `out`.
 
-    Its decision gives way to the one in `bundle` only where that has a higher revision, and is then kept
-    beside
+    Its decision gives way to the one in `bundle` only where that has a higher revision, and then stays beside
     it. returns: True where its decision stays in place of another or of none
     """
-    given = stored_decision(bundle.path, bundle=bundle.id)
+    copied = stored_decision(bundle.path, bundle=bundle.id)
     for name, data in changeable_of(out, bundle.id).items():
         write_atomically(bundle.path / name, data)
     own = stored_decision(bundle.path, bundle=bundle.id)
-    if given is not None and own is not None and given.revision > own.revision:
-        write_decision(bundle.path / DECISION, given)
+    if copied is not None and own is not None and copied.revision > own.revision:
+        write_decision(bundle.path / DECISION, copied)
         return False
-    return own != given
+    return own != copied

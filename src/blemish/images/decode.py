@@ -69,7 +69,7 @@ def read_image(
 
 
 def with_channels(pixels: Pixels, channels: int | None) -> Pixels:
-    """Pixels brought to the channels that `read_image` is asked for. pixels: [H, W] or [H, W, 3]"""
+    """Pixels [H, W] or [H, W, 3] with the channels that `read_image` takes: None as they are, 1, or 3."""
     if channels == 1:
         return luminance(pixels)
     if channels == 3 and pixels.ndim == 2:

@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from blemish.arrays import Box, Colour, Pixels, Point
+from blemish.arrays import Colour, Pixels, Point, RgbImage
 from blemish.defect import Defect
 from blemish.images.decode import to_bytes
 from blemish.inspection import Inspection, Verdict
 
-RgbImage = NDArray[np.uint8]  # [H, W, 3]
 Contours = Sequence[Sequence[Point]]
 
 FOUND: Colour = (230, 159, 0)
@@ -109,18 +108,6 @@ def draw_outlines(
     return canvas
 
 
-def draw_boxes(
-    image: Pixels,
-    boxes_xyxy: Sequence[Box],
-    *,
-    colour: Colour,
-    thickness: int | None = None,
-    dash: float = 0.0,
-) -> RgbImage:
-    """Boxes on a copy of the image; arguments as in `draw_outlines`."""
-    return draw_outlines(image, box_corners(boxes_xyxy), colour=colour, thickness=thickness, dash=dash)
-
-
 def draw_label(
     image: Pixels,
     text: str,
@@ -187,7 +174,8 @@ def draw_defects_(canvas: RgbImage, defects: Sequence[Defect]) -> None:
     """Draw each defect's outline and tag into the canvas, see `draw_defects`. canvas: [H, W, 3]"""
     draw_outlines_(canvas, [part for defect in defects for part in defect.contour], colour=FOUND)
     boxes = [defect.box_xyxy for defect in defects if not defect.contour]
-    draw_outlines_(canvas, box_corners(boxes), colour=FOUND)
+    corners = [((x0, y0), (x1, y0), (x1, y1), (x0, y1)) for x0, y0, x1, y1 in boxes]
+    draw_outlines_(canvas, corners, colour=FOUND)
     tag, gap = label_height(canvas), line_width(canvas)
     for defect in defects:
         x_min, y_min, _, y_max = defect.box_xyxy
@@ -226,11 +214,6 @@ def thinned(contour: Sequence[Point], tolerance: float) -> NDArray[np.float64]:
     origin = corners.min(axis=0)
     fewer = cv2.approxPolyDP((corners - origin).astype(np.float32), tolerance, closed=True)
     return fewer.reshape(-1, 2) + origin
-
-
-def box_corners(boxes_xyxy: Sequence[Box]) -> Contours:
-    """Each box as a polygon of its four corners."""
-    return [((x0, y0), (x1, y0), (x1, y1), (x0, y1)) for x0, y0, x1, y1 in boxes_xyxy]
 
 
 def line_width(image: NDArray[np.generic]) -> int:

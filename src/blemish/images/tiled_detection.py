@@ -87,7 +87,7 @@ def detect_tiled(
     """The detector's rows for the whole image, each object once. returns: [R, 4 + K]
 
     image: [H, W] or [H, W, 3]; one that fits in a tile goes to the detector as it is
-    detect: pixels to rows [R, 4 + K], boxes in pixels of what it was given
+    detect: pixels to rows [R, 4 + K], boxes in pixels of its argument
     tile, overlap: side of the square tiles, and smallest overlap of neighbours; an object no longer than the
         overlap is whole in at least one tile
     nms: IoU above which the worse of two detections of a class is dropped where several tiles cover; rows
@@ -102,15 +102,15 @@ def detect_tiled(
     return merged_rows(tile_detections(found, tiles, whole), tiles, nms=nms)
 
 
-def merged_rows(seen: TileDetections, tiles: list[Tile], *, nms: float) -> DetectionRows:
-    """Rows with each object once, [R, 4 + K], however many tiles saw it. nms: see `detect_tiled`"""
-    at_seams = reaches_others(seen, tiles)
-    doubtful = seen[at_seams]
+def merged_rows(detections: TileDetections, tiles: list[Tile], *, nms: float) -> DetectionRows:
+    """Rows with each object once, [R, 4 + K], however many tiles detected it. nms: see `detect_tiled`"""
+    at_seams = reaches_others(detections, tiles)
+    doubtful = detections[at_seams]
     # Within each tile first, so that an object is one box of each tile when tiles are compared.
     groups = [np.flatnonzero(doubtful.tile == number) for number in range(len(tiles))]
     singled = np.concatenate([group[suppressed_rows(doubtful.rows[group], nms)] for group in groups])
     merged = merge(doubtful[singled], tiles)
-    return np.concatenate([seen.rows[~at_seams], merged[suppressed_rows(merged, nms)]])
+    return np.concatenate([detections.rows[~at_seams], merged[suppressed_rows(merged, nms)]])
 
 
 def tile_spans(length: int, tile: int, overlap: int) -> list[Span]:
@@ -150,11 +150,11 @@ def enclosing_box(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
 
-def reaches_others(seen: TileDetections, tiles: list[Tile]) -> NDArray[np.bool_]:
+def reaches_others(detections: TileDetections, tiles: list[Tile]) -> NDArray[np.bool_]:
     """Mask [R] of the boxes that reach into an area that a tile other than their own covers too."""
-    tiles_reached = np.zeros(len(seen.tile), np.intp)
+    tiles_reached = np.zeros(len(detections.tile), np.intp)
     for tile in tiles:
-        tiles_reached += box_area(shared_boxes(seen.boxes, tile.box)) > 0
+        tiles_reached += box_area(shared_boxes(detections.boxes, tile.box)) > 0
     reached: NDArray[np.bool_] = tiles_reached > 1
     return reached
 
@@ -164,15 +164,15 @@ def suppressed_rows(rows: DetectionRows, nms: float) -> NDArray[np.intp]:
     return class_wise_nms(rows[:, :4], rows[:, 4:].max(axis=1), rows[:, 4:].argmax(axis=1), iou=nms)
 
 
-def merge(seen: TileDetections, tiles: list[Tile]) -> DetectionRows:
+def merge(detections: TileDetections, tiles: list[Tile]) -> DetectionRows:
     """Rows [R, 4 + K]: a single one for each object that several tiles saw, and those of the other objects.
 
     Of several whole views that of the tile whose core holds it is taken, then the most confident one; where
     no view is whole, the box around all parts with the probabilities of the most confident.
     """
-    rows = [seen.rows[:0]]
-    for members in same_objects(seen, tiles):
-        views = seen[members]
+    rows = [detections.rows[:0]]
+    for members in same_objects(detections, tiles):
+        views = detections[members]
         whole = views[~np.any(views.cut, axis=1)]
         if len(members) == 1:
             rows.append(views.rows[views.owned])
@@ -185,29 +185,34 @@ def merge(seen: TileDetections, tiles: list[Tile]) -> DetectionRows:
     return np.concatenate(rows)
 
 
-def same_objects(seen: TileDetections, tiles: list[Tile]) -> list[NDArray[np.intp]]:
+def same_objects(detections: TileDetections, tiles: list[Tile]) -> list[NDArray[np.intp]]:
     """Groups of detections that are one object, as indices into the rows; most are groups of one."""
-    group = np.arange(len(seen.tile))
+    group = np.arange(len(detections.tile))
     for first, second in combinations(range(len(tiles)), 2):
         common = shared_boxes(tiles[first].box, tiles[second].box)
         if (common[2:] > common[:2]).all():
-            for row, twin in same_in_both(seen, tiles, first, second):
+            for row, twin in same_in_both(detections, tiles, first, second):
                 group[group == group[twin]] = group[row]
     order = np.argsort(group, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if order.size else []
 
 
-def same_in_both(seen: TileDetections, tiles: list[Tile], first: int, second: int) -> list[tuple[int, int]]:
+def same_in_both(
+    detections: TileDetections, tiles: list[Tile], first: int, second: int
+) -> list[tuple[int, int]]:
     """Pairs of detections of two tiles that are one object: one to one, the best agreement first."""
     common = shared_boxes(tiles[first].box, tiles[second].box)
-    of_first, of_second = np.flatnonzero(seen.tile == first), np.flatnonzero(seen.tile == second)
-    in_common = shared_boxes(seen.boxes[of_first], common), shared_boxes(seen.boxes[of_second], common)
+    of_first, of_second = np.flatnonzero(detections.tile == first), np.flatnonzero(detections.tile == second)
+    in_common = (
+        shared_boxes(detections.boxes[of_first], common),
+        shared_boxes(detections.boxes[of_second], common),
+    )
     agreement = box_iou(*in_common)
-    leaving = cut_towards(seen.cut[of_first], tiles[first], tiles[second])
-    entering = cut_towards(seen.cut[of_second], tiles[second], tiles[first])
+    leaving = cut_towards(detections.cut[of_first], tiles[first], tiles[second])
+    entering = cut_towards(detections.cut[of_second], tiles[second], tiles[first])
     continued = leaving[:, None] & entering[None] & (box_coverage(*in_common) >= JOINING)
     same = (agreement >= AGREEMENT) | continued
-    same &= seen.labels[of_first][:, None] == seen.labels[of_second][None]
+    same &= detections.labels[of_first][:, None] == detections.labels[of_second][None]
     rows, columns = np.nonzero(same)
     pairs: dict[int, int] = {}
     for index in np.argsort(-agreement[rows, columns], kind="stable"):

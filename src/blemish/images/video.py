@@ -13,7 +13,7 @@ from blemish.arrays import Pixels
 from blemish.errors import BlemishError
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
-# Faults of a file are told by this module, in one line. FFmpeg reads the variable once in a process.
+# This module reports faults of a file itself, in one line. FFmpeg reads the variable once in a process.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 Frame = tuple[int, Callable[[], Pixels]]
@@ -22,7 +22,7 @@ Frame = tuple[int, Callable[[], Pixels]]
 def video_frames(path: Path, *, every: int = 1) -> Iterator[Frame]:
     """Number and pixels of frame 0, `every`, 2 · `every`, …; frames between them are not decoded.
 
-    Pixels, [H, W, 3] uint8, must be asked for before the next frame is.
+    Pixels, [H, W, 3] uint8, must be read before the next frame is.
     Raises BlemishError for a file that is no video, and behind the last frame where the header promised more.
     """
     capture = opened(path)

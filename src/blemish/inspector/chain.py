@@ -85,13 +85,13 @@ class MergedDefects:
 
 @dataclass(frozen=True)
 class Chain:
-    """Inspectors one behind the other, asked as one. stages: as `chain_of` allows them"""
+    """Inspectors one behind the other that give one answer. stages: as `chain_of` allows them"""
 
     stages: tuple[BundleInspector, ...]
 
     @property
     def bundle(self) -> str:
-        """The ids of all bundles, whether they were asked or not."""
+        """Ids of all bundles, joined by "+"."""
         return "+".join(stage.bundle for stage in self.stages)
 
     @property
@@ -107,17 +107,17 @@ class Chain:
         )
 
     def verdict(self, score: float) -> Verdict:
-        """The first stage's for a score, before the later ones are asked."""
+        """Verdict of the first stage for a score, before a later stage is asked."""
         return self.stages[0].verdict(score)
 
     def inspect(self, path: Path, *, with_maps: bool = False) -> Inspection:
-        """The answer for one image file, decoded once; see `BundleInspector.inspect`."""
+        """Inspect an image file, decoded once; see `BundleInspector.inspect`."""
         return judged_file(path, self.judge, channels=None, bundle=self.bundle, with_maps=with_maps)
 
     def judge(
         self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
     ) -> Inspection:
-        """The answer for pixels as stored, [H, W] or [H, W, 3]; ERROR where any stage that is asked fails."""
+        """Inspect pixels as stored, [H, W] or [H, W, 3]; ERROR where any stage that is asked fails."""
         answers: dict[Role, Inspection] = {}
         for stage in self.stages:
             own = with_channels(pixels, stage.inference.channels)
@@ -156,7 +156,7 @@ class Chain:
     def maps(
         self, answers: StageAnswers, found: MergedDefects, size: tuple[int, int]
     ) -> dict[str, NDArray[np.generic]]:
-        """The segmenter's maps, with boxes that have no region behind its numbers, and the gate's own ones.
+        """Maps of the segmenter, with boxes that have no region numbered behind its own, and of the gate.
 
         Where no segmenter was asked all is sound: severity 0.
         """
@@ -174,7 +174,7 @@ Judge = BundleInspector | Chain
 
 
 def judge_of(bundles: Sequence[Bundle], *, device: str = "auto", mm_per_px: float | None = None) -> Judge:
-    """The inspector of one loaded bundle, or of several the chain; mm_per_px: see `inspector_of`.
+    """Inspector of a loaded bundle, or the chain of several; mm_per_px: see `inspector_of`.
 
     Raises BlemishError for a bundle that is refused and for bundles that make no chain.
     """
@@ -182,16 +182,17 @@ def judge_of(bundles: Sequence[Bundle], *, device: str = "auto", mm_per_px: floa
 
 
 def as_judge(stages: Sequence[BundleInspector]) -> Judge:
-    """The one inspector that there is, or the chain. Raises BlemishError for those that make none."""
+    """The inspector itself, or the chain of several. Raises BlemishError for those that make no chain."""
     return stages[0] if len(stages) == 1 else chain_of(stages)
 
 
 def stages_of(judge: Judge) -> tuple[BundleInspector, ...]:
+    """Inspectors of a chain in their order, or the inspector alone."""
     return judge.stages if isinstance(judge, Chain) else (judge,)
 
 
 def chain_of(stages: Sequence[BundleInspector]) -> Chain:
-    """The chain of two inspectors or three. Raises BlemishError where they make none, naming the bundles."""
+    """Chain of two or three inspectors. Raises BlemishError, naming the bundles, where they make none."""
     for index, stage in enumerate(stages):
         if stage.bundle in [other.bundle for other in stages[:index]]:
             raise BlemishError(f"A chain must have each bundle once. Received: {stage.bundle} twice.")
@@ -243,7 +244,7 @@ def refuse_scales(stages: Sequence[BundleInspector]) -> None:
 
 
 def merged_defects(answers: StageAnswers, scale: float | None) -> MergedDefects:
-    """The segmenter's regions, named by the detector's boxes. scale: mm per pixel of every defect"""
+    """Merge regions of the segmenter with the names of the detector's boxes. scale: mm per pixel of all"""
     segmenter, detector = answers.get(Role.SEGMENTER), answers.get(Role.DETECTOR)
     regions = in_scale(segmenter.defects if segmenter else (), scale)
     boxes = in_scale(detector.defects if detector else (), scale)
@@ -261,7 +262,7 @@ def merged_defects(answers: StageAnswers, scale: float | None) -> MergedDefects:
 
 
 def decided(answers: StageAnswers, defects: Sequence[Defect]) -> tuple[Verdict, tuple[str, ...]]:
-    """The chain's verdict by the rule in this file's header, and the reason where stages disagree."""
+    """Verdict of a chain by the rule in this module's text, and the reason where stages disagree."""
     role, first = next(iter(answers.items()))
     detector = answers.get(Role.DETECTOR)
     if first.verdict is not Verdict.OK and not defects:
@@ -274,7 +275,7 @@ def decided(answers: StageAnswers, defects: Sequence[Defect]) -> tuple[Verdict, 
 
 
 def nothing_found(role: Role, first: Inspection) -> str:
-    """Why a person is to look, and where the gate points: its box measures nothing and is no defect."""
+    """Reason for REVIEW without a defect, with the gate's boxes, which measure nothing and are no defects."""
     text = (
         f"the {role} calls the image {first.verdict} (score {first.score:.2f}), and no stage finds a defect"
     )

@@ -25,7 +25,7 @@ OPENERS: dict[str, Opener] = {"onnx": open_onnx, "openvino": open_openvino}
 
 @dataclass(frozen=True)
 class CheckedGraph:
-    """A graph that refuses arrays it was not made for. name: in the bundle; file: for messages"""
+    """Graph that checks its input arrays before it runs. name: in the bundle; file: for messages"""
 
     name: str
     file: Path

@@ -49,7 +49,7 @@ class BundleInspector:
     review, ng: image scores from which the verdict is REVIEW and NG; review ≤ ng
     bundle: id of the bundle, written into every inspection
     decision: instead of the two; mm_per_px: instead of the bundle's scale
-    used: the bundle as a record names it; None where there is none on disk, as in training
+    used: the bundle as a record names it; None for one that is not on disk, as in training
     """
 
     inference: Inference
@@ -63,7 +63,7 @@ class BundleInspector:
 
     @property
     def scale(self) -> float | None:
-        """mm per pixel: as given, else the decision's, else the bundle's; None where none is known."""
+        """Scale in mm per pixel: the user's, else the decision's, else the bundle's; None if unknown."""
         own = self.decision.mm_per_px if self.decision else None
         return self.mm_per_px or own or self.inference.mm_per_px
 
@@ -196,7 +196,7 @@ def or_failed(judge: Callable[[], T], name: str, bundle: str) -> T | Inspection:
     except BlemishError as error:  # of an exported bundle: a size that its graphs do not have
         return failed(name, f"{name} could not be judged: {error}", bundle=bundle)
     except (MemoryError, RuntimeError, cv2.error) as error:
-        # torch runs out of memory with a RuntimeError; any other one is a bug, and to be seen.
+        # torch runs out of memory with a RuntimeError; any other RuntimeError is a bug and must show.
         if type(error) is RuntimeError and "memory" not in str(error):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__

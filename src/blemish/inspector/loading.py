@@ -73,7 +73,7 @@ def used_bundle(
     device: str,
     bfloat16: bool = False,
 ) -> UsedBundle:
-    """The bundle as an inspection's record names it. decision_file: of the decision that is followed"""
+    """Describe a bundle for the record of an inspection. decision_file: of the decision that is followed"""
     exported = bundle.manifest.runtime
     if exported is not None:
         runtime = runtime_facts(RUNTIMES[exported.kind], device="cpu", precision=exported.precision)

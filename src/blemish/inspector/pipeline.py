@@ -63,7 +63,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Inferred:
-    """A decoded item behind the network; of a chain, or where that failed, its inspection is there."""
+    """A decoded item with its network output, or its inspection: of a chain, or where the network failed."""
 
     decoded: Decoded
     result: Forwarded | Inspection
@@ -81,7 +81,7 @@ class Answers:
 def answers_of(
     judge: Judge, items: Iterable[Item], *, with_maps: bool = False, recorded: bool = False
 ) -> Iterator[Answers]:
-    """The judge's answer for each item, in order; when the block is left no thread is at work any more.
+    """Judge each item in threads, in order; they have ended when the block is left.
 
     recorded: each answer has a record to replay it by, for which its image is hashed
     An item that cannot be read, or is too large for the memory, has an ERROR answer; any other error is
@@ -105,7 +105,7 @@ class PixelBudget:
         self.change = Condition()
 
     def admit(self, image: Decoded) -> Decoded:
-        """The image, as soon as the budget has room for it."""
+        """Return the image as soon as the budget has room for it."""
         size = pixel_count(image.pixels)
         with self.change:
             self.change.wait_for(
@@ -115,7 +115,7 @@ class PixelBudget:
         return image
 
     def release_after(self, answers: Iterable[Answer]) -> Iterator[Answer]:
-        """The answers; the pixels of each are given back when the next is asked for."""
+        """Pass on answers; the pixels of each are free again when the next is asked for."""
         for answer in answers:
             yield answer
             with self.change:
@@ -154,7 +154,7 @@ def digests_of(item: Item, pixels: Pixels | None) -> ImageDigests:
 
 
 def with_record(inspection: Inspection, digests: ImageDigests | None, judge: Judge) -> Inspection:
-    """The inspection with its record, where the image was hashed for one."""
+    """Add a record to an inspection whose image was hashed for one. digests: None adds none"""
     if digests is None:
         return inspection
     used = tuple(stage.used for stage in stages_of(judge) if stage.used is not None)
@@ -196,7 +196,7 @@ class Steps:
 
 
 def in_web(inspection: Inspection, top: int) -> Inspection:
-    """The inspection of a piece in pixels of the whole web. top: the piece's first row"""
+    """Move the inspection of a piece into pixels of the whole web. top: the piece's first row"""
     if inspection.size is None:
         return inspection
     defects = tuple(defect.moved(top) for defect in inspection.defects)
@@ -204,7 +204,7 @@ def in_web(inspection: Inspection, top: int) -> Inspection:
 
 
 def serialize_networks(judge: Judge) -> Judge:
-    """The judge with a lock around its networks: one runs at a time and has all threads for itself."""
+    """Lock the networks of a judge: one runs at a time and has all threads for itself."""
     if isinstance(judge, Chain):
         return judge  # all its networks run in one thread
     lock = Lock()

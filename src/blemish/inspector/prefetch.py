@@ -11,8 +11,8 @@ from queue import Empty, SimpleQueue
 from threading import Event, Semaphore, Thread
 from typing import Any, Generic, TypeVar
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
 class Ended:
@@ -22,7 +22,7 @@ class Ended:
         self.error = error
 
 
-class Prefetcher(Generic[Given, Made], Iterator[Made]):
+class Prefetcher(Generic[Input, Output], Iterator[Output]):
     """Results of `work` on each of the items, in their order, made in a thread that the first `next` starts.
 
     max_ahead: results made, or being made, that nobody has taken; at so many the thread waits
@@ -32,25 +32,25 @@ class Prefetcher(Generic[Given, Made], Iterator[Made]):
 
     def __init__(
         self,
-        work: Callable[[Given], Made],
-        items: Iterable[Given],
+        work: Callable[[Input], Output],
+        items: Iterable[Input],
         *,
         max_ahead: int = 1,
         prepare: Callable[[], object] = lambda: None,
     ) -> None:
         self.work, self.items, self.prepare = work, items, prepare
-        self.made: SimpleQueue[Made | Ended] = SimpleQueue()
+        self.made: SimpleQueue[Output | Ended] = SimpleQueue()
         self.free = Semaphore(max_ahead)
         self.stopped = Event()
         self.thread: Thread | None = None
 
-    def __next__(self) -> Made:
+    def __next__(self) -> Output:
         if self.thread is None and not self.stopped.is_set():
             self.thread = Thread(target=self.run, daemon=True)
             self.thread.start()
         return self.taken(self.made.get())
 
-    def taken(self, result: Made | Ended) -> Made:
+    def taken(self, result: Output | Ended) -> Output:
         if not isinstance(result, Ended):
             self.free.release()
             return result
@@ -59,7 +59,7 @@ class Prefetcher(Generic[Given, Made], Iterator[Made]):
             raise result.error
         raise StopIteration
 
-    def drain(self) -> Iterator[Made]:
+    def drain(self) -> Iterator[Output]:
         """Results that are made already, without waiting for more."""
         try:
             while True:

@@ -114,7 +114,7 @@ def refused(message: str) -> Pixels:
 
 
 def stem_of(path: Path) -> str:
-    """The file's name and its folder's, as names repeat from folder to folder."""
+    """Stem of a file with its folder's name before it, as names repeat from folder to folder."""
     return f"{path.parent.name}__{path.stem}" if path.parent.name else path.stem
 
 

@@ -15,17 +15,16 @@ from blemish.methods.contract import Method
 
 def method_names() -> tuple[str, ...]:
     """Names of the methods there are, in alphabetical order; none of them is imported."""
-    return tuple(sorted(one.name for one in pkgutil.iter_modules(__path__) if one.ispkg and is_method(one)))
-
-
-def is_method(package: pkgutil.ModuleInfo) -> bool:
-    folder = Path(cast(FileFinder, package.module_finder).path)
-    text = (folder / package.name / "__init__.py").read_text(encoding="utf-8")
-    return re.search(r"^METHOD\b.*=", text, re.MULTILINE) is not None
+    names = []
+    for package in (module for module in pkgutil.iter_modules(__path__) if module.ispkg):
+        folder = Path(cast(FileFinder, package.module_finder).path, package.name)
+        if re.search(r"^METHOD\b.*=", (folder / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE):
+            names.append(package.name)
+    return tuple(sorted(names))
 
 
 def find_method(name: str) -> Method:
-    """The method of that name. Raises BlemishError that names the nearest for an unknown one."""
+    """Find a method by its name. Raises BlemishError for an unknown name, with the nearest."""
     names = method_names()
     if name not in names:
         raise BlemishError(

@@ -17,7 +17,7 @@ SettingsOf = TypeVar("SettingsOf", bound=MethodSettings)
 
 
 class BaseMethod(ABC, Generic[SettingsOf]):
-    """A `contract.Method` that starts anew, needs defects and remembers but settings and tensors.
+    """A `contract.Method` without warm start, own memory or curves, which needs defects in both splits.
 
     A method's object derives from it and from the capabilities that it has, see `capabilities`.
     """
@@ -36,15 +36,15 @@ class BaseMethod(ABC, Generic[SettingsOf]):
 
     @abstractmethod
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        """The networks of a bundle with initial weights, ready for its tensors."""
+        """Build the networks of a bundle with initial weights, ready for its tensors."""
 
     @abstractmethod
     def inference(self, manifest: Manifest) -> Inference:
-        """The numpy half, set up as the manifest says."""
+        """Set up the numpy half from a manifest."""
 
     def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
-        """Any networks of the right shapes go together."""
+        """Accept any networks whose tensors have the right shapes."""
 
     def settings(self, manifest: Manifest) -> SettingsOf:
-        """The settings that a bundle was trained with."""
+        """Settings that a bundle was trained with."""
         return self.settings_type.model_validate(manifest.settings)

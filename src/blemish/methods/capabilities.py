@@ -75,10 +75,11 @@ class ExampleOutcome:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """Changes to a bundle that takes one class more, and what was seen on the way.
+    """Changes to a bundle that takes one class more, and findings on the way.
 
-    networks: tensors of those networks that are not as they were; memory: as `Manifest.memory`
+    networks: tensors of those networks that change; memory: as `Manifest.memory`
     held_out: whether each example was judged by a class made without its image
+    sentences: on similarities and outcomes, for the report
     """
 
     networks: Mapping[str, Tensors]
@@ -108,7 +109,7 @@ class AddsClasses(ABC):
         name: str,
         examples: Sequence[Example],
     ) -> Enrolment:
-        """The networks of a bundle with class `name` behind its others.
+        """Add class `name` behind a bundle's others.
 
         Raises BlemishError where the bundle's own settings do not allow that.
         """
@@ -137,18 +138,18 @@ class Embedder(Protocol):
 
     @property
     def prototypes(self) -> NDArray[np.float32]:
-        """[K, D], one for each class of the bundle."""
+        """Prototypes [K, D] of the bundle's classes."""
 
     def embed(self, pixels: Pixels, boxes: NDArray[np.float32]) -> Embedded:
-        """Boxes [R, 4] of an image [H, W, 3]."""
+        """Embeddings of boxes [R, 4], xyxy pixels of an image [H, W, 3]."""
 
 
 class EmbedsRegions(ABC):
-    """A method whose bundles tell classes by distances in a space that can be looked at."""
+    """A method whose bundles tell classes apart by distances in a metric space, which can be plotted."""
 
     @abstractmethod
     def embedder(self, networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> Embedder:
-        """Raises BlemishError where the bundle's own settings leave no such space."""
+        """Embedder of a bundle. Raises BlemishError where the bundle's settings leave no such space."""
 
 
 # Exporting
@@ -156,7 +157,7 @@ class EmbedsRegions(ABC):
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """Graph of an exported bundle, and how it is asked.
+    """Graph of an exported bundle, with its inputs and outputs.
 
     module: in eval mode; takes the inputs in their order, gives the outputs as a tensor or a tuple of them
     inputs: an example of each, by name
@@ -187,10 +188,10 @@ class ExportsGraphs(ABC):
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        """The networks that `Inference` asks, made of graphs and kept tensors. Imports no torch."""
+        """Networks that `Inference` calls, made of graphs and kept tensors. Imports no torch."""
 
 
-# Streaming: judging a web, a picture without an end. Its answer at a place depends on what lies near alone.
+# Streaming: judging a web, an image without an end. The answer at a place depends on its surroundings alone.
 
 
 class StreamsMasks(Inference, Protocol):
@@ -198,15 +199,15 @@ class StreamsMasks(Inference, Protocol):
 
     @property
     def tiling(self) -> Tiling | None:
-        """None where the whole image is looked at at once."""
+        """Tiles that the image is cut into; None where it passes the network as a whole."""
 
     @property
     def multiple(self) -> int:
-        """To a multiple of so many pixels `forward` continues an image; tile and halo are multiples of it."""
+        """Number of pixels that `forward` pads sides to a multiple of; tile and halo are multiples of it."""
 
     @property
     def join_distance(self) -> float:
-        """See `regions.components.label_regions`."""
+        """Pixels within which parts are one region, see `regions.components.label_regions`."""
 
     def region(
         self,
@@ -214,7 +215,7 @@ class StreamsMasks(Inference, Protocol):
         part: RunLengthMask,
         size: tuple[int, int],
     ) -> Region | None:
-        """A component in pixels; None where it is too small to count.
+        """Region of a component, in pixels; None where it is too small to count.
 
         part: its entries of the map; size: (height, width) of the image that the map is of
         """
@@ -222,10 +223,10 @@ class StreamsMasks(Inference, Protocol):
     def found(
         self, regions: Iterable[Region], pixels: Pixels, networks: Networks
     ) -> list[tuple[Region, Defect]]:
-        """Those of the regions that are defects."""
+        """Regions that are defects, each with its defect."""
 
     def rows_around(self, height: int, width: int) -> int:
-        """How many rows above and below a region of that size `found` may look at."""
+        """Number of rows above and below a region of that size that `found` may read."""
 
 
 class StreamsBoxes(Inference, Protocol):
@@ -233,18 +234,19 @@ class StreamsBoxes(Inference, Protocol):
 
     @property
     def size(self) -> int | None:
-        """Pixels that the shorter side, here the width of the web, is brought to; None as it is."""
+        """Pixels that the shorter side, here the width of the web, is resized to; None: as it is."""
 
     @property
     def tile(self) -> int:
-        """Side, in pixels after that."""
+        """Side of a tile, in pixels after that resizing."""
 
     @property
-    def overlap(self) -> int: ...
+    def overlap(self) -> int:
+        """Pixels that neighbouring tiles share."""
 
     @property
     def nms(self) -> float:
         """IoU above which the worse of two boxes of one class goes."""
 
     def detect(self, pixels: Pixels, networks: Networks) -> DetectionRows:
-        """Rows of one tile, in its pixels."""
+        """Detections on a tile, boxes in its pixels."""

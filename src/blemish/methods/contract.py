@@ -1,4 +1,4 @@
-"""The seam between methods and everything above them: what a method must offer, and what it is given.
+"""Contract between the methods and everything above them: what a method must offer, and what it is given.
 
 A method is a folder under `blemish.methods` with one object `METHOD`. It describes its training as stages and
 its inference as a numpy half; the training loop, the tiles' forward path and the bundle on disk belong to the
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from blemish.arrays import Pixels
+from blemish.arrays import Pixels, RgbImage
 from blemish.bundle.curves import StoredLosses, StoredSweep
 from blemish.bundle.manifest import Manifest, Strict
 from blemish.bundle.migrations import AUTO
@@ -57,7 +57,7 @@ class MethodSettings(BaseModel):
 
 @dataclass(frozen=True)
 class ImageFindings:
-    """An inference half's answer for one image.
+    """Answer of an inference half for an image.
 
     score: image level, in [0, 1], higher is worse; maps: see `Inspection.maps`, only when asked for
     candidates: see `Inspection.candidates`; spread: see `Inspection.spread`
@@ -91,7 +91,7 @@ class Inference(Protocol):
 
     @property
     def streams(self) -> Literal["masks", "boxes"] | None:
-        """How it judges a web, see `capabilities.StreamsMasks` and `StreamsBoxes`; None: it does not."""
+        """Kind of streaming, see `capabilities.StreamsMasks` and `StreamsBoxes`; None: no webs are judged."""
 
     @property
     def pixel_threshold(self) -> float | None:
@@ -103,15 +103,15 @@ class Inference(Protocol):
 
     @property
     def threshold_score(self) -> float | None:
-        """The image score at which the method's own pixel threshold lies; None where it has none."""
+        """Image score at which the method's own threshold lies; None where it has none."""
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
-        """The raw output for the whole image, from tiles merged without seams."""
+        """Raw output for the whole image, from tiles merged without seams."""
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
     ) -> ImageFindings:
-        """Raw output to defects and image score."""
+        """Defects and image score from the raw output. with_maps: whether the maps are wanted, too"""
 
 
 @dataclass(frozen=True)
@@ -189,24 +189,25 @@ class SweptCurves(Curves):
 
     @classmethod
     def of(cls, sweep: ThresholdSweep) -> Self:
+        """Curves that hold the sweep."""
         return cls(threshold_sweep=StoredSweep.model_validate(sweep.to_json()))
 
 
 class Trainer(Protocol):
-    """The loop and the one forward path, as a method's `fit` is given them."""
+    """Training loop and forward path that a method's `fit` is given."""
 
     @property
     def seed(self) -> int: ...
 
     @property
     def initial_bundle(self) -> Bundle | None:
-        """The bundle that training goes on from, where the user named one."""
+        """Bundle that training goes on from, where the user named one."""
 
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
-        """Train the stage's network in place, from its checkpoint where there is one; its validations."""
+        """Train the stage's network in place, from its checkpoint if it has one; returns its validations."""
 
     def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
-        """The modules in eval mode behind the numpy interface that `Inference` calls."""
+        """Wrap modules, in eval mode, in the numpy interface that `Inference` calls."""
 
     def read(self, sample: Sample, channels: int | None) -> Pixels:
         """Decoded pixels of a sample, from memory where they are still there."""
@@ -215,21 +216,26 @@ class Trainer(Protocol):
         """Array that `compute` makes of a sample's annotations, from memory where it is still there."""
 
     def sweep(
-        self, maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]], *, most: float, criterion: str
+        self,
+        maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]],
+        *,
+        max_threshold: float,
+        criterion: str,
     ) -> ThresholdSweep:
-        """Try thresholds in (0, most) on (map, truth mask) pairs of validation images."""
+        """Try thresholds in (0, max_threshold) on maps and true masks [H, W] of validation images.
+
+        criterion: that the best threshold maximises, "mean-iou" or "pixel-f1"
+        Raises BlemishError where no mask holds a defect pixel, or a map does not fit its mask.
+        """
 
     def note(self, message: str) -> None:
         """Write a line for the user and the log."""
 
-    def picture(self, name: str, draw: Callable[[], NDArray[np.uint8]]) -> None:
-        """Keep a picture for the user to look at, such as of what training sees; drawn where it is not yet.
-
-        draw: to [H, W, 3] RGB
-        """
+    def save_image(self, name: str, draw: Callable[[], RgbImage]) -> None:
+        """Save an image in the run's folder for the user, such as of training images; once for each name."""
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
-        """The items, with a progress bar."""
+        """Yield the items with a progress bar."""
 
 
 @dataclass(frozen=True)
@@ -289,10 +295,10 @@ class Method(Protocol):
         """Train on the splits "train" and "val" of the dataset."""
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
-        """The networks of a bundle with initial weights, ready for its tensors."""
+        """Build the networks of a bundle with initial weights, ready for its tensors."""
 
     def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
-        """Raises BlemishError when the networks of a bundle, now with its tensors, were not made together."""
+        """Raise BlemishError where the networks of a bundle, now with its tensors, were not made together."""
 
     def inference(self, manifest: Manifest) -> Inference:
-        """The numpy half, set up as the manifest says."""
+        """Set up the numpy half from a manifest."""

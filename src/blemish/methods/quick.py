@@ -1,6 +1,6 @@
-"""Quick tests of a method: settings of trainings of seconds, and what the contract's tests must know of it.
+"""Quick tests of a method: settings of trainings of seconds, and traits that the contract's tests need.
 
-A method's folder holds them as `QUICK` in its module `quick`; found by looking, as the method is.
+A method's folder holds them as `QUICK` in its module `quick`; they are found by looking, as the method is.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Quick:
     overfit: settings of a training that overfits four images of 96×96 with scratches and spots, in seconds
     short: changes to them for a training too short to learn
     tiny: of a training on the tiny set of 24 such images, for tests of everything above methods
-    judges_whole_images: whether it learns which of normal and defective images one is, and but points at a
-        place with one box that does not measure
-    squeezes: whether it sees an image squeezed to a square: stretched it is the same, framed another
+    judges_whole_images: whether it tells normal from defective images as wholes, with a single box that
+        points at a place and does not measure
+    squeezes: whether images are squeezed to a square, so that stretching one changes nothing and a frame does
     """
 
     overfit: Mapping[str, Any]
@@ -33,7 +33,7 @@ class Quick:
 
 
 def quick_of(name: str) -> Quick:
-    """The quick tests of a method. Raises BlemishError where its folder has none."""
+    """Find the quick tests of a method. Raises BlemishError where its folder has none."""
     module = f"blemish.methods.{name}.quick"
     try:
         found = importlib.import_module(module).QUICK

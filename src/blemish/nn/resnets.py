@@ -20,7 +20,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock, Bottleneck
-from torchvision.ops import FrozenBatchNorm2d
+from torchvision.ops import DeformConv2d, FrozenBatchNorm2d
 
 from blemish.errors import BlemishError
 from blemish.nn.weights import load_partial
@@ -97,8 +97,9 @@ def stages_of(backbone: ResNet, used: Sequence[str]) -> nn.ModuleDict:
 
 
 def out_channels(stage: nn.Module) -> int:
-    """Channels that a ResNet stage gives: those of its last convolution."""
-    return [module for module in stage.modules() if isinstance(module, nn.Conv2d)][-1].out_channels
+    """Channels of a ResNet stage's output: those of its last convolution, which may be deformable."""
+    convolutions = [module for module in stage.modules() if isinstance(module, nn.Conv2d | DeformConv2d)]
+    return int(convolutions[-1].out_channels)
 
 
 class ImagenetScale(nn.Module):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Boxes, Floats
 
-NMS_BLOCK = 64  # boxes whose overlaps with all others are looked at together: far quicker than one by one
+NMS_BLOCK = 64  # boxes whose overlaps with all others are computed at once: far quicker than one by one
 
 
 def box_area(boxes: Boxes) -> Floats:

@@ -1,1 +1,1 @@
-"""The loop, checkpoints and the trainer that methods are given."""
+"""Training: the loop, checkpoints, early stopping, and from a dataset to a bundle."""

@@ -1,4 +1,4 @@
-"""A memory of decoded arrays that forgets the least used ones before it grows beyond its limit."""
+"""Cache of decoded arrays, bounded in bytes; the least recently used ones go first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ArrayCache:
         self.lock = Lock()
 
     def get(self, key: Hashable, compute: Callable[[], Array]) -> Array:
-        """The array of `key`, computed when it is not remembered. Callers must not change it."""
+        """Get the array of a key, computed where it is not cached. Callers must not change it."""
         with self.lock:
             if key in self.arrays:
                 self.arrays.move_to_end(key)
@@ -40,5 +40,5 @@ class ArrayCache:
         self.arrays[key] = array
         self.size += array.nbytes
         while self.size > self.limit:
-            _, forgotten = self.arrays.popitem(last=False)
-            self.size -= forgotten.nbytes
+            _, oldest = self.arrays.popitem(last=False)
+            self.size -= oldest.nbytes

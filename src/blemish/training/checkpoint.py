@@ -24,9 +24,10 @@ NETWORK, OPTIMISER = "network.", "optimiser."
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """step: optimisation steps done; tensors: of network, optimiser and early stopping by prefixed name
+    """State of a training at a step.
 
-    metadata: what else was saved, as text
+    step: optimisation steps done; tensors: of network, optimiser and early stopping by prefixed name
+    metadata: the step and the results of validation, as text
     """
 
     step: int
@@ -53,7 +54,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
-    """The checkpoint in `path`, None where there is none. Raises BlemishError for a file that is none."""
+    """Read a checkpoint; None where there is no file. Raises BlemishError for any other file."""
     if not path.is_file():
         return None
     try:
@@ -66,7 +67,7 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
 
 
 def restore(checkpoint: Checkpoint, network: nn.Module, optimiser: Optimizer) -> None:
-    """Put the checkpoint's state into a network and an optimiser of the same make."""
+    """Load the state of a checkpoint into a network and an optimiser like those that were saved."""
     network.load_state_dict(
         {
             name.removeprefix(NETWORK): tensor

@@ -44,7 +44,7 @@ class EarlyStopper:
     def since_best(self) -> int:
         """Validations after the best one, of equal ones the first."""
         assert self.stopping is not None
-        values = [one.values[self.stopping.criterion] for one in self.results]
+        values = [result.values[self.stopping.criterion] for result in self.results]
         return len(values) - 1 - values.index(max(values))
 
     @property
@@ -53,7 +53,7 @@ class EarlyStopper:
         return self.stopping is not None and bool(self.results) and self.since_best >= self.stopping.patience
 
     def end(self, network: nn.Module) -> tuple[ValidationResult, ...]:
-        """Leave the network in its best state."""
+        """Put the network into its best state; returns the results of all validations."""
         if self.best:
             network.load_state_dict(self.best)
         return tuple(self.results)
@@ -61,13 +61,15 @@ class EarlyStopper:
     # As part of a checkpoint
 
     def tensors(self) -> dict[str, Tensor]:
+        """Tensors of the best state, by the names that they have in a checkpoint."""
         return {BEST + name: tensor for name, tensor in self.best.items()}
 
     def metadata(self) -> dict[str, str]:
-        return {RESULTS: json.dumps([[one.step, one.values] for one in self.results])}
+        """Results of all validations as text for a checkpoint."""
+        return {RESULTS: json.dumps([[result.step, result.values] for result in self.results])}
 
     def recall(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-        """Take over what a checkpoint holds."""
+        """Restore the state from tensors and metadata of a checkpoint."""
         self.results = [
             ValidationResult(step, values) for step, values in json.loads(metadata.get(RESULTS, "[]"))
         ]

@@ -38,7 +38,7 @@ class RunLog:
                 self.writer.add_scalar(f"{entry['stage']}/{name}", value, entry["step"])
 
     def forget_after(self, stage: str, step: int) -> None:
-        """Drop what was logged of the stage beyond `step`: a resumed run writes it again."""
+        """Drop log entries of the stage beyond `step`: a resumed run writes them again."""
         kept = [
             entry
             for entry in read_log(self.path)
@@ -53,10 +53,10 @@ class RunLog:
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """The entries of a log; a last line cut short by a kill is left out."""
+    """Read the entries of a log; a line that is not JSON, as a kill leaves it, is left out."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").split("\n"):
         try:
             yield json.loads(line)
         except json.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""The manifest of what was trained: where it came from, what it cost, and where the line to NG is drawn."""
+"""The manifest of a trained bundle: settings, data, provenance, and thresholds from validation images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GOOD_IMAGES_ALONE = {"ng_rule": "overkill<=0.02", "review_rule": "overkill<=0.1"
 
 
 def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) -> Manifest:
-    """The manifest of what was trained, before an operating point is chosen."""
+    """Manifest of a trained method, before an operating point is chosen. digest: fingerprint of the data"""
     return Manifest(
         method=request.method.name,
         class_names=fitted.class_names,
@@ -84,11 +84,11 @@ def images_known(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> dict
 def with_operating_point(
     manifest: Manifest, inspector: BundleInspector, dataset: Dataset, request: Request, reporter: Reporter
 ) -> Manifest:
-    """The manifest with the two image thresholds and what they cost, both from the validation images
-    alone.
-    """
+    """Add the two image thresholds and their cost to a manifest, both from the validation images alone."""
     known = set(manifest.class_names)
-    validation = dataset.split("val").where(lambda sample: {one.label for one in sample.annotations} <= known)
+    validation = dataset.split("val").where(
+        lambda sample: {annotation.label for annotation in sample.annotations} <= known
+    )
     evaluator = evaluate_samples(inspector, validation, reporter, title="choosing the operating point")
     scores, defective = image_scores(evaluator.records)
     ng_rule, review_rule = followed_rules(manifest.settings, any_defective=bool(np.any(defective)))
@@ -114,7 +114,7 @@ def with_operating_point(
 
 
 def followed_rules(settings: Mapping[str, Any], *, any_defective: bool) -> tuple[str, str]:
-    """The rules of the NG and the REVIEW threshold: as set, or where that is "auto", as the data allow.
+    """Rules of the NG and the REVIEW threshold: as set, or for "auto" as the data allow.
 
     any_defective: whether a validation image is
     """
@@ -150,7 +150,7 @@ def loss_curves(run: Path) -> dict[str, StoredLosses]:
 
 
 def state_of(module: Any) -> dict[str, NDArray[np.generic]]:
-    """The module's tensors as arrays in C order."""
+    """Tensors of a module as arrays in C order."""
     return {
         name: np.ascontiguousarray(tensor.detach().cpu().numpy())
         for name, tensor in module.state_dict().items()

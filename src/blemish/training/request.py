@@ -1,4 +1,4 @@
-"""The request for a training, what is refused before any work, and the folder that a run claims."""
+"""A request for a training, the checks before any work, and the run folder that it claims."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ RUN_FILE = "run.json"
 class Request:
     """A training to be done: method, data, settings and the run's folder.
 
-    origin: the dataset's path as the user gave it, remembered for messages and the report
-    initial_bundle: the one to go on from, where the method can
+    origin: the dataset's path as the user gave it, for the manifest
+    initial_bundle: to start from, where the method can
     """
 
     method: Method
@@ -86,7 +86,7 @@ def refuse_several_processes() -> None:
 
 
 def with_scale(request: Request) -> Request:
-    """The request with the scale of its dataset.yaml where the settings name none."""
+    """Set the scale of dataset.yaml in a request whose settings have none."""
     scale = request.dataset.info.get("mm_per_px")
     if scale is None or request.settings.mm_per_px is not None:
         return request
@@ -98,11 +98,14 @@ def claim_folder(request: Request, digest: str) -> None:
     there.
     """
     file = request.run / RUN_FILE
+    settings = request.settings.model_dump(mode="json")
+    paths = {name: settings[name] for name in request.settings.paths if settings[name] is not None}
+    absolute = {name: str(Path(path).resolve()) for name, path in paths.items()}
     wanted = {
         "method": request.method.name,
         "seed": request.seed,
         "data_fingerprint": digest,
-        "settings": with_whole_paths(request.settings),
+        "settings": settings | absolute,
         "start": request.initial_bundle.id if request.initial_bundle else None,
     }
     if file.is_file() and any((request.run / CHECKPOINTS).glob("*")):
@@ -110,26 +113,19 @@ def claim_folder(request: Request, digest: str) -> None:
             raise BlemishError(
                 f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
             )
-        there = read_run(file)
+        stored = read_run(file)
         older = legacy_defaults(request.method.name, type(request.settings))
-        stored = rename_settings(request.method.name, there["settings"], source=str(file))
-        there = {**there, "settings": {**older, **stored}}
-        refuse_other_run(there, wanted, file, request.settings.paths)
+        renamed = rename_settings(request.method.name, stored["settings"], source=str(file))
+        stored = {**stored, "settings": {**older, **renamed}}
+        refuse_other_run(stored, wanted, file, request.settings.paths)
         return
-    for picture in (request.run / PICTURES).glob("*.png"):
-        picture.unlink()  # of an attempt that was stopped before it had a checkpoint
+    for image in (request.run / PICTURES).glob("*.png"):
+        image.unlink()  # of an attempt that was stopped before it had a checkpoint
     write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
 
 
-def with_whole_paths(settings: MethodSettings) -> dict[str, Any]:
-    """The settings as JSON, with paths that mean the same from every working directory."""
-    values = settings.model_dump(mode="json")
-    named = [name for name in settings.paths if values[name] is not None]
-    return values | {name: str(Path(values[name]).resolve()) for name in named}
-
-
 def remove_empty_run(run: Path) -> None:
-    """Remove what a training wrote that was refused before its first steps, as if it had not been started."""
+    """Remove the files of a training that was refused before its first step."""
     log = run / LOG_FILE
     if any((run / CHECKPOINTS).glob("*")) or any("loss" in entry for entry in read_log(log)):
         return
@@ -140,28 +136,28 @@ def remove_empty_run(run: Path) -> None:
 
 
 def read_run(file: Path) -> dict[str, Any]:
-    """The contents of a run.json. Raises BlemishError for a file that `claim_folder` did not write."""
+    """Read a run.json. Raises BlemishError for a file that `claim_folder` did not write."""
     try:
-        there = json.loads(file.read_bytes())
+        stored = json.loads(file.read_bytes())
     except ValueError as error:
         raise BlemishError(f"{file} is not JSON ({error}). Choose another --out.") from error
-    if not isinstance(there, dict) or not isinstance(there.get("settings"), dict):
+    if not isinstance(stored, dict) or not isinstance(stored.get("settings"), dict):
         raise BlemishError(f"{file} describes no run. Choose another --out.")
-    return there
+    return stored
 
 
 def refuse_other_run(
-    there: Mapping[str, Any], wanted: Mapping[str, Any], file: Path, paths: Mapping[str, str]
+    stored: Mapping[str, Any], wanted: Mapping[str, Any], file: Path, paths: Mapping[str, str]
 ) -> None:
     for key in wanted:
         if key == "settings":
             continue
-        if there.get(key) != wanted[key]:
+        if stored.get(key) != wanted[key]:
             raise BlemishError(
                 f"{file}: --resume needs the same {key}. Received: {wanted[key]}, the run has "
-                f"{there.get(key)}. Choose another --out."
+                f"{stored.get(key)}. Choose another --out."
             )
-    settings, now = comparable_settings(there["settings"]), comparable_settings(wanted["settings"])
+    settings, now = comparable_settings(stored["settings"]), comparable_settings(wanted["settings"])
     for key, value in now.items():
         if not same_setting(settings.get(key), value):
             remedy = f"Give the same {paths[key]}, or choose" if key in paths else "Choose"
@@ -171,11 +167,11 @@ def refuse_other_run(
             )
 
 
-def same_setting(one: Any, other: Any) -> bool:
+def same_setting(first: Any, second: Any) -> bool:
     """True where two values are equal, or two ways to name one file."""
-    if one == other or not (isinstance(one, str) and isinstance(other, str)):
-        return bool(one == other)
+    if first == second or not (isinstance(first, str) and isinstance(second, str)):
+        return bool(first == second)
     try:
-        return Path(one).samefile(other)
+        return Path(first).samefile(second)
     except (OSError, ValueError):
         return False

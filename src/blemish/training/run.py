@@ -52,7 +52,7 @@ def train(request: Request, reporter: Reporter) -> Bundle:
 
 
 def trained(request: Request, dataset: Dataset, digest: str, reporter: Reporter) -> Bundle:
-    """The training itself, in a folder that is its own."""
+    """Fit the method in a folder that the request has claimed; returns the bundle."""
     trainer = RunTrainer(
         request.run,
         request.settings,
@@ -73,7 +73,7 @@ def trained(request: Request, dataset: Dataset, digest: str, reporter: Reporter)
 def save_fitted(
     path: Path, fitted: Fitted, request: Request, dataset: Dataset, digest: str, trainer: RunTrainer
 ) -> Bundle:
-    """Write the bundle of what was fitted, with the operating point chosen for it where it judges images."""
+    """Write the bundle of a fitted method, with an operating point where it can inspect images."""
     own = fitted.dataset or dataset
     manifest = describe(request, own, fitted, digest)
     if fitted.can_inspect:
@@ -86,7 +86,7 @@ def save_fitted(
 
 
 def with_validation(dataset: Dataset, seed: int, reporter: Reporter) -> Dataset:
-    """The dataset with the splits "train" and "val": its own, or a share of its training images for "val".
+    """Give a dataset the splits "train" and "val": its own, or a share of its training images for "val".
 
     In a dataset of several products each of them has both.
     """
@@ -100,7 +100,7 @@ def with_validation(dataset: Dataset, seed: int, reporter: Reporter) -> Dataset:
 
 
 def with_own_validation(dataset: Dataset, seed: int, reporter: Reporter, *, of: str = "") -> Dataset:
-    """A dataset of one product with the splits "train" and "val". of: the product, for the message"""
+    """Give a dataset of one product the splits "train" and "val". of: the product, for the message"""
     splits = dataset.splits
     if splits.get("val") and splits.get("train"):
         return dataset

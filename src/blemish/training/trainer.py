@@ -1,6 +1,4 @@
-"""The trainer that methods are given: the loop, memory of images, and the one forward path, for one run
-folder.
-"""
+"""The trainer that methods are given: the training loop, a cache of images, and networks for inference."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from blemish.arrays import Pixels
+from blemish.arrays import Pixels, RgbImage
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
@@ -40,7 +38,7 @@ SWEEP_STEPS = 119  # thresholds between 0 and the greatest severity
 
 
 class RunTrainer:
-    """Trains stages in a run folder. Every random draw follows from `seed`; checkpoints allow to resume."""
+    """Trainer of stages in a run folder. Random draws follow from `seed`; checkpoints allow to resume."""
 
     def __init__(
         self,
@@ -91,7 +89,7 @@ class RunTrainer:
         return stopper.end(stage.network)
 
     def resumed(self, stage: Stage, optimiser: Any, stopper: EarlyStopper) -> int:
-        """Put the checkpoint's state in place, where there is one; how many steps it has."""
+        """Restore the stage from its checkpoint, where there is one; returns the number of steps done."""
         checkpoint = load_checkpoint(self.checkpoint(stage))
         if checkpoint is None:
             self.log.forget_after(stage.name, -1)
@@ -103,7 +101,7 @@ class RunTrainer:
         return checkpoint.step
 
     def checkpoint(self, stage: Stage) -> Path:
-        """Where the stage's state is kept."""
+        """Path of the stage's checkpoint."""
         return self.run / CHECKPOINTS / f"{stage.name}.safetensors"
 
     def validate(self, stage: Stage, stopper: EarlyStopper, step: int) -> None:
@@ -141,9 +139,9 @@ class RunTrainer:
     def batches(
         self, stage: Stage, done: int, stopper: EarlyStopper, rank: int
     ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
-        """The batches of steps done…steps − 1, each made while the network works on the one before.
+        """Batches of steps done…steps − 1, each made while the network works on the one before.
 
-        None more when training is to stop early.
+        They end when training is to stop early.
         """
         steps = range(done, stage.steps) if not stopper.exhausted else range(0)
         with ThreadPoolExecutor(1) as pool:
@@ -167,7 +165,7 @@ class RunTrainer:
             self.log.write({"stage": stage.name, "step": step, "loss": loss, "learning_rate": rate})
 
     def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
-        """The modules in eval mode behind the numpy interface, in fp32 like every later inspection."""
+        """Modules in eval mode as functions of arrays, in fp32 like every later inspection."""
         return as_networks(modules, device=self.device)
 
     def read(self, sample: Sample, channels: int | None) -> Pixels:
@@ -179,25 +177,30 @@ class RunTrainer:
         return self.cache.get(("classes", sample.id), compute)
 
     def sweep(
-        self, maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]], *, most: float, criterion: str
+        self,
+        maps: Iterable[tuple[NDArray[np.float32], NDArray[np.bool_]]],
+        *,
+        max_threshold: float,
+        criterion: str,
     ) -> Sweep:
-        """Try thresholds in (0, most) on (map, truth mask) pairs of validation images."""
-        return sweep_threshold(maps, np.linspace(0, most, SWEEP_STEPS + 2)[1:-1], criterion=criterion)
+        """Try thresholds in (0, max_threshold) on maps and true masks [H, W] of validation images."""
+        thresholds = np.linspace(0, max_threshold, SWEEP_STEPS + 2)[1:-1]
+        return sweep_threshold(maps, thresholds, criterion=criterion)
 
     def note(self, message: str) -> None:
         """Write a line for the user and the log."""
         self.reporter.line(message)
         self.log.write({"note": message})
 
-    def picture(self, name: str, draw: Callable[[], NDArray[np.uint8]]) -> None:
-        """Keep a picture as RUN/pictures/NAME.png, drawn where it is not yet. draw: to [H, W, 3] RGB"""
+    def save_image(self, name: str, draw: Callable[[], RgbImage]) -> None:
+        """Save an image as RUN/pictures/NAME.png; it is drawn only where there is none yet."""
         file = self.run / PICTURES / f"{name}.png"
         if file.exists():
             return
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, png_bytes(draw()))
-        self.note(f"picture of {name.replace('-', ' ')}: {file}")
+        self.note(f"{name.replace('-', ' ')}: {file}")
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
-        """The items, with a progress bar."""
+        """Iterate over items with a progress bar."""
         return self.reporter.track(items, title)

@@ -31,7 +31,7 @@ from blemish.methods.capabilities import AddsClasses, Exported
 from blemish.methods.contract import Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
-from blemish.workflows.evaluate import notes_on_seen
+from blemish.workflows.evaluate import notes_on_known_images
 from blemish.workflows.support_examples import Examples, read_examples, training_set
 from blemish.workflows.train import read_settings
 
@@ -47,7 +47,7 @@ class AddClassRequest:
 
     examples: dataset with its boxes; out: folder of the new bundle
     check: dataset with images of the older classes; fine_tune: train shortly, on these as well
-    settings: of that training; command: that was called, for the report
+    settings: of that training; command: the user's call, for the report
     """
 
     bundle: Path
@@ -86,13 +86,13 @@ def refuse_odd_options(request: AddClassRequest) -> None:
     if not request.name or request.name != " ".join(request.name.split()):
         raise WrongUseError(f"--name must be words with single spaces between. Received: {request.name!r}.")
     if request.settings and not request.fine_tune:
-        raise WrongUseError("--set is for a training. Add --fine-tune, or leave it out.")
+        raise WrongUseError("--set is for --fine-tune. Add --fine-tune, or leave --set out.")
     if request.fine_tune and request.check is None:
         raise WrongUseError(
             "--fine-tune needs images of the older classes, or they are forgotten. Add --check DATA."
         )
     if request.out.exists():
-        raise BlemishError(f"{request.out} exists, and nothing is written over. Choose another --out.")
+        raise BlemishError(f"{request.out} already exists. Choose another --out.")
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,13 @@ class Addition:
             self.reporter.line(sentence)
         if (self.parent.path / DECISION).is_file():
             self.reporter.line(
-                f"warning: the decision of {self.request.bundle} is for that bundle alone. Decide anew: "
+                f"warning: the decision of {self.request.bundle} holds for that bundle alone. Decide again: "
                 f"blemish decide {self.request.out} --data CALIB."
             )
         self.reporter.line(f"report: {self.request.report / 'report.html'}")
         return saved.path
 
-    # What is given
+    # What is read
 
     @cached_property
     def parent(self) -> Bundle:
@@ -146,8 +146,8 @@ class Addition:
         if not isinstance(self.method, AddsClasses):
             name = self.parent.manifest.method
             raise BlemishError(
-                f"{self.request.bundle}: method {name} learns its classes in training and takes no further "
-                f"one. Train it again on data with '{self.request.name}': `blemish train {name}`."
+                f"{self.request.bundle}: method {name} learns its classes in training and takes no other "
+                f"class. Train it again on data with '{self.request.name}': `blemish train {name}`."
             )
         return self.method
 
@@ -157,7 +157,7 @@ class Addition:
 
     @cached_property
     def check(self) -> Dataset | None:
-        """The dataset of --check, for a training with the splits that it needs."""
+        """Dataset of --check, for --fine-tune with the splits that a training needs."""
         if self.request.check is None:
             return None
         dataset = load_dataset(self.request.check)
@@ -176,10 +176,10 @@ class Addition:
         if self.check is None:
             return None
         split = next((name for name in CHECKED_FIRST if self.check.splits.get(name)), "all")
-        kept, notes = without_other_classes(self.check.split(split), self.class_names, self.parent.id)
+        dataset, notes = without_other_classes(self.check.split(split), self.class_names, self.parent.id)
         for note in notes:
             self.reporter.line(note)
-        return split, kept
+        return split, dataset
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -263,13 +263,13 @@ class Addition:
 
     def data(self, parent: Manifest) -> dict[str, Any]:
         """Data entry of the manifest: the parent's, with the examples among the training images."""
-        given = Dataset(self.request.examples, self.examples.samples, (self.request.name,))
-        marks = image_digests(given)
-        source = {"origin": str(self.request.examples), "data_fingerprint": fingerprint(given)}
+        examples = Dataset(self.request.examples, self.examples.samples, (self.request.name,))
+        digests = image_digests(examples)
+        source = {"origin": str(self.request.examples), "data_fingerprint": fingerprint(examples)}
         return {
             **parent.data,
-            "trained_on": sorted({*parent.data.get("trained_on", ()), *marks}),
-            "validated_on": sorted({*parent.data.get("validated_on", ())} - {*marks}),
+            "trained_on": sorted({*parent.data.get("trained_on", ()), *digests}),
+            "validated_on": sorted({*parent.data.get("validated_on", ())} - {*digests}),
             "added": {**parent.data.get("added", {}), self.request.name: source},
         }
 
@@ -281,7 +281,7 @@ class Addition:
             parent=f"{self.request.bundle} ({self.parent.id})",
             examples=tuple(example.id for example in self.examples.boxes),
             seconds=0.0,
-            checked=self.checked_words(),
+            checked=self.checked_text(),
             origin={
                 "examples from": str(self.request.examples),
                 "command": self.request.command,
@@ -290,9 +290,10 @@ class Addition:
             },
         )
 
-    # What it did to the others
+    # The older classes before and after
 
-    def checked_words(self) -> str:
+    def checked_text(self) -> str:
+        """Text on the images that the older classes are measured on; "" without such images."""
         if self.checked is None:
             return ""
         split, dataset = self.checked
@@ -304,7 +305,7 @@ class Addition:
         if self.checked is None:
             return ()
         dataset = self.checked[1]
-        for note in notes_on_seen(bundle.manifest, dataset):
+        for note in notes_on_known_images(bundle.manifest, dataset):
             self.reporter.line(f"warning: {note}")
         before = self.records(self.parent, dataset, "inspecting as before")
         after = self.records(bundle, dataset, "inspecting with the new class")
@@ -331,7 +332,7 @@ def opened_networks(bundle: Bundle, method: Method, device: str) -> Mapping[str,
 
 
 def on_device(modules: dict[str, nn.Module], device: str) -> dict[str, nn.Module]:
-    """The networks in eval mode on the device."""
+    """Put networks into eval mode and on the device."""
     import torch
 
     for module in modules.values():

@@ -55,7 +55,7 @@ class DecideRequest:
 
 @dataclass(frozen=True)
 class DecideResult:
-    """A decision that was written. file: where to; sentences: its rules, and what it costs on its images"""
+    """A decision and the file it was written to. sentences: its rules, and their cost on the images"""
 
     decision: Decision
     file: Path
@@ -63,7 +63,7 @@ class DecideResult:
 
 
 def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
-    """Choose thresholds on calibration images and write the decision.
+    """Choose thresholds on calibration images and write the decision as a new revision.
 
     Raises BlemishError for images that the bundle was trained on, test images, and what cannot be followed.
     """
@@ -86,16 +86,16 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
     point = replace(point, notes=(*hidden, *point.notes))
     decision = decision.model_copy(update={"chosen": how_chosen(request, chosen, decision, point, notes)})
     file = request.out or loaded.path / DECISION
-    kept = write_decision(file, decision)
-    return DecideResult(decision, file, tuple(sentences(decision, point, kept)))
+    earlier = write_decision(file, decision)
+    return DecideResult(decision, file, tuple(sentences(decision, point, earlier)))
 
 
 def drafted(
     request: DecideRequest, before: Decision | None, inspector: BundleInspector, loaded: Bundle
 ) -> Decision:
-    """New revision, still without thresholds; rules not asked for anew are those of the revision before."""
+    """New revision, still without thresholds; rules that were not given are those of the revision before."""
     old = before or Decision(revision=1, bundle=loaded.id, score=Thresholds())
-    asked = {
+    requested = {
         "limits": request.limits,
         "ignore": request.ignore,
         "grades": request.grades,
@@ -106,7 +106,7 @@ def drafted(
             "revision": before.revision + 1 if before else 1,
             "classes": {},
             "mm_per_px": inspector.mm_per_px,
-            **{name: value for name, value in asked.items() if value is not None},
+            **{name: value for name, value in requested.items() if value is not None},
         }
     )
     labels = labels_of(inspector.inference, loaded.manifest)
@@ -129,7 +129,7 @@ def calibration_images(
     chosen, left_out = for_bundle(
         chosen, loaded.manifest, loaded.id, classifies=inspector.inference.classifies
     )
-    notes = (*seen_before(chosen, loaded, request.data), *notes_on_groups(chosen))
+    notes = (*notes_on_validation_images(chosen, loaded, request.data), *notes_on_groups(chosen))
     return chosen, (*left_out, *notes, *notes_on_scale(inspector, dataset))
 
 
@@ -146,24 +146,23 @@ def refuse_test(chosen: Dataset, data: Path) -> None:
         )
 
 
-def seen_before(chosen: Dataset, loaded: Bundle, data: Path) -> tuple[str, ...]:
-    """Note on images that training used for validation.
+def notes_on_validation_images(chosen: Dataset, loaded: Bundle, data: Path) -> tuple[str, ...]:
+    """Note on images that were validation images of the training.
 
-    Raises BlemishError for images that it learned from, whatever split they lie in now: a bundle knows them
-    too well.
+    Raises BlemishError for training images, whatever split they lie in now: the bundle knows them too well.
     """
-    known, marks = loaded.manifest.data, set(image_digests(chosen))
-    watched = len(marks & set(known.get("validated_on", ())))
-    if learned := len(marks & set(known.get("trained_on", ()))):
+    known, digests = loaded.manifest.data, set(image_digests(chosen))
+    validated = len(digests & set(known.get("validated_on", ())))
+    if trained := len(digests & set(known.get("trained_on", ()))):
         raise BlemishError(
-            f"{data}: {learned} of {len(chosen)} images were used to train bundle {loaded.id}, so it scores "
-            "them better than new parts. Calibrate on images that it has not seen, or with --split val on "
+            f"{data}: {trained} of {len(chosen)} images were used to train bundle {loaded.id}, so it scores "
+            "them better than new parts. Calibrate on images that are new to it, or with --split val on "
             "the split that it was trained with."
         )
-    if not watched:
+    if not validated:
         return ()
     return (
-        f"{watched} of {len(chosen)} images were validation images of the training, which steered by them: "
+        f"{validated} of {len(chosen)} images were validation images of the training, which they steered: "
         "new parts may escape somewhat more often than is counted here. Fresh images would be better.",
     )
 
@@ -174,8 +173,8 @@ def notes_on_tests(loaded: Bundle) -> tuple[str, ...]:
         return ()
     times = "once" if accesses == 1 else f"{accesses} times"
     return (
-        f"test images were looked at {times} with this bundle: if that is why the decision is changed, "
-        "figures on them no longer are of unseen data.",
+        f"the bundle was evaluated {times} on test images: if that is why the decision is changed, figures "
+        "on them are no longer those of unseen data.",
     )
 
 
@@ -207,9 +206,12 @@ def how_chosen(
     )
 
 
-def sentences(decision: Decision, point: OperatingPoint, kept: Path | None) -> list[str]:
-    """Sentences on the rules, on what they cost on the calibration images, and on what that does not show."""
-    old = f"; the one before is kept in {kept}" if kept else ""
+def sentences(decision: Decision, point: OperatingPoint, earlier: Path | None) -> list[str]:
+    """Sentences on the rules, their cost on the calibration images, and what that does not show.
+
+    earlier: file of the revision before
+    """
+    old = f"; the one before is kept in {earlier}" if earlier else ""
     lines = [f"Revision {decision.revision} of the decision{old}.", *rules_in_words(decision)]
     lines += [
         f"Defective images: {point.escapes.sentence('passed')}.",

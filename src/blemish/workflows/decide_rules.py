@@ -27,7 +27,7 @@ WRITTEN = {
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules of both thresholds, such as "escape<=0.01", and costs where they were given."""
+    """Rules of both thresholds, such as "escape<=0.01", and the costs, if any."""
 
     ng: str
     review: str
@@ -37,22 +37,24 @@ class Rules:
 def chosen_rules(
     *, escape: float | None, overkill: float | None, cost: str | None, rule: str | None, review: str | None
 ) -> Rules:
-    """Rules that the options spell. Raises WrongUseError for none, for two, and for what is no rule.
+    """Rules of both thresholds from options. Raises WrongUseError for none, for two, and for an unknown rule.
 
     --escape beside --overkill is the rule of the lower threshold: what must not pass goes to a person.
     """
     lower = review
     if escape is not None and overkill is not None:
         if review is not None:
-            raise WrongUseError("--review must not stand beside --escape with --overkill, which set it.")
+            raise WrongUseError(
+                "--review cannot be combined with --escape and --overkill, which set it. Leave it out."
+            )
         lower, escape = f"escape<={escape}", None
-    given = {
+    rules = {
         "--escape": None if escape is None else f"escape<={escape}",
         "--overkill": None if overkill is None else f"overkill<={overkill}",
         "--cost": None if cost is None else f"cost:{cost}",
         "--rule": rule,
     }
-    named = {option: text for option, text in given.items() if text is not None}
+    named = {option: text for option, text in rules.items() if text is not None}
     if len(named) != 1:
         raise WrongUseError(
             "decide needs one of --escape, --overkill, --cost and --rule (or --escape with --overkill). "
@@ -67,22 +69,22 @@ def chosen_rules(
 
 
 def parsed_limits(texts: Sequence[str] | None) -> tuple[Limit, ...] | None:
-    """Limits from texts such as "crack:length=3mm:ng"; None where none was given. Raises WrongUseError."""
+    """Limits from texts such as "crack:length=3mm:ng"; None without any. Raises WrongUseError."""
     return levelled(texts, "--limit", Limit, ("review", "ng"))
 
 
 def parsed_grades(texts: Sequence[str] | None) -> tuple[Grade, ...] | None:
-    """Grades from texts such as "severity=8:scrap"; None where none was given. Raises WrongUseError."""
+    """Grades from texts such as "severity=8:scrap"; None without any. Raises WrongUseError."""
     return levelled(texts, "--grade", Grade, ("rework", "scrap"))
 
 
 def parsed_minimums(texts: Sequence[str] | None) -> tuple[Ignored, ...] | None:
-    """Minimum sizes from texts such as "length=0.2mm"; None where none was given. Raises WrongUseError."""
+    """Minimum sizes from texts such as "length=0.2mm"; None without any. Raises WrongUseError."""
     if not texts:
         return None
     fields = [fields_of(text, "--ignore", MEASURED) for text in texts if text != NONE]
     return tuple(
-        built(Ignored, {**one, "below": value}, "--ignore") for one, value in map(without_value, fields)
+        built(Ignored, {**rest, "below": value}, "--ignore") for rest, value in map(without_value, fields)
     )
 
 
@@ -113,7 +115,7 @@ def fields_of(text: str, option: str, pattern: str) -> dict[str, Any]:
 
 
 def without_value(fields: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """The fields but "value", and that as a number; one that is none is not finite, and refused later."""
+    """Split off "value" as a number; text becomes NaN, which is refused later."""
     rest = {name: text for name, text in fields.items() if name != "value"}
     try:
         return rest, float(fields["value"])
@@ -127,6 +129,6 @@ def built(part: type[Part], fields: dict[str, Any], option: str) -> Part:
     except ValidationError as error:
         fault = error.errors()[0]
         own = fault["type"] == "value_error"
-        said = fault["ctx"]["error"] if own else f"{fault['msg']}. Received: {fault['input']}."
+        message = fault["ctx"]["error"] if own else f"{fault['msg']}. Received: {fault['input']}."
         place = f" {fault['loc'][0]}:" if fault["loc"] else ""
-        raise WrongUseError(f"{option}:{place} {said}") from error
+        raise WrongUseError(f"{option}:{place} {message}") from error

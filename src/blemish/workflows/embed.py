@@ -1,4 +1,4 @@
-"""Showing where a bundle's classes lie in its metric space, as a table and a picture."""
+"""Showing where a bundle's classes lie in its metric space, as a table and a plot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from blemish.workflows.add_class import opened_networks
 def embed_regions(
     bundle: Path, data: Path, out: Path, *, split: str, device: str = "auto", quiet: bool = False
 ) -> tuple[Path, list[str]]:
-    """Write table, vectors, picture and what they say; returns the picture's path and the sentences.
+    """Write table, vectors, plot and sentences on overlapping classes; returns the plot's path and these.
 
     Raises BlemishError for a bundle without a metric space, and data that it cannot be shown on.
     """
@@ -38,8 +38,8 @@ def embed_regions(
     embedder = method.embedder(opened_networks(loaded, method, device), loaded.manifest)
     space = metric_space(inspector, embedder, names, chosen, Reporter(quiet=quiet))
     sentences = overlap_sentences(space)
-    picture = out / "embeddings.png"
+    plot = out / "embeddings.png"
     write_space(out, space)
-    write_projector(picture, space, title=f"{bundle} on {len(chosen)} images of {data}")
+    write_projector(plot, space, title=f"{bundle} on {len(chosen)} images of {data}")
     write_atomically(out / "overlap.txt", "\n".join(sentences) + "\n")
-    return picture, sentences
+    return plot, sentences

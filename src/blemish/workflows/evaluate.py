@@ -37,7 +37,7 @@ CHAIN_NOTE = (
 
 @dataclass(frozen=True)
 class EvaluatedBundles:
-    """Bundle to be measured, or the stages of a chain. places: their folders as the user gave them"""
+    """A bundle to be measured, or the stages of a chain. places: their folders as the user gave them"""
 
     places: Sequence[Path]
     bundles: Sequence[Bundle]
@@ -58,16 +58,16 @@ class EvaluatedBundles:
 
     @property
     def decision(self) -> Decision | None:
-        """The first bundle's, whose verdict it is."""
+        """Decision of the first bundle, which makes the verdict."""
         return self.decisions[0]
 
-    def notes_on_seen(self, chosen: Dataset) -> Iterator[str]:
-        """A sentence for each bundle that has learned or was decided on images that are to be measured."""
+    def notes_on_known_images(self, chosen: Dataset) -> Iterator[str]:
+        """Sentences on bundles that were trained or decided on images that are to be measured."""
         for manifest, inspector in zip(self.manifests, self.inspectors, strict=True):
-            yield from notes_on_seen(manifest, chosen, inspector.decision)
+            yield from notes_on_known_images(manifest, chosen, inspector.decision)
 
     def notes_on_hidden(self, records: Sequence[ImageRecord]) -> Iterator[str]:
-        """A sentence for each minimum size of a decision that is above a labelled defect of these images."""
+        """Sentences on minimum sizes of decisions that are above a labelled defect of these images."""
         for inspector in self.inspectors:
             if inspector.decision is not None:
                 yield from hidden_defects(
@@ -91,26 +91,28 @@ def evaluate_bundles(
 ) -> EvaluationResult:
     """Measure a bundle, or several as a chain, on a split; writes metrics.json and report.html.
 
-    Images of the split "test" are sealed: that they were looked at is counted in every bundle.
-    command: that was called, for the report
+    Images of the split "test" are sealed: each evaluation on them is counted in every bundle.
+    places: folders of the bundles; command: the user's call, for the report
     Raises BlemishError for bundles and data that do not go together.
     """
     reporter = Reporter(quiet=quiet)
     dataset = load_dataset(data)
-    asked = opened(places, dataset, device=device, mm_per_px=mm_per_px)
-    chosen, left_out = for_judge(split_to_evaluate(dataset, split), asked.judge, asked.manifests)
-    notes = (*left_out, *decisions_of_later(asked.inspectors))
-    notes += (*asked.notes_on_seen(chosen), *notes_on_groups(chosen))
-    notes += notes_on_scale(asked.inspectors[0], dataset)
+    evaluated = opened(places, dataset, device=device, mm_per_px=mm_per_px)
+    chosen, left_out = for_judge(split_to_evaluate(dataset, split), evaluated.judge, evaluated.manifests)
+    notes = (*left_out, *decisions_of_later(evaluated.inspectors))
+    notes += (*evaluated.notes_on_known_images(chosen), *notes_on_groups(chosen))
+    notes += notes_on_scale(evaluated.inspectors[0], dataset)
     for note in notes:
         reporter.line(f"warning: {note}")
-    context = report_context(asked, chosen, data, command)  # before the long work: it may refuse
-    evaluation = measured(asked, chosen, split, reporter)
-    context = replace(context, notes=(*notes, *asked.notes_on_hidden(evaluation.records)))
-    evaluation, context = record_test_set_access(evaluation, context, asked.bundles, chosen, asked.decisions)
+    context = report_context(evaluated, chosen, data, command)  # before the long work: it may refuse
+    evaluation = measured(evaluated, chosen, split, reporter)
+    context = replace(context, notes=(*notes, *evaluated.notes_on_hidden(evaluation.records)))
+    evaluation, context = record_test_set_access(
+        evaluation, context, evaluated.bundles, chosen, evaluated.decisions
+    )
     for note in context.notes[len(notes) :]:
         reporter.line(note)
-    return write_evaluation(out, evaluation, context_of_chain(context, asked.bundles, places))
+    return write_evaluation(out, evaluation, context_of_chain(context, evaluated.bundles, places))
 
 
 def opened(
@@ -126,35 +128,37 @@ def opened(
     return EvaluatedBundles(places, bundles, inspectors, as_judge(inspectors))
 
 
-def measured(asked: EvaluatedBundles, chosen: Dataset, split: str, reporter: Reporter) -> Evaluation:
-    first = asked.manifests[0]
-    return evaluate_samples(asked.judge, chosen, reporter).result(
-        method=asked.methods,
+def measured(evaluated: EvaluatedBundles, chosen: Dataset, split: str, reporter: Reporter) -> Evaluation:
+    first = evaluated.manifests[0]
+    return evaluate_samples(evaluated.judge, chosen, reporter).result(
+        method=evaluated.methods,
         split=split,
         seed=first.provenance.get("seed"),
-        operating_point=operating_point_of(first, asked.decision),
-        pixel_threshold=asked.judge.inference.pixel_threshold,
+        operating_point=operating_point_of(first, evaluated.decision),
+        pixel_threshold=evaluated.judge.inference.pixel_threshold,
     )
 
 
-def notes_on_seen(manifest: Manifest, chosen: Dataset, decision: Decision | None = None) -> tuple[str, ...]:
-    """A sentence when the bundle was trained, or its thresholds chosen, on images that are to be measured."""
+def notes_on_known_images(
+    manifest: Manifest, chosen: Dataset, decision: Decision | None = None
+) -> tuple[str, ...]:
+    """Sentence for a bundle that was trained, or its thresholds chosen, on images that are to be measured."""
     calibrated = decision.chosen.seen if decision and decision.chosen else ()
-    seen = {*known_images(manifest.data), *calibrated} & set(image_digests(chosen))
-    if not seen:
+    known = {*known_images(manifest.data), *calibrated} & set(image_digests(chosen))
+    if not known:
         return ()
     return (
-        f"{len(seen)} of these {len(chosen)} images were used to train the bundle or to choose its "
+        f"{len(known)} of these {len(chosen)} images were used to train the bundle or to choose its "
         "thresholds: on them the figures and bounds say nothing about new parts.",
     )
 
 
-def report_context(asked: EvaluatedBundles, dataset: Dataset, data: Path, command: str) -> ReportContext:
+def report_context(evaluated: EvaluatedBundles, dataset: Dataset, data: Path, command: str) -> ReportContext:
     """Report context of the first bundle: data, settings, curves and the decision in words.
 
     data: the path as the user gave it. Raises BlemishError for stored curves that cannot be drawn.
     """
-    loaded, place, decision = asked.bundles[0], asked.places[0], asked.decision
+    loaded, place, decision = evaluated.bundles[0], evaluated.places[0], evaluated.decision
     manifest = loaded.manifest
     return replace(
         data_context(dataset, data, command),
@@ -171,7 +175,7 @@ def report_context(asked: EvaluatedBundles, dataset: Dataset, data: Path, comman
 
 
 def decisions_of_later(stages: Sequence[BundleInspector]) -> tuple[str, ...]:
-    """A sentence on the decision of each stage behind the first, as its limits make no verdict here."""
+    """Sentences on the decisions of stages behind the first, whose limits make no verdict in a chain."""
     return tuple(
         f"{stage.bundle} has a decision of its own: what it ignores is ignored and what it grades is graded, "
         f"but its thresholds and limits make no verdict here. {' '.join(sentences(stage.decision))}"

@@ -19,8 +19,8 @@ def evaluate_file(
 ) -> EvaluationResult:
     """Measure a file or folder of predictions on a split.
 
-    command: that was called, for the report
-    Raises WrongUseError for a rule that is none, BlemishError for predictions that do not fit the data.
+    command: the user's call, for the report
+    Raises WrongUseError for an unknown rule, BlemishError for predictions that do not fit the data.
     """
     if judgement.rule is not None:
         with refused_as_wrong_use():

@@ -30,14 +30,14 @@ def export(  # noqa: PLR0913 - every option of an export
     Raises WrongUseError for options that do not go together, BlemishError for what cannot be exported.
     """
     only_int8 = {"--calibration": calibration, "--max-drop": max_drop}
-    given = [option for option, value in only_int8.items() if value is not None]
+    used = [option for option, value in only_int8.items() if value is not None]
     if precision == "int8" and data is None:
         raise WrongUseError(
             "--precision int8 is calibrated on training images and measured on validation images. "
             "Add --data DATA."
         )
-    if precision != "int8" and given:
-        raise WrongUseError(f"{given[0]} is for --precision int8. Leave it out.")
+    if precision != "int8" and used:
+        raise WrongUseError(f"{used[0]} is for --precision int8. Leave it out.")
     loaded = load_bundle(bundle)
     dataset = load_dataset(data) if data else None
     from blemish.exporting.run import export_bundle

@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blemish.bundle.store import load_bundle
-from blemish.errors import WrongUseError
 from blemish.inspection import Inspection
 from blemish.inspector.chain import judge_of
-from blemish.inspector.line_scan import web_answers
-from blemish.inspector.line_scan.web import MOST_ROWS, Web
+from blemish.inspector.line_scan import Web, web_answers
 from blemish.inspector.pipeline import answers_of
-from blemish.inspector.sources import STDIN, source_of
+from blemish.inspector.sources import source_of
 from blemish.progress import Reporter
-from blemish.workflows.inspection_writer import Overlays, record
+from blemish.workflows.inspection_writer import Overlays, write_answers
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,8 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
 ) -> RecordedInspections:
     """Inspect images, folders, videos, globs and lists; writes OUT/inspections.jsonl and the overlays.
 
-    bundles: folder of a bundle, or of several that are asked as a chain
-    every: of videos, every so manyth frame; web: that the images are strips of, where they are
+    bundles: folder of a bundle, or folders of a chain's bundles in their order
+    every: n, for every n-th frame of a video; web: that the images are strips of, where they are
     Raises BlemishError for a bundle, a path or an image size that is refused.
     """
     reporter = Reporter(quiet=quiet)
@@ -64,28 +62,4 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
     )
     with opened as answers:
         coming = reporter.track(answers.coming, "inspecting", total=source.count if web is None else None)
-        return RecordedInspections(*record(replace(answers, coming=coming), out, overlays))
-
-
-def web_of(
-    paths: list[Path], *, line_scan: bool, frame_rows: int | None, most_rows: int | None
-) -> Web | None:
-    """The web that the options of a line scan ask for; None without a line scan.
-
-    Raises WrongUseError for options that have no effect together.
-    """
-    given = {"--frame-rows": frame_rows, "--most-rows": most_rows}
-    used = [name for name, value in given.items() if value is not None]
-    if used and not line_scan:
-        raise WrongUseError(
-            f"{used[0]} must stand with --line-scan. Received: {used[0]} alone. Add the other."
-        )
-    if len(used) == 2:
-        raise WrongUseError(
-            "--frame-rows and --most-rows exclude each other, as frames cut every defect. Received: both. "
-            "Leave one out."
-        )
-    if not line_scan:
-        return None
-    name = "stdin" if str(paths[0]) == STDIN else str(paths[0])
-    return Web(name, frame_rows, most_rows or MOST_ROWS)
+        return RecordedInspections(*write_answers(replace(answers, coming=coming), out, overlays))

@@ -1,4 +1,4 @@
-"""Files of an inspection: a line of inspections.jsonl for each answer as it comes, and the overlays."""
+"""Writing the files of an inspection: a line of inspections.jsonl for each answer, and overlays."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Overlays:
         write_atomically(self.folder / self.file_name(answer.stem), png_bytes(overlay))
 
     def file_name(self, stem: str) -> str:
-        """The stem, and a number where it was taken."""
+        """Name for an overlay: the stem, with a number where it is taken."""
         name = stem
         while self.taken[name]:
             self.taken[stem] += 1
@@ -49,7 +49,7 @@ class Overlays:
         return f"{name}.png"
 
 
-def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path, int]:
+def write_answers(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path, int]:
     """Write every answer; returns the path of inspections.jsonl and how many are ERROR.
 
     Lines go to a temporary name, which is renamed when all are written, where nobody can tell what comes
@@ -63,11 +63,11 @@ def record(answers: Answers, out: Path, overlays: Overlays | None) -> tuple[Path
         finished = False  # whether every line written so far is whole
         try:
             for answer in answers.coming:
-                failures += write(answer, file, overlays)
+                failures += write_line(answer, file, overlays)
             finished = True
         except KeyboardInterrupt:
             for answer in answers.drain():
-                write(answer, file, overlays)
+                write_line(answer, file, overlays)
             finished = True
             raise
         except BlemishError:
@@ -93,7 +93,7 @@ def put_in_place(file: TextIO, draft: Path, target: Path) -> None:
         draft.unlink()
 
 
-def write(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:
+def write_line(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:
     """Write an answer, at once to be read by others; returns whether it is ERROR."""
     file.write(json.dumps(answer.inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
     file.flush()
@@ -103,14 +103,15 @@ def write(answer: Answer, file: TextIO, overlays: Overlays | None) -> bool:
 
 
 def open_draft(draft: Path) -> TextIO:
-    """The draft, empty and locked: it is this process's until it is closed.
+    """Open the draft, empty and locked: it is this process's until it is closed.
 
     Raises BlemishError where it cannot be written, or another inspection holds it.
     """
     try:
         draft.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            file = draft.open("a", encoding="utf-8")
+            # Bytes of a file name that are not UTF-8 become escapes, which JSON reads back as they were.
+            file = draft.open("a", encoding="utf-8", errors="backslashreplace")
             lock(file, draft)
             if draft.exists() and os.path.samestat(draft.stat(), os.fstat(file.fileno())):
                 file.truncate(0)  # what a killed inspection left

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from blemish.record import InspectionRecord, UsedBundle
 from blemish.threads import set_threads
 
 RECORD = "inspections.jsonl"
+NO_INSPECTION = "must be an inspection as `blemish inspect` writes it. Received: {}"
 # Of a line: what differs from inspection to inspection, and what is compared in its own way.
 NOT_COMPARED = frozenset(
     {"schema_version", "id", "at", "image", "timings_ms", "software", "bundles", "error"}
@@ -87,7 +89,8 @@ def replay(record: Path, images: Path, *, bundles: Sequence[Path] = (), quiet: b
         raise WrongUseError(f"--images must be a folder. Received: {images}. Check the path.")
     reporter = Reporter(quiet=quiet)
     outcome, stock, judges = Replay(), Images(images), Judges({path: load_bundle(path) for path in bundles})
-    lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    text = file.read_text(encoding="utf-8-sig", errors="surrogateescape").rstrip("\n")
+    lines = text.split("\n") if text else []  # splitlines would cut a name that holds another line break
     for number, text in enumerate(reporter.track(lines, "replaying", total=len(lines)), start=1):
         outcome.lines += 1
         found = list(line_findings(number, text, stock, judges, outcome))
@@ -124,23 +127,32 @@ def line_findings(
 
 
 def parsed(text: str) -> tuple[Mapping[str, Any], Inspection]:
-    """The line as plain values and as an inspection. Raises NotReplayedError for what is none."""
+    """Read a line as plain values and as an inspection. Raises NotReplayedError for anything else."""
     try:
         fields = json.loads(text)
-        return fields, Inspection.from_json(fields)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise NotReplayedError(f"is no inspection as `blemish inspect` writes it: {reason}") from error
+    except (ValueError, RecursionError) as error:
+        raise NotReplayedError(NO_INSPECTION.format("text that is not JSON")) from error
+    if not isinstance(fields, dict):
+        raise NotReplayedError(NO_INSPECTION.format("JSON that is not an object"))
+    try:
+        recorded = Inspection.from_json(fields)
+        if not isinstance(recorded.image, str):
+            raise TypeError(f"'image' of a wrong type, {recorded.image!r}")
+    except KeyError as error:
+        raise NotReplayedError(NO_INSPECTION.format(f"a line without {error}")) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise NotReplayedError(NO_INSPECTION.format(" ".join(str(error).split()))) from error
+    return fields, recorded
 
 
 def replayable(recorded: Inspection) -> InspectionRecord:
-    """The line's record. Raises NotReplayedError where there is none, or the image was part of a web."""
+    """Record of an inspection. Raises NotReplayedError without one, and for a piece of a web."""
     if recorded.record is None:
-        raise NotReplayedError("was written by blemish 0.1, without the hashes that a replay needs")
+        raise NotReplayedError("written by blemish 0.1, which recorded no hashes to replay it by")
     if recorded.rows is not None:
-        raise NotReplayedError("is a piece of a line scan, which is judged by the rows above it, too")
+        raise NotReplayedError("a piece of a line scan cannot be replayed: the rows above it count as well")
     if not recorded.record.bundles:
-        raise NotReplayedError("names no bundle")
+        raise NotReplayedError("the record names no bundle")
     return recorded.record
 
 
@@ -160,10 +172,11 @@ class Images:
 
     @cached_property
     def by_digest(self) -> dict[str, Path]:
-        return dict(zip(in_threads(file_hash, self.files), self.files, strict=True))
+        digests = zip(in_threads(readable_hash, self.files), self.files, strict=True)
+        return {digest: file for digest, file in digests if digest is not None}
 
     def find(self, name: str, digest: str | None) -> tuple[Item, str]:
-        """The image with those bytes; else one of that name, and how its bytes differ.
+        """Find the image with those bytes, else one of that name; returns also how its bytes differ, or "".
 
         name: as recorded, of a video's frame with "#" and its number
         Raises NotReplayedError where there is neither.
@@ -174,19 +187,20 @@ class Images:
         file = self.by_digest.get(digest or "")
         if file is not None:
             return self.item_of(file, frame), ""
-        of_digest = {path: digest for digest, path in self.by_digest.items()}
-        named = [one for one in self.files if one.name == Path(path).name]
+        named = [file for file in self.files if file.name == Path(path).name]
         if not named:
             raise NotReplayedError(
                 f"no image in {self.folder} has the recorded SHA-256 {short(digest)}, and none is called "
                 f"{Path(path).name}"
             )
-        nearest = max(named, key=lambda one: shared_end(one, Path(path)))
-        differs = f"{nearest}: {values(short(digest), short(of_digest.get(nearest)))}"
+        ending = Path(path).parts[::-1]
+        # That with the most names alike, from the last on.
+        nearest = max(named, key=lambda file: [*map(eq, file.parts[::-1], ending)])
+        differs = f"{nearest}: {values(short(digest), short(readable_hash(nearest)))}"
         return self.item_of(nearest, frame), differs
 
     def item_of(self, file: Path, frame: str) -> Item:
-        """The image, or that frame of a video; a video whose frames are asked for in order is read once."""
+        """Item of an image, or of a frame of a video, which is read once where frames come in order."""
         if not frame:
             return next(items_of(file, 1))
         for _ in range(2):
@@ -194,42 +208,51 @@ class Images:
                 if item.name.endswith(f"#{frame}"):
                     return item
             self.playing[file] = items_of(file, 1)
-        raise NotReplayedError(f"{file} has no frame {int(frame)}")
+        raise NotReplayedError(f"{file} has no frame {frame}")
 
 
-def shared_end(file: Path, other: Path) -> int:
-    """How many of the last parts of two paths agree."""
-    pairs = zip(reversed(file.parts), reversed(other.parts), strict=False)
-    return next((count for count, (a, b) in enumerate(pairs) if a != b), len(other.parts))
+def readable_hash(file: Path) -> str | None:
+    """SHA-256 of a file; None where it cannot be read, as it may not be a recorded one."""
+    try:
+        return file_hash(file)
+    except BlemishError:
+        return None
 
 
 @dataclass
 class Judges:
-    """Opened bundles and chains by what records say of them.
+    """Inspectors for the bundles that records name, each opened once.
 
-    given: bundles to look among; none: they are where each record says
+    candidates: the user's bundles by folder; without any, bundles are loaded from their recorded paths
     """
 
-    given: Mapping[Path, Bundle]
+    candidates: Mapping[Path, Bundle]
     loaded: dict[Path, Bundle] = field(default_factory=dict)
     opened: dict[str, tuple[Judge, tuple[str, ...]]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)  # why, so that each is tried once
 
     def find(self, history: InspectionRecord) -> tuple[Judge, tuple[str, ...]]:
-        """The judge that the record names, and how its decisions differ from the recorded ones.
+        """Open the inspector or chain of a record; returns also how its decisions differ now.
 
         Raises NotReplayedError for a bundle that is not there, or is another one than recorded.
         """
         key = json.dumps([used.__dict__ for used in history.bundles], sort_keys=True, default=dict)
+        if key in self.refused:
+            raise NotReplayedError(self.refused[key])
         if key not in self.opened:
-            stages, reasons = zip(*(self.stage(used) for used in history.bundles), strict=True)
-            self.opened[key] = as_judge(stages), tuple(reason for reason in reasons if reason)
+            try:
+                stages, reasons = zip(*(self.stage(used) for used in history.bundles), strict=True)
+                self.opened[key] = as_judge(stages), tuple(reason for reason in reasons if reason)
+            except BlemishError as error:
+                self.refused[key] = str(error)
+                raise
+        set_recorded_threads(history.bundles[-1])  # another record may have set another number
         return self.opened[key]
 
     def stage(self, used: UsedBundle) -> tuple[BundleInspector, str]:
-        """One bundle under its recorded decision, and "" or how that differs now."""
+        """Open a bundle under its recorded decision; returns also "" or how that decision differs now."""
         bundle = self.bundle(used)
-        threads = used.runtime.get("threads")
-        set_threads(threads if isinstance(threads, int) else None)
+        set_recorded_threads(used)
         device = str(used.runtime.get("device", "auto"))
         try:
             plain = inspector_of(bundle, device=device, mm_per_px=used.mm_per_px, decided=False)
@@ -245,25 +268,33 @@ class Judges:
         return replace(decided, used=used_bundle(bundle, decided, file, device=device)), reason
 
     def bundle(self, used: UsedBundle) -> Bundle:
-        """The bundle with the recorded digest."""
-        if not self.given and Path(used.path) not in self.loaded:
+        """Load the bundle with the recorded digest. Raises NotReplayedError where it is not to be found."""
+        if not self.candidates and Path(used.path) not in self.loaded:
             try:
                 self.loaded[Path(used.path)] = load_bundle(Path(used.path))
             except BlemishError as error:
-                raise NotReplayedError(f"{error} Or name the bundle: --bundle.") from error
-        among = self.given or {Path(used.path): self.loaded[Path(used.path)]}
+                raise NotReplayedError(
+                    f"bundle: recorded {used.id} in {used.path}; {error} "
+                    "If it has moved, name it with --bundle."
+                ) from error
+        among = self.candidates or {Path(used.path): self.loaded[Path(used.path)]}
         for bundle in among.values():
             if bundle.digest == used.digest:
                 return bundle
         there = [f"{folder} is {bundle.id} ({short(bundle.digest)})" for folder, bundle in among.items()]
         raise NotReplayedError(
-            f"bundle: recorded {used.id} ({short(used.digest)}), {'; '.join(there)}. Give the recorded one "
-            "by --bundle"
+            f"bundle: recorded {used.id} ({short(used.digest)}), {'; '.join(there)}. Name the recorded one "
+            "with --bundle."
         )
 
 
+def set_recorded_threads(used: UsedBundle) -> None:
+    threads = used.runtime.get("threads")
+    set_threads(threads if isinstance(threads, int) and threads > 0 else None)
+
+
 def decision_file(bundle: Bundle, used: UsedBundle) -> tuple[Path, str]:
-    """The stored revision of the decision, and "" or that it is not as recorded any more.
+    """Find the recorded revision of the decision; returns its file, and "" or how its content differs now.
 
     Raises NotReplayedError where no such revision is stored.
     """
@@ -283,7 +314,7 @@ def decision_file(bundle: Bundle, used: UsedBundle) -> tuple[Path, str]:
 
 
 def runtime_notes(history: InspectionRecord, judge: Judge) -> Iterator[str]:
-    """A sentence for each part of what runs the bundle that is another than recorded."""
+    """Sentences on each part of software and runtime that is not as recorded."""
     if history.software != blemish_version():
         yield f"blemish: {values(history.software, blemish_version())}"
     for used, stage in zip(history.bundles, stages_of(judge), strict=True):
@@ -295,7 +326,10 @@ def runtime_notes(history: InspectionRecord, judge: Judge) -> Iterator[str]:
 
 
 def answer_of(judge: Judge, item: Item, name: str) -> tuple[Inspection, str | None]:
-    """The answer on an image under its recorded name, and the hash of its pixels; None: not decoded."""
+    """Judge an image under its recorded name; returns the answer and the hash of the pixels.
+
+    The hash is None where the image cannot be decoded.
+    """
     try:
         pixels = item.read()
     except BlemishError as error:
@@ -305,7 +339,7 @@ def answer_of(judge: Judge, item: Item, name: str) -> tuple[Inspection, str | No
 
 
 def differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each field that is not the same, and both values."""
+    """Fields in which two lines differ: the key, and a text with both values."""
     if bool(recorded.get("error")) != bool(found.get("error")):
         yield "error", values(recorded.get("error"), found.get("error"))
     for key in dict.fromkeys((*recorded, *found)):
@@ -314,25 +348,25 @@ def differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> Iterat
 
 
 def inside(place: str, recorded: Any, found: Any) -> Iterator[tuple[str, str]]:
-    """The places at which two plain values differ, the innermost ones. place: of these two"""
+    """Innermost places at which two plain values differ, and both values. place: key of these two"""
     if isinstance(recorded, dict) and isinstance(found, dict):
         for key in dict.fromkeys((*recorded, *found)):
             yield from inside(f"{place}.{key}", recorded.get(key), found.get(key))
     elif isinstance(recorded, list) and isinstance(found, list):
         if len(recorded) != len(found):
             yield place, f"recorded {len(recorded)} entries, now {len(found)}"
-        for number, (one, other) in enumerate(zip(recorded, found, strict=False)):
-            yield from inside(f"{place}[{number}]", one, other)
+        for number, (before, now) in enumerate(zip(recorded, found, strict=False)):
+            yield from inside(f"{place}[{number}]", before, now)
     elif recorded != found:
         yield place, values(recorded, found)
 
 
 def values(recorded: Any, found: Any) -> str:
-    """ "recorded 0.5, now 0.6" """
-    return f"recorded {said(recorded)}, now {said(found)}"
+    """Text with both values: "recorded 0.5, now 0.6"."""
+    return f"recorded {shown(recorded)}, now {shown(found)}"
 
 
-def said(value: Any) -> str:
+def shown(value: Any) -> str:
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 

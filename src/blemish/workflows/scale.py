@@ -1,4 +1,4 @@
-"""The scale of images, from where it is known: the command line, the decision, the bundle, dataset.yaml."""
+"""The scale of images: given by the user, or stored in the decision, the bundle or dataset.yaml."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from blemish.inspector.loading import inspector_of
 
 
 def checked_scale(mm_per_px: float | None) -> float | None:
-    """A scale in mm per px, as it was given. Raises WrongUseError unless it is finite and above 0."""
+    """Check a scale in mm per px and return it. Raises WrongUseError unless it is finite and above 0."""
     if mm_per_px is not None and not (math.isfinite(mm_per_px) and mm_per_px > 0):
         raise WrongUseError(
             f"--mm-per-px must be a finite number above 0. Received: {mm_per_px:g}. "
@@ -29,9 +29,9 @@ def checked_scale(mm_per_px: float | None) -> float | None:
 def inspector_in_scale(
     loaded: Bundle, dataset: Dataset, *, device: str, mm_per_px: float | None, decided: bool = True
 ) -> BundleInspector:
-    """The bundle's inspector; where neither it nor its decision has a scale, the dataset's is taken.
+    """Inspector of a bundle; where neither it nor its decision has a scale, the dataset's is taken.
 
-    mm_per_px: as given on the command line, before all others; decided: see `inspector_of`
+    mm_per_px: the user's, which goes before all others; decided: see `inspector_of`
     """
     decision = stored_decision(loaded.path, bundle=loaded.id)
     of_decision = decision.mm_per_px if decision else None
@@ -41,12 +41,12 @@ def inspector_in_scale(
 
 
 def notes_on_scale(inspector: BundleInspector, dataset: Dataset) -> tuple[str, ...]:
-    """A sentence where sizes are measured in another scale than the dataset says that its images have."""
+    """Sentence where sizes are measured in another scale than the dataset states for its images."""
     stated = dataset.info.get("mm_per_px")
     if stated is None or inspector.scale is None or math.isclose(stated, inspector.scale, rel_tol=1e-3):
         return ()
     return (
-        f"Sizes are measured with {inspector.scale:g} mm per px, and {dataset.root} says {stated:g}: give "
+        f"Sizes are measured with {inspector.scale:g} mm per px, but {dataset.root} says {stated:g}. Give "
         f"--mm-per-px {stated:g} if that is right.",
     )
 
@@ -54,10 +54,11 @@ def notes_on_scale(inspector: BundleInspector, dataset: Dataset) -> tuple[str, .
 def measure_scale_of(
     image: Path, pattern: Literal["checkerboard", "dots"], *, columns: int, rows: int, pitch_mm: float
 ) -> Scale:
-    """The scale of a camera from an image of a flat target.
+    """Measure the scale of a camera from an image of a flat target.
 
     columns, rows: of dots, or of corners where four squares meet; pitch_mm: from one to the next
-    Raises WrongUseError for a pitch that is none, BlemishError for an image that does not show the target.
+    Raises WrongUseError for a pitch that is not a finite number above 0, BlemishError for an image without
+    the target.
     """
     if not (math.isfinite(pitch_mm) and pitch_mm > 0):
         raise WrongUseError(f"--pitch-mm must be a finite number above 0. Received: {pitch_mm:g}.")

@@ -1,4 +1,4 @@
-"""Boxed examples that a new class is learned from: any dataset, all its boxes or those with the name."""
+"""Boxed examples of a new class, from any dataset: all its boxes, or those with the class's name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOLDER = "examples"  # before the ids of their images among those of another dat
 
 @dataclass(frozen=True)
 class Examples:
-    """Images with at least one example, annotated as the class; the examples; and lines on odd boxes."""
+    """Images with at least one example, annotated as the class; the examples; lines on unusable boxes."""
 
     samples: tuple[Sample, ...]
     boxes: tuple[Example, ...]
@@ -26,7 +26,7 @@ class Examples:
 
 
 def read_examples(root: Path, name: str) -> Examples:
-    """The examples of class `name` in a dataset; where it has splits, those of "train" alone.
+    """Read the examples of class `name` in a dataset; where it has splits, those of "train" alone.
 
     A dataset that marks one class is taken to mean this one, whatever it is called there.
     Raises BlemishError for several classes without `name`, for no box, and for an unreadable image.
@@ -86,14 +86,14 @@ def note_on_many(count: int, name: str) -> list[str]:
 
 
 def training_set(check: Dataset, examples: Examples, name: str) -> Dataset:
-    """The dataset with the examples among its training images, and no other box of the class there."""
-    kept = check.where(lambda sample: sample.split != "train" or not marks(sample, name))
+    """Add the examples to the training images of a dataset, whose own images with the class are left out."""
+    others = check.where(lambda sample: sample.split != "train" or not marks(sample, name))
     added = tuple(
         replace(sample, id=f"{FOLDER}/{sample.id}", split="train", group=None) for sample in examples.samples
     )
     return replace(
-        kept,
-        samples=(*kept.samples, *added),
+        others,
+        samples=(*others.samples, *added),
         class_names=tuple(dict.fromkeys((*check.class_names, name))),
     )
 

@@ -27,7 +27,7 @@ def record_test_set_access(
     """Count the access in each bundle where test images were measured.
 
     bundles, decisions: several of a chain, each counted under its own decision
-    returns: evaluation and context with what the first decision and the counts add
+    returns: evaluation and context, with the figures of the first decision and notes on the counts
     """
     tests = chosen.split("test")
     counted = []
@@ -46,7 +46,7 @@ def record_test_set_access(
         for note in sentences
     ]
     return (
-        with_decision(evaluation, decisions[0], looks=counted[0][0] if counted else None),
+        with_decision(evaluation, decisions[0], num_accesses=counted[0][0] if counted else None),
         replace(context, notes=(*context.notes, *notes)),
     )
 
@@ -63,6 +63,6 @@ def counted_access(bundle: Bundle, access: TestSetAccess) -> tuple[int, tuple[st
     except BlemishError as error:
         sentences = (
             *sentences,
-            f"This look at the test images could not be counted in the bundle: {error}",
+            f"This evaluation on test images could not be counted in the bundle: {error}",
         )
     return sum(earlier.data == access.data for earlier in before) + 1, sentences

@@ -60,18 +60,18 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
 def read_settings(
     method: Method,
     config: Path | None = None,
-    given: Mapping[str, Any] | None = None,
-    start: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> MethodSettings:
-    """The method's settings: defaults or those of a start, then the YAML file, then those given.
+    """Read a method's settings: its defaults or `base`, then the YAML file `config`, then `settings`.
 
     Raises BlemishError for an unknown key (with the nearest) or a value out of range.
     """
-    values: dict[str, Any] = dict(start or {})
+    values: dict[str, Any] = dict(base or {})
     if config:
         values |= rename_settings(method.name, read_config(config), source=f"--config {config}")
-    values |= rename_settings(method.name, given or {}, source="--set")
-    refuse_beaten(values, start or {})
+    values |= rename_settings(method.name, settings or {}, source="--set")
+    refuse_other_preset(values, base or {})
     try:
         return method.settings_type.model_validate(values)
     except ValidationError as error:
@@ -79,13 +79,13 @@ def read_settings(
         raise BlemishError(f"settings of {method.name}: {fault}{list_remedy(error)}") from error
 
 
-def refuse_beaten(values: Mapping[str, Any], start: Mapping[str, Any]) -> None:
-    """Raise BlemishError for another preset or variant than the start's, which has filled all settings."""
+def refuse_other_preset(values: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+    """Raise BlemishError for another preset or variant than that of `base`, which has filled all settings."""
     for key in FILLING:
-        if key in start and values[key] != start[key]:
+        if key in base and values[key] != base[key]:
             raise BlemishError(
-                f"setting {key}: a training from a bundle has the bundle's settings, {key}={start[key]} "
-                f"among them. Received: {values[key]}. Set one by one what shall differ."
+                f"setting {key} must be {base[key]}, as in the bundle that training starts from. "
+                f"Received: {values[key]}. Set single settings that are to differ."
             )
 
 

@@ -34,7 +34,7 @@ TABLE: dict[str, Any] = {
 
 @pytest.fixture
 def fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What is said of a table with these curves."""
+    """The message on a table with these curves."""
     monkeypatch.chdir(tmp_path)
     Path("experiments").mkdir()
 

@@ -119,7 +119,7 @@ def test_a_column_without_numbers_is_told() -> None:
         charts_of(SHOTS, [result("five", 0, {"nap50": {"n": 1, "of": 2}})])
 
 
-def test_a_seed_that_ended_early_keeps_its_best_looks_value() -> None:
+def test_a_seed_that_ended_early_keeps_its_best_value() -> None:
     """Of random, by hand: seed 1 has 0.3, 0.9, 0.5, and 0.9 from then on."""
     lines = means(EPOCHS, ENDED)
     assert lines["random start"] == [(0, 0.2), (0.5, 0.55), (1, 0.45), (1.5, 0.7), (2, 0.8)]
@@ -128,9 +128,7 @@ def test_a_seed_that_ended_early_keeps_its_best_looks_value() -> None:
 
 def test_the_caption_says_which_ended_early_and_of_how_many_the_means_are() -> None:
     (chart,) = charts_of(EPOCHS, ENDED)
-    assert (
-        "Seeds that ended early (1 of random start, 1 of MAML) keep their best look's value" in chart.caption
-    )
+    assert "Seeds that ended early (1 of random start, 1 of MAML) keep their best value" in chart.caption
     assert "Mean over seeds: 2 (random start), 1 (MAML)." in chart.caption
     (whole,) = charts_of(EPOCHS, ENDED[:1])
     assert whole.caption == "One of the seeds alone."
@@ -139,11 +137,11 @@ def test_the_caption_says_which_ended_early_and_of_how_many_the_means_are() -> N
 def test_products_have_a_chart_each() -> None:
     experiment = for_targets(EPOCHS, ("caps", "Metal nut"))
     results = [adapted(f"{row}-metal-nut", 0, 0.5, 0.6, best=1) for row in ("random", "maml")]
-    assert [(one.of.file, one.of.title) for one in charts_of(experiment, results)] == [
+    assert [(chart.of.file, chart.of.title) for chart in charts_of(experiment, results)] == [
         ("recall-metal-nut.svg", "Recall, Metal nut")
     ]
     results.append(adapted("maml-caps", 0, 0.5, 0.6, best=1))
-    assert [one.of.file for one in charts_of(experiment, results)] == [
+    assert [chart.of.file for chart in charts_of(experiment, results)] == [
         "recall-caps.svg",
         "recall-metal-nut.svg",
     ]

@@ -53,17 +53,17 @@ def test_data_without_splits_is_split_the_same_way_twice_and_by_reference(
     assert made == again
     assert made.splits == {"test": 9, "train": 18, "val": 3}
     there = load_dataset(tmp_path / "a" / "split")
-    assert {one.id: one.split for one in there} == {one.id: one.split for one in made}
+    assert {sample.id: sample.split for sample in there} == {sample.id: sample.split for sample in made}
 
 
 def test_splits_of_the_data_stay(plates: Dataset, tmp_path: Path) -> None:
-    own = plates.with_splits({one.id: ("train", "val", "test")[i % 3] for i, one in enumerate(plates)})
+    own = plates.with_splits({sample.id: ("train", "val", "test")[i % 3] for i, sample in enumerate(plates)})
     assert few_shot_dataset(own, experiment(), tmp_path, Reporter(quiet=True)) == own
     assert not list(tmp_path.iterdir())
 
 
 def test_a_table_that_says_by_what_splits_anew(plates: Dataset) -> None:
-    own = plates.with_splits({one.id: ("train", "val", "test")[i % 3] for i, one in enumerate(plates)})
+    own = plates.with_splits({sample.id: ("train", "val", "test")[i % 3] for i, sample in enumerate(plates)})
     assert with_test(own, SplitShares()) == own
     anew = with_test(own, SplitShares(by="looks", test=0.4, seed=3))
     assert anew == split_dataset(plates, test=0.4, val=0.1, by="looks", seed=3) != own
@@ -75,14 +75,14 @@ def test_few_training_images_of_a_rare_class_stay_and_all_others() -> None:
     ]
     samples += [marked("c", "spot"), marked("clean"), marked("t", "stain", split="test")]
     few = with_few(of(*samples), RARE, 4, seed=0)
-    split_of = {one.id: one.split for one in few}
+    split_of = {sample.id: sample.split for sample in few}
     assert sum(split_of[name] == "train" for name in split_of if name[0] in "rb") == 4
     assert (split_of["c"], split_of["clean"], split_of["t"]) == ("train", "train", "test")
     fewer = with_few(of(*samples), RARE, 2, seed=0)
-    kept = {one.id for one in fewer.split("train")}
-    assert kept < {one.id for one in few.split("train")}
-    assert {one.id for one in with_few(of(*samples), RARE, 4, seed=1).split("train")} != {
-        one.id for one in few.split("train")
+    kept = {sample.id for sample in fewer.split("train")}
+    assert kept < {sample.id for sample in few.split("train")}
+    assert {sample.id for sample in with_few(of(*samples), RARE, 4, seed=1).split("train")} != {
+        sample.id for sample in few.split("train")
     }
 
 

@@ -156,7 +156,7 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(
     """Stopped after the first stage: it is not trained again, and the time adds up."""
     write(filled, "resumed", {**TINY, "rows": TINY["rows"][1:2]})
     with monkeypatch.context() as patch:
-        patch.setattr("blemish.methods.severity.fitting.Fitting.train_types", interrupted)
+        patch.setattr("blemish.methods.severity.training.run.SeverityTraining.train_types", interrupted)
         with pytest.raises(KeyboardInterrupt):
             fill("resumed")
     run = Path("out/resumed/runs/ours-seed0")
@@ -251,17 +251,17 @@ def test_stored_rows_of_the_project_say_what_they_were_measured_with(monkeypatch
     for name in table_names():
         table = open_table(name, CHECKOUT / "experiments/results", data=None, reporter=Reporter(quiet=True))
         table_module.refuse_unlike(table)
-        for one in read_results(table.folder):
+        for result in read_results(table.folder):
             with monkeypatch.context() as patch:
-                patch.setattr(table_module, "read_results", lambda _, one=one: [one])
+                patch.setattr(table_module, "read_results", lambda _, result=result: [result])
                 try:
                     table_module.refuse_stale(table)
                 except BlemishError as error:
-                    faults[f"{name}/{one.job_name}"] = str(error)
+                    faults[f"{name}/{result.job_name}"] = str(error)
     rows = ("casae", "casae-plain", "fcn", "single", "single-plain")
     assert faults.keys() == {f"casae-table3-crackforest/{row}-seed0" for row in rows}
-    said = "measured with types_standardise=False. Received: types_standardise=True"
-    assert all(said in fault for fault in faults.values())
+    reason = "measured with types_standardise=False. Received: types_standardise=True"
+    assert all(reason in fault for fault in faults.values())
 
 
 def test_every_column_of_the_projects_tables_is_a_figure_that_its_rows_have() -> None:

@@ -11,7 +11,7 @@ from benchmarks.tables.imagenet import coreset, patch_distances
 
 
 def farthest_first(points: NDArray[np.float64], first: int, count: int) -> list[int]:
-    """The same choice from the whole matrix of distances."""
+    """Greedy choice from the whole matrix of distances."""
     distances, chosen = cdist(points, points), [first]
     while len(chosen) < count:
         chosen.append(int(distances[chosen].min(axis=0).argmax()))

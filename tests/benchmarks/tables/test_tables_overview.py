@@ -39,14 +39,14 @@ def test_links_lead_to_files_that_are_there() -> None:
 def test_every_measured_table_is_on_it_and_the_others_are_named() -> None:
     filled = stored()
     page = overview_markdown(filled, "results")
-    for one in filled:
-        title = one.table.experiment.title
-        assert (f"\n### {title}\n" in page) == bool(one.results)
-        assert (f"- {title} (`{one.table.name}`)" in page) == (not one.results)
+    for table_page in filled:
+        title = table_page.table.experiment.title
+        assert (f"\n### {title}\n" in page) == bool(table_page.results)
+        assert (f"- {title} (`{table_page.table.name}`)" in page) == (not table_page.results)
 
 
 def test_goals_are_counted_by_their_outcome() -> None:
-    goals = [goal for one in stored() if one.results for goal in one.goals]
+    goals = [goal for table_page in stored() if table_page.results for goal in table_page.goals]
     endings = [outcome(goal)[1] for goal in goals]
     page = overview_markdown(stored(), "results")
     met = sum(goal.endswith(", met") for goal in goals)
@@ -67,9 +67,9 @@ def test_a_goal_falls_into_what_is_asked_and_what_became_of_it(line: str, parts:
 
 
 def test_headings_go_down_and_links_hold_from_the_page() -> None:
-    one = next(one for one in stored() if one.results)
-    page = demoted(one, "here")
-    assert page.startswith(f"### {one.table.experiment.title}\n")
+    filled = next(filled for filled in stored() if filled.results)
+    page = demoted(filled, "here")
+    assert page.startswith(f"### {filled.table.experiment.title}\n")
     assert not re.search(r"^##? ", page, re.MULTILINE)
 
 
@@ -82,7 +82,7 @@ def test_a_folder_without_results_is_refused_and_nothing_is_written(tmp_path: Pa
 
 
 def test_a_new_row_is_on_the_page_and_in_its_table(tmp_path: Path) -> None:
-    """One row copied elsewhere under another figure: both files tell the new one."""
+    """A row is copied elsewhere with another figure, which both files then show."""
     name = "severity-crackforest"
     fields = json.loads((RESULTS / name / "otsu.json").read_text(encoding="utf-8"))
     fields["figures"]["pixel"]["f1"] = 0.98765

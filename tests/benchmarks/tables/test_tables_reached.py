@@ -60,8 +60,8 @@ def test_rows_are_compared_seed_by_seed() -> None:
         result("maml", 2, RANDOM),
         result("maml", 3, None),
     ]
-    found = [one.figures.get("reached") for one in with_reached(EXPERIMENT, results)]
-    assert [one and one["recall"]["step"] for one in found] == [15, 5, 5, None, None]
+    found = [result.figures.get("reached") for result in with_reached(EXPERIMENT, results)]
+    assert [result and result["recall"]["step"] for result in found] == [15, 5, 5, None, None]
 
 
 def goal_line(*maml: dict[str, Any]) -> str:

@@ -65,15 +65,15 @@ def test_it_is_measured_where_it_is_at_home_and_shown_here() -> None:
 def test_it_is_measured_once_whichever_table_is_filled_first(monkeypatch: pytest.MonkeyPatch) -> None:
     fill("home")
     fill_row = table_module.fill
-    seen: list[str] = []
+    filled_rows: list[str] = []
 
     def watched(table: Table, job: Any, seeds: int) -> None:
-        seen.append(f"{table.name}/{job.name}")
+        filled_rows.append(f"{table.name}/{job.name}")
         fill_row(table, job, seeds)
 
     monkeypatch.setattr(table_module, "fill", watched)
     fill("beside")
-    assert seen == ["beside/own"]
+    assert filled_rows == ["beside/own"]
 
 
 def test_a_row_of_other_data_or_settings_is_refused_before_anything_runs() -> None:

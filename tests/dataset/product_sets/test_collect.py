@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from builders import mask, picture, text, voc_file
+from builders import mask, text, voc_file, write_image
 
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.layouts import load_dataset
@@ -29,13 +29,13 @@ STEEL_BOXES = {"a": (20, 30, 60, 150), "b": (1, 1, 200, 60), "c": (90, 100, 95, 
 
 
 def steel_set(root: Path) -> Path:
-    """Three pictures of crazing, one of which also shows a scratch, and one of scratches."""
+    """Three images of crazing, one of which also shows a scratch, and one of scratches."""
     for name, box in STEEL_BOXES.items():
-        picture(root / "neu-det" / "IMAGES" / f"crazing_{name}.jpg", size=(200, 200))
+        write_image(root / "neu-det" / "IMAGES" / f"crazing_{name}.jpg", size=(200, 200))
         more = [("scratches", 150, 150, 160, 190)] if name == "a" else []
         marks = [("crazing", *box), ("crazing", 170, 180, 199, 199), *more]
         voc_file(root / "neu-det" / "ANNOTATIONS" / f"crazing_{name}.xml", f"crazing_{name}.jpg", marks)
-    picture(root / "neu-det" / "IMAGES" / "scratches_1.jpg", size=(200, 200))
+    write_image(root / "neu-det" / "IMAGES" / "scratches_1.jpg", size=(200, 200))
     voc_file(
         root / "neu-det" / "ANNOTATIONS" / "scratches_1.xml", "scratches_1.jpg", [("scratches", 5, 5, 50, 60)]
     )
@@ -45,10 +45,10 @@ def steel_set(root: Path) -> Path:
 def tile_set(root: Path, *, free: int = 20, marked: int = 5) -> Path:
     folder = root / "magnetic-tile"
     for number in range(free):
-        picture(folder / "MT_Free" / "Imgs" / f"f{number}.jpg")
+        write_image(folder / "MT_Free" / "Imgs" / f"f{number}.jpg")
     for kind in ("Blowhole", "Break", "Crack", "Fray", "Uneven"):
         for number in range(marked):
-            picture(folder / f"MT_{kind}" / "Imgs" / f"{kind}{number}.jpg")
+            write_image(folder / f"MT_{kind}" / "Imgs" / f"{kind}{number}.jpg")
             mask(folder / f"MT_{kind}" / "Imgs" / f"{kind}{number}.png", (number, 3, 12, 9))
     return root
 
@@ -58,8 +58,8 @@ def board_set(root: Path, *, boards: int = 6) -> Path:
     lines = []
     for number in range(boards):
         stem = root / "deeppcb" / "PCBData" / "group1" / "1" / f"{number}"
-        picture(stem.with_name(f"{number}_test.jpg"), size=(300, 300))
-        picture(stem.with_name(f"{number}_temp.jpg"), size=(300, 300))
+        write_image(stem.with_name(f"{number}_test.jpg"), size=(300, 300))
+        write_image(stem.with_name(f"{number}_temp.jpg"), size=(300, 300))
         text(root / "deeppcb" / "PCBData" / "group1" / "1_not" / f"{number}.txt", "140 140 160 165 1\n")
         lines.append(f"group1/1/{number}.jpg group1/1_not/{number}.txt\n")
     text(root / "deeppcb" / "PCBData" / "trainval.txt", "".join(lines))
@@ -67,7 +67,7 @@ def board_set(root: Path, *, boards: int = 6) -> Path:
 
 
 def place_of(sample: Sample) -> tuple[str, int, int]:
-    """(stem of the picture, x, y), from a crop's name."""
+    """(stem of the image, x, y), from a crop's name."""
     found = re.fullmatch(r".*images/(.+)-x(\d+)-y(\d+)\.png", sample.id)
     assert found
     return found[1], int(found[2]), int(found[3])
@@ -168,7 +168,7 @@ def test_boards_have_the_same_place_of_the_template_as_reference(tmp_path: Path)
 
 def test_reference_of_another_size_is_refused(tmp_path: Path) -> None:
     root = board_set(tmp_path / "data", boards=2)
-    picture(root / "deeppcb" / "PCBData" / "group1" / "1" / "1_temp.jpg", size=(300, 310))
+    write_image(root / "deeppcb" / "PCBData" / "group1" / "1" / "1_temp.jpg", size=(300, 310))
     with pytest.raises(BlemishError, match=r"1_temp\.jpg must be as large as .*1_test\.jpg. .* 310×300 for"):
         collect_products(tmp_path / "out", root, only=["deeppcb"])
 
@@ -176,8 +176,8 @@ def test_reference_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_mask_of_a_crop_is_that_part_of_the_mask(tmp_path: Path) -> None:
     pixels = np.zeros((90, 120), np.uint8)
     cv2.line(pixels, (5, 40), (115, 60), 255, 3)
-    picture(tmp_path / "image" / "a.png", size=(90, 120))
-    cv2.imwrite(str(picture(tmp_path / "mask" / "a.png", size=(90, 120))), pixels)
+    write_image(tmp_path / "image" / "a.png", size=(90, 120))
+    cv2.imwrite(str(write_image(tmp_path / "mask" / "a.png", size=(90, 120))), pixels)
     source = load_dataset(tmp_path)
     crops = cut_crops(source, CropPlan(side=32, normal=3, defective=2), tmp_path / "out", seed=5)
     assert sum(sample.is_defective for sample in crops) >= 1
@@ -209,9 +209,9 @@ def test_free_windows_do_not_overlap() -> None:
 
 
 def test_picture_smaller_than_a_crop_or_full_of_marks_gives_none(tmp_path: Path) -> None:
-    small = Sample(picture(tmp_path / "small.png"), "small.png", (Annotation("dent", (1, 1, 9, 9)),))
+    small = Sample(write_image(tmp_path / "small.png"), "small.png", (Annotation("dent", (1, 1, 9, 9)),))
     full = Sample(
-        picture(tmp_path / "full.png", size=(40, 40)), "full.png", (Annotation("dent", (0, 0, 40, 40)),)
+        write_image(tmp_path / "full.png", size=(40, 40)), "full.png", (Annotation("dent", (0, 0, 40, 40)),)
     )
     crops = cut_crops(
         Dataset(tmp_path, (small, full), ("dent",)), CropPlan(32, 2, 1), tmp_path / "out", seed=0
@@ -221,7 +221,7 @@ def test_picture_smaller_than_a_crop_or_full_of_marks_gives_none(tmp_path: Path)
 
 def test_copies_go_and_contradictions_go_with_them(tmp_path: Path) -> None:
     for name in ("0/a", "0/b", "0/c", "1/d"):
-        picture(tmp_path / f"{name}.png")
+        write_image(tmp_path / f"{name}.png")
     shutil.copy(tmp_path / "0" / "a.png", tmp_path / "0" / "a2.png")
     shutil.copy(tmp_path / "0" / "b.png", tmp_path / "1" / "b2.png")
     single, gone = without_copies(load_dataset(tmp_path))
@@ -258,7 +258,7 @@ def test_drawn_products_have_both_kinds_in_every_split_and_differ(tmp_path: Path
 
 
 def test_folder_in_use_and_small_size_are_refused(tmp_path: Path) -> None:
-    picture(tmp_path / "out" / "x.png")
+    write_image(tmp_path / "out" / "x.png")
     with pytest.raises(BlemishError, match=r"out must be a new or empty folder"):
         collect_products(tmp_path / "out", tmp_path)
     with pytest.raises(BlemishError, match=r"size must be at least 64 pixels. Received: 8"):
@@ -266,7 +266,7 @@ def test_folder_in_use_and_small_size_are_refused(tmp_path: Path) -> None:
 
 
 def test_real_sets(tmp_path: Path, data_root: Path) -> None:
-    """Free tiles are shared out, caps lose their 52 copies, and no picture is on both sides."""
+    """Free tiles are shared out, caps lose their 52 copies, and no image is on both sides."""
     collected = collect_products(tmp_path / "out", data_root, only=["bc-defects", "magnetic-tile"])
     counts = {m.counts.product: (m.counts.normal, m.counts.defective) for m in collected.made}
     assert counts == {
@@ -286,7 +286,7 @@ def test_real_sets(tmp_path: Path, data_root: Path) -> None:
 
 def test_crops_that_show_the_same_are_kept_once(tmp_path: Path) -> None:
     """Else a test image could also be a training image, or the reference of one."""
-    paths = [picture(tmp_path / f"{name}.png", size=(32, 32), seed=name == "c") for name in "abcd"]
+    paths = [write_image(tmp_path / f"{name}.png", size=(32, 32), seed=name == "c") for name in "abcd"]
     alone = Sample(paths[0], "a.png")
     copy, own = Sample(paths[1], "b.png"), Sample(paths[2], "c.png", reference=paths[3])
     dataset = Dataset(tmp_path, (alone, copy, own), ())
@@ -295,7 +295,7 @@ def test_crops_that_show_the_same_are_kept_once(tmp_path: Path) -> None:
 
 
 def test_sliver_of_a_defect_makes_neither_kind_of_crop(tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png", size=(64, 64))
+    path = write_image(tmp_path / "a.png", size=(64, 64))
     sample = Sample(path, "a.png", (Annotation("dent", (40, 20, 42, 22)),))
     for seed in range(10):
         out = tmp_path / str(seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builders import picture, products_layout
+from builders import products_layout, write_image
 
 from blemish.dataset.convert import convert
 from blemish.dataset.layouts import load_dataset
@@ -46,7 +46,7 @@ def test_unknown_product_names_the_nearest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("clean", "bad", "kind"), [(3, 0, "defective"), (0, 3, "normal")])
 def test_product_of_one_kind_of_image_is_named(tmp_path: Path, clean: int, bad: int, kind: str) -> None:
     root = products_layout(tmp_path, clean=clean, bad=bad)
-    picture(root / "cap" / "ok" / "x.png") if clean else picture(root / "cap" / "ng" / "x.png")
+    write_image(root / "cap" / "ok" / "x.png") if clean else write_image(root / "cap" / "ng" / "x.png")
     dataset = load_dataset(root)
     with pytest.raises(BlemishError, match=rf"product 'cap' must have .* Received: no {kind} image"):
         refuse_one_sided(dataset)
@@ -65,7 +65,7 @@ def test_every_product_gets_its_share_of_every_split(tmp_path: Path) -> None:
     """Stratified by class alone, the few clean images of one product could all land in training."""
     root = products_layout(tmp_path, clean=40, bad=20)
     for number in range(8):
-        picture(root / "tile" / "MT_Free" / "Imgs" / f"f{number}.jpg")
+        write_image(root / "tile" / "MT_Free" / "Imgs" / f"f{number}.jpg")
     for seed in range(5):
         cut = split_dataset(load_dataset(root), test=0.25, val=0, seed=seed)
         clean = [s for s in cut if s.product == "tile" and not s.is_defective]

@@ -20,7 +20,7 @@ def problems(report: CheckReport, severity: str) -> list[str]:
 
 
 def found(report: CheckReport, *words: str) -> bool:
-    """Whether one problem's line holds all the words."""
+    """True where the line of a problem holds all the words."""
     return any(all(word in problem.message for word in words) for problem in report.problems)
 
 
@@ -68,7 +68,7 @@ def test_mask_of_another_size_is_an_error(tmp_path: Path) -> None:
 def test_duplicates_within_and_across_splits_and_in_conflict(tmp_path: Path) -> None:
     builders.labels_layout(tmp_path)
     for name in ("good/x1.png", "good/x2.png", "bad/x3.png"):
-        builders.picture(tmp_path / name, seed=5)
+        builders.write_image(tmp_path / name, seed=5)
     whole = check_dataset(load_dataset(tmp_path))
     assert found(whole, "x1.png", "x2.png", "x3.png", "are the same image. Keep one")
     assert found(whole, "marked as defect and clean")
@@ -82,8 +82,8 @@ def test_duplicates_within_and_across_splits_and_in_conflict(tmp_path: Path) -> 
 
 def test_the_same_picture_in_two_file_types_is_found(tmp_path: Path) -> None:
     builders.labels_layout(tmp_path)
-    builders.picture(tmp_path / "good" / "x.png", seed=3)
-    builders.picture(tmp_path / "good" / "y.bmp", seed=3)
+    builders.write_image(tmp_path / "good" / "x.png", seed=3)
+    builders.write_image(tmp_path / "good" / "y.bmp", seed=3)
     assert found(check_dataset(load_dataset(tmp_path)), "x.png", "y.bmp", "same image")
 
 
@@ -120,9 +120,9 @@ def test_empty_mask_of_an_annotation_and_unknown_class(tmp_path: Path) -> None:
 
 def test_imbalance_unmarked_and_missing_classes(tmp_path: Path) -> None:
     for number in range(10):
-        builders.picture(tmp_path / "scratch" / f"s{number}.png")
-    builders.picture(tmp_path / "dent" / "d.png")
-    builders.picture(tmp_path / "good" / "g.png")
+        builders.write_image(tmp_path / "scratch" / f"s{number}.png")
+    builders.write_image(tmp_path / "dent" / "d.png")
+    builders.write_image(tmp_path / "good" / "g.png")
     dataset = load_dataset(tmp_path)
     report = check_dataset(replace(dataset, class_names=(*dataset.class_names, "stain")))
     assert report.imbalance == 10
@@ -136,7 +136,7 @@ def test_a_class_that_a_split_lacks_is_named(tmp_path: Path) -> None:
     builders.masks_layout(tmp_path)
     plain = load_dataset(tmp_path)
     splits = {"Crack": "train", "Hole": "val"}
-    labels = {sample.id: sorted({one.label for one in sample.annotations}) for sample in plain}
+    labels = {sample.id: sorted({each.label for each in sample.annotations}) for sample in plain}
     report = check_dataset(
         plain.with_splits({name: splits[own[0]] if own else "train" for name, own in labels.items()})
     )
@@ -147,7 +147,7 @@ def test_a_class_that_a_split_lacks_is_named(tmp_path: Path) -> None:
 
 def test_groups_across_splits_reference_and_skipped(tmp_path: Path) -> None:
     builders.deeppcb_layout(tmp_path)
-    builders.picture(tmp_path / "PCBData" / "group1" / "1" / "00001_temp.jpg", size=(5, 5))
+    builders.write_image(tmp_path / "PCBData" / "group1" / "1" / "00001_temp.jpg", size=(5, 5))
     builders.text(tmp_path / "PCBData" / "test.txt", "group1/1/00002.jpg group1/1_not/00002.txt\na b\n")
     seen: list[None] = []
     report = check_dataset(load_dataset(tmp_path, skip_broken=True), on_image=lambda: seen.append(None))

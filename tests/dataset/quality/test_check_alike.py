@@ -1,4 +1,4 @@
-"""What a check says of near duplicates and lots, each planted once."""
+"""Findings of a check on near duplicates and lots, each planted once."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def test_near_copies_before_and_across_splits_and_in_conflict(root: Path) -> Non
     together = check_dataset(split(dataset))
     assert not found(together, "splits:") and not found(together, "tear")
     assert found(together, CONTRARY)
-    told = json.loads(json.dumps(torn.to_json()))["alike"]
-    assert told[0]["images"] == ["dent/9.png", "scratch/1.png"] and told[0]["splits"] == ["test", "train"]
-    assert told[0]["peak"] > 0.6 and len(told) == 1
+    answer = json.loads(json.dumps(torn.to_json()))["alike"]
+    assert answer[0]["images"] == ["dent/9.png", "scratch/1.png"] and answer[0]["splits"] == ["test", "train"]
+    assert answer[0]["peak"] > 0.6 and len(answer) == 1
 
 
 def test_a_group_that_keeps_them_together_is_enough(root: Path) -> None:
     dataset = load_dataset(root)
-    grouped = replace(dataset, samples=tuple(replace(one, group="one lot") for one in dataset))
+    grouped = replace(dataset, samples=tuple(replace(each, group="one lot") for each in dataset))
     assert not found(check_dataset(grouped), "tear")
 
 
@@ -79,12 +79,12 @@ def test_equal_pictures_in_two_class_folders_are_told_once(root: Path) -> None:
 def test_a_class_of_one_lot_is_named_and_lots_are_counted(root: Path) -> None:
     dataset = load_dataset(root)
     lot_of = {"7": "a", "8": "a", "9": "a", "4": "a", "5": "b"}
-    samples = tuple(replace(one, group=lot_of.get(Path(one.id).stem, "c")) for one in dataset)
+    samples = tuple(replace(each, group=lot_of.get(Path(each.id).stem, "c")) for each in dataset)
     grouped = replace(dataset, samples=samples)
     report = check_dataset(grouped)
     assert found(report, "class 'dent' is seen in group 'a' alone, of 3")
     assert not found(report, "class 'scratch' is seen")
     assert lots(grouped)["a"] == {"images": 4, "classes": {"dent": 3, "scratch": 1}}
     assert report.to_json()["groups"]["b"] == {"images": 1, "classes": {"scratch": 1}}
-    alone = replace(dataset, samples=tuple(replace(one, group="only") for one in dataset))
+    alone = replace(dataset, samples=tuple(replace(each, group="only") for each in dataset))
     assert not found(check_dataset(alone), "is seen in group")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from builders import labels_layout, picture
+from builders import labels_layout, write_image
 
 from blemish.dataset import hashing
 from blemish.dataset.layouts import load_dataset
@@ -87,7 +87,7 @@ def test_validation_can_be_sealed_too(tmp_path: Path) -> None:
 
 def test_an_extra_image_may_not_show_a_picture_of_a_sealed_split(tmp_path: Path) -> None:
     dataset = divided(tmp_path / "data")
-    extra = Sample(picture(tmp_path / "new.png"), "new.png")
+    extra = Sample(write_image(tmp_path / "new.png"), "new.png")
     refuse_seen(dataset, (extra,))
     shutil.copy(tmp_path / "data" / "good" / "g0.png", tmp_path / "new.png")  # an image of training
     refuse_seen(dataset, (extra,))
@@ -133,6 +133,6 @@ def test_hashes_are_remembered_until_a_file_changes(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(hashing, "content_hash", lambda path: read.append(path) or real(path))
     refuse_leaks(dataset)
     assert read == []
-    picture(tmp_path / "good" / "g0.png", size=(21, 30))
+    write_image(tmp_path / "good" / "g0.png", size=(21, 30))
     refuse_leaks(dataset)
     assert read == [tmp_path / "good" / "g0.png"]

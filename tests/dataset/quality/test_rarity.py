@@ -34,11 +34,11 @@ def test_small_flat_rare_boxes_are_said_to_be_so() -> None:
     common = boxes("dent", *[(30 + i, 30) for i in range(10)])
     findings = shape_findings([*common, *boxes("fray", (40, 2), (50, 2))], {"dent": 10, "fray": 2})
     assert findings is not None
-    said = " ".join(findings["sentences"])
-    assert "100% of 2 'fray' are smaller than usual: median 9 px, common ones lie between" in said
-    assert "100% of 2 'fray' are flatter than usual: median height / width 0.045" in said
-    assert "100% of 2 'fray' fit none of a detector's usual anchors (32 to 512 px" in said
-    assert "'dent'" not in said
+    text = " ".join(findings["sentences"])
+    assert "100% of 2 'fray' are smaller than usual: median 9 px, common ones lie between" in text
+    assert "100% of 2 'fray' are flatter than usual: median height / width 0.045" in text
+    assert "100% of 2 'fray' fit none of a detector's usual anchors (32 to 512 px" in text
+    assert "'dent'" not in text
     assert findings["rare"] == ["fray"]
     json.dumps(findings, allow_nan=False)
 
@@ -57,9 +57,9 @@ def test_no_boxes_no_findings() -> None:
 
 def test_a_check_tells_them_of_outlines_too(tmp_path: Path) -> None:
     for number in range(7):
-        builders.picture(tmp_path / "MT_Dent" / f"{number}.jpg", size=(100, 100))
+        builders.write_image(tmp_path / "MT_Dent" / f"{number}.jpg", size=(100, 100))
         builders.mask(tmp_path / "MT_Dent" / f"{number}.png", (20, 20, 60, 60), size=(100, 100))
-    builders.picture(tmp_path / "MT_Fray" / "x.jpg", size=(100, 100))
+    builders.write_image(tmp_path / "MT_Fray" / "x.jpg", size=(100, 100))
     builders.mask(tmp_path / "MT_Fray" / "x.png", (5, 5, 95, 8), size=(100, 100))
     report = check_dataset(load_dataset(tmp_path))
     assert any("100% of 1 'Fray' are flatter" in problem.message for problem in report.problems)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from builders import picture
+from builders import write_image
 
 from blemish.dataset.samples import Annotation, MaskFile, Sample
 from blemish.dataset.splits.labelled import draw_labelled, unlabelled_images
@@ -29,7 +29,7 @@ def pool() -> list[Sample]:
 
 
 def counted(samples: tuple[Sample, ...]) -> Counter[str]:
-    return Counter(one.annotations[0].label if one.annotations else "clean" for one in samples)
+    return Counter(each.annotations[0].label if each.annotations else "clean" for each in samples)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -41,29 +41,29 @@ def test_kinds_take_turns_until_one_has_no_more(seed: int) -> None:
 
 def test_a_single_image_shows_a_defect_and_seeds_take_other_kinds() -> None:
     first = [draw_labelled(pool(), 1, seed)[0] for seed in range(20)]
-    assert "clean" not in {kind for one in first for kind in counted(one)}
-    assert len({kind for one in first for kind in counted(one)}) == 3
+    assert "clean" not in {kind for each in first for kind in counted(each)}
+    assert len({kind for each in first for kind in counted(each)}) == 3
 
 
 def test_draws_of_a_seed_contain_each_other_whatever_the_order_of_the_samples() -> None:
-    draws = [{one.id for one in draw_labelled(pool(), number, 3)[0]} for number in range(1, 60)]
+    draws = [{each.id for each in draw_labelled(pool(), number, 3)[0]} for number in range(1, 60)]
     assert [len(draw) for draw in draws] == list(range(1, 60))
     assert all(fewer < more for fewer, more in pairwise(draws))
     turned = draw_labelled(pool()[::-1], 7, 3)[0]
-    assert {one.id for one in turned} == draws[6]
-    assert draws[6] != {one.id for one in draw_labelled(pool(), 7, 4)[0]}
+    assert {each.id for each in turned} == draws[6]
+    assert draws[6] != {each.id for each in draw_labelled(pool(), 7, 4)[0]}
 
 
 def test_the_others_have_no_marks_left() -> None:
     drawn, others = draw_labelled(pool(), 6, 0)
-    assert all(one in pool() for one in drawn)
-    assert not any(one.annotations for one in others)
-    assert {one.id for one in (*drawn, *others)} == {one.id for one in pool()}
+    assert all(each in pool() for each in drawn)
+    assert not any(each.annotations for each in others)
+    assert {each.id for each in (*drawn, *others)} == {each.id for each in pool()}
 
 
 def test_an_image_of_several_classes_is_of_the_rarest() -> None:
     samples = [sample("both", "crack", "fray"), *(sample(f"c{n}", "crack") for n in range(3))]
-    assert {one.id for one in draw_labelled(samples, 2, 0)[0]} > {"both"}
+    assert {each.id for each in draw_labelled(samples, 2, 0)[0]} > {"both"}
 
 
 def test_more_than_there_are_is_refused() -> None:
@@ -76,12 +76,12 @@ def test_more_than_there_are_is_refused() -> None:
 
 def test_every_image_below_the_folder_is_taken_by_its_whole_path(tmp_path: Path) -> None:
     for file in ("a.png", "lot 2/a.png"):
-        picture(tmp_path / file)
+        write_image(tmp_path / file)
     (tmp_path / "notes.txt").write_text("no image")
     found = unlabelled_images(tmp_path)
-    assert [one.image for one in found] == [tmp_path / "a.png", tmp_path / "lot 2" / "a.png"]
-    assert [one.id for one in found] == [str(one.image) for one in found]
-    assert not any(one.annotations for one in found)
+    assert [each.image for each in found] == [tmp_path / "a.png", tmp_path / "lot 2" / "a.png"]
+    assert [each.id for each in found] == [str(each.image) for each in found]
+    assert not any(each.annotations for each in found)
 
 
 def test_what_is_no_folder_of_images_is_refused(tmp_path: Path) -> None:

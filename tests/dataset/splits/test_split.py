@@ -93,15 +93,15 @@ def test_groups_and_equal_contents_stay_whole(rows: list[tuple[str, int]], seed:
 def test_equal_pictures_share_a_side_on_disk(tmp_path: Path) -> None:
     builders.labels_layout(tmp_path, clean=12, bad=12)
     for number in range(4):
-        builders.picture(tmp_path / "good" / f"same{number}.png", seed=1)
-    builders.picture(tmp_path / "bad" / "same4.bmp", seed=1)
+        builders.write_image(tmp_path / "good" / f"same{number}.png", seed=1)
+    builders.write_image(tmp_path / "bad" / "same4.bmp", seed=1)
     for seed in range(5):
         parts = split_dataset(load_dataset(tmp_path), seed=seed)
         assert len({s.split for s in parts if "same" in s.id}) == 1
 
 
 def test_near_duplicates_share_a_side(tmp_path: Path) -> None:
-    """The same surface under another light, stored again: other pixels, so content does not join them."""
+    """A surface under another light, stored again: other pixels, so content does not join them."""
     generator = np.random.default_rng(0)
     surfaces = [cv2.GaussianBlur(generator.normal(0, 1, (128, 128)), (0, 0), 1.5) for _ in range(24)]
     for number, surface in enumerate(surfaces):
@@ -157,8 +157,8 @@ def test_few_shot_counts_images_of_several_classes_once_each() -> None:
     )
     dataset = Dataset(Path(), (*alone, both), ("a", "b"))
     for seed in range(10):
-        kept = few_shot(dataset, shots=2, seed=seed).split("train")
-        assert kept.class_counts == {"a": 2, "b": 2}
+        remaining = few_shot(dataset, shots=2, seed=seed).split("train")
+        assert remaining.class_counts == {"a": 2, "b": 2}
 
 
 def test_few_shot_choice_is_spread_over_seeds_and_refuses_too_many() -> None:

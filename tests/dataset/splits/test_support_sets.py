@@ -44,7 +44,7 @@ def on_disk(tmp_path: Path) -> Dataset:
     }
     samples = tuple(
         Sample(
-            builders.picture(tmp_path / f"{name}.png"),
+            builders.write_image(tmp_path / f"{name}.png"),
             f"{name}.png",
             marked,
             split="test" if name == "c" else "train",
@@ -59,7 +59,7 @@ def test_support_sets_of_one_seed_contain_each_other() -> None:
     for fewer, more in pairwise(sets):
         for name in fewer.classes:
             assert more.classes[name][: fewer.shots] == fewer.classes[name]
-    assert [len(one.classes["dent"]) for one in sets] == [1, 3, 5, 10]
+    assert [len(each.classes["dent"]) for each in sets] == [1, 3, 5, 10]
 
 
 def test_a_support_set_holds_different_boxes_of_the_class() -> None:
@@ -87,11 +87,11 @@ def test_a_class_with_fewer_examples_gives_what_there_is_and_says_so() -> None:
 
 
 def test_digest_is_the_hash_of_canonical_json() -> None:
-    one = SupportSet("ab", 2, 1, {"b": ("x#0",), "a": ("y#1",)})
+    each = SupportSet("ab", 2, 1, {"b": ("x#0",), "a": ("y#1",)})
     text = '{"classes":{"a":["y#1"],"b":["x#0"]},"dataset_fingerprint":"ab","schema":1,"seed":2,"shots":1}'
-    assert one.digest == hashlib.sha256(text.encode()).hexdigest()
-    assert replace(one, classes={"a": ("y#1",), "b": ("x#0",)}).digest == one.digest
-    assert replace(one, classes={"a": ("y#1",), "b": ("x#1",)}).digest != one.digest
+    assert each.digest == hashlib.sha256(text.encode()).hexdigest()
+    assert replace(each, classes={"a": ("y#1",), "b": ("x#0",)}).digest == each.digest
+    assert replace(each, classes={"a": ("y#1",), "b": ("x#1",)}).digest != each.digest
 
 
 def test_only_training_boxes_are_sampled_and_a_file_reads_back(on_disk: Dataset) -> None:
@@ -104,7 +104,7 @@ def test_only_training_boxes_are_sampled_and_a_file_reads_back(on_disk: Dataset)
 
 def test_other_data_is_refused(on_disk: Dataset) -> None:
     save_support_set(sample_support_set(on_disk, ("dent",), 1, 0), path := on_disk.root / "support_set.json")
-    builders.picture(on_disk.root / "a.png")
+    builders.write_image(on_disk.root / "a.png")
     with pytest.raises(
         BlemishError,
         match=r"\.json must be a support set of .* Received: one of other data.*Sample it again",

@@ -14,13 +14,13 @@ from blemish.evaluation.bounds import proportion_bound
 def test_kappa_is_that_of_scikit_learn(seed: int) -> None:
     generator = np.random.default_rng(seed)
     names = ["clean", "dent", "scratch", "never"]
-    one = generator.choice(names[:3], 80, p=[0.5, 0.3, 0.2])
-    other = np.where(generator.random(80) < 0.7, one, generator.choice(names[:3], 80))
-    table = table_of(one.tolist(), other.tolist(), names)
-    assert table.sum() == 80 and table[0, 1] == ((one == "clean") & (other == "dent")).sum()
+    first = generator.choice(names[:3], 80, p=[0.5, 0.3, 0.2])
+    second = np.where(generator.random(80) < 0.7, first, generator.choice(names[:3], 80))
+    table = table_of(first.tolist(), second.tolist(), names)
+    assert table.sum() == 80 and table[0, 1] == ((first == "clean") & (second == "dent")).sum()
     kappa = kappa_of(table)
-    assert kappa.value == pytest.approx(cohen_kappa_score(one, other))
-    assert kappa.agreed.n == (one == other).sum()
+    assert kappa.value == pytest.approx(cohen_kappa_score(first, second))
+    assert kappa.agreed.n == (first == second).sum()
     assert kappa.low < kappa.value < kappa.high
 
 
@@ -34,7 +34,7 @@ def test_the_standard_error_of_a_published_table() -> None:
 
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.85, 0.95, 0.98])
 def test_the_interval_holds_the_true_kappa_in_95_of_100_studies(share: float) -> None:
-    """Raters who agree on a share of the pictures at random, on 150 pictures each time."""
+    """Raters who agree on a share of the images at random, on 150 images each time."""
     generator = np.random.default_rng(int(100 * share))
     joint = np.array([[0.6, 0.0], [0.0, 0.4]]) * share + np.full((2, 2), 0.25) * (1 - share)
     rows, columns = joint.sum(axis=1), joint.sum(axis=0)

@@ -1,4 +1,4 @@
-"""Two label sets of the same pictures whose differences are known."""
+"""Two label sets of equal images whose differences are known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from blemish.evaluation.annotators.raters import matched, rated
 from blemish.evaluation.annotators.study import Study, study
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
-from blemish.workflows.annotator_agreement import compare_raters
+from blemish.workflows.annotator_agreement import compare_annotators
 
 Boxes = dict[str, list[tuple[str, tuple[int, int, int, int]]]]
 CLASSES = {1: "dent", 2: "scratch"}
@@ -40,7 +40,7 @@ SECOND: Boxes = {
 
 
 def labelled(root: Path, boxes: Boxes, *, rename: str = "") -> Path:
-    """COCO boxes on pictures that depend on their letter alone."""
+    """COCO boxes on images that depend on their letter alone."""
     images, rows = [], []
     number_of = {name: number for number, name in CLASSES.items()}
     for number, (name, marks) in enumerate(boxes.items()):
@@ -91,8 +91,8 @@ def test_every_level_by_hand(raters: tuple[Path, Path]) -> None:
 
 
 def test_where_they_differ_is_listed_verdicts_first(raters: tuple[Path, Path]) -> None:
-    said = [(one.image.sample.id, one.sentence) for one in studied(*raters).differences]
-    assert said == [
+    text = [(each.image.sample.id, each.sentence) for each in studied(*raters).differences]
+    assert text == [
         ("c.png", "A: clean; B: dent."),
         ("d.png", "A: scratch; B: dent."),
         ("b.png", "1 place in common; 1 marked by A only, 1 by B only."),
@@ -100,15 +100,15 @@ def test_where_they_differ_is_listed_verdicts_first(raters: tuple[Path, Path]) -
 
 
 def test_pictures_are_matched_by_content_where_names_differ(tmp_path: Path) -> None:
-    one, other = labelled(tmp_path / "one", FIRST), labelled(tmp_path / "two", SECOND, rename="x_")
-    (other / "x_f.png").unlink()
-    content = json.loads((other / "labels.json").read_text())
+    first, second = labelled(tmp_path / "one", FIRST), labelled(tmp_path / "two", SECOND, rename="x_")
+    (second / "x_f.png").unlink()
+    content = json.loads((second / "labels.json").read_text())
     content["images"] = content["images"][:-1]
     content["annotations"] = [row for row in content["annotations"] if row["image_id"] != 5]
-    (other / "labels.json").write_text(json.dumps(content))
-    found = studied(one, other)
+    (second / "labels.json").write_text(json.dumps(content))
+    found = studied(first, second)
     assert (found.images, found.alone) == (5, 1)
-    assert [one.image.sample.id for one in found.differences] == ["c.png", "d.png", "b.png"]
+    assert [first.image.sample.id for first in found.differences] == ["c.png", "d.png", "b.png"]
 
 
 def test_outlines_are_compared_by_their_pixels(tmp_path: Path) -> None:
@@ -143,13 +143,14 @@ def test_three_raters_give_three_studies_and_a_report(raters: tuple[Path, Path],
         for name, marks in FIRST.items()
     ]
     (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    told = compare_raters([*raters, tmp_path / "m.jsonl"], tmp_path / "out")
-    assert "anna and m.jsonl: 6 pictures" in told
+    result = compare_annotators([*raters, tmp_path / "m.jsonl"], tmp_path / "out")
+    assert (result.studies[1].second, result.studies[1].images) == ("m.jsonl", 6)
+    assert result.report == tmp_path / "out" / "report.html"
     told_json = json.loads((tmp_path / "out" / "agreement.json").read_text())
     first, machine, other = told_json["studies"]
     assert machine["raters"] == ["anna", "m.jsonl"] and machine["differences"] == []
     assert machine["verdict"]["agreed"]["n"] == 6 and machine["places"]["places_of_both"]["n"] == 5
-    assert [one["image"] for one in first["differences"]] == ["c.png", "d.png", "b.png"]
+    assert [each["image"] for each in first["differences"]] == ["c.png", "d.png", "b.png"]
     assert len(other["differences"]) == 3
     page = (tmp_path / "out" / "report.html").read_text()
     assert "anna: clean; bert: dent." in page and page.count("<figure") == 6
@@ -164,37 +165,38 @@ def machine_defect(label: str, x: int, y: int, w: int, h: int) -> dict[str, Any]
 def test_what_cannot_be_compared_is_one_line(raters: tuple[Path, Path], tmp_path: Path) -> None:
     strange = labelled(tmp_path / "strange", {"q": [], "r": [("dent", (1, 1, 4, 4))]})
     with pytest.raises(BlemishError, match=r"must rate the same images\. Received: none in common"):
-        compare_raters([raters[0], strange], None)
+        compare_annotators([raters[0], strange], None)
     (tmp_path / "m.jsonl").write_text("")
     with pytest.raises(BlemishError, match="The first rater must be a dataset"):
-        compare_raters([tmp_path / "m.jsonl", raters[0]], None)
+        compare_annotators([tmp_path / "m.jsonl", raters[0]], None)
     with pytest.raises(BlemishError, match="must rate the same images"):
-        compare_raters([raters[0], tmp_path / "m.jsonl"], tmp_path / "out")
+        compare_annotators([raters[0], tmp_path / "m.jsonl"], tmp_path / "out")
     cv2.imwrite(str(raters[1] / "a.png"), np.zeros((9, 9), np.uint8))
     with pytest.raises(BlemishError, match=r"a.png must be the same image as .*Received: 9×9 for 30×20"):
-        compare_raters(list(raters), tmp_path / "out")
+        compare_annotators(list(raters), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_other_pictures_of_the_same_names_are_not_compared(tmp_path: Path) -> None:
-    one, other = labelled(tmp_path / "one", FIRST), labelled(tmp_path / "two", SECOND)
+    first, second = labelled(tmp_path / "one", FIRST), labelled(tmp_path / "two", SECOND)
     for name in "ab":
         strange = np.random.default_rng(100 + ord(name)).integers(0, 256, (20, 30), dtype=np.uint8)
-        cv2.imwrite(str(other / f"{name}.png"), strange)
-    brighter = cv2.imread(str(one / "d.png"), cv2.IMREAD_GRAYSCALE) // 2 + 60
-    cv2.imwrite(str(other / "d.png"), brighter.astype(np.uint8))
-    found = studied(one, other)
+        cv2.imwrite(str(second / f"{name}.png"), strange)
+    brighter = cv2.imread(str(first / "d.png"), cv2.IMREAD_GRAYSCALE) // 2 + 60
+    cv2.imwrite(str(second / "d.png"), brighter.astype(np.uint8))
+    found = studied(first, second)
     assert (found.images, found.alone) == (4, 4), "d is stored again, a and b show something else"
-    assert compare_raters([one, other], None)[0].endswith(": 4 pictures, and 4 that only one of them judges")
+    (study,) = compare_annotators([first, second], None).studies
+    assert (study.images, study.alone) == (4, 4)
     for name in "cdef":
         strange = np.random.default_rng(100 + ord(name)).integers(0, 256, (20, 30), dtype=np.uint8)
-        cv2.imwrite(str(other / f"{name}.png"), strange)
+        cv2.imwrite(str(second / f"{name}.png"), strange)
     with pytest.raises(BlemishError, match="none in common, by path or content"):
-        compare_raters([one, other], None)
+        compare_annotators([first, second], None)
 
 
 def test_a_machine_without_names_is_not_asked_for_kinds(tmp_path: Path) -> None:
-    one = labelled(tmp_path / "one", FIRST)
+    each = labelled(tmp_path / "one", FIRST)
     lines = []
     for name, marks in FIRST.items():
         corners = [(x, y, x + w, y + h) for _, (x, y, w, h) in marks]
@@ -203,8 +205,9 @@ def test_a_machine_without_names_is_not_asked_for_kinds(tmp_path: Path) -> None:
         lines.append(json.dumps(Inspection(f"{name}.png", (20, 30), verdict, 0.5, defects, "m").to_json()))
     file = tmp_path / "machine.jsonl"
     file.write_text("\n".join(lines))
-    said = compare_raters([one, file], tmp_path / "out")
-    assert "good or defective: same answer on 6 of 6" in said[1]
-    assert "which kinds: same answer on 6 of 6" in said[2] and not any("differ on" in line for line in said)
-    (told,) = json.loads((tmp_path / "out" / "agreement.json").read_text())["studies"]
-    assert list(told["each_class"]) == ["defective"]
+    (study,) = compare_annotators([each, file], tmp_path / "out").studies
+    assert (study.verdict.kappa.agreed.n, study.verdict.kappa.agreed.of) == (6, 6)
+    assert (study.classes.kappa.agreed.n, study.classes.kappa.agreed.of) == (6, 6)
+    assert study.differences == ()
+    (found,) = json.loads((tmp_path / "out" / "agreement.json").read_text())["studies"]
+    assert list(found["each_class"]) == ["defective"]

@@ -22,9 +22,9 @@ def write_dataset(root: Path, splits: Mapping[str, Marks]) -> Path:
     for split, marks in splits.items():
         images, rows = [], []
         for number, (name, of_image) in enumerate(marks.items(), start=1):
-            picture = generator.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
+            image = generator.integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
             (root / "images").mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(root / "images" / f"{name}.png"), picture)
+            cv2.imwrite(str(root / "images" / f"{name}.png"), image)
             images.append({"id": number, "file_name": f"{name}.png"})
             rows += [{"id": len(rows) + i + 1, "image_id": number, **mark} for i, mark in enumerate(of_image)]
         content = {"images": images, "annotations": rows, "categories": categories}

@@ -24,7 +24,7 @@ def boxes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def outlines(tmp_path: Path) -> Path:
-    """The same with outlines."""
+    """Dataset with outlines."""
     test = {"a": [outlined(7, 2, 3, 10, 8)], "b": [outlined(3, 5, 5, 12, 4)], "c": []}
     val = {"d": [outlined(7, 1, 1, 6, 6)], "e": []}
     return write_dataset(tmp_path / "outlines", {"test": test, "val": val})

@@ -36,20 +36,20 @@ def test_ap_is_that_of_pycocotools_on_the_same_two_files(
         for n in range(6)
     }
     for of_image in marks.values():
-        for one in of_image:
-            one["area"] = one["bbox"][2] * one["bbox"][3]
+        for each in of_image:
+            each["area"] = each["bbox"][2] * each["bbox"][3]
     root = write_dataset(tmp_path / "data", {"test": marks})
     results = [
         {
             "image_id": number,
-            "category_id": one["category_id"] if generator.random() < 0.8 else int(generator.choice(kinds)),
+            "category_id": each["category_id"] if generator.random() < 0.8 else int(generator.choice(kinds)),
             "bbox": [
-                round(v + float(d), 2) for v, d in zip(one["bbox"], generator.normal(0, 0.7, 4), strict=True)
+                round(v + float(d), 2) for v, d in zip(each["bbox"], generator.normal(0, 0.7, 4), strict=True)
             ],
             "score": round(float(generator.uniform(0.01, 1)), 6),
         }
         for number, of_image in enumerate(marks.values(), start=1)
-        for one in of_image * 2
+        for each in of_image * 2
     ]
     file = written(tmp_path / "results.json", results)
     evaluation, _ = measured(file, root)
@@ -80,10 +80,10 @@ def test_outlines_are_measured_by_pixels(
     places = {1: (7, 2, 3, 10, 4), 2: (3, 5, 5, 12, 4), 3: (7, 0, 0, 5, 4)}
     results = []
     for number, (category, *place) in places.items():
-        one = outlined(category, *place, image_id=number, score=0.9)
+        each = outlined(category, *place, image_id=number, score=0.9)
         if form != "polygons":
-            one["segmentation"] = run_lengths(*place, packed=form == "packed")
-        results.append(one)
+            each["segmentation"] = run_lengths(*place, packed=form == "packed")
+        results.append(each)
     evaluation, _ = measured(written(tmp_path / "r.json", results), outlines)
     pixel, defect = evaluation.metrics["pixel"], evaluation.metrics["defect"]
     assert pixel["precision"] == pytest.approx(88 / 108) and pixel["recall"] == pytest.approx(88 / 128)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import cv2
 import numpy as np
 import pytest
 from coco_sets import HEIGHT, WIDTH
+from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError
+from blemish.evaluation.predictions.inspections import read_inspections
 from blemish.evaluation.predictions.names import ImageNames
+from blemish.inspection import Inspection, Verdict
 
 Write = Callable[[Path, Any], Path]
 DENT, SCRATCH = np.s_[3:11, 2:12], np.s_[5:9, 5:17]
@@ -184,3 +188,15 @@ def test_names_are_ends_of_paths(tmp_path: Path, name: str, found: str | None) -
 def test_the_images_themselves_are_no_maps(outlines: Path, measured: Any) -> None:
     with pytest.raises(BlemishError, match=r"the image itself\. Give the folder"):
         measured(outlines, outlines)
+
+
+def test_a_name_with_an_unusual_line_break_is_one_line(tmp_path: Path) -> None:
+    name = "part\u2028 7.png"  # a line break to str.splitlines, and to no JSON reader
+    Image.new("L", (8, 8), 90).save(tmp_path / name)
+    (tmp_path / "good").mkdir()
+    (tmp_path / name).rename(tmp_path / "good" / name)
+    dataset = load_dataset(tmp_path, layout="labels")
+    line = Inspection(f"good/{name}", (8, 8), Verdict.OK, 0.1, (), "b").to_json()
+    file = tmp_path / "inspections.jsonl"
+    file.write_bytes(json.dumps(line, ensure_ascii=False).encode() + b"\r\n")
+    assert read_inspections(file, dataset).covered == {f"good/{name}"}

@@ -24,7 +24,7 @@ NOT_IN_A_LINE = ("method", "seed", "seconds_per_image", "operating_point")
 def written_down(tiny_bundle: Path, tiny_dataset: Dataset, tmp_path_factory: Any) -> Path:
     inspector = open_inspector(tiny_bundle, device="cpu")
     lines = [
-        json.dumps(inspector.inspect(one.image).to_json()) for one in tiny_dataset if one.split != "train"
+        json.dumps(inspector.inspect(each.image).to_json()) for each in tiny_dataset if each.split != "train"
     ]
     path: Path = tmp_path_factory.mktemp("lines") / "inspections.jsonl"
     path.write_text("\n".join(lines) + "\n")

@@ -46,9 +46,9 @@ def strips(web: NDArray[np.generic], heights: Sequence[int]) -> Iterator[Item]:
         top, index = top + height, index + 1
 
 
-def random_heights(seed: int, most: int) -> list[int]:
+def random_heights(seed: int, max_height: int) -> list[int]:
     generator = np.random.default_rng(seed)
-    return [1, 1, *generator.integers(1, most, 500).tolist(), 1, most]
+    return [1, 1, *generator.integers(1, max_height, 500).tolist(), 1, max_height]
 
 
 def scanned(

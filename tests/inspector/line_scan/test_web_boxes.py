@@ -117,14 +117,14 @@ def test_an_object_through_many_bands_is_one() -> None:
 def test_one_longer_than_is_held_is_cut_with_a_reason() -> None:
     web = np.full((900, 80), 20, np.uint8)
     web[30:800, 40:46] = 200
-    answers = scanned(tlsdd(), strips(web, [50]), Web("web", most_rows=300))
+    answers = scanned(tlsdd(), strips(web, [50]), Web("web", max_rows=300))
     parts = in_order(defects_of(answers))
     assert 2 <= len(parts) <= 4
     assert (parts[0].box_xyxy[1], parts[-1].box_xyxy[3]) == (30, 800)
     assert all(one.box_xyxy[3] >= other.box_xyxy[1] for one, other in pairwise(parts)), "without a gap"
-    said = [reason for answer in answers for reason in answer.inspection.reasons]
-    assert len(said) == len(parts) - 1
-    assert all("one was longer than --most-rows 300" in reason for reason in said)
+    reasons = [reason for answer in answers for reason in answer.inspection.reasons]
+    assert len(reasons) == len(parts) - 1
+    assert all("one was longer than --max-rows 300" in reason for reason in reasons)
 
 
 def test_a_web_is_brought_to_the_width_that_the_detector_was_trained_on() -> None:
@@ -145,7 +145,7 @@ def test_a_web_is_brought_to_the_width_that_the_detector_was_trained_on() -> Non
 
 def test_few_rows_and_boxes_are_held_and_none_loses_precision() -> None:
     judge = tlsdd()
-    scan = BoxScan(judge.inference, judge.networks, width=90, most_rows=500, with_pixels=False)
+    scan = BoxScan(judge.inference, judge.networks, width=90, max_rows=500, with_pixels=False)
     web = marks(1, 640, 90)
     web[-4:] = 20  # so that no object goes from one copy to the next
     held = []

@@ -79,7 +79,7 @@ def test_pieces_follow_each_other_and_hold_the_defects_that_end_in_them() -> Non
 def test_an_answer_comes_as_soon_as_nothing_can_change_it() -> None:
     """An endless web of strips: answers are given after few rows, not at an end that never comes."""
     judge = severity(types=False)
-    scan = OutlineScan(judge.inference, judge.networks, most_rows=64, with_pixels=False)
+    scan = OutlineScan(judge.inference, judge.networks, max_rows=64, with_pixels=False)
     strip = blobs(1, 16, 64, number=1)
     seen = 0
     for count in range(1, 200):
@@ -92,7 +92,7 @@ def test_an_answer_comes_as_soon_as_nothing_can_change_it() -> None:
 @pytest.mark.parametrize("with_pixels", [False, True])
 def test_few_rows_are_held_however_long_the_web_is(with_pixels: bool) -> None:
     judge = severity()
-    scan = OutlineScan(judge.inference, judge.networks, most_rows=100, with_pixels=with_pixels)
+    scan = OutlineScan(judge.inference, judge.networks, max_rows=100, with_pixels=with_pixels)
     web = blobs(3, 400, 64)
     held, maps = [], []
     for _ in range(20):
@@ -111,19 +111,19 @@ def test_a_defect_longer_than_is_held_is_cut_with_a_reason_and_no_pixel_of_it_is
     web = np.full((700, 80), 20, np.uint8)
     web[50:640, 30:34] = 200  # from top to bottom
     web[60:63, 60:70] = 200
-    answers = scanned(judge, strips(web, [33]), Web("web", most_rows=150))
+    answers = scanned(judge, strips(web, [33]), Web("web", max_rows=150))
     parts = [defect for defect in defects_of(answers) if defect.box_xyxy[0] == 30]
     assert 3 <= len(parts) <= 5
     assert sum(part.area for part in parts) == 590 * 4
     edges = [(part.box_xyxy[1], part.box_xyxy[3]) for part in parts]
     assert edges[0][0] == 50 and edges[-1][1] == 640
     assert all(one[1] == other[0] for one, other in pairwise(edges))
-    said = [reason for answer in answers for reason in answer.inspection.reasons]
-    assert said == [
-        f"defects that reach row {edge[1]:.0f} are cut there: one was longer than --most-rows 150"
+    reasons = [reason for answer in answers for reason in answer.inspection.reasons]
+    assert reasons == [
+        f"defects that reach row {edge[1]:.0f} are cut there: one was longer than --max-rows 150"
         for edge in edges[:-1]
     ]
-    uncut = scanned(judge, strips(web, [33]), Web("web", most_rows=1000))
+    uncut = scanned(judge, strips(web, [33]), Web("web", max_rows=1000))
     assert not any(answer.inspection.reasons for answer in uncut)
     assert in_order(defects_of(uncut)) == in_order(whole(judge, web).defects)
 
@@ -154,10 +154,10 @@ def test_an_output_that_is_no_number_is_an_error_of_its_piece() -> None:
 def test_rows_far_down_a_web_are_measured_as_exactly_as_at_its_top() -> None:
     """32-bit floats do not know odd rows behind row 2^24."""
     judge = casae(types=False)
-    scan = OutlineScan(judge.inference, judge.networks, most_rows=64, with_pixels=False)
+    scan = OutlineScan(judge.inference, judge.networks, max_rows=64, with_pixels=False)
     web = blobs(4, 333, 70)
     near = [*scan.push(web), *scan.finish()]
-    far = OutlineScan(judge.inference, judge.networks, most_rows=64, with_pixels=False)
+    far = OutlineScan(judge.inference, judge.networks, max_rows=64, with_pixels=False)
     down = 32 * 600_000
     for rows in (far.pixels, far.raw, far.highest):
         rows.first = rows.stop = down

@@ -34,7 +34,7 @@ def brightness(inputs: Map) -> Map:
 
 
 def refuse(_: Map) -> Map:
-    raise AssertionError("not to be asked")
+    raise AssertionError("not to be called")
 
 
 def by_tone(crops: Map) -> Map:
@@ -44,8 +44,8 @@ def by_tone(crops: Map) -> Map:
 
 
 def decide(half: CasaeInference, raw: Map, types: Callable[[Map], Map] = refuse, pixels: Bytes | None = None):
-    picture = np.zeros(raw.shape, np.uint8) if pixels is None else pixels
-    return half.decide(raw, picture, {"types": types}, with_maps=True)
+    image = np.zeros(raw.shape, np.uint8) if pixels is None else pixels
+    return half.decide(raw, image, {"types": types}, with_maps=True)
 
 
 # The map
@@ -221,18 +221,18 @@ def two_strokes(*, depth: type = np.uint8, colour: bool = False) -> tuple[Map, N
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 @pytest.mark.parametrize("colour", [False, True])
-def test_types_are_told_by_upright_gray_crops(depth: type, colour: bool) -> None:
+def test_types_are_classified_by_upright_gray_crops(depth: type, colour: bool) -> None:
     raw, pixels = two_strokes(depth=depth, colour=colour)
-    seen: list[Map] = []
+    batches: list[Map] = []
 
     def types(crops: Map) -> Map:
-        seen.append(crops)
+        batches.append(crops)
         return by_tone(crops)
 
     findings = decide(inference(types=True), raw, types, pixels)
     assert [defect.label for defect in findings.defects] == ["bright", "dark"]
-    assert [crop.shape for crop in seen] == [(2, 1, 32, 32)], "all crops of the image together"
-    inner = seen[0][:, 0, 5:-5, 2:-2]
+    assert [crop.shape for crop in batches] == [(2, 1, 32, 32)], "all crops of the image together"
+    inner = batches[0][:, 0, 5:-5, 2:-2]
     assert inner[0].min() > 0.95, "upright: the stroke fills its crop"
     assert inner[1].max() < 0.05
     assert findings.score == pytest.approx(0.9), "the score is the map's, whatever the types"
@@ -253,15 +253,15 @@ def test_confidence_is_the_types_probability() -> None:
 
 def test_a_margin_shows_the_surface_around_the_defect() -> None:
     raw, pixels = two_strokes()
-    seen: list[Map] = []
+    batches: list[Map] = []
 
     def types(crops: Map) -> Map:
-        seen.append(crops)
+        batches.append(crops)
         return by_tone(crops)
 
     decide(inference(types=True, crop_margin=2.0), raw, types, pixels)
-    assert seen[0][0, 0, 2, 16] == pytest.approx(128 / 255, abs=0.02)
-    assert seen[0][0, 0, 16, 16] == 1
+    assert batches[0][0, 0, 2, 16] == pytest.approx(128 / 255, abs=0.02)
+    assert batches[0][0, 0, 16, 16] == 1
 
 
 # Edges
@@ -331,7 +331,7 @@ def test_inference_from_takes_every_setting_it_needs() -> None:
     assert tiled.tiling == chosen.tiling
 
 
-def test_of_one_class_no_types_are_told() -> None:
+def test_a_single_class_needs_no_type_classifier() -> None:
     assert tells_types(CasaeSettings(), ("crack", "spot"))
     assert not tells_types(CasaeSettings(), ("crack",))
     assert not tells_types(CasaeSettings(types=False), ("crack", "spot"))

@@ -138,8 +138,8 @@ def test_what_would_do_nothing_is_refused_with_the_switch_it_needs(preset: str) 
     )
     assert fault(preset=preset, tile=1024).startswith("tile has no effect with tiled off.")
     for off in ({"cascade": False}, {"network": "fcn"}):
-        said = fault(preset=preset, second_sees_image=True, **off)
-        assert said.startswith("second_sees_image has no effect with cascade off.")
+        message = fault(preset=preset, second_sees_image=True, **off)
+        assert message.startswith("second_sees_image has no effect with cascade off.")
     assert CasaeSettings(preset=preset, tiled=True, patch=96, tile=1024).patch == 96
     assert CasaeSettings(preset=preset, second_sees_image=True).second_sees_image
 

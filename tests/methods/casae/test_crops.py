@@ -42,9 +42,9 @@ def test_longer_side_lies_across_and_nothing_is_mirrored(angle: float) -> None:
     turn = np.radians(angle)
     along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     mark = np.array(rectangle.center_xy) + 30 * along - 12 * across
-    picture = np.zeros((160, 200), np.uint8)
-    cv2.circle(picture, (round(mark[0]), round(mark[1])), 5, 255, -1)
-    rows, columns = np.nonzero(upright(picture, rectangle, margin=1.0, size=80) > 127)
+    image = np.zeros((160, 200), np.uint8)
+    cv2.circle(image, (round(mark[0]), round(mark[1])), 5, 255, -1)
+    rows, columns = np.nonzero(upright(image, rectangle, margin=1.0, size=80) > 127)
     assert columns.mean() + 0.5 == pytest.approx(70, abs=1.5)
     assert rows.mean() + 0.5 == pytest.approx((20 - 12) * 2, abs=2.5)
 

@@ -32,6 +32,7 @@ def test_a_preset_replaces_defaults_alone(given: dict[str, Any], steps: int, wid
     assert Own.model_validate(own.model_dump(mode="json")) == own
 
 
-def test_an_unknown_preset_is_refused() -> None:
+@pytest.mark.parametrize("preset", ["large", 3, None, ["paper"], {"paper": 1}])
+def test_an_unknown_preset_is_refused(preset: object) -> None:
     with pytest.raises(ValidationError, match="'paper', 'default' or 'tiny'"):
-        Own(preset="large")
+        Own.model_validate({"preset": preset})

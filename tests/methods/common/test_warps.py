@@ -112,17 +112,17 @@ def test_turns_and_moves_have_their_ranges() -> None:
 def test_flips_are_all_four_equally_often() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE), np.uint8)
     generator, flipped = np.random.default_rng(5), Ranges(flips=True)
-    seen = [0, 0, 0, 0]
+    counts = [0, 0, 0, 0]
     for _ in range(80):
         drawn = draw_warp(SIDE, flipped, generator).image(pixels, MIDDLE)
         versions = (pixels, pixels[::-1], pixels[:, ::-1], pixels[::-1, ::-1])
         (number,) = [number for number, version in enumerate(versions) if np.array_equal(drawn, version)]
-        seen[number] += 1
-    assert min(seen) >= 10
+        counts[number] += 1
+    assert min(counts) >= 10
 
 
 @pytest.mark.parametrize("sigma", [1.5, 6.0, 20.0, 43.0])
-def test_elastic_displacements_are_as_long_as_asked_everywhere(sigma: float) -> None:
+def test_elastic_displacements_are_as_long_as_set_everywhere(sigma: float) -> None:
     """Root mean square over many fields, whole and along the border, where a filter sees less noise."""
     generator = np.random.default_rng(6)
     fields = np.stack([elastic_field(96, alpha=5.0, sigma=sigma, generator=generator) for _ in range(300)])
@@ -131,7 +131,7 @@ def test_elastic_displacements_are_as_long_as_asked_everywhere(sigma: float) -> 
         assert np.sqrt(np.square(part).mean()) == pytest.approx(5.0, rel=0.06)
 
 
-def test_elastic_displacements_are_as_smooth_as_asked() -> None:
+def test_elastic_displacements_are_as_smooth_as_set() -> None:
     """White noise smoothed by a Gaussian of σ has at distance d the correlation exp(−d² / 4σ²)."""
     generator = np.random.default_rng(7)
     fields = np.stack([elastic_field(128, alpha=1.0, sigma=10.0, generator=generator) for _ in range(100)])

@@ -36,11 +36,11 @@ def write_product(folder: Path, seed: int, *, normal: int = 20, defective: int =
     for kind, count in (("good", normal), ("bad", defective)):
         (folder / kind).mkdir(parents=True)
         for number in range(count):
-            picture = plate + generator.normal(0, 5, plate.shape)
+            image = plate + generator.normal(0, 5, plate.shape)
             if kind == "bad":
                 left, top = generator.integers(4, SIDE - 14, 2)
-                picture[top : top + 10, left : left + 10] += 80 if seed % 2 else -80
-            cv2.imwrite(str(folder / kind / f"{number}.png"), np.clip(picture, 0, 255).astype(np.uint8))
+                image[top : top + 10, left : left + 10] += 80 if seed % 2 else -80
+            cv2.imwrite(str(folder / kind / f"{number}.png"), np.clip(image, 0, 255).astype(np.uint8))
 
 
 def with_splits(dataset: Dataset) -> Dataset:

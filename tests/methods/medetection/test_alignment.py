@@ -37,13 +37,13 @@ def part(
 def true_move(reference: Pose, image: Pose) -> NDArray[np.float64]:
     """From pixels of the image to the part and on to pixels of the reference, [2, 3]."""
 
-    def onto_picture(pose: Pose) -> NDArray[np.float64]:
+    def onto_image(pose: Pose) -> NDArray[np.float64]:
         turn = math.radians(pose.turn_deg)
         cosine, sine = math.cos(turn), math.sin(turn)
         x, y = (MIDDLE + shift for shift in pose.shift_xy)
         return np.array([[cosine, sine, x], [-sine, cosine, y], [0, 0, 1]])
 
-    return (onto_picture(reference) @ np.linalg.inv(onto_picture(image)))[:2]
+    return (onto_image(reference) @ np.linalg.inv(onto_image(image)))[:2]
 
 
 def turn_of(move: NDArray[np.generic]) -> float:
@@ -51,7 +51,7 @@ def turn_of(move: NDArray[np.generic]) -> float:
 
 
 def faults(found, true) -> tuple[float, float]:
-    """Degrees and, in the middle of the picture, pixels."""
+    """Degrees and, in the middle of the image, pixels."""
     turn = (turn_of(found) - turn_of(true) + 180) % 360 - 180
     middle = np.array([MIDDLE, MIDDLE, 1])
     return abs(turn), float(np.hypot(*(found @ middle - true @ middle)))
@@ -59,7 +59,7 @@ def faults(found, true) -> tuple[float, float]:
 
 @pytest.mark.parametrize("turn", [0.0, 7.0, 61.0, 135.0, 180.0, -100.0])
 def test_the_pose_of_another_part_is_found(turn: float) -> None:
-    """Not the same picture turned: the light stays with the camera, the metal is another piece."""
+    """Not the same image turned: the light stays with the camera, the metal is another piece."""
     here, there = Pose(20.0, (5.0, -3.0)), Pose(20.0 + turn, (-7.0, 6.0))
     reference, image = (
         part(here.turn_deg, here.shift_xy, seed=1),
@@ -90,7 +90,7 @@ HOWS = ("none", "translation", "rigid", "nearest")
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_an_identical_picture_and_a_plain_one_are_left_alone(how) -> None:
+def test_an_identical_image_and_a_plain_one_are_left_alone(how) -> None:
     same, plain = part(30), np.full((SIDE, SIDE, 3), 90, np.uint8)
     for reference, image in ((same, same.copy()), (plain, same), (same, plain), (plain, plain)):
         assert (align(reference, image, how) == reference).all()
@@ -105,8 +105,8 @@ def test_it_is_never_made_less_alike() -> None:
         assert after >= before - 0.05
 
 
-def steep(picture) -> NDArray[np.float64]:
-    return np.hypot(*np.gradient(cv2.GaussianBlur(gray(picture), (0, 0), 1.2))).ravel()
+def steep(image) -> NDArray[np.float64]:
+    return np.hypot(*np.gradient(cv2.GaussianBlur(gray(image), (0, 0), 1.2))).ravel()
 
 
 def test_beyond_the_border_the_ground_goes_on() -> None:
@@ -116,13 +116,13 @@ def test_beyond_the_border_the_ground_goes_on() -> None:
     assert laid[:, :10].min() > 20
 
 
-def test_small_squares_and_a_part_of_the_picture_work() -> None:
+def test_small_squares_and_a_part_of_the_image_work() -> None:
     reference, image = part(0, side=48), part(90, side=48)
     laid = align(reference, image, "rigid")
     assert likeness(gray(laid), gray(image)) > 0.9 > likeness(gray(reference), gray(image)) + 0.1
 
 
-def test_pictures_of_different_sizes_are_refused() -> None:
+def test_images_of_different_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="the same size"):
         align(part(side=48), part(side=64), "rigid")
 
@@ -140,9 +140,9 @@ def test_one_pair_takes_little_time() -> None:
 
 
 def test_moves_are_of_pixels() -> None:
-    picture = np.arange(20, dtype=np.float32).reshape(4, 5)
-    right = moved(picture, np.array([[1, 0, -2], [0, 1, 0]], np.float32))
-    assert (right[:, 2:] == picture[:, :3]).all() and (right[:, :2] == picture[:, :1]).all()
+    image = np.arange(20, dtype=np.float32).reshape(4, 5)
+    right = moved(image, np.array([[1, 0, -2], [0, 1, 0]], np.float32))
+    assert (right[:, 2:] == image[:, :3]).all() and (right[:, :2] == image[:, :1]).all()
 
 
 # The nearest of a bank

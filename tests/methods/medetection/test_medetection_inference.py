@@ -36,11 +36,11 @@ GRAY = np.full((SIDE, SIDE, 3), 100, np.uint8)
 
 
 class Spy:
-    """Networks that remember what they were asked: brightness of image less reference, in cells."""
+    """Networks that remember their inputs: brightness of image less reference, in cells."""
 
     def __init__(self, *levels: int) -> None:
         self.references = np.stack([np.full((3, SIDE, SIDE), level, np.float32) for level in levels])
-        self.asked: list[NDArray[np.float32]] = []
+        self.inputs: list[NDArray[np.float32]] = []
         self.fetched = 0
 
     @property
@@ -52,7 +52,7 @@ class Spy:
         return self.references
 
     def compare(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.asked.append(inputs)
+        self.inputs.append(inputs)
         gray = inputs[0].reshape(-1, 3, SIDE, SIDE).mean(axis=1)
         step = SIDE // CELLS
         cells = (gray[-1] - gray[:-1]).reshape(-1, CELLS, step, CELLS, step).mean(axis=(2, 4))
@@ -62,7 +62,7 @@ class Spy:
 
 
 def bright(row: int, column: int, level: int = 200) -> NDArray[np.uint8]:
-    """The gray picture with one bright cell."""
+    """The gray image with one bright cell."""
     picture, step = GRAY.copy(), SIDE // CELLS
     picture[row * step : (row + 1) * step, column * step : (column + 1) * step] = level
     return picture
@@ -77,10 +77,12 @@ def test_pairs_hold_the_reference_first_in_unit_range() -> None:
     spy = Spy(51, 102, 255)
     image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     HALF.forward(image, spy.networks)
-    (asked,) = spy.asked
-    assert asked.shape == (1, 9, SIDE, SIDE) and asked.dtype == np.float32  # the third is beyond the setting
-    assert np.allclose(asked[0, :3], 0.2) and np.allclose(asked[0, 3:6], 0.4)
-    assert np.allclose(asked[0, 6:], image.transpose(2, 0, 1) / 255, atol=1e-6)
+    (inputs,) = spy.inputs
+    assert (
+        inputs.shape == (1, 9, SIDE, SIDE) and inputs.dtype == np.float32
+    )  # the third is beyond the setting
+    assert np.allclose(inputs[0, :3], 0.2) and np.allclose(inputs[0, 3:6], 0.4)
+    assert np.allclose(inputs[0, 6:], image.transpose(2, 0, 1) / 255, atol=1e-6)
 
 
 def test_the_score_is_the_mean_over_references_and_the_spread_their_deviation() -> None:
@@ -129,7 +131,7 @@ def test_a_map_that_is_nowhere_hot_points_at_the_whole_image() -> None:
     assert not found.maps["heat_map"].any()
 
 
-def test_maps_only_when_asked() -> None:
+def test_maps_only_when_requested() -> None:
     assert judged(HALF, bright(0, 0), Spy(100), with_maps=False).maps == {}
 
 
@@ -155,14 +157,14 @@ def test_references_are_moved_as_the_setting_says() -> None:
     assert scores[0] > 0.8 and scores[1] < 0.1
 
 
-def test_without_the_siamese_no_reference_is_asked_for() -> None:
+def test_without_the_siamese_stem_no_reference_is_fetched() -> None:
     spy = Spy(0, 0)
     findings = judged(replace(HALF, siamese=False), bright(1, 1), spy)
-    assert spy.fetched == 0 and len(spy.asked[0]) == 1
+    assert spy.fetched == 0 and len(spy.inputs[0]) == 1
     assert findings.spread is None
 
 
-def test_16_bit_pictures_are_read_as_8() -> None:
+def test_16_bit_images_are_read_as_8() -> None:
     eight = bright(2, 1)
     scores = [judged(HALF, picture, Spy(100, 90)).score for picture in (eight, eight.astype(np.uint16) * 257)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-6)
@@ -201,7 +203,7 @@ def test_sigmoid_does_not_overflow() -> None:
         assert sigmoid(np.array([-1e4, 0.0, 1e4])).tolist() == [0.0, 0.5, 1.0]
 
 
-def test_pictures_become_squares_of_8_bits() -> None:
+def test_images_become_squares_of_8_bits() -> None:
     image = np.random.default_rng(0).integers(0, 65536, (30, 90, 3), np.uint16)
     small = square(image, 16)
     assert small.shape == (16, 16, 3) and small.dtype == np.uint8

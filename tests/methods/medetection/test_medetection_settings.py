@@ -45,7 +45,7 @@ def test_what_a_bundle_remembers_reads_back_equal(preset: str) -> None:
 def test_a_target_among_the_products_of_meta_training_is_refused_by_name() -> None:
     message = fault(target="cap", others=("tile", "cap"))
     assert message == (
-        "others must not hold the target, which meta-training may not see. Received: cap in both. "
+        "others must not hold the target, which meta-training must not learn from. Received: cap in both. "
         "Take it out of others."
     )
 

@@ -24,7 +24,7 @@ NAMES = ("scratch", "spot")
 
 
 def inference(cell: int = 1, **changes: object) -> SeverityInference:
-    """Stages 2 and 3 with plain squares for outlines, unless told otherwise."""
+    """Stages 2 and 3 with plain squares for outlines, unless changed."""
     settings = SeveritySettings(upsampling="nearest", types=False)
     plain = inference_from(settings, NAMES, threshold=5.0, drop_above=0.5)
     return replace(plain, **{"tiling": Tiling(tile=64, halo=0, stride=cell), **changes})
@@ -186,7 +186,7 @@ def test_a_pixel_between_two_defects_belongs_to_one() -> None:
     assert [defect.area for defect in findings.defects] == [24, 24]
 
 
-def test_a_defect_seen_only_beyond_the_image_keeps_what_is_inside_of_its_cell() -> None:
+def test_a_defect_that_lies_only_beyond_the_image_keeps_what_is_inside_of_its_cell() -> None:
     """The map reaches T below row 9, where a cell of the padding is interpolated with the image's last."""
     raw = np.array([[0, 0], [0, 0], [0, 9]], np.float32)
     half = inference(4, threshold=8.9, upsampling="linear")

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
+from blemish.errors import BlemishError
 from blemish.methods.severity.settings import SeveritySettings
 
 
@@ -32,6 +33,17 @@ def test_a_value_out_of_range_names_key_rule_and_value() -> None:
 
 def test_a_patch_off_the_cell_is_refused_with_the_next_one_up_and_nothing_else() -> None:
     assert fault(patch=66, cell=4) == "patch must be a multiple of the cell 4. Received: 66. Use 68."
+
+
+def test_the_brightest_channel_of_a_gray_image_is_refused() -> None:
+    assert fault(intensity="brightest").startswith("intensity must be luminance with channels=1")
+    assert SeveritySettings(intensity="brightest", channels=3).intensity == "brightest"
+
+
+@pytest.mark.parametrize(("network", "tile", "remedy"), [("paper", 1282, 1284), ("unet", 1284, 1296)])
+def test_a_tile_off_the_grid_is_refused_with_the_next_one_up(network: str, tile: int, remedy: int) -> None:
+    with pytest.raises(BlemishError, match=rf"tile must be a multiple of .* Received: {tile}. Use {remedy}."):
+        SeveritySettings.model_validate({"network": network, "tile": tile})
 
 
 def test_settings_are_frozen() -> None:

@@ -49,7 +49,7 @@ def exported_detector():
 
 @pytest.fixture
 def records_of():
-    """From detector rows of pictures whose square i is of class order[i] to what evaluation keeps."""
+    """From detector rows of images whose square i is of class order[i] to what evaluation keeps."""
 
     def build(rows, squares, names):
         records = []

@@ -47,7 +47,7 @@ def random_bank(detector: Detector, classes: int) -> ClassTensors:
 
 
 def eager(plan: GraphPlan) -> Graph:
-    """The plan's module itself, asked with arrays; a name or number that it does not plan is an error."""
+    """The plan's module itself, called with arrays; a name or number that it does not plan is an error."""
 
     def graph(arrays):
         assert set(arrays) == set(plan.inputs)

@@ -64,7 +64,9 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
             "Check the folder or name another layout."
         )
     samples, class_names, unknown = with_classes(contents, source)
-    samples = with_groups(samples, source.settings)
+    if source.settings.group is not None:
+        expression = re.compile(source.settings.group)
+        samples = tuple(replace(sample, group=group_of(sample, expression)) for sample in samples)
     skipped = {**contents.skipped, **unknown}
     # The settings go along, for a dataset made from this one.
     carried = source.settings.model_dump(exclude_defaults=True, mode="json")
@@ -162,14 +164,6 @@ def unknown_class(sample: Sample, order: Sequence[str]) -> str:
         f"{sample.image} must be marked with a class of {SETTINGS_NAME} ({', '.join(order)}). "
         f"Received: '{label}'.{nearest_name(label, order)} Correct the annotation or add the class."
     )
-
-
-def with_groups(samples: tuple[Sample, ...], settings: DatasetSettings) -> tuple[Sample, ...]:
-    """Add to each sample the group that the user's expression finds in its id."""
-    if settings.group is None:
-        return samples
-    expression = re.compile(settings.group)
-    return tuple(replace(sample, group=group_of(sample, expression)) for sample in samples)
 
 
 def group_of(sample: Sample, expression: re.Pattern[str]) -> str:

@@ -87,7 +87,7 @@ def make(job: ProductJob) -> MadeProduct:
 
 
 def chosen(only: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Source → its products among those asked for; all of them where none is asked for."""
+    """Source → its products among those named; all of them where none is named."""
     known = [*PRODUCTS, *(name for names in PRODUCTS.values() for name in names)]
     for name in only:
         if name not in known:
@@ -132,6 +132,6 @@ def without_copies(dataset: Dataset) -> tuple[Dataset, int]:
     for sample in dataset:
         verdicts.setdefault(contents[sample.image], set()).add(sample.is_defective)
         first.setdefault(contents[sample.image], sample.id)
-    kept = {sample_id for content, sample_id in first.items() if len(verdicts[content]) == 1}
-    single = replace(dataset, samples=tuple(sample for sample in dataset if sample.id in kept))
+    single_ids = {sample_id for content, sample_id in first.items() if len(verdicts[content]) == 1}
+    single = replace(dataset, samples=tuple(sample for sample in dataset if sample.id in single_ids))
     return single, len(dataset) - len(single)

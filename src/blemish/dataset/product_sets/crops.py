@@ -194,11 +194,11 @@ def moved_mask(mask: NDArray[np.bool_], box: Box, top: int, left: int, side: int
 
 def distinct(crops: Iterator[ProductCrop]) -> Iterator[ProductCrop]:
     """Crops that differ from every earlier one, and from the references of these."""
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for crop in crops:
         own = [pixel_hash(pixels) for pixels in (crop.pixels, crop.reference) if pixels is not None]
-        if len({*own} - seen) == len(own):
-            seen.update(own)
+        if len({*own} - earlier) == len(own):
+            earlier.update(own)
             yield crop
 
 

@@ -70,7 +70,7 @@ def check_dataset(
 ) -> CheckReport:
     """Decode every image and mask and report what is wrong with them; bad data raises nothing.
 
-    skipped: severity of files that could not be read and were left out, ERROR where nobody asked for that
+    skipped: severity of files that could not be read and were left out, ERROR unless that was requested
     on_image: called after each image, for a progress bar
     """
     findings: list[ImageFinding] = []
@@ -119,8 +119,8 @@ def images_by_class(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 
 def imbalance(dataset: Dataset) -> float | None:
-    seen = [number for number in dataset.class_counts.values() if number]
-    return max(seen) / min(seen) if len(seen) > 1 else None
+    counts = [number for number in dataset.class_counts.values() if number]
+    return max(counts) / min(counts) if len(counts) > 1 else None
 
 
 def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: str) -> Iterator[Problem]:

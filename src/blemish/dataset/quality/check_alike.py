@@ -15,7 +15,7 @@ SHOWN = 3  # of a list in one line
 
 @dataclass(frozen=True)
 class AlikePair:
-    """Two images that are nearly the same, of different pixels. peak: how sure that is, in [0, 1]"""
+    """Two images that are nearly the same, of different pixels. peak: confidence in that, in [0, 1]"""
 
     first: Sample
     second: Sample
@@ -48,7 +48,7 @@ def marked_as(sample: Sample) -> str:
 
 
 def alike(findings: Sequence[ImageFinding]) -> tuple[AlikePair, ...]:
-    """Pairs of near duplicates, the surest first, without pairs of equal pixels."""
+    """Pairs of near duplicates, the most confident first, without pairs of equal pixels."""
     read = [finding for finding in findings if finding.small is not None]
     pairs = near_duplicates([finding.small for finding in read if finding.small is not None])
     both = ((read[pair.first], read[pair.second], pair.peak) for pair in pairs)

@@ -5,7 +5,7 @@ duplicates when their phases agree at one short shift. Phases tell a copy of a t
 it, which has the same waves in other places; of a regular pattern, all pieces share but a few waves.
 Measured on drawn surfaces, NEU-DET, BC defects, magnetic tiles and DeepPCB: of planted copies (JPEG from 60,
 shifts up to 4 %, darker by 40 %) 98 % or more are found, brighter and clipped ones in 96 %; of 240 drawn
-surfaces no pair, and those found in the public sets that were looked at show one place twice.
+surfaces no pair, and those found in the public sets that were checked show one place twice.
 Letters: n images, P pairs, S side of a small image, W highest wave, L shifts.
 Source: phase correlation, Kuglin & Hines 1975.
 """
@@ -30,7 +30,7 @@ LOWEST, HIGHEST = 3, 30  # waves a side whose phases count: fewer are lighting, 
 FINGERPRINT = 16  # highest wave of those that candidates are found by
 FAINT = 0.1  # strength of a wave of which a phase means nothing
 LEVEL = 1.0  # strength from which fingerprints compare waves
-CANDIDATES = 4  # most alike others looked at for each image
+CANDIDATES = 4  # most similar images that each image is compared with
 MAX_SHIFT = 10  # pixels of a small image
 PEAK = 0.5  # agreement of phases from which images are near duplicates; chance gives 0.1
 SURE_PEAK = 0.75  # likewise where all images agree, as those of one part in one place do
@@ -61,7 +61,7 @@ def small_image(pixels: Pixels) -> SmallImage:
 def near_duplicates(
     images: Sequence[SmallImage], *, groups: Sequence[int] | None = None
 ) -> list[NearDuplicate]:
-    """All pairs of near duplicates, the surest first; in seconds for thousands of images.
+    """All pairs of near duplicates, the most confident first; in seconds for thousands of images.
 
     groups: a number for each image; only images of different groups are compared. None: all are
     """
@@ -90,7 +90,7 @@ def near_duplicates_among(samples: Sequence[Sample]) -> list[tuple[str, str]]:
 def near_duplicates_between(
     samples: Sequence[Sample], others: Sequence[Sample]
 ) -> list[tuple[Sample, Sample]]:
-    """Pairs of one of `samples` and one of `others`, whatever either holds twice, the surest first.
+    """Pairs of one of `samples` and one of `others`, without pairs within either; the most confident first.
 
     Raises BlemishError for an image that cannot be read.
     """

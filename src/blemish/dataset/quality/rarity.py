@@ -63,7 +63,7 @@ def shape_findings(
 
 
 def boxes_of(boxed: Sequence[tuple[Size, Sequence[Boxed]]], name: str, *, scaled: bool = False) -> Boxes:
-    """[n, 4] boxes of a class, in pixels of the image, or of the scaled image that a detector is given."""
+    """[n, 4] boxes of a class, in pixels of the image, or of the scaled image that a detector takes."""
     corners = [
         np.array(box.box_xyxy, np.float32) * (usual_scale(size) if scaled else 1.0)
         for size, boxes in boxed

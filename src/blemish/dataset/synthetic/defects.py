@@ -1,6 +1,6 @@
 """Shapes of the six defect kinds, each drawn anew: what it does to the gray levels and where it is.
 
-A shape says nothing of strength: `blemish.dataset.synthetic.render` scales it to the contrast asked for.
+A shape says nothing of strength: `blemish.dataset.synthetic.render` scales it to the requested contrast.
 Shape letters: h, w, the sides of the shape's own small canvas.
 """
 

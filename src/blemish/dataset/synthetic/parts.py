@@ -85,7 +85,7 @@ def render_part(
     """The part with `defects` on it, turned by at most `turn` degrees and shifted by at most `shift`.
 
     turn: either way, drawn evenly; shift: along each axis, in shorter sides of the image
-    A missing piece has the contrast of part and ground, whatever is asked for.
+    A missing piece has the contrast of part and ground, whatever its request says.
     Raises BlemishError for an unknown kind, or a size out of range
     """
     check_size(size)
@@ -94,7 +94,9 @@ def render_part(
     pose = Pose(float(generator.uniform(-turn, turn)), (float(x), float(y)))
     min_radius = MIN_CHIP / (RADIUS * min(size))
     chips = [
-        draw_chip(asked.scale, min_radius, generator) for asked in defects if asked.kind == MISSING_PIECE
+        draw_chip(request.scale, min_radius, generator)
+        for request in defects
+        if request.kind == MISSING_PIECE
     ]
     scene_of = scene_drawer(size, pose, seed=int(generator.integers(2**63)))
     clean, _ = scene_of(())

@@ -50,7 +50,7 @@ class Rendered:
 
     image, clean: as a camera gives them, with the defects and without, under the same sensor noise
     scene, surface: these two before sensor noise and rounding, gray levels 0..255
-    masks, labels, contrasts: of each defect, in the order asked for; contrasts as the file's header says
+    masks, labels, contrasts: of each defect, in the order of requests; contrasts as the file's header says
     """
 
     image: NDArray[np.uint8]
@@ -76,7 +76,7 @@ def render(
     clean: NDArray[np.float32] = draw(size, generator).astype(np.float32, copy=False)
     grain = grain_angle(clean) if defects else 0.0
     drawn = [_laid(kind(reach(size), generator), grain) for kind in kinds]
-    shapes = [fitted(shape, size, asked.scale) for shape, asked in zip(drawn, defects, strict=True)]
+    shapes = [fitted(shape, size, request.scale) for shape, request in zip(drawn, defects, strict=True)]
     scene, masks = _with_defects(clean, shapes, [request.contrast for request in defects], generator)
     sensor, noise = draw_sensor(generator), sensor_noise(size, generator)
     return Rendered(
@@ -110,7 +110,7 @@ def check_size(size: Size) -> None:
 def grain_angle(image: Field) -> float:
     """Direction of a texture's lines (yarns, brush marks, fibres) in radians: across its commonest gradient.
 
-    image: [H, W]; only 256×256 pixels in its middle are looked at
+    image: [H, W]; only 256×256 pixels in its middle are used
     """
     top, left = (max(0, side // 2 - 128) for side in image.shape)
     middle = image[top : top + 256, left : left + 256]

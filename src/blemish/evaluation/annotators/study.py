@@ -118,8 +118,7 @@ def study(images: Sequence[RatedImage], *, first: str, second: str, alone: int =
     categories = sorted({rating.category for rating in ratings} - {"clean"})
     kinds = {}
     for name in labels:
-        presence = category_agreement(images, ("no", "yes"), partial(has_label, name))
-        kinds[name] = presence.kappa
+        kinds[name] = category_agreement(images, ("no", "yes"), partial(has_label, name)).kappa
     found = [difference for image in images if (difference := differing(image, first, second)) is not None]
     return Study(
         first=first,
@@ -162,15 +161,16 @@ def places(images: Sequence[RatedImage]) -> Places | None:
     if not any(image.first.marks or image.second.marks for image in placed):
         return None
     pairs = [pair for image in placed for pair in paired(image)]
-    names = (*sorted({name for one, other, _ in pairs for name in (one, other)} - {UNMARKED}), UNMARKED)
-    joint = [(one, other, iou) for one, other, iou in pairs if UNMARKED not in (one, other)]
+    marked = {name for first, second, _ in pairs for name in (first, second)} - {UNMARKED}
+    names = (*sorted(marked), UNMARKED)
+    joint = [(first, second, iou) for first, second, iou in pairs if UNMARKED not in (first, second)]
     return Places(
         met=proportion_bound(len(joint), len(pairs)),
         iou=tuple(iou for *_, iou in joint),
-        same_kind=proportion_bound(sum(one == other for one, other, _ in joint), len(joint)),
+        same_kind=proportion_bound(sum(first == second for first, second, _ in joint), len(joint)),
         by_pixels=all(image.first.outlined and image.second.outlined for image in placed),
         names=names,
-        counts=table_of([one for one, _, _ in pairs], [other for _, other, _ in pairs], names),
+        counts=table_of([first for first, _, _ in pairs], [second for _, second, _ in pairs], names),
     )
 
 
@@ -179,10 +179,10 @@ def paired(image: RatedImage) -> list[tuple[str, str, float]]:
     ious = overlaps(image)
     pairs = met(ious)
     rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
-    one, other = image.first.marks, image.second.marks
-    found = [(one[row].label, other[column].label, float(ious[row, column])) for row, column in pairs]
-    found += [(mark.label, UNMARKED, 0.0) for row, mark in enumerate(one) if row not in rows]
-    found += [(UNMARKED, mark.label, 0.0) for column, mark in enumerate(other) if column not in columns]
+    first, second = image.first.marks, image.second.marks
+    found = [(first[row].label, second[column].label, float(ious[row, column])) for row, column in pairs]
+    found += [(mark.label, UNMARKED, 0.0) for row, mark in enumerate(first) if row not in rows]
+    found += [(UNMARKED, mark.label, 0.0) for column, mark in enumerate(second) if column not in columns]
     return found
 
 

@@ -218,11 +218,11 @@ def contents(
         return content, numbers_of(find_source(data, True)) if is_coco else CocoNumbers({}, {}), ()
     if not isinstance(content, dict):
         raise BlemishError(f"{path} must hold a list of COCO results. Received: a value. Write it again.")
-    classes = {one["id"]: (str(one["name"]),) for one in section(content, "categories", path)}
-    files = {one["id"]: str(one["file_name"]) for one in section(content, "images", path)}
+    classes = {entry["id"]: (str(entry["name"]),) for entry in section(content, "categories", path)}
+    files = {entry["id"]: str(entry["file_name"]) for entry in section(content, "images", path)}
     results: list[CocoResult] = [
-        {**one, "file_name": files.get(one["image_id"], f"image_id {one['image_id']}")}
-        for one in section(content, "annotations", path)
+        {**entry, "file_name": files.get(entry["image_id"], f"image_id {entry['image_id']}")}
+        for entry in section(content, "annotations", path)
     ]
     return results, CocoNumbers({}, classes), tuple(files.values())
 

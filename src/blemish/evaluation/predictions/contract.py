@@ -18,7 +18,7 @@ class Predictions(Protocol):
     covered: ids of the samples that the file has predictions for
     kind: of file, in words
     finds_places: True where defects have places; else only images are measured
-    own_verdicts: True where the file's verdicts are kept when no threshold is asked for
+    own_verdicts: True where the file's verdicts are used unless a threshold is given
     score_map_max: top of the pixel scores, None without maps
     """
 

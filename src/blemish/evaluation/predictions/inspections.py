@@ -60,7 +60,9 @@ class InspectionPredictions:
 def read_inspections(path: Path, dataset: Dataset) -> InspectionPredictions:
     """Inspections from a JSON-lines file. Raises BlemishError that names the first faulty line."""
     names, lines, strangers = ImageNames(dataset), {}, []
-    for number, text in enumerate(read_text(path).splitlines(), start=1):
+    content = read_text(path).rstrip("\r\n")
+    # Not splitlines, which would cut a name that holds another line break, such as U+2028.
+    for number, text in enumerate(content.split("\n") if content else (), start=1):
         place = f"{path}: line {number}"
         inspection = read_line(text, place)
         sample = names.find(inspection.image)

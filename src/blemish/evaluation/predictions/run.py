@@ -30,7 +30,7 @@ METHOD = "predictions"
 
 @dataclass(frozen=True)
 class Judgement:
-    """Way in which predictions become verdicts, as asked for; None: not asked for.
+    """Options for the verdicts of predictions; None leaves the choice to `settle`.
 
     threshold: score from which on an image is NG, and a pixel or box a defect
     rule: of the operating point that is chosen on validation images
@@ -137,7 +137,7 @@ def settle(
 ) -> PredictionThresholds:
     """Thresholds as given, or by the file's own verdicts, or from validation images, or the default."""
     if judgement.threshold is not None:
-        return given(judgement.threshold, f"The threshold {judgement.threshold:g} was given")
+        return all_equal(judgement.threshold, f"The threshold {judgement.threshold:g} was given")
     if predictions.own_verdicts and judgement.rule is None:
         return as_they_are(predictions, dataset.split(split))
     val = dataset.split("val")
@@ -150,10 +150,10 @@ def settle(
             f"--rule needs predictions of 'val' images to choose on. Received: {predictions.path} for "
             f"--split {split}, with none of these. Predict them too, or use --threshold."
         )
-    return given(DEFAULT_THRESHOLD, f"The threshold {DEFAULT_THRESHOLD:g} is the default")
+    return all_equal(DEFAULT_THRESHOLD, f"The threshold {DEFAULT_THRESHOLD:g} is the default")
 
 
-def given(threshold: float, how: str) -> PredictionThresholds:
+def all_equal(threshold: float, how: str) -> PredictionThresholds:
     """Thresholds all equal to a given one. how: clause of the note on where it is from"""
     note = f"{how}: it was not chosen on data, so another one may suit these predictions better."
     return PredictionThresholds(given_point(threshold), threshold, note)
@@ -171,7 +171,7 @@ def as_they_are(predictions: Predictions, dataset: Dataset) -> PredictionThresho
 
 def chosen_on(val: Dataset, predictions: Predictions, rule: str) -> PredictionThresholds:
     """Operating point by a rule, and for maps the pixel threshold of best F1, on validation images."""
-    default = given(DEFAULT_THRESHOLD, "")
+    default = all_equal(DEFAULT_THRESHOLD, "")
     evaluator = measure(predictions, val, default, val.samples)
     sweeps = evaluator.severities.defective_images > 0
     pixel = evaluator.severities.sweep("pixel-f1").best if sweeps else None

@@ -16,17 +16,13 @@ LETTER = 6.4  # width of an average letter at the charts' font size
 
 @dataclass(frozen=True)
 class AxisScale:
-    """Map of values in low…high to start…end on the page; logarithmic where asked.
-
-    at: values that the axis names instead of round ones
-    """
+    """Map of values in low…high to start…end in SVG units, linear or logarithmic."""
 
     low: float
     high: float
     start: float
     end: float
     logarithmic: bool = False
-    at: tuple[float, ...] = ()
 
     def __call__(self, value: float) -> float:
         if self.logarithmic:
@@ -37,8 +33,6 @@ class AxisScale:
 
     @property
     def ticks(self) -> list[float]:
-        if self.at:
-            return list(self.at)
         if self.logarithmic:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             fine = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]

@@ -65,8 +65,8 @@ def drawable(x: Sequence[float], y: Sequence[float]) -> list[tuple[float, float]
     points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
     if len(points) <= MAX_POINTS:
         return points
-    kept = np.unique(np.linspace(0, len(points) - 1, MAX_POINTS).round().astype(int))
-    return [points[index] for index in kept]
+    indices = np.unique(np.linspace(0, len(points) - 1, MAX_POINTS).round().astype(int))
+    return [points[index] for index in indices]
 
 
 def marks(curve: Curve) -> list[float]:
@@ -198,7 +198,8 @@ def threshold_rules(
     x: AxisScale, review_threshold: float | None, threshold: float | None, *, height: float
 ) -> Markup:
     """Rules at both thresholds, with values away from each other, a row higher where there is no room."""
-    rules = ((review_threshold, "review from", False), (threshold, "NG from", True))
+    band = None if review_threshold == threshold else review_threshold
+    rules = ((band, "REVIEW from", False), (threshold, "NG from", True))
     pieces: list[Markup] = []
     for value, name, rightwards in rules:
         if value is None:

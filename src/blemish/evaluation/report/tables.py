@@ -112,12 +112,12 @@ def truly_defective(record: ImageRecord) -> bool:
 
 def kind_rows(records: Sequence[ImageRecord]) -> list[KindRow]:
     """Rows of the classes annotated or found, by name, and a row for all of them when there are several."""
-    seen = [record for record in records if record.inspection.verdict is not Verdict.ERROR]
-    pairs = [pair for record in seen if is_placed(record) for pair in paired(record)]
-    annotated = {name for record in seen for name in kinds_on(record)}
+    judged = [record for record in records if record.inspection.verdict is not Verdict.ERROR]
+    pairs = [pair for record in judged if is_placed(record) for pair in paired(record)]
+    annotated = {name for record in judged for name in kinds_on(record)}
     names = sorted(annotated | {pair.called for pair in pairs if pair.called is not None})
-    rows = [kind_row(name, {name}, seen, pairs) for name in names]
-    return [*rows, kind_row("all", set(names), seen, pairs)] if len(names) > 1 else rows
+    rows = [kind_row(name, {name}, judged, pairs) for name in names]
+    return [*rows, kind_row("all", set(names), judged, pairs)] if len(names) > 1 else rows
 
 
 def kind_row(

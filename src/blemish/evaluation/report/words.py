@@ -70,6 +70,8 @@ def review_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """Sentence on parts sent to a person; nothing where no part was judged."""
     if not count or not count.get("of"):
         return []
+    if not count["n"]:
+        return [("No part goes to a person", " (REVIEW).")]
     goes = "goes" if count["n"] == 1 else "go"
     return [
         (

@@ -37,18 +37,18 @@ class MergedGroup:
 class BoxScan:
     """A `Scan` by a method that finds boxes.
 
-    most_rows: from the top of a group to the bands to come, a tile's at least; a longer group is cut there
+    max_rows: from the top of a group to the bands to come, a tile's at least; a longer group is cut there
     """
 
     def __init__(
-        self, inference: StreamsBoxes, networks: Networks, *, width: int, most_rows: int, with_pixels: bool
+        self, inference: StreamsBoxes, networks: Networks, *, width: int, max_rows: int, with_pixels: bool
     ) -> None:
         self.inference, self.networks, self.with_pixels = inference, networks, with_pixels
         self.width = width
         self.across = inference.size or width  # fitted; whole numbers, as rows must not drift down the web
         self.scale = self.across / width
         self.hop = inference.tile - inference.overlap
-        self.most_fitted = max(most_rows * self.scale, inference.tile)
+        self.max_fitted = max(max_rows * self.scale, inference.tile)
         self.step = self.in_web(self.hop)  # rows of a piece
         self.pixels = RowWindow()
         self.start = 0  # fitted row at which the next band starts
@@ -105,27 +105,29 @@ class BoxScan:
         found = [self.inference.detect(band[:, x.start : x.stop], self.networks) for x in columns]
         bottom = rows.stop - self.origin if end else np.inf
         outer = np.array([0, -self.origin, self.across, bottom], np.float32)
-        seen = tile_detections(found, tiles, outer)
-        self.open.append(replace(seen, tile=seen.tile + len(self.tiles)))
+        detections = tile_detections(found, tiles, outer)
+        self.open.append(replace(detections, tile=detections.tile + len(self.tiles)))
         self.tiles += tiles
 
     def merge(self, limit: float) -> None:
         """Merge the groups that end above `limit`, where bands to come begin, and those too long to hold."""
         if not self.open:
             return
-        seen = joined_detections(self.open)
-        left = np.ones(len(seen.rows), np.bool_)
+        detections = joined_detections(self.open)
+        left = np.ones(len(detections.rows), np.bool_)
         cut = False
-        for group in groups_of(seen, nms=self.inference.nms):
-            boxes = seen.boxes[group]
-            longer = min(limit, self.start) - float(boxes[:, 1].min()) > self.most_fitted
-            if not boxes[:, 3].max() > limit or longer:  # what is no number is none to wait for
-                self.merged.append(self.of_web(merged_rows(seen[group], self.tiles, nms=self.inference.nms)))
+        for group in groups_of(detections, nms=self.inference.nms):
+            boxes = detections.boxes[group]
+            longer = min(limit, self.start) - float(boxes[:, 1].min()) > self.max_fitted
+            if not boxes[:, 3].max() > limit or longer:  # NaN is not waited for
+                self.merged.append(
+                    self.of_web(merged_rows(detections[group], self.tiles, nms=self.inference.nms))
+                )
                 left[group] = False
                 cut |= longer and bool(boxes[:, 3].max() > limit)
         if cut:
             self.cuts.append(self.in_web(limit + self.origin))
-        self.open = [seen[left]]
+        self.open = [detections[left]]
 
     def of_web(self, rows: NDArray[np.float32]) -> MergedGroup:
         moved = rows.astype(np.float64)
@@ -168,14 +170,14 @@ class BoxScan:
         """Drop the bands that no group and no band to come reaches, and the pixels above."""
         if not self.open:
             return
-        (seen,) = self.open
-        top = float(seen.boxes[:, 1].min(initial=self.start - self.origin))
+        (detections,) = self.open
+        top = float(detections.boxes[:, 1].min(initial=self.start - self.origin))
         first = next(index for index, tile in enumerate(self.tiles) if tile.y.stop > top)
         down = self.tiles[first].y.start
         self.tiles = [Tile(tile.x, moved_span(tile.y, -down)) for tile in self.tiles[first:]]
-        rows = seen.rows.copy()
+        rows = detections.rows.copy()
         rows[:, [1, 3]] -= down
-        self.open = [replace(seen, rows=rows, tile=seen.tile - first)]
+        self.open = [replace(detections, rows=rows, tile=detections.tile - first)]
         self.origin += down
         needed = [self.in_web(self.start), self.in_web(self.fitted_rows - self.inference.tile)]
         if self.with_pixels:
@@ -197,14 +199,18 @@ def joined_detections(parts: list[TileDetections]) -> TileDetections:
     return TileDetections(rows, tile, cut, owned)
 
 
-def groups_of(seen: TileDetections, *, nms: float) -> list[NDArray[np.intp]]:
+def groups_of(detections: TileDetections, *, nms: float) -> list[NDArray[np.intp]]:
     """Indices of detections that can decide about each other, by group.
 
     Those are overlapping ones of one class that two tiles made, and ones that overlap by more than `nms`.
     """
-    if not len(seen.rows):
+    if not len(detections.rows):
         return []
-    same = (seen.tile[:, None] != seen.tile[None]) & (seen.labels[:, None] == seen.labels[None])
-    linked = (box_iou(seen.boxes, seen.boxes) > nms) | (same & (shared_area(seen.boxes, seen.boxes) > 0))
+    same = (detections.tile[:, None] != detections.tile[None]) & (
+        detections.labels[:, None] == detections.labels[None]
+    )
+    linked = (box_iou(detections.boxes, detections.boxes) > nms) | (
+        same & (shared_area(detections.boxes, detections.boxes) > 0)
+    )
     first = roots(len(linked), *np.nonzero(linked))
     return [np.flatnonzero(first == root) for root in np.unique(first)]

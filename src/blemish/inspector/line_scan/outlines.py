@@ -31,7 +31,10 @@ SMOOTHED = 2  # cells beyond a component that its pixels are interpolated from, 
 
 @dataclass(frozen=True)
 class CompletedRegion:
-    """A region that nothing can join any more. top, bottom: its rows; around: rows that are looked at"""
+    """A region that nothing can join any more.
+
+    top, bottom: its rows; around: rows above and below that its judgement needs
+    """
 
     region: Region
     top: int
@@ -42,15 +45,15 @@ class CompletedRegion:
 class OutlineScan:
     """A `Scan` by a method that outlines.
 
-    most_rows: of a component that is open, a tile's at least; at a longer one all that are open are cut
+    max_rows: of a component that is open, a tile's at least; at a longer one all that are open are cut
     """
 
     def __init__(
-        self, inference: StreamsMasks, networks: Networks, *, most_rows: int, with_pixels: bool
+        self, inference: StreamsMasks, networks: Networks, *, max_rows: int, with_pixels: bool
     ) -> None:
         assert inference.tiling is not None
         self.inference, self.networks, self.tiling = inference, networks, inference.tiling
-        self.most_rows, self.with_pixels = max(most_rows, inference.tiling.tile), with_pixels
+        self.max_rows, self.with_pixels = max(max_rows, inference.tiling.tile), with_pixels
         self.cell = self.tiling.stride
         self.step = self.tiling.tile - 2 * self.tiling.halo  # rows of a piece, too
         self.pixels, self.raw, self.highest = RowWindow(), RowWindow(), RowWindow()
@@ -95,7 +98,7 @@ class OutlineScan:
         if end is None:
             limit = max(self.completed_to, limit - rows_to_join(self.inference.join_distance, self.cell))
         open_from = self.complete(limit, end)
-        if end is None and (self.raw.stop - open_from) * self.cell > self.most_rows:
+        if end is None and (self.raw.stop - open_from) * self.cell > self.max_rows:
             self.cuts.append(self.raw.stop * self.cell)
             open_from = self.complete(self.raw.stop, end)
             self.raw.drop(open_from)
@@ -189,7 +192,7 @@ class OutlineScan:
     def evict_rows(self, open_from: int) -> None:
         """Drop the pixels that nothing looks at any more. open_from: cell row"""
         width = self.pixels.parts[0].shape[1]
-        largest = self.inference.rows_around(self.most_rows + self.tiling.tile, width)
+        largest = self.inference.rows_around(self.max_rows + self.tiling.tile, width)
         needed = [
             min(self.tiles * self.step, self.pixels.stop - self.tiling.tile),
             (open_from - SMOOTHED) * self.cell - largest,

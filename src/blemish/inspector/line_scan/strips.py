@@ -20,7 +20,7 @@ UNFIT = re.compile(r'[*?"<>|:\\\[\]]')  # of a pattern, and what no file of anot
 
 
 def fitting(strips: Iterable[Decoded], *, channels: int | None) -> Iterator[Decoded]:
-    """Bring strips to the channels; one of another width or type than the first has an error, no pixels."""
+    """Convert strips to the channels; a strip of another width or type than the first gets an error."""
     first: Pixels | None = None
     for strip in strips:
         if strip.pixels is None:

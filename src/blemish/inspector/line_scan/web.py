@@ -40,7 +40,7 @@ from blemish.methods.capabilities import StreamsBoxes, StreamsMasks
 from blemish.record import ImageDigests
 from blemish.threads import set_threads
 
-MOST_ROWS = 8192
+DEFAULT_MAX_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Web:
 
     name: of the web, in its answers
     frame_rows: of frames that are judged as images by themselves; None judges the web without seams
-    most_rows: that are held of a defect without seams; a longer one is cut
+    max_rows: held of a defect, without seams; a longer one is cut
     """
 
     name: str
     frame_rows: int | None = None
-    most_rows: int = MOST_ROWS
+    max_rows: int = DEFAULT_MAX_ROWS
 
 
 def web_answers(
@@ -72,7 +72,7 @@ def web_answers(
 
 
 def judge_of_web(judge: Judge) -> BundleInspector:
-    """The judge, if it can judge a web without seams. Raises BlemishError for any other."""
+    """Return the judge if it can judge a web without seams. Raises BlemishError for any other."""
     if isinstance(judge, BundleInspector) and judge.inference.streams:
         return judge
     what = (
@@ -81,7 +81,7 @@ def judge_of_web(judge: Judge) -> BundleInspector:
         else "are a chain, image by image"
     )
     raise BlemishError(
-        "--line-scan must have a bundle that judges each place by what lies near it. "
+        "--line-scan must have a bundle that judges each place by the pixels around it. "
         f"Received: {judge.bundle}, which {what}. Add --frame-rows N to judge frames of N rows as images."
     )
 
@@ -150,13 +150,13 @@ class Scanner:
 
     def scan(self, width: int) -> Scan:
         inference, networks = self.inspector.inference, self.inspector.networks
-        most_rows, with_pixels = self.web.most_rows, self.with_pixels
+        max_rows, with_pixels = self.web.max_rows, self.with_pixels
         if inference.streams == "masks":
             masks = cast(StreamsMasks, inference)
-            return OutlineScan(masks, networks, most_rows=most_rows, with_pixels=with_pixels)
+            return OutlineScan(masks, networks, max_rows=max_rows, with_pixels=with_pixels)
         assert inference.streams == "boxes", "checked by judge_of_web"
         boxes = cast(StreamsBoxes, inference)
-        return BoxScan(boxes, networks, width=width, most_rows=most_rows, with_pixels=with_pixels)
+        return BoxScan(boxes, networks, width=width, max_rows=max_rows, with_pixels=with_pixels)
 
     def answered(self, work: Callable[[], list[Piece]], segment: WebSegment) -> Iterator[Answer]:
         """Answers for the pieces that the work gives, the first with the time since the last answer.
@@ -188,7 +188,7 @@ class Scanner:
         if piece.findings is None:
             return Answer(stem, with_record(self.inspector.not_finite(name), digests, self.inspector), None)
         inspection = self.inspector.inspection(piece.findings, name, (stop - start, segment.width))
-        longer = f"one was longer than --most-rows {self.web.most_rows}"
+        longer = f"one was longer than --max-rows {self.web.max_rows}"
         cuts = [f"defects that reach row {cut + down} are cut there: {longer}" for cut in piece.cuts]
         whole = replace(
             inspection,

@@ -227,7 +227,7 @@ class CasaeSettings(PresetSettings):
         if self.tiled and self.norm == "group":
             raise ValueError(
                 "norm must be batch or none with tiled. Received: group, which scales each tile by what it "
-                "shows, so that seams are seen. Leave it out."
+                "shows, so that seams show. Leave it out."
             )
         self.tiling  # noqa: B018  raises where the tile does not fit
         return self

@@ -32,7 +32,7 @@ class MarkedDefect:
 def marked_defects(
     class_maps: Iterable[ClassMap], *, join_distance: float, first: int = 0
 ) -> tuple[MarkedDefect, ...]:
-    """Every defect that is marked, parts nearer than `join_distance` being one.
+    """Find every marked defect; parts nearer than `join_distance` pixels count as one.
 
     class_maps: of each sample, in the order of their numbers; first: number of the first sample
     """

@@ -18,7 +18,7 @@ class PresetSettings(MethodSettings):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    # Which numbers stand where none is given.
+    # Numbers that stand where none is given.
     preset: Literal["paper", "default", "tiny"] = "default"
 
     @model_validator(mode="before")
@@ -30,4 +30,9 @@ class PresetSettings(MethodSettings):
     @classmethod
     def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Given settings with the preset's values where they say nothing. Subclasses add what follows."""
-        return {**cls.presets.get(given.get("preset", "default"), {}), **given}
+        return {**cls.values_of(cls.presets, given.get("preset", "default")), **given}
+
+    @staticmethod
+    def values_of(choices: Mapping[str, Mapping[str, Any]], name: Any) -> Mapping[str, Any]:
+        """Values of a choice by name; none for another name or value, which pydantic refuses."""
+        return choices.get(name, {}) if isinstance(name, str) else {}

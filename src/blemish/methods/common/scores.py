@@ -18,29 +18,29 @@ BLOCKS_AT_ONCE = 64  # blocks in one call of a classifier
 
 
 def image_score(
-    kept: Sequence[Region], values: NDArray[np.float32], *, threshold: float, max_value: float = 1.0
+    regions: Sequence[Region], values: NDArray[np.float32], *, threshold: float, max_value: float = 1.0
 ) -> float:
-    """Image score in [0, 1]: the strongest value of a kept region, or of the whole map where none is kept.
+    """Image score in [0, 1]: the strongest value of the defects' regions, or of the whole map without any.
 
-    Without a kept region the score is held just below the threshold's, so that clean images are still ranked
+    Without regions the score is held just below the threshold's, so that clean images are still ranked
     among themselves, and an image has defects exactly when its score reaches that of the threshold.
     values: the whole map, [H, W]; max_value: the value whose score is 1
     """
-    if kept:
-        return max(region.strongest for region in kept) / max_value
+    if regions:
+        return max(region.strongest for region in regions) / max_value
     return min(float(values.max()) / max_value, float(np.nextafter(threshold / max_value, 0.0)))
 
 
 def bounded_score(value: float) -> float:
-    """Any finite number brought to (0, 1) in its order, 0 to 0.5: a score from a distance or a logit.
+    """Score in (0, 1) of a finite distance or logit: keeps the order, and 0 becomes 0.5.
 
-    A sigmoid would make large numbers equal by rounding.
+    A sigmoid would make large values equal by rounding.
     """
     return 0.5 * (1 + value / (1 + abs(value)))
 
 
 def default_label(class_names: Sequence[str]) -> str:
-    """Label of every defect where types are not told apart: the only class name, or "defect"."""
+    """Label of every defect where types are not classified: the only class name, or "defect"."""
     return class_names[0] if len(class_names) == 1 else "defect"
 
 

@@ -1,4 +1,4 @@
-"""Training that goes on from a bundle: the settings that its network depends on must stay as they were."""
+"""Check that a training from a bundle keeps the settings that the bundle's network depends on."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def refuse_changed(settings: MethodSettings, start: Bundle, keys: Iterable[str])
         there = start.manifest.settings.get(key, values[key])
         if values[key] != there:
             raise BlemishError(
-                f"setting {key}: the network is that of {start.path}, with {key}={there}. "
+                f"setting {key} must stay as in {start.path}, whose network was trained with {key}={there}. "
                 f"Received: {values[key]}. Leave {key} out, or train without --from."
             )

@@ -1,7 +1,7 @@
 """Align a normal image with the image it is compared with, so that their difference is of defects alone.
 
 Beyond the paper, whose difference needs aligned pairs and fails on screws that lie anyhow (Fig. 3). A shift,
-or a turn and a shift, is looked for among all on thumbnails, by correlation of edges, and refined by ECC
+or a turn and a shift, is searched for among all on thumbnails, by correlation of edges, and refined by ECC
 (Evangelidis & Psarakis 2008). Edges, because the light stays where it is when a part turns. What moves in
 from beyond the reference's border repeats that border: it goes on the ground that a part lies on, where a
 reflection would show a second part.
@@ -18,8 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import RgbImage
+
 Alignment = Literal["none", "translation", "rigid", "nearest"]
-RgbImage = NDArray[np.uint8]  # [s, s, 3], several of them [R, s, s, 3]
+RgbImages = NDArray[np.uint8]  # [R, s, s, 3]
 Gray = NDArray[np.float32]  # [s, s]
 Move = NDArray[np.float32]  # [2, 3], pixels of the image to pixels of the reference
 StopRule = tuple[int, int, float]  # of ECC: which limits, max. iterations, min. gain
@@ -47,11 +49,11 @@ class Matcher:
         image, each as it is or turned by quarters
     """
 
-    references: RgbImage
+    references: RgbImages
     how: Alignment = "none"
     count: int = 1
 
-    def matched(self, image: RgbImage) -> RgbImage:
+    def matched(self, image: RgbImage) -> RgbImages:
         """References for the image, [count, s, s, 3]."""
         if self.how == "nearest":
             return np.stack([np.rot90(self.references[best], turns) for best, turns in self.nearest(image)])

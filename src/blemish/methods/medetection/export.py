@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from blemish.methods.capabilities import GraphPlan
-from blemish.methods.medetection.network.difference import PYRAMID, DifferenceNetwork
+from blemish.methods.medetection.network.difference import DifferenceNetwork
 from blemish.methods.medetection.network.references import References
 from blemish.methods.medetection.serving import ANSWERS, IMAGE, PAIRS, takes_image_alone
 from blemish.methods.medetection.settings import MedetectionSettings
 
 
 class OnPairs(nn.Module):
-    """Network on the pixels of an image and its references, with its pooling written as plain maxima."""
+    """Network on the pixels of an image and its references, all in fp32."""
 
     def __init__(self, network: DifferenceNetwork) -> None:
         super().__init__()
@@ -29,8 +29,9 @@ class OnPairs(nn.Module):
         return self.answers(self.network.difference(*self.network.embed_pairs(pairs)))
 
     def answers(self, difference: Tensor) -> Tensor:
+        """Output of `DifferenceNetwork.answers`, without its autocast, which ONNX does not know."""
         last = self.network.last_map(difference)
-        return self.network.with_cam(self.network.head(pyramid(last)), last)
+        return self.network.with_cam(self.network.head(self.network.pooled(last)), last)
 
 
 class OnImage(OnPairs):
@@ -51,24 +52,6 @@ class OnImage(OnPairs):
         """Logits and maps, [R, 1 + h·w]. image: [1, 3, s, s] in [0, 1]"""
         features = self.network.embed(image)
         return self.answers(self.network.difference(self.features, features))
-
-
-def pyramid(last: Tensor) -> Tensor:
-    """Pool a map of fixed sides as `DifferenceNetwork.pooled`; ONNX has no operator for adaptive pooling.
-
-    last: [R, C, h, w]; returns: [R, 21·C]
-    """
-    levels = []
-    for side in PYRAMID:
-        rows, columns = (bins(length, side) for length in last.shape[2:])
-        maxima = [last[:, :, row, column].amax((2, 3)) for row in rows for column in columns]
-        levels.append(torch.stack(maxima, 2).flatten(1))
-    return torch.cat(levels, 1)
-
-
-def bins(length: int, count: int) -> list[slice]:
-    """Cells of each bin of adaptive pooling along an axis; neighbours overlap where it does not divide."""
-    return [slice(n * length // count, -(-(n + 1) * length // count)) for n in range(count)]
 
 
 def graph_plans(modules: Mapping[str, nn.Module], settings: MedetectionSettings) -> dict[str, GraphPlan]:

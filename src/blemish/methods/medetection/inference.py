@@ -17,14 +17,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.arrays import Box, Pixels
+from blemish.arrays import Box, Pixels, RgbImage
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import ImageFindings, Network, Networks
-from blemish.methods.medetection.alignment import Alignment, Matcher, RgbImage
+from blemish.methods.medetection.alignment import Alignment, Matcher, RgbImages
 from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.regions.components import label_regions
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
@@ -84,7 +84,7 @@ class MedetectionInference:
         image = square(pixels, self.size)
         return networks["network"](pairs(self.matched(image, networks), image))
 
-    def matched(self, image: RgbImage, networks: Networks) -> RgbImage:
+    def matched(self, image: RgbImage, networks: Networks) -> RgbImages:
         """References to compare the image with, aligned as the settings say, [R, s, s, 3]."""
         if not self.siamese:
             return image[None]
@@ -155,7 +155,7 @@ def square(pixels: Pixels, size: int) -> RgbImage:
     return to_bytes(resized(pixels, (size, size)))
 
 
-def pairs(references: RgbImage, image: RgbImage) -> NDArray[np.float32]:
+def pairs(references: RgbImages, image: RgbImage) -> NDArray[np.float32]:
     """Stack an image [s, s, 3] behind its references [R, s, s, 3]; returns [1, 3·R + 3, s, s] in [0, 1]."""
     together = np.concatenate([references, image[None]]).transpose(0, 3, 1, 2)
     stacked = together.reshape(1, -1, *image.shape[:2])

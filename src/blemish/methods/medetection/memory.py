@@ -19,7 +19,7 @@ class MedetectionMemory(Memory):
 
 
 class StoredValidation(Strict):
-    """Validation during a training. looks: the step and what was measured there, by name"""
+    """Validation during a training. looks: for each validation its step, and its measures by name"""
 
     best_step: int
     epochs: float

@@ -122,7 +122,7 @@ class MedetectionSettings(PresetSettings):
     meta_learning_rate: float = Field(1e-3, gt=0)
     # Products drawn for a step; None: all, the paper's sum of eq. 5.
     products_per_step: int | None = Field(4, ge=1)
-    # Images of an episode that the inner steps see, and that the outer loss is measured on.
+    # Images of an episode that the inner steps learn from, and that the outer loss is measured on.
     support: int = Field(64, ge=2)
     query: int = Field(20, ge=2)
     # Share of a product's images that supports are drawn from; queries come from the rest.
@@ -144,7 +144,7 @@ class MedetectionSettings(PresetSettings):
     learning_rate: float = Field(1e-4, gt=0)
     # Pairs of a step; the paper's 64 is half as many steps in the same time.
     batch: int = Field(32, ge=2)
-    # Steps between looks at the validation images, and how many looks without a better one end training.
+    # Steps between validations, and how many without a better state end training.
     check_every: int = Field(25, ge=1)
     patience: int = Field(12, ge=1)
     # Open: pairs are mirrored on either axis, both images alike.
@@ -176,8 +176,8 @@ class MedetectionSettings(PresetSettings):
     def parts_fit(self) -> Self:
         if self.target is not None and self.target in self.others:
             raise ValueError(
-                f"others must not hold the target, which meta-training may not see. Received: {self.target} "
-                "in both. Take it out of others."
+                "others must not hold the target, which meta-training must not learn from. "
+                f"Received: {self.target} in both. Take it out of others."
             )
         if self.size % MAP_STRIDE:
             nearest = max(2, round(self.size / MAP_STRIDE)) * MAP_STRIDE

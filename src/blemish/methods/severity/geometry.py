@@ -27,10 +27,9 @@ def receptive_radius(cell: int) -> int:
 def unet_receptive_radius() -> int:
     """Pixels to each side that can change one severity of the U-Net.
 
-    It has two 3×3 on each way through a level, two at the bottom, and its poolings' grid.
-
-    A 3×3 reaches one pixel of its level, 2^level pixels of the image. Poolings and 2×2 upsamplings spread a
-    value over the block of 16 pixels that it lies in, so up to 15 pixels more.
+    It has two 3×3 convolutions on each way through a level, and two at the bottom. Each reaches one pixel of
+    its level, 2^level pixels of the image. Poolings and 2×2 upsamplings spread a value over the block of 16
+    pixels that it lies in, so up to 15 pixels more.
     """
     levels = sum(2 * 2**level for level in range(UNET_DEPTH))
     return 2 * levels + 2 * UNET_MULTIPLE + UNET_MULTIPLE - 1

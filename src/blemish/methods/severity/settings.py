@@ -154,11 +154,9 @@ class SeveritySettings(MethodSettings):
                 f"patch must be a multiple of the cell {self.cell}. Received: {self.patch}. Use {remedy}."
             )
         if self.intensity == "brightest" and self.channels == 1:
-            raise ValueError("intensity=brightest needs channels=3: a gray image has one channel")
-        default_tiling(self.cell, self.tile, network=self.network)  # raises where the tile does not fit
-        if self.network == "unet" and self.tile is not None and self.tile % 16:
-            remedy = -(-self.tile // 16) * 16
             raise ValueError(
-                f"tile must be a multiple of 16 with network unet. Received: {self.tile}. Use {remedy}."
+                "intensity must be luminance with channels=1, as a gray image has a single channel. "
+                "Received: brightest. Set channels=3, or leave intensity out."
             )
+        default_tiling(self.cell, self.tile, network=self.network)  # raises where the tile does not fit
         return self

@@ -1,4 +1,4 @@
-"""Windows of stage 4: the blocks of a defect that the type classifier sees.
+"""Windows of stage 4: the blocks of a defect that the type classifier is given.
 
 Source: He & Liu 2020, section III-C-2: a sliding window cuts the image into overlapping blocks, those with
 enough of the defect count; a defect larger than the window doubles it, and the block is then resized down.

@@ -1,4 +1,4 @@
-"""The detector cut into graphs: maps and proposals of an image, regions under a class bank, class vectors.
+"""Export of the detector as graphs: maps and proposals, regions under a class bank, class vectors.
 
 Source: TL-SDD Fig. 2, cut where decisions on boxes begin, which `runtime.graph_detector` makes. The class
 bank goes in as arrays, so that one class more is a row more and no other graph. Letters: K classes, R
@@ -58,7 +58,7 @@ def plans(detector: Detector, bank: ClassTensors, *, fixed_side: int | None = No
 
 
 class MapsGraph(nn.Module):
-    """An image to its maps and, where proposals are made on them as they are, the RPN's outputs."""
+    """Graph from an image to its maps and, where proposals are made on those, the RPN's outputs."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ def rpn_outputs(rpn: ProposalNetwork, maps: list[Tensor]) -> tuple[Tensor, ...]:
 
 
 class RegionsGraph(nn.Module):
-    """Boxes on maps to class probabilities, box deltas and, with a metric head, embeddings.
+    """Graph from boxes on maps to class probabilities, box deltas and, with a metric head, embeddings.
 
     Unlike in `Detector`, a region as it is counts as that of one class more whose weights are all 1:
     one pass of the first layer serves both.
@@ -199,7 +199,7 @@ class ImageSize:
     free: tuple[int, ...]
 
     def maps(self, settings: TlsddSettings, names: Sequence[str]) -> dict[str, Tensor]:
-        """The first of its maps, by the names of inputs."""
+        """Example maps, by the names of the graph's inputs."""
         sizes = [(-(-self.height // stride), -(-self.width // stride)) for stride in map_strides(settings)]
         return {
             name: torch.rand(1, settings.width, *size)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from blemish.methods.contract import MethodSettings
+from blemish.methods.common.presets import PresetSettings
 
 # The paper's rows, Table II, as four switches over one code path.
 VARIANTS: Mapping[str, Mapping[str, bool]] = {
@@ -62,13 +62,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class TlsddSettings(MethodSettings):
-    """Settings of TL-SDD. Above each field what it is; "open" marks what the paper does not say."""
+class TlsddSettings(PresetSettings):
+    """Settings of TL-SDD. A comment above each field; "open" marks points that the paper leaves open."""
 
     paths: ClassVar = {"draw_file": "file"}
+    presets: ClassVar = PRESETS
 
-    # Which numbers stand where none is given.
-    preset: Literal["paper", "default", "tiny"] = "default"
     # Which row of the paper's Table II; sets the four switches below.
     variant: Literal["fr-joint", "fr-ff-joint", "tl-ff", "tl-ff-fr", "tl-sdd"] = "tl-sdd"
     # Feature pyramid, section III-A-1; off: one map, `single_map`.
@@ -200,26 +199,29 @@ class TlsddSettings(MethodSettings):
     nms: float = Field(0.5, gt=0, lt=1)
     detections: int = Field(100, ge=1)
 
-    @model_validator(mode="before")
     @classmethod
-    def filled(cls, values: Any) -> Any:
-        """The values with those of preset and variant where nothing is given."""
-        if not isinstance(values, dict):
-            return values
-        preset = PRESETS.get(values.get("preset", "default"), {})
-        variant = VARIANTS.get(values.get("variant", "tl-sdd"), {})
-        return {**preset, **variant, **values}
+    def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Given settings with the values of preset and variant where they say nothing."""
+        return super().completed({**cls.values_of(VARIANTS, given.get("variant", "tl-sdd")), **given})
 
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
-        """The settings. Raises ValueError for those that contradict each other."""
         both = sorted(set(self.common) & set(self.rare))
         if both:
-            raise ValueError(f"common and rare must not share a class. Received in both: {', '.join(both)}.")
+            raise ValueError(
+                f"common and rare must not share a class. Received in both: {', '.join(both)}. "
+                "Take it out of one."
+            )
         if self.reweight and not self.two_phase:
-            raise ValueError("reweight needs two_phase: its supports are drawn in episodes.")
+            raise ValueError(
+                "reweight needs two_phase, as its supports are drawn in episodes. Received: two_phase off. "
+                "Turn it on, or reweight off."
+            )
         if self.metric_head and not self.two_phase:
-            raise ValueError("metric_head needs two_phase: its prototypes are drawn in episodes.")
+            raise ValueError(
+                "metric_head needs two_phase, as its prototypes are made in episodes. "
+                "Received: two_phase off. Turn it on, or metric_head off."
+            )
         if self.overlap * 2 >= self.tile:
             raise ValueError(
                 f"overlap must be less than half the tile {self.tile}. Received: {self.overlap}. "

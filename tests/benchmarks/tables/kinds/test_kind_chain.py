@@ -126,11 +126,11 @@ def test_the_seconds_of_the_stages_add_up_to_those_of_an_image() -> None:
 
 def test_what_a_gate_passes_and_where_stages_disagree_is_counted() -> None:
     """Four images behind a gate: passed, rejected, disagreed about, and one that could not be judged."""
-    asked = {"gate.network": 1000.0, "segmenter.network": 3000.0, "segmenter.decide": 1000.0}
-    given: list[tuple[Verdict, dict[str, float], tuple[str, ...]]] = [
+    all_stages = {"gate.network": 1000.0, "segmenter.network": 3000.0, "segmenter.decide": 1000.0}
+    answers: list[tuple[Verdict, dict[str, float], tuple[str, ...]]] = [
         (Verdict.OK, {"decode": 500.0, "gate.network": 1000.0}, ()),
-        (Verdict.NG, asked, ()),
-        (Verdict.REVIEW, asked, ("why",)),
+        (Verdict.NG, all_stages, ()),
+        (Verdict.REVIEW, all_stages, ("why",)),
         (Verdict.ERROR, {}, ()),
     ]
     records = [
@@ -140,7 +140,7 @@ def test_what_a_gate_passes_and_where_stages_disagree_is_counted() -> None:
             (),
             np.zeros((0, 0), np.float32),
         )
-        for verdict, timings, reasons in given
+        for verdict, timings, reasons in answers
     ]
     gate, segmenter = (
         BundleInspector(SimpleNamespace(classifies=False, segments=outlines), {}, 0.1, 0.5, str(outlines))
@@ -222,7 +222,7 @@ def test_a_bundle_that_has_seen_a_test_image_is_refused() -> None:
         data = {**bundle.manifest.data, known: [*bundle.manifest.data[known], *seen]}
         save_bundle(place, bundle.manifest.model_copy(update={"data": data}), bundle.networks)
         with pytest.raises(
-            BlemishError, match=r"row gate: no bundle may have seen .* has seen 2 of \d+\. Tr"
+            BlemishError, match=r"row gate: test images must be new .* validated on 2 of \d+\. Tr"
         ):
             ChainKind().measure(table, RowJob(table.experiment.row("gate"), seed=7))
 

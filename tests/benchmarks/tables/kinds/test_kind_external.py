@@ -77,9 +77,9 @@ def test_what_is_not_there_is_named_with_the_command_that_fills_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     fill_table("peers", Path("out"), data=None, seeds=2, quiet=False)
-    said = " ".join(capsys.readouterr().err.split())
-    assert "yolo-1-seed0, yolo-5-seed0, yolo-1-seed1, yolo-5-seed1 are other tools'" in said
-    assert "`make peers TABLE=peers ROWS=yolo-1,yolo-5 SEEDS=2`" in said
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "yolo-1-seed0, yolo-5-seed0, yolo-1-seed1, yolo-5-seed1 are other tools'" in printed
+    assert "`make peers TABLE=peers ROWS=yolo-1,yolo-5 SEEDS=2`" in printed
     assert not list(Path("out/peers").glob("*.json"))
 
 

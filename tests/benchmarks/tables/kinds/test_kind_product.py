@@ -62,13 +62,13 @@ def write(name: str = "products", **changes: Any) -> None:
 
 
 def fill(name: str = "products", **options: Any) -> Path:
-    given = {"data": Path("data"), "seeds": 1, "quiet": True, **options}
-    return fill_table(name, Path("out"), **given)
+    arguments = {"data": Path("data"), "seeds": 1, "quiet": True, **options}
+    return fill_table(name, Path("out"), **arguments)
 
 
 def opened(name: str = "products", **options: Any) -> Table:
-    given = {"data": Path("data"), "reporter": Reporter(quiet=True), **options}
-    return open_table(name, Path("out"), **given)
+    arguments = {"data": Path("data"), "reporter": Reporter(quiet=True), **options}
+    return open_table(name, Path("out"), **arguments)
 
 
 def stored(name: str) -> dict[str, Any]:
@@ -144,9 +144,9 @@ def test_one_start_is_taught_without_the_target_and_serves_every_row() -> None:
     assert seconds == [0, *[float((base / "seconds").read_text())] * 2]
 
 
-def test_looks_are_kept_and_what_was_reached_is_compared() -> None:
-    looks = stored("maml-wood-seed0")["figures"]["adaptation"]["looks"]
-    assert [look["step"] for look in looks] == [0, 2, 4]
+def test_validations_are_kept_and_what_was_reached_is_compared() -> None:
+    validations = stored("maml-wood-seed0")["figures"]["adaptation"]["looks"]
+    assert [each["step"] for each in validations] == [0, 2, 4]
     text = Path("out/products/table.md").read_text()
     assert "- maml: epochs to recall ≤ 50 % of random: " in text
     assert "- maml: AUROC ≥ 0.924: " in text
@@ -245,16 +245,16 @@ def test_an_unknown_argument_of_a_collection_is_told(tmp_path: Path) -> None:
     assert not list((tmp_path / "made").iterdir())
 
 
-@pytest.mark.parametrize("said", [True, False])
-def test_a_folder_of_products_is_taken_as_it_is(said: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [True, False])
+def test_a_folder_of_products_is_taken_as_it_is(named: bool, tmp_path: Path) -> None:
     """Where dataset.yaml says so, whatever its folders are called; else where none is a public set's."""
     write("collected", dataset=None, collection={"seed": 0})
     shutil.copytree("data/tasks", tmp_path / "mine")
-    if said:
+    if named:
         (tmp_path / "mine" / "dataset.yaml").write_text("layout: products\n")
         (tmp_path / "mine" / "cast").rename(tmp_path / "mine" / "bc-defects")
     table = opened("collected", data=tmp_path / "mine")
-    assert set(table.dataset.products) == {"brushed", "bc-defects" if said else "cast", "wood"}
+    assert set(table.dataset.products) == {"brushed", "bc-defects" if named else "cast", "wood"}
     assert table.source == {"folder of products": "mine"}
 
 

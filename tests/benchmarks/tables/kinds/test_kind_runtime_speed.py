@@ -49,12 +49,12 @@ def test_every_runtime_gives_the_answer_of_eager_torch(
     """Of random weights that are the same, with thresholds that are not reached."""
     pixels = read_image(surfaces.samples[0].image, channels=3 if method in ("medetection", "tlsdd") else 1)
     answers = []
-    for number, one in enumerate(("eager", runtime)):
+    for number, name in enumerate(("eager", runtime)):
         (folder := tmp_path / str(number)).mkdir()
-        inspector = new_inspector(settings(method, runtime=one), "cpu", surfaces, folder)
+        inspector = new_inspector(settings(method, runtime=name), "cpu", surfaces, folder)
         answers.append(inspector.judge(pixels, "surface"))
     assert answers[0].score == pytest.approx(answers[1].score, abs=1e-3)
-    assert [one.verdict for one in answers] == [Verdict.OK, Verdict.OK]
+    assert [answer.verdict for answer in answers] == [Verdict.OK, Verdict.OK]
 
 
 def test_int8_is_another_network(surfaces: Dataset, tmp_path: Path) -> None:
@@ -89,9 +89,14 @@ def test_the_picture_has_the_size_asked_for(surfaces: Dataset, monkeypatch: pyte
 
 
 def test_the_probe_times_a_row_and_blocks_are_of_severity() -> None:
-    found = measured_apart("runtime-speed", settings().model_dump(mode="json"), "cpu")
+    one_run = settings(
+        repeats=1
+    )  # steps of several runs have medians of different runs, whose sum can be more
+    found = measured_apart("runtime-speed", one_run.model_dump(mode="json"), "cpu")
+    assert found["runs"] == 1
     assert found["from_file"]["p50"] > found["from_pixels"]["p50"] > 0
-    assert sum(found["shares"].values()) <= 1.05
+    assert min(found["shares"].values()) > 0
+    assert sum(found["shares"].values()) <= 1
     assert found["version"].startswith("torch ")
     chosen = settings("severity", runtime="blocks", step=256, size=[256, 512], settings={"cell": 4})
     by_blocks = RuntimeSpeed().measured_here(chosen.model_dump(mode="json"), "cpu")

@@ -217,12 +217,12 @@ def test_a_map_is_measured_on_the_processor_alone() -> None:
 @pytest.mark.parametrize("name", ["casae-speed", "tl-sdd-speed", "medetection-speed", "map-speed"])
 def test_rows_of_former_kinds_still_say_what_they_were_measured_with(name: str) -> None:
     table = open_table(name, CHECKOUT / "experiments" / "results", data=None, reporter=Reporter(quiet=True))
-    stored = [one for one in read_results(table.folder) if one.kind in FORMER_KINDS]
+    stored = [result for result in read_results(table.folder) if result.kind in FORMER_KINDS]
     assert stored
     refuse_stale(table)
-    for one in stored:
-        row = table.experiment.row(one.row)
+    for result in stored:
+        row = table.experiment.row(result.row)
         now = row.traits.settings(table, row)
-        assert row.traits.upgraded(table, row, one) == now
-        other = one.model_copy(update={"settings": {**one.settings, "repeats": 1000}})
+        assert row.traits.upgraded(table, row, result) == now
+        other = result.model_copy(update={"settings": {**result.settings, "repeats": 1000}})
         assert row.traits.upgraded(table, row, other) != now

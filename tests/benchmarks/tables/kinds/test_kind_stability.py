@@ -39,13 +39,13 @@ def flips(tmp_path: Path, grays: list[int], *, ng: float) -> dict:
 
 
 def test_flips_are_those_that_gain_must_cause(tmp_path: Path) -> None:
-    told = flips(tmp_path, [95, 105, 50, 200], ng=100 / 255)
-    assert {name: told[name]["n"] for name in ("darker", "brighter")} == {"darker": 1, "brighter": 1}
-    assert {told[f"shift_{distance}px"]["n"] for distance in (1, 2, 3)} == {0}
-    assert told["noise"]["n"] == 0
-    assert told["darker"]["of"] == 4
-    assert told["darker"]["upper95"] == pytest.approx(0.7514, abs=1e-4)  # 1 of 4, by the tables
-    assert told["verdicts"] == {"OK": 2, "REVIEW": 0, "NG": 2, "ERROR": 0}
+    found = flips(tmp_path, [95, 105, 50, 200], ng=100 / 255)
+    assert {name: found[name]["n"] for name in ("darker", "brighter")} == {"darker": 1, "brighter": 1}
+    assert {found[f"shift_{distance}px"]["n"] for distance in (1, 2, 3)} == {0}
+    assert found["noise"]["n"] == 0
+    assert found["darker"]["of"] == 4
+    assert found["darker"]["upper95"] == pytest.approx(0.7514, abs=1e-4)  # 1 of 4, by the tables
+    assert found["verdicts"] == {"OK": 2, "REVIEW": 0, "NG": 2, "ERROR": 0}
 
 
 @pytest.mark.parametrize("distance", [1, 2, 3])

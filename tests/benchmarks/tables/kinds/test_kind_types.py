@@ -104,10 +104,10 @@ def test_the_compact_cnn_is_the_bundles_on_crops_of_true_rectangles() -> None:
     right = []
     for sample in dataset.split("test"):
         classes = class_map(sample, dataset.class_names, (64, 64))
-        for one in marked_defects([classes], join_distance=4):
+        for defect in marked_defects([classes], join_distance=4):
             pixels = read_image(sample.image, channels=1)
-            given = inspector.inference.probabilities([one.rectangle], pixels, inspector.networks)
-            right.append(int(given.argmax()) == one.label)
+            probabilities = inspector.inference.probabilities([defect.rectangle], pixels, inspector.networks)
+            right.append(int(probabilities.argmax()) == defect.label)
     assert stored("cnn")["figures"]["type"]["accuracy"] == pytest.approx(np.mean(right))
 
 
@@ -156,8 +156,8 @@ def test_what_a_row_of_types_lacks_is_named() -> None:
     write("wrong", rows=[{**TYPES["rows"][1], "settings": {"types": False}}])
     with pytest.raises(BlemishError, match=r"kind types needs types=true\. Received: types=false\."):
         fill("wrong")
-    one = {**TYPES["synthetic"], "surfaces": ["woven_fabric"]}
-    write("single", rows=[TYPES["rows"][1]], synthetic=one)
+    single = {**TYPES["synthetic"], "surfaces": ["woven_fabric"]}
+    write("single", rows=[TYPES["rows"][1]], synthetic=single)
     with pytest.raises(
         BlemishError, match=r"kind types needs two classes or more\. Received: \w+\. Use other"
     ):

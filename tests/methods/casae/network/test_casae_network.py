@@ -181,7 +181,7 @@ def test_atrous_convolutions_have_no_more_weights() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("sees", "inputs"), [(False, 1), (True, None)])
-def test_the_second_network_is_given_the_map_and_when_asked_the_image(
+def test_the_second_network_is_given_the_map_and_if_set_the_image(
     *, channels: int, sees: bool, inputs: int | None
 ) -> None:
     torch.manual_seed(0)

@@ -53,7 +53,7 @@ def test_brightness_and_contrast_change_nothing(changes: dict[str, object]) -> N
 @pytest.mark.parametrize(
     "changes", [{"standardise": False}, {"tiled": True}, {"preset": "paper", "width": 2}]
 )
-def test_off_as_in_the_paper_and_in_tiles_they_are_seen(changes: dict[str, object]) -> None:
+def test_off_as_in_the_paper_and_in_tiles_images_stay_as_they_are(changes: dict[str, object]) -> None:
     network = cascade(**changes)
     pixels = images(2)
     assert (answer(network, 0.3 + 0.2 * pixels) - answer(network, pixels)).abs().max() > 1e-3

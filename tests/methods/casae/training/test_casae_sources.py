@@ -32,7 +32,7 @@ STILL = {
 BRIGHT = {1: 230, 2: 160}
 
 
-def picture(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def drawn_sample(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Three images: one with two defects of different class, one with a slanted defect, one clean."""
     classes = np.zeros((200, 260), np.uint8)
     if number == 0:
@@ -47,7 +47,7 @@ def picture(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return pixels, classes
 
 
-MARKED = marked_defects((picture(number)[1] for number in range(3)), join_distance=4)
+MARKED = marked_defects((drawn_sample(number)[1] for number in range(3)), join_distance=4)
 
 
 def settings(**changes: object) -> CasaeSettings:
@@ -55,11 +55,11 @@ def settings(**changes: object) -> CasaeSettings:
 
 
 def maps(seed: int = 0, **changes: object) -> MapSource:
-    return MapSource(settings(**changes), picture, samples=3, marked=MARKED, seed=seed)
+    return MapSource(settings(**changes), drawn_sample, samples=3, marked=MARKED, seed=seed)
 
 
 def types(**changes: object) -> TypeSource:
-    return TypeSource(settings(**changes), picture, MARKED, seed=0)
+    return TypeSource(settings(**changes), drawn_sample, MARKED, seed=0)
 
 
 def test_marked_defects_have_class_and_smallest_rectangle() -> None:
@@ -92,19 +92,21 @@ def test_image_and_truth_move_together(tiled: bool) -> None:
 
 def test_a_still_whole_image_is_the_resized_one() -> None:
     source = maps(size=96, defect_share=0, **STILL)
-    smaller = [cv2.resize(picture(number)[0], (96, 96), interpolation=cv2.INTER_AREA) for number in range(3)]
-    seen = set()
+    smaller = [
+        cv2.resize(drawn_sample(number)[0], (96, 96), interpolation=cv2.INTER_AREA) for number in range(3)
+    ]
+    numbers = set()
     for image in source.draw(0, 0)["images"].numpy()[:, 0]:
         (number,) = [n for n in range(3) if np.allclose(image * 255, smaller[n], atol=1e-3)]
-        seen.add(number)
-    assert len(seen) > 1
+        numbers.add(number)
+    assert len(numbers) > 1
 
 
 def test_defect_share_says_how_many_draws_show_one() -> None:
     """One image of twenty has a defect."""
 
     def read(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        return picture(0 if number == 7 else 2)
+        return drawn_sample(0 if number == 7 else 2)
 
     marked = [replace(defect, sample=7) for defect in MARKED[:2]]
     for tiled in (False, True):
@@ -126,7 +128,7 @@ def test_batches_follow_from_seed_stage_step_and_rank() -> None:
         maps(seed=1).draw(3, 0),
         source.draw(4, 0),
         source.draw(3, 1),
-        MapSource(source.settings, picture, samples=3, marked=MARKED, seed=0, stage=SECOND).draw(3, 0),
+        MapSource(source.settings, drawn_sample, samples=3, marked=MARKED, seed=0, stage=SECOND).draw(3, 0),
     ]
     assert all((first["images"] != other["images"]).any() for other in others)
 
@@ -197,12 +199,12 @@ def test_types_are_drawn_equally_often_and_are_what_their_crops_show() -> None:
 
 
 def test_types_without_examples_are_never_drawn() -> None:
-    source = TypeSource(settings(), picture, [defect for defect in MARKED if defect.label == 1], seed=0)
+    source = TypeSource(settings(), drawn_sample, [defect for defect in MARKED if defect.label == 1], seed=0)
     assert set(source.draw(0, 0)["labels"].tolist()) == {1}
 
 
 def test_a_still_crop_shows_the_slanted_defect_alone() -> None:
-    source = TypeSource(settings(**STILL), picture, MARKED[2:], seed=0)
+    source = TypeSource(settings(**STILL), drawn_sample, MARKED[2:], seed=0)
     image = source.draw(0, 0)["images"].numpy()[0, 0] * 255
     assert (image > 125).mean() > 0.9
 

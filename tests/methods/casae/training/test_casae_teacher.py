@@ -47,7 +47,7 @@ def logit(probability: float) -> float:
     return log(probability / (1 - probability))
 
 
-def pictures(*rows: list[float]) -> Tensor:
+def image_batch(*rows: list[float]) -> Tensor:
     """[U, 1, 1, W] whose pixels Level(1, 0) gives these probabilities."""
     return torch.tensor([[[[logit(value) for value in row]]] for row in rows])
 
@@ -67,8 +67,8 @@ def test_the_teachers_weights_are_the_running_mean_worked_out_by_hand() -> None:
     assert [share_kept(many, 0.5) for many in (7, 8, 1000)] == pytest.approx([8 / 17, 0.5, 0.5])
 
 
-def test_the_teacher_judges_with_the_statistics_that_the_student_has_seen() -> None:
-    """Without them it would go on scaling by those of a network that has seen nothing."""
+def test_the_teacher_judges_with_the_students_statistics() -> None:
+    """Without them it would go on scaling by those of a network that has had no batch."""
     learner = MeanTeacher(nn.BatchNorm2d(1), decay=0.5)
     learner.train()
     learner.student(5 + 3 * torch.randn(4, 1, 32, 32, generator=torch.Generator().manual_seed(0)))
@@ -105,7 +105,7 @@ def optimised(learner: MeanTeacher, batches: list[Mapping[str, Tensor]], own: Ca
 def batch(plain: Tensor, *, truth: list[float], ramp: float = 1.0) -> dict[str, Tensor]:
     """One labelled image of two pixels at 0.7 and 0.3, and unlabelled ones, none of it mixed."""
     return {
-        "images": pictures([0.7, 0.3]),
+        "images": image_batch([0.7, 0.3]),
         "truth": torch.tensor([[truth]], dtype=torch.int64),
         "plain": plain,
         "jittered": plain,
@@ -116,7 +116,7 @@ def batch(plain: Tensor, *, truth: list[float], ramp: float = 1.0) -> dict[str, 
 
 def test_the_teacher_gets_no_gradient_and_follows_each_step() -> None:
     learner = MeanTeacher(Level(1.0), decay=0.0)
-    optimised(learner, [batch(pictures([0.95, 0.02]), truth=[1, 0])] * 3, settings())
+    optimised(learner, [batch(image_batch([0.95, 0.02]), truth=[1, 0])] * 3, settings())
     assert all(one.grad is None and not one.requires_grad for one in learner.teacher.parameters())
     assert not learner.teacher.training
     assert learner.student.weight.item() != 1.0
@@ -124,10 +124,10 @@ def test_the_teacher_gets_no_gradient_and_follows_each_step() -> None:
     assert int(learner.updates) == 3
 
 
-# What it says
+# Pseudo labels
 
 
-def test_only_what_is_sure_is_said() -> None:
+def test_only_confident_pixels_are_labelled() -> None:
     probability = torch.tensor([0.0, 0.1, 0.11, 0.5, 0.89, 0.9, 1.0])
     assert pseudo_labels(probability, 0.9).tolist() == [0, 0, -1, -1, -1, 1, 1]
 
@@ -137,12 +137,12 @@ def test_image_and_target_are_mixed_alike() -> None:
     images = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 16, 16)
     cut = torch.from_numpy(np.stack([draw_cut(16, generator) for _ in range(4)])[:, None])
     drawn = mixed(images, cut)
-    told = mixed(images[:, :1].long(), cut)
-    assert torch.equal(drawn[:, :1].long(), told)
+    labels = mixed(images[:, :1].long(), cut)
+    assert torch.equal(drawn[:, :1].long(), labels)
     for number in range(4):
         inside = cut[number, 0]
-        assert bool((told[number, 0][inside] == (number + 1) % 4).all())
-        assert bool((told[number, 0][~inside] == number).all())
+        assert bool((labels[number, 0][inside] == (number + 1) % 4).all())
+        assert bool((labels[number, 0][~inside] == number).all())
         assert 0.4 < float(inside.float().mean()) < 0.6
         rows, columns = inside.any(1).nonzero().ravel(), inside.any(0).nonzero().ravel()
         whole = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -154,14 +154,14 @@ def test_consistency_is_eq_1_with_the_teachers_word_on_mixed_images() -> None:
     with torch.no_grad():
         learner.student.shift.fill_(-1.0)
     pair = {
-        "plain": pictures([0.95, 0.5, 0.01, 0.01], [0.02, 0.03, 0.97, 0.6]),
-        "jittered": pictures([0.9, 0.5, 0.02, 0.02], [0.03, 0.03, 0.9, 0.6]),
+        "plain": image_batch([0.95, 0.5, 0.01, 0.01], [0.02, 0.03, 0.97, 0.6]),
+        "jittered": image_batch([0.9, 0.5, 0.02, 0.02], [0.03, 0.03, 0.9, 0.6]),
         "cut": torch.tensor([[[[False, False, True, True]]], [[[False, True, False, True]]]]),
     }
-    # Told: [1, –, 1, –] and [0, –, 1, 0]; the student sees 0.9 0.5 0.9 0.6 and 0.03
+    # Labels: [1, –, 1, –] and [0, –, 1, 0]; the student sees 0.9 0.5 0.9 0.6 and 0.03
     # 0.5 0.9 0.02, each a shift lower.
-    seen = {value: 1 / (1 + exp(1 - logit(value))) for value in (0.9, 0.03, 0.02)}
-    by_hand = -3 * 0.8 * log(seen[0.9]) - 0.2 * log(1 - seen[0.03]) - 0.2 * log(1 - seen[0.02])
+    mapped = {value: 1 / (1 + exp(1 - logit(value))) for value in (0.9, 0.03, 0.02)}
+    by_hand = -3 * 0.8 * log(mapped[0.9]) - 0.2 * log(1 - mapped[0.03]) - 0.2 * log(1 - mapped[0.02])
     assert float(consistency(learner, pair, settings(confidence=0.9)).detach()) == pytest.approx(by_hand / 8)
 
 
@@ -181,9 +181,9 @@ def test_images_are_standardised_each_by_itself_before_they_are_mixed() -> None:
     assert abs(own - as_it_is) > 0.01
 
 
-def test_the_teachers_word_is_not_weighed_by_how_little_it_finds() -> None:
+def test_the_teachers_labels_are_not_weighted_by_how_little_it_finds() -> None:
     learner = MeanTeacher(Level(1.0), decay=0.9)
-    once = batch(pictures([0.95, 0.02, 0.02, 0.02]), truth=[1, 0])
+    once = batch(image_batch([0.95, 0.02, 0.02, 0.02]), truth=[1, 0])
     with torch.no_grad():
         with_balance = float(consistency(learner, once, settings(area_balance=1.0)))
         assert with_balance == float(consistency(learner, once, settings())) > 0
@@ -201,7 +201,7 @@ PLATEAU = {"weight": 0.0, "shift": logit(0.04)}  # every pixel is surely backgro
 def test_unlabelled_images_count_as_far_as_the_student_tells_labelled_pixels_apart(
     student: dict[str, float], trust: float
 ) -> None:
-    once = [batch(pictures([0.95, 0.02]), truth=[1, 0], ramp=0.5)]
+    once = [batch(image_batch([0.95, 0.02]), truth=[1, 0], ramp=0.5)]
     learner = MeanTeacher(Level(**student), decay=0.9)
     own = float(consistency(learner, once[0], settings()).detach())
     with_them = optimised(learner, once, settings(unlabelled_weight=2.0))[0]
@@ -214,7 +214,7 @@ def test_unlabelled_images_count_as_far_as_the_student_tells_labelled_pixels_apa
 def test_labelled_images_without_defects_leave_the_trust_as_it_is() -> None:
     learner = MeanTeacher(Level(), decay=0.9)
     learner.reliability.fill_(0.3)
-    optimised(learner, [batch(pictures([0.95, 0.02]), truth=[0, -1])], settings())
+    optimised(learner, [batch(image_batch([0.95, 0.02]), truth=[0, -1])], settings())
     assert float(learner.reliability) == pytest.approx(0.3)
 
 
@@ -226,8 +226,8 @@ def test_the_weight_rises_along_the_ramp() -> None:
 
 
 def test_a_right_teacher_teaches_what_labels_do_not_and_a_shuffled_one_does_not() -> None:
-    """Nothing is labelled: whatever the student learns of the unlabelled images, the teacher has told it."""
-    unlabelled = pictures([0.99, 0.005, 0.99, 0.005])
+    """Nothing is labelled: whatever the student learns of the unlabelled images, comes from the teacher."""
+    unlabelled = image_batch([0.99, 0.005, 0.99, 0.005])
     student = {}
     for name, plain in (("right", unlabelled), ("shuffled", unlabelled.roll(1, dims=-1))):
         learner = MeanTeacher(Level(), decay=0.999)
@@ -247,10 +247,10 @@ def test_a_right_teacher_teaches_what_labels_do_not_and_a_shuffled_one_does_not(
 
 
 def test_a_checkpoint_holds_the_teacher_and_is_refused_beside_other_images() -> None:
-    learner = MeanTeacher(Level(1.0), decay=0.9, marks=["a", "b"])
-    optimised(learner, [batch(pictures([0.95, 0.02]), truth=[1, 0])] * 2, settings())
+    learner = MeanTeacher(Level(1.0), decay=0.9, digests=["a", "b"])
+    optimised(learner, [batch(image_batch([0.95, 0.02]), truth=[1, 0])] * 2, settings())
     state = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
-    again = MeanTeacher(Level(5.0), decay=0.9, marks=["a", "b"])
+    again = MeanTeacher(Level(5.0), decay=0.9, digests=["a", "b"])
     again.load_state_dict(state)
     assert torch.equal(again.teacher.weight, learner.teacher.weight)
     assert float(again.reliability) == float(learner.reliability) > 0
@@ -258,4 +258,4 @@ def test_a_checkpoint_holds_the_teacher_and_is_refused_beside_other_images() -> 
     with pytest.raises(
         BlemishError, match=r"--resume needs the images that the run was started with\. Received: others"
     ):
-        MeanTeacher(Level(), decay=0.9, marks=["a", "c"]).load_state_dict(state)
+        MeanTeacher(Level(), decay=0.9, digests=["a", "c"]).load_state_dict(state)

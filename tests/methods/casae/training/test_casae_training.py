@@ -81,10 +81,10 @@ def test_defects_are_found_where_masks_say(trained, surfaces):
     assert f1(trained, surfaces) > 0.5
 
 
-def test_maps_that_tell_nothing_are_told_of(surfaces, trained, tmp_path):
+def test_flat_maps_are_noted(surfaces, trained, tmp_path):
     run(surfaces, tmp_path / "run", tiny(**SHORT))
-    said = (tmp_path / "run" / "log.jsonl").read_text()
-    assert "the first network is still on its first plateau. Raise steps or" in said
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    assert "the first network is still on its first plateau. Raise steps or" in log
     assert "plateau" not in (trained.path.parent / "log.jsonl").read_text()
 
 
@@ -99,8 +99,8 @@ def test_the_network_of_a_cascade_that_tells_nothing_is_named(surfaces, trained,
     CasaeTraining(with_validation(surfaces, 0, Reporter(quiet=True)), settings, trainer).choose_threshold(
         cascade
     )
-    said = (tmp_path / "log.jsonl").read_text()
-    assert f"the {flat} network is still on its first plateau. Raise {setting} or" in said
+    log = (tmp_path / "log.jsonl").read_text()
+    assert f"the {flat} network is still on its first plateau. Raise {setting} or" in log
 
 
 def test_masks_of_other_images_teach_nothing(surfaces, tmp_path):
@@ -166,12 +166,12 @@ def test_every_switch_trains_and_judges(surfaces, tmp_path, changes):
 # What the data may be like
 
 
-def written(root: Path, masks: dict[str, np.ndarray], picture=None) -> Dataset:
-    """A pairs dataset: each mask beside a noisy gray picture."""
+def written(root: Path, masks: dict[str, np.ndarray], draw=None) -> Dataset:
+    """A pairs dataset: each mask beside a noisy gray image."""
     generator = np.random.default_rng(0)
     for name, mask in masks.items():
         noise = generator.integers(90, 140, mask.shape).astype(np.uint8)
-        pixels = noise if picture is None else picture(mask)
+        pixels = noise if draw is None else draw(mask)
         for folder, content in (("image", pixels), ("mask", mask)):
             (root / folder).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(root / folder / f"{name}.png"), content)
@@ -211,14 +211,14 @@ def test_images_of_mixed_size_and_depth_are_learned_from(tmp_path):
     sizes = [(64, 64), (50, 90), (130, 70), (33, 200), (64, 80), (96, 96), (70, 70), (64, 100)]
     generator = np.random.default_rng(1)
 
-    def picture(mask):
+    def draw(mask):
         deep = generator.integers(2) == 1
         full = 65535 if deep else 255
         pixels = generator.integers(full // 3, full // 2, mask.shape)
         return pixels.astype(np.uint16 if deep else np.uint8)
 
     masks = {str(number): with_square(size, side=8) for number, size in enumerate(sizes)}
-    dataset = written(tmp_path / "data", masks, picture)
+    dataset = written(tmp_path / "data", masks, draw)
     for name, changes in (("squeezed", {}), ("tiled", {"tiled": True})):
         bundle = run(dataset, tmp_path / name, tiny(**SHORT, **changes))
         inspector = inspector_of(bundle, device="cpu")

@@ -33,14 +33,14 @@ def test_images_stand_in_the_order_they_are_drawn_in() -> None:
 
 
 def test_the_truth_is_outlined_and_what_lies_beyond_is_dark() -> None:
-    picture = training_sheet(cast(MapSource, Drawn()), rows=1, columns=2)[:, :SIDE]
+    sheet = training_sheet(cast(MapSource, Drawn()), rows=1, columns=2)[:, :SIDE]
     scale = SIDE // 56
     # The outline runs along the square's edge, neither inside nor outside.
-    edge = picture[14 * scale : 28 * scale, 14 * scale]
+    edge = sheet[14 * scale : 28 * scale, 14 * scale]
     assert np.abs(edge.astype(int) - TRUTH).max() < 40
-    assert (picture[20 * scale, 20 * scale] == 102).all()
-    assert (picture[4 * scale, 4 * scale] == 102).all()
-    assert (picture[4 * scale, 51 * scale] == 34).all()
+    assert (sheet[20 * scale, 20 * scale] == 102).all()
+    assert (sheet[4 * scale, 4 * scale] == 102).all()
+    assert (sheet[4 * scale, 51 * scale] == 34).all()
 
 
 def test_no_more_is_drawn_than_is_shown() -> None:

@@ -69,7 +69,7 @@ def hessian_by_hand(weights: Array, inputs: Array) -> Array:
 @pytest.mark.parametrize("order", ["first", "second"])
 def test_the_outer_gradient_is_that_of_the_steps_unrolled_by_hand(steps: int, order: str) -> None:
     random = np.random.default_rng(0)
-    weights, inputs, asked = (
+    weights, inputs, judged = (
         random.normal(size=(5, 2)),
         random.normal(size=(7, 5)),
         random.normal(size=(4, 5)),
@@ -79,7 +79,7 @@ def test_the_outer_gradient_is_that_of_the_steps_unrolled_by_hand(steps: int, or
     for _ in range(steps):  # dθ'/dθ = I − α·H(θ), which the first order leaves out
         path = path @ (np.eye(10) - rate * hessian_by_hand(moved, inputs))
         moved = moved - rate * gradient_by_hand(moved, inputs, labels)
-    outer = gradient_by_hand(moved, asked, wanted).ravel()
+    outer = gradient_by_hand(moved, judged, wanted).ravel()
     expected = outer if order == "first" else path @ outer
 
     given = torch.tensor(weights, requires_grad=True)
@@ -90,7 +90,7 @@ def test_the_outer_gradient_is_that_of_the_steps_unrolled_by_hand(steps: int, or
         chosen(inner_steps=steps, inner_learning_rate=rate, order=order),
     )["w"]
     np.testing.assert_allclose(after.detach().numpy(), moved, rtol=1e-12)
-    F.cross_entropy(torch.tensor(asked) @ after, torch.tensor(wanted)).backward()
+    F.cross_entropy(torch.tensor(judged) @ after, torch.tensor(wanted)).backward()
     np.testing.assert_allclose(given.grad.numpy().ravel(), expected, rtol=1e-10, atol=1e-14)
     assert torch.equal(given.detach(), torch.tensor(weights))
 
@@ -216,7 +216,7 @@ def test_a_head_adapted_alone_leaves_the_body_and_adapting_all_does_not() -> Non
 
 
 @pytest.mark.parametrize("ways", WAYS)
-def test_what_is_said_of_a_query_image_depends_on_no_other_and_on_no_query_label(ways: dict) -> None:
+def test_the_answer_for_a_query_image_depends_on_no_other_and_on_no_query_label(ways: dict) -> None:
     settings = chosen(**ways)
     network, (support, query) = made(settings), episode()
     before = query_logits(network, support, query, settings)
@@ -239,9 +239,9 @@ def test_stored_statistics_follow_the_support_alone(adapt: str) -> None:
     settings = chosen(norm="batch", adapt=adapt)
     support, query = episode()
     stored = []
-    for asked in (query, ImagePairs(query.references, 1 - query.images, query.labels)):
+    for judged in (query, ImagePairs(query.references, 1 - query.images, query.labels)):
         network = made(settings)
-        episode_loss(network, support, asked, settings)
+        episode_loss(network, support, judged, settings)
         stored.append({name: tensor.clone() for name, tensor in network.named_buffers()})
     assert any("running_mean" in name and tensor.any() for name, tensor in stored[0].items())
     for name, tensor in stored[0].items():
@@ -299,7 +299,7 @@ def test_the_same_episode_gives_the_same_loss_under_lower_precision() -> None:
         assert float(rounded.detach()) == pytest.approx(float(exact.detach()), abs=0.1)
 
 
-def test_meta_training_on_a_toy_teaches_a_product_it_has_not_seen() -> None:
+def test_meta_training_on_a_toy_teaches_a_new_product() -> None:
     settings = chosen(attention="low", inner_learning_rate=1e-3, stem_widths=(8, 12, 16), widths=8)
     torch.manual_seed(0)
     network = DifferenceNetwork(settings).train()

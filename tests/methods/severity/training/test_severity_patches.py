@@ -17,7 +17,7 @@ QUIET = {"noise": 0, "illumination": 0, "contrast": 0}
 STILL = {**QUIET, "flips": False, "rotation_deg": 0, "rotation_share": 0, "zoom": 0}
 
 
-def picture() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def drawn_sample() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A mid-gray image whose only bright pixels are its two defects of different class."""
     pixels, classes = np.full((200, 260), 90, np.uint8), np.zeros((200, 260), np.uint8)
     classes[40:60, 50:80] = 1
@@ -30,9 +30,9 @@ def source(**changes: object) -> PatchSource:
     settings = SeveritySettings.model_validate({"patch": 64, "cell": 1, "clean_share": 0, **changes})
     return PatchSource(
         settings,
-        lambda number: picture(),
+        lambda number: drawn_sample(),
         sizes=[(200, 260)],
-        marked=marked_defects([picture()[1]], join_distance=4),
+        marked=marked_defects([drawn_sample()[1]], join_distance=4),
         scale=280.0,
     )
 
@@ -64,12 +64,12 @@ def test_a_patch_is_cut_exactly_about_its_centre(flips: bool) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (200, 260), dtype=np.uint8)
     patches, generator = source(**{**STILL, "flips": flips}), np.random.default_rng(0)
     crop = pixels[58:122, 68:132]
-    seen = set()
+    kinds = set()
     for _ in range(20):
         patch = affine_patch(pixels, patches.transform((100, 90), (200, 260), generator), 64)
-        seen.add("plain" if np.array_equal(patch, crop) else "mirrored")
+        kinds.add("plain" if np.array_equal(patch, crop) else "mirrored")
         assert np.array_equal(patch, crop) or np.array_equal(patch, crop[:, ::-1])
-    assert seen == ({"plain", "mirrored"} if flips else {"plain"})
+    assert kinds == ({"plain", "mirrored"} if flips else {"plain"})
 
 
 def test_a_still_patch_has_the_label_makers_severities() -> None:
@@ -81,10 +81,10 @@ def test_a_still_patch_has_the_label_makers_severities() -> None:
 
 def test_labels_come_from_the_image_before_its_light_changes() -> None:
     """Contrast would scale the scores; brightness alone would not change them."""
-    plain, lit = (draws(source(**{**STILL, "contrast": contrast})) for contrast in (0.0, 0.5))
-    for (image, severities), (lit_image, lit_severities) in zip(plain, lit, strict=True):
-        np.testing.assert_array_equal(severities, lit_severities)
-        assert np.abs(image - lit_image).max() > 0.01
+    plain, brighter = (draws(source(**{**STILL, "contrast": contrast})) for contrast in (0.0, 0.5))
+    for (image, severities), (brighter_image, brighter_severities) in zip(plain, brighter, strict=True):
+        np.testing.assert_array_equal(severities, brighter_severities)
+        assert np.abs(image - brighter_image).max() > 0.01
 
 
 def test_photometric_changes_stay_in_the_ranges_of_the_settings() -> None:
@@ -102,7 +102,7 @@ def test_photometric_changes_stay_in_the_ranges_of_the_settings() -> None:
     assert min(spreads) < 0.005
 
 
-def test_classes_are_drawn_equally_often_only_when_asked() -> None:
+def test_classes_are_drawn_equally_often_only_when_set() -> None:
     """One defect of the first class, nineteen of the second."""
     patches = source()
     marked = [patches.marked[0]] + [patches.marked[1]] * 19

@@ -33,18 +33,18 @@ Pixels = NDArray[np.uint8]
 
 
 class Reading:
-    """As much of a trainer as the steps between the two trainings need: pictures from memory."""
+    """As much of a trainer as the steps between the two trainings need: images from memory."""
 
     seed = 0
 
-    def __init__(self, pictures: Mapping[str, tuple[Pixels, Pixels]]) -> None:
-        self.pictures = pictures
+    def __init__(self, images: Mapping[str, tuple[Pixels, Pixels]]) -> None:
+        self.images = images
 
     def read(self, sample: Any, channels: int | None) -> Pixels:
-        return self.pictures[sample.id][0]
+        return self.images[sample.id][0]
 
     def remember(self, sample: Any, compute: Any) -> Pixels:
-        return self.pictures[sample.id][1]
+        return self.images[sample.id][1]
 
     def networks(self, modules: Mapping[str, Any]) -> Mapping[str, Any]:
         return modules
@@ -59,7 +59,7 @@ def bright_is_severe(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @pytest.fixture
 def training(tiny_dataset: Dataset) -> SeverityTraining:
-    """One picture: a marked bright scratch, a marked bright spot, a bright false positive, a faint one."""
+    """One image: a marked bright scratch, a marked bright spot, a bright false positive, a faint one."""
     pixels, classes = np.zeros((200, 200), np.uint8), np.zeros((200, 200), np.uint8)
     pixels[20:30, 20:60] = pixels[100:120, 100:120] = pixels[160:165, 20:25] = 230
     pixels[20:25, 150:155] = 80
@@ -67,8 +67,8 @@ def training(tiny_dataset: Dataset) -> SeverityTraining:
     samples = tuple(replace(tiny_dataset.samples[0], id=name, split=name) for name in ("train", "val"))
     dataset = replace(tiny_dataset, samples=samples, class_names=("scratch", "spot"))
     settings = SeveritySettings(cell=1, types_window=32, types_step=8, false_positive_ratio=0.5)
-    pictures = dict.fromkeys(("train", "val"), (pixels, classes))
-    return SeverityTraining(dataset, settings, Reading(pictures))
+    images = dict.fromkeys(("train", "val"), (pixels, classes))
+    return SeverityTraining(dataset, settings, Reading(images))
 
 
 def test_examples_are_marked_defects_found_ones_and_false_positives(training: SeverityTraining) -> None:

@@ -1,4 +1,4 @@
-"""One class more in the bank: what is computed of it, what stays as it was, and what is said of it."""
+"""One class more in the bank: what is computed of it, what stays as it was, and the findings."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_examples_are_remembered(enrolment: Enrolment) -> None:
     assert enrolment.memory["examples"]["dent"] == ["d"]
 
 
-def test_an_example_that_is_an_old_class_is_said_to_coincide(
+def test_an_example_that_is_an_old_class_is_reported_to_coincide(
     detector: Detector, bank: ClassTensors, enrolment: Enrolment
 ) -> None:
     """The same examples once more under another name: distance 0, and a coin's confidence."""
@@ -192,9 +192,7 @@ def test_many_images_make_ten_folds_that_miss_nobody(detector: Detector, bank: C
         assert not {one.id for one in kept} & {one.id for one in out}
 
 
-def test_a_single_example_is_judged_by_itself_and_that_is_said(
-    detector: Detector, bank: ClassTensors
-) -> None:
+def test_a_single_example_is_judged_by_itself_with_a_sentence(detector: Detector, bank: ClassTensors) -> None:
     alone = add_class({"detector": detector, "bank": bank}, manifest(), "fray", EXAMPLES[:1])
     assert not alone.held_out
     assert len(alone.outcomes) == 1
@@ -270,7 +268,7 @@ def embedder_of(detector: Detector, bank: ClassTensors) -> RegionEmbedder:
 
 
 def test_embeddings_reproduce_the_probabilities(detector: Detector, bank: ClassTensors) -> None:
-    """Distances of the exported embeddings, through eq. 3 by hand, are what the detector says."""
+    """Distances of the exported embeddings, through eq. 3 by hand, are what the detector gives."""
     pixels, boxes = EXAMPLES[0].pixels, np.array([[10, 20, 40, 44], [3, 5, 60, 70]], np.float32)
     found = embedder_of(detector, bank).embed(pixels, boxes)
     scale = float(detector.scores.scale().detach())  # type: ignore[union-attr, operator]
@@ -324,10 +322,10 @@ def test_remembered_maps_are_of_one_shape_and_within_a_limit(
 
 
 def test_each_example_is_encoded_once_whatever_the_folds(detector: Detector, bank: ClassTensors) -> None:
-    seen = []
-    hook = detector.support_encoder.register_forward_hook(lambda *_: seen.append(1))
+    calls = []
+    hook = detector.support_encoder.register_forward_hook(lambda *_: calls.append(1))
     try:
         add_class({"detector": detector, "bank": bank}, manifest(), "fray", EXAMPLES)
     finally:
         hook.remove()
-    assert len(seen) == len(EXAMPLES)
+    assert len(calls) == len(EXAMPLES)

@@ -1,4 +1,4 @@
-"""A class enrolled through graphs is the one that torch enrols: its row of the bank, what is said of it."""
+"""A class enrolled through graphs is the one that torch enrols: its row of the bank, its findings."""
 
 from __future__ import annotations
 
@@ -93,18 +93,18 @@ def test_so_it_is_through_onnx_runtime_where_torch_is_not_there(exported_detecto
     assert_same(found, expected)
 
 
-def test_pictures_are_looked_at_once():
+def test_maps_of_an_image_are_computed_once():
     detector, bank = lively()
     _, graphs = both(detector, bank)
-    asked = []
+    shapes = []
 
     def counting(arrays):
-        asked.append(arrays["images"].shape)
+        shapes.append(arrays["images"].shape)
         return graphs.graphs["maps"](arrays)
 
-    watched = Exported({**graphs.graphs, "maps": counting}, graphs.tensors)
-    METHOD.enrol(watched, manifest(detector), "fray", examples())
-    assert len(asked) == 3
+    counted = Exported({**graphs.graphs, "maps": counting}, graphs.tensors)
+    METHOD.enrol(counted, manifest(detector), "fray", examples())
+    assert len(shapes) == 3
 
 
 def test_embeddings_through_graphs_are_those_through_torch():

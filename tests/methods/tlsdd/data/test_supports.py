@@ -41,8 +41,8 @@ def test_a_tiny_box_gets_sixteen_pixels() -> None:
 
 
 def test_a_thin_box_in_a_large_crop_does_not_vanish() -> None:
-    picture = np.zeros((400, 400, 3), np.uint8)
-    given_input = support_input(picture, (200, 100, 201, 300), SMALL)  # 400 pixels to 32
+    image = np.zeros((400, 400, 3), np.uint8)
+    given_input = support_input(image, (200, 100, 201, 300), SMALL)  # 400 pixels to 32
     assert 0 < given_input[3].max() < 1
     assert given_input[3].sum() == pytest.approx(200 * (32 / 400) ** 2, rel=1e-5)
 
@@ -65,7 +65,7 @@ def test_sixteen_bits_give_the_same_as_eight() -> None:
 
 
 @pytest.mark.parametrize("view", ["crop", "image"])
-def test_mirroring_picture_and_box_mirrors_the_input(view: str) -> None:
+def test_mirroring_image_and_box_mirrors_the_input(view: str) -> None:
     settings = TlsddSettings(preset="tiny", support_size=60, support_view=view)
     plain = support_input(IMAGE, (10, 6, 20, 26), settings)
     turned = support_input(np.ascontiguousarray(IMAGE[:, ::-1]), (40, 6, 50, 26), settings)

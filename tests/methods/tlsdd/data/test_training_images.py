@@ -1,4 +1,4 @@
-"""Which boxes count in which phase, and what is said about images left out."""
+"""Which boxes count in which phase, and which notes there are on images left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mirrored, resized and cut pictures: boxes stay on what they were drawn around."""
+"""Mirrored, resized and cut images: boxes stay on what they were drawn around."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLAIN = TlsddSettings(preset="tiny")
 
 
 def drawn(height: int, width: int, *boxes: tuple[int, int, int, int]) -> View:
-    """A dark picture; box i is filled with 50·(i + 1)."""
+    """A dark image; box i is filled with 50·(i + 1)."""
     pixels = np.zeros((height, width, 3), np.uint8)
     for i, (left, top, right, bottom) in enumerate(boxes):
         pixels[top:bottom, left:right] = 50 * (i + 1)
@@ -30,13 +30,13 @@ def shown(view: View, value: int) -> tuple[int, int, int, int]:
 
 def test_mirrored_boxes_lie_on_their_pixels_and_all_four_come() -> None:
     view = drawn(20, 30, (2, 3, 9, 7), (15, 10, 28, 19))
-    seen = set()
+    corners = set()
     for seed in range(40):
         turned = mirrored(view, PLAIN, np.random.default_rng(seed))
         for i in range(2):
             assert shown(turned, 50 * (i + 1)) == tuple(turned.boxes[i])
-        seen.add(tuple(turned.boxes[0]))
-    assert len(seen) == 4
+        corners.add(tuple(turned.boxes[0]))
+    assert len(corners) == 4
     assert view.boxes[0].tolist() == [2, 3, 9, 7]
 
 
@@ -47,7 +47,7 @@ def test_without_flips_nothing_moves() -> None:
     np.testing.assert_array_equal(still.boxes, view.boxes)
 
 
-def test_resizing_moves_boxes_with_the_picture() -> None:
+def test_resizing_moves_boxes_with_the_image() -> None:
     view = drawn(40, 60, (4, 8, 24, 32))
     grown = fitted(view, TlsddSettings(preset="tiny", size=80), None, np.random.default_rng(0))
     assert grown.pixels.shape == (80, 120, 3)
@@ -93,7 +93,7 @@ def test_boxes_mostly_outside_a_tile_are_ignored_and_wholly_outside_gone() -> No
     assert min(starts) < 20 and max(starts) > 40
 
 
-def test_a_tile_is_cut_only_where_the_picture_is_larger() -> None:
+def test_a_tile_is_cut_only_where_the_image_is_larger() -> None:
     settings = TlsddSettings(preset="tiny", tile=128, overlap=32)
     small, long = drawn(128, 128, (0, 0, 5, 5)), drawn(100, 200, (150, 0, 160, 9))
     assert fitted(small, settings, 0, np.random.default_rng(0)).pixels.shape == (128, 128, 3)

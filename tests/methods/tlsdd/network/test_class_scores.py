@@ -27,6 +27,7 @@ BACKGROUNDS = ["learned", "several", "one_minus_max", "rpn_negatives"]
 REGION = torch.tensor([[0.5, math.sqrt(0.75)]])
 CENTRES = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
 BOTH = torch.tensor([True, True])
+ALL_KNOWN = torch.ones(3, dtype=torch.bool)
 NEAR, FAR = 1.0, 2 - math.sqrt(3)  # squared chords of 60° and 30°
 
 
@@ -103,7 +104,7 @@ def test_prototypes_are_means_brought_back_to_unit_norm() -> None:
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_embeddings_are_of_unit_norm_where_asked(normalize: bool) -> None:
+def test_embeddings_are_of_unit_norm_where_set(normalize: bool) -> None:
     norms = Embedding(tiny(normalize=normalize))(100 * unit(2, 3, 64, seed=0)).norm(dim=-1)
     assert norms.shape == (2, 3)
     assert torch.allclose(norms, torch.ones(2, 3), atol=1e-5) == normalize
@@ -304,7 +305,7 @@ def test_linear_scores_are_one_softmax_of_a_linear_layer() -> None:
     linear.linear.bias.data.normal_()
     hidden = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
     plain = linear.linear(hidden)
-    assert torch.allclose(linear(hidden[:, None], hidden), plain.log_softmax(1), atol=1e-5)
+    assert torch.allclose(linear(hidden[:, None], hidden, ALL_KNOWN), plain.log_softmax(1), atol=1e-5)
     known = torch.tensor([True, False, True])
     found = linear(hidden[:, None], hidden, known).exp()
     assert found[:, 1].eq(0).all()
@@ -319,7 +320,7 @@ def test_linear_scores_read_each_class_from_its_own_features() -> None:
     expected = torch.stack(
         [*(linear.linear(per_class[:, k])[:, k] for k in range(3)), linear.linear(shared)[:, 3]], 1
     )
-    assert torch.allclose(linear(per_class, shared), expected.log_softmax(1), atol=1e-5)
+    assert torch.allclose(linear(per_class, shared, ALL_KNOWN), expected.log_softmax(1), atol=1e-5)
 
 
 def test_the_loss_is_the_mean_over_labelled_regions() -> None:

@@ -157,17 +157,17 @@ def test_leave_one_out_keeps_a_support_from_seeing_its_own_weights():
     """Of two supports, each is embedded under the other's vector."""
     detector = new_detector(shots=2)
     batch = episode(detector.settings)
-    seen = {}
-    detector.embed_supports = lambda maps, boxes, sizes, vectors: seen.setdefault("vectors", vectors)[:, :16]
+    calls = {}
+    detector.embed_supports = lambda maps, boxes, sizes, vectors: calls.setdefault("vectors", vectors)[:, :16]
     width = detector.settings.width
     detector.support_encoder.forward = lambda supports: supports.mean((2, 3))[:, :1].repeat(1, width)
     episode_classes(detector, batch, [])
     each = batch["supports"].mean((2, 3))[:, 0]
     expected = each.view(3, 2).flip(1).reshape(-1)
-    torch.testing.assert_close(seen["vectors"][:, 0], expected)
+    torch.testing.assert_close(calls["vectors"][:, 0], expected)
 
 
-def test_a_grown_detector_says_of_its_old_classes_what_it_said():
+def test_a_grown_detector_keeps_the_probabilities_of_its_old_classes():
     base = new_detector(classes=2, variant="tl-ff")
     base.scores.linear.weight.data.normal_()
     grown = new_detector(classes=3, variant="tl-ff")
@@ -298,7 +298,7 @@ def oracle_detector():
     return detector
 
 
-def picture(order):
+def drawn_image(order):
     """Gray with a square of each colour, square i in the colour of class order[i]."""
     image = np.full((1, 3, 64, 64), 0.5, np.float32)
     for (left, top, right, bottom), number in zip(SQUARES.astype(int), order, strict=True):
@@ -307,7 +307,7 @@ def picture(order):
 
 
 def average_precision(detector, support_labels, records_of):
-    image = picture((0, 1, 2))
+    image = drawn_image((0, 1, 2))
     batch = {
         "boxes": torch.zeros(1, 1, 4), "support_labels": support_labels,
         "support_boxes": torch.from_numpy(SQUARES), "support_sizes": torch.full((3, 2), 64),
@@ -315,7 +315,9 @@ def average_precision(detector, support_labels, records_of):
     with torch.inference_mode():
         maps = FeatureGroup(torch.arange(3), detector.extractor(image.repeat(3, 1, 1, 1)))
         classes = episode_classes(detector, batch, [maps])
-        rows = {order: detector.detect(picture(order), classes).numpy() for order in permutations(range(3))}
+        rows = {
+            order: detector.detect(drawn_image(order), classes).numpy() for order in permutations(range(3))
+        }
     return detection_metrics(records_of(rows, SQUARES, NAMES), NAMES)["map50"]
 
 
@@ -326,7 +328,7 @@ def test_an_oracle_embedding_is_perfect_and_shuffled_support_labels_are_not(reco
 
 
 @pytest.mark.parametrize("size", [(40, 96), (20, 20), (66, 128)])
-def test_regions_of_small_pictures_lie_where_they_are(size):
+def test_regions_of_small_images_lie_where_they_are(size):
     """Padding adds half as much again here, which must not be taken for another scale, now or later."""
     detector = new_detector()
     box = torch.tensor([[2.0, 3.0, 18.0, 15.0]])

@@ -101,7 +101,7 @@ def test_a_support_alone_gives_what_it_gives_among_others() -> None:
     assert encoder.train()(supports).equal(encoder.eval()(supports))
 
 
-def test_the_mask_is_seen() -> None:
+def test_the_mask_changes_the_vector() -> None:
     torch.manual_seed(0)
     encoder = SupportEncoder(tiny())
     encoder.linear.weight.data.normal_()

@@ -22,7 +22,7 @@ from tests.methods.tlsdd.conftest import tiny
         {"feature_fusion": False, "single_map": "layer4", "deepest": "layer4"},
     ],
 )
-def test_maps_are_told_without_building_the_extractor(changes):
+def test_maps_are_known_without_building_the_extractor(changes):
     settings = tiny(**changes)
     extractor, _ = new_extractor(settings)
     assert map_names(settings) == extractor.names

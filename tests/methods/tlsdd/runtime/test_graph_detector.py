@@ -174,11 +174,11 @@ def test_far_logits_stay_probabilities():
 def test_regions_are_asked_in_few_lengths_and_bounded_parts():
     assert [padded_count(boxes, 100) for boxes in (0, 1, 8, 9, 40, 65, 100)] == [8, 8, 8, 16, 64, 100, 100]
     detector, bank = lively(proposals_test=300)
-    served, asked = graph_detector(detector, bank), []
+    served, counts = graph_detector(detector, bank), []
     whole = served.graphs["regions"]
 
     def counting(arrays):
-        asked.append(len(arrays["boxes"]))
+        counts.append(len(arrays["boxes"]))
         levels = graph.levels(torch.from_numpy(arrays["boxes"]))
         assert set(levels.tolist()) == {0, 1, 2}, "a map that is never pooled from cannot be calibrated"
         return whole(arrays)
@@ -187,14 +187,14 @@ def test_regions_are_asked_in_few_lengths_and_bounded_parts():
     maps = served.maps(image((64, 64)))
     shifts = np.arange(210, dtype=np.float32)[:, None] / 10
     boxes = np.array([[4, 4, 40, 30]], np.float32) + shifts
-    told_by = bank.to_bank().tensors()
-    watched = GraphDetector({**served.graphs, "regions": counting}, served.settings)
-    found = watched.regions(maps, boxes, told_by)
-    assert asked == [103, 103, 16], "parts of 100, and one for each of three maps"
+    arrays_of_bank = bank.to_bank().tensors()
+    counted = GraphDetector({**served.graphs, "regions": counting}, served.settings)
+    found = counted.regions(maps, boxes, arrays_of_bank)
+    assert counts == [103, 103, 16], "parts of 100, and one for each of three maps"
     assert found["probabilities"].shape == (210, 3)
-    alone = served.regions(maps, boxes[[205]], told_by)
+    alone = served.regions(maps, boxes[[205]], arrays_of_bank)
     np.testing.assert_allclose(found["probabilities"][205], alone["probabilities"][0], atol=1e-6)
-    assert served.regions(maps, boxes[:0], told_by)["probabilities"].shape == (0, 3)
+    assert served.regions(maps, boxes[:0], arrays_of_bank)["probabilities"].shape == (0, 3)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -1,4 +1,4 @@
-"""The numpy half of TL-SDD, with a detector that reads the boxes off drawn pictures."""
+"""The numpy half of TL-SDD, with a detector that reads the boxes off drawn images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def answering(*rows: tuple[float, ...]) -> Network:
 
 
 def bright_parts(images: Rows) -> Rows:
-    """A stand-in for the detector: every bright part of the picture, as the class that its channel says."""
+    """A stand-in for the detector: every bright part of the image, as the class that its channel says."""
     rows = []
     for label, channel in enumerate(images[0]):
         count, _, boxes, _ = cv2.connectedComponentsWithStats((channel > 0.5).astype(np.uint8))
@@ -43,7 +43,7 @@ def bright_parts(images: Rows) -> Rows:
     return rows_of(*rows)
 
 
-def picture(size: tuple[int, int], *boxes: tuple[int, int, int, int, int]) -> NDArray[np.uint8]:
+def filled_image(size: tuple[int, int], *boxes: tuple[int, int, int, int, int]) -> NDArray[np.uint8]:
     """Black with filled boxes, each (left, top, right, bottom, class)."""
     pixels = np.zeros((*size, 3), np.uint8)
     for left, top, right, bottom, label in boxes:
@@ -63,7 +63,7 @@ def decide(half: TlsddInference, raw: Rows, *, pixels: NDArray[np.uint8] = BLANK
 def test_boxes_are_in_pixels_of_the_image_whatever_it_was_resized_to(
     size: int | None, shape: tuple[int, int]
 ) -> None:
-    pixels = picture(shape, (20, 40, 60, 80, 0), (100, 100, 140, 150, 2))
+    pixels = filled_image(shape, (20, 40, 60, 80, 0), (100, 100, 140, 150, 2))
     raw = replace(HALF, size=size).forward(pixels, {"detector": bright_parts})
     np.testing.assert_allclose(raw[:, :4], [[20, 40, 60, 80], [100, 100, 140, 150]], atol=1)
     assert raw[:, 4:].argmax(axis=1).tolist() == [0, 2]
@@ -87,17 +87,17 @@ def test_the_detector_gets_planes_of_the_unit_range(dtype: type) -> None:
 
 
 def test_a_large_image_is_cut_into_tiles_after_resizing() -> None:
-    seen = []
+    shapes = []
 
     def network(images: Rows) -> Rows:
-        seen.append(images.shape)
+        shapes.append(images.shape)
         return bright_parts(images)
 
     boxes = [(left, 20, left + 30, 60, left % 3) for left in range(10, 560, 50)]
     half = replace(HALF, size=200, tile=160, overlap=40)
-    raw = half.forward(picture((100, 600), *boxes), {"detector": network})
-    assert len(seen) == 2 * 10
-    assert set(seen) == {(1, 3, 160, 160)}
+    raw = half.forward(filled_image((100, 600), *boxes), {"detector": network})
+    assert len(shapes) == 2 * 10
+    assert set(shapes) == {(1, 3, 160, 160)}
     found = {(*np.round(one[:4]).astype(int).tolist(), int(one[4:].argmax())) for one in raw}
     assert found == set(boxes)
     assert len(raw) == len(boxes)

@@ -107,7 +107,7 @@ def test_five_examples_for_five_shots_all_take_part_over_time() -> None:
     assert supports == queries == set(range(5))
 
 
-def test_support_inputs_are_of_the_picture_that_the_box_lies_in() -> None:
+def test_support_inputs_are_of_the_image_that_the_box_lies_in() -> None:
     def marked(number: int) -> Pixels:
         pixels = read(number).copy()
         pixels[5 + number % 40 : 15 + number % 40, 4:16] = 200
@@ -121,10 +121,10 @@ def test_support_inputs_are_of_the_picture_that_the_box_lies_in() -> None:
     for image, box, given in zip(
         batch["support_images"], batch["support_boxes"], batch["supports"], strict=True
     ):
-        picture = (image.numpy() * 255).round().astype(np.uint8).transpose(1, 2, 0)
+        restored = (image.numpy() * 255).round().astype(np.uint8).transpose(1, 2, 0)
         left, top, right, bottom = (int(value) for value in box)
-        assert (picture[top:bottom, left:right] == 200).all() and (picture == 200).sum() == 3 * 120
-        np.testing.assert_allclose(given, support_input(picture, box.tolist(), settings), atol=1e-6)
+        assert (restored[top:bottom, left:right] == 200).all() and (restored == 200).sum() == 3 * 120
+        np.testing.assert_allclose(given, support_input(restored, box.tolist(), settings), atol=1e-6)
         flipped += left != 4
     assert flipped
 
@@ -138,7 +138,7 @@ def test_seed_stage_step_and_rank_decide() -> None:
         assert not torch.equal(same["support_images"], other["support_images"])
 
 
-def test_resized_boxes_are_of_the_resized_picture() -> None:
+def test_resized_boxes_are_of_the_resized_image() -> None:
     batch = sampler(IMAGES, size=128).draw(0)
     assert batch["images"].shape[-2:] == (128, 128) and batch["sizes"].tolist() == [[128, 128]] * 3
     widths = batch["support_boxes"][:, 2] - batch["support_boxes"][:, 0]
@@ -169,5 +169,5 @@ def test_a_batch_larger_than_the_data_repeats_images() -> None:
 @pytest.mark.parametrize("stage", [1, 2])
 def test_every_image_comes_up_in_plain_batches(stage: int) -> None:
     images = ImageSampler(TlsddSettings(preset="tiny", batch=4), read, IMAGES, seed=0, stage=stage)
-    seen = {number for step in range(60) for number in numbers_in(images.draw(step)["images"])}
-    assert seen == {one.number for one in IMAGES}
+    drawn_numbers = {number for step in range(60) for number in numbers_in(images.draw(step)["images"])}
+    assert drawn_numbers == {one.number for one in IMAGES}

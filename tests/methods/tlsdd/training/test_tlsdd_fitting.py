@@ -1,4 +1,4 @@
-"""Two phases on tiny settings: bundles, starts, resumption, frozen parts, and what the user is told."""
+"""Two phases on tiny settings: bundles, starts, resumption, frozen parts, and notes for the user."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def test_joint_training_sees_all_common_boxes_and_the_drawn_rare_ones(surfaces, 
 
 def left_out(images, train):
     """Rare boxes on images that joint training does not see, since nothing on them counts."""
-    seen = {image.number for image in images}
-    return sum(one.label == "stain" for i, s in enumerate(train) if i not in seen for one in s.annotations)
+    taken = {image.number for image in images}
+    return sum(one.label == "stain" for i, s in enumerate(train) if i not in taken for one in s.annotations)
 
 
 def fitting_of(dataset, folder, settings, start=None):
@@ -120,7 +120,7 @@ def fitting_of(dataset, folder, settings, start=None):
     return TlsddTraining(dataset, settings, trainer)
 
 
-def test_fewer_examples_than_shots_are_used_and_said(surfaces, tmp_path):
+def test_fewer_examples_than_shots_are_used_and_noted(surfaces, tmp_path):
     lines = []
     settings = tiny(shots=50)
     trainer = RunTrainer(tmp_path, settings, seed=0, reporter=Reporter(quiet=True))
@@ -163,7 +163,9 @@ def test_common_and_rare_that_overlap_are_refused():
 
 def test_a_rare_class_of_the_start_bundle_is_refused(unbroken, surfaces, tmp_path):
     start = load_bundle(unbroken[0] / "base")
-    with pytest.raises(BlemishError, match="'spot' is one of the common classes of the start bundle"):
+    with pytest.raises(
+        BlemishError, match=r"must name classes that the start bundle does not have\. Received: 'spot'"
+    ):
         run(surfaces, tmp_path / "run", tiny(common=(), rare=("spot",)), initial_bundle=start)
 
 
@@ -179,9 +181,18 @@ def test_a_start_of_other_shape_or_method_is_refused(unbroken, surfaces, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"embedding": 8}, "setting embedding: the network is that of .*, with embedding=16. Received: 8"),
-        ({"activation": "identity"}, "setting activation: .* with activation=sigmoid"),  # of the same shapes
-        ({"variant": "tl-ff-fr"}, "setting metric_head: .*with metric_head=True. Received: False"),
+        (
+            {"embedding": 8},
+            "setting embedding must stay as in .*, whose network .* embedding=16. Received: 8",
+        ),
+        (
+            {"activation": "identity"},
+            "setting activation must stay as in .* with activation=sigmoid",
+        ),  # of the same shapes
+        (
+            {"variant": "tl-ff-fr"},
+            "setting metric_head must stay as in .* with metric_head=True. Received: False",
+        ),
         ({"variant": "fr-ff-joint"}, "setting two_phase: .*Set two_phase=true, or leave --from out"),
     ],
 )
@@ -207,13 +218,13 @@ def test_validation_images_that_tell_nothing_of_the_base_are_refused_before_it_i
     with pytest.raises(BlemishError, match=message):
         run(dataset, tmp_path / "run", tiny())
     assert not (tmp_path / "run").exists()
-    fitting_of(dataset, tmp_path / "joint", tiny(variant="fr-ff-joint")).refuse_misfits()
+    fitting_of(dataset, tmp_path / "joint", tiny(variant="fr-ff-joint")).check_before_training()
     clean = tuple(replace(one, annotations=()) if one.split == "val" else one for one in surfaces.samples)
     good = replace(surfaces, samples=clean)
     for rules in ({}, {"ng_rule": "overkill<=0.1"}):
-        fitting_of(good, tmp_path / "good", tiny(**rules)).refuse_misfits()
+        fitting_of(good, tmp_path / "good", tiny(**rules)).check_before_training()
     with pytest.raises(BlemishError, match="no other class"):
-        fitting_of(good, tmp_path / "good", tiny(ng_rule="f1")).refuse_misfits()
+        fitting_of(good, tmp_path / "good", tiny(ng_rule="f1")).check_before_training()
 
 
 def test_a_bundle_with_the_bank_of_another_is_refused(unbroken, surfaces, tmp_path):
@@ -233,7 +244,7 @@ def test_an_image_of_unlisted_classes_alone_is_left_out_with_a_line(surfaces, tm
     assert not shown & {sample.id for sample in odd}
 
 
-def test_strange_boxes_are_cut_left_out_or_kept_and_said(surfaces, tmp_path):
+def test_strange_boxes_are_cut_left_out_or_kept_and_noted(surfaces, tmp_path):
     samples = list(surfaces.samples)
     place = next(i for i, s in enumerate(samples) if s.split == "train" and s.annotations)
     boxes = [(-10.0, 5.0, 30.0, 40.0), (20.0, 20.0, 20.0, 60.0), (0.0, 0.0, 96.0, 96.0)]
@@ -242,8 +253,8 @@ def test_strange_boxes_are_cut_left_out_or_kept_and_said(surfaces, tmp_path):
     fitting = fitting_of(replace(surfaces, samples=tuple(samples)), tmp_path / "run", tiny())
     own = next(image for image in fitting.split.annotated.images if image.sample.id == samples[place].id)
     assert [box.box_xyxy for box in own.boxes] == [(0, 5, 30, 40), (0, 0, 96, 96)]
-    said = " ".join(fitting.split.annotated.notes)
-    assert "is cut to the image" in said and "is left out" in said and "covers the whole image" in said
+    notes = " ".join(fitting.split.annotated.notes)
+    assert "is cut to the image" in notes and "is left out" in notes and "covers the whole image" in notes
 
 
 def test_maps_of_a_frozen_extractor_are_those_it_gives_and_are_kept():
@@ -265,7 +276,7 @@ def test_maps_of_a_frozen_extractor_are_those_it_gives_and_are_kept():
 MIXED = torch.tensor([[64, 96], [33, 40], [60, 90], [96, 60], [33, 40]])  # of cells 2×3, 2×2, 2×3, 3×2, 2×2
 
 
-def padded_pictures() -> torch.Tensor:
+def padded_images() -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     images = torch.zeros(len(MIXED), 3, 96, 96)
     for image, (height, width) in zip(images, MIXED.tolist(), strict=True):
@@ -274,10 +285,10 @@ def padded_pictures() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("learns", [True, False])
-def test_maps_by_size_are_those_of_each_picture_alone(learns):
+def test_maps_by_size_are_those_of_each_image_alone(learns):
     detector = Detector(tiny(), 2).eval()
     detector.extractor.requires_grad_(learns)
-    images = padded_pictures()
+    images = padded_images()
     groups = MapCache(detector).by_size(images, MIXED, gradient=False)
     assert sorted(group.places.tolist() for group in groups) == [[0, 2], [1, 4], [3]]
     for group in groups:
@@ -292,13 +303,13 @@ def test_maps_by_size_are_those_of_each_picture_alone(learns):
 def test_supports_teach_the_extractor_only_where_they_are_to(learns, gradient):
     detector = Detector(tiny(), 2)
     detector.extractor.requires_grad_(learns)
-    groups = MapCache(detector).by_size(padded_pictures(), MIXED, gradient=gradient)
+    groups = MapCache(detector).by_size(padded_images(), MIXED, gradient=gradient)
     assert {group.maps["0"].requires_grad for group in groups} == {learns and gradient}
 
 
 def test_supports_of_several_sizes_are_embedded_as_each_alone():
     detector = Detector(tiny(), 2).eval()
-    images = padded_pictures()
+    images = padded_images()
     boxes = torch.tensor([[4.0, 8, 90, 60], [1, 2, 30, 30], [40, 8, 70, 40], [5, 5, 55, 90], [0, 10, 38, 20]])
     vectors = torch.linspace(0.5, 1.5, len(boxes))[:, None].repeat(1, detector.settings.width)
     cache = MapCache(detector)
@@ -314,7 +325,7 @@ def test_supports_of_several_sizes_are_embedded_as_each_alone():
         torch.testing.assert_close(embedded(3, 1, 0, 4, 2), alone[[3, 1, 0, 4, 2]])
 
 
-def test_plain_pictures_of_two_shapes_are_kept_apart():
+def test_plain_images_of_two_shapes_are_kept_apart():
     detector = Detector(tiny(), 2).eval()
     detector.extractor.requires_grad_(False)
     cache = MapCache(detector)
@@ -338,13 +349,13 @@ def test_the_score_threshold_is_where_f1_is_best():
     assert score_threshold(ValidationDetections(((),), ((),))) == 0.5
 
 
-def test_a_class_without_boxes_stays_unknown_and_that_is_said(surfaces, tmp_path):
+def test_a_class_without_boxes_stays_unknown_with_a_note(surfaces, tmp_path):
     bundle = run(surfaces, tmp_path / "run", tiny(common=(), rare=()))
     names = bundle.manifest.class_names
     known = dict(zip(names, bundle.networks["bank"]["known"].tolist(), strict=True))
     assert known == {name: name in ("scratch", "spot", "stain") for name in surfaces.class_names}
     log = (tmp_path / "run" / "log.jsonl").read_text()
-    assert "class 'crack' has no box in split 'train': it is never found" in log
+    assert "Class 'crack' has no box in split 'train', so it is never found." in log
 
 
 def test_a_draw_without_a_rare_class_is_refused(surfaces, tmp_path):

@@ -73,7 +73,7 @@ class Cascade(nn.Module):
         self.standardise = settings.standardises
         self.first = new_network(channels, settings, standardise=self.standardise)
         self.second = None
-        if settings.cascade:  # a map is no picture: its level says how much is defective
+        if settings.cascade:  # a map is no photograph: its level says how much is defective
             self.second = new_network(1 + channels * self.sees_image, settings, standardise=False)
 
     def forward(self, images: Tensor) -> Tensor:

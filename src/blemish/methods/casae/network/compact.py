@@ -48,9 +48,9 @@ class CompactNetwork(nn.Module):
         draw_weights(self, initial)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """crops: [B, 1, size, size] in [0, 1]; returns: [B, N] logits in fp32."""
-        seen = standardised(crops) if self.standardise else crops
-        features = self.pool2(self.conv2(self.pool1(self.conv1(seen))))
+        """Logits [B, N] in fp32. crops: [B, 1, size, size] in [0, 1]"""
+        features = standardised(crops) if self.standardise else crops
+        features = self.pool2(self.conv2(self.pool1(self.conv1(features))))
         features = self.pool3(self.conv3_3(self.conv3_2(self.conv3_1(features))))
         logits: Tensor = self.fc3(self.fc2(self.fc1(features.flatten(1))))
         return logits.float()

@@ -27,8 +27,8 @@ class ContrastMeter:
             self.sums[number] += probability[part].sum(dtype=np.float64)
             self.counts[number] += np.count_nonzero(part)
 
-    def watched(self, pairs: Iterable[MapAndMask]) -> Iterator[MapAndMask]:
-        """Pass pairs of map and mask on, taking in each."""
+    def passed_on(self, pairs: Iterable[MapAndMask]) -> Iterator[MapAndMask]:
+        """Yield pairs of map and mask as they are, updating with each."""
         for probability, defect in pairs:
             self.update(probability, defect)
             yield probability, defect

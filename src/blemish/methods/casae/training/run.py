@@ -119,7 +119,7 @@ class CasaeTraining:
         torch.manual_seed(self.trainer.seed)
         cascade = Cascade(self.settings)
         first = self.map_source(FIRST, marked)
-        self.trainer.picture("training-images", lambda: training_sheet(first))
+        self.trainer.save_image("training-images", lambda: training_sheet(first))
         optimise = self.optimise_with_teacher if self.images.unlabelled else self.trainer.optimise
         optimise(self.map_stage("first", cascade.first, first, lambda images: images, self.settings.steps))
         if cascade.second is not None:
@@ -171,7 +171,7 @@ class CasaeTraining:
         learner = MeanTeacher(
             stage.network,
             decay=settings.teacher_decay,
-            marks=image_digests(replace(self.dataset, samples=unlabelled)),
+            digests=image_digests(replace(self.dataset, samples=unlabelled)),
         )
         source = UnlabelledSource(settings, self.reader.pixels, unlabelled, self.trainer.seed)
         self.trainer.optimise(with_mean_teacher(stage, learner, source.draw, settings))
@@ -183,8 +183,8 @@ class CasaeTraining:
         """Sweep thresholds on the validation images' probability maps; a note where the maps are flat."""
         contrast = ContrastMeter()
         sweep = self.trainer.sweep(
-            contrast.watched(self.validation_maps(cascade, "choosing the threshold")),
-            most=1.0,
+            contrast.passed_on(self.validation_maps(cascade, "choosing the threshold")),
+            max_threshold=1.0,
             criterion=self.settings.threshold_criterion,
         )
         if contrast.is_flat:

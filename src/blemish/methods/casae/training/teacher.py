@@ -32,18 +32,18 @@ class MeanTeacher(nn.Module):
     """Student that learns and its teacher, in one module so that a checkpoint holds both.
 
     decay: share of itself that the teacher keeps at each step, see `share_kept`
-    marks: `dataset.fingerprint.image_digests` of the unlabelled images; a checkpoint of others is refused
+    digests: `dataset.fingerprint.image_digests` of the unlabelled images; a checkpoint of others is refused
     """
 
     updates: Tensor
     trust: Tensor
 
-    def __init__(self, student: nn.Module, *, decay: float, marks: Iterable[str] = ()) -> None:
+    def __init__(self, student: nn.Module, *, decay: float, digests: Iterable[str] = ()) -> None:
         super().__init__()
         self.student = student
         self.teacher = deepcopy(student).requires_grad_(False).eval()
         self.decay = decay
-        self.digest = hashlib.sha256(" ".join(marks).encode()).digest()
+        self.digest = hashlib.sha256(" ".join(digests).encode()).digest()
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         self.register_buffer("trust", torch.zeros(()))  # the name that checkpoints hold
 

@@ -135,7 +135,8 @@ class DifferenceNetwork(nn.Module):
 def bin_maxima(features: Tensor, bins: int) -> Tensor:
     """Adaptive max pooling, [B, C, h, w] to [B, C, bins, bins].
 
-    In an exported graph by slices: ONNX has no such operator for sides that are no multiple of the bins.
+    In an exported graph by slices, which overlap where a side is no multiple of the bins: for those ONNX has
+    no operator.
     """
     if not torch.compiler.is_exporting():
         return F.adaptive_max_pool2d(features, bins)
@@ -148,7 +149,7 @@ def bin_maxima(features: Tensor, bins: int) -> Tensor:
 
 
 class Block(nn.Module):
-    """3×3 convolution, ReLU, norm, and where asked a max pool and coordinate attention."""
+    """3×3 convolution, ReLU, norm, and optionally a max pool and coordinate attention."""
 
     def __init__(self, channels: int, settings: MedetectionSettings, *, pools: bool, attends: bool) -> None:
         super().__init__()

@@ -49,6 +49,7 @@ class PairBatch:
     views: NDArray[np.int64]
 
     def tensors(self) -> dict[str, Tensor]:
+        """Fields by name, as tensors."""
         return {field.name: torch.from_numpy(getattr(self, field.name)) for field in fields(self)}
 
 

@@ -1,6 +1,6 @@
 """Cache of the products' images and of a frozen stem's features of them.
 
-A frozen stem does not change and images are seen again and again, mirrored in four ways, so that with cached
+A frozen stem does not change and images come again and again, mirrored in four ways, so that with cached
 features a step costs only what learns. Letters: N images, s side, C channels.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blemish.arrays import Pixels
+from blemish.arrays import Pixels, RgbImage
 from blemish.dataset.samples import Sample
-from blemish.methods.medetection.alignment import Matcher, RgbImage, align
+from blemish.methods.medetection.alignment import Matcher, align
 from blemish.methods.medetection.inference import square
 from blemish.methods.medetection.network.difference import DifferenceNetwork
 from blemish.methods.medetection.settings import MedetectionSettings

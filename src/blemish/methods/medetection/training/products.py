@@ -1,7 +1,7 @@
 """Choice of the products that take part in a training, and of their images: the protocol behind its figures.
 
-The target is no part of meta-training; images of the split "test" are in no pool; a start that has seen one
-of the target's images is refused. Source: Zhang et al. 2023, "we remove one target task from the data
+The target is no part of meta-training; images of the split "test" are in no pool; a start that was trained on
+one of the target's images is refused. Source: Zhang et al. 2023, "we remove one target task from the data
 sets"; that test images choose nothing is ours.
 """
 
@@ -67,7 +67,7 @@ def products_of(dataset: Dataset, settings: MedetectionSettings, trainer: Traine
     return Products(target, tuple(others), validation, own, rest, notes)
 
 
-def seen_before(products: Products, start: Bundle | None) -> tuple[str, ...]:
+def digests_of_earlier_images(products: Products, start: Bundle | None) -> tuple[str, ...]:
     """Digests of the images learned from before the target's own: in meta-training, or by the initial bundle.
 
     Images of the target that its own earlier bundle learned from are left out.
@@ -111,7 +111,7 @@ def notes_on_unjudged(unjudged: Sequence[str], names: Sequence[str]) -> tuple[st
         return ()
     if len(unjudged) == len(names):
         return (
-            "No product of meta-training has both normal and defective validation images: its best state is "
+            "No product of meta-training has both normal and defective validation images. Its best state is "
             "chosen on images that it learns from.",
         )
     return (
@@ -168,31 +168,31 @@ def own_part(dataset: Dataset, name: str | None, settings: MedetectionSettings, 
         return dataset.where(lambda sample: False)
     own = of_product(dataset, name) if dataset.products else dataset
     if trainer.initial_bundle is not None:
-        refuse_seen(own, name, trainer.initial_bundle)
+        refuse_trained_on(own, name, trainer.initial_bundle)
     return own if settings.shots is None else with_shots(own, name, settings.shots, trainer.seed)
 
 
-def refuse_seen(own: Dataset, name: str, start: Bundle) -> None:
+def refuse_trained_on(own: Dataset, name: str, start: Bundle) -> None:
     """Raise BlemishError where the initial bundle learned from a test image, or from the target as another
     product, under whatever name.
 
     A bundle of a product may be trained further on the same images, but on none of its test images. Files
-    are compared by their bytes, as a manifest keeps no more of what was seen.
+    are compared by their bytes, since a manifest keeps no more than a digest of each.
     """
     if name in start.manifest.memory.get("products", ()):
         raise BlemishError(
-            f"--from {start.path}: its training must not have seen the target. Received: '{name}', one of "
-            "its products. Make another start without it."
+            f"--from {start.path}: the start must not have learned from the target. "
+            f"Received: '{name}', one of its products. Train another start without it."
         )
     data = start.manifest.data
-    seen = known_images(data)
-    before = set(data.get("trained_on_before", ())) if start.manifest.memory["product"] else seen
+    known = known_images(data)
+    before = set(data.get("trained_on_before", ())) if start.manifest.memory["product"] else known
     for sample in own:
-        if file_hash(sample.image)[:DIGEST_LENGTH] in (seen if sample.split == "test" else before):
+        if file_hash(sample.image)[:DIGEST_LENGTH] in (known if sample.split == "test" else before):
             what = "a test image" if sample.split == "test" else "an image of the target"
             raise BlemishError(
-                f"--from {start.path}: its training must not have seen {what}. Received: "
-                f"{sample.image}. Make another start without it."
+                f"--from {start.path}: the start must not have learned from {what}. Received: "
+                f"{sample.image}. Train another start without it."
             )
 
 
@@ -208,8 +208,8 @@ def with_shots(own: Dataset, name: str, shots: int, seed: int) -> Dataset:
         if len(ids) < count:
             kind = "defective" if defective else "normal"
             raise BlemishError(
-                f"setting shots: '{name}' must have as many training images. Received: {shots}, which takes "
-                f"{count} {kind} ones, but {own.root} has {len(ids)}. Use fewer."
+                f"setting shots: '{name}' must have enough images in train and val. Received: {shots}, which "
+                f"takes {count} {kind} images, but {own.root} has {len(ids)}. Use fewer."
             )
         order = np.random.default_rng([seed, defective]).permutation(len(ids))[:count]
         held_out = max(1, count // 4)

@@ -38,13 +38,13 @@ from blemish.methods.medetection.training.episodes import (
 )
 from blemish.methods.medetection.training.feature_cache import FeatureCache
 from blemish.methods.medetection.training.maml import ImagePairs, episode_loss, query_logits
-from blemish.methods.medetection.training.products import Products, products_of, seen_before
+from blemish.methods.medetection.training.products import Products, digests_of_earlier_images, products_of
 from blemish.methods.medetection.training.scoring import best_f1, mean_by_image, validation_figures
 from blemish.nn.optimisation import adam
 from blemish.nn.weights import load_state
 
 START_FOLDER = "start"
-# What decides which state is kept: a start must tell images apart, how sure it is fine-tuning settles.
+# Measures that choose the best state: a start must rank images, fine-tuning then sets the probabilities.
 META_CRITERION, CRITERION = "auroc", "log_likelihood"
 CHUNK = 64  # pairs that pass the network together where nothing learns
 CLASS_NAME = "defect"
@@ -81,7 +81,9 @@ class MedetectionTraining:
             assert start is not None
             return start
         if not meta and not started:
-            self.trainer.note("no other products to learn from first: fine-tuning begins at random weights")
+            self.trainer.note(
+                "There are no other products to learn from first: fine-tuning begins at random weights."
+            )
         tuned = self.target_bundle(network, self.fine_tune(network))
         return replace(tuned, extra_models={START_FOLDER: start} if start else {})
 
@@ -149,7 +151,9 @@ class MedetectionTraining:
             batch=source.draw,
             loss=lambda _, batch: self.meta_loss(network, batch),
             learning_rate=lambda step: settings.meta_learning_rate,
-            early_stopping=self.watch(lambda: self.validate_adaptation(network, pools), META_CRITERION),
+            early_stopping=self.early_stopping(
+                lambda: self.validate_adaptation(network, pools), META_CRITERION
+            ),
         )
 
     def meta_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
@@ -195,7 +199,7 @@ class MedetectionTraining:
         }
         return found or dict(enumerate(pools))
 
-    def starting_point(self, network: DifferenceNetwork, looks: Sequence[ValidationResult]) -> Fitted:
+    def starting_point(self, network: DifferenceNetwork, validations: Sequence[ValidationResult]) -> Fitted:
         """Bundle of the meta-trained network, from which fine-tuning on any other product can begin."""
         names = [product.name for product in self.products.others]
         size = self.settings.size
@@ -211,7 +215,7 @@ class MedetectionTraining:
             channels=3,
             thresholds={},
             tiling={},
-            curves=MedetectionCurves(meta=training_curve(looks, META_CRITERION, 1)),
+            curves=MedetectionCurves(meta=training_curve(validations, META_CRITERION, 1)),
             memory=MedetectionMemory(product="", products=tuple(names), references=()),
             notes=self.products.notes,
             dataset=self.products.of_others,
@@ -222,6 +226,7 @@ class MedetectionTraining:
     # Fine-tuning
 
     def fine_tune(self, network: DifferenceNetwork) -> tuple[ValidationResult, ...]:
+        """Train on the target, ending with the best state."""
         settings, target = self.settings, self.target
         source = TuningSource(settings, target, self.trainer.seed, self.neighbours)
         return self.optimise(
@@ -231,10 +236,11 @@ class MedetectionTraining:
             batch=source.draw,
             loss=lambda _, batch: self.tuning_loss(network, batch),
             learning_rate=lambda step: settings.learning_rate,
-            early_stopping=self.watch(lambda: self.validate_target(network), CRITERION),
+            early_stopping=self.early_stopping(lambda: self.validate_target(network), CRITERION),
         )
 
     def tuning_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
+        """Cross-entropy of a batch of fine-tuning."""
         pairs = self.cache.pairs(network, batch)
         return F.cross_entropy(logits_of(network, pairs, self.settings, num_support=len(pairs)), pairs.labels)
 
@@ -271,14 +277,15 @@ class MedetectionTraining:
 
     @property
     def target(self) -> Product:
+        """The product to inspect; there is one except in meta-training alone."""
         assert self.products.target is not None
         return self.products.target
 
-    def watch(self, measure: Callable[[], dict[str, float]], criterion: str) -> EarlyStopping:
+    def early_stopping(self, measure: Callable[[], dict[str, float]], criterion: str) -> EarlyStopping:
         settings = self.settings
         return EarlyStopping(settings.check_every, lambda _: measure(), criterion, settings.patience)
 
-    def target_bundle(self, network: DifferenceNetwork, looks: Sequence[ValidationResult]) -> Fitted:
+    def target_bundle(self, network: DifferenceNetwork, validations: Sequence[ValidationResult]) -> Fitted:
         """Bundle of the target: network, references, threshold, and the course of training."""
         threshold = self.settings.threshold
         if threshold is None:
@@ -293,13 +300,13 @@ class MedetectionTraining:
             channels=3,
             thresholds={"score": threshold},
             tiling={},
-            curves=MedetectionCurves(adaptation=training_curve(looks, CRITERION, epoch)),
+            curves=MedetectionCurves(adaptation=training_curve(validations, CRITERION, epoch)),
             memory=MedetectionMemory(
                 product=self.target.name, products=self.trained_on, references=tuple(ids)
             ),
             notes=self.products.notes,
             dataset=self.products.of_target,
-            trained_on_before=seen_before(self.products, self.trainer.initial_bundle),
+            trained_on_before=digests_of_earlier_images(self.products, self.trainer.initial_bundle),
         )
 
     @property
@@ -324,12 +331,12 @@ def logits_of(
     return network.body(pairs.references, pairs.images, num_support)
 
 
-def training_curve(looks: Sequence[ValidationResult], criterion: str, epoch: float) -> StoredValidation:
+def training_curve(validations: Sequence[ValidationResult], criterion: str, epoch: float) -> StoredValidation:
     """Validation figures by step for the report, and the step of the best. epoch: steps that make one"""
-    best = max(looks, key=lambda look: look.values[criterion])
+    best = max(validations, key=lambda result: result.values[criterion])
     return StoredValidation(
         best_step=best.step,
         epochs=best.step / epoch,
         steps_of_epoch=epoch,
-        looks=tuple({"step": look.step, **look.values} for look in looks),
+        looks=tuple({"step": result.step, **result.values} for result in validations),
     )

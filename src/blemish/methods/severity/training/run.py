@@ -105,6 +105,7 @@ class SeverityTraining:
     # Stage 1
 
     def train_regression(self, found: DefectSurvey) -> nn.Module:
+        """Train stage 1 on patches."""
         torch.manual_seed(self.trainer.seed)
         network = new_network(self.settings)
         source = PatchSource(self.settings, self.read, found.sizes, found.marked, found.scale)
@@ -128,7 +129,7 @@ class SeverityTraining:
                 lambda pixels: inference.severity_map(pixels, networks),
                 title="choosing the threshold",
             ),
-            most=SEVERITY_MAX,
+            max_threshold=SEVERITY_MAX,
             criterion=self.settings.threshold_criterion,
         )
 
@@ -150,6 +151,7 @@ class SeverityTraining:
         inference: SeverityInference,
         modules: Mapping[str, nn.Module],
     ) -> None:
+        """Train stage 4, in place, on windows that `inference` collects."""
         source = WindowSource(
             self.settings,
             self.read,

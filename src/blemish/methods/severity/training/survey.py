@@ -23,7 +23,7 @@ SCORES_PER_IMAGE = 4096  # enough for a quantile over images, and flat in memory
 
 @dataclass(frozen=True)
 class DefectSurvey:
-    """ImageFindings about the training images.
+    """Findings about the training images.
 
     marked: every defect; sizes: (height, width) of each image; scale: raw score that maps to severity 12
     """

@@ -41,7 +41,7 @@ SURE = 0.9  # below, two classes nearly coincide
 def add_class(
     networks: Mapping[str, nn.Module] | Exported, manifest: Manifest, name: str, examples: Sequence[Example]
 ) -> Enrolment:
-    """Networks with class `name` behind the others. See `contract.AddsClasses`.
+    """Add class `name` behind a bundle's others; see `capabilities.AddsClasses.enrol`.
 
     Raises BlemishError where the detector's own weights are bound to its classes.
     """
@@ -65,7 +65,10 @@ def refuse_fixed_classes(settings: TlsddSettings, name: str) -> None:
 
 
 def tuning_settings(settings: TlsddSettings, name: str, examples: int) -> dict[str, Any]:
-    """Settings of the second phase with `name` as its rare class, all of its examples among the drawn."""
+    """Settings of the second phase with `name` as its rare class, which learns from all of its examples.
+
+    Raises BlemishError for a bundle that was not trained in two phases.
+    """
     if not settings.two_phase:
         raise BlemishError(
             f"A short training needs a bundle trained in two phases. Received: variant {settings.variant}. "
@@ -78,7 +81,7 @@ def tuning_settings(settings: TlsddSettings, name: str, examples: int) -> dict[s
 
 @dataclass(frozen=True)
 class ClassAddition:
-    """A class on its way into the bank: its row, and how well it does on its own examples."""
+    """Adds a class to the bank, and measures what that changes, on its own examples, too."""
 
     parts: Parts
     bank: ClassBank
@@ -87,7 +90,7 @@ class ClassAddition:
     examples: tuple[Example, ...]
 
     def run(self) -> Enrolment:
-        """The larger bank, with what it does to the older classes and on the examples themselves."""
+        """Make the larger bank; returns it with similarities to older classes and the examples' outcomes."""
         bank = self.bank_from(self.examples)
         folds = [(self.bank_from(kept), left_out) for kept, left_out in self.folds()]
         held_out = len(folds) > 1
@@ -118,8 +121,10 @@ class ClassAddition:
         )
 
     def bank_from(self, examples: Sequence[Example]) -> ClassBank:
-        """The bank with the new class made of these examples."""
-        return self.bank.with_class(class_entry(self.parts, [self.features[one.id] for one in examples]))
+        """Make the bank with the new class from these examples."""
+        return self.bank.with_class(
+            class_entry(self.parts, [self.features[example.id] for example in examples])
+        )
 
     @cached_property
     def features(self) -> dict[str, ExampleFeatures]:
@@ -128,7 +133,7 @@ class ClassAddition:
         return {example.id: extract(self.parts, example, generator) for example in self.examples}
 
     def folds(self) -> list[tuple[list[Example], list[Example]]]:
-        """(examples kept, examples left out) of each fold. A single image is both."""
+        """Examples kept and examples left out, for each fold. The examples of a single image are both."""
         images = list(dict.fromkeys(example.image for example in self.examples))
         if len(images) == 1:
             return [(list(self.examples), list(self.examples))]
@@ -145,8 +150,9 @@ class ClassAddition:
         """Squared distance of each example, as each class sees it, to that class's prototype, [R, K + 1]."""
         embedder = RegionEmbedder(self.parts, bank)
         differences = [
-            embedder.embed(one.pixels, np.array([one.box_xyxy], np.float32)).per_class - bank.prototypes
-            for one in examples
+            embedder.embed(example.pixels, np.array([example.box_xyxy], np.float32)).per_class
+            - bank.prototypes
+            for example in examples
         ]
         return np.square(np.concatenate(differences)).sum(-1)
 
@@ -162,7 +168,7 @@ class ClassAddition:
             for number, name in enumerate(self.manifest.class_names)
             if bool(bank.known[number])
         ]
-        return tuple(sorted(found, key=lambda one: one.squared_distance))
+        return tuple(sorted(found, key=lambda similarity: similarity.squared_distance))
 
     def outcomes(self, bank: ClassBank, examples: Sequence[Example]) -> list[ExampleOutcome]:
         """Outcome of each example when its image is inspected with this bank, image by image."""
@@ -189,24 +195,25 @@ class ClassAddition:
 def best_confidence_at(box: Boxes, candidates: Sequence[Defect]) -> float | None:
     """Highest confidence of the candidates that meet a box [4]; None where none does."""
     meets = box_iou(box[None], boxes_of(candidates))[0] >= FOUND_IOU
-    return max((one.confidence for one, yes in zip(candidates, meets, strict=True) if yes), default=None)
+    return max((each.confidence for each, yes in zip(candidates, meets, strict=True) if yes), default=None)
 
 
 def nearness_sentences(
     name: str, similarities: Sequence[ClassSimilarity], examples: int, *, held_out: bool
 ) -> list[str]:
-    """A warning for each class that nearly coincides with the new one, or how far away the nearest is."""
+    """Sentences on classes that nearly coincide with the new one, or on how far away the nearest is."""
     if not similarities:
         return []
-    close = [one for one in similarities if one.confidence < SURE]
+    close = [older for older in similarities if older.confidence < SURE]
     lines = [
-        f"'{name}' and '{one.label}' nearly coincide (squared distance {one.squared_distance:.2g}): a region "
-        f"like the new examples is called '{name}' with only {one.confidence:.0%} against '{one.label}'."
-        for one in close
+        f"'{name}' and '{older.label}' nearly coincide (squared distance {older.squared_distance:.2g}): "
+        f"a region like the new examples is called '{name}' with only {older.confidence:.0%} against "
+        f"'{older.label}'."
+        for older in close
     ]
     if close:
         lines.append(
-            "Expect them to be confused: give other examples, use --fine-tune, or let such classes be one."
+            "Expect them to be confused. Give other examples, use --fine-tune, or merge such classes."
         )
     else:
         first = similarities[0]
@@ -216,7 +223,7 @@ def nearness_sentences(
         )
     how = "each compared without itself" if held_out else "compared with themselves"
     return lines + [
-        f"{one.nearer} of {examples} examples of '{name}', {how}, are more like '{one.label}'."
-        for one in similarities
-        if one.nearer
+        f"{older.nearer} of {examples} examples of '{name}', {how}, are more like '{older.label}'."
+        for older in similarities
+        if older.nearer
     ]

@@ -1,4 +1,4 @@
-"""The class bank: feature weights and a prototype for each class, kept apart from the detector's weights.
+"""Class bank: feature weights and a prototype for each class, kept apart from the detector's weights.
 
 Source: TL-SDD eqs. 1 and 2. Both come from boxed examples, so that a class can be added without training. A
 bundle keeps the bank as a file of its own, with the digest of the detector that it was made for. Letters: K
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassEntry:
-    """A class as a row of the bank. vector: feature weights, [m]; prototype: [D]"""
+    """Row of a class in the bank. vector: feature weights, [m]; prototype: [D]"""
 
     vector: Floats
     prototype: Floats
@@ -48,7 +48,7 @@ class ClassBank:
 
     @classmethod
     def empty(cls, settings: TlsddSettings, num_classes: int) -> ClassBank:
-        """A bank of unknown classes, made for no detector, of the shapes that a bundle's tensors have."""
+        """Make a bank of unknown classes for no detector, of the shapes that a bundle's tensors have."""
         return cls(
             np.ones((num_classes, settings.width), np.float32),
             np.zeros((num_classes, settings.embedding), np.float32),
@@ -60,7 +60,7 @@ class ClassBank:
     def from_entries(
         cls, entries: Sequence[ClassEntry], known: Sequence[bool], made_for: NDArray[np.uint8]
     ) -> ClassBank:
-        """A bank with one row for each entry."""
+        """Make a bank with a row for each entry."""
         return cls(
             np.stack([entry.vector for entry in entries]),
             np.stack([entry.prototype for entry in entries]),
@@ -70,7 +70,7 @@ class ClassBank:
 
     @classmethod
     def from_tensors(cls, tensors: Tensors, settings: TlsddSettings, num_classes: int) -> ClassBank:
-        """The bank that a bundle keeps. Raises BlemishError where it does not fit settings and classes."""
+        """Open a bundle's bank. Raises BlemishError where it does not fit settings and classes."""
         empty = cls.empty(settings, num_classes)
         expected = {name: array.shape for name, array in vars(empty).items()}
         received = {name: array.shape for name, array in tensors.items()}
@@ -82,7 +82,7 @@ class ClassBank:
         return cls(**tensors)  # type: ignore[arg-type]
 
     def with_class(self, entry: ClassEntry) -> ClassBank:
-        """A larger bank, with the entry as its last class."""
+        """Make a larger bank, with the entry as its last class."""
         return ClassBank(
             np.concatenate([self.class_vectors, entry.vector[None]]),
             np.concatenate([self.prototypes, entry.prototype[None]]),
@@ -91,11 +91,11 @@ class ClassBank:
         )
 
     def tensors(self) -> Tensors:
-        """The arrays by name, as a bundle keeps them."""
+        """Arrays by name, as a bundle keeps them."""
         return {name: np.ascontiguousarray(array) for name, array in vars(self).items()}
 
     def to_torch(self, device: torch.device | str = "cpu") -> ClassTensors:
-        """A copy of the arrays as tensors on the device. Needs torch."""
+        """Copy the arrays to tensors on the device. Needs torch."""
         from blemish.methods.tlsdd.network.class_tensors import ClassTensors
 
         return ClassTensors.from_bank(self).to(device)

@@ -1,6 +1,6 @@
-"""Where regions lie in the metric space, as the classes see them, and how far from each prototype.
+"""Embeddings of regions in the metric space, for each class of a bank.
 
-Source: TL-SDD eqs. 2 and 3, Fig. 9. A class sees a region under its own feature weights (eq. 1), so that a
+Source: TL-SDD eqs. 2 and 3, Fig. 9. A class weights a region by its own feature weights (eq. 1), so that a
 region has an embedding for each class; the diagonal reading compares each with that class's prototype.
 Letters: R regions, K classes, D embedding, m width.
 """
@@ -25,14 +25,14 @@ from blemish.methods.tlsdd.settings import TlsddSettings
 
 @dataclass(frozen=True)
 class RegionEmbedder:
-    """A detector's embeddings for the classes of a bank."""
+    """Embeds regions by a detector for the classes of a bank."""
 
     parts: Parts
     bank: ClassBank
 
     @property
     def prototypes(self) -> Floats:
-        """[K, D]"""
+        """Prototypes [K, D] of the bank's classes."""
         return self.bank.prototypes
 
     def embed(self, pixels: Pixels, boxes: Boxes) -> Embedded:

@@ -1,4 +1,4 @@
-"""From boxed examples to a class's row of the bank: its vector of feature weights and its prototype.
+"""Rows of the class bank from boxed examples: a vector of feature weights and a prototype.
 
 Source: TL-SDD eqs. 1 and 2. A prototype is made of each example's box and of jittered copies, since proposals
 never lie exactly. Letters: S examples, J boxes of each, m width, D embedding.
@@ -25,7 +25,7 @@ JITTER = 0.1  # share of a box's sides by which each of its edges is moved at mo
 
 @dataclass(frozen=True)
 class ExampleFeatures:
-    """An example's contribution to its class, whatever the other examples are.
+    """Contribution of an example to its class, independent of the other examples.
 
     vector: [m], None without reweighting
     regions: of its J boxes, as `Parts.regions_at` gives them; None without a metric head
@@ -36,7 +36,7 @@ class ExampleFeatures:
 
 
 def extract(parts: Parts, example: Example, generator: Generator) -> ExampleFeatures:
-    """Features of one example."""
+    """Extract the features of an example. generator: of the jittered copies of its box"""
     settings, box = parts.settings, np.array(example.box_xyxy, np.float32)
     vector = regions = None
     if settings.reweight:
@@ -48,7 +48,7 @@ def extract(parts: Parts, example: Example, generator: Generator) -> ExampleFeat
 
 
 def class_entry(parts: Parts, examples: Sequence[ExampleFeatures]) -> ClassEntry:
-    """The row of one class, means over its examples.
+    """Make the row of a class from its examples' means.
 
     Without examples or without reweighting, the vector is all ones; without examples or without a metric
     head, the prototype is all zeros.
@@ -67,7 +67,7 @@ def class_entry(parts: Parts, examples: Sequence[ExampleFeatures]) -> ClassEntry
 
 
 def jittered(box: Boxes, copies: int, size: Size, generator: Generator) -> Boxes:
-    """A box [4] and moved copies of it within an image of `size`, [1 + copies, 4]."""
+    """Draw moved copies of a box [4] in an image of `size`; returns it and them, [1 + copies, 4]."""
     sides = np.tile(box[2:] - box[:2], 2)
     moves = generator.uniform(-JITTER, JITTER, (copies, 4)) * sides
     moved = np.concatenate([box[None], box + moves])

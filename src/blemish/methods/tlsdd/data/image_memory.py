@@ -14,7 +14,7 @@ MAX_BYTES = 4 << 30  # kept; beyond, results are computed anew
 
 
 class Sized(Protocol):
-    """A tensor or an array."""
+    """Tensor or array."""
 
     @property
     def nbytes(self) -> int: ...
@@ -31,13 +31,13 @@ class ImageMemory(Generic[Results]):
         self.bytes = 0
 
     def get(self, image: Floats, compute: Callable[[], Results]) -> Results:
-        """Results for the image: those of before, or else what `compute` gives."""
+        """Results for the image, stored or else from `compute`."""
         key = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
         key += repr(image.shape).encode()  # plain images of several shapes have the same pixels
         if key in self.results:
             return self.results[key]
         results = compute()
-        size = sum(one.nbytes for one in results.values())
+        size = sum(result.nbytes for result in results.values())
         if self.bytes + size <= MAX_BYTES:
             self.results[key] = results
             self.bytes += size

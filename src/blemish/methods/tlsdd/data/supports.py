@@ -1,4 +1,4 @@
-"""Input of the feature reweighting: an image of a support's box in context, and where the box is.
+"""Input of the feature reweighting: a support's box in its surroundings, with a mask of the box.
 
 Source: TL-SDD section III-A-2, the pair (x_i, a_i). How it becomes an input is open: `support_view`.
 Letters: H, W of the image; s of the input.
@@ -38,7 +38,7 @@ def support_input(pixels: Pixels, box_xyxy: Box | Sequence[float], settings: Tls
 
 
 def context_crop(pixels: Pixels, box_xyxy: Box, context: float) -> tuple[Pixels, tuple[int, int]]:
-    """A square about the box, continued by the image's mirror image, and its (x, y) in the image."""
+    """Crop a square about a box, mirrored beyond the image; returns it and its (x, y) in the image."""
     left, top, right, bottom = box_xyxy
     side = max(MIN_CROP, math.ceil(context * max(right - left, bottom - top)))
     x, y = round((left + right - side) / 2), round((top + bottom - side) / 2)
@@ -54,7 +54,7 @@ def mirrored(start: int, count: int, length: int) -> Integers:
 
 
 def letterboxed(image: Pixels, side: int) -> tuple[Floats, tuple[float, float]]:
-    """A canvas [s, s, 3] in [0, 1], black but for the image at its top left, and its scale along x and y."""
+    """Fit an image into a black canvas [s, s, 3] in [0, 1]; returns it and the scale along x and y."""
     height, width = image.shape[:2]
     ratio = side / max(height, width)
     new_height, new_width = (max(1, round(length * ratio)) for length in (height, width))

@@ -1,4 +1,4 @@
-"""Training images as a phase sees them: which boxes count, and which are neither defect nor background.
+"""Training images of a phase: which boxes count, and which are neither defect nor background.
 
 Source: TL-SDD section III-B, and the few-shot protocol of the method's README: a box that was not drawn is
 ignored, as the network must neither learn it nor learn that it is background. Letters: n boxes of an image.
@@ -25,7 +25,7 @@ Phase = Literal["base", "few", "mixed", "joint"]
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """An image of the training split and all its boxes. size: (height, width)"""
+    """Image of the training split with all its boxes. size: (height, width)"""
 
     sample: Sample
     size: Size
@@ -46,7 +46,7 @@ class AnnotatedImages:
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """An image of a phase.
+    """Image of a phase.
 
     number: its place among the training samples; size: (height, width)
     boxes: [n, 4] xyxy pixels; labels: [n] class number, or −2 for a box to be ignored
@@ -65,14 +65,14 @@ class TrainingImage:
 
 @dataclass(frozen=True)
 class PhaseImages:
-    """The images of a phase, and a line for each kind of image left out."""
+    """Images of a phase, and a line for each kind of image left out."""
 
     images: tuple[TrainingImage, ...]
     notes: tuple[str, ...] = ()
 
 
 def read_annotations(samples: Iterable[Sample]) -> AnnotatedImages:
-    """Boxes of each sample. Reads mask files, and of images the headers."""
+    """Read the boxes of each sample, from mask files, too, and the sizes of the images."""
     images: list[AnnotatedImage] = []
     notes: list[str] = []
     for sample in samples:
@@ -91,7 +91,7 @@ def phase_images(
     *,
     phase: Phase,
 ) -> PhaseImages:
-    """The images of a phase. Class numbers follow (*common, *rare).
+    """Select the images of a phase. Class numbers follow (*common, *rare).
 
     base: boxes of common classes; few: the drawn boxes of all classes; mixed and joint: those of common
     classes and the drawn rare ones. Clean images are there without boxes, but not in the episodes of phase 2
@@ -127,7 +127,7 @@ def training_image(
     classes: frozenset[str],
     ids: frozenset[str],
 ) -> TrainingImage:
-    """The image with every box ignored that is neither of `classes` nor among `ids`."""
+    """Make a training image that ignores every box that is neither of `classes` nor among `ids`."""
     labels = [
         number_of[box.label]
         if box.label in classes or (box.id in ids and box.label in number_of)
@@ -141,7 +141,7 @@ def training_image(
 def left_out_notes(
     unlisted: Sequence[AnnotatedImage], placeless: Sequence[AnnotatedImage]
 ) -> tuple[str, ...]:
-    """A line for each kind of image that is left out, where there are some."""
+    """Lines on the kinds of images that are left out."""
     notes = []
     if unlisted:
         labels = sorted({box.label for image in unlisted for box in image.boxes})
@@ -154,5 +154,6 @@ def left_out_notes(
 
 
 def images_from(images: Sequence[AnnotatedImage]) -> str:
+    """Beginning of a note on images, with the id of the first."""
     first = images[0].sample.id
     return f"{first} is" if len(images) == 1 else f"{len(images)} images ({first}, …) are"

@@ -30,7 +30,7 @@ VISIBLE = 0.3  # share of a box from which the part that a cut leaves still show
 
 @dataclass(frozen=True)
 class View:
-    """An image and its boxes. pixels: [H, W, 3]; boxes: [n, 4] xyxy pixels; labels: [n], −2 ignored"""
+    """Image with its boxes. pixels: [H, W, 3]; boxes: [n, 4] xyxy pixels; labels: [n], −2 ignored"""
 
     pixels: Pixels
     boxes: Boxes
@@ -38,7 +38,7 @@ class View:
 
 
 def mirrored(view: View, settings: TlsddSettings, generator: Generator) -> View:
-    """A view left as it is, mirrored on one axis, or on both (turned by 180°); each as likely."""
+    """Mirror a view on neither, one or both axes (turned by 180°), each as likely."""
     across, down = generator.integers(2, size=2) if settings.flips else (0, 0)
     height, width = view.pixels.shape[:2]
     boxes = view.boxes.copy()
@@ -51,7 +51,7 @@ def mirrored(view: View, settings: TlsddSettings, generator: Generator) -> View:
 
 
 def fitted(view: View, settings: TlsddSettings, focus: int | None, generator: Generator) -> View:
-    """A view brought to `settings.size`; of one larger than a tile, a tile about box `focus`."""
+    """Resize a view to `settings.size`; of one larger than a tile, cut a tile about box `focus`."""
     height, width = view.pixels.shape[:2]
     size = with_shorter_side((height, width), settings.size)
     boxes = scaled(view.boxes, (height, width), settings.size)
@@ -62,7 +62,7 @@ def fitted(view: View, settings: TlsddSettings, focus: int | None, generator: Ge
 def network_input(
     pixels: Pixels, boxes: Boxes, settings: TlsddSettings, generator: Generator
 ) -> tuple[Floats, Size, Boxes]:
-    """An image with boxes [n, 4] as the network takes it, or a tile about the first box where it is larger.
+    """Prepare an image with boxes [n, 4] for the network; of a large one, a tile about the first box.
 
     returns: the input [1, 3, H, W], its (height, width) without padding, and the boxes on it
     """
@@ -80,7 +80,7 @@ def scaled(boxes: Boxes, size: Size, shorter: int | None) -> Boxes:
 
 
 def tile_about(view: View, tile: int, focus: int | None, generator: Generator) -> View:
-    """A tile that holds the centre of box `focus`, or lies anywhere; a box mostly outside is ignored."""
+    """Cut a tile that holds the centre of box `focus`, or lies anywhere; boxes mostly outside are ignored."""
     height, width = view.pixels.shape[:2]
     box = view.boxes[focus] if focus is not None else np.array([0, 0, width, height], np.float32)
     left = tile_start(box[0], box[2], width, tile, generator)

@@ -1,4 +1,4 @@
-"""The class bank as tensors, on the device of the detector that is asked with it.
+"""Class bank as tensors, on the device of the detector.
 
 Letters: K classes, m width, D embedding.
 """
@@ -41,11 +41,11 @@ class ClassTensors(nn.Module):
 
     @classmethod
     def from_bank(cls, bank: ClassBank) -> Self:
-        """A copy of the bank's arrays on the CPU."""
+        """Copy the bank's arrays to tensors on the CPU."""
         return cls(**{name: torch.from_numpy(array.copy()) for name, array in bank.tensors().items()})
 
     def to_bank(self) -> ClassBank:
-        """The tensors as arrays."""
+        """Copy the tensors to a bank of arrays."""
         return ClassBank(**{name: tensor.cpu().numpy() for name, tensor in self.state_dict().items()})
 
 

@@ -1,6 +1,6 @@
 """The M-SDD model: extractor → reweighting → proposals → regions → distances to prototypes.
 
-Source: TL-SDD section III-A, Fig. 2, eqs. 1-5. The four switches of `Settings` turn it into each of the
+Source: TL-SDD section III-A, Fig. 2, eqs. 1-5. The four switches of `TlsddSettings` turn it into each of the
 paper's baselines. Reweighting commutes with RoIAlign, so regions are pooled once from the shared maps and
 reweighted afterwards. Letters: B images, K classes, R regions, S supports, m width, D embedding.
 """
@@ -67,7 +67,7 @@ class Detector(nn.Module):
         self.align = MultiScaleRoIAlign(names, settings.region_size, sampling_ratio=2)
 
     def grow_from(self, base: Detector) -> None:
-        """Take over the base's weights; what it has for each class goes to the first classes here.
+        """Copy the base's weights; what it has for each class goes to the first classes here.
 
         New rows of a linear classifier and of class-specific regressors keep their initial values.
         """
@@ -107,7 +107,7 @@ class Detector(nn.Module):
         # As padded: RoIAlign takes the maps' scales from its first call's sizes, and keeps them for good.
         image_sizes = [(whole_cells(int(height)), whole_cells(int(width))) for height, width in sizes]
         with torch.autocast(boxes[0].device.type, enabled=False):
-            features = {name: one.float() for name, one in maps.items()}
+            features = {name: of_map.float() for name, of_map in maps.items()}
             regions: Tensor = self.align(features, [box.float() for box in boxes], image_sizes)
         return regions
 
@@ -128,6 +128,7 @@ class Detector(nn.Module):
         return self.embedding(of_classes), self.embedding(hidden), classes.prototypes, classes.known
 
     def box_deltas(self, hidden: Tensor) -> Tensor:
+        """Output of the box regressor in fp32, [R, 4] or [R, 4·K]. hidden: [R, hidden]"""
         deltas: Tensor = self.box_regressor(hidden).float()
         return deltas
 
@@ -138,7 +139,7 @@ class Detector(nn.Module):
         self.bank = (bank,)  # in a tuple, so that its tensors are not counted among the detector's
 
     def forward(self, images: Tensor) -> Tensor:
-        """`detect` for the classes of the bank served."""
+        """Boxes and class probabilities for the classes of the bank served, see `detect`."""
         (bank,) = self.bank
         return self.detect(images, bank)
 
@@ -151,7 +152,7 @@ class Detector(nn.Module):
         return self.detect_on(self.extractor(padded(images)), (height, width), classes)
 
     def detect_on(self, maps: FeatureMaps, size: Size, classes: ClassTensors) -> Tensor:
-        """`detect` from the image's maps. size: (H, W) of it without padding"""
+        """Boxes and class probabilities from an image's maps, see `detect`. size: (H, W) without padding"""
         sizes = torch.tensor([size])
         if self.settings.on_class_features:
             folded, count = self.folded(maps, classes)
@@ -165,7 +166,7 @@ class Detector(nn.Module):
         return torch.cat([clip_boxes_to_image(boxes, size), probabilities], 1)
 
     def refined(self, proposals: Tensor, hidden: Tensor, probabilities: Tensor) -> Tensor:
-        """The proposals moved by the regressor: that of all classes, or of each region's likeliest."""
+        """Move proposals by the box regressor: that of all classes, or of each region's likeliest."""
         deltas = self.box_deltas(hidden)
         if self.settings.box_regression == "specific":
             each = deltas.view(-1, self.classes, 4)  # as in `box_loss`, whatever the number of regions

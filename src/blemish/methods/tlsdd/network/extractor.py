@@ -17,13 +17,13 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from blemish.errors import BlemishError
 from blemish.methods.tlsdd.settings import TlsddSettings
-from blemish.nn.resnets import STAGES, ImagenetScale, resnet_stages, stages_up_to
+from blemish.nn.resnets import STAGES, ImagenetScale, out_channels, resnet_stages, stages_up_to
 
 FeatureMaps = Mapping[str, Tensor]  # [B, m, h, w] each, by the names of `runtime.anchors.map_names`
 
 
 def new_extractor(settings: TlsddSettings) -> tuple[Extractor, str]:
-    """The extractor that the settings describe, and a line on where its weights are from.
+    """Build the extractor of the settings; returns it and a line on where its weights are from.
 
     Raises BlemishError when the weights cannot be had or do not fit, or the single map lies too deep.
     """
@@ -119,7 +119,10 @@ class DeformableConv(nn.Module):
 
 
 def used_stages(settings: TlsddSettings) -> tuple[str, ...]:
-    """Names of the stages up to the deepest one that a map is taken from."""
+    """Names of the stages up to the deepest that a map is taken from.
+
+    Raises BlemishError for a single map deeper than the setting `deepest`.
+    """
     deepest = settings.deepest if settings.feature_fusion else settings.single_map
     if STAGES.index(deepest) > STAGES.index(settings.deepest):
         raise BlemishError(
@@ -127,9 +130,3 @@ def used_stages(settings: TlsddSettings) -> tuple[str, ...]:
             f"Use {settings.deepest}."
         )
     return stages_up_to(deepest)
-
-
-def out_channels(stage: nn.Module) -> int:
-    """Channels that a ResNet stage gives: those of its last convolution, a deformable one among them."""
-    convolutions = [module for module in stage.modules() if isinstance(module, nn.Conv2d | DeformConv2d)]
-    return convolutions[-1].out_channels

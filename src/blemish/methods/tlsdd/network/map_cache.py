@@ -1,6 +1,6 @@
 """Feature maps of training images; those of a frozen extractor are computed once and kept.
 
-In phase 2 the extractor does not change and few images are seen again and again, mirrored in four ways, so
+In phase 2 the extractor does not change and few images come again and again, mirrored in four ways, so
 that a step costs only the heads. An image is known by its pixels: whatever draws the batches needs no names.
 Letters: B images, m channels, H, W pixels, h, w cells.
 """
@@ -85,9 +85,12 @@ def stacked(maps: Sequence[FeatureMaps]) -> FeatureMaps:
     """Maps of several images, [1, m, h, w] each, as a batch; zeros beyond each."""
     found = {}
     for name in maps[0]:
-        of_name = [one[name] for one in maps]
-        height, width = (max(one.shape[axis] for one in of_name) for axis in (-2, -1))
+        of_name = [image[name] for image in maps]
+        height, width = (max(features.shape[axis] for features in of_name) for axis in (-2, -1))
         found[name] = torch.cat(
-            [F.pad(one, (0, width - one.shape[-1], 0, height - one.shape[-2])) for one in of_name]
+            [
+                F.pad(features, (0, width - features.shape[-1], 0, height - features.shape[-2]))
+                for features in of_name
+            ]
         )
     return found

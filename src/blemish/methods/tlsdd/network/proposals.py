@@ -26,7 +26,7 @@ IGNORED_SHARE = 0.5
 
 
 class ProposalNetwork(nn.Module):
-    """The RPN over one or several maps. strides: of the maps, in pixels."""
+    """Region proposal network over one or several maps. strides: of the maps, in pixels"""
 
     def __init__(self, settings: TlsddSettings, strides: Sequence[int]) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class ProposalNetwork(nn.Module):
         return found
 
     def per_class(self, class_maps: FeatureMaps, sizes: Tensor, classes: int) -> list[Tensor]:
-        """The union over classes of their proposals, after NMS under one budget.
+        """Union over classes of their proposals for each image, after NMS under one budget.
 
         class_maps: [B·K, m, h, w], the classes of an image one after the other; sizes: [B, 2]
         """
@@ -79,10 +79,12 @@ class ProposalNetwork(nn.Module):
     ) -> Tensor:
         """Objectness and box loss, summed. boxes, ignored: [N, 4] of each image"""
         objectness, deltas, anchors, _ = self.predict(maps, sizes)
-        labels, matched = self.rpn.assign_targets_to_anchors(anchors, [{"boxes": one} for one in boxes])
+        labels, matched = self.rpn.assign_targets_to_anchors(
+            anchors, [{"boxes": of_image} for of_image in boxes]
+        )
         labels = [
-            without_ignored(label, anchor, one)
-            for label, anchor, one in zip(labels, anchors, ignored, strict=True)
+            without_ignored(label, anchor, of_image)
+            for label, anchor, of_image in zip(labels, anchors, ignored, strict=True)
         ]
         targets = self.rpn.box_coder.encode(matched, anchors)
         objectness_loss, box_loss = self.rpn.compute_loss(objectness, deltas, labels, targets)
@@ -92,9 +94,9 @@ class ProposalNetwork(nn.Module):
         """Objectness [B·A, 1], deltas [B·A, 4] in fp32, anchors [A, 4] of each image, anchors of each map."""
         features = list(maps.values())
         objectness, deltas = self.rpn.head(features)
-        counts = [int(one[0].numel()) for one in objectness]
+        counts = [int(of_map[0].numel()) for of_map in objectness]
         flat, flat_deltas = concat_box_prediction_layers(
-            [one.float() for one in objectness], [one.float() for one in deltas]
+            [of_map.float() for of_map in objectness], [of_map.float() for of_map in deltas]
         )
         return flat, flat_deltas, self.anchors(features, sizes), counts
 
@@ -105,7 +107,7 @@ class ProposalNetwork(nn.Module):
         generator = self.rpn.anchor_generator
         generator.set_cell_anchors(torch.float32, features[0].device)
         strides = [[stride, stride] for stride in self.strides]
-        anchors = torch.cat(generator.grid_anchors([list(one.shape[-2:]) for one in features], strides))
+        anchors = torch.cat(generator.grid_anchors([list(of_map.shape[-2:]) for of_map in features], strides))
         return [anchors] * len(sizes)
 
 

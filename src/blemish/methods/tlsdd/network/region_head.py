@@ -1,4 +1,4 @@
-"""Two fully connected layers on a region's features: plain, under one class's weights, or under every one's.
+"""Two fully connected layers on a region's features: plain, or under the weights of one or every class.
 
 Source: Faster R-CNN's box head, which TL-SDD keeps, behind eq. 1. Reweighting scales whole channels, so the
 first layer need not run once per class: W (w ⊗ x) = Σ_c w_c (W_c x_c), with the sum's terms computed once.
@@ -28,15 +28,15 @@ class RegionHead(nn.Module):
         self.fc7 = nn.Linear(settings.hidden, settings.hidden)
 
     def forward(self, regions: Tensor) -> Tensor:
-        """regions: [R, m, s, s]; returns: [R, h]"""
+        """Hidden vectors [R, h] of plain regions [R, m, s, s]."""
         return self.after_fc6(self.fc6(regions.flatten(1)))
 
     def paired(self, regions: Tensor, vectors: Tensor) -> Tensor:
-        """Each region under its own weights. regions: [S, m, s, s]; vectors: [S, m]; returns: [S, h]"""
+        """Hidden vectors [S, h] of regions [S, m, s, s], each under its own weights. vectors: [S, m]"""
         return self(regions * vectors[:, :, None, None].to(regions.dtype))
 
     def per_class(self, regions: Tensor, vectors: Tensor) -> Tensor:
-        """Each region under every class's weights, as if `forward` had run on RoI ⊗ w_k for each k.
+        """Hidden vectors of each region under each class's weights, as of `forward` on RoI ⊗ w_k.
 
         regions: [R, m, s, s]; vectors: [K, m]; returns: [R, K, h]
         """
@@ -56,5 +56,5 @@ class RegionHead(nn.Module):
         return sums.permute(2, 0, 1)
 
     def after_fc6(self, sums: Tensor) -> Tensor:
-        """The rest of the head behind fc6's sums [..., h]."""
+        """Hidden vectors from fc6's sums [..., h]."""
         return torch.relu(self.fc7(torch.relu(sums)))

@@ -21,7 +21,7 @@ GROUP = 16  # channels that share their statistics, at most
 
 
 class SupportEncoder(nn.Module):
-    """The light CNN; its last layer starts at zero, so that every weight starts at 1 and F ⊗ w = F."""
+    """Light CNN from supports to feature weights; they start at 1, as its last layer starts at zero."""
 
     def __init__(self, settings: TlsddSettings) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class SupportEncoder(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, supports: Tensor) -> Tensor:
-        """A vector of weights for each support.
+        """Vector of weights for each support.
 
         supports: [S, 4, h, w] in [0, 1], RGB and the box as a mask
         returns: [S, m] fp32, in (0, 2) if bounded

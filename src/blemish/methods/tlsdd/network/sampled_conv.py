@@ -1,4 +1,4 @@
-"""A deformable convolution in operators that every runtime has: sample, then a 1×1 convolution.
+"""Deformable convolution in operators that every runtime has: sample, then a 1×1 convolution.
 
 Source: Dai et al. 2017, eq. 2. ONNX has an operator of its own only since opset 19, and OpenVINO reads none.
 Letters: B images, C channels, O channels that come out, h, w cells that come out, T taps of the kernel.
@@ -16,7 +16,7 @@ from blemish.methods.tlsdd.network.extractor import DeformableConv
 
 
 class SampledConv(nn.Module):
-    """A deformable convolution by sampling and a 1×1 convolution, equal to its original up to rounding."""
+    """Deformable convolution by sampling and a 1×1 convolution, equal to the original up to rounding."""
 
     shifts: Tensor
 
@@ -30,7 +30,7 @@ class SampledConv(nn.Module):
         self.register_buffer("shifts", torch.cartesian_prod(steps, steps))  # [T, 2], down and right
 
     def forward(self, features: Tensor) -> Tensor:
-        """features: [B, C, H, W]; returns: [B, O, h, w]"""
+        """Convolve features [B, C, H, W]; returns: [B, O, h, w]"""
         rows, columns = features.shape[-2:]
         moves = self.offset(features)  # [B, 2·T, h, w]
         height, width = moves.shape[-2:]
@@ -46,7 +46,7 @@ class SampledConv(nn.Module):
 
 
 def with_sampled_convs(extractor: nn.Module) -> nn.Module:
-    """A copy without deformable convolutions; the extractor itself where it has none."""
+    """Copy an extractor without deformable convolutions; one that has none is returned itself."""
     if not any(isinstance(module, DeformableConv) for module in extractor.modules()):
         return extractor
     copied = copy.deepcopy(extractor)

@@ -24,7 +24,7 @@ MIN_DISTANCE = 1e-6  # keeps log(1 − exp(−d)) finite on a prototype
 
 
 class Embedding(nn.Module):
-    """The last layer of f: hidden vectors to the metric space."""
+    """Last layer of f: hidden vectors to the metric space."""
 
     def __init__(self, settings: TlsddSettings) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Embedding(nn.Module):
         self.normalize = settings.normalize
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """hidden: [..., h]; returns: [..., D] fp32, of unit norm where settings.normalize"""
+        """Embeddings [..., D] in fp32, of unit norm where settings.normalize. hidden: [..., h]"""
         with torch.autocast(hidden.device.type, enabled=False):
             embeddings: Tensor = self.linear(hidden.float())
         return F.normalize(embeddings, dim=-1) if self.normalize else embeddings
@@ -50,7 +50,7 @@ def squared_distances(embeddings: Tensor, prototypes: Tensor) -> Tensor:
 
 
 def prototypes(embeddings: Tensor, labels: Tensor, classes: int, *, normalize: bool) -> tuple[Tensor, Tensor]:
-    """c_i, eq. 2: the mean embedding of each class's supports, brought back to unit norm where `normalize`.
+    """Prototype c_i of each class, eq. 2: the mean of its supports' embeddings, of unit norm if `normalize`.
 
     embeddings: [S, D]; labels: [S] in [0, classes)
     returns: prototypes [K, D], known [K]; a class without supports has zeros and False
@@ -108,14 +108,14 @@ class MetricScores(nn.Module):
         return with_background(logits, None if background is None else background[:, None], known)
 
     def background_logit(self, shared: Tensor, scale: Tensor | float) -> Tensor | None:
-        """[R, D] → [R]; None where the background is what no class claims."""
+        """Logit of the background, [R]; None where the background is what no class claims. shared: [R, D]"""
         if self.background == "one_minus_max":
             return None
         points = F.normalize(self.points, dim=-1) if self.normalize else self.points
         return torch.logsumexp(-scale * squared_distances(shared[:, None], points), -1)
 
     def scale(self) -> Tensor | float:
-        """The learned scale, held in [1, 50], or 1. Taken once per use, so that its gradient is whole."""
+        """Learned scale, held in [1, 50], or 1. Call it once per use, so that its gradient is whole."""
         if not self.normalize:
             return 1.0
         scale: Tensor = Clamped.apply(self.raw_scale, *SCALE_RANGE)
@@ -136,7 +136,7 @@ class MetricScores(nn.Module):
 
 
 class LinearScores(nn.Module):
-    """The baselines' classifier: one row of weights for each class and one for the background."""
+    """Linear classifier of the baselines: a row of weights for each class and one for the background."""
 
     def __init__(self, settings: TlsddSettings, classes: int) -> None:
         super().__init__()
@@ -145,39 +145,33 @@ class LinearScores(nn.Module):
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, per_class: Tensor, shared: Tensor, known: Tensor | None = None) -> Tensor:
+    def forward(self, per_class: Tensor, shared: Tensor, known: Tensor) -> Tensor:
         """Log-probabilities of the K classes and of background.
 
         per_class: [R, K, h], region ⊗ w_k for each k; or [R, 1, h], the same for all
         shared: [R, h], of the region as it is, for the background
-        known: [K] bool, classes that take part; None: all
+        known: [K] bool, classes that take part
         returns: [R, K + 1] fp32, exp of a row sums to 1; −inf for a class that takes no part
         """
-        known = self.all_known() if known is None else known
         if self.by_branch:
             return merge_branches(self.branches(per_class, shared, known), known)
         weight, bias = self.linear.weight, self.linear.bias
         logits = (per_class.float() * weight[:-1]).sum(-1) + bias[:-1]
         return with_background(logits, self.background_logit(shared), known)
 
-    def branches(self, per_class: Tensor, shared: Tensor, known: Tensor | None = None) -> Tensor:
+    def branches(self, per_class: Tensor, shared: Tensor, known: Tensor) -> Tensor:
         """Log-probabilities [R, K, K + 1], one softmax per branch; arguments as `forward`."""
-        known = self.all_known() if known is None else known
         with torch.autocast(per_class.device.type, enabled=False):
             logits = self.linear(per_class.float())[..., :-1].expand(-1, len(known), -1)
         return with_background(logits, self.background_logit(shared)[:, None], known)
 
     def background_logit(self, shared: Tensor) -> Tensor:
-        """[R, h] → [R]"""
+        """Logit of the background, [R]. shared: [R, h]"""
         return (shared.float() * self.linear.weight[-1]).sum(-1) + self.linear.bias[-1]
-
-    def all_known(self) -> Tensor:
-        """[K] of True."""
-        return torch.ones(self.linear.out_features - 1, dtype=torch.bool, device=self.linear.weight.device)
 
 
 def classification_loss(log_probabilities: Tensor, labels: Tensor) -> Tensor:
-    """−log P(y), eq. 5, averaged over the regions that have a label.
+    """Mean of −log P(y), eq. 5, over the regions that have a label.
 
     log_probabilities: [R, K + 1]; labels: [R], K is background, a negative one is left out
     """
@@ -187,7 +181,7 @@ def classification_loss(log_probabilities: Tensor, labels: Tensor) -> Tensor:
 
 
 def branch_loss(branches: Tensor, labels: Tensor, known: Tensor) -> Tensor:
-    """−log P(y) in the branch of every known class, averaged over those and the regions that have a label.
+    """Mean of −log P(y) over the branches of all known classes and the regions that have a label.
 
     branches: [R, K, K + 1] log-probabilities; labels: [R], as in `classification_loss`; known: [K] bool
     """
@@ -222,7 +216,7 @@ def merge_branches(branches: Tensor, known: Tensor) -> Tensor:
 
 
 class Clamped(torch.autograd.Function):
-    """A clamp whose gradient is cut only where descent would lead further out: a value outside comes back."""
+    """Clamp whose gradient is cut only where descent would lead further out: a value outside comes back."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, low: float, high: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""The detector's parts for adding and embedding classes, run by torch. See `runtime.parts`."""
+"""Parts of the detector for adding and embedding classes, run by torch; see `runtime.parts`."""
 
 from __future__ import annotations
 

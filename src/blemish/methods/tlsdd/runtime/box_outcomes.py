@@ -56,7 +56,7 @@ def counted(outcomes: Counter[str]) -> dict[str, Any]:
 
 
 def outcome_sentence(name: str, counts: Mapping[str, Any]) -> str:
-    """A sentence on how many boxes of a class were found, and what the rest was mostly taken for."""
+    """Sentence on how many boxes of a class were found, and what the rest was taken for."""
     total = counts[FOUND] + counts[BACKGROUND] + sum(counts["other"].values())
     if not total:
         return f"'{name}': no true box among these images."

@@ -1,4 +1,4 @@
-"""The detector in numpy around its graphs: proposals from what the RPN says, regions, refined boxes.
+"""Detector in numpy around its graphs: proposals from the RPN's outputs, regions, refined boxes.
 
 Source: TL-SDD Fig. 2 and Ren et al. 2015; `Detector.detect` step by step, with the steps between the networks
 in numpy. Where it is cut, see `export`. Letters: K classes, R regions, A anchors of a cell, m width, D
@@ -36,7 +36,7 @@ from blemish.regions.boxes import class_wise_nms, clip_boxes, nms
 
 REFINED_BY = (10.0, 10.0, 5.0, 5.0)  # weights of the region head's deltas
 MIN_SIDE = 1e-3  # pixels; a smaller proposal is none
-# Regions asked at once: the terms of their sum over channels, [m, h, R] fp32, stay near 128 MB.
+# Regions in one call of the graph: the terms of their sum over channels, [m, h, R] fp32, stay near 128 MB.
 MAX_AT_ONCE = 128
 MIN_AT_ONCE = 8
 ON_MAP = 16  # cells: a square of that side is pooled from the map whose cells they are
@@ -65,7 +65,7 @@ def bank_inputs(settings: TlsddSettings) -> tuple[str, ...]:
 
 
 def regions_at_once(settings: TlsddSettings) -> int:
-    """Boxes asked at once: the budget of proposals in as few equal parts as `MAX_AT_ONCE` allows."""
+    """Boxes in one call: the budget of proposals in as few equal parts as `MAX_AT_ONCE` allows."""
     parts = -(-settings.proposals_test // MAX_AT_ONCE)
     return -(-settings.proposals_test // parts)
 
@@ -73,14 +73,14 @@ def regions_at_once(settings: TlsddSettings) -> int:
 def graph_network(exported: Exported, manifest: Manifest) -> Network:
     """Network from images [1, 3, H, W] to rows [R, 4 + K], for the classes of the bundle's bank.
 
-    Raises BlemishError for a bank that is not this bundle's, and where graphs lack.
+    Raises BlemishError for a bank that is not this bundle's, and for missing graphs.
     """
     detector, bank = open_graph_detector(exported, manifest)
     return lambda images: detector.rows(images, bank)
 
 
 def open_graph_detector(exported: Exported, manifest: Manifest) -> tuple[GraphDetector, ClassBank]:
-    """The detector and the class bank of a bundle. Raises BlemishError where they do not fit the manifest."""
+    """Open detector and class bank of a bundle. Raises BlemishError where they do not fit the manifest."""
     settings = TlsddSettings.model_validate(manifest.settings)
     bank = ClassBank.from_tensors(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
     needed = {
@@ -96,7 +96,7 @@ def open_graph_detector(exported: Exported, manifest: Manifest) -> tuple[GraphDe
 
 
 def remembering(detector: GraphDetector) -> GraphDetector:
-    """A detector that computes the maps of an image once."""
+    """Wrap a detector so that it computes the maps of an image once."""
     memory: ImageMemory[Arrays] = ImageMemory()
     maps = detector.graphs["maps"]
     remembered = {"maps": lambda arrays: memory.get(arrays["images"], lambda: maps(arrays))}
@@ -105,7 +105,7 @@ def remembering(detector: GraphDetector) -> GraphDetector:
 
 @dataclass(frozen=True)
 class GraphDetector:
-    """A detector's graphs, by the names of `export.plans`, and its settings. Offers `parts.Parts`."""
+    """Detector that runs its graphs, named as in `export.plans`. Offers `parts.Parts`."""
 
     graphs: Mapping[str, Graph]
     settings: TlsddSettings
@@ -143,7 +143,9 @@ class GraphDetector:
         objectness = [outputs[name] for name in named("objectness", names)]
         deltas = [outputs[name] for name in named("anchor_deltas", names)]
         found = [
-            self.proposed([one[number] for one in objectness], [one[number] for one in deltas], size)
+            self.proposed(
+                [of_map[number] for of_map in objectness], [of_map[number] for of_map in deltas], size
+            )
             for number in range(len(objectness[0]))
         ]
         if not self.settings.on_class_features:
@@ -160,8 +162,8 @@ class GraphDetector:
         """
         count = self.settings.proposals_test
         best = [
-            best_of_map(*one, count=count)
-            for one in zip(objectness, deltas, self.anchors, map_strides(self.settings), strict=True)
+            best_of_map(*of_map, count=count)
+            for of_map in zip(objectness, deltas, self.anchors, map_strides(self.settings), strict=True)
         ]
         levels = np.repeat(np.arange(len(best)), [len(scores) for _, scores in best])
         boxes, logits = (np.concatenate(parts) for parts in zip(*best, strict=True))
@@ -175,7 +177,7 @@ class GraphDetector:
     def anchors(self) -> tuple[Boxes, ...]:
         """Anchors of a cell of each map, [A, 4] about the origin."""
         sizes = anchor_sizes(self.settings, map_strides(self.settings))
-        return tuple(cell_anchors(one, self.settings.aspect_ratios) for one in sizes)
+        return tuple(cell_anchors(of_map, self.settings.aspect_ratios) for of_map in sizes)
 
     def regions(self, maps: Arrays, boxes: Boxes, bank: Arrays) -> dict[str, NDArray[Any]]:
         """Outputs of the graph of regions for boxes [R, 4], those of each box in their order."""
@@ -191,7 +193,7 @@ class GraphDetector:
         """Outputs of the graph of regions for at most `regions_at_once` boxes.
 
         A box is added for each map, since int8's ranges cannot be taken where a map is pooled from in vain,
-        and empty ones up to a count that is often asked for.
+        and empty ones up to one of few counts, see `padded_count`.
         """
         pooled = pooled_maps(self.settings)
         sides = [ON_MAP * stride for stride in map_strides(self.settings)[: len(pooled)]]
@@ -205,14 +207,16 @@ class GraphDetector:
                 **{name: bank[name] for name in bank_inputs(self.settings)},
             }
         )
-        return {name: one[: len(boxes)] if name in OF_REGIONS else one for name, one in outputs.items()}
+        return {
+            name: output[: len(boxes)] if name in OF_REGIONS else output for name, output in outputs.items()
+        }
 
     def class_vectors(self, supports: Floats) -> Floats:
         found: Arrays = self.graphs["support"]({"supports": supports})
         return found["class_vectors"].astype(np.float32, copy=False)
 
     def regions_at(self, images: Floats, size: Size, boxes: Boxes) -> tuple[Arrays, Boxes]:
-        """The image's maps, and the boxes on them."""
+        """Maps of the image and the boxes on them, for `embeddings`."""
         return self.maps(images), boxes
 
     def embeddings(self, regions: Sequence[tuple[Arrays, Boxes]], vectors: Floats) -> Floats:
@@ -228,7 +232,7 @@ class GraphDetector:
         return float(self.regions(*regions, bank.tensors())["scale"][0])
 
     def refined(self, proposals: Boxes, deltas: Floats, probabilities: Floats) -> Boxes:
-        """The proposals moved by the regressor: that of all classes, or of each region's likeliest."""
+        """Move proposals by the box regressor: that of all classes, or of each region's likeliest."""
         if self.settings.box_regression == "specific":
             each = deltas.reshape(len(proposals), -1, 4)
             deltas = each[np.arange(len(each)), probabilities.argmax(axis=1)]
@@ -238,7 +242,7 @@ class GraphDetector:
 def best_of_map(
     objectness: Floats, deltas: Floats, anchors: Boxes, stride: int, *, count: int
 ) -> tuple[Boxes, Floats]:
-    """The `count` boxes that the RPN is surest of on one map, [N, 4], and its logits, falling.
+    """Select the `count` boxes of highest objectness on a map, [N, 4], with their logits, falling.
 
     objectness: [A, h, w]; deltas: [4·A, h, w]; anchors: [A, 4] of a cell
     """
@@ -256,7 +260,7 @@ def sigmoid(logits: Floats) -> Floats:
 
 
 def padded_count(boxes: int, max_count: int) -> int:
-    """Boxes that a graph is asked for when there are `boxes`: a power of two that holds them, or `max_count`.
+    """Number of boxes that a graph is called with: a power of two that holds `boxes`, or `max_count`.
 
     Few counts, since a runtime may prepare itself anew for each.
     """

@@ -69,7 +69,7 @@ class TlsddInference:
         return np.concatenate([boxes, rows[:, 4:]], axis=1).astype(np.float32, copy=False)
 
     def detect(self, pixels: Pixels, networks: Networks) -> DetectionRows:
-        """Rows of the detector for one image. A row that is not a number stays, for the inspector to see."""
+        """Rows of the detector for one image. Rows that are no numbers stay, to be refused."""
         rows = networks["detector"](planes(pixels)[None])
         return rows[~(rows[:, 4:].max(axis=1) < self.score_floor)]
 
@@ -80,8 +80,8 @@ class TlsddInference:
         maps, "defects" holds the filled boxes, surer ones on top.
         """
         candidates = self.candidates(raw)
-        defects = tuple(one for one in candidates if one.confidence >= self.threshold)
-        score = max((one.confidence for one in candidates), default=0.0)
+        defects = tuple(defect for defect in candidates if defect.confidence >= self.threshold)
+        score = max((defect.confidence for defect in candidates), default=0.0)
         size = (pixels.shape[0], pixels.shape[1])
         maps = {"defects": filled_boxes(defects, size)} if with_maps else {}
         return ImageFindings(score, defects, maps, candidates=candidates)
@@ -95,7 +95,7 @@ class TlsddInference:
         rows, labels = np.nonzero((raw[:, 4:] >= self.score_floor) & (box_area(raw[:, :4]) > 0)[:, None])
         boxes, scores = raw[rows, :4], raw[rows, 4 + labels]
         kept = class_wise_nms(boxes, scores, labels, iou=self.nms, max_kept=self.detections)
-        return tuple(self.defect(boxes[one], int(labels[one]), float(scores[one])) for one in kept)
+        return tuple(self.defect(boxes[row], int(labels[row]), float(scores[row])) for row in kept)
 
     def defect(self, box: Boxes, label: int, confidence: float) -> Defect:
         left, top, right, bottom = (float(edge) for edge in box)
@@ -107,7 +107,7 @@ class TlsddInference:
 def inference_from(
     settings: TlsddSettings, class_names: tuple[str, ...], *, threshold: float
 ) -> TlsddInference:
-    """An inference as the settings describe it. threshold: as set, or as chosen on the validation images"""
+    """Set up inference from a bundle's settings and its threshold."""
     return TlsddInference(
         class_names=class_names,
         threshold=threshold,

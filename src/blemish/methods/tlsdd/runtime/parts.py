@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Parts(Protocol):
-    """A detector's parts. Where an image is needed it is [1, 3, H, W] in [0, 1]."""
+    """Parts of a detector, by torch or graphs. Images are [1, 3, H, W] in [0, 1]."""
 
     @property
     def settings(self) -> TlsddSettings: ...

@@ -16,7 +16,7 @@ from blemish.methods.common.warm_start import refuse_changed
 from blemish.methods.tlsdd.settings import TlsddSettings
 
 NEED_NO_DEFECT = ("auto", "overkill", "max-iou")  # beginnings of rules
-# Settings that what a network has learned rests on, whether or not a tensor's shape tells.
+# Settings that a trained network depends on, whether or not a tensor's shape shows them.
 OF_THE_NETWORK = (
     "feature_fusion", "reweight", "metric_head", "backbone", "backbone_strides", "deepest", "width",
     "deformable", "support_widths", "activation", "region_size", "hidden", "embedding", "normalize",
@@ -42,8 +42,10 @@ def refuse_no_validation(dataset: Dataset, names: Sequence[str], rule: str) -> N
     rule: of the operating point; some need no defective image
     """
     samples = dataset.split("val").samples
-    shown = [one for one in samples if all(annotation.label in names for annotation in one.annotations)]
-    if any(one.is_defective for one in shown) or (shown and rule.startswith(NEED_NO_DEFECT)):
+    shown = [
+        sample for sample in samples if all(annotation.label in names for annotation in sample.annotations)
+    ]
+    if any(sample.is_defective for sample in shown) or (shown and rule.startswith(NEED_NO_DEFECT)):
         return
     raise BlemishError(
         f"{dataset.root}: thresholds need validation images that show {', '.join(names)} and no other class. "
@@ -52,7 +54,7 @@ def refuse_no_validation(dataset: Dataset, names: Sequence[str], rule: str) -> N
 
 
 def refuse_lacking(draw: SupportSet, rare: Sequence[str], file: Path) -> None:
-    """Raise BlemishError for a draw without boxes of a rare class, which could not be learned."""
+    """Raise BlemishError for a support set without boxes of a rare class, which could not be learned."""
     for name in rare:
         if not draw.classes.get(name):
             raise BlemishError(

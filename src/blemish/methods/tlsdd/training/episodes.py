@@ -82,7 +82,7 @@ class EpisodeSampler:
         return as_tensors({**image_arrays(queries), **supports})
 
     def plan(self, generator: Generator) -> Episode:
-        """Which images and boxes an episode has."""
+        """Choose the images and boxes of an episode."""
         known = sorted(self.places)
         ways = min(self.settings.ways or len(known), len(known))
         classes = sorted(int(number) for number in generator.choice(known, ways, replace=False))
@@ -98,7 +98,7 @@ class EpisodeSampler:
         return Episode(queries, supports)
 
     def choose_queries(self, number: int, taken: set[int], generator: Generator) -> list[BoxPlace]:
-        """A box in each of q images of the class, images not yet taken first; one image is left for supports.
+        """Choose a box in each of q images of a class, untaken ones first; an image is left for supports.
 
         Where the class has fewer images, they come again.
         """
@@ -110,7 +110,7 @@ class EpisodeSampler:
     def choose_supports(
         self, number: int, own: set[int], taken: set[int], generator: Generator
     ) -> list[BoxPlace]:
-        """s boxes of the class from images that are no query, then from queries of other classes alone.
+        """Choose s boxes of a class from images that are no query, then from queries of other classes alone.
 
         Where they are fewer, they come again; where the class has a single image, it is both.
         """
@@ -166,7 +166,7 @@ class ImageSampler:
         return as_tensors(image_arrays([self.view(self.images[int(n)], generator) for n in chosen]))
 
     def view(self, image: TrainingImage, generator: Generator) -> View:
-        """A random view of an image; where it is cut, about a random one of its boxes."""
+        """Draw a view of an image; where that is cut, about a random box of it."""
         view = mirrored(view_of(image, self.read), self.settings, generator)
         focus = int(generator.choice(image.counting)) if len(image.counting) else None
         return fitted(view, self.settings, focus, generator)
@@ -178,7 +178,7 @@ def view_of(image: TrainingImage, read: ReadImage) -> View:
 
 
 def cycled(places: Sequence[BoxPlace], count: int) -> list[BoxPlace]:
-    """The first `count` of the places, which come again in the same order when they are fewer."""
+    """Take the first `count` places, repeated in their order where they are fewer."""
     return [places[number % len(places)] for number in range(count)]
 
 

@@ -42,14 +42,14 @@ BASE_FOLDER = "base"
 def fit(dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
     """Train on the splits "train" and "val". From a start bundle, or else with a base bundle on the way.
 
-    Raises BlemishError for class names that the data has not, and boxes that cannot be had.
+    Raises BlemishError for class names that the data does not have, and boxes that cannot be had.
     """
     return TlsddTraining(dataset, settings, trainer).run()
 
 
 @dataclass(frozen=True)
 class TlsddTraining:
-    """A training of one dataset, from its checks to the bundle's contents."""
+    """Trains TL-SDD once on a dataset, from the checks to the bundle's contents."""
 
     dataset: Dataset
     settings: TlsddSettings
@@ -60,8 +60,8 @@ class TlsddTraining:
         return TrainingSplit(self.dataset, self.settings, self.trainer)
 
     def run(self) -> Fitted:
-        """The finished training, with the base bundle where one was trained on the way."""
-        self.refuse_misfits()
+        """Train all phases; returns them with the base bundle where one was trained on the way."""
+        self.check_before_training()
         split = self.split
         self.note(*split.annotated.notes, *(split.draw.notes if split.draw else ()))
         if not self.settings.two_phase:
@@ -71,11 +71,11 @@ class TlsddTraining:
             return self.finished(base, split.common)
         before = diagnose_base(base, split)
         self.note(*before.sentences)
-        also = {} if self.trainer.initial_bundle else {BASE_FOLDER: self.finished(base, split.common)}
+        extra = {} if self.trainer.initial_bundle else {BASE_FOLDER: self.finished(base, split.common)}
         tuned = self.finished(self.fine_tuned(base), split.class_names, before)
-        return replace(tuned, extra_models=also)
+        return replace(tuned, extra_models=extra)
 
-    def refuse_misfits(self) -> None:
+    def check_before_training(self) -> None:
         """Raise BlemishError, before any work, for what would only fail after training."""
         refuse_other_network(self.settings, self.trainer.initial_bundle)
         trains_base = self.settings.two_phase and self.trainer.initial_bundle is None
@@ -123,7 +123,7 @@ class TlsddTraining:
         return detector
 
     def new_detector(self, names: tuple[str, ...], *, replaced: bool = False) -> Detector:
-        """A detector before training.
+        """Build a detector before training.
 
         replaced: whether other weights take the place of the backbone's, which need not be at hand then
         """
@@ -166,7 +166,7 @@ class TlsddTraining:
     def finished(
         self, detector: Detector, names: tuple[str, ...], before: TrainingDiagnosis | None = None
     ) -> Fitted:
-        """The detector with its class bank, threshold, and the diagnosis of its rare classes."""
+        """Complete a detector with its class bank, threshold, and the diagnosis of its rare classes."""
         bank, examples = self.filled_bank(detector, names)
         class_tensors = bank.to_torch(next(detector.parameters()).device)
         detector.serve(class_tensors)
@@ -200,9 +200,9 @@ class TlsddTraining:
     def filled_bank(
         self, detector: Detector, names: tuple[str, ...]
     ) -> tuple[ClassBank, dict[str, tuple[str, ...]]]:
-        """The bank from drawn boxes of rare classes and up to `prototypes_per_class` of common ones.
+        """Fill the bank from the drawn boxes of rare classes and up to `prototypes_per_class` of common ones.
 
-        Behind it the ids of those boxes, by class. A class without boxes stays unknown.
+        Returns it and the ids of those boxes, by class. A class without boxes stays unknown.
         """
         parts = TorchParts(detector.eval(), detector.extractor)
         entries: list[ClassEntry] = []
@@ -211,14 +211,14 @@ class TlsddTraining:
             generator = np.random.default_rng([self.trainer.seed, BANK, number])
             examples = self.split.bank_examples(name, generator)
             ids[name] = tuple(example.id for example in examples)
-            entries.append(class_entry(parts, [extract(parts, one, generator) for one in examples]))
+            entries.append(class_entry(parts, [extract(parts, example, generator) for example in examples]))
             if not examples:
-                self.trainer.note(f"class '{name}' has no box in split 'train': it is never found")
+                self.trainer.note(f"Class '{name}' has no box in split 'train', so it is never found.")
         return ClassBank.from_entries(entries, [bool(ids[name]) for name in names], digest_of(detector)), ids
 
 
 def named_parts(detector: nn.Module, names: Sequence[str]) -> list[nn.Module]:
-    """Parts of the detector by name. Raises BlemishError for one that the detector has not."""
+    """Parts of the detector by name. Raises BlemishError for one that the detector does not have."""
     parts = dict(detector.named_children())
     for name in names:
         if name not in parts:

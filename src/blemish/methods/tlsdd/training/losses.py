@@ -37,7 +37,7 @@ def total_loss(detector: Detector, batch: Batch, maps: MapCache) -> Tensor:
 def losses(
     detector: Detector, batch: Batch, maps: FeatureMaps, support_maps: Sequence[FeatureGroup] | None
 ) -> dict[str, Tensor]:
-    """The paper's L = L_loc + L_cla (eqs. 4, 5) and the RPN's two, by name.
+    """Losses by name: the paper's L = L_loc + L_cla (eqs. 4, 5) and the RPN's two.
 
     maps, support_maps: the extractor's of "images" and "support_images"
     """
@@ -51,8 +51,8 @@ def losses(
         count=detector.settings.region_samples,
         positive_share=detector.settings.positive_share,
     )
-    regions = detector.pool(maps, [one.boxes for one in sampled], batch["sizes"])
-    labels = torch.cat([one.labels for one in sampled])
+    regions = detector.pool(maps, [image.boxes for image in sampled], batch["sizes"])
+    labels = torch.cat([image.labels for image in sampled])
     hidden = detector.region_head(regions)
     return {
         "rpn": rpn_loss,
@@ -75,8 +75,8 @@ def proposals_and_loss(
     loss = detector.rpn.losses(
         folded,
         sizes.repeat_interleave(count, 0),
-        [one for one in boxes for _ in range(count)],
-        [one for one in ignored for _ in range(count)],
+        [each for each in boxes for _ in range(count)],
+        [each for each in ignored for _ in range(count)],
     )
     with torch.no_grad():
         return detector.rpn.per_class(folded, sizes, count), loss
@@ -85,7 +85,7 @@ def proposals_and_loss(
 def episode_classes(
     detector: Detector, batch: Batch, support_maps: Sequence[FeatureGroup] | None
 ) -> ClassTensors:
-    """Class vectors and prototypes from an episode's supports, each seen under the others' vector."""
+    """Class vectors and prototypes from an episode's supports, each embedded under the others' vector."""
     settings, device = detector.settings, batch["boxes"].device
     vectors = torch.ones(detector.classes, settings.width, device=device)
     points = torch.zeros(detector.classes, settings.embedding, device=device)
@@ -111,7 +111,7 @@ def episode_classes(
 def class_loss(
     detector: Detector, regions: Tensor, hidden: Tensor, labels: Tensor, classes: ClassTensors
 ) -> Tensor:
-    """−log P(y), eq. 5; in the branch reading over every branch.
+    """Mean of −log P(y), eq. 5; with `logits: branch` over every branch.
 
     regions: [R, m, s, s]; hidden: [R, h] of the plain regions; labels: [R] in 0…K, K the background
     """
@@ -128,8 +128,8 @@ def class_loss(
 
 def box_loss(detector: Detector, hidden: Tensor, sampled: Sequence[SampledRegions], labels: Tensor) -> Tensor:
     """Smooth L1 over the positive regions, per sampled region. hidden: [R, h]; labels: [R] in 0…K"""
-    boxes = torch.cat([one.boxes for one in sampled])
-    matched = torch.cat([one.matched for one in sampled])
+    boxes = torch.cat([image.boxes for image in sampled])
+    matched = torch.cat([image.matched for image in sampled])
     positive = labels < detector.classes
     deltas = detector.box_deltas(hidden)[positive]
     if detector.settings.box_regression == "specific":

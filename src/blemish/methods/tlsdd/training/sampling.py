@@ -37,7 +37,7 @@ class SampledRegions:
 
 
 def truths_of(boxes: Tensor, labels: Tensor) -> list[Truth]:
-    """The truth of each image of a batch. boxes: [B, M, 4]; labels: [B, M], −1 padding, −2 ignored"""
+    """Split a batch into the truth of each image. boxes: [B, M, 4]; labels: [B, M], −1 padding, −2 ignored"""
     return [
         Truth(box[label >= 0], label[label >= 0], box[label == -2])
         for box, label in zip(boxes, labels, strict=True)

@@ -1,4 +1,4 @@
-"""The training split as TL-SDD sees it: common and rare classes, boxes, and the few drawn of each class.
+"""Training split of TL-SDD: common and rare classes, boxes, and the few drawn of each class.
 
 Source: TL-SDD section III-B, and the few-shot protocol of the method's README.
 """
@@ -53,7 +53,8 @@ class TrainingSplit:
         both = [name for name in rare if name in self.common]
         if both:
             raise BlemishError(
-                f"setting rare: '{both[0]}' is one of the common classes of the start bundle. Name new ones."
+                f"setting rare must name classes that the start bundle does not have. Received: '{both[0]}'. "
+                "Leave it out."
             )
         return rare
 
@@ -63,7 +64,7 @@ class TrainingSplit:
         return (*self.common, *self.rare)
 
     def known_names(self, setting: str, names: tuple[str, ...]) -> tuple[str, ...]:
-        """The names as they are. Raises BlemishError for one that the data has not."""
+        """Check class names; returns them. Raises BlemishError for one that the data does not have."""
         known = self.dataset.class_names
         for name in names:
             if name not in known:
@@ -80,7 +81,7 @@ class TrainingSplit:
 
     @cached_property
     def draw(self) -> SupportSet | None:
-        """The few boxes of each class; none where no class is rare."""
+        """Drawn boxes of each class; None where no class is rare."""
         if not self.rare:
             return None
         digest = fingerprint(self.dataset)

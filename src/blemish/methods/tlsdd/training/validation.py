@@ -32,7 +32,7 @@ class ValidationDetections:
 
     def above(self, threshold: float) -> list[list[Defect]]:
         """Defects of each image: the candidates from the threshold on."""
-        return [[one for one in image if one.confidence >= threshold] for image in self.candidates]
+        return [[defect for defect in image if defect.confidence >= threshold] for image in self.candidates]
 
 
 def detect_on_validation(
@@ -78,12 +78,12 @@ def judged(truth: Sequence[Boxed], candidates: Sequence[Defect]) -> list[tuple[f
     """Confidence of each candidate, and whether it finds a box of its class that no surer one found."""
     taken: set[int] = set()
     judgements = []
-    for one in sorted(candidates, key=lambda candidate: -candidate.confidence):
-        same = [i for i, box in enumerate(truth) if box.label == one.label and i not in taken]
+    for candidate in sorted(candidates, key=lambda candidate: -candidate.confidence):
+        same = [i for i, box in enumerate(truth) if box.label == candidate.label and i not in taken]
         boxes = boxes_of([truth[i] for i in same]).astype(np.float32)
-        overlaps = box_iou(np.array([one.box_xyxy], np.float32), boxes)[0]
+        overlaps = box_iou(np.array([candidate.box_xyxy], np.float32), boxes)[0]
         right = bool(overlaps.size and overlaps.max() >= FOUND_IOU)
         if right:
             taken.add(same[int(overlaps.argmax())])
-        judgements.append((one.confidence, right))
+        judgements.append((candidate.confidence, right))
     return judgements
