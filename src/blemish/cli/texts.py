@@ -68,9 +68,7 @@ def print_scale(found: Scale) -> None:
     """Print a measured scale, how well the image fits it, and how to use it."""
     print(f"{found.mm_per_px:.6g} mm per px, from {found.points} points")
     print(f"along the image's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
-    print(
-        f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (root mean square)"
-    )
+    print(f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (RMS)")
     print(
         f"use it as --mm-per-px {found.mm_per_px:.6g}, or as mm_per_px: {found.mm_per_px:.6g} in dataset.yaml"
     )
@@ -111,7 +109,7 @@ def uses(report: CheckReport) -> str:
     """Purposes that the annotations serve: an outline also gives a box, and either an image's label."""
     of = report.defective
     if not of:
-        return "nothing that learns from defects: no image has annotations"
+        return "nothing that learns from defects: no image is defective"
     kinds = (
         ("severity and segmentation", "outlines", report.outlined),
         ("detection", "boxes or outlines", report.placed),
