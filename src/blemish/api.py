@@ -83,7 +83,7 @@ def load(
 
 
 def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool = False) -> Dataset:
-    """Open a dataset; its layout is found by looking, or named. No image is decoded.
+    """Open a dataset; its layout is recognised, or named by `layout`. No image is decoded.
 
     root: the folder of the images, or a dataset.yaml that names it
     skip_broken: leave out what cannot be read and list it in `Dataset.skipped`, instead of raising
