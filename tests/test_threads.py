@@ -31,6 +31,13 @@ def test_the_count_is_the_environments_or_a_thread_a_core(
     assert thread_count() == (expected or usable_cores())
 
 
+def test_a_number_that_is_refused_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(BlemishError, match=r"--threads must be at least 1\. Received: 0\."):
+        set_threads(0)
+    assert set_threads() == 1
+
+
 @pytest.mark.parametrize("given", ["many", "0", "-2", "1.5"])
 def test_a_count_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", given)

@@ -20,7 +20,7 @@ from benchmarks.tables.row_kind import RowKind, validated
 from benchmarks.tables.schema import TableRow
 from benchmarks.tables.table import Table
 from blemish.bundle.manifest import Manifest
-from blemish.bundle.migrations import legacy_defaults, upgrade_settings
+from blemish.bundle.migrations import RENAMED, comparable_settings, legacy_defaults, upgrade_settings
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
@@ -193,7 +193,11 @@ def bundle_of(table: Table, row: TableRow, seed: int) -> Bundle:
     """The bundle that a trained row left. Raises BlemishError when it was trained with other settings."""
     bundle = load_bundle(table.bundle_path(row, seed), method=method_of(table, row).name)
     wanted = method_settings(table, row, expand=True)
-    if type(wanted).model_validate(bundle.manifest.settings) != wanted:
+    own = type(wanted).model_validate(bundle.manifest.settings)
+    trained_with, asked_for = (
+        comparable_settings(settings.model_dump(mode="json")) for settings in (own, wanted)
+    )
+    if trained_with != asked_for:
         raise BlemishError(
             f"{bundle.path} was trained with other settings than row {row.name} of table {table.name} has. "
             "Use another --out, or remove the run folder and the row's JSON."
@@ -226,11 +230,13 @@ def shared_base(table: Table, name: str, settings: Any, dataset: Dataset, *, row
     return TrainedBundle(load_bundle(run / "bundle", method=method.name), seconds_in(run / CLOCK))
 
 
-def base_name(settings: Mapping[str, Any], fingerprint: str, *, ignored: Collection[str]) -> str:
+def base_name(method: str, settings: Mapping[str, Any], fingerprint: str, *, ignored: Collection[str]) -> str:
     """The folder of a base: the same for the same base training on the same data.
 
     ignored: settings that base training does not follow, or that say the same as others
     """
-    followed = {key: value for key, value in settings.items() if key not in ignored}
+    # By the names that settings had in version 0.1, so that its bases are found and not trained again.
+    older = {name: key for key, name in RENAMED.get(method, {}).items()}
+    followed = {older.get(key, key): value for key, value in settings.items() if key not in ignored}
     text = json.dumps({"settings": followed, "data": fingerprint}, sort_keys=True)
     return f"base-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -15,7 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, WrongUseError
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
@@ -83,7 +83,7 @@ def load(
 
 
 def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool = False) -> Dataset:
-    """Open a dataset; its layout is found by looking, or named. No image is decoded.
+    """Open a dataset; its layout is recognised, or named by `layout`. No image is decoded.
 
     root: the folder of the images, or a dataset.yaml that names it
     skip_broken: leave out what cannot be read and list it in `Dataset.skipped`, instead of raising
@@ -124,6 +124,7 @@ def train(  # noqa: PLR0913 - every option of a training
     >>> trained.relative_to(out)
     PosixPath('bundle')
     """
+    refuse_below(0, seed=seed)
     require_package("torch", "blemish.train")
     from blemish.workflows.train import train_bundle
 
@@ -205,6 +206,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     >>> recorded.file.name, recorded.failures, len(list(recorded))
     ('inspections.jsonl', 0, 1)
     """
+    refuse_below(1, every=every)
     from blemish.workflows.inspect import inspect_images
     from blemish.workflows.scale import checked_scale
 
@@ -300,6 +302,7 @@ def add_class(  # noqa: PLR0913 - every option of a new class
     The report is written beside the new bundle, to OUT-report.
     Raises BlemishError for a method that takes no class, and for examples that cannot be used.
     """
+    refuse_below(0, seed=seed)
     from blemish.workflows import add_class as workflow
 
     set_threads(threads)
@@ -342,6 +345,8 @@ def export(  # noqa: PLR0913 - every option of an export
     max_drop: of int8, what it may cost on validation images; None is 0.01
     Raises BlemishError for what cannot be exported, or answers that differ.
     """
+    refuse_below(0, seed=seed, max_drop=max_drop)
+    refuse_below(1, tile=tile, calibration=calibration)
     require_package("torch", "blemish.export")
     from blemish.workflows import export as workflow
 
@@ -358,6 +363,13 @@ def export(  # noqa: PLR0913 - every option of an export
         seed=seed,
         quiet=quiet,
     )
+
+
+def refuse_below(minimum: int, **values: float | None) -> None:
+    """Raise WrongUseError for an argument below the minimum, which the command line refuses by itself."""
+    for name, value in values.items():
+        if value is not None and value < minimum:
+            raise WrongUseError(f"{name} must be at least {minimum}. Received: {value}.")
 
 
 def call(function: str, *arguments: object, **options: object) -> str:

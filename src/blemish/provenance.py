@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -36,20 +37,33 @@ def runtime_facts(name: str, *, device: str, precision: str) -> dict[str, str | 
     name: of the package, "torch", "onnxruntime" or "openvino"
     """
     import cv2
+    import numpy as np
+    import PIL
 
     torch = sys.modules.get("torch")
     on_gpu = device == "cuda" and torch is not None
     return {
         "name": name,
-        "version": version(name),
+        "version": package_version(name),
         "device": device,
         "precision": precision,
         "threads": thread_count(),
         "processor": torch.cuda.get_device_name() if on_gpu and torch else processor(),
-        "numpy": version("numpy"),
+        "numpy": np.__version__,
         "opencv": cv2.__version__,
-        "pillow": version("pillow"),
+        "pillow": PIL.__version__,
     }
+
+
+def package_version(module: str) -> str:
+    """Version of an installed package, by the name of its module.
+
+    A build for other hardware, such as onnxruntime-gpu, is distributed under a name of its own.
+    """
+    try:
+        return version(module)
+    except PackageNotFoundError:
+        return str(getattr(import_module(module), "__version__", "unknown"))
 
 
 def torch_version() -> str | None:

@@ -36,8 +36,13 @@ def set_threads(count: int | None = None) -> int:
     count: None takes `thread_count`
     OpenMP holds a number for each thread of Python: a thread that runs networks calls this itself. Libraries
     loaded later, and processes started from here, read the environment.
+    Raises BlemishError for a number below 1.
     """
     if count is not None:
+        if count < 1:  # before it is written, or every later call would read it
+            raise BlemishError(
+                f"--threads must be at least 1. Received: {count}. Leave it out for all cores."
+            )
         os.environ[COUNT] = str(count)
     chosen = thread_count()
     set_passive_wait()

@@ -108,6 +108,35 @@ def test_a_wrong_argument_is_told_in_words_of_python(
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        ("train", {"method": "severity", "data": ".", "out": "run", "seed": -1}, "seed must be at least 0"),
+        ("inspect", {"bundle": ".", "images": ".", "out": "out", "every": 0}, "every must be at least 1"),
+        ("export", {"bundle": ".", "to": "onnx", "tile": 0}, "tile must be at least 1. Received: 0."),
+        (
+            "export",
+            {"bundle": ".", "to": "tensorrt"},
+            "to must be one of onnx, openvino. Received: 'tensorrt'",
+        ),
+        (
+            "export",
+            {"bundle": ".", "to": "onnx", "precision": "int4"},
+            "precision must be one of fp32, fp16, int8. Received: 'int4'.",
+        ),
+        ("load", {"bundle": ".", "threads": 0}, "threads must be at least 1. Received: 0."),
+    ],
+)
+def test_what_the_command_line_refuses_by_itself_is_refused_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, arguments: dict[str, object], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(blemish.BlemishError) as raised:
+        getattr(blemish, function)(**arguments)
+    assert message in str(raised.value) and "--" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_commands_in_a_message_stay_commands(bundle: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
     broken = shutil.copytree(bundle, tmp_path / "other")
     (broken / "manifest.json").unlink()

@@ -13,7 +13,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from blemish.bundle import Manifest, Preprocessing, load_bundle, save_bundle
-from blemish.bundle.store import MANIFEST, sha256
+from blemish.bundle.store import DECISION, MANIFEST, sha256
+from blemish.decision.decision import Decision
+from blemish.decision.rules import Thresholds
+from blemish.decision.store import stored_decision, write_decision
 from blemish.errors import BlemishError
 
 
@@ -184,6 +187,16 @@ def save_second(bundle: Path) -> None:
 
 def full_disk(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_decision_that_names_the_stored_id_is_never_left_beside_another(bundle: Path) -> None:
+    """A bundle that 0.1 wrote has another id than today's of the same content, and its decision names it."""
+    rewrite(bundle, lambda fields: fields.update(scales={"severity": 80.0}))
+    older = load_bundle(bundle)
+    decision = Decision(revision=1, bundle=older.id, score=Thresholds(ng=0.5))
+    write_decision(bundle / DECISION, decision)
+    save_bundle(bundle, older.manifest, older.networks)
+    assert stored_decision(bundle, bundle=load_bundle(bundle).id) is None
 
 
 def test_the_second_save_replaces_the_first(bundle: Path) -> None:

@@ -149,6 +149,16 @@ def test_out_leaves_the_bundle_as_it_is(decide: Command, tiny_bundle: Path, tmp_
     assert not (tiny_bundle / "decision.yaml").exists()
 
 
+@pytest.mark.parametrize("option", ["--escape", "--overkill"])
+@pytest.mark.parametrize("value", [2, -0.1])
+def test_a_share_outside_0_to_1_is_refused_by_its_option(
+    blemish: Command, tmp_path: Path, option: str, value: float
+) -> None:
+    answer = blemish("decide", tmp_path, "--data", tmp_path, option, value)
+    assert answer.code == 2
+    assert f"Invalid value for '{option}'" in answer.err
+
+
 def test_a_minimum_size_above_labelled_defects_is_warned_of(
     blemish: Command, decide: Command, tiny_bundle: Path, calib: Dataset, tmp_path: Path
 ) -> None:

@@ -52,7 +52,10 @@ def test_every_missing_mask_is_listed(blemish: Command, tmp_path: Path) -> None:
             ("bad/a.png", "bad/b.png", "good/c.png"),
             "usable for: image verdicts (labels, boxes or outlines on 2 of 2",
         ),
-        (("good/a.png", "ok/b.png"), "usable for: nothing that learns from defects: no image is marked"),
+        (
+            ("good/a.png", "ok/b.png"),
+            "usable for: nothing that learns from defects: no image is defective",
+        ),
     ],
 )
 def test_labels_alone_cannot_train_severity(

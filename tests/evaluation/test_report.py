@@ -348,12 +348,12 @@ def test_headline_follows_the_counts():
         (
             1,
             20,
-            "1 of the 20 rejected parts was rejected for something else than its own defects: no finding",
+            "1 of the 20 rejected defective parts was rejected for something other than its own defects: ",
         ),
         (
             2,
             9,
-            "2 of the 9 rejected parts were rejected for something else than their own defects: no finding",
+            "2 of the 9 rejected defective parts were rejected for something other than their own defects: ",
         ),
         (0, 9, None),
     ],
@@ -363,7 +363,7 @@ def test_headline_tells_parts_rejected_for_the_wrong_reason(n, of, words):
     point = {name: proportion_bound(*pair).to_json() for name, pair in shares.items()}
     sentences = ["".join(pair) for pair in headline({"operating_point": point})]
     assert sentences[1:-1] == (
-        [] if words is None else [f"{words} overlaps these with an IoU of 0.3 or more."]
+        [] if words is None else [f"{words}no finding overlaps these with an IoU of 0.3 or more."]
     )
 
 

@@ -372,7 +372,7 @@ def test_with_a_tile_graphs_have_that_size_and_smaller_images_are_errors(
     cv2.imwrite(str(file), noise_image((128, 90), 1))
     answer = graphs.inspect(file)
     assert answer.verdict is Verdict.ERROR
-    assert "has the size any×1×128×128 for 'images', and was asked for 1×1×128×90" in answer.error
+    assert "has the size any×1×128×128 for 'images', and received 1×1×128×90" in answer.error
     assert min(min(row["size"]) for row in certificate_of(out)["images"]) >= 128
 
 

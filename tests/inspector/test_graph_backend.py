@@ -111,7 +111,7 @@ def test_few_sizes_are_kept_compiled(tmp_path: Path) -> None:
 def test_a_size_it_does_not_have_names_both(bundle: Bundle) -> None:
     graph = open_graphs(bundle)["one"]
     message = refusal(lambda: graph({"images": np.zeros((1, 1, 8, 16), np.float32)}))
-    assert "graph 'one' has the size any×1×any×8 for 'images', and was asked for 1×1×8×16." in message
+    assert "graph 'one' has the size any×1×any×8 for 'images', and received 1×1×8×16." in message
     assert "--tile" in message
     assert "any×1×any×8" in refusal(lambda: graph({"images": np.zeros((8, 8), np.float32)}))
 

@@ -142,7 +142,9 @@ def base_of(table: Table, row: TableRow, classes: ClassGroups) -> TrainedBundle:
     """The bundle of the common classes that the row starts from, trained on first use."""
     groups = {"common": classes.common, "rare": ()}
     wanted = method_settings(table, row, {**row.base, **groups})
-    name = base_name(wanted.model_dump(mode="json"), table.fingerprint, ignored=NOT_OF_BASE)
+    name = base_name(
+        table.experiment.method, wanted.model_dump(mode="json"), table.fingerprint, ignored=NOT_OF_BASE
+    )
     settings = method_settings(table, row, {**row.base, **groups}, expand=True)
     return shared_base(table, name, settings, table.dataset, row=row.name)
 

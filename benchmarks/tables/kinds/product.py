@@ -74,5 +74,7 @@ def start_of(table: Table, row: TableRow) -> TrainedBundle:
     others = without_product(table.dataset, row.target)
     if named := method_settings(table, row, {"target": row.target}).others:
         others = others.where(lambda sample: sample.product in named)
-    name = base_name(wanted.model_dump(mode="json"), fingerprint(others), ignored=NOT_OF_START)
+    name = base_name(
+        table.experiment.method, wanted.model_dump(mode="json"), fingerprint(others), ignored=NOT_OF_START
+    )
     return shared_base(table, name, method_settings(table, row, also, expand=True), others, row=row.name)

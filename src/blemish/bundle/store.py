@@ -207,10 +207,12 @@ def parse_tensors(file: Path, data: bytes) -> Tensors:
 def changeable_of(path: Path, bundle: str) -> dict[str, bytes]:
     """Content of decision files and usage.json in folder `path`, where it holds the bundle of that id."""
     try:
-        there = parse_manifest((path / MANIFEST).read_bytes(), path / MANIFEST)
+        text = (path / MANIFEST).read_bytes()
+        there = parse_manifest(text, path / MANIFEST)
     except (OSError, BlemishError):
         return {}
-    if Bundle(path, there, {}).id != bundle:
+    # By its id as stored, which is the one that its decision and its count name.
+    if Bundle(path, there, {}, stored=(there, digest_of(json.loads(text)))).id != bundle:
         return {}
     files = (file for file in path.iterdir() if CHANGEABLE.fullmatch(file.name))
     return {file.name: file.read_bytes() for file in files if not file.name.startswith(".")}

@@ -13,7 +13,7 @@ from blemish.cli import data
 from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
 from blemish.cli.inspection import inspect
-from blemish.cli.options import Quiet, Threads
+from blemish.cli.options import BundleFolder, Device, Quiet, Threads
 from blemish.cli.outcome import Debug, StoppedError, command_line
 from blemish.cli.replay import replay
 from blemish.cli.training import add_class, export, train
@@ -37,7 +37,7 @@ class Commands(TyperGroup):
 app = typer.Typer(
     name="blemish",
     cls=Commands,
-    help="Find, outline, grade and name surface defects from few examples, and prove how well it is done.",
+    help="Find, outline, grade and name surface defects from few examples, and prove how well it works.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -55,7 +55,7 @@ def show_version(requested: bool) -> None:
 
 @app.callback()
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool,
         typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version),
@@ -69,7 +69,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for everything the demo makes.")] = Path("demo"),
     quiet: Quiet = False,
 ) -> None:
-    """Make a synthetic set, train on it, evaluate, inspect; ends with the path of an HTML report."""
+    """Make a synthetic set, train, evaluate and inspect; print the path of an HTML report."""
     require_package("torch", "blemish demo")
     from blemish.workflows.demo import run_demo
 
@@ -87,15 +87,15 @@ app.command()(export)
 
 @app.command()
 def embed(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    bundle: BundleFolder,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for embeddings.csv, .npz and .png.")],
-    split: Annotated[Split, typer.Option("--split")] = "test",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    split: Annotated[Split, typer.Option("--split", help="Split to show.")] = "test",
+    device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show which classes overlap in BUNDLE's metric space: a table, a plot, and a sentence a pair."""
+    """Show which classes overlap in BUNDLE's metric space: a table, a plot, and a sentence per pair."""
     from blemish.workflows.embed import embed_regions
 
     set_threads(threads)
@@ -109,9 +109,9 @@ def reproduce(  # noqa: PLR0913, PLR0917 - an option each
     out: Annotated[Path, typer.Option("--out", help="Folder of the rows, such as experiments/results.")],
     data: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--data", help="The datasets' folder, or a dataset of your own."),
+        typer.Option("--data", help="Folder of the datasets, or a dataset of your own."),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", min=1)] = 3,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds.")] = 3,
     common: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--common", metavar="A,B", help="Common classes, instead of the table's."),
@@ -127,7 +127,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 - an option each
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Fill a table of a paper row by row, ours beside theirs; rows already there are kept."""
+    """Fill a paper's table row by row, our figures beside the paper's; rows already there are kept."""
     from blemish.cli.tables import fill_table
 
     set_threads(threads)

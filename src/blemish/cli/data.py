@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from blemish.cli.options import beginning
+from blemish.cli.options import Seed, beginning
 from blemish.cli.texts import print_agreement, print_check, print_counts, print_products, print_scale
 from blemish.errors import BlemishError, WrongUseError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")]
-Out = Annotated[Path, typer.Argument(metavar="OUT")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")]
 
 
 @app.command()
@@ -27,11 +27,13 @@ def synth(  # noqa: PLR0913, PLR0917 - an option each
     surface: Annotated[
         list[str] | None,
         typer.Option(
-            "--surface", help="Texture; may be repeated. Or `part`: one part in different positions."
+            "--surface", help="Texture, or `part` for one part in different positions; may be repeated."
         ),
     ] = None,
-    images: Annotated[int, typer.Option("--images", min=1)] = 100,
-    size: Annotated[str, typer.Option("--size", metavar="HEIGHTxWIDTH")] = "512x512",
+    images: Annotated[int, typer.Option("--images", min=1, help="Number of images.")] = 100,
+    size: Annotated[
+        str, typer.Option("--size", metavar="HEIGHTxWIDTH", help="Size of the images, in pixels.")
+    ] = "512x512",
     weight: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
@@ -46,9 +48,10 @@ def synth(  # noqa: PLR0913, PLR0917 - an option each
         typer.Option("--defect-scale", help="Size of the defects, relative to their usual size."),
     ] = 1.0,
     turn: Annotated[
-        float, typer.Option("--turn", metavar="DEGREES", help="Largest rotation of a part, either way.")
+        float,
+        typer.Option("--turn", metavar="DEGREES", help="Largest rotation of a part, in either direction."),
     ] = 180.0,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Draw a synthetic set: surfaces with defects of known class, outline and contrast."""
     from blemish.dataset.synthetic import synthesise
@@ -76,17 +79,20 @@ def tasks(
             "--from",
             metavar="SETS",
             help="Folder of public sets, each under its name: bc-defects, magnetic-tile, neu-det, "
-            "deeppcb, crackforest, dagm-thumbs. Sets not there are left out.",
+            "deeppcb, crackforest, dagm-thumbs. Missing sets are left out.",
         ),
     ],
     only: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--only", metavar="A,B", help="These products, or all of these sets."),
+        typer.Option("--only", metavar="A,B", help="Only these products, or all products of these sets."),
     ] = None,
     size: Annotated[
-        int, typer.Option("--size", min=64, help="Side of drawn images; photographs keep theirs.")
+        int,
+        typer.Option(
+            "--size", min=64, help="Side of the drawn images in pixels; photographs keep their size."
+        ),
     ] = 256,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Make a collection of products from public sets, each with normal and defective images and splits."""
     from blemish.dataset.product_sets.collect import collect_products
@@ -104,7 +110,7 @@ def check(
     skip_broken: Annotated[
         bool,
         typer.Option(
-            "--skip-broken", help="Leave out files that cannot be read, instead of counting them as errors."
+            "--skip-broken", help="Leave out files that cannot be read, with a warning instead of an error."
         ),
     ] = False,
     json_out: Annotated[
@@ -112,7 +118,10 @@ def check(
         typer.Option("--json", help="Also write the findings to this file."),
     ] = None,
 ) -> None:
-    """Report counts, imbalance, broken files and leaks between splits. Exit code 1 for unusable data."""
+    """Report counts, imbalance, broken files and leaks between splits.
+
+    Exit code 1: the data cannot be used.
+    """
     import json
 
     from blemish.dataset.layouts import load_dataset
@@ -143,9 +152,9 @@ def agree(
         typer.Option("--out", help="Folder for agreement.json and report.html."),
     ] = None,
 ) -> None:
-    """Measure how well annotators agree: Cohen's kappa, confusion, overlap, and where they differ.
+    """Measure how well annotators agree: Cohen's kappa, confusion, overlap, and images on which they differ.
 
-    Two label sets of one person show how repeatable they are.
+    Two label sets by the same person show how repeatable the labels are.
     """
     from blemish.workflows.annotator_agreement import compare_annotators
 
@@ -173,7 +182,7 @@ def convert(
         ),
     ],
 ) -> None:
-    """Write the dataset in another layout; says what the target cannot hold."""
+    """Write the dataset in another layout, and warn about what that layout cannot hold."""
     from blemish.dataset.convert import convert as convert_dataset
     from blemish.dataset.layouts import load_dataset
 
@@ -187,23 +196,24 @@ def convert(
 def split(
     data: Folder,
     out: Out,
-    test: Annotated[float, typer.Option("--test", help="Share of all images.")] = 0.3,
-    val: Annotated[float, typer.Option("--val", help="Share of the images that are not test.")] = 0.2,
+    test: Annotated[float, typer.Option("--test", help="Share of all images, for test.")] = 0.3,
+    val: Annotated[float, typer.Option("--val", help="Share of the remaining images, for val.")] = 0.2,
     by: Annotated[
         Literal["content", "group", "similarity", "looks"],
         typer.Option(
             "--by",
             metavar="content|group|similarity",
-            help="Images to keep together. group: of one lot or part; similarity: nearly the same.",
+            help="Images to keep together: identical ones (content), those of one lot or part (group), "
+            "or nearly identical ones (similarity).",
         ),
     ] = "content",
     shots: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option("--shots", min=1, help="Keep this many training images of each class."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    seed: Seed = 0,
 ) -> None:
-    """Write train, val and test lists to OUT, by reference to the images, which stay where they are."""
+    """Split into train, val and test: write lists of paths to OUT; the images stay where they are."""
     from blemish.dataset.layouts import load_dataset
     from blemish.dataset.splits.split import split_dataset, write_splits
 
@@ -218,11 +228,14 @@ def scale(
     columns: Annotated[
         int, typer.Option("--columns", min=3, help="Columns of dots, or of corners where four squares meet.")
     ],
-    rows: Annotated[int, typer.Option("--rows", min=3, help="Rows of them.")],
+    rows: Annotated[int, typer.Option("--rows", min=3, help="Rows of dots or corners.")],
     pitch_mm: Annotated[
-        float, typer.Option("--pitch-mm", metavar="X", help="Distance from one to the next.")
+        float,
+        typer.Option("--pitch-mm", metavar="X", help="Distance from one dot or corner to the next, in mm."),
     ],
-    pattern: Annotated[Literal["checkerboard", "dots"], typer.Option("--pattern")] = "checkerboard",
+    pattern: Annotated[
+        Literal["checkerboard", "dots"], typer.Option("--pattern", help="What the target shows.")
+    ] = "checkerboard",
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--out", metavar="FILE", help="Also write the figures to this JSON file."),

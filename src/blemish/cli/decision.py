@@ -8,30 +8,37 @@ from typing import Annotated, Optional
 import typer
 
 from blemish.api import Split
-from blemish.cli.options import Quiet, Scale, Threads
+from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Threads
 from blemish.threads import set_threads
 
 
 def decide(  # noqa: PLR0913, PLR0917 - an option each
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    bundle: BundleFolder,
     data: Annotated[
         Path,
-        typer.Option("--data", metavar="CALIB", help="Calibration images, none of which was trained on."),
+        typer.Option(
+            "--data", metavar="CALIB", help="Calibration images; the bundle was trained on none of them."
+        ),
     ],
     escape: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
             "--escape",
+            min=0,
+            max=1,
             metavar="SHARE",
-            help="Share of defective images that may stay below NG, such as 0.01, and go to a person.",
+            help="Share of defective images that may stay below the NG threshold, such as 0.01; "
+            "they go to a person.",
         ),
     ] = None,
     overkill: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
             "--overkill",
+            min=0,
+            max=1,
             metavar="SHARE",
-            help="Share of clean images that may be rejected. With --escape: its share may pass.",
+            help="Share of clean images that may be rejected. With --escape, that one's share may pass.",
         ),
     ] = None,
     cost: Annotated[
@@ -39,27 +46,28 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         typer.Option(
             "--cost",
             metavar="escape=100,overkill=1",
-            help="Lowest cost; the numbers are the costs of one image.",
+            help="Minimise this cost; each number is the cost of one image.",
         ),
     ] = None,
     rule: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--rule", metavar="TEXT", help="Any rule that ng_rule takes, such as f1."),
+        typer.Option("--rule", metavar="TEXT", help="Any rule that the setting ng_rule takes, such as f1."),
     ] = None,
     review: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--review", metavar="RULE", help="Rule of the lower threshold; default escape<=0."),
+        typer.Option("--review", metavar="RULE", help="Rule of the REVIEW threshold; default escape<=0."),
     ] = None,
     split: Annotated[
         Optional[Split],  # noqa: UP045
-        typer.Option("--split", help="Default val, or all where CALIB has no val; test stays sealed."),
+        typer.Option("--split", help="Default val, or all where CALIB has no val; test is refused."),
     ] = None,
     limit: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
             "--limit",
             metavar="[CLASS:]MEASURE=NUMBER[mm|px]:LEVEL",
-            help="Such as crack:length=3mm:ng, review.",
+            help="Size or severity from which one defect makes the image REVIEW or NG, "
+            "such as crack:length=3mm:ng.",
         ),
     ] = None,
     ignore: Annotated[
@@ -67,28 +75,30 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         typer.Option(
             "--ignore",
             metavar="[CLASS:]MEASURE=NUMBER[mm|px]",
-            help="Smaller is no defect, such as length=0.2mm.",
+            help="Ignore defects below this, such as length=0.2mm.",
         ),
     ] = None,
     grade: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
-            "--grade", metavar="[CLASS:]MEASURE=NUMBER[mm|px]:GRADE", help="Such as severity=8:scrap, rework."
+            "--grade",
+            metavar="[CLASS:]MEASURE=NUMBER[mm|px]:GRADE",
+            help="Size or severity from which the part is rework or scrap, such as severity=8:scrap.",
         ),
     ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--out", metavar="FILE", help="Instead of decision.yaml in the bundle."),
+        typer.Option("--out", metavar="FILE", help="File to write instead of the bundle's decision.yaml."),
     ] = None,
     mm_per_px: Scale = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Choose BUNDLE's thresholds on calibration images, with limits and grades; writes decision.yaml.
+    """Choose BUNDLE's thresholds on calibration images, with limits and grades, and write decision.yaml.
 
-    --limit, --ignore and --grade may be repeated; without them the rules of the revision before are kept,
-    and "none" drops these. MEASURE is severity, area, length or width.
+    --limit, --ignore and --grade may be repeated; without them the previous revision's rules are kept,
+    and "none" removes them. MEASURE is severity, area, length or width.
     """
     from blemish.workflows import decide as workflow
     from blemish.workflows.decide_rules import chosen_rules, parsed_grades, parsed_limits, parsed_minimums

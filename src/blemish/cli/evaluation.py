@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from blemish.api import Split
-from blemish.cli.options import Quiet, Scale, Then, Threads
+from blemish.cli.options import Device, Quiet, Scale, Then, Threads
 from blemish.cli.outcome import command_line
 from blemish.errors import WrongUseError
 from blemish.threads import set_threads
@@ -18,44 +18,50 @@ from blemish.threads import set_threads
 def evaluate(  # noqa: PLR0913, PLR0917 - an option each
     data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for metrics.json and report.html.")],
-    bundle: Annotated[Optional[Path], typer.Argument(metavar="[BUNDLE]", show_default=False)] = None,  # noqa: UP045
+    bundle: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="BUNDLE", show_default=False, help="Folder of a bundle, such as run/bundle."),
+    ] = None,
     predictions: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
             "--predictions",
             metavar="FILE",
-            help="Instead of a bundle, any tool's answers: COCO results (.json), inspections (.jsonl), "
+            help="Any tool's answers, instead of a bundle: COCO results (.json), inspections (.jsonl), "
             "image,score (.csv), or a folder of maps (.png, .npy) named like the images.",
         ),
     ] = None,
-    split: Annotated[Split, typer.Option("--split")] = "test",
+    split: Annotated[Split, typer.Option("--split", help="Split to measure.")] = "test",
     threshold: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
             "--threshold",
             min=0,
             max=1,
-            help="Of predictions: score from which an image is NG and a box or pixel a defect. "
-            "Default: chosen on val images where they are predicted, else 0.5.",
+            help="With --predictions: score from which an image is NG, and a box or pixel a defect. "
+            "Default: chosen on the val images where FILE covers them, else 0.5.",
         ),
     ] = None,
     rule: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            "--rule", help="Of predictions: rule to choose by on val images, such as f1, escape<=0.01."
+            "--rule",
+            help="With --predictions: rule for choosing the threshold on val images, such as escape<=0.01.",
         ),
     ] = None,
     missing: Annotated[
         Optional[Literal["none-found"]],  # noqa: UP045
-        typer.Option("--missing", help="Count images without predictions as images with nothing found."),
+        typer.Option(
+            "--missing", help="With --predictions: an image without one counts as an image without findings."
+        ),
     ] = None,
     then: Then = None,
     mm_per_px: Scale = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure BUNDLE, a chain of them, or any tool's predictions; writes metrics.json and report.html."""
+    """Measure BUNDLE, a chain of bundles, or any tool's predictions; write metrics.json and report.html."""
     from blemish.workflows.scale import checked_scale
 
     set_threads(threads)

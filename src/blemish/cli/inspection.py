@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from blemish.cli.options import Quiet, Scale, Then, Threads
+from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Then, Threads
 from blemish.errors import BlemishError, WrongUseError
 from blemish.threads import set_threads
 
@@ -16,30 +16,35 @@ if TYPE_CHECKING:
 
 
 def inspect(  # noqa: PLR0913, PLR0917 - an option each
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    bundle: BundleFolder,
     paths: Annotated[
         list[Path],
         typer.Argument(
             metavar="PATH…",
-            help="Images, folders of images, videos, quoted globs (** for any folders), lists (.txt, a path "
-            "a line), or - for paths from standard input.",
+            help="Images, folders of images, videos, quoted globs (** for any folders), lists (.txt, one "
+            "path per line), or - for paths from standard input.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl and overlays.")],
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also draw each image with its defects.")
+        bool, typer.Option("--overlay", help="Also save each image with its defects drawn.")
     ] = False,
     every: Annotated[
-        int, typer.Option("--every", min=1, metavar="N", help="Of videos, every Nth frame.")
+        int, typer.Option("--every", min=1, metavar="N", help="Use every Nth frame of a video.")
     ] = 1,
     line_scan: Annotated[
         bool,
-        typer.Option("--line-scan", help="The images are strips of one width: judge them as one long image."),
+        typer.Option(
+            "--line-scan", help="Judge the images as strips of one long image; all have the same width."
+        ),
     ] = False,
     frame_rows: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
-            "--frame-rows", min=1, metavar="N", help="With --line-scan: judge frames of N rows as images."
+            "--frame-rows",
+            min=1,
+            metavar="N",
+            help="With --line-scan: judge every N rows as an image of its own.",
         ),
     ] = None,
     max_rows: Annotated[
@@ -48,7 +53,7 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
             "--max-rows",
             min=1,
             metavar="N",
-            help="With --line-scan: a longer defect is cut; 8192 by default.",
+            help="With --line-scan: cut defects longer than N rows; default 8192.",
         ),
     ] = None,
     most_rows: Annotated[
@@ -57,11 +62,11 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     then: Then = None,
     mm_per_px: Scale = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Inspect images with BUNDLE, or a chain of bundles; writes one line an image to inspections.jsonl."""
+    """Inspect images with BUNDLE, or a chain of bundles; write one line per image to inspections.jsonl."""
     from blemish.workflows.inspect import inspect_images
     from blemish.workflows.scale import checked_scale
 

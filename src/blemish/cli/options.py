@@ -14,8 +14,12 @@ def beginning(values: Iterable[str]) -> Callable[[str], list[str]]:
     return lambda incomplete: [value for value in values if value.startswith(incomplete)]
 
 
+BundleFolder = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, such as run/bundle.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only results and errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print results and errors only, no progress.")]
 Scale = Annotated[
     Optional[float],  # noqa: UP045
     typer.Option("--mm-per-px", metavar="X", help="Scale of the images, for sizes in mm."),

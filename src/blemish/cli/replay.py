@@ -16,15 +16,15 @@ def replay(
         Path, typer.Argument(metavar="RECORD", help="An inspections.jsonl, or the folder that holds it.")
     ],
     images: Annotated[
-        Path, typer.Option("--images", metavar="FOLDER", help="Where the images are, under any names.")
+        Path, typer.Option("--images", metavar="FOLDER", help="Folder of the images; their names may differ.")
     ],
     bundle: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Option("--bundle", help="The recorded bundle, if it has moved; once for each of a chain."),
+        typer.Option("--bundle", help="The recorded bundle, if it has moved; once per bundle of a chain."),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Inspect the images of RECORD again with the same bundle, and name every field that differs.
+    """Inspect the images of RECORD again with the same bundle, and print every field that differs.
 
     Images are found by their SHA-256. Exit code 0: all answers are the same; 1: some differ, or an image,
     bundle or decision is not as recorded.

@@ -68,9 +68,7 @@ def print_scale(found: Scale) -> None:
     """Print a measured scale, how well the image fits it, and how to use it."""
     print(f"{found.mm_per_px:.6g} mm per px, from {found.points} points")
     print(f"along the image's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
-    print(
-        f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (mean square)"
-    )
+    print(f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (RMS)")
     print(
         f"use it as --mm-per-px {found.mm_per_px:.6g}, or as mm_per_px: {found.mm_per_px:.6g} in dataset.yaml"
     )
@@ -78,7 +76,7 @@ def print_scale(found: Scale) -> None:
 
 def print_agreement(study: Study) -> None:
     """Print the agreement of two annotators on verdicts, classes and places, and where they differ."""
-    alone = f", and {study.alone} that only one of them judges" if study.alone else ""
+    alone = f"; {study.alone} left out, as only one of the two judged them" if study.alone else ""
     print(f"{study.first} and {study.second}: {study.images} images{alone}")
     for question, level in (("good or defective", study.verdict), ("classes", study.classes)):
         kappa, agreed = level.kappa, level.kappa.agreed
@@ -90,12 +88,12 @@ def print_agreement(study: Study) -> None:
         )
     if study.places is not None:
         met = study.places.met
-        print(f"places: {met.n} of {met.of} that either marked were marked by both")
+        print(f"places: both marked {met.n} of the {met.of} that at least one marked")
     for difference in study.differences[:MAX_LISTED]:
         print(f"differ on {difference.image.sample.id}. {difference.sentence}")
     rest = len(study.differences) - MAX_LISTED
     if rest > 0:
-        print(f"and on {rest} more")
+        print(f"and on {rest} more, see agreement.json of --out")
 
 
 def images_of_lots(groups: Mapping[str, Mapping[str, Any]]) -> str:
@@ -111,7 +109,7 @@ def uses(report: CheckReport) -> str:
     """Purposes that the annotations serve: an outline also gives a box, and either an image's label."""
     of = report.defective
     if not of:
-        return "nothing that learns from defects: no image is marked"
+        return "nothing that learns from defects: no image is defective"
     kinds = (
         ("severity and segmentation", "outlines", report.outlined),
         ("detection", "boxes or outlines", report.placed),

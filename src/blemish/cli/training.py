@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, Optional
 
 import typer
 
-from blemish.cli.options import Quiet, Scale, Seed, Threads, beginning
+from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Seed, Threads, beginning
 from blemish.cli.outcome import command_line
 from blemish.errors import WrongUseError, refused_as_wrong_use
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
-package = find_spec("blemish.methods")  # looked at, not imported, as it brings numpy
+package = find_spec("blemish.methods")  # located, not imported, as it brings numpy
 folders = package.submodule_search_locations if package else None
 METHODS = sorted(
     module.name for module in iter_modules(folders or []) if module.ispkg and module.name != "common"
@@ -44,11 +44,13 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     target: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--target", metavar="NAME", help="Product to learn; as --set target=NAME."),
+        typer.Option("--target", metavar="NAME", help="Product to learn; short for --set target=NAME."),
     ] = None,
     shots: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--shots", min=1, metavar="K", help="Images to learn from; as --set shots=K."),
+        typer.Option(
+            "--shots", min=1, metavar="K", help="Number of images to learn from; short for --set shots=K."
+        ),
     ] = None,
     mm_per_px: Scale = None,
     threads: Threads = None,
@@ -77,30 +79,35 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
 
 
 def add_class(  # noqa: PLR0913, PLR0917 - an option each
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
+    bundle: BundleFolder,
     name: Annotated[str, typer.Option("--name", help="Name of the new class.")],
     examples: Annotated[
         Path,
         typer.Option(
-            "--examples", metavar="DATA", help="1 to 10 boxed examples: all boxes, or those of class NAME."
+            "--examples",
+            metavar="DATA",
+            help="Images with 1 to 10 boxes: all of them, or those of class NAME.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The new bundle; its report goes to OUT-report.")],
     check: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            "--check", metavar="DATA", help="Images of the older classes, measured before and after."
+            "--check", metavar="DATA", help="Images of the existing classes, measured before and after."
         ),
     ] = None,
     fine_tune: Annotated[
-        bool, typer.Option("--fine-tune", help="Train briefly instead, on --check's training images as well.")
+        bool,
+        typer.Option("--fine-tune", help="Train briefly instead, also on the training images of --check."),
     ] = False,
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="KEY=VALUE", help="Setting of the short training; may be repeated."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="With --fine-tune: setting of the training; may be repeated."
+        ),
     ] = None,
     seed: Seed = 0,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda")] = "auto",
+    device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
@@ -124,11 +131,11 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
 
 
 def export(  # noqa: PLR0913, PLR0917 - an option each
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE")],
-    to: Annotated[Literal["onnx", "openvino"], typer.Option("--to", help="Runtime that will run it.")],
+    bundle: BundleFolder,
+    to: Annotated[Literal["onnx", "openvino"], typer.Option("--to", help="Runtime to export for.")],
     precision: Annotated[
         Literal["fp32", "fp16", "int8"],
-        typer.Option("--precision", help="fp16: half the size; int8: faster, calibrated on --data."),
+        typer.Option("--precision", help="fp16 halves the size; int8 is faster and is calibrated on --data."),
     ] = "fp32",
     out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -140,7 +147,7 @@ def export(  # noqa: PLR0913, PLR0917 - an option each
             "--tile",
             min=1,
             metavar="N",
-            help="Cut images into tiles of N × N, fixed: fastest; no smaller images.",
+            help="Fix the tiles at N × N pixels: fastest, but smaller images are refused.",
         ),
     ] = None,
     data: Annotated[
@@ -149,12 +156,17 @@ def export(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     calibration: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--calibration", min=1, metavar="N", help="Of int8: inputs to each graph; default 100."),
+        typer.Option(
+            "--calibration",
+            min=1,
+            metavar="N",
+            help="With int8: number of inputs to each graph; default 100.",
+        ),
     ] = None,
     max_drop: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            "--max-drop", min=0, max=1, help="Of int8: largest loss on validation images; default 0.01."
+            "--max-drop", min=0, max=1, help="With int8: largest loss on the validation images; default 0.01."
         ),
     ] = None,
     seed: Seed = 0,

@@ -53,7 +53,7 @@ class CheckedGraph:
         if not fits(shape, stored.shape):
             raise BlemishError(
                 f"{self.file}: graph '{self.name}' has the size {by_sides(stored.shape)} for "
-                f"'{stored.name}', and was asked for {by_sides(shape)}. Export the bundle again with another "
+                f"'{stored.name}', and received {by_sides(shape)}. Export the bundle again with another "
                 "--tile, or without one for images of any size."
             )
 

@@ -162,8 +162,8 @@ def notes_on_validation_images(chosen: Dataset, loaded: Bundle, data: Path) -> t
     if not validated:
         return ()
     return (
-        f"{validated} of {len(chosen)} images were validation images of the training, which they steered: "
-        "new parts may escape somewhat more often than is counted here. Fresh images would be better.",
+        f"{validated} of {len(chosen)} images were validation images of the training, which chose "
+        "thresholds on them: new parts may escape somewhat more often. Fresh images would be better.",
     )
 
 
@@ -216,7 +216,8 @@ def sentences(decision: Decision, point: OperatingPoint, earlier: Path | None) -
     lines += [
         f"Defective images: {point.escapes.sentence('passed')}.",
         f"Clean images: {point.overkill.sentence('rejected')}.",
-        f"For a person: {point.review.n} of {point.review.of}; a defective image among them did not pass.",
+        f"REVIEW, for a person: {point.review.n} of {point.review.of} images; a defective one among them "
+        "counts as not passed.",
     ]
     if decision.costs:
         cost = decision.costs.escape * point.escapes.n + decision.costs.overkill * point.overkill.n

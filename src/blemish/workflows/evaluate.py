@@ -29,7 +29,7 @@ from blemish.workflows.scale import inspector_in_scale, notes_on_scale
 from blemish.workflows.test_set_access import record_test_set_access
 
 CHAIN_NOTE = (
-    "Several bundles were asked one after the other. Score, AUROC and thresholds are the first one's; the "
+    "Several bundles were run one after the other. Score, AUROC and thresholds are the first one's; the "
     "others can only send an image to a person. An image that a gate passed is without defects, severity 0, "
     "in every figure."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 from blemish.bundle.store import load_bundle
 from blemish.dataset.layouts import load_dataset
@@ -29,6 +30,9 @@ def export(  # noqa: PLR0913 - every option of an export
     See `exporting.request.ExportRequest`; calibration, max_drop: None takes its defaults
     Raises WrongUseError for options that do not go together, BlemishError for what cannot be exported.
     """
+    for option, value, known in (("--to", kind, RuntimeKind), ("--precision", precision, Precision)):
+        if value not in get_args(known):
+            raise WrongUseError(f"{option} must be one of {', '.join(get_args(known))}. Received: '{value}'.")
     only_int8 = {"--calibration": calibration, "--max-drop": max_drop}
     used = [option for option, value in only_int8.items() if value is not None]
     if precision == "int8" and data is None:

@@ -117,11 +117,13 @@ def found_layout(tree: Tree) -> tuple[str, str]:
     matches = detect_layout(tree)
     if matches:
         return next(iter(matches.items()))
-    looked_for = "; ".join(f"{name}: {module.detect.__doc__}" for name, module in LAYOUTS.items())
+    signs = ((name, str(module.detect.__doc__).rstrip(".")) for name, module in LAYOUTS.items())
+    looked_for = "; ".join(f"{name}: {sign}" for name, sign in signs)
     first = f", first {tree.images[0]}" if tree.images else ""
+    number = "1 image" if len(tree.images) == 1 else f"{len(tree.images)} images"
     raise BlemishError(
-        f"{tree.root} must have a known layout. Received: {len(tree.images)} images{first}, "
-        f"and none of: {looked_for} Arrange the files so, or name the layout in {SETTINGS_NAME}."
+        f"{tree.root} must have a known layout. Received: {number}{first}, "
+        f"and none of these: {looked_for}. Arrange the files so, or name the layout in {SETTINGS_NAME}."
     )
 
 

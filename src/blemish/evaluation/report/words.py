@@ -42,10 +42,13 @@ def elsewhere_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]
     if not count or not count.get("n"):
         return []
     were, own = ("was", "its own defects") if count["n"] == 1 else ("were", "their own defects")
-    claim = (
-        f"{whole(count['n'])} of the {whole(count['of'])} rejected parts {were} rejected for something else"
-    )
-    return [(claim, f" than {own}: no finding overlaps these with an IoU of {MATCH_IOU} or more.")]
+    rejected = f"{whole(count['n'])} of the {whole(count['of'])} rejected defective parts {were} rejected"
+    return [
+        (
+            rejected,
+            f" for something other than {own}: no finding overlaps these with an IoU of {MATCH_IOU} or more.",
+        )
+    ]
 
 
 def defects_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:

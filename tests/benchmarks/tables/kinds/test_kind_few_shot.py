@@ -127,10 +127,11 @@ def test_one_base_serves_every_row_that_asks_for_the_same() -> None:
 
 def test_a_base_has_a_name_of_its_own_only_where_it_is_trained_otherwise() -> None:
     settings = {"steps": 2, "fine_tune_steps": 1, "nms": 0.5}
-    name = base_name(settings, "data", ignored=NOT_OF_BASE)
-    assert base_name({**settings, "fine_tune_steps": 9, "nms": 0.6}, "data", ignored=NOT_OF_BASE) == name
+    name = base_name("tlsdd", settings, "data", ignored=NOT_OF_BASE)
+    alike = {**settings, "fine_tune_steps": 9, "nms": 0.6}
+    assert base_name("tlsdd", alike, "data", ignored=NOT_OF_BASE) == name
     others = [({**settings, "steps": 3}, "data"), (settings, "other")]
-    assert len({name, *(base_name(*other, ignored=NOT_OF_BASE) for other in others)}) == 3
+    assert len({name, *(base_name("tlsdd", *other, ignored=NOT_OF_BASE) for other in others)}) == 3
 
 
 def test_training_saw_the_drawn_rare_boxes_alone() -> None:

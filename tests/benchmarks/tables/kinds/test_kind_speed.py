@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy import ndimage
 
 from benchmarks.tables import random_models
 from benchmarks.tables.experiment import CHECKOUT
 from benchmarks.tables.fill import refuse_stale
+from benchmarks.tables.kinds import speed
 from benchmarks.tables.kinds.speed import (
     FORMER_KINDS,
     BlockSpeedSettings,
@@ -115,11 +117,24 @@ def inspector_for(
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_figures_are_of_one_image_in_which_nothing_is_found(method: str) -> None:
+def test_figures_are_of_one_image(method: str) -> None:
     timed = measured_image(of_image(method), "cpu")["fp32"]
     assert timed["images_per_second"] == pytest.approx(1 / timed["seconds"])
     assert timed["ms"] == pytest.approx(1000 * timed["seconds"])
     assert 1 <= timed["runs"] <= 2
+
+
+def test_the_box_of_medetection_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[int] = []
+
+    def judge(inspector: BundleInspector, image: NDArray[np.uint8], *, clean: bool) -> None:
+        assert not clean
+        found.append(len(inspector.judge(image, "noise").defects))
+
+    monkeypatch.setattr(speed, "judge", judge)
+    measured_image(of_image("medetection"), "cpu")
+    assert found
+    assert set(found) == {1}
 
 
 @pytest.mark.parametrize("tiled", [False, True])

@@ -50,8 +50,8 @@ def test_rare_class_outcomes_by_hand() -> None:
     assert result["classes"]["fray"] == {"found": 1, "background": 1, "other": {"spot": 1}}
     assert result["classes"]["burr"] == {"found": 0, "background": 1, "other": {}}
     assert result["sentences"] == [
-        "'fray': 1 of 3 found; taken 1 for background, 1 for 'spot'.",
-        "'burr': 0 of 1 found; taken 1 for background.",
+        "'fray': 1 of 3 found; 1 taken for background, 1 taken for 'spot'.",
+        "'burr': 0 of 1 found; 1 taken for background.",
         "'gone': no true box among these images.",
     ]
 

@@ -146,6 +146,7 @@ def test_a_file_of_support_ids_decides_the_draw(surfaces, tmp_path):
         ({"rare": ("stian",)}, "setting rare: .* has no class 'stian'. Did you mean 'stain'"),
         ({"common": ("scratch", "sport")}, "setting common: .* has no class 'sport'. Did you mean 'spot'"),
         ({"rare": ("crack",)}, "'crack', which has none"),
+        ({"common": ()}, r"Received: none for .*crack.*\. Set common to \[scratch, spot\]\."),
         ({"frozen": ("extracter",)}, "setting frozen: the detector has no part 'extracter'"),
     ],
 )

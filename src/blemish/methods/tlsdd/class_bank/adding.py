@@ -223,7 +223,9 @@ def nearness_sentences(
         )
     how = "each compared without itself" if held_out else "compared with themselves"
     return lines + [
-        f"{older.nearer} of {examples} examples of '{name}', {how}, are more like '{older.label}'."
+        f"{older.nearer} of {examples} examples of '{name}', {how}, "
+        f"{'is' if older.nearer == 1 else 'are'} more like "
+        f"'{older.label}'."
         for older in similarities
         if older.nearer
     ]

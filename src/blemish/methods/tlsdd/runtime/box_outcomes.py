@@ -56,12 +56,12 @@ def counted(outcomes: Counter[str]) -> dict[str, Any]:
 
 
 def outcome_sentence(name: str, counts: Mapping[str, Any]) -> str:
-    """Sentence on how many boxes of a class were found, and what the rest was taken for."""
+    """Sentence on how many boxes of a class were found, and what the others were taken for."""
     total = counts[FOUND] + counts[BACKGROUND] + sum(counts["other"].values())
     if not total:
         return f"'{name}': no true box among these images."
     line = f"'{name}': {counts[FOUND]} of {total} found"
-    lost = [f"{counts[BACKGROUND]} for background"] if counts[BACKGROUND] else []
+    lost = [f"{counts[BACKGROUND]} taken for background"] if counts[BACKGROUND] else []
     others = sorted(counts["other"].items(), key=lambda pair: (-pair[1], pair[0]))
-    lost += [f"{number} for '{other}'" for other, number in others]
-    return f"{line}; taken {', '.join(lost)}." if lost else f"{line}."
+    lost += [f"{number} taken for '{other}'" for other, number in others]
+    return f"{line}; {', '.join(lost)}." if lost else f"{line}."

@@ -90,6 +90,7 @@ class TrainingSplit:
             draw = load_support_set(file, self.dataset, boxes=self.annotated.boxes, data_fingerprint=digest)
             refuse_lacking(draw, self.rare, file)
             return draw
+        self.refuse_unused_common()
         seed = self.trainer.seed if self.settings.draw_seed is None else self.settings.draw_seed
         return sample_support_set(
             self.dataset,
@@ -99,6 +100,19 @@ class TrainingSplit:
             boxes=self.annotated.boxes,
             data_fingerprint=digest,
         )
+
+    def refuse_unused_common(self) -> None:
+        """Raise BlemishError where `common` is not set and one of those classes has no box to train on."""
+        if self.settings.common or self.trainer.initial_bundle is not None:
+            return
+        boxed = {box.label for box in self.annotated.boxes}
+        unused = [name for name in self.common if name not in boxed]
+        if unused:
+            used = ", ".join(name for name in self.common if name in boxed)
+            raise BlemishError(
+                f"setting common takes every class that is not rare, and each needs a box in split 'train' "
+                f"of {self.dataset.root}. Received: none for {', '.join(unused)}. Set common to [{used}]."
+            )
 
     def images(self, phase: Phase) -> tuple[TrainingImage, ...]:
         """Images of a phase; a line on those left out is noted."""
