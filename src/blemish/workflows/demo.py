@@ -21,7 +21,8 @@ SYNTHETIC: dict[str, Any] = {
     "class_weights": {"scratch": 4, "spot": 4, "stain": 2, "dent": 1},
     "contrast": (40.0, 90.0),
 }
-# Cells of 4 pixels cost a third of the time of those of 2; the join distance was chosen on the validation images.
+# Cells of 4 pixels cost a third of the time of those of 2. The join distance is chosen on the validation
+# images.
 SETTINGS: dict[str, Any] = {
     "cell": 4,
     "patch": 128,
