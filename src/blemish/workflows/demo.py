@@ -32,9 +32,9 @@ SETTINGS: dict[str, Any] = {
     "min_area": 16,
     "types_backbone": "resnet18",
     "types_backbone_weights": "none",
-    "types_step": 32,
-    "types_steps": 240,
-    "types_batch": 16,
+    "types_window": 32,
+    "types_step": 16,
+    "types_steps": 260,
 }
 
 
