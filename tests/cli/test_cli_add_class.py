@@ -47,7 +47,7 @@ def test_the_command_prints_the_bundle(
     assert "Not checked. Add --check DATA" in page
     again = blemish("add-class", parent, "--name", "fray", "--examples", examples, "--out", out)
     assert again.code == 1
-    assert f"{out} exists" in again.err and is_one_line(again.err)
+    assert f"{out} already exists" in again.err and is_one_line(again.err)
 
 
 def refused(blemish: Command, bundle: Path, examples: Path, out: Path, *options: object) -> Any:
