@@ -156,7 +156,7 @@ def test_a_share_outside_0_to_1_is_refused_by_its_option(
 ) -> None:
     answer = blemish("decide", tmp_path, "--data", tmp_path, option, value)
     assert answer.code == 2
-    assert f"Invalid value for '{option}'" in answer.err
+    assert f"{option} must be a share from 0 to 1" in answer.err
 
 
 def test_a_minimum_size_above_labelled_defects_is_warned_of(
@@ -239,8 +239,8 @@ def test_without_defective_images_escapes_cannot_be_followed_and_overkill_can(
             ["--escape", 0.1, "--overkill", 0.1, "--review", "f1"],
             "--review cannot be combined with --escape and --overkill",
         ),
-        (["--escape", 1.5], "Received: 'escape<=1.5'"),
-        (["--escape", "nan"], "Received: 'escape<=nan'"),
+        (["--escape", 1.5], "--escape must be a share from 0 to 1. Received: 1.5."),
+        (["--escape", "nan"], "--escape must be a share from 0 to 1. Received: nan."),
         (["--cost", "escape=1"], "Received: 'cost:escape=1'"),
         (["--rule", "best"], "Received: 'best'"),
         (["--rule", "f1", "--review", "x"], "Received: 'x'"),

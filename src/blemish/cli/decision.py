@@ -24,8 +24,6 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         Optional[float],  # noqa: UP045
         typer.Option(
             "--escape",
-            min=0,
-            max=1,
             metavar="SHARE",
             help="Share of defective images that may stay below the NG threshold, such as 0.01; "
             "they go to a person.",
@@ -35,8 +33,6 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         Optional[float],  # noqa: UP045
         typer.Option(
             "--overkill",
-            min=0,
-            max=1,
             metavar="SHARE",
             help="Share of clean images that may be rejected. With --escape, that one's share may pass.",
         ),

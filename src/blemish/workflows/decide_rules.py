@@ -41,6 +41,11 @@ def chosen_rules(
 
     --escape beside --overkill is the rule of the lower threshold: what must not pass goes to a person.
     """
+    for option, share in (("--escape", escape), ("--overkill", overkill)):
+        if share is not None and not 0 <= share <= 1:
+            raise WrongUseError(
+                f"{option} must be a share from 0 to 1. Received: {share:g}. Give 0.01, for example."
+            )
     lower = review
     if escape is not None and overkill is not None:
         if review is not None:
