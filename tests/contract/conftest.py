@@ -32,7 +32,7 @@ def quick(method: Method) -> Quick:
 
 @pytest.fixture(scope="session")
 def of_two_kinds(quick: Quick) -> bool:
-    """Whether the method judges the whole image and only points at a place."""
+    """True for a method that judges the whole image and only points at a place."""
     return quick.judges_whole_images
 
 

@@ -1,4 +1,4 @@
-"""What version 0.1 wrote goes on to work: bundles, a run, decisions, records, settings, rows of tables.
+"""Files written by version 0.1 go on working: bundles, a run, decisions, records, settings, rows of tables.
 
 `make.py` beside this file made it, and recorded what 0.1 answered.
 """

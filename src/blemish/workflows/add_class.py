@@ -104,7 +104,7 @@ class Addition:
 
     def run(self) -> Path:
         started = perf_counter()
-        self.refuse_misfits()
+        self.check_before_work()
         for note in self.examples.notes:
             self.reporter.line(note)
         bundle, report = self.tuned() if self.request.fine_tune else self.enrolled()
@@ -185,7 +185,7 @@ class Addition:
     def class_names(self) -> tuple[str, ...]:
         return (*self.parent.manifest.class_names, self.request.name)
 
-    def refuse_misfits(self) -> None:
+    def check_before_work(self) -> None:
         """Raise BlemishError, before any work, for a bundle that takes no class, or a name that is taken."""
         self.enrolling  # noqa: B018 - raises
         refuse_without_torch(self.parent)

@@ -59,7 +59,7 @@ def bright_is_severe(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @pytest.fixture
 def training(tiny_dataset: Dataset) -> SeverityTraining:
-    """One image: a marked bright scratch, a marked bright spot, a bright false positive, a faint one."""
+    """Image with a marked bright scratch, a marked bright spot, a bright false positive, a faint one."""
     pixels, classes = np.zeros((200, 200), np.uint8), np.zeros((200, 200), np.uint8)
     pixels[20:30, 20:60] = pixels[100:120, 100:120] = pixels[160:165, 20:25] = 230
     pixels[20:25, 150:155] = 80

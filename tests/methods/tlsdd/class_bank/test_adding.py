@@ -1,4 +1,4 @@
-"""One class more in the bank: what is computed of it, what stays as it was, and the findings."""
+"""A class added to the bank: what is computed of it, what stays as it was, and the findings."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_examples_are_remembered(enrolment: Enrolment) -> None:
 def test_an_example_that_is_an_old_class_is_reported_to_coincide(
     detector: Detector, bank: ClassTensors, enrolment: Enrolment
 ) -> None:
-    """The same examples once more under another name: distance 0, and a coin's confidence."""
+    """Examples added again under another name: distance 0, and a coin's confidence."""
     described = manifest().model_copy(update={"class_names": (*OLD, "fray")})
     again = add_class({"detector": detector, "bank": grown(bank, enrolment)}, described, "tatter", EXAMPLES)
     first = again.similarities[0]
