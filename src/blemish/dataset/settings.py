@@ -36,6 +36,9 @@ class DatasetSettings(BaseModel):
     exact_colours: bool = (
         False  # pairs: every pixel of a named colour counts, no edges are blurred or dithered
     )
+    unlabelled: Literal["clean", "leave-out", "error"] | None = None  # images without annotation; None: as
+    # the tool has it, which is clean for those that write no file for a clean image, and else an error
+    label_key: str | None = None  # column or attribute that holds the class, where several could
     above: int = Field(default=127, ge=0, le=254)  # gray masks: a pixel is defect when it is brighter
 
     @field_validator("group")

@@ -24,6 +24,7 @@ from blemish.dataset.layouts.common import (
     image_named,
     split_of_path,
 )
+from blemish.dataset.layouts.tools import tool_of
 from blemish.dataset.run_lengths import unpack
 from blemish.dataset.samples import Annotation, Polygon, RunLengths, Sample
 from blemish.errors import BlemishError
@@ -86,7 +87,11 @@ def numbers_of(source: Source) -> CocoNumbers:
 
 def find_files(tree: Tree) -> list[str]:
     return [
-        file for file in tree.files if file.lower().endswith(".json") and begins_like_coco(tree.root / file)
+        file
+        for file in tree.files
+        if file.lower().endswith(".json")
+        and begins_like_coco(tree.root / file)
+        and tool_of(tree, file) is None  # of another tool, whose file has some of the keys too
     ]
 
 

@@ -6,6 +6,7 @@ Source: Everingham et al. 2010, the PASCAL VOC development kit.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
@@ -31,7 +32,7 @@ IMAGE_SETS = "ImageSets/Main"
 def detect(tree: Tree) -> str | None:
     """There are XML files whose first element is <annotation>."""
     file = next((file for file in tree.files if file.lower().endswith(".xml")), None)
-    if file is None or b"<annotation" not in head(tree, file):
+    if file is None or not re.search(rb"<annotation[\s>]", head(tree, file)):
         return None
     return f"{file} is a Pascal VOC annotation"
 

@@ -1,0 +1,57 @@
+"""The DOTA layout of turned boxes: `labelTxt/NAME.txt` with "x1 y1 x2 y2 x3 y3 x4 y4 class difficult" lines.
+
+Lines `imagesource:` and `gsd:` are notes.
+Source: Xia et al. 2018, DOTA; https://captain-whu.github.io/DOTA/dataset.html.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from blemish.arrays import Size
+from blemish.dataset.layouts.common import Contents, Source, Tree, parent, stem
+from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.fields import number, refusal
+from blemish.dataset.layouts.shapes import polygon
+from blemish.dataset.layouts.tools import files_to_look_at, head
+from blemish.dataset.samples import Annotation
+from blemish.untrusted import read_text
+
+NOTES = ("imagesource", "gsd", "acquisition")
+
+
+def detect(tree: Tree) -> str | None:
+    """Folders labelTxt of text files with four corners, a class and a difficulty in each line."""
+    files = (file for file in files_to_look_at(tree, (".txt",)) if in_folder(file))
+    file = next((file for file in files if looks_right(head(tree.root / file))), None)
+    return f"{file} holds turned boxes as DOTA has them" if file else None
+
+
+def in_folder(file: str) -> bool:
+    return parent(file).rpartition("/")[2].lower().startswith("labeltxt")
+
+
+def looks_right(text: str) -> bool:
+    lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith(NOTES)]
+    return not lines or len(lines[0]) in (9, 10)
+
+
+def read(source: Source) -> Contents:
+    files = [file for file in source.tree.files if file.lower().endswith(".txt") and in_folder(file)]
+    return read_entries(source, files, lambda file: [entry_in(source, file)], to_annotation)
+
+
+def entry_in(source: Source, file: str) -> Entry:
+    lines = read_text(source.root / file).splitlines()
+    return Entry(
+        file, stem(file), tuple(line for line in lines if line.strip() and not line.startswith(NOTES))
+    )
+
+
+def to_annotation(line: str, place: str, size: Size) -> Annotation:
+    words = line.split()
+    if len(words) not in (9, 10) or (len(words) == 10 and words[9] not in ("0", "1", "2")):
+        raise refusal(place, "be four corners, a class and a difficulty of 0, 1 or 2", line)
+    values = [number(word, place) for word in words[:8]]
+    marked = polygon(words[8], list(zip(values[::2], values[1::2], strict=True)))
+    return replace(marked, difficult=words[9:] not in ([], ["0"]))
