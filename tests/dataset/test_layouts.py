@@ -9,6 +9,7 @@ from pathlib import Path
 import builders
 import numpy as np
 import pytest
+import tool_builders
 from PIL import Image
 
 from blemish.dataset.layouts import LAYOUTS, load_dataset
@@ -28,6 +29,7 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "deeppcb": builders.deeppcb_layout,
     "crackforest": builders.crackforest_layout,
     "products": builders.products_layout,
+    **tool_builders.LAYOUT_BUILDERS,
 }
 
 

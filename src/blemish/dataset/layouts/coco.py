@@ -28,6 +28,7 @@ from blemish.dataset.layouts.tools import tool_of
 from blemish.dataset.run_lengths import unpack
 from blemish.dataset.samples import Annotation, Polygon, RunLengths, Sample
 from blemish.errors import BlemishError
+from blemish.untrusted import regular_file
 
 CocoEntry = Mapping[str, Any]  # an image, annotation or category of a file
 PEEK_BYTES = 4096
@@ -97,7 +98,7 @@ def find_files(tree: Tree) -> list[str]:
 
 def begins_like_coco(path: Path) -> bool:
     """Tell a COCO file by its first bytes: it may be hundreds of megabytes."""
-    with path.open("rb") as stream:
+    with regular_file(path).open("rb") as stream:
         start = stream.read(PEEK_BYTES)
     keys = (b'"images"', b'"annotations"', b'"categories"', b'"file_name"', b'"licenses"')
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") and any(key in start for key in keys)

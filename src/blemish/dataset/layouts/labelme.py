@@ -23,7 +23,7 @@ from blemish.dataset.layouts.shapes import (
     rectangle,
     unpacked_bitmap,
 )
-from blemish.dataset.layouts.tools import tool_of, written_by
+from blemish.dataset.layouts.tools import files_of, written_by
 from blemish.dataset.samples import Annotation
 from blemish.errors import BlemishError
 from blemish.untrusted import read_json
@@ -36,16 +36,8 @@ def detect(tree: Tree) -> str | None:
 
 
 def read(source: Source) -> Contents:
-    files = [file for file in source.tree.files if is_label_file(source.tree, file)]
+    files = files_of(source.tree, "labelme", per_image=True)
     return read_entries(source, files, lambda file: [entry_in(source, file)], to_annotation)
-
-
-def is_label_file(tree: Tree, file: str) -> bool:
-    """Tell labelme's files; one that nobody can have written, called as an image is, may be a broken one."""
-    if not file.lower().endswith(".json"):
-        return False
-    tool = tool_of(tree, file)
-    return tool == "labelme" or (tool is None and stem(file) in tree.by_stem)
 
 
 def entry_in(source: Source, file: str) -> Entry:

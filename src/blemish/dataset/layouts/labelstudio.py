@@ -26,6 +26,7 @@ from blemish.untrusted import read_json
 UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{4,12}-")  # of the names under which uploaded files are kept
 PLAIN = ("rectangle", "polygon", "ellipse", "brush", "keypoint")  # shapes whose label stands in a twin
 TEXTS = ("textarea", "rating", "number", "taxonomy", "datetime", "pairwise", "relation")
+DIGITS = 6  # of a pixel: what percent leaves of whole pixels is noise behind these
 Result = Mapping[str, Any]
 
 
@@ -163,17 +164,19 @@ def to_annotation(region: Region, place: str, size: Size) -> Annotation:
     height, width = declared_size(result.get("original_height"), result.get("original_width"), place) or size
 
     def across(key: str) -> float:
-        return number(value.get(key), f"{place}: {key}") * width / 100
+        return round(number(value.get(key), f"{place}: {key}") * width / 100, DIGITS)
 
     def down(key: str) -> float:
-        return number(value.get(key), f"{place}: {key}") * height / 100
+        return round(number(value.get(key), f"{place}: {key}") * height / 100, DIGITS)
 
     degrees = number(value.get("rotation") or 0, f"{place}: rotation")
     if "points" in value:
         if value.get("closed") is False:
             raise CannotHoldError("an open line has no area")
         points = pairs_of(value["points"], f"{place}: points")
-        return polygon(label, [(x * width / 100, y * height / 100) for x, y in points])
+        return polygon(
+            label, [(round(x * width / 100, DIGITS), round(y * height / 100, DIGITS)) for x, y in points]
+        )
     if "radiusX" in value:
         return ellipse(label, (across("x"), down("y")), (across("radiusX"), down("radiusY")), degrees)
     if "rle" in value:

@@ -7,16 +7,20 @@ Source: https://www.kaggle.com/competitions/severstal-steel-defect-detection/dat
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree, stem
+from blemish.dataset.layouts.csv_columns import columns_of
 from blemish.dataset.layouts.entries import Entry, read_entries
 from blemish.dataset.layouts.fields import refusal, table, text_of
 from blemish.dataset.layouts.shapes import pixels
 from blemish.dataset.layouts.tools import files_of, written_by
 from blemish.dataset.samples import Annotation
 
+SUBMISSION = "an example of a submission, which is no truth"
 EMPTY = ("", "nan", "-1")
 
 
@@ -28,24 +32,25 @@ def detect(tree: Tree) -> str | None:
 
 def truth(tree: Tree) -> list[str]:
     """Files of run lengths that are no example of a submission, whose marks are made up."""
-    return [file for file in files_of(tree, "severstal") if "submission" not in stem(file).lower()]
+    return [file for file in files_of(tree, "severstal") if not is_submission(file)]
+
+
+def is_submission(file: str) -> bool:
+    return "submission" in stem(file).lower()
 
 
 def read(source: Source) -> Contents:
     files = truth(source.tree)
-    older = [file for file in files if "imageid_classid" in first_columns(source, file)]
-    rule = "error" if older else "clean"
-    return read_entries(
+    older = any("imageid_classid" in columns_of(source.tree, file) for file in files)
+    contents = read_entries(
         source,
         files,
         lambda file: entries_in(source, file),
         to_annotation,
-        unlabelled=rule,  # type: ignore[arg-type]
+        unlabelled="error" if older else "clean",
     )
-
-
-def first_columns(source: Source, file: str) -> set[str]:
-    return {column for _, row in table(source.root / file)[:1] for column in row}
+    examples = filter(is_submission, files_of(source.tree, "severstal"))
+    return replace(contents, left_out={**contents.left_out, **dict.fromkeys(examples, SUBMISSION)})
 
 
 def entries_in(source: Source, file: str) -> list[Entry]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from blemish.dataset.layouts.common import Tree, grouped, parent, stem
 from blemish.errors import BlemishError
-from blemish.untrusted import regular_file
+from blemish.untrusted import read_json, regular_file
 
 HEAD_BYTES = 16384
 LOOKS = 200  # files of a kind in a tree
@@ -53,12 +53,12 @@ def words(*patterns: str) -> Callable[[str], bool]:
     return lambda text: all(pattern.search(text) for pattern in compiled)
 
 
-def header(*columns: str, without: str = " ") -> Callable[[str], bool]:
-    """Test for a CSV header with all the columns, and none that is called `without`."""
+def header(*columns: str) -> Callable[[str], bool]:
+    """Test for a CSV header with all the columns."""
 
     def fits(text: str) -> bool:
         found = {cell.strip().strip('"').lower().lstrip("#") for cell in re.split("[,;\t]", first_line(text))}
-        return {*columns} <= found and without not in found
+        return {*columns} <= found
 
     return fits
 
@@ -144,10 +144,29 @@ def written_by(tree: Tree, name: str) -> str | None:
     return next((file for file in files_to_look_at(tree, suffixes) if tool_of(tree, file) == name), None)
 
 
-def files_of(tree: Tree, name: str) -> list[str]:
-    """All files that look as this tool writes them; every file of its suffix is looked at."""
+def files_of(tree: Tree, name: str, *, per_image: bool = False) -> list[str]:
+    """All files that look as this tool writes them; every file of its suffix is looked at.
+
+    per_image: take those too that are called as an image is and are no JSON object, as they are broken, and
+    their image would pass for one without labels
+    """
     suffixes = tuple(suffix for tool in TOOLS if tool.name == name for suffix in tool.suffixes)
-    return [f for f in tree.files if f.lower().endswith(suffixes) and tool_of(tree, f) == name]
+    found = {file: tool_of(tree, file) for file in tree.files if file.lower().endswith(suffixes)}
+    return [
+        file
+        for file, tool in found.items()
+        if tool == name or (per_image and tool is None and is_broken_label(tree, file))
+    ]
+
+
+def is_broken_label(tree: Tree, file: str) -> bool:
+    """Tell a JSON file that is called as an image is, and holds no object."""
+    if not {stem(file), stem(stem(file))} & tree.by_stem.keys():
+        return False
+    try:
+        return not isinstance(read_json(tree.root / file), dict)
+    except BlemishError:
+        return True
 
 
 def nearest_guess(tree: Tree) -> str:

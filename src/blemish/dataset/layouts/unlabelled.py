@@ -33,7 +33,7 @@ def with_unlabelled(
     images = missing_images(source, {*described}, everywhere=source.settings.unlabelled == "clean")
     if not images:
         return contents
-    if contents.skipped and rule == "clean":  # a broken label file may have told of them
+    if rule == "clean" and {*contents.skipped} - source.tree.image_set:  # a broken file may tell of them
         reason = "no annotation describes it, and label files were skipped that could"
         return replace(contents, skipped={**contents.skipped, **dict.fromkeys(images, reason)})
     if rule == "leave-out":
