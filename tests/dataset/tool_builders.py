@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from builders import SIZE, text, write_image
 from PIL import Image
+
+from tests.dataset.builders import SIZE, text, write_image
 
 HEIGHT, WIDTH = SIZE
 BOX = (2.0, 3.0, 10.0, 8.0)

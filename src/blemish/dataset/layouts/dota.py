@@ -6,6 +6,7 @@ Source: Xia et al. 2018, DOTA; https://captain-whu.github.io/DOTA/dataset.html.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from blemish.arrays import Size
@@ -17,7 +18,7 @@ from blemish.dataset.layouts.tools import files_to_look_at, head
 from blemish.dataset.samples import Annotation
 from blemish.untrusted import read_text
 
-NOTES = ("imagesource", "gsd", "acquisition")
+NOTES = (re.compile(r"imagesource:.*"), re.compile(r"gsd:\s*(?:null|None|[0-9.eE-]+)\s*"))  # both or none
 
 
 def detect(tree: Tree) -> str | None:
@@ -32,8 +33,15 @@ def in_folder(file: str) -> bool:
 
 
 def looks_right(text: str) -> bool:
-    lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith(NOTES)]
-    return not lines or len(lines[0]) in (9, 10)
+    lines = box_lines(text)
+    return not lines or len(lines[0].split()) in (9, 10)
+
+
+def box_lines(text: str) -> list[str]:
+    """Lines of a file that are not empty, without the two notes at its beginning."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    noted = len(lines) > 1 and all(note.fullmatch(line) for note, line in zip(NOTES, lines[:2], strict=True))
+    return lines[2:] if noted else lines
 
 
 def read(source: Source) -> Contents:
@@ -42,10 +50,7 @@ def read(source: Source) -> Contents:
 
 
 def entry_in(source: Source, file: str) -> Entry:
-    lines = read_text(source.root / file).splitlines()
-    return Entry(
-        file, stem(file), tuple(line for line in lines if line.strip() and not line.startswith(NOTES))
-    )
+    return Entry(file, stem(file), tuple(box_lines(read_text(source.root / file))))
 
 
 def to_annotation(line: str, place: str, size: Size) -> Annotation:

@@ -19,6 +19,7 @@ from blemish.dataset.layouts.unlabelled import Rule, with_unlabelled
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
+from blemish.untrusted import regular_file
 
 SLACK = 1.0  # pixels by which an annotation may reach beyond its image without a word
 
@@ -115,7 +116,7 @@ def described(source: Source, entry: Entry, to_annotation: ToAnnotation) -> Desc
     """Sample of an entry. Raises BlemishError for another size, and where no shape is left."""
     image = image_named(source.tree, entry.name, near=entry.file)
     path, place = source.root / image, f"{source.root / entry.file}: {entry.name}"
-    size = image_size(path)
+    size = image_size(regular_file(path))
     refuse_other_size(entry.declared, size, place)
     found, dropped, beyond = [Annotation(label) for label in marking(entry.labels, place)], {}, []
     for number, shape in enumerate(entry.shapes, start=1):

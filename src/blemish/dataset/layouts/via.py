@@ -19,7 +19,7 @@ from blemish.dataset.layouts.tools import files_of, written_by
 from blemish.dataset.samples import Annotation
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
-from blemish.untrusted import read_json
+from blemish.untrusted import read_json, regular_file
 
 OTHER_BYTES = "not of the file size that VIA noted; was it changed since?"
 NO_CLASS = "marked without a class, which becomes 'defect'"
@@ -123,7 +123,7 @@ def other_bytes(source: Source, entry: Entry, noted: object) -> bool:
     """Tell whether an image is not of the file size that VIA noted when it was annotated."""
     if not str(noted).isdigit() or not (image := image_of(source, entry)):
         return False
-    return (source.root / image).stat().st_size != int(str(noted))
+    return regular_file(source.root / image).stat().st_size != int(str(noted))
 
 
 def to_annotation(shape: tuple[str, Region], place: str, size: Size) -> Annotation:

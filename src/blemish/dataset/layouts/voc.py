@@ -24,7 +24,7 @@ from blemish.dataset.layouts.common import (
 )
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
-from blemish.untrusted import read_text
+from blemish.untrusted import read_text, regular_file
 
 IMAGE_SETS = "ImageSets/Main"
 
@@ -50,7 +50,7 @@ def read(source: Source) -> Contents:
 
 
 def head(tree: Tree, file: str) -> bytes:
-    with (tree.root / file).open("rb") as stream:
+    with regular_file(tree.root / file).open("rb") as stream:
         return stream.read(1000)
 
 
