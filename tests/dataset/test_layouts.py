@@ -9,13 +9,13 @@ from pathlib import Path
 import builders
 import numpy as np
 import pytest
-import tool_builders
 from PIL import Image
 
 from blemish.dataset.layouts import LAYOUTS, load_dataset
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset, MaskFile
 from blemish.errors import BlemishError
+from tests.dataset import tool_builders
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
     "masks": builders.masks_layout,

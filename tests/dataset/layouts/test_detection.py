@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import builders
 import pytest
-import tool_builders
-from builders import text, write_image
 
 from blemish.dataset.layouts import LAYOUTS, load_dataset, tools
 from blemish.dataset.layouts.common import Tree, list_files
 from blemish.dataset.layouts.detection import OF_LABEL_FILES
 from blemish.dataset.layouts.tools import TOOLS
 from blemish.errors import BlemishError
+from tests.dataset import builders, tool_builders
+from tests.dataset.builders import text, write_image
 
 PAIR = [("labelme", "via"), ("labelme", "csv-labels"), ("cvat", "labelstudio"), ("createml", "csv-boxes")]
 Builder = Callable[[Path], Path]
@@ -70,9 +69,46 @@ def test_label_files_go_before_masks_with_a_word(tmp_path: Path) -> None:
     assert load_dataset(root, layout="pairs").layout == "pairs"
 
 
-def test_folder_names_are_no_other_reading(tmp_path: Path) -> None:
+def test_folder_names_are_no_other_reading_but_may_contradict(tmp_path: Path) -> None:
     tool_builders.labelme(tmp_path / "good")
-    assert not any("fits too" in w for w in load_dataset(tmp_path).account.warnings)
+    tool_builders.labelme(tmp_path / "NG")
+    assert set(load_dataset(tmp_path).account.warnings) == {
+        "2 images (good/a.png, good/c.png): marked with a defect, in a folder whose name means clean.",
+        "1 image (NG/b.png): clean by their labels, in a folder whose name means defective.",
+    }
+
+
+def test_defect_with_a_name_that_means_clean_is_warned_of(tmp_path: Path) -> None:
+    root = tool_builders.cvat(tmp_path)
+    text(root / "annotations.xml", (root / "annotations.xml").read_text().replace('"scratch"', '"OK"'))
+    assert (
+        "1 class (OK): marked as a defect, though the name means clean."
+        in load_dataset(root).account.warnings
+    )
+
+
+def test_file_that_the_settings_name_is_the_one_that_counts(tmp_path: Path) -> None:
+    root = tool_builders.cvat(tmp_path / "data")
+    content = (root / "annotations.xml").read_text()
+    text(root / "anna.xml", content.replace('xtl="2.00"', 'xtl="1.00"'))
+    text(tmp_path / "bert" / "dataset.yaml", "root: ../data\nlayout: cvat\nannotations: ../data/anna.xml\n")
+    dataset = load_dataset(tmp_path / "bert")
+    assert dataset.samples[0].annotations[0].box_xyxy == (1, 3, 10, 8)
+    assert list(dataset.account.left_out) == ["annotations.xml"]
+    text(tmp_path / "elsewhere.xml", content)
+    text(
+        tmp_path / "bert" / "dataset.yaml",
+        "root: ../data\nlayout: cvat\nannotations: {val: ../elsewhere.xml}\n",
+    )
+    assert load_dataset(tmp_path / "bert").splits == {"val": 3}
+
+
+def test_one_file_for_all_is_refused_where_every_image_has_its_own(tmp_path: Path) -> None:
+    text(tool_builders.labelme(tmp_path) / "dataset.yaml", "layout: labelme\nannotations: a.json\n")
+    with pytest.raises(
+        BlemishError, match=r"'annotations' must name one file for all\. Received: a\.json"
+    ):
+        load_dataset(tmp_path)
 
 
 FOREIGN: dict[str, tuple[str, Any]] = {

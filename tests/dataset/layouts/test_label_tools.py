@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tool_builders
-from builders import SIZE, text, write_image
-from tool_builders import BOX, BUILDERS, LISTS_DEFECTS_ALONE, OUTLINES, TRIANGLE, TRIANGLE_BOX
 
 from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Annotation, Dataset
 from blemish.errors import BlemishError
+from tests.dataset import tool_builders
+from tests.dataset.builders import SIZE, text, write_image
+from tests.dataset.tool_builders import BOX, BUILDERS, LISTS_DEFECTS_ALONE, OUTLINES, TRIANGLE, TRIANGLE_BOX
 
 WITHOUT_PLACES = frozenset({"csv-labels", "csv-classes"})
 WITH_SIZE = ("labelme", "labelstudio", "labelstudio-min", "supervisely", "v7", "cvat", "csv-boxes")

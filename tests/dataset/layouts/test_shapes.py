@@ -93,7 +93,9 @@ def test_hole_is_cut_out() -> None:
     "draw",
     [
         lambda: shapes.rectangle("a", (1, 1), (1, 5)),
+        lambda: shapes.polygon("a", []),
         lambda: shapes.polygon("a", [(1, 1), (2, 2)]),
+        lambda: shapes.polygon("a", [(1, 1), (2, 2), (5, 5)]),
         lambda: shapes.polygon("a", [(1, 1), (1, 1), (2, 2), (2, 2)]),
         lambda: shapes.ellipse("a", (1, 1), (0, 2)),
         lambda: shapes.turned_rectangle("a", (1, 1), (0, 2), 45, (1, 1)),

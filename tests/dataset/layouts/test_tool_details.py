@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tool_builders
-from builders import SIZE, text
-from tool_builders import png_base64, save_json
 
 from blemish.dataset import run_lengths
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Annotation, Dataset, RunLengths
 from blemish.errors import BlemishError
+from tests.dataset import tool_builders
+from tests.dataset.builders import SIZE, text
+from tests.dataset.tool_builders import png_base64, save_json
 
 Change = Callable[[Any], None]
 

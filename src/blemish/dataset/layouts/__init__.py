@@ -39,7 +39,7 @@ from blemish.dataset.layouts import (
 )
 from blemish.dataset.layouts.claims import account_of
 from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
-from blemish.dataset.layouts.detection import choose_layout, matching
+from blemish.dataset.layouts.detection import OF_LABEL_FILES, choose_layout, contradictions, matching
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, read_settings
@@ -99,6 +99,8 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     carried = source.settings.model_dump(exclude_defaults=True, mode="json")
     scale = {"mm_per_px": source.settings.mm_per_px} if source.settings.mm_per_px else {}
     info = {**scale, "settings": carried, "home": str(source.home)}
+    if name in OF_LABEL_FILES:
+        warnings += (*contradictions(contents.samples),)
     contents = replace(contents, warnings=(*warnings, *contents.warnings))
     dataset = Dataset(source.root, samples, class_names, name, reason, skipped, info)
     return read_splits(replace(dataset, account=account_of(contents, source, dataset)), source)

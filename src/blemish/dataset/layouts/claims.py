@@ -23,7 +23,8 @@ def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:
     used = files & (contents.read | used_files(dataset.samples, source.root) | named_files(source))
     skipped = {file: why for file, why in dataset.skipped.items() if file in files - used}
     known = {file: why for file, why in contents.left_out.items() if file in files - used - skipped.keys()}
-    rest = [file for file in source.tree.files if file not in used | skipped.keys() | known.keys()]
+    claimed = used | skipped.keys() | known.keys()
+    rest = [file for file in source.tree.files if file not in claimed]
     reasons = {file: reason for file in rest if (reason := reason_of(file))}
     return Account(
         used=used,

@@ -17,7 +17,6 @@ IMAGE_COLUMNS = (
 )  # fmt: skip
 CLASS_COLUMNS = (
     "class", "label", "labels", "class_name", "classname", "category", "defect", "target", "type", "anomaly",
-    "verdict",
 )  # fmt: skip
 
 

@@ -6,13 +6,16 @@ a word on the other. Labels of two tools are two readings, of which the user mus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from types import ModuleType
 
-from blemish.dataset.layouts.common import Source, Tree, grouped
+from blemish.dataset.account import remark
+from blemish.dataset.layouts.common import CLEAN_NAMES, Source, Tree, grouped
+from blemish.dataset.layouts.labels import DEFECT_NAMES, folder_name
 from blemish.dataset.layouts.products import product_folders
 from blemish.dataset.layouts.tools import nearest_guess
+from blemish.dataset.samples import Sample
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError, nearest_name
 
@@ -21,6 +24,7 @@ OF_LABEL_FILES = frozenset({
     "coco", "createml", "csv-boxes", "csv-classes", "csv-labels", "cvat", "dota", "labelme", "labelstudio",
     "openimages", "severstal", "supervisely", "v7", "via", "voc", "yolo",
 })  # fmt: skip
+GOOD = CLEAN_NAMES - {"0"}  # a number may also count
 WEAK = frozenset({"labels"})  # folder names alone, which often only sort what label files describe
 SHOWN_SUFFIXES = 4
 
@@ -64,6 +68,21 @@ def found_layout(tree: Tree, layouts: Layouts) -> tuple[str, str, tuple[str, ...
     if name == "products":
         telling = {}
     return name, reason, tuple(other_reading(name, key, why) for key, why in telling.items())
+
+
+def contradictions(samples: Iterable[Sample]) -> Iterator[str]:
+    """Warnings on labels that contradict names: a defect called 'good', or in a folder good/."""
+    samples = [*samples]
+    good = sorted({a.label for sample in samples for a in sample.annotations if a.label.lower() in GOOD})
+    if good:
+        yield remark(good, "class", "marked as a defect, though the name means clean")
+    folders = [(sample, folder_name(sample.id).lower()) for sample in samples]
+    marked = [sample.id for sample, folder in folders if sample.is_defective and folder in GOOD]
+    if marked:
+        yield remark(marked, "image", "marked with a defect, in a folder whose name means clean")
+    clean = [s.id for s, folder in folders if not s.is_defective and folder in DEFECT_NAMES - {"1"}]
+    if clean:
+        yield remark(clean, "image", "clean by their labels, in a folder whose name means defective")
 
 
 def refuse_two_tools(tree: Tree, matches: Mapping[str, str]) -> None:

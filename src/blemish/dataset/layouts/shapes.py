@@ -44,9 +44,18 @@ def rectangle(label: str, first: tuple[float, float], second: tuple[float, float
 
 def polygon(label: str, points: Points) -> Annotation:
     """Outline of three corners or more. Raises CannotHoldError for fewer, and for corners in a line."""
-    if len(set(points)) < 3 or not any(np.ptp(np.asarray(points), axis=0) > 0):
-        raise CannotHoldError("the polygon has fewer than three corners")
+    if in_line(points):
+        raise CannotHoldError("the polygon has no area: fewer than three corners, or all in a line")
     return Annotation(label, polygons=(tuple(points),))
+
+
+def in_line(points: Points) -> bool:
+    """True for points that lie in a line, and for fewer than three."""
+    if not points:
+        return True
+    x, y = points[0]
+    across, down = next(((a - x, b - y) for a, b in points if (a, b) != (x, y)), (0.0, 0.0))
+    return all(abs((a - x) * down - (b - y) * across) < 1e-6 for a, b in points)
 
 
 def turned_rectangle(

@@ -37,6 +37,7 @@ def read(source: Source) -> Contents:
         lambda file: [entry_in(source, file)],
         to_annotation,
         class_names=lambda: names,
+        per_image=True,
     )
     return replace(contents, read=contents.read | {*metas})
 
@@ -58,7 +59,10 @@ def entry_in(source: Source, file: str) -> Entry:
     place = str(source.root / file)
     content = record(read_json(source.root / file), place)
     size = record(content.get("size"), f"{place}: size")
-    tags = [text_of(record(tag, place).get("name"), f"{place}: tag") for tag in listed(content.get("tags") or [], f"{place}: tags")]
+    tags = [
+        text_of(record(tag, place).get("name"), f"{place}: tag")
+        for tag in listed(content.get("tags") or [], f"{place}: tags")
+    ]
     known = [tag for tag in tags if tag.lower() in CLEAN_NAMES | DEFECT_NAMES]
     folder, name = parent(file), file.rpartition("/")[2].removesuffix(".json")
     beside = f"{folder.removesuffix('ann')}img/{name}"
@@ -86,7 +90,10 @@ def to_annotation(shape: Any, place: str, size: Size) -> Annotation:
         raise CannotHoldError(f"a shape of type '{kind}' has no area")
     outline: Mapping[str, Any] = record(item.get("points"), f"{place}: points")
     outer = pairs_of(outline.get("exterior"), f"{place}: exterior")
-    holes = [pairs_of(hole, f"{place}: interior") for hole in listed(outline.get("interior") or [], f"{place}: interior")]
+    holes = [
+        pairs_of(hole, f"{place}: interior")
+        for hole in listed(outline.get("interior") or [], f"{place}: interior")
+    ]
     if kind == "polygon":
         return rings(label, [outer, *holes], size)
     if len(outer) != 2:
