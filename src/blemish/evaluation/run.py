@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from blemish.bundle.manifest import Manifest
-from blemish.dataset.masks import class_map, defect_instances
+from blemish.dataset.ignored import counted, ignored_marks, is_outlined, refuse_unusable_places
+from blemish.dataset.masks import Instance, class_map, defect_instances
 from blemish.dataset.product_sets.products import of_product
-from blemish.dataset.samples import Dataset, Sample
+from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator
+from blemish.evaluation.ignored import ignored_of
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, stages_of
@@ -37,7 +39,11 @@ def evaluate_samples(
 
 
 def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: Dataset) -> None:
-    """Add an inspection with its truth; in one that could not be judged all marked defects are missed."""
+    """Add an inspection with its truth; in one that could not be judged all marked defects are missed.
+
+    Raises BlemishError for a box or an outline that is no place.
+    """
+    refuse_unusable_places(sample)
     size = inspection.size
     if size is None:
         try:
@@ -45,17 +51,31 @@ def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: D
         except BlemishError:  # not even the header can be read
             evaluator.add(sample, inspection)
             return
-    outlined = (
-        evaluator.segments
-        and inspection.size is not None
-        and all(annotation.has_outline for annotation in sample.annotations)
-    )
+    marked, truth = with_places(counted(sample), size)
+    outlined = evaluator.segments and inspection.size is not None and is_outlined(marked)
     evaluator.add(
-        sample,
+        replace(sample, annotations=(*marked.annotations, *ignored_marks(sample))),
         inspection,
-        class_map=class_map(sample, dataset.class_names, size) if outlined else None,
-        truth=defect_instances(sample, size),
+        class_map=class_map(marked, dataset.class_names, size) if outlined else None,
+        truth=truth,
+        ignored=ignored_of(sample, size),
     )
+
+
+def with_places(sample: Sample, size: tuple[int, int]) -> tuple[Sample, list[Instance]]:
+    """The sample and its defects; an annotation whose mask or outline has no pixel becomes a mere label.
+
+    Its image is defective all the same, in an unknown place. size: (height, width)
+    """
+    numbered = [replace(mark, id=str(number)) for number, mark in enumerate(sample.annotations)]
+    instances = defect_instances(replace(sample, annotations=tuple(numbered)), size)
+    found = {instance.id.partition("-")[0] for instance in instances}
+    lost = {mark.id for mark in numbered if mark.has_place and mark.id not in found}
+    if not lost:
+        return sample, instances
+    marks = zip(sample.annotations, numbered, strict=True)
+    annotations = tuple(Annotation(mark.label, id=mark.id) if n.id in lost else mark for mark, n in marks)
+    return replace(sample, annotations=annotations), instances
 
 
 def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:
