@@ -89,12 +89,14 @@ class Evaluator:
         class_map: NDArray[np.uint8] | None = None,
         truth: Sequence[Instance] = (),
         ignored: Ignored = NOTHING_IGNORED,
+        lost_places: int = 0,
     ) -> ImageRecord:
         """Count an image and return its record, without maps. In an image that failed nothing is found.
 
         class_map: [H, W], 0 on the surface; None where the dataset has no outlines. Not used where an
             annotation of the image is a mere box or label, which says nothing about pixels
         truth: `defect_instances` of the sample, without those in `ignored`
+        lost_places: see `ImageRecord`
         """
         found_map = found_defects_map(sample, inspection, class_map) if self.segments else None
         heat_map = inspection.maps.get("heat_map")
@@ -108,6 +110,7 @@ class Evaluator:
             heat=None if heat_map is None else small_heat(heat_map),
             ignored=ignored.regions,
             ignored_overlap=ignored_overlaps(ignored.instances, ignored.crowd, boxes, found_map),
+            lost_places=lost_places,
         )
         self.records.append(record)
         if heat_map is not None and truth:

@@ -62,6 +62,7 @@ class ImageRecord:
     ignored: crowd and difficult regions
     ignored_overlap: [ignored, found defects], the share of the finding that lies in a crowd region, and the
         IoU with a difficult one
+    lost_places: number of annotations whose mask or outline has no pixel
     """
 
     sample: Sample
@@ -72,6 +73,7 @@ class ImageRecord:
     heat: NDArray[np.uint8] | None = field(default=None, repr=False)
     ignored: tuple[IgnoredRegion, ...] = ()
     ignored_overlap: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    lost_places: int = 0
 
     def box_of(self, truth: int | None, found: int | None) -> Box | None:
         """Box of the annotated defect of index `truth`, else of the found one of index `found`, else None."""

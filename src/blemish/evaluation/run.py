@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from blemish.bundle.manifest import Manifest
 from blemish.dataset.ignored import counted, ignored_marks, is_outlined, refuse_unusable_places
-from blemish.dataset.masks import Instance, class_map, defect_instances
+from blemish.dataset.masks import class_map
 from blemish.dataset.product_sets.products import of_product
-from blemish.dataset.samples import Annotation, Dataset, Sample
+from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator
 from blemish.evaluation.ignored import ignored_of
+from blemish.evaluation.truth import with_places
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, stages_of
@@ -51,7 +52,8 @@ def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: D
         except BlemishError:  # not even the header can be read
             evaluator.add(sample, inspection)
             return
-    marked, truth = with_places(counted(sample), size)
+    own = counted(sample)
+    marked, truth = with_places(own, size)
     outlined = evaluator.segments and inspection.size is not None and is_outlined(marked)
     evaluator.add(
         replace(sample, annotations=(*marked.annotations, *ignored_marks(sample))),
@@ -59,23 +61,11 @@ def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: D
         class_map=class_map(marked, dataset.class_names, size) if outlined else None,
         truth=truth,
         ignored=ignored_of(sample, size),
+        lost_places=sum(
+            was.has_place and not now.has_place
+            for was, now in zip(own.annotations, marked.annotations, strict=True)
+        ),
     )
-
-
-def with_places(sample: Sample, size: tuple[int, int]) -> tuple[Sample, list[Instance]]:
-    """The sample and its defects; an annotation whose mask or outline has no pixel becomes a mere label.
-
-    Its image is defective all the same, in an unknown place. size: (height, width)
-    """
-    numbered = [replace(mark, id=str(number)) for number, mark in enumerate(sample.annotations)]
-    instances = defect_instances(replace(sample, annotations=tuple(numbered)), size)
-    found = {instance.id.partition("-")[0] for instance in instances}
-    lost = {mark.id for mark in numbered if mark.has_place and mark.id not in found}
-    if not lost:
-        return sample, instances
-    marks = zip(sample.annotations, numbered, strict=True)
-    annotations = tuple(Annotation(mark.label, id=mark.id) if n.id in lost else mark for mark, n in marks)
-    return replace(sample, annotations=annotations), instances
 
 
 def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:
