@@ -293,5 +293,5 @@ def test_a_word_on_what_is_ignored_and_on_repeats() -> None:
     first, second = sentences_on_ignored([sample, doubtful, Sample(Path("c.png"), "c")])
     assert first.startswith("1 crowd region and 1 difficult region in 2 images are ignored")
     assert "1 image with nothing else count" in first
-    assert second.startswith("1 annotations mark the place of another")
+    assert second.startswith("Equal annotations, of the same place and class as another: 1.")
     assert sentences_on_ignored([Sample(Path("a.png"), "a", (box,))]) == ()

@@ -68,9 +68,7 @@ def sentences_on_ignored(samples: Iterable[Sample]) -> tuple[str, ...]:
             f"wrong{out}."
         )
     if repeats:
-        said.append(
-            f"{repeats} annotations mark the place of another as the same class, and count once with it."
-        )
+        said.append(f"Equal annotations, of the same place and class as another: {repeats}. They count once.")
     return tuple(said)
 
 

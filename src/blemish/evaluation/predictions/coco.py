@@ -150,7 +150,7 @@ def remarks_on_numbers(lookup: Lookup) -> tuple[str, ...]:
     if not shared:
         return ()
     return (
-        f"{shared} image_ids are those of images in several splits; they are taken for split "
+        f"Values of image_id that mean images of several splits: {shared}. They are taken for split "
         f"'{lookup.order[0]}' where it has them.",
     )
 

@@ -128,7 +128,7 @@ def remarks_on_values(looks: Sequence[Look]) -> tuple[str, ...]:
     ones = [look.file.name for look in faint if round(look.top / look.step) == 1]
     top = max((look.top for look in marked), default=0.0)
     remarks = [
-        f"{len(ones)} maps hold 0 and 1 alone, first {ones[0]}: 1 is read as a score of almost 0."
+        f"Maps of 0 and 1 alone: {len(ones)}, first {ones[0]}. Their 1 is read as a score of almost 0."
         if ones
         else "",
         f"No pixel of any map scores above {top:.3g}: were the maps saved in their whole range?"

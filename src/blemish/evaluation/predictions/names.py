@@ -26,7 +26,8 @@ class ImageNames:
         Raises BlemishError where several fit equally well, and where another name meant the same image: in
         two folders there may be two images of a name.
         """
-        name = name.replace("\\", "/").removeprefix("./").removesuffix(".npy")
+        name = name.replace("\\", "/").removeprefix("./")
+        name = name[: -len(".npy")] if name.lower().endswith(".npy") else name
         sample = self.fitting(name)
         if sample is None:
             return None
