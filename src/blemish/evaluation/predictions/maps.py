@@ -24,6 +24,7 @@ from blemish.evaluation.predictions.names import ImageNames
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.region import defect_of, numbered, regions_above
+from blemish.untrusted import regular_file
 
 JOIN_DISTANCE = 4  # pixels, as annotated regions are joined
 
@@ -91,7 +92,7 @@ def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
     found = [file for file in every if is_image(file.name) or is_array(file)]
     if not found:
         raise BlemishError(f"{folder} must hold maps, PNG or .npy. Received: none. Check the path.")
-    for file in found:
+    for file in map(regular_file, found):
         name = file.relative_to(folder).as_posix()
         sample = names.find(name)
         if sample is None:
