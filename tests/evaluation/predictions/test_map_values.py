@@ -117,6 +117,14 @@ def test_scores_that_use_a_part_of_their_range_are_said(outlines: Path, folder: 
     assert "No pixel of any map scores above 0.0" in remarks(folder, outlines)
 
 
+def test_scores_of_8_bits_in_16_are_refused(outlines: Path, folder: Path) -> None:
+    write_png(255, np.uint16)(folder / "a", truth("a") * np.linspace(0, 1, WIDTH, dtype=np.float32))
+    with pytest.raises(
+        BlemishError, match=r"must reach from 0 to 65535\. Received: none above 9\d in any map"
+    ):
+        list_maps(folder, load_dataset(outlines))
+
+
 def test_inverted_maps_are_said(outlines: Path, folder: Path) -> None:
     for name in "abc":
         write_png(255, np.uint8)(folder / name, 1 - truth(name))

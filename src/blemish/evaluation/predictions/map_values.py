@@ -16,6 +16,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import opened, read_image, to_unit
 from blemish.untrusted import regular_file
 
+STEP_16 = 1 / 65535
 LOW_TOP = 0.1  # of the highest pixel of all maps: 12 bits in 16 reach 0.0625
 
 
@@ -109,21 +110,29 @@ def step_of(file: Path) -> float:
     if is_array(file):
         return 0.0
     with opened(file, None) as image:
-        return {"F": 0.0}.get(image.mode, 1 / 65535 if image.mode.startswith("I") else 1 / 255)
+        return {"F": 0.0}.get(image.mode, STEP_16 if image.mode.startswith("I") else 1 / 255)
 
 
 def remarks_on_values(looks: Sequence[Look]) -> tuple[str, ...]:
     """Sentences on values that are doubtful.
 
-    Raises BlemishError for maps of two values, where the higher is not the highest that the file can hold.
+    Raises BlemishError for maps of two values, where the higher is not the highest that the file can hold, and
+    where all maps are of 16 bits with values of 8.
     """
     marked = [look for look in looks if look.top > 0]
     faint = [look for look in marked if look.two_valued and look.step and look.top < 1]
-    if faint and all(look.two_valued for look in marked):
+    of_bytes = marked and all(look.step == STEP_16 and look.top < 256 * STEP_16 for look in marked)
+    if faint and (of_bytes or all(look.two_valued for look in marked)):
         levels = round(faint[0].top / faint[0].step)
         raise BlemishError(
             f"{faint[0].file}: a map of two values must be 0 on the surface, {round(1 / faint[0].step)} on "
             f"defects. Received: 0 and {levels}. Save all maps so, or give scores."
+        )
+    if of_bytes:
+        highest = max(marked, key=lambda look: look.top)
+        raise BlemishError(
+            f"{highest.file}: scores of 16 bits must reach from 0 to 65535. Received: none above "
+            f"{round(highest.top / STEP_16)} in any map. Save the maps in 8 bits, or scale them all alike."
         )
     ones = [look.file.name for look in faint if round(look.top / look.step) == 1]
     top = max((look.top for look in marked), default=0.0)
