@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
@@ -172,6 +173,8 @@ def agree(
     result = compare_annotators(annotators, out)
     for study in result.studies:
         print_agreement(study)
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
     if result.report is not None:
         print(result.report)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.bundle.store import DECISION, Bundle, load_bundle
 from blemish.dataset.fingerprint import fingerprint, image_digests
+from blemish.dataset.ignored import sentences_on_ignored
 from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
@@ -20,6 +21,7 @@ from blemish.errors import BlemishError
 from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
+from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import labels_of
 from blemish.progress import Reporter
@@ -79,6 +81,8 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
     for note in (*notes, *notes_on_tests(loaded)):
         reporter.line(f"warning: {note}")
     records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
+    for note in sentences_on_lost_places(records):
+        reporter.line(f"warning: {note}")
     hidden = hidden_defects(
         draft, records, mm_per_px=inspector.scale, classifies=inspector.inference.classifies
     )
@@ -130,7 +134,7 @@ def calibration_images(
         chosen, loaded.manifest, loaded.id, classifies=inspector.inference.classifies
     )
     notes = (*notes_on_validation_images(chosen, loaded, request.data), *notes_on_groups(chosen))
-    return chosen, (*left_out, *notes, *notes_on_scale(inspector, dataset))
+    return chosen, (*left_out, *notes, *notes_on_scale(inspector, dataset), *sentences_on_ignored(chosen))
 
 
 def split_of(request: DecideRequest, dataset: Dataset) -> str:
