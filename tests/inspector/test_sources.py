@@ -54,7 +54,7 @@ def test_masks_beside_images_are_left_out_and_that_is_said(tmp_path: Path) -> No
     ]
     (note,) = notes
     assert f"{tmp_path} is a dataset (masks: " in note
-    assert "its 5 images are inspected and 3 others, such as masks, are not." in note
+    assert "its 5 images are inspected and 3 others, its masks and references, are not." in note
 
 
 def test_ground_truth_folders_are_left_out(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_glob_is_sorted_and_two_stars_go_down_into_folders(tmp_path: Path) -> 
     assert names_of(tmp_path / "**" / "*.png") == deep
     draw(tmp_path / "[1].png", 1)
     assert names_of(tmp_path / "[1].png") == [str(tmp_path / "[1].png")], "a file of that name goes first"
-    with pytest.raises(BlemishError, match=r"\*\.bmp matches no file"):
+    with pytest.raises(BlemishError, match=r"\*\.bmp matches no image"):
         names_of(tmp_path / "*.bmp")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -88,9 +89,9 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         quiet=quiet,
     )
     print(recorded.file)
-    if recorded.failures:
-        images = "1 image" if recorded.failures == 1 else f"{recorded.failures} images"
-        raise BlemishError(f"{images} could not be judged; {recorded.file} says why, as 'error'.")
+    print(recorded.counts.line(), file=sys.stderr)
+    if recorded.counts.not_judged:
+        raise BlemishError(recorded.counts.lack(recorded.file))
 
 
 def web_of(paths: list[Path], *, line_scan: bool, frame_rows: int | None, max_rows: int | None) -> Web | None:

@@ -21,7 +21,13 @@ from blemish.untrusted import regular_file
 
 # Photographs, and videos, that are not read; all but those that a decoder learns to read.
 OTHER_SUFFIXES = frozenset(
-    [".3gp", ".apng", ".arw", ".asf", ".avif", ".bay", ".cr2", ".cr3", ".dcm", ".dds", ".dng", ".erf", ".exr", ".flv", ".gif", ".h264", ".h265", ".hdr", ".heic", ".heif", ".hevc", ".j2k", ".jfif", ".jif", ".jp2", ".jpe", ".jpf", ".jpx", ".jxl", ".jxr", ".kdc", ".m2ts", ".mjpeg", ".mjpg", ".mng", ".mts", ".mxf", ".nef", ".ogv", ".orf", ".pam", ".pcx", ".pef", ".pfm", ".pnm", ".psd", ".raf", ".raw", ".rw2", ".sgi", ".sr2", ".srw", ".tga", ".vob", ".wdp", ".xpm", ".y4m", ".yuv"]
+    f".{name}"
+    for line in (
+        "3gp apng arw asf avif bay cr2 cr3 dcm dds dng erf exr flv gif h264 h265 hdr heic heif hevc j2k",
+        "jfif jif jp2 jpe jpf jpx jxl jxr kdc m2ts mjpeg mjpg mng mts mxf nef ogv orf pam pcx pef pfm pnm",
+        "psd raf raw rw2 sgi sr2 srw tga vob wdp xpm y4m yuv",
+    )
+    for name in line.split()
 )
 MARKS = re.compile(  # of the formats that cameras, scanners and telephones write
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM.{4}\x00{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00"
@@ -57,6 +63,14 @@ class Why(StrEnum):
         """True where an image may be there that nobody has looked at."""
         return self in (Why.UNREAD, Why.CLOSED)
 
+    @property
+    def remedy(self) -> str:
+        """Sentence on what to do about a lack; "" for what is none."""
+        return {
+            Why.UNREAD: "Save them as PNG or TIFF, or give a file of another suffix by its own path.",
+            Why.CLOSED: "Check the links and permissions.",
+        }.get(self, "")
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -86,10 +100,13 @@ class FoundFiles:
     def leave_out_images(self, paths: Iterable[Path], why: Why) -> None:
         """Move images to those left out."""
         gone = set(paths)
+        kept = []
         for path in self.images:
-            if path in gone:
+            if Path(os.path.normpath(path)) in gone:
                 self.leave_out(path, why)
-        self.images = [path for path in self.images if path not in gone]
+            else:
+                kept.append(path)
+        self.images = kept
 
 
 def files_below(folder: Path) -> FoundFiles:

@@ -7,6 +7,7 @@ found and not inspected is kept with the reason.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -17,7 +18,7 @@ from blemish.arrays import Pixels
 from blemish.dataset.hashing import file_hash
 from blemish.dataset.layouts import detect_layout, load_dataset
 from blemish.dataset.layouts.common import list_files
-from blemish.dataset.samples import Dataset, MaskFile
+from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES, read_image
@@ -192,11 +193,8 @@ def held(found: FoundFiles) -> str:
     return f"Looked for {', '.join(sorted(SUFFIXES | VIDEO_SUFFIXES))}.{there}"
 
 
-def masks_and_references(dataset: Dataset) -> Iterator[Path]:
+def masks_and_references(dataset: Dataset) -> set[Path]:
     """Image files that a dataset uses beside its images."""
-    for sample in dataset:
-        if sample.reference is not None:
-            yield sample.reference
-        for annotation in sample.annotations:
-            if isinstance(annotation.mask, MaskFile):
-                yield annotation.mask.path
+    images = {os.path.normpath(sample.image) for sample in dataset}
+    used = {os.path.normpath(dataset.root / file) for file in dataset.account.used}
+    return {Path(name) for name in used - images}

@@ -19,10 +19,11 @@ from blemish.bundle.store import Bundle, load_bundle, sha256_of
 from blemish.dataset.hashing import file_hash, in_threads, pixel_hash
 from blemish.decision.store import read_decision
 from blemish.errors import BlemishError, WrongUseError
-from blemish.images.decode import SUFFIXES, with_channels
+from blemish.images.decode import with_channels
 from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge, as_judge, stages_of
+from blemish.inspector.found_files import RECORD, files_below
 from blemish.inspector.inspector import BundleInspector, or_failed
 from blemish.inspector.loading import inspector_of, used_bundle
 from blemish.inspector.sources import Item, items_of
@@ -31,7 +32,6 @@ from blemish.provenance import blemish_version
 from blemish.record import InspectionRecord, UsedBundle
 from blemish.threads import set_threads
 
-RECORD = "inspections.jsonl"
 NO_INSPECTION = "must be an inspection as `blemish inspect` writes it. Received: {}"
 # Of a line: what differs from inspection to inspection, and what is compared in its own way.
 NOT_COMPARED = frozenset(
@@ -165,10 +165,7 @@ class Images:
 
     @cached_property
     def files(self) -> list[Path]:
-        known = SUFFIXES | VIDEO_SUFFIXES
-        return sorted(
-            path for path in self.folder.rglob("*") if path.suffix.lower() in known and path.is_file()
-        )
+        return [path for path in files_below(self.folder).images if path.is_file()]
 
     @cached_property
     def by_digest(self) -> dict[str, Path]:
