@@ -17,9 +17,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     untouched.
     """
     data = content.encode() if isinstance(content, str) else content
+    # A name may be as long as the file system takes: the temporary one must not be longer.
+    begin = os.fsencode(path.name)[:200].decode(errors="ignore")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{begin}.", dir=path.parent)
     except OSError as error:
         raise BlemishError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
     temporary = Path(name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from blemish.cli.console import say
 from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Then, Threads
 from blemish.errors import BlemishError, WrongUseError
 from blemish.threads import set_threads
@@ -88,8 +88,8 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         device=device,
         quiet=quiet,
     )
-    print(recorded.file)
-    print(recorded.counts.line(), file=sys.stderr)
+    say(recorded.file)
+    say(recorded.counts.line(), error=True)
     if recorded.counts.not_judged:
         raise BlemishError(recorded.counts.lack(recorded.file))
 
