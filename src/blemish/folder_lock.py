@@ -8,16 +8,19 @@ other's clients, and where a file system has none at all, a line says so and the
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import os
 import shlex
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from blemish.errors import BlemishError
 
@@ -26,6 +29,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
     import msvcrt
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 LOCK_NAME = ".blemish.lock"
 BUSY = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
@@ -66,6 +72,45 @@ def folder_lock(
             if not parent.exists() or any(parent.iterdir()):
                 break
             parent.rmdir()
+
+
+def locks_out(work: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function that writes into the folder `out`: it runs under `folder_lock`, if there is one."""
+    signature = inspect.signature(work)
+
+    @wraps(work)
+    def locked(*args: P.args, **kwargs: P.kwargs) -> R:
+        out = signature.bind(*args, **kwargs).arguments.get("out")
+        if out is None:
+            return work(*args, **kwargs)
+        with folder_lock(Path(out), note=lambda line: print(line, file=sys.stderr)):
+            return work(*args, **kwargs)
+
+    return locked
+
+
+@contextmanager
+def one_at_a_time(file: Path, *, seconds: float = 10.0) -> Iterator[None]:
+    """Keep other processes from changing a file while the block runs, and wait for those that do.
+
+    Raises FolderBusyError where another process holds it longer than so many seconds.
+    """
+    lock = file.with_name(f".{file.name}.lock")
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            handle = locked_handle(lock, file)
+            break
+        except FolderBusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        except OSError as error:
+            raise BlemishError(f"{file} cannot be written: {error.strerror}. Check its folder.") from error
+    try:
+        yield
+    finally:
+        release(handle, lock)
 
 
 def lock_file(folder: Path, *, beside: bool) -> Path:

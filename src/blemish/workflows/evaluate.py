@@ -19,6 +19,7 @@ from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.evaluation.report import ReportContext
 from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
 from blemish.evaluation.stored import threshold_sweep, training_curve
+from blemish.folder_lock import locks_out
 from blemish.inspector.chain import Judge, as_judge
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
@@ -78,6 +79,7 @@ class EvaluatedBundles:
                 )
 
 
+@locks_out
 def evaluate_bundles(
     places: Sequence[Path],
     data: Path,
