@@ -36,6 +36,12 @@ def jpeg_pixels(data: bytes, *, gray: bool) -> NDArray[np.uint8]:
     return decoded[..., 0] if gray else decoded
 
 
+def jpeg_size(data: bytes) -> tuple[int, int]:
+    """(height, width) of JPEG data, from its header. Raises ValueError for a damaged one."""
+    height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    return height, width
+
+
 def check_inks(data: bytes) -> None:
     """Decode JPEG data of four inks for its errors alone. Raises ValueError as `jpeg_pixels` does."""
     simplejpeg.decode_jpeg(data, "CMYK")
