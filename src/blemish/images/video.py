@@ -28,11 +28,25 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 MAX_FAILURES = 4096  # frames in a row that cannot be decoded, before the rest counts as missing
 _MJPEG = frozenset({"mjpg", "mjpa", "mjpb", "jpeg", "avrn"})
-# Codecs whose data never holds so many zeros: they leave no room, or break what looks like a start code.
-_ZEROS = bytes(64)
-_ZERO_FREE = frozenset(
-    {"h264", "avc1", "avc3", "x264", "h265", "hevc", "hvc1", "hev1", "h263", "vp80", "vp90", "av01", "wvc1"}
-    | {"fmp4", "mp4v", "xvid", "divx", "dx50", "mp42", "mp43", "mpg1", "mpg2", "mpeg", "wmv1", "wmv2", "wmv3"}
+# Codecs whose data never holds so many zeros: the first break what looks like a start code, the others leave no
+# room for them but in pictures of more than 100 megapixels. Lossless codecs may store flat areas so.
+_START_CODES = (
+    "h264",
+    "avc1",
+    "avc3",
+    "x264",
+    "h265",
+    "hevc",
+    "hvc1",
+    "hev1",
+    "h263",
+    "fmp4",
+    "mp4v",
+    "xvid",
+)
+_MORE_START_CODES = ("divx", "dx50", "mp42", "mp43", "mpg1", "mpg2", "mpeg", "wmv1", "wmv2", "wmv3", "wvc1")
+_ZEROS = dict.fromkeys(_START_CODES + _MORE_START_CODES, bytes(64)) | dict.fromkeys(
+    ("vp80", "vp90", "av01"), bytes(256)
 )
 
 Frame = tuple[int, Callable[[], Pixels]]
@@ -96,10 +110,10 @@ def holds_jpegs(capture: cv2.VideoCapture, path: Path) -> bool:
     if codec(capture) not in _MJPEG or capture.get(cv2.CAP_PROP_ORIENTATION_META):
         return False
     first = opened(path, raw=True)
-    _, packet = first.read()
+    found, packet = first.read()
     first.release()
     try:
-        size = jpeg_size(np.asarray(packet, np.uint8).tobytes())
+        size = jpeg_size(packet.tobytes() if found else b"")
     except ValueError:  # a damaged frame, which is an error of its own
         return True
     return size == (capture.get(cv2.CAP_PROP_FRAME_HEIGHT), capture.get(cv2.CAP_PROP_FRAME_WIDTH))
@@ -130,13 +144,17 @@ def decoded_frames(capture: cv2.VideoCapture, packets: cv2.VideoCapture, path: P
     Lost are those that it refuses, those of damaged packets, and those that are predicted from either.
     """
     damage = PacketDamage(packets, ahead=max(0, int(capture.get(cv2.CAP_PROP_DTS_DELAY))))
-    number, sound = 0, True
-    while (failures := failures_before_next(capture, promised(capture) - number)) is not None:
+    expected, number, sound = promised(capture), 0, True
+    cut = expected - tolerance(capture, path)
+    while (failures := failures_before_next(capture, expected - number)) is not None:
         for lost in range(number, number + failures):
             yield lost, partial(refused, f"{path}: frame {lost} cannot be decoded. Copy the video again.")
         number += failures
         alone = capture.get(cv2.CAP_PROP_FRAME_TYPE) == ord("I")
         sound = not damage.reaches(number) and (alone or (sound and not failures))
+        sound = sound and not (
+            damage.ended and damage.read <= number + 1 < cut
+        )  # the end may lie in this packet
         if sound:
             yield number, partial(frame_pixels, capture, path, number)
         else:
@@ -164,17 +182,21 @@ class PacketDamage:
 
     def __init__(self, packets: cv2.VideoCapture, ahead: int) -> None:
         self.packets, self.ahead = packets, ahead
-        self.read = 0 if codec(packets) in _ZERO_FREE else None
-        self.last = -1
+        self.zeros = _ZEROS.get(codec(packets))
+        self.first, self.last = 0, -1  # frames that the damage found last may reach
+        self.read, self.ended = 0, False
 
     def reaches(self, number: int) -> bool:
         """Whether a damaged packet is that of frame `number`, or may be one that it needs."""
-        while self.read is not None and self.read <= number + self.ahead and self.packets.grab():
-            found, packet = self.packets.retrieve()
-            if found and _ZEROS in packet.tobytes().rstrip(b"\0"):
-                self.last = self.read
-            self.read += 1
-        return self.last >= number
+        while not self.ended and self.read <= number + self.ahead + 1:
+            self.ended = not self.packets.grab()
+            if not self.ended:
+                found, packet = self.packets.retrieve()
+                content = packet.tobytes().rstrip(b"\0") if found else b""
+                if self.zeros and self.zeros in content:
+                    self.first, self.last = self.read - self.ahead, self.read
+                self.read += 1
+        return self.first <= number <= self.last
 
 
 def refused(message: str) -> Pixels:
@@ -200,7 +222,7 @@ def refuse_shortened(capture: cv2.VideoCapture, path: Path, frames: int) -> None
 
 
 def tolerance(capture: cv2.VideoCapture, path: Path) -> float:
-    """Frames by which the header may be wrong: none where it counts them, a second where it gives a length."""
+    """Frames by which the header may be wrong: none where it counts them, else those of a rounded length."""
     with path.open("rb") as file:
         start = file.read(12)
     counted = start[:4] == b"RIFF" or start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
