@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
 from blemish.errors import BlemishError
+from blemish.images.containers import refuse_other_content
 from blemish.images.jpeg import jpeg_pixels, jpeg_size
 from blemish.untrusted import regular_file
 
@@ -86,7 +87,8 @@ def frame_count(path: Path) -> int:
 
 def opened(path: Path, *, raw: bool = False) -> cv2.VideoCapture:
     """The video, positioned before its first frame. raw: to be read as packets that are not decoded"""
-    name = str(regular_file(path))
+    name = os.path.abspath(regular_file(path))  # a relative one may begin as an address or a protocol does
+    refuse_other_content(path)
     packets = cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1]
     capture = cv2.VideoCapture(name, *packets) if raw else cv2.VideoCapture(name)
     if not capture.isOpened():

@@ -15,19 +15,14 @@ from pathlib import Path
 
 from blemish.errors import BlemishError
 from blemish.folder_lock import LOCK_NAME
-from blemish.images.decode import SUFFIXES
+from blemish.images.decode import SUFFIXES, UNREAD_IMAGE_SUFFIXES
 from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.untrusted import regular_file
 
-# Photographs, and videos, that are not read; all but those that a decoder learns to read.
-OTHER_SUFFIXES = frozenset(
-    f".{name}"
-    for line in (
-        "3gp apng arw asf avif bay cr2 cr3 dcm dds dng erf exr flv gif h264 h265 hdr heic heif hevc j2k",
-        "jfif jif jp2 jpe jpf jpx jxl jxr kdc m2ts mjpeg mjpg mng mts mxf nef ogv orf pam pcx pef pfm pnm",
-        "psd raf raw rw2 sgi sr2 srw tga vob wdp xpm y4m yuv",
-    )
-    for name in line.split()
+# Videos that are not read.
+UNREAD_VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".asf", ".flv", ".h264", ".h265", ".hevc", ".m2ts", ".mjpeg", ".mjpg", ".mng", ".mts", ".mxf"}
+    | {".ogv", ".vob", ".y4m", ".yuv"}
 )
 MARKS = re.compile(  # of the formats that cameras, scanners and telephones write
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM.{4}\x00{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00"
@@ -162,7 +157,7 @@ def is_inspected(name: str) -> bool:
 
 def why_not(path: Path) -> Why:
     """Reason why a file of another suffix is not inspected: by what it is, not only by its name."""
-    if path.suffix.lower() in OTHER_SUFFIXES:
+    if path.suffix.lower() in UNREAD_IMAGE_SUFFIXES | UNREAD_VIDEO_SUFFIXES:
         return Why.UNREAD
     if path.is_symlink() and not path.suffix and not path.exists():  # of a folder, as far as anyone can tell
         return Why.CLOSED

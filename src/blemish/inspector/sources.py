@@ -21,7 +21,7 @@ from blemish.dataset.layouts.common import list_files
 from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
-from blemish.images.decode import SUFFIXES, read_image
+from blemish.images.decode import SUFFIXES, page_count, read_image
 from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.images.video import frame_count, video_frames
 from blemish.inspector.found_files import FoundFiles, LeftOut, Why, files_below
@@ -52,8 +52,9 @@ class Item:
 
 @dataclass(frozen=True)
 class ItemStream:
-    """Items in their order. count: how many there are; None where only the end tells
+    """Items in their order.
 
+    count: how many there are, but that a file of several pages counts one; None where only the end tells
     left_out: what was found and is no item; whole when all items have been taken
     """
 
@@ -99,7 +100,7 @@ def files(paths: list[Path], every: int) -> ItemStream:
 
 
 def items_of(path: Path, every: int) -> Iterator[Item]:
-    """Item of an image, or items of a video's frames; of what is no regular file, one that cannot be read."""
+    """Item of an image, items of pages or frames; of what is no regular file, one that cannot be read."""
     try:
         regular_file(path)
     except BlemishError as error:
@@ -108,11 +109,26 @@ def items_of(path: Path, every: int) -> Iterator[Item]:
     if is_video(path):
         yield from frames_of(path, every)
     else:
-        yield Item(str(path), stem_of(path), partial(read_image, path), digest=partial(file_hash, path))
+        yield from pages_of(path)
 
 
 def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def pages_of(path: Path) -> Iterator[Item]:
+    """Item of an image; of a file of several pictures, as a TIFF or an animation may be, an item of each."""
+    digest = cache(partial(file_hash, path))  # read once for all pages
+    try:
+        pages = page_count(path)
+    except BlemishError:  # which reading it tells again
+        pages = 1
+    if pages == 1:
+        yield Item(str(path), stem_of(path), partial(read_image, path), digest=digest)
+        return
+    for page in range(pages):
+        read = partial(read_image, path, page=page)
+        yield Item(f"{path}#{page:06d}", f"{stem_of(path)}__{page:06d}", read, digest=digest)
 
 
 def frames_of(path: Path, every: int) -> Iterator[Item]:

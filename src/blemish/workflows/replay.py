@@ -20,10 +20,9 @@ from blemish.dataset.hashing import file_hash, in_threads, pixel_hash
 from blemish.decision.store import read_decision
 from blemish.errors import BlemishError, WrongUseError
 from blemish.images.decode import with_channels
-from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge, as_judge, stages_of
-from blemish.inspector.found_files import RECORD, files_below
+from blemish.inspector.found_files import RECORD, files_below, is_inspected
 from blemish.inspector.inspector import BundleInspector, or_failed
 from blemish.inspector.loading import inspector_of, used_bundle
 from blemish.inspector.sources import Item, items_of
@@ -175,11 +174,11 @@ class Images:
     def find(self, name: str, digest: str | None) -> tuple[Item, str]:
         """Find the image with those bytes, else one of that name; returns also how its bytes differ, or "".
 
-        name: as recorded, of a video's frame with "#" and its number
+        name: as recorded, of a page or a video's frame with "#" and its number
         Raises NotReplayedError where there is neither.
         """
         path, _, frame = name.rpartition("#")
-        if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
+        if not is_inspected(path):
             path, frame = name, ""
         file = self.by_digest.get(digest or "")
         if file is not None:
@@ -197,7 +196,7 @@ class Images:
         return self.item_of(nearest, frame), differs
 
     def item_of(self, file: Path, frame: str) -> Item:
-        """Item of an image, or of a frame of a video, which is read once where frames come in order."""
+        """Item of an image, or of a page or frame; those of a file are read once where they come in order."""
         if not frame:
             return next(items_of(file, 1))
         for _ in range(2):
