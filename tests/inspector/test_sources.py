@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -9,6 +12,7 @@ import pytest
 
 from blemish.errors import BlemishError
 from blemish.images.video import video_frames
+from blemish.inspector.found_files import Why
 from blemish.inspector.sources import source_of
 
 
@@ -64,6 +68,19 @@ def test_ground_truth_folders_are_left_out(tmp_path: Path) -> None:
     images, notes = inspected(tmp_path)
     assert images == sorted(names)
     assert "(mvtec: " in notes[0]
+
+
+@pytest.mark.parametrize("listed", [["0.png"], ["0.png", "1.png"]])
+def test_images_that_an_annotation_file_does_not_list_are_inspected_all_the_same(
+    tmp_path: Path, listed: list[str]
+) -> None:
+    for number in range(3):
+        draw(tmp_path / f"{number}.png", 90)
+    images = [{"id": number, "file_name": name} for number, name in enumerate(listed)]
+    boxes = [{"id": 1, "image_id": 0, "category_id": 1, "bbox": [1, 1, 2, 2]}]
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "pit"}]}
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    assert inspected(tmp_path) == (["0.png", "1.png", "2.png"], [])
 
 
 def test_a_dataset_without_masks_is_inspected_whole_and_in_silence(tmp_path: Path) -> None:
@@ -133,6 +150,79 @@ def test_lists_that_name_nothing_or_are_none_are_refused(tmp_path: Path) -> None
         names_of(tmp_path / "empty.txt")
     with pytest.raises(BlemishError, match=r"picture\.txt must be a list of paths, one a line, in UTF-8"):
         names_of(tmp_path / "picture.txt")
+
+
+def test_a_list_made_on_windows_is_inspected_whole(tmp_path: Path) -> None:
+    for name in ("a.png", "in/b c.png"):
+        draw(tmp_path / name, 1)
+    (tmp_path / "list.txt").write_bytes(
+        '\ufeff# made by hand\r\na.png\r\n"in\\b c.png"\r\n\r\n'.encode("utf-16")
+    )
+    source = source_of([tmp_path / "list.txt"], pytest.fail)
+    assert [Path(item.name).name for item in source.items] == ["a.png", "b c.png"]
+    (left,) = source.left_out
+    assert (left.path, left.why) == (f"{tmp_path / 'list.txt'}, line 1", Why.COMMENT)
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    """A socket that nobody must connect to."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(0.2)
+        yield listening
+        with pytest.raises(TimeoutError):
+            listening.accept()
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "png", "txt"])
+@pytest.mark.parametrize(
+    "kind", ["http://{}/a.", "HTTP://{}/a.", "rtsp://{}/a.", "concat:http://{}/a.", "tcp://{}?a."]
+)
+def test_an_address_in_a_list_is_an_error_at_once_and_no_connection(
+    tmp_path: Path, server: socket.socket, kind: str, suffix: str
+) -> None:
+    line = kind.format(f"127.0.0.1:{server.getsockname()[1]}") + suffix
+    (tmp_path / "list.txt").write_text(f"{line}\n")
+    (item,) = source_of([tmp_path / "list.txt"], pytest.fail).items
+    assert item.name == line
+    with pytest.raises(BlemishError, match=r"must be the path of a file\. Received: .*, an address"):
+        item.read()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".avi", ".tiff", ""])
+@pytest.mark.parametrize("kind", ["FIFO", "socket", "device", "folder", "dangling link", "loop"])
+def test_what_is_no_regular_file_is_an_error_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, suffix: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    path = Path(f"x{suffix}")
+    name = path.name
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as unix:
+            unix.bind(name)
+    elif kind == "device":
+        name = "/dev/zero"
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "dangling link":
+        path.symlink_to("nowhere")
+    else:
+        path.symlink_to(name)
+    (tmp_path / "list.txt").write_text(f"{name}\n")
+    (item,) = source_of([tmp_path / "list.txt"], pytest.fail).items
+    assert item.digest is None, "it is not hashed either"
+    with pytest.raises(BlemishError, match=r"must (exist|be a file|be a readable file)\. Received: "):
+        item.read()
+
+
+def test_a_given_path_that_is_no_file_is_refused_before_any_work(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(BlemishError, match=r"x\.png must be a file\. Received: a FIFO"):
+        source_of([tmp_path / "x.png"], pytest.fail)
 
 
 def test_a_glob_is_sorted_and_two_stars_go_down_into_folders(tmp_path: Path) -> None:

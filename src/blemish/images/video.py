@@ -87,7 +87,7 @@ def frame_count(path: Path) -> int:
 
 def opened(path: Path, *, raw: bool = False) -> cv2.VideoCapture:
     """The video, positioned before its first frame. raw: to be read as packets that are not decoded"""
-    name = os.path.abspath(regular_file(path))  # a relative one may begin as an address or a protocol does
+    name = str(regular_file(path).absolute())  # a relative one may begin as an address does
     refuse_other_content(path)
     packets = cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1]
     capture = cv2.VideoCapture(name, *packets) if raw else cv2.VideoCapture(name)

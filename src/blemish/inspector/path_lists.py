@@ -77,7 +77,7 @@ def path_of(line: str, folder: Path) -> Path | None:
     That of a file which is there, with the line as it is or as other programs write one: between spaces or
     quotes, with the backslashes of Windows, its letters composed or not. Else the line as it is.
     """
-    plain = line.strip()
+    plain = line.strip().removeprefix("\ufeff").strip()  # a mark also stands between lists that were joined
     if not plain:
         return None
     bare = plain[1:-1] if len(plain) > 2 and plain[0] == plain[-1] and plain[0] in "\"'" else plain
