@@ -99,6 +99,7 @@ def one_at_a_time(file: Path, *, seconds: float = 10.0) -> Iterator[None]:
     deadline = time.monotonic() + seconds
     while True:
         try:
+            file.parent.mkdir(parents=True, exist_ok=True)
             handle = locked_handle(lock, file)
             break
         except FolderBusyError:

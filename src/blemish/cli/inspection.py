@@ -22,8 +22,8 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         list[Path],
         typer.Argument(
             metavar="PATH…",
-            help="Images, folders of images, videos, quoted globs (** for any folders), lists (.txt, one "
-            "path per line), or - for paths from standard input.",
+            help="Images, videos, folders of them, quoted globs (** for any folders), lists (.txt, one path "
+            "per line), or - for paths from standard input.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl and overlays.")],
