@@ -95,7 +95,7 @@ def one_at_a_time(file: Path, *, seconds: float = 10.0) -> Iterator[None]:
 
     Raises FolderBusyError where another process holds it longer than so many seconds.
     """
-    lock = file.with_name(f".{file.name}.lock")
+    lock = file.with_name(f".{file.name}.lockfile")  # a bundle takes it for one of its own
     deadline = time.monotonic() + seconds
     while True:
         try:
