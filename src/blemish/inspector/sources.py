@@ -185,9 +185,9 @@ def images_below(folder: Path, note: Note) -> FoundFiles:
     found = files_below(folder)
     if not found.images:
         raise BlemishError(f"{folder} holds no image. {held(found)}")
-    if not (folder / SETTINGS_NAME).is_file() and not detect_layout(list_files(folder)):
-        return found
     try:
+        if not (folder / SETTINGS_NAME).is_file() and not detect_layout(list_files(folder)):
+            return found
         dataset = load_dataset(folder, skip_broken=True)
     except BlemishError as error:
         note(f"all {len(found.images)} images in {folder} are inspected, masks too if there are any: {error}")
