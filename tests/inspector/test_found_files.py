@@ -139,9 +139,11 @@ def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
 def test_what_blemish_wrote_is_no_part(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "inspected/inspections.jsonl", "inspected/overlays/a.png", "inspected/own.png")
     touch(tmp_path, "stopped/inspections.jsonl.part", "stopped/overlays/a.png")
-    touch(tmp_path, "run/run.json", "run/pictures/0.png", "run/bundle/manifest.json")
+    touch(tmp_path, "run/run.json", "run/log.jsonl", "run/pictures/0.png", "run/bundle/manifest.json")
     touch(tmp_path, "space/embeddings.csv", "space/embeddings.png", f"out/{LOCK_NAME}")
-    touch(tmp_path, "parts/overlays/b.png", "parts/pictures/c.png")  # a user's folders of these names
+    touch(
+        tmp_path, "parts/overlays/b.png", "parts/pictures/c.png", "parts/run.json"
+    )  # a user's folders of these names
     images, left_out = found_in(tmp_path)
     assert images == ["a.png", "inspected/own.png", "parts/overlays/b.png", "parts/pictures/c.png"]
     written = {name for name, why in left_out.items() if why is Why.WRITTEN}

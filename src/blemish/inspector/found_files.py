@@ -37,8 +37,8 @@ RECORD, DRAFT, SUMMARY, OVERLAYS = (
     "overlays",
 )
 WRITTEN = frozenset({RECORD, DRAFT, SUMMARY, LOCK_NAME})
-# Folder of pictures that blemish draws, and files of which one lies beside it.
-DRAWN = {OVERLAYS: (RECORD, DRAFT), "pictures": ("run.json",)}
+# Folder of pictures that blemish draws, and the files that lie beside it then.
+DRAWN = ((OVERLAYS, {RECORD}), (OVERLAYS, {DRAFT}), ("pictures", {"run.json", "log.jsonl"}))
 
 
 class Why(StrEnum):
@@ -141,11 +141,8 @@ def folders_below(folder: Path, found: FoundFiles) -> Iterator[tuple[Path, list[
         for name in [name for name in below if name.startswith((".", "__MACOSX"))]:
             below.remove(name)
             found.leave_out(here / name, Why.HIDDEN)
-        drawn.update(
-            os.path.join(place, name)  # noqa: PTH118 - as os.walk names it
-            for name in below
-            if own or any(mark in names for mark in DRAWN.get(name, ()))
-        )
+        inside = below if own else [name for name, beside in DRAWN if beside <= set(names)]
+        drawn.update(os.path.join(place, name) for name in inside)  # noqa: PTH118 - as os.walk names it
         below.sort()
         yield here, sorted(names), own
 
