@@ -44,7 +44,9 @@ def detect(tree: Tree) -> str | None:
 def read(source: Source) -> Contents:
     folders = find_folders(source.tree)
     index = find_masks(source.tree)
-    index.refuse_orphans(source)
+    index.refuse_doubtful(source)
+    if any(LIST_NAME not in source.tree.folders[labels] for labels in folders.values()):
+        index.refuse_orphans(source)
     marked = {folder: defective_images(source, index, folder, labels) for folder, labels in folders.items()}
     images = [
         file for folder in folders for file in source.tree.images_in(folder) if file in index.photograph_set
@@ -74,6 +76,7 @@ def read(source: Source) -> Contents:
         tuple(sorted(names)),
         {**skipped, **contrary},
         read=frozenset({*lists, *masks}),
+        left_out=index.left_out,
         warnings=(*readings.warnings, *without_place(samples, index)),
     )
 

@@ -35,7 +35,7 @@ def detect(tree: Tree) -> str | None:
 
 def read(source: Source) -> Contents:
     index = find_masks(source.tree)
-    index.refuse_orphans(source)
+    index.refuse_doubtful(source)
     names = {file: label_folder(file, source.settings) for file in index.photographs}
     refuse_doubtful_names(names.values(), source.settings, source.root)
     facts, skipped = collect(
@@ -54,7 +54,7 @@ def read(source: Source) -> Contents:
     read = frozenset(mask for masks in index.masks_of.values() for mask in masks)
     lines = (*readings.warnings, *without_place(samples, index))
     return Contents(
-        tuple(samples), tuple(sorted(labels)), {**skipped, **unlabelled}, read=read, warnings=lines
+        tuple(samples), tuple(sorted(labels)), {**skipped, **unlabelled}, read, index.left_out, warnings=lines
     )
 
 

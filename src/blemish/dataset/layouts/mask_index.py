@@ -77,20 +77,27 @@ class MaskIndex:
         return self.masks_of.get(image, ())
 
     def refuse_orphans(self, source: Source) -> None:
-        """Raise BlemishError for masks without an image, or with two: an image that lacks its mask may be
-        taken for clean."""
+        """Raise BlemishError for a mask without an image, where an image without a mask counts as clean."""
+        if self.orphans:
+            shown = ", ".join(self.orphans[:SHOWN])
+            more = f" and {len(self.orphans) - SHOWN} more" if len(self.orphans) > SHOWN else ""
+            raise BlemishError(
+                f"{source.root}: every mask must have an image of its name, as images without a mask count as "
+                f"clean. Received: {shown}{more} without one. Rename or remove the masks, or add the images."
+            )
+
+    def refuse_doubtful(self, source: Source) -> None:
+        """Raise BlemishError for a mask that fits two images alike."""
         for mask, (first, second) in self.doubtful.items():
             raise BlemishError(
                 f"{source.root / mask} must be the mask of one image. Received: {first} and {second}. "
                 "Put the masks into folders named like those of the images."
             )
-        if self.orphans:
-            shown = ", ".join(self.orphans[:SHOWN])
-            more = f" and {len(self.orphans) - SHOWN} more" if len(self.orphans) > SHOWN else ""
-            raise BlemishError(
-                f"{source.root}: every mask must have an image of its name. Received: {shown}{more} without one. "
-                "Rename or remove the masks, or add the images."
-            )
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Masks without an image, with the reason for an account."""
+        return dict.fromkeys(self.orphans, "these masks fit no image: neither name nor folder is an image's")
 
 
 @lru_cache(maxsize=8)

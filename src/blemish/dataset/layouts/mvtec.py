@@ -36,7 +36,7 @@ def detect(tree: Tree) -> str | None:
 def read(source: Source) -> Contents:
     categories = find_categories(source.tree)
     index = find_masks(source.tree)
-    index.refuse_orphans(source)
+    index.refuse_doubtful(source)
     images, unlabelled = sorted_images(source, categories, index)
     refuse_doubtful_names((kind_of(*item)[1] for item in images), source.settings, source.root)
     found, skipped = collect(
@@ -61,7 +61,7 @@ def read(source: Source) -> Contents:
         tuple(sorted(names)),
         {**skipped, **marked},
         read=frozenset(mask for _, file in images for mask in index.of(file)),
-        left_out=unlabelled,
+        left_out={**index.left_out, **unlabelled},
         warnings=(*readings.warnings, *labels.without_place(samples, index)),
     )
 

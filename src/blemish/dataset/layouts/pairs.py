@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 
 from blemish.dataset.account import SHOWN, number
+from blemish.dataset.layouts import labels
 from blemish.dataset.layouts.common import (
     SPLIT_OF_FOLDER,
     Contents,
@@ -21,7 +22,7 @@ from blemish.dataset.layouts.common import (
     split_of_path,
     stem,
 )
-from blemish.dataset.layouts.label_names import DEFECT, is_clean, is_defective, label_folder
+from blemish.dataset.layouts.label_names import DEFECT
 from blemish.dataset.layouts.mask_index import MaskIndex, find_masks
 from blemish.dataset.layouts.mask_names import read_mask_names
 from blemish.dataset.mask_files import MaskFacts, mask_facts
@@ -46,8 +47,7 @@ class MaskedImage:
 def detect(tree: Tree) -> str | None:
     """Images have masks of their names, in a mask folder or beside them."""
     index = find_masks(tree)
-    names = {label_folder(file) for file in index.photographs}
-    if any(is_clean(name) or is_defective(name) for name in names if name):
+    if labels.detect(tree):
         return None
     image = next(iter(index.masks_of), None)
     return f"{image} has its mask in {index.of(image)[0]}" if image else None
@@ -55,7 +55,7 @@ def detect(tree: Tree) -> str | None:
 
 def read(source: Source) -> Contents:
     index = find_masks(source.tree)
-    index.refuse_orphans(source)
+    index.refuse_doubtful(source)
     splits, lists = image_sets(source)
     images, unlisted = masked_images(source, index, splits)
     pairs, skipped = collect(
@@ -81,7 +81,7 @@ def read(source: Source) -> Contents:
         (*class_names, *sorted(used - {*class_names})),
         skipped,
         read=frozenset({*read, *files, *lists}),
-        left_out={**objects, **unlisted},
+        left_out={**index.left_out, **objects, **unlisted},
         warnings=readings.warnings,
     )
 
