@@ -23,10 +23,12 @@ from blemish.dataset.colours import FLAT_RANGE, exact_colours, mask_colours, pla
 from blemish.errors import BlemishError
 from blemish.images.decode import open_unlimited, read_image, to_bytes
 from blemish.optional_dependencies import import_optional
+from blemish.untrusted import regular_file
 
 LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp"})
 WITH_LAYERS = frozenset({".png", ".apng", ".tif", ".tiff", ".bmp", ".dib", ".webp"})  # palette or alpha
 MAX_EXACT = 64  # values, or colours, that a drawn mask may have; noise and soft edges have more
+FEW_VALUES = 8  # no photograph has as few
 MAX_NUMBER = 4096  # class and instance numbers are below
 
 Kind = Literal["gray", "palette", "colour"]
@@ -116,6 +118,7 @@ class MaskFacts:
 
 def read_stored(path: Path) -> StoredMask:
     """Values of a mask file. Raises BlemishError that names it where it is no whole image."""
+    regular_file(path)
     if path.suffix.lower() == ".mat":
         return StoredMask(matlab_segments(path))
     pixels = read_image(path)
@@ -250,7 +253,7 @@ def facts_of(stored: StoredMask, path: Path, *, every_colour: bool = False) -> M
         colours={palette[v]: int(counts[v]) for v in found if v < len(palette)},
         palette=palette,
         shares=shares_above(in_255ths(values) if not palette else np.where(values > 0, 255, 0)),
-        photograph=not palette and len(found) > MAX_EXACT and is_photograph(values, values),
+        photograph=not palette and len(found) > FEW_VALUES and is_photograph(values, values),
         border=border_share(values),
     )
 

@@ -186,7 +186,9 @@ class SetReader:
         numbers = sorted({value for f in exact for value in f.values if not is_bright(value, f)})
         if (numbers or any(f.kind == "palette" for f in exact)) and self.value_names():
             return "classes"
-        both = [f for f in exact if is_faint(f) and any(is_bright(value, f) for value in f.values)]
+        if exact and len(exact) == len(self.shown) and len(self.names.by_value) > 1:
+            return "classes"
+        both = [f for f in exact if is_faint(f) and has_bright(f)]
         bright = [f for f in self.shown if not is_faint(f)]
         low = [value for value in numbers if value <= MAX_EXACT]
         if (low and both) or (len(numbers) > 1 and not bright):
@@ -207,11 +209,10 @@ class SetReader:
             return (self.mark(facts, values=facts.values),)
         if facts.kind == "colour":
             return (self.any_colour(facts),)
-        bright = facts.top > facts.above(LIMIT)
         asked = self.settings.mask_values == "binary"
-        if facts.is_exact and (asked or not bright):
+        if facts.is_exact and (asked or not has_bright(facts)):
             return (self.mark(facts, above=0),)
-        if not bright:
+        if not has_bright(facts):
             return self.faint(facts)
         return (self.mark(facts, above=LIMIT),)
 
@@ -239,8 +240,8 @@ class SetReader:
     def warn_of_mixture(self) -> None:
         """Warn of masks that mark with low values beside others with high ones, and of low values left out."""
         plain = [f for f in self.shown if f.kind == "gray"]
-        faint = [f for f in plain if f.top <= f.above(LIMIT) and f.is_exact]
-        bright = [f for f in plain if f.top > f.above(LIMIT)]
+        faint = [f for f in plain if f.is_exact and not has_bright(f)]
+        bright = [f for f in plain if has_bright(f)]
         if faint and bright and not self.settings.mask_values:
             top = max(f.top for f in faint)
             bits = " in 16 bits" if any(f.bits == 16 for f in faint) else ""
@@ -316,16 +317,19 @@ class SetReader:
 
     def void_values(self, names: Mapping[int, str]) -> set[int]:
         lower = any(value < f.full for f in self.shown for value in f.values)
-        full = {f.full for f in self.shown if f.full in f.values and f.full not in names} if lower else set()
+        white = (255, 255, 255) in self.names.by_colour
+        full = {f.full for f in self.shown if f.full in f.values and f.full not in names and not white}
+        full = full if lower else set()
         return full | self.names.void_values
 
     def class_name(self, value: int, names: Mapping[int, str], facts: MaskFacts) -> str:
         if value in names:
             return names[value]
-        if facts.kind == "palette" and value < len(facts.palette):
-            colour = facts.palette[value]
-            if colour in self.names.by_colour:
-                return self.names.by_colour[colour]
+        gray = value * 255 // facts.full
+        palette = facts.palette if facts.kind == "palette" else ()
+        colour = palette[value] if value < len(palette) else (gray, gray, gray)
+        if colour in self.names.by_colour:
+            return self.names.by_colour[colour]
         if names:
             known = ", ".join(f"{v} {name}" for v, name in names.items())
             raise BlemishError(
@@ -357,7 +361,7 @@ class SetReader:
         if soft is not None:
             raise BlemishError(
                 f"{soft.path} must hold {what}, without noise or soft edges. Received: "
-                f"{number(len(soft.values) or len(soft.colours), 'value')}. Save it as PNG, unscaled."
+                f"{'a lossy format' if soft.lossy else 'values along edges'}. Save it as PNG, unscaled."
             )
 
     # Colours
@@ -381,7 +385,8 @@ class SetReader:
             return dict(self.names.by_colour)
         tallies = [shades(f) for f in self.shown]
         found = {colour for tally in tallies for colour in tally if colour not in self.voids()}
-        faint = [c for c in found if max(c) <= FLAT_RANGE]
+        indexed = {colour for f in self.shown if f.kind == "palette" for colour in f.colours}
+        faint = [c for c in found - indexed if max(c) <= FLAT_RANGE]
         if faint:
             raise BlemishError(
                 f"{self.root}: the colours of masks must differ from black. Received: {faint[0]}. Name them in "
@@ -389,7 +394,8 @@ class SetReader:
             )
         near = min((distance(a, b) for a in found for b in found if a < b), default=SAME_COLOUR)
         drawn = all(f.is_exact or f.kind == "colour" for f in self.shown) and 32 <= near < SAME_COLOUR
-        colours = sorted(found) if drawn else sorted(set(merged(tallies)) - self.voids())
+        found.discard((0, 0, 0))
+        colours = sorted(found) if drawn else sorted(set(merged(tallies)) - self.voids() - {(0, 0, 0)})
         return {colour: "colour-" + "".join(f"{value:02x}" for value in colour) for colour in colours}
 
     def voids(self) -> set[Colour]:
@@ -473,7 +479,12 @@ class SetReader:
 
 
 def is_bright(value: int, facts: MaskFacts) -> bool:
-    return value > facts.above(LIMIT)
+    """True for a value that marks in a mask of black and white; of drawn 16-bit masks white alone is one."""
+    return value > (facts.full - 1 if facts.bits == 16 and facts.is_exact else facts.above(LIMIT))
+
+
+def has_bright(facts: MaskFacts) -> bool:
+    return is_bright(facts.top, facts)
 
 
 def is_faint(facts: MaskFacts) -> bool:

@@ -20,8 +20,8 @@ from blemish.dataset.layouts.common import (
     stem,
 )
 from blemish.dataset.layouts.labels import without_place
-from blemish.dataset.layouts.mask_index import MaskIndex, find_masks
-from blemish.dataset.mask_files import MaskFacts, mask_facts
+from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
+from blemish.dataset.mask_files import MaskFacts
 from blemish.dataset.mask_values import MaskReadings, read_masks
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
@@ -130,7 +130,7 @@ def read_facts(
             f"{source.root / file} must have a mask, {LIST_NAME} says it is defective. "
             f"Received: no {stem(file)}_label file. Add the mask or correct the list."
         )
-    return tuple(mask_facts(source.root / mask) for mask in index.of(file))
+    return image_facts(source, file, index.of(file))
 
 
 def sample_of(

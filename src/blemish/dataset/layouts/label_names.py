@@ -153,7 +153,7 @@ def refuse_doubtful_names(names: Iterable[str], settings: DatasetSettings, place
         match = NEGATIONS.match(plain(name))
         rest = match and (match[2] or match[3])
         known = is_clean(name) or is_defective(name)
-        if rest and not known and (rest in stems or match and match[4]):
+        if rest and not known and (rest in stems or (match and match[4])):
             raise BlemishError(
                 f"{place}: the folder '{name}' must be known as clean or as a class. Received: a name that may "
                 f"mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or 'clean: [good]' with the names of "

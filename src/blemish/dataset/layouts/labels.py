@@ -17,8 +17,8 @@ from blemish.dataset.layouts.label_names import (
     label_folder,
     refuse_doubtful_names,
 )
-from blemish.dataset.layouts.mask_index import MaskIndex, find_masks
-from blemish.dataset.mask_files import MaskFacts, mask_facts
+from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
+from blemish.dataset.mask_files import MaskFacts
 from blemish.dataset.mask_values import MaskReadings, read_masks
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
@@ -40,7 +40,7 @@ def read(source: Source) -> Contents:
     refuse_doubtful_names(names.values(), source.settings, source.root)
     facts, skipped = collect(
         list(index.photographs),
-        lambda file: (file, tuple(mask_facts(source.root / mask) for mask in index.of(file))),
+        lambda file: (file, image_facts(source, file, index.of(file))),
         name=str,
         skip=source.skip_broken,
     )

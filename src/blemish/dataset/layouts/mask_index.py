@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from blemish.dataset.account import SHOWN
 from blemish.dataset.layouts.common import Source, Tree, parent, stem
+from blemish.dataset.mask_files import MaskFacts, mask_facts
 from blemish.errors import BlemishError
 
 # Folders of these names hold masks; of the second kind only where files of theirs fit images outside.
@@ -122,6 +123,22 @@ def find_masks(tree: Tree) -> MaskIndex:
         tuple(mask for mask, image in found.items() if image is None and mask not in finder.doubtful),
         {mask: images for mask, images in finder.doubtful.items() if mask in found},
     )
+
+
+def image_facts(
+    source: Source, image: str, masks: Sequence[str], *, exact_colours: bool = False
+) -> tuple[MaskFacts, ...]:
+    """Facts on the masks of an image. Raises BlemishError for a broken one, and a copy of the image itself."""
+    path = source.root / image
+    found = []
+    for mask in (source.root / name for name in masks):
+        same_length = mask.is_file() and path.is_file() and mask.stat().st_size == path.stat().st_size
+        found.append(mask_facts(mask, exact_colours=exact_colours))
+        if same_length and mask.read_bytes() == path.read_bytes() and not found[-1].is_empty:
+            raise BlemishError(
+                f"{mask} must be a mask of {path}. Received: a copy of the image itself. Replace or remove it."
+            )
+    return tuple(found)
 
 
 def unsure_folders(found: dict[str, str | None]) -> set[str]:

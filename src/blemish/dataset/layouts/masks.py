@@ -22,6 +22,7 @@ from blemish.dataset.layouts.common import (
     stem,
 )
 from blemish.dataset.layouts.label_names import is_clean, refuse_doubtful_names
+from blemish.dataset.layouts.mask_index import image_facts
 from blemish.dataset.mask_files import MAX_EXACT, MaskFacts, mask_facts
 from blemish.dataset.mask_values import MaskReadings, read_masks
 from blemish.dataset.samples import Annotation, Sample
@@ -112,7 +113,7 @@ def read_facts(source: Source, file: str, mask: str | None, label: str) -> MaskF
             f"{source.root / file} must have a mask beside it. Received: no {stem(file)}.png. "
             "Add the mask, or move the image into a folder named 'good'."
         )
-    return mask_facts(source.root / mask) if mask else None
+    return image_facts(source, file, [mask])[0] if mask else None
 
 
 def read_sample(

@@ -11,8 +11,8 @@ from __future__ import annotations
 from blemish.dataset.layouts import labels
 from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Contents, Source, Tree, collect, join, stem
 from blemish.dataset.layouts.label_names import class_label, is_clean, refuse_doubtful_names
-from blemish.dataset.layouts.mask_index import MaskIndex, find_masks
-from blemish.dataset.mask_files import MaskFacts, mask_facts
+from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
+from blemish.dataset.mask_files import MaskFacts
 from blemish.dataset.mask_values import MaskReadings, read_masks
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
@@ -119,7 +119,7 @@ def read_facts(source: Source, index: MaskIndex, category: str, file: str) -> tu
             f"{source.root / file} must have a mask. Received: no {join(category, 'ground_truth')}/{kind}/"
             f"{stem(file)}_mask.png. Add the mask or remove the image."
         )
-    return tuple(mask_facts(source.root / mask) for mask in masks)
+    return image_facts(source, file, masks)
 
 
 def read_sample(

@@ -23,10 +23,10 @@ from blemish.dataset.layouts.common import (
     stem,
 )
 from blemish.dataset.layouts.label_names import DEFECT
-from blemish.dataset.layouts.mask_index import MaskIndex, find_masks
+from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
 from blemish.dataset.layouts.mask_names import read_mask_names
-from blemish.dataset.mask_files import MaskFacts, mask_facts
-from blemish.dataset.mask_values import MaskReadings, read_masks
+from blemish.dataset.mask_files import MaskFacts
+from blemish.dataset.mask_values import MaskNames, MaskReadings, read_masks
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.untrusted import read_text
@@ -65,7 +65,7 @@ def read(source: Source) -> Contents:
     readings = read_masks(
         [facts for pair in pairs for facts in pair.facts], source.settings, source.root, names=names
     )
-    label = plain_label(source)
+    label = plain_label(source, names)
     samples = tuple(masked_sample(source, pair, readings, label, splits) for pair in pairs)
     used = {a.label for sample in samples for a in sample.annotations}
     class_names = tuple(n for n in readings.labels if n in used or source.settings.colours) or (label,)
@@ -124,13 +124,14 @@ def read_image_masks(source: Source, index: MaskIndex, image: str) -> MaskedImag
             f"and {masks[1]}. Remove one."
         )
     exact = source.settings.exact_colours
-    return MaskedImage(image, tuple(mask_facts(source.root / mask, exact_colours=exact) for mask in masks))
+    return MaskedImage(image, image_facts(source, image, masks, exact_colours=exact))
 
 
-def plain_label(source: Source) -> str:
-    """Class of masks that tell none: the only one that `classes:` names, or 'defect'."""
+def plain_label(source: Source, names: MaskNames) -> str:
+    """Class of masks that tell none: the only one that `classes:` or the dataset names, or 'defect'."""
     classes = source.settings.classes
-    return classes[0] if isinstance(classes, tuple) and len(classes) == 1 else DEFECT
+    known = classes if isinstance(classes, tuple) else tuple(dict.fromkeys(names.by_value.values()))
+    return known[0] if len(known) == 1 else DEFECT
 
 
 def masked_sample(
