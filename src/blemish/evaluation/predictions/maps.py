@@ -5,14 +5,17 @@ Regions of pixels at or above the threshold are defects. Shape letters: H, W.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.dataset.colours import FLAT_RANGE
+from blemish.dataset.hashing import in_threads
 from blemish.dataset.layouts.common import is_image
+from blemish.dataset.mask_files import mask_facts
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.predictions.contract import checked_size
@@ -96,8 +99,32 @@ def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
         else:
             files[sample.id] = file
     names.refuse_strangers(strangers, folder)
+    refuse_unscaled(folder, [file for file in files.values() if file.suffix != ".npy"])
     classes = dataset.class_names
     return MapPredictions(folder, files, classes[0] if len(classes) == 1 else "defect")
+
+
+def refuse_unscaled(folder: Path, files: Sequence[Path]) -> None:
+    """Raise BlemishError for maps whose values are no scores of their type's range, and so would find nothing.
+
+    These are maps of one low value, such as 0 and 1, where no map has several; 16-bit maps that
+    all stay in the range of 8 bits; palette indices, and scores in an alpha channel.
+    """
+    found = [facts for facts in in_threads(mask_facts, files) if not facts.is_empty]
+    for facts in found:
+        if facts.kind == "palette" or facts.from_alpha:
+            what = "scores in the alpha channel" if facts.from_alpha else "palette indices"
+            raise BlemishError(f"{facts.path} must be a gray map. Received: {what}. Save scores as gray values.")
+    binary = all(len(facts.values) == 1 for facts in found)
+    faint = [facts for facts in found if binary and facts.top <= facts.above(FLAT_RANGE)]
+    if found and all(facts.bits == 16 and facts.top < 256 for facts in found):
+        faint = found
+    if faint:
+        more = f" and {len(faint) - 1} more" if len(faint) > 1 else ""
+        raise BlemishError(
+            f"{folder} must hold pixel scores from 0 to {faint[0].full}. Received: values up to {faint[0].top} "
+            f"({faint[0].path.name}{more}). Scale all maps by the same factor."
+        )
 
 
 def read_map(file: Path) -> NDArray[np.float32]:
