@@ -86,7 +86,7 @@ def test_masks_of_a_dataset_are_no_lack(inspected: Any, tmp_path: Path) -> None:
     draw(tmp_path / "in" / "masks" / "b.png", 0)
     answer, lines, _ = inspected(tmp_path / "in")
     assert (answer.code, len(lines)) == (0, 2)
-    assert "2 left out (masks or references of the dataset: 2)" in answer.err
+    assert "2 left out (masks or references of a dataset: 2)" in answer.err
 
 
 def test_pages_of_a_file_are_judged_each(inspected: Any, tmp_path: Path) -> None:

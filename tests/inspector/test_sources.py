@@ -89,13 +89,43 @@ def test_a_dataset_without_masks_is_inspected_whole_and_in_silence(tmp_path: Pat
     assert inspected(tmp_path) == (["bad/b.png", "good/a.png"], [])
 
 
-def test_a_dataset_that_cannot_be_read_is_inspected_whole_and_says_why(tmp_path: Path) -> None:
-    for name, value in (("image/a.png", 90), ("mask/a.png", 1)):  # too faint a mask
+def test_masks_of_a_dataset_that_cannot_be_read_are_told_by_names_and_values(tmp_path: Path) -> None:
+    for name, value in (("image/a.png", 90), ("image/b.png", 90), ("mask/a.png", 1), ("mask/b.png", 0)):
         draw(tmp_path / name, value)
+    (tmp_path / "dataset.yaml").write_text("layout: unheard-of")
     images, notes = inspected(tmp_path)
-    assert images == ["image/a.png", "mask/a.png"]
-    assert "all 2 images" in notes[0]
-    assert "masks must have defect pixels above" in notes[0]
+    assert images == ["image/a.png", "image/b.png"]
+    assert "cannot be read as a dataset" in notes[0] and "unheard-of" in notes[0]
+    assert "is a folder with masks: its 2 images are inspected and 2 others" in notes[1]
+
+
+def photograph(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).normal(0, 12, (96, 128))
+    pixels = np.clip(np.linspace(60, 180, 128) + noise, 0, 255).astype(np.uint8)
+    assert cv2.imwrite(str(path), pixels)
+
+
+def test_a_photograph_with_the_name_of_a_mask_is_inspected(tmp_path: Path) -> None:
+    names = ["a.png", "a_mask.png", "b.png", "b_label.png", "gt/c.png", "masks/a.png"]
+    for name in names:
+        photograph(tmp_path / name)
+    images, _ = inspected(tmp_path)
+    assert images == names
+
+
+def test_a_mask_without_an_image_is_a_lack_that_somebody_must_look_at(tmp_path: Path) -> None:
+    for name in ("images/a.png", "images/b.png"):
+        photograph(tmp_path / name)
+    for name in ("masks/a.png", "masks/lost.png"):
+        draw(tmp_path / name, 255)
+    source = source_of([tmp_path], lambda note: None)
+    assert [Path(item.name).name for item in source.items] == ["a.png", "b.png"]
+    assert {(Path(left.path).name, left.why) for left in source.left_out} == {
+        ("a.png", Why.MASK),
+        ("lost.png", Why.LONE_MASK),
+    }
+    assert Why.LONE_MASK.is_lack and Why.LONE_MASK.remedy and not Why.MASK.is_lack
 
 
 def test_a_path_that_is_not_there_and_an_empty_folder_are_refused(tmp_path: Path) -> None:

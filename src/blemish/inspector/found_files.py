@@ -44,7 +44,8 @@ DRAWN = ((OVERLAYS, {RECORD}), (OVERLAYS, {DRAFT}), ("pictures", {"run.json", "l
 class Why(StrEnum):
     """Reason why a file is not inspected, in the words of the summary."""
 
-    MASK = "masks or references of the dataset"
+    MASK = "masks or references of a dataset"
+    LONE_MASK = "masks by name and values that fit no image"
     WRITTEN = "written by blemish"
     HIDDEN = "hidden"
     OTHER = "no images"
@@ -56,7 +57,7 @@ class Why(StrEnum):
     @property
     def is_lack(self) -> bool:
         """True where an image may be there that nobody has looked at."""
-        return self in (Why.UNREAD, Why.CLOSED)
+        return self in (Why.UNREAD, Why.CLOSED, Why.LONE_MASK)
 
     @property
     def remedy(self) -> str:
@@ -64,6 +65,7 @@ class Why(StrEnum):
         return {
             Why.UNREAD: "Save them as PNG or TIFF, or give a file of another suffix by its own path.",
             Why.CLOSED: "Check the links and permissions.",
+            Why.LONE_MASK: "Remove them, or give them by their own paths if they are images.",
         }.get(self, "")
 
 
@@ -94,10 +96,10 @@ class FoundFiles:
 
     def leave_out_images(self, paths: Iterable[Path], why: Why) -> None:
         """Move images to those left out."""
-        gone = set(paths)
+        gone = {os.path.normpath(path) for path in paths}
         kept = []
         for path in self.images:
-            if Path(os.path.normpath(path)) in gone:
+            if os.path.normpath(path) in gone:
                 self.leave_out(path, why)
             else:
                 kept.append(path)

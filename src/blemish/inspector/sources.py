@@ -17,7 +17,9 @@ from pathlib import Path
 from blemish.arrays import Pixels
 from blemish.dataset.hashing import file_hash
 from blemish.dataset.layouts import detect_layout, load_dataset
-from blemish.dataset.layouts.common import list_files
+from blemish.dataset.layouts.common import Tree, list_files
+from blemish.dataset.layouts.mask_index import find_masks
+from blemish.dataset.mask_files import mask_facts
 from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
@@ -180,33 +182,32 @@ def listed(
 def images_below(folder: Path, note: Note) -> FoundFiles:
     """Images and videos below a folder, without the masks and references of a dataset.
 
-    An image is left out only where the dataset itself uses it as a mask or a reference.
+    An image is left out only where the dataset itself uses it as a mask or a reference, or where name, folder
+    and values alike are those of a mask.
     """
     found = files_below(folder)
     if not found.images:
         raise BlemishError(f"{folder} holds no image. {held(found)}")
+    tree = list_files(folder)
     try:
-        if not (folder / SETTINGS_NAME).is_file() and not detect_layout(list_files(folder)):
-            return found
-        dataset = load_dataset(folder, skip_broken=True)
+        layout = bool(detect_layout(tree)) or (folder / SETTINGS_NAME).is_file()
+        dataset = load_dataset(folder, skip_broken=True) if layout else None
     except BlemishError as error:
-        note(f"all {len(found.images)} images in {folder} are inspected, masks too if there are any: {error}")
-        return found
-    inspected = len(found.images)
-    found.leave_out_images(masks_and_references(dataset), Why.MASK)
-    if left_out := inspected - len(found.images):
+        dataset = None
         note(
-            f"{folder} is a dataset ({dataset.layout}: {dataset.reason}): its {len(found.images)} images are "
-            f"inspected and {left_out} others, its masks and references, are not."
+            f"{folder} cannot be read as a dataset, so that masks are told by names and values alone: {error}"
+        )
+    number = len(found.images)
+    if dataset is not None:
+        found.leave_out_images(masks_and_references(dataset), Why.MASK)
+    leave_out_masks(found, tree)
+    if left_out := number - len(found.images):
+        kind = f"a dataset ({dataset.layout}: {dataset.reason})" if dataset else "a folder with masks"
+        note(
+            f"{folder} is {kind}: its {len(found.images)} images are inspected and {left_out} others, its "
+            "masks and references, are not."
         )
     return found
-
-
-def held(found: FoundFiles) -> str:
-    """Sentence on a folder without images: what was looked for, and what is there instead."""
-    unread = [left.path for left in found.left_out if left.why.is_lack]
-    there = f" It holds {len(unread)} of a type that is not read, such as {unread[0]}." if unread else ""
-    return f"Looked for {', '.join(sorted(SUFFIXES | VIDEO_SUFFIXES))}.{there}"
 
 
 def masks_and_references(dataset: Dataset) -> set[Path]:
@@ -214,3 +215,25 @@ def masks_and_references(dataset: Dataset) -> set[Path]:
     images = {os.path.normpath(sample.image) for sample in dataset}
     used = {os.path.normpath(dataset.root / file) for file in dataset.account.used}
     return {Path(name) for name in used - images}
+
+
+def leave_out_masks(found: FoundFiles, tree: Tree) -> None:
+    """Leave out images whose names and folders are those of masks, and whose values are no photograph's."""
+    index = find_masks(tree)
+    paired = {tree.root / mask for masks in index.masks_of.values() for mask in masks}
+    for why, named in ((Why.MASK, paired), (Why.LONE_MASK, {tree.root / mask for mask in index.orphans})):
+        found.leave_out_images([path for path in found.images if path in named and is_mask(path)], why)
+
+
+def is_mask(path: Path) -> bool:
+    try:
+        return not mask_facts(path).photograph
+    except BlemishError:  # to be an ERROR, as an image that cannot be read
+        return False
+
+
+def held(found: FoundFiles) -> str:
+    """Sentence on a folder without images: what was looked for, and what is there instead."""
+    unread = [left.path for left in found.left_out if left.why.is_lack]
+    there = f" It holds {len(unread)} of a type that is not read, such as {unread[0]}." if unread else ""
+    return f"Looked for {', '.join(sorted(SUFFIXES | VIDEO_SUFFIXES))}.{there}"
