@@ -14,7 +14,10 @@ from PIL import Image
 
 from blemish.arrays import Pixels
 from blemish.errors import BlemishError
-from blemish.images.decode import EncodedImage, deep_layout, orientation, read_image, stored_pixels, upright
+from blemish.images.decode import read_image
+from blemish.images.opening import EncodedImage
+from blemish.images.orientation import upright
+from blemish.images.stored import deep_layout, loaded_pixels, orientation
 
 ImageInput = str | Path | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -85,4 +88,4 @@ def pil_pixels(image: Image.Image, name: str) -> Pixels:
                 "Scale its known range."
             )
         return upright(values.astype(np.uint16), turn)
-    return upright(stored_pixels(own, EncodedImage(b"", name)), turn)
+    return upright(loaded_pixels(own, name), turn)

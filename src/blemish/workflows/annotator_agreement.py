@@ -13,6 +13,7 @@ from blemish.errors import BlemishError
 from blemish.evaluation.annotators.raters import matched, rated, read_rater, without_names
 from blemish.evaluation.annotators.study import Study, study
 from blemish.evaluation.predictions.inspections import InspectionPredictions
+from blemish.folder_lock import locks_out
 
 Rater = Dataset | InspectionPredictions
 
@@ -29,6 +30,7 @@ class AgreementResult:
     notes: tuple[str, ...] = ()
 
 
+@locks_out
 def compare_annotators(paths: Sequence[Path], out: Path | None) -> AgreementResult:
     """Compare each pair of annotators; writes agreement.json and report.html to `out`.
 

@@ -21,6 +21,7 @@ from blemish.evaluation.report import ReportContext
 from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
 from blemish.evaluation.stored import threshold_sweep, training_curve
 from blemish.evaluation.truth import sentences_on_lost_places
+from blemish.folder_lock import locks_out
 from blemish.inspector.chain import Judge, as_judge
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
@@ -80,6 +81,7 @@ class EvaluatedBundles:
                 )
 
 
+@locks_out
 def evaluate_bundles(
     places: Sequence[Path],
     data: Path,

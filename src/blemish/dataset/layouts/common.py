@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.samples import Sample
-from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
+from blemish.dataset.settings import DatasetSettings
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES
 
@@ -208,20 +208,6 @@ def grouped(items: Iterable[str], key: Callable[[str], str]) -> dict[str, list[s
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups
-
-
-def refuse_faint_masks(brightest_values: Iterable[int], source: Source) -> None:
-    """Raise BlemishError where no mask has a pixel above the limit, as with masks saved as 0 and 1.
-
-    Such masks would all look empty, and every image clean.
-    """
-    values = list(brightest_values)
-    top = max(values, default=0)
-    if 0 < top <= source.settings.above:
-        raise BlemishError(
-            f"{source.root}: masks must have defect pixels above {source.settings.above}. Received: values "
-            f"up to {top}. Put 'above: 0' (or another limit below {top}) into {SETTINGS_NAME}."
-        )
 
 
 def image_named(tree: Tree, name: str, *, near: str) -> str:
