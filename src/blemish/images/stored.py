@@ -55,6 +55,7 @@ def loaded_pixels(image: Image.Image, name: str) -> Pixels:
     if image.mode in _GRAY_MODES:
         return np.asarray(image.convert("L"))
     if image.mode in _COLOUR_MODES:
+        image.info.pop("transparency", None)  # which colour is transparent: dropped, and Pillow would warn
         return np.asarray(image.convert("RGB"))
     deep_pgm = image.mode == "I" and image.format == "PPM"  # Pillow scales it to 16 bits
     if image.mode in _DEEP_MODES or deep_pgm:

@@ -28,8 +28,8 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 MAX_FAILURES = 4096  # frames in a row that cannot be decoded, before the rest counts as missing
 _MJPEG = frozenset({"mjpg", "mjpa", "mjpb", "jpeg", "avrn"})
-# Codecs whose data never holds so many zeros: the first break what looks like a start code, the others leave no
-# room for them but in pictures of more than 100 megapixels. Lossless codecs may store flat areas so.
+# Codecs whose data never holds so many zeros: the first break what looks like a start code, the others leave
+# no room for them but in pictures of more than 100 megapixels. Lossless codecs may store flat areas so.
 _START_CODES = (
     "h264",
     "avc1",
