@@ -203,3 +203,35 @@ def test_rates_of_what_jpeg_cannot_tell() -> None:
     assert 0.5 < rate(data, flipped) < 0.95
     assert rate(data, (data[:p] + data[p + 512 :] for p in places)) == 0.0
     assert rate(data, (data[:p] + generator.bytes(512) + data[p + 512 :] for p in places)) < 0.05
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_lost_blocks_are_seen_in_every_format(name: str) -> None:
+    data = LENGTHS[name]
+    for start in range(1024, len(data) - 600, 512):
+        assert not unseen(data, zeroed(data, start, 512)), start
+    for start in range(4096, len(data) - 512, 4096):  # from a page on to the end: writing was broken off
+        assert not unseen(data, zeroed(data, start, len(data)))
+
+
+@pytest.mark.parametrize("kind", ["BMP", "PPM", "TIFF", "WEBP", "PNG"])
+def test_dark_surroundings_are_no_lost_blocks(kind: str) -> None:
+    generator = np.random.default_rng(8)
+    for _ in range(40):
+        height, width = (int(side) for side in generator.integers(40, 200, 2))
+        pixels = photograph(height, width)
+        rows, columns = np.mgrid[:height, :width]
+        centre, radius = generator.uniform(0, (height, width)), generator.uniform(10, 90)
+        pixels[np.hypot(rows - centre[0], columns - centre[1]) > radius] = 0
+        options = {"lossless": True} if kind == "WEBP" else {}
+        stream = BytesIO()
+        Image.fromarray(pixels).save(stream, kind, **options)
+        assert np.array_equal(read_image(EncodedImage(stream.getvalue(), "dark")), pixels)
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 80}])
+@pytest.mark.parametrize("value", [0, 255])
+def test_flat_pictures_in_webp_are_whole(options: dict[str, Any], value: int) -> None:
+    stream = BytesIO()
+    Image.new("RGB", (2500, 2000), (value, value, value)).save(stream, "WEBP", method=0, **options)
+    assert np.all(read_image(EncodedImage(stream.getvalue(), "flat.webp")) == value)

@@ -73,6 +73,7 @@ def test_png_of_every_depth_and_type(
     assert np.array_equal(pixels, expected)
 
 
+@pytest.mark.filterwarnings("ignore:Palette images")  # of the reference
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 @pytest.mark.parametrize("transparent", [False, True])
 def test_png_palettes(rng: np.random.Generator, depth: int, transparent: bool) -> None:
