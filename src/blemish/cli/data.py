@@ -113,12 +113,15 @@ def check(
             "--skip-broken", help="Leave out files that cannot be read, with a warning instead of an error."
         ),
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 1 where there is a warning, too.")
+    ] = False,
     json_out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--json", help="Also write the findings to this file."),
     ] = None,
 ) -> None:
-    """Report counts, imbalance, broken files and leaks between splits.
+    """Report counts, imbalance, broken files and leaks between splits, and what became of every file.
 
     Exit code 1: the data cannot be used.
     """
@@ -136,6 +139,10 @@ def check(
     if not report.usable:
         errors = sum(problem.severity == "error" for problem in report.problems)
         raise BlemishError(f"{data} cannot be used as it is: {errors} errors, listed above.")
+    if strict and report.problems:
+        raise BlemishError(
+            f"{data} must give no warning with --strict. Received: {len(report.problems)}, listed above."
+        )
 
 
 @app.command()

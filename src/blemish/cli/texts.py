@@ -57,6 +57,7 @@ def print_check(report: CheckReport) -> None:
         print(f"imbalance: {report.imbalance:.1f} images of the most frequent class for each of the rarest")
     if report.groups:
         print(f"groups: {images_of_lots(report.groups)}")
+    print(f"account: {report.account.line()}")
     print(f"usable for: {uses(report)}")
     for problem in sorted(report.problems, key=lambda problem: problem.severity != "error"):
         print(f"{problem.severity}: {problem.message}")

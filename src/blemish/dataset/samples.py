@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.arrays import Box
+from blemish.dataset.account import Account
 
 Polygon = tuple[tuple[float, float], ...]
 
@@ -48,6 +49,8 @@ class Annotation:
     With neither box, polygons nor mask it is an image label. A mask file may hold several defects of the
     class.
     contrast: for surfaces whose truth is known, the defect's mean contrast in gray levels of 255
+    crowd: a region of many defects that were not marked singly, COCO's `iscrowd`
+    difficult: hard to tell even for a person, VOC's `difficult`
     """
 
     label: str
@@ -56,6 +59,8 @@ class Annotation:
     mask: MaskFile | RunLengths | None = None
     contrast: float | None = None
     id: str = ""
+    crowd: bool = False
+    difficult: bool = False
 
     @property
     def has_place(self) -> bool:
@@ -96,6 +101,7 @@ class Dataset:
 
     layout: name of the layout it was read from, and `reason`, why that one, for the user
     skipped: files left out on request, each with its reason
+    account: what became of every file and annotation that reading found
     """
 
     root: Path
@@ -105,6 +111,7 @@ class Dataset:
     reason: str = ""
     skipped: Mapping[str, str] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
 
     def __len__(self) -> int:
         return len(self.samples)

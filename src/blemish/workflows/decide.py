@@ -9,7 +9,6 @@ from pathlib import Path
 from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.bundle.store import DECISION, Bundle, load_bundle
 from blemish.dataset.fingerprint import fingerprint, image_digests
-from blemish.dataset.layouts import load_dataset
 from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
@@ -25,6 +24,7 @@ from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import labels_of
 from blemish.progress import Reporter
 from blemish.workflows.decide_rules import Rules
+from blemish.workflows.reading import read_dataset
 from blemish.workflows.scale import inspector_in_scale, notes_on_scale
 
 CHOSEN_HERE = (
@@ -70,7 +70,7 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
     reporter = Reporter(quiet=quiet)
     loaded = load_bundle(request.bundle)
     before = stored_decision(loaded.path, bundle=loaded.id)
-    dataset = load_dataset(request.data)
+    dataset = read_dataset(request.data, reporter)
     inspector = inspector_in_scale(
         loaded, dataset, device=request.device, mm_per_px=request.mm_per_px, decided=False
     )

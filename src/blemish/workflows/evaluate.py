@@ -9,7 +9,6 @@ from pathlib import Path
 from blemish.bundle.manifest import Manifest, known_images
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.fingerprint import image_digests
-from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.sentences import sentences
@@ -25,6 +24,7 @@ from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
 from blemish.progress import Reporter
 from blemish.workflows.evaluation_writer import EvaluationResult, data_context, write_evaluation
+from blemish.workflows.reading import read_dataset
 from blemish.workflows.scale import inspector_in_scale, notes_on_scale
 from blemish.workflows.test_set_access import record_test_set_access
 
@@ -96,7 +96,7 @@ def evaluate_bundles(
     Raises BlemishError for bundles and data that do not go together.
     """
     reporter = Reporter(quiet=quiet)
-    dataset = load_dataset(data)
+    dataset = read_dataset(data, reporter)
     evaluated = opened(places, dataset, device=device, mm_per_px=mm_per_px)
     chosen, left_out = for_judge(split_to_evaluate(dataset, split), evaluated.judge, evaluated.manifests)
     notes = (*left_out, *decisions_of_later(evaluated.inspectors))

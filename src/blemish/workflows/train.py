@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
 from blemish.bundle.migrations import rename_settings
-from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError, refused_as_wrong_use
 from blemish.methods import find_method
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
+from blemish.workflows.reading import read_dataset
 
 FILLING = ("preset", "variant")  # settings that fill others
 
@@ -49,8 +49,7 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
         own = start is not None and start.manifest.method == method.name  # another's is refused by `train`
         checked = read_settings(method, config, settings, start.manifest.settings if start and own else {})
         refuse_unknown_rules(checked)
-    dataset = load_dataset(data)
-    reporter.line(f"{data}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
+    dataset = read_dataset(data, reporter)
     request = Request(
         method, dataset, checked, out, seed=seed, resume=resume, origin=str(data), initial_bundle=start
     )

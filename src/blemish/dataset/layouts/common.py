@@ -92,11 +92,22 @@ class Source:
 
 @dataclass(frozen=True)
 class Contents:
-    """Output of a reader. skipped: files left out on request, each with its reason."""
+    """Output of a reader.
+
+    skipped: files left out on request, each with its reason; without the request they are errors
+    read: files that were read beside images, masks and references: labels, lists, names
+    left_out: files that are known to be of no use, each with the reason; files nobody claims need no entry
+    dropped: place of an annotation that was not used → the reason
+    warnings: lines on annotations that were changed or are doubtful
+    """
 
     samples: tuple[Sample, ...]
     class_names: tuple[str, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    read: frozenset[str] = frozenset()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def list_files(root: Path) -> Tree:
@@ -210,14 +221,3 @@ def shared_parts(first: str, second: str) -> int:
     """Number of leading folders that two paths share."""
     pairs = zip(first.split("/"), second.split("/"), strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(first.count("/"), second.count("/") + 1))
-
-
-def read_text(path: Path) -> str:
-    """Text of a small file, whatever its byte order mark. Raises BlemishError that names the file."""
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise BlemishError(
-            f"{path} must be a text file. Received: {reason}. Replace or remove it."
-        ) from error

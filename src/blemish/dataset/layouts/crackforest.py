@@ -25,7 +25,7 @@ def read(source: Source) -> Contents:
     samples, skipped = collect(
         find_truths(source.tree), lambda file: read_sample(source, file), name=str, skip=source.skip_broken
     )
-    return Contents(tuple(samples), (CLASS_NAME,), skipped)
+    return Contents(tuple(samples), (CLASS_NAME,), skipped, read=frozenset(find_truths(source.tree)))
 
 
 def find_truths(tree: Tree) -> list[str]:

@@ -16,12 +16,12 @@ from blemish.dataset.layouts.common import (
     Tree,
     collect,
     parent,
-    read_text,
     split_of_path,
     stem,
 )
 from blemish.dataset.samples import Annotation, MaskFile, Sample
 from blemish.errors import BlemishError
+from blemish.untrusted import read_text
 
 LABEL_FOLDERS = ("label", "true_masks")
 LIST_NAME = "Labels.txt"
@@ -50,7 +50,8 @@ def read(source: Source) -> Contents:
     names = {class_name(source.root.name, folder) for folder in folders}
     if len(names) > 1:
         samples = [replace(s, product=class_name(source.root.name, parent(s.id))) for s in samples]
-    return Contents(tuple(samples), tuple(sorted(names)), skipped)
+    lists = (f"{labels}/{LIST_NAME}" for labels in folders.values())
+    return Contents(tuple(samples), tuple(sorted(names)), skipped, read=frozenset(lists))
 
 
 def find_folders(tree: Tree) -> dict[str, str]:

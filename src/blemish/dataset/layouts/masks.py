@@ -49,7 +49,8 @@ def read(source: Source) -> Contents:
     )
     refuse_faint_masks((peak for _, peak in found), source)
     labels = {name for name in names.values() if name.lower() not in CLEAN_NAMES}
-    return Contents(tuple(sample for sample, _ in found), tuple(sorted(labels)), skipped)
+    samples = tuple(sample for sample, _ in found)
+    return Contents(samples, tuple(sorted(labels)), skipped, read=frozenset(filter(None, mask_of.values())))
 
 
 def mates_in(tree: Tree, folder: str) -> dict[str, str | None]:

@@ -54,20 +54,22 @@ def read(source: Source) -> Contents:
     pairs, skipped = collect(
         list(mates), lambda image: read_pair(source, image, mates[image]), name=str, skip=source.skip_broken
     )
+    read = frozenset(mask for mask in mates.values() if mask)
     coloured = bool(source.settings.colours) or any(is_coloured(pair.colours) for pair in pairs)
     if not coloured:
         refuse_faint_masks((pair.brightest for pair in pairs), source)
         classes = source.settings.classes
         label = classes[0] if isinstance(classes, tuple) and len(classes) == 1 else "defect"
-        return Contents(tuple(gray_sample(source, pair, label) for pair in pairs), (label,), skipped)
+        samples = tuple(gray_sample(source, pair, label) for pair in pairs)
+        return Contents(samples, (label,), skipped, read=read)
     found = sorted(merged(pair.colours for pair in pairs))
     names = {colour: "colour-" + "".join(f"{value:02x}" for value in colour) for colour in found}
     if source.settings.colours:
         names = {colour: name for name, colour in source.settings.rgb_of.items()}
-    samples, unknown = collect(
+    coloured_samples, unknown = collect(
         pairs, lambda p: colour_sample(source, p, names), name=lambda p: p.image, skip=source.skip_broken
     )
-    return Contents(tuple(samples), tuple(names.values()), {**skipped, **unknown})
+    return Contents(tuple(coloured_samples), tuple(names.values()), {**skipped, **unknown}, read=read)
 
 
 def find_mates(tree: Tree) -> dict[str, str | None]:

@@ -58,7 +58,15 @@ def read(source: Source) -> Contents:
     samples = tuple(named(sample, name) for name, dataset in found for sample in dataset)
     class_names = dict.fromkeys(label for _, dataset in found for label in dataset.class_names)
     broken = {f"{name}/{item}": reason for name, dataset in found for item, reason in dataset.skipped.items()}
-    return Contents(samples, tuple(class_names), {**skipped, **broken})
+    return Contents(
+        samples,
+        tuple(class_names),
+        {**skipped, **broken},
+        read=frozenset(f"{name}/{file}" for name, dataset in found for file in dataset.account.used),
+        left_out={f"{n}/{file}": why for n, d in found for file, why in d.account.left_out.items()},
+        dropped={f"{n}: {place}": why for n, d in found for place, why in d.account.dropped.items()},
+        warnings=tuple(remark for _, dataset in found for remark in dataset.account.remarks),
+    )
 
 
 def product_folders(tree: Tree) -> list[str]:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blemish.dataset.layouts.common import read_text
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.defect import Defect
 from blemish.errors import BlemishError, nearest_name
@@ -20,6 +19,7 @@ from blemish.evaluation.predictions.names import ImageNames
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
+from blemish.untrusted import read_text
 
 NAMELESS = "defect"  # label of every defect where classes are not told apart
 

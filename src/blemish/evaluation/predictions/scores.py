@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from blemish.dataset.layouts.common import read_text
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.predictions.contract import in_unit
 from blemish.evaluation.predictions.names import ImageNames
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
+from blemish.untrusted import read_text
 
 COLUMNS = ("image", "score")
 
