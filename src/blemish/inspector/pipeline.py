@@ -22,7 +22,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Chain, Judge, stages_of
-from blemish.inspector.inspector import BundleInspector, Forwarded, or_failed
+from blemish.inspector.inspector import BundleInspector, Forwarded, in_range, or_failed
 from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
 from blemish.methods.contract import Network
@@ -172,7 +172,11 @@ class Steps:
         name, pixels, judge = image.item.name, image.pixels, self.judge
         if pixels is None:
             return Inferred(image, failed(name, image.error, bundle=judge.bundle))
-        own = with_channels(pixels, judge.inference.channels)
+        try:
+            pixels = in_range(pixels, judge.bits, name)
+        except BlemishError as error:
+            return Inferred(image, failed(name, str(error), bundle=judge.bundle))
+        image, own = replace(image, pixels=pixels), with_channels(pixels, judge.inference.channels)
 
         def half() -> Forwarded | Inspection:
             if isinstance(judge, Chain):

@@ -23,7 +23,7 @@ from blemish.images.decode import SUFFIXES, with_channels
 from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge, as_judge, stages_of
-from blemish.inspector.inspector import BundleInspector, or_failed
+from blemish.inspector.inspector import BundleInspector, in_range, or_failed
 from blemish.inspector.loading import inspector_of, used_bundle
 from blemish.inspector.sources import Item, items_of
 from blemish.progress import Reporter
@@ -334,7 +334,10 @@ def answer_of(judge: Judge, item: Item, name: str) -> tuple[Inspection, str | No
         pixels = item.read()
     except BlemishError as error:
         return failed(name, str(error), bundle=judge.bundle), None
-    own = with_channels(pixels, judge.inference.channels)
+    try:
+        own = with_channels(in_range(pixels, judge.bits, name), judge.inference.channels)
+    except BlemishError as error:
+        return failed(name, str(error), bundle=judge.bundle), pixel_hash(pixels)
     return or_failed(lambda: judge.judge(own, name), name, judge.bundle), pixel_hash(pixels)
 
 
