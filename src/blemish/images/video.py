@@ -27,6 +27,7 @@ SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", "
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 MAX_FAILURES = 4096  # frames in a row that cannot be decoded, before the rest counts as missing
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # that a file may begin with
 _MJPEG = frozenset({"mjpg", "mjpa", "mjpb", "jpeg", "avrn"})
 # Codecs whose data never holds so many zeros: the first break what looks like a start code, the others leave
 # no room for them but in pictures of more than 100 megapixels. Lossless codecs may store flat areas so.
@@ -145,7 +146,7 @@ def decoded_frames(capture: cv2.VideoCapture, packets: cv2.VideoCapture, path: P
     """
     damage = PacketDamage(packets, ahead=max(0, int(capture.get(cv2.CAP_PROP_DTS_DELAY))))
     expected, number, sound = promised(capture), 0, True
-    cut = expected - tolerance(capture, path)
+    cut = float("inf") if ends_early(path) else expected - tolerance(capture, path)
     while (failures := failures_before_next(capture, expected - number)) is not None:
         for lost in range(number, number + failures):
             yield lost, partial(refused, f"{path}: frame {lost} cannot be decoded. Copy the video again.")
@@ -199,6 +200,22 @@ class PacketDamage:
         return self.first <= number <= self.last
 
 
+def ends_early(path: Path) -> bool:
+    """Whether an AVI or MP4 file is shorter than its outermost parts say."""
+    size, place = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while place + 16 <= size:
+            file.seek(place)
+            head = file.read(16)
+            if head[:4] == b"RIFF":
+                return place + 8 + int.from_bytes(head[4:8], "little") > size
+            if place == 0 and head[4:8] not in _MP4_BOXES:
+                return False
+            length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
+            place = place + length if length else size  # 0: up to the end of the file
+    return place > size
+
+
 def refused(message: str) -> Pixels:
     raise BlemishError(message)
 
@@ -225,6 +242,6 @@ def tolerance(capture: cv2.VideoCapture, path: Path) -> float:
     """Frames by which the header may be wrong: none where it counts them, else those of a rounded length."""
     with path.open("rb") as file:
         start = file.read(12)
-    counted = start[:4] == b"RIFF" or start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+    counted = start[:4] == b"RIFF" or start[4:8] in _MP4_BOXES
     matroska = start[:4] == b"\x1a\x45\xdf\xa3"
     return 0.0 if counted else 2.0 if matroska else max(1.0, capture.get(cv2.CAP_PROP_FPS))

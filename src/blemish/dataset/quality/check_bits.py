@@ -8,7 +8,7 @@ from blemish.dataset.quality.check_image import ERROR, WARNING, ImageFinding, Pr
 from blemish.images.bit_depth import likely_bits
 
 _EXAMPLES = 3
-_MODE_BITS = 12  # that a single image may use before it is a question, though others use more
+_SINGLE_BITS = 12  # that a single image may use before it is a question, though others use more
 
 
 def bit_problems(findings: Sequence[ImageFinding], bits: int | None) -> Iterator[Problem]:
@@ -26,17 +26,17 @@ def bit_problems(findings: Sequence[ImageFinding], bits: int | None) -> Iterator
     if likely := likely_bits(most):
         yield question(deep, likely, f"{len(deep)} images are")
         return
-    few = [finding for finding in deep if (finding.used_bits or 0) <= _MODE_BITS]
+    few = [finding for finding in deep if (finding.used_bits or 0) <= _SINGLE_BITS]
     if few:
-        yield question(few, _MODE_BITS, f"{len(few)} of {len(deep)} 16-bit images are, unlike the others,")
+        yield question(few, _SINGLE_BITS, f"{len(few)} of {len(deep)} 16-bit images are, unlike the others,")
 
 
 def question(findings: Sequence[ImageFinding], bits: int, who: str) -> Problem:
     """Warning that asks which range is meant. who: subject and verb"""
     return Problem(
         WARNING,
-        f"{who} {findings[0].mode}, but no value above {2**bits - 1}: {examples(findings)}. If they come from a "
-        f"{bits}-bit camera, they are {2 ** (16 - bits)} times too dark: set `bits: {bits}` in dataset.yaml. "
+        f"{who} {findings[0].mode}, but no value above {2**bits - 1}: {examples(findings)}. Those of a "
+        f"{bits}-bit camera are {2 ** (16 - bits)} times too dark so: set `bits: {bits}` in dataset.yaml. "
         "Else set `bits: 16`.",
     )
 
