@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from blemish.errors import BlemishError
 from blemish.images.bit_depth import likely_bits, refuse_unused_bits, spread, used_bits
@@ -54,7 +57,7 @@ def test_eight_bits_and_no_setting_change_nothing() -> None:
 def test_a_range_that_may_be_a_cameras_is_asked_about(
     highest: int, kind: type, bits: int | None, asked: bool
 ) -> None:
-    pixels = np.array([[0, highest]], kind)
+    pixels: NDArray[Any] = np.array([[0, highest]], kind)
     if asked:
         with pytest.raises(
             BlemishError, match=r"a holds 16-bit values but none above 4095.*`bits: 12`.*`bits: 16`"

@@ -49,6 +49,12 @@ def tiff(**options: Any) -> bytes:
     return stream.getvalue()
 
 
+def fax() -> bytes:
+    stream = BytesIO()
+    Image.fromarray(photograph(300, 400, 1) > 120).save(stream, "TIFF", compression="group4")
+    return stream.getvalue()
+
+
 def png(pixels: NDArray[Any]) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
@@ -80,6 +86,7 @@ LENGTHS = {  # formats that tell only how much there must be
     "tiff": tiff(),
     "tiff lzw": tiff(compression="lzw"),
     "tiff packbits": tiff(compression="packbits"),
+    "tiff fax": fax(),
     "tiff jpeg": tiff(compression="jpeg"),
     "webp": pillow("WEBP", quality=90),
     "webp lossless": pillow("WEBP", lossless=True),

@@ -80,7 +80,7 @@ def packed_chunks(file: BinaryIO, directory: Directory, layout: Layout) -> Itera
             raise ValueError("a strip or tile without data")
         file.seek(offset)
         data = tag.exactly(file, length)
-        if layout.compression == PACKBITS:
+        if layout.compression in FAX | {LZW, PACKBITS}:
             refuse_zeros_in_codes(data)
         yield data.translate(_REVERSED) if reverse else data
 
