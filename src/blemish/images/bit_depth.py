@@ -42,6 +42,15 @@ def spread(pixels: Pixels, bits: int | None, name: str) -> Pixels:
     return pixels if bits == 16 else table.astype(np.uint16)[pixels]
 
 
+def full_range(pixels: Pixels, bits: int | None, name: str) -> Pixels:
+    """Pixels of so many bits spread over their type, see `spread`.
+
+    Raises BlemishError where no bits are given and the pixels use 12 of 16 at most: which is meant?
+    """
+    refuse_unused_bits(pixels, bits, name)
+    return spread(pixels, bits, name)
+
+
 def refuse_unused_bits(pixels: Pixels, bits: int | None, name: str) -> None:
     """Raises BlemishError for 16-bit pixels that use 12 bits at most, where no setting says how many are."""
     if bits is None and pixels.dtype == np.uint16 and used_bits(pixels) <= 12:

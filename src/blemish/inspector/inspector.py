@@ -20,7 +20,7 @@ from blemish.arrays import Pixels
 from blemish.decision.decision import Decision, Judged
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.images.bit_depth import refuse_unused_bits, spread
+from blemish.images.bit_depth import full_range
 from blemish.images.decode import read_image, with_channels
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.methods.contract import ImageFindings, Inference, Networks
@@ -189,19 +189,13 @@ def judged_file(
     """
     start = perf_counter()
     try:
-        pixels = with_channels(in_range(read_image(path), bits, str(path)), channels)
+        pixels = with_channels(full_range(read_image(path), bits, str(path)), channels)
     except BlemishError as error:
         return failed(str(path), str(error), bundle=bundle)
     decode_ms = 1e3 * (perf_counter() - start)
     return or_failed(
         lambda: judge(pixels, str(path), with_maps=with_maps, decode_ms=decode_ms), str(path), bundle
     )
-
-
-def in_range(pixels: Pixels, bits: int | None, name: str) -> Pixels:
-    """Pixels as a bundle of so many bits takes them. Raises BlemishError where its range is another's."""
-    refuse_unused_bits(pixels, bits, name)
-    return spread(pixels, bits, name)
 
 
 def or_failed(judge: Callable[[], T], name: str, bundle: str) -> T | Inspection:

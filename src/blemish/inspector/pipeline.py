@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from blemish.arrays import Pixels
 from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError
+from blemish.images.bit_depth import full_range
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Chain, Judge, stages_of
-from blemish.inspector.inspector import BundleInspector, Forwarded, in_range, or_failed
+from blemish.inspector.inspector import BundleInspector, Forwarded, or_failed
 from blemish.inspector.prefetch import Prefetcher, running
 from blemish.inspector.sources import Item
 from blemish.methods.contract import Network
@@ -173,7 +174,7 @@ class Steps:
         if pixels is None:
             return Inferred(image, failed(name, image.error, bundle=judge.bundle))
         try:
-            pixels = in_range(pixels, judge.bits, name)
+            pixels = full_range(pixels, judge.bits, name)
         except BlemishError as error:
             return Inferred(image, failed(name, str(error), bundle=judge.bundle))
         image, own = replace(image, pixels=pixels), with_channels(pixels, judge.inference.channels)

@@ -21,7 +21,7 @@ from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.sweep import Sweep, sweep_threshold
 from blemish.files import write_atomically
-from blemish.images.bit_depth import refuse_unused_bits, spread
+from blemish.images.bit_depth import full_range
 from blemish.images.decode import read_image, with_channels
 from blemish.images.encode import png_bytes
 from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
@@ -174,9 +174,7 @@ class RunTrainer:
         bits = self.settings.bits
 
         def decode() -> Pixels:
-            pixels = read_image(sample.image)
-            refuse_unused_bits(pixels, bits, str(sample.image))
-            return with_channels(spread(pixels, bits, str(sample.image)), channels)
+            return with_channels(full_range(read_image(sample.image), bits, str(sample.image)), channels)
 
         return self.cache.get(("pixels", sample.id), decode)
 

@@ -19,11 +19,12 @@ from blemish.bundle.store import Bundle, load_bundle, sha256_of
 from blemish.dataset.hashing import file_hash, in_threads, pixel_hash
 from blemish.decision.store import read_decision
 from blemish.errors import BlemishError, WrongUseError
+from blemish.images.bit_depth import full_range
 from blemish.images.decode import SUFFIXES, with_channels
 from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge, as_judge, stages_of
-from blemish.inspector.inspector import BundleInspector, in_range, or_failed
+from blemish.inspector.inspector import BundleInspector, or_failed
 from blemish.inspector.loading import inspector_of, used_bundle
 from blemish.inspector.sources import Item, items_of
 from blemish.progress import Reporter
@@ -335,7 +336,7 @@ def answer_of(judge: Judge, item: Item, name: str) -> tuple[Inspection, str | No
     except BlemishError as error:
         return failed(name, str(error), bundle=judge.bundle), None
     try:
-        own = with_channels(in_range(pixels, judge.bits, name), judge.inference.channels)
+        own = with_channels(full_range(pixels, judge.bits, name), judge.inference.channels)
     except BlemishError as error:
         return failed(name, str(error), bundle=judge.bundle), pixel_hash(pixels)
     return or_failed(lambda: judge.judge(own, name), name, judge.bundle), pixel_hash(pixels)
