@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.images.opening import EncodedImage
 from blemish.images.video import frame_count, video_frames
+from blemish.images.video_container import ends_early, hidden_frames
 
 FRAMES, SIZE = 12, (160, 120)
 KINDS = {"clip.avi": "MJPG", "clip.mkv": "MJPG", "clip.mp4": "mp4v", "xvid.avi": "XVID", "clip.webm": "VP80"}
@@ -163,3 +165,22 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
     assert frame_count(tmp_path / "a.mp4") == 0
     with pytest.raises(BlemishError, match=r"b\.mp4 must exist"):
         list(video_frames(tmp_path / "b.mp4"))
+
+
+@pytest.mark.parametrize(("media", "seconds", "hidden"), [(0, 3.0, 0), (8, 1.68, 8), (-1, 0.0, 50)])
+def test_frames_that_an_edit_list_hides(tmp_path: Path, media: int, seconds: float, hidden: int) -> None:
+    """A hand-written MP4 of 50 frames at 25 a second, whose edit list shows so many of its seconds."""
+
+    def box(kind: bytes, *content: bytes) -> bytes:
+        data = b"".join(content)
+        return struct.pack(">I4s", 8 + len(data), kind) + data
+
+    header = box(b"mvhd", bytes(12), struct.pack(">I", 1000), bytes(80))
+    edit = struct.pack(">IIIiI", 0, 1, int(seconds * 1000), media, 0x10000)
+    tracks = box(b"trak", box(b"tkhd", bytes(84)), box(b"edts", box(b"elst", edit)))
+    file = box(b"ftyp", b"isom") + box(b"moov", header, tracks) + box(b"mdat", bytes(9))
+    (tmp_path / "a.mp4").write_bytes(file)
+    assert hidden_frames(tmp_path / "a.mp4", 50, 25.0) == hidden
+    assert not ends_early(tmp_path / "a.mp4")
+    (tmp_path / "cut.mp4").write_bytes(file[:-1])
+    assert ends_early(tmp_path / "cut.mp4")
