@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from blemish.arrays import Pixels
+from blemish.images.lost_blocks import refuse_lost_sectors
 
 
 def raw_pnm_pixels(stream: BinaryIO, image: Image.Image) -> Pixels | None:
@@ -31,6 +32,7 @@ def raw_pnm_pixels(stream: BinaryIO, image: Image.Image) -> Pixels | None:
     refuse_more(stream)
     if len(data) < np.prod(shape) * kind.itemsize:
         raise ValueError("the file ends early")
+    refuse_lost_sectors(data, start, len(data) // image.height)
     values: NDArray[Any] = np.frombuffer(data, kind).astype(kind.newbyteorder("="))
     if values.max(initial=0) > highest:
         raise ValueError(f"a value of {values.max()} where {highest} is declared to be the highest")

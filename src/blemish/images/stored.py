@@ -6,6 +6,7 @@ Shape letters: H, W.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import BinaryIO
 
 import cv2
@@ -16,8 +17,10 @@ from PIL import Image
 from blemish.arrays import Pixels
 from blemish.errors import BlemishError
 from blemish.images.jpeg import check_inks, jpeg_pixels
+from blemish.images.lost_blocks import refuse_lost_sectors
 from blemish.images.png import check_png, exif_orientation, late_exif
 from blemish.images.pnm import raw_pnm_pixels
+from blemish.images.webp import check_webp
 
 _GRAY_MODES = frozenset({"1", "L", "LA", "La"})
 _COLOUR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"})
@@ -37,8 +40,8 @@ def stored_pixels(image: Image.Image, stream: BinaryIO, name: str) -> Pixels:
         raw = raw_pnm_pixels(stream, image)
         if raw is not None:
             return raw
-    if image.format == "PNG":
-        check_png(stream)
+    if image.format in _CHECKS:
+        _CHECKS[image.format](stream, image)
     deep, animated = deep_layout(image), len(frames(image)) > 1
     image.load()
     if deep and image.mode in _COLOUR_MODES:
@@ -50,11 +53,28 @@ def stored_pixels(image: Image.Image, stream: BinaryIO, name: str) -> Pixels:
     return loaded_pixels(image, name)
 
 
+def check_bmp(stream: BinaryIO, image: Image.Image) -> None:
+    """Raises ValueError for lost sectors in the pixels of a BMP that is not compressed."""
+    codec, _, start, _ = image.tile[0]  # type: ignore[attr-defined]
+    if codec == "raw":
+        stream.seek(start)
+        data = stream.read()
+        refuse_lost_sectors(data, start, len(data) // image.height)
+
+
+_CHECKS: dict[str, Callable[[BinaryIO, Image.Image], None]] = {
+    "PNG": lambda stream, _: check_png(stream),
+    "WEBP": lambda stream, _: check_webp(stream),
+    "BMP": check_bmp,
+}
+
+
 def loaded_pixels(image: Image.Image, name: str) -> Pixels:
     """Pixels of a loaded image, gray or RGB. Raises BlemishError for a mode that is not read."""
     if image.mode in _GRAY_MODES:
         return np.asarray(image.convert("L"))
     if image.mode in _COLOUR_MODES:
+        image.info.pop("transparency", None)  # which colour is transparent: dropped, and Pillow would warn
         return np.asarray(image.convert("RGB"))
     deep_pgm = image.mode == "I" and image.format == "PPM"  # Pillow scales it to 16 bits
     if image.mode in _DEEP_MODES or deep_pgm:

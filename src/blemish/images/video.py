@@ -8,7 +8,9 @@ the same bytes is. What remains unseen: changed bytes inside a packet of another
 
 from __future__ import annotations
 
+import math
 import os
+from bisect import insort
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +23,7 @@ from blemish.arrays import Pixels
 from blemish.errors import BlemishError
 from blemish.images.containers import refuse_other_content
 from blemish.images.jpeg import jpeg_pixels, jpeg_size
+from blemish.images.video_container import ends_early, hidden_frames, uncounted_frames
 from blemish.untrusted import regular_file
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"})
@@ -28,27 +31,19 @@ SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", "
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 MAX_FAILURES = 4096  # frames in a row that cannot be decoded, before the rest counts as missing
+MAX_REORDERED = 17  # packets that a frame may be stored before it is shown
+MIN_TRIES = 16  # where the header promises no more, or nothing
 _MJPEG = frozenset({"mjpg", "mjpa", "mjpb", "jpeg", "avrn"})
-# Codecs whose data never holds so many zeros: the first break what looks like a start code, the others leave no
-# room for them but in pictures of more than 100 megapixels. Lossless codecs may store flat areas so.
-_START_CODES = (
-    "h264",
-    "avc1",
-    "avc3",
-    "x264",
-    "h265",
-    "hevc",
-    "hvc1",
-    "hev1",
-    "h263",
-    "fmp4",
-    "mp4v",
-    "xvid",
+# Codecs whose data never holds so many zeros: the first break what looks like a start code, the others leave
+# no room for them but in pictures of more than 100 megapixels. Lossless codecs may store flat areas so.
+_BREAKING = frozenset(
+    {"h264", "avc1", "avc3", "x264", "h265", "hevc", "hvc1", "hev1", "h263", "wmv3", "wvc1"}
 )
-_MORE_START_CODES = ("divx", "dx50", "mp42", "mp43", "mpg1", "mpg2", "mpeg", "wmv1", "wmv2", "wmv3", "wvc1")
-_ZEROS = dict.fromkeys(_START_CODES + _MORE_START_CODES, bytes(64)) | dict.fromkeys(
-    ("vp80", "vp90", "av01"), bytes(256)
-)
+_BREAKING_TOO = frozenset({"fmp4", "mp4v", "xvid", "divx", "dx50", "mp42", "mp43", "wmv1", "wmv2"})
+_ZEROS = {
+    **dict.fromkeys(_BREAKING | _BREAKING_TOO, bytes(64)),
+    **dict.fromkeys(("vp80", "vp90", "av01", "mpg1", "mpg2"), bytes(256)),
+}
 
 Frame = tuple[int, Callable[[], Pixels]]
 
@@ -112,10 +107,10 @@ def holds_jpegs(capture: cv2.VideoCapture, path: Path) -> bool:
     if codec(capture) not in _MJPEG or capture.get(cv2.CAP_PROP_ORIENTATION_META):
         return False
     first = opened(path, raw=True)
-    found, packet = first.read()
+    data = packet_bytes(first) if first.grab() else b""
     first.release()
     try:
-        size = jpeg_size(packet.tobytes() if found else b"")
+        size = jpeg_size(data)
     except ValueError:  # a damaged frame, which is an error of its own
         return True
     return size == (capture.get(cv2.CAP_PROP_FRAME_HEIGHT), capture.get(cv2.CAP_PROP_FRAME_WIDTH))
@@ -131,13 +126,18 @@ def jpeg_frames(_: cv2.VideoCapture, packets: cv2.VideoCapture, path: Path) -> I
 
 def jpeg_frame(packets: cv2.VideoCapture, path: Path, number: int) -> NDArray[np.uint8]:
     """Pixels [H, W, 3] of the grabbed packet."""
-    found, packet = packets.retrieve()
     try:
-        return jpeg_pixels(packet.tobytes() if found else b"", gray=False)
+        return jpeg_pixels(packet_bytes(packets), gray=False)
     except ValueError as error:
         raise BlemishError(
             f"{path}: frame {number} is damaged ({error}). Record or copy the video again."
         ) from error
+
+
+def packet_bytes(packets: cv2.VideoCapture) -> bytes:
+    """Content of the grabbed packet; empty ones stand for a frame that repeats the one before."""
+    found, packet = packets.retrieve()
+    return packet.tobytes() if found and packet is not None else b""
 
 
 def decoded_frames(capture: cv2.VideoCapture, packets: cv2.VideoCapture, path: Path) -> Iterator[Frame]:
@@ -145,19 +145,18 @@ def decoded_frames(capture: cv2.VideoCapture, packets: cv2.VideoCapture, path: P
 
     Lost are those that it refuses, those of damaged packets, and those that are predicted from either.
     """
-    damage = PacketDamage(packets, ahead=max(0, int(capture.get(cv2.CAP_PROP_DTS_DELAY))))
-    expected, number, sound = promised(capture), 0, True
-    cut = expected - tolerance(capture, path)
+    expected, rate = promised(capture), capture.get(cv2.CAP_PROP_FPS)
+    fewest = math.inf if ends_early(path) else expected - uncounted_frames(path, expected, rate)
+    damage = PacketDamage(packets, hidden=hidden_frames(path, expected, rate), fewest=fewest)
+    number, sound = 0, True
     while (failures := failures_before_next(capture, expected - number)) is not None:
         for lost in range(number, number + failures):
             yield lost, partial(refused, f"{path}: frame {lost} cannot be decoded. Copy the video again.")
         number += failures
         alone = capture.get(cv2.CAP_PROP_FRAME_TYPE) == ord("I")
-        sound = not damage.reaches(number) and (alone or (sound and not failures))
-        sound = sound and not (
-            damage.ended and damage.read <= number + 1 < cut
-        )  # the end may lie in this packet
-        if sound:
+        sound = alone or (sound and not failures)
+        damaged = damage.reaches(number)
+        if sound and not damaged:
             yield number, partial(frame_pixels, capture, path, number)
         else:
             what = "is damaged, or predicted from a damaged one"
@@ -170,7 +169,7 @@ def failures_before_next(capture: cv2.VideoCapture, remaining: int) -> int | Non
 
     remaining: frames that the header promises still
     """
-    for failures in range(max(1, min(remaining, MAX_FAILURES))):
+    for failures in range(max(MIN_TRIES, min(remaining, MAX_FAILURES))):
         if capture.grab():
             return failures
     return None
@@ -179,26 +178,48 @@ def failures_before_next(capture: cv2.VideoCapture, remaining: int) -> int | Non
 class PacketDamage:
     """Search of a video's packets for lost blocks, in step with its frames.
 
-    packets: the video, opened raw; ahead: packets by which frames may be stored earlier than they are shown
+    Packets are stored in another order than frames are shown in: frame n is that of the packet with the n-th
+    time of showing. It needs what is stored before it, from a frame on that stands alone.
+    packets: the video, opened raw; hidden: packets whose frames may not be shown
+    fewest: packets that there must be; with fewer, the last one may be cut
     """
 
-    def __init__(self, packets: cv2.VideoCapture, ahead: int) -> None:
-        self.packets, self.ahead = packets, ahead
+    def __init__(self, packets: cv2.VideoCapture, *, hidden: int, fewest: float) -> None:
+        self.packets, self.hidden, self.fewest = packets, hidden, fewest
         self.zeros = _ZEROS.get(codec(packets))
-        self.first, self.last = 0, -1  # frames that the damage found last may reach
-        self.read, self.ended = 0, False
+        self.shown: list[tuple[float, int]] = []  # time and number of each packet, sorted
+        self.alone: list[tuple[int, float]] = []  # number and time of those that stand alone
+        self.damaged: list[int] = []
+        self.ended = False
 
     def reaches(self, number: int) -> bool:
-        """Whether a damaged packet is that of frame `number`, or may be one that it needs."""
-        while not self.ended and self.read <= number + self.ahead + 1:
-            self.ended = not self.packets.grab()
-            if not self.ended:
-                found, packet = self.packets.retrieve()
-                content = packet.tobytes().rstrip(b"\0") if found else b""
-                if self.zeros and self.zeros in content:
-                    self.first, self.last = self.read - self.ahead, self.read
-                self.read += 1
-        return self.first <= number <= self.last
+        """Whether frame `number` is that of a damaged packet, or may need one."""
+        while not self.ended and len(self.shown) <= number + self.hidden + MAX_REORDERED:
+            self.read_on()
+        candidates = self.shown[number : number + self.hidden + 1]
+        return bool(self.damaged) and any(self.needs_damaged(*packet) for packet in candidates)
+
+    def needs_damaged(self, time: float, number: int) -> bool:
+        last = max((damaged for damaged in self.damaged if damaged <= number), default=None)
+        if last is None:
+            return False
+        return not any(last < alone <= number and shown <= time for alone, shown in self.alone)
+
+    def read_on(self) -> None:
+        """Read the next packet; behind the last one see whether it may be cut."""
+        number = len(self.shown)
+        if not self.packets.grab():
+            self.ended = True
+            if 0 < number < self.fewest:
+                self.damaged.append(number - 1)
+            return
+        content = packet_bytes(self.packets)
+        time = self.packets.get(cv2.CAP_PROP_PTS)
+        insort(self.shown, (time, number))
+        if self.packets.get(cv2.CAP_PROP_LRF_HAS_KEY_FRAME):
+            self.alone.append((number, time))
+        if self.zeros and self.zeros in content.rstrip(b"\0"):
+            self.damaged.append(number)
 
 
 def refused(message: str) -> Pixels:
@@ -216,17 +237,8 @@ def frame_pixels(capture: cv2.VideoCapture, path: Path, number: int) -> Pixels:
 def refuse_shortened(capture: cv2.VideoCapture, path: Path, frames: int) -> None:
     """Raises BlemishError where frames are missing that the header promises."""
     expected = promised(capture)
-    if frames + tolerance(capture, path) < expected:
+    if frames + uncounted_frames(path, expected, capture.get(cv2.CAP_PROP_FPS)) < expected:
         raise BlemishError(
             f"{path} ends after {frames} of {expected} frames; those behind a gap may be numbered too low. "
             "Record or copy the video again."
         )
-
-
-def tolerance(capture: cv2.VideoCapture, path: Path) -> float:
-    """Frames by which the header may be wrong: none where it counts them, else those of a rounded length."""
-    with path.open("rb") as file:
-        start = file.read(12)
-    counted = start[:4] == b"RIFF" or start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-    matroska = start[:4] == b"\x1a\x45\xdf\xa3"
-    return 0.0 if counted else 2.0 if matroska else max(1.0, capture.get(cv2.CAP_PROP_FPS))

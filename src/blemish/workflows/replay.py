@@ -19,6 +19,7 @@ from blemish.bundle.store import Bundle, load_bundle, sha256_of
 from blemish.dataset.hashing import file_hash, in_threads, pixel_hash
 from blemish.decision.store import read_decision
 from blemish.errors import BlemishError, WrongUseError
+from blemish.images.bit_depth import full_range
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge, as_judge, stages_of
@@ -330,7 +331,10 @@ def answer_of(judge: Judge, item: Item, name: str) -> tuple[Inspection, str | No
         pixels = item.read()
     except BlemishError as error:
         return failed(name, str(error), bundle=judge.bundle), None
-    own = with_channels(pixels, judge.inference.channels)
+    try:
+        own = with_channels(full_range(pixels, judge.bits, name), judge.inference.channels)
+    except BlemishError as error:
+        return failed(name, str(error), bundle=judge.bundle), pixel_hash(pixels)
     return or_failed(lambda: judge.judge(own, name), name, judge.bundle), pixel_hash(pixels)
 
 

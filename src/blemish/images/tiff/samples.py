@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.images.jpeg import tiff_jpeg_pixels
+from blemish.images.lost_blocks import refuse_lost_sectors, refuse_zeros_in_codes
 from blemish.images.tiff import tags as tag
 from blemish.images.tiff.layout import DEFLATE, FAX, JPEG, LZW, NONE, PACKBITS, YCBCR, Layout
 from blemish.images.tiff.libtiff import unpacked_by_libtiff
@@ -70,13 +72,26 @@ def packed_chunks(file: BinaryIO, directory: Directory, layout: Layout) -> Itera
     lengths = directory.numbers(tag.TILE_BYTES if layout.tiled else tag.STRIP_BYTES)
     if not lengths and layout.compression == NONE:
         lengths = tuple(layout.rows(top) * layout.row_bytes for _, top, _ in places)
+    if layout.compression == NONE and layout.planes == 1:
+        refuse_lost_strips(file, offsets, lengths, layout)
     reverse = directory.number(tag.FILL_ORDER, 1) == 2 and layout.compression != JPEG
     for offset, length in zip(offsets, lengths, strict=True):
         if not offset or not length:
             raise ValueError("a strip or tile without data")
         file.seek(offset)
         data = tag.exactly(file, length)
+        if layout.compression in FAX | {LZW, PACKBITS}:
+            refuse_zeros_in_codes(data)
         yield data.translate(_REVERSED) if reverse else data
+
+
+def refuse_lost_strips(
+    file: BinaryIO, offsets: tuple[int, ...], lengths: tuple[int, ...], layout: Layout
+) -> None:
+    """Raises ValueError for lost sectors in plain strips that lie one behind the other, as they mostly do."""
+    if not layout.tiled and offsets == tuple(accumulate((offsets[0], *lengths[:-1]))):
+        file.seek(offsets[0])
+        refuse_lost_sectors(tag.exactly(file, sum(lengths)), offsets[0], layout.row_bytes)
 
 
 def inflated(data: bytes, length: int) -> bytes:
