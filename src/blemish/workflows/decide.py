@@ -21,11 +21,8 @@ from blemish.errors import BlemishError
 from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
-<<<<<<< HEAD
 from blemish.evaluation.truth import sentences_on_lost_places
-=======
 from blemish.folder_lock import one_at_a_time
->>>>>>> h-inspect
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import labels_of
 from blemish.progress import Reporter

@@ -13,14 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
 from blemish.dataset.account import lost
-=======
-from blemish.dataset.colours import FLAT_RANGE
->>>>>>> h-inspect
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.layouts.common import is_image
-from blemish.dataset.mask_files import mask_facts
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.predictions.contract import checked_size
@@ -113,59 +108,15 @@ def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
         else:
             files[sample.id] = file
     names.refuse_strangers(strangers, folder)
-    refuse_unscaled(folder, [file for file in files.values() if file.suffix != ".npy"])
     classes = dataset.class_names
     remarks = (*remarks_on_other_files(every, found), *remarks_on_values(list(in_threads(look_at, found))))
     return MapPredictions(folder, files, classes[0] if len(classes) == 1 else "defect", remarks)
 
 
-<<<<<<< HEAD
 def is_shown(file: Path, folder: Path) -> bool:
     """True for a file that is not hidden, nor in a hidden folder."""
     hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
     return not hidden and not file.is_dir()
-=======
-def refuse_unscaled(folder: Path, files: Sequence[Path]) -> None:
-    """Raise BlemishError for maps whose values are no scores of their type's range, and so would find nothing.
-
-    These are maps of one low value, such as 0 and 1, where no map has several; 16-bit maps that
-    all stay in the range of 8 bits; palette indices, and scores in an alpha channel.
-    """
-    found = [facts for facts in in_threads(mask_facts, files) if not facts.is_empty]
-    for facts in found:
-        if facts.kind == "palette" or facts.from_alpha:
-            what = "scores in the alpha channel" if facts.from_alpha else "palette indices"
-            raise BlemishError(f"{facts.path} must be a gray map. Received: {what}. Save scores as gray values.")
-    binary = all(len(facts.values) == 1 for facts in found)
-    faint = [facts for facts in found if binary and facts.top <= facts.above(FLAT_RANGE)]
-    if found and all(facts.bits == 16 and facts.top < 256 for facts in found):
-        faint = found
-    if faint:
-        more = f" and {len(faint) - 1} more" if len(faint) > 1 else ""
-        raise BlemishError(
-            f"{folder} must hold pixel scores from 0 to {faint[0].full}. Received: values up to {faint[0].top} "
-            f"({faint[0].path.name}{more}). Scale all maps by the same factor."
-        )
-
-
-def read_map(file: Path) -> NDArray[np.float32]:
-    """Pixel scores [H, W] in [0, 1]: of a PNG by its bits, of .npy as stored.
-
-    Raises BlemishError for anything else.
-    """
-    values = read_array(file) if file.suffix == ".npy" else to_unit(read_image(file))
-    if values.ndim != 2:
-        raise BlemishError(
-            f"{file} must be a gray map, [H, W]. Received: {list(values.shape)}. Save scores, not colours."
-        )
-    low, high = float(values.min(initial=0)), float(values.max(initial=0))
-    if not (low >= 0 and high <= 1):
-        raise BlemishError(
-            f"{file} must hold pixel scores in [0, 1]. Received: {low:g} to {high:g}. Scale all maps by the "
-            "same factor."
-        )
-    return values
->>>>>>> h-inspect
 
 
 def remarks_on_other_files(every: Sequence[Path], maps: Sequence[Path]) -> tuple[str, ...]:
