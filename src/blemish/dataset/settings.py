@@ -37,7 +37,9 @@ class DatasetSettings(BaseModel):
     exact_colours: bool = (
         False  # pairs: every pixel of a named colour counts, no edges are blurred or dithered
     )
-    above: int = Field(default=127, ge=0, le=254)  # gray masks: a pixel is defect when it is brighter
+    above: int | None = Field(default=None, ge=0, le=254)  # gray masks: a pixel is defect when it is brighter
+    mask_values: Literal["binary", "classes", "instances"] | None = None  # gray masks: what values mean
+    clean: tuple[str, ...] | None = None  # names of folders whose images are clean
 
     @field_validator("group")
     @classmethod

@@ -22,7 +22,7 @@ from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.evaluation.defects import box_ious, match
+from blemish.evaluation.matching import box_ious, match
 from blemish.files import write_atomically
 from blemish.images.bit_depth import full_range
 from blemish.images.decode import read_image, with_channels

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
 from blemish.errors import BlemishError
+from blemish.images.containers import refuse_other_content
 from blemish.images.jpeg import jpeg_pixels, jpeg_size
 from blemish.images.video_container import ends_early, hidden_frames, uncounted_frames
 from blemish.untrusted import regular_file
@@ -81,7 +82,8 @@ def frame_count(path: Path) -> int:
 
 def opened(path: Path, *, raw: bool = False) -> cv2.VideoCapture:
     """The video, positioned before its first frame. raw: to be read as packets that are not decoded"""
-    name = str(regular_file(path))
+    name = str(regular_file(path).absolute())  # a relative one may begin as an address does
+    refuse_other_content(path)
     packets = cv2.CAP_FFMPEG, [cv2.CAP_PROP_FORMAT, -1]
     capture = cv2.VideoCapture(name, *packets) if raw else cv2.VideoCapture(name)
     if not capture.isOpened():

@@ -21,6 +21,8 @@ from blemish.dataset.layouts import (
     mvtec,
     pairs,
     products,
+    realiad,
+    visa,
     voc,
     yolo,
 )
@@ -37,13 +39,15 @@ LAYOUTS: dict[str, ModuleType] = {
     "deeppcb": deeppcb,  # lists beside *_temp images
     "crackforest": crackforest,  # MATLAB files
     "mvtec": mvtec,  # train/good beside test/
-    "dagm": dagm,  # masks named <image>_label
+    "dagm": dagm,  # masks named <image>_label in a folder Label
+    "realiad": realiad,  # a JSON file of Real-IAD's keys
+    "visa": visa,  # Data/Images/Normal beside Anomaly
     "coco": coco,  # a JSON file of COCO's keys
     "voc": voc,  # XML files
     "yolo": yolo,  # text files of numbers
     "masks": masks,  # PNG masks beside images of another type
-    "pairs": pairs,  # a mask folder beside an image folder
-    "labels": labels,  # nothing but named folders
+    "pairs": pairs,  # masks in a folder of their own, or of other names
+    "labels": labels,  # named folders, with masks or without
 }
 
 
