@@ -427,7 +427,7 @@ def test_csv_with_semicolons(tmp_path: Path) -> None:
         ("image,label,class\na.png,x,y\n", "Received: class, label. Put 'label_key: class'"),
         ("image,filename,label\na.png,a.png,y\n", "Received: filename, image. Rename"),
         ("image,label\na.png,2\nb.png,0\nc.png,1\n", "0 clean and 1 defective are understood"),
-        ("image,label\na.png,true\nb.png,false\nc.png,false\n", "name the classes"),
+        ("image,label\na.png,true\nb.png,false\nc.png,false\n", "must say what means clean"),
         ("image,label\na.png,ok\na.png,dent\nb.png,ok\nc.png,ok\n", "must be clean or defective"),
         ("image,label\na.png,\nb.png,ok\nc.png,ok\n", "line 2: label must be a name"),
     ],

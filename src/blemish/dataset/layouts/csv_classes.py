@@ -5,11 +5,12 @@ An image with 0 in all columns is clean, one with 1 under 'Unlabeled' is not lab
 
 from __future__ import annotations
 
-from blemish.dataset.layouts.common import CLEAN_NAMES, Contents, Source, Tree
+from blemish.dataset.layouts.common import Contents, Source, Tree
 from blemish.dataset.layouts.csv_columns import columns_of
 from blemish.dataset.layouts.csv_labels import no_shape
 from blemish.dataset.layouts.entries import Entry, read_entries
 from blemish.dataset.layouts.fields import refusal, table, text_of
+from blemish.dataset.layouts.label_names import is_clean
 from blemish.dataset.layouts.tools import files_to_look_at
 
 FILE = "_classes.csv"
@@ -41,7 +42,7 @@ def read(source: Source) -> Contents:
         entries_in,
         no_shape,
         class_names=lambda: [
-            n for file in files for n in names.get(file, ()) if n.lower() not in CLEAN_NAMES
+            n for file in files for n in names.get(file, ()) if not is_clean(n, source.settings)
         ],
     )
 

@@ -11,9 +11,10 @@ from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Contents, Source, Tr
 from blemish.dataset.layouts.csv_columns import CLASS_COLUMNS, IMAGE_COLUMNS, column, columns_of, csv_files
 from blemish.dataset.layouts.entries import Entry, read_entries
 from blemish.dataset.layouts.fields import refusal, table, text_of
-from blemish.dataset.layouts.labels import DEFECT_NAMES
 from blemish.dataset.layouts.shapes import CannotHoldError
 from blemish.dataset.samples import Annotation
+from blemish.dataset.settings import SETTINGS_NAME
+from blemish.errors import BlemishError
 
 MORE_THAN_LABELS = (
     "mask",
@@ -59,9 +60,10 @@ def entries_in(source: Source, file: str) -> list[Entry]:
         split = SPLIT_OF_FOLDER.get(row.get("split", "").lower())
         if splits.setdefault(name, split) != split:
             raise refusal(f"{place}: split", "be that of the image's other lines", row.get("split"))
-    refuse_unnamed({label for found in labels.values() for label in found}, f"{path}: {label}")
+    if source.settings.clean is None:
+        refuse_unnamed({label for found in labels.values() for label in found}, f"{path}: {label}")
     return [
-        Entry(file, name, labels=tuple(dict.fromkeys(map(meant, found))), split=splits[name])
+        Entry(file, name, labels=tuple(dict.fromkeys(found)), split=splits[name])
         for name, found in labels.items()
     ]
 
@@ -72,11 +74,10 @@ def refuse_unnamed(labels: set[str], place: str) -> None:
     numbers = [label for label in labels if label.replace(".", "").replace("-", "").isdigit()]
     if doubtful or not {*numbers} <= {"0", "1"}:
         shown = ", ".join(sorted(doubtful or numbers)[:8])
-        raise refusal(place, "name the classes (0 clean and 1 defective are understood)", shown)
-
-
-def meant(label: str) -> str:
-    return "defect" if label.lower() in DEFECT_NAMES else label
+        raise BlemishError(
+            f"{place} must say what means clean (0 clean and 1 defective are understood). Received: {shown}. "
+            f"Put 'clean: [{shown.partition(',')[0]}]', or those that do, into {SETTINGS_NAME}."
+        )
 
 
 def no_shape(shape: object, place: str, size: Size) -> Annotation:

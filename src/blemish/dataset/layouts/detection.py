@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from types import ModuleType
 
 from blemish.dataset.account import remark
-from blemish.dataset.layouts.common import CLEAN_NAMES, Source, Tree, grouped
-from blemish.dataset.layouts.labels import DEFECT_NAMES, folder_name
+from blemish.dataset.layouts.common import Source, Tree, grouped, parent
+from blemish.dataset.layouts.label_names import is_clean, is_defective
 from blemish.dataset.layouts.products import product_folders
 from blemish.dataset.layouts.tools import nearest_guess
 from blemish.dataset.samples import Sample
@@ -24,7 +24,6 @@ OF_LABEL_FILES = frozenset({
     "coco", "createml", "csv-boxes", "csv-classes", "csv-labels", "cvat", "dota", "labelme", "labelstudio",
     "openimages", "severstal", "supervisely", "v7", "via", "voc", "yolo",
 })  # fmt: skip
-GOOD = CLEAN_NAMES - {"0"}  # a number may also count
 WEAK = frozenset({"labels"})  # folder names alone, which often only sort what label files describe
 SHOWN_SUFFIXES = 4
 
@@ -73,16 +72,20 @@ def found_layout(tree: Tree, layouts: Layouts) -> tuple[str, str, tuple[str, ...
 def contradictions(samples: Iterable[Sample]) -> Iterator[str]:
     """Warnings on labels that contradict names: a defect called 'good', or in a folder good/."""
     samples = [*samples]
-    good = sorted({a.label for sample in samples for a in sample.annotations if a.label.lower() in GOOD})
+    good = sorted({a.label for s in samples for a in s.annotations if means_good(a.label)})
     if good:
         yield remark(good, "class", "marked as a defect, though the name means clean")
-    folders = [(sample, folder_name(sample.id).lower()) for sample in samples]
-    marked = [sample.id for sample, folder in folders if sample.is_defective and folder in GOOD]
+    folders = [(sample, parent(sample.id).rpartition("/")[2]) for sample in samples]
+    marked = [sample.id for sample, folder in folders if sample.is_defective and means_good(folder)]
     if marked:
         yield remark(marked, "image", "marked with a defect, in a folder whose name means clean")
-    clean = [s.id for s, folder in folders if not s.is_defective and folder in DEFECT_NAMES - {"1"}]
+    clean = [s.id for s, folder in folders if not s.is_defective and is_defective(folder) and folder != "1"]
     if clean:
         yield remark(clean, "image", "clean by their labels, in a folder whose name means defective")
+
+
+def means_good(name: str) -> bool:
+    return is_clean(name) and name != "0"  # a number may also count
 
 
 def refuse_two_tools(tree: Tree, matches: Mapping[str, str]) -> None:

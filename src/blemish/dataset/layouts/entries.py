@@ -13,11 +13,13 @@ from typing import Any
 
 from blemish.arrays import Size
 from blemish.dataset.account import remark
-from blemish.dataset.layouts.common import CLEAN_NAMES, Contents, Source, collect, image_named, split_of_path
+from blemish.dataset.layouts.common import Contents, Source, Tree, collect, image_named, split_of_path
+from blemish.dataset.layouts.label_names import class_label, is_clean, refuse_doubtful_names
+from blemish.dataset.layouts.mask_index import find_masks
 from blemish.dataset.layouts.shapes import CannotHoldError
 from blemish.dataset.layouts.unlabelled import Rule, with_unlabelled
 from blemish.dataset.samples import Annotation, Sample
-from blemish.dataset.settings import SETTINGS_NAME
+from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 from blemish.untrusted import regular_file
@@ -79,10 +81,13 @@ def read_entries(
     entries = [
         replace(entry, split=split_of.get(entry.file) or entry.split) for found in lists for entry in found
     ]
+    labels_of_images = (label for entry in entries for label in entry.labels)
+    refuse_doubtful_names(labels_of_images, source.settings, source.root)
+    photographs = Tree(source.root, find_masks(source.tree).photographs)
     outcomes, skipped = collect(
         entries,
-        lambda entry: described(source, entry, to_annotation),
-        name=lambda entry: image_of(source, entry) or entry.name,
+        lambda entry: described(source, photographs, entry, to_annotation),
+        name=lambda entry: image_of(photographs, entry) or entry.name,
         skip=source.skip_broken,
     )
     single, doubled, remarks = each_once(outcomes, source)
@@ -137,21 +142,29 @@ def doubts_of(outcomes: Sequence[Described]) -> Iterator[str]:
     yield from (remark(images, "image", doubt) for doubt, images in doubts.items())
 
 
-def image_of(source: Source, entry: Entry) -> str:
+def image_of(tree: Tree, entry: Entry) -> str:
     """Path of the entry's image; "" where there is none, or it is not clear which."""
     try:
-        return image_named(source.tree, entry.name, near=entry.file)
+        return image_named(tree, entry.name, near=entry.file)
     except BlemishError:
         return ""
 
 
-def described(source: Source, entry: Entry, to_annotation: ToAnnotation) -> Described:
-    """Sample of an entry. Raises BlemishError for another size, and where no shape is left."""
-    image = image_named(source.tree, entry.name, near=entry.file)
+def described(source: Source, photographs: Tree, entry: Entry, to_annotation: ToAnnotation) -> Described:
+    """Sample of an entry. Raises BlemishError for another size, and where no shape is left.
+
+    photographs: images that are no masks, which go before those that are
+    """
+    known = image_of(photographs, entry)
+    image = known or image_named(source.tree, entry.name, near=entry.file)
     path, place = source.root / image, f"{source.root / entry.file}: {entry.name}"
     size = image_size(regular_file(path))
     refuse_other_size(entry.declared, size, place)
-    found, dropped, beyond = [Annotation(label) for label in marking(entry.labels, place)], {}, []
+    found, dropped, beyond = (
+        [Annotation(label) for label in marking(entry.labels, source.settings, place)],
+        {},
+        [],
+    )
     for number, shape in enumerate(entry.shapes, start=1):
         try:
             annotation = to_annotation(shape, f"{place}, shape {number}", size)
@@ -170,10 +183,12 @@ def described(source: Source, entry: Entry, to_annotation: ToAnnotation) -> Desc
     return Described(entry, sample, dropped, tuple(beyond))
 
 
-def marking(labels: Sequence[str], place: str) -> list[str]:
-    """Labels of defects among those of a whole image. Raises BlemishError beside one that means clean."""
-    defects = [label for label in labels if label.lower() not in CLEAN_NAMES]
-    if defects and len(defects) < len(labels):
+def marking(labels: Sequence[str], settings: DatasetSettings, place: str) -> list[str]:
+    """Classes of defects among labels of a whole image. Raises BlemishError beside one that means clean."""
+    defects = list(
+        dict.fromkeys(class_label(label, settings) for label in labels if not is_clean(label, settings))
+    )
+    if defects and any(is_clean(label, settings) for label in labels):
         raise BlemishError(
             f"{place} must be clean or defective. Received: {', '.join(labels)}. Correct the labels."
         )

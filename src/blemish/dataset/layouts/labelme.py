@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from blemish.arrays import Size
-from blemish.dataset.layouts.common import CLEAN_NAMES, Contents, Source, Tree, stem
+from blemish.dataset.layouts.common import Contents, Source, Tree, stem
 from blemish.dataset.layouts.entries import Entry, read_entries
 from blemish.dataset.layouts.fields import declared_size, listed, number, pairs_of, record, refusal, text_of
-from blemish.dataset.layouts.labels import DEFECT_NAMES
+from blemish.dataset.layouts.label_names import says_state
 from blemish.dataset.layouts.shapes import (
     CannotHoldError,
     ellipse,
@@ -45,12 +45,12 @@ def entry_in(source: Source, file: str) -> Entry:
     content = record(read_json(source.root / file), place)
     shapes = [record(shape, place) for shape in listed(content.get("shapes"), f"{place}: shapes")]
     flags = [name for name, value in record(content.get("flags") or {}, place).items() if value is True]
-    known = [name for name in flags if name.lower() in CLEAN_NAMES | DEFECT_NAMES]
+    known = [name for name in flags if says_state(name, source.settings)]
     return Entry(
         file,
         image_name(source, file, content),
         tuple(joined(shapes, place)),
-        tuple("defect" if name.lower() in DEFECT_NAMES else name for name in known),
+        tuple(known),
         declared_size(content.get("imageHeight"), content.get("imageWidth"), place),
         doubts=tuple(f"its flag '{name}' is not read" for name in flags if name not in known),
     )

@@ -16,7 +16,6 @@ from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree, is_image, stem
 from blemish.dataset.layouts.entries import Entry, read_entries
 from blemish.dataset.layouts.fields import declared_size, listed, number, pairs_of, record, refusal, text_of
-from blemish.dataset.layouts.labels import DEFECT_NAMES
 from blemish.dataset.layouts.shapes import CannotHoldError, ellipse, polygon, turned_rectangle
 from blemish.dataset.layouts.tools import files_of, written_by
 from blemish.dataset.samples import Annotation
@@ -114,7 +113,7 @@ def split_results(results: Sequence[Result], place: str) -> tuple[list[str], lis
         value = record(value, f"{place}: value")
         names = [text_of(name, f"{place}: {kind}") for name in names_of(value, kind, place)]
         if kind == "choices" and not {"x", "points"} & value.keys():
-            labels += ["defect" if name.lower() in DEFECT_NAMES else name for name in names]
+            labels += names
         elif kind != "choices":
             regions += [Region(name, result) for name in names]
     return labels, regions

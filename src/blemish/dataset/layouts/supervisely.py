@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from blemish.arrays import Size
-from blemish.dataset.layouts.common import CLEAN_NAMES, Contents, Source, Tree, parent, split_of_path
+from blemish.dataset.layouts.common import Contents, Source, Tree, parent, split_of_path
 from blemish.dataset.layouts.entries import Entry, read_entries
 from blemish.dataset.layouts.fields import declared_size, listed, pairs_of, record, refusal, text_of
-from blemish.dataset.layouts.labels import DEFECT_NAMES
+from blemish.dataset.layouts.label_names import says_state
 from blemish.dataset.layouts.shapes import CannotHoldError, placed, rectangle, rings, unpacked_bitmap
 from blemish.dataset.layouts.tools import tool_of, written_by
 from blemish.dataset.samples import Annotation
@@ -63,14 +63,14 @@ def entry_in(source: Source, file: str) -> Entry:
         text_of(record(tag, place).get("name"), f"{place}: tag")
         for tag in listed(content.get("tags") or [], f"{place}: tags")
     ]
-    known = [tag for tag in tags if tag.lower() in CLEAN_NAMES | DEFECT_NAMES]
+    known = [tag for tag in tags if says_state(tag, source.settings)]
     folder, name = parent(file), file.rpartition("/")[2].removesuffix(".json")
     beside = f"{folder.removesuffix('ann')}img/{name}"
     return Entry(
         file,
         beside if beside in source.tree.image_set else name,
         tuple(listed(content.get("objects"), f"{place}: objects")),
-        tuple("defect" if tag.lower() in DEFECT_NAMES else tag for tag in known),
+        tuple(known),
         declared_size(size.get("height"), size.get("width"), place),
         split_of_path(file),
         tuple(f"its tag '{tag}' is not read" for tag in tags if tag not in known),

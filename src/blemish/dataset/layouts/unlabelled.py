@@ -13,6 +13,7 @@ from typing import Literal
 
 from blemish.dataset.account import remark
 from blemish.dataset.layouts.common import Contents, Source, parent, split_of_path
+from blemish.dataset.layouts.mask_index import find_masks
 from blemish.dataset.samples import Sample
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
@@ -48,11 +49,11 @@ def with_unlabelled(
 
 
 def missing_images(source: Source, described: set[str], *, everywhere: bool) -> list[str]:
-    """Images without annotation, in the folders of described ones or in the whole tree."""
+    """Images without annotation that are no masks, in the folders of described ones or in the whole tree."""
     folders = {parent(file) for file in described}
     return [
         file
-        for file in source.tree.images
+        for file in find_masks(source.tree).photographs
         if file not in described and (everywhere or parent(file) in folders)
     ]
 
