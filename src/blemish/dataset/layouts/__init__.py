@@ -74,8 +74,9 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     skipped = {**contents.skipped, **unknown}
     # The settings go along, for a dataset made from this one.
     carried = source.settings.model_dump(exclude_defaults=True, mode="json")
-    scale = {"mm_per_px": source.settings.mm_per_px} if source.settings.mm_per_px else {}
-    info = {**scale, "settings": carried, "home": str(source.home)}
+    of_images = {"mm_per_px": source.settings.mm_per_px, "bits": source.settings.bits}
+    known = {name: value for name, value in of_images.items() if value is not None}
+    info = {**known, "settings": carried, "home": str(source.home)}
     dataset = Dataset(source.root, samples, class_names, name, reason, skipped, info)
     return read_splits(replace(dataset, account=account_of(contents, source, dataset)), source)
 

@@ -89,7 +89,8 @@ def below(tree: Tree, name: str) -> Tree:
     """The files of one sub-folder."""
     start = f"{name}/"
     files = (file.removeprefix(start) for file in tree.files if file.startswith(start))
-    return Tree(tree.root / name, tuple(file for file in files if not file.startswith("splits/")))
+    odd = {file.removeprefix(start): why for file, why in tree.odd.items() if file.startswith(start)}
+    return Tree(tree.root / name, tuple(file for file in files if not file.startswith("splits/")), odd)
 
 
 def layout_of(tree: Tree) -> str:
