@@ -102,22 +102,26 @@ class MaskIndex:
         return dict.fromkeys(self.orphans, "these masks fit no image: neither name nor folder is an image's")
 
 
-@lru_cache(maxsize=8)
 def find_masks(tree: Tree) -> MaskIndex:
     """Tell the masks of a tree from its photographs, and pair them."""
-    outside = [file for file in tree.images if not mask_place(file)]
+    return told_apart(tree.images)
+
+
+@lru_cache(maxsize=8)  # several layouts ask of the same files
+def told_apart(images: tuple[str, ...]) -> MaskIndex:
+    outside = [file for file in images if not mask_place(file)]
     beside = pairs_beside(outside)
     finder = Finder(file for file in outside if file not in beside)
-    found = {file: finder.image_of(file) for file in tree.images if mask_place(file)}
+    found = {file: finder.image_of(file) for file in images if mask_place(file)}
     unsure = unsure_folders(found)
     found = {mask: image for mask, image in found.items() if mask_folder(mask) not in unsure}
-    found |= pairs_beside([file for file in tree.images if file not in found])
+    found |= pairs_beside([file for file in images if file not in found])
     masks_of: dict[str, list[str]] = {}
     for mask, image in found.items():
         if image is not None:
             masks_of.setdefault(image, []).append(mask)
     return MaskIndex(
-        tuple(file for file in tree.images if file not in found),
+        tuple(file for file in images if file not in found),
         {image: tuple(masks) for image, masks in masks_of.items()},
         tuple(mask for mask, image in found.items() if image is None and mask not in finder.doubtful),
         {mask: pair for mask, pair in finder.doubtful.items() if mask in found and found[mask] is None},
