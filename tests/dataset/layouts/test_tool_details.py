@@ -93,7 +93,7 @@ def test_labelme_flags_of_a_whole_image(tmp_path: Path) -> None:
     assert of(good, "b") == ()
     unread = load_dataset(labelme_with(tmp_path / "3", flags={"reviewed": True}))
     assert unread.account.warnings == ("1 image (b.png): its flag 'reviewed' is not read.",)
-    with pytest.raises(BlemishError, match=r"must be clean or defective\. Received: good, defect"):
+    with pytest.raises(BlemishError, match=r"must be clean or defective\. Received: good, bad"):
         load_dataset(labelme_with(tmp_path / "4", flags={"good": True, "bad": True}))
 
 

@@ -82,7 +82,7 @@ def read_entries(
         replace(entry, split=split_of.get(entry.file) or entry.split) for found in lists for entry in found
     ]
     labels_of_images = (label for entry in entries for label in entry.labels)
-    refuse_doubtful_names(labels_of_images, source.settings, source.root)
+    refuse_doubtful_names(labels_of_images, source.settings, source.root, noun="label")
     photographs = Tree(source.root, find_masks(source.tree).photographs)
     outcomes, skipped = collect(
         entries,
