@@ -91,7 +91,7 @@ def test_file_that_the_settings_name_is_the_one_that_counts(tmp_path: Path) -> N
     root = tool_builders.cvat(tmp_path / "data")
     content = (root / "annotations.xml").read_text()
     text(root / "anna.xml", content.replace('xtl="2.00"', 'xtl="1.00"'))
-    text(tmp_path / "bert" / "dataset.yaml", "root: ../data\nlayout: cvat\nannotations: ../data/anna.xml\n")
+    text(tmp_path / "bert" / "dataset.yaml", "root: ../data\nannotations: ../data/anna.xml\n")
     dataset = load_dataset(tmp_path / "bert")
     assert dataset.samples[0].annotations[0].box_xyxy == (1, 3, 10, 8)
     assert list(dataset.account.left_out) == ["annotations.xml"]

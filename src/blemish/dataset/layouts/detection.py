@@ -14,7 +14,7 @@ from blemish.dataset.account import remark
 from blemish.dataset.layouts.common import Source, Tree, grouped, parent
 from blemish.dataset.layouts.label_names import is_clean, is_defective
 from blemish.dataset.layouts.products import product_folders
-from blemish.dataset.layouts.tools import nearest_guess
+from blemish.dataset.layouts.tools import nearest_guess, tool_of
 from blemish.dataset.samples import Sample
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError, nearest_name
@@ -47,11 +47,20 @@ def choose_layout(source: Source, layout: str | None, layouts: Layouts) -> tuple
         raise BlemishError(f"{tree.root} must hold images. Received: {inventory(tree)}. {remedy}")
     named = layout or source.settings.layout
     if named is None:
-        return found_layout(tree, layouts)
+        return layout_of_named_file(source, layouts) or found_layout(tree, layouts)
     if named not in layouts:
         hint = nearest_name(named, layouts) or f" Use one of {', '.join(layouts)}."
         raise BlemishError(f"layout must be a known name. Received: '{named}'.{hint}")
     return named, "named by you" if layout else f"named in {SETTINGS_NAME}", ()
+
+
+def layout_of_named_file(source: Source, layouts: Layouts) -> tuple[str, str, tuple[str, ...]] | None:
+    """Layout of the label file that the settings name; None without one, and where none of TOOLS wrote it."""
+    named = source.settings.annotations
+    files = [named] if isinstance(named, str) else [*(named or {}).values()]
+    names = {tool_of(Tree(source.home, ()), file) for file in files}
+    name = names.pop() if len(names) == 1 else None
+    return (name, f"{files[0]} of {SETTINGS_NAME} is a file of it", ()) if name in layouts and name else None
 
 
 def found_layout(tree: Tree, layouts: Layouts) -> tuple[str, str, tuple[str, ...]]:

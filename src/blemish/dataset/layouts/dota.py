@@ -34,7 +34,7 @@ def in_folder(file: str) -> bool:
 
 def looks_right(text: str) -> bool:
     lines = box_lines(text)
-    return not lines or len(lines[0].split()) in (9, 10)
+    return not lines or len(lines[0].split()) == 10
 
 
 def box_lines(text: str) -> list[str]:
@@ -55,8 +55,8 @@ def entry_in(source: Source, file: str) -> Entry:
 
 def to_annotation(line: str, place: str, size: Size) -> Annotation:
     words = line.split()
-    if len(words) not in (9, 10) or (len(words) == 10 and words[9] not in ("0", "1", "2")):
+    if len(words) != 10 or words[9] not in ("0", "1", "2"):
         raise refusal(place, "be four corners, a class and a difficulty of 0, 1 or 2", line)
     values = [number(word, place) for word in words[:8]]
     marked = polygon(words[8], list(zip(values[::2], values[1::2], strict=True)))
-    return replace(marked, difficult=words[9:] not in ([], ["0"]))
+    return replace(marked, difficult=words[9] != "0")

@@ -46,10 +46,27 @@ def read(source: Source) -> Contents:
     def entries_in(file: str) -> list[Entry]:
         place = str(source.root / file)
         tasks = [record(task, place) for task in listed(read_json(source.root / file), place)]
+        refuse_mixed_keys(tasks, place)
         entries = (entry_of(task, source, file) for task in tasks)
         return [entry for entry in entries if entry is not None]
 
     return read_entries(source, files_of(source.tree, "labelstudio"), entries_in, to_annotation)
+
+
+def refuse_mixed_keys(tasks: Sequence[Result], place: str) -> None:
+    """Raise BlemishError for a key of JSON-MIN that holds regions in one task and not in another."""
+    minimal = [task for task in tasks if "annotations" not in task and "completions" not in task]
+    keys = {key for task in minimal for key, value in task.items() if is_regions(value)}
+    for count, task in enumerate(minimal, start=1):
+        for key in sorted(keys & task.keys()):
+            if not is_regions(task[key]):
+                raise refusal(
+                    f"{place}: task {task.get('id', count)}: {key}", "be a list of regions", task[key]
+                )
+
+
+def is_regions(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
 def entry_of(task: Result, source: Source, file: str) -> Entry | None:
@@ -87,7 +104,7 @@ def minimal_results(task: Result, place: str) -> list[Result]:
     """Results of JSON-MIN, which has the values alone, in lists or texts under the names of its tags."""
     results: list[Result] = []
     for key, value in task.items():
-        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        if is_regions(value):
             results += [{**one, "value": one, "type": kind_of_value(one)} for one in value]
         elif key in ("choice", "choices") and value:
             names = value if isinstance(value, str) else record(value, place).get("choices")
