@@ -97,6 +97,14 @@ def test_labelme_flags_of_a_whole_image(tmp_path: Path) -> None:
         load_dataset(labelme_with(tmp_path / "4", flags={"good": True, "bad": True}))
 
 
+@pytest.mark.parametrize("mark", [{"description": "confidence 0.9312"}, {"score": 0.4}])
+def test_labelme_shapes_of_a_model_are_told_of(tmp_path: Path, mark: dict[str, Any]) -> None:
+    box = {"shape_type": "rectangle", "points": [[1, 1], [9, 9]]}
+    (warning,) = load_dataset(labelme_with(tmp_path / "1", {**box, **mark})).account.warnings
+    assert warning.startswith("1 image (b.png): all its shapes have a confidence")
+    assert not load_dataset(labelme_with(tmp_path / "2", {**box, **mark}, box)).account.warnings
+
+
 def test_labelme_name_inside_and_outside(tmp_path: Path) -> None:
     root = tool_builders.labelme(tmp_path / "renamed")  # files renamed since; the name inside is gone
     for name in "ac":

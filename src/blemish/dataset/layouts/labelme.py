@@ -28,6 +28,8 @@ from blemish.dataset.samples import Annotation
 from blemish.errors import BlemishError
 from blemish.untrusted import read_json
 
+BY_MODEL = "all its shapes have a confidence, so that a model drew them; read as truth"
+
 
 def detect(tree: Tree) -> str | None:
     """JSON files of labelme, with shapes, beside images."""
@@ -46,14 +48,21 @@ def entry_in(source: Source, file: str) -> Entry:
     shapes = [record(shape, place) for shape in listed(content.get("shapes"), f"{place}: shapes")]
     flags = [name for name, value in record(content.get("flags") or {}, place).items() if value is True]
     known = [name for name in flags if says_state(name, source.settings)]
+    doubts = [f"its flag '{name}' is not read" for name in flags if name not in known]
+    doubts += [BY_MODEL] if shapes and all(map(is_predicted, shapes)) else []
     return Entry(
         file,
         image_name(source, file, content),
         tuple(joined(shapes, place)),
         tuple(known),
         declared_size(content.get("imageHeight"), content.get("imageWidth"), place),
-        doubts=tuple(f"its flag '{name}' is not read" for name in flags if name not in known),
+        doubts=tuple(doubts),
     )
+
+
+def is_predicted(shape: Mapping[str, Any]) -> bool:
+    """True for a shape with a confidence, as `Inspection.to_labelme` and X-AnyLabeling's models give it."""
+    return shape.get("score") is not None or str(shape.get("description")).startswith("confidence ")
 
 
 def image_name(source: Source, file: str, content: Mapping[str, Any]) -> str:
