@@ -82,7 +82,7 @@ def test_defect_with_a_name_that_means_clean_is_warned_of(tmp_path: Path) -> Non
     root = tool_builders.cvat(tmp_path)
     text(root / "annotations.xml", (root / "annotations.xml").read_text().replace('"scratch"', '"OK"'))
     assert (
-        "1 class (OK): marked as a defect, though the name means clean."
+        "1 class name (OK): marked as a defect, though the name means clean."
         in load_dataset(root).account.warnings
     )
 

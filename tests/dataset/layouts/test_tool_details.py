@@ -447,6 +447,15 @@ def test_csv_labels_that_are_doubtful_are_asked_about(tmp_path: Path, content: s
         load_dataset(root)
 
 
+def test_csv_labels_of_which_none_means_clean(tmp_path: Path) -> None:
+    root = tool_builders.csv_labels(tmp_path)
+    text(root / "labels.csv", "image,label\na.png,smooth\nb.png,dent\nc.png,dent\n")
+    (warning,) = load_dataset(root).account.warnings
+    assert warning.startswith("2 class names (dent, smooth): none means clean; 'clean:' of dataset.yaml")
+    text(root / "dataset.yaml", "clean: [smooth]\n")
+    assert load_dataset(root).class_counts == {"dent": 2}
+
+
 def test_csv_labels_column_is_named_by_the_settings(tmp_path: Path) -> None:
     root = tool_builders.csv_labels(tmp_path)
     text(root / "labels.csv", "image,label,class\na.png,x,stain\nb.png,x,ok\nc.png,x,stain\n")

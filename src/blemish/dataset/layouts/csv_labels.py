@@ -6,7 +6,10 @@ classes. Several lines of an image give it several classes. A column `split` is 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from blemish.arrays import Size
+from blemish.dataset.account import remark
 from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Contents, Source, Tree
 from blemish.dataset.layouts.csv_columns import CLASS_COLUMNS, IMAGE_COLUMNS, column, columns_of, csv_files
 from blemish.dataset.layouts.entries import Entry, read_entries
@@ -44,7 +47,15 @@ def is_label_list(columns: set[str]) -> bool:
 
 def read(source: Source) -> Contents:
     files = csv_files(source.tree, is_label_list, every=True)
-    return read_entries(source, files, lambda file: entries_in(source, file), no_shape)
+    contents = read_entries(source, files, lambda file: entries_in(source, file), no_shape)
+    if not contents.samples or not all(sample.is_defective for sample in contents.samples):
+        return contents
+    line = remark(
+        contents.class_names,
+        "class name",
+        f"none means clean; 'clean:' of {SETTINGS_NAME} names those that do",
+    )
+    return replace(contents, warnings=(*contents.warnings, line))
 
 
 def entries_in(source: Source, file: str) -> list[Entry]:

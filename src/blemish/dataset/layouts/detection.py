@@ -83,7 +83,7 @@ def contradictions(samples: Iterable[Sample]) -> Iterator[str]:
     samples = [*samples]
     good = sorted({a.label for s in samples for a in s.annotations if means_good(a.label)})
     if good:
-        yield remark(good, "class", "marked as a defect, though the name means clean")
+        yield remark(good, "class name", "marked as a defect, though the name means clean")
     folders = [(sample, parent(sample.id).rpartition("/")[2]) for sample in samples]
     marked = [sample.id for sample, folder in folders if sample.is_defective and means_good(folder)]
     if marked:

@@ -155,25 +155,21 @@ def described(source: Source, photographs: Tree, entry: Entry, to_annotation: To
 
     photographs: images that are no masks, which go before those that are
     """
-    known = image_of(photographs, entry)
-    image = known or image_named(source.tree, entry.name, near=entry.file)
+    image = image_of(photographs, entry) or image_named(source.tree, entry.name, near=entry.file)
     path, place = source.root / image, f"{source.root / entry.file}: {entry.name}"
     size = image_size(regular_file(path))
     refuse_other_size(entry.declared, size, place)
-    found, dropped, beyond = (
-        [Annotation(label) for label in marking(entry.labels, source.settings, place)],
-        {},
-        [],
-    )
+    found = [Annotation(label) for label in marking(entry.labels, source.settings, place)]
+    dropped: dict[str, str] = {}
+    beyond: list[str] = []
     for number, shape in enumerate(entry.shapes, start=1):
         try:
-            annotation = to_annotation(shape, f"{place}, shape {number}", size)
+            found.append(to_annotation(shape, f"{place}, shape {number}", size))
         except CannotHoldError as error:
             dropped[f"{entry.file}: {entry.name}, shape {number}"] = str(error)
             continue
-        if reaches_beyond(annotation, size, f"{place}, shape {number}"):
+        if reaches_beyond(found[-1], size, f"{place}, shape {number}"):
             beyond.append(f"{image} shape {number}")
-        found.append(annotation)
     if dropped and not found:
         raise BlemishError(
             f"{place} must have a shape that can be held, or none when clean. Received: {len(dropped)}, of "

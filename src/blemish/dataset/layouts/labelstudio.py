@@ -122,10 +122,10 @@ def split_results(results: Sequence[Result], place: str) -> tuple[list[str], lis
     """Labels of the whole image, and its regions."""
     labels: list[str] = []
     regions: list[Region] = []
-    labelled = {r.get("id") for r in results if str(r.get("type")).endswith("labels")} - {None}
+    labelled = {str(r.get("id")) for r in results if str(r.get("type")).endswith("labels")} - {"None"}
     for result in results:
         kind, value = str(result.get("type")), result.get("value")
-        if kind in TEXTS or (kind in PLAIN and result.get("id") in labelled):
+        if kind in TEXTS or (kind in PLAIN and str(result.get("id")) in labelled):
             continue
         value = record(value, f"{place}: value")
         names = [text_of(name, f"{place}: {kind}") for name in names_of(value, kind, place)]
