@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")]
+TARGETS = ("coco", "coco-rle", "labelme", "masks", "voc", "yolo", "yolo-seg")  # convert.WRITERS, not imported
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")]
 
 
@@ -182,19 +183,34 @@ def convert(
     out: Out,
     to: Annotated[
         str,
-        typer.Option(
-            "--to",
-            help="coco, voc, yolo or masks",
-            autocompletion=beginning(("coco", "voc", "yolo", "masks")),
-        ),
+        typer.Option("--to", help=f"{', '.join(TARGETS)}.", autocompletion=beginning(TARGETS)),
     ],
+    skip_broken: Annotated[
+        bool,
+        typer.Option(
+            "--skip-broken",
+            help="Leave out faulty images and annotations, with a warning instead of an error.",
+        ),
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Exit with code 1, and write nothing, where anything is lost or changed."
+        ),
+    ] = False,
 ) -> None:
-    """Write the dataset in another layout, and warn about what that layout cannot hold."""
+    """Write the dataset in another layout, and warn about what that layout cannot hold.
+
+    What is written passes `data check`: faulty annotations are refused, and outlines and boxes that reach
+    over the edge are cut to their image.
+    """
     from blemish.dataset.convert import convert as convert_dataset
     from blemish.dataset.layouts import load_dataset
 
-    conversion = convert_dataset(load_dataset(data), out, to)
+    dataset = load_dataset(data, skip_broken=skip_broken)
+    conversion = convert_dataset(dataset, out, to, skip_broken=skip_broken, strict=strict)
     print(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
+    print(f"account: {conversion.line()}")
     for warning in conversion.warnings:
         print(f"warning: {warning}")
 
