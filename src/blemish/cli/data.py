@@ -130,7 +130,7 @@ def check(
 
     from blemish.dataset.layouts import load_dataset
     from blemish.dataset.quality.check import check_dataset
-    from blemish.dataset.quality.check_image import ERROR, WARNING
+    from blemish.dataset.quality.problems import ERROR, WARNING
     from blemish.files import write_atomically
 
     report = check_dataset(load_dataset(data, skip_broken=True), skipped=WARNING if skip_broken else ERROR)

@@ -71,8 +71,8 @@ def refuse_unfinished(folder: Path) -> None:
         by = read_json(marker, max_bytes=MAX_BYTES).get("written_by")
         named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
         raise BlemishError(
-            f"{folder} must be whole. Received: one that `{by}` did not finish, or that has lost files since, "
-            f"without {named}. Make it again, or delete {MARKER} in it to use it as it is."
+            f"{folder} must be whole. Received: one without {named}, which `{by}` did not finish, or "
+            f"which has lost them since. Make it again, or delete {MARKER} in it to use it as it is."
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.quality.check import CheckReport, check_dataset
-from blemish.dataset.quality.check_image import ERROR
+from blemish.dataset.quality.problems import ERROR
 from blemish.dataset.samples import Annotation, Dataset, MaskFile
 
 
