@@ -41,7 +41,7 @@ OUTLINES = ("boxes or labels without an outline", lambda annotation: not annotat
 WRITERS: dict[str, Writer] = {
     "coco": Writer(coco.write),  # everything
     "coco-rle": Writer(partial(coco.write, run_lengths=True)),  # everything, outlines as pixels
-    "labelme": Writer(labelme.write),  # boxes, polygons, image labels
+    "labelme": Writer(labelme.write, *NO_LABELS),  # boxes, outlines
     "masks": Writer(masks.write, *OUTLINES),  # classes of pixels
     "voc": Writer(voc.write, *NO_LABELS),  # boxes
     "yolo": Writer(yolo.write, *NO_LABELS, ignores=False),  # boxes, or single polygons

@@ -21,8 +21,9 @@ def clipped(polygon: Polygon, size: Size) -> Polygon:
     polygon: finite corners; one that lies inside is given back as it is
     """
     height, width = size
-    corners: Sequence[Point] = polygon
-    corners = above(corners, X, 0.0)
+    if all(0 <= x <= width and 0 <= y <= height for x, y in polygon):
+        return polygon
+    corners = above(polygon, X, 0.0)
     corners = mirrored(above(mirrored(corners), X, -float(width)))
     corners = above(corners, Y, 0.0)
     corners = mirrored(above(mirrored(corners), Y, -float(height)))
@@ -31,8 +32,8 @@ def clipped(polygon: Polygon, size: Size) -> Polygon:
 
 def above(corners: Sequence[Point], axis: int, limit: float) -> Sequence[Point]:
     """The part of a closed path where the coordinate of the axis is at least `limit`."""
-    if all(corner[axis] >= limit for corner in corners):
-        return corners
+    if not corners:
+        return []
     kept: list[Point] = []
     for start, end in zip([corners[-1], *corners[:-1]], corners, strict=True):
         if (start[axis] >= limit) != (end[axis] >= limit):

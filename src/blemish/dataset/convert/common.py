@@ -90,6 +90,14 @@ def losses(dataset: Dataset, layout: str, *, outlines: bool, ignored: str = "") 
     return [f"{layout} cannot hold everything: {number} {what}" for what, number in found.items() if number]
 
 
+def crowds(dataset: Dataset, layout: str) -> list[str]:
+    """A line on crowds, for a layout that knows what is difficult alone; none without any."""
+    found = sum(annotation.crowd for sample in dataset for annotation in sample.annotations)
+    return (
+        [f"{layout} has no crowds: {found} become difficult, which evaluation ignores too"] if found else []
+    )
+
+
 def number_text(value: float) -> str:
     """Text of a number: a whole one without a point, any other with all digits."""
     return str(int(value)) if float(value).is_integer() else repr(float(value))

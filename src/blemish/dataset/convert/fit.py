@@ -30,19 +30,26 @@ SHOWN = 3
 
 
 class FaultError(Exception):
-    """An annotation marks nothing, or nobody knows what; the text is the rule that it breaks."""
+    """An annotation marks nothing, or nobody knows what.
+
+    The text is the rule that it breaks, equal for equal faults; detail: more than that, for a single one
+    """
+
+    def __init__(self, rule: str, detail: str = "") -> None:
+        super().__init__(rule)
+        self.detail = detail or rule
 
 
 @dataclass(frozen=True)
 class FittedSample:
     """An image as it can be written, None where it cannot be.
 
-    faults: place → rule that is broken; left_out: place → reason, annotations that mark nothing
+    faults: place → what is wrong; left_out: place → reason, annotations that mark nothing
     changes: what was changed → number of annotations
     """
 
     sample: Sample | None
-    faults: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, FaultError] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     changes: Mapping[str, int] = field(default_factory=dict)
 
@@ -69,18 +76,19 @@ def fit_dataset(dataset: Dataset, *, skip_broken: bool = False) -> Fitted:
     """
     known = frozenset(dataset.class_names)
     results = list(in_threads(lambda sample: fit_sample(sample, known), dataset.samples))
-    faults = {place: reason for result in results for place, reason in result.faults.items()}
+    faults = {place: fault.detail for result in results for place, fault in result.faults.items()}
     if faults and not skip_broken:
         raise faulty(dataset, faults)
     left_out: dict[str, str] = {}
     images: dict[str, str] = {}
     samples: list[Sample] = []
     for sample, result in zip(dataset, results, strict=True):
+        rules = {place: str(fault) for place, fault in result.faults.items()}
         if result.sample is None:
-            images |= result.faults
+            images |= rules
             left_out |= dict.fromkeys(places(sample), UNREAD)
             continue
-        left_out |= {**result.faults, **result.left_out}
+        left_out |= {**rules, **result.left_out}
         if sample.annotations and not result.sample.annotations:
             images[sample.id] = NOTHING_LEFT
         else:
@@ -113,10 +121,10 @@ def fit_sample(sample: Sample, known: frozenset[str]) -> FittedSample:
         if sample.reference is not None:
             read_image(sample.reference)
     except BlemishError as error:
-        return FittedSample(None, {sample.id: str(error)})
+        return FittedSample(None, {sample.id: FaultError("it is broken, or no image", str(error))})
     size = (pixels.shape[0], pixels.shape[1])
     kept: list[Annotation] = []
-    faults: dict[str, str] = {}
+    faults: dict[str, FaultError] = {}
     left_out: dict[str, str] = {}
     changes = Counter[str]()
     for place, annotation in zip(places(sample), sample.annotations, strict=True):
@@ -124,8 +132,11 @@ def fit_sample(sample: Sample, known: frozenset[str]) -> FittedSample:
             if annotation.label not in known:
                 raise FaultError(f"its class must be known ({', '.join(known)}), not '{annotation.label}'")
             fit, changed = fit_annotation(annotation, sample, size)
-        except (FaultError, BlemishError) as error:
-            faults[place] = str(error)
+        except FaultError as fault:
+            faults[place] = fault
+            continue
+        except BlemishError as error:
+            faults[place] = FaultError("its mask must fit its image", str(error))
             continue
         changes.update(changed)
         if fit is None:

@@ -1,8 +1,7 @@
-"""Writing LabelMe: `images/` with a JSON file beside each image. It holds boxes, outlines and image labels.
+"""Writing LabelMe: `images/` with a JSON file beside each image. It holds boxes and outlines.
 
 Parts of an outline share a `group_id`. Masks are traced along their pixels' edges, a hole joined to the part
-around it by a bridge of no width. Labels of a whole image are flags of the file, crowd and difficult
-of a shape.
+around it by a bridge of no width. The key `difficult` is X-AnyLabeling's.
 Source: https://github.com/wkentaro/labelme, `label_file.py`.
 """
 
@@ -17,6 +16,7 @@ from typing import Any
 from blemish.arrays import Size
 from blemish.dataset.convert.common import (
     copy_image,
+    crowds,
     instances_of,
     losses,
     write_settings,
@@ -42,7 +42,7 @@ def write(dataset: Dataset, out: Path) -> list[str]:
         write_atomically(out / "images" / f"{PurePosixPath(name).stem}.json", content)
     write_split_lists(out / "splits", dataset, lambda sample: f"images/{names[sample.id]}")
     write_settings(out, dataset, {"layout": "labelme", "classes": list(dataset.class_names)})
-    return [*losses(dataset, "labelme", outlines=True), *renamed(names)]
+    return [*losses(dataset, "labelme", outlines=True), *crowds(dataset, "labelme"), *renamed(names)]
 
 
 def label_file(sample: Sample, name: str) -> dict[str, Any]:
@@ -50,13 +50,13 @@ def label_file(sample: Sample, name: str) -> dict[str, Any]:
     height, width = size = image_size(sample.image)
     groups = count(1)
     shapes: list[dict[str, Any]] = []
-    for annotation in (a for a in sample.annotations if a.has_place):
+    for annotation in sample.annotations:
         for outlines in defects_of(sample, annotation, size):
             group = next(groups) if len(outlines) > 1 else None
             shapes += [shape(annotation, outline, group) for outline in outlines]
     return {
         "version": VERSION,
-        "flags": {annotation.label: True for annotation in sample.annotations if not annotation.has_place},
+        "flags": {},
         "shapes": shapes,
         "imagePath": name,
         "imageData": None,
@@ -81,13 +81,13 @@ def defects_of(sample: Sample, annotation: Annotation, size: Size) -> Iterator[l
 
 def shape(annotation: Annotation, outline: Outline, group: int | None) -> dict[str, Any]:
     kind, points = outline
-    marks = {"crowd": annotation.crowd, "difficult": annotation.difficult}
     return {
         "label": annotation.label,
         "points": points,
         "group_id": group,
         "description": "",
+        "difficult": annotation.difficult or annotation.crowd,
         "shape_type": kind,
-        "flags": {name: True for name, is_set in marks.items() if is_set},
+        "flags": {},
         "mask": None,
     }

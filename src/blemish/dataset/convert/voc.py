@@ -14,6 +14,7 @@ from blemish.arrays import Box
 from blemish.dataset.convert.common import (
     boxes_of,
     copy_image,
+    crowds,
     losses,
     number_text,
     write_settings,
@@ -39,9 +40,7 @@ def write(dataset: Dataset, out: Path) -> list[str]:
         write_atomically(out / "Annotations" / f"{PurePosixPath(name).stem}.xml", xml)
     write_split_lists(out / "ImageSets" / "Main", dataset, lambda s: PurePosixPath(names[s.id]).stem)
     write_settings(out, dataset, {"layout": "voc", "classes": list(dataset.class_names)})
-    crowds = sum(annotation.crowd for sample in dataset for annotation in sample.annotations)
-    lines = [f"voc has no crowds: {crowds} become difficult, which evaluation ignores too"] if crowds else []
-    return [*losses(dataset, "voc", outlines=False), *lines, *renamed(names)]
+    return [*losses(dataset, "voc", outlines=False), *crowds(dataset, "voc"), *renamed(names)]
 
 
 def refuse_names(dataset: Dataset) -> None:
