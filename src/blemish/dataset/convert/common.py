@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from blemish.arrays import Box
+from blemish.dataset.faults import extent
 from blemish.dataset.masks import Instance, defect_instances
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
@@ -46,11 +47,13 @@ def write_split_lists(folder: Path, dataset: Dataset, name_of: Callable[[Sample]
 
 
 def boxes_of(sample: Sample, size: tuple[int, int]) -> list[tuple[Annotation, Box]]:
-    """Boxes with their annotations; an outline without a box gives one for each of its defects."""
+    """Boxes with their annotations, around the outlines of those without; a mask file gives one a defect."""
     boxes: list[tuple[Annotation, Box]] = []
     for annotation in sample.annotations:
         if annotation.box_xyxy is not None:
             boxes.append((annotation, annotation.box_xyxy))
+        elif annotation.mask is None and annotation.polygons:
+            boxes.append((annotation, extent(annotation.polygons)))
         else:
             boxes += [(annotation, found.box_xyxy) for found in instances_of(sample, annotation, size)]
     return boxes
