@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Box, Size
 from blemish.dataset import run_lengths
+from blemish.dataset.matlab import matlab_segments
 from blemish.dataset.samples import Annotation, MaskFile, Polygon, RunLengths, Sample
 from blemish.errors import BlemishError, nearest_name
 from blemish.images.decode import luminance, read_image, to_bytes
-from blemish.optional_dependencies import import_optional
 from blemish.regions.components import split_regions
 
 
@@ -139,19 +139,6 @@ def refuse_other_size(mask_name: str, mask_size: Sequence[int], sample: Sample, 
             f"A mask must be of its image's size. Received: {mask_name} of {mask_size[1]}×{mask_size[0]} "
             f"for {sample.image} of {size[1]}×{size[0]} (width×height). Save the mask at the image's size."
         )
-
-
-def matlab_segments(path: Path) -> NDArray[Any]:
-    """[H, W] segment numbers of CrackForest's ground truth: 1 background, 2 and above defects."""
-    reader = import_optional("scipy.io", f"{path}: reading a .mat file")  # 0.2 s, and few datasets need it
-    try:
-        segments = reader.loadmat(str(path))["groundTruth"][0, 0]["Segmentation"]
-    except Exception as error:  # SciPy raises many types on damaged files
-        raise BlemishError(
-            f"{path} must be a MATLAB file with groundTruth.Segmentation. Received: {type(error).__name__}. "
-            "Replace or remove it."
-        ) from error
-    return np.asarray(segments)
 
 
 def nearest_to(

@@ -28,7 +28,7 @@ from blemish.dataset.layouts.claims import account_of
 from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
-from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, read_settings
+from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, images_root, read_settings
 from blemish.dataset.unfinished import refuse_unfinished
 from blemish.errors import BlemishError, nearest_name
 from blemish.untrusted import timed_search
@@ -95,10 +95,7 @@ def find_source(path: Path, skip_broken: bool) -> Source:
     home = file.parent
     refuse_unfinished(home)
     settings = read_settings(file) if file.is_file() else DatasetSettings()
-    root = home / settings.root if settings.root else home
-    if not root.is_dir():
-        raise BlemishError(f"{file}: 'root' must be a folder. Received: {root}. Correct that line.")
-    return Source(list_files(root), settings, home, skip_broken)
+    return Source(list_files(images_root(settings, file)), settings, home, skip_broken)
 
 
 def choose_layout(source: Source, layout: str | None) -> tuple[str, str]:
@@ -112,7 +109,7 @@ def choose_layout(source: Source, layout: str | None) -> tuple[str, str]:
         return found_layout(tree)
     if named not in LAYOUTS:
         hint = nearest_name(named, LAYOUTS) or f" Use one of {', '.join(LAYOUTS)}."
-        raise BlemishError(f"layout must be a known name. Received: '{named}'.{hint}")
+        raise BlemishError(f"layout must be a known name. Received: '{named:.60}'.{hint}")
     return named, "named by you" if layout else f"named in {SETTINGS_NAME}"
 
 
