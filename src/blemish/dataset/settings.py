@@ -6,6 +6,7 @@ Every key is optional; an unknown one is an error that names the nearest. Paths 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,6 +19,7 @@ from blemish.untrusted import read_yaml
 SETTINGS_NAME = "dataset.yaml"
 MAX_MM_PER_PX = 1000.0
 SHOWN = 100  # characters of a wrong value
+MAX_TEXT = 4096  # characters of a value: no path is longer
 SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")  # their files never end, or are no files
 SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
@@ -46,8 +48,10 @@ class DatasetSettings(BaseModel):
     @field_validator("group")
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         try:
-            groups = re.compile(value or "()").groups
+            groups = re.compile(value).groups
         except re.error as error:
             raise ValueError(f"not a regular expression ({error})") from error
         if groups < 1:
@@ -91,10 +95,16 @@ def read_settings(path: Path) -> DatasetSettings:
 
 def validated(content: dict[Any, Any], path: Path) -> DatasetSettings:
     known = DatasetSettings.model_fields
-    for key in content:
+    for key, value in content.items():
         if key not in known:
             hint = nearest_name(shown(key), known) or f" Use one of {', '.join(known)}."
             raise BlemishError(f"{path} must hold known keys only. Received: '{shown(key)}'.{hint}")
+        for text in texts_in(value):
+            if len(text) > MAX_TEXT or "\0" in text:
+                what = "with a NUL character" if "\0" in text else f"of {len(text)} characters"
+                raise BlemishError(
+                    f"{path}: '{key}' must be valid. Received: a text {what}. Correct that line."
+                )
     try:
         settings = DatasetSettings(**content)
     except ValidationError as error:
@@ -113,6 +123,18 @@ def validated(content: dict[Any, Any], path: Path) -> DatasetSettings:
         f"{path}: 'annotations' must go with 'layout: coco'. Received: layout '{shown(settings.layout)}'. "
         "Remove one of the two."
     )
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """All texts inside a value of lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from (*texts_in(key), *texts_in(inner))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_in(inner)
 
 
 def images_root(settings: DatasetSettings, file: Path) -> Path:
