@@ -16,6 +16,7 @@ import pytest
 
 from blemish.dataset.convert import convert
 from blemish.dataset.layouts import load_dataset
+from blemish.dataset.splits.split import split_dataset, write_splits
 from blemish.dataset.synthetic import synthesise
 from blemish.dataset.unfinished import MARKER, refuse_unfinished, whole_folder
 from blemish.errors import BlemishError
@@ -107,6 +108,27 @@ def test_a_synthetic_set_without_its_splits_is_refused(tmp_path: Path) -> None:
     (out / "splits" / "val.txt").unlink()
     with pytest.raises(BlemishError, match="`blemish data synth` did not finish"):
         load_dataset(out)
+
+
+@pytest.mark.parametrize("lost", ["splits/test.txt", "dataset.yaml"])
+def test_a_split_that_lost_a_list_is_refused(tmp_path: Path, lost: str) -> None:
+    root = builders.labels_layout(tmp_path / "in", clean=6, bad=6)
+    for out in (tmp_path / "out", root):  # elsewhere, and beside the images
+        split = split_dataset(load_dataset(root), test=0.3, val=0.2, seed=0)
+        write_splits(split, out)
+        assert load_dataset(out).splits == split.splits
+        (out / lost).unlink()
+        with pytest.raises(BlemishError, match="`blemish data split` did not finish"):
+            load_dataset(out)
+
+
+def test_an_unfinished_folder_of_images_is_refused_from_elsewhere(tmp_path: Path) -> None:
+    out = written(tmp_path, "voc")
+    path = builders.text(tmp_path / "own" / "mine.yaml", "root: ../out\nlayout: voc\n")
+    assert len(load_dataset(path)) == 2
+    (out / "dataset.yaml").unlink()
+    with pytest.raises(BlemishError, match="did not finish"):
+        load_dataset(path)
 
 
 def as_folder(marker: Path) -> None:

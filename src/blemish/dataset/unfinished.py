@@ -87,6 +87,7 @@ def missing_files(folder: Path) -> list[str]:
 
 
 def write_marker(folder: Path, by: str, names: Sequence[str]) -> None:
+    """Name the files without which a folder is not whole, before they are written."""
     content = {"written_by": by, "whole_with": list(names)}
     write_atomically(folder / MARKER, json.dumps(content, indent=1) + "\n")
 

@@ -95,7 +95,9 @@ def find_source(path: Path, skip_broken: bool) -> Source:
     home = file.parent
     refuse_unfinished(home)
     settings = read_settings(file) if file.is_file() else DatasetSettings()
-    return Source(list_files(images_root(settings, file)), settings, home, skip_broken)
+    root = images_root(settings, file)
+    refuse_unfinished(root)
+    return Source(list_files(root), settings, home, skip_broken)
 
 
 def choose_layout(source: Source, layout: str | None) -> tuple[str, str]:
