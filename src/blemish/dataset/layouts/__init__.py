@@ -111,7 +111,7 @@ def choose_layout(source: Source, layout: str | None) -> tuple[str, str]:
         return found_layout(tree)
     if named not in LAYOUTS:
         hint = nearest_name(named, LAYOUTS) or f" Use one of {', '.join(LAYOUTS)}."
-        raise BlemishError(f"layout must be a known name. Received: '{named:.60}'.{hint}")
+        raise BlemishError(f"layout must be a known name. Received: '{named}'.{hint}")
     return named, "named by you" if layout else f"named in {SETTINGS_NAME}"
 
 

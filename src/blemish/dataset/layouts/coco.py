@@ -27,7 +27,6 @@ from blemish.dataset.layouts.common import (
 from blemish.dataset.run_lengths import unpack
 from blemish.dataset.samples import Annotation, Polygon, RunLengths, Sample
 from blemish.errors import BlemishError
-from blemish.untrusted import inside
 
 CocoEntry = Mapping[str, Any]  # an image, annotation or category of a file
 PEEK_BYTES = 4096
@@ -195,7 +194,7 @@ def read_sample(
         (*drawn, *labels),
         group=image.get("group"),
         split=split or split_of_path(name),
-        reference=inside(source.root, reference, f"{file}: 'reference' of {name}") if reference else None,
+        reference=source.root / reference if reference else None,
         product=image.get("product"),
     )
 
