@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
 
+from blemish.cli.console import say
 from blemish.cli.options import Seed, beginning
 from blemish.cli.texts import print_agreement, print_check, print_counts, print_products, print_scale
 from blemish.errors import BlemishError, WrongUseError
@@ -173,8 +175,10 @@ def agree(
     result = compare_annotators(annotators, out)
     for study in result.studies:
         print_agreement(study)
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
     if result.report is not None:
-        print(result.report)
+        say(result.report)
 
 
 @app.command()
@@ -209,10 +213,10 @@ def convert(
 
     dataset = load_dataset(data, skip_broken=skip_broken)
     conversion = convert_dataset(dataset, out, to, skip_broken=skip_broken, strict=strict)
-    print(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
-    print(f"account: {conversion.line()}")
+    say(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
+    say(f"account: {conversion.line()}")
     for warning in conversion.warnings:
-        print(f"warning: {warning}")
+        say(f"warning: {warning}")
 
 
 @app.command()

@@ -52,16 +52,15 @@ def matlab_segments(path: Path) -> NDArray[Any]:
 
 
 def numbers_in(segments: Any) -> NDArray[Any]:
-    """The whole numbers of an array [H, W]. Raises ValueError for anything else."""
+    """The whole numbers of an array [H, W], as int32. Raises ValueError for anything else."""
     numbers = np.asarray(segments)
-    is_whole = numbers.dtype.kind in "bui" or (
-        numbers.dtype.kind == "f"
-        and bool((numbers == np.floor(numbers)).all())
-        and bool(np.isfinite(numbers).all())
-    )
-    if numbers.ndim != 2 or not numbers.size or not is_whole:
+    if numbers.ndim != 2 or not numbers.size or numbers.dtype.kind not in "buif":
         raise ValueError(f"a Segmentation of shape {numbers.shape} and type {numbers.dtype}")
-    return numbers.astype(np.int64) if numbers.dtype.kind == "f" else numbers
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int32)
+    if (whole != numbers).any() or whole.min() < 0:
+        raise ValueError("a Segmentation with other values than numbers of segments")
+    return whole
 
 
 def refuse_bomb(content: bytes) -> None:

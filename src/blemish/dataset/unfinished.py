@@ -15,6 +15,7 @@ from pathlib import Path
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
+from blemish.folder_lock import LOCK_NAME, is_empty_folder
 from blemish.untrusted import inside, read_json
 
 MARKER = ".blemish-dataset.json"
@@ -36,7 +37,7 @@ def whole_folder(folder: Path, *, by: str) -> Iterator[None]:
             yield
     except BaseException:
         clear(folder)
-        if is_new and folder.exists():
+        if is_new and folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
         raise
 
@@ -52,7 +53,7 @@ def marked(folder: Path, *, by: str) -> Iterator[None]:
 
 def refuse_content(folder: Path) -> None:
     """Raise BlemishError unless the folder is new or empty."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.exists() or is_empty_folder(folder):
         return
     what = "one with content"
     if (folder / MARKER).exists() and missing_files(folder):
@@ -93,8 +94,9 @@ def write_marker(folder: Path, by: str, names: Sequence[str]) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove all that a folder holds; links are removed, not what they lead to."""
-    for path in folder.iterdir() if folder.is_dir() else ():
+    """Remove all that a folder holds but the lock on it; links are removed, not what they lead to."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    for path in (path for path in found if path.name != LOCK_NAME):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

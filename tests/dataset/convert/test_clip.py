@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blemish.dataset.convert.clip import clipped
@@ -32,6 +32,7 @@ def on_an_edge(polygon: tuple[tuple[float, float], ...]) -> np.ndarray:
     return near
 
 
+@settings(deadline=None)
 @given(st.lists(corners, min_size=3, max_size=9).map(tuple))
 def test_the_same_pixels_are_filled_by_corners_in_the_picture(
     polygon: tuple[tuple[float, float], ...],

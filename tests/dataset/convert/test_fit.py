@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as pycocotools_mask  # type: ignore[import-untyped]
 
@@ -297,6 +297,7 @@ def test_areas_by_hand_by_pycocotools_and_by_our_masks(tmp_path: Path, name: str
     assert ours.usable and again.annotations[0].has_outline
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.lists(

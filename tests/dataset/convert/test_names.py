@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blemish.dataset.convert.names import flat_names, safe_name, safe_path, tree_names
@@ -45,6 +45,7 @@ def is_safe(name: str) -> bool:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(paths, min_size=1, max_size=8, unique=True))
 def test_every_name_is_safe_and_another(ids: list[str]) -> None:
     trees, flat = tree_names(dataset(ids)), flat_names(dataset(ids), spaces=False)

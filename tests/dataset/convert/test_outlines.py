@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ def scaled(
     return tuple((float(repr(x / width)) * width, float(repr(y / height)) * height) for x, y in polygon)
 
 
+@settings(deadline=None)
 @given(masks)
 def test_parts_of_a_mask_fill_it_and_so_does_their_join(mask: NDArray[np.bool_]) -> None:
     parts = mask_outlines(mask)
@@ -32,6 +33,7 @@ def test_parts_of_a_mask_fill_it_and_so_does_their_join(mask: NDArray[np.bool_])
         assert np.array_equal(polygon_mask([scaled(joined(parts), mask.shape)], mask.shape), mask)
 
 
+@settings(deadline=None)
 @given(masks.filter(np.any))
 def test_pycocotools_fills_the_same(mask: NDArray[np.bool_]) -> None:
     flat = [[value for corner in part for value in corner] for part in mask_outlines(mask)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import builders
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blemish.dataset.layouts import load_dataset
@@ -102,6 +102,7 @@ def test_two_classes_at_one_place() -> None:
 boxes = st.tuples(*[st.integers(-3, 9)] * 4)
 
 
+@settings(deadline=None)
 @given(boxes, boxes)
 def test_overlap_counts_cells(first: tuple[int, ...], second: tuple[int, ...]) -> None:
     grids = [np.zeros((12, 12), np.bool_) for _ in range(2)]

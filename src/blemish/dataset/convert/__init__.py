@@ -19,6 +19,7 @@ from blemish.dataset.convert.fit import NOTHING_LEFT, Fitted, fit_dataset, place
 from blemish.dataset.samples import Annotation, Dataset
 from blemish.dataset.unfinished import refuse_content, whole_folder
 from blemish.errors import BlemishError, nearest_name
+from blemish.folder_lock import locks_out
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Conversion:
         return f"{self.images} of {images} and {self.annotations} of {annotations} written"
 
 
+@locks_out
 def convert(
     dataset: Dataset, out: Path | str, to: str, *, skip_broken: bool = False, strict: bool = False
 ) -> Conversion:

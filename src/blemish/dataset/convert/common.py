@@ -32,9 +32,9 @@ def copy_image(source: Path, target: Path) -> None:
 
 
 def write_settings(out: Path, dataset: Dataset, settings: Mapping[str, Any]) -> None:
-    """dataset.yaml, with the scale where it is known. Written last, it marks the folder as whole."""
-    scale = dataset.info.get("mm_per_px")
-    content = {**settings, **({"mm_per_px": scale} if scale else {})}
+    """dataset.yaml, with the images' scale and bits where they are known; written last of all files."""
+    of_images = {key: dataset.info[key] for key in ("mm_per_px", "bits") if dataset.info.get(key)}
+    content = {**settings, **of_images}
     write_atomically(out / SETTINGS_NAME, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 

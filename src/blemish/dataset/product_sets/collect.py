@@ -21,6 +21,7 @@ from blemish.dataset.splits.split import split_dataset
 from blemish.dataset.unfinished import refuse_content, whole_folder
 from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
+from blemish.folder_lock import locks_out
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Collected:
     notes: tuple[str, ...]
 
 
+@locks_out
 def collect_products(
     out: Path,
     data: Path,

@@ -26,6 +26,7 @@ from blemish.dataset.splits.labelled import CLEAN
 from blemish.dataset.unfinished import write_marker
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
+from blemish.folder_lock import locks_out
 from blemish.regions.components import roots
 
 Shares = dict[str, float]
@@ -96,6 +97,7 @@ def few_shot(
     return dataset.with_splits({sample.id: sample.split for sample in dataset if sample.id in kept})
 
 
+@locks_out
 def write_splits(dataset: Dataset, out: Path) -> None:
     """Write OUT/dataset.yaml and OUT/splits/*.txt, so that `load_dataset(out)` gives this dataset.
 

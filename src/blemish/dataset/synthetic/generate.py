@@ -30,6 +30,7 @@ from blemish.dataset.synthetic.surfaces import SURFACES
 from blemish.dataset.unfinished import refuse_content, whole_folder
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
+from blemish.folder_lock import locks_out
 
 # Two common kinds, two rare ones: about one defect in twenty-five is of the rarest.
 CLASS_WEIGHTS: Mapping[str, float] = {
@@ -85,6 +86,7 @@ class SyntheticSettings:
         return self.kinds
 
 
+@locks_out
 def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may choose
     out: Path,
     *,
