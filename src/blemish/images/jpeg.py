@@ -95,7 +95,10 @@ class Scan:
 
 def refuse_lost_data(data: bytes) -> None:
     """Raises ValueError where scans are missing, or a long run of zeros stands in the data of one."""
-    frame, components, scans = structure(data)
+    try:
+        frame, components, scans = structure(data)
+    except (IndexError, struct.error) as error:
+        raise ValueError("segments that end early") from error
     for scan in scans if frame in _HUFFMAN else ():
         if not scan.zeros and 0 <= data.find(_ZEROS, scan.start) < end_of_scan(data, scan):
             raise ValueError("zeros in place of data")
