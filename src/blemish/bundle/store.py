@@ -197,11 +197,17 @@ def refuse_other_digest(file: Path, digest: str, expected: str) -> None:
 
 
 def parse_tensors(file: Path, data: bytes) -> Tensors:
-    """Tensors in a file's content. Raises BlemishError for anything but safetensors data."""
+    """Tensors in a file's content. Raises BlemishError for anything but safetensors data, and for numbers
+    that are not finite.
+    """
     try:
-        return load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
+        tensors = load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise BlemishError(f"{file} holds no safetensors data. Train or copy the bundle again.") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind in "fc" and not np.isfinite(tensor).all():
+            raise BlemishError(f"{file}: tensor '{name}' must be finite. Train or copy the bundle again.")
+    return tensors
 
 
 def changeable_of(path: Path, bundle: str) -> dict[str, bytes]:

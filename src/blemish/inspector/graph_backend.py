@@ -17,6 +17,7 @@ from blemish.inspector.graph_marks import Marks, refuse_foreign
 from blemish.inspector.onnx_backend import open_onnx
 from blemish.inspector.openvino_backend import open_openvino
 from blemish.methods.capabilities import ExportsGraphs
+from blemish.methods.common.outputs import by_sides, fits
 from blemish.methods.contract import Arrays, Graph, Method, Networks
 
 Opener = Callable[[Path, StoredGraph], tuple[Graph, Marks]]
@@ -33,7 +34,9 @@ class CheckedGraph:
     run: Graph
 
     def __call__(self, arrays: Arrays) -> Arrays:
-        """Raises BlemishError for arrays of other names, types or shapes than the manifest says."""
+        """Raises BlemishError for arrays of other names, types or shapes than the manifest says, and where the
+        graph fails on them; MemoryError where there is too little memory.
+        """
         expected = [stored.name for stored in self.stored.inputs]
         if set(arrays) != set(expected):
             raise BlemishError(
@@ -42,7 +45,15 @@ class CheckedGraph:
             )
         for stored in self.stored.inputs:
             self.refuse_misfit(stored, str(arrays[stored.name].dtype), arrays[stored.name].shape)
-        return self.run(arrays)
+        try:
+            return self.run(arrays)
+        except (BlemishError, MemoryError):
+            raise
+        except Exception as error:  # those of the runtimes share no other base
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise BlemishError(
+                f"{self.file}: graph '{self.name}' failed: {reason[:300]} Export the bundle again."
+            ) from error
 
     def refuse_misfit(self, stored: StoredInput, dtype: str, shape: Sequence[int]) -> None:
         if dtype != stored.dtype:
@@ -100,14 +111,3 @@ def refuse_torch_options(bundle: Bundle, *, device: str, bfloat16: bool) -> None
             f"bfloat16: {bundle.path} is an exported bundle, whose precision is fixed. Export it with "
             "another --precision."
         )
-
-
-def fits(shape: Sequence[int], stored: Sequence[int | None]) -> bool:
-    return len(shape) == len(stored) and all(
-        wanted is None or length == wanted for length, wanted in zip(shape, stored, strict=True)
-    )
-
-
-def by_sides(shape: Sequence[int | None]) -> str:
-    """Text of a shape, such as "any×1×512×512"."""
-    return "×".join("any" if length is None else str(length) for length in shape)

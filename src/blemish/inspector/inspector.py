@@ -6,6 +6,7 @@ Training-time evaluation, `inspect` and the tests all come through here; what di
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,10 +93,12 @@ class BundleInspector:
     def decide(self, forwarded: Forwarded, *, with_maps: bool = False) -> Inspection:
         """Decide on the network's output: the second half of `judge`."""
         start = perf_counter()
-        if not np.isfinite(forwarded.raw.max(initial=0.0)):
+        if not np.isfinite(forwarded.raw).all():
             return self.not_finite(forwarded.name)
         pixels = forwarded.pixels
         findings = self.inference.decide(forwarded.raw, pixels, self.networks, with_maps=with_maps)
+        if not all_finite(findings):
+            return self.not_finite(forwarded.name)
         inspection = self.inspection(findings, forwarded.name, (pixels.shape[0], pixels.shape[1]))
         timings = {**forwarded.timings_ms, "decide": 1e3 * (perf_counter() - start)}
         return replace(inspection, timings_ms=timings)
@@ -148,6 +151,12 @@ class BundleInspector:
         if score >= self.ng:
             return Verdict.NG
         return Verdict.REVIEW if score >= self.review else Verdict.OK
+
+
+def all_finite(findings: ImageFindings) -> bool:
+    """True where the score is a number from 0 on, and each defect's confidence and box are finite."""
+    numbers = [(each.confidence, *each.box_xyxy) for each in (*findings.defects, *findings.candidates)]
+    return 0 <= findings.score < math.inf and bool(np.isfinite(numbers).all())
 
 
 def in_scale(defects: tuple[Defect, ...], scale: float | None) -> tuple[Defect, ...]:

@@ -19,6 +19,7 @@ from blemish.errors import BlemishError
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
+from blemish.methods.common.outputs import checked_networks
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import Inference, Method, Networks
 from blemish.optional_dependencies import MissingExtraError, require_package
@@ -170,7 +171,10 @@ def method_of(bundle: Bundle) -> tuple[Method, Inference]:
 
 
 def assemble(inference: Inference, networks: Networks, manifest: Manifest, name: str) -> BundleInspector:
-    """Inspector made of its parts; without thresholds in the manifest nothing is called NG."""
+    """Inspector made of its parts, which checks what the networks give; without thresholds in the manifest
+    nothing is called NG.
+    """
     thresholds = manifest.thresholds
     ng = thresholds.get("ng", math.inf)
+    networks = checked_networks(networks, inference)
     return BundleInspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)

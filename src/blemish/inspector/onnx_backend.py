@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from blemish.bundle.manifest import StoredGraph
 from blemish.errors import BlemishError
-from blemish.inspector.graph_marks import NAMESPACE, Marks
+from blemish.inspector.graph_marks import NAMESPACE, Marks, refuse_other_names
 from blemish.methods.contract import Arrays
 from blemish.optional_dependencies import import_optional
 from blemish.threads import thread_count
@@ -57,9 +57,15 @@ def open_onnx(file: Path, stored: StoredGraph) -> tuple[OnnxGraph, Marks]:
             f"{file} cannot be opened by ONNX Runtime {runtime.__version__}: {reason} "
             "Export the bundle again."
         ) from error
+    refuse_other_names(file, "inputs", [each.name for each in stored.inputs], names(session.get_inputs()))
+    refuse_other_names(file, "outputs", stored.outputs, names(session.get_outputs()))
     metadata = session.get_modelmeta().custom_metadata_map
     marks = Marks(metadata.get(f"{NAMESPACE}.source"), metadata.get(f"{NAMESPACE}.graph"), onnx_opset(file))
     return OnnxGraph(session, stored.outputs), marks
+
+
+def names(values: Sequence[Any]) -> list[str]:
+    return [value.name for value in values]
 
 
 def onnx_opset(file: Path) -> int | None:

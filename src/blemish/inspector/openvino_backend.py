@@ -8,6 +8,7 @@ regions of an image come in every number.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -15,7 +16,7 @@ from typing import Any
 
 from blemish.bundle.manifest import StoredGraph
 from blemish.errors import BlemishError
-from blemish.inspector.graph_marks import NAMESPACE, Marks
+from blemish.inspector.graph_marks import NAMESPACE, Marks, refuse_other_names
 from blemish.methods.contract import Arrays
 from blemish.optional_dependencies import import_optional
 from blemish.threads import thread_count
@@ -81,9 +82,15 @@ def open_openvino(file: Path, stored: StoredGraph) -> tuple[OpenvinoGraph, Marks
         ) from error
     names = tuple(each.name for each in stored.inputs)
     batched = frozenset(each.name for each in stored.inputs if each.shape[0] is None)
+    refuse_other_names(file, "inputs", names, known_names(model.inputs))
+    refuse_other_names(file, "outputs", stored.outputs, known_names(model.outputs))
     graph = OpenvinoGraph(core, model, names, batched, stored.outputs)
     opset = mark(model, "opset")
     return graph, Marks(mark(model, "source"), mark(model, "graph"), int(opset) if opset else None)
+
+
+def known_names(ports: Sequence[Any]) -> list[str]:
+    return [name for port in ports for name in port.get_names()]
 
 
 def mark(model: Any, name: str) -> str | None:
