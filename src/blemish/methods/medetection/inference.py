@@ -22,11 +22,10 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
-from blemish.methods.common.outputs import REMEDY, OutputError
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import ImageFindings, Network, Networks
 from blemish.methods.medetection.alignment import Alignment, Matcher, RgbImages
-from blemish.methods.medetection.settings import MedetectionSettings
+from blemish.methods.medetection.settings import MAP_STRIDE, MedetectionSettings
 from blemish.regions.components import label_regions
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 from blemish.regions.measure import bounding_box
@@ -84,7 +83,7 @@ class MedetectionInference:
         """[R, 1 + c·c] of logits and maps, and any number of references, [·, 3, s, s]."""
         if network == "references":
             return None, 3, self.size, self.size
-        return inputs[1] // 3 - 1, None
+        return inputs[1] // 3 - 1, 1 + (self.size // MAP_STRIDE) ** 2
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """For each reference the logit of defective less normal, then the Grad-CAM map; [R, 1 + c·c]."""
@@ -124,11 +123,6 @@ class MedetectionInference:
     def mean_map(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mean map of the references, resized to [s, s], with maximum 1; all 0 where no map is hot."""
         cells = math.isqrt(raw.shape[1] - 1)
-        if cells == 0 or cells * cells != raw.shape[1] - 1:
-            raise OutputError(
-                f"network 'network' must give a logit and a square map. Received: {raw.shape[1]} values. "
-                f"{REMEDY}"
-            )
         cam = cv2.resize(raw[:, 1:].mean(axis=0).reshape(cells, cells), (self.size, self.size))
         hottest = float(cam.max())
         return cam / hottest if hottest > 0 else np.zeros_like(cam)
