@@ -92,6 +92,10 @@ class Limit(MeasureRule):
         refuse_empty("review", self.review, "ng", self.ng)
         return self
 
+    @property
+    def levels(self) -> dict[str, float | None]:
+        return {"review": self.review, "ng": self.ng}
+
 
 class Ignored(MeasureRule):
     """Minimum size: a defect below it is ignored. below: > 0"""
@@ -114,6 +118,10 @@ class Grade(MeasureRule):
         refuse_crossing("rework", self.rework, "scrap", self.scrap)
         refuse_empty("rework", self.rework, "scrap", self.scrap)
         return self
+
+    @property
+    def levels(self) -> dict[str, float | None]:
+        return {"rework": self.rework, "scrap": self.scrap}
 
 
 class Costs(Strict):

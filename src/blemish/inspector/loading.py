@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
 from blemish.bundle.store import DECISION, Bundle, load_bundle, sha256_of
-from blemish.decision.store import refuse_unfit, stored_decision
+from blemish.decision.store import refuse_open, refuse_unfit, stored_decision
 from blemish.errors import BlemishError
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.inspector.inspector import BundleInspector
@@ -61,9 +61,33 @@ def inspector_of(
     inspector = replace(plain, decision=decision, mm_per_px=mm_per_px)
     if decision is not None:
         source = str(bundle.path / DECISION)
-        refuse_unfit(decision, source, labels=labels_of(inference, bundle.manifest), scale=inspector.scale)
+        refuse_unfit(
+            decision,
+            source,
+            labels=labels_of(inference, bundle.manifest),
+            scale=inspector.scale,
+            severity_max=inference.score_map_max,
+        )
+        refuse_open(decision, source)
+    elif decided:
+        refuse_open_thresholds(bundle)
     file = bundle.path / DECISION if decision is not None else None
     return replace(inspector, used=used_bundle(bundle, inspector, file, device=device, bfloat16=bfloat16))
+
+
+def refuse_open_thresholds(bundle: Bundle) -> None:
+    """Raise BlemishError for a manifest whose thresholds call every image OK, or are out of order."""
+    thresholds = bundle.manifest.thresholds
+    ng = thresholds.get("ng", math.inf)
+    review = thresholds.get("review", ng)
+    if review > min(ng, 1):
+        received = "none" if math.isinf(review) else f"{review:g}, which no score reaches"
+        if review > ng:
+            received = f"review {review:g} above ng {ng:g}"
+        raise BlemishError(
+            f"{bundle.path}: the manifest must hold 'review' and 'ng' in its thresholds, scores in [0, 1]. "
+            f"Received: {received}. Run `blemish decide`, or train it again."
+        )
 
 
 def used_bundle(
