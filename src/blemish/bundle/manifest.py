@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic import Strict as StrictNumber  # no truth values, no text
 
 from blemish.bundle.migrations import upgrade_manifest
@@ -17,6 +17,7 @@ from blemish.untrusted import MAX_DEPTH, unique_keys
 
 SCHEMA_VERSION = 1
 MAX_WHOLE = 2**63 - 1
+MAX_SHOWN = 200
 
 
 class Strict(BaseModel):
@@ -108,6 +109,16 @@ class Manifest(Strict):
     provenance: dict[str, Any] = {}
     files: dict[str, str] = Field(default={}, description="SHA-256 of every other file of the bundle")
 
+    @field_validator("data")
+    @classmethod
+    def _digests_are_texts(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Without the digests, an image known in training would count as new."""
+        for key in ("trained_on", "validated_on", "trained_on_before"):
+            value = data.get(key, ())
+            if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+                raise ValueError(f"'data.{key}' must be a list of digests. Train or copy the bundle again.")
+        return data
+
     def to_json(self) -> str:
         fields = self.model_dump(mode="json", exclude=None if self.runtime else {"runtime"})
         return manifest_json(fields)
@@ -192,5 +203,10 @@ def first_fault(error: ValidationError, known: Iterable[str]) -> str:
         return f"unknown key '{key}'.{nearest_name(key, known)}"
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])  # a rule of our own, whole as it is
-    received = f" Received: {fault['input']!r}." if fault["type"] != "missing" else ""
+    received = f" Received: {shortened(repr(fault['input']))}." if fault["type"] != "missing" else ""
     return f"'{key}': {fault['msg']}.{received}"
+
+
+def shortened(text: str) -> str:
+    """Text of at most 200 characters, for a message of one line."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

@@ -29,6 +29,8 @@ from blemish.record import UsedBundle
 if TYPE_CHECKING:
     from torch import nn
 
+# Numbers that building networks may allocate: drawing weights takes some beside the weights themselves.
+ALLOCATED_AT_LEAST, ALLOCATED_RATIO = 1 << 24, 4
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # packages that run the graphs of each kind
 
 
@@ -155,11 +157,32 @@ def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
     from blemish.inspector.torch_backend import load_tensors
     from blemish.nn.lazy_import import defer_torch_dynamo
 
+    source = str(bundle.path)
     with defer_torch_dynamo():
-        modules = method.modules(bundle.manifest)
-    load_tensors(modules, bundle.networks, source=str(bundle.path))
+        modules = built_modules(bundle, method)
+    load_tensors(modules, bundle.networks, source=source)
     method.check_compatible(modules, source=str(bundle.path))
     return modules
+
+
+def built_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
+    """Networks as a bundle's settings describe them, with initial weights.
+
+    Raises BlemishError where none can be, and for networks far larger than the bundle's tensors.
+    """
+    from blemish.inspector.torch_backend import AllocationLimit
+
+    stored = sum(tensor.size for tensors in bundle.networks.values() for tensor in tensors.values())
+    try:
+        with AllocationLimit(ALLOCATED_AT_LEAST + ALLOCATED_RATIO * stored):
+            return method.modules(bundle.manifest)
+    except BlemishError:
+        raise
+    except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BlemishError(
+            f"{bundle.path}: no network can be built by its settings: {reason}. Train it again."
+        ) from error
 
 
 def refuse_exported(bundle: Bundle) -> None:
