@@ -185,8 +185,15 @@ def test_a_bundle_takes_decisions_and_usage_and_nothing_else(tmp_path: Path) -> 
         (bundle.path / name).write_text("")
     assert load_bundle(bundle.path).id == bundle.id
     for name in (
-        "decision-a.yaml", "my-decision.yaml", "usage.jsonx", "decision.yml", "decision.yaml.w",
-        ".decision.yaml", ".usage.json.x1", "decision.yaml.x1y2_abc", "usage.json.bin",
+        "decision-a.yaml",
+        "my-decision.yaml",
+        "usage.jsonx",
+        "decision.yml",
+        "decision.yaml.w",
+        ".decision.yaml",
+        ".usage.json.x1",
+        "decision.yaml.x1y2_abc",
+        "usage.json.bin",
     ):
         (bundle.path / name).write_text("")
         with pytest.raises(BlemishError, match="is not listed in"):
@@ -222,5 +229,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, extra: str) -> None:
     file = write(tmp_path)
     text = file.read_text() if extra[:5] != "costs" else "schema_version: 1\n"
     file.write_text(text + extra + "\n")
-    with pytest.raises(BlemishError, match=r"decision.yaml must be a YAML file. Received: the key '\w+' twice"):
+    with pytest.raises(
+        BlemishError, match=r"decision.yaml must be a YAML file. Received: the key '\w+' twice"
+    ):
         read_decision(file, bundle="b")

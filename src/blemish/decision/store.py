@@ -114,7 +114,6 @@ def refuse_unfit(
                 "--mm-per-px, or write the rule in px."
             )
 
-
     refuse_unreached(decision, source, severity_max)
 
 

@@ -14,13 +14,15 @@ from blemish.bundle.manifest import StoredGraph, StoredInput
 from blemish.bundle.store import Bundle
 from blemish.errors import BlemishError
 from blemish.inspector.graph_marks import Marks, refuse_foreign
+from blemish.inspector.limits import Limits
 from blemish.inspector.onnx_backend import open_onnx
 from blemish.inspector.openvino_backend import open_openvino
 from blemish.methods.capabilities import ExportsGraphs
 from blemish.methods.common.outputs import by_sides, fits
 from blemish.methods.contract import Arrays, Graph, Method, Networks
 
-Opener = Callable[[Path, StoredGraph], tuple[Graph, Marks]]
+Opener = Callable[[Path, StoredGraph, Limits], tuple[Graph, Marks]]
+DEFAULT_LIMITS = Limits()
 OPENERS: dict[str, Opener] = {"onnx": open_onnx, "openvino": open_openvino}
 
 
@@ -69,7 +71,7 @@ class CheckedGraph:
             )
 
 
-def open_graphs(bundle: Bundle) -> dict[str, Graph]:
+def open_graphs(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> dict[str, Graph]:
     """Graphs of an exported bundle, by name, ready to run.
 
     Raises BlemishError for a missing runtime, a graph of another bundle, name or opset, and a file that the
@@ -80,13 +82,13 @@ def open_graphs(bundle: Bundle) -> dict[str, Graph]:
     graphs: dict[str, Graph] = {}
     for name, stored in runtime.graphs.items():
         file = bundle.path / stored.files[0]
-        run, marks = OPENERS[runtime.kind](file, stored)
+        run, marks = OPENERS[runtime.kind](file, stored, limits)
         refuse_foreign(marks, name, runtime, file)
         graphs[name] = CheckedGraph(name, file, stored, run)
     return graphs
 
 
-def served_networks(bundle: Bundle, method: Method) -> Networks:
+def served_networks(bundle: Bundle, method: Method, limits: Limits = DEFAULT_LIMITS) -> Networks:
     """Networks of an exported bundle, as the method makes them of its graphs and stored tensors.
 
     Raises BlemishError as `open_graphs` does, and where the bundle lacks a graph or tensors.
@@ -94,7 +96,7 @@ def served_networks(bundle: Bundle, method: Method) -> Networks:
     if not isinstance(method, ExportsGraphs):
         raise BlemishError(f"{bundle.path}: method {method.name} runs by torch alone. Export it again.")
     try:
-        return method.served(open_graphs(bundle), bundle.networks, bundle.manifest)
+        return method.served(open_graphs(bundle, limits), bundle.networks, bundle.manifest)
     except KeyError as error:
         raise BlemishError(f"{bundle.path} must hold {error} for {method.name}. Export it again.") from error
 

@@ -23,6 +23,7 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict, failed
+from blemish.inspector.limits import Limits, time_limit
 from blemish.methods.contract import ImageFindings, Inference, Networks
 from blemish.record import UsedBundle
 
@@ -51,6 +52,7 @@ class BundleInspector:
     bundle: id of the bundle, written into every inspection
     decision: instead of the two; mm_per_px: instead of the bundle's scale
     used: the bundle as a record names it; None for one that is not on disk, as in training
+    limits: of each image; one that takes more is an ERROR
     """
 
     inference: Inference
@@ -61,6 +63,7 @@ class BundleInspector:
     decision: Decision | None = None
     mm_per_px: float | None = None
     used: UsedBundle | None = None
+    limits: Limits = Limits()
 
     @property
     def scale(self) -> float | None:
@@ -86,7 +89,8 @@ class BundleInspector:
     def forward(self, pixels: Pixels, name: str, *, decode_ms: float | None = None) -> Forwarded:
         """Run the network on decoded pixels: the first half of `judge`."""
         start = perf_counter()
-        raw = self.inference.forward(pixels, self.networks)
+        with time_limit(self.limits.seconds_for(pixels.shape[0] * pixels.shape[1])):
+            raw = self.inference.forward(pixels, self.networks)
         decode = {} if decode_ms is None else {"decode": decode_ms}
         return Forwarded(name, pixels, raw, {**decode, "network": 1e3 * (perf_counter() - start)})
 
@@ -96,7 +100,9 @@ class BundleInspector:
         if not np.isfinite(forwarded.raw).all():
             return self.not_finite(forwarded.name)
         pixels = forwarded.pixels
-        findings = self.inference.decide(forwarded.raw, pixels, self.networks, with_maps=with_maps)
+        seconds = self.limits.seconds_for(pixels.shape[0] * pixels.shape[1])
+        with time_limit(seconds - 1e-3 * forwarded.timings_ms["network"]):
+            findings = self.inference.decide(forwarded.raw, pixels, self.networks, with_maps=with_maps)
         if not all_finite(findings):
             return self.not_finite(forwarded.name)
         inspection = self.inspection(findings, forwarded.name, (pixels.shape[0], pixels.shape[1]))

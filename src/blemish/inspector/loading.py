@@ -16,8 +16,9 @@ from blemish.bundle.manifest import Manifest, first_fault
 from blemish.bundle.store import DECISION, Bundle, load_bundle, sha256_of
 from blemish.decision.store import refuse_open, refuse_unfit, stored_decision
 from blemish.errors import BlemishError
-from blemish.inspector.graph_backend import refuse_torch_options, served_networks
+from blemish.inspector.graph_backend import DEFAULT_LIMITS, refuse_torch_options, served_networks
 from blemish.inspector.inspector import BundleInspector
+from blemish.inspector.limits import Limits, timed
 from blemish.methods import find_method
 from blemish.methods.common.outputs import checked_networks
 from blemish.methods.common.scores import default_label
@@ -48,19 +49,21 @@ def inspector_of(
     bfloat16: bool = False,
     mm_per_px: float | None = None,
     decided: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> BundleInspector:
     """Inspector of a loaded bundle, with the decision in its folder; torch runs what was not exported.
 
     mm_per_px: scale of the images instead of the decision's and the bundle's
     decided: follow that decision; else the thresholds of the manifest
+    limits: of each image
     Raises BlemishError for a bundle whose method, settings, thresholds, tensors or graphs are not this
     blemish's, for a decision that is not this bundle's, and for a device that an exported one does not have.
     """
     decision = stored_decision(bundle.path, bundle=bundle.id) if decided else None
     method, inference = method_of(bundle)
-    networks = networks_of(bundle, method, device=device, bfloat16=bfloat16)
+    networks = networks_of(bundle, method, device=device, bfloat16=bfloat16, limits=limits)
     plain = assemble(inference, networks, bundle.manifest, bundle.id)
-    inspector = replace(plain, decision=decision, mm_per_px=mm_per_px)
+    inspector = replace(plain, decision=decision, mm_per_px=mm_per_px, limits=limits)
     if decision is not None:
         source = str(bundle.path / DECISION)
         refuse_unfit(
@@ -120,11 +123,13 @@ def used_bundle(
     )
 
 
-def networks_of(bundle: Bundle, method: Method, *, device: str, bfloat16: bool) -> Networks:
+def networks_of(
+    bundle: Bundle, method: Method, *, device: str, bfloat16: bool, limits: Limits = DEFAULT_LIMITS
+) -> Networks:
     """Networks of a bundle, run by its graphs where it was exported, else by torch."""
     if bundle.manifest.runtime is not None:
         refuse_torch_options(bundle, device=device, bfloat16=bfloat16)
-        return served_networks(bundle, method)
+        return served_networks(bundle, method, limits)
     refuse_without_torch(bundle)
     from blemish.inspector.torch_backend import as_networks, pick_device
     from blemish.nn.runtime import prepare_runtime
@@ -223,5 +228,5 @@ def assemble(inference: Inference, networks: Networks, manifest: Manifest, name:
     """
     thresholds = manifest.thresholds
     ng = thresholds.get("ng", math.inf)
-    networks = checked_networks(networks, inference)
+    networks = checked_networks({name: timed(each) for name, each in networks.items()}, inference)
     return BundleInspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)

@@ -10,6 +10,8 @@ from pathlib import Path
 from blemish.bundle.store import load_bundle
 from blemish.inspection import Inspection
 from blemish.inspector.chain import judge_of
+from blemish.inspector.graph_backend import DEFAULT_LIMITS
+from blemish.inspector.limits import Limits
 from blemish.inspector.line_scan import Web, web_answers
 from blemish.inspector.pipeline import answers_of
 from blemish.inspector.sources import source_of
@@ -43,17 +45,21 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
     web: Web | None = None,
     mm_per_px: float | None = None,
     device: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
     quiet: bool = False,
 ) -> RecordedInspections:
     """Inspect images, folders, videos, globs and lists; writes OUT/inspections.jsonl and the overlays.
 
     bundles: folder of a bundle, or folders of a chain's bundles in their order
     every: n, for every n-th frame of a video; web: that the images are strips of, where they are
+    limits: of each image; one that takes more is an ERROR
     Raises BlemishError for a bundle, a path or an image size that is refused.
     """
     reporter = Reporter(quiet=quiet)
     source = source_of(paths, reporter.line, every=every)
-    judge = judge_of([load_bundle(folder) for folder in bundles], device=device, mm_per_px=mm_per_px)
+    judge = judge_of(
+        [load_bundle(folder) for folder in bundles], device=device, mm_per_px=mm_per_px, limits=limits
+    )
     overlays = Overlays(out / "overlays", judge.inference.score_map_max) if overlay else None
     opened = (
         answers_of(judge, source.items, with_maps=overlay, recorded=True)

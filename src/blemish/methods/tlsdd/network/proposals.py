@@ -55,7 +55,9 @@ class ProposalNetwork(nn.Module):
     def scored(self, maps: FeatureMaps, sizes: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Proposals [N, 4] and their objectness [N] for each image."""
         objectness, deltas, anchors, counts = self.predict(maps, sizes)
-        if not self.training:  # torchvision drops boxes that are no numbers, and an image without boxes is clean
+        if (
+            not self.training
+        ):  # torchvision drops boxes that are no numbers, and an image without boxes is clean
             refuse_not_finite(objectness, "objectness")
             refuse_not_finite(deltas, "anchor deltas")
         boxes = self.rpn.box_coder.decode(deltas.detach(), anchors).view(len(anchors), -1, 4)

@@ -157,7 +157,9 @@ class GraphDetector:
         every = list(zip(anchors, cells, strict=True))
         return {
             **dict(zip(named("objectness", names), ((batch, a, *size) for a, size in every), strict=True)),
-            **dict(zip(named("anchor_deltas", names), ((batch, 4 * a, *size) for a, size in every), strict=True)),
+            **dict(
+                zip(named("anchor_deltas", names), ((batch, 4 * a, *size) for a, size in every), strict=True)
+            ),
         }
 
     def proposals(self, maps: Arrays, bank: ClassBank, size: Size) -> Boxes:
