@@ -12,8 +12,7 @@ from blemish.bundle.store import load_bundle
 from blemish.images.image_input import ImageInput, image_reader
 from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, judge_of, stages_of
-from blemish.inspector.graph_backend import DEFAULT_LIMITS
-from blemish.inspector.limits import Limits
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.loading import labels_of
 from blemish.inspector.pipeline import Steps, answers_of, decoded
 from blemish.inspector.sources import Item

@@ -30,7 +30,8 @@ for _ in range(900):
     NESTED = [NESTED]
 VALUES: dict[str, Any] = {
     "null": None, "true": True, "false": False, "zero": 0, "one": 1, "minus": -1, "a half": 0.5, "big": 10**9,
-    "bigger": 2**62, "beyond": 10**30, "of 5000 digits": 10**5000, "tiny": 1e-320, "great": 1e300, "NaN": float("nan"),
+    "bigger": 2**62, "beyond": 10**30, "of 5000 digits": 10**5000, "tiny": 1e-320, "great": 1e300,
+    "NaN": float("nan"),
     "∞": float("inf"), "−∞": -float("inf"), "text": "x", "number": "0.5", "empty": "", "NUL": "a\0b",
     "surrogate": "\ud800", "path": "../x", "long": "x" * 5000, "list": [], "lists": [[1]], "object": {},
     "objects": {"a": {"b": 1}}, "nested": NESTED,

@@ -128,7 +128,8 @@ def upgrade_data(data: Mapping[str, Any]) -> dict[str, Any]:
     """Replace "seen" and "watched" in a manifest's `data` by "trained_on" and "validated_on".
 
     "seen" held the digests of both, "watched" those of the validation images.
-    Raises BlemishError where they are anything else: without them, an image known in training would count as new.
+    Raises BlemishError where they are anything else: without them, an image of the training would count as
+    new.
     """
     upgraded = {k: v for k, v in data.items() if k not in ("seen", "watched", "seen_before")}
     seen, watched = data.get("seen"), data.get("watched") or []

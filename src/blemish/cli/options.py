@@ -46,7 +46,8 @@ TimeLimit = Annotated[
     typer.Option(
         "--time-limit",
         metavar="SECONDS",
-        help="Longest that an image's networks may take; beyond, it is an ERROR. Default 60, and 10 for each megapixel.",
+        help="Longest that the networks may take for an image; beyond, it is an ERROR. Default 60, and 10 "
+        "more for each megapixel.",
     ),
 ]
 MemoryLimit = Annotated[

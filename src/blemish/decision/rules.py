@@ -46,6 +46,11 @@ class MeasureRule(Strict):
     unit: Unit | None = None
     of: str | None = None
 
+    @property
+    def levels(self) -> dict[str, float | None]:
+        """Values by the name of the verdict or grade that they lead to."""
+        return {}
+
     @model_validator(mode="after")
     def _has_its_unit(self) -> MeasureRule:
         if (self.measure == "severity") != (self.unit is None):

@@ -36,9 +36,8 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.inspector.graph_backend import DEFAULT_LIMITS
 from blemish.inspector.inspector import BundleInspector, in_scale, judged_file
-from blemish.inspector.limits import Limits
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.loading import inspector_of
 from blemish.inspector.naming import naming
 from blemish.methods.contract import Inference

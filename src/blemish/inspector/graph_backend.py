@@ -14,7 +14,7 @@ from blemish.bundle.manifest import StoredGraph, StoredInput
 from blemish.bundle.store import Bundle
 from blemish.errors import BlemishError
 from blemish.inspector.graph_marks import Marks, refuse_foreign
-from blemish.inspector.limits import Limits
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.onnx_backend import open_onnx
 from blemish.inspector.openvino_backend import open_openvino
 from blemish.methods.capabilities import ExportsGraphs
@@ -22,7 +22,6 @@ from blemish.methods.common.outputs import by_sides, fits
 from blemish.methods.contract import Arrays, Graph, Method, Networks
 
 Opener = Callable[[Path, StoredGraph, Limits], tuple[Graph, Marks]]
-DEFAULT_LIMITS = Limits()
 OPENERS: dict[str, Opener] = {"onnx": open_onnx, "openvino": open_openvino}
 
 
@@ -36,8 +35,8 @@ class CheckedGraph:
     run: Graph
 
     def __call__(self, arrays: Arrays) -> Arrays:
-        """Raises BlemishError for arrays of other names, types or shapes than the manifest says, and where the
-        graph fails on them; MemoryError where there is too little memory.
+        """Raises BlemishError for arrays of other names, types or shapes than the manifest says, and where
+        the graph fails on them; MemoryError where there is too little memory.
         """
         expected = [stored.name for stored in self.stored.inputs]
         if set(arrays) != set(expected):

@@ -24,7 +24,7 @@ class Marks(NamedTuple):
 
 
 def refuse_other_names(file: Path, kind: str, stored: Sequence[str], found: Sequence[str]) -> None:
-    """Raise BlemishError where a graph lacks an input or output that the manifest names. kind: for the message"""
+    """Raise BlemishError where a graph lacks an input or output of the manifest. kind: for the message"""
     lacking = [name for name in stored if name not in found]
     if lacking:
         raise BlemishError(

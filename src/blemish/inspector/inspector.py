@@ -23,7 +23,7 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.inspector.limits import Limits, time_limit
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits, time_limit
 from blemish.methods.contract import ImageFindings, Inference, Networks
 from blemish.record import UsedBundle
 
@@ -63,7 +63,7 @@ class BundleInspector:
     decision: Decision | None = None
     mm_per_px: float | None = None
     used: UsedBundle | None = None
-    limits: Limits = Limits()
+    limits: Limits = DEFAULT_LIMITS
 
     @property
     def scale(self) -> float | None:

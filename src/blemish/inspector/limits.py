@@ -34,7 +34,7 @@ class TooSlowError(BlemishError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one image. seconds: None gives `SECONDS`, and more for a large image; memory: bytes of a graph
+    """Limits of an image. seconds: None gives `SECONDS`, more for a large image; memory: bytes of a graph
 
     Raises BlemishError for a limit that is no number above 0.
     """
@@ -51,6 +51,9 @@ class Limits:
     def seconds_for(self, pixels: int) -> float:
         """Seconds for an image of so many pixels."""
         return self.seconds or SECONDS + SECONDS_PER_MEGAPIXEL * pixels / 1e6
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @contextmanager
@@ -75,6 +78,18 @@ def seconds_left() -> float | None:
     if left <= 0:
         raise too_slow()
     return left
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Inside, time does not count: for work that is done once, such as compiling for a size of image."""
+    start = monotonic()
+    try:
+        yield
+    finally:
+        value = getattr(_limit, "value", None)
+        if value is not None:
+            _limit.value = (value[0] + monotonic() - start, value[1])
 
 
 def timed(network: Network) -> Network:

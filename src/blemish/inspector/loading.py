@@ -16,9 +16,9 @@ from blemish.bundle.manifest import Manifest, first_fault
 from blemish.bundle.store import DECISION, Bundle, load_bundle, sha256_of
 from blemish.decision.store import refuse_open, refuse_unfit, stored_decision
 from blemish.errors import BlemishError
-from blemish.inspector.graph_backend import DEFAULT_LIMITS, refuse_torch_options, served_networks
+from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.inspector.inspector import BundleInspector
-from blemish.inspector.limits import Limits, timed
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits, timed
 from blemish.methods import find_method
 from blemish.methods.common.outputs import checked_networks
 from blemish.methods.common.scores import default_label

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,12 +68,11 @@ def widened(numbers: NDArray[np.generic]) -> NDArray[np.floating]:
     """Numbers as floats; of bfloat16, which NumPy lacks, by their 16 bits."""
     if numbers.dtype == np.uint16:
         return (numbers.astype(np.uint32) << 16).view(np.float32)
-    floats: NDArray[np.floating] = numbers.astype(numbers.dtype, copy=False)  # type: ignore[assignment]
-    return floats
+    return cast("NDArray[np.floating]", numbers)
 
 
 def check_onnx(file: Path) -> int | None:
-    """Refuse a file that no bundle holds; returns the version of ONNX's own operators that it imports, or None.
+    """Refuse a file that no bundle holds; returns the version of ONNX's operators that it imports, or None.
 
     Raises BlemishError for a graph inside a graph, a function, weights in another file, numbers that are not
     finite, and what is no ONNX file.

@@ -19,7 +19,7 @@ from typing import Any
 from blemish.bundle.manifest import StoredGraph
 from blemish.errors import BlemishError
 from blemish.inspector.graph_marks import NAMESPACE, Marks, refuse_other_names
-from blemish.inspector.limits import TOO_LARGE, Limits, seconds_left, too_slow
+from blemish.inspector.limits import TOO_LARGE, Limits, seconds_left, too_slow, uncounted
 from blemish.inspector.onnx_file import refuse_not_finite, refused
 from blemish.methods.contract import Arrays
 from blemish.optional_dependencies import import_optional
@@ -57,9 +57,11 @@ class OpenvinoGraph:
             for name in self.names
         )
         with self.lock:  # a request serves one thread at a time
-            request = self.request(shapes, {name: arrays[name].shape for name in self.names})
+            with uncounted():
+                request = self.request(shapes, {name: arrays[name].shape for name in self.names})
+            seconds = seconds_left()
             request.start_async({name: arrays[name] for name in self.names})
-            wait(request)
+            wait(request, seconds)
             return {name: request.get_tensor(name).data.copy() for name in self.outputs}
 
     def request(self, shapes: Shapes, given: Mapping[str, tuple[int, ...]]) -> Any:
@@ -81,9 +83,8 @@ class OpenvinoGraph:
         return self.compiled[shapes]
 
 
-def wait(request: Any) -> None:
-    """Wait for the end of a started request; one that takes too long is stopped between two operators."""
-    seconds = seconds_left()
+def wait(request: Any, seconds: float | None) -> None:
+    """Wait for the end of a started request, or stop it after so many seconds, between two operators."""
     if seconds is None or request.wait_for(ceil(1e3 * seconds)):
         request.wait()  # raises what went wrong
         return
@@ -124,7 +125,7 @@ def bytes_of(port: Any) -> int:
 
 
 def refuse_odd_operators(model: Any, file: Path) -> None:
-    """Raise BlemishError for a graph inside a graph, which may never end, and for weights that are not finite."""
+    """Raise BlemishError for a graph inside a graph, which may never end, and for weights not finite."""
     for operator in model.get_ordered_ops():
         if operator.get_type_name() in WITH_A_GRAPH:
             raise refused(file, f"an operator '{operator.get_type_name()}' with a graph of its own")

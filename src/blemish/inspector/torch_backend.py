@@ -61,7 +61,7 @@ FACTORIES = frozenset({torch.empty, torch.zeros, torch.ones, torch.full, torch.r
 
 
 class AllocationLimit(TorchFunctionMode):
-    """Inside, torch makes tensors of so many numbers in all. Raises MemoryError before one that is too large."""
+    """Inside, torch makes tensors of so many numbers in all. Raises MemoryError before one too large."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__()

@@ -10,8 +10,7 @@ from pathlib import Path
 from blemish.bundle.store import load_bundle
 from blemish.inspection import Inspection
 from blemish.inspector.chain import judge_of
-from blemish.inspector.graph_backend import DEFAULT_LIMITS
-from blemish.inspector.limits import Limits
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.line_scan import Web, web_answers
 from blemish.inspector.pipeline import answers_of
 from blemish.inspector.sources import source_of

@@ -154,9 +154,9 @@ def test_a_score_that_is_no_number_is_an_error_wherever_it_came_from() -> None:
 
 
 def test_the_error_names_what_was_received_and_what_was_to_come() -> None:
-    with pytest.raises(OutputError, match="map must give an array of 1×any. Received: 2×3"):
+    with pytest.raises(OutputError, match=r"map must give an array of 1×any. Received: 2×3"):
         checked_output(np.zeros((2, 3), np.float32), (1, None), of="map")
-    with pytest.raises(OutputError, match="map must give float32. Received: int64"):
+    with pytest.raises(OutputError, match=r"map must give float32. Received: int64"):
         checked_output(np.zeros((2, 3), np.int64), (2, 3), of="map")
     odd = np.array([[0, np.nan, 1], [np.inf, 2, -np.inf]], np.float32)
     with pytest.raises(OutputError, match="3 of 6 values"):

@@ -1,4 +1,4 @@
-"""Outputs of networks, checked before anything is decided on them: a network that fails must never pass a part.
+"""Outputs of networks, checked before anything is decided on them: one that fails must never pass a part.
 
 Torch, ONNX Runtime and OpenVINO alike give arrays by name; a damaged or foreign graph may give none, another
 shape or type, or numbers that are not finite. NaN and −∞ lie below every threshold.

@@ -82,7 +82,8 @@ class ClassBank:
         types = {name: array.dtype for name, array in tensors.items()}
         if received == expected and types != {name: array.dtype for name, array in vars(empty).items()}:
             raise BlemishError(
-                f"The class bank must hold numbers of its types. Received: {types}. Copy the whole bundle again."
+                f"The class bank must hold numbers of its types. Received: {types}. "
+                "Copy the whole bundle again."
             )
         if received != expected:
             raise BlemishError(
