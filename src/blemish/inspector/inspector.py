@@ -24,6 +24,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits, time_limit
+from blemish.inspector.looks import KnownLooks
 from blemish.methods.contract import ImageFindings, Inference, Networks
 from blemish.record import UsedBundle
 
@@ -53,6 +54,7 @@ class BundleInspector:
     decision: instead of the two; mm_per_px: instead of the bundle's scale
     used: the bundle as a record names it; None for one that is not on disk, as in training
     limits: of each image; one that takes more is an ERROR
+    looks: of the training images; one unlike all of them is not OK but REVIEW. None: whatever it looks like
     """
 
     inference: Inference
@@ -64,6 +66,7 @@ class BundleInspector:
     mm_per_px: float | None = None
     used: UsedBundle | None = None
     limits: Limits = DEFAULT_LIMITS
+    looks: KnownLooks | None = None
 
     @property
     def scale(self) -> float | None:
@@ -106,6 +109,8 @@ class BundleInspector:
         if not all_finite(findings):
             return self.not_finite(forwarded.name)
         inspection = self.inspection(findings, forwarded.name, (pixels.shape[0], pixels.shape[1]))
+        if self.looks is not None:
+            inspection = self.looks.review(inspection, pixels)
         timings = {**forwarded.timings_ms, "decide": 1e3 * (perf_counter() - start)}
         return replace(inspection, timings_ms=timings)
 

@@ -19,6 +19,7 @@ from blemish.errors import BlemishError
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits, timed
+from blemish.inspector.looks import stored_looks
 from blemish.methods import find_method
 from blemish.methods.common.outputs import checked_networks
 from blemish.methods.common.scores import default_label
@@ -63,7 +64,8 @@ def inspector_of(
     method, inference = method_of(bundle)
     networks = networks_of(bundle, method, device=device, bfloat16=bfloat16, limits=limits)
     plain = assemble(inference, networks, bundle.manifest, bundle.id)
-    inspector = replace(plain, decision=decision, mm_per_px=mm_per_px, limits=limits)
+    looks = stored_looks(bundle.manifest.data, str(bundle.path))
+    inspector = replace(plain, decision=decision, mm_per_px=mm_per_px, limits=limits, looks=looks)
     if decision is not None:
         source = str(bundle.path / DECISION)
         refuse_unfit(
