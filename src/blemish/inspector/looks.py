@@ -45,7 +45,7 @@ class Look:
 def look_of(pixels: Pixels) -> Look:
     """Look of an image [H, W] or [H, W, 3], from some of its pixels, evenly spread."""
     step = max(1, int((pixels.shape[0] * pixels.shape[1] / SAMPLED) ** 0.5))
-    some = luminance(np.ascontiguousarray(pixels[::step, ::step])) / largest_value(pixels)
+    some = luminance(pixels[::step, ::step].copy()) / largest_value(pixels)
     greatest, least = int(pixels.max()), int(pixels.min())
     return Look(
         brightness=float(some.mean()),
