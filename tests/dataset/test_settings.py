@@ -18,7 +18,7 @@ from blemish.errors import BlemishError
         ("layuot: masks\n", r"Received: 'layuot'\. Did you mean 'layout'\?"),
         ("zzz: 1\n", r"Received: 'zzz'\. Use one of layout, root"),
         ("mm_per_px: -1\n", r"'mm_per_px' must be valid\. Received: -1"),
-        ("mm_per_px: .inf\n", r"'mm_per_px' must be valid\. Received: inf"),
+        ("mm_per_px: .inf\n", r"'mm_per_px' must be valid\. Received: \.inf"),
         ("group: '(['\n", r"'group' must be valid\..*not a regular expression"),
         ("group: abc\n", "without a group in parentheses"),
         ("colours: {a: red}\n", "'red', not a colour such as '#ff0000'"),

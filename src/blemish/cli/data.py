@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
 
+from blemish.cli.console import say
 from blemish.cli.options import Seed, beginning
 from blemish.cli.texts import print_agreement, print_check, print_counts, print_products, print_scale
 from blemish.errors import BlemishError, WrongUseError
@@ -113,12 +115,15 @@ def check(
             "--skip-broken", help="Leave out files that cannot be read, with a warning instead of an error."
         ),
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 1 where there is a warning, too.")
+    ] = False,
     json_out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--json", help="Also write the findings to this file."),
     ] = None,
 ) -> None:
-    """Report counts, imbalance, broken files and leaks between splits.
+    """Report counts, imbalance, broken files and leaks between splits, and what became of every file.
 
     Exit code 1: the data cannot be used.
     """
@@ -136,6 +141,10 @@ def check(
     if not report.usable:
         errors = sum(problem.severity == "error" for problem in report.problems)
         raise BlemishError(f"{data} cannot be used as it is: {errors} errors, listed above.")
+    if strict and report.problems:
+        raise BlemishError(
+            f"{data} must give no warning with --strict. Received: {len(report.problems)}, listed above."
+        )
 
 
 @app.command()
@@ -165,8 +174,10 @@ def agree(
     result = compare_annotators(annotators, out)
     for study in result.studies:
         print_agreement(study)
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
     if result.report is not None:
-        print(result.report)
+        say(result.report)
 
 
 @app.command()
@@ -187,9 +198,9 @@ def convert(
     from blemish.dataset.layouts import load_dataset
 
     conversion = convert_dataset(load_dataset(data), out, to)
-    print(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
+    say(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
     for warning in conversion.warnings:
-        print(f"warning: {warning}")
+        say(f"warning: {warning}")
 
 
 @app.command()

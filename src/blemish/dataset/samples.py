@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.arrays import Box
+from blemish.dataset.account import Account
 
 Polygon = tuple[tuple[float, float], ...]
 
@@ -22,15 +23,22 @@ class MaskFile:
     """Reference to the pixels of an annotation: a file, and which of its values mean this annotation.
 
     path: an image file (PNG, JPEG, BMP, TIFF) or a MATLAB .mat file of CrackForest's structure
-    above: a pixel belongs when its value is > above (gray mask); for .mat, when the segment label is > above
+    above: a pixel belongs when its value is > above (gray mask), in 255ths of the range of its type, so that
+        of 16 bits when it is > 257 · above; for .mat, when the segment label is > above
+    values: instead, values or palette indices as stored; a pixel belongs when it has one of them
     colour: instead, an RGB colour; a pixel belongs when it is nearer to this colour than to black or to any
         colour in `other_colours` (so that blurred and JPEG edges are shared out)
+    any_colour: of a colour mask, a pixel belongs when its brightest channel is > above, not its luminance
+    whole: its pixels are one defect, however many regions they form
     """
 
     path: Path
     above: int = 127
     colour: tuple[int, int, int] | None = None
     other_colours: tuple[tuple[int, int, int], ...] = ()
+    values: tuple[int, ...] = ()
+    any_colour: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,8 @@ class Annotation:
     With neither box, polygons nor mask it is an image label. A mask file may hold several defects of the
     class.
     contrast: for surfaces whose truth is known, the defect's mean contrast in gray levels of 255
+    crowd: a region of many defects that were not marked singly, COCO's `iscrowd`
+    difficult: hard to tell even for a person, VOC's `difficult`
     """
 
     label: str
@@ -56,6 +66,8 @@ class Annotation:
     mask: MaskFile | RunLengths | None = None
     contrast: float | None = None
     id: str = ""
+    crowd: bool = False
+    difficult: bool = False
 
     @property
     def has_place(self) -> bool:
@@ -96,6 +108,7 @@ class Dataset:
 
     layout: name of the layout it was read from, and `reason`, why that one, for the user
     skipped: files left out on request, each with its reason
+    account: what became of every file and annotation that reading found
     """
 
     root: Path
@@ -105,6 +118,7 @@ class Dataset:
     reason: str = ""
     skipped: Mapping[str, str] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
+    account: Account = field(default_factory=Account)
 
     def __len__(self) -> int:
         return len(self.samples)

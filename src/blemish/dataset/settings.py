@@ -6,15 +6,14 @@ Every key is optional; an unknown one is an error that names the nearest. Paths 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from blemish.arrays import Colour
 from blemish.errors import BlemishError, nearest_name
+from blemish.untrusted import read_yaml
 
 SETTINGS_NAME = "dataset.yaml"
 SplitName = Literal["train", "val", "test"]
@@ -33,19 +32,14 @@ class DatasetSettings(BaseModel):
     splits: dict[SplitName, str | tuple[str, ...]] | None = None  # a text file, or the images' names
     group: str | None = None  # regular expression; its first group, in the sample's id, is the group
     mm_per_px: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # scale of every image
+    bits: int | None = Field(default=None, ge=8, le=16)  # that 16-bit images use, such as 12 of a camera
     colours: dict[str, str] | None = None  # pairs: class name → "#rrggbb" in the masks
     exact_colours: bool = (
         False  # pairs: every pixel of a named colour counts, no edges are blurred or dithered
     )
-    above: int = Field(default=127, ge=0, le=254)  # gray masks: a pixel is defect when it is brighter
-
-    @field_validator("classes", mode="before")
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        """YAML reads 0 and 1 as numbers; class names are text."""
-        if isinstance(value, Mapping):
-            return {str(old): str(new) for old, new in value.items()}
-        return [str(name) for name in value] if isinstance(value, list | tuple) else value
+    above: int | None = Field(default=None, ge=0, le=254)  # gray masks: a pixel is defect when it is brighter
+    mask_values: Literal["binary", "classes", "instances"] | None = None  # gray masks: what values mean
+    clean: tuple[str, ...] | None = None  # names of folders whose images are clean
 
     @field_validator("group")
     @classmethod
@@ -84,13 +78,7 @@ class DatasetSettings(BaseModel):
 
 def read_settings(path: Path) -> DatasetSettings:
     """Read a yaml file. Raises BlemishError that names the file, the key, and the nearest known key."""
-    try:
-        content = yaml.safe_load(path.read_text("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise BlemishError(
-            f"{path} must be a YAML file. Received: {reason}. Correct or remove it."
-        ) from error
+    content = read_yaml(path, as_text=True)
     if not isinstance(content, dict | None):
         kind = type(content).__name__
         raise BlemishError(f"{path} must hold 'key: value' lines. Received: a {kind}. Correct or remove it.")
@@ -112,5 +100,5 @@ def validated(content: dict[Any, Any], path: Path) -> DatasetSettings:
         key = ".".join(str(part) for part in first["loc"][:1])
         reason = first["msg"].removeprefix("Value error, ")
         raise BlemishError(
-            f"{path}: '{key}' must be valid. Received: {content.get(key)!r} ({reason}). Correct that line."
+            f"{path}: '{key}' must be valid. Received: {content.get(key)} ({reason}). Correct that line."
         ) from error

@@ -231,4 +231,5 @@ def assemble(inference: Inference, networks: Networks, manifest: Manifest, name:
     thresholds = manifest.thresholds
     ng = thresholds.get("ng", math.inf)
     networks = checked_networks({name: timed(each) for name, each in networks.items()}, inference)
-    return BundleInspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)
+    review, bits = thresholds.get("review", ng), manifest.settings.get("bits")
+    return BundleInspector(inference, networks, review=review, ng=ng, bundle=name, bits=bits)

@@ -1,4 +1,4 @@
-"""Images unlike those of the training: black, blank, overexposed, or 12 bits stored in 16.
+"""Images unlike those of the training: black, blank, overexposed, or far too dark.
 
 A network is sure of itself on images that it has never seen the like of, and calls a black image clean. So a
 bundle remembers how bright and how rich in contrast its training images were, and an image far outside is for
@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numpy as np
 from pydantic import Field, ValidationError
 
 from blemish.arrays import Pixels
@@ -26,32 +25,28 @@ KEY = "looks"  # in a manifest's `data`
 SAMPLED = 1 << 16  # pixels that brightness and contrast are taken from
 FACTOR = 2.0
 SIDE_FACTOR = 4
-DEEP, SHALLOW = 16, 12  # bits: of a file's type, and of what many cameras give
 
 
 @dataclass(frozen=True)
 class Look:
     """Look of an image. brightness: mean in [0, 1]; contrast: standard deviation in [0, 0.5]
 
-    side: the shorter one, in pixels; bits: in use of 16, 0 where the image has 8
+    side: the shorter one, in pixels
     """
 
     brightness: float
     contrast: float
     side: int
-    bits: int
 
 
 def look_of(pixels: Pixels) -> Look:
     """Look of an image [H, W] or [H, W, 3], from some of its pixels, evenly spread."""
     step = max(1, int((pixels.shape[0] * pixels.shape[1] / SAMPLED) ** 0.5))
     some = luminance(pixels[::step, ::step].copy()) / largest_value(pixels)
-    greatest, least = int(pixels.max()), int(pixels.min())
     return Look(
         brightness=float(some.mean()),
-        contrast=float(some.std()) if greatest > least else 0.0,
+        contrast=float(some.std()) if pixels.max() > pixels.min() else 0.0,
         side=min(pixels.shape[:2]),
-        bits=greatest.bit_length() if pixels.dtype == np.uint16 else 0,
     )
 
 
@@ -65,7 +60,6 @@ class KnownLooks(Strict):
     brightness: tuple[float, float] = (0.0, 1.0)
     contrast: tuple[float, float] = (0.0, 0.5)
     side: int = Field(1, ge=1)
-    bits: int = Field(0, ge=0, le=16)
 
     @classmethod
     def of(cls, looks: Iterable[Look]) -> Self:
@@ -79,7 +73,6 @@ class KnownLooks(Strict):
             brightness=(min(brightness), max(brightness)),
             contrast=(min(contrast), max(contrast)),
             side=min(each.side for each in every),
-            bits=max(each.bits for each in every),
         )
 
     def joined(self, other: KnownLooks) -> KnownLooks:
@@ -91,7 +84,6 @@ class KnownLooks(Strict):
             brightness=widest(self.brightness, other.brightness),
             contrast=widest(self.contrast, other.contrast),
             side=min(self.side, other.side),
-            bits=max(self.bits, other.bits),
         )
 
     def reasons(self, look: Look) -> Iterator[str]:
@@ -100,8 +92,6 @@ class KnownLooks(Strict):
         weak, strong = self.contrast
         if not look.contrast and not (self.images and weak == 0):
             yield f"all pixels are alike ({level(look.brightness)} of 255)"
-        if SHALLOW >= look.bits > 0 and not 0 < self.bits <= SHALLOW:
-            yield f"16 bits of which the upper {DEEP - look.bits} are empty, as of a 12-bit camera"
         if not self.images:
             return
         if look.brightness * FACTOR < dark:

@@ -18,7 +18,8 @@ from blemish.dataset.samples import Dataset
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose
 from blemish.evaluation.run import evaluate_samples
-from blemish.images.decode import read_image
+from blemish.images.bit_depth import full_range
+from blemish.images.decode import read_image, with_channels
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.looks import KEY as LOOKS
 from blemish.inspector.looks import KnownLooks, look_of, stored_looks
@@ -59,7 +60,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             "splits": dataset.splits,
             "classes": dataset.class_counts,
             **images_known(dataset, fitted, request.initial_bundle),
-            LOOKS: looks_known(dataset, fitted, request.initial_bundle).model_dump(mode="json"),
+            LOOKS: looks_known(dataset, fitted, request).model_dump(mode="json"),
         },
         data_fingerprint=digest,
         provenance={**provenance(), "seed": request.seed},
@@ -86,11 +87,16 @@ def images_known(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> dict
     }
 
 
-def looks_known(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> KnownLooks:
+def looks_known(dataset: Dataset, fitted: Fitted, request: Request) -> KnownLooks:
     """Looks of the images that were learned from and validated on, by the start as well."""
     samples = [*dataset.split("train"), *dataset.split("val")]
     some = samples[:: -(-len(samples) // LOOKED_AT) or 1]
-    own = KnownLooks.of(look_of(read_image(sample.image, channels=fitted.channels)) for sample in some)
+    bits = request.settings.bits
+    own = KnownLooks.of(
+        look_of(with_channels(full_range(read_image(each.image), bits, str(each.image)), fitted.channels))
+        for each in some
+    )
+    start = request.initial_bundle
     return own.joined(stored_looks(start.manifest.data, str(start.path))) if start else own
 
 

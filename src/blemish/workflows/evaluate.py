@@ -9,7 +9,7 @@ from pathlib import Path
 from blemish.bundle.manifest import Manifest, known_images
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.fingerprint import image_digests
-from blemish.dataset.layouts import load_dataset
+from blemish.dataset.ignored import sentences_on_ignored
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.sentences import sentences
@@ -20,11 +20,14 @@ from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.evaluation.report import ReportContext
 from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
 from blemish.evaluation.stored import threshold_sweep, training_curve
+from blemish.evaluation.truth import sentences_on_lost_places
+from blemish.folder_lock import locks_out
 from blemish.inspector.chain import Judge, as_judge
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
 from blemish.progress import Reporter
 from blemish.workflows.evaluation_writer import EvaluationResult, data_context, write_evaluation
+from blemish.workflows.reading import read_dataset
 from blemish.workflows.scale import inspector_in_scale, notes_on_scale
 from blemish.workflows.test_set_access import record_test_set_access
 
@@ -78,6 +81,7 @@ class EvaluatedBundles:
                 )
 
 
+@locks_out
 def evaluate_bundles(
     places: Sequence[Path],
     data: Path,
@@ -96,17 +100,18 @@ def evaluate_bundles(
     Raises BlemishError for bundles and data that do not go together.
     """
     reporter = Reporter(quiet=quiet)
-    dataset = load_dataset(data)
+    dataset = read_dataset(data, reporter)
     evaluated = opened(places, dataset, device=device, mm_per_px=mm_per_px)
     chosen, left_out = for_judge(split_to_evaluate(dataset, split), evaluated.judge, evaluated.manifests)
     notes = (*left_out, *decisions_of_later(evaluated.inspectors))
     notes += (*evaluated.notes_on_known_images(chosen), *notes_on_groups(chosen))
-    notes += notes_on_scale(evaluated.inspectors[0], dataset)
+    notes += (*notes_on_scale(evaluated.inspectors[0], dataset), *sentences_on_ignored(chosen))
     for note in notes:
         reporter.line(f"warning: {note}")
     context = report_context(evaluated, chosen, data, command)  # before the long work: it may refuse
     evaluation = measured(evaluated, chosen, split, reporter)
-    context = replace(context, notes=(*notes, *evaluated.notes_on_hidden(evaluation.records)))
+    late = (*evaluated.notes_on_hidden(evaluation.records), *sentences_on_lost_places(evaluation.records))
+    context = replace(context, notes=(*notes, *late))
     evaluation, context = record_test_set_access(
         evaluation, context, evaluated.bundles, chosen, evaluated.decisions
     )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from blemish.dataset.layouts import load_dataset
 from blemish.errors import refused_as_wrong_use
 from blemish.evaluation.operating_point import parse_rule
 from blemish.evaluation.predictions import Judgement, evaluate_predictions, read_predictions
 from blemish.evaluation.run import notes_on_groups
+from blemish.folder_lock import locks_out
 from blemish.progress import Reporter
 from blemish.workflows.evaluation_writer import EvaluationResult, data_context, write_evaluation
+from blemish.workflows.reading import read_dataset
 
 
+@locks_out
 def evaluate_file(
     file: Path, data: Path, out: Path, *, split: str, judgement: Judgement, command: str, quiet: bool = False
 ) -> EvaluationResult:
@@ -26,7 +28,7 @@ def evaluate_file(
         with refused_as_wrong_use():
             parse_rule(judgement.rule)
     reporter = Reporter(quiet=quiet)
-    dataset = load_dataset(data)
+    dataset = read_dataset(data, reporter)
     predictions = read_predictions(file, dataset, data=data, split=split)
     evaluation, notes = evaluate_predictions(predictions, dataset, split, judgement, reporter)
     notes += notes_on_groups(dataset.split(split))

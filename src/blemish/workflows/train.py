@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
 from blemish.bundle.migrations import rename_settings
-from blemish.dataset.layouts import load_dataset
 from blemish.errors import BlemishError, refused_as_wrong_use
+from blemish.folder_lock import locks_out
 from blemish.methods import find_method
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
+from blemish.untrusted import read_yaml
+from blemish.workflows.reading import read_dataset
 
 FILLING = ("preset", "variant")  # settings that fill others
 
 
+@locks_out
 def train_bundle(  # noqa: PLR0913 - every option of a training
     method_name: str,
     data: Path,
@@ -49,8 +51,7 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
         own = start is not None and start.manifest.method == method.name  # another's is refused by `train`
         checked = read_settings(method, config, settings, start.manifest.settings if start and own else {})
         refuse_unknown_rules(checked)
-    dataset = load_dataset(data)
-    reporter.line(f"{data}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
+    dataset = read_dataset(data, reporter)
     request = Request(
         method, dataset, checked, out, seed=seed, resume=resume, origin=str(data), initial_bundle=start
     )
@@ -99,14 +100,7 @@ def list_remedy(error: ValidationError) -> str:
 
 
 def read_config(config: Path) -> Mapping[str, Any]:
-    try:
-        values = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BlemishError(f"--config {config} cannot be read: {error.strerror}. Check the path.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BlemishError(
-            f"--config {config} cannot be read as YAML: {' '.join(str(error).split())}."
-        ) from error
+    values = read_yaml(config)
     if not isinstance(values, dict):
         raise BlemishError(
             f"--config {config} must hold a mapping of settings. Received: {type(values).__name__}."

@@ -6,7 +6,6 @@ Class folders with masks, for example, are also class folders.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,27 +21,33 @@ from blemish.dataset.layouts import (
     mvtec,
     pairs,
     products,
+    realiad,
+    visa,
     voc,
     yolo,
 )
+from blemish.dataset.layouts.claims import account_of
 from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, read_settings
 from blemish.errors import BlemishError, nearest_name
+from blemish.untrusted import timed_search
 
 LAYOUTS: dict[str, ModuleType] = {
     "products": products,  # folders that are datasets by themselves
     "deeppcb": deeppcb,  # lists beside *_temp images
     "crackforest": crackforest,  # MATLAB files
     "mvtec": mvtec,  # train/good beside test/
-    "dagm": dagm,  # masks named <image>_label
+    "dagm": dagm,  # masks named <image>_label in a folder Label
+    "realiad": realiad,  # a JSON file of Real-IAD's keys
+    "visa": visa,  # Data/Images/Normal beside Anomaly
     "coco": coco,  # a JSON file of COCO's keys
     "voc": voc,  # XML files
     "yolo": yolo,  # text files of numbers
     "masks": masks,  # PNG masks beside images of another type
-    "pairs": pairs,  # a mask folder beside an image folder
-    "labels": labels,  # nothing but named folders
+    "pairs": pairs,  # masks in a folder of their own, or of other names
+    "labels": labels,  # named folders, with masks or without
 }
 
 
@@ -65,14 +70,15 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
         )
     samples, class_names, unknown = with_classes(contents, source)
     if source.settings.group is not None:
-        expression = re.compile(source.settings.group)
-        samples = tuple(replace(sample, group=group_of(sample, expression)) for sample in samples)
+        samples = grouped_samples(samples, source.settings.group)
     skipped = {**contents.skipped, **unknown}
     # The settings go along, for a dataset made from this one.
     carried = source.settings.model_dump(exclude_defaults=True, mode="json")
-    scale = {"mm_per_px": source.settings.mm_per_px} if source.settings.mm_per_px else {}
-    info = {**scale, "settings": carried, "home": str(source.home)}
-    return read_splits(Dataset(source.root, samples, class_names, name, reason, skipped, info), source)
+    of_images = {"mm_per_px": source.settings.mm_per_px, "bits": source.settings.bits}
+    known = {name: value for name, value in of_images.items() if value is not None}
+    info = {**known, "settings": carried, "home": str(source.home)}
+    dataset = Dataset(source.root, samples, class_names, name, reason, skipped, info)
+    return read_splits(replace(dataset, account=account_of(contents, source, dataset)), source)
 
 
 def detect_layout(tree: Tree) -> dict[str, str]:
@@ -168,11 +174,15 @@ def unknown_class(sample: Sample, order: Sequence[str]) -> str:
     )
 
 
-def group_of(sample: Sample, expression: re.Pattern[str]) -> str:
-    match = expression.search(sample.id)
-    if match is None or match[1] is None:
-        raise BlemishError(
-            f"{SETTINGS_NAME}: 'group' must match every image. Received: '{expression.pattern}', which does "
-            f"not match '{sample.id}'. Correct the expression."
-        )
-    return match[1]
+def grouped_samples(samples: Sequence[Sample], expression: str) -> tuple[Sample, ...]:
+    """Samples with the first group of the expression, searched in their ids, as their group."""
+    place = f"{SETTINGS_NAME}: 'group'"
+    matches = timed_search(expression, [sample.id for sample in samples], place)
+    for sample, match in zip(samples, matches, strict=True):
+        if match is None or match[1] is None:
+            raise BlemishError(
+                f"{place} must match every image. Received: '{expression}', which does not match "
+                f"'{sample.id}'. Correct the expression."
+            )
+    found = zip(samples, matches, strict=True)
+    return tuple(replace(sample, group=match[1]) for sample, match in found if match is not None)

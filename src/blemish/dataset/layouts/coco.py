@@ -47,12 +47,15 @@ def read(source: Source) -> Contents:
     samples: list[Sample] = []
     skipped: dict[str, str] = {}
     class_names: dict[str, None] = {}
-    for file, split in annotation_files(source):
+    files = annotation_files(source)
+    for file, split in files:
         found = read_file(source, file, split)
         samples += found.samples
         skipped |= found.skipped
         class_names |= dict.fromkeys(found.class_names)
-    return Contents(tuple(samples), tuple(class_names), skipped)
+    read = (file for file, _ in files if file.is_relative_to(source.root))
+    names = frozenset(file.relative_to(source.root).as_posix() for file in read)
+    return Contents(tuple(samples), tuple(class_names), skipped, read=names)
 
 
 @dataclass(frozen=True)

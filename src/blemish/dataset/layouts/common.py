@@ -6,6 +6,7 @@ A reader offers `detect(tree) -> str | None`, the reason in words, and `read(sou
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.samples import Sample
-from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
+from blemish.dataset.settings import DatasetSettings
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES
 
@@ -30,10 +31,14 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Tree:
-    """The files under a folder, listed once: relative paths, forward slashes, sorted; none hidden."""
+    """The files under a folder, listed once: relative paths, forward slashes, sorted; none hidden.
+
+    odd: entries that are no regular files, each with the reason; no reader opens them
+    """
 
     root: Path
     files: tuple[str, ...]
+    odd: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def folders(self) -> dict[str, tuple[str, ...]]:
@@ -92,18 +97,33 @@ class Source:
 
 @dataclass(frozen=True)
 class Contents:
-    """Output of a reader. skipped: files left out on request, each with its reason."""
+    """Output of a reader.
+
+    skipped: files left out on request, each with its reason; without the request they are errors
+    read: files that were read beside images, masks and references: labels, lists, names
+    left_out: files that are known to be of no use, each with the reason; files nobody claims need no entry
+    dropped: place of an annotation that was not used → the reason
+    warnings: lines on annotations that were changed or are doubtful
+    """
 
     samples: tuple[Sample, ...]
     class_names: tuple[str, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    read: frozenset[str] = frozenset()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def list_files(root: Path) -> Tree:
-    """Every file below `root` but splits/; links to folders are followed, each folder is read once."""
+    """Every file below `root` but splits/; links to folders are followed, each folder is read once.
+
+    Raises BlemishError for a folder that cannot be read: its files would be missed.
+    """
     files: list[str] = []
+    odd: dict[str, str] = {}
     seen: set[str] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=refuse_folder):
         here = PurePosixPath(Path(folder).relative_to(root).as_posix())
         real = os.path.realpath(folder)
         if real in seen or here == PurePosixPath("splits"):
@@ -111,8 +131,28 @@ def list_files(root: Path) -> Tree:
             continue
         seen.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__MACOSX")))
-        files += [str(here / name) for name in names if not name.startswith(".")]
-    return Tree(root, tuple(sorted(files)))
+        for name in (name for name in names if not name.startswith(".")):
+            reason = oddity(Path(folder, name))
+            if reason:
+                odd[str(here / name)] = reason
+            else:
+                files.append(str(here / name))
+    return Tree(root, tuple(sorted(files)), odd)
+
+
+def refuse_folder(error: OSError) -> None:
+    raise BlemishError(
+        f"{error.filename} must be a readable folder. Received: {error.strerror}. Check its permissions."
+    ) from error
+
+
+def oddity(path: Path) -> str:
+    """Reason why an entry of a folder is no file that can be read to its end; "" for a regular file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"a link that leads nowhere ({error.strerror})"
+    return "" if stat.S_ISREG(mode) else "a FIFO, socket or device, not a file"
 
 
 def collect(
@@ -170,20 +210,6 @@ def grouped(items: Iterable[str], key: Callable[[str], str]) -> dict[str, list[s
     return groups
 
 
-def refuse_faint_masks(brightest_values: Iterable[int], source: Source) -> None:
-    """Raise BlemishError where no mask has a pixel above the limit, as with masks saved as 0 and 1.
-
-    Such masks would all look empty, and every image clean.
-    """
-    values = list(brightest_values)
-    top = max(values, default=0)
-    if 0 < top <= source.settings.above:
-        raise BlemishError(
-            f"{source.root}: masks must have defect pixels above {source.settings.above}. Received: values "
-            f"up to {top}. Put 'above: 0' (or another limit below {top}) into {SETTINGS_NAME}."
-        )
-
-
 def image_named(tree: Tree, name: str, *, near: str) -> str:
     """The image called `name` (with or without suffix, or a path) that lies nearest to the folder `near`.
 
@@ -210,14 +236,3 @@ def shared_parts(first: str, second: str) -> int:
     """Number of leading folders that two paths share."""
     pairs = zip(first.split("/"), second.split("/"), strict=False)
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(first.count("/"), second.count("/") + 1))
-
-
-def read_text(path: Path) -> str:
-    """Text of a small file, whatever its byte order mark. Raises BlemishError that names the file."""
-    try:
-        return path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise BlemishError(
-            f"{path} must be a text file. Received: {reason}. Replace or remove it."
-        ) from error

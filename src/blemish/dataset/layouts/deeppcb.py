@@ -6,9 +6,10 @@ Source: Tang et al. 2019, "Online PCB defect detector on a new PCB defect datase
 
 from __future__ import annotations
 
-from blemish.dataset.layouts.common import Contents, Source, Tree, collect, join, parent, read_text
+from blemish.dataset.layouts.common import Contents, Source, Tree, collect, join, parent
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
+from blemish.untrusted import read_text
 
 TYPES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")  # numbered from 1 in the files
 SPLIT_OF_LIST = {"trainval.txt": "train", "test.txt": "test"}
@@ -32,7 +33,8 @@ def read(source: Source) -> Contents:
     samples, skipped = collect(
         entries, lambda entry: read_sample(source, *entry), name=lambda e: e[1], skip=source.skip_broken
     )
-    return Contents(tuple(samples), TYPES, skipped)
+    boxes = (join(parent(file), line.split()[-1]) for file, line in entries)
+    return Contents(tuple(samples), TYPES, skipped, read=frozenset({*find_lists(source.tree), *boxes}))
 
 
 def find_lists(tree: Tree) -> list[str]:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from blemish.dataset.layouts.common import Source, grouped, read_text, stem
+from blemish.dataset.layouts.common import Source, grouped, stem
 from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
 from blemish.errors import BlemishError, nearest_name
+from blemish.untrusted import read_text
 
 SPLITS_FOLDER = "splits"
 

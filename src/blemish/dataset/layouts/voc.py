@@ -18,12 +18,12 @@ from blemish.dataset.layouts.common import (
     collect,
     image_named,
     parent,
-    read_text,
     split_of_path,
     stem,
 )
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
+from blemish.untrusted import read_text
 
 IMAGE_SETS = "ImageSets/Main"
 
@@ -44,7 +44,8 @@ def read(source: Source) -> Contents:
     )
     skipped |= without_annotation(source, samples, files)
     labels = {annotation.label for sample in samples for annotation in sample.annotations}
-    return Contents(tuple(samples), tuple(sorted(labels)), skipped)
+    lists = (file for file in source.tree.files if f"/{IMAGE_SETS}/" in f"/{file}")
+    return Contents(tuple(samples), tuple(sorted(labels)), skipped, read=frozenset({*files, *lists}))
 
 
 def head(tree: Tree, file: str) -> bytes:

@@ -18,13 +18,13 @@ from blemish.dataset.layouts.common import (
     collect,
     join,
     parent,
-    read_text,
     split_of_path,
     stem,
 )
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
+from blemish.untrusted import read_text
 
 NAME_FILES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "obj.names")
 
@@ -50,7 +50,9 @@ def read(source: Source) -> Contents:
         name=str,
         skip=source.skip_broken,
     )
-    return Contents(tuple(samples), tuple(names), skipped)
+    named = {file for file in source.tree.files if file.rpartition("/")[2] in NAME_FILES}
+    read = frozenset({*named, *filter(None, texts.values())})
+    return Contents(tuple(samples), tuple(names), skipped, read=read)
 
 
 def text_file(tree: Tree, image: str) -> str | None:

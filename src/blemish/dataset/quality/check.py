@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from blemish.dataset.account import Account
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.product_sets.products import ProductCounts, counts_of_products, one_sided_products
 from blemish.dataset.quality.check_alike import AlikePair, alike, alike_problems, listing, lot_problems, lots
+from blemish.dataset.quality.check_bits import bit_problems
 from blemish.dataset.quality.check_image import ERROR, WARNING, ImageFinding, Problem, check_image
 from blemish.dataset.quality.rarity import shape_findings
 from blemish.dataset.samples import Dataset, count
@@ -28,6 +30,7 @@ class CheckReport:
     products: normal and defective images of each product, in a dataset of several
     shapes: sizes and shapes of the boxes of each class, and what that says; None without boxes
     groups: images and classes of each lot; alike: pairs of images that are nearly the same
+    account: what became of every file and annotation that reading found
     smallest, largest: (height, width) by area; modes: "gray", "colour", "16-bit gray" … → images
     """
 
@@ -50,6 +53,7 @@ class CheckReport:
     shapes: Mapping[str, Any] | None = None
     groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     alike: tuple[AlikePair, ...] = ()
+    account: Account = field(default_factory=Account)
 
     @property
     def defective(self) -> int:
@@ -61,8 +65,9 @@ class CheckReport:
         return all(problem.severity != ERROR for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
-        plain = asdict(replace(self, alike=()))
-        return {**plain, "alike": [pair.to_json() for pair in self.alike], "usable": self.usable}
+        plain = asdict(replace(self, alike=(), account=Account()))
+        alike = [pair.to_json() for pair in self.alike]
+        return {**plain, "alike": alike, "account": self.account.to_json(), "usable": self.usable}
 
 
 def check_dataset(
@@ -110,6 +115,7 @@ def check_dataset(
         shapes=shapes,
         groups=groups,
         alike=pairs,
+        account=dataset.account,
     )
 
 
@@ -127,6 +133,8 @@ def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: st
     """Problems of single images first, then those that concern several."""
     yield from (problem for finding in findings for problem in finding.problems)
     yield from (Problem(skipped, f"left out: {reason}") for reason in dataset.skipped.values())
+    yield from (Problem(WARNING, line) for line in dataset.account.warnings)
+    yield from bit_problems(findings, dataset.info.get("bits"))
     for same in same_content(findings):
         yield from duplicate_problems(same, dataset)
     yield from split_problems(dataset)

@@ -1,0 +1,69 @@
+"""Which files of a folder a reader has claimed, and the reasons for which others are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from blemish.dataset.account import Account
+from blemish.dataset.layouts.common import Contents, Source
+from blemish.dataset.samples import Dataset, MaskFile, Sample
+from blemish.dataset.settings import SETTINGS_NAME
+from blemish.images.decode import SUFFIXES
+
+LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv", ".tsv", ".mat", ".npy", ".yaml", ".yml"})
+NOTE_NAMES = ("readme", "license", "licence", "changelog", "requirements", "terms", "citation", "copyright")
+NO_ANNOTATION = "no annotation names it, so it is neither clean nor defective"
+NO_LABELS = "no label file that this layout knows"
+
+
+def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:
+    """Account of the files of a source, given what its reader and the settings made of them."""
+    files = source.tree.file_set
+    used = files & (contents.read | used_files(dataset.samples, source.root) | named_files(source))
+    skipped = {file: why for file, why in dataset.skipped.items() if file in files - used}
+    known = {file: why for file, why in contents.left_out.items() if file in files - used - skipped.keys()}
+    rest = [file for file in source.tree.files if file not in used | skipped.keys() | known.keys()]
+    reasons = {file: reason for file in rest if (reason := reason_of(file))}
+    return Account(
+        used=used,
+        left_out={**known, **reasons, **source.tree.odd},
+        skipped=skipped,
+        notes=tuple(file for file in rest if file not in reasons),
+        annotations=sum(len(sample.annotations) for sample in dataset),
+        dropped=contents.dropped,
+        remarks=contents.warnings,
+    )
+
+
+def named_files(source: Source) -> frozenset[str]:
+    """Files below the root that dataset.yaml names, and itself."""
+    settings = source.settings
+    annotations, lists = settings.annotations or (), settings.splits or {}
+    names = [SETTINGS_NAME, *(lists.values())]
+    names += [annotations] if isinstance(annotations, str) else [*dict(annotations).values()]
+    paths = (source.home / name for name in names if isinstance(name, str))
+    return relative_names(paths, source.root)
+
+
+def used_files(samples: Iterable[Sample], root: Path) -> frozenset[str]:
+    """Files below the root that samples refer to: images, references and masks."""
+    paths = {sample.image for sample in samples}
+    paths |= {sample.reference for sample in samples if sample.reference is not None}
+    paths |= {a.mask.path for s in samples for a in s.annotations if isinstance(a.mask, MaskFile)}
+    return relative_names(paths, root)
+
+
+def relative_names(paths: Iterable[Path], root: Path) -> frozenset[str]:
+    return frozenset(path.relative_to(root).as_posix() for path in paths if path.is_relative_to(root))
+
+
+def reason_of(file: str) -> str:
+    """Reason why a file that no reader claimed is left out; "" for a note, which is no loss."""
+    path = PurePosixPath(file)
+    if path.suffix.lower() in SUFFIXES:
+        return NO_ANNOTATION
+    name = path.name.lower()
+    if path.suffix.lower() not in LABEL_SUFFIXES or name.startswith(NOTE_NAMES):
+        return ""
+    return NO_LABELS
