@@ -265,8 +265,8 @@ class GraphDetector:
 
     def class_vectors(self, supports: Floats) -> Floats:
         shape = (len(supports), self.settings.width)
-        vectors: Floats = self.checked("support", {"supports": supports}, {VECTORS: shape})[VECTORS]
-        return vectors
+        found: dict[str, NDArray[Any]] = {**self.checked("support", {"supports": supports}, {VECTORS: shape})}
+        return found[VECTORS]
 
     def regions_at(self, images: Floats, size: Size, boxes: Boxes) -> tuple[Arrays, Boxes]:
         """Maps of the image and the boxes on them, for `embeddings`."""
