@@ -374,6 +374,8 @@ class SetReader:
         listed = [label for label in names.values() if self.settings.colours or label in used]
         others = sorted(label for label in used if label is not None and label not in listed)
         voids = [f for f in self.shown if self.has_void(f)]
+        gray = [f for f in self.shown if not is_coloured(f.colours)]
+        self.warn(gray, "{files} gray, others have colours: white or gray is read as a class of its own")
         self.warn(voids, "{files} void pixels (VOC's border, or named so), which mark no class", verb="have")
         return tuple(dict.fromkeys([*listed, *others])), marks
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from blemish.dataset.layouts.common import CLEAN_NAMES as PLAIN_CLEAN_NAMES
 from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, parent
@@ -95,9 +95,8 @@ DEFECT_NAMES = frozenset(
     }
     | {"不良", "不良品", "不合格", "异常", "異常", "缺陷"}
 )
-NEGATIONS = re.compile(
-    r"^(non?|not|un|in|without|ohne|keine?|nicht|sans|sin|free(?:of)?)(.+)$|^(.+?)(free|less|frei|los)$"
-)
+NEGATIONS = ("no", "non", "not", "un", "in", "without", "ohne", "kein", "keine", "nicht", "sans", "sin", "freeof")
+FREE_OF = ("free", "less", "frei", "los")  # endings
 
 
 def plain(name: str) -> str:
@@ -150,10 +149,8 @@ def refuse_doubtful_names(names: Iterable[str], settings: DatasetSettings, place
     found = sorted(set(names))
     stems = {plain(name) for name in found} | CLEAN_NAMES | DEFECT_NAMES
     for name in found:
-        match = NEGATIONS.match(plain(name))
-        rest = match and (match[2] or match[3])
         known = is_clean(name) or is_defective(name)
-        if rest and not known and (rest in stems or (match and match[4])):
+        if not known and is_negation(plain(name), stems):
             raise BlemishError(
                 f"{place}: the folder '{name}' must be known as clean or as a class. Received: a name that may "
                 f"mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or 'clean: [good]' with the names of "
@@ -165,3 +162,11 @@ def refuse_doubtful_names(names: Iterable[str], settings: DatasetSettings, place
             f"{place}: the folder '0' must be known as clean or as a class. Received: folders "
             f"{', '.join(numbers)}. Put 'clean: [0]' into {SETTINGS_NAME}, or 'clean: []' where it is a class."
         )
+
+
+def is_negation(name: str, known: Container[str]) -> bool:
+    """True for a name like 'nocrack' where 'crack' is known, and for any like 'crackfree'."""
+    rests = (name.removeprefix(start) for start in NEGATIONS if name.startswith(start))
+    return any(rest in known for rest in rests) or any(
+        name.endswith(end) and len(name) > len(end) + 2 for end in FREE_OF
+    )

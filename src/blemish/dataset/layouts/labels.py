@@ -9,7 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from blemish.dataset.account import SHOWN, number
-from blemish.dataset.layouts.common import Contents, Source, Tree, collect, split_of_path, stem
+from blemish.dataset.layouts.common import (
+    Contents,
+    Source,
+    Tree,
+    collect,
+    grouped,
+    parent,
+    split_of_path,
+    stem,
+)
+from blemish.dataset.layouts.label_names import (
+    DEFECT_NAMES as DEFECT_NAMES,
+)
 from blemish.dataset.layouts.label_names import (
     class_label,
     is_clean,
@@ -18,10 +30,12 @@ from blemish.dataset.layouts.label_names import (
     refuse_doubtful_names,
 )
 from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
-from blemish.dataset.mask_files import MaskFacts
+from blemish.dataset.mask_files import MaskFacts, mask_facts
 from blemish.dataset.mask_values import MaskReadings, read_masks
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
+
+MAX_DRAWN = 8  # values of a mask in black and white, or with a few classes
 
 
 def detect(tree: Tree) -> str | None:
@@ -38,6 +52,7 @@ def read(source: Source) -> Contents:
     index.refuse_doubtful(source)
     names = {file: label_folder(file, source.settings) for file in index.photographs}
     refuse_doubtful_names(names.values(), source.settings, source.root)
+    refuse_hidden_masks(source, index)
     facts, skipped = collect(
         list(index.photographs),
         lambda file: (file, image_facts(source, file, index.of(file))),
@@ -56,6 +71,37 @@ def read(source: Source) -> Contents:
     return Contents(
         tuple(samples), tuple(sorted(labels)), {**skipped, **unlabelled}, read, index.left_out, warnings=lines
     )
+
+
+def refuse_hidden_masks(source: Source, index: MaskIndex) -> None:
+    """Raise BlemishError for a folder of masks whose name does not say so: files named like those of another.
+
+    A few files of each such folder are decoded.
+    """
+    by_folder = grouped(index.photographs, parent)
+    stems = {folder: {stem(file) for file in files} for folder, files in by_folder.items()}
+    few: dict[str, bool] = {}
+    for folder, files in by_folder.items():
+        others = [other for other in by_folder if other != folder and stems[folder] <= stems[other]]
+        if not others:
+            continue
+        for name in (folder, others[0]):
+            shown = by_folder[name][:SHOWN]
+            few[name] = few[name] if name in few else all(is_drawn(source, file) for file in shown)
+        if few[folder] and not few[others[0]]:
+            raise BlemishError(
+                f"{source.root / files[0]} must be a photograph. Received: black and white drawings in '{folder}', "
+                f"named like the images in '{others[0]}'. Rename the folder to 'mask' where they are masks."
+            )
+
+
+def is_drawn(source: Source, file: str) -> bool:
+    """True for an image with a few exact values, as a mask has them; False for what cannot be read."""
+    try:
+        facts = mask_facts(source.root / file)
+    except BlemishError:
+        return False
+    return facts.is_exact and len(facts.values or facts.colours) < MAX_DRAWN
 
 
 def labelled(source: Source, file: str, facts: tuple[MaskFacts, ...], readings: MaskReadings) -> Sample:

@@ -53,6 +53,7 @@ IMAGE_FOLDER_ENDINGS = re.compile(r"^(.+?)[_-](images?|imgs?|pictures|photos)$",
 FILE_ENDINGS = re.compile(
     r"^(.+?)[_-](masks?\d?|gt|ground_?truth|label|lable|labels|seg|segmentation)$", re.I
 )
+NUMBERED = re.compile(r"[_-]mask\d\.\w+$", re.I)
 
 
 @dataclass(frozen=True)
@@ -101,35 +102,46 @@ class MaskIndex:
         return dict.fromkeys(self.orphans, "these masks fit no image: neither name nor folder is an image's")
 
 
-@lru_cache(maxsize=8)
 def find_masks(tree: Tree) -> MaskIndex:
     """Tell the masks of a tree from its photographs, and pair them."""
-    in_folders = [file for file in tree.images if mask_place(file)]
-    outside = [file for file in tree.images if not mask_place(file)]
+    return told_apart(tree.images)
+
+
+@lru_cache(maxsize=8)  # several layouts ask of the same files
+def told_apart(images: tuple[str, ...]) -> MaskIndex:
+    outside = [file for file in images if not mask_place(file)]
     beside = pairs_beside(outside)
-    photographs = [file for file in outside if file not in beside]
-    finder = Finder(photographs)
-    found: dict[str, str | None] = {mask: finder.image_of(mask) for mask in in_folders}
-    for folder in unsure_folders(found):
-        found = {mask: image for mask, image in found.items() if mask_folder(mask) != folder}
-    found |= beside
+    finder = Finder(file for file in outside if file not in beside)
+    found = {file: finder.image_of(file) for file in images if mask_place(file)}
+    unsure = unsure_folders(found)
+    found = {mask: image for mask, image in found.items() if mask_folder(mask) not in unsure}
+    found |= pairs_beside([file for file in images if file not in found])
     masks_of: dict[str, list[str]] = {}
     for mask, image in found.items():
         if image is not None:
             masks_of.setdefault(image, []).append(mask)
     return MaskIndex(
-        tuple(file for file in tree.images if file not in found),
+        tuple(file for file in images if file not in found),
         {image: tuple(masks) for image, masks in masks_of.items()},
         tuple(mask for mask, image in found.items() if image is None and mask not in finder.doubtful),
-        {mask: images for mask, images in finder.doubtful.items() if mask in found},
+        {mask: pair for mask, pair in finder.doubtful.items() if mask in found and found[mask] is None},
     )
 
 
 def image_facts(
     source: Source, image: str, masks: Sequence[str], *, exact_colours: bool = False
 ) -> tuple[MaskFacts, ...]:
-    """Facts on the masks of an image. Raises BlemishError for a broken one, and a copy of the image itself."""
+    """Facts on the masks of an image.
+
+    Several lie in a folder of the image's name, or are numbered. Raises BlemishError for others, for a broken
+    mask, and for a copy of the image itself.
+    """
     path = source.root / image
+    if len(masks) > 1 and any(parent(m).rpartition("/")[2] != stem(image) and not NUMBERED.search(m) for m in masks):
+        raise BlemishError(
+            f"{path} must have one mask, or a folder of masks of its name. Received: {masks[0]} and {masks[1]}. "
+            "Remove one."
+        )
     found = []
     for mask in (source.root / name for name in masks):
         same_length = mask.is_file() and path.is_file() and mask.stat().st_size == path.stat().st_size
@@ -168,10 +180,20 @@ def means_masks(part: str) -> bool:
 
 
 def pairs_beside(files: Sequence[str]) -> dict[str, str | None]:
-    """Mask → image for files like a_mask.png beside a.jpg; None where others have an image and this one has none."""
+    """Mask → image for files like a_mask.png beside a.jpg, or elsewhere where the name is unique.
+
+    None where other files of the ending have an image and this one has none.
+    """
     by_key = {(parent(file), key(stem(file))): file for file in files}
+    by_name: dict[str, list[str]] = {}
+    for file in files:
+        by_name.setdefault(key(stem(file)), []).append(file)
     ended = {file: match for file in files if (match := FILE_ENDINGS.match(stem(file)))}
-    found = {file: by_key.get((parent(file), key(match[1]))) for file, match in ended.items()}
+    found: dict[str, str | None] = {}
+    for file, match in ended.items():
+        elsewhere = by_name.get(key(match[1]), [])
+        unique = elsewhere[0] if len(elsewhere) == 1 else None
+        found[file] = by_key.get((parent(file), key(match[1])), unique)
     endings = {key(ended[file][2]) for file, image in found.items() if image is not None}
     return {file: image for file, image in found.items() if key(ended[file][2]) in endings}
 
@@ -191,15 +213,23 @@ class Finder:
         """The image whose name and folders a mask has, None without one."""
         place = mask_place(mask) or 0
         parts = mask.split("/")
-        between = [*parts[: place - 1], *own_part(parts[place - 1]), *parts[place:-1]]
+        around = [*parts[: place - 1], *parts[place:-1]]
+        own = own_part(parts[place - 1])
+        if own and (image := self.image_in([*parts[: place - 1], *own, *parts[place:-1]], mask)):
+            return image
+        return self.image_in(around, mask)
+
+    def image_in(self, between: Sequence[str], mask: str) -> str | None:
+        """The image of a mask's name that lies in these folders, and in fewest others."""
         names = [stem(mask), PurePosixPath(stem(mask)).stem]
         names += [match[1] for name in names[:1] if (match := FILE_ENDINGS.match(name))]
         for name in dict.fromkeys(names):
             for table, text in ((self.exact, name), (self.folded, key(name))):
                 if best := self.nearest(table.get(text, []), between, mask):
                     return best
-        if len(parts) - place > 1:  # MVTec LOCO: a folder of masks for each image
-            return self.nearest(self.exact.get(parts[-2], []), between[:-1], mask)
+        folder = parent(mask).rpartition("/")[2]
+        if between and between[-1] == folder:  # MVTec LOCO: a folder of masks for each image
+            return self.nearest(self.exact.get(folder, []), between[:-1], mask)
         return None
 
     def nearest(self, images: Sequence[str], between: Sequence[str], mask: str) -> str | None:

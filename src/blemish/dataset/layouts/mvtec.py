@@ -86,7 +86,9 @@ def find_categories(tree: Tree) -> list[str]:
 
 
 def has_masks(index: MaskIndex, category: str) -> bool:
-    return any(image.startswith(f"{category}/") or not category for image in index.masks_of)
+    """True where a category has masks, fitting or not."""
+    files = (*index.masks_of, *index.orphans)
+    return any(file.startswith(f"{category}/") or not category for file in files)
 
 
 def sorted_images(

@@ -118,11 +118,6 @@ def read_image_masks(source: Source, index: MaskIndex, image: str) -> MaskedImag
             f"{source.root / image} must have a mask. Received: no file of its name in the mask folder. "
             "Add the mask (all black for a clean image) or remove the image."
         )
-    if len(masks) > 1 and any(parent(mask).rpartition("/")[2] != stem(image) for mask in masks):
-        raise BlemishError(
-            f"{source.root / image} must have one mask, or a folder of masks of its name. Received: {masks[0]} "
-            f"and {masks[1]}. Remove one."
-        )
     exact = source.settings.exact_colours
     return MaskedImage(image, image_facts(source, image, masks, exact_colours=exact))
 
