@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -122,6 +122,7 @@ shares = st.floats(0.02, 0.5)
 LOOKS = st.lists(st.builds(Look, shares, shares, st.integers(1, 99)), min_size=1)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(LOOKS, LOOKS)
 def test_no_image_of_the_training_is_unlike_it(first: list[Look], second: list[Look]) -> None:
     both = KnownLooks.of(first).joined(KnownLooks.of(second))
