@@ -168,3 +168,13 @@ def test_a_split_by_similarity_still_goes_by_its_former_name(blemish: Command, t
     assert lists[0] == lists[1]
     page = blemish("data", "split", "--help").out
     assert "similarity" in page and "looks" not in page
+
+
+def test_layouts_are_listed_in_a_line_each(blemish: Command) -> None:
+    from blemish.dataset.layouts import LAYOUTS
+
+    answer = blemish("data", "layouts")
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == list(LAYOUTS)
+    assert all(20 < len(line) <= 110 for line in lines)

@@ -148,6 +148,17 @@ def check(
         )
 
 
+@app.command("layouts")
+def list_layouts() -> None:
+    """List the layouts that are read, each with the files that tell it; docs/layouts.md shows them."""
+    from blemish.dataset.layouts import LAYOUTS
+
+    width = max(map(len, LAYOUTS))
+    for name, module in LAYOUTS.items():
+        print(f"{name:{width}}  {module.detect.__doc__}")
+    print("Which is read is found by the files, or named by 'layout:' in dataset.yaml.")
+
+
 @app.command()
 def agree(
     annotators: Annotated[

@@ -44,6 +44,9 @@ class DatasetSettings(BaseModel):
     exact_colours: bool = (
         False  # pairs: every pixel of a named colour counts, no edges are blurred or dithered
     )
+    unlabelled: Literal["clean", "leave-out", "error"] | None = None  # images without annotation; None: as
+    # the tool has it, which is clean for those that write no file for a clean image, and else an error
+    label_key: str | None = None  # column or attribute that holds the class, where several could
     above: int | None = Field(default=None, ge=0, le=254)  # gray masks: a pixel is defect when it is brighter
     mask_values: Literal["binary", "classes", "instances"] | None = None  # gray masks: what values mean
     clean: tuple[str, ...] | None = None  # names of folders whose images are clean

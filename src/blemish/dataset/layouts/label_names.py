@@ -95,7 +95,21 @@ DEFECT_NAMES = frozenset(
     }
     | {"不良", "不良品", "不合格", "异常", "異常", "缺陷"}
 )
-NEGATIONS = ("no", "non", "not", "un", "in", "without", "ohne", "kein", "keine", "nicht", "sans", "sin", "freeof")
+NEGATIONS = (
+    "no",
+    "non",
+    "not",
+    "un",
+    "in",
+    "without",
+    "ohne",
+    "kein",
+    "keine",
+    "nicht",
+    "sans",
+    "sin",
+    "freeof",
+)
 FREE_OF = ("free", "less", "frei", "los")  # endings
 
 
@@ -115,6 +129,11 @@ def is_clean(name: str, settings: DatasetSettings | None = None) -> bool:
 def is_defective(name: str, settings: DatasetSettings | None = None) -> bool:
     """True for a folder of defective images whose name does not say of which class."""
     return plain(name) in DEFECT_NAMES and not is_clean(name, settings)
+
+
+def says_state(name: str, settings: DatasetSettings | None = None) -> bool:
+    """True for a name that says whether an image is clean or defective, and nothing else."""
+    return is_clean(name, settings) or is_defective(name, settings)
 
 
 def is_generic(name: str) -> bool:
@@ -139,7 +158,9 @@ def class_label(name: str, settings: DatasetSettings | None = None) -> str:
     return DEFECT if is_defective(name, settings) else name
 
 
-def refuse_doubtful_names(names: Iterable[str], settings: DatasetSettings, place: object) -> None:
+def refuse_doubtful_names(
+    names: Iterable[str], settings: DatasetSettings, place: object, *, noun: str = "folder"
+) -> None:
     """Raise BlemishError for names that may mean clean, as long as `clean:` does not say which ones do.
 
     These are negations of another name, like no_crack beside crack, and numbers beyond 0 and 1.
@@ -152,14 +173,14 @@ def refuse_doubtful_names(names: Iterable[str], settings: DatasetSettings, place
         known = is_clean(name) or is_defective(name)
         if not known and is_negation(plain(name), stems):
             raise BlemishError(
-                f"{place}: the folder '{name}' must be known as clean or as a class. Received: a name that may "
+                f"{place}: the {noun} '{name}' must be known as clean or as a class. Received: a name that may "
                 f"mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or 'clean: [good]' with the names of "
-                "those folders that hold clean images."
+                "those that mean clean."
             )
     numbers = [name for name in found if name.isdecimal()]
     if "0" in numbers and set(numbers) - {"0", "1"}:
         raise BlemishError(
-            f"{place}: the folder '0' must be known as clean or as a class. Received: folders "
+            f"{place}: the {noun} '0' must be known as clean or as a class. Received: {noun}s "
             f"{', '.join(numbers)}. Put 'clean: [0]' into {SETTINGS_NAME}, or 'clean: []' where it is a class."
         )
 
