@@ -168,16 +168,16 @@ def duplicate_problems(same: Sequence[ImageFinding], dataset: Dataset) -> Iterat
     if len(splits) > 1:
         yield Problem(
             WARNING,
-            f"{names} are the same image, in {' and '.join(map(str, splits))}: figures would be too good. "
+            f"{names} are the same picture, in {' and '.join(map(str, splits))}: figures would be too good. "
             "Split again by content.",
             "same-image-torn",
         )
     else:
-        yield Problem(WARNING, f"{names} are the same image. Keep one of them.", "same-image")
+        yield Problem(WARNING, f"{names} are the same picture. Keep one of them.", "same-image")
     if len({finding.marks for finding in same}) > 1:
         labels = [listing(sorted({a.label for a in f.sample.annotations})) or "clean" for f in same]
         what = f"as {' and '.join(dict.fromkeys(labels))}" if len(set(labels)) > 1 else "in different places"
-        text = f"{names} are the same image but marked {what}. Decide which is right."
+        text = f"{names} are the same picture but marked {what}. Decide which is right."
         yield Problem(WARNING, text, "same-image-other-marks")
 
 
