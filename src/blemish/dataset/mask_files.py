@@ -276,9 +276,12 @@ def is_photograph(values: NDArray[Any], brightest: NDArray[Any]) -> bool:
 
     values: [H, W] or [H, W, 3]; brightest: [H, W], of the channels
     """
-    shown = brightest > float(brightest.max(initial=0)) * FLAT_RANGE / 255
+    top = float(brightest.max(initial=0))
+    near = top * FLAT_RANGE / 255
+    shown = brightest > near
+    even = plateau(values) | (brightest >= top - near)  # noise of JPEG is near white
     number = int(shown.sum())
-    return number > 0.3 * shown.size and int((plateau(values) & shown).sum()) < 0.5 * number
+    return number > 0.3 * shown.size and int((even & shown).sum()) < 0.5 * number
 
 
 def shares_above(values: NDArray[Any]) -> tuple[float, ...]:

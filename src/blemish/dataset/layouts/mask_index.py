@@ -109,13 +109,18 @@ def find_masks(tree: Tree) -> MaskIndex:
 
 @lru_cache(maxsize=8)  # several layouts ask of the same files
 def told_apart(images: tuple[str, ...]) -> MaskIndex:
-    outside = [file for file in images if not mask_place(file)]
-    beside = pairs_beside(outside)
-    finder = Finder(file for file in outside if file not in beside)
-    found = {file: finder.image_of(file) for file in images if mask_place(file)}
-    unsure = unsure_folders(found)
-    found = {mask: image for mask, image in found.items() if mask_folder(mask) not in unsure}
-    found |= pairs_beside([file for file in images if file not in found])
+    in_folders = [file for file in images if mask_place(file)]
+    while True:
+        inside = {*in_folders}
+        outside = [file for file in images if file not in inside]
+        beside = pairs_beside(outside)
+        finder = Finder(file for file in outside if file not in beside)
+        found = {file: finder.image_of(file) for file in in_folders}
+        unsure = unsure_folders(found)
+        if not unsure:
+            break
+        in_folders = [file for file in in_folders if mask_folder(file) not in unsure]
+    found |= beside
     masks_of: dict[str, list[str]] = {}
     for mask, image in found.items():
         if image is not None:
