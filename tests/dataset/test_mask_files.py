@@ -40,7 +40,14 @@ def circle(value: int = 255) -> NDArray[np.uint8]:
 def test_the_palette_of_voc() -> None:
     """Colours of the development kit's VOClabelcolormap."""
     palette = voc_palette()
-    known = {1: (128, 0, 0), 2: (0, 128, 0), 8: (64, 0, 0), 16: (0, 64, 0), 20: (0, 64, 128), 255: (224, 224, 192)}
+    known = {
+        1: (128, 0, 0),
+        2: (0, 128, 0),
+        8: (64, 0, 0),
+        16: (0, 64, 0),
+        20: (0, 64, 128),
+        255: (224, 224, 192),
+    }
     assert {number: palette[number] for number in known} == known
     assert len({*palette}) == 256
 
@@ -51,7 +58,9 @@ def test_stored_values_are_those_of_pillow(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, mode: str, data: st.DataObject
 ) -> None:
     top = 65535 if mode == "I;16" else 255
-    values = painted(((2, 3, 9, 8), data.draw(st.integers(1, top))), dtype=np.uint16 if top > 255 else np.uint8)
+    values = painted(
+        ((2, 3, 9, 8), data.draw(st.integers(1, top))), dtype=np.uint16 if top > 255 else np.uint8
+    )
     if mode == "I;16" and suffix == ".bmp":
         return
     image = indexed(values, list(voc_palette())) if mode == "P" else Image.fromarray(values)
@@ -139,7 +148,9 @@ def test_transparent_pixels_are_background_and_opaque_images_have_none(tmp_path:
 def test_black_strokes_on_transparent_white_are_asked_about(tmp_path: Path) -> None:
     marked = painted((CUT, 255))
     layer = Image.merge("LA", [Image.fromarray(255 - marked), Image.fromarray(marked)])
-    with pytest.raises(BlemishError, match=r"layer\.png must be marked in its colours or in its alpha channel"):
+    with pytest.raises(
+        BlemishError, match=r"layer\.png must be marked in its colours or in its alpha channel"
+    ):
         read_stored(saved(tmp_path / "layer.png", layer))
 
 

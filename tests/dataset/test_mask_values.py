@@ -23,7 +23,9 @@ GRAY = np.uint8
 DEEP = np.uint16
 
 
-def dataset_of(root: Path, *masks: NDArray[Any] | Image.Image, yaml: str = "", suffix: str = ".png") -> Dataset:
+def dataset_of(
+    root: Path, *masks: NDArray[Any] | Image.Image, yaml: str = "", suffix: str = ".png"
+) -> Dataset:
     """Dataset of images with these masks."""
     if yaml:
         text(root / "dataset.yaml", yaml)
@@ -80,7 +82,9 @@ def test_two_values_mark_whatever_they_are(tmp_path: Path, values: tuple[int, in
         (painted((CUT, 2), dtype=DEEP), "mark with values up to 2 in 16 bits"),
     ],
 )
-def test_low_values_beside_high_ones_mark_and_are_named(tmp_path: Path, low: NDArray[Any], words: str) -> None:
+def test_low_values_beside_high_ones_mark_and_are_named(
+    tmp_path: Path, low: NDArray[Any], words: str
+) -> None:
     dataset = dataset_of(tmp_path, painted((CUT, 255)), low, low)
     assert marked(dataset) == [[("defect", 35)]] * 3
     assert len(dataset.account.warnings) == 1
@@ -89,7 +93,9 @@ def test_low_values_beside_high_ones_mark_and_are_named(tmp_path: Path, low: NDA
 
 
 def test_bits_may_differ_from_file_to_file(tmp_path: Path) -> None:
-    dataset = dataset_of(tmp_path, painted((CUT, 255)), painted((DENT, 65535), dtype=DEEP), rgb((CUT, (255,) * 3)))
+    dataset = dataset_of(
+        tmp_path, painted((CUT, 255)), painted((DENT, 65535), dtype=DEEP), rgb((CUT, (255,) * 3))
+    )
     assert marked(dataset) == [[("defect", 35)], [("defect", 24)], [("defect", 35)]]
     assert dataset.account.warnings == ()
 
@@ -140,7 +146,9 @@ def test_a_name_for_the_background_and_values_without_a_name_are_refused(tmp_pat
     masks = [painted((CUT, 1)), painted((CUT, 3))]
     with pytest.raises(BlemishError, match=r"'classes' must name defects only.*Received: 'background'"):
         dataset_of(tmp_path / "a", *masks, yaml="classes: [background, cut, dent]\n")
-    with pytest.raises(BlemishError, match=r"1\.png must show known values only \(1 cut, 2 dent\)\. Received: 3"):
+    with pytest.raises(
+        BlemishError, match=r"1\.png must show known values only \(1 cut, 2 dent\)\. Received: 3"
+    ):
         dataset_of(tmp_path / "b", *masks, yaml="classes: [cut, dent]\n")
 
 
@@ -157,7 +165,9 @@ def test_voc_s_palette_keeps_dark_classes_apart_and_its_border_is_void(tmp_path:
     masks = [voc((CUT, number)) for number in (1, 2, 8, 16, 24, 64)]
     dataset = dataset_of(tmp_path, *masks, voc((CUT, 8), (DENT, 255)))
     labels = [these[0][0] for these in marked(dataset)]
-    assert labels == [f"colour-{c}" for c in ("800000", "008000", "400000", "004000", "404000", "200000", "400000")]
+    assert labels == [
+        f"colour-{c}" for c in ("800000", "008000", "400000", "004000", "404000", "200000", "400000")
+    ]
     assert all(these[0][1] == 35 and len(these) == 1 for these in marked(dataset))
     assert "void pixels" in dataset.account.warnings[0]
 
@@ -171,7 +181,9 @@ def test_colours_of_the_settings_name_palette_indices_too(tmp_path: Path) -> Non
 def test_dark_colours_are_classes_and_those_near_black_are_refused(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path / "a", rgb((CUT, (64, 0, 0))), rgb((CUT, (0, 64, 0)), (DENT, (255, 0, 0))))
     assert marked(dataset) == [[("colour-400000", 35)], [("colour-004000", 35), ("colour-ff0000", 24)]]
-    with pytest.raises(BlemishError, match=r"colours of masks must differ from black\. Received: \(1, 0, 0\)"):
+    with pytest.raises(
+        BlemishError, match=r"colours of masks must differ from black\. Received: \(1, 0, 0\)"
+    ):
         dataset_of(tmp_path / "b", rgb((CUT, (1, 0, 0))), rgb((CUT, (2, 0, 0))))
 
 

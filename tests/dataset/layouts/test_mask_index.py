@@ -45,11 +45,15 @@ def test_a_mask_is_found_by_its_folder_or_its_ending(image: str, mask: str) -> N
 
 
 def test_the_folders_of_a_mask_choose_among_images_of_a_name() -> None:
-    images = [f"{c}/{part}/000.png" for c in ("bottle", "cable") for part in ("train/good", "test/good", "test/cut")]
+    images = [
+        f"{c}/{part}/000.png" for c in ("bottle", "cable") for part in ("train/good", "test/good", "test/cut")
+    ]
     masks = [f"{c}/ground_truth/cut/000_mask.png" for c in ("bottle", "cable")]
     index = told_apart(tuple(sorted([*images, *masks])))
     assert index.photographs == tuple(sorted(images))
-    assert index.masks_of == {f"{c}/test/cut/000.png": (f"{c}/ground_truth/cut/000_mask.png",) for c in ("bottle", "cable")}
+    assert index.masks_of == {
+        f"{c}/test/cut/000.png": (f"{c}/ground_truth/cut/000_mask.png",) for c in ("bottle", "cable")
+    }
 
 
 def test_a_mask_that_fits_none_or_two_is_told() -> None:
@@ -75,10 +79,12 @@ def test_photographs_stay_photographs(files: tuple[str, ...]) -> None:
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(
-        st.lists(st.sampled_from(["masks", "images", "good", "a", "GT", "x_labels", "Label"]), max_size=3).flatmap(
-            lambda folders: st.sampled_from(["a.png", "a.jpg", "a_mask.png", "b.png", "b_GT.bmp", "mask.png"]).map(
-                lambda name: "/".join([*folders, name])
-            )
+        st.lists(
+            st.sampled_from(["masks", "images", "good", "a", "GT", "x_labels", "Label"]), max_size=3
+        ).flatmap(
+            lambda folders: st.sampled_from(
+                ["a.png", "a.jpg", "a_mask.png", "b.png", "b_GT.bmp", "mask.png"]
+            ).map(lambda name: "/".join([*folders, name]))
         ),
         unique=True,
         max_size=8,

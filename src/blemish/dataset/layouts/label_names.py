@@ -95,7 +95,21 @@ DEFECT_NAMES = frozenset(
     }
     | {"不良", "不良品", "不合格", "异常", "異常", "缺陷"}
 )
-NEGATIONS = ("no", "non", "not", "un", "in", "without", "ohne", "kein", "keine", "nicht", "sans", "sin", "freeof")
+NEGATIONS = (
+    "no",
+    "non",
+    "not",
+    "un",
+    "in",
+    "without",
+    "ohne",
+    "kein",
+    "keine",
+    "nicht",
+    "sans",
+    "sin",
+    "freeof",
+)
 FREE_OF = ("free", "less", "frei", "los")  # endings
 
 

@@ -142,7 +142,9 @@ def image_facts(
     mask, and for a copy of the image itself.
     """
     path = source.root / image
-    if len(masks) > 1 and any(parent(m).rpartition("/")[2] != stem(image) and not NUMBERED.search(m) for m in masks):
+    if len(masks) > 1 and any(
+        parent(m).rpartition("/")[2] != stem(image) and not NUMBERED.search(m) for m in masks
+    ):
         raise BlemishError(
             f"{path} must have one mask, or a folder of masks of its name. Received: {masks[0]} and {masks[1]}. "
             "Remove one."

@@ -62,7 +62,10 @@ def read(source: Source) -> Contents:
         samples=samples,
         class_names=tuple(sorted({a.label for sample in samples for a in sample.annotations})),
         read=contents.read | frozenset(splits),
-        left_out={**contents.left_out, **{f: KINDS for f in tables if f.endswith("image_anno.csv") and f not in splits}},
+        left_out={
+            **contents.left_out,
+            **{f: KINDS for f in tables if f.endswith("image_anno.csv") and f not in splits},
+        },
         warnings=(*contents.warnings, *lines),
     )
 
