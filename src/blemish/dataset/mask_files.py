@@ -21,7 +21,8 @@ from PIL import Image, ImageOps
 from blemish.arrays import Colour, Size
 from blemish.dataset.colours import FLAT_RANGE, exact_colours, mask_colours, plateau, solid_values, tally
 from blemish.errors import BlemishError
-from blemish.images.decode import open_unlimited, read_image, to_bytes
+from blemish.images.decode import read_image, to_bytes
+from blemish.images.opening import open_unlimited
 from blemish.optional_dependencies import import_optional
 from blemish.untrusted import regular_file
 

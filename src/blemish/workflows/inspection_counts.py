@@ -22,11 +22,13 @@ class InspectionCounts:
     verdicts: number of answers by verdict; of a line scan, an answer is a piece of the web
     left_out: everything that was found and is no image to be inspected, each with the reason
     strips: number of images that a line scan was given; None for images one by one
+    first_error: why the first image could not be judged
     """
 
     verdicts: Mapping[Verdict, int] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     strips: int | None = None
+    first_error: str = ""
 
     @property
     def images(self) -> int:
@@ -74,7 +76,8 @@ class InspectionCounts:
         sentences = []
         if self.errors:
             images = "1 image" if self.errors == 1 else f"{self.errors} images"
-            sentences.append(f"{images} could not be judged; {record} says why, as 'error'.")
+            first = f" The first: {self.first_error}" if self.first_error else ""
+            sentences.append(f"{images} could not be judged; {record} says why, as 'error'.{first}")
         for why in dict.fromkeys(left.why for left in self.lacking):
             paths = [left.path for left in self.lacking if left.why is why]
             more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""

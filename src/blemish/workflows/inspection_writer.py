@@ -76,6 +76,7 @@ class AnswerFile:
         self.file, self.overlays = file, overlays
         self.whole = self.lines = 0  # bytes and number of the lines that are whole
         self.verdicts: list[Verdict] = []
+        self.first_error = ""
         self.writing: Answer | None = None
 
     def add(self, answer: Answer) -> None:
@@ -88,6 +89,7 @@ class AnswerFile:
         while rest:
             rest = rest[self.file.write(rest) :]
         self.verdicts.append(answer.inspection.verdict)
+        self.first_error = self.first_error or answer.inspection.error or ""
         # Python handles no signal between these.
         self.whole += size
         self.lines += 1
@@ -140,7 +142,7 @@ def write_answers(
                 f"{draft} cannot be written: {error.strerror}. Free some space and try again."
             ) from error
         finally:
-            counts = counts_of(Counter(file.verdicts))
+            counts = replace(counts_of(Counter(file.verdicts)), first_error=file.first_error)
             if finished:
                 raw.close()
                 put_in_place(draft, target, counts, complete=complete)

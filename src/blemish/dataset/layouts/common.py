@@ -38,7 +38,7 @@ class Tree:
 
     root: Path
     files: tuple[str, ...]
-    odd: Mapping[str, str] = field(default_factory=dict)
+    odd: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def folders(self) -> dict[str, tuple[str, ...]]:

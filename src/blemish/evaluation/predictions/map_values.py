@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.errors import BlemishError
-from blemish.images.decode import opened, read_image, to_unit
+from blemish.images.decode import read_image, to_unit
+from blemish.images.opening import open_unlimited, opened
 from blemish.untrusted import regular_file
 
 STEP_16 = 1 / 65535
@@ -50,7 +51,7 @@ def read_picture(file: Path) -> NDArray[np.float32]:
 
     Raises BlemishError for an alpha channel that is not full everywhere.
     """
-    with opened(file, None) as image:
+    with opened(file) as stream, open_unlimited(stream) as image:
         mode = image.mode
         if mode == "F":
             return np.array(image, np.float32)
@@ -109,7 +110,7 @@ def look_at(file: Path) -> Look:
 def step_of(file: Path) -> float:
     if is_array(file):
         return 0.0
-    with opened(file, None) as image:
+    with opened(file) as stream, open_unlimited(stream) as image:
         return {"F": 0.0}.get(image.mode, STEP_16 if image.mode.startswith("I") else 1 / 255)
 
 
