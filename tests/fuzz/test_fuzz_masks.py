@@ -182,7 +182,7 @@ def cut(root: Path, draw: Draw) -> str:
 
 
 def copied(root: Path, draw: Draw) -> str:
-    """Copy a mask under the name of a second one; in a folder of masks of one image it is a further defect."""
+    """Copy a mask under the name of a second one; in a folder of masks of one image that is a defect more."""
     path = draw(st.sampled_from(masks_of(root)))
     hypothesis.assume(path.parent.name != path.stem)
     new = path.with_name(draw(st.sampled_from(["{}_mask", "{}_2", "other"])).format(path.stem) + path.suffix)
@@ -191,10 +191,10 @@ def copied(root: Path, draw: Draw) -> str:
     return f"{path.name} copied to {new.name}"
 
 
-CHANGES = (
-    (other_level, sixteen_bits, palette, colours, alpha, inverted, one_bit, photograph, other_size, soft_edges)
-    + (renamed, other_case, renamed_folder, removed, cut, copied)
-)  # fmt: skip
+LEVELS = (other_level, sixteen_bits, palette, colours, alpha, inverted, one_bit)
+PIXELS = (photograph, other_size, soft_edges)
+NAMES = (renamed, other_case, renamed_folder, removed, cut, copied)
+CHANGES = (*LEVELS, *PIXELS, *NAMES)
 
 
 @contextmanager

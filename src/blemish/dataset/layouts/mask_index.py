@@ -84,8 +84,8 @@ class MaskIndex:
             shown = ", ".join(self.orphans[:SHOWN])
             more = f" and {len(self.orphans) - SHOWN} more" if len(self.orphans) > SHOWN else ""
             raise BlemishError(
-                f"{source.root}: every mask must have an image of its name, as images without a mask count as "
-                f"clean. Received: {shown}{more} without one. Rename or remove the masks, or add the images."
+                f"{source.root}: every mask must have an image of its name, as images without a mask count "
+                f"as clean. Received: {shown}{more}. Rename or remove the masks, or add the images."
             )
 
     def refuse_doubtful(self, source: Source) -> None:
@@ -146,8 +146,8 @@ def image_facts(
         parent(m).rpartition("/")[2] != stem(image) and not NUMBERED.search(m) for m in masks
     ):
         raise BlemishError(
-            f"{path} must have one mask, or a folder of masks of its name. Received: {masks[0]} and {masks[1]}. "
-            "Remove one."
+            f"{path} must have one mask, or a folder of masks of its name. Received: {masks[0]} and "
+            f"{masks[1]}. Remove one."
         )
     found = []
     for mask in (source.root / name for name in masks):
@@ -155,7 +155,8 @@ def image_facts(
         found.append(mask_facts(mask, exact_colours=exact_colours))
         if same_length and mask.read_bytes() == path.read_bytes() and not found[-1].is_empty:
             raise BlemishError(
-                f"{mask} must be a mask of {path}. Received: a copy of the image itself. Replace or remove it."
+                f"{mask} must be a mask of {path}. Received: a copy of the image itself. Replace or remove "
+                "it."
             )
     return tuple(found)
 
@@ -240,7 +241,7 @@ class Finder:
         return None
 
     def nearest(self, images: Sequence[str], between: Sequence[str], mask: str) -> str | None:
-        """The image that lies in all folders that the mask lies in, and in fewest others; None for two alike."""
+        """The image that lies in all folders of the mask, and in fewest others; None for two alike."""
         wanted = telling(between)
         fitting = [image for image in images if holds(telling(parent(image).split("/")), wanted)]
         ranked = sorted(fitting, key=lambda image: len(telling(parent(image).split("/"))))
