@@ -20,7 +20,7 @@ from blemish.dataset.layouts.common import (
     stem,
 )
 from blemish.dataset.layouts.label_names import (
-    DEFECT_NAMES as DEFECT_NAMES,
+    DEFECT_NAMES as DEFECT_NAMES,  # noqa: PLC0414 - readers of labels ask here
 )
 from blemish.dataset.layouts.label_names import (
     class_label,

@@ -2,8 +2,8 @@
 
 Read alike are MVTec AD 2 (`test_public/`, its masks inside), MVTec LOCO (a folder of masks for each image)
 and BTAD (`ok` and `ko`). With several categories in a folder the class is "category-defect" and every
-category is a product. Sources: Bergmann et al. 2019, "MVTec AD"; Bergmann et al. 2022, "Beyond Dents and Scratches";
-Heckler-Kram et al. 2025, "The MVTec AD 2 Dataset"; Mishra et al. 2021, "VT-ADL".
+category is a product. Sources: Bergmann et al. 2019, "MVTec AD"; Bergmann et al. 2022, "Beyond Dents and
+Scratches"; Heckler-Kram et al. 2025, "The MVTec AD 2 Dataset"; Mishra et al. 2021, "VT-ADL".
 """
 
 from __future__ import annotations
