@@ -25,7 +25,7 @@ from blemish.dataset.samples import MaskFile
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 from tests.dataset import mask_builders
-from tests.fuzz.harness import Draw, settings
+from tests.fuzz.harness import MUTATIONS, Draw, assert_read_or_told, settings
 
 Counts = tuple[int, int, dict[str, int]]
 
@@ -230,6 +230,16 @@ def test_marked_pixels_of_a_mutated_tree_are_those_of_the_whole_or_told_of(
         assert counts == whole or same_but_names(counts, whole) or words - said, (
             f"{change}: {whole}, {counts}"
         )
+
+    run()
+
+
+@pytest.mark.parametrize("form", mask_builders.TREES)
+def test_a_tree_of_masks_with_any_mutation_is_read_or_told_of(form: str, trees: dict[str, Path]) -> None:
+    @settings
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        assert_read_or_told(trees[form], data.draw, MUTATIONS)
 
     run()
 
