@@ -1,4 +1,4 @@
-"""Tiny datasets with masks, one builder for each public form; two clean images, two of 35 and 24 marked pixels.
+"""Tiny datasets with masks, a builder for each form: two clean images, two of 35 and 24 marked pixels.
 
 A defect's kind is `cut` for the first and `dent` for the second, where the form has kinds.
 """

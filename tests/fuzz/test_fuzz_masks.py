@@ -25,7 +25,7 @@ from blemish.dataset.samples import MaskFile
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 from tests.dataset import mask_builders
-from tests.fuzz.harness import Draw, settings
+from tests.fuzz.harness import MUTATIONS, Draw, assert_read_or_told, settings
 
 Counts = tuple[int, int, dict[str, int]]
 
@@ -182,7 +182,7 @@ def cut(root: Path, draw: Draw) -> str:
 
 
 def copied(root: Path, draw: Draw) -> str:
-    """Copy a mask under the name of a second one; in a folder of masks of one image it is a further defect."""
+    """Copy a mask under the name of a second one; in a folder of masks of one image that is a defect more."""
     path = draw(st.sampled_from(masks_of(root)))
     hypothesis.assume(path.parent.name != path.stem)
     new = path.with_name(draw(st.sampled_from(["{}_mask", "{}_2", "other"])).format(path.stem) + path.suffix)
@@ -191,10 +191,10 @@ def copied(root: Path, draw: Draw) -> str:
     return f"{path.name} copied to {new.name}"
 
 
-CHANGES = (
-    (other_level, sixteen_bits, palette, colours, alpha, inverted, one_bit, photograph, other_size, soft_edges)
-    + (renamed, other_case, renamed_folder, removed, cut, copied)
-)  # fmt: skip
+LEVELS = (other_level, sixteen_bits, palette, colours, alpha, inverted, one_bit)
+PIXELS = (photograph, other_size, soft_edges)
+NAMES = (renamed, other_case, renamed_folder, removed, cut, copied)
+CHANGES = (*LEVELS, *PIXELS, *NAMES)
 
 
 @contextmanager
@@ -230,6 +230,16 @@ def test_marked_pixels_of_a_mutated_tree_are_those_of_the_whole_or_told_of(
         assert counts == whole or same_but_names(counts, whole) or words - said, (
             f"{change}: {whole}, {counts}"
         )
+
+    run()
+
+
+@pytest.mark.parametrize("form", mask_builders.TREES)
+def test_a_tree_of_masks_with_any_mutation_is_read_or_told_of(form: str, trees: dict[str, Path]) -> None:
+    @settings
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        assert_read_or_told(trees[form], data.draw, MUTATIONS)
 
     run()
 
