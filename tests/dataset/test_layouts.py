@@ -13,8 +13,7 @@ import pytest
 from PIL import Image
 
 from blemish.dataset.layouts import LAYOUTS, load_dataset
-from blemish.dataset.masks import class_map
-from blemish.dataset.samples import Dataset, MaskFile
+from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from tests.dataset import tool_builders
 
@@ -215,5 +214,3 @@ def test_boxes_refer_to_the_turned_image(tmp_path: Path) -> None:
     builders.text(root / "labels" / "val" / "c.txt", "0 0.5 0.5 1 1\n")
     sample = next(sample for sample in load_dataset(root) if sample.id.endswith("c.jpg"))
     assert sample.annotations[0].box_xyxy == (0, 0, 20, 30)
-
-

@@ -44,7 +44,8 @@ from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
 from blemish.dataset.layouts.detection import OF_LABEL_FILES, choose_layout, contradictions, matching
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
-from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, read_settings
+from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, images_root, read_settings
+from blemish.dataset.unfinished import refuse_unfinished
 from blemish.errors import BlemishError, nearest_name
 from blemish.untrusted import timed_search
 
@@ -125,11 +126,11 @@ def find_source(path: Path, skip_broken: bool) -> Source:
         raise BlemishError(
             f"{path} must be a folder or a {SETTINGS_NAME}. Received: a file. Give its folder."
         )
-    settings = read_settings(file) if file.is_file() else DatasetSettings()
     home = file.parent
-    root = home / settings.root if settings.root else home
-    if not root.is_dir():
-        raise BlemishError(f"{file}: 'root' must be a folder. Received: {root}. Correct that line.")
+    refuse_unfinished(home)
+    settings = read_settings(file) if file.is_file() else DatasetSettings()
+    root = images_root(settings, file)
+    refuse_unfinished(root)
     return Source(list_files(root), settings, home, skip_broken)
 
 

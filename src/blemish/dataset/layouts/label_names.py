@@ -131,18 +131,13 @@ def is_defective(name: str, settings: DatasetSettings | None = None) -> bool:
     return plain(name) in DEFECT_NAMES and not is_clean(name, settings)
 
 
-def says_state(name: str, settings: DatasetSettings | None = None) -> bool:
-    """True for a name that says whether an image is clean or defective, and nothing else."""
-    return is_clean(name, settings) or is_defective(name, settings)
-
-
 def is_generic(name: str) -> bool:
     """True for folders like images/ or train/, which say nothing of a label."""
     return name.casefold() in IMAGE_FOLDERS or name.lower() in SPLIT_OF_FOLDER
 
 
 def label_folder(file: str, settings: DatasetSettings | None = None) -> str:
-    """Name of the folder that labels an image: the nearest that says clean, else the nearest that is not generic.
+    """Name of the folder that labels an image: the nearest that says clean, else the nearest not generic.
 
     '' where there is none.
     """
@@ -158,9 +153,7 @@ def class_label(name: str, settings: DatasetSettings | None = None) -> str:
     return DEFECT if is_defective(name, settings) else name
 
 
-def refuse_doubtful_names(
-    names: Iterable[str], settings: DatasetSettings, place: object, *, noun: str = "folder"
-) -> None:
+def refuse_doubtful_names(names: Iterable[str], settings: DatasetSettings, place: object) -> None:
     """Raise BlemishError for names that may mean clean, as long as `clean:` does not say which ones do.
 
     These are negations of another name, like no_crack beside crack, and numbers beyond 0 and 1.
@@ -173,15 +166,15 @@ def refuse_doubtful_names(
         known = is_clean(name) or is_defective(name)
         if not known and is_negation(plain(name), stems):
             raise BlemishError(
-                f"{place}: the {noun} '{name}' must be known as clean or as a class. Received: a name that may "
-                f"mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or 'clean: [good]' with the names of "
-                "those that mean clean."
+                f"{place}: the folder '{name}' must be known as clean or as a class. Received: a name that "
+                f"may mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or there the names of "
+                "the folders that do hold clean images."
             )
     numbers = [name for name in found if name.isdecimal()]
     if "0" in numbers and set(numbers) - {"0", "1"}:
         raise BlemishError(
-            f"{place}: the {noun} '0' must be known as clean or as a class. Received: {noun}s "
-            f"{', '.join(numbers)}. Put 'clean: [0]' into {SETTINGS_NAME}, or 'clean: []' where it is a class."
+            f"{place}: the folder '0' must be known as clean or as a class. Received: folders "
+            f"{', '.join(numbers)}. Put 'clean: [0]' into {SETTINGS_NAME}, or 'clean: []' if it is a class."
         )
 
 
