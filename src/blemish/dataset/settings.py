@@ -112,7 +112,7 @@ def validated(content: dict[Any, Any], path: Path) -> DatasetSettings:
                     f"{path}: '{key}' must be valid. Received: a text {what}. Correct that line."
                 )
     try:
-        settings = DatasetSettings(**content)
+        return DatasetSettings(**content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"][:1])
@@ -121,14 +121,6 @@ def validated(content: dict[Any, Any], path: Path) -> DatasetSettings:
             f"{path}: '{key}' must be valid. Received: {shown(content.get(key))} ({shown(reason)}). "
             "Correct that line."
         ) from error
-    if settings.annotations is None or settings.layout == "coco":
-        return settings
-    if settings.layout is None:
-        return settings.model_copy(update={"layout": "coco"})
-    raise BlemishError(
-        f"{path}: 'annotations' must go with 'layout: coco'. Received: layout '{shown(settings.layout)}'. "
-        "Remove one of the two."
-    )
 
 
 def texts_in(value: object) -> Iterator[str]:

@@ -26,7 +26,7 @@ def detect(tree: Tree) -> str | None:
 
 def read(source: Source) -> Contents:
     files = files_of(source.tree, "v7", per_image=True)
-    return read_entries(source, files, lambda file: [entry_in(source, file)], to_annotation, per_image=True)
+    return read_entries(source, files, lambda file: [entry_in(source, file)], to_annotation)
 
 
 def entry_in(source: Source, file: str) -> Entry:

@@ -24,6 +24,7 @@ OF_LABEL_FILES = frozenset({
     "coco", "createml", "csv-boxes", "csv-classes", "csv-labels", "cvat", "dota", "labelme", "labelstudio",
     "openimages", "severstal", "supervisely", "v7", "via", "voc", "yolo",
 })  # fmt: skip
+OF_ONE_FILE = OF_LABEL_FILES - {"dota", "labelme", "supervisely", "v7", "voc", "yolo"}
 WEAK = frozenset({"labels"})  # folder names alone, which often only sort what label files describe
 SHOWN_SUFFIXES = 4
 
@@ -46,21 +47,31 @@ def choose_layout(source: Source, layout: str | None, layouts: Layouts) -> tuple
         remedy = nearest_guess(tree) or "Check the path."
         raise BlemishError(f"{tree.root} must hold images. Received: {inventory(tree)}. {remedy}")
     named = layout or source.settings.layout
+    if source.settings.annotations is not None:
+        return layout_of_named_file(source, named)
     if named is None:
-        return layout_of_named_file(source, layouts) or found_layout(tree, layouts)
+        return found_layout(tree, layouts)
     if named not in layouts:
         hint = nearest_name(named, layouts) or f" Use one of {', '.join(layouts)}."
         raise BlemishError(f"layout must be a known name. Received: '{named}'.{hint}")
     return named, "named by you" if layout else f"named in {SETTINGS_NAME}", ()
 
 
-def layout_of_named_file(source: Source, layouts: Layouts) -> tuple[str, str, tuple[str, ...]] | None:
-    """Layout of the label file that the settings name; None without one, and where none of TOOLS wrote it."""
-    named = source.settings.annotations
-    files = [named] if isinstance(named, str) else [*(named or {}).values()]
-    names = {tool_of(Tree(source.home, ()), file) for file in files}
-    name = names.pop() if len(names) == 1 else None
-    return (name, f"{files[0]} of {SETTINGS_NAME} is a file of it", ()) if name in layouts and name else None
+def layout_of_named_file(source: Source, named: str | None) -> tuple[str, str, tuple[str, ...]]:
+    """Layout of the label file that dataset.yaml names: the one named there too, the file's tool, or COCO.
+
+    Raises BlemishError for a named layout that has no label file for all images.
+    """
+    annotations = source.settings.annotations
+    files = [annotations] if isinstance(annotations, str) else [*(annotations or {}).values()]
+    if named is not None and named not in OF_ONE_FILE:
+        raise BlemishError(
+            f"{source.home / SETTINGS_NAME}: 'annotations' must go with a layout of one label file, such as "
+            f"coco. Received: layout '{named}'. Remove one of the two."
+        )
+    tool = tool_of(Tree(source.home, ()), files[0]) if files else None
+    name = named or (tool if tool in OF_ONE_FILE else None) or "coco"
+    return name, f"{SETTINGS_NAME} names its label file", ()
 
 
 def found_layout(tree: Tree, layouts: Layouts) -> tuple[str, str, tuple[str, ...]]:

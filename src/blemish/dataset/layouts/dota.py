@@ -46,7 +46,7 @@ def box_lines(text: str) -> list[str]:
 
 def read(source: Source) -> Contents:
     files = [file for file in source.tree.files if file.lower().endswith(".txt") and in_folder(file)]
-    return read_entries(source, files, lambda file: [entry_in(source, file)], to_annotation, per_image=True)
+    return read_entries(source, files, lambda file: [entry_in(source, file)], to_annotation)
 
 
 def entry_in(source: Source, file: str) -> Entry:

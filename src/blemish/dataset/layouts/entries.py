@@ -19,7 +19,7 @@ from blemish.dataset.layouts.mask_index import find_masks
 from blemish.dataset.layouts.shapes import CannotHoldError
 from blemish.dataset.layouts.unlabelled import Rule, with_unlabelled
 from blemish.dataset.samples import Annotation, Sample
-from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
+from blemish.dataset.settings import DatasetSettings
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 from blemish.untrusted import regular_file
@@ -66,16 +66,14 @@ def read_entries(
     *,
     class_names: Callable[[], Iterable[str]] = tuple,
     unlabelled: Rule = "error",
-    per_image: bool = False,
 ) -> Contents:
     """Contents of the label files, or of those that `annotations:` of the settings names.
 
-    per_image: there is a label file for every image, so that the settings cannot name one for all
     entries_in: entries of a file; to_annotation: see ToAnnotation, raises CannotHoldError with a reason
     class_names: names that come first, in their order; the others follow sorted
     unlabelled: what images without an entry are, unless the settings say it
     """
-    split_of = named_files(source, per_image=per_image)
+    split_of = named_files(source)
     files = [*split_of] if split_of else files
     lists, broken = collect(files, entries_in, name=str, skip=source.skip_broken)
     entries = [
@@ -104,19 +102,11 @@ def read_entries(
     return with_unlabelled(contents, source, known, default=unlabelled)
 
 
-def named_files(source: Source, *, per_image: bool) -> dict[str, str | None]:
-    """Label files that the settings name, relative to the root where they lie in it, with their splits.
-
-    Raises BlemishError where the layout has a file for every image.
-    """
+def named_files(source: Source) -> dict[str, str | None]:
+    """Label files that the settings name, relative to the root where they lie in it, with their splits."""
     named = source.settings.annotations
     if named is None:
         return {}
-    if per_image:
-        raise BlemishError(
-            f"{source.home / SETTINGS_NAME}: 'annotations' must name one file for all. Received: {named}, "
-            "but this layout has a file for every image. Remove that line."
-        )
     places = (
         {source.home / named: None}
         if isinstance(named, str)

@@ -37,7 +37,6 @@ def read(source: Source) -> Contents:
         lambda file: [entry_in(source, file)],
         to_annotation,
         class_names=lambda: names,
-        per_image=True,
     )
     return replace(contents, read=contents.read | {*metas})
 
