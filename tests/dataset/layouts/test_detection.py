@@ -105,7 +105,10 @@ def test_file_that_the_settings_name_is_the_one_that_counts(tmp_path: Path) -> N
 
 def test_one_file_for_all_is_refused_where_every_image_has_its_own(tmp_path: Path) -> None:
     text(tool_builders.labelme(tmp_path) / "dataset.yaml", "layout: labelme\nannotations: a.json\n")
-    with pytest.raises(BlemishError, match=r"'annotations' must go with a layout of one label file, .*Received: layout 'labelme'"):
+    with pytest.raises(
+        BlemishError,
+        match=r"'annotations' must go with a layout of one label file, .*Received: layout 'labelme'",
+    ):
         load_dataset(tmp_path)
 
 
@@ -179,6 +182,25 @@ def test_nothing_known_is_said_in_a_few_lines(tmp_path: Path) -> None:
         load_dataset(tmp_path)
     assert len(str(caught.value)) - len(str(tmp_path)) < 330
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (
+            "t.csv",
+            "picture;verdict\na;x\n",
+            r"t\.csv has the columns picture, verdict; it is read with columns",
+        ),
+        ("t.json", '{"foo": [{"bar": 1}]}', r"t\.json has keys of no known tool \(foo, bar\)"),
+        ("t.json", "[]", r"t\.json has keys of no known tool \(none\)"),
+    ],
+)
+def test_unknown_label_files_are_shown(tmp_path: Path, name: str, content: str, words: str) -> None:
+    write_image(tmp_path / "a.png")
+    text(tmp_path / name, content)
+    with pytest.raises(BlemishError, match=words):
+        load_dataset(tmp_path)
 
 
 def test_a_few_files_are_looked_at_however_many_there_are(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ a word on the other. Labels of two tools are two readings, of which the user mus
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from types import ModuleType
@@ -14,7 +15,7 @@ from blemish.dataset.account import remark
 from blemish.dataset.layouts.common import Source, Tree, grouped, parent
 from blemish.dataset.layouts.label_names import is_clean, is_defective
 from blemish.dataset.layouts.products import product_folders
-from blemish.dataset.layouts.tools import nearest_guess, tool_of
+from blemish.dataset.layouts.tools import files_to_look_at, first_line, head, nearest_guess, tool_of
 from blemish.dataset.samples import Sample
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError, nearest_name
@@ -127,13 +128,28 @@ def other_reading(name: str, other: str, reason: str) -> str:
 
 def nothing_fits(tree: Tree) -> str:
     """Message in a few lines: the files found, the nearest guess, and where the list of layouts is."""
-    guess = nearest_guess(tree) or (
-        "Label files, masks or folders such as good/ and bad/ must say which images are clean."
+    guess = (
+        nearest_guess(tree)
+        or unknown_file(tree)
+        or ("Label files, masks or folders such as good/ and bad/ must say which images are clean.")
     )
     return (
         f"{tree.root} must have a known layout. Received: {inventory(tree)}. {guess} "
         "'blemish data layouts' lists those that are read."
     )
+
+
+def unknown_file(tree: Tree) -> str:
+    """Sentence on the first CSV or JSON file that no reader knows, with its columns or keys; "" for none."""
+    file = next(iter(files_to_look_at(tree, (".csv", ".json"))), None)
+    if file is None:
+        return ""
+    text = head(tree.root / file)
+    if file.lower().endswith(".csv"):
+        shown = ", ".join(cell.strip() for cell in re.split("[,;\t]", first_line(text)))
+        return f"{file} has the columns {shown[:60]}; it is read with columns such as image and label."
+    keys = dict.fromkeys(re.findall(r'"([^"\\]{1,20})"\s*:', text))
+    return f"{file} has keys of no known tool ({', '.join([*keys][:4]) or 'none'})."
 
 
 def inventory(tree: Tree) -> str:
