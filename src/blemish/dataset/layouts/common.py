@@ -5,6 +5,7 @@ A reader offers `detect(tree) -> str | None`, the reason in words, and `read(sou
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from blemish.dataset.hashing import in_threads
 from blemish.dataset.samples import Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
 from blemish.errors import BlemishError
-from blemish.images.decode import SUFFIXES
+from blemish.images.decode import SUFFIXES, image_size, opened, orientation
 
 CLEAN_NAMES = frozenset({"0", "good", "ok", "normal", "clean", "free", "perfect", "none", "defect-free"})
 SPLIT_OF_FOLDER = {
@@ -24,6 +25,7 @@ SPLIT_OF_FOLDER = {
     **dict.fromkeys(("val", "valid", "validation", "val2017"), "val"),
     **dict.fromkeys(("test", "testing", "test2017"), "test"),
 }
+NO_SIZE = (None, "", 0, "0", "0.0", "None")  # width or height of tools that do not know it
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -193,6 +195,38 @@ def refuse_faint_masks(brightest_values: Iterable[int], source: Source) -> None:
             f"{source.root}: masks must have defect pixels above {source.settings.above}. Received: values "
             f"up to {top}. Put 'above: 0' (or another limit below {top}) into {SETTINGS_NAME}."
         )
+
+
+def refuse_other_declared_size(image: Path, width: object, height: object, place: str) -> None:
+    """Raise BlemishError where a label file gives an image another size than the image has.
+
+    Its coordinates would lie elsewhere. Width and height that are absent, empty or 0 say nothing and pass.
+    width, height: as they stand in the file, numbers or text; place: where they stand, for the message
+    """
+    if width in NO_SIZE and height in NO_SIZE:
+        return
+    real_height, real_width = image_size(image)
+    try:
+        declared = (float(str(width)), float(str(height)))
+    except ValueError:
+        declared = (math.nan, math.nan)
+    if declared == (real_width, real_height):
+        return
+    turned = declared == (real_height, real_width) and is_turned(image)
+    reason = " without the turn that its EXIF data asks for" if turned else ""
+    remedy = (
+        "Annotate it as it is seen" if turned else "Use the image that was annotated, or scale the labels"
+    )
+    raise BlemishError(
+        f"{place} must give {image.name} its own size, {real_width}×{real_height}. "
+        f"Received: {width}×{height} (width×height){reason}. {remedy}."
+    )
+
+
+def is_turned(image: Path) -> bool:
+    """True where EXIF asks for a quarter turn of the stored pixels, so that width and height change places."""
+    with opened(image, None) as file:
+        return orientation(file) >= 5
 
 
 def image_named(tree: Tree, name: str, *, near: str) -> str:
