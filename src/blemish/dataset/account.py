@@ -78,9 +78,14 @@ def by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
 
 def lost(names: Sequence[str], noun: str, reason: str) -> str:
     """Warning on things that were left out, with their number and first examples."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     what = "is left out" if len(names) == 1 else "are left out"
-    return f"{number(len(names), noun)} {what} ({', '.join(names[:SHOWN])}{more}): {reason}."
+    return f"{number(len(names), noun)} {what} ({listing(names)}): {reason}."
+
+
+def listing(names: Sequence[str]) -> str:
+    """The first of the names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def number(count: int, noun: str) -> str:

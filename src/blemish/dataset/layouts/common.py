@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from blemish.dataset.account import listing, number
 from blemish.dataset.hashing import in_threads
-from blemish.dataset.samples import Sample
+from blemish.dataset.layouts.identity import PathNames
+from blemish.dataset.samples import Annotation, Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES, image_size, opened, orientation
@@ -28,6 +30,7 @@ SPLIT_OF_FOLDER = {
 NO_SIZE = (None, "", 0, "0", "0.0", "None")  # width or height of tools that do not know it
 T = TypeVar("T")
 R = TypeVar("R")
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,11 @@ class Tree:
         """Images by file name."""
         return grouped(self.images, lambda file: file.rpartition("/")[2])
 
+    @cached_property
+    def names(self) -> PathNames:
+        """The images, to be found by the names that label files give them."""
+        return PathNames(self.images, self.root)
+
     def images_in(self, folder: str) -> tuple[str, ...]:
         """Images directly in a folder."""
         names = self.folders.get(folder, ())
@@ -90,6 +98,23 @@ class Source:
     @property
     def root(self) -> Path:
         return self.tree.root
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A thing that a reader changed or doubts. noun: what `place` is one of; reason: clause for the user"""
+
+    noun: str
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A sample as a reader understood its label file, and what should be said about that."""
+
+    sample: Sample
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,6 +175,39 @@ def collect(
     return found, {item: str(reason) for item, reason in failures.items()}
 
 
+def remark_lines(remarks: Iterable[Remark]) -> tuple[str, ...]:
+    """A line for each reason, with the number of its places and the first of them."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for remark in remarks:
+        groups.setdefault((remark.noun, remark.reason), []).append(remark.place)
+    return tuple(
+        f"{number(len(places), noun)} ({listing(places)}): {reason}."
+        for (noun, reason), places in groups.items()
+    )
+
+
+def without_repeats(contents: Contents) -> Contents:
+    """Contents in which annotations of the same class and place count once; the others are dropped by name."""
+    dropped: dict[str, str] = {}
+    samples = []
+    for sample in contents.samples:
+        groups = grouped(range(len(sample.annotations)), lambda i, s=sample: place_of(s.annotations[i], i))
+        again = [(copy, len(same)) for same in groups.values() for copy in same[1:]]
+        for copy, times in again:
+            mark = sample.annotations[copy]
+            name = f"{sample.id}: {mark.label} {mark.id or copy + 1}"
+            dropped[name] = f"marked {times} times with the same class and place, which counts once"
+        copies = {copy for copy, _ in again}
+        kept = tuple(mark for i, mark in enumerate(sample.annotations) if i not in copies)
+        samples.append(replace(sample, annotations=kept) if copies else sample)
+    return replace(contents, samples=tuple(samples), dropped={**contents.dropped, **dropped})
+
+
+def place_of(mark: Annotation, number: int) -> object:
+    """Key that is equal for annotations of the same class and place; that of an image label is its own."""
+    return replace(mark, id="", contrast=None) if mark.has_place else number
+
+
 def is_image(name: str) -> bool:
     return f".{name.rpartition('.')[2].lower()}" in SUFFIXES
 
@@ -175,9 +233,9 @@ def split_of_path(path: str) -> str | None:
     return None
 
 
-def grouped(items: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     """Items by their key, both in order of appearance."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[K, list[T]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups
@@ -224,34 +282,14 @@ def refuse_other_declared_size(image: Path, width: object, height: object, place
 
 
 def is_turned(image: Path) -> bool:
-    """True where EXIF asks for a quarter turn of the stored pixels, so that width and height change places."""
+    """True where EXIF asks for a quarter turn of the stored pixels: width and height change places."""
     with opened(image, None) as file:
         return orientation(file) >= 5
 
 
 def image_named(tree: Tree, name: str, *, near: str) -> str:
-    """The image called `name` (with or without suffix, or a path) that lies nearest to the folder `near`.
+    """The image called `name` by the rules of `identity`, without a word on what had to be overlooked.
 
-    Raises BlemishError when there is none, or two lie equally near.
+    near: path of the file that speaks of it. Raises BlemishError when there is none, or two are equally near.
     """
-    name = name.replace("\\", "/").removeprefix("./")
-    if name in tree.image_set:
-        return name
-    last = name.rpartition("/")[2]
-    found = tree.by_name.get(last) or tree.by_stem.get(last) or tree.by_stem.get(stem(last)) or []
-    best = sorted(found, key=lambda file: -shared_parts(file, near))[:2]
-    if not best:
-        raise BlemishError(
-            f"{tree.root} must hold the image '{name}'. Received: no such file. Add the image."
-        )
-    if len(best) == 2 and shared_parts(best[0], near) == shared_parts(best[1], near):
-        raise BlemishError(
-            f"The name '{name}' must mean one image. Received: {best[0]} and {best[1]}. Rename one of them."
-        )
-    return best[0]
-
-
-def shared_parts(first: str, second: str) -> int:
-    """Number of leading folders that two paths share."""
-    pairs = zip(first.split("/"), second.split("/"), strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(first.count("/"), second.count("/") + 1))
+    return tree.names.find(name, near=near).path
