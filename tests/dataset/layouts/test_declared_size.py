@@ -39,5 +39,5 @@ def test_other_sizes_name_place_image_and_both_sizes(tmp_path: Path, declared: t
 def test_size_without_the_turn_of_exif_is_called_that(tmp_path: Path, orientation: int) -> None:
     image = photograph(tmp_path / "a.jpg", orientation=orientation)
     refuse_other_declared_size(image, 20, 30, "labels.json")
-    with pytest.raises(BlemishError, match="own size, 20×30.*30×20.*without the turn.*EXIF"):
+    with pytest.raises(BlemishError, match=r"own size, 20×30.*30×20.*without the turn.*EXIF"):
         refuse_other_declared_size(image, 30, 20, "labels.json")

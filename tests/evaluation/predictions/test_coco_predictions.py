@@ -154,7 +154,7 @@ A = box(7, 2, 3, 10, 8, image_id=1, score=0.9)
         ),
         ([{**A, "bbox": [1, 2]}], "must have a whole bbox"),
         ([{**A, "bbox": None}], "must have a bbox"),
-        ([{**A, "bbox": [1, 2, float("inf"), 3]}], "must have a bbox [x, y, width, height]"),
+        ([{**A, "bbox": [1, 2, float("inf"), 3]}], "Received: inf, which is no coordinate"),
         ([{**A, "bbox": [1, 2, -3, 3]}], "must have a bbox [x, y, width, height]"),
         ([{**A, "segmentation": [[1, 2, 3]]}], "a polygon of 3 numbers"),
         ([{**A, "segmentation": {"counts": [1, 2]}}], "must have a whole bbox or segmentation"),

@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -187,11 +187,11 @@ def remark_lines(remarks: Iterable[Remark]) -> tuple[str, ...]:
 
 
 def without_repeats(contents: Contents) -> Contents:
-    """Contents in which annotations of the same class and place count once; the others are dropped by name."""
+    """Contents in which annotations of the same class and place count once; others are dropped by name."""
     dropped: dict[str, str] = {}
     samples = []
     for sample in contents.samples:
-        groups = grouped(range(len(sample.annotations)), lambda i, s=sample: place_of(s.annotations[i], i))
+        groups = grouped(range(len(sample.annotations)), partial(place_of, sample.annotations))
         again = [(copy, len(same)) for same in groups.values() for copy in same[1:]]
         for copy, times in again:
             mark = sample.annotations[copy]
@@ -203,8 +203,9 @@ def without_repeats(contents: Contents) -> Contents:
     return replace(contents, samples=tuple(samples), dropped={**contents.dropped, **dropped})
 
 
-def place_of(mark: Annotation, number: int) -> object:
+def place_of(marks: Sequence[Annotation], number: int) -> object:
     """Key that is equal for annotations of the same class and place; that of an image label is its own."""
+    mark = marks[number]
     return replace(mark, id="", contrast=None) if mark.has_place else number
 
 

@@ -1,7 +1,7 @@
 """Which file a name means: the identity rules of label files, lists and settings.
 
-A name is a path, or the end of one, with or without the image's suffix. Text that looks alike is alike: composed
-and decomposed letters (NFC, NFD), slashes and backslashes. Case, a suffix of another image type and
+A name is a path, or the end of one, with or without the image's suffix. Text that looks alike is alike:
+composed and decomposed letters (NFC, NFD), slashes and backslashes. Case, a suffix of another image type and
 percent-encoding may differ where only one file is left; folders may not, unless they are those of another
 machine. What had to be overlooked is told as a doubt.
 """
@@ -47,8 +47,8 @@ class PathNames:
     def find(self, name: str, *, near: str = "", fits: Callable[[str], bool] = bool) -> Match:
         """The file called `name`.
 
-        near: path of the file that speaks of it; of several files the nearest counts, and only those below the
-            nearest folder above it that has any
+        near: path of the file that speaks of it; of several files the nearest counts, and only those
+            below the nearest folder above it that has any
         fits: condition that a path must meet where folders are not written out
         Raises BlemishError when there is none, or two are equally near.
         """

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from blemish.dataset.layouts import find_source
-from blemish.dataset.layouts.coco import CocoNumbers, numbers_of, read_box, read_segmentation, section
+from blemish.dataset.layouts.coco import CocoNumbers, numbers_of
+from blemish.dataset.layouts.coco_files import section
+from blemish.dataset.layouts.coco_marks import read_box, read_segmentation
 from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.defect import Defect
@@ -239,7 +241,7 @@ def read_mark(entry: CocoResult, label: str, place: str) -> Mark:
     score = in_unit(entry.get("score"), place)
     try:
         box = read_box(entry.get("bbox"))
-        polygons, mask = read_segmentation(entry.get("segmentation"), entry)
+        polygons, mask = read_segmentation(entry.get("segmentation"))
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise BlemishError(
             f"{place} must have a whole bbox or segmentation. Received: {error}. Write the file again."
