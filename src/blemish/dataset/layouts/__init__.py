@@ -25,7 +25,7 @@ from blemish.dataset.layouts import (
     yolo,
 )
 from blemish.dataset.layouts.claims import account_of
-from blemish.dataset.layouts.common import Contents, Source, Tree, list_files, without_repeats
+from blemish.dataset.layouts.common import Contents, Source, Tree, alike_classes, list_files, without_repeats
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, read_settings
@@ -57,7 +57,7 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     """
     source = find_source(Path(root), skip_broken)
     name, reason = choose_layout(source, layout)
-    contents = without_repeats(LAYOUTS[name].read(source))
+    contents = alike_classes(without_repeats(LAYOUTS[name].read(source)))
     if not contents.samples:
         first = next(iter(contents.skipped.values()), "no image fits it")
         raise BlemishError(

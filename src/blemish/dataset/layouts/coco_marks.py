@@ -10,10 +10,10 @@ from typing import Any
 from blemish.arrays import Box
 from blemish.dataset import run_lengths
 from blemish.dataset.layouts.coco_files import CocoEntry
+from blemish.dataset.layouts.common import MAX_COORDINATE
 from blemish.dataset.samples import Annotation, Polygon, RunLengths
 from blemish.errors import BlemishError
 
-MAX_COORDINATE = 1e7  # pixels: more than any image has
 ALIKE = 0.5  # intersection over union of an annotation's box and the box around its outline, at least
 NO_PLACE = "they have neither box nor outline, and are read as labels of their image"
 OTHER_BOX = "their bbox is not the box of their segmentation. Check that it is [x, y, width, height]"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 from blemish.dataset.account import listing, number
 from blemish.dataset.hashing import in_threads
-from blemish.dataset.layouts.identity import PathNames
+from blemish.dataset.layouts.identity import PathNames, folded
 from blemish.dataset.samples import Annotation, Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
 from blemish.errors import BlemishError
@@ -27,7 +28,9 @@ SPLIT_OF_FOLDER = {
     **dict.fromkeys(("val", "valid", "validation", "val2017"), "val"),
     **dict.fromkeys(("test", "testing", "test2017"), "test"),
 }
+MAX_COORDINATE = 1e7  # pixels: more than any image has
 NO_SIZE = (None, "", 0, "0", "0.0", "None")  # width or height of tools that do not know it
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 T = TypeVar("T")
 R = TypeVar("R")
 K = TypeVar("K")
@@ -207,6 +210,25 @@ def place_of(marks: Sequence[Annotation], number: int) -> object:
     """Key that is equal for annotations of the same class and place; that of an image label is its own."""
     mark = marks[number]
     return replace(mark, id="", contrast=None) if mark.has_place else number
+
+
+def alike_classes(contents: Contents) -> Contents:
+    """Contents with a warning on classes whose names differ in case or spaces alone, as slips of the pen do."""
+    groups = grouped(contents.class_names, lambda name: "".join(folded(name).split()))
+    lines = (
+        f"The classes {' and '.join(same)} differ in case or spaces alone and are read as different. "
+        f"Name them alike, or put 'classes: {{{same[1]}: {same[0]}}}' into {SETTINGS_NAME}."
+        for same in groups.values()
+        if len(same) > 1
+    )
+    return replace(contents, warnings=(*contents.warnings, *lines))
+
+
+def decimal(text: str) -> float:
+    """Number as label files write it, such as -3, 0.5 or 1e-05. Raises ValueError for anything else."""
+    if not _DECIMAL.fullmatch(text) or not abs(float(text)) <= MAX_COORDINATE:
+        raise ValueError(f"{text!r:.40}, which is no coordinate")
+    return float(text)
 
 
 def is_image(name: str) -> bool:
