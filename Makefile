@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export OMP_NUM_THREADS ?= $(CORES)
 
-.PHONY: setup demo test lint bench peers lock clean
+.PHONY: setup demo test fuzz lint bench peers lock clean
 
 setup: $(VENV)/.ready
 
@@ -26,6 +26,11 @@ demo: setup
 # the longest test is a file by itself, which would otherwise come last.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+
+# The readers of files on many mutated trees, new ones each time; `make test` runs a short form: make fuzz [EXAMPLES=n]
+EXAMPLES ?= 100000
+fuzz: setup
+	BLEMISH_FUZZ_EXAMPLES=$(EXAMPLES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz --numprocesses $(CORES) --timeout 0
 
 lint: setup
 	$(BIN)/ruff format --check .

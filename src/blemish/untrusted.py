@@ -195,7 +195,8 @@ def parse_yaml(text: str, name: Path | str, *, as_text: bool = False) -> Any:
         raise BlemishError(
             f"{name} must be a YAML file. Received: nesting without end. Remove it."
         ) from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
+    except (yaml.YAMLError, ValueError, ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        # tags such as !!timestamp before other text raise almost any type in PyYAML
         reason = " ".join(str(error).split())
         raise BlemishError(
             f"{name} must be a YAML file. Received: {reason}. Correct or remove it."

@@ -13,8 +13,8 @@ from blemish.images.decode import SUFFIXES
 
 LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv", ".tsv", ".mat", ".npy", ".yaml", ".yml"})
 NOTE_NAMES = ("readme", "license", "licence", "changelog", "requirements", "terms", "citation", "copyright")
-NO_ANNOTATION = "no annotation or folder says whether these images are clean"
-NO_LABELS = "these label files were not read, as they fit no image of the layout"
+NO_ANNOTATION = "no annotation names it, so it is neither clean nor defective"
+NO_LABELS = "no label file that this layout knows"
 
 
 def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:

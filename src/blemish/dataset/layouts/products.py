@@ -62,7 +62,8 @@ def read(source: Source) -> Contents:
         samples,
         tuple(class_names),
         {**skipped, **broken},
-        read=frozenset(f"{name}/{file}" for name, dataset in found for file in dataset.account.used),
+        read=frozenset(f"{name}/{file}" for name, dataset in found for file in dataset.account.used)
+        | {file for file in source.tree.files for name, _ in found if file.startswith(f"{name}/splits/")},
         left_out={f"{n}/{file}": why for n, d in found for file, why in d.account.left_out.items()},
         dropped={f"{n}: {place}": why for n, d in found for place, why in d.account.dropped.items()},
         warnings=tuple(remark for _, dataset in found for remark in dataset.account.remarks),

@@ -1,0 +1,74 @@
+"""The account of a dataset's reading: it adds up, and names what found no use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from blemish.dataset.account import Account
+from blemish.dataset.layouts import load_dataset
+from tests.dataset import builders
+
+LAYOUTS: list[Callable[[Path], Path]] = [
+    builders.masks_layout,
+    builders.pairs_layout,
+    builders.labels_layout,
+    builders.voc_layout,
+    builders.yolo_layout,
+    builders.coco_layout,
+    builders.mvtec_layout,
+    builders.dagm_layout,
+    builders.deeppcb_layout,
+    builders.crackforest_layout,
+    builders.products_layout,
+]
+
+
+@pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)
+def test_every_file_of_a_whole_tree_is_used(tmp_path: Path, build: Callable[[Path], Path]) -> None:
+    root = build(tmp_path / "set")
+    (root / "README.md").write_text("About this set.")
+    dataset = load_dataset(root)
+    files = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    assert dataset.account.used == files - {"README.md"}
+    assert dataset.account.notes == ("README.md",)
+    assert dataset.account.annotations == sum(len(sample.annotations) for sample in dataset)
+    assert dataset.account.warnings == ()
+
+
+def test_what_no_reader_claims_is_named_with_number_and_examples(tmp_path: Path) -> None:
+    root = builders.coco_layout(tmp_path)
+    for name in ("u", "v", "w", "x"):
+        builders.write_image(root / "more" / f"{name}.png")
+    (root / "more" / "old.xml").write_text("<a/>")
+    account = load_dataset(root).account
+    assert account.files == sum(1 for path in root.rglob("*") if path.is_file())
+    assert set(account.left_out) == {f"more/{name}.png" for name in "uvwx"} | {"more/old.xml"}
+    assert set(account.warnings) == {
+        "1 file is left out (more/old.xml): no label file that this layout knows.",
+        "4 files are left out (more/u.png, more/v.png, more/w.png and 1 more): no annotation names it, so it is "
+        "neither clean nor defective.",
+    }
+
+
+def test_the_line_and_the_json_hold_the_same_numbers() -> None:
+    account = Account(
+        used=frozenset("abc"),
+        left_out={"d": "no label"},
+        skipped={"e": "broken"},
+        notes=("f",),
+        annotations=4,
+        dropped={"a.xml object 2": "no area"},
+        remarks=("a.xml is strange.",),
+    )
+    assert account.line() == "3 of 6 files used (2 left out, 1 note); 4 of 5 annotations used"
+    assert account.warnings == (
+        "1 file is left out (d): no label.",
+        "1 annotation is left out (a.xml object 2): no area.",
+        "a.xml is strange.",
+    )
+    stored = json.loads(json.dumps(account.to_json()))
+    assert (stored["files"], stored["used"], stored["skipped"]) == (6, 3, {"e": "broken"})
