@@ -153,8 +153,8 @@ def test_voc_image_without_annotation_is_not_taken_for_clean(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("<annotation><object>", "must be a Pascal VOC annotation"),
-        ("<!DOCTYPE a [<!ENTITY b 'c'>]><annotation/>", "entity declarations"),
+        ("<annotation><object>", "must be an XML file"),
+        ("<!DOCTYPE a [<!ENTITY b 'c'>]><annotation/>", "a DOCTYPE, which can hold entities"),
         (
             "<annotation><object><name>x</name></object></annotation>",
             "object 1 must have a name and a bndbox",

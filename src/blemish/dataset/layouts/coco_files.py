@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Source, Tree, collect, split_of_path
+from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Source, Tree, beginning, collect, split_of_path
 from blemish.errors import BlemishError
-from blemish.untrusted import read_json, read_text, regular_file
+from blemish.untrusted import read_json, read_text
 
 CocoEntry = Mapping[str, Any]  # an image, annotation or category of a file
 SECTION_KEYS = {
@@ -26,7 +26,6 @@ SECTION_KEYS = {
     "images": ("id", "file_name"),
 }
 SECTION = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
-PEEK_BYTES = 4096
 RESULTS = "a list of results has no images of its own and is no truth"
 SCORED = "all its annotations have a score, so it holds results, no truth"
 CAPTIONS = "its annotations name no class"
@@ -84,15 +83,6 @@ def section_names(path: Path) -> set[bytes]:
         return set()
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return {match[1] for match in SECTION.finditer(content)}
-
-
-def beginning(path: Path) -> bytes:
-    """First bytes of a regular file. Raises BlemishError where it cannot be read."""
-    try:
-        with regular_file(path).open("rb") as stream:
-            return stream.read(PEEK_BYTES)
-    except OSError as error:
-        raise BlemishError(f"{path} must be readable. Received: {error.strerror}. Check the file.") from error
 
 
 def result_lists(tree: Tree) -> dict[str, str]:

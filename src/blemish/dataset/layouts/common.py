@@ -21,6 +21,7 @@ from blemish.dataset.samples import Annotation, Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES, image_size, opened, orientation
+from blemish.untrusted import regular_file
 
 CLEAN_NAMES = frozenset({"0", "good", "ok", "normal", "clean", "free", "perfect", "none", "defect-free"})
 SPLIT_OF_FOLDER = {
@@ -29,6 +30,7 @@ SPLIT_OF_FOLDER = {
     **dict.fromkeys(("test", "testing", "test2017"), "test"),
 }
 MAX_COORDINATE = 1e7  # pixels: more than any image has
+PEEK_BYTES = 4096
 NO_SIZE = (None, "", 0, "0", "0.0", "None")  # width or height of tools that do not know it
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 T = TypeVar("T")
@@ -212,8 +214,17 @@ def place_of(marks: Sequence[Annotation], number: int) -> object:
     return replace(mark, id="", contrast=None) if mark.has_place else number
 
 
+def beginning(path: Path) -> bytes:
+    """First bytes of a regular file. Raises BlemishError where it cannot be read."""
+    try:
+        with regular_file(path).open("rb") as stream:
+            return stream.read(PEEK_BYTES)
+    except OSError as error:
+        raise BlemishError(f"{path} must be readable. Received: {error.strerror}. Check the file.") from error
+
+
 def alike_classes(contents: Contents) -> Contents:
-    """Contents with a warning on classes whose names differ in case or spaces alone, as slips of the pen do."""
+    """Contents with a warning on classes whose names differ in case or spaces alone."""
     groups = grouped(contents.class_names, lambda name: "".join(folded(name).split()))
     lines = (
         f"The classes {' and '.join(same)} differ in case or spaces alone and are read as different. "
@@ -279,11 +290,12 @@ def refuse_faint_masks(brightest_values: Iterable[int], source: Source) -> None:
 
 
 def refuse_other_declared_size(image: Path, width: object, height: object, place: str) -> None:
-    """Raise BlemishError where a label file gives an image another size than the image has.
+    """Raise BlemishError where a label file gives an image another size than the image has, or it is no file.
 
     Its coordinates would lie elsewhere. Width and height that are absent, empty or 0 say nothing and pass.
     width, height: as they stand in the file, numbers or text; place: where they stand, for the message
     """
+    regular_file(image)
     if width in NO_SIZE and height in NO_SIZE:
         return
     real_height, real_width = image_size(image)

@@ -19,6 +19,7 @@ from blemish.dataset.layouts.common import (
     Remark,
     Source,
     Tree,
+    beginning,
     collect,
     decimal,
     grouped,
@@ -32,14 +33,14 @@ from blemish.dataset.layouts.identity import Match, composed
 from blemish.dataset.layouts.voc_splits import is_list, list_splits
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
-from blemish.untrusted import beginning, read_xml
+from blemish.untrusted import read_xml
 
 ROOT = re.compile(rb"<\s*a\0?n\0?n\0?o\0?t\0?a\0?t\0?i\0?o\0?n\0?[\s>/]")  # in UTF-8 or UTF-16
 OUTLINES = ("polygon", "segm", "mask", "robndbox")
 NOT_VOC = "these XML files have no <annotation> and belong to no image"
 AT_ZERO = (
-    "they begin at 0, where VOC counts pixels from 1: their tool may count from 0, and then every box is read a "
-    "pixel too far to the left and to the top"
+    "they begin at 0, where VOC counts pixels from 1: their tool may count from 0, and then every box is "
+    "read a pixel too far to the left and to the top"
 )
 NO_OUTLINE = "they have an outline beside the box, which is not read"
 OTHER_NAME = "they name another image inside than their own name, which counts"
@@ -82,7 +83,9 @@ def read(source: Source) -> Contents:
     skipped |= contradictions | broken
     skipped |= without_annotation(source, samples, [*xml_files(source.tree), *skipped])
     remarks = [Remark("XML file", f"{f.path}: {f.named}", OTHER_NAME) for f in files if f.named]
-    remarks += [Remark("XML file", f"{file.path} for {file.image}", file.doubt) for file in files if file.doubt]
+    remarks += [
+        Remark("XML file", f"{file.path} for {file.image}", file.doubt) for file in files if file.doubt
+    ]
     remarks += [*listed, *(remark for reading in readings for remark in reading.remarks)]
     labels = {annotation.label for sample in samples for annotation in sample.annotations}
     read = {*(file.path for file in files), *(file for file in source.tree.files if is_list(file))}
@@ -115,7 +118,9 @@ def open_file(source: Source, path: str) -> VocFile | str:
     named = found(source, text, path) if text else own
     if isinstance(own, Match):
         other = isinstance(named, Match) and named.path != own.path
-        return VocFile(path, root, own.path, own.doubt, named.path if other and isinstance(named, Match) else None)
+        return VocFile(
+            path, root, own.path, own.doubt, named.path if other and isinstance(named, Match) else None
+        )
     if isinstance(named, Match):
         return VocFile(path, root, named.path, named.doubt)
     raise BlemishError(f"{source.root / path}: {named}")
@@ -132,9 +137,7 @@ def found(source: Source, name: str, path: str) -> Match | BlemishError:
         return error
 
 
-def without_contradictions(
-    source: Source, files: Sequence[VocFile]
-) -> tuple[list[VocFile], dict[str, str]]:
+def without_contradictions(source: Source, files: Sequence[VocFile]) -> tuple[list[VocFile], dict[str, str]]:
     """Files that describe an image each alone, and those left out, each with the reason.
 
     Where the names inside would give every file an image of its own too, nobody can tell which are meant.
@@ -160,8 +163,8 @@ def without_contradictions(
 
 def read_sample(source: Source, file: VocFile, splits: Mapping[str, str]) -> Reading:
     image, place = source.root / file.image, str(source.root / file.path)
-    width, height = (file.root.findtext(f"size/{side}") for side in ("width", "height"))
-    refuse_other_declared_size(image, *(text.strip() if text else None for text in (width, height)), place)
+    width, height = ((file.root.findtext(f"size/{side}") or "").strip() for side in ("width", "height"))
+    refuse_other_declared_size(image, width, height, place)
     objects = list(file.root.iter("object"))
     boxes = sum(element.tag.lower() == "bndbox" for element in file.root.iter())
     if boxes != sum(len(item.findall(".//bndbox")) for item in objects):
@@ -188,7 +191,9 @@ def read_object(item: ElementTree.Element, place: str) -> tuple[Annotation, list
     box, at_zero = read_box(boxes[0], place)
     difficult = (item.findtext("difficult") or "0").strip()
     if difficult not in ("0", "1", "Unspecified", "False", "True"):
-        raise BlemishError(f"{place}: <difficult> must be 0 or 1. Received: {difficult:.40}. Correct the file.")
+        raise BlemishError(
+            f"{place}: <difficult> must be 0 or 1. Received: {difficult:.40}. Correct the file."
+        )
     doubts = [AT_ZERO] * at_zero + [NO_OUTLINE] * any(item.find(name) is not None for name in OUTLINES)
     return Annotation(label, box, difficult=difficult in ("1", "True")), doubts
 
