@@ -11,7 +11,7 @@ import typer
 
 from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Seed, Threads, beginning
 from blemish.cli.outcome import command_line
-from blemish.errors import WrongUseError, refused_as_wrong_use
+from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
@@ -195,7 +195,7 @@ def export(  # noqa: PLR0913, PLR0917 - an option each
 
 def parsed_settings(assignments: list[str] | None) -> dict[str, Any]:
     """Values of --set by key, read as YAML. Raises WrongUseError for what is not KEY=VALUE."""
-    import yaml
+    from blemish.untrusted import parse_yaml
 
     values = {}
     for assignment in assignments or ():
@@ -203,8 +203,8 @@ def parsed_settings(assignments: list[str] | None) -> dict[str, Any]:
         if not equals:
             raise WrongUseError(f"--set must be KEY=VALUE. Received: '{assignment}'.")
         try:
-            values[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            values[key.strip()] = parse_yaml(value, "--set")
+        except BlemishError as error:
             raise WrongUseError(
                 f"--set {key}: '{value}' is not YAML. Use KEY=3, KEY=true or KEY=word."
             ) from error

@@ -15,8 +15,8 @@ def read_dataset(data: Path, reporter: Reporter) -> Dataset:
     Raises BlemishError that names the file or setting.
     """
     dataset = load_dataset(data)
-    reporter.line(f"{data}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
-    reporter.line(f"{data}: {dataset.account.line()}")
+    found = f"{len(dataset)} images, {dataset.layout} ({dataset.reason})"
+    reporter.line(f"{data}: {found}; {dataset.account.line()}")
     for warning in dataset.account.warnings:
         reporter.line(f"warning: {warning}")
     return dataset

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
@@ -15,6 +14,7 @@ from blemish.errors import BlemishError, refused_as_wrong_use
 from blemish.methods import find_method
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
+from blemish.untrusted import read_yaml
 from blemish.workflows.reading import read_dataset
 
 FILLING = ("preset", "variant")  # settings that fill others
@@ -98,14 +98,7 @@ def list_remedy(error: ValidationError) -> str:
 
 
 def read_config(config: Path) -> Mapping[str, Any]:
-    try:
-        values = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BlemishError(f"--config {config} cannot be read: {error.strerror}. Check the path.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BlemishError(
-            f"--config {config} cannot be read as YAML: {' '.join(str(error).split())}."
-        ) from error
+    values = read_yaml(config)
     if not isinstance(values, dict):
         raise BlemishError(
             f"--config {config} must hold a mapping of settings. Received: {type(values).__name__}."

@@ -124,13 +124,13 @@ def test_a_box_that_is_not_there_of_another_class_or_of_test_is_refused(on_disk:
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"schema": 1}', '{"schema": 2}', "null", '{"schema": 1, "classes": 3}']
+    "content", ["[]", '{"schema": 1}', '{"schema": 2}', "null", '{"schema": 1, "classes": 3}']
 )
 def test_what_is_no_support_set_is_refused(tmp_path: Path, content: str) -> None:
     path = builders.text(tmp_path / "support_set.json", content)
     with pytest.raises(BlemishError, match=r"support_set\.json must be a support set, schema 1. Received: "):
         load_support_set(path, DATASET, boxes=BOXES, data_fingerprint="f" * 64)
-    with pytest.raises(BlemishError, match="No such file"):
+    with pytest.raises(BlemishError, match="no such file"):
         load_support_set(tmp_path / "none.json", DATASET, boxes=BOXES, data_fingerprint="f" * 64)
 
 

@@ -21,6 +21,7 @@ from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
 from blemish.images.decode import image_size
+from blemish.untrusted import read_json
 
 SCHEMA = 1
 KEYS = ("schema", "dataset_fingerprint", "seed", "shots", "classes")
@@ -148,18 +149,14 @@ def shuffled_ids(dataset: Dataset, boxes: Sequence[Boxed], name: str, seed: int)
 
 def parsed(path: Path) -> SupportSet:
     """The support set that a file holds, not held against any data. Raises BlemishError for another file."""
+    fields = read_json(path)
     try:
-        fields = json.loads(path.read_bytes())
         if set(fields) != set(KEYS) or fields["schema"] != SCHEMA:
             raise ValueError(f"keys {', '.join(map(str, fields))}")
         classes = {name: tuple(map(str, ids)) for name, ids in fields["classes"].items()}
         digest = str(fields["dataset_fingerprint"])
         return SupportSet(digest, int(fields["seed"]), int(fields["shots"]), classes)
-    except OSError as error:
-        raise BlemishError(
-            f"{path} must be a readable file. Received: {error.strerror}. Check it."
-        ) from error
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise BlemishError(
             f"{path} must be a support set, schema {SCHEMA}. Received: {error}. Sample it again."
         ) from error
