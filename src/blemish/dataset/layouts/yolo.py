@@ -37,14 +37,11 @@ from blemish.dataset.layouts.yolo_names import (
     key_point_shape,
     text_files,
 )
-from blemish.dataset.layouts.yolo_splits import Splits, read_splits
+from blemish.dataset.layouts.yolo_splits import read_splits
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 from blemish.untrusted import read_text, regular_file
-
-FEW_LABELS = "they have no label file and count as clean, which is more than half of the images"
-NO_FOLDER = "no image of their folder has a label file, and they count as clean"
 
 
 def detect(tree: Tree) -> str | None:
@@ -70,7 +67,7 @@ def read(source: Source) -> Contents:
     names, remarks = class_names(source, data)
     rule = LineRule(names, key_point_shape(source, data))
     split_of = {image: splits.of.get(image) or split_of_path(image) for image in source.tree.images}
-    images, lost = members(source, pairs, splits, split_of)
+    images, lost = members(source, pairs, split_of)
     faults = {
         **pairs.faults,
         **misplaced(source, pairs),
@@ -100,18 +97,17 @@ def read(source: Source) -> Contents:
 
 
 def members(
-    source: Source, pairs: Pairs, splits: Splits, split_of: Mapping[str, str | None]
+    source: Source, pairs: Pairs, split_of: Mapping[str, str | None]
 ) -> tuple[list[str], list[Remark]]:
-    """Images of the dataset, and remarks on those that count as clean though that may be a mistake.
+    """Images of the dataset, and remarks on those that count as clean for want of a label file.
 
     They lie in a split, or in a folder in which some image has a label file.
     """
     folders = {parent(image) for image in pairs.labels}
     images = [image for image in source.tree.images if split_of[image] or parent(image) in folders]
     clean = [image for image in images if image not in pairs.labels]
-    if 2 * len(clean) > len(images):
-        return images, [Remark("image", image, FEW_LABELS) for image in clean]
-    return images, [Remark("image", image, NO_FOLDER) for image in clean if parent(image) not in folders]
+    reason = f"of {len(images)} images these have no label file, and count as clean"
+    return images, [Remark("image", image, reason) for image in clean]
 
 
 def unlabelled_splits(
