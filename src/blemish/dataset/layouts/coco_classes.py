@@ -45,7 +45,10 @@ def groups_among(
     entries: Sequence[CocoEntry], names: Mapping[int | str, str], file: CocoFile
 ) -> frozenset[str]:
     """Classes that are the supercategory of all others and of no annotation, as Roboflow writes one."""
-    used = {number_of(mark["category_id"], file.name) for mark in file.section("annotations")}
+    used = set()
+    for mark in file.section("annotations"):
+        place = f"{file.path}: annotation {mark.get('id', '')}: category_id"
+        used.add(number_of(mark["category_id"], place))
     free = {str(entry["name"]).strip() for entry in entries if entry.get("supercategory") in ROOT_NAMES}
     above = {entry.get("supercategory") for entry in entries if str(entry["name"]).strip() not in free}
     unused = {name for number, name in names.items() if number not in used}

@@ -14,7 +14,7 @@ from blemish.dataset.layouts.common import MAX_COORDINATE
 from blemish.dataset.samples import Annotation, Polygon, RunLengths
 from blemish.errors import BlemishError
 
-ALIKE = 0.5  # intersection over union of an annotation's box and the box around its outline, at least
+ALIKE = 0.6  # intersection over union of an annotation's box and the box around its outline, at least
 NO_PLACE = "they have neither box nor outline, and are read as labels of their image"
 OTHER_BOX = "their bbox is not the box of their segmentation. Check that it is [x, y, width, height]"
 

@@ -35,7 +35,7 @@ from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.untrusted import read_xml
 
-ROOT = re.compile(rb"<\s*a\0?n\0?n\0?o\0?t\0?a\0?t\0?i\0?o\0?n\0?[\s>/]")  # in UTF-8 or UTF-16
+ROOT = re.compile(rb"<\0?a\0?n\0?n\0?o\0?t\0?a\0?t\0?i\0?o\0?n\0?[\s>/]")  # in UTF-8 or UTF-16
 OUTLINES = ("polygon", "segm", "mask", "robndbox")
 NOT_VOC = "these XML files have no <annotation> and belong to no image"
 AT_ZERO = (
