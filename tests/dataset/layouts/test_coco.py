@@ -335,6 +335,21 @@ def test_box_beside_its_outline(tmp_path: Path, box: list[int], told: bool, form
     assert ("not the box of their segmentation" in warnings(dataset)) == told
 
 
+@pytest.mark.parametrize(
+    ("boxes", "told"),
+    [([[2, 3, 12, 11], [20, 10, 25, 15]], True), ([[2, 3, 12, 11], [20, 10, 5, 5]], False)],
+)
+def test_boxes_that_fit_as_corners_alone_are_told(tmp_path: Path, boxes: list[Any], told: bool) -> None:
+    dataset = load_dataset(written(tmp_path, marked(*({"bbox": box} for box in boxes))))
+    assert ("corners [x1, y1, x2, y2] alone" in warnings(dataset)) == told
+
+
+def test_file_that_ends_within_its_images_is_named(tmp_path: Path) -> None:
+    written(tmp_path, json.dumps(content())[:60])
+    with pytest.raises(BlemishError, match=r"instances\.json must be a JSON file"):
+        load_dataset(tmp_path)
+
+
 def test_class_that_only_groups_others_is_none(tmp_path: Path) -> None:
     classes = [{"id": 0, "name": "defect", "supercategory": "none"}]
     classes += [

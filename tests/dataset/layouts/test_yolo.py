@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -150,7 +151,8 @@ def test_label_folder_of_another_name(tmp_path: Path, folder: str) -> None:
 
 
 def test_composed_and_decomposed_names_belong_together(tmp_path: Path) -> None:
-    for image, label in (("NFC", "NFD"), ("NFD", "NFC")):
+    forms: tuple[tuple[Literal["NFC", "NFD"], Literal["NFC", "NFD"]], ...] = (("NFC", "NFD"), ("NFD", "NFC"))
+    for image, label in forms:
         name = f"Prüf{image}"
         builders.write_image(tmp_path / "images" / f"{unicodedata.normalize(image, name)}.png")
         builders.text(tmp_path / "labels" / f"{unicodedata.normalize(label, name)}.txt", BOX)

@@ -23,7 +23,7 @@ from blemish.dataset.layouts.coco_files import (
     text_of,
 )
 from blemish.dataset.layouts.coco_images import Faults, Picture, joined, pictures_of
-from blemish.dataset.layouts.coco_marks import is_crowd, read_mark
+from blemish.dataset.layouts.coco_marks import coordinate, is_crowd, read_mark
 from blemish.dataset.layouts.common import (
     Contents,
     Reading,
@@ -40,6 +40,7 @@ from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.untrusted import inside
 
+CORNERS = "its boxes fit their images as corners [x1, y1, x2, y2] alone, and are read as [x, y, w, h]"
 ALL_CROWD = "all have 'iscrowd' 1, as some tools write for every mask, and are read as single defects"
 
 
@@ -56,6 +57,7 @@ def read(source: Source) -> Contents:
     tables = [class_table(file) for file in files]
     remarks = [remark for table in tables for remark in table.remarks]
     crowds, lines = crowd_rule(files)
+    remarks += corner_remarks(files)
     pictures = [
         picture
         for file, table in zip(files, tables, strict=True)
@@ -102,6 +104,28 @@ def crowd_rule(files: Sequence[CocoFile]) -> tuple[bool, tuple[str, ...]]:
         places = [Remark("annotation", f"{f.name}: {m.get('id', '')}", ALL_CROWD) for f, m in marks]
         warnings += remark_lines(places)
     return not crowd, tuple(warnings)
+
+
+def corner_remarks(files: Sequence[CocoFile]) -> list[Remark]:
+    """Remarks on the files whose boxes all fit their images as corners, but not as COCO's [x, y, w, h]."""
+    remarks = []
+    for file in files:
+        images, marks = file.section("images"), file.section("annotations")
+        sizes = {str(image["id"]): (image.get("width"), image.get("height")) for image in images}
+        boxes = [(mark.get("bbox"), sizes.get(str(mark["image_id"]))) for mark in marks]
+        try:
+            fits = [box_reading(box, size) for box, size in boxes if box and size and all(size)]
+        except (TypeError, ValueError):
+            continue  # refused where it is read
+        if fits and all(corners for corners, _ in fits) and not all(plain for _, plain in fits):
+            remarks.append(Remark("file", file.name, CORNERS))
+    return remarks
+
+
+def box_reading(box: Any, size: tuple[Any, Any]) -> tuple[bool, bool]:
+    """Whether four numbers are corners within an image, and whether they are a box [x, y, w, h] within it."""
+    (a, b, c, d), (width, height) = map(coordinate, box), map(coordinate, size)
+    return a < c <= width and b < d <= height, a + c <= width + 1 and b + d <= height + 1
 
 
 def read_picture(source: Source, picture: Picture, *, crowds: bool) -> Reading:

@@ -25,7 +25,7 @@ SECTION_KEYS = {
     "annotations": ("image_id", "category_id"),
     "images": ("id", "file_name"),
 }
-SECTION = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
+SECTION = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[|"(file_name)"')
 RESULTS = "a list of results has no images of its own and is no truth"
 SCORED = "all its annotations have a score, so it holds results, no truth"
 CAPTIONS = "its annotations name no class"
@@ -69,7 +69,10 @@ def find_files(tree: Tree) -> list[str]:
 
 
 def is_annotations(path: Path) -> bool:
-    """Tell a COCO file by two of its three lists, wherever they stand: it may be hundreds of megabytes."""
+    """Tell a COCO file by two of its lists, wherever they stand: it may be hundreds of megabytes.
+
+    A file that ends within its images is one too, so that it is named when it is refused.
+    """
     found = section_names(path)
     return {b"annotations", b"categories"} <= found or (b"images" in found and len(found) > 1)
 
@@ -78,11 +81,21 @@ def section_names(path: Path) -> set[bytes]:
     """COCO's lists whose keys a JSON object holds."""
     start = beginning(path)
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return set(SECTION.findall(read_text(path).encode(errors="replace")))
+        return names_in(read_text(path).encode(errors="replace"))
     if not start.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
         return set()
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return {match[1] for match in SECTION.finditer(content)}
+        return names_in(content)
+
+
+def names_in(content: bytes | mmap.mmap) -> set[bytes]:
+    """Keys of COCO's that a text holds; it is read no further than to the third."""
+    found: set[bytes] = set()
+    for match in SECTION.finditer(content):
+        found.add(match[1] or match[2])
+        if len(found - {b"file_name"}) == len(SECTION_KEYS):
+            break
+    return found
 
 
 def result_lists(tree: Tree) -> dict[str, str]:
