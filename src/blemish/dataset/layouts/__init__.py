@@ -25,7 +25,8 @@ from blemish.dataset.layouts import (
     yolo,
 )
 from blemish.dataset.layouts.claims import account_of
-from blemish.dataset.layouts.common import Contents, Source, Tree, alike_classes, list_files, without_repeats
+from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
+from blemish.dataset.layouts.repeats import alike_classes, without_repeats
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, read_settings

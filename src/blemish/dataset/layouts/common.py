@@ -9,15 +9,15 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from blemish.dataset.account import listing, number
 from blemish.dataset.hashing import in_threads
-from blemish.dataset.layouts.identity import PathNames, folded
-from blemish.dataset.samples import Annotation, Sample
+from blemish.dataset.layouts.identity import PathNames
+from blemish.dataset.samples import Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES, image_size, opened, orientation
@@ -191,29 +191,6 @@ def remark_lines(remarks: Iterable[Remark]) -> tuple[str, ...]:
     )
 
 
-def without_repeats(contents: Contents) -> Contents:
-    """Contents in which annotations of the same class and place count once; others are dropped by name."""
-    dropped: dict[str, str] = {}
-    samples = []
-    for sample in contents.samples:
-        groups = grouped(range(len(sample.annotations)), partial(place_of, sample.annotations))
-        again = [(copy, len(same)) for same in groups.values() for copy in same[1:]]
-        for copy, times in again:
-            mark = sample.annotations[copy]
-            name = f"{sample.id}: {mark.label} {mark.id or copy + 1}"
-            dropped[name] = f"marked {times} times with the same class and place, which counts once"
-        copies = {copy for copy, _ in again}
-        kept = tuple(mark for i, mark in enumerate(sample.annotations) if i not in copies)
-        samples.append(replace(sample, annotations=kept) if copies else sample)
-    return replace(contents, samples=tuple(samples), dropped={**contents.dropped, **dropped})
-
-
-def place_of(marks: Sequence[Annotation], number: int) -> object:
-    """Key that is equal for annotations of the same class and place; that of an image label is its own."""
-    mark = marks[number]
-    return replace(mark, id="", contrast=None) if mark.has_place else number
-
-
 def beginning(path: Path) -> bytes:
     """First bytes of a regular file. Raises BlemishError where it cannot be read."""
     try:
@@ -221,18 +198,6 @@ def beginning(path: Path) -> bytes:
             return stream.read(PEEK_BYTES)
     except OSError as error:
         raise BlemishError(f"{path} must be readable. Received: {error.strerror}. Check the file.") from error
-
-
-def alike_classes(contents: Contents) -> Contents:
-    """Contents with a warning on classes whose names differ in case or spaces alone."""
-    groups = grouped(contents.class_names, lambda name: "".join(folded(name).split()))
-    lines = (
-        f"The classes {' and '.join(same)} differ in case or spaces alone and are read as different. "
-        f"Name them alike, or put 'classes: {{{same[1]}: {same[0]}}}' into {SETTINGS_NAME}."
-        for same in groups.values()
-        if len(same) > 1
-    )
-    return replace(contents, warnings=(*contents.warnings, *lines))
 
 
 def decimal(text: str) -> float:
