@@ -27,8 +27,8 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
-# The readers of files on many mutated trees, new ones each time; `make test` runs a short form: make fuzz [EXAMPLES=n]
-EXAMPLES ?= 100000
+# 100,000 mutated trees, new ones each time, for the readers of files; `make test` has a short form: make fuzz [EXAMPLES=n for each]
+EXAMPLES ?= 4000
 fuzz: setup
 	BLEMISH_FUZZ_EXAMPLES=$(EXAMPLES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz --numprocesses $(CORES) --timeout 0
 

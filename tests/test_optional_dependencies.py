@@ -15,11 +15,11 @@ from blemish.optional_dependencies import (
 
 
 def test_a_matlab_file_needs_scipy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from blemish.dataset.masks import mask_pixels
+    from blemish.dataset.mask_files import read_stored
 
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(BlemishError, match=r"001\.mat: reading a \.mat file needs SciPy.*blemish\[train\]"):
-        mask_pixels(tmp_path / "001.mat")
+        read_stored(tmp_path / "001.mat")
 
 
 def test_a_package_that_is_there_is_not_refused() -> None:

@@ -198,13 +198,16 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
 
     images: image, folder, video, glob, or list of paths (.txt), or several of them; then: see `load`
     overlay: also draw each image with its defects; every: n, for every n-th frame of a video
-    returns: an object with `file`, the path, and `failures`, how many have the verdict ERROR; iterating over
-        it gives the inspections
+    returns: an object with `file`, the path, `failures`, how many have the verdict ERROR, and `counts` of all
+        that was found: `counts.verdicts`, `counts.left_out` with the reasons, `counts.not_judged`; iterating
+        over it gives the inspections
     Raises BlemishError for a bundle or path that is refused.
 
     >>> recorded = blemish.inspect(bundle, [image], out, device="cpu")
     >>> recorded.file.name, recorded.failures, len(list(recorded))
     ('inspections.jsonl', 0, 1)
+    >>> recorded.counts.found, recorded.counts.judged, recorded.counts.not_judged
+    (1, 1, 0)
     """
     refuse_below(1, every=every)
     from blemish.workflows.inspect import inspect_images

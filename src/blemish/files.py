@@ -8,18 +8,22 @@ from pathlib import Path
 
 from blemish.errors import BlemishError
 
+ESCAPING = frozenset({".json", ".html", ".csv"})
+
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write `content` (text as UTF-8) to a temporary file beside `path`, flush it to disk, then rename it
     into place.
 
-    Raises BlemishError that names the path when the disk is full or not writable; the old file is then
-    untouched.
+    Raises BlemishError that names the path when the disk is full or not writable, or for a file name that is
+    not UTF-8 in a text that cannot hold it; the old file is then untouched.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = encoded(content, path) if isinstance(content, str) else content
+    # A name may be as long as the file system takes: the temporary one must not be longer.
+    begin = os.fsencode(path.name)[:200].decode(errors="ignore")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{begin}.", dir=path.parent)
     except OSError as error:
         raise BlemishError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
     temporary = Path(name)
@@ -38,3 +42,20 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def encoded(text: str, path: Path) -> bytes:
+    """UTF-8 of a text; bytes of file names that are not UTF-8 become escapes, which JSON reads back.
+
+    path: that is to be written; lists and settings would name another file by an escape, and are refused
+    """
+    if path.suffix in ESCAPING:
+        return text.encode(errors="backslashreplace")
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        line = next(line for line in text.splitlines() if text[error.start] in line)
+        raise BlemishError(
+            f"{path} holds UTF-8 alone. Received: {line.strip()!r}, a name in another encoding. Rename that "
+            "file."
+        ) from error

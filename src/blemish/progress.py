@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from time import perf_counter
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from blemish.printable import printable
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30
@@ -18,16 +21,18 @@ class Reporter:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.console = Console(stderr=True, quiet=quiet)
+        stream = getattr(sys.stderr, "unfiltered", sys.stderr)  # bars need what no text may hold
+        self.console = Console(file=stream, quiet=quiet)
 
     def line(self, message: str) -> None:
         """Write a line to standard error."""
-        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(printable(message), highlight=False, markup=False, soft_wrap=True)
 
     def track(
         self, items: Iterable[Item], title: str, *, total: int | None = None, done: int = 0
     ) -> Iterator[Item]:
         """Iterate over the items, with a bar that counts them from `done` on; lines where no terminal is."""
+        title = printable(title)
         total = len(items) + done if total is None and isinstance(items, Sequence) else total
         if self.quiet:
             yield from items

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,18 @@ def test_others_may_read_what_was_written(tmp_path: Path) -> None:
     plain.write_text("x")
     write_atomically(tmp_path / "written", "x")
     assert (tmp_path / "written").stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".txt", "ä" * 125 + ".json"])
+def test_a_name_as_long_as_the_file_system_takes_is_written(tmp_path: Path, name: str) -> None:
+    write_atomically(tmp_path / name, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_name_that_is_not_utf8_is_an_escape_in_json_and_refused_in_lists(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    write_atomically(tmp_path / "a.json", json.dumps({"image": name}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text()) == {"image": name}
+    with pytest.raises(BlemishError, match=r"train\.txt holds UTF-8 alone\. Received: 'caf.*\.png'.*Rename"):
+        write_atomically(tmp_path / "train.txt", f"fine.png\n{name}\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

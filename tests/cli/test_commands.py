@@ -275,7 +275,9 @@ def test_a_truncated_image_is_an_error_line_and_the_rest_is_done(
     assert answer.code == 1
     assert answer.out == f"{out / 'inspections.jsonl'}\n"
     assert "could not be judged" in answer.err
-    assert is_one_line(answer.err)
+    counts, error = answer.err.splitlines()
+    assert counts.startswith("3 images found: ") and counts.endswith(", 1 ERROR")
+    assert is_one_line(f"{error}\n")
     first, broken, last = lines(out)
     assert broken.verdict is Verdict.ERROR
     assert "b.png" in broken.error
@@ -307,7 +309,7 @@ def test_masks_beside_images_are_not_inspected_and_that_is_said(
     assert answer.code == 0, answer.err
     assert [Path(line.image).name for line in lines(tmp_path / "out")] == ["a.jpg", "c.jpg"]
     (note,) = [line for line in answer.err.splitlines() if str(folder) in line]
-    assert "its 2 images are inspected and 2 others, such as masks, are not." in note
+    assert "its 2 images are inspected and 2 others, its masks and references, are not." in note
 
 
 def test_an_empty_folder_and_a_path_that_is_not_there_are_one_line(

@@ -93,3 +93,18 @@ def test_cut_keeps_exactly_the_pixels_shared_with_the_image(
             (x, y) for x, y in points if inside[0] <= x < inside[2] and inside[1] <= y < inside[3]
         }
         assert 0 <= inside[0] < inside[2] <= 30 and 0 <= inside[1] < inside[3] <= 20
+
+
+def test_crowd_and_difficult_regions_are_apart_and_repeats_are_dropped() -> None:
+    crowd = Annotation("hole", (10, 0, 30, 20), crowd=True, id="c")
+    difficult = Annotation(
+        "hole", polygons=(((0.0, 10.0), (5.0, 10.0), (5.0, 15.0), (0.0, 15.0)),), difficult=True
+    )
+    box = Annotation("hole", (1, 2, 5, 6))
+    found = cleaned_boxes(sample(crowd, box, difficult, box), SIZE)
+    assert found.boxes == (Boxed("hole", (1, 2, 5, 6), "folder/a.png#1"),)
+    assert found.ignored == (
+        Boxed("hole", (10, 0, 30, 20), "folder/a.png#c"),
+        Boxed("hole", (0, 10, 5, 15), "folder/a.png#2"),
+    )
+    assert boxed_instances(sample(crowd, difficult), SIZE) == []

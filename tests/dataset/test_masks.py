@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 
-from blemish.dataset.masks import brightest, class_map, defect_instances, polygon_mask
+from blemish.dataset.mask_files import mask_facts
+from blemish.dataset.masks import class_map, defect_instances, polygon_mask
 from blemish.dataset.run_lengths import encode
 from blemish.dataset.samples import Annotation, MaskFile, RunLengths, Sample
 from blemish.errors import BlemishError
@@ -64,7 +65,7 @@ def test_gray_masks_count_above_the_limit(tmp_path: Path, above: int, expected: 
     path = builders.save(tmp_path / "m.png", pixels)
     sample = sample_of(Annotation("a", mask=MaskFile(path, above=above)))
     assert class_map(sample, ("a",), SIZE).sum() == expected
-    assert brightest(path) == 128
+    assert mask_facts(path).top == 128
 
 
 def test_colours_share_out_blurred_edges(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,18 @@ def test_boxes_of_test_images_alone_are_nothing_to_speak_of() -> None:
 def test_no_outlined_defect_left_is_refused(train: tuple[str, ...], val: tuple[str, ...], named: str) -> None:
     with pytest.raises(BlemishError, match=f"The {named} images must have masks or polygons"):
         outlined(dataset(train=train, val=val))
+
+
+@pytest.mark.parametrize("mark", [replace(OUTLINE, crowd=True), replace(BOX, difficult=True)])
+def test_images_with_crowd_or_difficult_regions_are_left_out_and_said(
+    monkeypatch: pytest.MonkeyPatch, mark: Annotation
+) -> None:
+    monkeypatch.setitem(MARKS, "unsure", (OUTLINE, mark))
+    whole = dataset(train=("clean", "outlined", "unsure", "boxed"), val=("outlined",), test=("unsure",))
+    assert [each.id for each in outlined(whole).split("train")] == ["train-clean", "train-outlined"]
+    assert len(outlined(whole).split("test")) == 1
+    first, second = left_out(whole)
+    assert first.startswith("1 training and 0 validation images have crowd or difficult regions")
+    assert second.startswith("1 training and 0 validation images have defects without an outline")
+    with pytest.raises(BlemishError, match="The training images must have masks or polygons"):
+        outlined(dataset(train=("unsure",), val=("outlined",)))

@@ -14,7 +14,7 @@ from blemish.arrays import Box
 from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Annotation, MaskFile, Sample
 from blemish.defect import Defect, Rectangle
-from blemish.evaluation.defects import box_ious
+from blemish.evaluation.matching import box_ious
 from blemish.evaluation.records import ImageRecord, TruthDefect
 from blemish.inspection import Inspection, Verdict
 

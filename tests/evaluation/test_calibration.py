@@ -245,3 +245,14 @@ def test_an_evaluation_tells_grades_cost_and_looks(image: Any) -> None:
     }
     assert with_decision(evaluation, None, num_accesses=1).metrics["decision"] == {"test_looks": 1}
     assert with_decision(evaluation, None, num_accesses=None) is evaluation
+
+
+def test_images_of_difficult_defects_alone_choose_nothing(image: Any) -> None:
+    certain = [image(0.9, "crack"), image(0.8, "crack"), image(0.2), image(0.1)]
+    doubtful = image(0.3, "crack")
+    mark = Annotation("crack", BOX, difficult=True)
+    doubtful = replace(doubtful, truth=(), sample=replace(doubtful.sample, annotations=(mark,)))
+    alone, point = calibrated(certain, draft(), how())
+    with_it, same = calibrated([*certain, doubtful], draft(), how())
+    assert with_it == alone and same == point
+    assert (point.escapes.of, point.overkill.of) == (2, 2)

@@ -15,14 +15,12 @@ from blemish.dataset.masks import Instance
 from blemish.evaluation.defects import (
     average_recall,
     best_ious,
-    box_ious,
     defect_metrics,
-    iou_matrix,
-    match,
     match_counts_at,
     pairings,
     rejected_elsewhere,
 )
+from blemish.evaluation.matching import box_ious, iou_matrix, match
 from blemish.evaluation.pixel import MatchCounts
 from blemish.inspection import Verdict
 

@@ -185,7 +185,7 @@ def test_what_is_no_image_is_named(tmp_path: Path, name: str, content: bytes, me
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(BlemishError, match=r"absent\.png must exist"):
         read_image(tmp_path / "absent.png")
-    with pytest.raises(BlemishError, match="must be a readable file"):
+    with pytest.raises(BlemishError, match=r"must be a file\. Received: a folder"):
         read_image(tmp_path)
 
 

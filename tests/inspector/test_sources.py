@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -9,6 +12,7 @@ import pytest
 
 from blemish.errors import BlemishError
 from blemish.images.video import video_frames
+from blemish.inspector.found_files import Why
 from blemish.inspector.sources import source_of
 
 
@@ -54,7 +58,7 @@ def test_masks_beside_images_are_left_out_and_that_is_said(tmp_path: Path) -> No
     ]
     (note,) = notes
     assert f"{tmp_path} is a dataset (masks: " in note
-    assert "its 5 images are inspected and 3 others, such as masks, are not." in note
+    assert "its 5 images are inspected and 3 others, its masks and references, are not." in note
 
 
 def test_ground_truth_folders_are_left_out(tmp_path: Path) -> None:
@@ -66,19 +70,62 @@ def test_ground_truth_folders_are_left_out(tmp_path: Path) -> None:
     assert "(mvtec: " in notes[0]
 
 
+@pytest.mark.parametrize("listed", [["0.png"], ["0.png", "1.png"]])
+def test_images_that_an_annotation_file_does_not_list_are_inspected_all_the_same(
+    tmp_path: Path, listed: list[str]
+) -> None:
+    for number in range(3):
+        draw(tmp_path / f"{number}.png", 90)
+    images = [{"id": number, "file_name": name} for number, name in enumerate(listed)]
+    boxes = [{"id": 1, "image_id": 0, "category_id": 1, "bbox": [1, 1, 2, 2]}]
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "pit"}]}
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    assert inspected(tmp_path) == (["0.png", "1.png", "2.png"], [])
+
+
 def test_a_dataset_without_masks_is_inspected_whole_and_in_silence(tmp_path: Path) -> None:
     for name in ("good/a.png", "bad/b.png"):
         draw(tmp_path / name, 90)
     assert inspected(tmp_path) == (["bad/b.png", "good/a.png"], [])
 
 
-def test_a_dataset_that_cannot_be_read_is_inspected_whole_and_says_why(tmp_path: Path) -> None:
-    for name, value in (("image/a.png", 90), ("mask/a.png", 1)):  # too faint a mask
+def test_masks_of_a_dataset_that_cannot_be_read_are_told_by_names_and_values(tmp_path: Path) -> None:
+    for name, value in (("image/a.png", 90), ("image/b.png", 90), ("mask/a.png", 1), ("mask/b.png", 0)):
         draw(tmp_path / name, value)
+    (tmp_path / "dataset.yaml").write_text("layout: unheard-of")
     images, notes = inspected(tmp_path)
-    assert images == ["image/a.png", "mask/a.png"]
-    assert "all 2 images" in notes[0]
-    assert "masks must have defect pixels above" in notes[0]
+    assert images == ["image/a.png", "image/b.png"]
+    assert "cannot be read as a dataset" in notes[0] and "unheard-of" in notes[0]
+    assert "is a folder with masks: its 2 images are inspected and 2 others" in notes[1]
+
+
+def photograph(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).normal(0, 12, (96, 128))
+    pixels = np.clip(np.linspace(60, 180, 128) + noise, 0, 255).astype(np.uint8)
+    assert cv2.imwrite(str(path), pixels)
+
+
+def test_a_photograph_with_the_name_of_a_mask_is_inspected(tmp_path: Path) -> None:
+    names = ["a.png", "a_mask.png", "b.png", "b_label.png", "gt/c.png", "masks/a.png"]
+    for name in names:
+        photograph(tmp_path / name)
+    images, _ = inspected(tmp_path)
+    assert images == names
+
+
+def test_a_mask_without_an_image_is_a_lack_that_somebody_must_look_at(tmp_path: Path) -> None:
+    for name in ("images/a.png", "images/b.png"):
+        photograph(tmp_path / name)
+    for name in ("masks/a.png", "masks/lost.png"):
+        draw(tmp_path / name, 255)
+    source = source_of([tmp_path], lambda note: None)
+    assert [Path(item.name).name for item in source.items] == ["a.png", "b.png"]
+    assert {(Path(left.path).name, left.why) for left in source.left_out} == {
+        ("a.png", Why.MASK),
+        ("lost.png", Why.LONE_MASK),
+    }
+    assert Why.LONE_MASK.is_lack and Why.LONE_MASK.remedy and not Why.MASK.is_lack
 
 
 def test_a_path_that_is_not_there_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
@@ -135,6 +182,79 @@ def test_lists_that_name_nothing_or_are_none_are_refused(tmp_path: Path) -> None
         names_of(tmp_path / "picture.txt")
 
 
+def test_a_list_made_on_windows_is_inspected_whole(tmp_path: Path) -> None:
+    for name in ("a.png", "in/b c.png"):
+        draw(tmp_path / name, 1)
+    (tmp_path / "list.txt").write_bytes(
+        '\ufeff# made by hand\r\na.png\r\n"in\\b c.png"\r\n\r\n'.encode("utf-16")
+    )
+    source = source_of([tmp_path / "list.txt"], pytest.fail)
+    assert [Path(item.name).name for item in source.items] == ["a.png", "b c.png"]
+    (left,) = source.left_out
+    assert (left.path, left.why) == (f"{tmp_path / 'list.txt'}, line 1", Why.COMMENT)
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    """A socket that nobody must connect to."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(0.2)
+        yield listening
+        with pytest.raises(TimeoutError):
+            listening.accept()
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "png", "txt"])
+@pytest.mark.parametrize(
+    "kind", ["http://{}/a.", "HTTP://{}/a.", "rtsp://{}/a.", "concat:http://{}/a.", "tcp://{}?a."]
+)
+def test_an_address_in_a_list_is_an_error_at_once_and_no_connection(
+    tmp_path: Path, server: socket.socket, kind: str, suffix: str
+) -> None:
+    line = kind.format(f"127.0.0.1:{server.getsockname()[1]}") + suffix
+    (tmp_path / "list.txt").write_text(f"{line}\n")
+    (item,) = source_of([tmp_path / "list.txt"], pytest.fail).items
+    assert item.name == line
+    with pytest.raises(BlemishError, match=r"must be the path of a file\. Received: .*, an address"):
+        item.read()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".avi", ".tiff", ""])
+@pytest.mark.parametrize("kind", ["FIFO", "socket", "device", "folder", "dangling link", "loop"])
+def test_what_is_no_regular_file_is_an_error_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, suffix: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    path = Path(f"x{suffix}")
+    name = path.name
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as unix:
+            unix.bind(name)
+    elif kind == "device":
+        name = "/dev/zero"
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "dangling link":
+        path.symlink_to("nowhere")
+    else:
+        path.symlink_to(name)
+    (tmp_path / "list.txt").write_text(f"{name}\n")
+    (item,) = source_of([tmp_path / "list.txt"], pytest.fail).items
+    assert item.digest is None, "it is not hashed either"
+    with pytest.raises(BlemishError, match=r"must (exist|be a file|be a readable file)\. Received: "):
+        item.read()
+
+
+def test_a_given_path_that_is_no_file_is_refused_before_any_work(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(BlemishError, match=r"x\.png must be a file\. Received: a FIFO"):
+        source_of([tmp_path / "x.png"], pytest.fail)
+
+
 def test_a_glob_is_sorted_and_two_stars_go_down_into_folders(tmp_path: Path) -> None:
     for name in ("b.png", "a.png", "a.jpg", "sub/sub/c.png"):
         draw(tmp_path / name, 1)
@@ -143,7 +263,7 @@ def test_a_glob_is_sorted_and_two_stars_go_down_into_folders(tmp_path: Path) -> 
     assert names_of(tmp_path / "**" / "*.png") == deep
     draw(tmp_path / "[1].png", 1)
     assert names_of(tmp_path / "[1].png") == [str(tmp_path / "[1].png")], "a file of that name goes first"
-    with pytest.raises(BlemishError, match=r"\*\.bmp matches no file"):
+    with pytest.raises(BlemishError, match=r"\*\.bmp matches no image"):
         names_of(tmp_path / "*.bmp")
 
 

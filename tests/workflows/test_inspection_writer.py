@@ -1,94 +1,159 @@
-"""Files of an inspection: two of them never share one."""
+"""Files of an inspection: whole lines whatever happens, a summary that adds up, overlays with fit names."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blemish.errors import BlemishError
-from blemish.inspection import Inspection, Verdict
+from blemish.inspection import Inspection, Verdict, failed
+from blemish.inspector.found_files import DRAFT, RECORD, SUMMARY, LeftOut, Why
 from blemish.inspector.pipeline import Answer, Answers
-from blemish.workflows.inspection_writer import open_draft, write_answers
+from blemish.workflows import inspection_writer as module
+from blemish.workflows.inspection_counts import InspectionCounts
+from blemish.workflows.inspection_writer import Overlays, write_answers
 
-OTHER = """
-import sys
-from pathlib import Path
-from blemish.errors import BlemishError
-from blemish.workflows.inspection_writer import open_draft
-try:
-    open_draft(Path(sys.argv[1])).write("other")
-except BlemishError as error:
-    sys.exit(str(error))
-"""
+
+def answer(name: str, verdict: Verdict = Verdict.OK) -> Answer:
+    return Answer(name, Inspection(name, (2, 2), verdict, 0.0, (), "bundle"), np.zeros((2, 2), np.uint8))
 
 
 def answers(*names: str) -> Iterator[Answer]:
-    for name in names:
-        yield Answer(name, Inspection(name, (2, 2), Verdict.OK, 0.0, (), "bundle"), None)
+    yield from map(answer, names)
+
+
+def written(coming: Iterator[Answer], out: Path, overlays: Overlays | None = None) -> list[str]:
+    file, _ = write_answers(Answers(coming, drain=lambda: iter(())), out, overlays)
+    return names_in(file)
 
 
 def names_in(file: Path) -> list[str]:
     return [json.loads(line)["image"] for line in file.read_text().splitlines()]
 
 
-def other_process(draft: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", OTHER, str(draft)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_a_second_inspection_into_the_folder_is_refused_while_the_first_runs(tmp_path: Path) -> None:
-    refused: list[subprocess.CompletedProcess[str]] = []
-
-    def coming() -> Iterator[Answer]:
-        yield from answers("a.png")
-        refused.append(other_process(tmp_path / "inspections.jsonl.part"))
-        with pytest.raises(BlemishError, match="another inspection"):
-            write_answers(Answers(answers("z.png"), drain=answers), tmp_path, None)
-        yield from answers("b.png")
-
-    file, _ = write_answers(Answers(coming(), drain=answers), tmp_path, None)
-    assert refused[0].returncode == 1
-    assert f"{tmp_path} is being written by another inspection." in refused[0].stderr
-    assert names_in(file) == ["a.png", "b.png"]
-
-
 def test_the_next_inspection_may_write_there(tmp_path: Path) -> None:
-    write_answers(Answers(answers("a.png"), drain=answers), tmp_path, None)
-    file, _ = write_answers(Answers(answers("b.png"), drain=answers), tmp_path, None)
-    assert names_in(file) == ["b.png"]
-    assert [path.name for path in tmp_path.iterdir()] == ["inspections.jsonl"]
+    written(answers("a.png"), tmp_path)
+    assert written(answers("b.png"), tmp_path) == ["b.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {RECORD, SUMMARY}
 
 
 def test_lines_of_a_killed_inspection_are_not_mixed_with_new_ones(tmp_path: Path) -> None:
-    draft = tmp_path / "inspections.jsonl.part"
-    draft.write_text('{"image": "torn')
-    with open_draft(draft) as file:
-        assert draft.read_text() == ""
-        file.write("{}\n")
-    assert draft.read_text() == "{}\n"
+    (tmp_path / DRAFT).write_text('{"image": "torn' * 100)
+    assert written(answers("a.png"), tmp_path) == ["a.png"]
 
 
-def test_a_draft_renamed_before_it_was_locked_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class StoppedInALine(FileIO):
+    """A file whose writing Ctrl-C cuts off once, in the middle of the second line."""
+
+    number = 0
+
+    def write(self, data: memoryview) -> int:  # type: ignore[override]
+        self.number += 1
+        if self.number == 2:
+            super().write(data[: len(data) // 2])
+            raise KeyboardInterrupt
+        return super().write(data)
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_stop_leaves_whole_lines_each_once_and_what_was_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: bool
 ) -> None:
-    """The first inspection ends between the second one's opening and locking of its draft."""
-    from blemish.workflows import inspection_writer
+    def coming() -> Iterator[Answer]:
+        yield from answers("a.png", "b.png")
+        raise KeyboardInterrupt
 
-    draft, target = tmp_path / "inspections.jsonl.part", tmp_path / "inspections.jsonl"
-    draft.write_text("first\n")
-    lock = inspection_writer.lock
+    if cut:
+        monkeypatch.setattr(module, "opened", lambda draft: StoppedInALine(str(draft), "wb"))
+    ready = Answers(coming(), drain=lambda: iter([answer("c.png", Verdict.NG)]))
+    with pytest.raises(KeyboardInterrupt):
+        write_answers(ready, tmp_path, None)
+    assert names_in(tmp_path / RECORD) == ["a.png", "b.png", "c.png"]
+    summary = json.loads((tmp_path / SUMMARY).read_text())
+    assert (summary["complete"], summary["images"]) == (False, 3)
+    assert summary["verdicts"] == {"OK": 2, "NG": 1, "REVIEW": 0, "ERROR": 0}
 
-    def renamed_first(file: object, path: Path) -> None:
-        if not target.exists():
-            path.rename(target)
-        lock(file, path)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(inspection_writer, "lock", renamed_first)
-    with open_draft(draft) as file:
-        file.write("second\n")
-    assert (target.read_text(), draft.read_text()) == ("first\n", "second\n")
+def test_a_line_that_is_taken_in_pieces_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Narrow(FileIO):
+        def write(self, data: memoryview) -> int:  # type: ignore[override]
+            return super().write(data[:7])
+
+    monkeypatch.setattr(module, "opened", lambda draft: Narrow(str(draft), "wb"))
+    assert written(answers("a.png", "b.png"), tmp_path) == ["a.png", "b.png"]
+
+
+def test_an_error_of_the_list_keeps_what_was_judged_and_an_earlier_file_stays_without_any(
+    tmp_path: Path,
+) -> None:
+    def damaged(*names: str) -> Iterator[Answer]:
+        yield from answers(*names)
+        raise BlemishError("no list")
+
+    for names, expected in ((["a.png"], ["a.png"]), ([], ["a.png"]), (["b.png"], ["b.png"])):
+        with pytest.raises(BlemishError, match="no list"):
+            written(damaged(*names), tmp_path)
+        assert names_in(tmp_path / RECORD) == expected
+    assert not (tmp_path / DRAFT).exists()
+
+
+def test_the_counts_of_the_summary_add_up(tmp_path: Path) -> None:
+    left = (LeftOut("x.heic", Why.UNREAD), LeftOut(".hidden", Why.HIDDEN), LeftOut("a_mask.png", Why.MASK))
+    given = [answer("a.png"), answer("b.png", Verdict.NG), answer("c.png", Verdict.NG)]
+    given.append(Answer("d.png", failed("d.png", "no image", bundle="bundle"), None))
+    file, counts = write_answers(
+        Answers(iter(given), drain=answers), tmp_path, None, lambda verdicts: InspectionCounts(verdicts, left)
+    )
+    assert (counts.found, counts.images, counts.judged, counts.errors) == (7, 4, 3, 1)
+    assert counts.not_judged == 2
+    reasons = "images or videos of a type that is not read: 1; hidden: 1; masks or references of a dataset: 1"
+    assert counts.line() == f"4 images found: 1 OK, 2 NG, 0 REVIEW, 1 ERROR; 3 left out ({reasons})"
+    lack = counts.lack(file)
+    assert f"1 image could not be judged; {file} says why, as 'error'." in lack
+    assert "1 left out, images or videos of a type that is not read: x.heic. Save them as PNG" in lack
+    assert "hidden" not in lack
+    summary = json.loads((tmp_path / SUMMARY).read_text())
+    assert summary["not_judged"] == 2
+    assert summary["left_out"][1] == {"path": ".hidden", "reason": "hidden"}
+
+
+def test_names_that_are_not_utf8_are_written_as_escapes_that_read_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    left = (LeftOut(name, Why.HIDDEN),)
+    file, _ = write_answers(
+        Answers(answers(name), drain=answers),
+        tmp_path,
+        None,
+        lambda verdicts: InspectionCounts(verdicts, left),
+    )
+    assert names_in(file) == [name]
+    assert json.loads((tmp_path / SUMMARY).read_text())["left_out"][0]["path"] == name
+
+
+# Names of overlays
+
+
+@pytest.mark.parametrize("stem", ["n" * 251, "ä" * 125, os.fsdecode(b"\xff" * 251), "line__" + "🙂" * 60])
+def test_an_overlay_of_a_long_name_is_drawn_under_a_shorter_one(tmp_path: Path, stem: str) -> None:
+    overlays = Overlays(tmp_path, None)
+    for _ in range(2):
+        overlays.draw(answer(stem))
+    names = [path.name for path in tmp_path.iterdir()]
+    assert len(names) == 2
+    assert all(len(os.fsencode(name)) <= 255 for name in names)
+
+
+@given(st.lists(st.text("aAäÄ\u0308_2" + "x" * 3, min_size=1, max_size=300), max_size=20))
+def test_no_two_overlays_share_a_name_on_any_file_system(stems: list[str]) -> None:
+    overlays = Overlays(Path(), None)
+    names = [overlays.file_name(stem) for stem in stems]
+    assert len({module.same_name(name) for name in names}) == len(stems)
+    assert all(len(os.fsencode(name)) <= 255 for name in names)

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from blemish.bundle import load_bundle, save_bundle
 from blemish.dataset.hashing import pixel_hash
@@ -48,6 +49,24 @@ def bundle(unpacked: Path, tmp_path: Path) -> Path:
 def decided(unpacked: Path, tmp_path: Path) -> Path:
     """A bundle with two revisions of a decision."""
     return shutil.copytree(unpacked / "bundles" / "severity", tmp_path / "decided")
+
+
+def test_pages_of_a_file_are_replayed_each_and_links_to_folders_are_followed(
+    images: Path, bundle: Path, tmp_path: Path
+) -> None:
+    pages = [Image.open(path).convert("L") for path in sorted(images.iterdir())]
+    scan = tmp_path / "scan.tif"
+    pages[0].save(scan, save_all=True, append_images=pages[1:])
+    record = inspect_images([bundle], [scan], tmp_path / "out", quiet=True).file
+    lines = lines_of(record)
+    assert [line["image"] for line in lines] == [f"{scan}#{page:06d}" for page in range(4)]
+    assert {line["image_sha256"] for line in lines} == {sha256sum(scan)}
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(scan, tmp_path / "elsewhere" / "renamed.tif")
+    (tmp_path / "archive" / "lot").symlink_to(tmp_path / "elsewhere")
+    outcome = replay(record, tmp_path / "archive", quiet=True)
+    assert (outcome.same, outcome.findings) == (4, [])
 
 
 @pytest.fixture

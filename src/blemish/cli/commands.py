@@ -10,27 +10,29 @@ from typer.core import TyperGroup
 
 from blemish.api import Split
 from blemish.cli import data
+from blemish.cli.console import say
 from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
 from blemish.cli.inspection import inspect
 from blemish.cli.options import BundleFolder, Device, Quiet, Threads
 from blemish.cli.outcome import Debug, StoppedError, command_line
 from blemish.cli.replay import replay
+from blemish.cli.signals import stopped_by
 from blemish.cli.training import add_class, export, train
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
 
 class Commands(TyperGroup):
-    """Command group that says what a Ctrl-C leaves behind, where typer would exit without a word."""
+    """Command group that says what a stop leaves behind, where typer would exit without a word."""
 
     def invoke(self, context: Any) -> Any:
         try:
             return super().invoke(context)
         except KeyboardInterrupt as error:
             raise StoppedError(
-                "stopped. Finished work is kept; `train --resume` continues from the last checkpoint, "
-                "where there is one."
+                f"{stopped_by()}. Finished work is kept; `train --resume` continues from the last "
+                "checkpoint, where there is one."
             ) from error
 
 
@@ -49,7 +51,7 @@ def show_version(requested: bool) -> None:
     if requested:
         import blemish
 
-        print(f"blemish {blemish.__version__}")
+        say(f"blemish {blemish.__version__}")
         raise typer.Exit
 
 
@@ -73,7 +75,7 @@ def demo(
     require_package("torch", "blemish demo")
     from blemish.workflows.demo import run_demo
 
-    print(run_demo(out, command=command_line(), quiet=quiet))
+    say(run_demo(out, command=command_line(), quiet=quiet))
 
 
 app.command()(train)
@@ -100,7 +102,7 @@ def embed(
 
     set_threads(threads)
     plot, sentences = embed_regions(bundle, data, out, split=split, device=device, quiet=quiet)
-    print("\n".join((str(plot), *sentences)))
+    say(plot, *sentences)
 
 
 @app.command()
@@ -131,7 +133,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 - an option each
     from blemish.cli.tables import fill_table
 
     set_threads(threads)
-    print(fill_table(name, out, data=data, seeds=seeds, quiet=quiet, common=common, rare=rare, target=target))
+    say(fill_table(name, out, data=data, seeds=seeds, quiet=quiet, common=common, rare=rare, target=target))
 
 
 @app.command()
@@ -144,4 +146,4 @@ def results(
     """Write every table that `reproduce` filled, and whether its goals were met, on one page."""
     from blemish.cli.tables import write_overview
 
-    print(write_overview(folder, out))
+    say(write_overview(folder, out))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, Optional
 
 import typer
 
+from blemish.cli.console import say
 from blemish.cli.options import Seed, beginning
 from blemish.cli.texts import print_agreement, print_check, print_counts, print_products, print_scale
 from blemish.errors import BlemishError, WrongUseError
@@ -172,8 +174,10 @@ def agree(
     result = compare_annotators(annotators, out)
     for study in result.studies:
         print_agreement(study)
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
     if result.report is not None:
-        print(result.report)
+        say(result.report)
 
 
 @app.command()
@@ -194,9 +198,9 @@ def convert(
     from blemish.dataset.layouts import load_dataset
 
     conversion = convert_dataset(load_dataset(data), out, to)
-    print(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
+    say(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
     for warning in conversion.warnings:
-        print(f"warning: {warning}")
+        say(f"warning: {warning}")
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from blemish.api import Split
+from blemish.cli.console import say
 from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Threads
 from blemish.threads import set_threads
 
@@ -115,4 +116,4 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         device=device,
     )
     result = workflow.decide(request, quiet=quiet)
-    print("\n".join((*result.sentences, str(result.file))))
+    say(*result.sentences, result.file)

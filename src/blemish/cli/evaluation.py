@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from blemish.api import Split
+from blemish.cli.console import say
 from blemish.cli.options import Device, Quiet, Scale, Then, Threads
 from blemish.cli.outcome import command_line
 from blemish.errors import WrongUseError
@@ -87,7 +88,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
             device=device,
             quiet=quiet,
         )
-        print(result.report)
+        say(result.report)
     elif predictions is not None:
         from blemish.evaluation.predictions import Judgement
         from blemish.workflows.evaluate_predictions import evaluate_file
@@ -97,7 +98,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
         result = evaluate_file(
             predictions, data, out, split=split, judgement=judgement, command=command, quiet=quiet
         )
-        print(result.report)
+        say(result.report)
 
 
 def refuse_mixed(

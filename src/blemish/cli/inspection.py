@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from blemish.cli.console import say
 from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Then, Threads
 from blemish.errors import BlemishError, WrongUseError
 from blemish.threads import set_threads
@@ -21,8 +22,8 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         list[Path],
         typer.Argument(
             metavar="PATH…",
-            help="Images, folders of images, videos, quoted globs (** for any folders), lists (.txt, one "
-            "path per line), or - for paths from standard input.",
+            help="Images, videos, folders of them, quoted globs (** for any folders), lists (.txt, one path "
+            "per line), or - for paths from standard input.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl and overlays.")],
@@ -87,10 +88,10 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         device=device,
         quiet=quiet,
     )
-    print(recorded.file)
-    if recorded.failures:
-        images = "1 image" if recorded.failures == 1 else f"{recorded.failures} images"
-        raise BlemishError(f"{images} could not be judged; {recorded.file} says why, as 'error'.")
+    say(recorded.file)
+    say(recorded.counts.line(), error=True)
+    if recorded.counts.not_judged:
+        raise BlemishError(recorded.counts.lack(recorded.file))
 
 
 def web_of(paths: list[Path], *, line_scan: bool, frame_rows: int | None, max_rows: int | None) -> Web | None:

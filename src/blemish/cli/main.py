@@ -5,27 +5,31 @@ The commands are imported inside, so that a Ctrl-C during the imports ends as an
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import NoReturn
 
-from blemish.cli.outcome import FAILED, STOPPED, Debug, exit_code
+from blemish.cli.console import printable_streams, say
+from blemish.cli.outcome import FAILED, Debug, exit_code
+from blemish.cli.signals import ending_on_signals, stop_code, stopped_by
 from blemish.errors import BlemishError
 from blemish.optional_dependencies import missing_extra
 from blemish.threads import set_passive_wait
 
 
 def run() -> None:
-    """Run a command and exit: with 0 fine, 1 the work failed, 2 wrong use, 130 stopped by Ctrl-C."""
+    """Run a command and exit: with 0 fine, 1 the work failed, 2 wrong use, 128 + N stopped by signal N."""
     set_passive_wait()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold what no terminal can show
+    with ending_on_signals(), printable_streams():
+        run_command()
+
+
+def run_command() -> None:
     try:
         from blemish.cli.commands import app
 
         app(prog_name="blemish")
     except KeyboardInterrupt:
-        fail("stopped before anything was done.", STOPPED)
+        fail(f"{stopped_by()} before anything was done.", stop_code())
     except BlemishError as error:
         if Debug.on:
             raise
@@ -45,5 +49,5 @@ def run() -> None:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    print(f"blemish: {' '.join(message.split())}", file=sys.stderr)
+    say(f"blemish: {' '.join(message.split())}", error=True)
     sys.exit(code)

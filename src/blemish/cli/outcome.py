@@ -1,17 +1,18 @@
-"""Exit codes of the command line, the error of a Ctrl-C, and the switch that shows traces."""
+"""Exit codes of the command line, the error of a stopped command, and the switch that shows traces."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 
+from blemish.cli.signals import stop_code
 from blemish.errors import BlemishError, WrongUseError
 
-FAILED, WRONG_USE, STOPPED = 1, 2, 130  # exit codes; 130 is what shells give a process ended by Ctrl-C
+FAILED, WRONG_USE = 1, 2  # exit codes
 
 
 class StoppedError(BlemishError):
-    """The user pressed Ctrl-C."""
+    """The user pressed Ctrl-C, or another signal asked for the end."""
 
 
 class Debug:
@@ -22,7 +23,7 @@ class Debug:
 
 def exit_code(error: BlemishError) -> int:
     if isinstance(error, StoppedError):
-        return STOPPED
+        return stop_code()
     return WRONG_USE if isinstance(error, WrongUseError) else FAILED
 
 

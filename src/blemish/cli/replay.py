@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from blemish.cli.console import say
 from blemish.cli.options import Quiet
 from blemish.errors import BlemishError
 
@@ -35,8 +36,8 @@ def replay(
     if not outcome.lines:
         raise BlemishError(f"{record} must hold inspections. Received: an empty file. Choose another record.")
     for line in (*outcome.notes, *outcome.findings):
-        print(line)
-    print(f"{outcome.same} of {outcome.lines} answers are as recorded")
+        say(line)
+    say(f"{outcome.same} of {outcome.lines} answers are as recorded")
     if outcome.same < outcome.lines:
         raise BlemishError(
             f"{outcome.lines - outcome.same} of {outcome.lines} lines of {record} do not replay; see above."

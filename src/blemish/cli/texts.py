@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blemish.cli.console import say
+
 if TYPE_CHECKING:
     from blemish.dataset.product_sets.collect import Collected
     from blemish.dataset.quality.check import CheckReport
@@ -19,7 +21,7 @@ MAX_LISTED = 10  # differences of two annotators; all are in agreement.json
 
 def print_counts(dataset: Dataset) -> None:
     """Print the numbers of a dataset's images by split and by class."""
-    print(f"{dataset.root}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
+    say(f"{dataset.root}: {len(dataset)} images, {dataset.layout} ({dataset.reason})")
     print_table({"all images": dataset.splits, **class_splits(dataset)}, list(dataset.splits))
 
 
@@ -34,43 +36,43 @@ def class_splits(dataset: Dataset) -> dict[str, dict[str, int]]:
 
 def print_products(out: Path, collected: Collected) -> None:
     """Print the products of a collection, a line each, and notes on those left out."""
-    print(f"{out}: {len(collected.made)} products")
+    say(f"{out}: {len(collected.made)} products")
     width = max((len(made.counts.product) for made in collected.made), default=0)
-    print(f"{'product':{width}}{'normal':>10}{'defective':>11}  source")
+    say(f"{'product':{width}}{'normal':>10}{'defective':>11}  source")
     for made in collected.made:
         counts = made.counts
-        print(f"{counts.product:{width}}{counts.normal:>10}{counts.defective:>11}  {made.origin}")
+        say(f"{counts.product:{width}}{counts.normal:>10}{counts.defective:>11}  {made.origin}")
     for note in collected.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
 
 
 def print_check(report: CheckReport) -> None:
     """Print all findings of a check, the problems last, worst first."""
-    print(f"{report.root}: {report.total} images, {report.layout} ({report.reason})")
+    say(f"{report.root}: {report.total} images, {report.layout} ({report.reason})")
     print_table({"all images": report.splits, **report.images, "clean": report.clean}, list(report.splits))
     for product in report.products:
-        print(f"product {product.product}: {product.normal} normal, {product.defective} defective images")
+        say(f"product {product.product}: {product.normal} normal, {product.defective} defective images")
     if report.smallest and report.largest:
         sizes = " to ".join(f"{width}×{height}" for height, width in (report.smallest, report.largest))
-        print(f"sizes: {sizes}; modes: {', '.join(f'{mode} {n}' for mode, n in report.modes.items())}")
+        say(f"sizes: {sizes}; modes: {', '.join(f'{mode} {n}' for mode, n in report.modes.items())}")
     if report.imbalance is not None:
-        print(f"imbalance: {report.imbalance:.1f} images of the most frequent class for each of the rarest")
+        say(f"imbalance: {report.imbalance:.1f} images of the most frequent class for each of the rarest")
     if report.groups:
-        print(f"groups: {images_of_lots(report.groups)}")
-    print(f"account: {report.account.line()}")
-    print(f"usable for: {uses(report)}")
+        say(f"groups: {images_of_lots(report.groups)}")
+    say(f"account: {report.account.line()}")
+    say(f"usable for: {uses(report)}")
     for problem in sorted(report.problems, key=lambda problem: problem.severity != "error"):
-        print(f"{problem.severity}: {problem.message}")
+        say(f"{problem.severity}: {problem.message}")
     if not report.problems:
-        print("no problems found")
+        say("no problems found")
 
 
 def print_scale(found: Scale) -> None:
     """Print a measured scale, how well the image fits it, and how to use it."""
-    print(f"{found.mm_per_px:.6g} mm per px, from {found.points} points")
-    print(f"along the image's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
-    print(f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (RMS)")
-    print(
+    say(f"{found.mm_per_px:.6g} mm per px, from {found.points} points")
+    say(f"along the image's rows {found.x:.6g}, along its columns {found.y:.6g} mm per px")
+    say(f"stretched by {100 * found.anisotropy:.2f} %, points off by {found.residual_px:.3f} px (RMS)")
+    say(
         f"use it as --mm-per-px {found.mm_per_px:.6g}, or as mm_per_px: {found.mm_per_px:.6g} in dataset.yaml"
     )
 
@@ -78,23 +80,21 @@ def print_scale(found: Scale) -> None:
 def print_agreement(study: Study) -> None:
     """Print the agreement of two annotators on verdicts, classes and places, and where they differ."""
     alone = f"; {study.alone} left out, as only one of the two judged them" if study.alone else ""
-    print(f"{study.first} and {study.second}: {study.images} images{alone}")
+    say(f"{study.first} and {study.second}: {study.images} images{alone}")
     for question, level in (("good or defective", study.verdict), ("classes", study.classes)):
         kappa, agreed = level.kappa, level.kappa.agreed
         beyond = "kappa unknown, as only one answer occurs"
         if kappa.value is not None:
             beyond = f"kappa {kappa.value:.2f} ({kappa.low:.2f} to {kappa.high:.2f}), {kappa.word}"
-        print(
-            f"{question}: same answer on {agreed.n} of {agreed.of} (at least {agreed.lower95:.1%}); {beyond}"
-        )
+        say(f"{question}: same answer on {agreed.n} of {agreed.of} (at least {agreed.lower95:.1%}); {beyond}")
     if study.places is not None:
         met = study.places.met
-        print(f"places: both marked {met.n} of the {met.of} that at least one marked")
+        say(f"places: both marked {met.n} of the {met.of} that at least one marked")
     for difference in study.differences[:MAX_LISTED]:
-        print(f"differ on {difference.image.sample.id}. {difference.sentence}")
+        say(f"differ on {difference.image.sample.id}. {difference.sentence}")
     rest = len(study.differences) - MAX_LISTED
     if rest > 0:
-        print(f"and on {rest} more, see agreement.json of --out")
+        say(f"and on {rest} more, see agreement.json of --out")
 
 
 def images_of_lots(groups: Mapping[str, Mapping[str, Any]]) -> str:
@@ -126,7 +126,7 @@ def print_table(rows: Mapping[str, Mapping[str, int]], splits: list[str]) -> Non
     columns = [split for split in SPLIT_ORDER if split in splits]
     width = max(len(name) for name in rows)
     heads = [*(split or "no split" for split in columns), "all"]
-    print(f"{'':{width}}" + "".join(f"{head:>10}" for head in heads))
+    say(f"{'':{width}}" + "".join(f"{head:>10}" for head in heads))
     for name, counts in rows.items():
         values = [counts.get(split, 0) for split in columns]
-        print(f"{name:{width}}" + "".join(f"{value:>10}" for value in (*values, sum(values))))
+        say(f"{name:{width}}" + "".join(f"{value:>10}" for value in (*values, sum(values))))

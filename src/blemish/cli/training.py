@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Optional
 
 import typer
 
+from blemish.cli.console import say
 from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Seed, Threads, beginning
 from blemish.cli.outcome import command_line
 from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
@@ -75,7 +76,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         initial_bundle=initial_bundle,
         quiet=quiet,
     )
-    print(bundle)
+    say(bundle)
 
 
 def add_class(  # noqa: PLR0913, PLR0917 - an option each
@@ -127,7 +128,7 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
         device=device,
         command=command_line(),
     )
-    print(workflow.add_class(request, quiet=quiet))
+    say(workflow.add_class(request, quiet=quiet))
 
 
 def export(  # noqa: PLR0913, PLR0917 - an option each
@@ -190,7 +191,7 @@ def export(  # noqa: PLR0913, PLR0917 - an option each
         seed=seed,
         quiet=quiet,
     )
-    print(exported)
+    say(exported)
 
 
 def parsed_settings(assignments: list[str] | None) -> dict[str, Any]:

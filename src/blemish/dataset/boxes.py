@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from blemish.arrays import Box, Size
+from blemish.dataset.ignored import counted, is_ignored
 from blemish.dataset.masks import Instance, defect_instances
 from blemish.dataset.samples import Sample
 
@@ -17,7 +18,10 @@ SPECK = 3  # pixels: a mask's smaller regions are slips of the brush where it ha
 
 @dataclass(frozen=True)
 class Boxed:
-    """A boxed defect. box_xyxy: pixels, half-open, not empty, inside its image; id: unique in its dataset"""
+    """A boxed defect, or region of defects. box_xyxy: pixels, half-open, not empty, inside its image
+
+    id: unique in its dataset
+    """
 
     label: str
     box_xyxy: Box
@@ -26,14 +30,18 @@ class Boxed:
 
 @dataclass(frozen=True)
 class ImageBoxes:
-    """Boxes of an image, and a line on each that was cut, left out or covers everything."""
+    """Boxes of an image, and a line on each that was cut, left out or covers everything.
+
+    ignored: of crowd and difficult regions, which are neither defects to learn from nor surface
+    """
 
     boxes: tuple[Boxed, ...]
     notes: tuple[str, ...] = ()
+    ignored: tuple[Boxed, ...] = ()
 
 
 def boxed_instances(sample: Sample, size: Size) -> list[Boxed]:
-    """Boxes of an image of `size` (height, width); image labels and empty masks give none."""
+    """Boxes of an image of `size` (height, width); image labels, empty masks, ignored regions give none."""
     return list(cleaned_boxes(sample, size).boxes)
 
 
@@ -41,9 +49,17 @@ def cleaned_boxes(sample: Sample, size: Size) -> ImageBoxes:
     """Boxes of an image with notes; a box is cut to its image, and left out where nothing of it remains.
 
     An id is "<sample id>#<annotation's id, or its number from 0>", with "-<number from 1>" for each region
-    of a mask file that has several; of those, specks are left out.
+    of a mask file that has several; of those, specks are left out. Of equal annotations the first counts.
     """
     marked = named(sample)
+    ignored = replace(marked, annotations=tuple(filter(is_ignored, marked.annotations)))
+    found = boxes_of(counted(marked), size)
+    regions = boxes_of(ignored, size) if ignored.annotations else found
+    return replace(found, ignored=regions.boxes) if regions is not found else found
+
+
+def boxes_of(marked: Sample, size: Size) -> ImageBoxes:
+    """Boxes of all annotations of a sample, whose ids are given."""
     instances = defect_instances(marked, size)
     specks = specks_among(instances, {annotation.id for annotation in marked.annotations})
     placed = [

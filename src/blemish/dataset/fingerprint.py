@@ -65,4 +65,10 @@ def place(mask: MaskFile | RunLengths | None, hashes: Mapping[Path, str]) -> lis
         return None
     if isinstance(mask, RunLengths):
         return [mask.size, mask.counts]
-    return [hashes[mask.path], mask.above, mask.colour, sorted(mask.other_colours)]
+    plain = [hashes[mask.path], mask.above, mask.colour, sorted(mask.other_colours)]
+    rare = [
+        sorted(mask.values),
+        mask.any_colour,
+        mask.whole,
+    ]  # left out where none is set, as before they were
+    return [*plain, *rare] if any(rare) else plain

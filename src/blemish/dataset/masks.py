@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Box, Size
 from blemish.dataset import run_lengths
+from blemish.dataset.mask_files import StoredMask, read_stored
 from blemish.dataset.samples import Annotation, MaskFile, Polygon, RunLengths, Sample
 from blemish.errors import BlemishError, nearest_name
-from blemish.images.decode import luminance, read_image, to_bytes
-from blemish.optional_dependencies import import_optional
+from blemish.images.decode import luminance, to_bytes
 from blemish.regions.components import split_regions
 
 
@@ -55,12 +55,13 @@ def class_map(sample: Sample, class_names: Sequence[str], size: Size) -> NDArray
 def defect_instances(sample: Sample, size: Size, *, join_distance: float = 4) -> list[Instance]:
     """The single defects of an image; image labels have no place and give none.
 
-    A polygon or run-length annotation is one defect. A mask file is split into regions; those nearer than
-    `join_distance` pixels are one defect. An annotation with a box alone has no mask.
+    A polygon or run-length annotation is one defect. A mask file is split into regions, unless its pixels
+    are whole; those nearer than `join_distance` pixels are one defect. An annotation with a box alone has no
+    mask.
     """
     instances = [boxed(annotation) for annotation in sample.annotations if not annotation.has_outline]
     for annotation, mask in annotation_masks(sample, size):
-        if isinstance(annotation.mask, MaskFile):
+        if isinstance(annotation.mask, MaskFile) and not annotation.mask.whole:
             instances += regions(annotation, mask, join_distance)
         else:
             instances.append(cropped(annotation, mask))
@@ -69,13 +70,13 @@ def defect_instances(sample: Sample, size: Size, *, join_distance: float = 4) ->
 
 def annotation_masks(sample: Sample, size: Size) -> Iterator[tuple[Annotation, NDArray[np.bool_]]]:
     """Each annotation that has an outline, with its pixels [H, W]; a shared file is decoded once."""
-    files: dict[Path, NDArray[Any]] = {}
+    files: dict[Path, StoredMask] = {}
     for annotation in sample.annotations:
         mask = annotation.mask
         if isinstance(mask, MaskFile):
             if mask.path not in files:
-                files[mask.path] = mask_pixels(mask.path)
-                refuse_other_size(str(mask.path), files[mask.path].shape[:2], sample, size)
+                files[mask.path] = read_stored(mask.path)
+                refuse_other_size(str(mask.path), files[mask.path].values.shape[:2], sample, size)
             yield annotation, chosen_pixels(files[mask.path], mask)
         elif mask is not None:
             yield annotation, run_length_mask(mask, sample, size)
@@ -83,17 +84,18 @@ def annotation_masks(sample: Sample, size: Size) -> Iterator[tuple[Annotation, N
             yield annotation, polygon_mask(annotation.polygons, size)
 
 
-def mask_pixels(path: Path) -> NDArray[Any]:
-    """[H, W] gray (uint8, or the segment numbers of a .mat file) or [H, W, 3] RGB uint8."""
-    return matlab_segments(path) if path.suffix.lower() == ".mat" else to_bytes(read_image(path))
-
-
-def chosen_pixels(pixels: NDArray[Any], mask: MaskFile) -> NDArray[np.bool_]:
+def chosen_pixels(stored: StoredMask, mask: MaskFile) -> NDArray[np.bool_]:
     """[H, W]: the pixels of the mask file that belong to the annotation."""
+    pixels = stored.values
+    if mask.values:
+        return np.isin(pixels, mask.values)
+    if stored.palette is not None:
+        pixels = np.array([*stored.palette, *[(0, 0, 0)] * 256][:256], np.uint8)[pixels]
     if mask.colour is None:
-        gray = luminance(pixels) if pixels.ndim == 3 else pixels
-        return np.asarray(gray > mask.above)
-    colours = pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=-1)
+        if pixels.ndim == 3:
+            pixels = pixels.max(axis=-1) if mask.any_colour else luminance(pixels)
+        return np.asarray(pixels > mask.above * (257 if pixels.dtype == np.uint16 else 1))
+    colours = pixels if pixels.ndim == 3 else np.stack([to_bytes(pixels)] * 3, axis=-1)
     rest = [(0, 0, 0), *mask.other_colours]
     chosen = np.asarray(colours.any(axis=-1))
     chosen[chosen] = nearest_to(colours[chosen], mask.colour, rest)
@@ -106,12 +108,6 @@ def polygon_mask(polygons: Sequence[Polygon], size: Size) -> NDArray[np.bool_]:
     for polygon in polygons:
         mask |= filled(np.asarray(polygon, np.float64), size)
     return mask
-
-
-def brightest(path: Path) -> int:
-    """The largest gray value of a mask file, or its largest segment number: it tells empty from marked."""
-    pixels = mask_pixels(path)
-    return int((luminance(pixels) if pixels.ndim == 3 else pixels).max(initial=0))
 
 
 def class_number(label: str, class_names: Sequence[str], sample: Sample) -> int:
@@ -139,19 +135,6 @@ def refuse_other_size(mask_name: str, mask_size: Sequence[int], sample: Sample, 
             f"A mask must be of its image's size. Received: {mask_name} of {mask_size[1]}×{mask_size[0]} "
             f"for {sample.image} of {size[1]}×{size[0]} (width×height). Save the mask at the image's size."
         )
-
-
-def matlab_segments(path: Path) -> NDArray[Any]:
-    """[H, W] segment numbers of CrackForest's ground truth: 1 background, 2 and above defects."""
-    reader = import_optional("scipy.io", f"{path}: reading a .mat file")  # 0.2 s, and few datasets need it
-    try:
-        segments = reader.loadmat(str(path))["groundTruth"][0, 0]["Segmentation"]
-    except Exception as error:  # SciPy raises many types on damaged files
-        raise BlemishError(
-            f"{path} must be a MATLAB file with groundTruth.Segmentation. Received: {type(error).__name__}. "
-            "Replace or remove it."
-        ) from error
-    return np.asarray(segments)
 
 
 def nearest_to(

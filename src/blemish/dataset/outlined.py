@@ -1,7 +1,8 @@
 """Images that a method of pixels may learn from: those on which every defect is outlined.
 
 A defect marked by a box or an image label alone has no pixels that could be drawn as a defect. Learned from
-as it is, its image would teach that the defect is surface, so such images are left out as a whole.
+as it is, its image would teach that the defect is surface, so such images are left out as a whole. So are
+images with crowd or difficult regions, of whose pixels nobody says which are defects.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ SPLIT_WORDS = {"train": "training", "val": "validation"}  # splits, and adjectiv
 
 
 def outlined(dataset: Dataset) -> Dataset:
-    """The dataset without the images of splits "train" and "val" that hold a defect without an outline.
+    """The dataset without the images of splits "train" and "val" that hold a defect without an outline, or a
+    crowd or difficult region.
 
     Other splits are left as they are. Raises BlemishError where that takes the last defect of a split.
     """
@@ -28,18 +30,32 @@ def outlined(dataset: Dataset) -> Dataset:
 
 
 def left_out(dataset: Dataset) -> tuple[str, ...]:
-    """A sentence on how many images `outlined` leaves out; empty where it leaves out none."""
-    training, validation = (sum(map(is_left_out, dataset.split(name))) for name in SPLIT_WORDS)
-    if not training + validation:
-        return ()
-    return (
-        f"{training} training and {validation} validation images have defects without an outline and are not "
-        "learned from. Outline them, or train a method that learns from boxes.",
+    """Sentences on how many images `outlined` leaves out, by reason; empty where it leaves out none."""
+    reasons = (
+        (holds_ignored, "crowd or difficult regions", "Mark the defects in them singly"),
+        (lacks_outlines, "defects without an outline", "Outline them"),
     )
+    sentences = []
+    for is_out, what, remedy in reasons:
+        training, validation = (sum(map(is_out, dataset.split(name))) for name in SPLIT_WORDS)
+        if training + validation:
+            sentences.append(
+                f"{training} training and {validation} validation images have {what} and are not "
+                f"learned from. {remedy}, or train a method that learns from boxes."
+            )
+    return tuple(sentences)
 
 
 def is_left_out(sample: Sample) -> bool:
-    return sample.split in SPLIT_WORDS and not all(mark.has_outline for mark in sample.annotations)
+    return sample.split in SPLIT_WORDS and (holds_ignored(sample) or lacks_outlines(sample))
+
+
+def holds_ignored(sample: Sample) -> bool:
+    return any(mark.crowd or mark.difficult for mark in sample.annotations)
+
+
+def lacks_outlines(sample: Sample) -> bool:
+    return not holds_ignored(sample) and not all(mark.has_outline for mark in sample.annotations)
 
 
 def nothing_outlined(images: str = "training") -> BlemishError:

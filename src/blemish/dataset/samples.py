@@ -23,15 +23,22 @@ class MaskFile:
     """Reference to the pixels of an annotation: a file, and which of its values mean this annotation.
 
     path: an image file (PNG, JPEG, BMP, TIFF) or a MATLAB .mat file of CrackForest's structure
-    above: a pixel belongs when its value is > above (gray mask); for .mat, when the segment label is > above
+    above: a pixel belongs when its value is > above (gray mask), in 255ths of the range of its type, so that
+        of 16 bits when it is > 257 · above; for .mat, when the segment label is > above
+    values: instead, values or palette indices as stored; a pixel belongs when it has one of them
     colour: instead, an RGB colour; a pixel belongs when it is nearer to this colour than to black or to any
         colour in `other_colours` (so that blurred and JPEG edges are shared out)
+    any_colour: of a colour mask, a pixel belongs when its brightest channel is > above, not its luminance
+    whole: its pixels are one defect, however many regions they form
     """
 
     path: Path
     above: int = 127
     colour: tuple[int, int, int] | None = None
     other_colours: tuple[tuple[int, int, int], ...] = ()
+    values: tuple[int, ...] = ()
+    any_colour: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,14 @@ class DatasetSettings(BaseModel):
     splits: dict[SplitName, str | tuple[str, ...]] | None = None  # a text file, or the images' names
     group: str | None = None  # regular expression; its first group, in the sample's id, is the group
     mm_per_px: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # scale of every image
+    bits: int | None = Field(default=None, ge=8, le=16)  # that 16-bit images use, such as 12 of a camera
     colours: dict[str, str] | None = None  # pairs: class name → "#rrggbb" in the masks
     exact_colours: bool = (
         False  # pairs: every pixel of a named colour counts, no edges are blurred or dithered
     )
-    above: int = Field(default=127, ge=0, le=254)  # gray masks: a pixel is defect when it is brighter
+    above: int | None = Field(default=None, ge=0, le=254)  # gray masks: a pixel is defect when it is brighter
+    mask_values: Literal["binary", "classes", "instances"] | None = None  # gray masks: what values mean
+    clean: tuple[str, ...] | None = None  # names of folders whose images are clean
 
     @field_validator("group")
     @classmethod

@@ -17,6 +17,7 @@ from blemish.decision.decision import Decision
 from blemish.decision.store import decision_text
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
+from blemish.folder_lock import one_at_a_time
 
 NO_DECISION = "none"
 
@@ -83,9 +84,10 @@ def count_access(folder: Path, access: TestSetAccess, *, bundle: str) -> None:
 
     bundle: its id. Raises BlemishError as `read_usage` does, and where the folder is not writable.
     """
-    usage = read_usage(folder, bundle=bundle)
-    counted = usage.model_copy(update={"looks": (*usage.looks, access)})
-    write_atomically(folder / USAGE, counted.model_dump_json(indent=1) + "\n")
+    with one_at_a_time(folder / USAGE):  # another evaluation may count itself now
+        usage = read_usage(folder, bundle=bundle)
+        counted = usage.model_copy(update={"looks": (*usage.looks, access)})
+        write_atomically(folder / USAGE, counted.model_dump_json(indent=1) + "\n")
 
 
 def access_sentences(before: Sequence[TestSetAccess], now: TestSetAccess) -> tuple[str, ...]:

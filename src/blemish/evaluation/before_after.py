@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blemish.evaluation.defects import is_placed, match, matched_pairs
+from blemish.evaluation.defects import is_placed, matched_pairs, unjudged
 from blemish.evaluation.detection import detection_metrics
+from blemish.evaluation.matching import match
 from blemish.evaluation.records import ImageRecord
 
 FOUND_IOU = 0.5
@@ -26,7 +27,7 @@ class ClassFigures:
     """Figures of a class over the images.
 
     ap50: in [0, 1], None without a true defect of the class; found, missed, confused: numbers of true defects
-    alarms: detections of the class that match no true defect of it
+    alarms: detections of the class that match no true defect of it and lie in no ignored region of it
     """
 
     ap50: float | None
@@ -66,6 +67,11 @@ def class_figures(records: Sequence[ImageRecord], class_names: Sequence[str]) ->
         for defect, outcome in zip(record.truth, box_outcomes(record), strict=True)
     )
     called = Counter(defect.label for record in placed for defect in record.inspection.defects)
+    called -= Counter(
+        record.inspection.defects[column].label
+        for record in placed
+        for column in unjudged(record, FOUND_IOU, with_type=True)
+    )
     return {
         name: ClassFigures(
             ap50=ap50.get(name),

@@ -20,7 +20,7 @@ from blemish.decision.sentences import thresholds_of
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.evaluation.bounds import trials_to_prove
-from blemish.evaluation.image import is_defective
+from blemish.evaluation.image import is_decided, is_defective, labels_on
 from blemish.evaluation.operating_point import (
     OperatingPoint,
     choose,
@@ -57,11 +57,12 @@ def calibrated(
 ) -> tuple[Decision, OperatingPoint]:
     """The draft with thresholds chosen, and its operating point with the counts of the whole decision.
 
-    records: of images as inspected without any decision; those that could not be judged are in no count
+    records: of images as inspected without any decision; those that could not be judged are in no count, nor
+        those with difficult defects alone
     draft: limits, minimum sizes and grades, whose thresholds are replaced
     Raises BlemishError for too few images to follow the rules on, see `operating_point.choose`.
     """
-    judged = [record for record in records if record.inspection.score is not None]
+    judged = [record for record in records if record.inspection.score is not None and is_decided(record)]
     bare = draft.model_copy(update={"score": Thresholds(), "classes": {}})
     scores = [answer.score for answer in answers(bare, judged, how)]
     defective = np.array([is_defective(record) for record in judged], dtype=bool)
@@ -148,9 +149,9 @@ def class_thresholds(
     clean = [(record, answer) for record, answer in passed if not is_defective(record)]
     found = {}
     for name in how.class_names if len(clean) >= CLASS_IMAGES else ():
-        if sum(name in labels_of(record) for record in judged) < CLASS_IMAGES:
+        if sum(name in labels_on(record) for record in judged) < CLASS_IMAGES:
             continue
-        marked = [pair for pair in passed if name in labels_of(pair[0])]
+        marked = [pair for pair in passed if name in labels_on(pair[0])]
         threshold = class_threshold(name, marked, clean)
         if threshold is not None:
             found[name] = Thresholds(ng=threshold)
@@ -176,11 +177,6 @@ def top_confidence(name: str, record: ImageRecord, answer: Judged) -> float:
     """Highest confidence of a defect of that class that is not ignored; 0 without one."""
     counted = [record.inspection.defects[index] for index in answer.kept]
     return max((defect.confidence for defect in counted if defect.label == name), default=0.0)
-
-
-def labels_of(record: ImageRecord) -> set[str]:
-    """Classes annotated on a defective image; none on a clean one."""
-    return {annotation.label for annotation in record.sample.annotations} if is_defective(record) else set()
 
 
 # Defects that a minimum size would hide

@@ -1,8 +1,7 @@
 """Defect metrics: how well each true defect is covered, and how many are found at an IoU threshold.
 
-IoU of a true defect is its best over all found defects. Matching is one to one: found defects in order of
-falling confidence (then falling best IoU) each take the free true defect they overlap most, if the IoU is
-at least the threshold.
+IoU of a true defect is its best over all found defects. Matching is that of `matching`, one to one; found
+defects that match an ignored region count neither as right nor as wrong.
 Source: He & Liu 2020, eq. 3 and Fig. 9. Shape letters: N true defects, M found defects.
 """
 
@@ -14,44 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from blemish.arrays import Box
-from blemish.dataset.masks import Instance
+from blemish.defect import Defect
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
+from blemish.evaluation.matching import match, match_ignored
 from blemish.evaluation.pixel import NO_MATCHES, MatchCounts
-from blemish.evaluation.records import ImageRecord
+from blemish.evaluation.records import IgnoredRegion, ImageRecord, TruthDefect
 from blemish.inspection import Verdict
-from blemish.regions.boxes import box_iou
 
 IOU_THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 20))
 MATCH_IOU = 0.3  # from which a found defect matches a true one, in every table and image of a report
 REPORTED_IOUS = (MATCH_IOU, 0.5)
-
-
-def iou_matrix(
-    truth: Sequence[Instance], found_boxes: Sequence[Box], found_map: NDArray[np.int32] | None
-) -> NDArray[np.float32]:
-    """IoU of every true with every found defect: on pixels where both have them, else on boxes.
-
-    found_map: [H, W], 0 on the surface and i + 1 on found defect i; None where the method gives boxes only
-    returns: [N, M] float32 in [0, 1]
-    """
-    ious = box_ious([instance.box_xyxy for instance in truth], found_boxes)
-    if found_map is None or not len(found_boxes):
-        return ious
-    found_areas = np.bincount(found_map.ravel(), minlength=len(found_boxes) + 1)[1:]
-    for row, instance in enumerate(truth):
-        if instance.mask is not None:
-            left, top, right, bottom = (int(edge) for edge in instance.box_xyxy)
-            under = found_map[top:bottom, left:right][instance.mask]
-            shared = np.bincount(under, minlength=len(found_areas) + 1)[1:]
-            ious[row] = shared / np.maximum(found_areas + np.count_nonzero(instance.mask) - shared, 1)
-    return ious
-
-
-def box_ious(truth: Sequence[Box], found: Sequence[Box]) -> NDArray[np.float32]:
-    """IoU of half-open xyxy boxes. returns: [N, M] float32, 0 where both boxes are empty"""
-    first, second = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) for boxes in (truth, found))
-    return box_iou(first, second).astype(np.float32)
 
 
 def best_ious(iou: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -69,43 +40,49 @@ def average_recall(best: ArrayLike) -> float | None:
     return float(2 * np.clip(best - 0.5, 0, None).mean()) if best.size else None
 
 
-def match(
-    iou: NDArray[np.float32],
-    confidences: Sequence[float],
-    *,
-    threshold: float,
-    allowed: NDArray[np.bool_] | None = None,
-) -> list[tuple[int, int]]:
-    """Match true and found defects one to one, in the order of this file's header, to pairs (true, found).
+def unjudged(record: ImageRecord, threshold: float, *, with_type: bool = False) -> frozenset[int]:
+    """Found defects of an image in ignored regions, see `match_ignored`; none where nothing is ignored.
 
-    iou: [N, M]; confidences: [M]; threshold: smallest IoU of a match
-    allowed: mask [N, M] of pairs that may match, as those of equal labels; None: all
+    with_type: only regions of their label count
     """
-    usable = (iou >= threshold) & (iou > 0)
-    overlap = np.where(usable if allowed is None else usable & allowed, iou, -1)
-    pairs = []
-    for column in np.lexsort((-iou.max(axis=0, initial=0.0), -np.asarray(confidences, dtype=np.float64))):
-        row = int(overlap[:, column].argmax()) if len(overlap) else 0
-        if len(overlap) and overlap[row, column] > 0:
-            pairs.append((row, int(column)))
-            overlap[row] = -1
-    return pairs
+    if not record.ignored:
+        return frozenset()
+    found = record.inspection.defects
+    pairs = matched_pairs(record, threshold, with_type=with_type)
+    return match_ignored(
+        record.ignored_overlap,
+        [region.crowd for region in record.ignored],
+        [defect.confidence for defect in found],
+        threshold=threshold,
+        matched={column for _, column in pairs},
+        allowed=same_labels(record.ignored, found) if with_type else None,
+    )
+
+
+def same_labels(
+    truth: Sequence[TruthDefect] | Sequence[IgnoredRegion], found: Sequence[Defect]
+) -> NDArray[np.bool_]:
+    """Mask [N, M] of the pairs of equal labels."""
+    labels = np.array([each.label for each in truth], dtype=object)
+    equal: NDArray[np.bool_] = labels[:, None] == np.array([defect.label for defect in found], dtype=object)
+    return equal
 
 
 def matched_pairs(record: ImageRecord, threshold: float, *, with_type: bool = False) -> list[tuple[int, int]]:
     """Matched pairs (true, found) of an image. with_type: only those of equal labels match"""
     found = record.inspection.defects
-    allowed = None
-    if with_type:
-        true_labels = np.array([defect.label for defect in record.truth], dtype=object)
-        allowed = true_labels[:, None] == np.array([defect.label for defect in found], dtype=object)
+    allowed = same_labels(record.truth, found) if with_type else None
     return match(record.iou, [defect.confidence for defect in found], threshold=threshold, allowed=allowed)
 
 
 def pairings(record: ImageRecord, threshold: float = MATCH_IOU) -> list[tuple[int | None, int | None]]:
-    """Every true and found defect of an image once, as (true, found); None stands for a missing partner."""
+    """Every true and found defect of an image once, as (true, found); None stands for a missing partner.
+
+    Found defects that are neither right nor wrong are not among them.
+    """
     both = matched_pairs(record, threshold)
-    rows, columns = {row for row, _ in both}, {column for _, column in both}
+    rows = {row for row, _ in both}
+    columns = {column for _, column in both} | unjudged(record, threshold)
     misses = [(row, None) for row in range(len(record.truth)) if row not in rows]
     alarms = [(None, column) for column in range(len(record.inspection.defects)) if column not in columns]
     return [*both, *misses, *alarms]
@@ -118,7 +95,8 @@ def match_counts_at(
     total = NO_MATCHES
     for record in records:
         hits = len(matched_pairs(record, threshold, with_type=with_type))
-        total += MatchCounts(hits, len(record.inspection.defects), hits, len(record.truth))
+        found = len(record.inspection.defects) - len(unjudged(record, threshold, with_type=with_type))
+        total += MatchCounts(hits, found, hits, len(record.truth))
     return total
 
 
@@ -156,7 +134,9 @@ def rejected_elsewhere(records: Sequence[ImageRecord]) -> ProportionBound:
         if record.inspection.verdict is Verdict.NG and is_placed(record) and record.truth
     ]
     found = [record for record in rejected if record.inspection.defects]
-    elsewhere = sum(not matched_pairs(record, MATCH_IOU) for record in found)
+    elsewhere = sum(
+        not matched_pairs(record, MATCH_IOU) and not unjudged(record, MATCH_IOU) for record in found
+    )
     return proportion_bound(elsewhere, len(rejected))
 
 
@@ -184,7 +164,7 @@ def class_metrics(records: Sequence[ImageRecord], label: str) -> dict[str, Any]:
         pairs = matched_pairs(record, MATCH_IOU)
         recalled += sum(truly[row] for row, _ in pairs)
         right += sum(truly[row] and called[column] for row, column in pairs)
-        named += sum(called)
+        named += sum(called) - sum(called[column] for column in unjudged(record, MATCH_IOU))
     ious = np.concatenate(best)
     return {
         "mean_iou": float(ious.mean()) if ious.size else None,

@@ -1,7 +1,8 @@
 """Detection metrics for datasets that mark defects by boxes: AP50 per class, mAP50 and mAP50:95.
 
 Source: the COCO definition (101 recall points), computed by faster-coco-eval. No detection is left out:
-COCO's limit of 100 an image and class is raised to the largest number that any image has.
+COCO's limit of 100 an image and class is raised to the largest number that any image has. Crowd and difficult
+regions are ignored: a detection in them is neither right nor wrong.
 Letters: K classes.
 """
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from blemish.defect import Defect
 from blemish.evaluation.defects import is_placed
-from blemish.evaluation.records import ImageRecord
+from blemish.evaluation.records import IgnoredRegion, ImageRecord, TruthDefect
 
+BEYOND_ANY_SIZE = 1e11  # square pixels; COCO's range "all" ends at 1e10
 CocoRows = list[dict[str, Any]]
 
 
@@ -48,14 +50,17 @@ def precision_at_recalls(records: Sequence[ImageRecord], class_names: Sequence[s
     """
     from faster_coco_eval import COCO, COCOeval_faster  # a quarter of a second to import
 
-    labels = [defect.label for record in records for defect in record.truth]
+    truth: list[tuple[TruthDefect | IgnoredRegion, ...]] = [
+        (*record.truth, *record.ignored) for record in records
+    ]
+    labels = [mark.label for of_image in truth for mark in of_image]
     labels += [defect.label for record in records for defect in detections(record)]
     category = {name: index for index, name in enumerate(dict.fromkeys((*class_names, *labels)), start=1)}
     # Every image and class is in COCO's structure, so that having no box is no special case.
     images = [{"id": index + 1} for index in range(len(records))]
     categories = [{"id": number, "name": name} for name, number in category.items()]
     sides = []
-    for by_image in ([record.truth for record in records], [detections(record) for record in records]):
+    for by_image in (truth, [detections(record) for record in records]):
         rows = [
             row
             for number, defects in enumerate(by_image, start=1)
@@ -78,7 +83,11 @@ def detections(record: ImageRecord) -> tuple[Defect, ...]:
 
 
 def box_rows(image: int, defects: Sequence[Any], category: dict[str, int]) -> CocoRows:
-    """COCO annotations of true or found defects; found ones carry their confidence as score."""
+    """COCO annotations of true or found defects; found ones carry their confidence as score.
+
+    A difficult region gets an area beyond COCO's largest: an object out of its range of sizes is ignored, and
+    only `iscrowd` could be said otherwise.
+    """
     rows = []
     for defect in defects:
         left, top, right, bottom = defect.box_xyxy
@@ -87,9 +96,14 @@ def box_rows(image: int, defects: Sequence[Any], category: dict[str, int]) -> Co
             "image_id": image,
             "category_id": category[defect.label],
             "bbox": [left, top, width, height],
-            "area": width * height,
-            "iscrowd": 0,
+            "area": BEYOND_ANY_SIZE if is_difficult(defect) else width * height,
+            "iscrowd": int(isinstance(defect, IgnoredRegion) and defect.crowd),
             "score": getattr(defect, "confidence", 1.0),
         }
         rows.append(row)
     return rows
+
+
+def is_difficult(defect: Any) -> bool:
+    """True for an ignored region that is no crowd."""
+    return isinstance(defect, IgnoredRegion) and not defect.crowd

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.dataset.ignored import counted, is_outlined
 from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
@@ -23,12 +24,13 @@ from blemish.evaluation.consistency import contrast_metrics
 from blemish.evaluation.defects import (
     MATCH_IOU,
     defect_metrics,
-    iou_matrix,
     matched_pairs,
     rejected_elsewhere,
 )
 from blemish.evaluation.detection import detection_metrics
-from blemish.evaluation.image import image_metrics, is_defective
+from blemish.evaluation.ignored import NOTHING_IGNORED, Ignored, ignored_counts
+from blemish.evaluation.image import image_metrics, is_decided, is_defective
+from blemish.evaluation.matching import ignored_overlaps, iou_matrix
 from blemish.evaluation.operating_point import GIVEN, OperatingPoint, measured
 from blemish.evaluation.pixel import (
     NO_MATCHES,
@@ -86,26 +88,34 @@ class Evaluator:
         *,
         class_map: NDArray[np.uint8] | None = None,
         truth: Sequence[Instance] = (),
+        ignored: Ignored = NOTHING_IGNORED,
+        lost_places: int = 0,
     ) -> ImageRecord:
         """Count an image and return its record, without maps. In an image that failed nothing is found.
 
         class_map: [H, W], 0 on the surface; None where the dataset has no outlines. Not used where an
             annotation of the image is a mere box or label, which says nothing about pixels
-        truth: `defect_instances` of the sample
+        truth: `defect_instances` of the sample, without those in `ignored`
+        lost_places: see `ImageRecord`
         """
         found_map = found_defects_map(sample, inspection, class_map) if self.segments else None
         heat_map = inspection.maps.get("heat_map")
+        boxes = [defect.box_xyxy for defect in inspection.defects]
         record = ImageRecord(
             sample=sample,
             inspection=replace(inspection, maps={}),
             truth=tuple(true_defect(instance) for instance in truth),
-            iou=iou_matrix(truth, [defect.box_xyxy for defect in inspection.defects], found_map),
-            pixels=self.count_pixels(sample, inspection, class_map, found_map),
+            iou=iou_matrix(truth, boxes, found_map),
+            pixels=self.count_pixels(sample, inspection, class_map, found_map, ignored),
             heat=None if heat_map is None else small_heat(heat_map),
+            ignored=ignored.regions,
+            ignored_overlap=ignored_overlaps(ignored.instances, ignored.crowd, boxes, found_map),
+            lost_places=lost_places,
         )
         self.records.append(record)
         if heat_map is not None and truth:
-            self.pointings.append(pointed(heat_map, truth, rejected=inspection.verdict is Verdict.NG))
+            place = pointed(heat_map, truth, ignored.instances, rejected=inspection.verdict is Verdict.NG)
+            self.pointings += [] if place is None else [place]
         for row, column in matched_pairs(record, MATCH_IOU):
             contrast, severity = truth[row].contrast, inspection.defects[column].severity_mean
             if contrast is not None and severity is not None:
@@ -118,17 +128,28 @@ class Evaluator:
         inspection: Inspection,
         class_map: NDArray[np.uint8] | None,
         found_map: NDArray[np.int32] | None,
+        ignored: Ignored,
     ) -> PixelCounts | None:
-        """Exact counts of an image, None without outlines; adds up its tolerant counts and severities."""
-        outlined = all(annotation.has_outline for annotation in sample.annotations)
-        if class_map is None or found_map is None or not outlined:
+        """Exact counts of an image, None without outlines; adds up its tolerant counts and severities.
+
+        Pixels of ignored regions that are of no annotated defect are in no count.
+        """
+        if class_map is None or found_map is None or not is_outlined(sample):
             return None
         found, truth = found_map > 0, class_map > 0
+        left_out = ignored.mask(truth.shape) & ~truth if ignored.instances else None
+        if left_out is not None:
+            found &= ~left_out
         self.tolerant += tolerant_match_counts(found, truth, self.tolerance_px)
         severity = inspection.maps.get("score_map")
         if severity is not None:
-            self.severities.add(severity.astype(np.float32, copy=False), truth, name=sample.id)
-        return pixel_counts(found, truth)
+            values = severity.astype(np.float32, copy=False)
+            if left_out is None:
+                self.severities.add(values, truth, name=sample.id)
+            else:
+                self.severities.add(values[~left_out], truth[~left_out], name=sample.id)
+        counts = pixel_counts(found, truth)
+        return counts if left_out is None else replace(counts, tn=counts.tn - int(left_out.sum()))
 
     def result(
         self,
@@ -169,6 +190,7 @@ class Evaluator:
             "errors": sum(record.inspection.verdict is Verdict.ERROR for record in self.records),
             "seed": seed,
         }
+        about |= {"ignored": regions} if (regions := ignored_counts(self.records)) else {}
         metrics = about | {name: part for name, part in parts.items() if part is not None}
         return Evaluation(metrics, self.curves(pixel_threshold), tuple(self.records))
 
@@ -184,7 +206,7 @@ class Evaluator:
         """True where truth and answers have nothing but boxes in common: one of them has no outlines."""
         if not self.segments:
             return True
-        annotations = [annotation for record in self.records for annotation in record.sample.annotations]
+        annotations = [mark for record in self.records for mark in counted(record.sample).annotations]
         placed = [annotation for annotation in annotations if annotation.has_place]
         return bool(placed) and not any(annotation.has_outline for annotation in placed)
 
@@ -277,8 +299,9 @@ def operating_metrics(point: OperatingPoint | None, records: Sequence[ImageRecor
     """
     if point is None:
         return None
-    verdicts = [record.inspection.verdict for record in records]
-    here = measured(point, verdicts, [is_defective(record) for record in records]).to_json()
+    decided = [record for record in records if is_decided(record)]
+    verdicts = [record.inspection.verdict for record in decided]
+    here = measured(point, verdicts, [is_defective(record) for record in decided]).to_json()
     here["rejected_elsewhere"] = rejected_elsewhere(records).to_json()
     if point.rule == GIVEN:
         return here

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from blemish.errors import BlemishError
 from blemish.evaluation.beta import student_quantile
-from blemish.evaluation.defects import box_ious, is_placed, match
+from blemish.evaluation.defects import is_placed
 from blemish.evaluation.detection import detection_metrics, detections
+from blemish.evaluation.matching import box_ious, match, match_ignored, region_overlaps
 from blemish.evaluation.records import ImageRecord
 
 MATCH_IOU = 0.5
@@ -98,6 +99,7 @@ def ranked_detections(
 ) -> RankedDetections:
     """Detections of a class matched to its true boxes by falling score. iou: smallest of a match
 
+    Those in ignored regions of the class are left out.
     A match depends on detections of higher scores alone, so it holds at every lower threshold.
     """
     scores, right, truth = [np.empty(0)], [np.empty(0, np.bool_)], 0
@@ -106,9 +108,20 @@ def ranked_detections(
             true = [defect.box_xyxy for defect in record.truth if defect.label == label]
             found = [defect for defect in detections(record) if defect.label == label]
             confidences = [defect.confidence for defect in found]
-            pairs = match(box_ious(true, [defect.box_xyxy for defect in found]), confidences, threshold=iou)
-            scores.append(np.array(confidences, np.float64))
-            right.append(np.isin(np.arange(len(found)), [column for _, column in pairs]))
+            boxes = [defect.box_xyxy for defect in found]
+            pairs = match(box_ious(true, boxes), confidences, threshold=iou)
+            matched = [column for _, column in pairs]
+            regions = [region for region in record.ignored if region.label == label]
+            unjudged = match_ignored(
+                region_overlaps(regions, boxes),
+                [region.crowd for region in regions],
+                confidences,
+                threshold=iou,
+                matched=matched,
+            )
+            judged = [column for column in range(len(found)) if column not in unjudged]
+            scores.append(np.array(confidences, np.float64)[judged])
+            right.append(np.isin(judged, matched))
             truth += len(true)
     pooled = np.concatenate(scores)
     order = np.argsort(-pooled, kind="stable")

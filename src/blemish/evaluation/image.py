@@ -1,7 +1,8 @@
 """Image metrics: how well scores separate defective images from clean ones, and how often verdicts are right.
 
 Only NG calls an image defective: REVIEW does not, and is counted separately by the operating point. Images
-that could not be judged (ERROR) count in no figure but "errors".
+that could not be judged (ERROR) count in no figure but "errors", and images whose only marks are difficult
+ones in none: they are neither surely defective nor clean (as in PASCAL VOC's classification task).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from blemish.dataset.ignored import is_doubtful
 from blemish.evaluation.pixel import MatchCounts, ratio
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Verdict
@@ -20,7 +22,7 @@ from blemish.ranks import auroc
 
 def image_metrics(records: Sequence[ImageRecord]) -> dict[str, Any] | None:
     """The "image" part of metrics.json; None where no image was judged."""
-    judged = [record for record in records if record.inspection.verdict is not Verdict.ERROR]
+    judged = [r for r in records if r.inspection.verdict is not Verdict.ERROR and is_decided(r)]
     if not judged:
         return None
     defective = np.array([is_defective(record) for record in judged])
@@ -36,16 +38,23 @@ def image_metrics(records: Sequence[ImageRecord]) -> dict[str, Any] | None:
 
 
 def is_defective(record: ImageRecord) -> bool:
-    """True for an image with a defect; annotated places that turn out empty (an all-black mask) are none."""
-    annotations = record.sample.annotations
-    if all(annotation.has_place for annotation in annotations):
-        return bool(record.truth)
-    return bool(annotations)
+    """True for an image that is marked with anything but difficult defects, a crowd region among them."""
+    return bool(labels_on(record))
+
+
+def labels_on(record: ImageRecord) -> set[str]:
+    """Classes that an image is marked with, but for difficult defects; none on a clean one."""
+    return {mark.label for mark in record.sample.annotations if mark.crowd or not mark.difficult}
+
+
+def is_decided(record: ImageRecord) -> bool:
+    """False for an image with difficult defects alone, which is neither surely defective nor clean."""
+    return not is_doubtful(record.sample)
 
 
 def image_scores(records: Sequence[ImageRecord]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores [n] and truth [n] of the images that have a score."""
-    scored = [record for record in records if record.inspection.score is not None]
+    """Scores [n] and truth [n] of the images that have a score and are defective or clean."""
+    scored = [record for record in records if record.inspection.score is not None and is_decided(record)]
     scores = np.array([record.inspection.score for record in scored], dtype=np.float64)
     return scores, np.array([is_defective(record) for record in scored], dtype=bool)
 

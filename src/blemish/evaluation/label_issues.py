@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Box
 from blemish.evaluation.defects import is_placed, pairings
-from blemish.evaluation.image import image_scores, is_defective
+from blemish.evaluation.image import image_scores, is_decided, is_defective
 from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.inspection import Verdict
 
@@ -57,7 +57,11 @@ class LabelIssue:
 
 def label_issues(evaluation: Evaluation) -> list[LabelIssue]:
     """Labels of a doubt of at least `MIN_DOUBT`, most doubtful first and at most one an image."""
-    judged = [record for record in evaluation.records if record.inspection.verdict is not Verdict.ERROR]
+    judged = [
+        record
+        for record in evaluation.records
+        if record.inspection.verdict is not Verdict.ERROR and is_decided(record)
+    ]
     every = [*of_images(judged), *of_findings(judged, classifies="type" in evaluation.metrics)]
     doubtful = [issue for issue in every if issue.doubt >= MIN_DOUBT]
     first: dict[str, LabelIssue] = {}

@@ -22,9 +22,10 @@ from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.evaluation.defects import box_ious, match
+from blemish.evaluation.matching import box_ious, match
 from blemish.files import write_atomically
-from blemish.images.decode import read_image
+from blemish.images.bit_depth import full_range
+from blemish.images.decode import read_image, with_channels
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods.capabilities import Embedder
 from blemish.progress import Reporter
@@ -89,7 +90,8 @@ def metric_space(
     regions: list[EmbeddedRegion] = []
     parts = []
     for sample in reporter.track(dataset.samples, "embedding"):
-        pixels = read_image(sample.image, channels=inspector.inference.channels)
+        stored = full_range(read_image(sample.image), inspector.bits, str(sample.image))
+        pixels = with_channels(stored, inspector.inference.channels)
         found = inspector.judge(pixels, str(sample.image)).defects
         here = regions_of(sample, (pixels.shape[0], pixels.shape[1]), found, names)
         regions += here

@@ -7,13 +7,14 @@ attention by excitation backprop", the pointing game, here without its tolerance
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blemish.dataset.masks import Instance
+from blemish.evaluation.ignored import drawn
 from blemish.evaluation.pixel import ratio
 
 
@@ -31,20 +32,20 @@ class Pointing:
     rejected: bool
 
 
-def pointed(heat: NDArray[np.generic], truth: Sequence[Instance], *, rejected: bool) -> Pointing:
+def pointed(
+    heat: NDArray[np.generic], truth: Sequence[Instance], ignored: Sequence[Instance] = (), *, rejected: bool
+) -> Pointing | None:
     """Compare the hottest pixel of a map with the truth; a map that is nowhere above 0 points nowhere.
 
     heat: [H, W]; truth: at least one defect, in the same pixels; rejected: the image was called NG
+    returns: None where the pixel lies in an ignored region and in no marked defect
     """
     size = (heat.shape[0], heat.shape[1])
-    marked, boxed = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
-    for instance in truth:
-        left, top, right, bottom = (round(edge) for edge in instance.box_xyxy)
-        window = np.s_[max(0, top) : bottom, max(0, left) : right]
-        boxed[window] = True
-        marked[window] |= True if instance.mask is None else instance.mask
+    marked, boxed = drawn(truth, size), drawn([replace(each, mask=None) for each in truth], size)
     row, column = np.unravel_index(int(np.argmax(heat)), size)
     points = bool(heat[row, column] > 0)
+    if points and not marked[row, column] and drawn(ignored, size)[row, column]:
+        return None
     return Pointing(
         hit=points and bool(marked[row, column]),
         in_box=points and bool(boxed[row, column]),

@@ -32,6 +32,15 @@ class TruthDefect:
 
 
 @dataclass(frozen=True)
+class IgnoredRegion:
+    """A region in which findings are neither right nor wrong. crowd: of many defects, so of many findings"""
+
+    label: str
+    box_xyxy: Box
+    crowd: bool
+
+
+@dataclass(frozen=True)
 class PixelCounts:
     """Pixels of an image: defect found (tp) or missed (fn), surface marked as a defect (fp) or not (tn)."""
 
@@ -45,10 +54,15 @@ class PixelCounts:
 class ImageRecord:
     """Truth and answer of an image.
 
-    inspection: without maps
+    sample: with its annotations as they are; an outline without a pixel is a label without a place
+    inspection: without maps; truth: the defects that count
     iou: [true defects, found defects] float32 in [0, 1], on masks where both have one, else on boxes
     pixels: None where the dataset has no outlines
     heat: small map of the evidence for the verdict, [h, w] in 0…255; None where there is no such map
+    ignored: crowd and difficult regions
+    ignored_overlap: [ignored, found defects], the share of the finding that lies in a crowd region, and the
+        IoU with a difficult one
+    lost_places: number of annotations whose mask or outline has no pixel
     """
 
     sample: Sample
@@ -57,6 +71,9 @@ class ImageRecord:
     iou: NDArray[np.float32]
     pixels: PixelCounts | None = None
     heat: NDArray[np.uint8] | None = field(default=None, repr=False)
+    ignored: tuple[IgnoredRegion, ...] = ()
+    ignored_overlap: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    lost_places: int = 0
 
     def box_of(self, truth: int | None, found: int | None) -> Box | None:
         """Box of the annotated defect of index `truth`, else of the found one of index `found`, else None."""

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from blemish.bundle.manifest import Manifest
-from blemish.dataset.masks import class_map, defect_instances
+from blemish.dataset.ignored import counted, ignored_marks, is_outlined, refuse_unusable_places
+from blemish.dataset.masks import class_map
 from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator
+from blemish.evaluation.ignored import ignored_of
+from blemish.evaluation.truth import with_places
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, stages_of
@@ -37,7 +40,11 @@ def evaluate_samples(
 
 
 def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: Dataset) -> None:
-    """Add an inspection with its truth; in one that could not be judged all marked defects are missed."""
+    """Add an inspection with its truth; in one that could not be judged all marked defects are missed.
+
+    Raises BlemishError for a box or an outline that is no place.
+    """
+    refuse_unusable_places(sample)
     size = inspection.size
     if size is None:
         try:
@@ -45,16 +52,19 @@ def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: D
         except BlemishError:  # not even the header can be read
             evaluator.add(sample, inspection)
             return
-    outlined = (
-        evaluator.segments
-        and inspection.size is not None
-        and all(annotation.has_outline for annotation in sample.annotations)
-    )
+    own = counted(sample)
+    marked, truth = with_places(own, size)
+    outlined = evaluator.segments and inspection.size is not None and is_outlined(marked)
     evaluator.add(
-        sample,
+        replace(sample, annotations=(*marked.annotations, *ignored_marks(sample))),
         inspection,
-        class_map=class_map(sample, dataset.class_names, size) if outlined else None,
-        truth=defect_instances(sample, size),
+        class_map=class_map(marked, dataset.class_names, size) if outlined else None,
+        truth=truth,
+        ignored=ignored_of(sample, size),
+        lost_places=sum(
+            was.has_place and not now.has_place
+            for was, now in zip(own.annotations, marked.annotations, strict=True)
+        ),
     )
 
 

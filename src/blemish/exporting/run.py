@@ -36,6 +36,7 @@ from blemish.exporting.onnx_models import OPSET, onnx_model, stored_inputs
 from blemish.exporting.quantise import quantised, recorded
 from blemish.exporting.request import ExportRequest, Precision, RuntimeKind
 from blemish.files import write_atomically
+from blemish.folder_lock import folder_lock
 from blemish.images.tiling import Tiling
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of, loaded_modules, method_of, refuse_exported
@@ -55,10 +56,10 @@ def export_bundle(request: ExportRequest, reporter: Reporter) -> Path:
     Raises BlemishError for a bundle or settings that cannot be exported, and where the answers of the
     bundles differ by more than is allowed: the failed certificate is then OUT-certificate.json.
     """
-    refuse_before_work(request)
-    request.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{request.out.name}.", dir=request.out.parent) as folder:
-        return Export(request, reporter, Path(folder)).run()
+    with folder_lock(request.out, beside=True, note=reporter.line):
+        refuse_before_work(request)
+        with tempfile.TemporaryDirectory(prefix=f".{request.out.name}.", dir=request.out.parent) as folder:
+            return Export(request, reporter, Path(folder)).run()
 
 
 def refuse_before_work(request: ExportRequest) -> None:

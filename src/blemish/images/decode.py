@@ -1,71 +1,136 @@
 """Safe decoding: an image file becomes an upright gray or RGB array, a bad file becomes one clear error.
 
-Pillow reads the header first, so that an oversized image is refused before any pixel is unpacked; it also
-tells truncated files from whole ones. OpenCV reads 16-bit colour, which Pillow would cut to 8 bits.
-Shape letters: H, W. Colour is RGB. The type is the declared one: uint8, or uint16 for 16-bit files.
+Each format is read by what reads it right and tells of damage: JPEG by libjpeg-turbo in strict mode, TIFF by
+`tiff`, 16-bit colour PNG by OpenCV, the rest by Pillow. A file of several pictures is read page by page,
+never its first alone.
+Shape letters: H, W. Colour is RGB. The type is the declared one: uint8, or uint16 for more than 8 bits.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from blemish.arrays import Pixels
 from blemish.errors import BlemishError
+from blemish.images.opening import EncodedImage, ImageFile, open_unlimited, opened, refuse_oversized
+from blemish.images.orientation import upright
+from blemish.images.stored import frames, orientation, stored_pixels
+from blemish.images.tiff.pixels import tiff_pixels, tiff_size
+from blemish.images.tiff.tags import is_tiff, pictures
 
-# A closed list: Pillow also knows formats that start other programs (EPS) or hold no photographs.
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm"})
+SUFFIXES = frozenset(
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".tif", ".tiff", ".webp"}
+    | {".pgm", ".ppm", ".pbm", ".pnm"}
+)
+# Files that hold pictures, in formats that are not read: named where they are met, never passed over.
+UNREAD_IMAGE_SUFFIXES = frozenset(
+    {
+        ".gif",
+        ".heic",
+        ".heif",
+        ".hif",
+        ".avif",
+        ".jp2",
+        ".j2k",
+        ".jpf",
+        ".jpx",
+        ".jpm",
+        ".jxl",
+        ".jxr",
+        ".wdp",
+    }
+    | {".exr", ".hdr", ".pfm", ".pam", ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".orf"}
+    | {".rw2", ".raf", ".pef", ".srw", ".raw", ".psd", ".psb", ".xcf", ".tga", ".pcx", ".sgi", ".ras", ".dds"}
+    | {
+        ".ico",
+        ".icns",
+        ".svg",
+        ".eps",
+        ".dcm",
+        ".fits",
+        ".fit",
+        ".czi",
+        ".lsm",
+        ".nd2",
+        ".btf",
+        ".tf8",
+        ".qoi",
+    }
+)
 MAX_PIXELS = 2**28
-
-_GRAY_MODES = frozenset({"1", "L", "LA", "La"})
-_COLOUR_MODES = frozenset({"P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV"})
-_DEEP_MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
-_ORIENTATION_TAG = 0x0112
-_open_lock = threading.Lock()
-
-
-class EncodedImage(BytesIO):
-    """Bytes of an image file, under a name for messages."""
-
-    def __init__(self, data: bytes, name: str) -> None:
-        super().__init__(data)
-        self.name = name
-
-    def __str__(self) -> str:
-        return self.name
-
-    def read_bytes(self) -> bytes:
-        return self.getvalue()
-
-
-ImageFile = Path | EncodedImage
 
 
 def read_image(
-    path: Path | str | EncodedImage, *, channels: int | None = None, max_pixels: int = MAX_PIXELS
+    path: Path | str | EncodedImage,
+    *,
+    channels: int | None = None,
+    page: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Pixels:
     """Pixels of an image file, as seen: orientation applied, alpha dropped, palette and CMYK as RGB.
 
     channels: None as stored; 1 luminance; 3 RGB, gray repeated
+    page: of a file of several pictures, from 0; None for a file that must hold one
     max_pixels: more than this is refused from the header alone
-    returns: [H, W] or [H, W, 3] uint8 or uint16; 1-bit becomes 0 and 255
-    Raises BlemishError that names the file when it is missing, no image, truncated, or too large.
+    returns: [H, W] or [H, W, 3] uint8 or uint16; fewer bits than the type has fill its range
+    Raises BlemishError that names the file when it is missing, no image, damaged, too large, in a rare
+    encoding, or of several pictures without a page.
     """
     assert channels in (None, 1, 3), channels
     file = path if isinstance(path, EncodedImage) else Path(path)
-    with opened(file, max_pixels) as image:
-        pixels = upright(stored_pixels(image, file), orientation(image))
+    with opened(file) as stream:
+        if is_tiff(stream.read(4)):
+            found = pictures(stream)
+            directory = found[page_number(file, page, len(found))]
+            refuse_oversized(str(file), tiff_size(directory), max_pixels)
+            pixels = tiff_pixels(stream, directory, str(file))
+        else:
+            pixels = untiff_pixels(stream, file, page, max_pixels)
     return with_channels(pixels, channels)
+
+
+def untiff_pixels(stream: BinaryIO, file: ImageFile, page: int | None, max_pixels: int) -> Pixels:
+    """Pixels of a page of any format but TIFF, upright."""
+    stream.seek(0)
+    with open_unlimited(stream) as image:
+        refuse_oversized(str(file), (image.height, image.width), max_pixels)
+        found = frames(image)
+        turn = orientation(image, stream)
+        image.seek(found[page_number(file, page, len(found))])
+        refuse_oversized(str(file), (image.height, image.width), max_pixels)
+        return upright(stored_pixels(image, stream, str(file)), turn)
+
+
+def page_number(file: ImageFile, page: int | None, count: int) -> int:
+    """Page to be read of so many. Raises BlemishError where none is asked for and there are several."""
+    if page is None and count > 1:
+        raise BlemishError(
+            f"{file} must hold one picture. Received: {count} pages or frames. "
+            "Save each as a file of its own."
+        )
+    if page is not None and page not in range(count):
+        raise BlemishError(f"page must be in 0 … {count - 1} for {file}. Received: {page}.")
+    return page or 0
+
+
+def page_count(path: Path | str | EncodedImage) -> int:
+    """Number of pictures in an image file, from its headers: pages of a TIFF, frames of an animation.
+
+    Reduced copies and masks of a TIFF, and previews of a JPEG, do not count. Raises BlemishError as
+    `read_image` does.
+    """
+    file = path if isinstance(path, EncodedImage) else Path(path)
+    with opened(file) as stream:
+        if is_tiff(stream.read(4)):
+            return len(pictures(stream))
+        stream.seek(0)
+        with open_unlimited(stream) as image:
+            return len(frames(image))
 
 
 def with_channels(pixels: Pixels, channels: int | None) -> Pixels:
@@ -78,10 +143,14 @@ def with_channels(pixels: Pixels, channels: int | None) -> Pixels:
 
 
 def image_size(path: Path | str) -> tuple[int, int]:
-    """(height, width) as `read_image` would return it, from the header alone."""
-    with opened(Path(path), None) as image:
-        width, height = image.size
-        return (width, height) if orientation(image) >= 5 else (height, width)
+    """(height, width) as `read_image` would return it, of the first page, from the header alone."""
+    with opened(Path(path)) as stream:
+        if is_tiff(stream.read(4)):
+            return tiff_size(pictures(stream)[0])
+        stream.seek(0)
+        with open_unlimited(stream) as image:
+            width, height = image.size
+            return (width, height) if orientation(image, stream) >= 5 else (height, width)
 
 
 def luminance(image: Pixels) -> Pixels:
@@ -113,117 +182,3 @@ def largest_value(image: Pixels) -> int:
     raise BlemishError(
         f"An image must be uint8 or uint16. Received: {image.dtype}. Scale it by its known range."
     )
-
-
-@contextmanager
-def opened(path: ImageFile, max_pixels: int | None) -> Iterator[Image.Image]:
-    """The file with its header read and its size checked; any error inside becomes a BlemishError."""
-    try:
-        with open_unlimited(path) as image:
-            width, height = image.size
-            if max_pixels is not None and width * height > max_pixels:
-                raise BlemishError(
-                    f"{path} must have at most {max_pixels} pixels. Received: {width}×{height} = "
-                    f"{width * height}. Cut it into smaller images, or raise the limit."
-                )
-            yield image
-    except BlemishError:
-        raise
-    except Exception as error:  # decoders meet arbitrary bytes and raise arbitrary types
-        raise BlemishError(explained(error, path)) from error
-
-
-def open_unlimited(path: ImageFile) -> Image.Image:
-    """Open an image file without Pillow's size limit, a process-wide setting that would hide the size."""
-    with _open_lock:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(path, formats=FORMATS)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-
-
-def explained(error: Exception, path: ImageFile) -> str:
-    """Message for the user in one line: how the file falls short of a whole image, and what to do."""
-    if isinstance(error, FileNotFoundError):
-        return f"{path} must exist. Received: no such file. Check the path."
-    if isinstance(error, UnidentifiedImageError):
-        what = "something else, or a broken header" if path.read_bytes() else "an empty file"
-        return f"{path} must be an image ({', '.join(FORMATS)}). Received: {what}. Replace or remove it."
-    if isinstance(error, OSError) and error.errno is not None:
-        return (
-            f"{path} must be a readable file. Received: {error.strerror}. Check the path and its permissions."
-        )
-    if isinstance(error, MemoryError):
-        return f"{path} must fit into memory. Received: too little memory. Cut it into smaller images."
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return (
-        f"{path} must be a whole image. Received: truncated or damaged data ({reason}). Replace or remove it."
-    )
-
-
-def stored_pixels(image: Image.Image, path: ImageFile) -> Pixels:
-    """Pixels in stored orientation, gray or RGB. Loading them shows whether the file is whole."""
-    deep, mode = deep_layout(image), image.mode
-    image.load()
-    if deep and mode in _COLOUR_MODES:
-        return deep_pixels(path, gray=deep == "gray")
-    if mode in _GRAY_MODES:
-        return np.asarray(image.convert("L"))
-    if mode in _COLOUR_MODES:
-        return np.asarray(image.convert("RGB"))
-    deep_pgm = mode == "I" and image.format == "PPM"  # Pillow scales it to 16 bits
-    if mode in _DEEP_MODES or deep_pgm:
-        return np.asarray(image).astype(np.uint16)
-    raise BlemishError(
-        f"{path} must hold 8-bit or 16-bit unsigned pixels. Received: pixel type '{mode}'. Save it as PNG."
-    )
-
-
-def deep_layout(image: Image.Image) -> str | None:
-    """ "gray" or "colour" where the header declares 16 bits that Pillow's mode does not show, else None."""
-    tiles = getattr(image, "tile", None)
-    arguments = tiles[0][3] if tiles else ""
-    if image.format == "PPM" and isinstance(arguments, tuple) and arguments[-1] > 255:
-        return "colour"
-    if image.format not in ("PNG", "TIFF") or ";16" not in str(arguments):
-        return None
-    return "gray" if str(arguments).startswith("LA") else "colour"
-
-
-def deep_pixels(path: ImageFile, *, gray: bool) -> NDArray[np.uint16]:
-    """Pixels [H, W] or [H, W, 3] of a 16-bit file that Pillow has found whole; alpha dropped."""
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16:
-        raise BlemishError(
-            f"{path} must be a common 16-bit image. Received: a rare encoding. Save it as PNG."
-        )
-    if pixels.ndim == 3:
-        pixels = pixels[..., 0] if gray else pixels[..., 2::-1]
-    return np.ascontiguousarray(pixels, np.uint16)
-
-
-def orientation(image: Image.Image) -> int:
-    """The EXIF orientation still to be applied, 1 … 8; Pillow turns TIFF itself.
-
-    A PNG may carry EXIF after its pixels; that is left alone, as asking for it would decode the file.
-    """
-    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
-        return 1
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # a damaged EXIF block asks for nothing; the pixels beside it may be whole
-        return 1
-    return value if value in range(1, 9) else 1
-
-
-def upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Pixels turned and mirrored as EXIF orientation 1 … 8 asks."""
-    turned: NDArray[Any] = pixels
-    if orientation >= 5:
-        turned = turned.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        turned = turned[::-1]
-    if orientation in (2, 3, 6, 7):
-        turned = turned[:, ::-1]
-    return np.ascontiguousarray(turned)

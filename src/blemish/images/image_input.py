@@ -14,7 +14,10 @@ from PIL import Image
 
 from blemish.arrays import Pixels
 from blemish.errors import BlemishError
-from blemish.images.decode import EncodedImage, deep_layout, orientation, read_image, stored_pixels, upright
+from blemish.images.decode import read_image
+from blemish.images.opening import FORMATS, EncodedImage
+from blemish.images.orientation import upright
+from blemish.images.stored import deep_layout, loaded_pixels, orientation
 
 ImageInput = str | Path | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -61,6 +64,23 @@ def refuse_odd_array(image: Pixels) -> None:
         )
 
 
+def unread_file(image: Image.Image) -> bytes | None:
+    """Content of the file behind an image that PIL has opened and not decoded; None for any other.
+
+    PIL would decode what is damaged without a word, and scramble turned gray TIFF.
+    """
+    file = getattr(image, "fp", None)
+    if file is None or image.format not in (*FORMATS, "MPO") or not getattr(image, "tile", None):
+        return None
+    if getattr(image, "decoderconfig", ())[:1] > (1,):  # a JPEG that is to be decoded at a smaller scale
+        return None
+    position = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(position)
+    return bytes(data)
+
+
 def pil_pixels(image: Image.Image, name: str) -> Pixels:
     """Pixels of a PIL image, its modes treated as those of a file: alpha dropped, palette as RGB, upright.
 
@@ -71,6 +91,8 @@ def pil_pixels(image: Image.Image, name: str) -> Pixels:
             f"{name} must have 8 bits per colour, or be gray. Received: 16-bit colour, of which PIL keeps "
             "8 bits. Give the file's path or its bytes."
         )
+    if (data := unread_file(image)) is not None:
+        return read_image(EncodedImage(data, name), page=image.tell())
     turn = orientation(image)
     try:
         own = image.copy()  # loads it; the copy is of no file format
@@ -85,4 +107,4 @@ def pil_pixels(image: Image.Image, name: str) -> Pixels:
                 "Scale its known range."
             )
         return upright(values.astype(np.uint16), turn)
-    return upright(stored_pixels(own, EncodedImage(b"", name)), turn)
+    return upright(loaded_pixels(own, name), turn)

@@ -95,6 +95,11 @@ class Chain:
         return "+".join(stage.bundle for stage in self.stages)
 
     @property
+    def bits(self) -> int | None:
+        """Bits that 16-bit images use, see `BundleInspector`."""
+        return self.stages[0].bits
+
+    @property
     def inference(self) -> Abilities:
         segmenter = next((stage.inference for stage in self.stages if stage.inference.segments), None)
         return Abilities(
@@ -112,7 +117,9 @@ class Chain:
 
     def inspect(self, path: Path, *, with_maps: bool = False) -> Inspection:
         """Inspect an image file, decoded once; see `BundleInspector.inspect`."""
-        return judged_file(path, self.judge, channels=None, bundle=self.bundle, with_maps=with_maps)
+        return judged_file(
+            path, self.judge, channels=None, bits=self.bits, bundle=self.bundle, with_maps=with_maps
+        )
 
     def judge(
         self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
@@ -199,6 +206,7 @@ def chain_of(stages: Sequence[BundleInspector]) -> Chain:
     refuse_order(stages)
     refuse_open_gate(stages[0])
     refuse_scales(stages)
+    refuse_bits(stages)
     return Chain(tuple(stages))
 
 
@@ -240,6 +248,17 @@ def refuse_scales(stages: Sequence[BundleInspector]) -> None:
         raise BlemishError(
             f"The bundles of a chain must have one scale, in mm per pixel. Received: {received}. "
             "Train one of them again with the other's mm_per_px."
+        )
+
+
+def refuse_bits(stages: Sequence[BundleInspector]) -> None:
+    """Raise BlemishError for bundles that take the values of 16-bit images in different ranges."""
+    bits = {stage.bundle: stage.bits or 16 for stage in stages}
+    if len(set(bits.values())) > 1:
+        received = ", ".join(f"{used} of {bundle}" for bundle, used in bits.items())
+        raise BlemishError(
+            f"The bundles of a chain must take images of the same bits. Received: {received}. "
+            "Train one of them again with the other's bits."
         )
 
 

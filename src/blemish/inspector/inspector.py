@@ -20,7 +20,8 @@ from blemish.arrays import Pixels
 from blemish.decision.decision import Decision, Judged
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.images.decode import read_image
+from blemish.images.bit_depth import full_range
+from blemish.images.decode import read_image, with_channels
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.methods.contract import ImageFindings, Inference, Networks
 from blemish.record import UsedBundle
@@ -49,6 +50,7 @@ class BundleInspector:
     review, ng: image scores from which the verdict is REVIEW and NG; review ≤ ng
     bundle: id of the bundle, written into every inspection
     decision: instead of the two; mm_per_px: instead of the bundle's scale
+    bits: that 16-bit images use; None: all, which is asked about where an image uses 12 at most
     used: the bundle as a record names it; None for one that is not on disk, as in training
     """
 
@@ -59,6 +61,7 @@ class BundleInspector:
     bundle: str
     decision: Decision | None = None
     mm_per_px: float | None = None
+    bits: int | None = None
     used: UsedBundle | None = None
 
     @property
@@ -73,7 +76,12 @@ class BundleInspector:
         A file that cannot be read, or is too large for the memory, gives an ERROR answer and no exception.
         """
         return judged_file(
-            path, self.judge, channels=self.inference.channels, bundle=self.bundle, with_maps=with_maps
+            path,
+            self.judge,
+            channels=self.inference.channels,
+            bits=self.bits,
+            bundle=self.bundle,
+            with_maps=with_maps,
         )
 
     def judge(
@@ -171,16 +179,17 @@ def judged_file(
     judge: Callable[..., Inspection],
     *,
     channels: int | None,
+    bits: int | None,
     bundle: str,
     with_maps: bool,
 ) -> Inspection:
     """Answer of `judge` for an image file, see `BundleInspector.inspect` and `BundleInspector.judge`.
 
-    channels: of the decoded pixels; bundle: id for an image that cannot be read
+    channels: of the decoded pixels; bits: see `BundleInspector`; bundle: id for an image that cannot be read
     """
     start = perf_counter()
     try:
-        pixels = read_image(path, channels=channels)
+        pixels = with_channels(full_range(read_image(path), bits, str(path)), channels)
     except BlemishError as error:
         return failed(str(path), str(error), bundle=bundle)
     decode_ms = 1e3 * (perf_counter() - start)

@@ -173,4 +173,5 @@ def assemble(inference: Inference, networks: Networks, manifest: Manifest, name:
     """Inspector made of its parts; without thresholds in the manifest nothing is called NG."""
     thresholds = manifest.thresholds
     ng = thresholds.get("ng", math.inf)
-    return BundleInspector(inference, networks, review=thresholds.get("review", ng), ng=ng, bundle=name)
+    review, bits = thresholds.get("review", ng), manifest.settings.get("bits")
+    return BundleInspector(inference, networks, review=review, ng=ng, bundle=name, bits=bits)

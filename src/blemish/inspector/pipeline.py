@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from blemish.arrays import Pixels
 from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError
+from blemish.images.bit_depth import full_range
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Chain, Judge, stages_of
@@ -172,7 +173,11 @@ class Steps:
         name, pixels, judge = image.item.name, image.pixels, self.judge
         if pixels is None:
             return Inferred(image, failed(name, image.error, bundle=judge.bundle))
-        own = with_channels(pixels, judge.inference.channels)
+        try:
+            pixels = full_range(pixels, judge.bits, name)
+        except BlemishError as error:
+            return Inferred(image, failed(name, str(error), bundle=judge.bundle))
+        image, own = replace(image, pixels=pixels), with_channels(pixels, judge.inference.channels)
 
         def half() -> Forwarded | Inspection:
             if isinstance(judge, Chain):

@@ -1,15 +1,15 @@
 """Images to be inspected: files, folders, lists, globs, videos, paths from stdin.
 
 Names of a folder or glob are read at once, so that a wrong path is refused before any work; lists, stdin and
-videos are read as they go. Pixels are read when an item is asked for them, and kept by nobody here.
+videos are read as they go. Pixels are read when an item is asked for them, and kept by nobody here. What is
+found and not inspected is kept with the reason.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -17,12 +17,18 @@ from pathlib import Path
 from blemish.arrays import Pixels
 from blemish.dataset.hashing import file_hash
 from blemish.dataset.layouts import detect_layout, load_dataset
-from blemish.dataset.layouts.common import list_files
+from blemish.dataset.layouts.common import Tree, list_files
+from blemish.dataset.layouts.mask_index import find_masks
+from blemish.dataset.mask_files import mask_facts
+from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
-from blemish.images.decode import SUFFIXES, read_image
+from blemish.images.decode import SUFFIXES, page_count, read_image
 from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.images.video import frame_count, video_frames
+from blemish.inspector.found_files import FoundFiles, LeftOut, Why, files_below
+from blemish.inspector.path_lists import file_lines, is_address, matching, path_of, stdin_lines
+from blemish.untrusted import regular_file
 
 STDIN = "-"
 LIST_SUFFIX = ".txt"
@@ -48,10 +54,15 @@ class Item:
 
 @dataclass(frozen=True)
 class ItemStream:
-    """Items in their order. count: how many there are; None where only the end tells"""
+    """Items in their order.
+
+    count: how many there are, but that a file of several pages counts one; None where only the end tells
+    left_out: what was found and is no item; whole when all items have been taken
+    """
 
     items: Iterable[Item]
     count: int | None
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 def source_of(paths: list[Path], note: Note, *, every: int = 1) -> ItemStream:
@@ -60,24 +71,27 @@ def source_of(paths: list[Path], note: Note, *, every: int = 1) -> ItemStream:
     note: called with a line when images of a folder are left out; every: n, for every n-th frame of a video
     Raises BlemishError for a path that does not exist, a folder without images, a glob that nothing matches.
     """
-    parts = [part_of(path, note, every) for path in paths]
+    left_out: list[LeftOut] = []
+    parts = [part_of(path, note, every, left_out) for path in paths]
     counts = [part.count for part in parts if part.count is not None]
     return ItemStream(
         chain.from_iterable(part.items for part in parts),
         sum(counts) if len(counts) == len(parts) else None,
+        left_out,
     )
 
 
-def part_of(path: Path, note: Note, every: int) -> ItemStream:
+def part_of(path: Path, note: Note, every: int, left_out: list[LeftOut]) -> ItemStream:
+    """Items of one path. left_out: takes what is no item"""
     if str(path) == STDIN:
-        return ItemStream(listed(stdin_lines(), STDIN, Path(), every), None)
+        return ItemStream(listed(stdin_lines(), STDIN, Path(), every, left_out), None)
     if path.suffix.lower() == LIST_SUFFIX and path.is_file():
-        return ItemStream(listed(file_lines(path), str(path), path.parent, every), None)
-    if path.is_dir():
-        return files(images_below(path, note), every)
-    if path.is_file():
-        return files([path], every)
-    return files(matching(path), every)
+        return ItemStream(listed(file_lines(path), str(path), path.parent, every, left_out), None)
+    if path.exists() and not path.is_dir():
+        return files([regular_file(path)], every)
+    found = images_below(path, note) if path.is_dir() else matching(path)
+    left_out += found.left_out
+    return files(found.images, every)
 
 
 def files(paths: list[Path], every: int) -> ItemStream:
@@ -88,15 +102,35 @@ def files(paths: list[Path], every: int) -> ItemStream:
 
 
 def items_of(path: Path, every: int) -> Iterator[Item]:
-    """Item of an image, or items of a video's frames."""
+    """Item of an image, items of pages or frames; of what is no regular file, one that cannot be read."""
+    try:
+        regular_file(path)
+    except BlemishError as error:
+        yield Item(str(path), stem_of(path), partial(refused, str(error)))
+        return
     if is_video(path):
         yield from frames_of(path, every)
     else:
-        yield Item(str(path), stem_of(path), partial(read_image, path), digest=partial(file_hash, path))
+        yield from pages_of(path)
 
 
 def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def pages_of(path: Path) -> Iterator[Item]:
+    """Item of an image; of a file of several pictures, as a TIFF or an animation may be, an item of each."""
+    digest = cache(partial(file_hash, path))  # read once for all pages
+    try:
+        pages = page_count(path)
+    except BlemishError:  # which reading it tells again
+        pages = 1
+    if pages == 1:
+        yield Item(str(path), stem_of(path), partial(read_image, path), digest=digest)
+        return
+    for page in range(pages):
+        read = partial(read_image, path, page=page)
+        yield Item(f"{path}#{page:06d}", f"{stem_of(path)}__{page:06d}", read, digest=digest)
 
 
 def frames_of(path: Path, every: int) -> Iterator[Item]:
@@ -109,6 +143,11 @@ def frames_of(path: Path, every: int) -> Iterator[Item]:
         yield Item(str(path), stem_of(path), partial(refused, str(error)), digest=digest)
 
 
+NO_ADDRESS = (
+    "A line of a list must be the path of a file. Received: '{}', an address. Copy the file and name that."
+)
+
+
 def refused(message: str) -> Pixels:
     raise BlemishError(message)
 
@@ -118,61 +157,83 @@ def stem_of(path: Path) -> str:
     return f"{path.parent.name}__{path.stem}" if path.parent.name else path.stem
 
 
-def listed(lines: Iterable[str], name: str, folder: Path, every: int) -> Iterator[Item]:
-    """Items of a list's lines, relative to a folder. Raises BlemishError where there is no line."""
+def listed(
+    lines: Iterable[str], name: str, folder: Path, every: int, left_out: list[LeftOut]
+) -> Iterator[Item]:
+    """Items of a list's lines, relative to a folder. Raises BlemishError where there is no line.
+
+    An address gives an item that cannot be read: lines are paths, and no connection is opened.
+    """
     empty = True
-    for line in lines:
-        if text := line.strip():
+    for number, line in enumerate(lines, start=1):
+        path = path_of(line, folder)
+        if path is None and line.strip():
+            left_out.append(LeftOut(f"{name}, line {number}", Why.COMMENT))
+        elif path is not None:
             empty = False
-            yield from items_of(folder / text, every)
+            if is_address(line) and not path.exists():
+                yield Item(line.strip(), "address", partial(refused, NO_ADDRESS.format(line.strip())))
+            else:
+                yield from items_of(path, every)
     if empty:
         raise BlemishError(f"{name} names no image. Write one path a line.")
 
 
-def file_lines(path: Path) -> Iterator[str]:
+def images_below(folder: Path, note: Note) -> FoundFiles:
+    """Images and videos below a folder, without the masks and references of a dataset.
+
+    An image is left out only where the dataset itself uses it as a mask or a reference, or where name, folder
+    and values alike are those of a mask.
+    """
+    found = files_below(folder)
+    if not found.images:
+        raise BlemishError(f"{folder} holds no image. {held(found)}")
+    tree = list_files(folder)
     try:
-        with path.open(encoding="utf-8") as file:
-            yield from file
-    except (OSError, UnicodeDecodeError) as error:
-        raise BlemishError(
-            f"{path} must be a list of paths, one a line, in UTF-8. Received: {' '.join(str(error).split())}."
-        ) from error
-
-
-def stdin_lines() -> Iterator[str]:
-    """Lines of stdin as they come. `sys.stdin` is left alone: no process ends while a thread waits in it."""
-    with os.fdopen(os.dup(0), encoding="utf-8", errors="surrogateescape") as file:
-        yield from file
-
-
-def matching(path: Path) -> list[Path]:
-    """Files that a glob matches, sorted; ** stands for any folders."""
-    if not glob.has_magic(str(path)):
-        raise BlemishError(f"{path} does not exist. Give an image or a folder of images.")
-    found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - ** as shells have it
-    inside = [path for path in found if path.is_file()]
-    if not inside:
-        raise BlemishError(f"{path} matches no file. Check the path and the pattern.")
-    return inside
-
-
-def images_below(folder: Path, note: Note) -> list[Path]:
-    """Images of a dataset without its masks and templates; of any other folder all image files."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise BlemishError(f"{folder} holds no image. Looked for {', '.join(sorted(SUFFIXES))}.")
-    if not (folder / SETTINGS_NAME).is_file() and not detect_layout(list_files(folder)):
-        return found
-    try:
-        dataset = load_dataset(folder, skip_broken=True)
+        layout = bool(detect_layout(tree)) or (folder / SETTINGS_NAME).is_file()
+        dataset = load_dataset(folder, skip_broken=True) if layout else None
     except BlemishError as error:
-        note(f"all {len(found)} images in {folder} are inspected, masks too if there are any: {error}")
-        return found
-    unread = (dataset.root / name for name in dataset.skipped)  # an image without its mask is still an image
-    images = sorted({sample.image for sample in dataset} | set(unread) & set(found))
-    if left_out := len(set(found) - set(images)):
+        dataset = None
         note(
-            f"{folder} is a dataset ({dataset.layout}: {dataset.reason}): its {len(images)} images are "
-            f"inspected and {left_out} others, such as masks, are not."
+            f"{folder} cannot be read as a dataset, so that masks are told by names and values alone: {error}"
         )
-    return images
+    number = len(found.images)
+    if dataset is not None:
+        found.leave_out_images(masks_and_references(dataset), Why.MASK)
+    leave_out_masks(found, tree)
+    if left_out := number - len(found.images):
+        kind = f"a dataset ({dataset.layout}: {dataset.reason})" if dataset else "a folder with masks"
+        note(
+            f"{folder} is {kind}: its {len(found.images)} images are inspected and {left_out} others, its "
+            "masks and references, are not."
+        )
+    return found
+
+
+def masks_and_references(dataset: Dataset) -> set[Path]:
+    """Image files that a dataset uses beside its images."""
+    images = {os.path.normpath(sample.image) for sample in dataset}
+    used = {os.path.normpath(dataset.root / file) for file in dataset.account.used}
+    return {Path(name) for name in used - images}
+
+
+def leave_out_masks(found: FoundFiles, tree: Tree) -> None:
+    """Leave out images whose names and folders are those of masks, and whose values are no photograph's."""
+    index = find_masks(tree)
+    paired = {tree.root / mask for masks in index.masks_of.values() for mask in masks}
+    for why, named in ((Why.MASK, paired), (Why.LONE_MASK, {tree.root / mask for mask in index.orphans})):
+        found.leave_out_images([path for path in found.images if path in named and is_mask(path)], why)
+
+
+def is_mask(path: Path) -> bool:
+    try:
+        return not mask_facts(path).photograph
+    except BlemishError:  # to be an ERROR, as an image that cannot be read
+        return False
+
+
+def held(found: FoundFiles) -> str:
+    """Sentence on a folder without images: what was looked for, and what is there instead."""
+    unread = [left.path for left in found.left_out if left.why.is_lack]
+    there = f" It holds {len(unread)} of a type that is not read, such as {unread[0]}." if unread else ""
+    return f"Looked for {', '.join(sorted(SUFFIXES | VIDEO_SUFFIXES))}.{there}"

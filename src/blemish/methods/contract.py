@@ -53,6 +53,8 @@ class MethodSettings(BaseModel):
     review_rule: str = AUTO  # the lower threshold; between the two the verdict is REVIEW
     # Scale of the images, for sizes in mm; None: the dataset.yaml's
     mm_per_px: float | None = Field(None, gt=0, allow_inf_nan=False)
+    # Bits that 16-bit images use, such as 12 of a camera; None: the dataset.yaml's, or all
+    bits: int | None = Field(None, ge=8, le=16)
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,10 @@ def refuse_several_processes() -> None:
 
 
 def with_scale(request: Request) -> Request:
-    """Set the scale of dataset.yaml in a request whose settings have none."""
-    scale = request.dataset.info.get("mm_per_px")
-    if scale is None or request.settings.mm_per_px is not None:
-        return request
-    return replace(request, settings=request.settings.model_copy(update={"mm_per_px": scale}))
+    """Set the scale and the bits of dataset.yaml in a request whose settings have none."""
+    found = {name: request.dataset.info.get(name) for name in ("mm_per_px", "bits")}
+    unset = {name: value for name, value in found.items() if getattr(request.settings, name) is None}
+    return replace(request, settings=request.settings.model_copy(update=unset))
 
 
 def claim_folder(request: Request, digest: str) -> None:

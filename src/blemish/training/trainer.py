@@ -21,7 +21,8 @@ from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.sweep import Sweep, sweep_threshold
 from blemish.files import write_atomically
-from blemish.images.decode import read_image
+from blemish.images.bit_depth import full_range
+from blemish.images.decode import read_image, with_channels
 from blemish.images.encode import png_bytes
 from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
 from blemish.methods.contract import MethodSettings, Networks, Stage, ValidationResult
@@ -170,7 +171,12 @@ class RunTrainer:
 
     def read(self, sample: Sample, channels: int | None) -> Pixels:
         """Decoded pixels of a sample, from memory where they are still there."""
-        return self.cache.get(("pixels", sample.id), lambda: read_image(sample.image, channels=channels))
+        bits = self.settings.bits
+
+        def decode() -> Pixels:
+            return with_channels(full_range(read_image(sample.image), bits, str(sample.image)), channels)
+
+        return self.cache.get(("pixels", sample.id), decode)
 
     def remember(self, sample: Sample, compute: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         """Array that `compute` makes of a sample's annotations, from memory where it is still there."""

@@ -19,6 +19,7 @@ from blemish.evaluation.before_after import ClassChange, change_sentences, class
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
 from blemish.evaluation.run import evaluate_samples, without_other_classes
+from blemish.folder_lock import folder_lock
 from blemish.inspector.graph_backend import open_graphs, refuse_torch_options
 from blemish.inspector.loading import (
     inspector_of,
@@ -78,8 +79,10 @@ def add_class(request: AddClassRequest, *, quiet: bool = False) -> Path:
     Raises WrongUseError for options that do not go together, BlemishError for a bundle that takes no class,
     and examples or images that cannot be used.
     """
-    refuse_odd_options(request)
-    return Addition(request, Reporter(quiet=quiet)).run()
+    reporter = Reporter(quiet=quiet)
+    with folder_lock(request.out, beside=True, note=reporter.line):
+        refuse_odd_options(request)
+        return Addition(request, reporter).run()
 
 
 def refuse_odd_options(request: AddClassRequest) -> None:

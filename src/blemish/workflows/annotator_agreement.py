@@ -7,23 +7,30 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from blemish.dataset.ignored import sentences_on_ignored
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.annotators.raters import matched, rated, read_rater, without_names
 from blemish.evaluation.annotators.study import Study, study
 from blemish.evaluation.predictions.inspections import InspectionPredictions
+from blemish.folder_lock import locks_out
 
 Rater = Dataset | InspectionPredictions
 
 
 @dataclass(frozen=True)
 class AgreementResult:
-    """Studies of each pair of annotators. report: path of report.html, None where no folder was given"""
+    """Studies of each pair of annotators.
+
+    report: path of report.html, None where no folder was given; notes: sentences on what is not compared
+    """
 
     studies: tuple[Study, ...]
     report: Path | None
+    notes: tuple[str, ...] = ()
 
 
+@locks_out
 def compare_annotators(paths: Sequence[Path], out: Path | None) -> AgreementResult:
     """Compare each pair of annotators; writes agreement.json and report.html to `out`.
 
@@ -38,12 +45,18 @@ def compare_annotators(paths: Sequence[Path], out: Path | None) -> AgreementResu
     studies = [
         study_of(raters[i], raters[j], names[i], names[j]) for i, j in combinations(range(len(raters)), 2)
     ]
+    notes = tuple(note for rater in raters if isinstance(rater, Dataset) for note in notes_on(rater))
     if out is None:
-        return AgreementResult(tuple(studies), None)
+        return AgreementResult(tuple(studies), None, notes)
     from blemish.evaluation.report.agreement import write_agreement
 
     origin = dict(zip(names, map(str, paths), strict=True))
-    return AgreementResult(tuple(studies), write_agreement(out, studies, names, origin))
+    return AgreementResult(tuple(studies), write_agreement(out, studies, names, origin), notes)
+
+
+def notes_on(rater: Dataset) -> list[str]:
+    """Sentences on crowd and difficult regions, around which places are not compared, and on repeats."""
+    return [f"{rater.root}: {sentence}" for sentence in sentences_on_ignored(rater)]
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.bundle.store import DECISION, Bundle, load_bundle
 from blemish.dataset.fingerprint import fingerprint, image_digests
+from blemish.dataset.ignored import sentences_on_ignored
 from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
@@ -20,6 +21,8 @@ from blemish.errors import BlemishError
 from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
+from blemish.evaluation.truth import sentences_on_lost_places
+from blemish.folder_lock import one_at_a_time
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import labels_of
 from blemish.progress import Reporter
@@ -67,8 +70,14 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
 
     Raises BlemishError for images that the bundle was trained on, test images, and what cannot be followed.
     """
-    reporter = Reporter(quiet=quiet)
     loaded = load_bundle(request.bundle)
+    file = request.out or loaded.path / DECISION
+    with one_at_a_time(file, seconds=0.0):  # or two would have the same revision
+        return written_decision(request, loaded, file, Reporter(quiet=quiet))
+
+
+def written_decision(request: DecideRequest, loaded: Bundle, file: Path, reporter: Reporter) -> DecideResult:
+    """Decision that was written to the file."""
     before = stored_decision(loaded.path, bundle=loaded.id)
     dataset = read_dataset(request.data, reporter)
     inspector = inspector_in_scale(
@@ -79,13 +88,14 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
     for note in (*notes, *notes_on_tests(loaded)):
         reporter.line(f"warning: {note}")
     records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
+    for note in sentences_on_lost_places(records):
+        reporter.line(f"warning: {note}")
     hidden = hidden_defects(
         draft, records, mm_per_px=inspector.scale, classifies=inspector.inference.classifies
     )
     decision, point = calibrated(records, draft, calibration(request, loaded, inspector))
     point = replace(point, notes=(*hidden, *point.notes))
     decision = decision.model_copy(update={"chosen": how_chosen(request, chosen, decision, point, notes)})
-    file = request.out or loaded.path / DECISION
     earlier = write_decision(file, decision)
     return DecideResult(decision, file, tuple(sentences(decision, point, earlier)))
 
@@ -130,7 +140,7 @@ def calibration_images(
         chosen, loaded.manifest, loaded.id, classifies=inspector.inference.classifies
     )
     notes = (*notes_on_validation_images(chosen, loaded, request.data), *notes_on_groups(chosen))
-    return chosen, (*left_out, *notes, *notes_on_scale(inspector, dataset))
+    return chosen, (*left_out, *notes, *notes_on_scale(inspector, dataset), *sentences_on_ignored(chosen))
 
 
 def split_of(request: DecideRequest, dataset: Dataset) -> str:

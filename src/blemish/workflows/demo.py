@@ -7,6 +7,7 @@ from typing import Any
 
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError
+from blemish.folder_lock import is_empty_folder, locks_out
 from blemish.progress import Reporter
 from blemish.workflows.evaluate import evaluate_bundles
 from blemish.workflows.inspect import inspect_images
@@ -38,13 +39,14 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+@locks_out
 def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
     """Synthetic set → train → evaluate → inspect; returns the report's path.
 
     command: that was called, for the report
     Raises BlemishError when `out` exists and is not empty: the demo never writes over anything.
     """
-    if out.exists() and any(out.iterdir()):
+    if not is_empty_folder(out):
         raise BlemishError(f"{out} is not empty. Remove it, or choose another folder with --out.")
     reporter = Reporter(quiet=quiet)
     data, run = out / "data", out / "run"

@@ -11,12 +11,14 @@ from blemish.evaluation.metric_space import metric_space, overlap_sentences, wri
 from blemish.evaluation.projector import write_projector
 from blemish.evaluation.run import refuse_other_classes, split_to_evaluate
 from blemish.files import write_atomically
+from blemish.folder_lock import locks_out
 from blemish.inspector.loading import inspector_of, method_of
 from blemish.methods.capabilities import EmbedsRegions
 from blemish.progress import Reporter
 from blemish.workflows.add_class import opened_networks
 
 
+@locks_out
 def embed_regions(
     bundle: Path, data: Path, out: Path, *, split: str, device: str = "auto", quiet: bool = False
 ) -> tuple[Path, list[str]]:

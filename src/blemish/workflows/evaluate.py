@@ -9,6 +9,7 @@ from pathlib import Path
 from blemish.bundle.manifest import Manifest, known_images
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.fingerprint import image_digests
+from blemish.dataset.ignored import sentences_on_ignored
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.sentences import sentences
@@ -19,6 +20,8 @@ from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.evaluation.report import ReportContext
 from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
 from blemish.evaluation.stored import threshold_sweep, training_curve
+from blemish.evaluation.truth import sentences_on_lost_places
+from blemish.folder_lock import locks_out
 from blemish.inspector.chain import Judge, as_judge
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
@@ -78,6 +81,7 @@ class EvaluatedBundles:
                 )
 
 
+@locks_out
 def evaluate_bundles(
     places: Sequence[Path],
     data: Path,
@@ -101,12 +105,13 @@ def evaluate_bundles(
     chosen, left_out = for_judge(split_to_evaluate(dataset, split), evaluated.judge, evaluated.manifests)
     notes = (*left_out, *decisions_of_later(evaluated.inspectors))
     notes += (*evaluated.notes_on_known_images(chosen), *notes_on_groups(chosen))
-    notes += notes_on_scale(evaluated.inspectors[0], dataset)
+    notes += (*notes_on_scale(evaluated.inspectors[0], dataset), *sentences_on_ignored(chosen))
     for note in notes:
         reporter.line(f"warning: {note}")
     context = report_context(evaluated, chosen, data, command)  # before the long work: it may refuse
     evaluation = measured(evaluated, chosen, split, reporter)
-    context = replace(context, notes=(*notes, *evaluated.notes_on_hidden(evaluation.records)))
+    late = (*evaluated.notes_on_hidden(evaluation.records), *sentences_on_lost_places(evaluation.records))
+    context = replace(context, notes=(*notes, *late))
     evaluation, context = record_test_set_access(
         evaluation, context, evaluated.bundles, chosen, evaluated.decisions
     )

@@ -9,11 +9,13 @@ from blemish.errors import refused_as_wrong_use
 from blemish.evaluation.operating_point import parse_rule
 from blemish.evaluation.predictions import Judgement, evaluate_predictions, read_predictions
 from blemish.evaluation.run import notes_on_groups
+from blemish.folder_lock import locks_out
 from blemish.progress import Reporter
 from blemish.workflows.evaluation_writer import EvaluationResult, data_context, write_evaluation
 from blemish.workflows.reading import read_dataset
 
 
+@locks_out
 def evaluate_file(
     file: Path, data: Path, out: Path, *, split: str, judgement: Judgement, command: str, quiet: bool = False
 ) -> EvaluationResult:

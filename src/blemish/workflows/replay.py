@@ -19,10 +19,11 @@ from blemish.bundle.store import Bundle, load_bundle, sha256_of
 from blemish.dataset.hashing import file_hash, in_threads, pixel_hash
 from blemish.decision.store import read_decision
 from blemish.errors import BlemishError, WrongUseError
-from blemish.images.decode import SUFFIXES, with_channels
-from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
+from blemish.images.bit_depth import full_range
+from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge, as_judge, stages_of
+from blemish.inspector.found_files import RECORD, files_below, is_inspected
 from blemish.inspector.inspector import BundleInspector, or_failed
 from blemish.inspector.loading import inspector_of, used_bundle
 from blemish.inspector.sources import Item, items_of
@@ -31,7 +32,6 @@ from blemish.provenance import blemish_version
 from blemish.record import InspectionRecord, UsedBundle
 from blemish.threads import set_threads
 
-RECORD = "inspections.jsonl"
 NO_INSPECTION = "must be an inspection as `blemish inspect` writes it. Received: {}"
 # Of a line: what differs from inspection to inspection, and what is compared in its own way.
 NOT_COMPARED = frozenset(
@@ -165,10 +165,7 @@ class Images:
 
     @cached_property
     def files(self) -> list[Path]:
-        known = SUFFIXES | VIDEO_SUFFIXES
-        return sorted(
-            path for path in self.folder.rglob("*") if path.suffix.lower() in known and path.is_file()
-        )
+        return [path for path in files_below(self.folder).images if path.is_file()]
 
     @cached_property
     def by_digest(self) -> dict[str, Path]:
@@ -178,11 +175,11 @@ class Images:
     def find(self, name: str, digest: str | None) -> tuple[Item, str]:
         """Find the image with those bytes, else one of that name; returns also how its bytes differ, or "".
 
-        name: as recorded, of a video's frame with "#" and its number
+        name: as recorded, of a page or a video's frame with "#" and its number
         Raises NotReplayedError where there is neither.
         """
         path, _, frame = name.rpartition("#")
-        if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
+        if not is_inspected(path):
             path, frame = name, ""
         file = self.by_digest.get(digest or "")
         if file is not None:
@@ -200,7 +197,7 @@ class Images:
         return self.item_of(nearest, frame), differs
 
     def item_of(self, file: Path, frame: str) -> Item:
-        """Item of an image, or of a frame of a video, which is read once where frames come in order."""
+        """Item of an image, or of a page or frame; those of a file are read once where they come in order."""
         if not frame:
             return next(items_of(file, 1))
         for _ in range(2):
@@ -334,7 +331,10 @@ def answer_of(judge: Judge, item: Item, name: str) -> tuple[Inspection, str | No
         pixels = item.read()
     except BlemishError as error:
         return failed(name, str(error), bundle=judge.bundle), None
-    own = with_channels(pixels, judge.inference.channels)
+    try:
+        own = with_channels(full_range(pixels, judge.bits, name), judge.inference.channels)
+    except BlemishError as error:
+        return failed(name, str(error), bundle=judge.bundle), pixel_hash(pixels)
     return or_failed(lambda: judge.judge(own, name), name, judge.bundle), pixel_hash(pixels)
 
 

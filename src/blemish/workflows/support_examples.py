@@ -9,7 +9,8 @@ from blemish.dataset.boxes import cleaned_boxes
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
-from blemish.images.decode import image_size, read_image
+from blemish.images.bit_depth import full_range
+from blemish.images.decode import image_size, read_image, with_channels
 from blemish.methods.capabilities import Example
 
 MAX_EXAMPLES = 10  # examples that `add-class` is meant for
@@ -51,7 +52,8 @@ def read_examples(root: Path, name: str) -> Examples:
         own = [box for box in found.boxes if box.label == name]
         odd += found.notes
         if own:
-            pixels = read_image(sample.image, channels=3)
+            stored = read_image(sample.image)
+            pixels = with_channels(full_range(stored, dataset.info.get("bits"), str(sample.image)), 3)
             samples.append(named)
             boxes += [Example(box.id, sample.id, pixels, box.box_xyxy) for box in own]
     if not boxes:

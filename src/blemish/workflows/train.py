@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from blemish.bundle.manifest import first_fault
 from blemish.bundle.migrations import rename_settings
 from blemish.errors import BlemishError, refused_as_wrong_use
+from blemish.folder_lock import locks_out
 from blemish.methods import find_method
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
@@ -20,6 +21,7 @@ from blemish.workflows.reading import read_dataset
 FILLING = ("preset", "variant")  # settings that fill others
 
 
+@locks_out
 def train_bundle(  # noqa: PLR0913 - every option of a training
     method_name: str,
     data: Path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 
 from blemish.dataset.layouts import load_dataset
+from blemish.dataset.samples import Annotation, Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.annotators.raters import matched, rated
 from blemish.evaluation.annotators.study import Study, study
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
-from blemish.workflows.annotator_agreement import compare_annotators
+from blemish.workflows.annotator_agreement import compare_annotators, notes_on
 
 Boxes = dict[str, list[tuple[str, tuple[int, int, int, int]]]]
 CLASSES = {1: "dent", 2: "scratch"}
@@ -211,3 +213,36 @@ def test_a_machine_without_names_is_not_asked_for_kinds(tmp_path: Path) -> None:
     assert study.differences == ()
     (found,) = json.loads((tmp_path / "out" / "agreement.json").read_text())["studies"]
     assert list(found["each_class"]) == ["defective"]
+
+
+def marked(root: Path, name: str, *annotations: Annotation) -> Dataset:
+    """A label set of the images of `FIRST` with other marks on one of them."""
+    dataset = load_dataset(labelled(root, FIRST))
+    samples = (replace(s, annotations=annotations) if s.id == f"{name}.png" else s for s in dataset)
+    return replace(dataset, samples=tuple(samples))
+
+
+def test_places_are_not_compared_where_a_rater_marked_a_crowd(tmp_path: Path) -> None:
+    crowd = Annotation("dent", (0.0, 0.0, 30.0, 20.0), crowd=True)
+    first, second = load_dataset(labelled(tmp_path / "a", FIRST)), marked(tmp_path / "b", "a", crowd)
+    pairs, _ = matched(first, second)
+    found = study(list(rated(pairs)), first="A", second="B")
+    assert found.verdict.kappa.agreed.n == found.classes.kappa.agreed.n == 6, "a crowd of dents is dented"
+    assert found.places is not None
+    assert (found.places.met.n, found.places.met.of) == (4, 4), "of b, d and f; a is not compared"
+    assert found.differences == ()
+    (note,) = notes_on(second)
+    assert "1 crowd region and 0 difficult regions in 1 image are ignored" in note
+
+
+def test_an_image_of_difficult_defects_alone_is_not_compared(tmp_path: Path) -> None:
+    difficult = Annotation("dent", (2.0, 2.0, 12.0, 12.0), difficult=True)
+    first, second = load_dataset(labelled(tmp_path / "a", FIRST)), marked(tmp_path / "b", "a", difficult)
+    pairs, _ = matched(first, second)
+    assert [image.sample.id for image in rated(pairs)] == [f"{name}.png" for name in "bcdef"]
+
+
+def test_a_mark_given_twice_is_one_mark(tmp_path: Path) -> None:
+    box = Annotation("dent", (2.0, 2.0, 12.0, 12.0))
+    first, second = load_dataset(labelled(tmp_path / "a", FIRST)), marked(tmp_path / "b", "a", box, box)
+    assert study(list(rated(matched(first, second)[0])), first="A", second="B").differences == ()

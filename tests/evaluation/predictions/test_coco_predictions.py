@@ -154,7 +154,7 @@ A = box(7, 2, 3, 10, 8, image_id=1, score=0.9)
         ),
         ([{**A, "bbox": [1, 2]}], "must have a whole bbox"),
         ([{**A, "bbox": None}], "must have a bbox"),
-        ([{**A, "bbox": [1, 2, float("inf"), 3]}], "Received: inf, which is no coordinate"),
+        ([{**A, "bbox": [1, 2, float("inf"), 3]}], "must have a whole bbox of four numbers"),
         ([{**A, "bbox": [1, 2, -3, 3]}], "must have a bbox [x, y, width, height]"),
         ([{**A, "segmentation": [[1, 2, 3]]}], "a polygon of 3 numbers"),
         ([{**A, "segmentation": {"counts": [1, 2]}}], "must have a whole bbox or segmentation"),
@@ -193,3 +193,106 @@ def test_a_tool_that_found_nothing_at_all_is_measured_when_asked_for(
     evaluation, _ = measured(file, boxes, none_found=True)
     assert evaluation.metrics["image"]["recall"] == 0
     assert evaluation.metrics["detection"]["map50"] == 0
+
+
+@pytest.mark.parametrize(("number", "category"), [(1, 7), ("1", "7"), (1.0, 7.0)])
+def test_ids_are_numbers_however_they_are_written(
+    boxes: Path, tmp_path: Path, measured: Any, written: Write, number: Any, category: Any
+) -> None:
+    result = {**A, "image_id": number, "category_id": category}
+    evaluation, notes = measured(written(tmp_path / "r.json", [result]), boxes, none_found=True)
+    assert evaluation.metrics["detection"]["ap50"]["dent"] == 1
+    assert any(note.startswith("Values of image_id that mean images of several splits: 1") for note in notes)
+
+
+WHOLE = {
+    "images": [{"id": 1, "file_name": "images/a.png"}],
+    "categories": [{"id": 1, "name": "dent"}],
+    "annotations": [box(1, 2, 3, 10, 8, image_id=1, score=0.9)],
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([{**A, "image_id": True}], "a name that is not there, first 'image_id True'"),
+        ([{**A, "image_id": [1]}], "first 'image_id [1]'"),
+        ([{**A, "file_name": None}], "'file_name' must be a name. Received: None"),
+        ([{**A, "category": "scratch"}], "Received: 'scratch', but category_id 7 is 'dent'"),
+        ([{**A, "category_id": True}], "Received: category_id True, which has no name there"),
+        ([{**A, "bbox": ["1", "2", "3", "4"]}], "must have a whole bbox of four numbers"),
+        ([{**A, "bbox": [1, 2, 3, True]}], "must have a whole bbox of four numbers"),
+        ([{**A, "bbox": [1, 2, 10**400, 3]}], "must have a whole bbox of four numbers"),
+        ([{**A, "score": "0.9"}], "Received: '0.9'"),
+        ([{**A, "score": True}], "Received: True"),
+        ([{**A, "segmentation": "abc"}], "must have a whole bbox or segmentation"),
+        ([{**A, "segmentation": [[1, 2, 3, float("nan"), 5, 6]]}], "a polygon with NaN"),
+        (
+            [{**A, "segmentation": {"size": [20, 30], "counts": [2**63 - 1, 2**63 - 1, 602]}}],
+            "run lengths that do not fill 30×20 pixels",
+        ),
+        (
+            [{**A, "segmentation": {"size": [10**6, 10**6], "counts": [10**12]}}],
+            "must be of its image's size",
+        ),
+        ({**WHOLE, "images": [{"id": [1], "file_name": "a"}]}, "must have a number as 'id'. Received: [1]"),
+        (
+            {**WHOLE, "images": [*WHOLE["images"], {"id": 1, "file_name": "b.png"}]},
+            "images[1] must have an id of its own. Received: 1, which is 'images/a.png' and 'b.png'",
+        ),
+        (
+            {**WHOLE, "categories": [*WHOLE["categories"], {"id": 1, "name": "scratch"}]},
+            "categories[1] must have an id of its own",
+        ),
+        (
+            {**WHOLE, "images": [{"id": 1, "file_name": "x/images/a.png"}, {"id": 2, "file_name": "a.png"}]},
+            "alike",
+        ),
+    ],
+)
+def test_what_an_id_or_a_number_may_not_be(
+    boxes: Path, tmp_path: Path, measured: Any, written: Write, content: Any, message: str
+) -> None:
+    with pytest.raises(BlemishError) as caught:
+        measured(written(tmp_path / "r.json", content), boxes, none_found=True)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_number_is_no_class_name(tmp_path: Path, measured: Any, written: Write) -> None:
+    """A class may be called "1" and mean another than number 1."""
+    root = write_dataset(tmp_path / "data", {"test": {"a": [box(7, 2, 3, 10, 8)]}})
+    content = json.loads((root / "instances_test.json").read_text())
+    content["categories"] = [{"id": 7, "name": "1"}, {"id": 1, "name": "on"}]
+    (root / "instances_test.json").write_text(json.dumps(content))
+    evaluation, _ = measured(written(tmp_path / "r.json", [A]), root)
+    assert evaluation.metrics["detection"]["ap50"] == {"1": 1.0, "on": None}
+    evaluation, _ = measured(written(tmp_path / "r.json", [{**A, "category_id": 1}]), root)
+    assert evaluation.metrics["detection"]["ap50"] == {"1": 0.0, "on": None}
+
+
+def test_what_is_doubtful_is_said(boxes: Path, tmp_path: Path, measured: Any, written: Write) -> None:
+    results = [
+        outlined(7, 2, 3, 10, 8, image_id=1, score=0.9),
+        box(3, 50, 5, 120, 40, image_id=2, score=0.8),
+        box(3, 5, 5, 12, 4, image_id=3, score=0.8),
+    ]
+    _, notes = measured(written(tmp_path / "r.json", results), boxes)
+    assert "1 of 3 results have an outline, which is not used: others have boxes alone." in notes
+    outside = "1 box ends outside the image, first images/b.png (50, 5, 170, 45 in 30×20)"
+    assert any(note.startswith(outside) for note in notes)
+    listed = {**WHOLE, "images": [*WHOLE["images"], {"id": 2, "file_name": "gone.png"}]}
+    _, notes = measured(written(tmp_path / "w.json", listed), boxes, none_found=True)
+    assert any(note.startswith("1 listed image is left out (gone.png)") for note in notes)
+
+
+def test_one_picture_under_two_ids_gets_the_results_of_both(
+    boxes: Path, tmp_path: Path, measured: Any, written: Write
+) -> None:
+    twice = {
+        **WHOLE,
+        "images": [*WHOLE["images"], {"id": 2, "file_name": "images/a.png"}],
+        "annotations": [*WHOLE["annotations"], box(1, 20, 3, 5, 8, image_id=2, score=0.8)],
+    }
+    evaluation, _ = measured(written(tmp_path / "w.json", twice), boxes, none_found=True)
+    assert [len(record.inspection.defects) for record in evaluation.records] == [2, 0, 0]

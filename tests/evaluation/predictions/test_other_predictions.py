@@ -122,7 +122,7 @@ def test_scores_of_images_alone_say_nothing_of_places(
         ("picture,score\na,1\n", "Received: picture, score. Add column 'image'"),
         ("", "Received: nothing"),
         ("image,score\na,high\n", "line 2: a score must be a number in [0, 1]. Received: 'high'"),
-        ("image,score\na,0.5\nb\n", "line 3: a score must be"),
+        ("image,score\na,0.5\nb\n", "line 3 must have 2 fields, as the first line has. Received: 1 (b)"),
         ("image,score\na,0.5\na.png,0.4\n", "line 3: an image must appear once"),
         ("image,score\na,0.5\nz,0.4\n", "a name that is not there, first 'z'"),
         ("image,score\na,0.5\n", "none for 2 of 3"),

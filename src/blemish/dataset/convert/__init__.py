@@ -13,6 +13,7 @@ from pathlib import Path
 from blemish.dataset.convert import coco, masks, voc, yolo
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, nearest_name
+from blemish.folder_lock import is_empty_folder, locks_out
 
 WRITERS: dict[str, Callable[[Dataset, Path], list[str]]] = {
     "coco": coco.write,  # everything
@@ -32,6 +33,7 @@ class Conversion:
     warnings: tuple[str, ...]
 
 
+@locks_out
 def convert(dataset: Dataset, out: Path | str, to: str) -> Conversion:
     """Write the dataset to the empty folder `out` in layout `to`; `load_dataset(out)` reads it back.
 
@@ -42,7 +44,7 @@ def convert(dataset: Dataset, out: Path | str, to: str) -> Conversion:
         hint = nearest_name(to, WRITERS) or f" Use one of {', '.join(WRITERS)}."
         raise BlemishError(f"--to must be a layout that is written. Received: '{to}'.{hint}")
     folder = Path(out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_empty_folder(folder):
         raise BlemishError(
             f"{folder} must be a new or empty folder. Received: one with content. Name another."
         )

@@ -21,6 +21,8 @@ from blemish.dataset.layouts import (
     mvtec,
     pairs,
     products,
+    realiad,
+    visa,
     voc,
     yolo,
 )
@@ -38,13 +40,15 @@ LAYOUTS: dict[str, ModuleType] = {
     "deeppcb": deeppcb,  # lists beside *_temp images
     "crackforest": crackforest,  # MATLAB files
     "mvtec": mvtec,  # train/good beside test/
-    "dagm": dagm,  # masks named <image>_label
+    "dagm": dagm,  # masks named <image>_label in a folder Label
+    "realiad": realiad,  # a JSON file of Real-IAD's keys
+    "visa": visa,  # Data/Images/Normal beside Anomaly
     "coco": coco,  # a JSON file of COCO's keys
     "voc": voc,  # XML files
     "yolo": yolo,  # text files of numbers
     "masks": masks,  # PNG masks beside images of another type
-    "pairs": pairs,  # a mask folder beside an image folder
-    "labels": labels,  # nothing but named folders
+    "pairs": pairs,  # masks in a folder of their own, or of other names
+    "labels": labels,  # named folders, with masks or without
 }
 
 
@@ -71,8 +75,9 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     skipped = {**contents.skipped, **unknown}
     # The settings go along, for a dataset made from this one.
     carried = source.settings.model_dump(exclude_defaults=True, mode="json")
-    scale = {"mm_per_px": source.settings.mm_per_px} if source.settings.mm_per_px else {}
-    info = {**scale, "settings": carried, "home": str(source.home)}
+    of_images = {"mm_per_px": source.settings.mm_per_px, "bits": source.settings.bits}
+    known = {name: value for name, value in of_images.items() if value is not None}
+    info = {**known, "settings": carried, "home": str(source.home)}
     dataset = Dataset(source.root, samples, class_names, name, reason, skipped, info)
     return read_splits(replace(dataset, account=account_of(contents, source, dataset)), source)
 

@@ -30,7 +30,7 @@ def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:
     reasons = {file: reason for file in unread if (reason := reason_of(file))}
     return Account(
         used=used,
-        left_out={**known, **reasons},
+        left_out={**known, **reasons, **source.tree.odd},
         skipped=skipped,
         notes=tuple(file for file in unread if file not in reasons),
         annotations=sum(len(sample.annotations) for sample in dataset),

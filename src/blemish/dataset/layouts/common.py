@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,9 +19,10 @@ from blemish.dataset.account import listing, number
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.layouts.identity import PathNames
 from blemish.dataset.samples import Sample
-from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
+from blemish.dataset.settings import DatasetSettings
 from blemish.errors import BlemishError
-from blemish.images.decode import SUFFIXES, image_size, opened, orientation
+from blemish.images.decode import SUFFIXES, image_size
+from blemish.images.opening import open_unlimited, opened
 from blemish.untrusted import regular_file
 
 CLEAN_NAMES = frozenset({"0", "good", "ok", "normal", "clean", "free", "perfect", "none", "defect-free"})
@@ -40,10 +42,14 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Tree:
-    """The files under a folder, listed once: relative paths, forward slashes, sorted; none hidden."""
+    """The files under a folder, listed once: relative paths, forward slashes, sorted; none hidden.
+
+    odd: entries that are no regular files, each with the reason; no reader opens them
+    """
 
     root: Path
     files: tuple[str, ...]
+    odd: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def folders(self) -> dict[str, tuple[str, ...]]:
@@ -143,10 +149,14 @@ class Contents:
 
 
 def list_files(root: Path) -> Tree:
-    """Every file below `root` but splits/; links to folders are followed, each folder is read once."""
+    """Every file below `root` but splits/; links to folders are followed, each folder is read once.
+
+    Raises BlemishError for a folder that cannot be read: its files would be missed.
+    """
     files: list[str] = []
+    odd: dict[str, str] = {}
     seen: set[str] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(root, followlinks=True, onerror=refuse_folder):
         here = PurePosixPath(Path(folder).relative_to(root).as_posix())
         real = os.path.realpath(folder)
         if real in seen or here == PurePosixPath("splits"):
@@ -154,8 +164,28 @@ def list_files(root: Path) -> Tree:
             continue
         seen.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith((".", "__MACOSX")))
-        files += [str(here / name) for name in names if not name.startswith(".")]
-    return Tree(root, tuple(sorted(files)))
+        for name in (name for name in names if not name.startswith(".")):
+            reason = oddity(Path(folder, name))
+            if reason:
+                odd[str(here / name)] = reason
+            else:
+                files.append(str(here / name))
+    return Tree(root, tuple(sorted(files)), odd)
+
+
+def refuse_folder(error: OSError) -> None:
+    raise BlemishError(
+        f"{error.filename} must be a readable folder. Received: {error.strerror}. Check its permissions."
+    ) from error
+
+
+def oddity(path: Path) -> str:
+    """Reason why an entry of a folder is no file that can be read to its end; "" for a regular file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return f"a link that leads nowhere ({error.strerror})"
+    return "" if stat.S_ISREG(mode) else "a FIFO, socket or device, not a file"
 
 
 def collect(
@@ -240,20 +270,6 @@ def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     return groups
 
 
-def refuse_faint_masks(brightest_values: Iterable[int], source: Source) -> None:
-    """Raise BlemishError where no mask has a pixel above the limit, as with masks saved as 0 and 1.
-
-    Such masks would all look empty, and every image clean.
-    """
-    values = list(brightest_values)
-    top = max(values, default=0)
-    if 0 < top <= source.settings.above:
-        raise BlemishError(
-            f"{source.root}: masks must have defect pixels above {source.settings.above}. Received: values "
-            f"up to {top}. Put 'above: 0' (or another limit below {top}) into {SETTINGS_NAME}."
-        )
-
-
 def refuse_other_declared_size(image: Path, width: object, height: object, place: str) -> None:
     """Raise BlemishError where a label file gives an image another size than the image has, or it is no file.
 
@@ -270,7 +286,7 @@ def refuse_other_declared_size(image: Path, width: object, height: object, place
         declared = (math.nan, math.nan)
     if declared == (real_width, real_height):
         return
-    turned = declared == (real_height, real_width) and is_turned(image)
+    turned = declared == (real_height, real_width) == stored_size(image)
     reason = " without the turn that its EXIF data asks for" if turned else ""
     remedy = (
         "Annotate it as it is seen" if turned else "Use the image that was annotated, or scale the labels"
@@ -281,10 +297,10 @@ def refuse_other_declared_size(image: Path, width: object, height: object, place
     )
 
 
-def is_turned(image: Path) -> bool:
-    """True where EXIF asks for a quarter turn of the stored pixels: width and height change places."""
-    with opened(image, None) as file:
-        return orientation(file) >= 5
+def stored_size(image: Path) -> tuple[int, int]:
+    """Width and height of the pixels as they are stored, before the turn that the file asks for."""
+    with opened(image) as stream, open_unlimited(stream) as file:
+        return file.size
 
 
 def image_named(tree: Tree, name: str, *, near: str) -> str:

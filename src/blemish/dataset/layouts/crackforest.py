@@ -6,7 +6,7 @@ Source: Shi et al. 2016, "Automatic Road Crack Detection Using Random Structured
 from __future__ import annotations
 
 from blemish.dataset.layouts.common import Contents, Source, Tree, collect, image_named, stem
-from blemish.dataset.masks import brightest
+from blemish.dataset.mask_files import read_stored
 from blemish.dataset.samples import Annotation, MaskFile, Sample
 
 CLASS_NAME = "crack"
@@ -35,5 +35,9 @@ def find_truths(tree: Tree) -> list[str]:
 def read_sample(source: Source, truth: str) -> Sample:
     image = image_named(source.tree, stem(truth), near=truth)
     mask = MaskFile(source.root / truth, above=BACKGROUND)
-    marked = (Annotation(CLASS_NAME, mask=mask),) if brightest(mask.path) > BACKGROUND else ()
+    marked = (
+        (Annotation(CLASS_NAME, mask=mask),)
+        if read_stored(mask.path).values.max(initial=0) > BACKGROUND
+        else ()
+    )
     return Sample(source.root / image, image, marked)

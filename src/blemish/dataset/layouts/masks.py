@@ -2,14 +2,15 @@
 
 The folder names the class ("MT_Blowhole/Imgs" is Blowhole: a shared prefix is dropped). An image whose
 mask is empty is clean, whatever its folder; one without a mask is clean only in a folder of a clean name.
+Two photographs of a name are told from an image and its mask by their values.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from blemish.dataset.layouts.common import (
-    CLEAN_NAMES,
     SPLIT_OF_FOLDER,
     Contents,
     Source,
@@ -17,12 +18,14 @@ from blemish.dataset.layouts.common import (
     collect,
     join,
     parent,
-    refuse_faint_masks,
     split_of_path,
     stem,
 )
-from blemish.dataset.masks import brightest
-from blemish.dataset.samples import Annotation, MaskFile, Sample
+from blemish.dataset.layouts.label_names import is_clean, refuse_doubtful_names
+from blemish.dataset.layouts.mask_index import image_facts
+from blemish.dataset.mask_files import MAX_EXACT, MaskFacts, mask_facts
+from blemish.dataset.mask_values import MaskReadings, read_masks
+from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 
 GENERIC_FOLDERS = frozenset({"imgs", "images", "img", "image", "data", *SPLIT_OF_FOLDER})
@@ -41,16 +44,31 @@ def detect(tree: Tree) -> str | None:
 def read(source: Source) -> Contents:
     names = class_names(source.tree)
     mask_of = {image: mask for folder in names for image, mask in mates_in(source.tree, folder).items()}
+    refuse_lone_masks(source, mask_of)
+    refuse_doubtful_names(names.values(), source.settings, source.root)
     found, skipped = collect(
         list(mask_of),
-        lambda file: read_sample(source, file, mask_of[file], names[parent(file)]),
+        lambda file: (file, read_facts(source, file, mask_of[file], names[parent(file)])),
         name=str,
         skip=source.skip_broken,
     )
-    refuse_faint_masks((peak for _, peak in found), source)
-    labels = {name for name in names.values() if name.lower() not in CLEAN_NAMES}
-    samples = tuple(sample for sample, _ in found)
-    return Contents(samples, tuple(sorted(labels)), skipped, read=frozenset(filter(None, mask_of.values())))
+    readings = read_masks(
+        [facts for _, facts in found if facts], source.settings, source.root, one_class=True
+    )
+    samples, contrary = collect(
+        found,
+        lambda item: read_sample(source, *item, readings, names[parent(item[0])]),
+        name=lambda item: item[0],
+        skip=source.skip_broken,
+    )
+    labels = {name for name in names.values() if not is_clean(name, source.settings)}
+    return Contents(
+        tuple(samples),
+        tuple(sorted(labels)),
+        {**skipped, **contrary},
+        read=frozenset(filter(None, mask_of.values())),
+        warnings=readings.warnings,
+    )
 
 
 def mates_in(tree: Tree, folder: str) -> dict[str, str | None]:
@@ -72,20 +90,40 @@ def class_names(tree: Tree) -> dict[str, str]:
     return {folder: name.removeprefix(shared) for folder, name in named.items()}
 
 
-def read_sample(source: Source, file: str, mask: str | None, label: str) -> tuple[Sample, int]:
-    """The sample and the brightest value of its mask (0 without one)."""
-    if mask is None and label.lower() not in CLEAN_NAMES:
+def refuse_lone_masks(source: Source, mask_of: Mapping[str, str | None]) -> None:
+    """Raise BlemishError for a PNG with a mask's values and no image, where the images are of other types."""
+    masked = [image for image, mask in mask_of.items() if mask]
+    if any(image.lower().endswith(".png") for image in masked):
+        return
+    lone = [image for image, mask in mask_of.items() if mask is None and image.lower().endswith(".png")]
+    facts, _ = collect(lone, lambda file: mask_facts(source.root / file), name=str, skip=True)
+    masks = [f.path for f in facts if f.is_exact and f.kind != "colour" and len(f.values) < MAX_EXACT]
+    if masks:
+        more = f" and {len(masks) - 1} more" if len(masks) > 1 else ""
+        raise BlemishError(
+            f"{masks[0]}{more} must lie beside an image of its name. Received: a mask without one. Add the "
+            "image or remove the mask."
+        )
+
+
+def read_facts(source: Source, file: str, mask: str | None, label: str) -> MaskFacts | None:
+    """Facts on an image's mask. Raises BlemishError where it has none and its folder does not mean clean."""
+    if mask is None and not is_clean(label, source.settings):
         raise BlemishError(
             f"{source.root / file} must have a mask beside it. Received: no {stem(file)}.png. "
             "Add the mask, or move the image into a folder named 'good'."
         )
-    path = source.root / (mask or file)
-    peak = brightest(path) if mask else 0
-    marked = peak > source.settings.above
-    if marked and label.lower() in CLEAN_NAMES:
+    return image_facts(source, file, [mask])[0] if mask else None
+
+
+def read_sample(
+    source: Source, file: str, facts: MaskFacts | None, readings: MaskReadings, label: str
+) -> Sample:
+    marks = readings.of(facts.path) if facts else ()
+    if marks and is_clean(label, source.settings):
         raise BlemishError(
-            f"{path} must be empty, as its folder's name means clean. Received: a mask with marked pixels. "
-            "Correct the mask or move the image."
+            f"{marks[0].mask.path} must be empty, as its folder's name means clean. Received: a mask with marked "
+            "pixels. Correct the mask or move the image."
         )
-    annotations = (Annotation(label, mask=MaskFile(path, above=source.settings.above)),) if marked else ()
-    return Sample(source.root / file, file, annotations, split=split_of_path(file)), peak
+    annotations = tuple(Annotation(label, mask=mark.mask, id=mark.id) for mark in marks)
+    return Sample(source.root / file, file, annotations, split=split_of_path(file))

@@ -1,142 +1,175 @@
-"""The `pairs` layout: folders `image/` and `mask/` (or names alike) with files of the same stems.
+"""The `pairs` layout: images with masks, which say by themselves what is defective.
 
-Gray masks have one class, 'defect'. In colour masks each colour is a class: 'colour-ff0000', or the name that
-`colours:` of dataset.yaml gives it. Blurred and dithered edges are shared out between the colours.
+The masks lie in a folder of their own (`mask/`, `ground_truth/`, VOC's `SegmentationClass/` …) under the
+images' stems, or beside the images as `<stem>_mask`, `<stem>_GT`, `<stem>_label`. Masks of one value have one
+class, 'defect'. Class numbers and colours are classes, named by dataset.yaml or by a file of the dataset.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from blemish.arrays import Colour
-from blemish.dataset.colours import is_coloured, mask_colours, merged, nearest, tally
+from blemish.dataset.account import SHOWN, number
+from blemish.dataset.layouts import labels
 from blemish.dataset.layouts.common import (
+    SPLIT_OF_FOLDER,
     Contents,
     Source,
     Tree,
     collect,
-    refuse_faint_masks,
+    parent,
     split_of_path,
     stem,
 )
-from blemish.dataset.masks import mask_pixels
-from blemish.dataset.samples import Annotation, MaskFile, Sample
+from blemish.dataset.layouts.label_names import DEFECT
+from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
+from blemish.dataset.layouts.mask_names import read_mask_names
+from blemish.dataset.mask_files import MaskFacts
+from blemish.dataset.mask_values import MaskNames, MaskReadings, read_masks
+from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
-from blemish.images.decode import luminance
+from blemish.untrusted import read_text
 
-IMAGE_FOLDERS = ("image", "images", "img", "imgs")
-MASK_FOLDERS = ("mask", "masks", "label", "labels", "gt", "groundtruth", "ground_truth", "annotations")
-MASK_ENDINGS = ("", "_mask", "_label", "_gt")
+IMAGE_SETS = "ImageSets/Segmentation/"
+INSTANCE_FOLDER = "segmentationobject"  # VOC's numbers of objects, beside SegmentationClass
+PHYSICAL_ITEM = re.compile(r"kos\d+", re.I)  # KolektorSDD: a folder holds the images of one item
 
 
 @dataclass(frozen=True)
-class ImageMaskPair:
-    """An image, its mask, the mask's brightest gray value and its colours."""
+class MaskedImage:
+    """An image and the facts on its masks."""
 
     image: str
-    mask: str
-    brightest: int
-    colours: Mapping[Colour, int]
+    facts: tuple[MaskFacts, ...]
 
 
 def detect(tree: Tree) -> str | None:
-    """An image folder and a mask folder hold files of the same stems."""
-    mates = find_mates(tree)
-    image = next((image for image, mask in mates.items() if mask), None)
-    return f"{image} has its mask in {mates[image]}" if image else None
+    """Images have masks of their names, in a mask folder or beside them."""
+    index = find_masks(tree)
+    if labels.detect(tree):
+        return None
+    image = next(iter(index.masks_of), None)
+    return f"{image} has its mask in {index.of(image)[0]}" if image else None
 
 
 def read(source: Source) -> Contents:
-    mates = find_mates(source.tree)
+    index = find_masks(source.tree)
+    index.refuse_doubtful(source)
+    splits, lists = image_sets(source)
+    images, unlisted = masked_images(source, index, splits)
     pairs, skipped = collect(
-        list(mates), lambda image: read_pair(source, image, mates[image]), name=str, skip=source.skip_broken
+        images, lambda image: read_image_masks(source, index, image), name=str, skip=source.skip_broken
     )
-    read = frozenset(mask for mask in mates.values() if mask)
-    coloured = bool(source.settings.colours) or any(is_coloured(pair.colours) for pair in pairs)
-    if not coloured:
-        refuse_faint_masks((pair.brightest for pair in pairs), source)
-        classes = source.settings.classes
-        label = classes[0] if isinstance(classes, tuple) and len(classes) == 1 else "defect"
-        samples = tuple(gray_sample(source, pair, label) for pair in pairs)
-        return Contents(samples, (label,), skipped, read=read)
-    found = sorted(merged(pair.colours for pair in pairs))
-    names = {colour: "colour-" + "".join(f"{value:02x}" for value in colour) for colour in found}
-    if source.settings.colours:
-        names = {colour: name for name, colour in source.settings.rgb_of.items()}
-    coloured_samples, unknown = collect(
-        pairs, lambda p: colour_sample(source, p, names), name=lambda p: p.image, skip=source.skip_broken
+    names, files = read_mask_names(source)
+    readings = read_masks(
+        [facts for pair in pairs for facts in pair.facts], source.settings, source.root, names=names
     )
-    return Contents(tuple(coloured_samples), tuple(names.values()), {**skipped, **unknown}, read=read)
+    label = plain_label(source, names)
+    samples = tuple(masked_sample(source, pair, readings, label, splits) for pair in pairs)
+    used = {a.label for sample in samples for a in sample.annotations}
+    class_names = tuple(n for n in readings.labels if n in used or source.settings.colours) or (label,)
+    objects = {
+        file: "VOC's numbers of objects are not read beside its classes"
+        for masks in index.masks_of.values()
+        for file in masks
+        if is_object_mask(file)
+    }
+    read = {mask for image in images for mask in class_masks(index, image)}
+    return Contents(
+        samples,
+        (*class_names, *sorted(used - {*class_names})),
+        skipped,
+        read=frozenset({*read, *files, *lists}),
+        left_out={**index.left_out, **objects, **unlisted},
+        warnings=readings.warnings,
+    )
 
 
-def find_mates(tree: Tree) -> dict[str, str | None]:
-    """Image → its mask, or None, for the images in image folders beside mask folders."""
-    masks = {file.rpartition(".")[0]: file for file in tree.images}
-    mates: dict[str, str | None] = {}
-    for folder in tree.folders:
-        places = mask_folders(tree, folder)
-        for file in tree.images_in(folder) if places else ():
-            names = (f"{place}/{stem(file)}{ending}" for place in places for ending in MASK_ENDINGS)
-            mates[file] = next((masks[name] for name in names if name in masks), None)
-    return mates
+def masked_images(
+    source: Source, index: MaskIndex, splits: dict[str, str]
+) -> tuple[list[str], dict[str, str]]:
+    """Images that need a mask: those with one, and their neighbours; second, those that VOC's lists leave out."""
+    folders = {parent(image) for image in index.masks_of}
+    beside = [image for image in index.photographs if parent(image) in folders]
+    if not splits:
+        return beside, {}
+    images = [image for image in beside if stem(image) in splits or index.of(image)]
+    left = set(beside) - {*images}
+    return images, dict.fromkeys(
+        sorted(left), f"no list of {IMAGE_SETS} names these images, nor have they masks"
+    )
 
 
-def mask_folders(tree: Tree, folder: str) -> list[str]:
-    """Folders that may hold the masks of an image folder: its path with `mask` or the like for `image`."""
-    parts = folder.split("/")
-    places = [i for i, part in enumerate(parts) if part.lower() in IMAGE_FOLDERS]
-    if not places:
-        return []
-    last = places[-1]
-    start, end = parts[:last], parts[last + 1 :]
-    wanted = {"/".join([*start, name, *end]).lower() for name in MASK_FOLDERS}
-    return [place for place in tree.folders if place.lower() in wanted and tree.images_in(place)]
+def class_masks(index: MaskIndex, image: str) -> tuple[str, ...]:
+    """Masks of an image without VOC's object masks, where it has others."""
+    masks = index.of(image)
+    return tuple(mask for mask in masks if not is_object_mask(mask)) or masks
 
 
-def read_pair(source: Source, image: str, mask: str | None) -> ImageMaskPair:
-    if mask is None:
+def is_object_mask(mask: str) -> bool:
+    return INSTANCE_FOLDER in mask.lower().split("/")
+
+
+def read_image_masks(source: Source, index: MaskIndex, image: str) -> MaskedImage:
+    masks = class_masks(index, image)
+    if not masks:
         raise BlemishError(
             f"{source.root / image} must have a mask. Received: no file of its name in the mask folder. "
             "Add the mask (all black for a clean image) or remove the image."
         )
-    pixels = mask_pixels(source.root / mask)
-    if pixels.ndim == 2:
-        return ImageMaskPair(image, mask, int(pixels.max(initial=0)), {})
-    find = tally if source.settings.exact_colours else mask_colours
-    colours = find(np.ascontiguousarray(pixels, np.uint8))
-    return ImageMaskPair(image, mask, int(luminance(pixels).max(initial=0)), colours)
+    exact = source.settings.exact_colours
+    return MaskedImage(image, image_facts(source, image, masks, exact_colours=exact))
 
 
-def gray_sample(source: Source, pair: ImageMaskPair, label: str) -> Sample:
-    above = source.settings.above
-    place = MaskFile(source.root / pair.mask, above=above)
-    marked = (Annotation(label, mask=place),) if pair.brightest > above else ()
-    return Sample(source.root / pair.image, pair.image, marked, split=split_of_path(pair.image))
+def plain_label(source: Source, names: MaskNames) -> str:
+    """Class of masks that tell none: the only one that `classes:` or the dataset names, or 'defect'."""
+    classes = source.settings.classes
+    known = classes if isinstance(classes, tuple) else tuple(dict.fromkeys(names.by_value.values()))
+    return known[0] if len(known) == 1 else DEFECT
 
 
-def colour_sample(source: Source, pair: ImageMaskPair, names: dict[Colour, str]) -> Sample:
-    """Sample with an annotation for each colour that the mask shows."""
-    matches = {colour: nearest(colour, list(names)) for colour in pair.colours}
-    unknown = next((colour for colour, match in matches.items() if match is None), None)
-    if unknown is not None:
-        known = ", ".join(f"{name} {colour}" for colour, name in names.items())
-        raise BlemishError(
-            f"{source.root / pair.mask} must show known colours only ({known}). Received: {unknown}. "
-            "Add it to 'colours' in dataset.yaml or correct the mask."
-        )
-    shown = sorted({match for match in matches.values() if match}, key=list(names).index)
-    annotations = tuple(
+def masked_sample(
+    source: Source, pair: MaskedImage, readings: MaskReadings, label: str, splits: dict[str, str]
+) -> Sample:
+    """Sample with an annotation for each mark of its masks; each of several masks is a defect of its own."""
+    several = len(pair.facts) > 1
+    marked = tuple(
         Annotation(
-            names[colour],
-            mask=MaskFile(
-                source.root / pair.mask,
-                colour=colour,
-                other_colours=tuple(other for other in shown if other != colour),
-            ),
+            mark.label or label,
+            mask=replace(mark.mask, whole=True) if several else mark.mask,
+            id=mark.id or (stem(facts.path.name) if several else ""),
         )
-        for colour in shown
+        for facts in pair.facts
+        for mark in readings.of(facts.path)
     )
-    return Sample(source.root / pair.image, pair.image, annotations, split=split_of_path(pair.image))
+    folder = parent(pair.image).rpartition("/")[2]
+    return Sample(
+        source.root / pair.image,
+        pair.image,
+        marked,
+        group=folder if PHYSICAL_ITEM.fullmatch(folder) else None,
+        split=splits.get(stem(pair.image)) or split_of_path(pair.image),
+    )
+
+
+def image_sets(source: Source) -> tuple[dict[str, str], list[str]]:
+    """Stem → split ('' for none) of VOC's lists for segmentation, and the list files.
+
+    'trainval' gives way to 'train' and 'val'. Raises BlemishError for names of which no image is there.
+    """
+    files = [file for file in source.tree.files if f"/{IMAGE_SETS}" in f"/{file}" and file.endswith(".txt")]
+    order = ("default", "trainval", "train", "val", "test")
+    known = [file for name in order for file in files if stem(file) == name]
+    splits: dict[str, str] = {}
+    for file in known:
+        names = [line.split()[0] for line in read_text(source.root / file).splitlines() if line.strip()]
+        missing = [name for name in names if name not in source.tree.by_stem]
+        if missing and not source.skip_broken:
+            shown = ", ".join(missing[:SHOWN])
+            raise BlemishError(
+                f"{source.root / file} must name images that are there. Received: {number(len(missing), 'name')} "
+                f"without an image ({shown}). Add the images or correct the list."
+            )
+        splits |= dict.fromkeys(names, SPLIT_OF_FOLDER.get(stem(file), ""))
+    return splits, known

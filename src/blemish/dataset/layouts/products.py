@@ -12,30 +12,31 @@ from itertools import takewhile
 
 from blemish.dataset.layouts import masks
 from blemish.dataset.layouts.common import (
-    CLEAN_NAMES,
     SPLIT_OF_FOLDER,
     Contents,
     Source,
     Tree,
     collect,
     is_image,
+    parent,
 )
-from blemish.dataset.layouts.labels import DEFECT_NAMES, folder_name
-from blemish.dataset.layouts.pairs import IMAGE_FOLDERS, MASK_FOLDERS
+from blemish.dataset.layouts.label_names import is_clean, is_defective
+from blemish.dataset.layouts.mask_index import IMAGE_FOLDERS, means_masks
+from blemish.dataset.layouts.pairs import PHYSICAL_ITEM
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, read_settings
 from blemish.errors import BlemishError
 
-# Folders of these names are parts of one dataset.
-PART_NAMES = frozenset({*SPLIT_OF_FOLDER, *IMAGE_FOLDERS, *MASK_FOLDERS, *CLEAN_NAMES, *DEFECT_NAMES})
-WITH_CATEGORIES = frozenset({"mvtec", "dagm"})  # their readers take the folders as products themselves
+WITH_CATEGORIES = frozenset(
+    {"mvtec", "dagm", "visa", "realiad"}
+)  # their readers take the folders as products themselves
 ONE_SIDED = "one kind of image"
 
 
 def detect(tree: Tree) -> str | None:
     """Two or more sub-folders are each a dataset by themselves."""
     names = product_folders(tree)
-    if len(names) < 2 or any(name.lower() in PART_NAMES for name in names) or tree.images_in(""):
+    if len(names) < 2 or any(map(is_part, names)) or tree.images_in(""):
         return None
     layouts = list(takewhile(bool, (layout_of(below(tree, name)) or one_sided(tree, name) for name in names)))
     if len(layouts) < len(names) or is_one_dataset(tree, set(layouts), names):
@@ -78,11 +79,18 @@ def product_folders(tree: Tree) -> list[str]:
     )
 
 
+def is_part(name: str) -> bool:
+    """True for names of folders that are parts of one dataset: a split, images, masks, a label."""
+    known = {*SPLIT_OF_FOLDER, *IMAGE_FOLDERS}
+    return name.lower() in known or means_masks(name) or is_clean(name) or is_defective(name)
+
+
 def below(tree: Tree, name: str) -> Tree:
     """The files of one sub-folder."""
     start = f"{name}/"
     files = (file.removeprefix(start) for file in tree.files if file.startswith(start))
-    return Tree(tree.root / name, tuple(file for file in files if not file.startswith("splits/")))
+    odd = {file.removeprefix(start): why for file, why in tree.odd.items() if file.startswith(start)}
+    return Tree(tree.root / name, tuple(file for file in files if not file.startswith("splits/")), odd)
 
 
 def layout_of(tree: Tree) -> str:
@@ -99,14 +107,16 @@ def one_sided(tree: Tree, name: str) -> str:
 
     Beside products that have both it is one of them, which lacks images, and not a lot of a single dataset.
     """
-    folders = {folder_name(file).lower() for file in below(tree, name).images}
-    return ONE_SIDED if folders and folders <= CLEAN_NAMES | DEFECT_NAMES else ""
+    folders = {parent(file).rpartition("/")[2] for file in below(tree, name).images}
+    return ONE_SIDED if folders and all(is_clean(f) or is_defective(f) for f in folders) else ""
 
 
 def is_one_dataset(tree: Tree, layouts: set[str], names: list[str]) -> bool:
     """Tell sub-folders that are the classes or categories of one dataset, which its own reader knows."""
     if layouts == {"masks"}:
         return any(len(set(masks.class_names(below(tree, name)).values())) < 2 for name in names)
+    if layouts == {"pairs"} and all(PHYSICAL_ITEM.fullmatch(name) for name in names):
+        return True
     return len(layouts) == 1 and layouts <= WITH_CATEGORIES
 
 

@@ -20,6 +20,7 @@ from blemish.dataset.settings import SETTINGS_NAME
 from blemish.dataset.splits.split import split_dataset
 from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
+from blemish.folder_lock import is_empty_folder, locks_out
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Collected:
     notes: tuple[str, ...]
 
 
+@locks_out
 def collect_products(
     out: Path,
     data: Path,
@@ -55,7 +57,7 @@ def collect_products(
     on_product: called with the name of each product before it is made
     Raises BlemishError for an unknown name, a named set that is not there, and a folder in use.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_empty_folder(out):
         raise BlemishError(
             f"{out} must be a new or empty folder. Received: one in use. Choose another or empty it."
         )

@@ -24,6 +24,7 @@ from blemish.dataset.run_lengths import encode
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
+from blemish.images.bit_depth import spread
 from blemish.images.decode import read_image, to_bytes
 from blemish.images.encode import png_bytes
 
@@ -64,7 +65,8 @@ def cut_crops(dataset: Dataset, plan: CropPlan, out: Path, *, seed: int) -> Data
 
     def cut(sample: Sample) -> list[ProductCrop]:
         stem = PurePosixPath(names[sample.id]).stem
-        return list(crops_of(sample, stem, plan, generator_of(seed, f"{out.name}/{sample.id}")))
+        generator = generator_of(seed, f"{out.name}/{sample.id}")
+        return list(crops_of(sample, stem, plan, generator, bits=dataset.info.get("bits")))
 
     found = (crop for crops in in_threads(cut, dataset.samples) for crop in crops)
     samples = tuple(written(crop, out) for crop in distinct(found))
@@ -72,12 +74,15 @@ def cut_crops(dataset: Dataset, plan: CropPlan, out: Path, *, seed: int) -> Data
 
 
 def crops_of(
-    sample: Sample, stem: str, plan: CropPlan, generator: np.random.Generator
+    sample: Sample, stem: str, plan: CropPlan, generator: np.random.Generator, *, bits: int | None = None
 ) -> Iterator[ProductCrop]:
-    """Crops of an image, normal ones first; none that show nothing, or a sliver of a defect alone."""
-    image = to_bytes(read_image(sample.image))
+    """Crops of an image, normal ones first; none that show nothing, or a sliver of a defect alone.
+
+    bits: that 16-bit images use; None: all
+    """
+    image = to_bytes(spread(read_image(sample.image), bits, str(sample.image)))
     size = (image.shape[0], image.shape[1])
-    reference = read_reference(sample, size)
+    reference = read_reference(sample, size, bits)
     instances = defect_instances(sample, size)
     free = free_corners(marked_pixels(instances, size), plan.side, plan.normal, generator)
     about = []
@@ -94,11 +99,11 @@ def crops_of(
             yield ProductCrop(f"{stem}-x{left}-y{top}.png", image[window], marks, sample.id, own)
 
 
-def read_reference(sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8] | None:
+def read_reference(sample: Sample, size: tuple[int, int], bits: int | None) -> NDArray[np.uint8] | None:
     """Aligned image of a good part. Raises BlemishError where it is of another size than the image."""
     if sample.reference is None:
         return None
-    pixels = to_bytes(read_image(sample.reference))
+    pixels = to_bytes(spread(read_image(sample.reference), bits, str(sample.reference)))
     height, width = pixels.shape[:2]
     if (height, width) != size:
         raise BlemishError(

@@ -11,6 +11,7 @@ from blemish.dataset.account import Account
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.product_sets.products import ProductCounts, counts_of_products, one_sided_products
 from blemish.dataset.quality.check_alike import AlikePair, alike, alike_problems, listing, lot_problems, lots
+from blemish.dataset.quality.check_bits import bit_problems
 from blemish.dataset.quality.check_image import ERROR, WARNING, ImageFinding, Problem, check_image
 from blemish.dataset.quality.rarity import shape_findings
 from blemish.dataset.samples import Dataset, count
@@ -133,6 +134,7 @@ def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: st
     yield from (problem for finding in findings for problem in finding.problems)
     yield from (Problem(skipped, f"left out: {reason}") for reason in dataset.skipped.values())
     yield from (Problem(WARNING, line) for line in dataset.account.warnings)
+    yield from bit_problems(findings, dataset.info.get("bits"))
     for same in same_content(findings):
         yield from duplicate_problems(same, dataset)
     yield from split_problems(dataset)

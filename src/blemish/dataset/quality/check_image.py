@@ -17,6 +17,7 @@ from blemish.dataset.masks import annotation_masks
 from blemish.dataset.quality.near_duplicates import SmallImage, small_image
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError, nearest_name
+from blemish.images.bit_depth import used_bits
 from blemish.images.decode import read_image
 
 ERROR, WARNING = "error", "warning"
@@ -37,6 +38,7 @@ class ImageFinding:
 
     size, mode, content: None when the image cannot be decoded; mode: "gray", "colour", "16-bit gray" …
     boxes: of all that is marked with a place; small: the thumbnail that near duplicates are found by
+    used_bits: that hold the greatest value of a 16-bit image; None for one of 8 bits
     content: hash of the pixels; marks: hash-like summary of everything marked, equal for equal marks
     """
 
@@ -48,6 +50,7 @@ class ImageFinding:
     problems: tuple[Problem, ...]
     boxes: tuple[Boxed, ...] = ()
     small: SmallImage | None = field(default=None, compare=False, repr=False)
+    used_bits: int | None = None
 
 
 def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
@@ -66,8 +69,18 @@ def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
     whole = all(problem.severity != ERROR for problem in mask_problems)
     boxes = tuple(boxed_instances(sample, size)) if whole else ()
     colour = "gray" if pixels.ndim == 2 else "colour"
-    mode = f"16-bit {colour}" if pixels.dtype == np.uint16 else colour
-    return ImageFinding(sample, size, mode, pixel_hash(pixels), marks, problems, boxes, small_image(pixels))
+    deep = pixels.dtype == np.uint16
+    return ImageFinding(
+        sample,
+        size,
+        f"16-bit {colour}" if deep else colour,
+        pixel_hash(pixels),
+        marks,
+        problems,
+        boxes,
+        small_image(pixels),
+        used_bits(pixels) if deep else None,
+    )
 
 
 def unknown_labels(sample: Sample, class_names: Sequence[str]) -> Iterator[Problem]:

@@ -25,6 +25,7 @@ from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
 from blemish.dataset.splits.labelled import CLEAN
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
+from blemish.folder_lock import locks_out
 from blemish.regions.components import roots
 
 Shares = dict[str, float]
@@ -95,6 +96,7 @@ def few_shot(
     return dataset.with_splits({sample.id: sample.split for sample in dataset if sample.id in kept})
 
 
+@locks_out
 def write_splits(dataset: Dataset, out: Path) -> None:
     """Write OUT/dataset.yaml and OUT/splits/*.txt, so that `load_dataset(out)` gives this dataset.
 

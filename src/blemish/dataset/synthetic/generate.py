@@ -29,6 +29,7 @@ from blemish.dataset.synthetic.render import DefectRequest, Rendered, check_size
 from blemish.dataset.synthetic.surfaces import SURFACES
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
+from blemish.folder_lock import is_empty_folder, locks_out
 
 # Two common kinds, two rare ones: about one defect in twenty-five is of the rarest.
 CLASS_WEIGHTS: Mapping[str, float] = {
@@ -84,6 +85,7 @@ class SyntheticSettings:
         return self.kinds
 
 
+@locks_out
 def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may choose
     out: Path,
     *,
@@ -292,7 +294,7 @@ def _check(settings: SyntheticSettings, *, images: int, out: Path) -> None:
     check_size(settings.size)
     _check_weights(settings.class_weights, settings.kinds)
     _check_numbers(settings, images=images)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_empty_folder(out):
         raise BlemishError(
             f"{out} must be a new or empty folder. Received: one in use. Choose another or empty it."
         )

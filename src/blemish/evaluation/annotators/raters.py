@@ -8,13 +8,15 @@ from pathlib import Path
 
 from blemish.arrays import Size
 from blemish.dataset.hashing import contents_of
+from blemish.dataset.ignored import counted, ignored_marks, is_doubtful, refuse_unusable_places
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.masks import Instance, defect_instances
+from blemish.dataset.masks import Instance
 from blemish.dataset.quality.near_duplicates import nearly_same
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.predictions.drawing import pixels_of
 from blemish.evaluation.predictions.inspections import InspectionPredictions, read_inspections
+from blemish.evaluation.truth import with_places
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
 
@@ -26,7 +28,8 @@ class Rating:
     """Rating of an image by a rater.
 
     labels: classes of its defects, none on a good part; marks: the defects with a place
-    placed, outlined: True where all defects have a place, and where all places have pixels
+    placed: True where all defects have a place and none is in a crowd or difficult region, which is not
+        compared; outlined: True where all places have pixels
     """
 
     labels: frozenset[str]
@@ -123,15 +126,20 @@ def same_path(first: Dataset, second: Dataset) -> dict[str, Sample]:
 
 
 def rated(pairs: Sequence[tuple[Sample, Sample | Inspection]]) -> Iterator[RatedImage]:
-    """Both ratings of each image; an image that the machine could not judge is left out.
+    """Both ratings of each image; an image that the machine could not judge, or on which a rater marked
+    difficult defects alone, is left out.
 
     Raises BlemishError where two files of the same name are of different size.
     """
     for sample, answer in pairs:
+        if is_doubtful(sample) or (isinstance(answer, Sample) and is_doubtful(answer)):
+            continue
+        refuse_unusable_places(sample)
         size = image_size(sample.image)
         rating = rating_of(sample, size)
         if isinstance(answer, Sample):
             refuse_other_size(sample, answer, size)
+            refuse_unusable_places(answer)
             yield RatedImage(sample, size, rating, rating_of(answer, size))
         elif answer.verdict is not Verdict.ERROR:
             yield RatedImage(sample, size, rating, rating_of_inspection(answer, sample, size))
@@ -158,11 +166,15 @@ def refuse_other_size(first: Sample, second: Sample, size: Size) -> None:
 
 
 def rating_of(sample: Sample, size: Size) -> Rating:
-    """Rating by a label set; a place that turns out empty is no mark."""
-    marks = tuple(defect_instances(sample, size))
-    mere = {annotation.label for annotation in sample.annotations if not annotation.has_place}
+    """Rating by a label set; a place that turns out empty and a crowd region are labels without a place."""
+    own, marks = with_places(counted(sample), size)
+    ignored = ignored_marks(sample)
+    mere = {annotation.label for annotation in own.annotations if not annotation.has_place}
+    mere |= {region.label for region in ignored if region.crowd}
     labels = frozenset(mere | {mark.label for mark in marks})
-    return Rating(labels, marks, not mere, all(mark.mask is not None for mark in marks))
+    return Rating(
+        labels, tuple(marks), not mere and not ignored, all(mark.mask is not None for mark in marks)
+    )
 
 
 def rating_of_inspection(answer: Inspection, sample: Sample, size: Size) -> Rating:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from blemish.evaluation.annotators.kappa import Kappa, kappa_of, table_of
 from blemish.evaluation.annotators.raters import RatedImage, Rating
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
-from blemish.evaluation.defects import MATCH_IOU, iou_matrix, match
+from blemish.evaluation.defects import MATCH_IOU
+from blemish.evaluation.matching import iou_matrix, match
 from blemish.evaluation.predictions.drawing import numbered
 
 VERDICTS = ("clean", "defective")

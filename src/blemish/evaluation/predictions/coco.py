@@ -7,38 +7,28 @@ Source: https://cocodataset.org/#format-results.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from blemish.dataset.account import lost
 from blemish.dataset.layouts import find_source
 from blemish.dataset.layouts.coco import CocoNumbers, numbers_of
 from blemish.dataset.layouts.coco_files import section
-from blemish.dataset.layouts.coco_marks import read_box, read_segmentation
 from blemish.dataset.masks import Instance
-from blemish.dataset.samples import Annotation, Dataset, Sample
+from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Defect
-from blemish.errors import BlemishError, nearest_name
-from blemish.evaluation.predictions.contract import in_unit
+from blemish.errors import BlemishError
+from blemish.evaluation.predictions.coco_ids import CocoResult, Lookup, meaning_of, named_by_id
+from blemish.evaluation.predictions.coco_marks import Mark, read_mark
 from blemish.evaluation.predictions.drawing import measured, numbered, pixels_of
-from blemish.evaluation.predictions.names import ImageNames
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
+from blemish.untrusted import read_json
 
-IMAGE_KEYS, CLASS_KEYS = ("file_name", "image"), ("category", "label", "category_name")
-CocoResult = Mapping[str, Any]  # as it stands in the file
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A result that was read. place: label, box and outline as an annotation; score: in [0, 1]"""
-
-    place: Annotation
-    score: float
+SLACK = 2.0  # pixels that a box may reach out of its image, as of tools that count them otherwise
 
 
 @dataclass(frozen=True)
@@ -51,6 +41,7 @@ class CocoPredictions:
     path: Path
     marks: Mapping[str, tuple[Mark, ...]]
     segments: bool
+    remarks: tuple[str, ...] = ()
     kind: str = "COCO results"
     score_map_max: float | None = None
     classifies: bool = True
@@ -60,6 +51,10 @@ class CocoPredictions:
     @property
     def covered(self) -> frozenset[str]:
         return frozenset(self.marks)
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        return {name: len(marks) for name, marks in self.marks.items()}
 
     def inspect(self, sample: Sample, threshold: float) -> Inspection:
         """Inspection whose score is the highest of its results, 0 without any; all results are candidates."""
@@ -108,85 +103,16 @@ class CocoPredictions:
             raise BlemishError(f"{self.path}: {error}") from error
 
 
-class Lookup:
-    """Samples and labels by the ids of results: those of the file where it is whole, else the dataset's."""
-
-    def __init__(self, path: Path, dataset: Dataset, numbers: CocoNumbers, order: Sequence[str]) -> None:
-        """Set up the look-up. order: splits by priority where several of the dataset's files use an id"""
-        self.path, self.dataset, self.numbers, self.order = path, dataset, numbers, tuple(order)
-        self.names = ImageNames(dataset)
-        self.renames: Mapping[str, str] = {}
-        renamed = dataset.info.get("settings", {}).get("classes")
-        if isinstance(renamed, dict):
-            self.renames = renamed
-
-    def sample(self, entry: CocoResult, place: str) -> Sample | str:
-        """Sample of a result, or its name of an image that is not in the dataset."""
-        name = first_of(entry, IMAGE_KEYS)
-        if name is not None:
-            return self.names.find(name) or name
-        if "image_id" not in entry:
-            raise BlemishError(f"{place} must have 'image_id' or 'file_name'. Received: neither. Add one.")
-        number = entry["image_id"]
-        if not self.numbers.images and isinstance(number, str):  # some tools write the name as the id
-            return self.names.find(number) or number
-        known = self.numbers.images.get(number, ()) if isinstance(number, int | str) else ()
-        samples = [self.names.by_id[name] for name in known if name in self.names.by_id]
-        if samples:
-            return self.only(samples, number, place)
-        if not self.numbers.images:
-            raise BlemishError(
-                f"{place}: 'image_id' needs a COCO dataset, which {self.dataset.root} is not. "
-                "Received: no 'file_name'. Add it to every result, or give a whole COCO file with 'images'."
-            )
-        return f"image_id {number}"
-
-    def only(self, samples: Sequence[Sample], number: Any, place: str) -> Sample:
-        """Sample of an id by the order of splits. Raises BlemishError where several are left."""
-        for split in self.order:
-            chosen = [sample for sample in samples if sample.split == split]
-            if len(chosen) == 1:
-                return chosen[0]
-        if len(samples) == 1:
-            return samples[0]
-        raise BlemishError(
-            f"{place}: an image_id must mean one image. Received: {number}, which is {samples[0].id} and "
-            f"{samples[1].id}. Add 'file_name' to the results."
-        )
-
-    def label(self, entry: CocoResult, place: str) -> str:
-        """Class of a result, as the dataset names it. Raises BlemishError for any other."""
-        name = first_of(entry, CLASS_KEYS)
-        number = entry.get("category_id")
-        if name is None:
-            names = self.numbers.classes.get(number, ()) if isinstance(number, int | str) else ()
-            name = names[0] if len(names) == 1 else str(number)
-        label = self.renames.get(name, name)
-        if label not in self.dataset.class_names:
-            known = ", ".join(self.dataset.class_names)
-            called = label if number is None or str(number) == label else f"{label} (category_id {number})"
-            raise BlemishError(
-                f"{place} must have a class of {self.dataset.root} ({known}). Received: {called}."
-                f"{nearest_name(label, self.dataset.class_names)} Add its name as 'category', or rename it."
-            )
-        return label
-
-
-def first_of(entry: CocoResult, keys: Sequence[str]) -> str | None:
-    """Text of the first of these keys that a result has; None without any."""
-    return next((str(entry[key]) for key in keys if key in entry), None)
-
-
 def read_coco(path: Path, dataset: Dataset, data: Path, order: Sequence[str]) -> CocoPredictions:
     """Results from a JSON file. data: path that the dataset was read from; order: see `Lookup`
 
     Raises BlemishError that names the file and the first faulty result.
     """
-    content = parsed(path)
+    content = read_json(path)
     results, numbers, listed = contents(path, content, dataset, data)
     lookup = Lookup(path, dataset, numbers, order)
-    known = (lookup.names.find(name) for name in listed)
-    marks: dict[str, list[Mark]] = {sample.id: [] for sample in known if sample is not None}
+    known = {name: lookup.names.find(name) for name in listed}
+    marks: dict[str, list[Mark]] = {sample.id: [] for sample in known.values() if sample is not None}
     strangers: list[str] = []
     for number, entry in enumerate(results):
         place = f"{path}: result {number}"
@@ -198,17 +124,58 @@ def read_coco(path: Path, dataset: Dataset, data: Path, order: Sequence[str]) ->
     lookup.names.refuse_strangers(strangers, path)
     ordered = {name: tuple(sorted(found, key=lambda mark: -mark.score)) for name, found in marks.items()}
     every = [mark for found in ordered.values() for mark in found]
-    outlined = bool(every) and all(mark.place.has_outline for mark in every)
-    return CocoPredictions(path, ordered, outlined)
+    unknown = [name for name, sample in known.items() if sample is None]
+    remarks = (
+        *((lost(unknown, "listed image", f"not in {dataset.root}"),) if unknown else ()),
+        *remarks_on_marks(every),
+        *remarks_on_numbers(lookup),
+        *out_of_image(ordered, lookup.names.by_id),
+    )
+    segments = bool(every) and all(mark.place.has_outline for mark in every)
+    return CocoPredictions(path, ordered, segments, remarks)
 
 
-def parsed(path: Path) -> Any:
-    """Content of a JSON file. Raises BlemishError for anything else."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BlemishError(f"{path} must be a JSON file. Received: {reason}. Write it again.") from error
+def remarks_on_marks(marks: Sequence[Mark]) -> tuple[str, ...]:
+    """Sentence on outlines that are not used, as other results have none."""
+    outlined = sum(mark.place.has_outline for mark in marks)
+    if outlined in (0, len(marks)):
+        return ()
+    return (
+        f"{outlined} of {len(marks)} results have an outline, which is not used: others have boxes alone.",
+    )
+
+
+def remarks_on_numbers(lookup: Lookup) -> tuple[str, ...]:
+    """Sentence on ids that several splits use."""
+    shared = len(lookup.of_other_splits)
+    if not shared:
+        return ()
+    return (
+        f"Values of image_id that mean images of several splits: {shared}. They are taken for split "
+        f"'{lookup.order[0]}' where it has them.",
+    )
+
+
+def out_of_image(marks: Mapping[str, Sequence[Mark]], samples: Mapping[str, Sample]) -> tuple[str, ...]:
+    """Sentence on boxes that end outside their image, as of predictions at another size."""
+    outside = []
+    for name, of_image in marks.items():
+        boxes = [mark.place.box_xyxy for mark in of_image if mark.place.box_xyxy is not None]
+        if not boxes:
+            continue
+        try:
+            height, width = image_size(samples[name].image)
+        except BlemishError:  # it is an error of its own when it is measured
+            continue
+        outside += [
+            f"{name} ({', '.join(f'{edge:g}' for edge in box)} in {width}×{height})"
+            for box in boxes
+            if min(box[:2]) < -SLACK or box[2] > width + SLACK or box[3] > height + SLACK
+        ]
+    if not outside:
+        return ()
+    boxes_are = "1 box ends" if len(outside) == 1 else f"{len(outside)} boxes end"
+    return (f"{boxes_are} outside the image, first {outside[0]}: were they predicted at another size?",)
 
 
 def contents(
@@ -220,13 +187,13 @@ def contents(
         return content, numbers_of(find_source(data, True)) if is_coco else CocoNumbers({}, {}), ()
     if not isinstance(content, dict):
         raise BlemishError(f"{path} must hold a list of COCO results. Received: a value. Write it again.")
-    classes = {entry["id"]: (str(entry["name"]),) for entry in section(content, "categories", path)}
-    files = {entry["id"]: str(entry["file_name"]) for entry in section(content, "images", path)}
-    results: list[CocoResult] = [
-        {**entry, "file_name": files.get(entry["image_id"], f"image_id {entry['image_id']}")}
-        for entry in section(content, "annotations", path)
-    ]
-    return results, CocoNumbers({}, classes), tuple(files.values())
+    names = named_by_id(content, "categories", "name", path)
+    files = named_by_id(content, "images", "file_name", path)
+    results: list[CocoResult] = []
+    for entry in section(content, "annotations", path):
+        file = meaning_of(entry["image_id"], files)
+        results.append({**entry, "file_name": file[0] if file else f"image_id {entry['image_id']}"})
+    return results, CocoNumbers({}, names), tuple(file for (file,) in files.values())
 
 
 def checked(entry: Any, place: str) -> CocoResult:
@@ -234,24 +201,3 @@ def checked(entry: Any, place: str) -> CocoResult:
     if not isinstance(entry, dict):
         raise BlemishError(f"{place} must be a mapping of keys. Received: {entry!r}. Write the file again.")
     return entry
-
-
-def read_mark(entry: CocoResult, label: str, place: str) -> Mark:
-    """Mark of a result. Raises BlemishError for a wrong score, and without a whole box or segmentation."""
-    score = in_unit(entry.get("score"), place)
-    try:
-        box = read_box(entry.get("bbox"))
-        polygons, mask = read_segmentation(entry.get("segmentation"))
-    except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise BlemishError(
-            f"{place} must have a whole bbox or segmentation. Received: {error}. Write the file again."
-        ) from error
-    mark = Mark(Annotation(label, box, polygons, mask), score)
-    corners = (0.0,) * 4 if box is None else box
-    finite = all(math.isfinite(edge) for edge in corners)
-    if not (mark.place.has_place and finite and corners[0] <= corners[2] and corners[1] <= corners[3]):
-        raise BlemishError(
-            f"{place} must have a bbox [x, y, width, height] or a segmentation. "
-            f"Received: {entry.get('bbox')}. Write the file again."
-        )
-    return mark

@@ -9,17 +9,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.defect import Defect
 from blemish.errors import BlemishError, nearest_name
-from blemish.evaluation.predictions.contract import checked_size, in_unit
+from blemish.evaluation.predictions.contract import checked_size, in_unit, is_number, is_number_list
 from blemish.evaluation.predictions.drawing import numbered, pixels_of
 from blemish.evaluation.predictions.names import ImageNames
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
-from blemish.untrusted import read_text
+from blemish.untrusted import read_text, unique_keys
 
 NAMELESS = "defect"  # label of every defect where classes are not told apart
 
@@ -32,6 +33,7 @@ class InspectionPredictions:
     lines: Mapping[str, Inspection]
     classifies: bool
     segments: bool
+    remarks: tuple[str, ...] = ()
     kind: str = "inspections"
     score_map_max: float | None = None
     finds_places: bool = True
@@ -40,6 +42,10 @@ class InspectionPredictions:
     @property
     def covered(self) -> frozenset[str]:
         return frozenset(self.lines)
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        return dict.fromkeys(self.lines, 1)
 
     def inspect(self, sample: Sample, threshold: float) -> Inspection:
         """Inspection in the sample's line with its own defects, whatever the threshold."""
@@ -60,7 +66,7 @@ class InspectionPredictions:
 def read_inspections(path: Path, dataset: Dataset) -> InspectionPredictions:
     """Inspections from a JSON-lines file. Raises BlemishError that names the first faulty line."""
     names, lines, strangers = ImageNames(dataset), {}, []
-    content = read_text(path).rstrip("\r\n")
+    content = read_text(path).rstrip("\n")
     # Not splitlines, which would cut a name that holds another line break, such as U+2028.
     for number, text in enumerate(content.split("\n") if content else (), start=1):
         place = f"{path}: line {number}"
@@ -83,16 +89,63 @@ def read_inspections(path: Path, dataset: Dataset) -> InspectionPredictions:
 def read_line(text: str, place: str) -> Inspection:
     """Inspection in a line of the file. Raises BlemishError for anything else; place: file and line"""
     try:
-        inspection = Inspection.from_json(json.loads(text))
+        inspection = Inspection.from_json(json.loads(text, object_pairs_hook=unique_keys))
+        fault = fault_of(inspection)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        fault = f"no {error}" if isinstance(error, KeyError) else str(error)
+    if fault:
         raise BlemishError(
-            f"{place} must be an inspection as `blemish inspect` writes it. Received: {reason}. "
-            "Inspect again."
-        ) from error
+            f"{place} must be an inspection as `blemish inspect` writes it. Received: {fault}. Inspect again."
+        )
     if inspection.score is not None or inspection.verdict is not Verdict.ERROR:
         in_unit(inspection.score, place)
     return inspection
+
+
+def fault_of(inspection: Inspection) -> str:
+    """Fault of an inspection whose keys are all there; "" where every value is of its kind."""
+    size, scale = inspection.size, inspection.mm_per_px
+    timings = inspection.timings_ms.items()
+    texts = (inspection.error, inspection.grade)
+    faults = {
+        f"image {inspection.image!r}": not isinstance(inspection.image, str) or not inspection.image,
+        "no size": size is None and inspection.verdict is not Verdict.ERROR,
+        f"size {size}": size is not None and not is_size(size),
+        "timings that are no numbers": not all(
+            isinstance(name, str) and is_number(ms) for name, ms in timings
+        ),
+        f"mm_per_px {scale!r}": scale is not None and not (is_number(scale) and scale > 0),
+        "an error or grade that is no text": not all(text is None or isinstance(text, str) for text in texts),
+    }
+    of_defects = (
+        f"{odd(defect)} in defect {n}" for n, defect in enumerate(inspection.defects) if odd(defect)
+    )
+    return next((fault for fault, is_so in faults.items() if is_so), None) or next(of_defects, "")
+
+
+def is_size(size: Any) -> bool:
+    return is_number_list(size, 2) and all(isinstance(side, int) and side > 0 for side in size)
+
+
+def odd(defect: Defect) -> str:
+    """Fault of a defect; "" where every value is of its kind."""
+    box, rectangle = defect.box_xyxy, defect.rectangle
+    sides = (rectangle.length, rectangle.width, rectangle.angle_deg, defect.area)
+    severities = [value for value in (defect.severity_mean, defect.severity_max) if value is not None]
+    points = [corner for part in defect.contour for corner in part]
+    faults = {
+        f"label {defect.label!r}": not isinstance(defect.label, str) or not defect.label,
+        f"confidence {defect.confidence!r}": not is_share(defect.confidence),
+        f"box_xyxy {box}": not is_number_list(box, 4) or box[0] > box[2] or box[1] > box[3],
+        "a contour that is no list of points": not all(is_number_list(corner, 2) for corner in points),
+        "a rectangle that is no number": not is_number_list(rectangle.center_xy, 2)
+        or not all(map(is_number, (*sides, *severities))),
+    }
+    return next((fault for fault, is_so in faults.items() if is_so), "")
+
+
+def is_share(value: Any) -> bool:
+    return is_number(value) and 0 <= value <= 1
 
 
 def classifies(found: list[Defect], dataset: Dataset, path: Path) -> bool:

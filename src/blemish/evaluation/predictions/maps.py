@@ -1,25 +1,30 @@
-"""Predictions of pixels: a folder of maps, PNG of 8 or 16 bits or .npy of floats, named like the images.
+"""Predictions of pixels: a folder of maps named like the images, PNG of 8 or 16 bits, .npy or TIFF of floats.
 
-Regions of pixels at or above the threshold are defects. Shape letters: H, W.
+Regions of pixels at or above the threshold are defects. Every map is looked at before anything is measured:
+what a pixel's value means must be beyond doubt. Shape letters: H, W.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.dataset.account import lost
+from blemish.dataset.hashing import in_threads
 from blemish.dataset.layouts.common import is_image
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.predictions.contract import checked_size
+from blemish.evaluation.predictions.map_values import is_array, look_at, read_map, remarks_on_values
 from blemish.evaluation.predictions.names import ImageNames
-from blemish.images.decode import image_size, read_image, to_unit
+from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
 from blemish.regions.region import defect_of, numbered, regions_above
+from blemish.untrusted import regular_file
 
 JOIN_DISTANCE = 4  # pixels, as annotated regions are joined
 
@@ -34,6 +39,7 @@ class MapPredictions:
     path: Path
     files: Mapping[str, Path]
     label: str
+    remarks: tuple[str, ...] = ()
     kind: str = "maps of pixel scores"
     score_map_max: float | None = 1.0
     classifies: bool = False
@@ -44,6 +50,10 @@ class MapPredictions:
     @property
     def covered(self) -> frozenset[str]:
         return frozenset(self.files)
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        return dict.fromkeys(self.files, 1)
 
     def inspect(self, sample: Sample, threshold: float) -> Inspection:
         """Inspection with the highest pixel's score, so that it has defects from that threshold down."""
@@ -70,17 +80,19 @@ def size_of(values: NDArray[np.float32]) -> tuple[int, int]:
 
 
 def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
-    """Maps of a folder, matched to images by name; none is read yet.
+    """Maps of a folder, matched to images by name, and checked.
 
-    Raises BlemishError for no map, a map without an image, and a second map of an image.
+    Raises BlemishError for no map, a map without an image, a second map of an image, and values that can be
+    read in two ways.
     """
     names = ImageNames(dataset)
     files: dict[str, Path] = {}
     strangers: list[str] = []
-    found = sorted(file for file in folder.rglob("*") if is_image(file.name) or file.suffix == ".npy")
+    every = [file for file in sorted(folder.rglob("*")) if is_shown(file, folder)]
+    found = [file for file in every if is_image(file.name) or is_array(file)]
     if not found:
         raise BlemishError(f"{folder} must hold maps, PNG or .npy. Received: none. Check the path.")
-    for file in found:
+    for file in map(regular_file, found):
         name = file.relative_to(folder).as_posix()
         sample = names.find(name)
         if sample is None:
@@ -97,41 +109,16 @@ def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
             files[sample.id] = file
     names.refuse_strangers(strangers, folder)
     classes = dataset.class_names
-    return MapPredictions(folder, files, classes[0] if len(classes) == 1 else "defect")
+    remarks = (*remarks_on_other_files(every, found), *remarks_on_values(list(in_threads(look_at, found))))
+    return MapPredictions(folder, files, classes[0] if len(classes) == 1 else "defect", remarks)
 
 
-def read_map(file: Path) -> NDArray[np.float32]:
-    """Pixel scores [H, W] in [0, 1]: of a PNG by its bits, of .npy as stored.
-
-    Raises BlemishError for anything else.
-    """
-    values = read_array(file) if file.suffix == ".npy" else to_unit(read_image(file))
-    if values.ndim != 2:
-        raise BlemishError(
-            f"{file} must be a gray map, [H, W]. Received: {list(values.shape)}. Save scores, not colours."
-        )
-    low, high = float(values.min(initial=0)), float(values.max(initial=0))
-    if not (low >= 0 and high <= 1):
-        raise BlemishError(
-            f"{file} must hold pixel scores in [0, 1]. Received: {low:g} to {high:g}. Scale all maps by the "
-            "same factor."
-        )
-    return values
+def is_shown(file: Path, folder: Path) -> bool:
+    """True for a file that is not hidden, nor in a hidden folder."""
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return not hidden and not file.is_dir()
 
 
-def read_array(file: Path) -> NDArray[np.float32]:
-    """Array of a .npy file without axes of length 1 at its ends.
-
-    Raises BlemishError for anything but floats.
-    """
-    try:
-        values = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise BlemishError(f"{file} must be an array file. Received: {reason}. Replace it.") from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fb":
-        kind = getattr(values, "dtype", type(values).__name__)
-        raise BlemishError(f"{file} must hold floats in [0, 1]. Received: {kind}. Save it as float32.")
-    while values.ndim > 2 and 1 in (values.shape[0], values.shape[-1]):
-        values = values[0] if values.shape[0] == 1 else values[..., 0]
-    return values.astype(np.float32, copy=False)
+def remarks_on_other_files(every: Sequence[Path], maps: Sequence[Path]) -> tuple[str, ...]:
+    others = [file.name for file in every if file not in set(maps)]
+    return (lost(others, "file", "it is no map"),) if others else ()

@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from blemish.dataset.layouts.common import grouped, is_image, stem
 from blemish.dataset.samples import Dataset, Sample
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, nearest_name
 
 
 class ImageNames:
-    """Index of a dataset's samples by the names of their images."""
+    """Index of a dataset's samples by the names of their images, however their letters are composed."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.root = dataset.root
         self.by_id = {sample.id: sample for sample in dataset}
-        self.by_stem = grouped(self.by_id, stem)
+        self.by_stem = grouped(self.by_id, lambda known: composed(stem(known)))
+        self.asked: dict[str, str] = {}
 
     def find(self, name: str) -> Sample | None:
         """Sample whose path, with or without suffix, ends in the name, or the name in it; None without any.
 
-        Raises BlemishError where several fit equally well.
+        Raises BlemishError where several fit equally well, and where another name meant the same image: in
+        two folders there may be two images of a name.
         """
-        name = name.replace("\\", "/").removeprefix("./").removesuffix(".npy")
+        name = name.replace("\\", "/").removeprefix("./")
+        name = name[: -len(".npy")] if name.lower().endswith(".npy") else name
+        sample = self.fitting(name)
+        if sample is None:
+            return None
+        earlier = self.asked.setdefault(sample.id, name)
+        if composed(without_suffix(earlier)) != composed(without_suffix(name)):
+            raise BlemishError(
+                f"Names of one image must be alike. Received: '{earlier}' and '{name}', which both fit "
+                f"{sample.id} of {self.root}. Write the path below that folder, or remove what is not there."
+            )
+        return sample
+
+    def fitting(self, name: str) -> Sample | None:
         bare = without_suffix(name)
         for known in (name, bare):
             if known in self.by_id:
                 return self.by_id[known]
         fitting = []
-        for known in self.by_stem.get(stem(bare), ()):  # one path is the end of the other, folder by folder
-            path, wanted = f"/{without_suffix(known)}", f"/{bare}"
+        for known in self.by_stem.get(composed(stem(bare)), ()):  # one path ends in the other, by folders
+            path, wanted = f"/{composed(without_suffix(known))}", f"/{composed(bare)}"
             if path.endswith(wanted) or wanted.endswith(path):
                 fitting.append(known)
         same_file = [known for known in fitting if known.rpartition("/")[2] == name.rpartition("/")[2]]
@@ -49,8 +65,14 @@ class ImageNames:
             images = "a name that is" if len(strangers) == 1 else f"{len(strangers)} names that are"
             raise BlemishError(
                 f"{path} must name images of {self.root}. Received: {images} not there, first "
-                f"'{strangers[0]}'. Give the dataset that was predicted on, or remove these entries."
+                f"'{strangers[0]}'.{nearest_name(strangers[0], self.by_id)} Give the dataset that was "
+                "predicted on, or remove these entries."
             )
+
+
+def composed(name: str) -> str:
+    """Name with accents as part of their letters (NFC), as one system writes it and another does not."""
+    return unicodedata.normalize("NFC", name)
 
 
 def without_suffix(name: str) -> str:

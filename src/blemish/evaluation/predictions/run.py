@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blemish.dataset.masks import defect_instances
+from blemish.dataset.ignored import sentences_on_ignored
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator
@@ -19,6 +20,7 @@ from blemish.evaluation.predictions.maps import list_maps
 from blemish.evaluation.predictions.scores import read_scores
 from blemish.evaluation.records import Evaluation
 from blemish.evaluation.run import add, split_to_evaluate
+from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.progress import Reporter
@@ -46,13 +48,14 @@ class Judgement:
 class PredictionThresholds:
     """Thresholds in use. pixel: on pixels and boxes; note: sentence on how they were chosen
 
-    own_verdicts: True where the file's verdicts are kept
+    own_verdicts: True where the file's verdicts are kept; by_val: True where validation images chose them
     """
 
     point: OperatingPoint
     pixel: float
     note: str
     own_verdicts: bool = False
+    by_val: bool = False
 
     def judge(self, inspection: Inspection) -> Inspection:
         """The inspection with the verdict that follows from its score, unless the file's own is kept."""
@@ -101,6 +104,8 @@ def evaluate_predictions(
     notes = [thresholds.note]
     if missing:
         notes.append(f"{len(missing)} of {len(chosen)} images have no prediction and count as clean.")
+    notes += [account_of(predictions, dataset, split, by_val=thresholds.by_val), *predictions.remarks]
+    notes += [*sentences_on_ignored(chosen), *sentences_on_lost_places(evaluator.records)]
     evaluation = evaluator.result(
         method=METHOD,
         split=split,
@@ -109,6 +114,19 @@ def evaluate_predictions(
         pixel_threshold=thresholds.pixel if predictions.score_map_max is not None else None,
     )
     return evaluation, tuple(notes)
+
+
+def account_of(predictions: Predictions, dataset: Dataset, split: str, *, by_val: bool) -> str:
+    """Account of a file's predictions in a line. by_val: those of split "val" chose the thresholds"""
+    splits = {sample.id: sample.split or "no split" for sample in dataset}
+    counts: Counter[str] = Counter()
+    for name, number in predictions.numbers.items():
+        counts["measured" if split in ("all", splits[name]) else splits[name]] += number
+    parts = [f"{counts.pop('measured', 0)} for split '{split}' measured"]
+    if by_val:
+        parts.append(f"{counts.pop('val', 0)} for split 'val' used to choose thresholds")
+    parts += [f"{number} for {name!r} not used" for name, number in sorted(counts.items())]
+    return f"Predictions read: {sum(predictions.numbers.values())}, of which {', '.join(parts)}."
 
 
 def refuse_other_split(missing: list[Sample], total: int, predictions: Predictions, split: str) -> None:
@@ -183,7 +201,7 @@ def chosen_on(val: Dataset, predictions: Predictions, rule: str) -> PredictionTh
         pixel = min(point.threshold, 1.0) if pixel is None else pixel
         what = f"The thresholds, among them {pixel:.3g} for defects, were"
     note = f"{what} chosen on {len(val)} validation images by the rule {rule}."
-    return PredictionThresholds(point, DEFAULT_THRESHOLD if pixel is None else pixel, note)
+    return PredictionThresholds(point, DEFAULT_THRESHOLD if pixel is None else pixel, note, by_val=True)
 
 
 def measure(
@@ -198,17 +216,21 @@ def measure(
     )
     for sample in samples:
         try:
-            size = image_size(sample.image)
+            image_size(sample.image)
         except BlemishError as error:
             unread = failed(str(sample.image), str(error), bundle=str(predictions.path))
             add(evaluator, sample, unread, dataset)
             continue
         inspection = thresholds.judge(predictions.inspect(sample, thresholds.pixel))
-        if not predictions.finds_places:  # labels alone; places that turn out empty are no defect
-            annotations = sample.annotations
-            placed = all(annotation.has_place for annotation in annotations)
-            empty = placed and not defect_instances(sample, size)
-            labels = () if empty else tuple(Annotation(annotation.label) for annotation in annotations)
-            sample = replace(sample, annotations=labels)  # noqa: PLW2901
+        if not predictions.finds_places:
+            sample = without_places(sample)  # noqa: PLW2901
         add(evaluator, sample, inspection, dataset)
     return evaluator
+
+
+def without_places(sample: Sample) -> Sample:
+    """The sample with its labels alone, for predictions of images."""
+    labels = (
+        Annotation(mark.label, crowd=mark.crowd, difficult=mark.difficult) for mark in sample.annotations
+    )
+    return replace(sample, annotations=tuple(labels))

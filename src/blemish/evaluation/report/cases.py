@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from blemish.arrays import Box
 from blemish.evaluation.defects import MATCH_IOU, is_placed, matched_pairs, pairings
-from blemish.evaluation.image import is_defective
+from blemish.evaluation.image import is_decided, is_defective
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Verdict
 
@@ -96,8 +96,8 @@ def falsely_found(record: ImageRecord) -> list[Case]:
     if not is_placed(record):
         return []
     if not record.inspection.defects:
-        rejected = not is_defective(record) and record.inspection.verdict is Verdict.NG
-        return [Case(record)] if rejected else []
+        clean = is_decided(record) and not is_defective(record)
+        return [Case(record)] if clean and record.inspection.verdict is Verdict.NG else []
     return [Case(record, found=column) for row, column in pairings(record) if row is None]
 
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from blemish.evaluation.defects import MATCH_IOU
-from blemish.evaluation.image import is_defective
+from blemish.evaluation.image import is_decided, is_defective
 from blemish.evaluation.label_issues import label_issues
 from blemish.evaluation.records import Curve, Evaluation, ImageRecord
 from blemish.evaluation.report import tables, words
@@ -234,7 +234,7 @@ def key_figures(metrics: Mapping[str, Any]) -> list[KeyFigure]:
 def histogram(evaluation: Evaluation) -> Markup | None:
     """Histogram of the image scores with both thresholds; None without a score."""
     point = evaluation.metrics.get("operating_point") or {}
-    scored = [(r.inspection.score, tables.truly_defective(r)) for r in evaluation.records]
+    scored = [(r.inspection.score, is_defective(r)) for r in evaluation.records if is_decided(r)]
     return score_histogram(
         [score for score, defective in scored if score is not None and not defective],
         [score for score, defective in scored if score is not None and defective],

@@ -14,7 +14,7 @@ import numpy as np
 from blemish.defect import Defect
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.evaluation.defects import is_placed, pairings
-from blemish.evaluation.image import is_defective
+from blemish.evaluation.image import is_decided, is_defective, labels_on
 from blemish.evaluation.records import ImageRecord
 from blemish.evaluation.report.words import number
 from blemish.inspection import Verdict
@@ -95,19 +95,17 @@ class Confusion:
 
 
 def verdict_rows(records: Sequence[ImageRecord]) -> list[VerdictRow]:
-    """Verdicts on defective parts, then on good ones; no row where there is no such part."""
+    """Verdicts on defective parts, then on good ones; no row where there is no such part.
+
+    Parts with difficult defects alone are in neither.
+    """
     rows = []
+    records = [record for record in records if is_decided(record)]
     for name, defective in (("Defective parts", True), ("Good parts", False)):
-        verdicts = [r.inspection.verdict for r in records if truly_defective(r) is defective]
+        verdicts = [r.inspection.verdict for r in records if is_defective(r) is defective]
         if verdicts:
             rows.append(VerdictRow(name, {str(kind): verdicts.count(kind) for kind in Verdict}))
     return rows
-
-
-def truly_defective(record: ImageRecord) -> bool:
-    """True for a part with a defect; by the mere annotations where the image could not be judged."""
-    unjudged = record.inspection.verdict is Verdict.ERROR
-    return record.sample.is_defective if unjudged else is_defective(record)
 
 
 def kind_rows(records: Sequence[ImageRecord]) -> list[KindRow]:
@@ -141,7 +139,7 @@ def kinds_on(record: ImageRecord) -> set[str]:
     """Classes of a part: of its defects, or of its image labels where no place is annotated."""
     if record.truth:
         return {defect.label for defect in record.truth}
-    return {annotation.label for annotation in record.sample.annotations} if is_defective(record) else set()
+    return labels_on(record)
 
 
 def paired(record: ImageRecord) -> list[LabelPair]:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from functools import partial
 
 from blemish.arrays import Pixels
+from blemish.errors import BlemishError
+from blemish.images.bit_depth import spread
 from blemish.images.decode import with_channels
 from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.pipeline import Decoded, decoded
@@ -19,14 +21,21 @@ from blemish.inspector.sources import Item, refused
 UNFIT = re.compile(r'[*?"<>|:\\\[\]]')  # of a pattern, and what no file of another system may be called
 
 
-def fitting(strips: Iterable[Decoded], *, channels: int | None) -> Iterator[Decoded]:
-    """Convert strips to the channels; a strip of another width or type than the first gets an error."""
+def fitting(strips: Iterable[Decoded], *, channels: int | None, bits: int | None = None) -> Iterator[Decoded]:
+    """Convert strips to the channels; a strip of another width or type than the first gets an error.
+
+    bits: that 16-bit strips use; a strip with greater values gets an error
+    """
     first: Pixels | None = None
     for strip in strips:
         if strip.pixels is None:
             yield strip
             continue
-        pixels = with_channels(strip.pixels, channels)
+        try:
+            pixels = with_channels(spread(strip.pixels, bits, strip.item.name), channels)
+        except BlemishError as above:
+            yield replace(strip, pixels=None, error=str(above))
+            continue
         first = pixels[:1] if first is None else first
         error = misfit(strip.item.name, pixels, first)
         yield replace(strip, pixels=None if error else pixels, error=error)

@@ -127,7 +127,7 @@ class Scanner:
         """In order of the rows; of a strip that does not fit, behind all rows above it."""
         row = 0
         segment: WebSegment | None = None
-        for strip in fitting(strips, channels=self.inspector.inference.channels):
+        for strip in fitting(strips, channels=self.inspector.inference.channels, bits=self.inspector.bits):
             if strip.pixels is None:
                 yield from self.ended(segment)
                 segment = None

@@ -106,3 +106,25 @@ def test_a_survey_keeps_order_and_gathers_notes(tmp_path: Path) -> None:
     assert [image.sample.id for image in found.images] == ["b.png", "a.png"]
     assert [box.box_xyxy for box in found.boxes] == [(0, 0, 5, 5), (25, 0, 30, 5)]
     assert len(found.notes) == 1 and "a.png#0" in found.notes[0]
+
+
+def test_crowd_and_difficult_regions_are_neither_learned_nor_background(tmp_path: Path) -> None:
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((20, 30), np.uint8))
+    box = Annotation("dent", (0.0, 0.0, 5.0, 5.0))
+    crowd, difficult = (
+        Annotation("dent", (8, 0, 30, 20), crowd=True),
+        Annotation("spot", (0, 9, 5, 14), difficult=True),
+    )
+    marks = {"both": (box, crowd, difficult), "crowd alone": (crowd,), "clean": ()}
+    found = read_annotations(Sample(tmp_path / "a.png", name, of) for name, of in marks.items())
+    assert found.notes == (
+        "3 crowd or difficult regions in 2 images are ignored: "
+        "they are learned neither as defects nor as surface",
+    )
+    assert len(found.boxes) == 1, "a support set is drawn of these"
+    chosen = phase_images(found.images, COMMON, RARE, None, phase="base")
+    assert table(chosen) == {0: [0, -2, -2], 2: []}
+    assert chosen.images[0].boxes.tolist() == [[0, 0, 5, 5], [8, 0, 30, 20], [0, 9, 5, 14]]
+    assert chosen.notes == ("crowd alone is left out: crowd or difficult regions alone",)

@@ -17,9 +17,10 @@ from blemish.bundle.manifest import known_images
 from blemish.bundle.store import Bundle
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.hashing import file_hash
+from blemish.dataset.ignored import is_doubtful
 from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.quality.leaks import LEARNING
-from blemish.dataset.samples import Dataset
+from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.methods.contract import Trainer
 from blemish.methods.medetection.settings import MedetectionSettings
@@ -61,6 +62,7 @@ def products_of(dataset: Dataset, settings: MedetectionSettings, trainer: Traine
     validation = {other: pool(of_product(rest, other), other, "val", place) for other in names}
     validation = {other: pair for other, pair in validation.items() if pair.normals and pair.defectives}
     notes = notes_on_unjudged([other for other in names if other not in validation], names)
+    notes += notes_on_doubtful((*training_part(own), *training_part(rest)))
     if target is not None:
         validation[target.name] = pool(own, target.name, "val", place)
         refuse_incomplete(dataset, validation[target.name], "val", 1)
@@ -118,6 +120,14 @@ def notes_on_unjudged(unjudged: Sequence[str], names: Sequence[str]) -> tuple[st
         f"The best state of meta-training is chosen without {', '.join(unjudged)}: normal or defective "
         "validation images are missing.",
     )
+
+
+def notes_on_doubtful(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Sentence on images of difficult defects alone; nothing without any."""
+    doubtful = sum(map(is_doubtful, samples))
+    if not doubtful:
+        return ()
+    return (f"{doubtful} images with difficult defects alone are left out: neither normal nor defective.",)
 
 
 def target_name(dataset: Dataset, settings: MedetectionSettings, start: Bundle | None) -> str | None:
@@ -203,7 +213,9 @@ def with_shots(own: Dataset, name: str, shots: int, seed: int) -> Dataset:
         ids = sorted(
             sample.id
             for sample in own
-            if sample.split in ("train", "val") and sample.is_defective == defective
+            if sample.split in ("train", "val")
+            and sample.is_defective == defective
+            and not is_doubtful(sample)
         )
         if len(ids) < count:
             kind = "defective" if defective else "normal"
@@ -218,8 +230,11 @@ def with_shots(own: Dataset, name: str, shots: int, seed: int) -> Dataset:
 
 
 def pool(dataset: Dataset, name: str, split: str, place: Mapping[str, int]) -> Product:
-    """Product of the images of a split. place: number of each image by its id"""
-    samples = dataset.split(split).samples
+    """Product of the images of a split. place: number of each image by its id
+
+    Images of difficult defects alone are left out, as neither normal nor defective.
+    """
+    samples = [sample for sample in dataset.split(split) if not is_doubtful(sample)]
     normals = tuple(place[sample.id] for sample in samples if not sample.is_defective)
     defectives = tuple(place[sample.id] for sample in samples if sample.is_defective)
     return Product(name, normals, defectives)

@@ -25,11 +25,15 @@ Phase = Literal["base", "few", "mixed", "joint"]
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """Image of the training split with all its boxes. size: (height, width)"""
+    """Image of the training split with all its boxes. size: (height, width)
+
+    ignored: boxes of crowd and difficult regions
+    """
 
     sample: Sample
     size: Size
     boxes: tuple[Boxed, ...]
+    ignored: tuple[Boxed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,14 @@ def read_annotations(samples: Iterable[Sample]) -> AnnotatedImages:
     for sample in samples:
         size = image_size(sample.image)
         found = cleaned_boxes(sample, size)
-        images.append(AnnotatedImage(sample, size, found.boxes))
+        images.append(AnnotatedImage(sample, size, found.boxes, found.ignored))
         notes += found.notes
+    regions = [len(image.ignored) for image in images if image.ignored]
+    if regions:
+        notes.append(
+            f"{sum(regions)} crowd or difficult regions in {len(regions)} images are ignored: "
+            "they are learned neither as defects nor as surface"
+        )
     return AnnotatedImages(tuple(images), tuple(notes))
 
 
@@ -104,12 +114,15 @@ def phase_images(
     taken: list[TrainingImage] = []
     unlisted: list[AnnotatedImage] = []
     placeless: list[AnnotatedImage] = []
+    unsure: list[AnnotatedImage] = []
     for number, annotated in enumerate(images):
         image = training_image(number, annotated, number_of, everything, drawn)
         if len(image.counting) or (phase in ("base", "joint") and not annotated.sample.is_defective):
             taken.append(image)
         elif annotated.boxes and not any(box.label in number_of for box in annotated.boxes):
             unlisted.append(annotated)
+        elif annotated.ignored and not annotated.boxes:
+            unsure.append(annotated)
         elif annotated.sample.is_defective and not annotated.boxes:
             placeless.append(annotated)
     if not any(len(image.counting) for image in taken):
@@ -117,7 +130,7 @@ def phase_images(
             f"The training images must have boxes of the classes to learn ({', '.join(number_of)}). "
             f"Received: none for phase '{phase}'. Correct the names, or mark boxes in split 'train'."
         )
-    return PhaseImages(tuple(taken), left_out_notes(unlisted, placeless))
+    return PhaseImages(tuple(taken), left_out_notes(unlisted, placeless, unsure))
 
 
 def training_image(
@@ -127,19 +140,24 @@ def training_image(
     classes: frozenset[str],
     ids: frozenset[str],
 ) -> TrainingImage:
-    """Make a training image that ignores every box that is neither of `classes` nor among `ids`."""
+    """Make a training image that ignores every box that is neither of `classes` nor among `ids`, and every
+    crowd or difficult region.
+    """
     labels = [
         number_of[box.label]
         if box.label in classes or (box.id in ids and box.label in number_of)
         else IGNORED
         for box in annotated.boxes
-    ]
-    boxes = np.array([box.box_xyxy for box in annotated.boxes], np.float32).reshape(-1, 4)
+    ] + [IGNORED] * len(annotated.ignored)
+    every = (*annotated.boxes, *annotated.ignored)
+    boxes = np.array([box.box_xyxy for box in every], np.float32).reshape(-1, 4)
     return TrainingImage(number, annotated.size, boxes, np.array(labels, np.int64))
 
 
 def left_out_notes(
-    unlisted: Sequence[AnnotatedImage], placeless: Sequence[AnnotatedImage]
+    unlisted: Sequence[AnnotatedImage],
+    placeless: Sequence[AnnotatedImage],
+    unsure: Sequence[AnnotatedImage],
 ) -> tuple[str, ...]:
     """Lines on the kinds of images that are left out."""
     notes = []
@@ -150,6 +168,8 @@ def left_out_notes(
         )
     if placeless:
         notes.append(f"{images_from(placeless)} left out: marked as defective without a place")
+    if unsure:
+        notes.append(f"{images_from(unsure)} left out: crowd or difficult regions alone")
     return tuple(notes)
 
 

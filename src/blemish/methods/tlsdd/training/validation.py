@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blemish.dataset.boxes import Boxed, boxed_instances
+from blemish.dataset.boxes import Boxed, ImageBoxes, cleaned_boxes
 from blemish.dataset.samples import Dataset
 from blemish.defect import Defect
 from blemish.methods.contract import Networks, Trainer
 from blemish.methods.tlsdd.runtime.box_outcomes import boxes_of
 from blemish.methods.tlsdd.runtime.inference import inference_from
 from blemish.methods.tlsdd.settings import TlsddSettings
-from blemish.regions.boxes import box_iou
+from blemish.regions.boxes import box_area, box_iou, shared_area
 
 FOUND_IOU = 0.5
 DEFAULT_THRESHOLD = 0.5  # where there is nothing to choose it on
@@ -25,7 +25,10 @@ DEFAULT_THRESHOLD = 0.5  # where there is nothing to choose it on
 
 @dataclass(frozen=True)
 class ValidationDetections:
-    """Validation images that show no other classes: true boxes and candidates of each."""
+    """Validation images that show no other classes: true boxes and candidates of each.
+
+    Candidates in a crowd or difficult region, but of no true box, are left out: neither right nor wrong.
+    """
 
     truth: tuple[tuple[Boxed, ...], ...]
     candidates: tuple[tuple[Defect, ...], ...]
@@ -49,9 +52,26 @@ def detect_on_validation(
     for sample in trainer.track(samples, "detecting on validation images"):
         pixels = trainer.read(sample, 3)
         raw = inference.forward(pixels, networks)
-        truth.append(tuple(boxed_instances(sample, (pixels.shape[0], pixels.shape[1]))))
-        candidates.append(inference.decide(raw, pixels, networks, with_maps=False).candidates)
+        found = cleaned_boxes(sample, (pixels.shape[0], pixels.shape[1]))
+        truth.append(found.boxes)
+        every = inference.decide(raw, pixels, networks, with_maps=False).candidates
+        candidates.append(without_ignored(every, found) if found.ignored else every)
     return ValidationDetections(tuple(truth), tuple(candidates))
+
+
+def without_ignored(candidates: Sequence[Defect], marked: ImageBoxes) -> tuple[Defect, ...]:
+    """Candidates but those that lie in an ignored region of their class and find none of its boxes."""
+
+    def lies_in_ignored(candidate: Defect) -> bool:
+        own = np.array([candidate.box_xyxy], np.float64)
+        true, ignored = (
+            boxes_of([box for box in boxes if box.label == candidate.label])
+            for boxes in (marked.boxes, marked.ignored)
+        )
+        inside = shared_area(own, ignored) >= FOUND_IOU * box_area(own)
+        return bool(inside.any()) and not (box_iou(own, true) >= FOUND_IOU).any()
+
+    return tuple(candidate for candidate in candidates if not lies_in_ignored(candidate))
 
 
 def score_threshold(detected: ValidationDetections) -> float:

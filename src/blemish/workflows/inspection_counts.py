@@ -1,0 +1,100 @@
+"""Counts at the end of an inspection: what became of everything that was found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blemish.inspection import Verdict
+from blemish.inspector.found_files import LeftOut
+
+SHOWN = 3  # examples in a message
+ORDER = (Verdict.OK, Verdict.NG, Verdict.REVIEW, Verdict.ERROR)
+
+
+@dataclass(frozen=True)
+class InspectionCounts:
+    """Numbers of an inspection that add up: found = images + left out, images = judged + ERROR.
+
+    verdicts: number of answers by verdict; of a line scan, an answer is a piece of the web
+    left_out: everything that was found and is no image to be inspected, each with the reason
+    strips: number of images that a line scan was given; None for images one by one
+    first_error: why the first image could not be judged
+    """
+
+    verdicts: Mapping[Verdict, int] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+    strips: int | None = None
+    first_error: str = ""
+
+    @property
+    def images(self) -> int:
+        """Number of answers."""
+        return sum(self.verdicts.values())
+
+    @property
+    def found(self) -> int:
+        return self.images + len(self.left_out)
+
+    @property
+    def errors(self) -> int:
+        return self.verdicts.get(Verdict.ERROR, 0)
+
+    @property
+    def judged(self) -> int:
+        return self.images - self.errors
+
+    @property
+    def lacking(self) -> tuple[LeftOut, ...]:
+        """What was left out and may be an image that nobody has looked at."""
+        return tuple(left for left in self.left_out if left.why.is_lack)
+
+    @property
+    def not_judged(self) -> int:
+        """Number of images that have no verdict but ERROR; 0 where everything was looked at."""
+        return self.errors + len(self.lacking)
+
+    def line(self) -> str:
+        """The counts: "3 images found: 2 OK, 0 NG, 0 REVIEW, 1 ERROR; 1 left out (hidden: 1)"."""
+        kind = "image" if self.strips is None else "piece"
+        strips = "" if self.strips is None else f"{counted(self.strips, 'strip')} found, "
+        found = " found" if self.strips is None else ""
+        verdicts = ", ".join(f"{self.verdicts.get(verdict, 0)} {verdict}" for verdict in ORDER)
+        reasons = Counter(left.why for left in self.left_out)
+        rest = "; ".join(f"{why}: {number}" for why, number in reasons.items())
+        left_out = f"; {len(self.left_out)} left out ({rest})" if rest else ""
+        return f"{strips}{counted(self.images, kind)}{found}: {verdicts}{left_out}"
+
+    def lack(self, record: Path) -> str:
+        """Sentences on what was not judged, with first examples; "" where there is none.
+
+        record: the inspections.jsonl that has the answers
+        """
+        sentences = []
+        if self.errors:
+            images = "1 image" if self.errors == 1 else f"{self.errors} images"
+            first = f" The first: {self.first_error}" if self.first_error else ""
+            sentences.append(f"{images} could not be judged; {record} says why, as 'error'.{first}")
+        for why in dict.fromkeys(left.why for left in self.lacking):
+            paths = [left.path for left in self.lacking if left.why is why]
+            more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+            sentences.append(f"{len(paths)} left out, {why}: {', '.join(paths[:SHOWN])}{more}. {why.remedy}")
+        return " ".join(sentences)
+
+    def to_json(self, *, complete: bool) -> dict[str, Any]:
+        """Plain values for inspections-summary.json. complete: False where the inspection was stopped"""
+        return {
+            "complete": complete,
+            "images": self.images,
+            **({} if self.strips is None else {"strips": self.strips}),
+            "verdicts": {str(verdict): self.verdicts.get(verdict, 0) for verdict in ORDER},
+            "not_judged": self.not_judged,
+            "left_out": [{"path": left.path, "reason": str(left.why)} for left in self.left_out],
+        }
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
