@@ -368,7 +368,7 @@ def test_classes_of_one_name_and_of_nearly_one(tmp_path: Path) -> None:
     assert "have the name of another category" in warnings(dataset)
     dataset = load_dataset(written(tmp_path, changed("categories", 1, name="Dent")))
     assert dataset.class_names == ("dent", "Dent")
-    assert "differ in case or spaces alone" in warnings(dataset)
+    assert "differ in letter case alone" in warnings(dataset)
 
 
 def test_annotation_without_its_image_is_dropped_on_request(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_voc_counts_from_one_and_inclusive(tmp_path: Path) -> None:
 
 def test_voc_image_without_annotation_is_not_taken_for_clean(tmp_path: Path) -> None:
     builders.write_image(builders.voc_layout(tmp_path) / "JPEGImages" / "z.png")
-    with pytest.raises(BlemishError, match=r"z\.png must have an XML file"):
+    with pytest.raises(BlemishError, match=r"z\.png must have an annotation"):
         load_dataset(tmp_path)
     assert list(load_dataset(tmp_path, skip_broken=True).skipped) == ["JPEGImages/z.png"]
 

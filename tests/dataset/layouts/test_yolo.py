@@ -144,7 +144,7 @@ def test_label_file_is_found_in_any_case_and_with_the_image_s_suffix(tmp_path: P
     assert labels(load_dataset(tmp_path)) == {"a": ["dent"], "b": []}
 
 
-@pytest.mark.parametrize("folder", ["label", "Labels", "LABELS", "labelTxt"])
+@pytest.mark.parametrize("folder", ["label", "Labels", "LABELS"])
 def test_label_folder_of_another_name(tmp_path: Path, folder: str) -> None:
     (written(tmp_path, BOX) / "labels").rename(tmp_path / folder)
     assert labels(load_dataset(tmp_path)) == {"a": ["dent"], "b": []}

@@ -21,18 +21,18 @@ def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:
     """Account of the files of a source, given what its reader and the settings made of them."""
     files = source.tree.file_set
     used = files & (contents.read | used_files(dataset.samples, source.root) | named_files(source))
-    rest = files - used
-    skipped = {file: why for file, why in dataset.skipped.items() if file in rest}
-    rest -= skipped.keys()
-    known = {file: why for file, why in contents.left_out.items() if file in rest}
-    rest -= known.keys()
-    unread = [file for file in source.tree.files if file in rest]
-    reasons = {file: reason for file in unread if (reason := reason_of(file))}
+    free = files - used
+    skipped = {file: why for file, why in dataset.skipped.items() if file in free}
+    free -= skipped.keys()
+    known = {file: why for file, why in contents.left_out.items() if file in free}
+    claimed = used | skipped.keys() | known.keys()
+    rest = [file for file in source.tree.files if file not in claimed]
+    reasons = {file: reason for file in rest if (reason := reason_of(file))}
     return Account(
         used=used,
         left_out={**known, **reasons, **source.tree.odd},
         skipped=skipped,
-        notes=tuple(file for file in unread if file not in reasons),
+        notes=tuple(file for file in rest if file not in reasons),
         annotations=sum(len(sample.annotations) for sample in dataset),
         dropped=contents.dropped,
         remarks=contents.warnings,

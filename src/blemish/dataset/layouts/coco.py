@@ -36,6 +36,8 @@ from blemish.dataset.layouts.common import (
     remark_lines,
     split_of_path,
 )
+from blemish.dataset.layouts.entries import alike_names
+from blemish.dataset.layouts.unlabelled import with_unlabelled
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.untrusted import inside
@@ -73,15 +75,18 @@ def read(source: Source) -> Contents:
     remarks += [remark for picture in merged for remark in picture.remarks]
     remarks += [remark for reading in readings for remark in reading.remarks]
     names, unused = class_names_of(tables)
-    return Contents(
+    contents = Contents(
         samples=tuple(reading.sample for reading in readings),
         class_names=names,
         skipped={**faults.skipped, **skipped},
         read=frozenset(file.name for file in files if file.path.is_relative_to(source.root)),
         left_out={**result_lists(source.tree), **left_out},
         dropped=faults.dropped,
-        warnings=(*lines, *unused, *remark_lines(remarks)),
+        warnings=(*lines, *unused, *alike_names(names), *remark_lines(remarks)),
     )
+    if source.settings.unlabelled is None:
+        return contents  # what no file lists is left out by name
+    return with_unlabelled(contents, source, {picture.path for picture in pictures}, default="leave-out")
 
 
 def truths(files: Sequence[CocoFile]) -> tuple[list[CocoFile], dict[str, str]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Source, Tree, beginning, collect, split_of_path
+from blemish.dataset.layouts.tools import READ, tool_of
 from blemish.errors import BlemishError
 from blemish.untrusted import read_json, read_text
 
@@ -64,7 +65,11 @@ class CocoFile:
 def find_files(tree: Tree) -> list[str]:
     """Annotation files among the JSON files of a tree."""
     return [
-        file for file in tree.files if file.lower().endswith(".json") and is_annotations(tree.root / file)
+        file
+        for file in tree.files
+        if file.lower().endswith(".json")
+        and is_annotations(tree.root / file)
+        and tool_of(tree, file) not in READ  # of another tool, whose file has some of the keys too
     ]
 
 

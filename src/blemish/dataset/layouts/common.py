@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from blemish.dataset.account import listing, number
+from blemish.dataset.account import remark
 from blemish.dataset.hashing import in_threads
 from blemish.dataset.layouts.identity import PathNames
 from blemish.dataset.samples import Sample
@@ -213,12 +213,9 @@ def collect(
 def remark_lines(remarks: Iterable[Remark]) -> tuple[str, ...]:
     """A line for each reason, with the number of its places and the first of them."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for remark in remarks:
-        groups.setdefault((remark.noun, remark.reason), []).append(remark.place)
-    return tuple(
-        f"{number(len(places), noun)} ({listing(places)}): {reason}."
-        for (noun, reason), places in groups.items()
-    )
+    for one in remarks:
+        groups.setdefault((one.noun, one.reason), []).append(one.place)
+    return tuple(remark(places, noun, reason) for (noun, reason), places in groups.items())
 
 
 def beginning(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Things that a dataset says twice in any layout: annotations of one place, classes of nearly one name."""
+"""Annotations that a dataset gives twice, in any layout: they count once, and are named."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from blemish.dataset.layouts.common import Contents, grouped
-from blemish.dataset.layouts.identity import folded
 from blemish.dataset.samples import Annotation
-from blemish.dataset.settings import SETTINGS_NAME
 
 
 def without_repeats(contents: Contents) -> Contents:
@@ -33,15 +31,3 @@ def place_of(marks: Sequence[Annotation], number: int) -> object:
     """Key that is equal for annotations of the same class and place; that of an image label is its own."""
     mark = marks[number]
     return replace(mark, id="", contrast=None) if mark.has_place else number
-
-
-def alike_classes(contents: Contents) -> Contents:
-    """Contents with a warning on classes whose names differ in case or spaces alone."""
-    groups = grouped(contents.class_names, lambda name: "".join(folded(name).split()))
-    lines = (
-        f"The classes {' and '.join(same)} differ in case or spaces alone and are read as different. "
-        f"Name them alike, or put 'classes: {{{same[1]}: {same[0]}}}' into {SETTINGS_NAME}."
-        for same in groups.values()
-        if len(same) > 1
-    )
-    return replace(contents, warnings=(*contents.warnings, *lines))

@@ -23,13 +23,14 @@ from blemish.dataset.layouts.common import (
     collect,
     decimal,
     grouped,
-    parent,
     refuse_other_declared_size,
     remark_lines,
     split_of_path,
     stem,
 )
-from blemish.dataset.layouts.identity import Match, composed
+from blemish.dataset.layouts.entries import alike_names
+from blemish.dataset.layouts.identity import Match
+from blemish.dataset.layouts.unlabelled import with_unlabelled
 from blemish.dataset.layouts.voc_splits import is_list, list_splits
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
@@ -81,7 +82,6 @@ def read(source: Source) -> Contents:
     )
     samples = [reading.sample for reading in readings]
     skipped |= contradictions | broken
-    skipped |= without_annotation(source, samples, [*xml_files(source.tree), *skipped])
     remarks = [Remark("XML file", f"{f.path}: {f.named}", OTHER_NAME) for f in files if f.named]
     remarks += [
         Remark("XML file", f"{file.path} for {file.image}", file.doubt) for file in files if file.doubt
@@ -89,14 +89,17 @@ def read(source: Source) -> Contents:
     remarks += [*listed, *(remark for reading in readings for remark in reading.remarks)]
     labels = {annotation.label for sample in samples for annotation in sample.annotations}
     read = {*(file.path for file in files), *(file for file in source.tree.files if is_list(file))}
-    return Contents(
+    contents = Contents(
         tuple(samples),
         tuple(sorted(labels)),
         skipped,
         read=frozenset(read),
         left_out=strange,
-        warnings=remark_lines(remarks),
+        warnings=(*alike_names(sorted(labels)), *remark_lines(remarks)),
     )
+    tried = (found(source, stem(file), file) for file in skipped)
+    described = {file.image for file in files} | {match.path for match in tried if isinstance(match, Match)}
+    return with_unlabelled(contents, source, described, default="error")
 
 
 def xml_files(tree: Tree) -> list[str]:
@@ -212,21 +215,3 @@ def read_box(box: ElementTree.Element, place: str) -> tuple[Box, bool]:
     # What begins at 0 is not moved out of the image.
     first = (max(left - 1, min(left, 0.0)), max(top - 1, min(top, 0.0)))
     return (*first, right, bottom), 0 in (left, top)
-
-
-def without_annotation(source: Source, samples: Sequence[Sample], files: Sequence[str]) -> dict[str, str]:
-    """Images beside annotated ones that no XML file describes, as they are neither clean nor defective."""
-    known = {sample.id for sample in samples}
-    folders = {parent(file) for file in known}
-    described = {composed(stem(file)) for file in files}
-    missing = [
-        file
-        for folder in sorted(folders)
-        for file in source.tree.images_in(folder)
-        if file not in known and composed(stem(file)) not in described
-    ]
-    reason = "must have an XML file (without objects when clean). Received: none. Add it or remove the image."
-    if missing and not source.skip_broken:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise BlemishError(f"{source.root / missing[0]}{more} {reason}")
-    return {file: f"{source.root / file} {reason}" for file in missing}

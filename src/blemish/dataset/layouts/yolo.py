@@ -20,6 +20,8 @@ from blemish.dataset.layouts.common import (
     remark_lines,
     split_of_path,
 )
+from blemish.dataset.layouts.entries import alike_names
+from blemish.dataset.layouts.unlabelled import with_unlabelled
 from blemish.dataset.layouts.yolo_files import (
     NO_IMAGE,
     Pairs,
@@ -86,14 +88,22 @@ def read(source: Source) -> Contents:
     strays = {
         file: NO_IMAGE for file in pairs.strays if in_label_folder(file) or looks_right(source.tree, file)
     }
-    return Contents(
+    contents = Contents(
         samples=tuple(reading.sample for reading in readings),
         class_names=tuple(dict.fromkeys(names)),
         skipped={**faults, **skipped},
         read=frozenset({*(file.path for file in data), *text_files(source), *splits.lists, *texts}),
         left_out={**pairs.left_out, **strays},
-        warnings=remark_lines(remarks),
+        warnings=(*alike_names(names), *remark_lines(remarks)),
     )
+    return (
+        contents if leave_clean(source) else with_unlabelled(contents, source, pairs.labels, default="clean")
+    )
+
+
+def leave_clean(source: Source) -> bool:
+    """True where images without a label file are clean, as they are unless the settings say otherwise."""
+    return source.settings.unlabelled in (None, "clean")
 
 
 def members(
@@ -105,6 +115,8 @@ def members(
     """
     folders = {parent(image) for image in pairs.labels}
     images = [image for image in source.tree.images if split_of[image] or parent(image) in folders]
+    if not leave_clean(source):
+        return [image for image in images if image in pairs.labels], []
     clean = [image for image in images if image not in pairs.labels]
     reason = f"of {len(images)} images these have no label file, and count as clean"
     return images, [Remark("image", image, reason) for image in clean]
@@ -116,7 +128,11 @@ def unlabelled_splits(
     """Faults of the images of splits in which no image has a label file."""
     faults: dict[str, str] = {}
     for split, members in grouped(images, lambda image: split_of[image]).items():
-        if split and not any(image in pairs.labels for image in members):
+        if (
+            split
+            and source.settings.unlabelled is None
+            and not any(image in pairs.labels for image in members)
+        ):
             what = f"{source.root / members[0]} and all other images of '{split}' must have label files."
             faults |= dict.fromkeys(
                 members,

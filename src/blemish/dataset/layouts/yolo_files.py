@@ -14,7 +14,7 @@ from blemish.dataset.layouts.identity import composed, folded, last, without_suf
 from blemish.errors import BlemishError
 from blemish.untrusted import read_bytes
 
-LABEL_FOLDERS = ("labels", "label", "labeltxt", "txt")
+LABEL_FOLDERS = ("labels", "label", "txt")
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages")
 OTHER_TEXTS = ("readme", "licen", "requirements", "notes", "changelog", "classes", "predefined_classes")
 LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt", "trainval.txt")
@@ -125,7 +125,7 @@ def refuse_dota(source: Source, files: Sequence[str]) -> None:
         if is_dota(source.tree, file):
             raise BlemishError(
                 f"{source.root / file} must hold YOLO's lines. Received: DOTA's format (x1 y1 … x4 y4 class "
-                "difficulty, in pixels), which is not read. Convert it to YOLO's oriented boxes."
+                "difficulty, in pixels). Name their folder 'labelTxt'."
             )
 
 
