@@ -102,7 +102,9 @@ def test_labelme_shapes_of_a_model_are_told_of(tmp_path: Path, mark: dict[str, A
     box = {"shape_type": "rectangle", "points": [[1, 1], [9, 9]]}
     (warning,) = load_dataset(labelme_with(tmp_path / "1", {**box, **mark})).account.warnings
     assert warning.startswith("1 image (b.png): all its shapes have a confidence")
-    assert not load_dataset(labelme_with(tmp_path / "2", {**box, **mark}, box)).account.warnings
+    assert not load_dataset(
+        labelme_with(tmp_path / "2", {**box, **mark}, {**box, "label": "y"})
+    ).account.warnings
 
 
 def test_labelme_name_inside_and_outside(tmp_path: Path) -> None:
@@ -336,6 +338,15 @@ def test_supervisely_hole_and_bitmap(tmp_path: Path) -> None:
     assert not pixels(ring)[2:4, 2:4].any()
     assert np.argwhere(pixels(painted)).tolist() == [[12, 11], [13, 11], [13, 12]]
     assert dataset.class_names == ("scratch", "dent")
+
+
+def test_supervisely_tags_of_a_whole_image(tmp_path: Path) -> None:
+    root = tool_builders.supervisely(tmp_path)
+    tags = [{"name": "NG"}, {"name": "blurred"}]
+    changed(root / "ds0" / "ann" / "b.png.json", lambda content: content.update(tags=tags))
+    dataset = load_dataset(root)
+    assert of(dataset, "b") == (Annotation("defect"),)
+    assert dataset.account.warnings == ("1 image (ds0/img/b.png): its tag 'blurred' is not read.",)
 
 
 def test_v7_paths_are_parts_and_holes(tmp_path: Path) -> None:

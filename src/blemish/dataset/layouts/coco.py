@@ -37,6 +37,7 @@ from blemish.dataset.layouts.common import (
     split_of_path,
 )
 from blemish.dataset.layouts.entries import alike_names
+from blemish.dataset.layouts.tools import tool_of
 from blemish.dataset.layouts.unlabelled import with_unlabelled
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
@@ -48,7 +49,7 @@ ALL_CROWD = "all have 'iscrowd' 1, as some tools write for every mask, and are r
 
 def detect(tree: Tree) -> str | None:
     """A JSON file has the lists of a COCO annotation file."""
-    file = next(iter(find_files(tree)), None)
+    file = next((file for file in find_files(tree) if tool_of(tree, file) is None), None)
     return f"{file} is a COCO annotation file" if file else None
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Source, Tree, beginning, collect, split_of_path
-from blemish.dataset.layouts.tools import READ, tool_of
+from blemish.dataset.layouts.tools import COCO_TOO, tool_of
 from blemish.errors import BlemishError
 from blemish.untrusted import read_json, read_text
 
@@ -68,8 +68,8 @@ def find_files(tree: Tree) -> list[str]:
         file
         for file in tree.files
         if file.lower().endswith(".json")
+        and tool_of(tree, file) in (None, *COCO_TOO)  # else of a tool whose file has some of the keys too
         and is_annotations(tree.root / file)
-        and tool_of(tree, file) not in READ  # of another tool, whose file has some of the keys too
     ]
 
 

@@ -7,13 +7,23 @@ last, the image is an error, as it would pass for clean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from blemish.arrays import Size
 from blemish.dataset.account import remark
-from blemish.dataset.layouts.common import Contents, Source, Tree, collect, image_named, split_of_path
+from blemish.dataset.layouts.common import (
+    Contents,
+    Remark,
+    Source,
+    Tree,
+    collect,
+    refuse_other_declared_size,
+    remark_lines,
+    split_of_path,
+)
+from blemish.dataset.layouts.identity import ELSEWHERE, Match
 from blemish.dataset.layouts.label_names import class_label, is_clean, refuse_doubtful_names
 from blemish.dataset.layouts.mask_index import find_masks
 from blemish.dataset.layouts.shapes import CannotHoldError
@@ -22,8 +32,8 @@ from blemish.dataset.samples import Annotation, Sample
 from blemish.dataset.settings import DatasetSettings
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
-from blemish.untrusted import regular_file
 
+BEYOND = "reaching beyond the image, of which the part inside counts"
 SLACK = 1.0  # pixels by which an annotation may reach beyond its image without a word
 
 ToAnnotation = Callable[[Any, str, Size], Annotation]  # shape, its place for messages, size of the image
@@ -36,6 +46,7 @@ class Entry:
     file: the label file, relative to the root; name: the image as written there
     shapes: as the file has them; labels: names for the whole image, of which the clean ones add nothing
     declared: (height, width) that the file gives the image; split: that it gives it
+    stored: the name is an address of the tool's own storage, whose folders say nothing here
     doubts: lines on what was not read, or may be wrong; alike ones are joined
     """
 
@@ -45,17 +56,18 @@ class Entry:
     labels: tuple[str, ...] = ()
     declared: Size | None = None
     split: str | None = None
+    stored: bool = False
     doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Described:
-    """Outcome of an entry: the sample, shapes that found no place, and annotations beyond the image."""
+    """Outcome of an entry: the sample, shapes that found no place, and what should be said of the rest."""
 
     entry: Entry
     sample: Sample
     dropped: Mapping[str, str] = field(default_factory=dict)
-    beyond: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 def read_entries(
@@ -85,7 +97,7 @@ def read_entries(
     outcomes, skipped = collect(
         entries,
         lambda entry: described(source, photographs, entry, to_annotation),
-        name=lambda entry: image_of(photographs, entry) or entry.name,
+        name=lambda entry: match.path if (match := image_of(photographs, entry)) else entry.name,
         skip=source.skip_broken,
     )
     single, doubled, remarks = each_once(outcomes, source)
@@ -96,7 +108,11 @@ def read_entries(
         {**broken, **skipped, **doubled},
         read=frozenset(file for file in files if file not in broken),
         dropped={place: why for one in single for place, why in one.dropped.items()},
-        warnings=(*remarks, *doubts_of(single), *alike_names(labels)),
+        warnings=(
+            *remarks,
+            *remark_lines(note for one in single for note in one.remarks),
+            *alike_names(labels),
+        ),
     )
     known = {*skipped, *doubled, *(one.sample.id for one in single)}
     return with_unlabelled(contents, source, known, default=unlabelled)
@@ -120,24 +136,12 @@ def named_files(source: Source) -> dict[str, str | None]:
     }
 
 
-def doubts_of(outcomes: Sequence[Described]) -> Iterator[str]:
-    """Lines on annotations that reach beyond their image, and on what entries doubt."""
-    beyond = [place for one in outcomes for place in one.beyond]
-    if beyond:
-        yield remark(beyond, "annotation", "reaching beyond the image, of which the part inside counts")
-    doubts: dict[str, list[str]] = {}
-    for one in outcomes:
-        for doubt in one.entry.doubts:
-            doubts.setdefault(doubt, []).append(one.sample.id)
-    yield from (remark(images, "image", doubt) for doubt, images in doubts.items())
-
-
-def image_of(tree: Tree, entry: Entry) -> str:
-    """Path of the entry's image; "" where there is none, or it is not clear which."""
+def image_of(tree: Tree, entry: Entry) -> Match | None:
+    """The entry's image; None where there is none, or it is not clear which."""
     try:
-        return image_named(tree, entry.name, near=entry.file)
+        return tree.names.find(entry.name, near=entry.file)
     except BlemishError:
-        return ""
+        return None
 
 
 def described(source: Source, photographs: Tree, entry: Entry, to_annotation: ToAnnotation) -> Described:
@@ -145,13 +149,16 @@ def described(source: Source, photographs: Tree, entry: Entry, to_annotation: To
 
     photographs: images that are no masks, which go before those that are
     """
-    image = image_of(photographs, entry) or image_named(source.tree, entry.name, near=entry.file)
-    path, place = source.root / image, f"{source.root / entry.file}: {entry.name}"
-    size = image_size(regular_file(path))
-    refuse_other_size(entry.declared, size, place)
+    match = image_of(photographs, entry) or source.tree.names.find(entry.name, near=entry.file)
+    image, place = match.path, f"{source.root / entry.file}: {entry.name}"
+    path, (height, width) = source.root / image, entry.declared or (None, None)
+    refuse_other_declared_size(path, width, height, place)
+    size = image_size(path)
     found = [Annotation(label) for label in marking(entry.labels, source.settings, place)]
     dropped: dict[str, str] = {}
-    beyond: list[str] = []
+    doubtful = match.doubt and not (entry.stored and match.doubt == ELSEWHERE)
+    remarks = [Remark("image name", f"'{entry.name}' for {image}", match.doubt)] if doubtful else []
+    remarks += [Remark("image", image, doubt) for doubt in entry.doubts]
     for number, shape in enumerate(entry.shapes, start=1):
         try:
             found.append(to_annotation(shape, f"{place}, shape {number}", size))
@@ -159,14 +166,14 @@ def described(source: Source, photographs: Tree, entry: Entry, to_annotation: To
             dropped[f"{entry.file}: {entry.name}, shape {number}"] = str(error)
             continue
         if reaches_beyond(found[-1], size, f"{place}, shape {number}"):
-            beyond.append(f"{image} shape {number}")
+            remarks.append(Remark("annotation", f"{image} shape {number}", BEYOND))
     if dropped and not found:
         raise BlemishError(
             f"{place} must have a shape that can be held, or none when clean. Received: {len(dropped)}, of "
             f"which the first cannot, as {next(iter(dropped.values()))}. Draw it anew or remove it."
         )
     sample = Sample(path, image, tuple(found), split=entry.split or split_of_path(image))
-    return Described(entry, sample, dropped, tuple(beyond))
+    return Described(entry, sample, dropped, tuple(remarks))
 
 
 def marking(labels: Sequence[str], settings: DatasetSettings, place: str) -> list[str]:
@@ -179,16 +186,6 @@ def marking(labels: Sequence[str], settings: DatasetSettings, place: str) -> lis
             f"{place} must be clean or defective. Received: {', '.join(labels)}. Correct the labels."
         )
     return defects
-
-
-def refuse_other_size(declared: Size | None, size: Size, place: str) -> None:
-    """Raise BlemishError where the image is not of the size that the annotation was made for."""
-    if declared is not None and declared != size:
-        turned = " It was turned since." if declared == size[::-1] else " It was resized since."
-        raise BlemishError(
-            f"{place} must be of the size that the file gives, {declared[1]}×{declared[0]} (width×height). "
-            f"Received: an image of {size[1]}×{size[0]}.{turned} Use the image that was annotated."
-        )
 
 
 def reaches_beyond(annotation: Annotation, size: Size, place: str) -> bool:

@@ -16,6 +16,7 @@ from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree, is_image, stem
 from blemish.dataset.layouts.entries import Entry, read_entries
 from blemish.dataset.layouts.fields import declared_size, listed, number, pairs_of, record, refusal, text_of
+from blemish.dataset.layouts.identity import last
 from blemish.dataset.layouts.shapes import CannotHoldError, ellipse, polygon, turned_rectangle
 from blemish.dataset.layouts.tools import files_of, written_by
 from blemish.dataset.samples import Annotation
@@ -82,7 +83,8 @@ def entry_of(task: Result, source: Source, file: str) -> Entry | None:
     labels, regions = split_results(results, place)
     sized = next((result for result in results if "original_width" in result), {})
     declared = declared_size(sized.get("original_height"), sized.get("original_width"), place)
-    return Entry(file, image_name(data, source, place), tuple(regions), tuple(labels), declared)
+    name = image_name(data, source, place)
+    return Entry(file, name, tuple(regions), tuple(labels), declared, stored=True)
 
 
 def chosen_results(task: Result, place: str) -> list[Result] | None:
@@ -153,23 +155,24 @@ def image_name(data: Result, source: Source, place: str) -> str:
     if len(set(found.values())) != 1:
         raise refusal(f"{place}: data", "name one image", sorted(found.values()))
     name = next(iter(found.values()))
-    if known(name, source.tree) or not (shorter := UPLOAD_PREFIX.sub("", name.rpartition("/")[2])):
-        return name
-    return shorter if known(shorter, source.tree) else name
+    shorter = UPLOAD_PREFIX.sub("", last(name))
+    return name if known(name, source.tree) or not known(shorter, source.tree) else shorter
 
 
 def known(name: str, tree: Tree) -> bool:
-    last = name.rpartition("/")[2]
-    return last in tree.by_name or stem(last) in tree.by_stem
+    return last(name) in tree.by_name or stem(name) in tree.by_stem
 
 
 def last_part(text: str) -> str:
-    """Path of a file in an address: behind `?d=` for local files, else without host and query."""
+    """Path of a file in an address: behind `?d=` for local files, else without host and query.
+
+    It starts with a slash, as it is one of another place.
+    """
     parts = urlsplit(text) if "://" in text or text.startswith("/data/") else None
     if parts is None:
         return text
     local = parse_qs(parts.query).get("d")
-    return local[0] if local else unquote(parts.path)
+    return "/" + (local[0] if local else unquote(parts.path)).lstrip("/")
 
 
 def to_annotation(region: Region, place: str, size: Size) -> Annotation:

@@ -72,7 +72,7 @@ def entry_in(source: Source, file: str) -> Entry:
         tuple(known),
         declared_size(size.get("height"), size.get("width"), place),
         split_of_path(file),
-        tuple(f"its tag '{tag}' is not read" for tag in tags if tag not in known),
+        doubts=tuple(f"its tag '{tag}' is not read" for tag in tags if tag not in known),
     )
 
 

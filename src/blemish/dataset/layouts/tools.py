@@ -108,7 +108,7 @@ TOOLS = (
     Tool("pickle", (".pkl", ".pickle"), lambda _: True, "Save its images as PNG, with COCO beside them."),
     Tool("archive", (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar"), lambda _: True, "Unpack it."),
 )  # fmt: skip
-READ = frozenset(tool.name for tool in TOOLS if not tool.advice)
+COCO_TOO = ("COCO captions", "COCO panoptic")  # by the reader of COCO left out beside instances
 
 
 def head(path: Path) -> str:

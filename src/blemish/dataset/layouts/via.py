@@ -121,9 +121,9 @@ def label_of(region: Region, key: str, place: str) -> str:
 
 def other_bytes(source: Source, entry: Entry, noted: object) -> bool:
     """Tell whether an image is not of the file size that VIA noted when it was annotated."""
-    if not str(noted).isdigit() or not (image := image_of(source.tree, entry)):
+    if not str(noted).isdigit() or not (match := image_of(source.tree, entry)):
         return False
-    return regular_file(source.root / image).stat().st_size != int(str(noted))
+    return regular_file(source.root / match.path).stat().st_size != int(str(noted))
 
 
 def to_annotation(shape: tuple[str, Region], place: str, size: Size) -> Annotation:
