@@ -20,10 +20,10 @@ from PIL import Image, ImageOps
 
 from blemish.arrays import Colour, Size
 from blemish.dataset.colours import FLAT_RANGE, exact_colours, mask_colours, plateau, solid_values, tally
+from blemish.dataset.matlab import matlab_segments
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image, to_bytes
 from blemish.images.opening import open_unlimited
-from blemish.optional_dependencies import import_optional
 from blemish.untrusted import regular_file
 
 LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp"})
@@ -288,22 +288,3 @@ def is_photograph(values: NDArray[Any], brightest: NDArray[Any]) -> bool:
 def shares_above(values: NDArray[Any]) -> tuple[float, ...]:
     counts = np.bincount(values.ravel(), minlength=256)
     return tuple((1 - np.cumsum(counts) / max(values.size, 1)).tolist())
-
-
-def matlab_segments(path: Path) -> NDArray[Any]:
-    """[H, W] segment numbers of CrackForest's ground truth: 1 background, 2 and above defects."""
-    reader = import_optional("scipy.io", f"{path}: reading a .mat file")  # 0.2 s, and few datasets need it
-    try:
-        segments = reader.loadmat(str(path))["groundTruth"][0, 0]["Segmentation"]
-    except Exception as error:  # SciPy raises many types on damaged files
-        raise BlemishError(
-            f"{path} must be a MATLAB file with groundTruth.Segmentation. Received: {type(error).__name__}. "
-            "Replace or remove it."
-        ) from error
-    segments = np.asarray(segments)
-    if segments.ndim != 2 or segments.dtype.kind not in "ui" or segments.min(initial=0) < 0:
-        raise BlemishError(
-            f"{path} must hold segment numbers. Received: {list(segments.shape)} of {segments.dtype}. "
-            "Replace or remove it."
-        )
-    return segments.astype(np.int32)
