@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.arrays import Box
-from blemish.dataset.convert.common import flat_names
+from blemish.dataset.convert.names import flat_names
 from blemish.dataset.hashing import in_threads, pixel_hash
 from blemish.dataset.ignored import counted, ignored_instances
 from blemish.dataset.masks import Instance, defect_instances
