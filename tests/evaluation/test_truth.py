@@ -56,12 +56,12 @@ def empty_mask(folder: Path) -> MaskFile:
 def test_an_annotation_without_a_pixel_leaves_its_image_defective_in_an_unknown_place(
     image: Path, kind: str
 ) -> None:
-    place: dict[str, Any] = {
+    places: dict[str, dict[str, Any]] = {
         "mask": {"mask": empty_mask(image.parent)},
         "polygon": {"polygons": (((40.0, 40.0), (50.0, 40.0), (50.0, 50.0)),)},
         "runs": {"mask": RunLengths((600,), SIZE)},
-    }[kind]
-    evaluator = evaluated(image, (Annotation("dent", **place),))
+    }
+    evaluator = evaluated(image, (Annotation("dent", **places[kind]),))
     (record,) = evaluator.records
     assert is_defective(record)
     assert record.pixels is None, "nobody knows which pixels are the defect's"
