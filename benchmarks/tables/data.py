@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tables.schema import Experiment, SplitShares
-from blemish.dataset.layouts import choose_layout, find_source, load_dataset
+from blemish.dataset.layouts import LAYOUTS, find_source, load_dataset
+from blemish.dataset.layouts.detection import choose_layout
 from blemish.dataset.layouts.products import named
 from blemish.dataset.product_sets.collect import collect_products
 from blemish.dataset.product_sets.makers import PRODUCTS
@@ -104,7 +105,7 @@ def is_one_dataset(folder: Path) -> bool:
     if holds_public_sets(folder):
         return False
     try:
-        layout, _ = choose_layout(find_source(folder, False), None)
+        layout, *_ = choose_layout(find_source(folder, False), None, LAYOUTS)
     except BlemishError:
         return False
     return layout != "products"

@@ -56,6 +56,8 @@ def load(
     device: str = "auto",
     mm_per_px: float | None = None,
     threads: int | None = None,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
 ) -> Inspector:
     """Open a bundle for inspection, or several as a chain.
 
@@ -63,6 +65,9 @@ def load(
     device: "auto", "cpu" or "cuda"; an exported bundle has only "auto" and "cpu"
     mm_per_px: scale of the images, instead of the bundle's or its decision's
     threads: maximum number in this process; None takes OMP_NUM_THREADS, else one per core
+    time_limit: seconds that the networks may take for an image, beyond which it is an ERROR; None: 60, and 10
+        for each megapixel
+    memory_limit: GiB that the graphs of an exported bundle may take in this process; None: 4
     Raises BlemishError for a bundle that is damaged, of another version, or cannot run here.
 
     >>> inspector = blemish.load(bundle, device="cpu")
@@ -75,11 +80,13 @@ def load(
     [True, True]
     """
     from blemish.image_inspector import load_inspector
+    from blemish.inspector.limits import limits_of
     from blemish.workflows.scale import checked_scale
 
     set_threads(threads)
     folders = [Path(bundle), *map(Path, then)]
-    return load_inspector(folders, device=device, mm_per_px=checked_scale(mm_per_px))
+    limits = limits_of(time_limit, memory_limit)
+    return load_inspector(folders, device=device, mm_per_px=checked_scale(mm_per_px), limits=limits)
 
 
 def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool = False) -> Dataset:
@@ -192,12 +199,15 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     mm_per_px: float | None = None,
     device: str = "auto",
     threads: int | None = None,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
     quiet: bool = True,
 ) -> RecordedInspections:
     """Inspect files of images into OUT/inspections.jsonl; for images in memory and single answers see `load`.
 
     images: image, folder, video, glob, or list of paths (.txt), or several of them; then: see `load`
     overlay: also draw each image with its defects; every: n, for every n-th frame of a video
+    time_limit, memory_limit: see `load`
     returns: an object with `file`, the path, `failures`, how many have the verdict ERROR, and `counts` of all
         that was found: `counts.verdicts`, `counts.left_out` with the reasons, `counts.not_judged`; iterating
         over it gives the inspections
@@ -210,6 +220,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     (1, 1, 0)
     """
     refuse_below(1, every=every)
+    from blemish.inspector.limits import limits_of
     from blemish.workflows.inspect import inspect_images
     from blemish.workflows.scale import checked_scale
 
@@ -223,6 +234,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
         every=every,
         mm_per_px=checked_scale(mm_per_px),
         device=device,
+        limits=limits_of(time_limit, memory_limit),
         quiet=quiet,
     )
 

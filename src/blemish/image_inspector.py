@@ -12,6 +12,7 @@ from blemish.bundle.store import load_bundle
 from blemish.images.image_input import ImageInput, image_reader
 from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, judge_of, stages_of
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.loading import labels_of
 from blemish.inspector.pipeline import Steps, answers_of, decoded
 from blemish.inspector.sources import Item
@@ -75,11 +76,15 @@ class Inspector:
 
 
 def load_inspector(
-    folders: Sequence[Path], *, device: str = "auto", mm_per_px: float | None = None
+    folders: Sequence[Path],
+    *,
+    device: str = "auto",
+    mm_per_px: float | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Inspector:
     """Inspector of the bundle in a folder, or of several as a chain. Raises BlemishError for one refused."""
     bundles = [load_bundle(folder) for folder in folders]
-    judge = judge_of(bundles, device=device, mm_per_px=mm_per_px)
+    judge = judge_of(bundles, device=device, mm_per_px=mm_per_px, limits=limits)
     labels = [
         labels_of(stage.inference, bundle.manifest)
         for stage, bundle in zip(stages_of(judge), bundles, strict=True)

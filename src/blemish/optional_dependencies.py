@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -45,10 +47,22 @@ def import_optional(module: str, purpose: str) -> ModuleType:
 
     Raises MissingExtraError where the package is not installed.
     """
+    opt_out_of_telemetry()
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         raise missing_extra(error, purpose) or error from error
+
+
+def opt_out_of_telemetry() -> None:
+    """Keep ONNX Runtime, OpenVINO and NNCF from telling their makers that they are used.
+
+    Call it before one of them is imported: each opens a connection and leaves an id of the device in the
+    user's home. ONNX Runtime's is off by its variable, unless the user has set that; OpenVINO and NNCF send
+    nothing where they find no package to send it with.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # an import of it fails
 
 
 def missing_extra(error: ModuleNotFoundError, purpose: str) -> MissingExtraError | None:

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from blemish.optional_dependencies import opt_out_of_telemetry
 from blemish.threads import thread_count, usable_cores
 
 
@@ -63,6 +64,7 @@ def package_version(module: str) -> str:
     try:
         return version(module)
     except PackageNotFoundError:
+        opt_out_of_telemetry()
         return str(getattr(import_module(module), "__version__", "unknown"))
 
 

@@ -116,6 +116,40 @@ def test_agree_prints_kappa_and_where_to_look(blemish: Command, tmp_path: Path) 
     assert alone.code == 2 and "agree takes two or three label sets. Received: 1." in alone.err
 
 
+def test_a_thousand_broken_files_do_not_flood(blemish: Command, tmp_path: Path) -> None:
+    root = masks_dataset(tmp_path / "data", images=30)
+    for number in range(7):
+        (root / "MT_Crack" / f"{number}.png").unlink()
+    answer = blemish("data", "check", root, "--json", tmp_path / "check.json")
+    assert answer.out.count("must have a mask beside it") == 5
+    assert "error: and 2 more of this kind (left-out); --json FILE lists all" in answer.out
+    assert "7 errors, listed above" in answer.err
+    listed = json.loads((tmp_path / "check.json").read_text())["problems"]
+    assert sum("must have a mask beside it" in problem["message"] for problem in listed) == 7
+
+
+def test_convert_prints_its_account_and_what_is_lost(blemish: Command, tmp_path: Path) -> None:
+    draw(tmp_path / "in" / "images" / "a.png")
+    draw(tmp_path / "in" / "images" / "b.png")
+    lines = {"a": "0 0.5 0.5 0.2 0.4\n0 0.5 0.5 0.2 0\n", "b": "0 0.9 0.5 0.4 0.4\n"}
+    for name, text in lines.items():
+        (tmp_path / "in" / "labels").mkdir(exist_ok=True)
+        (tmp_path / "in" / "labels" / f"{name}.txt").write_text(text)
+    (tmp_path / "in" / "data.yaml").write_text("names: [dent]\n")
+    refused = blemish("data", "convert", tmp_path / "in", tmp_path / "out", "--to", "coco")
+    assert refused.code == 1 and not (tmp_path / "out").exists()
+    strict = blemish(
+        "data", "convert", tmp_path / "in", tmp_path / "out", "--to", "coco", "--skip-broken", "--strict"
+    )
+    assert strict.code == 1 and "with --strict" in strict.err and not (tmp_path / "out").exists()
+    answer = blemish("data", "convert", tmp_path / "in", tmp_path / "out", "--to", "coco", "--skip-broken")
+    assert answer.code == 0, answer.err
+    assert "2 of 2 images and 2 of 3 annotations written" in answer.out
+    assert "warning: 1 annotation is left out (" in answer.out
+    assert "warning: boxes cut to the image: 1 annotation\n" in answer.out
+    assert blemish("data", "check", tmp_path / "out").code == 0
+
+
 def test_check_counts_groups(blemish: Command, tmp_path: Path) -> None:
     for name in ("good/lot1_a.png", "good/lot1_b.png", "bad/lot1_c.png", "bad/lot2_d.png"):
         draw(tmp_path / name)
@@ -134,3 +168,13 @@ def test_a_split_by_similarity_still_goes_by_its_former_name(blemish: Command, t
     assert lists[0] == lists[1]
     page = blemish("data", "split", "--help").out
     assert "similarity" in page and "looks" not in page
+
+
+def test_layouts_are_listed_in_a_line_each(blemish: Command) -> None:
+    from blemish.dataset.layouts import LAYOUTS
+
+    answer = blemish("data", "layouts")
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == list(LAYOUTS)
+    assert all(20 < len(line) <= 110 for line in lines)

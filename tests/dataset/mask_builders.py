@@ -1,4 +1,4 @@
-"""Tiny datasets with masks, one builder for each public form; two clean images, two of 35 and 24 marked pixels.
+"""Tiny datasets with masks, a builder for each form: two clean images, two of 35 and 24 marked pixels.
 
 A defect's kind is `cut` for the first and `dent` for the second, where the form has kinds.
 """
@@ -151,7 +151,10 @@ def voc_segmentation(root: Path) -> Path:
         indices = Image.frombytes("P", indices.size, indices.tobytes())
         indices.putpalette(palette)
         indices.save(path)
-    text(root / "labelmap.txt", "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncut:128,0,0::\ndent:0,128,0::\n")
+    text(
+        root / "labelmap.txt",
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncut:128,0,0::\ndent:0,128,0::\n",
+    )
     text(root / "ImageSets" / "Segmentation" / "train.txt", "a\nb\n")
     text(root / "ImageSets" / "Segmentation" / "val.txt", "c\nd\n")
     return root

@@ -12,6 +12,7 @@ import pytest
 from faster_coco_eval import COCO
 from PIL import Image
 
+from blemish.cli.data import TARGETS
 from blemish.dataset.convert import WRITERS, convert
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.masks import class_map, defect_instances
@@ -206,8 +207,11 @@ def test_turned_image_keeps_boxes_in_the_upright_frame(tmp_path: Path) -> None:
 
 def test_target_and_folder_are_checked(tmp_path: Path) -> None:
     dataset = boxes_dataset(tmp_path / "in")
-    assert set(WRITERS) == {"coco", "voc", "yolo", "masks"}
+    assert tuple(WRITERS) == TARGETS
     with pytest.raises(BlemishError, match=r"Received: 'yolov8'\. Did you mean 'yolo'\?"):
         convert(dataset, tmp_path / "out", "yolov8")
+    with pytest.raises(BlemishError, match=r"must lie outside of .*in, or its images are read as part of it"):
+        convert(dataset, tmp_path / "in" / "out", "coco")
+    builders.text(tmp_path / "used" / "a.txt", "mine")
     with pytest.raises(BlemishError, match="must be a new or empty folder"):
-        convert(dataset, tmp_path / "in", "coco")
+        convert(dataset, tmp_path / "used", "coco")

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from blemish.dataset.layouts import LAYOUTS, load_dataset
-from blemish.dataset.masks import class_map
-from blemish.dataset.samples import Dataset, MaskFile
+from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
+from tests.dataset import tool_builders
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
     "masks": builders.masks_layout,
@@ -29,6 +29,7 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "deeppcb": builders.deeppcb_layout,
     "crackforest": builders.crackforest_layout,
     "products": builders.products_layout,
+    **tool_builders.LAYOUT_BUILDERS,
     "visa": mask_builders.visa,
     "realiad": mask_builders.realiad,
 }
@@ -188,10 +189,12 @@ def test_empty_folder_no_layout_and_unknown_layout(tmp_path: Path) -> None:
     with pytest.raises(BlemishError, match=r"must hold images\. Received: an empty folder"):
         load_dataset(tmp_path)
     builders.text(tmp_path / "note.txt", "nothing here")
-    with pytest.raises(BlemishError, match="Received: 1 files, none of them an image"):
+    with pytest.raises(BlemishError, match=r"Received: no image, 1 \.txt"):
         load_dataset(tmp_path)
     builders.write_image(tmp_path / "a.png")
-    with pytest.raises(BlemishError, match=r"must have a known layout.*deeppcb: .*labels: ") as caught:
+    with pytest.raises(
+        BlemishError, match=r"must have a known layout.*1 image \(first a\.png\), 1 \.txt.*data layouts"
+    ) as caught:
         load_dataset(tmp_path)
     assert "\n" not in str(caught.value)
     with pytest.raises(
@@ -211,5 +214,3 @@ def test_boxes_refer_to_the_turned_image(tmp_path: Path) -> None:
     builders.text(root / "labels" / "val" / "c.txt", "0 0.5 0.5 1 1\n")
     sample = next(sample for sample in load_dataset(root) if sample.id.endswith("c.jpg"))
     assert sample.annotations[0].box_xyxy == (0, 0, 20, 30)
-
-

@@ -8,7 +8,7 @@ import builders
 import pytest
 
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.settings import read_settings
+from blemish.dataset.settings import DatasetSettings, read_settings
 from blemish.errors import BlemishError
 
 
@@ -21,6 +21,8 @@ from blemish.errors import BlemishError
         ("mm_per_px: .inf\n", r"'mm_per_px' must be valid\. Received: \.inf"),
         ("group: '(['\n", r"'group' must be valid\..*not a regular expression"),
         ("group: abc\n", "without a group in parentheses"),
+        ("group: ''\n", "without a group in parentheses"),
+        ("mm_per_px: 1e300\n", r"'mm_per_px' must be valid\. Received: 1e300"),
         ("colours: {a: red}\n", "'red', not a colour such as '#ff0000'"),
         ("splits: {dev: a.txt}\n", "'splits' must be valid"),
         ("- a\n", r"must hold 'key: value' lines\. Received: a list"),
@@ -77,3 +79,53 @@ def test_classes_order_rename_and_refuse(tmp_path: Path) -> None:
         BlemishError, match=r"must rename known ones\. Received: 'Crak'\. Did you mean 'Crack'\?"
     ):
         load_dataset(tmp_path)
+
+
+LONG = "x" * 200_000
+
+
+@pytest.mark.parametrize("key", sorted(DatasetSettings.model_fields))
+def test_a_long_value_is_not_repeated(tmp_path: Path, key: str) -> None:
+    builders.labels_layout(tmp_path)
+    path = builders.text(tmp_path / "dataset.yaml", f"{key}: '(({LONG}'\n")
+    with pytest.raises(BlemishError) as caught:
+        load_dataset(path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1500
+
+
+@pytest.mark.parametrize(
+    ("root", "words"),
+    [
+        ("../absent", "No such file"),
+        ("dataset.yaml", "a file"),
+        ("/", "with all that there is"),
+        ("/proc/self", "a folder of the system"),
+        ("sub/../../../../../../../../../../../../../..", "with all that there is"),
+        ("a\\0b", "NUL"),
+        ("/".join(["x" * 300] * 3), "too long"),
+        ("loop", "loop|[Tt]oo many"),
+    ],
+)
+def test_a_root_that_is_no_folder_of_images(tmp_path: Path, root: str, words: str) -> None:
+    builders.labels_layout(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    path = builders.text(tmp_path / "dataset.yaml", f'root: "{root}"\n')
+    with pytest.raises(BlemishError, match=words) as caught:
+        load_dataset(path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1500
+
+
+def test_annotations_are_those_of_coco(tmp_path: Path) -> None:
+    builders.coco_layout(tmp_path)
+    builders.labels_layout(tmp_path)
+    path = builders.text(tmp_path / "dataset.yaml", "annotations: annotations/instances_train.json\n")
+    assert load_dataset(path).layout == "coco"
+    builders.text(path, "annotations: nowhere.json\n")
+    with pytest.raises(BlemishError, match=r"nowhere\.json"):
+        load_dataset(path)
+    builders.text(path, "layout: labels\nannotations: annotations/instances_train.json\n")
+    with pytest.raises(
+        BlemishError, match=r"'annotations' must go with 'layout: coco'\. Received: layout 'labels'"
+    ):
+        load_dataset(path)

@@ -181,10 +181,20 @@ def test_a_bundle_takes_decisions_and_usage_and_nothing_else(tmp_path: Path) -> 
     manifest = Manifest(method="any", class_names=("crack",), preprocessing=Preprocessing(channels=1))
     bundle = save_bundle(tmp_path / "bundle", manifest, {})
     assert stored_decision(bundle.path, bundle=bundle.id) is None
-    for name in ("decision.yaml", "decision-12.yaml", "usage.json", ".usage.json.x1y2"):
+    for name in ("decision.yaml", "decision-12.yaml", "usage.json", ".usage.json.x1y2_abc"):
         (bundle.path / name).write_text("")
     assert load_bundle(bundle.path).id == bundle.id
-    for name in ("decision-a.yaml", "my-decision.yaml", "usage.jsonx", "decision.yml"):
+    for name in (
+        "decision-a.yaml",
+        "my-decision.yaml",
+        "usage.jsonx",
+        "decision.yml",
+        "decision.yaml.w",
+        ".decision.yaml",
+        ".usage.json.x1",
+        "decision.yaml.x1y2_abc",
+        "usage.json.bin",
+    ):
         (bundle.path / name).write_text("")
         with pytest.raises(BlemishError, match="is not listed in"):
             load_bundle(bundle.path)
@@ -219,5 +229,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path, extra: str) -> None:
     file = write(tmp_path)
     text = file.read_text() if extra[:5] != "costs" else "schema_version: 1\n"
     file.write_text(text + extra + "\n")
-    with pytest.raises(BlemishError, match=r"decision.yaml cannot be read as YAML: key '\w+' is repeated"):
+    with pytest.raises(
+        BlemishError, match=r"decision.yaml must be a YAML file. Received: the key '\w+' twice"
+    ):
         read_decision(file, bundle="b")

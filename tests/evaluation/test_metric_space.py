@@ -128,6 +128,8 @@ class Flat:
 class Finder:
     """An inspector that finds the same in every image."""
 
+    bits = None
+
     class inference:  # noqa: N801
         channels = 3
 

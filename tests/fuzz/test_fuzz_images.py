@@ -1,4 +1,4 @@
-"""Image files with some changed bytes: pixels, or a refusal in one line; never another error, in bounded time."""
+"""Image files with some changed bytes: pixels, or a refusal in one line; no other error, in bounded time."""
 
 from __future__ import annotations
 

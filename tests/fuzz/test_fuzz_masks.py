@@ -25,7 +25,7 @@ from blemish.dataset.samples import MaskFile
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 from tests.dataset import mask_builders
-from tests.fuzz.harness import Draw, settings
+from tests.fuzz.harness import MUTATIONS, Draw, assert_read_or_told, settings
 
 Counts = tuple[int, int, dict[str, int]]
 
@@ -66,13 +66,17 @@ def rewritten(root: Path, draw: Draw, change: Callable[[np.ndarray, str], Image.
 
 def other_level(root: Path, draw: Draw) -> str:
     value = draw(st.sampled_from([1, 2, 3, 64, 100, 127, 128, 200, 254, 255]))
-    return rewritten(root, draw, lambda marked, _: Image.fromarray(np.uint8(marked * value)), f"level {value}")
+    return rewritten(
+        root, draw, lambda marked, _: Image.fromarray(np.uint8(marked * value)), f"level {value}"
+    )
 
 
 def sixteen_bits(root: Path, draw: Draw) -> str:
     value = draw(st.sampled_from([1, 2, 255, 256, 4095, 26001, 33000, 65535]))
     hypothesis.assume(not any(path.suffix == ".bmp" for path in masks_of(root)))
-    return rewritten(root, draw, lambda marked, _: Image.fromarray(np.uint16(marked * value)), f"16 bits {value}")
+    return rewritten(
+        root, draw, lambda marked, _: Image.fromarray(np.uint16(marked * value)), f"16 bits {value}"
+    )
 
 
 def palette(root: Path, draw: Draw) -> str:
@@ -89,7 +93,10 @@ def palette(root: Path, draw: Draw) -> str:
 def colours(root: Path, draw: Draw) -> str:
     colour = draw(st.tuples(*[st.sampled_from([0, 1, 64, 128, 255])] * 3))
     return rewritten(
-        root, draw, lambda marked, _: Image.fromarray(np.uint8(marked[..., None] * np.uint8(colour))), f"{colour}"
+        root,
+        draw,
+        lambda marked, _: Image.fromarray(np.uint8(marked[..., None] * np.uint8(colour))),
+        f"{colour}",
     )
 
 
@@ -141,7 +148,9 @@ def renamed(root: Path, draw: Draw) -> str:
 
 def other_case(root: Path, draw: Draw) -> str:
     path = draw(st.sampled_from(masks_of(root)))
-    new = path.with_name(draw(st.sampled_from([path.stem.upper() + path.suffix, path.stem + path.suffix.upper()])))
+    new = path.with_name(
+        draw(st.sampled_from([path.stem.upper() + path.suffix, path.stem + path.suffix.upper()]))
+    )
     path.rename(new)
     return f"{path.name} renamed to {new.name}"
 
@@ -150,7 +159,9 @@ def renamed_folder(root: Path, draw: Draw) -> str:
     folders = sorted({path.parent for path in masks_of(root)} - {root})
     hypothesis.assume(folders)
     folder = draw(st.sampled_from(folders))
-    name = draw(st.sampled_from(["mask", "GT", "Ground_Truth", "annotations", "extra", "Segmentation", "x_mask"]))
+    name = draw(
+        st.sampled_from(["mask", "GT", "Ground_Truth", "annotations", "extra", "Segmentation", "x_mask"])
+    )
     hypothesis.assume(not folder.with_name(name).exists())
     folder.rename(folder.with_name(name))
     return f"{folder.name} renamed to {name}"
@@ -171,7 +182,7 @@ def cut(root: Path, draw: Draw) -> str:
 
 
 def copied(root: Path, draw: Draw) -> str:
-    """Copy a mask under the name of a second one; in a folder of masks of one image it is a further defect."""
+    """Copy a mask under the name of a second one; in a folder of masks of one image that is a defect more."""
     path = draw(st.sampled_from(masks_of(root)))
     hypothesis.assume(path.parent.name != path.stem)
     new = path.with_name(draw(st.sampled_from(["{}_mask", "{}_2", "other"])).format(path.stem) + path.suffix)
@@ -180,10 +191,10 @@ def copied(root: Path, draw: Draw) -> str:
     return f"{path.name} copied to {new.name}"
 
 
-CHANGES = (
-    (other_level, sixteen_bits, palette, colours, alpha, inverted, one_bit, photograph, other_size, soft_edges)
-    + (renamed, other_case, renamed_folder, removed, cut, copied)
-)  # fmt: skip
+LEVELS = (other_level, sixteen_bits, palette, colours, alpha, inverted, one_bit)
+PIXELS = (photograph, other_size, soft_edges)
+NAMES = (renamed, other_case, renamed_folder, removed, cut, copied)
+CHANGES = (*LEVELS, *PIXELS, *NAMES)
 
 
 @contextmanager
@@ -216,7 +227,19 @@ def test_marked_pixels_of_a_mutated_tree_are_those_of_the_whole_or_told_of(
             except BlemishError as error:
                 assert "\n" not in str(error)
                 return
-        assert counts == whole or same_but_names(counts, whole) or words - said, f"{change}: {whole}, {counts}"
+        assert counts == whole or same_but_names(counts, whole) or words - said, (
+            f"{change}: {whole}, {counts}"
+        )
+
+    run()
+
+
+@pytest.mark.parametrize("form", mask_builders.TREES)
+def test_a_tree_of_masks_with_any_mutation_is_read_or_told_of(form: str, trees: dict[str, Path]) -> None:
+    @settings
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        assert_read_or_told(trees[form], data.draw, MUTATIONS)
 
     run()
 

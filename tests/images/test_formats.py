@@ -28,10 +28,15 @@ def rng() -> np.random.Generator:
 
 
 def png(
-    depth: int, colour_type: int, rows: list[bytes], *chunks: tuple[bytes, bytes], late: bytes = b""
+    depth: int,
+    colour_type: int,
+    rows: list[bytes],
+    *chunks: tuple[bytes, bytes],
+    late: bytes = b"",
+    interlaced: bool = False,
 ) -> bytes:
     """A PNG of WIDTH × HEIGHT by hand. chunks: before the pixels; late: EXIF behind them"""
-    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, depth, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, depth, colour_type, 0, 0, interlaced)
     body = zlib.compress(b"".join(b"\0" + row for row in rows))
     behind = [(b"eXIf", late)] if late else []
     parts = [(b"IHDR", header), *chunks, (b"IDAT", body), *behind, (b"IEND", b"")]
@@ -71,6 +76,31 @@ def test_png_of_every_depth_and_type(
     pixels = read_image(EncodedImage(data, "a.png"))
     assert pixels.dtype == (np.uint16 if depth == 16 else np.uint8)
     assert np.array_equal(pixels, expected)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_interlaced_png_and_chunks_about_colour(
+    rng: np.random.Generator, depth: int, colour_type: int, channels: int
+) -> None:
+    stored = rng.integers(0, 2**depth, (HEIGHT, WIDTH, channels))
+    expected = stored[..., 0] if channels < 3 else stored[..., :3]
+    passes = (
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    )
+    pieces = [stored[top::down, left::right] for left, top, right, down in passes]
+    rows = [row for piece in pieces if piece.size for row in packed(piece, depth)]
+    data = png(depth, colour_type, rows, interlaced=True)
+    assert np.array_equal(read_image(EncodedImage(data, "a.png")), expected)
+    for chunk in ((b"gAMA", struct.pack(">I", 100_000)), (b"sBIT", bytes([5] * channels)), (b"sRGB", b"\0")):
+        data = png(depth, colour_type, packed(stored, depth), chunk)
+        assert np.array_equal(read_image(EncodedImage(data, "a.png")), expected)
 
 
 @pytest.mark.filterwarnings("ignore:Palette images")  # of the reference
@@ -131,6 +161,17 @@ def test_jpeg_pixels_are_those_of_pillow(
     assert np.array_equal(read_image(tmp_path / "a.jpg"), expected)
     if mode != "CMYK":
         assert np.array_equal(imageio.imread(tmp_path / "a.jpg"), expected)
+
+
+def test_a_jpeg_of_rare_sampling_is_named_as_such() -> None:
+    stream = BytesIO()
+    Image.new("RGB", (64, 64)).save(stream, "JPEG", subsampling=0)
+    data = bytearray(stream.getvalue())
+    place = data.index(b"\xff\xc0") + 11  # sampling of the first component
+    assert data[place] == 0x11
+    data[place] = 0x13
+    with pytest.raises(BlemishError, match=r"a\.jpg must be a common image\. Received: a rare encoding"):
+        read_image(EncodedImage(bytes(data), "a.jpg"))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -161,15 +162,25 @@ def test_a_decision_that_does_not_fit_the_bundle_is_refused(
         assert open_inspector(bundle, device="cpu", mm_per_px=0.1).scale == 0.1
 
 
-def test_without_thresholds_nothing_is_called_ng(tiny_bundle: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "received"),
+    [
+        ({}, "none"),
+        ({"ng": 2.0, "review": 2.0}, "2, which no score reaches"),
+        ({"ng": 0.5, "review": 1.5}, "review 1.5 above ng 0.5"),
+        ({"ng": 1.5}, "1.5, which no score reaches"),
+    ],
+)
+def test_thresholds_that_call_every_image_ok_are_refused_where_images_are_judged(
+    tiny_bundle: Path, given: dict[str, float], received: str
+) -> None:
     bundle = load_bundle(tiny_bundle)
-    bare = bundle.manifest.model_copy(
-        update={
-            "thresholds": {k: v for k, v in bundle.manifest.thresholds.items() if k not in ("ng", "review")}
-        }
-    )
-    inspector = inspector_of(Bundle(bundle.path, bare, bundle.networks), device="cpu")
-    assert inspector.verdict(1.0) is Verdict.OK
+    own = {key: value for key, value in bundle.manifest.thresholds.items() if key not in ("ng", "review")}
+    odd = bundle.manifest.model_copy(update={"thresholds": {**own, **given}})
+    with pytest.raises(BlemishError, match=received):
+        inspector_of(Bundle(bundle.path, odd, bundle.networks), device="cpu")
+    undecided = inspector_of(Bundle(bundle.path, odd, bundle.networks), device="cpu", decided=False)
+    assert undecided.ng == given.get("ng", math.inf), "`blemish decide` may still choose"
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("out of memory")])
@@ -321,15 +332,6 @@ def test_tensors_of_another_shape_are_refused(tiny_bundle: Path, tmp_path: Path)
     manifest = loaded.manifest.model_copy(update={"settings": settings})
     message = refusal(save_bundle(tmp_path / "colour", manifest, loaded.networks).path)
     assert "tensors of 'severity' do not fit" in message
-
-
-def test_a_bundle_without_verdict_thresholds_calls_nothing_defective_unasked(
-    changed: Callable[..., Path], tiny_bundle: Path
-) -> None:
-    thresholds = load_bundle(tiny_bundle).manifest.thresholds
-    method_only = {name: thresholds[name] for name in ("severity", "drop_above")}
-    inspector = open_inspector(changed(thresholds=method_only), device="cpu")
-    assert inspector.verdict(0.99) is Verdict.OK
 
 
 def test_the_bundle_named_in_an_inspection_is_the_one_on_disk(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from blemish.errors import BlemishError
@@ -76,7 +78,60 @@ def test_no_checkpoint_is_none_and_a_broken_one_an_error(tmp_path: Path) -> None
         load_checkpoint(tmp_path / "broken.safetensors")
 
 
+@pytest.mark.parametrize("place", [0.02, 0.3, 0.5, 0.8, 0.999])
+def test_a_checkpoint_with_any_changed_byte_is_refused(place: float, tmp_path: Path) -> None:
+    network, optimiser = made(0)
+    steps(network, optimiser, range(3))
+    file = tmp_path / "a.safetensors"
+    save_checkpoint(file, network, optimiser, 3)
+    data = file.read_bytes()
+    number = int(place * len(data))
+    file.write_bytes(data[:number] + bytes([data[number] ^ 1]) + data[number + 1 :])
+    with pytest.raises(BlemishError, match=r"a\.safetensors (is no checkpoint|was changed or damaged)"):
+        load_checkpoint(file)
+    file.write_bytes(data)
+    assert load_checkpoint(file).step == 3
+
+
+def test_a_checkpoint_of_another_step_or_result_is_refused(tmp_path: Path) -> None:
+    network, optimiser = made(0)
+    file = tmp_path / "a.safetensors"
+    save_checkpoint(file, network, optimiser, 3)
+    whole = load_checkpoint(file)
+    file.write_bytes(save(dict(whole.tensors), metadata={**whole.metadata, "step": "2"}))
+    with pytest.raises(BlemishError, match="was changed or damaged"):
+        load_checkpoint(file)
+    written_by_0_1 = {key: value for key, value in whole.metadata.items() if key != "sha256"}
+    file.write_bytes(save(dict(whole.tensors), metadata=written_by_0_1))
+    assert load_checkpoint(file).step == 3
+
+
+def test_a_checkpoint_that_cannot_be_read_is_not_a_missing_one(tmp_path: Path) -> None:
+    for name, make in {
+        "link": lambda path: path.symlink_to(tmp_path / "nowhere"),
+        "folder": lambda path: path.mkdir(),
+        "fifo": os.mkfifo,
+    }.items():
+        make(tmp_path / name)
+        with pytest.raises(BlemishError, match=name):
+            load_checkpoint(tmp_path / name)
+
+
 # Log
+
+
+@pytest.mark.parametrize(
+    "cut", [b'{"note": "\xc3', b'{"stage": "one", "st', b"12\n", b"[1]\n", b"\xff\xfe\n", b"[" * 9999, b""]
+)
+def test_a_line_that_is_none_is_left_out_and_the_next_is_whole(cut: bytes, tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    log.write({"note": "before"})
+    with log.path.open("ab") as file:
+        file.write(cut)
+    RunLog(tmp_path).write({"note": "after"})
+    assert list(read_log(log.path)) == [{"note": "before"}, {"note": "after"}]
+    log.forget_after("one", 0)
+    assert list(read_log(log.path)) == [{"note": "before"}, {"note": "after"}]
 
 
 def test_a_resumed_log_has_every_step_once(tmp_path: Path) -> None:

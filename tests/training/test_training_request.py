@@ -135,3 +135,19 @@ def test_good_images_alone_are_refused_where_a_method_cannot_learn_from_them(
     ):
         refuse_good_images_alone(find_method("severity"), good)
     refuse_good_images_alone(find_method("severity"), tiny_dataset)
+
+
+def test_resuming_with_another_number_of_threads_is_refused(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums are rounded in another order then, and the weights would be others."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    claim_folder(request(tiny_dataset, {"device": "cpu"}, tmp_path), "digest")
+    began(tmp_path)
+    claim_folder(request(tiny_dataset, {"device": "cpu"}, tmp_path, resume=True), "digest")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(BlemishError, match=r"Received: 1, the run has 2\. Give --threads 2\."):
+        claim_folder(request(tiny_dataset, {"device": "cpu"}, tmp_path, resume=True), "digest")
+    there = json.loads((tmp_path / RUN_FILE).read_text())
+    (tmp_path / RUN_FILE).write_text(json.dumps({k: v for k, v in there.items() if k != "threads"}))
+    claim_folder(request(tiny_dataset, {"device": "cpu"}, tmp_path, resume=True), "digest")

@@ -94,6 +94,10 @@ class GrayInference:
     score_map_max: float | None = None
     streams: None = None
 
+    def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
+        """There is no network, so none has outputs."""
+        raise KeyError(network)
+
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """1 where a pixel is on the defects' side of the threshold, else 0. [H, W]"""
         return gray_mask(pixels, self.criterion, bright=self.bright).astype(np.float32)

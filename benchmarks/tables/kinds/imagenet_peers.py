@@ -260,6 +260,10 @@ class PeerInference:
     score_map_max: float | None = None
     streams: None = None
 
+    def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
+        """[B, 1 + P]: the peer's number for each image, and its map of P places."""
+        return inputs[0], None
+
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """The peer's number for the image and, behind it, its map of P places. [1 + P]"""
         return networks[NETWORK](square(pixels, self.size)[None])[0]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Strict as StrictNumber  # no truth values, no text
 
 from blemish.bundle.migrations import upgrade_manifest
 from blemish.errors import BlemishError, nearest_name
+from blemish.untrusted import MAX_DEPTH, unique_keys
 
 SCHEMA_VERSION = 1
+MAX_WHOLE = 2**63 - 1
+MAX_SHOWN = 200
 
 
 class Strict(BaseModel):
@@ -90,8 +95,8 @@ class Manifest(Strict):
     method: str
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
-    tiling: dict[str, int] = {}
-    thresholds: dict[str, float] = {}
+    tiling: dict[str, Annotated[int, StrictNumber()]] = {}
+    thresholds: dict[str, Annotated[float, StrictNumber()]] = {}
     settings: dict[str, Any] = {}
     operating_point: StoredOperatingPoint | None = None
     runtime: StoredRuntime | None = None
@@ -103,6 +108,16 @@ class Manifest(Strict):
     data_fingerprint: str = ""
     provenance: dict[str, Any] = {}
     files: dict[str, str] = Field(default={}, description="SHA-256 of every other file of the bundle")
+
+    @field_validator("data")
+    @classmethod
+    def _digests_are_texts(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Without the digests, an image known in training would count as new."""
+        for key in ("trained_on", "validated_on", "trained_on_before"):
+            value = data.get(key, ())
+            if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+                raise ValueError(f"'data.{key}' must be a list of digests. Train or copy the bundle again.")
+        return data
 
     def to_json(self) -> str:
         fields = self.model_dump(mode="json", exclude=None if self.runtime else {"runtime"})
@@ -126,23 +141,53 @@ def parse_manifest(text: str | bytes, path: Path) -> Manifest:
     missing key or a value of the wrong type.
     """
     try:
-        fields = json.loads(text)
+        fields = json.loads(text, object_pairs_hook=unique_keys)
+        refuse_odd_values(fields)
     except (ValueError, RecursionError) as error:  # ValueError: bytes that are no text as well
         raise BlemishError(f"{path} is not JSON ({error}). Train or copy the bundle again.") from error
     if not isinstance(fields, dict):
         raise BlemishError(f"{path} must hold a JSON object. Train or copy the bundle again.")
     refuse_other_schema(fields, path)
     try:
-        return Manifest.model_validate(upgrade_manifest(fields))
+        manifest = Manifest.model_validate(upgrade_manifest(fields))
     except BlemishError as error:
         raise BlemishError(f"{path}: {error}") from error
     except ValidationError as error:
         raise BlemishError(f"{path}: {first_fault(error, Manifest.model_fields)}") from error
+    if not all(math.isfinite(value) for value in values_of(fields) if isinstance(value, float)):
+        raise BlemishError(f"{path} must hold finite numbers. Received: NaN or Infinity. Train it again.")
+    return manifest
+
+
+def refuse_odd_values(fields: Any) -> None:
+    """Raise ValueError for values that are nested too deep, for halves of characters, and for whole numbers
+    of more digits than any setting has.
+    """
+    for value in values_of(fields):
+        if isinstance(value, str):
+            value.encode()
+        elif isinstance(value, int) and abs(value) > MAX_WHOLE:
+            raise ValueError(f"a whole number must be at most {MAX_WHOLE}")
+
+
+def values_of(fields: Any) -> Iterator[Any]:
+    """Keys, texts and numbers in plain data. Raises ValueError where it is nested more than `MAX_DEPTH`."""
+    waiting: list[tuple[Any, int]] = [(fields, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise ValueError(f"values are nested more than {MAX_DEPTH} deep")
+        if isinstance(value, dict):
+            waiting += ((part, depth + 1) for pair in value.items() for part in pair)
+        elif isinstance(value, list):
+            waiting += ((part, depth + 1) for part in value)
+        else:
+            yield value
 
 
 def refuse_other_schema(fields: Mapping[str, Any], path: Path) -> None:
     version = fields.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version != SCHEMA_VERSION or isinstance(version, bool):
         newer = isinstance(version, int) and version > SCHEMA_VERSION
         raise BlemishError(
             f"{path}: schema_version must be {SCHEMA_VERSION} for this blemish. Received: {version}. "
@@ -158,5 +203,10 @@ def first_fault(error: ValidationError, known: Iterable[str]) -> str:
         return f"unknown key '{key}'.{nearest_name(key, known)}"
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])  # a rule of our own, whole as it is
-    received = f" Received: {fault['input']!r}." if fault["type"] != "missing" else ""
+    received = f" Received: {shortened(repr(fault['input']))}." if fault["type"] != "missing" else ""
     return f"'{key}': {fault['msg']}.{received}"
+
+
+def shortened(text: str) -> str:
+    """Text of at most 200 characters, for a message of one line."""
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

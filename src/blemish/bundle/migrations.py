@@ -120,14 +120,23 @@ def upgrade_manifest(fields: Mapping[str, Any]) -> dict[str, Any]:
     return upgraded
 
 
+def are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
 def upgrade_data(data: Mapping[str, Any]) -> dict[str, Any]:
     """Replace "seen" and "watched" in a manifest's `data` by "trained_on" and "validated_on".
 
     "seen" held the digests of both, "watched" those of the validation images.
+    Raises BlemishError where they are anything else: without them, an image of the training would count as
+    new.
     """
     upgraded = {k: v for k, v in data.items() if k not in ("seen", "watched", "seen_before")}
-    seen, watched = data.get("seen"), data.get("watched", [])
-    if isinstance(seen, list) and isinstance(watched, list):
+    seen, watched = data.get("seen"), data.get("watched") or []
+    for key, value in (("seen", seen), ("watched", data.get("watched"))):
+        if value is not None and not are_texts(value):
+            raise BlemishError(f"'data.{key}' must be a list of digests. Train or copy the bundle again.")
+    if seen is not None:
         upgraded["trained_on"] = sorted({*seen} - {*watched})
         upgraded["validated_on"] = sorted(watched)
     if "seen_before" in data:

@@ -24,6 +24,7 @@ from safetensors.numpy import load, save
 
 from blemish.bundle.manifest import Manifest, manifest_json, parse_manifest
 from blemish.errors import BlemishError
+from blemish.untrusted import read_bytes, regular_file
 
 Tensors = Mapping[str, NDArray[np.generic]]
 MANIFEST, CERTIFICATE = "manifest.json", "certificate.json"
@@ -32,8 +33,10 @@ GRAPH_SUFFIXES = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
 CREATED = "created"  # in the manifest's provenance
 DECISION, USAGE = "decision.yaml", "usage.json"
 # Files that may change while weights and manifest stay: the decision, its older revisions, the usage count.
-# The dots are those of a file that is being written.
-CHANGEABLE = re.compile(r"\.?(decision(-\d+)?\.yaml|usage\.json)(\..+)?")
+CHANGEABLE = re.compile(r"decision(-\d{1,9})?\.yaml|usage\.json")
+# While one of them is being written, see `files.write_atomically`. Never read.
+DRAFT = re.compile(rf"\.({CHANGEABLE.pattern})\.[a-z0-9_]{{8}}")
+MAX_MANIFEST_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,11 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
     that is not safetensors data.
     """
     file = path / MANIFEST
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise BlemishError(
             f"{path} is not a bundle: it has no {MANIFEST}. Give the folder that `train` wrote."
         )
-    text = file.read_bytes()
+    text = read_bytes(file, max_bytes=MAX_MANIFEST_BYTES)
     manifest = parse_manifest(text, file)
     if method is not None and manifest.method != method:
         raise BlemishError(f"{path} must be a bundle of method '{method}'. Received: '{manifest.method}'.")
@@ -156,7 +159,9 @@ def refuse_unlisted(path: Path, manifest: Manifest) -> None:
     refuse_unhashed_graphs(path, manifest)
     listed = {*manifest.files, MANIFEST}
     for found in sorted(path.iterdir()):
-        if found.name not in listed and not CHANGEABLE.fullmatch(found.name):
+        if CHANGEABLE.fullmatch(found.name):
+            regular_file(found)  # one that cannot be read is no missing one
+        elif found.name not in listed and not DRAFT.fullmatch(found.name):
             raise BlemishError(f"{found} is not listed in {MANIFEST}. Remove it, or copy the bundle again.")
 
 
@@ -197,11 +202,17 @@ def refuse_other_digest(file: Path, digest: str, expected: str) -> None:
 
 
 def parse_tensors(file: Path, data: bytes) -> Tensors:
-    """Tensors in a file's content. Raises BlemishError for anything but safetensors data."""
+    """Tensors in a file's content. Raises BlemishError for anything but safetensors data, and for numbers
+    that are not finite.
+    """
     try:
-        return load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
+        tensors = load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise BlemishError(f"{file} holds no safetensors data. Train or copy the bundle again.") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind in "fc" and not np.isfinite(tensor).all():
+            raise BlemishError(f"{file}: tensor '{name}' must be finite. Train or copy the bundle again.")
+    return tensors
 
 
 def changeable_of(path: Path, bundle: str) -> dict[str, bytes]:
@@ -215,7 +226,7 @@ def changeable_of(path: Path, bundle: str) -> dict[str, bytes]:
     if Bundle(path, there, {}, stored=(there, digest_of(json.loads(text)))).id != bundle:
         return {}
     files = (file for file in path.iterdir() if CHANGEABLE.fullmatch(file.name))
-    return {file.name: file.read_bytes() for file in files if not file.name.startswith(".")}
+    return {file.name: file.read_bytes() for file in files if file.is_file()}
 
 
 def fill(folder: Path, contents: Mapping[str, bytes], files: Mapping[str, Path]) -> None:

@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")]
+TARGETS = ("coco", "coco-rle", "labelme", "masks", "voc", "yolo", "yolo-seg")  # convert.WRITERS, not imported
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")]
 
 
@@ -131,7 +132,7 @@ def check(
 
     from blemish.dataset.layouts import load_dataset
     from blemish.dataset.quality.check import check_dataset
-    from blemish.dataset.quality.check_image import ERROR, WARNING
+    from blemish.dataset.quality.problems import ERROR, WARNING
     from blemish.files import write_atomically
 
     report = check_dataset(load_dataset(data, skip_broken=True), skipped=WARNING if skip_broken else ERROR)
@@ -145,6 +146,17 @@ def check(
         raise BlemishError(
             f"{data} must give no warning with --strict. Received: {len(report.problems)}, listed above."
         )
+
+
+@app.command("layouts")
+def list_layouts() -> None:
+    """List the layouts that are read, each with the files that tell it; docs/layouts.md shows them."""
+    from blemish.dataset.layouts import LAYOUTS
+
+    width = max(map(len, LAYOUTS))
+    for name, module in LAYOUTS.items():
+        print(f"{name:{width}}  {module.detect.__doc__}")
+    print("Which is read is found by the files, or named by 'layout:' in dataset.yaml.")
 
 
 @app.command()
@@ -186,19 +198,34 @@ def convert(
     out: Out,
     to: Annotated[
         str,
-        typer.Option(
-            "--to",
-            help="coco, voc, yolo or masks",
-            autocompletion=beginning(("coco", "voc", "yolo", "masks")),
-        ),
+        typer.Option("--to", help=f"{', '.join(TARGETS)}.", autocompletion=beginning(TARGETS)),
     ],
+    skip_broken: Annotated[
+        bool,
+        typer.Option(
+            "--skip-broken",
+            help="Leave out faulty images and annotations, with a warning instead of an error.",
+        ),
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Exit with code 1, and write nothing, where anything is lost or changed."
+        ),
+    ] = False,
 ) -> None:
-    """Write the dataset in another layout, and warn about what that layout cannot hold."""
+    """Write the dataset in another layout, and warn about what that layout cannot hold.
+
+    What is written passes `data check`: faulty annotations are refused, and outlines and boxes that reach
+    over the edge are cut to their image.
+    """
     from blemish.dataset.convert import convert as convert_dataset
     from blemish.dataset.layouts import load_dataset
 
-    conversion = convert_dataset(load_dataset(data), out, to)
+    dataset = load_dataset(data, skip_broken=skip_broken)
+    conversion = convert_dataset(dataset, out, to, skip_broken=skip_broken, strict=strict)
     say(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
+    say(f"account: {conversion.line()}")
     for warning in conversion.warnings:
         say(f"warning: {warning}")
 

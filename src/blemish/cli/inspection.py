@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from blemish.cli.console import say
-from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Then, Threads
+from blemish.cli.options import BundleFolder, Device, MemoryLimit, Quiet, Scale, Then, Threads, TimeLimit
 from blemish.errors import BlemishError, WrongUseError
 from blemish.threads import set_threads
 
@@ -63,11 +63,14 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     then: Then = None,
     mm_per_px: Scale = None,
+    time_limit: TimeLimit = None,
+    memory_limit: MemoryLimit = None,
     device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Inspect images with BUNDLE, or a chain of bundles; write one line per image to inspections.jsonl."""
+    from blemish.inspector.limits import limits_of
     from blemish.workflows.inspect import inspect_images
     from blemish.workflows.scale import checked_scale
 
@@ -86,6 +89,7 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         web=web,
         mm_per_px=checked_scale(mm_per_px),
         device=device,
+        limits=limits_of(time_limit, memory_limit),
         quiet=quiet,
     )
     say(recorded.file)

@@ -41,3 +41,20 @@ Then = Annotated[
         help="Next bundle of a chain, in the order gate, segmenter, detector; may be repeated.",
     ),
 ]
+TimeLimit = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(
+        "--time-limit",
+        metavar="SECONDS",
+        help="Longest that the networks may take for an image; beyond, it is an ERROR. Default 60, and 10 "
+        "more for each megapixel.",
+    ),
+]
+MemoryLimit = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(
+        "--memory-limit",
+        metavar="GIB",
+        help="Most memory that the graphs of an exported bundle may take. Default 4.",
+    ),
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,13 @@ from blemish.cli.console import say
 if TYPE_CHECKING:
     from blemish.dataset.product_sets.collect import Collected
     from blemish.dataset.quality.check import CheckReport
+    from blemish.dataset.quality.problems import Problem
     from blemish.dataset.samples import Dataset
     from blemish.evaluation.annotators.study import Study
     from blemish.images.calibration_target import Scale
 
 SPLIT_ORDER = ("train", "val", "test", "")
+MAX_OF_A_KIND = 5  # problems of a check; all are in its --json
 MAX_LISTED = 10  # differences of two annotators; all are in agreement.json
 
 
@@ -61,9 +63,24 @@ def print_check(report: CheckReport) -> None:
         say(f"groups: {images_of_lots(report.groups)}")
     say(f"account: {report.account.line()}")
     say(f"usable for: {uses(report)}")
-    for problem in sorted(report.problems, key=lambda problem: problem.severity != "error"):
-        say(f"{problem.severity}: {problem.message}")
-    if not report.problems:
+    if ignored := [f"{number} {name}" for name, number in report.ignored.items() if number]:
+        say(f"ignored by evaluation: {', '.join(ignored)} annotations")
+    print_problems(report.problems)
+
+
+def print_problems(problems: Sequence[Problem]) -> None:
+    """Print problems, worst first; of many of a kind the first and how many more there are."""
+    kinds: dict[tuple[bool, str], list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault((problem.severity != "error", problem.kind), []).append(problem)
+    for (_, kind), found in sorted(kinds.items(), key=lambda item: item[0][0]):
+        shown = found[:MAX_OF_A_KIND] if kind else found
+        for problem in shown:
+            say(f"{problem.severity}: {problem.message}")
+        if len(shown) < len(found):
+            rest = len(found) - len(shown)
+            say(f"{found[0].severity}: and {rest} more of this kind ({kind}); --json FILE lists all")
+    if not problems:
         say("no problems found")
 
 

@@ -78,9 +78,19 @@ def by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
 
 def lost(names: Sequence[str], noun: str, reason: str) -> str:
     """Warning on things that were left out, with their number and first examples."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     what = "is left out" if len(names) == 1 else "are left out"
-    return f"{number(len(names), noun)} {what} ({', '.join(names[:SHOWN])}{more}): {reason}."
+    return f"{number(len(names), noun)} {what} ({examples(names)}): {reason}."
+
+
+def remark(names: Sequence[str], noun: str, text: str) -> str:
+    """Warning on things that are doubtful, with their number and first examples."""
+    return f"{number(len(names), noun)} ({examples(names)}): {text}."
+
+
+def examples(names: Sequence[str]) -> str:
+    """First names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def number(count: int, noun: str) -> str:

@@ -50,8 +50,13 @@ def record(sample: Sample, hashes: Mapping[Path, str]) -> dict[str, Any]:
 
 
 def mark(annotation: Annotation, hashes: Mapping[Path, str]) -> dict[str, Any]:
-    """Class and place of an annotation. Its id is left out: it names, it does not mark."""
+    """Class and place of an annotation. Its id is left out: it names, it does not mark.
+
+    Marks of version 0.1, which knew no crowd and nothing difficult, stay what they were.
+    """
+    ignored = {name: True for name in ("crowd", "difficult") if getattr(annotation, name)}
     return {
+        **ignored,
         "label": annotation.label,
         "box": annotation.box_xyxy,
         "polygons": annotation.polygons,

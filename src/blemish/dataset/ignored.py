@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from blemish.arrays import Box
+from blemish.arrays import Box, Size
+from blemish.dataset.masks import Instance, defect_instances
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 
@@ -29,6 +30,15 @@ def counted(sample: Sample) -> Sample:
 def ignored_marks(sample: Sample) -> tuple[Annotation, ...]:
     """Ignored regions of a sample, each once."""
     return tuple(mark for mark in without_repeats(sample.annotations) if is_ignored(mark))
+
+
+def ignored_instances(sample: Sample, size: Size) -> list[tuple[Instance, Annotation]]:
+    """Ignored regions of a sample, drawn, each with its annotation. size: (height, width) of the image"""
+    return [
+        (instance, mark)
+        for mark in ignored_marks(sample)
+        for instance in defect_instances(replace(sample, annotations=(mark,)), size)
+    ]
 
 
 def is_outlined(sample: Sample) -> bool:
@@ -59,13 +69,14 @@ def sentences_on_ignored(samples: Iterable[Sample]) -> tuple[str, ...]:
     repeats = sum(len(s.annotations) - len(without_repeats(s.annotations)) for s in samples)
     said = []
     if crowds or difficult:
-        out = (
-            f"; {images(doubtful)} with nothing else count as neither clean nor defective" if doubtful else ""
-        )
         said.append(
             f"{regions(crowds, 'crowd')} and {regions(difficult, 'difficult')} in "
-            f"{images(sum(map(bool, marks)))} are ignored: what is found there is neither right nor "
-            f"wrong{out}."
+            f"{images(sum(map(bool, marks)))} are ignored: what is found there is neither right nor wrong."
+        )
+    if doubtful:
+        said.append(
+            f"Images with difficult defects alone: {doubtful}. They are neither clean nor defective, and in no "
+            "figure of images."
         )
     if repeats:
         said.append(f"Equal annotations, of the same place and class as another: {repeats}. They count once.")

@@ -20,10 +20,10 @@ from PIL import Image, ImageOps
 
 from blemish.arrays import Colour, Size
 from blemish.dataset.colours import FLAT_RANGE, exact_colours, mask_colours, plateau, solid_values, tally
+from blemish.dataset.matlab import matlab_segments
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image, to_bytes
 from blemish.images.opening import open_unlimited
-from blemish.optional_dependencies import import_optional
 from blemish.untrusted import regular_file
 
 LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp"})
@@ -125,9 +125,9 @@ def read_stored(path: Path) -> StoredMask:
     pixels = read_image(path)
     pixels = to_bytes(pixels) if pixels.ndim == 3 else pixels
     indices, palette, alpha = layers(path)
-    if indices is not None and indices.shape == pixels.shape[:2]:
-        if palette and is_class_palette(indices, palette, pixels):
-            return StoredMask(indices, palette)
+    fits = indices is not None and indices.shape == pixels.shape[:2] and bool(palette)
+    if indices is not None and fits and is_class_palette(indices, palette):
+        return StoredMask(indices, palette)
     gray = one_channel(pixels)
     if alpha is None or alpha.shape != gray.shape[:2] or alpha.min() == alpha.max():
         return StoredMask(gray)
@@ -160,7 +160,7 @@ def palette_of(image: Image.Image) -> tuple[Colour, ...]:
     return tuple((values[i], values[i + 1], values[i + 2]) for i in range(0, len(values) - 2, 3))
 
 
-def is_class_palette(indices: NDArray[np.uint8], palette: tuple[Colour, ...], pixels: NDArray[Any]) -> bool:
+def is_class_palette(indices: NDArray[np.uint8], palette: tuple[Colour, ...]) -> bool:
     """True where palette indices are what was meant: index 0 is black, and no index is an edge's colour.
 
     Gray palettes and those of pictures that were reduced to 256 colours are read by their colours.
@@ -277,30 +277,14 @@ def is_photograph(values: NDArray[Any], brightest: NDArray[Any]) -> bool:
 
     values: [H, W] or [H, W, 3]; brightest: [H, W], of the channels
     """
-    shown = brightest > float(brightest.max(initial=0)) * FLAT_RANGE / 255
+    top = float(brightest.max(initial=0))
+    near = top * FLAT_RANGE / 255
+    shown = brightest > near
+    even = plateau(values) | (brightest >= top - near)  # noise of JPEG is near white
     number = int(shown.sum())
-    return number > 0.3 * shown.size and int((plateau(values) & shown).sum()) < 0.5 * number
+    return number > 0.3 * shown.size and int((even & shown).sum()) < 0.5 * number
 
 
 def shares_above(values: NDArray[Any]) -> tuple[float, ...]:
     counts = np.bincount(values.ravel(), minlength=256)
     return tuple((1 - np.cumsum(counts) / max(values.size, 1)).tolist())
-
-
-def matlab_segments(path: Path) -> NDArray[Any]:
-    """[H, W] segment numbers of CrackForest's ground truth: 1 background, 2 and above defects."""
-    reader = import_optional("scipy.io", f"{path}: reading a .mat file")  # 0.2 s, and few datasets need it
-    try:
-        segments = reader.loadmat(str(path))["groundTruth"][0, 0]["Segmentation"]
-    except Exception as error:  # SciPy raises many types on damaged files
-        raise BlemishError(
-            f"{path} must be a MATLAB file with groundTruth.Segmentation. Received: {type(error).__name__}. "
-            "Replace or remove it."
-        ) from error
-    segments = np.asarray(segments)
-    if segments.ndim != 2 or segments.dtype.kind not in "ui" or segments.min(initial=0) < 0:
-        raise BlemishError(
-            f"{path} must hold segment numbers. Received: {list(segments.shape)} of {segments.dtype}. "
-            "Replace or remove it."
-        )
-    return segments.astype(np.int32)

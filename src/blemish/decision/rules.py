@@ -46,6 +46,11 @@ class MeasureRule(Strict):
     unit: Unit | None = None
     of: str | None = None
 
+    @property
+    def levels(self) -> dict[str, float | None]:
+        """Values by the name of the verdict or grade that they lead to."""
+        return {}
+
     @model_validator(mode="after")
     def _has_its_unit(self) -> MeasureRule:
         if (self.measure == "severity") != (self.unit is None):
@@ -92,6 +97,10 @@ class Limit(MeasureRule):
         refuse_empty("review", self.review, "ng", self.ng)
         return self
 
+    @property
+    def levels(self) -> dict[str, float | None]:
+        return {"review": self.review, "ng": self.ng}
+
 
 class Ignored(MeasureRule):
     """Minimum size: a defect below it is ignored. below: > 0"""
@@ -114,6 +123,10 @@ class Grade(MeasureRule):
         refuse_crossing("rework", self.rework, "scrap", self.scrap)
         refuse_empty("rework", self.rework, "scrap", self.scrap)
         return self
+
+    @property
+    def levels(self) -> dict[str, float | None]:
+        return {"rework": self.rework, "scrap": self.scrap}
 
 
 class Costs(Strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from blemish.decision.decision import SCHEMA_VERSION, Decision
 from blemish.decision.rules import Chosen, Costs, Grade, Ignored, Limit, Thresholds
 from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
+from blemish.untrusted import read_yaml
 
 PARTS: dict[str, type[Strict]] = {
     "score": Thresholds,
@@ -50,15 +52,13 @@ def read_decision(file: Path, *, bundle: str) -> Decision:
         return Decision.model_validate_json(json.dumps(fields, default=str), strict=True)
     except ValidationError as error:
         raise BlemishError(f"{file}: {fault_line(error)}") from error
+    except (TypeError, ValueError) as error:  # a key that is no text, half a character
+        raise BlemishError(f"{file} must hold text and numbers. Received: {error}. Correct it.") from error
 
 
 def yaml_fields(file: Path) -> dict[str, Any]:
     """Keys and values of a YAML file. Raises BlemishError for anything else."""
-    try:
-        fields = yaml.load(file.read_text("utf-8-sig"), Loader=UniqueKeyLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise BlemishError(f"{file} cannot be read as YAML: {reason}. Correct or remove it.") from error
+    fields = read_yaml(file)
     if not isinstance(fields, dict):
         kind = type(fields).__name__
         raise BlemishError(f"{file} must hold 'key: value' lines. Received: {kind}. Correct or remove it.")
@@ -85,10 +85,19 @@ def fault_line(error: ValidationError) -> str:
     return first_fault(error, [".".join((*parts[:-1], name)) for name in known])
 
 
-def refuse_unfit(decision: Decision, source: str, *, labels: Sequence[str], scale: float | None) -> None:
-    """Raises BlemishError for a class that the bundle does not name, and for a rule in mm without a scale.
+def refuse_unfit(
+    decision: Decision,
+    source: str,
+    *,
+    labels: Sequence[str],
+    scale: float | None,
+    severity_max: float | None = None,
+) -> None:
+    """Raises BlemishError for a class that the bundle does not name, a rule in mm without a scale, and a
+    severity that no defect reaches.
 
     source: the file, for messages; labels: class names of the bundle; scale: mm per pixel
+    severity_max: greatest severity that the bundle gives; None where that is not known
     """
     named = [*((f"classes.{name}", name) for name in decision.classes)]
     named += [(f"{place}.of", rule.of) for place, rule in decision.measured if rule.of is not None]
@@ -105,14 +114,40 @@ def refuse_unfit(decision: Decision, source: str, *, labels: Sequence[str], scal
                 "--mm-per-px, or write the rule in px."
             )
 
+    refuse_unreached(decision, source, severity_max)
+
+
+def refuse_unreached(decision: Decision, source: str, severity_max: float | None) -> None:
+    """Raises BlemishError for a threshold on severity above the greatest, which would never be met."""
+    for name, rules in (("limits", decision.limits), ("grades", decision.grades)):
+        for number, rule in enumerate(rules):
+            for level, value in rule.levels.items() if rule.measure == "severity" else ():
+                if severity_max is not None and value is not None and value > severity_max:
+                    raise BlemishError(
+                        f"{source}: '{name}.{number}.{level}' must be at most {severity_max:g}, the greatest "
+                        f"severity of this bundle. Received: {value:g}. Lower it, or leave the rule out."
+                    )
+
+
+def refuse_open(decision: Decision, source: str) -> None:
+    """Raises BlemishError for a decision by which every image is OK, whatever is found on it."""
+    thresholds = [decision.score, *decision.classes.values()]
+    if any(each.review is not None or each.ng is not None for each in thresholds):
+        return
+    if not decision.limits and not decision.grades:
+        raise BlemishError(
+            f"{source}: 'score' must have a threshold where there is no other rule. Received: none, by which "
+            "every image is OK. Add 'review' or 'ng', or run `blemish decide`."
+        )
+
 
 def stored_decision(folder: Path, *, bundle: str) -> Decision | None:
     """Decision in a bundle's folder; None where there is none.
 
-    Raises BlemishError as `read_decision` does.
+    Raises BlemishError as `read_decision` does, and where something is there that is no readable file.
     """
     file = folder / DECISION
-    return read_decision(file, bundle=bundle) if file.is_file() else None
+    return read_decision(file, bundle=bundle) if os.path.lexists(file) else None
 
 
 def write_decision(file: Path, decision: Decision) -> Path | None:
@@ -122,7 +157,7 @@ def write_decision(file: Path, decision: Decision) -> Path | None:
     Raises BlemishError where the existing file is no decision, or nothing can be written.
     """
     previous = None
-    if file.is_file():
+    if os.path.lexists(file):
         revision = yaml_fields(file).get("revision")
         if not isinstance(revision, int):
             raise BlemishError(
@@ -141,17 +176,6 @@ def decision_text(decision: Decision) -> str:
     if decision.chosen is not None:
         full["chosen"]["seen"] = FlowList(full["chosen"]["seen"])
     return HEADING + yaml.dump(full, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
-
-
-class UniqueKeyLoader(yaml.SafeLoader):
-    """Loader that refuses a repeated key: of two 'limits' YAML itself would silently drop the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"key '{twice}' is repeated", node.start_mark)
-        return super().construct_mapping(node, deep=deep)
 
 
 class FlowList(list[str]):

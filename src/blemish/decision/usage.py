@@ -5,6 +5,7 @@ Figures on test images hold for new parts only as long as nothing is changed bec
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,8 +19,10 @@ from blemish.decision.store import decision_text
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.folder_lock import one_at_a_time
+from blemish.untrusted import read_bytes
 
 NO_DECISION = "none"
+MAX_BYTES = 2**26
 
 
 class TestSetAccess(Strict):
@@ -63,10 +66,10 @@ def read_usage(folder: Path, *, bundle: str) -> Usage:
     bundle: its id. Raises BlemishError for a damaged file, and for that of another bundle.
     """
     file = folder / USAGE
-    if not file.is_file():
+    if not os.path.lexists(file):
         return Usage(bundle=bundle)
     try:
-        usage = Usage.model_validate_json(file.read_bytes())
+        usage = Usage.model_validate_json(read_bytes(file, max_bytes=MAX_BYTES))
     except ValidationError as error:
         fault = first_fault(error, Usage.model_fields)
         raise BlemishError(

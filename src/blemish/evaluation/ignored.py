@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.dataset.ignored import ignored_marks, is_doubtful
-from blemish.dataset.masks import Instance, defect_instances
+from blemish.dataset.ignored import ignored_instances, is_doubtful
+from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Sample
 from blemish.evaluation.records import IgnoredRegion, ImageRecord
 
@@ -39,15 +39,8 @@ NOTHING_IGNORED = Ignored()
 
 def ignored_of(sample: Sample, size: tuple[int, int]) -> Ignored:
     """Ignored regions of a sample. size: (height, width) of its image"""
-    marks = ignored_marks(sample)
-    if not marks:
-        return NOTHING_IGNORED
-    pairs = [
-        (instance, mark.crowd)
-        for mark in marks
-        for instance in defect_instances(Sample(sample.image, sample.id, (mark,)), size)
-    ]
-    return Ignored(tuple(instance for instance, _ in pairs), tuple(crowd for _, crowd in pairs))
+    pairs = ignored_instances(sample, size)
+    return Ignored(tuple(instance for instance, _ in pairs), tuple(mark.crowd for _, mark in pairs))
 
 
 def drawn(instances: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from typing import Any
 from blemish.errors import BlemishError
 from blemish.exporting.onnx_models import OPSET, halved, marked
 from blemish.inspector.graph_marks import NAMESPACE
+from blemish.optional_dependencies import import_optional
 
 
 def write_onnx(model: Any, folder: Path, name: str, *, source: str, precision: str) -> tuple[Path, ...]:
@@ -30,8 +31,7 @@ def read_onnx(file: Path) -> Any:
 
 def write_openvino(model: Any, folder: Path, name: str, *, source: str, precision: str) -> tuple[Path, ...]:
     """Write `name`.xml and `name`.bin of an OpenVINO model; returns their paths."""
-    import openvino
-
+    openvino = import_optional("openvino", name)
     for key, value in (("source", source), ("graph", name), ("opset", str(OPSET))):
         model.set_rt_info(value, [NAMESPACE, key])
     file = folder / f"{name}.xml"
@@ -41,8 +41,7 @@ def write_openvino(model: Any, folder: Path, name: str, *, source: str, precisio
 
 def as_openvino(file: Path) -> Any:
     """OpenVINO model of an ONNX file. Raises BlemishError where OpenVINO refuses it."""
-    import openvino
-
+    openvino = import_optional("openvino", str(file))
     try:
         return openvino.convert_model(file)
     except Exception as error:  # its exceptions share no other base

@@ -24,6 +24,7 @@ from blemish.inspector.graph_backend import open_graphs
 from blemish.inspector.loading import assemble, method_of
 from blemish.methods.capabilities import ExportsGraphs
 from blemish.methods.contract import Arrays, Graph
+from blemish.optional_dependencies import opt_out_of_telemetry
 from blemish.progress import Reporter
 
 
@@ -97,6 +98,7 @@ def quantised(model: Any, files: Sequence[Path]) -> Any:
         with np.load(file) as arrays:
             return dict(arrays)
 
+    opt_out_of_telemetry()
     with silenced():
         import nncf
     try:

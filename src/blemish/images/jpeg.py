@@ -17,6 +17,8 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from blemish.images.opening import RareEncodingError
+
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _HUFFMAN = frozenset({0xC0, 0xC1, 0xC2})  # neither lossless nor arithmetic, nor a hierarchy of both
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -31,9 +33,9 @@ def jpeg_pixels(data: bytes, *, gray: bool) -> NDArray[np.uint8]:
     Equal to what Pillow gives of whole data, bit by bit. Raises ValueError with the reason where data is
     missing or damaged, so far as can be seen: a changed bit that leaves the codes behind it in step cannot.
     """
-    decoded = simplejpeg.decode_jpeg(data, "GRAY" if gray else "RGB")
+    pixels = decoded(data, "GRAY" if gray else "RGB")
     refuse_lost_data(data)
-    return decoded[..., 0] if gray else decoded
+    return pixels[..., 0] if gray else pixels
 
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
@@ -44,8 +46,17 @@ def jpeg_size(data: bytes) -> tuple[int, int]:
 
 def check_inks(data: bytes) -> None:
     """Decode JPEG data of four inks for its errors alone. Raises ValueError as `jpeg_pixels` does."""
-    simplejpeg.decode_jpeg(data, "CMYK")
+    decoded(data, "CMYK")
     refuse_lost_data(data)
+
+
+def decoded(data: bytes, colours: str) -> NDArray[np.uint8]:
+    try:
+        return simplejpeg.decode_jpeg(data, colours)
+    except ValueError as error:
+        if "subsampling level" in str(error):
+            raise RareEncodingError("a sampling of colours that few programs write") from error
+        raise
 
 
 def tiff_jpeg_pixels(
@@ -84,7 +95,10 @@ class Scan:
 
 def refuse_lost_data(data: bytes) -> None:
     """Raises ValueError where scans are missing, or a long run of zeros stands in the data of one."""
-    frame, components, scans = structure(data)
+    try:
+        frame, components, scans = structure(data)
+    except (IndexError, struct.error) as error:
+        raise ValueError("segments that end early") from error
     for scan in scans if frame in _HUFFMAN else ():
         if not scan.zeros and 0 <= data.find(_ZEROS, scan.start) < end_of_scan(data, scan):
             raise ValueError("zeros in place of data")

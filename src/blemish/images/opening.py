@@ -36,6 +36,10 @@ class EncodedImage(BytesIO):
 ImageFile = Path | EncodedImage
 
 
+class RareEncodingError(ValueError):
+    """Reason why a whole file is not read: its encoding is one that no reader here knows."""
+
+
 @contextmanager
 def opened(file: ImageFile) -> Iterator[BinaryIO]:
     """The file as a stream; any error inside becomes a BlemishError that names it.
@@ -88,6 +92,8 @@ def explained(error: Exception, file: ImageFile) -> str:
     if isinstance(error, MemoryError):
         return f"{file} must fit into memory. Received: too little memory. Cut it into smaller images."
     reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, RareEncodingError):
+        return f"{file} must be a common image. Received: a rare encoding ({reason}). Save it as PNG."
     return (
         f"{file} must be a whole image. Received: truncated or damaged data ({reason}). Replace or remove it."
     )

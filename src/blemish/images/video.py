@@ -110,28 +110,34 @@ def holds_jpegs(capture: cv2.VideoCapture, path: Path) -> bool:
     data = packet_bytes(first) if first.grab() else b""
     first.release()
     try:
-        size = jpeg_size(data)
+        return jpeg_size(data) == frame_size(capture)
     except ValueError:  # a damaged frame, which is an error of its own
         return True
-    return size == (capture.get(cv2.CAP_PROP_FRAME_HEIGHT), capture.get(cv2.CAP_PROP_FRAME_WIDTH))
 
 
-def jpeg_frames(_: cv2.VideoCapture, packets: cv2.VideoCapture, path: Path) -> Iterator[Frame]:
+def frame_size(capture: cv2.VideoCapture) -> tuple[int, int]:
+    """(height, width) by the header."""
+    height, width = (capture.get(name) for name in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
+    return int(height), int(width)
+
+
+def jpeg_frames(capture: cv2.VideoCapture, packets: cv2.VideoCapture, path: Path) -> Iterator[Frame]:
     """Frames of Motion JPEG, each decoded by itself."""
-    number = 0
+    number, size = 0, frame_size(capture)
     while packets.grab():
-        yield number, partial(jpeg_frame, packets, path, number)
+        yield number, partial(jpeg_frame, packets, size, f"{path}: frame {number}")
         number += 1
 
 
-def jpeg_frame(packets: cv2.VideoCapture, path: Path, number: int) -> NDArray[np.uint8]:
-    """Pixels [H, W, 3] of the grabbed packet."""
+def jpeg_frame(packets: cv2.VideoCapture, size: tuple[int, int], name: str) -> NDArray[np.uint8]:
+    """Pixels [H, W, 3] of the grabbed packet. size: that they must have; name: for messages"""
+    data = packet_bytes(packets)
     try:
-        return jpeg_pixels(packet_bytes(packets), gray=False)
+        if (found := jpeg_size(data)) != size:
+            raise ValueError(f"{found[1]}×{found[0]} in place of {size[1]}×{size[0]}")
+        return jpeg_pixels(data, gray=False)
     except ValueError as error:
-        raise BlemishError(
-            f"{path}: frame {number} is damaged ({error}). Record or copy the video again."
-        ) from error
+        raise BlemishError(f"{name} is damaged ({error}). Record or copy the video again.") from error
 
 
 def packet_bytes(packets: cv2.VideoCapture) -> bytes:

@@ -37,6 +37,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.inspector import BundleInspector, in_scale, judged_file
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.loading import inspector_of
 from blemish.inspector.naming import naming
 from blemish.methods.contract import Inference
@@ -180,12 +181,20 @@ class Chain:
 Judge = BundleInspector | Chain
 
 
-def judge_of(bundles: Sequence[Bundle], *, device: str = "auto", mm_per_px: float | None = None) -> Judge:
-    """Inspector of a loaded bundle, or the chain of several; mm_per_px: see `inspector_of`.
+def judge_of(
+    bundles: Sequence[Bundle],
+    *,
+    device: str = "auto",
+    mm_per_px: float | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Judge:
+    """Inspector of a loaded bundle, or the chain of several; mm_per_px, limits: see `inspector_of`.
 
     Raises BlemishError for a bundle that is refused and for bundles that make no chain.
     """
-    return as_judge([inspector_of(bundle, device=device, mm_per_px=mm_per_px) for bundle in bundles])
+    return as_judge(
+        [inspector_of(bundle, device=device, mm_per_px=mm_per_px, limits=limits) for bundle in bundles]
+    )
 
 
 def as_judge(stages: Sequence[BundleInspector]) -> Judge:

@@ -14,12 +14,14 @@ from blemish.bundle.manifest import StoredGraph, StoredInput
 from blemish.bundle.store import Bundle
 from blemish.errors import BlemishError
 from blemish.inspector.graph_marks import Marks, refuse_foreign
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.onnx_backend import open_onnx
 from blemish.inspector.openvino_backend import open_openvino
 from blemish.methods.capabilities import ExportsGraphs
+from blemish.methods.common.outputs import by_sides, fits
 from blemish.methods.contract import Arrays, Graph, Method, Networks
 
-Opener = Callable[[Path, StoredGraph], tuple[Graph, Marks]]
+Opener = Callable[[Path, StoredGraph, Limits], tuple[Graph, Marks]]
 OPENERS: dict[str, Opener] = {"onnx": open_onnx, "openvino": open_openvino}
 
 
@@ -33,7 +35,9 @@ class CheckedGraph:
     run: Graph
 
     def __call__(self, arrays: Arrays) -> Arrays:
-        """Raises BlemishError for arrays of other names, types or shapes than the manifest says."""
+        """Raises BlemishError for arrays of other names, types or shapes than the manifest says, and where
+        the graph fails on them; MemoryError where there is too little memory.
+        """
         expected = [stored.name for stored in self.stored.inputs]
         if set(arrays) != set(expected):
             raise BlemishError(
@@ -42,7 +46,15 @@ class CheckedGraph:
             )
         for stored in self.stored.inputs:
             self.refuse_misfit(stored, str(arrays[stored.name].dtype), arrays[stored.name].shape)
-        return self.run(arrays)
+        try:
+            return self.run(arrays)
+        except (BlemishError, MemoryError):
+            raise
+        except Exception as error:  # those of the runtimes share no other base
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise BlemishError(
+                f"{self.file}: graph '{self.name}' failed: {reason[:300]} Export the bundle again."
+            ) from error
 
     def refuse_misfit(self, stored: StoredInput, dtype: str, shape: Sequence[int]) -> None:
         if dtype != stored.dtype:
@@ -58,7 +70,7 @@ class CheckedGraph:
             )
 
 
-def open_graphs(bundle: Bundle) -> dict[str, Graph]:
+def open_graphs(bundle: Bundle, limits: Limits = DEFAULT_LIMITS) -> dict[str, Graph]:
     """Graphs of an exported bundle, by name, ready to run.
 
     Raises BlemishError for a missing runtime, a graph of another bundle, name or opset, and a file that the
@@ -69,13 +81,13 @@ def open_graphs(bundle: Bundle) -> dict[str, Graph]:
     graphs: dict[str, Graph] = {}
     for name, stored in runtime.graphs.items():
         file = bundle.path / stored.files[0]
-        run, marks = OPENERS[runtime.kind](file, stored)
+        run, marks = OPENERS[runtime.kind](file, stored, limits)
         refuse_foreign(marks, name, runtime, file)
         graphs[name] = CheckedGraph(name, file, stored, run)
     return graphs
 
 
-def served_networks(bundle: Bundle, method: Method) -> Networks:
+def served_networks(bundle: Bundle, method: Method, limits: Limits = DEFAULT_LIMITS) -> Networks:
     """Networks of an exported bundle, as the method makes them of its graphs and stored tensors.
 
     Raises BlemishError as `open_graphs` does, and where the bundle lacks a graph or tensors.
@@ -83,7 +95,7 @@ def served_networks(bundle: Bundle, method: Method) -> Networks:
     if not isinstance(method, ExportsGraphs):
         raise BlemishError(f"{bundle.path}: method {method.name} runs by torch alone. Export it again.")
     try:
-        return method.served(open_graphs(bundle), bundle.networks, bundle.manifest)
+        return method.served(open_graphs(bundle, limits), bundle.networks, bundle.manifest)
     except KeyError as error:
         raise BlemishError(f"{bundle.path} must hold {error} for {method.name}. Export it again.") from error
 
@@ -100,14 +112,3 @@ def refuse_torch_options(bundle: Bundle, *, device: str, bfloat16: bool) -> None
             f"bfloat16: {bundle.path} is an exported bundle, whose precision is fixed. Export it with "
             "another --precision."
         )
-
-
-def fits(shape: Sequence[int], stored: Sequence[int | None]) -> bool:
-    return len(shape) == len(stored) and all(
-        wanted is None or length == wanted for length, wanted in zip(shape, stored, strict=True)
-    )
-
-
-def by_sides(shape: Sequence[int | None]) -> str:
-    """Text of a shape, such as "any×1×512×512"."""
-    return "×".join("any" if length is None else str(length) for length in shape)

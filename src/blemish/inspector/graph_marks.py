@@ -5,6 +5,7 @@ By them a graph that was put into a bundle by hand, with its hash, is told from 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,16 @@ class Marks(NamedTuple):
     source: str | None
     graph: str | None
     opset: int | None
+
+
+def refuse_other_names(file: Path, kind: str, stored: Sequence[str], found: Sequence[str]) -> None:
+    """Raise BlemishError where a graph lacks an input or output of the manifest. kind: for the message"""
+    lacking = [name for name in stored if name not in found]
+    if lacking:
+        raise BlemishError(
+            f"{file} must have the {kind} {', '.join(stored)}, as the manifest says. "
+            f"Received: {', '.join(found) or 'none'}. Export the bundle again."
+        )
 
 
 def refuse_foreign(marks: Marks, name: str, runtime: StoredRuntime, file: Path) -> None:

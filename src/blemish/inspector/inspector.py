@@ -6,6 +6,7 @@ Training-time evaluation, `inspect` and the tests all come through here; what di
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from blemish.errors import BlemishError
 from blemish.images.bit_depth import full_range
 from blemish.images.decode import read_image, with_channels
 from blemish.inspection import Inspection, Verdict, failed
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits, time_limit
+from blemish.inspector.looks import KnownLooks
 from blemish.methods.contract import ImageFindings, Inference, Networks
 from blemish.record import UsedBundle
 
@@ -52,6 +55,8 @@ class BundleInspector:
     decision: instead of the two; mm_per_px: instead of the bundle's scale
     bits: that 16-bit images use; None: all, which is asked about where an image uses 12 at most
     used: the bundle as a record names it; None for one that is not on disk, as in training
+    limits: of each image; one that takes more is an ERROR
+    looks: of the training images; one unlike all of them is not OK but REVIEW. None: whatever it looks like
     """
 
     inference: Inference
@@ -63,6 +68,8 @@ class BundleInspector:
     mm_per_px: float | None = None
     bits: int | None = None
     used: UsedBundle | None = None
+    limits: Limits = DEFAULT_LIMITS
+    looks: KnownLooks | None = None
 
     @property
     def scale(self) -> float | None:
@@ -93,18 +100,25 @@ class BundleInspector:
     def forward(self, pixels: Pixels, name: str, *, decode_ms: float | None = None) -> Forwarded:
         """Run the network on decoded pixels: the first half of `judge`."""
         start = perf_counter()
-        raw = self.inference.forward(pixels, self.networks)
+        with time_limit(self.limits.seconds_for(pixels.shape[0] * pixels.shape[1])):
+            raw = self.inference.forward(pixels, self.networks)
         decode = {} if decode_ms is None else {"decode": decode_ms}
         return Forwarded(name, pixels, raw, {**decode, "network": 1e3 * (perf_counter() - start)})
 
     def decide(self, forwarded: Forwarded, *, with_maps: bool = False) -> Inspection:
         """Decide on the network's output: the second half of `judge`."""
         start = perf_counter()
-        if not np.isfinite(forwarded.raw.max(initial=0.0)):
+        if not np.isfinite(forwarded.raw).all():
             return self.not_finite(forwarded.name)
         pixels = forwarded.pixels
-        findings = self.inference.decide(forwarded.raw, pixels, self.networks, with_maps=with_maps)
+        seconds = self.limits.seconds_for(pixels.shape[0] * pixels.shape[1])
+        with time_limit(seconds - 1e-3 * forwarded.timings_ms["network"]):
+            findings = self.inference.decide(forwarded.raw, pixels, self.networks, with_maps=with_maps)
+        if not all_finite(findings):
+            return self.not_finite(forwarded.name)
         inspection = self.inspection(findings, forwarded.name, (pixels.shape[0], pixels.shape[1]))
+        if self.looks is not None:
+            inspection = self.looks.review(inspection, pixels)
         timings = {**forwarded.timings_ms, "decide": 1e3 * (perf_counter() - start)}
         return replace(inspection, timings_ms=timings)
 
@@ -156,6 +170,12 @@ class BundleInspector:
         if score >= self.ng:
             return Verdict.NG
         return Verdict.REVIEW if score >= self.review else Verdict.OK
+
+
+def all_finite(findings: ImageFindings) -> bool:
+    """True where the score is a number from 0 on, and each defect's confidence and box are finite."""
+    numbers = [(each.confidence, *each.box_xyxy) for each in (*findings.defects, *findings.candidates)]
+    return 0 <= findings.score < math.inf and bool(np.isfinite(numbers).all())
 
 
 def in_scale(defects: tuple[Defect, ...], scale: float | None) -> tuple[Defect, ...]:

@@ -14,11 +14,14 @@ from pydantic import ValidationError
 
 from blemish.bundle.manifest import Manifest, first_fault
 from blemish.bundle.store import DECISION, Bundle, load_bundle, sha256_of
-from blemish.decision.store import refuse_unfit, stored_decision
+from blemish.decision.store import refuse_open, refuse_unfit, stored_decision
 from blemish.errors import BlemishError
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
 from blemish.inspector.inspector import BundleInspector
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits, timed
+from blemish.inspector.looks import stored_looks
 from blemish.methods import find_method
+from blemish.methods.common.outputs import checked_networks
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import Inference, Method, Networks
 from blemish.optional_dependencies import MissingExtraError, require_package
@@ -28,6 +31,8 @@ from blemish.record import UsedBundle
 if TYPE_CHECKING:
     from torch import nn
 
+# Numbers that building networks may allocate: drawing weights takes some beside the weights themselves.
+ALLOCATED_AT_LEAST, ALLOCATED_RATIO = 1 << 24, 4
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # packages that run the graphs of each kind
 
 
@@ -45,24 +50,51 @@ def inspector_of(
     bfloat16: bool = False,
     mm_per_px: float | None = None,
     decided: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> BundleInspector:
     """Inspector of a loaded bundle, with the decision in its folder; torch runs what was not exported.
 
     mm_per_px: scale of the images instead of the decision's and the bundle's
     decided: follow that decision; else the thresholds of the manifest
+    limits: of each image
     Raises BlemishError for a bundle whose method, settings, thresholds, tensors or graphs are not this
     blemish's, for a decision that is not this bundle's, and for a device that an exported one does not have.
     """
     decision = stored_decision(bundle.path, bundle=bundle.id) if decided else None
     method, inference = method_of(bundle)
-    networks = networks_of(bundle, method, device=device, bfloat16=bfloat16)
+    networks = networks_of(bundle, method, device=device, bfloat16=bfloat16, limits=limits)
     plain = assemble(inference, networks, bundle.manifest, bundle.id)
-    inspector = replace(plain, decision=decision, mm_per_px=mm_per_px)
+    looks = stored_looks(bundle.manifest.data, str(bundle.path))
+    inspector = replace(plain, decision=decision, mm_per_px=mm_per_px, limits=limits, looks=looks)
     if decision is not None:
         source = str(bundle.path / DECISION)
-        refuse_unfit(decision, source, labels=labels_of(inference, bundle.manifest), scale=inspector.scale)
+        refuse_unfit(
+            decision,
+            source,
+            labels=labels_of(inference, bundle.manifest),
+            scale=inspector.scale,
+            severity_max=inference.score_map_max,
+        )
+        refuse_open(decision, source)
+    elif decided:
+        refuse_open_thresholds(bundle)
     file = bundle.path / DECISION if decision is not None else None
     return replace(inspector, used=used_bundle(bundle, inspector, file, device=device, bfloat16=bfloat16))
+
+
+def refuse_open_thresholds(bundle: Bundle) -> None:
+    """Raise BlemishError for a manifest whose thresholds call every image OK, or are out of order."""
+    thresholds = bundle.manifest.thresholds
+    ng = thresholds.get("ng", math.inf)
+    review = thresholds.get("review", ng)
+    if review > min(ng, 1):
+        received = "none" if math.isinf(review) else f"{review:g}, which no score reaches"
+        if review > ng:
+            received = f"review {review:g} above ng {ng:g}"
+        raise BlemishError(
+            f"{bundle.path}: the manifest must hold 'review' and 'ng' in its thresholds, scores in [0, 1]. "
+            f"Received: {received}. Run `blemish decide`, or train it again."
+        )
 
 
 def used_bundle(
@@ -93,11 +125,13 @@ def used_bundle(
     )
 
 
-def networks_of(bundle: Bundle, method: Method, *, device: str, bfloat16: bool) -> Networks:
+def networks_of(
+    bundle: Bundle, method: Method, *, device: str, bfloat16: bool, limits: Limits = DEFAULT_LIMITS
+) -> Networks:
     """Networks of a bundle, run by its graphs where it was exported, else by torch."""
     if bundle.manifest.runtime is not None:
         refuse_torch_options(bundle, device=device, bfloat16=bfloat16)
-        return served_networks(bundle, method)
+        return served_networks(bundle, method, limits)
     refuse_without_torch(bundle)
     from blemish.inspector.torch_backend import as_networks, pick_device
     from blemish.nn.runtime import prepare_runtime
@@ -130,11 +164,32 @@ def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
     from blemish.inspector.torch_backend import load_tensors
     from blemish.nn.lazy_import import defer_torch_dynamo
 
+    source = str(bundle.path)
     with defer_torch_dynamo():
-        modules = method.modules(bundle.manifest)
-    load_tensors(modules, bundle.networks, source=str(bundle.path))
+        modules = built_modules(bundle, method)
+    load_tensors(modules, bundle.networks, source=source)
     method.check_compatible(modules, source=str(bundle.path))
     return modules
+
+
+def built_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
+    """Networks as a bundle's settings describe them, with initial weights.
+
+    Raises BlemishError where none can be, and for networks far larger than the bundle's tensors.
+    """
+    from blemish.inspector.torch_backend import AllocationLimit
+
+    stored = sum(tensor.size for tensors in bundle.networks.values() for tensor in tensors.values())
+    try:
+        with AllocationLimit(ALLOCATED_AT_LEAST + ALLOCATED_RATIO * stored):
+            return method.modules(bundle.manifest)
+    except BlemishError:
+        raise
+    except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BlemishError(
+            f"{bundle.path}: no network can be built by its settings: {reason}. Train it again."
+        ) from error
 
 
 def refuse_exported(bundle: Bundle) -> None:
@@ -170,8 +225,11 @@ def method_of(bundle: Bundle) -> tuple[Method, Inference]:
 
 
 def assemble(inference: Inference, networks: Networks, manifest: Manifest, name: str) -> BundleInspector:
-    """Inspector made of its parts; without thresholds in the manifest nothing is called NG."""
+    """Inspector made of its parts, which checks what the networks give; without thresholds in the manifest
+    nothing is called NG.
+    """
     thresholds = manifest.thresholds
     ng = thresholds.get("ng", math.inf)
+    networks = checked_networks({name: timed(each) for name, each in networks.items()}, inference)
     review, bits = thresholds.get("review", ng), manifest.settings.get("bits")
     return BundleInspector(inference, networks, review=review, ng=ng, bundle=name, bits=bits)

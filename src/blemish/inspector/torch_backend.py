@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from blemish.bundle.store import Tensors
 from blemish.errors import BlemishError, nearest_name
@@ -52,6 +55,28 @@ def as_network(
         return result
 
     return network
+
+
+FACTORIES = frozenset({torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn})
+
+
+class AllocationLimit(TorchFunctionMode):
+    """Inside, torch makes tensors of so many numbers in all. Raises MemoryError before one too large."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.left = numbers
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        if func in FACTORIES:
+            size = named.get("size", args[0] if args and not isinstance(args[0], int) else args)
+            self.left -= math.prod(size)
+            if self.left < 0:
+                raise MemoryError(f"a tensor of {'×'.join(map(str, size))} is more than the bundle holds")
+        return func(*args, **named)
 
 
 def load_tensors(modules: Mapping[str, nn.Module], networks: Mapping[str, Tensors], *, source: str) -> None:

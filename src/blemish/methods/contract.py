@@ -107,6 +107,12 @@ class Inference(Protocol):
     def threshold_score(self) -> float | None:
         """Image score at which the method's own threshold lies; None where it has none."""
 
+    def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
+        """Shape of a network's output for inputs of a shape; None for an axis of any length.
+
+        network: its name in `Networks`. Outputs of any other shape are refused before they are used.
+        """
+
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """Raw output for the whole image, from tiles merged without seams."""
 

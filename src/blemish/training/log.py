@@ -5,6 +5,7 @@ resume.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,19 @@ class RunLog:
 
     def write(self, entry: dict[str, Any]) -> None:
         """Append a line; numbers of an entry with a stage and a step are drawn by TensorBoard as well."""
+        cut = "" if self.ends_a_line() else "\n"
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(cut + json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
         if "step" in entry:
             self.draw(entry)
+
+    def ends_a_line(self) -> bool:
+        """True unless a kill has left the log within a line."""
+        if not self.path.is_file() or not self.path.stat().st_size:
+            return True
+        with self.path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"\n"
 
     def draw(self, entry: dict[str, Any]) -> None:
         self.writer = self.writer or SummaryWriter(str(self.events))
@@ -53,11 +63,13 @@ class RunLog:
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the entries of a log; a line that is not JSON, as a kill leaves it, is left out."""
+    """Read the entries of a log; a line that is none, as a kill leaves it, is left out."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    for line in path.read_bytes().split(b"\n"):
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):  # ValueError: cut inside a letter as well
             continue
+        if isinstance(entry, dict):
+            yield entry

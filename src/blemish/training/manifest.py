@@ -18,7 +18,11 @@ from blemish.dataset.samples import Dataset
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose
 from blemish.evaluation.run import evaluate_samples
+from blemish.images.bit_depth import full_range
+from blemish.images.decode import read_image, with_channels
 from blemish.inspector.inspector import BundleInspector
+from blemish.inspector.looks import KEY as LOOKS
+from blemish.inspector.looks import KnownLooks, look_of, stored_looks
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
 from blemish.provenance import provenance
@@ -26,6 +30,7 @@ from blemish.training.log import LOG_FILE, read_log
 from blemish.training.request import Request
 
 CURVE_POINTS = 200
+LOOKED_AT = 1000  # images at most, evenly spread
 # Not of the bundle: verdicts, which are chosen on these very images, and how busy the machine was.
 METRICS_LEFT_OUT = ("image", "operating_point", "seconds_per_image")
 # Rules of "auto" where no validation image is defective: of the good ones at most so many are NG, and NG or
@@ -55,6 +60,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             "splits": dataset.splits,
             "classes": dataset.class_counts,
             **images_known(dataset, fitted, request.initial_bundle),
+            LOOKS: looks_known(dataset, fitted, request).model_dump(mode="json"),
         },
         data_fingerprint=digest,
         provenance={**provenance(), "seed": request.seed},
@@ -79,6 +85,19 @@ def images_known(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> dict
         "validated_on": sorted(validated_on),
         "trained_on_before": list(fitted.trained_on_before),
     }
+
+
+def looks_known(dataset: Dataset, fitted: Fitted, request: Request) -> KnownLooks:
+    """Looks of the images that were learned from and validated on, by the start as well."""
+    samples = [*dataset.split("train"), *dataset.split("val")]
+    some = samples[:: -(-len(samples) // LOOKED_AT) or 1]
+    bits = request.settings.bits
+    own = KnownLooks.of(
+        look_of(with_channels(full_range(read_image(each.image), bits, str(each.image)), fitted.channels))
+        for each in some
+    )
+    start = request.initial_bundle
+    return own.joined(stored_looks(start.manifest.data, str(start.path))) if start else own
 
 
 def with_operating_point(

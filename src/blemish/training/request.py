@@ -16,11 +16,14 @@ from blemish.errors import BlemishError
 from blemish.evaluation.operating_point import parse_rule
 from blemish.files import write_atomically
 from blemish.inspector.loading import refuse_exported
+from blemish.inspector.torch_backend import pick_device
 from blemish.methods.contract import Method, MethodSettings
+from blemish.threads import thread_count
 from blemish.training.log import LOG_FILE, read_log
 from blemish.training.trainer import CHECKPOINTS, PICTURES
 
 RUN_FILE = "run.json"
+THREADS = "threads"  # in it; null on a GPU, where sums do not depend on them
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def claim_folder(request: Request, digest: str) -> None:
         "data_fingerprint": digest,
         "settings": settings | absolute,
         "start": request.initial_bundle.id if request.initial_bundle else None,
+        THREADS: thread_count() if pick_device(request.settings.device) == "cpu" else None,
     }
     if file.is_file() and any((request.run / CHECKPOINTS).glob("*")):
         if not request.resume:
@@ -115,7 +119,8 @@ def claim_folder(request: Request, digest: str) -> None:
         stored = read_run(file)
         older = legacy_defaults(request.method.name, type(request.settings))
         renamed = rename_settings(request.method.name, stored["settings"], source=str(file))
-        stored = {**stored, "settings": {**older, **renamed}}
+        noted = {THREADS: wanted[THREADS], **stored}  # 0.1 noted no threads
+        stored = {**noted, "settings": {**older, **renamed}}
         refuse_other_run(stored, wanted, file, request.settings.paths)
         return
     for image in (request.run / PICTURES).glob("*.png"):
@@ -151,6 +156,12 @@ def refuse_other_run(
     for key in wanted:
         if key == "settings":
             continue
+        if key == THREADS and stored[key] != wanted[key]:
+            raise BlemishError(
+                f"{file}: --resume needs the same number of threads, with another of which sums are rounded "
+                f"otherwise. Received: {wanted[key]}, the run has {stored[key]}. "
+                f"Give --threads {stored[key]}."
+            )
         if stored.get(key) != wanted[key]:
             raise BlemishError(
                 f"{file}: --resume needs the same {key}. Received: {wanted[key]}, the run has "

@@ -120,7 +120,13 @@ def drafted(
         }
     )
     labels = labels_of(inspector.inference, loaded.manifest)
-    refuse_unfit(draft, str(request.bundle), labels=labels, scale=inspector.scale)
+    refuse_unfit(
+        draft,
+        str(request.bundle),
+        labels=labels,
+        scale=inspector.scale,
+        severity_max=inspector.inference.score_map_max,
+    )
     return draft
 
 

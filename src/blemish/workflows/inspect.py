@@ -12,6 +12,7 @@ from blemish.folder_lock import folder_lock
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.chain import judge_of
 from blemish.inspector.found_files import OVERLAYS
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.line_scan import Web, web_answers
 from blemish.inspector.pipeline import answers_of
 from blemish.inspector.sources import Item, source_of
@@ -47,18 +48,21 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
     web: Web | None = None,
     mm_per_px: float | None = None,
     device: str = "auto",
+    limits: Limits = DEFAULT_LIMITS,
     quiet: bool = False,
 ) -> RecordedInspections:
     """Inspect images, folders, videos, globs and lists; writes OUT/inspections.jsonl and the overlays.
 
     bundles: folder of a bundle, or folders of a chain's bundles in their order
     every: n, for every n-th frame of a video; web: that the images are strips of, where they are
+    limits: of each image; one that takes more is an ERROR
     Raises BlemishError for a bundle, a path or an image size that is refused, and a folder in use.
     """
     reporter = Reporter(quiet=quiet)
     with folder_lock(out, note=reporter.line):
         source = source_of(paths, reporter.line, every=every)
-        judge = judge_of([load_bundle(folder) for folder in bundles], device=device, mm_per_px=mm_per_px)
+        loaded = [load_bundle(folder) for folder in bundles]
+        judge = judge_of(loaded, device=device, mm_per_px=mm_per_px, limits=limits)
         overlays = Overlays(out / OVERLAYS, judge.inference.score_map_max) if overlay else None
         items = CountedItems(source.items)
         opened = (

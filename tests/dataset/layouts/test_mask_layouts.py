@@ -86,7 +86,11 @@ def test_items_of_kolektor_and_views_of_real_iad_are_groups(tmp_path: Path) -> N
 def test_several_categories_are_products(tmp_path: Path, form: str) -> None:
     """The second category is the first under another name."""
     TREES[form](tmp_path / "one")
-    names = {"visa": ("candle", "fryum"), "realiad": ("audiojack", "bottle_cap"), "mvtec-loco": ("pins", "juice")}
+    names = {
+        "visa": ("candle", "fryum"),
+        "realiad": ("audiojack", "bottle_cap"),
+        "mvtec-loco": ("pins", "juice"),
+    }
     first, second = names[form]
     root = tmp_path / "set"
     for name in (first, second):

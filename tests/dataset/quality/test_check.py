@@ -11,7 +11,7 @@ import pytest
 
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.quality.check import CheckReport, check_dataset
-from blemish.dataset.quality.check_image import ERROR
+from blemish.dataset.quality.problems import ERROR
 from blemish.dataset.samples import Annotation, Dataset, MaskFile
 
 
@@ -70,12 +70,12 @@ def test_duplicates_within_and_across_splits_and_in_conflict(tmp_path: Path) -> 
     for name in ("good/x1.png", "good/x2.png", "bad/x3.png"):
         builders.write_image(tmp_path / name, seed=5)
     whole = check_dataset(load_dataset(tmp_path))
-    assert found(whole, "x1.png", "x2.png", "x3.png", "are the same image. Keep one")
+    assert found(whole, "x1.png", "x2.png", "x3.png", "are the same picture. Keep one")
     assert found(whole, "marked as defect and clean")
     builders.text(tmp_path / "splits" / "train.txt", "x1\ng0\nb0\n")
     builders.text(tmp_path / "splits" / "test.txt", "x2\nx3\nb1\n")
     split = check_dataset(load_dataset(tmp_path))
-    assert found(split, "are the same image, in test and train: figures would be too good")
+    assert found(split, "are the same picture, in test and train: figures would be too good")
     assert found(split, "2 images are in no split", "g1.png", "g2.png")
     assert split.usable
 

@@ -11,6 +11,7 @@ import torch
 from blemish.bundle.manifest import StoredGraph
 from blemish.exporting.graph_files import as_openvino, write_onnx, write_openvino
 from blemish.exporting.onnx_models import onnx_model, stored_inputs
+from blemish.inspector.limits import Limits
 from blemish.inspector.openvino_backend import open_openvino
 from blemish.methods.capabilities import GraphPlan
 from blemish.methods.contract import Graph
@@ -82,4 +83,4 @@ def by_openvino(plan: GraphPlan, folder: Path) -> Graph:
     stored = StoredGraph(
         files=tuple(file.name for file in files), inputs=stored_inputs(plan), outputs=plan.outputs
     )
-    return open_openvino(files[0], stored)[0]
+    return open_openvino(files[0], stored, Limits())[0]

@@ -1,16 +1,17 @@
-"""Common ground of the writers: copies, unique names, dataset.yaml, split lists, notes on what is lost."""
+"""Common ground of the writers: copies, dataset.yaml, split lists, notes on what is lost."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from blemish.arrays import Box
+from blemish.dataset.faults import extent
 from blemish.dataset.masks import Instance, defect_instances
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
@@ -30,28 +31,10 @@ def copy_image(source: Path, target: Path) -> None:
         ) from error
 
 
-def flat_names(dataset: Dataset) -> dict[str, str]:
-    """Sample id → a file name whose stem is unique: its own where possible, else made of its path."""
-    kinds: list[Callable[[PurePosixPath], str]] = [
-        lambda path: path.name,
-        lambda path: str(path).replace("/", "__"),  # 'a/b/c.png' → 'a__b__c.png'
-        lambda path: (
-            f"{str(path.with_suffix('')).replace('/', '__')}_{path.suffix[1:]}{path.suffix}"
-        ),  # a__c_png.png
-    ]
-    for kind in kinds:
-        names = {sample.id: kind(PurePosixPath(sample.id)) for sample in dataset}
-        if len({PurePosixPath(name).stem.lower() for name in names.values()}) == len(names):
-            return names
-    raise BlemishError(
-        f"{dataset.root} must have images of different names. Received: two that do not differ. Rename one."
-    )
-
-
 def write_settings(out: Path, dataset: Dataset, settings: Mapping[str, Any]) -> None:
-    """dataset.yaml, with the scale where it is known. Written last, it marks the folder as whole."""
-    scale = dataset.info.get("mm_per_px")
-    content = {**settings, **({"mm_per_px": scale} if scale else {})}
+    """dataset.yaml, with the images' scale and bits where they are known; written last of all files."""
+    of_images = {key: dataset.info[key] for key in ("mm_per_px", "bits") if dataset.info.get(key)}
+    content = {**settings, **of_images}
     write_atomically(out / SETTINGS_NAME, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
@@ -63,14 +46,16 @@ def write_split_lists(folder: Path, dataset: Dataset, name_of: Callable[[Sample]
             write_atomically(folder / f"{split}.txt", "".join(f"{name}\n" for name in names))
 
 
-def boxes_of(sample: Sample, size: tuple[int, int]) -> list[tuple[str, Box]]:
-    """(label, box) of every annotation; an outline without a box gives one for each of its defects."""
-    boxes: list[tuple[str, Box]] = []
+def boxes_of(sample: Sample, size: tuple[int, int]) -> list[tuple[Annotation, Box]]:
+    """Boxes with their annotations, around the outlines of those without; a mask file gives one a defect."""
+    boxes: list[tuple[Annotation, Box]] = []
     for annotation in sample.annotations:
         if annotation.box_xyxy is not None:
-            boxes.append((annotation.label, annotation.box_xyxy))
+            boxes.append((annotation, annotation.box_xyxy))
+        elif annotation.mask is None and annotation.polygons:
+            boxes.append((annotation, extent(annotation.polygons)))
         else:
-            boxes += [(found.label, found.box_xyxy) for found in instances_of(sample, annotation, size)]
+            boxes += [(annotation, found.box_xyxy) for found in instances_of(sample, annotation, size)]
     return boxes
 
 
@@ -90,8 +75,12 @@ def refuse(dataset: Dataset, layout: str, lacking: Callable[[Annotation], bool],
                 )
 
 
-def losses(dataset: Dataset, layout: str, *, outlines: bool) -> list[str]:
-    """A line on each thing that the layout does not hold. outlines: whether it keeps them"""
+def losses(dataset: Dataset, layout: str, *, outlines: bool, ignored: str = "") -> list[str]:
+    """A line on each thing that the layout does not hold.
+
+    outlines: whether it keeps them
+    ignored: what becomes of regions that evaluation ignores, in words; "" where they are kept
+    """
     marks = [annotation for sample in dataset for annotation in sample.annotations]
     found = {
         "contrasts are left out": sum(a.contrast is not None for a in marks),
@@ -99,8 +88,17 @@ def losses(dataset: Dataset, layout: str, *, outlines: bool) -> list[str]:
         "products are left out": sum(s.product is not None for s in dataset),
         "reference images are left out": sum(s.reference is not None for s in dataset),
         "outlines become boxes": 0 if outlines else sum(a.has_outline for a in marks),
+        f"difficult or crowd regions {ignored}": sum(a.difficult or a.crowd for a in marks) if ignored else 0,
     }
     return [f"{layout} cannot hold everything: {number} {what}" for what, number in found.items() if number]
+
+
+def crowds(dataset: Dataset, layout: str) -> list[str]:
+    """A line on crowds, for a layout that knows what is difficult alone; none without any."""
+    found = sum(annotation.crowd for sample in dataset for annotation in sample.annotations)
+    return (
+        [f"{layout} has no crowds: {found} become difficult, which evaluation ignores too"] if found else []
+    )
 
 
 def number_text(value: float) -> str:

@@ -14,14 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.arrays import Colour
-from blemish.dataset.convert.common import (
-    copy_image,
-    flat_names,
-    losses,
-    refuse,
-    write_settings,
-    write_split_lists,
-)
+from blemish.dataset.convert.common import copy_image, losses, write_settings, write_split_lists
+from blemish.dataset.convert.names import flat_names, renamed
 from blemish.dataset.masks import annotation_masks, class_map, defect_instances
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
@@ -34,10 +28,7 @@ LEVELS = (0, 128, 255)
 
 
 def write(dataset: Dataset, out: Path) -> list[str]:
-    """Write the dataset; returns warnings. Raises BlemishError for what has no outline."""
-    refuse(
-        dataset, "masks", lambda annotation: not annotation.has_outline, "boxes or labels without an outline"
-    )
+    """Write the dataset; returns warnings. Raises BlemishError for more classes than there are colours."""
     names, colours = flat_names(dataset), class_colours(dataset.class_names)
     palette = np.array([(0, 0, 0), *colours.values()], np.uint8)
     overlaps = joined = 0
@@ -55,7 +46,8 @@ def write(dataset: Dataset, out: Path) -> list[str]:
     write_split_lists(out / "splits", dataset, lambda sample: f"images/{names[sample.id]}")
     named = {name: "#" + "".join(f"{value:02x}" for value in colour) for name, colour in colours.items()}
     write_settings(out, dataset, {"layout": "pairs", "exact_colours": True, "colours": named})
-    return [*losses(dataset, "masks", outlines=True), *warnings(overlaps, joined)]
+    lost = losses(dataset, "masks", outlines=True, ignored="become ordinary defects")
+    return [*lost, *warnings(overlaps, joined), *renamed(names)]
 
 
 def warnings(overlaps: int, joined: int) -> list[str]:

@@ -1,61 +1,92 @@
 """Writing YOLO: `images/<split>/`, `labels/<split>/*.txt`, `data.yaml`. It holds boxes, or single polygons.
 
-Shares of the image's size have all digits, so that boxes come back to float precision. Outlines are kept
-when every annotation is one polygon. Mixed files confuse YOLO's trainers, so otherwise all become boxes.
+Shares of the image's size have all digits, so that boxes come back to float precision. As `yolo`, outlines
+are kept when every annotation is one polygon; mixed files confuse YOLO's trainers, so otherwise all become
+boxes. As `yolo-seg`, every annotation is one polygon: masks are traced along their pixels' edges, several
+parts and holes joined by bridges of no width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from blemish.arrays import Box
-from blemish.dataset.convert.common import boxes_of, copy_image, flat_names, losses, refuse, write_settings
-from blemish.dataset.samples import Dataset, Sample
+from blemish.arrays import Box, Size
+from blemish.dataset.convert.common import boxes_of, copy_image, instances_of, losses, write_settings
+from blemish.dataset.convert.names import flat_names, renamed
+from blemish.dataset.convert.outlines import joined, mask_outlines, single_outline
+from blemish.dataset.samples import Annotation, Dataset, Polygon, Sample
 from blemish.dataset.settings import SPLIT_NAMES
 from blemish.files import write_atomically
 from blemish.images.decode import image_size
 
 NO_SPLIT = "unassigned"
+LabelLine = tuple[str, Sequence[float]]  # a class name, and shares of the image's size
 
 
 def write(dataset: Dataset, out: Path) -> list[str]:
-    """Write the dataset; returns warnings. Raises BlemishError for image labels."""
-    refuse(dataset, "yolo", lambda annotation: not annotation.has_place, "image labels")
-    names = flat_names(dataset)
+    """Write the dataset as boxes, or as polygons where every annotation is one; returns warnings."""
     marks = [annotation for sample in dataset for annotation in sample.annotations]
     outlined = all(len(mark.polygons) == 1 and mark.mask is None for mark in marks)
+    return write_files(dataset, out, outline_lines if outlined else box_lines, "yolo", outlines=outlined)
+
+
+def write_outlines(dataset: Dataset, out: Path) -> list[str]:
+    """Write the dataset as polygons, for YOLO's segmentation; returns warnings."""
+    return write_files(dataset, out, outline_lines, "yolo-seg", outlines=True)
+
+
+def write_files(
+    dataset: Dataset,
+    out: Path,
+    lines_of: Callable[[Sample, Size], Iterator[LabelLine]],
+    layout: str,
+    *,
+    outlines: bool,
+) -> list[str]:
+    names = flat_names(dataset)
+    numbers = {name: number for number, name in enumerate(dataset.class_names)}
     for sample in dataset:
         name, folder = names[sample.id], sample.split or NO_SPLIT
         copy_image(sample.image, out / "images" / folder / name)
-        text = label_text(sample, dataset.class_names, outlined)
+        lines = lines_of(sample, image_size(sample.image))
+        text = "".join(f"{numbers[label]} {' '.join(map(repr, shares))}\n" for label, shares in lines)
         write_atomically(out / "labels" / folder / f"{PurePosixPath(name).stem}.txt", text)
     folders: dict[str, str] = {name: f"images/{name}" for name in SPLIT_NAMES if dataset.splits.get(name)}
-    names_by_number = dict(enumerate(dataset.class_names))
-    content: dict[str, Any] = {"path": ".", **folders, "names": names_by_number}
+    content: dict[str, Any] = {"path": ".", **folders, "names": dict(enumerate(dataset.class_names))}
     write_atomically(out / "data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     write_settings(out, dataset, {"layout": "yolo"})
-    return losses(dataset, "yolo", outlines=outlined)
+    lost = losses(dataset, layout, outlines=outlines, ignored="become ordinary defects")
+    return [*lost, *renamed(names)]
 
 
-def label_text(sample: Sample, class_names: Sequence[str], outlined: bool) -> str:
-    """Text of a label file, a line an annotation, in shares of the image's size; '' for a clean image."""
-    height, width = size = image_size(sample.image)
-    if outlined:
-        lines = [
-            (a.label, [share for x, y in a.polygons[0] for share in (x / width, y / height)])
-            for a in sample.annotations
-        ]
-    else:
-        lines = [(label, box_shares(box, size)) for label, box in boxes_of(sample, size)]
-    numbers = {name: number for number, name in enumerate(class_names)}
-    return "".join(f"{numbers[label]} {' '.join(map(repr, shares))}\n" for label, shares in lines)
+def box_lines(sample: Sample, size: Size) -> Iterator[LabelLine]:
+    for annotation, box in boxes_of(sample, size):
+        yield annotation.label, box_shares(box, size)
 
 
-def box_shares(box: Box, size: tuple[int, int]) -> list[float]:
+def outline_lines(sample: Sample, size: Size) -> Iterator[LabelLine]:
+    height, width = size
+    for annotation in sample.annotations:
+        for polygon in polygons_of(sample, annotation, size):
+            yield annotation.label, [share for x, y in polygon for share in (x / width, y / height)]
+
+
+def polygons_of(sample: Sample, annotation: Annotation, size: Size) -> Iterator[Polygon]:
+    """A polygon for each defect of an annotation: a mask file may hold several."""
+    if annotation.mask is None:
+        yield single_outline(annotation.polygons, size)
+        return
+    for found in instances_of(sample, annotation, size):
+        left, top = (int(value) for value in found.box_xyxy[:2])
+        if found.mask is not None:
+            yield joined(mask_outlines(found.mask, left=left, top=top))
+
+
+def box_shares(box: Box, size: Size) -> list[float]:
     """Centre and size of a box in shares of the image's size."""
     (left, top, right, bottom), (height, width) = box, size
     centre = [(left + right) / 2 / width, (top + bottom) / 2 / height]

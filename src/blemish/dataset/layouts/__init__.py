@@ -1,7 +1,7 @@
 """Reading a folder as a dataset: the layout is detected, or named in dataset.yaml, and read by its module.
 
 Where several layouts match, the first in LAYOUTS wins: those whose marks are most particular come first.
-Class folders with masks, for example, are also class folders.
+Class folders with masks, for example, are also class folders. Labels of two tools are asked about.
 """
 
 from __future__ import annotations
@@ -14,23 +14,38 @@ from types import ModuleType
 from blemish.dataset.layouts import (
     coco,
     crackforest,
+    createml,
+    csv_boxes,
+    csv_classes,
+    csv_labels,
+    cvat,
     dagm,
+    darwin,
     deeppcb,
+    dota,
+    labelme,
     labels,
+    labelstudio,
     masks,
     mvtec,
+    openimages,
     pairs,
     products,
     realiad,
+    severstal,
+    supervisely,
+    via,
     visa,
     voc,
     yolo,
 )
 from blemish.dataset.layouts.claims import account_of
 from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
+from blemish.dataset.layouts.detection import OF_LABEL_FILES, choose_layout, contradictions, matching
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
-from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, read_settings
+from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, images_root, read_settings
+from blemish.dataset.unfinished import refuse_unfinished
 from blemish.errors import BlemishError, nearest_name
 from blemish.untrusted import timed_search
 
@@ -42,6 +57,19 @@ LAYOUTS: dict[str, ModuleType] = {
     "dagm": dagm,  # masks named <image>_label in a folder Label
     "realiad": realiad,  # a JSON file of Real-IAD's keys
     "visa": visa,  # Data/Images/Normal beside Anomaly
+    "labelme": labelme,  # JSON files with shapes
+    "labelstudio": labelstudio,  # JSON files of tasks
+    "supervisely": supervisely,  # JSON files with objects
+    "v7": darwin,  # JSON files with an item
+    "via": via,  # JSON or CSV files with regions
+    "createml": createml,  # JSON files with coordinates
+    "cvat": cvat,  # XML files of many images
+    "severstal": severstal,  # CSV files of run lengths
+    "openimages": openimages,  # CSV files of boxes in shares
+    "csv-boxes": csv_boxes,  # CSV files of boxes
+    "csv-classes": csv_classes,  # CSV files with a column for each class
+    "csv-labels": csv_labels,  # CSV files with a class for each image
+    "dota": dota,  # folders labelTxt
     "coco": coco,  # a JSON file of COCO's keys
     "voc": voc,  # XML files
     "yolo": yolo,  # text files of numbers
@@ -60,7 +88,7 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     Raises BlemishError that names the file or setting.
     """
     source = find_source(Path(root), skip_broken)
-    name, reason = choose_layout(source, layout)
+    name, reason, warnings = choose_layout(source, layout, LAYOUTS)
     contents = LAYOUTS[name].read(source)
     if not contents.samples:
         first = next(iter(contents.skipped.values()), "no image fits it")
@@ -74,6 +102,9 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     skipped = {**contents.skipped, **unknown}
     # The settings go along, for a dataset made from this one.
     carried = source.settings.model_dump(exclude_defaults=True, mode="json")
+    if name in OF_LABEL_FILES:
+        warnings += (*contradictions(contents.samples),)
+    contents = replace(contents, warnings=(*warnings, *contents.warnings))
     of_images = {"mm_per_px": source.settings.mm_per_px, "bits": source.settings.bits}
     known = {name: value for name, value in of_images.items() if value is not None}
     info = {**known, "settings": carried, "home": str(source.home)}
@@ -83,8 +114,7 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
 
 def detect_layout(tree: Tree) -> dict[str, str]:
     """Layouts that match, most particular first, each with the reason in words."""
-    reasons = {name: module.detect(tree) for name, module in LAYOUTS.items()}
-    return {name: reason for name, reason in reasons.items() if reason}
+    return matching(tree, LAYOUTS)
 
 
 def find_source(path: Path, skip_broken: bool) -> Source:
@@ -96,41 +126,12 @@ def find_source(path: Path, skip_broken: bool) -> Source:
         raise BlemishError(
             f"{path} must be a folder or a {SETTINGS_NAME}. Received: a file. Give its folder."
         )
-    settings = read_settings(file) if file.is_file() else DatasetSettings()
     home = file.parent
-    root = home / settings.root if settings.root else home
-    if not root.is_dir():
-        raise BlemishError(f"{file}: 'root' must be a folder. Received: {root}. Correct that line.")
+    refuse_unfinished(home)
+    settings = read_settings(file) if file.is_file() else DatasetSettings()
+    root = images_root(settings, file)
+    refuse_unfinished(root)
     return Source(list_files(root), settings, home, skip_broken)
-
-
-def choose_layout(source: Source, layout: str | None) -> tuple[str, str]:
-    """Name of the layout, and why that one. Raises BlemishError for an empty folder and an unknown name."""
-    tree = source.tree
-    if not tree.images and not products.product_folders(tree):  # a product may name a folder elsewhere
-        held = f"{len(tree.files)} files, none of them an image" if tree.files else "an empty folder"
-        raise BlemishError(f"{tree.root} must hold images. Received: {held}. Check the path.")
-    named = layout or source.settings.layout
-    if named is None:
-        return found_layout(tree)
-    if named not in LAYOUTS:
-        hint = nearest_name(named, LAYOUTS) or f" Use one of {', '.join(LAYOUTS)}."
-        raise BlemishError(f"layout must be a known name. Received: '{named}'.{hint}")
-    return named, "named by you" if layout else f"named in {SETTINGS_NAME}"
-
-
-def found_layout(tree: Tree) -> tuple[str, str]:
-    matches = detect_layout(tree)
-    if matches:
-        return next(iter(matches.items()))
-    signs = ((name, str(module.detect.__doc__).rstrip(".")) for name, module in LAYOUTS.items())
-    looked_for = "; ".join(f"{name}: {sign}" for name, sign in signs)
-    first = f", first {tree.images[0]}" if tree.images else ""
-    number = "1 image" if len(tree.images) == 1 else f"{len(tree.images)} images"
-    raise BlemishError(
-        f"{tree.root} must have a known layout. Received: {number}{first}, "
-        f"and none of these: {looked_for}. Arrange the files so, or name the layout in {SETTINGS_NAME}."
-    )
 
 
 def with_classes(

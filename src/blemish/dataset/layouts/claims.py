@@ -21,9 +21,12 @@ def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:
     """Account of the files of a source, given what its reader and the settings made of them."""
     files = source.tree.file_set
     used = files & (contents.read | used_files(dataset.samples, source.root) | named_files(source))
-    skipped = {file: why for file, why in dataset.skipped.items() if file in files - used}
-    known = {file: why for file, why in contents.left_out.items() if file in files - used - skipped.keys()}
-    rest = [file for file in source.tree.files if file not in used | skipped.keys() | known.keys()]
+    free = files - used
+    skipped = {file: why for file, why in dataset.skipped.items() if file in free}
+    free -= skipped.keys()
+    known = {file: why for file, why in contents.left_out.items() if file in free}
+    claimed = used | skipped.keys() | known.keys()
+    rest = [file for file in source.tree.files if file not in claimed]
     reasons = {file: reason for file in rest if (reason := reason_of(file))}
     return Account(
         used=used,

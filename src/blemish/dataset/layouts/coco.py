@@ -24,9 +24,11 @@ from blemish.dataset.layouts.common import (
     image_named,
     split_of_path,
 )
+from blemish.dataset.layouts.tools import tool_of
 from blemish.dataset.run_lengths import unpack
 from blemish.dataset.samples import Annotation, Polygon, RunLengths, Sample
 from blemish.errors import BlemishError
+from blemish.untrusted import regular_file
 
 CocoEntry = Mapping[str, Any]  # an image, annotation or category of a file
 PEEK_BYTES = 4096
@@ -86,13 +88,17 @@ def numbers_of(source: Source) -> CocoNumbers:
 
 def find_files(tree: Tree) -> list[str]:
     return [
-        file for file in tree.files if file.lower().endswith(".json") and begins_like_coco(tree.root / file)
+        file
+        for file in tree.files
+        if file.lower().endswith(".json")
+        and begins_like_coco(tree.root / file)
+        and tool_of(tree, file) is None  # of another tool, whose file has some of the keys too
     ]
 
 
 def begins_like_coco(path: Path) -> bool:
     """Tell a COCO file by its first bytes: it may be hundreds of megabytes."""
-    with path.open("rb") as stream:
+    with regular_file(path).open("rb") as stream:
         start = stream.read(PEEK_BYTES)
     keys = (b'"images"', b'"annotations"', b'"categories"', b'"file_name"', b'"licenses"')
     return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") and any(key in start for key in keys)

@@ -22,7 +22,8 @@ from blemish.dataset.layouts.common import (
 from blemish.dataset.layouts.labels import without_place
 from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
 from blemish.dataset.mask_files import MaskFacts
-from blemish.dataset.mask_values import MaskReadings, read_masks
+from blemish.dataset.mask_sets.mask_set import MaskReadings
+from blemish.dataset.mask_sets.read import read_masks
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.untrusted import read_text
@@ -97,7 +98,8 @@ def defective_images(
 ) -> dict[str, tuple[str, ...]]:
     """Image → masks of each defective image, from Labels.txt where there is one, else from the masks present.
 
-    Raises BlemishError for a line of the list that names no image, or one again, and for an image without one.
+    Raises BlemishError for a line of the list that names no image, or one again, and for an image that has
+    none.
     """
     images = [file for file in source.tree.images_in(folder) if file in index.photograph_set]
     if LIST_NAME not in source.tree.folders[labels]:

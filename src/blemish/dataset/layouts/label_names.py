@@ -95,7 +95,21 @@ DEFECT_NAMES = frozenset(
     }
     | {"不良", "不良品", "不合格", "异常", "異常", "缺陷"}
 )
-NEGATIONS = ("no", "non", "not", "un", "in", "without", "ohne", "kein", "keine", "nicht", "sans", "sin", "freeof")
+NEGATIONS = (
+    "no",
+    "non",
+    "not",
+    "un",
+    "in",
+    "without",
+    "ohne",
+    "kein",
+    "keine",
+    "nicht",
+    "sans",
+    "sin",
+    "freeof",
+)
 FREE_OF = ("free", "less", "frei", "los")  # endings
 
 
@@ -123,7 +137,7 @@ def is_generic(name: str) -> bool:
 
 
 def label_folder(file: str, settings: DatasetSettings | None = None) -> str:
-    """Name of the folder that labels an image: the nearest that says clean, else the nearest that is not generic.
+    """Name of the folder that labels an image: the nearest that says clean, else the nearest not generic.
 
     '' where there is none.
     """
@@ -152,15 +166,15 @@ def refuse_doubtful_names(names: Iterable[str], settings: DatasetSettings, place
         known = is_clean(name) or is_defective(name)
         if not known and is_negation(plain(name), stems):
             raise BlemishError(
-                f"{place}: the folder '{name}' must be known as clean or as a class. Received: a name that may "
-                f"mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or 'clean: [good]' with the names of "
-                "those folders that hold clean images."
+                f"{place}: the folder '{name}' must be known as clean or as a class. Received: a name that "
+                f"may mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or there the names of "
+                "the folders that do hold clean images."
             )
     numbers = [name for name in found if name.isdecimal()]
     if "0" in numbers and set(numbers) - {"0", "1"}:
         raise BlemishError(
             f"{place}: the folder '0' must be known as clean or as a class. Received: folders "
-            f"{', '.join(numbers)}. Put 'clean: [0]' into {SETTINGS_NAME}, or 'clean: []' where it is a class."
+            f"{', '.join(numbers)}. Put 'clean: [0]' into {SETTINGS_NAME}, or 'clean: []' if it is a class."
         )
 
 

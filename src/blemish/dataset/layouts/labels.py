@@ -20,7 +20,7 @@ from blemish.dataset.layouts.common import (
     stem,
 )
 from blemish.dataset.layouts.label_names import (
-    DEFECT_NAMES as DEFECT_NAMES,
+    DEFECT_NAMES as DEFECT_NAMES,  # noqa: PLC0414 - readers of labels ask here
 )
 from blemish.dataset.layouts.label_names import (
     class_label,
@@ -31,7 +31,8 @@ from blemish.dataset.layouts.label_names import (
 )
 from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
 from blemish.dataset.mask_files import MaskFacts, mask_facts
-from blemish.dataset.mask_values import MaskReadings, read_masks
+from blemish.dataset.mask_sets.mask_set import MaskReadings
+from blemish.dataset.mask_sets.read import read_masks
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 
@@ -90,8 +91,9 @@ def refuse_hidden_masks(source: Source, index: MaskIndex) -> None:
             few[name] = few[name] if name in few else all(is_drawn(source, file) for file in shown)
         if few[folder] and not few[others[0]]:
             raise BlemishError(
-                f"{source.root / files[0]} must be a photograph. Received: black and white drawings in '{folder}', "
-                f"named like the images in '{others[0]}'. Rename the folder to 'mask' where they are masks."
+                f"{source.root / files[0]} must be a photograph. Received: black and white drawings in "
+                f"'{folder}', named like the images in '{others[0]}'. Rename the folder to 'mask' where they "
+                "are masks."
             )
 
 
@@ -158,7 +160,7 @@ def without_place(samples: list[Sample], index: MaskIndex) -> list[str]:
         if ids:
             more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
             lines.append(
-                f"{number(len(ids), 'image')} in folders of defects with {what} ({', '.join(ids[:SHOWN])}{more}): "
-                "read as defective, without a place."
+                f"{number(len(ids), 'image')} in folders of defects with {what} "
+                f"({', '.join(ids[:SHOWN])}{more}): read as defective, without a place."
             )
     return lines

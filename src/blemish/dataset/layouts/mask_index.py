@@ -84,8 +84,8 @@ class MaskIndex:
             shown = ", ".join(self.orphans[:SHOWN])
             more = f" and {len(self.orphans) - SHOWN} more" if len(self.orphans) > SHOWN else ""
             raise BlemishError(
-                f"{source.root}: every mask must have an image of its name, as images without a mask count as "
-                f"clean. Received: {shown}{more} without one. Rename or remove the masks, or add the images."
+                f"{source.root}: every mask must have an image of its name, as images without a mask count "
+                f"as clean. Received: {shown}{more}. Rename or remove the masks, or add the images."
             )
 
     def refuse_doubtful(self, source: Source) -> None:
@@ -109,13 +109,18 @@ def find_masks(tree: Tree) -> MaskIndex:
 
 @lru_cache(maxsize=8)  # several layouts ask of the same files
 def told_apart(images: tuple[str, ...]) -> MaskIndex:
-    outside = [file for file in images if not mask_place(file)]
-    beside = pairs_beside(outside)
-    finder = Finder(file for file in outside if file not in beside)
-    found = {file: finder.image_of(file) for file in images if mask_place(file)}
-    unsure = unsure_folders(found)
-    found = {mask: image for mask, image in found.items() if mask_folder(mask) not in unsure}
-    found |= pairs_beside([file for file in images if file not in found])
+    in_folders = [file for file in images if mask_place(file)]
+    while True:
+        inside = {*in_folders}
+        outside = [file for file in images if file not in inside]
+        beside = pairs_beside(outside)
+        finder = Finder(file for file in outside if file not in beside)
+        found = {file: finder.image_of(file) for file in in_folders}
+        unsure = unsure_folders(found)
+        if not unsure:
+            break
+        in_folders = [file for file in in_folders if mask_folder(file) not in unsure]
+    found |= beside
     masks_of: dict[str, list[str]] = {}
     for mask, image in found.items():
         if image is not None:
@@ -137,10 +142,12 @@ def image_facts(
     mask, and for a copy of the image itself.
     """
     path = source.root / image
-    if len(masks) > 1 and any(parent(m).rpartition("/")[2] != stem(image) and not NUMBERED.search(m) for m in masks):
+    if len(masks) > 1 and any(
+        parent(m).rpartition("/")[2] != stem(image) and not NUMBERED.search(m) for m in masks
+    ):
         raise BlemishError(
-            f"{path} must have one mask, or a folder of masks of its name. Received: {masks[0]} and {masks[1]}. "
-            "Remove one."
+            f"{path} must have one mask, or a folder of masks of its name. Received: {masks[0]} and "
+            f"{masks[1]}. Remove one."
         )
     found = []
     for mask in (source.root / name for name in masks):
@@ -148,7 +155,8 @@ def image_facts(
         found.append(mask_facts(mask, exact_colours=exact_colours))
         if same_length and mask.read_bytes() == path.read_bytes() and not found[-1].is_empty:
             raise BlemishError(
-                f"{mask} must be a mask of {path}. Received: a copy of the image itself. Replace or remove it."
+                f"{mask} must be a mask of {path}. Received: a copy of the image itself. Replace or remove "
+                "it."
             )
     return tuple(found)
 
@@ -233,7 +241,7 @@ class Finder:
         return None
 
     def nearest(self, images: Sequence[str], between: Sequence[str], mask: str) -> str | None:
-        """The image that lies in all folders that the mask lies in, and in fewest others; None for two alike."""
+        """The image that lies in all folders of the mask, and in fewest others; None for two alike."""
         wanted = telling(between)
         fitting = [image for image in images if holds(telling(parent(image).split("/")), wanted)]
         ranked = sorted(fitting, key=lambda image: len(telling(parent(image).split("/"))))

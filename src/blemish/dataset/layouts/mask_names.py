@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from blemish.arrays import Colour
 from blemish.dataset.layouts.common import Source
-from blemish.dataset.mask_values import BACKGROUND_NAMES, VOID_NAMES, MaskNames
+from blemish.dataset.mask_sets.mask_set import MaskNames
+from blemish.dataset.mask_sets.numbers import BACKGROUND_NAMES, VOID_NAMES
 from blemish.errors import BlemishError
 from blemish.untrusted import read_text
 
@@ -70,7 +71,8 @@ def pixel_values(source: Source, file: str) -> Iterator[Entry]:
         cells = [cell.strip() for cell in row]
         if len(cells) != 2 or not cells[0].isdecimal() or not cells[1]:
             raise BlemishError(
-                f"{source.root / file} must hold rows 'value, class'. Received: '{','.join(row)}'. Correct the row."
+                f"{source.root / file} must hold rows 'value, class'. Received: '{','.join(row)}'. "
+                "Correct the row."
             )
         yield int(cells[0]), cells[1], None
 

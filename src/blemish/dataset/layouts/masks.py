@@ -24,7 +24,8 @@ from blemish.dataset.layouts.common import (
 from blemish.dataset.layouts.label_names import is_clean, refuse_doubtful_names
 from blemish.dataset.layouts.mask_index import image_facts
 from blemish.dataset.mask_files import MAX_EXACT, MaskFacts, mask_facts
-from blemish.dataset.mask_values import MaskReadings, read_masks
+from blemish.dataset.mask_sets.mask_set import MaskReadings
+from blemish.dataset.mask_sets.read import read_masks
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 
@@ -122,8 +123,8 @@ def read_sample(
     marks = readings.of(facts.path) if facts else ()
     if marks and is_clean(label, source.settings):
         raise BlemishError(
-            f"{marks[0].mask.path} must be empty, as its folder's name means clean. Received: a mask with marked "
-            "pixels. Correct the mask or move the image."
+            f"{marks[0].mask.path} must be empty, as its folder's name means clean. Received: a mask with "
+            "marked pixels. Correct the mask or move the image."
         )
     annotations = tuple(Annotation(label, mask=mark.mask, id=mark.id) for mark in marks)
     return Sample(source.root / file, file, annotations, split=split_of_path(file))

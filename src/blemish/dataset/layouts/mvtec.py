@@ -1,9 +1,9 @@
 """The MVTec AD layout: `train/good`, `test/<defect>`, `ground_truth/<defect>/<stem>_mask.png`, per category.
 
-Read alike are MVTec AD 2 (`test_public/`, its masks inside), MVTec LOCO (a folder of masks for each image) and
-BTAD (`ok` and `ko`). With several categories in a folder the class is "category-defect" and every category is
-a product. Sources: Bergmann et al. 2019, "MVTec AD"; Bergmann et al. 2022, "Beyond Dents and Scratches";
-Heckler-Kram et al. 2025, "The MVTec AD 2 Dataset"; Mishra et al. 2021, "VT-ADL".
+Read alike are MVTec AD 2 (`test_public/`, its masks inside), MVTec LOCO (a folder of masks for each image)
+and BTAD (`ok` and `ko`). With several categories in a folder the class is "category-defect" and every
+category is a product. Sources: Bergmann et al. 2019, "MVTec AD"; Bergmann et al. 2022, "Beyond Dents and
+Scratches"; Heckler-Kram et al. 2025, "The MVTec AD 2 Dataset"; Mishra et al. 2021, "VT-ADL".
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Contents, Source, Tr
 from blemish.dataset.layouts.label_names import class_label, is_clean, refuse_doubtful_names
 from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
 from blemish.dataset.mask_files import MaskFacts
-from blemish.dataset.mask_values import MaskReadings, read_masks
+from blemish.dataset.mask_sets.mask_set import MaskReadings
+from blemish.dataset.mask_sets.read import read_masks
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
 
@@ -106,14 +107,17 @@ def sorted_images(
 
 
 def kind_of(category: str, file: str) -> tuple[str, str]:
-    """Part of the dataset (train, val or test) and name of the kind of an image; '' for what its path lacks."""
+    """Part of the dataset (train, val or test) and kind of an image; '' for what its path lacks."""
     part, _, rest = file.removeprefix(f"{category}/" if category else "").partition("/")
     kind, _, name = rest.partition("/")
     return SPLIT_OF_PART.get(part, ""), kind if name else ""
 
 
 def read_facts(source: Source, index: MaskIndex, category: str, file: str) -> tuple[MaskFacts, ...]:
-    """Facts on the masks of an image. Raises BlemishError for a defective one without, where others have masks."""
+    """Facts on the masks of an image.
+
+    Raises BlemishError for a defective one without, where others have masks.
+    """
     _, kind = kind_of(category, file)
     masks = index.of(file)
     if not masks and not is_clean(kind, source.settings) and has_masks(index, category):

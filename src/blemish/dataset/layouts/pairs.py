@@ -26,7 +26,8 @@ from blemish.dataset.layouts.label_names import DEFECT
 from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
 from blemish.dataset.layouts.mask_names import read_mask_names
 from blemish.dataset.mask_files import MaskFacts
-from blemish.dataset.mask_values import MaskNames, MaskReadings, read_masks
+from blemish.dataset.mask_sets.mask_set import MaskNames, MaskReadings
+from blemish.dataset.mask_sets.read import read_masks
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.untrusted import read_text
@@ -89,7 +90,10 @@ def read(source: Source) -> Contents:
 def masked_images(
     source: Source, index: MaskIndex, splits: dict[str, str]
 ) -> tuple[list[str], dict[str, str]]:
-    """Images that need a mask: those with one, and their neighbours; second, those that VOC's lists leave out."""
+    """Images that need a mask: those with one, and their neighbours.
+
+    Second, those that VOC's lists leave out, with the reason.
+    """
     folders = {parent(image) for image in index.masks_of}
     beside = [image for image in index.photographs if parent(image) in folders]
     if not splits:
@@ -168,8 +172,9 @@ def image_sets(source: Source) -> tuple[dict[str, str], list[str]]:
         if missing and not source.skip_broken:
             shown = ", ".join(missing[:SHOWN])
             raise BlemishError(
-                f"{source.root / file} must name images that are there. Received: {number(len(missing), 'name')} "
-                f"without an image ({shown}). Add the images or correct the list."
+                f"{source.root / file} must name images that are there. Received: "
+                f"{number(len(missing), 'name')} without an image ({shown}). "
+                "Add the images or correct the list."
             )
         splits |= dict.fromkeys(names, SPLIT_OF_FOLDER.get(stem(file), ""))
     return splits, known

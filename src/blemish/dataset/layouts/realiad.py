@@ -1,8 +1,8 @@
 """The Real-IAD layout: one JSON file a category lists images, kinds of anomalies and masks.
 
 Source: Wang et al. 2024, "Real-IAD: A Real-World Multi-View Dataset". The five views of a part form a group.
-With several categories each is a product, its classes "category-kind". Lists for other tasks (few shots, noisy
-training) lie in folders of their own; the folder that sorts first is read.
+With several categories each is a product, its classes "category-kind". Lists for other tasks (few shots,
+noisy training) lie in folders of their own; the folder that sorts first is read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 
 from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Contents, Source, Tree, collect, parent
 from blemish.dataset.mask_files import MaskFacts, mask_facts
-from blemish.dataset.mask_values import MaskReadings, read_masks
+from blemish.dataset.mask_sets.mask_set import MaskReadings
+from blemish.dataset.mask_sets.read import read_masks
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.untrusted import read_json
@@ -91,7 +92,7 @@ def read(source: Source) -> Contents:
 
 
 def read_list(source: Source, file: str) -> list[Entry]:
-    """Entries of a category. Raises BlemishError for another structure, or paths of which no file is there."""
+    """Entries of a category. Raises BlemishError for another structure, or a path without a file."""
     place = source.root / file
     content = read_json(place)
     meta = content.get("meta") if isinstance(content, Mapping) else None
@@ -153,8 +154,8 @@ class Finder:
         if len(found) != 1:
             what = f"{found[0]} and {found[1]}" if found else "no such file"
             raise BlemishError(
-                f"{self.place} must name one file that is there. Received: '{wanted}', {what}. Correct the list "
-                "or the files."
+                f"{self.place} must name one file that is there. Received: '{wanted}', {what}. Correct the "
+                "list or the files."
             )
         return found[0]
 

@@ -6,6 +6,7 @@ Source: Everingham et al. 2010, the PASCAL VOC development kit.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
@@ -23,7 +24,7 @@ from blemish.dataset.layouts.common import (
 )
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
-from blemish.untrusted import read_text
+from blemish.untrusted import read_text, regular_file
 
 IMAGE_SETS = "ImageSets/Main"
 
@@ -31,7 +32,7 @@ IMAGE_SETS = "ImageSets/Main"
 def detect(tree: Tree) -> str | None:
     """There are XML files whose first element is <annotation>."""
     file = next((file for file in tree.files if file.lower().endswith(".xml")), None)
-    if file is None or b"<annotation" not in head(tree, file):
+    if file is None or not re.search(rb"<annotation[\s>]", head(tree, file)):
         return None
     return f"{file} is a Pascal VOC annotation"
 
@@ -49,7 +50,7 @@ def read(source: Source) -> Contents:
 
 
 def head(tree: Tree, file: str) -> bytes:
-    with (tree.root / file).open("rb") as stream:
+    with regular_file(tree.root / file).open("rb") as stream:
         return stream.read(1000)
 
 

@@ -18,9 +18,10 @@ from blemish.dataset.product_sets.write import write_product
 from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.dataset.splits.split import split_dataset
+from blemish.dataset.unfinished import refuse_content, whole_folder
 from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
-from blemish.folder_lock import is_empty_folder, locks_out
+from blemish.folder_lock import locks_out
 
 
 @dataclass(frozen=True)
@@ -57,24 +58,22 @@ def collect_products(
     on_product: called with the name of each product before it is made
     Raises BlemishError for an unknown name, a named set that is not there, and a folder in use.
     """
-    if not is_empty_folder(out):
-        raise BlemishError(
-            f"{out} must be a new or empty folder. Received: one in use. Choose another or empty it."
-        )
+    refuse_content(out)
     if size < 64:
         raise BlemishError(f"size must be at least 64 pixels. Received: {size}. Use 256.")
     wanted = chosen(only)
     there, notes = found_sources(data, wanted, named=bool(only))
     made: list[MadeProduct] = []
-    for source in there:
-        dataset, copies = loaded(data, source)
-        if copies:
-            notes.append(f"{source}: copies of other images are left out ({copies})")
-        for name in wanted[source]:
-            if on_product:
-                on_product(name)
-            made.append(make(ProductJob(name, source, out / name, seed, size, dataset)))
-    write_atomically(out / SETTINGS_NAME, "layout: products\n")
+    with whole_folder(out, by="blemish data tasks"):
+        for source in there:
+            dataset, copies = loaded(data, source)
+            if copies:
+                notes.append(f"{source}: copies of other images are left out ({copies})")
+            for name in wanted[source]:
+                if on_product:
+                    on_product(name)
+                made.append(make(ProductJob(name, source, out / name, seed, size, dataset)))
+        write_atomically(out / SETTINGS_NAME, "layout: products\n")
     return Collected(tuple(made), tuple(notes))
 
 

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.arrays import Box
-from blemish.dataset.convert.common import flat_names
+from blemish.dataset.convert.names import flat_names
 from blemish.dataset.hashing import in_threads, pixel_hash
+from blemish.dataset.ignored import counted, ignored_instances
 from blemish.dataset.masks import Instance, defect_instances
 from blemish.dataset.run_lengths import encode
 from blemish.dataset.samples import Annotation, Dataset, Sample
@@ -83,8 +84,9 @@ def crops_of(
     image = to_bytes(spread(read_image(sample.image), bits, str(sample.image)))
     size = (image.shape[0], image.shape[1])
     reference = read_reference(sample, size, bits)
-    instances = defect_instances(sample, size)
-    free = free_corners(marked_pixels(instances, size), plan.side, plan.normal, generator)
+    instances, unsure = defect_instances(counted(sample), size), ignored_instances(sample, size)
+    every = [*instances, *(instance for instance, _ in unsure)]
+    free = free_corners(marked_pixels(every, size), plan.side, plan.normal, generator)
     about = []
     if min(size) >= plan.side:
         for number in generator.permutation(len(instances))[: plan.defective]:
@@ -96,6 +98,7 @@ def crops_of(
         marks = tuple(mark for mark in moved if mark is not None)
         if image[window].std() >= plan.flat and (marks or (top, left) in free):
             own = None if reference is None else reference[window]
+            marks += tuple(moved_regions(unsure, top, left, plan.side))
             yield ProductCrop(f"{stem}-x{left}-y{top}.png", image[window], marks, sample.id, own)
 
 
@@ -180,6 +183,16 @@ def moved_annotation(instance: Instance, top: int, left: int, side: int) -> Anno
         min(y2 - top, float(side)),
     )
     return Annotation(instance.label, inside) if is_seen(inside) else None
+
+
+def moved_regions(
+    unsure: Sequence[tuple[Instance, Annotation]], top: int, left: int, side: int
+) -> Iterator[Annotation]:
+    """The parts of crowd and difficult regions inside a window, which stay what they are."""
+    for instance, mark in unsure:
+        moved = moved_annotation(instance, top, left, side)
+        if moved is not None:
+            yield replace(moved, crowd=mark.crowd, difficult=mark.difficult)
 
 
 def is_seen(box: Box) -> bool:

@@ -13,11 +13,12 @@ from typing import Any
 
 import yaml
 
-from blemish.dataset.convert.coco import categories_of, described, numbered
+from blemish.dataset.convert.coco import annotation_entries, categories_of, image_entry, numbered
 from blemish.dataset.convert.common import write_split_lists
 from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.dataset.splits.split import relative_path
+from blemish.dataset.unfinished import marked
 from blemish.files import write_atomically
 
 TRUTH_NAME = "annotations.json"
@@ -28,12 +29,13 @@ def write_product(dataset: Dataset, out: Path) -> None:
 
     Classes that no image shows are left out. dataset.yaml is written last and marks the folder as whole.
     """
-    write_atomically(out / TRUTH_NAME, json.dumps(truth(dataset)) + "\n")
-    write_split_lists(out / "splits", dataset, lambda sample: sample.id)
     settings = {"layout": "coco", "annotations": TRUTH_NAME}
     if dataset.root.resolve() != out.resolve():
         settings["root"] = relative_path(dataset.root, out)
-    write_atomically(out / SETTINGS_NAME, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    with marked(out, by="blemish data tasks"):
+        write_atomically(out / TRUTH_NAME, json.dumps(truth(dataset)) + "\n")
+        write_split_lists(out / "splits", dataset, lambda sample: sample.id)
+        write_atomically(out / SETTINGS_NAME, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
 def truth(dataset: Dataset) -> dict[str, Any]:
@@ -43,8 +45,13 @@ def truth(dataset: Dataset) -> dict[str, Any]:
     numbers = count(1)
     content: dict[str, Any] = {"info": {}, "licenses": [], "images": [], "annotations": []}
     for image_number, sample in enumerate(dataset, start=1):
-        image, marks, _ = described(sample, dataset.root, image_number)
+        reference = sample.reference
+        names = {} if reference is None else {reference: reference.relative_to(dataset.root).as_posix()}
+        image = {"id": image_number, **image_entry(sample, sample.id, names)}
         content["images"].append(image)
-        content["annotations"] += [numbered(mark, next(numbers), categories) for mark in marks]
+        marks = annotation_entries(sample, (image["height"], image["width"]))
+        content["annotations"] += [
+            numbered({**mark, "image_id": image_number}, next(numbers), categories) for mark in marks
+        ]
     content["categories"] = [{"id": number, "name": name} for name, number in categories.items()]
     return content

@@ -12,7 +12,8 @@ from blemish.dataset.hashing import in_threads
 from blemish.dataset.product_sets.products import ProductCounts, counts_of_products, one_sided_products
 from blemish.dataset.quality.check_alike import AlikePair, alike, alike_problems, listing, lot_problems, lots
 from blemish.dataset.quality.check_bits import bit_problems
-from blemish.dataset.quality.check_image import ERROR, WARNING, ImageFinding, Problem, check_image
+from blemish.dataset.quality.check_image import ImageFinding, check_image
+from blemish.dataset.quality.problems import ERROR, WARNING, Problem
 from blemish.dataset.quality.rarity import shape_findings
 from blemish.dataset.samples import Dataset, count
 
@@ -31,6 +32,7 @@ class CheckReport:
     shapes: sizes and shapes of the boxes of each class, and what that says; None without boxes
     groups: images and classes of each lot; alike: pairs of images that are nearly the same
     account: what became of every file and annotation that reading found
+    ignored: "crowd" and "difficult" → number of annotations that evaluation ignores
     smallest, largest: (height, width) by area; modes: "gray", "colour", "16-bit gray" … → images
     """
 
@@ -54,6 +56,7 @@ class CheckReport:
     groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     alike: tuple[AlikePair, ...] = ()
     account: Account = field(default_factory=Account)
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def defective(self) -> int:
@@ -116,12 +119,18 @@ def check_dataset(
         groups=groups,
         alike=pairs,
         account=dataset.account,
+        ignored=ignored(dataset),
     )
 
 
 def images_by_class(dataset: Dataset) -> dict[str, dict[str, int]]:
     shown = [(s.split or "", {a.label for a in s.annotations}) for s in dataset]
     return {name: count(split for split, labels in shown if name in labels) for name in dataset.class_names}
+
+
+def ignored(dataset: Dataset) -> dict[str, int]:
+    marks = [annotation for sample in dataset for annotation in sample.annotations]
+    return {"crowd": sum(a.crowd for a in marks), "difficult": sum(a.difficult for a in marks)}
 
 
 def imbalance(dataset: Dataset) -> float | None:
@@ -132,7 +141,7 @@ def imbalance(dataset: Dataset) -> float | None:
 def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: str) -> Iterator[Problem]:
     """Problems of single images first, then those that concern several."""
     yield from (problem for finding in findings for problem in finding.problems)
-    yield from (Problem(skipped, f"left out: {reason}") for reason in dataset.skipped.values())
+    yield from (Problem(skipped, f"left out: {reason}", "left-out") for reason in dataset.skipped.values())
     yield from (Problem(WARNING, line) for line in dataset.account.warnings)
     yield from bit_problems(findings, dataset.info.get("bits"))
     for same in same_content(findings):
@@ -140,7 +149,7 @@ def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: st
     yield from split_problems(dataset)
     yield from group_problems(dataset)
     yield from class_problems(dataset)
-    yield from (Problem(ERROR, text) for text in one_sided_products(dataset))
+    yield from (Problem(ERROR, text, "one-sided-product") for text in one_sided_products(dataset))
 
 
 def same_content(findings: Iterable[ImageFinding]) -> list[list[ImageFinding]]:
@@ -159,15 +168,17 @@ def duplicate_problems(same: Sequence[ImageFinding], dataset: Dataset) -> Iterat
     if len(splits) > 1:
         yield Problem(
             WARNING,
-            f"{names} are the same image, in {' and '.join(map(str, splits))}: figures would be too good. "
+            f"{names} are the same picture, in {' and '.join(map(str, splits))}: figures would be too good. "
             "Split again by content.",
+            "same-image-torn",
         )
     else:
-        yield Problem(WARNING, f"{names} are the same image. Keep one of them.")
+        yield Problem(WARNING, f"{names} are the same picture. Keep one of them.", "same-image")
     if len({finding.marks for finding in same}) > 1:
         labels = [listing(sorted({a.label for a in f.sample.annotations})) or "clean" for f in same]
         what = f"as {' and '.join(dict.fromkeys(labels))}" if len(set(labels)) > 1 else "in different places"
-        yield Problem(WARNING, f"{names} are the same image but marked {what}. Decide which is right.")
+        text = f"{names} are the same picture but marked {what}. Decide which is right."
+        yield Problem(WARNING, text, "same-image-other-marks")
 
 
 def split_problems(dataset: Dataset) -> Iterator[Problem]:
@@ -208,7 +219,9 @@ def class_problems(dataset: Dataset) -> Iterator[Problem]:
         return
     for name in (name for name, number in counts.items() if not number):
         yield Problem(
-            WARNING, f"{dataset.root}: no image shows class '{name}'. Add examples or remove the class."
+            WARNING,
+            f"{dataset.root}: no image shows class '{name}'. Add examples or remove the class.",
+            "class-unseen",
         )
     yield from unlearned_problems(dataset)
     ratio = imbalance(dataset)

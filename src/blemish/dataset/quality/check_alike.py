@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blemish.dataset.quality.check_image import WARNING, ImageFinding, Problem
+from blemish.dataset.quality.check_image import ImageFinding
 from blemish.dataset.quality.near_duplicates import near_duplicates
+from blemish.dataset.quality.problems import WARNING, Problem
 from blemish.dataset.samples import Dataset, Sample, count
 
 SHOWN = 3  # of a list in one line
@@ -123,6 +124,7 @@ def lot_problems(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
                 f"class '{label}' is seen in group '{where[0]}' alone, of {len(groups)}: whatever else is "
                 "particular to that group is learned with it, and no split by group can test it. Add "
                 "examples from another group.",
+                "class-of-one-group",
             )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from blemish.dataset.quality.check_image import ERROR, WARNING, ImageFinding, Problem
+from blemish.dataset.quality.check_image import ImageFinding
+from blemish.dataset.quality.problems import ERROR, WARNING, Problem
 from blemish.images.bit_depth import likely_bits
 
 _EXAMPLES = 3

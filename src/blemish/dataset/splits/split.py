@@ -23,6 +23,7 @@ from blemish.dataset.quality.near_duplicates import near_duplicates_among
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
 from blemish.dataset.splits.labelled import CLEAN
+from blemish.dataset.unfinished import write_marker
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.folder_lock import locks_out
@@ -107,9 +108,11 @@ def write_splits(dataset: Dataset, out: Path) -> None:
             f"{out / SETTINGS_NAME} exists and is not overwritten. Write the splits to another folder."
         )
     settings = {**carried_settings(dataset, out), "root": relative_path(dataset.root, out)}
-    for name in SPLIT_NAMES:
+    lists = {name: f"splits/{name}.txt" for name in SPLIT_NAMES}
+    write_marker(out, "blemish data split", [*lists.values(), SETTINGS_NAME])
+    for name, file in lists.items():
         lines = sorted(sample.id for sample in dataset if sample.split == name)
-        write_atomically(out / "splits" / f"{name}.txt", "".join(f"{line}\n" for line in lines))
+        write_atomically(out / file, "".join(f"{line}\n" for line in lines))
     write_atomically(out / SETTINGS_NAME, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 

@@ -27,9 +27,10 @@ from blemish.dataset.synthetic.defects import DEFECTS
 from blemish.dataset.synthetic.parts import MAX_SHIFT, PART, PART_DEFECTS, PART_WEIGHTS, render_part
 from blemish.dataset.synthetic.render import DefectRequest, Rendered, check_size, known_name, render
 from blemish.dataset.synthetic.surfaces import SURFACES
+from blemish.dataset.unfinished import refuse_content, whole_folder
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
-from blemish.folder_lock import is_empty_folder, locks_out
+from blemish.folder_lock import locks_out
 
 # Two common kinds, two rare ones: about one defect in twenty-five is of the rarest.
 CLASS_WEIGHTS: Mapping[str, float] = {
@@ -138,8 +139,9 @@ def synthesise(  # noqa: PLR0913 - each is a property of the set that a user may
         shift=shift,
     )
     _check(settings, images=images, out=out)
-    entries = [_write_image(out, index, settings) for index in range(images)]
-    _write_truth(out, entries, settings)
+    with whole_folder(out, by="blemish data synth"):
+        entries = [_write_image(out, index, settings) for index in range(images)]
+        _write_truth(out, entries, settings)
     return load_dataset(out)
 
 
@@ -294,10 +296,7 @@ def _check(settings: SyntheticSettings, *, images: int, out: Path) -> None:
     check_size(settings.size)
     _check_weights(settings.class_weights, settings.kinds)
     _check_numbers(settings, images=images)
-    if not is_empty_folder(out):
-        raise BlemishError(
-            f"{out} must be a new or empty folder. Received: one in use. Choose another or empty it."
-        )
+    refuse_content(out)
 
 
 def _check_weights(weights: Mapping[str, float], kinds: Sequence[str]) -> None:

@@ -117,8 +117,8 @@ def step_of(file: Path) -> float:
 def remarks_on_values(looks: Sequence[Look]) -> tuple[str, ...]:
     """Sentences on values that are doubtful.
 
-    Raises BlemishError for maps of two values, where the higher is not the highest that the file can hold, and
-    where all maps are of 16 bits with values of 8.
+    Raises BlemishError for maps of two values where the higher is not the highest that the file can hold, and
+    for maps that are all of 16 bits with values of 8.
     """
     marked = [look for look in looks if look.top > 0]
     faint = [look for look in marked if look.two_valued and look.step and look.top < 1]

@@ -19,6 +19,7 @@ from blemish.errors import BlemishError
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge
 from blemish.inspector.inspector import BundleInspector, or_failed
+from blemish.inspector.limits import time_limit
 from blemish.inspector.line_scan.boxes import BoxScan
 from blemish.inspector.line_scan.outlines import OutlineScan
 from blemish.inspector.line_scan.rows import RowWindow
@@ -102,7 +103,7 @@ class WebSegment:
 
     first_row: of all; done: row to which there are answers; ms: of work since the last answer
     failed: whether it could not be judged, and ends there
-    unhashed: rows without an answer yet, where a record is written
+    rows_pushed: of its highest strip; unhashed: rows without an answer yet, where a record is written
     """
 
     scan: Scan
@@ -111,6 +112,7 @@ class WebSegment:
     done: int
     ms: float = 0.0
     failed: bool = False
+    rows_pushed: int = 0
     unhashed: RowWindow = field(default_factory=RowWindow)
 
 
@@ -138,6 +140,7 @@ class Scanner:
                 width = strip.pixels.shape[1]
                 segment = segment or WebSegment(self.scan(width), row, width, done=row)
                 row += len(strip.pixels)
+                segment.rows_pushed = max(segment.rows_pushed, len(strip.pixels))
                 if self.recorded:
                     segment.unhashed.add(strip.pixels)
                 yield from self.answered(partial(segment.scan.push, strip.pixels), segment)
@@ -165,7 +168,9 @@ class Scanner:
         """
         name, stem = piece_name(self.web.name, segment.done)
         start = perf_counter()
-        pieces = or_failed(work, name, self.inspector.bundle)
+        pixels = segment.width * max(segment.rows_pushed, 1)
+        with time_limit(self.inspector.limits.seconds_for(pixels)):
+            pieces = or_failed(work, name, self.inspector.bundle)
         segment.ms += 1e3 * (perf_counter() - start)
         if isinstance(pieces, Inspection):
             segment.failed = True

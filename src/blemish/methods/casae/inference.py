@@ -69,6 +69,12 @@ class CasaeInference:
     def threshold_score(self) -> float:
         return self.threshold
 
+    def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
+        """[B, 1, H, W] of probabilities, and [B, K] of the types' logits."""
+        if network == "types":
+            return inputs[0], len(self.class_names)
+        return inputs[0], 1, *inputs[2:]
+
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """Probability of a defect at each pixel, [H, W]."""
         size = (pixels.shape[0], pixels.shape[1])

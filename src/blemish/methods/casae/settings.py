@@ -154,7 +154,7 @@ class CasaeSettings(PresetSettings):
 
     # --- Defects, section 3.3 ---
     # Open: pixels nearer than this are one defect.
-    join_distance: float = Field(4.0, ge=0)
+    join_distance: float = Field(4.0, ge=0, le=1000)
     # Open: smaller defects are dropped; 0 keeps every one.
     min_area: float = Field(0.0, ge=0)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,9 +14,10 @@ FIXED_SIDE = "fixed"
 
 
 def as_network(graph: Graph, *, input_name: str, output_name: str) -> Network:
-    """Wrap a graph of one input and one output as a network: an array in, its float32 output."""
+    """Wrap a graph of one input and one output as a network: an array in, an array out."""
 
     def network(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        return graph({input_name: inputs})[output_name].astype(np.float32, copy=False)
+        output: NDArray[Any] = graph({input_name: inputs})[output_name]
+        return output
 
     return network

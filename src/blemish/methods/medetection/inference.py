@@ -25,7 +25,7 @@ from blemish.images.resize import resized, resized_map
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import ImageFindings, Network, Networks
 from blemish.methods.medetection.alignment import Alignment, Matcher, RgbImages
-from blemish.methods.medetection.settings import MedetectionSettings
+from blemish.methods.medetection.settings import MAP_STRIDE, MedetectionSettings
 from blemish.regions.components import label_regions
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
 from blemish.regions.measure import bounding_box
@@ -78,6 +78,12 @@ class MedetectionInference:
     @property
     def threshold_score(self) -> float:
         return self.threshold
+
+    def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
+        """[R, 1 + c·c] of logits and maps, and any number of references, [·, 3, s, s]."""
+        if network == "references":
+            return None, 3, self.size, self.size
+        return inputs[1] // 3 - 1, 1 + (self.size // MAP_STRIDE) ** 2
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """For each reference the logit of defective less normal, then the Grad-CAM map; [R, 1 + c·c]."""

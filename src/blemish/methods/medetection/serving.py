@@ -8,6 +8,7 @@ Letters: R references, s side.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ def pair_network(graph: Graph, *, image_alone: bool) -> Network:
 
     def network(pairs: NDArray[np.float32]) -> NDArray[np.float32]:
         inputs = {IMAGE: np.ascontiguousarray(pairs[:, -3:])} if image_alone else {PAIRS: pairs}
-        return graph(inputs)[ANSWERS].astype(np.float32, copy=False)
+        answers: NDArray[Any] = graph(inputs)[ANSWERS]
+        return answers
 
     return network

@@ -75,6 +75,12 @@ class SeverityInference:
     def threshold_score(self) -> float:
         return self.threshold / SEVERITY_MAX
 
+    def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
+        """[B, 1, h, w] of severities, and [B, N + 1] of the types' logits, background last."""
+        if network == "types":
+            return inputs[0], len(self.class_names) + 1
+        return inputs[0], 1, inputs[2] // self.cell, inputs[3] // self.cell
+
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """Severity of each cell (stage 1), [ceil(H / cell), ceil(W / cell)], clipped to [0, 12]."""
         severities = dense_map(pixels, networks["severity"], self.tiling)

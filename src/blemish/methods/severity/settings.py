@@ -100,7 +100,7 @@ class SeveritySettings(MethodSettings):
 
     # --- Stage 3: components, section III-A-3 ---
     # Pixels; clusters nearer than this are one defect.
-    join_distance: float = Field(4.0, ge=0)
+    join_distance: float = Field(4.0, ge=0, le=1000)
     # Open: smaller defects are dropped; 0 keeps every one.
     min_area: float = Field(0.0, ge=0)
     # Open: how cells become pixels of an outline; "nearest" is the plain r×r square.

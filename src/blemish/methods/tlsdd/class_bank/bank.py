@@ -46,6 +46,11 @@ class ClassBank:
     known: NDArray[np.bool_]
     made_for: NDArray[np.uint8]
 
+    def __post_init__(self) -> None:
+        for name in ("class_vectors", "prototypes"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise BlemishError(f"The class bank's {name} must be finite. Train or copy the bundle again.")
+
     @classmethod
     def empty(cls, settings: TlsddSettings, num_classes: int) -> ClassBank:
         """Make a bank of unknown classes for no detector, of the shapes that a bundle's tensors have."""
@@ -74,6 +79,12 @@ class ClassBank:
         empty = cls.empty(settings, num_classes)
         expected = {name: array.shape for name, array in vars(empty).items()}
         received = {name: array.shape for name, array in tensors.items()}
+        types = {name: array.dtype for name, array in tensors.items()}
+        if received == expected and types != {name: array.dtype for name, array in vars(empty).items()}:
+            raise BlemishError(
+                f"The class bank must hold numbers of its types. Received: {types}. "
+                "Copy the whole bundle again."
+            )
         if received != expected:
             raise BlemishError(
                 f"The class bank must hold {expected}, by name. Received: {received}. "

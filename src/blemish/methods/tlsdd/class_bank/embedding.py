@@ -17,6 +17,7 @@ from blemish.arrays import Boxes, Floats, Pixels
 from blemish.errors import BlemishError
 from blemish.images.resize import with_shorter_side
 from blemish.methods.capabilities import Embedded
+from blemish.methods.common.outputs import checked_output
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.data.views import network_input
 from blemish.methods.tlsdd.runtime.parts import Parts
@@ -55,7 +56,8 @@ class RegionEmbedder:
         """Embeddings of all regions under vectors [K, m], [R, K, D]."""
         if not regions:
             return np.zeros((0, len(vectors), self.parts.settings.embedding), np.float32)
-        return self.parts.embeddings(regions, vectors)
+        shape = (None, len(vectors), self.parts.settings.embedding)
+        return checked_output(self.parts.embeddings(regions, vectors), shape, of="network 'detector'")
 
 
 def refuse_no_space(settings: TlsddSettings) -> None:

@@ -16,6 +16,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
 from torchvision.ops import box_area, box_iou, nms
 
+from blemish.methods.common.outputs import REMEDY, OutputError
 from blemish.methods.tlsdd.network.extractor import FeatureMaps
 from blemish.methods.tlsdd.runtime.anchors import anchor_sizes
 from blemish.methods.tlsdd.settings import TlsddSettings
@@ -54,6 +55,11 @@ class ProposalNetwork(nn.Module):
     def scored(self, maps: FeatureMaps, sizes: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Proposals [N, 4] and their objectness [N] for each image."""
         objectness, deltas, anchors, counts = self.predict(maps, sizes)
+        if (
+            not self.training
+        ):  # torchvision drops boxes that are no numbers, and an image without boxes is clean
+            refuse_not_finite(objectness, "objectness")
+            refuse_not_finite(deltas, "anchor deltas")
         boxes = self.rpn.box_coder.decode(deltas.detach(), anchors).view(len(anchors), -1, 4)
         image_sizes = [(int(height), int(width)) for height, width in sizes]
         found: tuple[list[Tensor], list[Tensor]] = self.rpn.filter_proposals(
@@ -109,6 +115,12 @@ class ProposalNetwork(nn.Module):
         strides = [[stride, stride] for stride in self.strides]
         anchors = torch.cat(generator.grid_anchors([list(of_map.shape[-2:]) for of_map in features], strides))
         return [anchors] * len(sizes)
+
+
+def refuse_not_finite(values: Tensor, name: str) -> None:
+    """Raise OutputError for values that are infinite or no numbers."""
+    if not bool(torch.isfinite(values).all()):
+        raise OutputError(f"network 'detector': its {name} are not finite. {REMEDY}")
 
 
 def without_ignored(labels: Tensor, boxes: Tensor, ignored: Tensor) -> Tensor:

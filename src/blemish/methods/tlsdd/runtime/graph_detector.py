@@ -19,6 +19,7 @@ from blemish.arrays import Boxes, Floats, Size
 from blemish.bundle.manifest import Manifest
 from blemish.errors import BlemishError
 from blemish.methods.capabilities import Exported
+from blemish.methods.common.outputs import Shape, checked_output
 from blemish.methods.contract import Arrays, Graph, Network
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.data.image_memory import ImageMemory
@@ -40,6 +41,7 @@ MIN_SIDE = 1e-3  # pixels; a smaller proposal is none
 MAX_AT_ONCE = 128
 MIN_AT_ONCE = 8
 ON_MAP = 16  # cells: a square of that side is pooled from the map whose cells they are
+VECTORS, MADE_FOR = "class_vectors", "made_for"
 OF_REGIONS = ("probabilities", "deltas", "embeddings")  # outputs with a row for each region
 
 
@@ -119,7 +121,7 @@ class GraphDetector:
         maps = self.maps(images)
         proposals = self.proposals(maps, bank, size)
         outputs = self.regions(maps, proposals, bank.tensors())
-        if not np.array_equal(outputs["made_for"], bank.made_for):
+        if not np.array_equal(outputs[MADE_FOR], bank.made_for):
             raise BlemishError(
                 "The bundle's class bank was made for another detector than its graphs. "
                 "Copy the whole bundle, or export it again."
@@ -131,7 +133,34 @@ class GraphDetector:
         """Outputs of the graph of an image, black right of and below it, to whole cells of every map."""
         height, width = images.shape[2:]
         whole = np.pad(images, ((0, 0), (0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)))
-        return self.graphs["maps"]({"images": whole})
+        rows, columns = whole.shape[2:]
+        cells = [(-(-rows // stride), -(-columns // stride)) for stride in map_strides(self.settings)]
+        shapes: dict[str, Shape] = {
+            name: (1, self.settings.width, *size)
+            for name, size in zip(named("map", output_maps(self.settings)), cells, strict=False)
+        }
+        if not self.settings.on_class_features:
+            shapes |= self.proposal_shapes(1, cells)
+        return self.checked("maps", {"images": whole}, shapes)
+
+    def checked(self, graph: str, arrays: Arrays, shapes: Mapping[str, Shape]) -> Arrays:
+        """Outputs of a graph that have these shapes. Raises OutputError for others."""
+        found = self.graphs[graph](arrays)
+        return {
+            name: checked_output(found[name], shape, of=f"output '{name}' of graph '{graph}'")
+            for name, shape in shapes.items()
+        }
+
+    def proposal_shapes(self, batch: int, cells: Sequence[tuple[int | None, int | None]]) -> dict[str, Shape]:
+        """Shapes of the RPN's outputs. cells: of each map, (h, w)"""
+        names, anchors = map_names(self.settings), [len(of_map) for of_map in self.anchors]
+        every = list(zip(anchors, cells, strict=True))
+        return {
+            **dict(zip(named("objectness", names), ((batch, a, *size) for a, size in every), strict=True)),
+            **dict(
+                zip(named("anchor_deltas", names), ((batch, 4 * a, *size) for a, size in every), strict=True)
+            ),
+        }
 
     def proposals(self, maps: Arrays, bank: ClassBank, size: Size) -> Boxes:
         """Proposals [R, 4] in pixels, the best first. size: (H, W)"""
@@ -139,7 +168,11 @@ class GraphDetector:
         outputs = maps
         if self.settings.on_class_features:
             inputs = {name: maps[name] for name in named("map", names)}
-            outputs = self.graphs["proposals"]({**inputs, "class_vectors": bank.class_vectors[bank.known]})
+            vectors = bank.class_vectors[bank.known]
+            cells = [(each.shape[2], each.shape[3]) for each in inputs.values()]
+            outputs = self.checked(
+                "proposals", {**inputs, "class_vectors": vectors}, self.proposal_shapes(len(vectors), cells)
+            )
         objectness = [outputs[name] for name in named("objectness", names)]
         deltas = [outputs[name] for name in named("anchor_deltas", names)]
         found = [
@@ -207,13 +240,33 @@ class GraphDetector:
                 **{name: bank[name] for name in bank_inputs(self.settings)},
             }
         )
+        shapes = self.region_shapes(count, len(bank["known"]))
         return {
-            name: output[: len(boxes)] if name in OF_REGIONS else output for name, output in outputs.items()
+            name: checked_output(
+                outputs[name][: len(boxes)] if name in OF_REGIONS else outputs[name],
+                (len(boxes), *shape[1:]) if name in OF_REGIONS else shape,
+                of=f"output '{name}' of graph 'regions'",
+                dtype=np.uint8 if name == MADE_FOR else np.float32,
+            )
+            for name, shape in shapes.items()
         }
 
+    def region_shapes(self, count: int, classes: int) -> dict[str, Shape]:
+        """Shapes of the outputs of the graph of regions, for so many boxes."""
+        specific = self.settings.box_regression == "specific"
+        shapes: dict[str, Shape] = {
+            "probabilities": (count, classes),
+            "deltas": (count, 4 * classes if specific else 4),
+            MADE_FOR: (32,),
+        }
+        if self.settings.metric_head:
+            shapes |= {"embeddings": (count, None, self.settings.embedding), "scale": (1,)}
+        return shapes
+
     def class_vectors(self, supports: Floats) -> Floats:
-        found: Arrays = self.graphs["support"]({"supports": supports})
-        return found["class_vectors"].astype(np.float32, copy=False)
+        shape = (len(supports), self.settings.width)
+        found: dict[str, NDArray[Any]] = {**self.checked("support", {"supports": supports}, {VECTORS: shape})}
+        return found[VECTORS]
 
     def regions_at(self, images: Floats, size: Size, boxes: Boxes) -> tuple[Arrays, Boxes]:
         """Maps of the image and the boxes on them, for `embeddings`."""

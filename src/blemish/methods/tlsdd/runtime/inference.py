@@ -54,6 +54,10 @@ class TlsddInference:
     def threshold_score(self) -> float:
         return self.threshold
 
+    def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
+        """[R, 4 + K], whatever the number of regions."""
+        return None, 4 + len(self.class_names)
+
     def forward(self, pixels: Pixels, networks: Networks) -> DetectionRows:
         """Rows from the score floor on, [R, 4 + K], boxes in pixels of the image and within it."""
         fitted = resized(pixels, with_shorter_side((pixels.shape[0], pixels.shape[1]), self.size))

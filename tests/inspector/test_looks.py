@@ -1,0 +1,186 @@
+"""Images unlike those of the training are for a person; images like them are judged as before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from blemish.bundle import load_bundle, save_bundle
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
+from blemish.inspection import Inspection, Verdict
+from blemish.inspector.chain import Chain
+from blemish.inspector.inspector import BundleInspector
+from blemish.inspector.loading import open_inspector
+from blemish.inspector.looks import FACTOR, KEY, KnownLooks, Look, look_of, stored_looks
+from blemish.methods.contract import ImageFindings
+
+PLAIN = Look(brightness=0.45, contrast=0.1, side=64)
+KNOWN = KnownLooks.of([replace(PLAIN, brightness=0.4), replace(PLAIN, brightness=0.5, contrast=0.2)])
+
+
+def surface(
+    *, mean: float = 115.0, deviation: float = 25.0, size: tuple[int, int] = (64, 80)
+) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(0).normal(mean, deviation, size)
+    return np.clip(noise, 0, 255).astype(np.uint8)
+
+
+class Clean:
+    """A stand-in for a method that finds every image clean, or as bad as it is told."""
+
+    channels = 1
+    mm_per_px = None
+    classifies = False
+    segments = False
+    threshold_score = None
+    pixel_threshold = None
+
+    def __init__(self, score: float = 0.0) -> None:
+        self.score = score
+
+    def forward(self, pixels: NDArray[np.uint8], networks: object) -> NDArray[np.float32]:
+        return np.zeros((1, 1), np.float32)
+
+    def decide(self, *_: object, with_maps: bool) -> ImageFindings:
+        return ImageFindings(self.score, ())
+
+
+def judged(pixels: NDArray[np.generic], looks: KnownLooks, score: float = 0.0) -> Inspection:
+    inspector = BundleInspector(Clean(score), {}, 0.5, 0.9, "bundle", looks=looks)  # type: ignore[arg-type]
+    return inspector.judge(pixels, "a.png")  # type: ignore[arg-type]
+
+
+OWN = KnownLooks.of([look_of(surface())])
+UNLIKE = {
+    "black": np.zeros((64, 80), np.uint8),
+    "white": np.full((64, 80), 255, np.uint8),
+    "one gray": np.full((64, 80), 115, np.uint8),
+    "one pixel": surface()[:1, :1],
+    "12 bits in 16": surface().astype(np.uint16) * 16,
+    "8 bits in 16": surface().astype(np.uint16),
+    "a lamp that is out": (surface() * 0.2).astype(np.uint8),
+    "overexposed": surface(mean=320, deviation=60),
+    "covered lens": surface(deviation=5),
+    "stripes": np.tile(np.array([0, 255], np.uint8), (64, 40)),
+    "a crop": surface()[:8, :8],
+}
+
+
+@pytest.mark.parametrize("kind", UNLIKE)
+def test_an_image_unlike_those_of_the_training_is_for_a_person(kind: str) -> None:
+    inspection = judged(UNLIKE[kind], OWN)
+    assert inspection.verdict is Verdict.REVIEW
+    assert inspection.reasons and inspection.to_json()["reasons"] == list(inspection.reasons)
+    assert judged(UNLIKE[kind], OWN, score=1.0).verdict is Verdict.NG, "what is NG stays so"
+    assert judged(UNLIKE[kind], OWN, score=1.0).reasons
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [surface(), surface(mean=90), surface(mean=140), surface(deviation=40), surface(size=(640, 80))],
+    ids=["itself", "darker", "brighter", "more contrast", "longer"],
+)
+def test_an_image_like_them_is_judged_as_before(pixels: NDArray[np.uint8]) -> None:
+    assert judged(pixels, OWN).verdict is Verdict.OK and not judged(pixels, OWN).reasons
+    as_16_bits = pixels.astype(np.uint16) * 257
+    assert judged(as_16_bits, OWN).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize("kind", ["black", "white", "one gray", "one pixel"])
+def test_a_bundle_that_remembers_nothing_still_knows_these(kind: str) -> None:
+    assert judged(UNLIKE[kind], KnownLooks()).verdict is Verdict.REVIEW
+    for other in ("a lamp that is out", "overexposed", "stripes", "a crop"):
+        assert judged(UNLIKE[other], KnownLooks()).verdict is Verdict.OK
+
+
+def test_what_was_in_the_training_is_no_surprise() -> None:
+    blank = np.full((64, 80), 200, np.uint8)
+    dark = surface().astype(np.uint16) * 16
+    known = KnownLooks.of([look_of(blank), look_of(dark), look_of(surface())])
+    for pixels in (blank, dark, surface()):
+        assert judged(pixels, known).verdict is Verdict.OK
+
+
+def test_the_reason_names_the_value_and_the_range() -> None:
+    (reason,) = KNOWN.reasons(replace(PLAIN, brightness=0.1))
+    assert reason == "darker than every training image: mean 25.5, training 102 to 128"
+    (reason,) = KNOWN.reasons(replace(PLAIN, brightness=0.9))
+    assert reason.startswith("brighter than every training image: mean 230, training 102 to 128")
+    (reason,) = KNOWN.reasons(replace(PLAIN, contrast=0.02))
+    assert "weaker in contrast" in reason and "deviation 5.1, training 25.5 to 51" in reason
+
+
+shares = st.floats(0.02, 0.5)
+LOOKS = st.lists(st.builds(Look, shares, shares, st.integers(1, 99)), min_size=1)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(LOOKS, LOOKS)
+def test_no_image_of_the_training_is_unlike_it(first: list[Look], second: list[Look]) -> None:
+    both = KnownLooks.of(first).joined(KnownLooks.of(second))
+    assert both == KnownLooks.of([*first, *second])
+    for look in (*first, *second):
+        assert not list(both.reasons(look))
+    assert KnownLooks().joined(both) == both.joined(KnownLooks()) == both
+
+
+@given(shares, shares)
+def test_darkness_is_a_factor_below_the_darkest(brightness: float, dark: float) -> None:
+    known = KnownLooks.of([replace(PLAIN, brightness=dark)])
+    reasons = list(known.reasons(replace(PLAIN, brightness=brightness)))
+    assert any("darker" in reason for reason in reasons) == (brightness * FACTOR < dark)
+
+
+def test_looks_are_those_of_the_whole_image() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (900, 1300, 3), np.uint8)
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) / 255
+    look = look_of(pixels)
+    assert look.brightness == pytest.approx(gray.mean(), abs=0.01)
+    assert look.contrast == pytest.approx(gray.std(), abs=0.01)
+    assert look.side == 900
+    spot = np.full((1000, 1000), 7, np.uint8)
+    spot[501, 501] = 8
+    assert look_of(spot).side == 1000 and list(KnownLooks().reasons(look_of(spot - spot)))
+
+
+def test_a_trained_bundle_remembers_and_its_own_images_are_no_surprise(
+    tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    inspector = open_inspector(tiny_bundle, device="cpu")
+    samples = [*tiny_dataset.split("train"), *tiny_dataset.split("val")]
+    assert inspector.looks is not None and inspector.looks.images == len(samples)
+    for sample in samples[:4]:
+        assert not any("training image" in reason for reason in inspector.inspect(sample.image).reasons)
+        pixels = cv2.imread(str(sample.image), cv2.IMREAD_UNCHANGED)
+        for number, odd in enumerate((pixels // 16, pixels // 8, pixels[:1, :1])):
+            file = tmp_path / f"{number}.png"
+            cv2.imwrite(str(file), odd)
+            assert inspector.inspect(file).verdict in (Verdict.REVIEW, Verdict.NG)
+            assert inspector.inspect(file).reasons
+
+
+def test_a_chain_passes_no_image_that_its_first_stage_has_not_seen_the_like_of() -> None:
+    stage = BundleInspector(Clean(), {}, 0.5, 0.9, "gate", looks=OWN)  # type: ignore[arg-type]
+    assert Chain((stage,)).judge(UNLIKE["black"], "a").verdict is Verdict.REVIEW
+    assert Chain((stage,)).judge(surface(), "a").verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    "stored", [[], {"brightness": [0.1]}, {"side": 0}, {"bright": [0, 1]}, {"images": -1}]
+)
+def test_stored_looks_that_are_none_are_refused(stored: object, tiny_bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BlemishError, match="data: looks: "):
+        stored_looks({KEY: stored}, "bundle")
+    bundle = load_bundle(tiny_bundle)
+    odd = bundle.manifest.model_copy(update={"data": {**bundle.manifest.data, KEY: stored}})
+    save_bundle(tmp_path / "odd", odd, bundle.networks)
+    with pytest.raises(BlemishError, match="data: looks: "):
+        open_inspector(tmp_path / "odd", device="cpu")
