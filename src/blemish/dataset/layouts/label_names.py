@@ -131,6 +131,11 @@ def is_defective(name: str, settings: DatasetSettings | None = None) -> bool:
     return plain(name) in DEFECT_NAMES and not is_clean(name, settings)
 
 
+def says_state(name: str, settings: DatasetSettings | None = None) -> bool:
+    """True for a name that says whether an image is clean or defective, and nothing else."""
+    return is_clean(name, settings) or is_defective(name, settings)
+
+
 def is_generic(name: str) -> bool:
     """True for folders like images/ or train/, which say nothing of a label."""
     return name.casefold() in IMAGE_FOLDERS or name.lower() in SPLIT_OF_FOLDER
