@@ -48,13 +48,13 @@ def choose_layout(source: Source, layout: str | None, layouts: Layouts) -> tuple
         remedy = nearest_guess(tree) or "Check the path."
         raise BlemishError(f"{tree.root} must hold images. Received: {inventory(tree)}. {remedy}")
     named = layout or source.settings.layout
+    if named is not None and named not in layouts:
+        hint = nearest_name(named, layouts) or f" Use one of {', '.join(layouts)}."
+        raise BlemishError(f"layout must be a known name. Received: '{named}'.{hint}")
     if source.settings.annotations is not None:
         return layout_of_named_file(source, named)
     if named is None:
-        return found_layout(tree, layouts)
-    if named not in layouts:
-        hint = nearest_name(named, layouts) or f" Use one of {', '.join(layouts)}."
-        raise BlemishError(f"layout must be a known name. Received: '{named}'.{hint}")
+        return found_layout(source, layouts)
     return named, "named by you" if layout else f"named in {SETTINGS_NAME}", ()
 
 
@@ -75,9 +75,12 @@ def layout_of_named_file(source: Source, named: str | None) -> tuple[str, str, t
     return name, f"{SETTINGS_NAME} names its label file", ()
 
 
-def found_layout(tree: Tree, layouts: Layouts) -> tuple[str, str, tuple[str, ...]]:
+def found_layout(source: Source, layouts: Layouts) -> tuple[str, str, tuple[str, ...]]:
     """The most particular layout that matches, the reason, and a line on each other reading."""
+    tree = source.tree
     matches = matching(tree, layouts)
+    if not matches and source.settings.clean is not None:
+        return "labels", f"'clean' of {SETTINGS_NAME} names the folders of clean images", ()
     if not matches:
         raise BlemishError(nothing_fits(tree))
     name, reason = next(iter(matches.items()))

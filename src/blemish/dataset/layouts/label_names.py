@@ -174,8 +174,8 @@ def refuse_doubtful_names(
         if not known and is_negation(plain(name), stems):
             raise BlemishError(
                 f"{place}: the {noun} '{name}' must be known as clean or as a class. Received: a name that "
-                f"may mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or there the names of "
-                "those that do mean clean."
+                f"may mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or 'clean: [good]' with the "
+                "names of those that mean clean."
             )
     numbers = [name for name in found if name.isdecimal()]
     if "0" in numbers and set(numbers) - {"0", "1"}:
