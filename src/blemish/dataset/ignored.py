@@ -71,7 +71,8 @@ def sentences_on_ignored(samples: Iterable[Sample]) -> tuple[str, ...]:
     kinds = [regions(n, kind) for n, kind in ((crowds, "crowd"), (difficult, "difficult")) if n]
     if kinds:
         said.append(
-            f"{' and '.join(kinds)} in {images(sum(map(bool, marks)))} are ignored: what is found there is neither right nor wrong."
+            f"{' and '.join(kinds)} in {images(sum(map(bool, marks)))} are ignored: what is found there is "
+            "neither right nor wrong."
         )
     if doubtful:
         said.append(
