@@ -93,11 +93,12 @@ def voc_file(path: Path, image: str, boxes: list[tuple[str, int, int, int, int]]
 
 
 def yolo_layout(root: Path) -> Path:
-    """train/a: a box and a polygon; val/b: no text file, so clean."""
+    """train/a: a box and a polygon; val/b and val/c: empty text files, so clean."""
     write_image(root / "images" / "train" / "a.png")
     write_image(root / "images" / "val" / "b.png")
     write_image(root / "images" / "val" / "c.png")
     text(root / "labels" / "train" / "a.txt", "1 0.5 0.5 0.2 0.4\n0 0 0 0.5 0 0.5 0.5\n")
+    text(root / "labels" / "val" / "b.txt", "")
     text(root / "labels" / "val" / "c.txt", "")
     text(root / "data.yaml", "path: .\ntrain: images/train\nval: images/val\nnames: {0: dent, 1: scratch}\n")
     return root

@@ -54,7 +54,7 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_counts(data_root: Path, name: str) -> None:
     dataset = load_dataset(data_root / name)
-    marks = sum(len(sample.annotations) for sample in dataset)
+    marks = sum(len(sample.annotations) for sample in dataset) + len(dataset.account.dropped)
     found = (dataset.layout, len(dataset), marks, dataset.class_counts, dataset.splits)
     assert found == EXPECTED[name]
 
@@ -88,3 +88,9 @@ def test_neu_s_known_duplicate_is_found(data_root: Path) -> None:
     report = check_dataset(load_dataset(data_root / "neu-det"))
     assert report.usable
     assert any("patches_101" in p.message and "patches_105" in p.message for p in report.problems)
+
+
+def test_neu_s_three_repeated_boxes_count_once(data_root: Path) -> None:
+    account = load_dataset(data_root / "neu-det").account
+    assert (account.annotations, len(account.dropped)) == (4186, 3)
+    assert all("2 times" in reason for reason in account.dropped.values())

@@ -36,18 +36,34 @@ def test_lists_replace_the_layout_s_own_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("mt_Crack/Imgs/a.jpg", r"Received: 'mt_Crack/Imgs/a\.jpg'\. Did you mean 'MT_Crack/Imgs/a\.jpg'\?"),
-        ("x", r"must name one image\. Received: 'x', which is MT_Crack/Imgs/x\.jpg and MT_Hole/Imgs/x\.jpg"),
+        ("MT_Crack/Imgs/long-nam.jpg", r"no such file\. .* Did you mean 'long-name'\?"),
+        ("MT_Hole/Imgs/a.jpg", r"no such file; MT_Crack/Imgs/a\.jpg lies in another folder"),
+        ("x", r"'x' must mean one image\. Received: MT_Crack/Imgs/x\.jpg and MT_Hole/Imgs/x\.jpg"),
     ],
 )
 def test_entry_of_none_or_two_images_names_file_and_line(tmp_path: Path, line: str, message: str) -> None:
     builders.masks_layout(tmp_path)
-    for folder in ("MT_Crack", "MT_Hole"):
-        builders.write_image(tmp_path / folder / "Imgs" / "x.jpg")
-        builders.mask(tmp_path / folder / "Imgs" / "x.png")
+    for name in ("MT_Crack/Imgs/x", "MT_Hole/Imgs/x", "MT_Hole/Imgs/long-name"):
+        builders.write_image(tmp_path / f"{name}.jpg")
+        builders.mask(tmp_path / f"{name}.png")
     builders.text(tmp_path / "splits" / "train.txt", f"c\n{line}\n")
-    with pytest.raises(BlemishError, match=rf"train\.txt line 2 .*{message}"):
+    with pytest.raises(BlemishError, match=rf"train\.txt line 2: .*{message}"):
         load_dataset(tmp_path)
+
+
+def test_entry_in_another_case_or_from_another_machine_is_told(tmp_path: Path) -> None:
+    builders.masks_layout(tmp_path)
+    lines = "mt_crack/Imgs/A.jpg\nD:\\set\\MT_Crack\\Imgs\\b.jpg\nc\nMT_Hole/Imgs/c.jpg\n"
+    builders.text(tmp_path / "splits" / "train.txt", lines)
+    dataset = load_dataset(tmp_path)
+    assert dataset.splits == {"train": 3, "": 1}
+    case, machine, again = dataset.account.remarks
+    assert "train.txt line 1" in case
+    assert "upper and lower case" in case
+    assert "train.txt line 2" in machine
+    assert "folders are not in the dataset" in machine
+    assert "train.txt line 4" in again
+    assert "has already" in again
 
 
 def test_image_in_two_splits_is_refused(tmp_path: Path) -> None:
@@ -71,7 +87,5 @@ def test_splits_in_dataset_yaml(tmp_path: Path) -> None:
     builders.text(tmp_path / "dataset.yaml", "splits: {train: lists/one.txt, test: [b, c]}\n")
     assert load_dataset(tmp_path).splits == {"train": 1, "test": 2, "": 1}
     builders.text(tmp_path / "dataset.yaml", "splits: {test: [q]}\n")
-    with pytest.raises(
-        BlemishError, match=r"dataset\.yaml: 'splits\.test' must name an image\. Received: 'q'"
-    ):
+    with pytest.raises(BlemishError, match=r"dataset\.yaml: 'splits\.test': .* must hold the image 'q'"):
         load_dataset(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.evaluation.evaluator import Evaluator, metrics_json
 from blemish.evaluation.image import is_defective
-from blemish.evaluation.run import add
+from blemish.evaluation.run import add, evaluate_samples
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.inspection import Inspection, Verdict
+from blemish.inspector.loading import open_inspector
+from blemish.progress import Reporter
 from blemish.regions.filled_boxes import defect_of_box
 
 SIZE = (20, 30)
@@ -54,12 +56,12 @@ def empty_mask(folder: Path) -> MaskFile:
 def test_an_annotation_without_a_pixel_leaves_its_image_defective_in_an_unknown_place(
     image: Path, kind: str
 ) -> None:
-    place: dict[str, Any] = {
+    places: dict[str, dict[str, Any]] = {
         "mask": {"mask": empty_mask(image.parent)},
         "polygon": {"polygons": (((40.0, 40.0), (50.0, 40.0), (50.0, 50.0)),)},
         "runs": {"mask": RunLengths((600,), SIZE)},
-    }[kind]
-    evaluator = evaluated(image, (Annotation("dent", **place),))
+    }
+    evaluator = evaluated(image, (Annotation("dent", **places[kind]),))
     (record,) = evaluator.records
     assert is_defective(record)
     assert record.pixels is None, "nobody knows which pixels are the defect's"
@@ -121,3 +123,30 @@ def test_metrics_are_json_whatever_is_ignored(image: Path) -> None:
     metrics = json.loads(metrics_json(evaluator.result(method="m", split="test", seed=0)))
     assert metrics["ignored"] == {"crowd": 1, "difficult": 0, "doubtful_images": 0}
     assert metrics["detection"]["map50"] == 0 and metrics["defect"]["precision_at_50"] is None
+
+
+def test_a_bundle_is_not_asked_for_the_pixels_of_a_crowd(tiny_bundle: Path, tiny_dataset: Dataset) -> None:
+    """Every mark of an image is said to be of a crowd: nothing of it is missed, and no pixel of it counts."""
+    tests = tiny_dataset.split("test")
+    changed = next(sample for sample in tests if sample.annotations)
+    marks = tuple(replace(mark, crowd=True) for mark in changed.annotations)
+    samples = tuple(replace(s, annotations=marks) if s is changed else s for s in tests)
+    inspector = open_inspector(tiny_bundle, device="cpu")
+    whole = evaluate_samples(inspector, tests, Reporter(quiet=True))
+    in_crowd = 0
+    crowded = evaluate_samples(inspector, replace(tests, samples=samples), Reporter(quiet=True))
+    for before, after in zip(whole.records, crowded.records, strict=True):
+        assert before.pixels is not None and after.pixels is not None
+        if before.sample.id == changed.id:
+            assert is_defective(after) and not after.truth and len(after.ignored) == len(before.truth)
+            marked = before.pixels.tp + before.pixels.fn
+            assert after.pixels.tp == after.pixels.fn == 0
+            assert before.pixels.tn == after.pixels.tn and before.pixels.fp == after.pixels.fp
+            assert sum(asdict(before.pixels).values()) - sum(asdict(after.pixels).values()) == marked
+            in_crowd = len(after.ignored)
+        else:
+            assert asdict(before.pixels) == asdict(after.pixels)
+    ours, theirs = (each.result(method="m", split="test", seed=0).metrics for each in (crowded, whole))
+    assert ours["image"] == theirs["image"], "a part with a crowd of defects is defective"
+    assert ours["ignored"] == {"crowd": in_crowd, "difficult": 0, "doubtful_images": 0}
+    assert ours["defect"]["truth"] == theirs["defect"]["truth"] - in_crowd

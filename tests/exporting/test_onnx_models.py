@@ -17,7 +17,7 @@ from torch import nn
 
 from blemish.errors import BlemishError
 from blemish.exporting.onnx_models import OPSET, halved, marked, onnx_model, stored_inputs
-from blemish.inspector.onnx_backend import onnx_opset
+from blemish.inspector.onnx_file import check_onnx
 from blemish.methods import find_method
 from blemish.methods.capabilities import GraphPlan
 
@@ -149,7 +149,7 @@ def test_the_opset_is_read_as_onnx_reads_it(severity_model: onnx.ModelProto, tmp
         model.opset_import.add(domain="", version=version)
         file = tmp_path / f"{version}.onnx"
         onnx.save(model, file)
-        assert onnx_opset(file) == version
+        assert check_onnx(file) == version
 
 
 def test_halved_weights_are_half_the_size_and_answer_nearly_the_same(severity_model: onnx.ModelProto) -> None:

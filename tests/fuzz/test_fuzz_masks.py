@@ -91,7 +91,8 @@ def palette(root: Path, draw: Draw) -> str:
 
 
 def colours(root: Path, draw: Draw) -> str:
-    colour = draw(st.tuples(*[st.sampled_from([0, 1, 64, 128, 255])] * 3))
+    levels = st.sampled_from([0, 1, 64, 128, 255])
+    colour = draw(st.tuples(levels, levels, levels).filter(any))
     return rewritten(
         root,
         draw,

@@ -36,7 +36,7 @@ MUTATIONS: tuple[Mutation, ...] = (*HARMLESS, *LOSSES, *DAMAGE)
 
 
 def coco_dataset(root: Path) -> Path:
-    rows = []
+    rows: list[dict[str, object]] = []
     root.mkdir()
     for name, number in IMAGES.items():
         cv2.imwrite(str(root / f"{name}.png"), np.full(SIZE, number % 250, np.uint8))
@@ -128,7 +128,7 @@ def measured(folder: Path, dataset: Dataset, *, is_maps: bool) -> Measured:
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in (".csv", ".json", ".jsonl")]
     path = folder if is_maps or not files else files[-1]
     judgement, reporter = Judgement(threshold=0.5, none_found=True), Reporter(quiet=True)
-    with limited_time():
+    with limited_time(folder):
         predictions = read_predictions(path, dataset, data=dataset.root, split="all")
         evaluation, notes = evaluate_predictions(predictions, dataset, "all", judgement, reporter)
         metrics_json(evaluation)

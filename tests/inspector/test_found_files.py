@@ -183,7 +183,7 @@ def test_found_files_add_up(tmp_path_factory: pytest.TempPathFactory, names: set
 
 def test_moving_images_to_those_left_out_keeps_the_number() -> None:
     found = FoundFiles([Path("a.png"), Path("in/../b.png"), Path("c.png")])
-    found.leave_out_images([Path("b.png"), Path("nowhere.png")], Why.MASK)
+    found.leave_out_images({"b.png", "nowhere.png"}, Why.MASK)
     assert found.images == [Path("a.png"), Path("c.png")]
     assert [left.path for left in found.left_out] == ["in/../b.png"]
 

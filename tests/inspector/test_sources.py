@@ -114,6 +114,16 @@ def test_a_photograph_with_the_name_of_a_mask_is_inspected(tmp_path: Path) -> No
     assert images == names
 
 
+def test_what_a_dataset_uses_as_an_image_is_inspected_whatever_its_name_and_values(tmp_path: Path) -> None:
+    for name in ("0.png", "0_mask.png"):
+        draw(tmp_path / name, 255)
+    images = [{"id": number, "file_name": name} for number, name in enumerate(("0.png", "0_mask.png"))]
+    boxes = [{"id": 1, "image_id": 0, "category_id": 1, "bbox": [1, 1, 2, 2]}]
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "pit"}]}
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    assert inspected(tmp_path)[0] == ["0.png", "0_mask.png"]
+
+
 def test_a_mask_without_an_image_is_a_lack_that_somebody_must_look_at(tmp_path: Path) -> None:
     for name in ("images/a.png", "images/b.png"):
         photograph(tmp_path / name)

@@ -75,8 +75,8 @@ def sentences_on_ignored(samples: Iterable[Sample]) -> tuple[str, ...]:
         )
     if doubtful:
         said.append(
-            f"Images with difficult defects alone: {doubtful}. They are neither clean nor defective, and in no "
-            "figure of images."
+            f"Images with difficult defects alone: {doubtful}. They are neither clean nor defective, and in "
+            "no figure of images."
         )
     if repeats:
         said.append(f"Equal annotations, of the same place and class as another: {repeats}. They count once.")

@@ -69,7 +69,10 @@ def add(evaluator: Evaluator, sample: Sample, inspection: Inspection, dataset: D
 
 
 def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:
-    """Samples of a split. Raises BlemishError that names the existing splits when it has none."""
+    """Samples of a split.
+
+    Raises BlemishError that names the existing splits when it has none, and for a mark that is no place.
+    """
     chosen = dataset.split(split)
     if not len(chosen):
         existing = ", ".join(f"{name or 'no split'} ({number})" for name, number in dataset.splits.items())
@@ -77,6 +80,8 @@ def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:
             f"--split {split}: {dataset.root} has no such images. It has: {existing}. "
             "Name one of these, or make splits with `blemish data split` before training."
         )
+    for sample in chosen:
+        refuse_unusable_places(sample)
     return chosen
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -94,12 +94,11 @@ class FoundFiles:
         self.images += other.images
         self.left_out += other.left_out
 
-    def leave_out_images(self, paths: Iterable[Path], why: Why) -> None:
-        """Move images to those left out."""
-        gone = {os.path.normpath(path) for path in paths}
+    def leave_out_images(self, names: Set[str], why: Why) -> None:
+        """Move images to those left out. names: their paths, as `os.path.normpath` writes them"""
         kept = []
         for path in self.images:
-            if os.path.normpath(path) in gone:
+            if os.path.normpath(path) in names:
                 self.leave_out(path, why)
             else:
                 kept.append(path)

@@ -20,7 +20,6 @@ from blemish.dataset.layouts import detect_layout, load_dataset
 from blemish.dataset.layouts.common import Tree, list_files
 from blemish.dataset.layouts.mask_index import find_masks
 from blemish.dataset.mask_files import mask_facts
-from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES, page_count, read_image
@@ -198,9 +197,11 @@ def images_below(folder: Path, note: Note) -> FoundFiles:
             f"{folder} cannot be read as a dataset, so that masks are told by names and values alone: {error}"
         )
     number = len(found.images)
+    images = names_of(sample.image for sample in dataset) if dataset else set()
     if dataset is not None:
-        found.leave_out_images(masks_and_references(dataset), Why.MASK)
-    leave_out_masks(found, tree)
+        used = names_of(dataset.root / file for file in dataset.account.used)
+        found.leave_out_images(used - images, Why.MASK)
+    leave_out_masks(found, tree, images)
     if left_out := number - len(found.images):
         kind = f"a dataset ({dataset.layout}: {dataset.reason})" if dataset else "a folder with masks"
         note(
@@ -210,19 +211,22 @@ def images_below(folder: Path, note: Note) -> FoundFiles:
     return found
 
 
-def masks_and_references(dataset: Dataset) -> set[Path]:
-    """Image files that a dataset uses beside its images."""
-    images = {os.path.normpath(sample.image) for sample in dataset}
-    used = {os.path.normpath(dataset.root / file) for file in dataset.account.used}
-    return {Path(name) for name in used - images}
+def names_of(paths: Iterable[Path]) -> set[str]:
+    """Paths as text, in the one form that two ways to write a path share."""
+    return {os.path.normpath(path) for path in paths}
 
 
-def leave_out_masks(found: FoundFiles, tree: Tree) -> None:
-    """Leave out images whose names and folders are those of masks, and whose values are no photograph's."""
+def leave_out_masks(found: FoundFiles, tree: Tree, images: set[str]) -> None:
+    """Leave out images whose names and folders are those of masks, and whose values are no photograph's.
+
+    images: that a dataset uses as images, which stay
+    """
     index = find_masks(tree)
-    paired = {tree.root / mask for masks in index.masks_of.values() for mask in masks}
-    for why, named in ((Why.MASK, paired), (Why.LONE_MASK, {tree.root / mask for mask in index.orphans})):
-        found.leave_out_images([path for path in found.images if path in named and is_mask(path)], why)
+    paired = names_of(tree.root / mask for masks in index.masks_of.values() for mask in masks)
+    lone = names_of(tree.root / mask for mask in index.orphans)
+    asked = names_of(found.images) - images
+    for why, named in ((Why.MASK, paired & asked), (Why.LONE_MASK, lone & asked)):
+        found.leave_out_images({name for name in named if is_mask(Path(name))}, why)
 
 
 def is_mask(path: Path) -> bool:

@@ -309,7 +309,10 @@ def same(before: Content, after: Content) -> bool:
 @pytest.mark.parametrize("first", WRITERS)
 def test_what_two_layouts_hold_comes_back_through_both(first: str) -> None:
     @hypothesis.settings(
-        max_examples=EXAMPLES, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+        max_examples=EXAMPLES,
+        deadline=None,
+        phases=(hypothesis.Phase.explicit, hypothesis.Phase.generate),
+        suppress_health_check=list(hypothesis.HealthCheck),
     )
     @given(drawn(), st.sampled_from(list(WRITERS)))
     def run(whole: Any, second: str) -> None:

@@ -77,6 +77,13 @@ def test_a_negation_that_is_not_known_is_asked_about(
     assert clean == {doubtful, "good"} & {*folders}
 
 
+def test_clean_alone_tells_the_layout(tmp_path: Path) -> None:
+    kinds(tmp_path, "Negative", "Positive")
+    builders.text(tmp_path / "dataset.yaml", "clean: [negative]\n")
+    dataset = load_dataset(tmp_path)
+    assert (dataset.layout, dataset.class_counts) == ("labels", {"Positive": 1})
+
+
 def test_numbers_beyond_one_are_asked_about(tmp_path: Path) -> None:
     kinds(tmp_path, "0", "1", "2")
     with pytest.raises(BlemishError, match="the folder '0' must be known as clean or as a class"):

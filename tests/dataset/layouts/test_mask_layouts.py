@@ -394,3 +394,16 @@ def test_truncated_mask_is_named_and_skipped_on_request(tmp_path: Path) -> None:
 def test_masks_are_references_not_pixels(tmp_path: Path) -> None:
     dataset = load_dataset(builders.masks_layout(tmp_path))
     assert all(isinstance(a.mask, MaskFile) for sample in dataset for a in sample.annotations)
+
+
+def test_folders_whose_names_could_be_classes_are_told_of(tmp_path: Path) -> None:
+    for number, kind in enumerate(("cut", "dent")):
+        builders.write_image(tmp_path / kind / f"{number}.png")
+        builders.mask(tmp_path / "masks" / kind / f"{number}.png", CUT)
+    dataset = load_dataset(tmp_path)
+    assert dataset.class_names == ("defect",)
+    assert "the folders cut, dent are not read as classes" in dataset.account.warnings[0]
+    builders.text(tmp_path / "dataset.yaml", "layout: labels\n")
+    dataset = load_dataset(tmp_path)
+    assert (dataset.class_names, dataset.account.warnings) == (("cut", "dent"), ())
+    assert [int((class_map(s, dataset.class_names, builders.SIZE) > 0).sum()) for s in dataset] == [35, 35]

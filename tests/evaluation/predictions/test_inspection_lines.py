@@ -21,7 +21,7 @@ from blemish.inspection import Inspection, Verdict
 from blemish.regions.filled_boxes import defect_of_box
 
 Change = Callable[[dict[str, Any]], Any]
-ODD = (
+ODD: tuple[Any, ...] = (
     None,
     True,
     -1,

@@ -42,6 +42,7 @@ from blemish.dataset.layouts import (
 from blemish.dataset.layouts.claims import account_of
 from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
 from blemish.dataset.layouts.detection import OF_LABEL_FILES, choose_layout, contradictions, matching
+from blemish.dataset.layouts.repeats import without_repeats
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, images_root, read_settings
@@ -89,7 +90,7 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     """
     source = find_source(Path(root), skip_broken)
     name, reason, warnings = choose_layout(source, layout, LAYOUTS)
-    contents = LAYOUTS[name].read(source)
+    contents = without_repeats(LAYOUTS[name].read(source))
     if not contents.samples:
         first = next(iter(contents.skipped.values()), "no image fits it")
         raise BlemishError(

@@ -5,7 +5,9 @@ A reader offers `detect(tree) -> str | None`, the reason in words, and `read(sou
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +15,15 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from blemish.dataset.account import remark
 from blemish.dataset.hashing import in_threads
+from blemish.dataset.layouts.identity import PathNames
 from blemish.dataset.samples import Sample
 from blemish.dataset.settings import DatasetSettings
 from blemish.errors import BlemishError
-from blemish.images.decode import SUFFIXES
+from blemish.images.decode import SUFFIXES, image_size
+from blemish.images.opening import open_unlimited, opened
+from blemish.untrusted import regular_file
 
 CLEAN_NAMES = frozenset({"0", "good", "ok", "normal", "clean", "free", "perfect", "none", "defect-free"})
 SPLIT_OF_FOLDER = {
@@ -25,8 +31,13 @@ SPLIT_OF_FOLDER = {
     **dict.fromkeys(("val", "valid", "validation", "val2017"), "val"),
     **dict.fromkeys(("test", "testing", "test2017"), "test"),
 }
+MAX_COORDINATE = 1e7  # pixels: more than any image has
+PEEK_BYTES = 4096
+NO_SIZE = (None, "", 0, "0", "0.0", "None")  # width or height of tools that do not know it
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 T = TypeVar("T")
 R = TypeVar("R")
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,11 @@ class Tree:
         """Images by file name."""
         return grouped(self.images, lambda file: file.rpartition("/")[2])
 
+    @cached_property
+    def names(self) -> PathNames:
+        """The images, to be found by the names that label files give them."""
+        return PathNames(self.images, self.root)
+
     def images_in(self, folder: str) -> tuple[str, ...]:
         """Images directly in a folder."""
         names = self.folders.get(folder, ())
@@ -93,6 +109,23 @@ class Source:
     @property
     def root(self) -> Path:
         return self.tree.root
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A thing that a reader changed or doubts. noun: what `place` is one of; reason: clause for the user"""
+
+    noun: str
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A sample as a reader understood its label file, and what should be said about that."""
+
+    sample: Sample
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +210,30 @@ def collect(
     return found, {item: str(reason) for item, reason in failures.items()}
 
 
+def remark_lines(remarks: Iterable[Remark]) -> tuple[str, ...]:
+    """A line for each reason, with the number of its places and the first of them."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in remarks:
+        groups.setdefault((one.noun, one.reason), []).append(one.place)
+    return tuple(remark(places, noun, reason) for (noun, reason), places in groups.items())
+
+
+def beginning(path: Path) -> bytes:
+    """First bytes of a regular file. Raises BlemishError where it cannot be read."""
+    try:
+        with regular_file(path).open("rb") as stream:
+            return stream.read(PEEK_BYTES)
+    except OSError as error:
+        raise BlemishError(f"{path} must be readable. Received: {error.strerror}. Check the file.") from error
+
+
+def decimal(text: str) -> float:
+    """Number as label files write it, such as -3, 0.5 or 1e-05. Raises ValueError for anything else."""
+    if not _DECIMAL.fullmatch(text) or not abs(float(text)) <= MAX_COORDINATE:
+        raise ValueError(f"{text!r:.40}, which is no coordinate")
+    return float(text)
+
+
 def is_image(name: str) -> bool:
     return f".{name.rpartition('.')[2].lower()}" in SUFFIXES
 
@@ -202,37 +259,50 @@ def split_of_path(path: str) -> str | None:
     return None
 
 
-def grouped(items: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     """Items by their key, both in order of appearance."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[K, list[T]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return groups
 
 
-def image_named(tree: Tree, name: str, *, near: str) -> str:
-    """The image called `name` (with or without suffix, or a path) that lies nearest to the folder `near`.
+def refuse_other_declared_size(image: Path, width: object, height: object, place: str) -> None:
+    """Raise BlemishError where a label file gives an image another size than the image has, or it is no file.
 
-    Raises BlemishError when there is none, or two lie equally near.
+    Its coordinates would lie elsewhere. Width and height that are absent, empty or 0 say nothing and pass.
+    width, height: as they stand in the file, numbers or text; place: where they stand, for the message
     """
-    name = name.replace("\\", "/").removeprefix("./")
-    if name in tree.image_set:
-        return name
-    last = name.rpartition("/")[2]
-    found = tree.by_name.get(last) or tree.by_stem.get(last) or tree.by_stem.get(stem(last)) or []
-    best = sorted(found, key=lambda file: -shared_parts(file, near))[:2]
-    if not best:
-        raise BlemishError(
-            f"{tree.root} must hold the image '{name}'. Received: no such file. Add the image."
-        )
-    if len(best) == 2 and shared_parts(best[0], near) == shared_parts(best[1], near):
-        raise BlemishError(
-            f"The name '{name}' must mean one image. Received: {best[0]} and {best[1]}. Rename one of them."
-        )
-    return best[0]
+    regular_file(image)
+    if width in NO_SIZE and height in NO_SIZE:
+        return
+    real_height, real_width = image_size(image)
+    try:
+        declared = (float(str(width)), float(str(height)))
+    except ValueError:
+        declared = (math.nan, math.nan)
+    if declared == (real_width, real_height):
+        return
+    turned = declared == (real_height, real_width) == stored_size(image)
+    reason = " without the turn that its EXIF data asks for" if turned else ""
+    remedy = (
+        "Annotate it as it is seen" if turned else "Use the image that was annotated, or scale the labels"
+    )
+    raise BlemishError(
+        f"{place} must give {image.name} its own size, {real_width}×{real_height}. "
+        f"Received: {width}×{height} (width×height){reason}. {remedy}."
+    )
 
 
-def shared_parts(first: str, second: str) -> int:
-    """Number of leading folders that two paths share."""
-    pairs = zip(first.split("/"), second.split("/"), strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(first.count("/"), second.count("/") + 1))
+def stored_size(image: Path) -> tuple[int, int]:
+    """Width and height of the pixels as they are stored, before the turn that the file asks for."""
+    with opened(image) as stream, open_unlimited(stream) as file:
+        return file.size
+
+
+def image_named(tree: Tree, name: str, *, near: str) -> str:
+    """The image called `name` by the rules of `identity`, without a word on what had to be overlooked.
+
+    near: path of the file that speaks of it. Raises BlemishError when there is none, or two are equally near.
+    """
+    return tree.names.find(name, near=near).path

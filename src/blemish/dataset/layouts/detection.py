@@ -47,6 +47,8 @@ def choose_layout(source: Source, layout: str | None, layouts: Layouts) -> tuple
         raise BlemishError(f"{tree.root} must hold images. Received: {inventory(tree)}. {remedy}")
     named = layout or source.settings.layout
     if named is None:
+        if source.settings.clean is not None and not matching(tree, layouts):
+            return "labels", f"'clean' of {SETTINGS_NAME} names the folders of clean images", ()
         return layout_of_named_file(source, layouts) or found_layout(tree, layouts)
     if named not in layouts:
         hint = nearest_name(named, layouts) or f" Use one of {', '.join(layouts)}."

@@ -131,6 +131,11 @@ def is_defective(name: str, settings: DatasetSettings | None = None) -> bool:
     return plain(name) in DEFECT_NAMES and not is_clean(name, settings)
 
 
+def says_state(name: str, settings: DatasetSettings | None = None) -> bool:
+    """True for a name that says whether an image is clean or defective, and nothing else."""
+    return is_clean(name, settings) or is_defective(name, settings)
+
+
 def is_generic(name: str) -> bool:
     """True for folders like images/ or train/, which say nothing of a label."""
     return name.casefold() in IMAGE_FOLDERS or name.lower() in SPLIT_OF_FOLDER
@@ -153,7 +158,9 @@ def class_label(name: str, settings: DatasetSettings | None = None) -> str:
     return DEFECT if is_defective(name, settings) else name
 
 
-def refuse_doubtful_names(names: Iterable[str], settings: DatasetSettings, place: object) -> None:
+def refuse_doubtful_names(
+    names: Iterable[str], settings: DatasetSettings, place: object, *, noun: str = "folder"
+) -> None:
     """Raise BlemishError for names that may mean clean, as long as `clean:` does not say which ones do.
 
     These are negations of another name, like no_crack beside crack, and numbers beyond 0 and 1.
@@ -166,14 +173,14 @@ def refuse_doubtful_names(names: Iterable[str], settings: DatasetSettings, place
         known = is_clean(name) or is_defective(name)
         if not known and is_negation(plain(name), stems):
             raise BlemishError(
-                f"{place}: the folder '{name}' must be known as clean or as a class. Received: a name that "
-                f"may mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or there the names of "
-                "the folders that do hold clean images."
+                f"{place}: the {noun} '{name}' must be known as clean or as a class. Received: a name that "
+                f"may mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or 'clean: [good]' with the "
+                "names of those that mean clean."
             )
     numbers = [name for name in found if name.isdecimal()]
     if "0" in numbers and set(numbers) - {"0", "1"}:
         raise BlemishError(
-            f"{place}: the folder '0' must be known as clean or as a class. Received: folders "
+            f"{place}: the {noun} '0' must be known as clean or as a class. Received: {noun}s "
             f"{', '.join(numbers)}. Put 'clean: [0]' into {SETTINGS_NAME}, or 'clean: []' if it is a class."
         )
 

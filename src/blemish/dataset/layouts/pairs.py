@@ -8,6 +8,7 @@ class, 'defect'. Class numbers and colours are classes, named by dataset.yaml or
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from blemish.dataset.account import SHOWN, number
@@ -22,18 +23,20 @@ from blemish.dataset.layouts.common import (
     split_of_path,
     stem,
 )
-from blemish.dataset.layouts.label_names import DEFECT
+from blemish.dataset.layouts.label_names import DEFECT, label_folder
 from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
 from blemish.dataset.layouts.mask_names import read_mask_names
 from blemish.dataset.mask_files import MaskFacts
 from blemish.dataset.mask_sets.mask_set import MaskNames, MaskReadings
 from blemish.dataset.mask_sets.read import read_masks
 from blemish.dataset.samples import Annotation, Sample
+from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
 from blemish.untrusted import read_text
 
 IMAGE_SETS = "ImageSets/Segmentation/"
 INSTANCE_FOLDER = "segmentationobject"  # VOC's numbers of objects, beside SegmentationClass
+NUMBERED = re.compile(r"\D*\d+")  # folders of lots and items, not of classes
 PHYSICAL_ITEM = re.compile(r"kos\d+", re.I)  # KolektorSDD: a folder holds the images of one item
 
 
@@ -83,8 +86,20 @@ def read(source: Source) -> Contents:
         skipped,
         read=frozenset({*read, *files, *lists}),
         left_out={**index.left_out, **objects, **unlisted},
-        warnings=readings.warnings,
+        warnings=(*readings.warnings, *folders_not_classes(samples, class_names)),
     )
+
+
+def folders_not_classes(samples: Sequence[Sample], class_names: Sequence[str]) -> list[str]:
+    """Line on folders of images whose names could be classes, where the masks tell no classes."""
+    folders = sorted({label_folder(s.id) for s in samples if s.is_defective} - {""})
+    names = [name for name in folders if not NUMBERED.fullmatch(name)]
+    if len(names) < 2 or len(class_names) > 1:
+        return []
+    return [
+        f"the folders {', '.join(names[:SHOWN])}{' …' if len(names) > SHOWN else ''} are not read as classes: "
+        f"the masks mark '{class_names[0]}' alone. Put 'layout: labels' into {SETTINGS_NAME} where they are."
+    ]
 
 
 def masked_images(

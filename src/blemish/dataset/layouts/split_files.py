@@ -1,16 +1,18 @@
 """Split lists of any layout: splits/{train,val,test}.txt, or `splits:` of dataset.yaml.
 
-An entry is an image's path, its path without suffix, its file name or its stem; the first of these that names
-an image counts. Where there are no such lists, the splits that the layout itself has stay.
+An entry is an image's path, its path without suffix, its file name or its stem, by the rules of `identity`.
+Where there are no such lists, the splits that the layout itself has stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from blemish.dataset.layouts.common import Source, grouped, stem
+from blemish.dataset.layouts.common import Remark, Source, remark_lines, stem
+from blemish.dataset.layouts.identity import Match, PathNames, without_suffix
 from blemish.dataset.samples import Dataset
 from blemish.dataset.settings import SETTINGS_NAME, SPLIT_NAMES
 from blemish.errors import BlemishError, nearest_name
@@ -24,16 +26,24 @@ def read_splits(dataset: Dataset, source: Source) -> Dataset:
     entries = list(find_entries(source))
     if not entries:
         return dataset
-    names = SplitNames(dataset, source)
+    names = PathNames([sample.id for sample in dataset], source.root)
     split_of: dict[str, str | None] = {}
+    remarks: list[Remark] = []
+    left_out = {stem(item) for item in dataset.skipped}
     for entry in entries:
-        for sample_id in names.found(entry):
-            if split_of.setdefault(sample_id, entry.split) != entry.split:
-                raise BlemishError(
-                    f"{entry.place}: an image must be in one split. Received: '{entry.text}', which is also "
-                    f"in {split_of[sample_id]}. Remove one of the entries."
-                )
-    return dataset.with_splits(split_of)
+        match = image_of(entry, names, left_out)
+        if match is None:
+            continue
+        if split_of.get(match.path, entry.split) != entry.split:
+            raise BlemishError(
+                f"{entry.place}: an image must be in one split. Received: '{entry.text}', which is also "
+                f"in {split_of[match.path]}. Remove one of the entries."
+            )
+        reason = "they name an image that the list has already" if match.path in split_of else match.doubt
+        remarks += [Remark("entry", entry.place, reason)] if reason else []
+        split_of[match.path] = entry.split
+    account = replace(dataset.account, remarks=(*dataset.account.remarks, *remark_lines(remarks)))
+    return replace(dataset.with_splits(split_of), account=account)
 
 
 class SplitEntry(NamedTuple):
@@ -44,34 +54,22 @@ class SplitEntry(NamedTuple):
     place: str
 
 
-class SplitNames:
-    """Names by which a split list may call an image of the dataset, most exact first."""
+def image_of(entry: SplitEntry, names: PathNames, left_out: Container[str]) -> Match | None:
+    """Image of an entry; None where an image of this stem was left out on request."""
+    try:
+        return names.find(entry.text)
+    except BlemishError as error:
+        wanted = stem_of(entry.text)
+        if wanted in left_out:
+            return None
+        near = nearest_name(wanted, [stem_of(path) for path in names.paths])
+        hint = near if "no such file" in str(error) else ""
+        raise BlemishError(f"{entry.place}: {error}{hint}") from error
 
-    def __init__(self, dataset: Dataset, source: Source) -> None:
-        ids = [sample.id for sample in dataset]
-        kinds: list[Callable[[str], str]] = [str, without_suffix, file_name, stem]
-        self.tables = [grouped(ids, kind) for kind in kinds]
-        self.left_out = {kind(item) for item in dataset.skipped for kind in kinds}
-        self.root = source.root
 
-    def found(self, entry: SplitEntry) -> list[str]:
-        """The id of the entry's image; none when that was left out on request."""
-        _, text, place = entry
-        name = relative(text, self.root)
-        for table in self.tables:
-            if len(table.get(name, ())) > 1:
-                raise BlemishError(
-                    f"{place} must name one image. Received: '{text}', which is {table[name][0]} and "
-                    f"{table[name][1]}. Write the path."
-                )
-            if name in table:
-                return table[name]
-        if name in self.left_out:
-            return []
-        hint = nearest_name(name, [*self.tables[0], *self.tables[-1]])
-        raise BlemishError(
-            f"{place} must name an image. Received: '{text}'.{hint} Correct or remove the line."
-        )
+def stem_of(text: str) -> str:
+    """File name of an entry without an image's suffix."""
+    return without_suffix(text.replace("\\", "/").rpartition("/")[2])
 
 
 def find_entries(source: Source) -> Iterator[SplitEntry]:
@@ -97,17 +95,3 @@ def lines_of(split: str, file: Path) -> Iterator[SplitEntry]:
     for number, line in enumerate(read_text(file).splitlines(), start=1):
         if line.strip():
             yield SplitEntry(split, line.strip(), f"{file} line {number}")
-
-
-def relative(text: str, root: Path) -> str:
-    """Path of an entry with forward slashes, relative to the root where it is an absolute path in it."""
-    path = Path(text.replace("\\", "/"))
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-
-
-def without_suffix(path: str) -> str:
-    return path.rpartition(".")[0] or path
-
-
-def file_name(path: str) -> str:
-    return path.rpartition("/")[2]

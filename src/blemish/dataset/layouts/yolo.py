@@ -1,164 +1,156 @@
 """The YOLO layout: a text file an image, lines "class cx cy w h" or "class x1 y1 …", in shares of the size.
 
-The class names are in `data.yaml` (or `classes.txt`, `obj.names`). An image without a text file is clean, as
-YOLO's trainers have it. Text files lie in `labels/` where the image lies in `images/`, or beside the image.
+The class names are in `data.yaml` (or another YAML file with `names`, `classes.txt`, `obj.names`). An image
+without a text file is clean, as YOLO's trainers have it, but a split without any text file is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import yaml
+from collections.abc import Mapping
 
 from blemish.dataset.layouts.common import (
     Contents,
+    Reading,
+    Remark,
     Source,
     Tree,
     collect,
-    join,
+    grouped,
     parent,
+    remark_lines,
     split_of_path,
-    stem,
 )
+from blemish.dataset.layouts.entries import alike_names
+from blemish.dataset.layouts.unlabelled import with_unlabelled
+from blemish.dataset.layouts.yolo_files import (
+    NO_IMAGE,
+    Pairs,
+    in_label_folder,
+    is_dota,
+    looks_right,
+    misplaced,
+    paired,
+    refuse_dota,
+)
+from blemish.dataset.layouts.yolo_lines import LineRule, read_line
+from blemish.dataset.layouts.yolo_names import (
+    class_names,
+    data_files,
+    key_point_shape,
+    text_files,
+)
+from blemish.dataset.layouts.yolo_splits import read_splits
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
-from blemish.untrusted import read_text
-
-NAME_FILES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "obj.names")
+from blemish.untrusted import read_text, regular_file
 
 
 def detect(tree: Tree) -> str | None:
     """A text file of the image's name holds a class number and shares of the size."""
-    for image in tree.images:
-        text = text_file(tree, image)
-        if text and looks_right(tree, text):
+    if not any(file.lower().endswith(".txt") for file in tree.files):
+        return None
+    pairs = paired(Source(tree))
+    for image, text in pairs.labels.items():
+        if looks_right(tree, text):
             return f"{text} holds 'class cx cy w h' lines for {image}"
-    return None
+    data = ("data.yaml", "data.yml")
+    names = next((file for file in tree.files if file.rpartition("/")[2].lower() in data), None)
+    files = [*pairs.labels.values(), *pairs.strays]
+    label = next((file for file in files if in_label_folder(file) and (names or is_dota(tree, file))), None)
+    return f"{label} is a label file" if label else None
 
 
 def read(source: Source) -> Contents:
-    names = class_names(source)
-    texts = {image: text_file(source.tree, image) for image in source.tree.images}
-    folders = {parent(image) for image, text in texts.items() if text}
-    images = [image for image in texts if parent(image) in folders]
-    lists = split_lists(source)
-    samples, skipped = collect(
-        images,
-        lambda image: read_sample(source, image, texts[image], names, lists.get(image)),
+    data = data_files(source)
+    splits = read_splits(source, data)
+    pairs = paired(source, splits.lists)
+    refuse_dota(source, [*pairs.labels.values(), *pairs.strays])
+    names, remarks = class_names(source, data)
+    rule = LineRule(names, key_point_shape(source, data))
+    split_of = {image: splits.of.get(image) or split_of_path(image) for image in source.tree.images}
+    images, lost = members(source, pairs, split_of)
+    faults = {
+        **pairs.faults,
+        **misplaced(source, pairs),
+        **unlabelled_splits(source, images, pairs, split_of),
+    }
+    if faults and not source.skip_broken:
+        raise BlemishError(next(iter(faults.values())))
+    readings, skipped = collect(
+        [image for image in images if image not in faults],
+        lambda image: read_sample(source, image, pairs.labels.get(image), rule, split_of[image]),
         name=str,
         skip=source.skip_broken,
     )
-    named = {file for file in source.tree.files if file.rpartition("/")[2] in NAME_FILES}
-    read = frozenset({*named, *filter(None, texts.values())})
-    return Contents(tuple(samples), tuple(names), skipped, read=read)
-
-
-def text_file(tree: Tree, image: str) -> str | None:
-    """The label file of an image: …/labels/… for …/images/…, else beside it."""
-    parts = parent(image).split("/")
-    if "images" in parts:
-        last = len(parts) - 1 - parts[::-1].index("images")
-        folder = "/".join([*parts[:last], "labels", *parts[last + 1 :]])
-        if (file := f"{folder}/{stem(image)}.txt") in tree.file_set:
-            return file
-    beside = join(parent(image), f"{stem(image)}.txt")
-    return beside if beside in tree.file_set else None
-
-
-def looks_right(tree: Tree, file: str) -> bool:
-    """Tell a label file by its first line: a whole number and at least four shares."""
-    with (tree.root / file).open("rb") as stream:
-        values = stream.readline(2000).split()
-    try:
-        return len(values) >= 5 and int(values[0]) >= 0 and all(-1 <= float(v) <= 2 for v in values[1:])
-    except ValueError:
-        return False
-
-
-def class_names(source: Source) -> list[str]:
-    """Names by class number: from dataset.yaml, data.yaml, or a text file of names."""
-    if isinstance(source.settings.classes, tuple):
-        return list(source.settings.classes)
-    for wanted in NAME_FILES:
-        for file in source.tree.files:
-            if file.rpartition("/")[2] == wanted and (names := names_in(source, file)):
-                return names
-    raise BlemishError(
-        f"{source.root} must name its classes. Received: no data.yaml with 'names' and no classes.txt. "
-        "Add one, or put 'classes: [first, second]' into dataset.yaml."
+    remarks += [*splits.remarks, *lost, *(remark for reading in readings for remark in reading.remarks)]
+    texts = [text for image, text in pairs.labels.items() if image in images]
+    strays = {
+        file: NO_IMAGE for file in pairs.strays if in_label_folder(file) or looks_right(source.tree, file)
+    }
+    contents = Contents(
+        samples=tuple(reading.sample for reading in readings),
+        class_names=tuple(dict.fromkeys(names)),
+        skipped={**faults, **skipped},
+        read=frozenset({*(file.path for file in data), *text_files(source), *splits.lists, *texts}),
+        left_out={**pairs.left_out, **strays},
+        warnings=(*alike_names(names), *remark_lines(remarks)),
+    )
+    return (
+        contents if leave_clean(source) else with_unlabelled(contents, source, pairs.labels, default="clean")
     )
 
 
-def names_in(source: Source, file: str) -> list[str]:
-    if not file.endswith((".yaml", ".yml")):
-        return [line.strip() for line in read_text(source.root / file).splitlines() if line.strip()]
-    names = yaml_content(source, file).get("names")
-    if isinstance(names, dict):
-        return [str(names.get(number, f"class-{number}")) for number in range(max(names, default=-1) + 1)]
-    return [str(name) for name in names or []]
+def leave_clean(source: Source) -> bool:
+    """True where images without a label file are clean, as they are unless the settings say otherwise."""
+    return source.settings.unlabelled in (None, "clean")
 
 
-def yaml_content(source: Source, file: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(read_text(source.root / file))
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise BlemishError(f"{source.root / file} must be YAML. Received: {reason}. Correct it.") from error
-    return content if isinstance(content, dict) else {}
+def members(
+    source: Source, pairs: Pairs, split_of: Mapping[str, str | None]
+) -> tuple[list[str], list[Remark]]:
+    """Images of the dataset, and remarks on those that count as clean for want of a label file.
+
+    They lie in a split, or in a folder in which some image has a label file.
+    """
+    folders = {parent(image) for image in pairs.labels}
+    images = [image for image in source.tree.images if split_of[image] or parent(image) in folders]
+    if not leave_clean(source):
+        return [image for image in images if image in pairs.labels], []
+    clean = [image for image in images if image not in pairs.labels]
+    reason = f"of {len(images)} images these have no label file, and count as clean"
+    return images, [Remark("image", image, reason) for image in clean]
 
 
-def split_lists(source: Source) -> dict[str, str]:
-    """Image → split, where data.yaml names text files of image paths; folders are read from the paths."""
-    splits: dict[str, str] = {}
-    for file in source.tree.files:
-        if file.rpartition("/")[2] not in NAME_FILES[:3]:
-            continue
-        content = yaml_content(source, file)
-        for split in ("train", "val", "test"):
-            text = join(parent(file), str(content.get(split, "")))
-            if text.endswith(".txt") and text in source.tree.file_set:
-                lines = read_text(source.root / text).splitlines()
-                splits |= {join(parent(text), line.strip().removeprefix("./")): split for line in lines}
-    return splits
+def unlabelled_splits(
+    source: Source, images: list[str], pairs: Pairs, split_of: Mapping[str, str | None]
+) -> dict[str, str]:
+    """Faults of the images of splits in which no image has a label file."""
+    faults: dict[str, str] = {}
+    for split, members in grouped(images, lambda image: split_of[image]).items():
+        if (
+            split
+            and source.settings.unlabelled is None
+            and not any(image in pairs.labels for image in members)
+        ):
+            what = f"{source.root / members[0]} and all other images of '{split}' must have label files."
+            faults |= dict.fromkeys(
+                members,
+                f"{what} Received: none. Add them, empty ones for clean images, or name their folder labels.",
+            )
+    return faults
 
 
-def read_sample(
-    source: Source, image: str, text: str | None, names: Sequence[str], split: str | None
-) -> Sample:
-    split = split or split_of_path(image)
+def read_sample(source: Source, image: str, text: str | None, rule: LineRule, split: str | None) -> Reading:
+    path = regular_file(source.root / image)
     if text is None:
-        return Sample(source.root / image, image, split=split)
-    size = image_size(source.root / image)
-    lines = enumerate(read_text(source.root / text).splitlines(), start=1)
-    marked = tuple(
-        read_line(line, names, size, f"{source.root / text} line {number}")
-        for number, line in lines
-        if line.strip()
-    )
-    return Sample(source.root / image, image, marked, split=split)
-
-
-def read_line(line: str, names: Sequence[str], size: tuple[int, int], place: str) -> Annotation:
-    """Annotation of a line: a box, or from seven numbers on a polygon."""
-    try:
-        number, values = int(line.split(maxsplit=1)[0]), [float(value) for value in line.split()[1:]]
-    except ValueError as error:
-        raise BlemishError(f"{place} must hold numbers. Received: '{line}'. Correct the line.") from error
-    if len(values) != 4 and (len(values) < 6 or len(values) % 2):
-        raise BlemishError(
-            f"{place} must hold 'class cx cy w h' or a polygon. Received: '{line}'. Correct the line."
-        )
-    if not 0 <= number < len(names):
-        raise BlemishError(
-            f"{place} must name a known class (0 to {len(names) - 1}). Received: {number}. "
-            "Correct the line or add the class name."
-        )
-    height, width = size
-    if len(values) == 4:
-        cx, cy, w, h = values
-        box = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
-        return Annotation(names[number], box)
-    corners = zip(values[::2], values[1::2], strict=True)
-    return Annotation(names[number], polygons=(tuple((x * width, y * height) for x, y in corners),))
+        return Reading(Sample(path, image, split=split))
+    size = image_size(path)
+    marks: list[Annotation] = []
+    remarks: list[Remark] = []
+    for number, line in enumerate(read_text(source.root / text).split("\n"), start=1):
+        if line.strip():
+            mark, doubts = read_line(line, rule, size, f"{source.root / text} line {number}")
+            marks.append(mark)
+            remarks += [Remark("line", f"{text} line {number}", doubt) for doubt in doubts]
+    return Reading(Sample(path, image, tuple(marks), split=split), tuple(remarks))

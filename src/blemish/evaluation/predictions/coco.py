@@ -14,7 +14,8 @@ from typing import Any
 
 from blemish.dataset.account import lost
 from blemish.dataset.layouts import find_source
-from blemish.dataset.layouts.coco import CocoNumbers, numbers_of, section
+from blemish.dataset.layouts.coco import CocoNumbers, numbers_of
+from blemish.dataset.layouts.coco_files import section
 from blemish.dataset.masks import Instance
 from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Defect

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from blemish.dataset.layouts.coco import CocoNumbers, section
+from blemish.dataset.layouts.coco import CocoNumbers
+from blemish.dataset.layouts.coco_files import section
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError, nearest_name
 from blemish.evaluation.predictions.contract import is_number

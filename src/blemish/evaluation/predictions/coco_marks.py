@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blemish.dataset.layouts.coco import read_box, read_segmentation
+from blemish.dataset.layouts.coco_marks import read_box, read_segmentation
 from blemish.dataset.samples import Annotation, MaskFile, Polygon, RunLengths
 from blemish.errors import BlemishError
 from blemish.evaluation.predictions.coco_ids import CocoResult
@@ -30,7 +30,7 @@ def read_mark(entry: CocoResult, label: str, place: str) -> Mark:
         )
     try:
         box = read_box(entry.get("bbox"))
-        polygons, mask = read_segmentation(entry.get("segmentation"), entry)
+        polygons, mask = read_segmentation(entry.get("segmentation"))
         fault = fault_of(polygons, mask)
     except (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError) as error:
         fault = str(error)
