@@ -1,8 +1,8 @@
 """The `coco` layout, the interchange format: annotation files in JSON that name images, classes and places.
 
-Beyond COCO's keys these are read and written, so that nothing is lost: `contrast` and `source_id` of an
-annotation; `group`, `product`, `reference` and `labels` (labels without a place) of an image. Other tools
-ignore them.
+Beyond COCO's keys these are read and written, so that nothing is lost: `contrast`, `difficult` and
+`source_id` of an annotation; `group`, `product`, `reference` and `labels` (labels without a place) of an
+image. Other tools ignore them.
 Source: https://cocodataset.org/#format-data.
 """
 
@@ -147,14 +147,14 @@ def read_picture(source: Source, picture: Picture, *, crowds: bool) -> Reading:
         marks.append(mark)
         remarks += [Remark("annotation", f"{file.name}: {mark_place}", doubt)] if doubt else []
     labels = [Annotation(text_of(label, f"{place}: label")) for label in labels_of(picture, place)]
-    reference = value_of(picture.entries, "reference", place)
+    reference = next((e["reference"] for e in picture.entries if e.get("reference") is not None), None)
     sample = Sample(
         source.root / path,
         path,
         (*marks, *labels),
         group=value_of(picture.entries, "group", place),
         split=file.split or split_of_path(path),
-        reference=inside(source.root, reference, f"{place}: reference") if reference else None,
+        reference=None if reference is None else inside(source.root, reference, f"{place}: reference"),
         product=value_of(picture.entries, "product", place),
     )
     return Reading(sample, tuple(remarks))

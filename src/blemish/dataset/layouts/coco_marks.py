@@ -31,13 +31,13 @@ def read_mark(mark: CocoEntry, label: str, place: str, *, crowds: bool) -> tuple
         if box and not (box[0] < box[2] and box[1] < box[3]):
             raise ValueError(f"bbox {list(mark['bbox'])}, without an area")
         contrast = None if mark.get("contrast") is None else coordinate(mark["contrast"])
-        crowd = is_crowd(mark)
+        crowd, difficult = is_crowd(mark), flag(mark, "difficult")
     except (TypeError, ValueError, KeyError) as error:
         raise BlemishError(
             f"{place} must have a whole bbox and segmentation. Received: {error}. Correct the file."
         ) from error
     identity = str(mark.get("source_id", mark.get("id", "")))
-    annotation = Annotation(label, box, polygons, mask, contrast, identity, crowd=crowds and crowd)
+    annotation = Annotation(label, box, polygons, mask, contrast, identity, crowds and crowd, difficult)
     if not annotation.has_place:
         return annotation, NO_PLACE
     return annotation, "" if box_fits(annotation) else OTHER_BOX
@@ -45,9 +45,14 @@ def read_mark(mark: CocoEntry, label: str, place: str, *, crowds: bool) -> tuple
 
 def is_crowd(mark: CocoEntry) -> bool:
     """True for `iscrowd` 1. Raises ValueError for what is neither 0 nor 1."""
-    value = 0 if mark.get("iscrowd") is None else mark["iscrowd"]
+    return flag(mark, "iscrowd")
+
+
+def flag(mark: CocoEntry, key: str) -> bool:
+    """True for 1, False for 0 and without the key. Raises ValueError for anything else."""
+    value = 0 if mark.get(key) is None else mark[key]
     if value not in (0, 1, "0", "1"):
-        raise ValueError(f"iscrowd {value!r:.40}")
+        raise ValueError(f"{key} {value!r:.40}")
     return int(value) == 1
 
 
