@@ -97,7 +97,7 @@ def folders_not_classes(samples: Sequence[Sample], class_names: Sequence[str]) -
     if len(names) < 2 or len(class_names) > 1:
         return []
     return [
-        f"the folders {', '.join(names[:SHOWN])}{' …' if len(names) > SHOWN else ''} are not read as classes: "
+        f"the folders {', '.join(names[:SHOWN])}{' …' * (len(names) > SHOWN)} are not read as classes: "
         f"the masks mark '{class_names[0]}' alone. Put 'layout: labels' into {SETTINGS_NAME} where they are."
     ]
 
