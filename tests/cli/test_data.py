@@ -144,8 +144,8 @@ def test_convert_prints_its_account_and_what_is_lost(blemish: Command, tmp_path:
     assert strict.code == 1 and "with --strict" in strict.err and not (tmp_path / "out").exists()
     answer = blemish("data", "convert", tmp_path / "in", tmp_path / "out", "--to", "coco", "--skip-broken")
     assert answer.code == 0, answer.err
-    assert "2 of 2 images and 2 of 3 annotations written" in answer.out
-    assert "warning: 1 annotation is left out (" in answer.out
+    assert "account: 1 of 2 images and 1 of 1 annotation written\n" in answer.out
+    assert "warning: 1 image is left out (images/a.png): " in answer.out and ".." not in answer.out
     assert "warning: boxes cut to the image: 1 annotation\n" in answer.out
     assert blemish("data", "check", tmp_path / "out").code == 0
 

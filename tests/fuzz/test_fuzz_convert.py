@@ -47,7 +47,7 @@ def test_a_mutated_tree_is_converted_whole_or_not_at_all(
             before = {*folder.rglob("*")}
             out = folder / "outer" / "out"
             try:
-                with limited_time():
+                with limited_time(folder):
                     dataset = load_dataset(folder / "in", skip_broken=skip_broken)
                     result = convert(dataset, out, to, skip_broken=skip_broken)
             except BlemishError as error:

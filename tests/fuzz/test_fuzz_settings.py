@@ -101,7 +101,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read_or_refused(root: Path) -> None:
     try:
-        with limited_time():
+        with limited_time(root):
             assert len(load_dataset(root))
     except BlemishError as error:
         assert "\n" not in str(error) and len(str(error)) < 12_000

@@ -236,6 +236,16 @@ def test_crowds_and_difficult_are_kept_or_told(tmp_path: Path, to: str) -> None:
         assert result.line() == "1 of 2 images and 2 of 4 annotations written"
 
 
+@pytest.mark.parametrize("to", ["yolo", "yolo-seg"])
+def test_clean_images_alone_are_no_yolo_set(tmp_path: Path, to: str) -> None:
+    whole = replace(dataset(tmp_path / "in", ()), class_names=())
+    with pytest.raises(BlemishError, match=f"{to} must have a class at least"):
+        convert(whole, tmp_path / "out", to)
+    assert not (tmp_path / "out").exists()
+    convert(whole, tmp_path / "out", "coco")
+    assert len(load_dataset(tmp_path / "out")) == 1
+
+
 def test_strict_writes_nothing_that_is_less_exact(tmp_path: Path) -> None:
     whole = dataset(tmp_path / "in", (GOOD, Annotation("b")))
     with pytest.raises(BlemishError, match=r"with --strict\. Received: coco has no image labels"):

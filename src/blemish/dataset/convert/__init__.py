@@ -147,4 +147,4 @@ def without_crowds(fit: Fitted) -> Fitted:
 
 
 def lost_lines(reasons: Mapping[str, str], noun: str) -> list[str]:
-    return [lost(names, noun, reason) for reason, names in by_reason(reasons).items()]
+    return [lost(names, noun, reason.rstrip(".")) for reason, names in by_reason(reasons).items()]

@@ -20,6 +20,7 @@ from blemish.dataset.convert.names import flat_names, renamed
 from blemish.dataset.convert.outlines import joined, mask_outlines, single_outline
 from blemish.dataset.samples import Annotation, Dataset, Polygon, Sample
 from blemish.dataset.settings import SPLIT_NAMES
+from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.decode import image_size
 
@@ -47,6 +48,12 @@ def write_files(
     *,
     outlines: bool,
 ) -> list[str]:
+    """Write images, label files and settings; returns warnings. Raises BlemishError without any class."""
+    if not dataset.class_names:
+        raise BlemishError(
+            f"{layout} must have a class at least. Received: clean images alone. Add images with "
+            "defects, or convert to 'coco'."
+        )
     names = flat_names(dataset)
     numbers = {name: number for number, name in enumerate(dataset.class_names)}
     for sample in dataset:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import mmap
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -144,7 +145,7 @@ def read_file(source: Source, path: Path, split: str | None, *, own_split: bool)
 
 def relative_name(source: Source, path: Path) -> str:
     """Path below the dataset's root; of a file elsewhere its name."""
-    real, root = path.resolve(), source.root.resolve()
+    real, root = (Path(os.path.realpath(place)) for place in (path, source.root))  # of a loop of links, too
     return real.relative_to(root).as_posix() if real.is_relative_to(root) else path.name
 
 
