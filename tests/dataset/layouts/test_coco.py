@@ -229,6 +229,7 @@ def test_repeated_annotation_ids_stay_apart(tmp_path: Path) -> None:
     dataset = load_dataset(written(tmp_path, marked({"id": 5}, {"id": 5, "bbox": [1, 1, 5, 5]}, {"id": 5})))
     ids = [a.id for a in dataset.samples[0].annotations]
     assert len(ids) == len(set(ids)) == 2
+    assert "1 annotation id (instances.json: 5, 3 times)" in warnings(dataset)
 
 
 @pytest.mark.parametrize(
