@@ -146,6 +146,7 @@ def test_what_is_no_number_is_refused_by_name(tmp_path: Path, part: str, key: st
         (changed("images", 0, width=60, height=40), r"own size, 30×20\. Received: 60×40"),
         (changed("images", 0, width=20, height=30), "Received: 20×30"),
         (changed("images", 0, reference="../../etc/passwd"), "reference must lie in"),
+        (changed("images", 0, reference=7), "reference must be a path"),
         (changed("images", 0, labels="dent"), "'labels' must be a list"),
         (changed("images", 0, group={"a": 1}), "'group' must be text"),
         (changed("categories", 0, name=None), r"categories\[0\]: name must be text"),
@@ -228,6 +229,7 @@ def test_repeated_annotation_ids_stay_apart(tmp_path: Path) -> None:
     dataset = load_dataset(written(tmp_path, marked({"id": 5}, {"id": 5, "bbox": [1, 1, 5, 5]}, {"id": 5})))
     ids = [a.id for a in dataset.samples[0].annotations]
     assert len(ids) == len(set(ids)) == 2
+    assert "1 annotation id (instances.json: 5, 3 times)" in warnings(dataset)
 
 
 @pytest.mark.parametrize(
@@ -310,6 +312,21 @@ def test_crowd_regions_are_read_and_mean_nothing_where_all_are(tmp_path: Path) -
     dataset = load_dataset(written(tmp_path, marked({**runs, "iscrowd": 1})))
     assert [a.crowd for a in dataset.samples[0].annotations] == [False]
     assert "all have 'iscrowd' 1" in warnings(dataset)
+
+
+def test_images_that_no_file_lists_follow_the_setting(tmp_path: Path) -> None:
+    builders.write_image(written(tmp_path, content()) / "images" / "z.png")
+    assert "1 file is left out (images/z.png)" in warnings(load_dataset(tmp_path))
+    builders.text(tmp_path / "dataset.yaml", "unlabelled: clean\n")
+    assert [sample.id for sample in load_dataset(tmp_path)] == [f"images/{name}.png" for name in "abz"]
+    builders.text(tmp_path / "dataset.yaml", "unlabelled: error\n")
+    with pytest.raises(BlemishError, match=r"z\.png must have an annotation"):
+        load_dataset(tmp_path)
+
+
+def test_difficult_is_read(tmp_path: Path) -> None:
+    dataset = load_dataset(written(tmp_path, marked({"difficult": 1}, {"bbox": [20, 2, 5, 5]})))
+    assert [a.difficult for a in dataset.samples[0].annotations] == [True, False]
 
 
 def test_annotation_without_a_place_is_a_label_and_told(tmp_path: Path) -> None:

@@ -157,6 +157,14 @@ def test_two_files_of_one_image_are_refused(tmp_path: Path) -> None:
         load_dataset(tmp_path)
 
 
+def test_images_without_a_file_follow_the_setting(tmp_path: Path) -> None:
+    builders.write_image(written(tmp_path, OBJECT) / "JPEGImages" / "z.png")
+    builders.text(tmp_path / "dataset.yaml", "unlabelled: clean\n")
+    dataset = load_dataset(tmp_path)
+    assert [len(sample.annotations) for sample in dataset] == [1, 0]
+    assert "taken as clean" in dataset.account.warnings[0]
+
+
 def test_other_xml_files_are_left_out_by_name(tmp_path: Path) -> None:
     builders.text(written(tmp_path, OBJECT) / "project.xml", "<project/>")
     assert "project.xml" in load_dataset(tmp_path).account.left_out

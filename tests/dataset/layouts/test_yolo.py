@@ -199,6 +199,16 @@ def test_images_without_label_file_are_clean_and_told(tmp_path: Path) -> None:
     )
 
 
+def test_images_without_label_file_follow_the_setting(tmp_path: Path) -> None:
+    builders.write_image(written(tmp_path, BOX) / "images" / "z.png")
+    builders.text(tmp_path / "dataset.yaml", "unlabelled: leave-out\n")
+    assert labels(load_dataset(tmp_path)) == {"a": ["dent"], "b": []}
+    assert list(load_dataset(tmp_path).account.left_out) == ["images/z.png"]
+    builders.text(tmp_path / "dataset.yaml", "unlabelled: error\n")
+    with pytest.raises(BlemishError, match=r"z\.png must have an annotation"):
+        load_dataset(tmp_path)
+
+
 def test_split_without_any_label_file_is_refused(tmp_path: Path) -> None:
     builders.yolo_layout(tmp_path)
     for name in "bc":

@@ -44,6 +44,7 @@ from blemish.errors import BlemishError
 from blemish.untrusted import inside
 
 CORNERS = "its boxes fit their images as corners [x1, y1, x2, y2] alone, and are read as [x, y, w, h]"
+SAME_ID = "they are given to several annotations, each of which is read"
 ALL_CROWD = "all have 'iscrowd' 1, as some tools write for every mask, and are read as single defects"
 
 
@@ -60,7 +61,7 @@ def read(source: Source) -> Contents:
     tables = [class_table(file) for file in files]
     remarks = [remark for table in tables for remark in table.remarks]
     crowds, lines = crowd_rule(files)
-    remarks += corner_remarks(files)
+    remarks += [*corner_remarks(files), *repeated_ids(files)]
     pictures = [
         picture
         for file, table in zip(files, tables, strict=True)
@@ -125,6 +126,16 @@ def corner_remarks(files: Sequence[CocoFile]) -> list[Remark]:
             continue  # refused where it is read
         if fits and all(corners for corners, _ in fits) and not all(plain for _, plain in fits):
             remarks.append(Remark("file", file.name, CORNERS))
+    return remarks
+
+
+def repeated_ids(files: Sequence[CocoFile]) -> list[Remark]:
+    """Remarks on the ids that several annotations of a file have."""
+    remarks = []
+    for file in files:
+        ids = grouped((str(mark["id"]) for mark in file.section("annotations") if "id" in mark), str)
+        again = (f"{file.name}: {number}, {len(same)} times" for number, same in ids.items() if len(same) > 1)
+        remarks += [Remark("annotation id", place, SAME_ID) for place in again]
     return remarks
 
 
