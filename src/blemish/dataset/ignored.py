@@ -68,10 +68,11 @@ def sentences_on_ignored(samples: Iterable[Sample]) -> tuple[str, ...]:
     doubtful = sum(map(is_doubtful, samples))
     repeats = sum(len(s.annotations) - len(without_repeats(s.annotations)) for s in samples)
     said = []
-    if crowds or difficult:
+    kinds = [regions(n, kind) for n, kind in ((crowds, "crowd"), (difficult, "difficult")) if n]
+    if kinds:
         said.append(
-            f"{regions(crowds, 'crowd')} and {regions(difficult, 'difficult')} in "
-            f"{images(sum(map(bool, marks)))} are ignored: what is found there is neither right nor wrong."
+            f"{' and '.join(kinds)} in {images(sum(map(bool, marks)))} are ignored: what is found there is "
+            "neither right nor wrong."
         )
     if doubtful:
         said.append(

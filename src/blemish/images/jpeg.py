@@ -54,7 +54,7 @@ def decoded(data: bytes, colours: str) -> NDArray[np.uint8]:
     try:
         return simplejpeg.decode_jpeg(data, colours)
     except ValueError as error:
-        if "subsampling level" in str(error):
+        if "subsampling level" in str(error) and has_frame(data):
             raise RareEncodingError("a sampling of colours that few programs write") from error
         raise
 
@@ -75,6 +75,14 @@ def tiff_jpeg_pixels(
     if pixels.shape[:2] != size:
         raise ValueError(f"a strip or tile of {pixels.shape[1]}×{pixels.shape[0]} pixels")
     return pixels.reshape(*size, depth)
+
+
+def has_frame(data: bytes) -> bool:
+    """Whether a header says how large the picture is; else libjpeg has found none of its sampling either."""
+    try:
+        return bool(structure(data)[1])
+    except (IndexError, struct.error):
+        return False
 
 
 @dataclass(frozen=True)

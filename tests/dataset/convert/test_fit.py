@@ -178,7 +178,7 @@ def test_a_folder_in_the_dataset_or_behind_a_link_into_it_is_refused(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "reference", ["../payload.png", "/etc/passwd", "a/../../payload.png", "link.png", "\0", 7, ["x"]]
+    "reference", ["../payload.png", "/etc/passwd", "a/../../payload.png", "link.png", "\0", ["x"]]
 )
 def test_a_reference_outside_the_dataset_is_refused(tmp_path: Path, reference: Any) -> None:
     root = tmp_path / "in"

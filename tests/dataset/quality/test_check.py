@@ -84,7 +84,7 @@ def test_the_same_picture_in_two_file_types_is_found(tmp_path: Path) -> None:
     builders.labels_layout(tmp_path)
     builders.write_image(tmp_path / "good" / "x.png", seed=3)
     builders.write_image(tmp_path / "good" / "y.bmp", seed=3)
-    assert found(check_dataset(load_dataset(tmp_path)), "x.png", "y.bmp", "same image")
+    assert found(check_dataset(load_dataset(tmp_path)), "x.png", "y.bmp", "same picture")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_group_that_keeps_them_together_is_enough(root: Path) -> None:
 def test_equal_pictures_in_two_class_folders_are_told_once(root: Path) -> None:
     (root / "dent" / "copy.png").write_bytes((root / "scratch" / "5.png").read_bytes())
     report = check_dataset(load_dataset(root))
-    assert found(report, "copy.png", "5.png", "the same image but marked as dent and scratch")
+    assert found(report, "copy.png", "5.png", "the same picture but marked as dent and scratch")
     assert not found(report, "copy.png", "nearly the same")
 
 

@@ -1,7 +1,7 @@
 """The `coco` layout, the interchange format: annotation files in JSON that name images, classes and places.
 
-Beyond COCO's keys these are read and written, so that nothing is lost: `contrast` and `source_id` of an
-annotation; `group`, `product`, `reference` and `labels` (labels without a place) of an image. Other tools
+Beyond COCO's keys these are read and written, so that nothing is lost: `contrast`, `difficult` and `source_id`
+of an annotation; `group`, `product`, `reference` and `labels` (labels without a place) of an image. Other tools
 ignore them.
 Source: https://cocodataset.org/#format-data.
 """

@@ -37,7 +37,8 @@ def read_mark(mark: CocoEntry, label: str, place: str, *, crowds: bool) -> tuple
             f"{place} must have a whole bbox and segmentation. Received: {error}. Correct the file."
         ) from error
     identity = str(mark.get("source_id", mark.get("id", "")))
-    annotation = Annotation(label, box, polygons, mask, contrast, identity, crowd=crowds and crowd)
+    difficult = mark.get("difficult") in (1, True)
+    annotation = Annotation(label, box, polygons, mask, contrast, identity, crowds and crowd, difficult)
     if not annotation.has_place:
         return annotation, NO_PLACE
     return annotation, "" if box_fits(annotation) else OTHER_BOX
