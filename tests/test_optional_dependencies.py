@@ -18,6 +18,7 @@ def test_a_matlab_file_needs_scipy(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     from blemish.dataset.mask_files import read_stored
 
     monkeypatch.setitem(sys.modules, "scipy.io", None)
+    (tmp_path / "001.mat").write_bytes(b"")
     with pytest.raises(BlemishError, match=r"001\.mat: reading a \.mat file needs SciPy.*blemish\[train\]"):
         read_stored(tmp_path / "001.mat")
 

@@ -9,8 +9,10 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.dataset.builders import SIZE, mask, text, write_image
@@ -147,8 +149,8 @@ def voc_segmentation(root: Path) -> Path:
     for name, boxes, value in (("a", [CUT], 1), ("b", [], 0), ("c", [DENT], 2), ("d", [], 0)):
         write_image(root / "JPEGImages" / f"{name}.jpg")
         path = mask(root / "SegmentationClass" / f"{name}.png", *boxes, value=value)
-        indices = Image.open(path)
-        indices = Image.frombytes("P", indices.size, indices.tobytes())
+        gray = Image.open(path)
+        indices = Image.frombytes("P", gray.size, gray.tobytes())
         indices.putpalette(palette)
         indices.save(path)
     text(
@@ -204,17 +206,9 @@ def dagm(root: Path) -> Path:
     return root
 
 
-def one_line_masks(root: Path, values: Sequence[int], *, name: str = "masks") -> Path:
-    """Images with masks of a box of 35 pixels each, of these values."""
-    for number, value in enumerate(values):
-        write_image(root / "images" / f"{number}.png")
-        mask(root / name / f"{number}.png", CUT, value=value)
-    return root
-
-
-def painted(*regions: tuple[tuple[int, int, int, int], int], dtype: type = np.uint8) -> np.ndarray:
+def painted(*regions: tuple[tuple[int, int, int, int], int], dtype: type = np.uint8) -> NDArray[Any]:
     """Values [H, W] with boxes of these values."""
-    values = np.zeros(SIZE, dtype)
+    values: NDArray[Any] = np.zeros(SIZE, dtype)
     for (left, top, right, bottom), value in regions:
         values[top:bottom, left:right] = value
     return values

@@ -12,7 +12,7 @@ import pytest
 
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.samples import Annotation, Dataset
+from blemish.dataset.samples import Annotation, Dataset, MaskFile
 from blemish.errors import BlemishError
 
 
@@ -46,6 +46,15 @@ def test_place_and_order_do_not_matter(tmp_path: Path) -> None:
 def test_what_matters_changes_it(tmp_path: Path, change: Callable[[Dataset], Dataset]) -> None:
     dataset = load_dataset(builders.masks_layout(tmp_path))
     assert fingerprint(change(dataset)) != fingerprint(dataset)
+
+
+@pytest.mark.parametrize("change", [{"values": (1,)}, {"any_colour": True}, {"whole": True}, {"above": 0}])
+def test_another_reading_of_a_mask_changes_it(tmp_path: Path, change: dict[str, object]) -> None:
+    dataset = load_dataset(builders.masks_layout(tmp_path))
+    first = dataset.samples[0].annotations[0]
+    assert isinstance(first.mask, MaskFile)
+    other = replace(first, mask=replace(first.mask, **change))  # type: ignore[arg-type]
+    assert fingerprint(with_first(dataset, annotations=(other,))) != fingerprint(dataset)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png"])

@@ -211,38 +211,35 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: build(tmp_path_factory.mktemp(name) / name) for name, build in mask_builders.TREES.items()}
 
 
-@pytest.mark.parametrize("form", mask_builders.TREES)
+@pytest.fixture(scope="module")
+def whole(trees: dict[str, Path]) -> dict[str, tuple[Counts, set[str]]]:
+    """Counts of each tree, and what is said of it."""
+    return {name: reading(root) for name, root in trees.items()}
+
+
+@settings
+@given(st.sampled_from(sorted(mask_builders.TREES)), st.data())
 def test_marked_pixels_of_a_mutated_tree_are_those_of_the_whole_or_told_of(
-    form: str, trees: dict[str, Path]
+    trees: dict[str, Path], whole: dict[str, tuple[Counts, set[str]]], form: str, data: st.DataObject
 ) -> None:
-    whole, said = reading(trees[form])
-
-    @settings
-    @given(st.data())
-    def run(data: st.DataObject) -> None:
-        with copy_of(trees[form]) as root:
-            change = data.draw(st.sampled_from(CHANGES))(root, data.draw)
-            hypothesis.note(change)
-            try:
-                counts, words = reading(root)
-            except BlemishError as error:
-                assert "\n" not in str(error)
-                return
-        assert counts == whole or same_but_names(counts, whole) or words - said, (
-            f"{change}: {whole}, {counts}"
-        )
-
-    run()
+    with copy_of(trees[form]) as root:
+        change = data.draw(st.sampled_from(CHANGES))(root, data.draw)
+        hypothesis.note(change)
+        try:
+            counts, words = reading(root)
+        except BlemishError as error:
+            assert "\n" not in str(error)
+            return
+    before, said = whole[form]
+    assert counts == before or same_but_names(counts, before) or words - said, f"{change}: {before}, {counts}"
 
 
-@pytest.mark.parametrize("form", mask_builders.TREES)
-def test_a_tree_of_masks_with_any_mutation_is_read_or_told_of(form: str, trees: dict[str, Path]) -> None:
-    @settings
-    @given(st.data())
-    def run(data: st.DataObject) -> None:
-        assert_read_or_told(trees[form], data.draw, MUTATIONS)
-
-    run()
+@settings
+@given(st.sampled_from(sorted(mask_builders.TREES)), st.data())
+def test_a_tree_of_masks_with_any_mutation_is_read_or_told_of(
+    trees: dict[str, Path], form: str, data: st.DataObject
+) -> None:
+    assert_read_or_told(trees[form], data.draw, MUTATIONS)
 
 
 def same_but_names(counts: Counts, whole: Counts) -> bool:

@@ -234,6 +234,17 @@ def test_wrong_entries_of_real_iad_are_named(tmp_path: Path, change: dict[str, o
         load_dataset(tmp_path)
 
 
+def test_real_iad_s_normal_class_and_masks_are_held_against_the_entries(tmp_path: Path) -> None:
+    path = mask_builders.realiad(tmp_path) / "realiad_jsons" / "audiojack.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"meta": {"normal_class": "ok", "prefix": "audiojack/"}}))
+    with pytest.raises(BlemishError, match=r"must list images of its normal_class\. Received: none of 'ok'"):
+        load_dataset(tmp_path)
+    content["test"][1]["mask_path"] = None
+    path.write_text(json.dumps(content))
+    assert any("as an anomaly without a mask" in line for line in load_dataset(tmp_path).account.warnings)
+
+
 def test_private_tests_and_loose_images_of_mvtec_are_left_out_by_name(tmp_path: Path) -> None:
     root = mask_builders.mvtec(tmp_path)
     builders.write_image(root / "test" / "loose.png")

@@ -7,10 +7,11 @@ noisy training) lie in folders of their own; the folder that sorts first is read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from blemish.dataset.account import remark
 from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Contents, Source, Tree, collect, parent
 from blemish.dataset.mask_files import MaskFacts, mask_facts
 from blemish.dataset.mask_sets.mask_set import MaskReadings
@@ -87,8 +88,15 @@ def read(source: Source) -> Contents:
         {**skipped, **contrary},
         read=frozenset({*lists, *(entry.mask for entry in entries if entry.mask)}),
         left_out=dict.fromkeys(others, OTHER_LISTS),
-        warnings=readings.warnings,
+        warnings=(*readings.warnings, *without_mask(entries)),
     )
+
+
+def without_mask(entries: Sequence[Entry]) -> list[str]:
+    """Line on listed anomalies without a mask."""
+    images = [entry.image for entry in entries if entry.kind is not None and entry.mask is None]
+    text = "listed as an anomaly without a mask: its place is not known"
+    return [remark(images, "image", text)] if images else []
 
 
 def read_list(source: Source, file: str) -> list[Entry]:
@@ -113,6 +121,11 @@ def read_list(source: Source, file: str) -> list[Entry]:
         found += [
             entry_of(source, f"{place}: {part} entry {i}", part, row, meta) for i, row in enumerate(rows)
         ]
+    if all(entry.kind is not None for entry in found):
+        raise BlemishError(
+            f"{place} must list images of its normal_class. Received: none of '{meta['normal_class']}'. Correct "
+            "the name or the list."
+        )
     return found
 
 
