@@ -184,3 +184,19 @@ def test_stored_looks_that_are_none_are_refused(stored: object, tiny_bundle: Pat
     save_bundle(tmp_path / "odd", odd, bundle.networks)
     with pytest.raises(BlemishError, match="data: looks: "):
         open_inspector(tmp_path / "odd", device="cpu")
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.random.default_rng(0).integers(16, 18, (64, 80)).astype(np.uint8),  # no signal but noise
+        np.random.default_rng(0).integers(3000, 3200, (64, 80)).astype(np.uint16),
+        surface()[:3],
+        surface()[:, :7],
+    ],
+)
+def test_an_image_that_shows_nothing_is_for_a_person_whatever_the_bundle_knows(
+    pixels: NDArray[np.generic],
+) -> None:
+    assert judged(pixels, KnownLooks()).verdict is Verdict.REVIEW
+    assert judged(surface(deviation=4), KnownLooks()).verdict is Verdict.OK

@@ -25,6 +25,7 @@ KEY = "looks"  # in a manifest's `data`
 SAMPLED = 1 << 16  # pixels that brightness and contrast are taken from
 FACTOR = 2.0
 SIDE_FACTOR = 4
+LEAST_DEVIATION, LEAST_SIDE = 1.0, 8  # levels of 255 and pixels, where nothing is known of the training
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class KnownLooks(Strict):
         if not look.contrast and not (self.images and weak == 0):
             yield f"all pixels are alike ({level(look.brightness)} of 255)"
         if not self.images:
+            yield from reasons_of_none(look)
             return
         if look.brightness * FACTOR < dark:
             yield self.sentence("darker", "mean", look.brightness, self.brightness)
@@ -116,6 +118,14 @@ class KnownLooks(Strict):
             return inspection
         verdict = Verdict.REVIEW if inspection.verdict is Verdict.OK else inspection.verdict
         return replace(inspection, verdict=verdict, reasons=(*inspection.reasons, *reasons))
+
+
+def reasons_of_none(look: Look) -> Iterator[str]:
+    """Sentences on an image that shows nothing, for a bundle that knows no looks of its training."""
+    if 0 < 255 * look.contrast < LEAST_DEVIATION:
+        yield f"all pixels are almost alike: deviation {level(look.contrast)} of 255"
+    if look.side < LEAST_SIDE:
+        yield f"too small to show anything: {look.side} px"
 
 
 def stored_looks(data: Mapping[str, Any], source: str) -> KnownLooks:
