@@ -377,3 +377,10 @@ def test_overlays_that_cannot_be_written_are_told_and_every_image_is_judged(
     answer = blemish("inspect", tiny_bundle, *images, "--overlay", "--quiet", "--out", tmp_path)
     assert answer.code == 1 and "3 overlays could not be written. The first: " in answer.err
     assert [one.image for one in lines(tmp_path)] == [*map(str, images)]
+
+
+def test_what_belongs_to_a_closed_standard_error_does_not_go_to_standard_output(tmp_path: Path) -> None:
+    script = "from blemish.cli.main import run; run()"
+    command = ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", script, "data", "check", tmp_path]
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (1, b"")

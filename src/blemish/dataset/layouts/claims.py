@@ -9,12 +9,15 @@ from blemish.dataset.account import Account
 from blemish.dataset.layouts.common import Contents, Source
 from blemish.dataset.samples import Dataset, MaskFile, Sample
 from blemish.dataset.settings import SETTINGS_NAME
+from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES
+from blemish.untrusted import read_yaml
 
 LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv", ".tsv", ".mat", ".npy", ".yaml", ".yml"})
 NOTE_NAMES = ("readme", "license", "licence", "changelog", "requirements", "terms", "citation", "copyright")
 NO_ANNOTATION = "no annotation names it, so it is neither clean nor defective"
 NO_LABELS = "no label file that this layout knows"
+OTHER_SETTINGS = "settings that do not apply here: those of the folder that was given do"
 
 
 def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:
@@ -40,13 +43,27 @@ def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:
 
 
 def named_files(source: Source) -> frozenset[str]:
-    """Files below the root that dataset.yaml names, and itself."""
+    """Files below the root that dataset.yaml names, and itself; another one there that says the same, too."""
     settings = source.settings
     annotations, lists = settings.annotations or (), settings.splits or {}
     names = [SETTINGS_NAME, *(lists.values())]
     names += [annotations] if isinstance(annotations, str) else [*dict(annotations).values()]
-    paths = (source.home / name for name in names if isinstance(name, str))
+    paths = [source.home / name for name in names if isinstance(name, str)]
+    if same_settings(source.home / SETTINGS_NAME, source.root / SETTINGS_NAME):  # as `data split` leaves them
+        paths.append(source.root / SETTINGS_NAME)
     return relative_names(paths, source.root)
+
+
+def same_settings(first: Path, second: Path) -> bool:
+    """True where two settings files say the same, but for the place of the images and the splits."""
+    try:
+        contents = [read_yaml(file) for file in (first, second)]
+    except BlemishError:
+        return False
+    if not all(isinstance(content, dict) for content in contents):
+        return False
+    own, other = ({k: v for k, v in content.items() if k not in ("root", "splits")} for content in contents)
+    return bool(own == other)
 
 
 def used_files(samples: Iterable[Sample], root: Path) -> frozenset[str]:
@@ -64,6 +81,8 @@ def relative_names(paths: Iterable[Path], root: Path) -> frozenset[str]:
 def reason_of(file: str) -> str:
     """Reason why a file that no reader claimed is left out; "" for a note, which is no loss."""
     path = PurePosixPath(file)
+    if path.name == SETTINGS_NAME:
+        return OTHER_SETTINGS
     if path.suffix.lower() in SUFFIXES:
         return NO_ANNOTATION
     name = path.name.lower()
