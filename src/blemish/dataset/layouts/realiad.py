@@ -123,8 +123,8 @@ def read_list(source: Source, file: str) -> list[Entry]:
         ]
     if all(entry.kind is not None for entry in found):
         raise BlemishError(
-            f"{place} must list images of its normal_class. Received: none of '{meta['normal_class']}'. Correct "
-            "the name or the list."
+            f"{place} must list images of its normal_class. Received: none of '{meta['normal_class']}'. "
+            "Correct the name or the list."
         )
     return found
 
