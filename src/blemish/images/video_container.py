@@ -40,7 +40,7 @@ def hidden_frames(path: Path, frames: int, rate: float) -> int:
 
 
 def ends_early(path: Path) -> bool:
-    """Whether an AVI, MP4 or MOV file is shorter than its outermost parts say."""
+    """True for an AVI, MP4 or MOV file that is shorter than its outermost parts say."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(12)

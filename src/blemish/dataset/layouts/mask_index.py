@@ -253,7 +253,7 @@ class ImageFinder:
 
 
 def own_part(folder: str) -> list[str]:
-    """What a mask folder's name says of its images' folder: 'train' of 'train_masks'."""
+    """Name of the images' folder that a mask folder's name holds: 'train' of 'train_masks'."""
     match = FOLDER_ENDINGS.match(folder) if folder.lower() not in SURE_FOLDERS else None
     return [match[1]] if match else []
 
