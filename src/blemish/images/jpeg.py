@@ -78,7 +78,7 @@ def tiff_jpeg_pixels(
 
 
 def has_frame(data: bytes) -> bool:
-    """True where a header says how large the picture is; else libjpeg has found none of its sampling either."""
+    """True where a header says how large the picture is; else libjpeg found none of its sampling either."""
     try:
         return bool(structure(data)[1])
     except (IndexError, struct.error):

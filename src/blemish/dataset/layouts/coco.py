@@ -100,7 +100,7 @@ def truths(files: Sequence[CocoFile]) -> tuple[list[CocoFile], dict[str, str]]:
 
 
 def crowd_rule(files: Sequence[CocoFile]) -> tuple[bool, tuple[str, ...]]:
-    """True where `iscrowd` is to be read, and a warning where it means nothing, or where files hold results."""
+    """True where `iscrowd` is to be read, and a warning where it means nothing or files hold results."""
     marks = [(file, mark) for file in files for mark in file.section("annotations")]
     warnings = [f"{file.name}: {file.doubt}. Check that it is the truth." for file in files if file.doubt]
     try:

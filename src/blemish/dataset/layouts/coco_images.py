@@ -136,7 +136,7 @@ def located(source: Source, picture: Picture, faults: Faults) -> Picture | None:
 
 
 def joined(pictures: Sequence[Picture], faults: Faults) -> list[Picture]:
-    """Join pictures that name the same image into one; none, and a fault, where they contradict each other."""
+    """Join pictures that name the same image into one; none, and a fault, where they contradict."""
     first = pictures[0]
     if len(pictures) == 1:
         return [first]
