@@ -28,7 +28,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 # 100,000 mutated trees, new ones each time, for the readers of files; `make test` has a short form: make fuzz [EXAMPLES=n for each]
-EXAMPLES ?= 4000
+EXAMPLES ?= 1500
 fuzz: setup
 	BLEMISH_FUZZ_EXAMPLES=$(EXAMPLES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz --numprocesses $(CORES) --timeout 0
 

@@ -178,3 +178,15 @@ def test_layouts_are_listed_in_a_line_each(blemish: Command) -> None:
     lines = answer.out.splitlines()
     assert [line.split()[0] for line in lines[:-1]] == list(LAYOUTS)
     assert all(20 < len(line) <= 110 for line in lines)
+
+
+def test_strict_makes_a_warning_an_error(blemish: Command, tmp_path: Path) -> None:
+    root = masks_dataset(tmp_path / "set", images=4)
+    (root / "unknown.xml").write_text("<a/>")
+    answer = blemish("data", "check", root)
+    assert answer.code == 0
+    assert "account: 9 of 10 files used (1 left out); 4 of 4 annotations used" in answer.out
+    assert "warning: 1 file is left out (unknown.xml): no label file that this layout knows." in answer.out
+    strict = blemish("data", "check", root, "--strict")
+    assert (strict.code, strict.out) == (1, answer.out)
+    assert "must give no warning with --strict" in strict.err

@@ -126,6 +126,7 @@ def test_annotations_are_those_of_coco(tmp_path: Path) -> None:
         load_dataset(path)
     builders.text(path, "layout: labels\nannotations: annotations/instances_train.json\n")
     with pytest.raises(
-        BlemishError, match=r"'annotations' must go with a layout of one label file, .*Received: layout 'labels'"
+        BlemishError,
+        match=r"'annotations' must go with a layout of one label file, .*Received: layout 'labels'",
     ):
         load_dataset(path)

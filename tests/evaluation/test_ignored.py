@@ -25,7 +25,7 @@ from blemish.evaluation.defects import defect_metrics, match_counts_at, pairings
 from blemish.evaluation.detection import detection_metrics
 from blemish.evaluation.evaluator import Evaluator
 from blemish.evaluation.fewshot import ranked_detections
-from blemish.evaluation.ignored import Ignored
+from blemish.evaluation.ignored import IgnoredRegions
 from blemish.evaluation.image import image_metrics, image_scores, is_decided, is_defective
 from blemish.evaluation.label_issues import of_findings
 from blemish.evaluation.matching import iou_matrix, region_overlaps
@@ -248,7 +248,7 @@ def test_pixels_of_ignored_regions_are_in_no_count() -> None:
     evaluator = Evaluator(["open"])
     truths = [Instance("open", (0, 0, 2, 2), np.ones((2, 2), np.bool_))]
     record = evaluator.add(
-        sample, inspection, class_map=truth, truth=truths, ignored=Ignored((region,), (True,))
+        sample, inspection, class_map=truth, truth=truths, ignored=IgnoredRegions((region,), (True,))
     )
     assert record.pixels is not None
     in_region = 2 * 4  # the region's pixels, all of which are found

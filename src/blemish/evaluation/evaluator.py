@@ -28,7 +28,7 @@ from blemish.evaluation.defects import (
     rejected_elsewhere,
 )
 from blemish.evaluation.detection import detection_metrics
-from blemish.evaluation.ignored import NOTHING_IGNORED, Ignored, ignored_counts
+from blemish.evaluation.ignored import NOTHING_IGNORED, IgnoredRegions, ignored_counts
 from blemish.evaluation.image import image_metrics, is_decided, is_defective
 from blemish.evaluation.matching import ignored_overlaps, iou_matrix
 from blemish.evaluation.operating_point import GIVEN, OperatingPoint, measured
@@ -88,7 +88,7 @@ class Evaluator:
         *,
         class_map: NDArray[np.uint8] | None = None,
         truth: Sequence[Instance] = (),
-        ignored: Ignored = NOTHING_IGNORED,
+        ignored: IgnoredRegions = NOTHING_IGNORED,
         lost_places: int = 0,
     ) -> ImageRecord:
         """Count an image and return its record, without maps. In an image that failed nothing is found.
@@ -128,7 +128,7 @@ class Evaluator:
         inspection: Inspection,
         class_map: NDArray[np.uint8] | None,
         found_map: NDArray[np.int32] | None,
-        ignored: Ignored,
+        ignored: IgnoredRegions,
     ) -> PixelCounts | None:
         """Exact counts of an image, None without outlines; adds up its tolerant counts and severities.
 

@@ -18,7 +18,7 @@ from blemish.evaluation.records import IgnoredRegion, ImageRecord
 
 
 @dataclass(frozen=True)
-class Ignored:
+class IgnoredRegions:
     """Ignored regions of an image. crowd: of each, True for a crowd region, False for a difficult one"""
 
     instances: tuple[Instance, ...] = ()
@@ -34,13 +34,13 @@ class Ignored:
         return drawn(self.instances, (size[0], size[1]))
 
 
-NOTHING_IGNORED = Ignored()
+NOTHING_IGNORED = IgnoredRegions()
 
 
-def ignored_of(sample: Sample, size: tuple[int, int]) -> Ignored:
+def ignored_of(sample: Sample, size: tuple[int, int]) -> IgnoredRegions:
     """Ignored regions of a sample. size: (height, width) of its image"""
     pairs = ignored_instances(sample, size)
-    return Ignored(tuple(instance for instance, _ in pairs), tuple(mark.crowd for _, mark in pairs))
+    return IgnoredRegions(tuple(instance for instance, _ in pairs), tuple(mark.crowd for _, mark in pairs))
 
 
 def drawn(instances: Sequence[Instance], size: tuple[int, int]) -> NDArray[np.bool_]:

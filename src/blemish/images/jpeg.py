@@ -80,7 +80,7 @@ def tiff_jpeg_pixels(
 
 
 def has_frame(data: bytes) -> bool:
-    """Whether a header says how large the picture is; else libjpeg has found none of its sampling either."""
+    """True where a header says how large the picture is; else libjpeg found none of its sampling either."""
     try:
         return bool(structure(data)[1])
     except (IndexError, struct.error):
@@ -88,7 +88,7 @@ def has_frame(data: bytes) -> bool:
 
 
 @dataclass(frozen=True)
-class Scan:
+class JpegScan:
     """Scan of a JPEG: its components, its band of coefficients, and where its data begins.
 
     first, last: coefficients of 0 … 63; low: lowest bit of them that is known after it
@@ -126,18 +126,18 @@ def refuse_lost_data(data: bytes) -> None:
         raise ValueError("the last scans are missing")
 
 
-def end_of_scan(data: bytes, scan: Scan) -> int:
+def end_of_scan(data: bytes, scan: JpegScan) -> int:
     """Position of the first marker behind a scan's data that is no restart marker."""
     marker = _MARKER.search(data, scan.start)
     return marker.start() if marker else len(data)
 
 
-def structure(data: bytes) -> tuple[int, tuple[int, ...], list[Scan]]:
+def structure(data: bytes) -> tuple[int, tuple[int, ...], list[JpegScan]]:
     """Kind of frame (its marker), its components, and its scans, of data that libjpeg found whole.
 
     The first zero code of a table is its first symbol: that is all of the tables that is kept.
     """
-    frame, scans = 0, list[Scan]()
+    frame, scans = 0, list[JpegScan]()
     components: tuple[int, ...] = ()
     zero_code: dict[int, int] = {}
     for marker, start, stop in segments(data):
@@ -176,12 +176,12 @@ def first_symbols(tables: bytes) -> dict[int, int]:
     return found
 
 
-def scan_of(header: bytes, stop: int, progressive: bool, zero_code: dict[int, int]) -> Scan:
+def scan_of(header: bytes, stop: int, progressive: bool, zero_code: dict[int, int]) -> JpegScan:
     """Scan whose SOS segment this is. stop: where its data begins; zero_code: of `first_symbols`"""
     count = header[0]
     components, tables = tuple(header[1 : 1 + 2 * count : 2]), header[2 : 2 + 2 * count : 2]
     first, last, bits = header[1 + 2 * count : 4 + 2 * count]
     if progressive:
-        return Scan(components, first, last, bits & 15, stop, zeros=first == 0)
+        return JpegScan(components, first, last, bits & 15, stop, zeros=first == 0)
     unchanged = all(zero_code.get(t >> 4) == 0 and zero_code.get(0x10 | t & 15) == 0 for t in tables)
-    return Scan(components, 0, 63, 0, stop, zeros=unchanged)
+    return JpegScan(components, 0, 63, 0, stop, zeros=unchanged)

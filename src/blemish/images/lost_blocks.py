@@ -46,7 +46,7 @@ def refuse_lost_sectors(data: bytes, offset: int, row_bytes: int) -> None:
 
 
 def in_sectors(start: int, stop: int, at_first: bool, at_last: bool) -> bool:
-    """Whether a run of zeros, by its place in the file, is one of whole sectors."""
+    """True for a run of zeros that is of whole sectors, by its place in the file."""
     if at_first and at_last:
         return False  # a black picture
     if at_first or at_last:

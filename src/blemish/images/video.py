@@ -103,7 +103,7 @@ def codec(capture: cv2.VideoCapture) -> str:
 
 
 def holds_jpegs(capture: cv2.VideoCapture, path: Path) -> bool:
-    """Whether each packet is a JPEG of a whole frame; other kinds of Motion JPEG hold two fields."""
+    """True where each packet is a JPEG of a whole frame; other kinds of Motion JPEG hold two fields."""
     if codec(capture) not in _MJPEG or capture.get(cv2.CAP_PROP_ORIENTATION_META):
         return False
     first = opened(path, raw=True)
@@ -199,7 +199,7 @@ class PacketDamage:
         self.ended = False
 
     def reaches(self, number: int) -> bool:
-        """Whether frame `number` is that of a damaged packet, or may need one."""
+        """True where frame `number` is that of a damaged packet, or may need one."""
         while not self.ended and len(self.shown) <= number + self.hidden + MAX_REORDERED:
             self.read_on()
         candidates = self.shown[number : number + self.hidden + 1]

@@ -14,7 +14,7 @@ _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # that an
 _MAX_MOOV = 2**26
 _MATROSKA = b"\x1a\x45\xdf\xa3"
 
-Box = tuple[bytes, int, int]  # kind, start and stop of the content
+ContainerBox = tuple[bytes, int, int]  # kind, start and stop of the content
 
 
 def uncounted_frames(path: Path, frames: int, rate: float) -> float:
@@ -40,7 +40,7 @@ def hidden_frames(path: Path, frames: int, rate: float) -> int:
 
 
 def ends_early(path: Path) -> bool:
-    """Whether an AVI, MP4 or MOV file is shorter than its outermost parts say."""
+    """True for an AVI, MP4 or MOV file that is shorter than its outermost parts say."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(12)
@@ -49,7 +49,7 @@ def ends_early(path: Path) -> bool:
         return start[4:8] in _FIRST_BOXES and any(stop > size for _, _, stop in boxes(file, 0, size))
 
 
-def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[Box]:
+def boxes(file: BinaryIO, start: int, stop: int) -> Iterator[ContainerBox]:
     """Boxes that lie one behind the other between two positions."""
     while start + 8 <= stop:
         file.seek(start)
@@ -77,14 +77,14 @@ def shown_seconds(file: BinaryIO, size: int) -> float | None:
     return min(found, default=None)
 
 
-def nested(file: BinaryIO, place: tuple[int, int], kinds: tuple[bytes, ...]) -> Iterator[Box]:
+def nested(file: BinaryIO, place: tuple[int, int], kinds: tuple[bytes, ...]) -> Iterator[ContainerBox]:
     """Boxes of the last kind, inside those of the kinds before it, each inside the other."""
     for box in list(boxes(file, *place)):
         if box[0] == kinds[0]:
             yield from [box] if len(kinds) == 1 else nested(file, box[1:], kinds[1:])
 
 
-def content_of(file: BinaryIO, box: Box) -> bytes:
+def content_of(file: BinaryIO, box: ContainerBox) -> bytes:
     file.seek(box[1])
     return file.read(min(box[2] - box[1], _MAX_MOOV))
 

@@ -49,7 +49,7 @@ class InspectionCounts:
 
     @property
     def lacking(self) -> tuple[LeftOut, ...]:
-        """What was left out and may be an image that nobody has looked at."""
+        """Files that were left out and may be images that nobody has looked at."""
         return tuple(left for left in self.left_out if left.why.is_lack)
 
     @property

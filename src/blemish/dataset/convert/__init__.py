@@ -15,7 +15,7 @@ from pathlib import Path
 from blemish.dataset.account import by_reason, lost, number
 from blemish.dataset.convert import coco, labelme, masks, voc, yolo
 from blemish.dataset.convert.common import refuse
-from blemish.dataset.convert.fit import NOTHING_LEFT, Fitted, fit_dataset, places
+from blemish.dataset.convert.fit import NOTHING_LEFT, FittedDataset, fit_dataset, places
 from blemish.dataset.samples import Annotation, Dataset
 from blemish.dataset.unfinished import refuse_content, whole_folder
 from blemish.errors import BlemishError, nearest_name
@@ -122,7 +122,7 @@ def refuse_inside(folder: Path, dataset: Dataset) -> None:
         )
 
 
-def refuse_nothing(fit: Fitted, dataset: Dataset) -> None:
+def refuse_nothing(fit: FittedDataset, dataset: Dataset) -> None:
     if not fit.dataset.samples:
         reason = next(iter(fit.images.values()), "it holds none")
         raise BlemishError(
@@ -131,7 +131,7 @@ def refuse_nothing(fit: Fitted, dataset: Dataset) -> None:
         )
 
 
-def without_crowds(fit: Fitted) -> Fitted:
+def without_crowds(fit: FittedDataset) -> FittedDataset:
     """Leave out crowds, and the images that show nothing else."""
     left_out, images = dict(fit.left_out), dict(fit.images)
     samples = []
@@ -143,7 +143,7 @@ def without_crowds(fit: Fitted) -> Fitted:
             images[sample.id] = NOTHING_LEFT
         else:
             samples.append(replace(sample, annotations=kept))
-    return Fitted(replace(fit.dataset, samples=tuple(samples)), left_out, images, fit.changes)
+    return FittedDataset(replace(fit.dataset, samples=tuple(samples)), left_out, images, fit.changes)
 
 
 def lost_lines(reasons: Mapping[str, str], noun: str) -> list[str]:

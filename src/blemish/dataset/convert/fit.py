@@ -55,7 +55,7 @@ class FittedSample:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedDataset:
     """A dataset that can be written.
 
     left_out: place of an annotation → reason; images: id of an image → reason
@@ -68,7 +68,7 @@ class Fitted:
     changes: Mapping[str, int]
 
 
-def fit_dataset(dataset: Dataset, *, skip_broken: bool = False) -> Fitted:
+def fit_dataset(dataset: Dataset, *, skip_broken: bool = False) -> FittedDataset:
     """Decode all images and fit all annotations to them.
 
     skip_broken: leave out images and annotations that are faulty, instead of raising
@@ -94,7 +94,7 @@ def fit_dataset(dataset: Dataset, *, skip_broken: bool = False) -> Fitted:
         else:
             samples.append(result.sample)
     changes = sum((Counter(result.changes) for result in results), Counter[str]())
-    return Fitted(replace(dataset, samples=tuple(samples)), left_out, images, changes)
+    return FittedDataset(replace(dataset, samples=tuple(samples)), left_out, images, changes)
 
 
 def faulty(dataset: Dataset, faults: Mapping[str, str]) -> BlemishError:

@@ -29,7 +29,7 @@ from blemish.files import write_atomically
 from blemish.images.decode import image_size
 
 VERSION = "5.5.0"  # of the file format
-Outline = tuple[str, list[list[float]]]  # a shape's type and its points
+Shape = tuple[str, list[list[float]]]  # a shape's type and its points
 
 
 def write(dataset: Dataset, out: Path) -> list[str]:
@@ -65,7 +65,7 @@ def label_file(sample: Sample, name: str) -> dict[str, Any]:
     }
 
 
-def defects_of(sample: Sample, annotation: Annotation, size: Size) -> Iterator[list[Outline]]:
+def defects_of(sample: Sample, annotation: Annotation, size: Size) -> Iterator[list[Shape]]:
     """Outlines of each defect of an annotation: a mask file may hold several."""
     if annotation.mask is None and annotation.polygons:
         yield [("polygon", [[*corner] for corner in polygon]) for polygon in annotation.polygons]
@@ -79,7 +79,7 @@ def defects_of(sample: Sample, annotation: Annotation, size: Size) -> Iterator[l
             yield [("polygon", [[*corner] for corner in part]) for part in parts]
 
 
-def shape(annotation: Annotation, outline: Outline, group: int | None) -> dict[str, Any]:
+def shape(annotation: Annotation, outline: Shape, group: int | None) -> dict[str, Any]:
     kind, points = outline
     return {
         "label": annotation.label,

@@ -100,7 +100,7 @@ def truths(files: Sequence[CocoFile]) -> tuple[list[CocoFile], dict[str, str]]:
 
 
 def crowd_rule(files: Sequence[CocoFile]) -> tuple[bool, tuple[str, ...]]:
-    """Whether `iscrowd` is to be read, and a warning where it means nothing, or where files hold results."""
+    """True where `iscrowd` is to be read, and a warning where it means nothing or files hold results."""
     marks = [(file, mark) for file in files for mark in file.section("annotations")]
     warnings = [f"{file.name}: {file.doubt}. Check that it is the truth." for file in files if file.doubt]
     try:
@@ -140,7 +140,7 @@ def repeated_ids(files: Sequence[CocoFile]) -> list[Remark]:
 
 
 def box_reading(box: Any, size: tuple[Any, Any]) -> tuple[bool, bool]:
-    """Whether four numbers are corners within an image, and whether they are a box [x, y, w, h] within it."""
+    """Two answers: are four numbers corners within an image, and are they a box [x, y, w, h] within it?"""
     (a, b, c, d), (width, height) = map(coordinate, box), map(coordinate, size)
     return a < c <= width and b < d <= height, a + c <= width + 1 and b + d <= height + 1
 

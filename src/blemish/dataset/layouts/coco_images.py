@@ -62,7 +62,7 @@ class Picture:
 
     @property
     def content(self) -> list[str]:
-        """What is marked, whatever the numbers are: equal for equal annotations."""
+        """Content of a mark, whatever its numbers are: equal for equal annotations."""
         keys = ("bbox", "segmentation", "iscrowd")
         return sorted(
             str([self.names.get(number_of(mark["category_id"], "")), *map(mark.get, keys)])
@@ -136,7 +136,7 @@ def located(source: Source, picture: Picture, faults: Faults) -> Picture | None:
 
 
 def joined(pictures: Sequence[Picture], faults: Faults) -> list[Picture]:
-    """One picture of those that name the same image; none, and a fault, where they contradict each other."""
+    """Join pictures that name the same image into one; none, and a fault, where they contradict."""
     first = pictures[0]
     if len(pictures) == 1:
         return [first]

@@ -9,7 +9,7 @@ from typing import Any
 
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import listed, number, record, text_of
 from blemish.dataset.layouts.shapes import rectangle
 from blemish.dataset.layouts.tools import files_of, written_by
@@ -28,16 +28,16 @@ def read(source: Source) -> Contents:
     return read_entries(source, files, lambda file: entries_in(source, file), to_annotation)
 
 
-def entries_in(source: Source, file: str) -> list[Entry]:
+def entries_in(source: Source, file: str) -> list[DescribedImage]:
     place = str(source.root / file)
     images = [record(image, place) for image in listed(read_json(source.root / file), place)]
     return [entry_of(image, file, f"{place}: entry {number}") for number, image in enumerate(images, start=1)]
 
 
-def entry_of(image: Any, file: str, place: str) -> Entry:
+def entry_of(image: Any, file: str, place: str) -> DescribedImage:
     name = text_of(image.get("image", image.get("imagefilename")), f"{place}: image")
     marks = image.get("annotations", image.get("annotation"))
-    return Entry(file, name, tuple(listed(marks, f"{place}: annotations")))
+    return DescribedImage(file, name, tuple(listed(marks, f"{place}: annotations")))
 
 
 def to_annotation(mark: Any, place: str, size: Size) -> Annotation:

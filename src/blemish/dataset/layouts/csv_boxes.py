@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree
 from blemish.dataset.layouts.csv_columns import CLASS_COLUMNS, IMAGE_COLUMNS, column, columns_of, csv_files
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import declared_size, number, refusal, table, text_of
 from blemish.dataset.layouts.shapes import rectangle
 from blemish.dataset.samples import Annotation
@@ -37,7 +37,7 @@ def read(source: Source) -> Contents:
     )
 
 
-def entries_in(source: Source, file: str) -> list[Entry]:
+def entries_in(source: Source, file: str) -> list[DescribedImage]:
     """Entries of a file, whose shapes are pairs of label and corners as text."""
     path = source.root / file
     columns = columns_of(source.tree, file)
@@ -56,7 +56,7 @@ def entries_in(source: Source, file: str) -> list[Entry]:
         if row[label] or any(values):
             found.append((text_of(row[label], f"{place}: {label}"), values))
     refuse_shares(shapes, str(path))
-    return [Entry(file, name, tuple(found), declared=sizes[name]) for name, found in shapes.items()]
+    return [DescribedImage(file, name, tuple(found), declared=sizes[name]) for name, found in shapes.items()]
 
 
 def has_size(row: Mapping[str, str]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from blemish.dataset.layouts.common import Contents, Source, Tree
 from blemish.dataset.layouts.csv_columns import columns_of
 from blemish.dataset.layouts.csv_labels import no_shape
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import refusal, table, text_of
 from blemish.dataset.layouts.label_names import is_clean
 from blemish.dataset.layouts.tools import files_to_look_at
@@ -29,7 +29,7 @@ def read(source: Source) -> Contents:
     files = [file for file in tree.files if file.endswith(FILE) and "filename" in columns_of(tree, file)]
     names = dict[str, list[str]]()
 
-    def entries_in(file: str) -> list[Entry]:
+    def entries_in(file: str) -> list[DescribedImage]:
         rows = table(source.root / file, keep_case=True)
         names[file] = [
             name for _, row in rows[:1] for name in row if name.lower() not in ("filename", "unlabeled")
@@ -47,8 +47,8 @@ def read(source: Source) -> Contents:
     )
 
 
-def entry_of(file: str, row: dict[str, str], place: str) -> Entry | None:
-    """Entry of a line; None where the line says that the image is not labelled."""
+def entry_of(file: str, row: dict[str, str], place: str) -> DescribedImage | None:
+    """DescribedImage of a line; None where the line says that the image is not labelled."""
     key = next(name for name in row if name.lower() == "filename")
     name = text_of(row[key], f"{place}: {key}")
     values = {column: value for column, value in row.items() if column != key}
@@ -58,4 +58,4 @@ def entry_of(file: str, row: dict[str, str], place: str) -> Entry | None:
     shown = [column for column, value in values.items() if value == "1"]
     if [column.lower() for column in shown] == ["unlabeled"]:
         return None
-    return Entry(file, name, labels=tuple(shown))
+    return DescribedImage(file, name, labels=tuple(shown))

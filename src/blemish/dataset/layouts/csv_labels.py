@@ -12,7 +12,7 @@ from blemish.arrays import Size
 from blemish.dataset.account import remark
 from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Contents, Source, Tree
 from blemish.dataset.layouts.csv_columns import CLASS_COLUMNS, IMAGE_COLUMNS, column, columns_of, csv_files
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import refusal, table, text_of
 from blemish.dataset.layouts.shapes import CannotHoldError
 from blemish.dataset.samples import Annotation
@@ -58,7 +58,7 @@ def read(source: Source) -> Contents:
     return replace(contents, warnings=(*contents.warnings, line))
 
 
-def entries_in(source: Source, file: str) -> list[Entry]:
+def entries_in(source: Source, file: str) -> list[DescribedImage]:
     path = source.root / file
     columns = columns_of(source.tree, file)
     image = column(columns, IMAGE_COLUMNS, path)
@@ -74,7 +74,7 @@ def entries_in(source: Source, file: str) -> list[Entry]:
     if source.settings.clean is None:
         refuse_unnamed({label for found in labels.values() for label in found}, f"{path}: {label}")
     return [
-        Entry(file, name, labels=tuple(dict.fromkeys(found)), split=splits[name])
+        DescribedImage(file, name, labels=tuple(dict.fromkeys(found)), split=splits[name])
         for name, found in labels.items()
     ]
 

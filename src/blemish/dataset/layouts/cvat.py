@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, Contents, Source, Tree
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import declared_size, number, refusal, text_of
 from blemish.dataset.layouts.shapes import (
     CannotHoldError,
@@ -35,7 +35,7 @@ def detect(tree: Tree) -> str | None:
 def read(source: Source) -> Contents:
     files, names = files_of(source.tree, "cvat"), dict[str, list[str]]()
 
-    def entries_in(file: str) -> list[Entry]:
+    def entries_in(file: str) -> list[DescribedImage]:
         root = read_xml(source.root / file, max_bytes=2**30)
         refuse_video(root, f"{source.root / file}")
         names[file] = [
@@ -60,10 +60,10 @@ def refuse_video(root: Element, place: str) -> None:
         )
 
 
-def entry_of(image: Element, source: Source, file: str) -> Entry:
+def entry_of(image: Element, source: Source, file: str) -> DescribedImage:
     name = text_of(image.get("name"), f"{source.root / file}: name of an image")
     place = f"{source.root / file}: {name}"
-    return Entry(
+    return DescribedImage(
         file,
         name,
         tuple(shape for shape in image if shape.tag != "tag"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree, join
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import declared_size, listed, number, record, refusal, text_of
 from blemish.dataset.layouts.shapes import CannotHoldError, ellipse, rectangle, rings
 from blemish.dataset.layouts.tools import files_of, written_by
@@ -29,7 +29,7 @@ def read(source: Source) -> Contents:
     return read_entries(source, files, lambda file: [entry_in(source, file)], to_annotation)
 
 
-def entry_in(source: Source, file: str) -> Entry:
+def entry_in(source: Source, file: str) -> DescribedImage:
     place = str(source.root / file)
     content = record(read_json(source.root / file), place)
     item = record(content.get("item"), f"{place}: item")
@@ -38,7 +38,7 @@ def entry_in(source: Source, file: str) -> Entry:
         raise refusal(place, "be Darwin 2.0 about one image", f"{len(slots)} slots, {content.get('version')}")
     marks = [record(mark, place) for mark in listed(content.get("annotations"), f"{place}: annotations")]
     slot = slots[0] if slots else {}
-    return Entry(
+    return DescribedImage(
         file,
         join(str(item.get("path") or "").strip("/"), text_of(item.get("name"), f"{place}: name")),
         tuple(mark for mark in marks if "tag" not in mark),

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree, parent, stem
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import number, refusal
 from blemish.dataset.layouts.shapes import polygon
 from blemish.dataset.layouts.tools import files_to_look_at, head
@@ -49,8 +49,8 @@ def read(source: Source) -> Contents:
     return read_entries(source, files, lambda file: [entry_in(source, file)], to_annotation)
 
 
-def entry_in(source: Source, file: str) -> Entry:
-    return Entry(file, stem(file), tuple(box_lines(read_text(source.root / file))))
+def entry_in(source: Source, file: str) -> DescribedImage:
+    return DescribedImage(file, stem(file), tuple(box_lines(read_text(source.root / file))))
 
 
 def to_annotation(line: str, place: str, size: Size) -> Annotation:

@@ -40,7 +40,7 @@ ToAnnotation = Callable[[Any, str, Size], Annotation]  # shape, its place for me
 
 
 @dataclass(frozen=True)
-class Entry:
+class DescribedImage:
     """An image as a label file describes it.
 
     file: the label file, relative to the root; name: the image as written there
@@ -64,7 +64,7 @@ class Entry:
 class Described:
     """Outcome of an entry: the sample, shapes that found no place, and what should be said of the rest."""
 
-    entry: Entry
+    entry: DescribedImage
     sample: Sample
     dropped: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[Remark, ...] = ()
@@ -73,7 +73,7 @@ class Described:
 def read_entries(
     source: Source,
     files: Sequence[str],
-    entries_in: Callable[[str], Sequence[Entry]],
+    entries_in: Callable[[str], Sequence[DescribedImage]],
     to_annotation: ToAnnotation,
     *,
     class_names: Callable[[], Iterable[str]] = tuple,
@@ -136,7 +136,7 @@ def named_files(source: Source) -> dict[str, str | None]:
     }
 
 
-def image_of(tree: Tree, entry: Entry) -> Match | None:
+def image_of(tree: Tree, entry: DescribedImage) -> Match | None:
     """The entry's image; None where there is none, or it is not clear which."""
     try:
         return tree.names.find(entry.name, near=entry.file)
@@ -144,7 +144,9 @@ def image_of(tree: Tree, entry: Entry) -> Match | None:
         return None
 
 
-def described(source: Source, photographs: Tree, entry: Entry, to_annotation: ToAnnotation) -> Described:
+def described(
+    source: Source, photographs: Tree, entry: DescribedImage, to_annotation: ToAnnotation
+) -> Described:
     """Sample of an entry. Raises BlemishError for another size, and where no shape is left.
 
     photographs: images that are no masks, which go before those that are

@@ -198,7 +198,7 @@ def two_files(name: str, paths: Sequence[str]) -> BlemishError:
 
 
 def overlooked(named: str, path: str) -> str:
-    """What a file name that was found and a name differ in, as a reason for a warning; "" for nothing."""
+    """Difference between a file name that was found and a name, as a reason for a warning; "" for nothing."""
     wanted, own = composed(named), composed(last(path))
     if wanted in (own, without_suffix(own)):
         return ""

@@ -12,7 +12,7 @@ from typing import Any
 
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree, stem
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import declared_size, listed, number, pairs_of, record, refusal, text_of
 from blemish.dataset.layouts.label_names import says_state
 from blemish.dataset.layouts.shapes import (
@@ -42,7 +42,7 @@ def read(source: Source) -> Contents:
     return read_entries(source, files, lambda file: [entry_in(source, file)], to_annotation)
 
 
-def entry_in(source: Source, file: str) -> Entry:
+def entry_in(source: Source, file: str) -> DescribedImage:
     place = str(source.root / file)
     content = record(read_json(source.root / file), place)
     shapes = [record(shape, place) for shape in listed(content.get("shapes"), f"{place}: shapes")]
@@ -50,7 +50,7 @@ def entry_in(source: Source, file: str) -> Entry:
     known = [name for name in flags if says_state(name, source.settings)]
     doubts = [f"its flag '{name}' is not read" for name in flags if name not in known]
     doubts += [BY_MODEL] if shapes and all(map(is_predicted, shapes)) else []
-    return Entry(
+    return DescribedImage(
         file,
         image_name(source, file, content),
         tuple(joined(shapes, place)),

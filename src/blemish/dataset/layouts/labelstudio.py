@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree, is_image, stem
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import declared_size, listed, number, pairs_of, record, refusal, text_of
 from blemish.dataset.layouts.identity import last
 from blemish.dataset.layouts.shapes import CannotHoldError, ellipse, polygon, turned_rectangle
@@ -30,7 +30,7 @@ DIGITS = 6  # of a pixel: what percent leaves of whole pixels is noise behind th
 Result = Mapping[str, Any]
 
 
-class Region(NamedTuple):
+class LabelledRegion(NamedTuple):
     """A shape and one of its labels."""
 
     label: str
@@ -44,7 +44,7 @@ def detect(tree: Tree) -> str | None:
 
 
 def read(source: Source) -> Contents:
-    def entries_in(file: str) -> list[Entry]:
+    def entries_in(file: str) -> list[DescribedImage]:
         place = str(source.root / file)
         tasks = [record(task, place) for task in listed(read_json(source.root / file), place)]
         refuse_mixed_keys(tasks, place)
@@ -70,8 +70,8 @@ def is_regions(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
-def entry_of(task: Result, source: Source, file: str) -> Entry | None:
-    """Entry of a task; None where nobody has labelled it."""
+def entry_of(task: Result, source: Source, file: str) -> DescribedImage | None:
+    """DescribedImage of a task; None where nobody has labelled it."""
     place = f"{source.root / file}: task {task.get('id', '')}"
     if "annotations" in task or "completions" in task:
         data = record(task.get("data"), f"{place}: data")
@@ -84,7 +84,7 @@ def entry_of(task: Result, source: Source, file: str) -> Entry | None:
     sized = next((result for result in results if "original_width" in result), {})
     declared = declared_size(sized.get("original_height"), sized.get("original_width"), place)
     name = image_name(data, source, place)
-    return Entry(file, name, tuple(regions), tuple(labels), declared, stored=True)
+    return DescribedImage(file, name, tuple(regions), tuple(labels), declared, stored=True)
 
 
 def chosen_results(task: Result, place: str) -> list[Result] | None:
@@ -120,10 +120,10 @@ def kind_of_value(value: Result) -> str:
     return next((key for key in value if key.endswith("labels")), "")
 
 
-def split_results(results: Sequence[Result], place: str) -> tuple[list[str], list[Region]]:
+def split_results(results: Sequence[Result], place: str) -> tuple[list[str], list[LabelledRegion]]:
     """Labels of the whole image, and its regions."""
     labels: list[str] = []
-    regions: list[Region] = []
+    regions: list[LabelledRegion] = []
     labelled = {str(r.get("id")) for r in results if str(r.get("type")).endswith("labels")} - {"None"}
     for result in results:
         kind, value = str(result.get("type")), result.get("value")
@@ -134,7 +134,7 @@ def split_results(results: Sequence[Result], place: str) -> tuple[list[str], lis
         if kind == "choices" and not {"x", "points"} & value.keys():
             labels += names
         elif kind != "choices":
-            regions += [Region(name, result) for name in names]
+            regions += [LabelledRegion(name, result) for name in names]
     return labels, regions
 
 
@@ -175,7 +175,7 @@ def last_part(text: str) -> str:
     return "/" + (local[0] if local else unquote(parts.path)).lstrip("/")
 
 
-def to_annotation(region: Region, place: str, size: Size) -> Annotation:
+def to_annotation(region: LabelledRegion, place: str, size: Size) -> Annotation:
     label, result = region
     value = result["value"]
     if number(result.get("image_rotation") or 0, place):

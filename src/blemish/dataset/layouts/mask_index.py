@@ -114,7 +114,7 @@ def told_apart(images: tuple[str, ...]) -> MaskIndex:
         inside = {*in_folders}
         outside = [file for file in images if file not in inside]
         beside = pairs_beside(outside)
-        finder = Finder(file for file in outside if file not in beside)
+        finder = ImageFinder(file for file in outside if file not in beside)
         found = {file: finder.image_of(file) for file in in_folders}
         unsure = unsure_folders(found)
         if not unsure:
@@ -206,7 +206,7 @@ def pairs_beside(files: Sequence[str]) -> dict[str, str | None]:
     return {file: image for file, image in found.items() if key(ended[file][2]) in endings}
 
 
-class Finder:
+class ImageFinder:
     """Photographs by their names, for the masks that lie in folders of their own."""
 
     def __init__(self, photographs: Iterable[str]) -> None:
@@ -253,7 +253,7 @@ class Finder:
 
 
 def own_part(folder: str) -> list[str]:
-    """What a mask folder's name says of its images' folder: 'train' of 'train_masks'."""
+    """Name of the images' folder that a mask folder's name holds: 'train' of 'train_masks'."""
     match = FOLDER_ENDINGS.match(folder) if folder.lower() not in SURE_FOLDERS else None
     return [match[1]] if match else []
 

@@ -16,7 +16,7 @@ from blemish.errors import BlemishError
 from blemish.untrusted import read_text
 
 LABEL_MAP, PIXEL_VALUES, NAME_LIST = "labelmap.txt", "_classes.csv", "class_names.txt"
-Entry = tuple[int | None, str, Colour | None]  # value, name, colour
+DescribedImage = tuple[int | None, str, Colour | None]  # value, name, colour
 
 
 def read_mask_names(source: Source) -> tuple[MaskNames, frozenset[str]]:
@@ -53,7 +53,7 @@ def named(by_value: dict[int, str], by_colour: dict[Colour, str]) -> MaskNames:
     )
 
 
-def label_map(source: Source, file: str) -> Iterator[Entry]:
+def label_map(source: Source, file: str) -> Iterator[DescribedImage]:
     """Lines `name:red,green,blue:parts:actions`; a class's number is its line's."""
     lines = (line.strip() for line in read_text(source.root / file).splitlines())
     for number, line in enumerate(line for line in lines if line and not line.startswith("#")):
@@ -62,7 +62,7 @@ def label_map(source: Source, file: str) -> Iterator[Entry]:
         yield number, name.strip(), rgb(parts, f"{source.root / file}: '{line}'")
 
 
-def pixel_values(source: Source, file: str) -> Iterator[Entry]:
+def pixel_values(source: Source, file: str) -> Iterator[DescribedImage]:
     """Rows of value and name; a table of another kind of this name has none."""
     rows = list(csv.reader(read_text(source.root / file).splitlines()))
     if not rows or [cell.strip().lower() for cell in rows[0]] != ["pixel value", "class"]:
@@ -77,7 +77,7 @@ def pixel_values(source: Source, file: str) -> Iterator[Entry]:
         yield int(cells[0]), cells[1], None
 
 
-def name_list(source: Source, file: str) -> Iterator[Entry]:
+def name_list(source: Source, file: str) -> Iterator[DescribedImage]:
     """Names in the order of their numbers; labelme's list for training has `__ignore__` before number 0."""
     names = [line.strip() for line in read_text(source.root / file).splitlines() if line.strip()]
     if not names or names[0].lower() not in BACKGROUND_NAMES | VOID_NAMES:

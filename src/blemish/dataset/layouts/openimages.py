@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import number, refusal, table, text_of
 from blemish.dataset.layouts.shapes import rectangle
 from blemish.dataset.layouts.tools import files_of, written_by
@@ -46,7 +46,7 @@ def names_in(source: Source, file: str) -> dict[str, str]:
     return {key.strip(): text_of(name, f"{source.root / file}: {key}") for key, _, name in lines}
 
 
-def entries_in(source: Source, file: str, names: Mapping[str, str]) -> list[Entry]:
+def entries_in(source: Source, file: str, names: Mapping[str, str]) -> list[DescribedImage]:
     boxes: dict[str, list[Mapping[str, str]]] = {}
     for place, row in table(source.root / file):
         key = text_of(row["labelname"], f"{place}: LabelName")
@@ -54,7 +54,7 @@ def entries_in(source: Source, file: str, names: Mapping[str, str]) -> list[Entr
             raise refusal(f"{place}: LabelName", f"be a class of {NAMES}*.csv", key)
         name = text_of(row["imageid"], f"{place}: ImageID")
         boxes.setdefault(name, []).append({**row, "labelname": names.get(key, key)})
-    return [Entry(file, name, tuple(found)) for name, found in boxes.items()]
+    return [DescribedImage(file, name, tuple(found)) for name, found in boxes.items()]
 
 
 def to_annotation(row: Mapping[str, str], place: str, size: Size) -> Annotation:

@@ -25,7 +25,7 @@ HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedImage:
     """An image of a list. kind: of anomaly, None for a clean image"""
 
     category: str
@@ -92,14 +92,14 @@ def read(source: Source) -> Contents:
     )
 
 
-def without_mask(entries: Sequence[Entry]) -> list[str]:
+def without_mask(entries: Sequence[ListedImage]) -> list[str]:
     """Line on listed anomalies without a mask."""
     images = [entry.image for entry in entries if entry.kind is not None and entry.mask is None]
     text = "listed as an anomaly without a mask: its place is not known"
     return [remark(images, "image", text)] if images else []
 
 
-def read_list(source: Source, file: str) -> list[Entry]:
+def read_list(source: Source, file: str) -> list[ListedImage]:
     """Entries of a category. Raises BlemishError for another structure, or a path without a file."""
     place = source.root / file
     content = read_json(place)
@@ -123,13 +123,13 @@ def read_list(source: Source, file: str) -> list[Entry]:
         ]
     if all(entry.kind is not None for entry in found):
         raise BlemishError(
-            f"{place} must list images of its normal_class. Received: none of '{meta['normal_class']}'. Correct "
-            "the name or the list."
+            f"{place} must list images of its normal_class. Received: none of '{meta['normal_class']}'. "
+            "Correct the name or the list."
         )
     return found
 
 
-def entry_of(source: Source, place: str, part: str, row: Any, meta: Mapping[str, str]) -> Entry:
+def entry_of(source: Source, place: str, part: str, row: Any, meta: Mapping[str, str]) -> ListedImage:
     texts = ("category", "anomaly_class", "image_path")
     if not isinstance(row, Mapping) or not all(isinstance(row.get(k), str) and row[k] for k in texts):
         raise BlemishError(
@@ -141,8 +141,8 @@ def entry_of(source: Source, place: str, part: str, row: Any, meta: Mapping[str,
         raise BlemishError(
             f"{place}: mask_path must be a path or null. Received: {mask!r}. Correct the entry."
         )
-    find = Finder(source, place, meta["prefix"])
-    return Entry(
+    find = PathFinder(source, place, meta["prefix"])
+    return ListedImage(
         row["category"],
         SPLIT_OF_FOLDER[part],
         find.path(row["image_path"]),
@@ -152,7 +152,7 @@ def entry_of(source: Source, place: str, part: str, row: Any, meta: Mapping[str,
 
 
 @dataclass(frozen=True)
-class Finder:
+class PathFinder:
     """Paths of a list, below `<folder>/<prefix>` where the folder is that of any size of the images."""
 
     source: Source
@@ -173,7 +173,7 @@ class Finder:
         return found[0]
 
 
-def refuse_twice(source: Source, entries: list[Entry]) -> None:
+def refuse_twice(source: Source, entries: list[ListedImage]) -> None:
     seen: set[str] = set()
     for entry in entries:
         if entry.image in seen:
@@ -183,12 +183,12 @@ def refuse_twice(source: Source, entries: list[Entry]) -> None:
         seen.add(entry.image)
 
 
-def facts_of(source: Source, entry: Entry) -> MaskFacts | None:
+def facts_of(source: Source, entry: ListedImage) -> MaskFacts | None:
     return mask_facts(source.root / entry.mask) if entry.mask else None
 
 
 def sample_of(
-    source: Source, entry: Entry, facts: MaskFacts | None, readings: MaskReadings, *, prefixed: bool
+    source: Source, entry: ListedImage, facts: MaskFacts | None, readings: MaskReadings, *, prefixed: bool
 ) -> Sample:
     marks = readings.of(facts.path) if facts else ()
     if entry.kind is None and marks:

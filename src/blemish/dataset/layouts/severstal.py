@@ -14,7 +14,7 @@ import numpy as np
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree, stem
 from blemish.dataset.layouts.csv_columns import columns_of
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import refusal, table, text_of
 from blemish.dataset.layouts.shapes import pixels
 from blemish.dataset.layouts.tools import files_of, written_by
@@ -53,7 +53,7 @@ def read(source: Source) -> Contents:
     return replace(contents, left_out={**contents.left_out, **dict.fromkeys(examples, SUBMISSION)})
 
 
-def entries_in(source: Source, file: str) -> list[Entry]:
+def entries_in(source: Source, file: str) -> list[DescribedImage]:
     shapes: dict[str, list[tuple[str, str]]] = {}
     for place, row in table(source.root / file):
         name, number = row.get("imageid", ""), row.get("classid", "")
@@ -62,7 +62,7 @@ def entries_in(source: Source, file: str) -> list[Entry]:
         marks = shapes.setdefault(text_of(name, f"{place}: ImageId"), [])
         if row["encodedpixels"].lower() not in EMPTY:
             marks.append((text_of(number, f"{place}: ClassId"), row["encodedpixels"]))
-    return [Entry(file, name, tuple(found)) for name, found in shapes.items()]
+    return [DescribedImage(file, name, tuple(found)) for name, found in shapes.items()]
 
 
 def to_annotation(shape: tuple[str, str], place: str, size: Size) -> Annotation:

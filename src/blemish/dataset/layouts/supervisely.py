@@ -12,7 +12,7 @@ from typing import Any
 
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree, parent, split_of_path
-from blemish.dataset.layouts.entries import Entry, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, read_entries
 from blemish.dataset.layouts.fields import declared_size, listed, pairs_of, record, refusal, text_of
 from blemish.dataset.layouts.label_names import says_state
 from blemish.dataset.layouts.shapes import CannotHoldError, placed, rectangle, rings, unpacked_bitmap
@@ -54,7 +54,7 @@ def classes_in(source: Source, file: str) -> list[str]:
     return [text_of(record(one, place).get("title"), f"{place}: title") for one in classes]
 
 
-def entry_in(source: Source, file: str) -> Entry:
+def entry_in(source: Source, file: str) -> DescribedImage:
     place = str(source.root / file)
     content = record(read_json(source.root / file), place)
     size = record(content.get("size"), f"{place}: size")
@@ -65,7 +65,7 @@ def entry_in(source: Source, file: str) -> Entry:
     known = [tag for tag in tags if says_state(tag, source.settings)]
     folder, name = parent(file), file.rpartition("/")[2].removesuffix(".json")
     beside = f"{folder.removesuffix('ann')}img/{name}"
-    return Entry(
+    return DescribedImage(
         file,
         beside if beside in source.tree.image_set else name,
         tuple(listed(content.get("objects"), f"{place}: objects")),

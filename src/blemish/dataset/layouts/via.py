@@ -12,7 +12,7 @@ from typing import Any
 
 from blemish.arrays import Size
 from blemish.dataset.layouts.common import Contents, Source, Tree
-from blemish.dataset.layouts.entries import Entry, image_of, read_entries
+from blemish.dataset.layouts.entries import DescribedImage, image_of, read_entries
 from blemish.dataset.layouts.fields import listed, number, record, refusal, table, text_of
 from blemish.dataset.layouts.shapes import CannotHoldError, ellipse, polygon, rectangle
 from blemish.dataset.layouts.tools import files_of, written_by
@@ -38,7 +38,7 @@ def read(source: Source) -> Contents:
     )
 
 
-def entries_in(source: Source, file: str) -> list[Entry]:
+def entries_in(source: Source, file: str) -> list[DescribedImage]:
     """Entries of a file, whose shapes are pairs of label and shape attributes."""
     path = source.root / file
     images = csv_images(source, file) if file.lower().endswith(".csv") else json_images(source, file)
@@ -47,10 +47,10 @@ def entries_in(source: Source, file: str) -> list[Entry]:
     entries = []
     for name, size, found in images:
         shapes = [(label_of(region, key, f"{path}: {name}"), region) for region in found]
-        entry = Entry(file, name, tuple(shapes))
+        entry = DescribedImage(file, name, tuple(shapes))
         doubts = [OTHER_BYTES] if other_bytes(source, entry, size) else []
         doubts += [NO_CLASS] if found and not key else []
-        entries.append(Entry(file, name, tuple(shapes), doubts=tuple(doubts)))
+        entries.append(DescribedImage(file, name, tuple(shapes), doubts=tuple(doubts)))
     return entries
 
 
@@ -119,7 +119,7 @@ def label_of(region: Region, key: str, place: str) -> str:
     return text_of(next(iter(ticked), value), f"{place}: {key}")
 
 
-def other_bytes(source: Source, entry: Entry, noted: object) -> bool:
+def other_bytes(source: Source, entry: DescribedImage, noted: object) -> bool:
     """Tell whether an image is not of the file size that VIA noted when it was annotated."""
     if not str(noted).isdigit() or not (match := image_of(source.tree, entry)):
         return False

@@ -1,4 +1,4 @@
-"""What YOLO's data files say: the names of the classes, and the shape of key points.
+"""Content of YOLO's data files: the names of the classes, and the shape of key points.
 
 Names stand in a YAML file (`data.yaml`, or any with `names`) or in a text file, one a line. All values are
 read as the text that is written there, so that `on`, `no` and `1` are names like others.

@@ -8,7 +8,7 @@ from pathlib import Path
 from blemish.arrays import Colour
 from blemish.dataset.colours import FLAT_RANGE, SAME_COLOUR, distance, is_coloured, merged, nearest
 from blemish.dataset.mask_files import MaskFacts
-from blemish.dataset.mask_sets.mask_set import Mark, MaskSet, mark
+from blemish.dataset.mask_sets.mask_set import MaskMark, MaskSet, mark
 from blemish.dataset.samples import MaskFile
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
@@ -17,7 +17,7 @@ VOC_VOID: Colour = (224, 224, 192)
 NEAR_COLOUR = 32  # distance of the nearest colours of VOC's palette
 
 
-def coloured_marks(masks: MaskSet) -> tuple[tuple[str, ...], dict[Path, tuple[Mark, ...]]]:
+def coloured_marks(masks: MaskSet) -> tuple[tuple[str, ...], dict[Path, tuple[MaskMark, ...]]]:
     """Class names, and marks of each colour as a class; palette masks are marked by their indices."""
     names = colour_names(masks)
     marks = {f.path: colour_marks(masks, f, names) for f in masks.shown}
@@ -68,7 +68,7 @@ def void_indices(masks: MaskSet, facts: MaskFacts) -> set[int]:
     return named | ({255} & {*facts.values} - {*masks.names.by_value})
 
 
-def colour_marks(masks: MaskSet, facts: MaskFacts, names: Mapping[Colour, str]) -> tuple[Mark, ...]:
+def colour_marks(masks: MaskSet, facts: MaskFacts, names: Mapping[Colour, str]) -> tuple[MaskMark, ...]:
     """Mark for each colour that a mask shows. Raises BlemishError for a colour without a name."""
     if facts.kind == "palette":
         return index_marks(masks, facts, names)
@@ -81,7 +81,7 @@ def colour_marks(masks: MaskSet, facts: MaskFacts, names: Mapping[Colour, str]) 
     matches = sorted({match for match in shown.values() if match}, key=list(names).index)
     others = [*matches, *(void_colours(masks) & facts.colours.keys())]
     return tuple(
-        Mark(
+        MaskMark(
             MaskFile(facts.path, colour=c, other_colours=tuple(other for other in others if other != c)),
             names[c],
         )
@@ -89,7 +89,7 @@ def colour_marks(masks: MaskSet, facts: MaskFacts, names: Mapping[Colour, str]) 
     )
 
 
-def index_marks(masks: MaskSet, facts: MaskFacts, names: Mapping[Colour, str]) -> tuple[Mark, ...]:
+def index_marks(masks: MaskSet, facts: MaskFacts, names: Mapping[Colour, str]) -> tuple[MaskMark, ...]:
     """Mark for each index of a palette mask, named by its number or by its colour."""
     voids = void_indices(masks, facts)
     shown = [value for value in facts.values if value not in voids]

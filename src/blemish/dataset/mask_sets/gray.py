@@ -12,14 +12,14 @@ from pathlib import Path
 
 from blemish.dataset.colours import FLAT_RANGE, is_coloured
 from blemish.dataset.mask_files import MAX_EXACT, MaskFacts
-from blemish.dataset.mask_sets.mask_set import LIMIT, Mark, MaskSet, has_bright, is_bright, is_faint, mark
+from blemish.dataset.mask_sets.mask_set import LIMIT, MaskMark, MaskSet, has_bright, is_bright, is_faint, mark
 from blemish.dataset.mask_sets.numbers import class_marks, instance_marks, value_names
 from blemish.dataset.samples import MaskFile
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
 
 
-def gray_marks(masks: MaskSet) -> dict[Path, tuple[Mark, ...]]:
+def gray_marks(masks: MaskSet) -> dict[Path, tuple[MaskMark, ...]]:
     if masks.settings.above is not None:
         return above_limit(masks, masks.settings.above)
     mode = masks.settings.mask_values or likely_mode(masks)
@@ -32,7 +32,7 @@ def gray_marks(masks: MaskSet) -> dict[Path, tuple[Mark, ...]]:
     return marks
 
 
-def above_limit(masks: MaskSet, limit: int) -> dict[Path, tuple[Mark, ...]]:
+def above_limit(masks: MaskSet, limit: int) -> dict[Path, tuple[MaskMark, ...]]:
     """Marks of the pixels above the user's limit."""
     marked = [f for f in masks.shown if f.share_above(limit) > 0]
     if masks.shown and not marked:
@@ -77,7 +77,7 @@ def ask(masks: MaskSet, numbers: Sequence[int], files: Sequence[MaskFacts]) -> N
     )
 
 
-def binary_marks(masks: MaskSet, facts: MaskFacts) -> tuple[Mark, ...]:
+def binary_marks(masks: MaskSet, facts: MaskFacts) -> tuple[MaskMark, ...]:
     """Mark of all that a file marks."""
     if facts.kind == "palette":
         return (mark(facts, values=facts.values),)
@@ -91,15 +91,15 @@ def binary_marks(masks: MaskSet, facts: MaskFacts) -> tuple[Mark, ...]:
     return (mark(facts, above=LIMIT),)
 
 
-def any_colour_mark(masks: MaskSet, facts: MaskFacts) -> Mark:
+def any_colour_mark(masks: MaskSet, facts: MaskFacts) -> MaskMark:
     """Mark of a colour mask whatever its colours; one of grays with noise by its luminance."""
     if not is_coloured(facts.colours):
         return mark(facts, above=LIMIT)
     bright = all(max(colour) > LIMIT for colour in facts.colours)
-    return Mark(MaskFile(facts.path, above=LIMIT if bright else FLAT_RANGE, any_colour=True))
+    return MaskMark(MaskFile(facts.path, above=LIMIT if bright else FLAT_RANGE, any_colour=True))
 
 
-def faint_marks(masks: MaskSet, facts: MaskFacts) -> tuple[Mark, ...]:
+def faint_marks(masks: MaskSet, facts: MaskFacts) -> tuple[MaskMark, ...]:
     """Marks of a mask with noise or soft edges that has no bright pixel: none, where it is noise alone."""
     if facts.top <= facts.above(FLAT_RANGE) and any(f.top > f.above(LIMIT) for f in masks.shown):
         masks.warn([facts], f"noise alone, values up to {facts.top}, and is read as empty", verb="have")

@@ -17,7 +17,7 @@ SINGULAR = {"are": "is", "have": "has", "mark": "marks"}
 
 
 @dataclass(frozen=True)
-class Mark:
+class MaskMark:
     """Pixels of a mask file that mark a class. label: None where the mask does not tell it"""
 
     mask: MaskFile
@@ -39,11 +39,11 @@ class MaskNames:
 class MaskReadings:
     """Marks of each mask file (none where it is empty), the class names, and lines on what was doubtful."""
 
-    marks: Mapping[Path, tuple[Mark, ...]]
+    marks: Mapping[Path, tuple[MaskMark, ...]]
     labels: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
-    def of(self, path: Path) -> tuple[Mark, ...]:
+    def of(self, path: Path) -> tuple[MaskMark, ...]:
         return self.marks.get(path, ())
 
 
@@ -94,6 +94,6 @@ def is_faint(facts: MaskFacts) -> bool:
 
 def mark(
     facts: MaskFacts, label: str | None = None, *, above: int = LIMIT, values: tuple[int, ...] = ()
-) -> Mark:
+) -> MaskMark:
     """Mark of the pixels of a mask that are above a limit, or have one of these values."""
-    return Mark(MaskFile(facts.path, above=above, values=values), label)
+    return MaskMark(MaskFile(facts.path, above=above, values=values), label)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from blemish.dataset.mask_files import MaskFacts
-from blemish.dataset.mask_sets.mask_set import Mark, MaskSet, mark
+from blemish.dataset.mask_sets.mask_set import MaskMark, MaskSet, mark
 from blemish.dataset.samples import MaskFile
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
@@ -31,7 +31,7 @@ def value_names(masks: MaskSet) -> dict[int, str]:
     return dict(enumerate(order, start=1))
 
 
-def class_marks(masks: MaskSet) -> dict[Path, tuple[Mark, ...]]:
+def class_marks(masks: MaskSet) -> dict[Path, tuple[MaskMark, ...]]:
     """Marks of class numbers; 255 is void where other masks have lower numbers and it has no name."""
     names = value_names(masks)
     refuse_inexact(masks, "class numbers")
@@ -81,12 +81,12 @@ def class_name(masks: MaskSet, value: int, names: Mapping[int, str], facts: Mask
     return f"class-{value}"
 
 
-def instance_marks(masks: MaskSet) -> dict[Path, tuple[Mark, ...]]:
+def instance_marks(masks: MaskSet) -> dict[Path, tuple[MaskMark, ...]]:
     """Marks of single defects by their numbers."""
     refuse_inexact(masks, "numbers of defects")
     return {
         f.path: tuple(
-            Mark(MaskFile(f.path, values=(v,), whole=True), instance_class(masks, v), str(v))
+            MaskMark(MaskFile(f.path, values=(v,), whole=True), instance_class(masks, v), str(v))
             for v in f.values
         )
         for f in masks.shown

@@ -9,7 +9,7 @@ from blemish.dataset.colours import is_coloured
 from blemish.dataset.mask_files import MaskFacts
 from blemish.dataset.mask_sets.colour_classes import coloured_marks
 from blemish.dataset.mask_sets.gray import gray_marks
-from blemish.dataset.mask_sets.mask_set import LIMIT, Mark, MaskNames, MaskReadings, MaskSet
+from blemish.dataset.mask_sets.mask_set import LIMIT, MaskMark, MaskNames, MaskReadings, MaskSet
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
 from blemish.errors import BlemishError
 
@@ -72,7 +72,7 @@ def judge_photographs(masks: MaskSet) -> None:
     )
 
 
-def warn_of_inverted(masks: MaskSet, marks: Mapping[Path, tuple[Mark, ...]]) -> None:
+def warn_of_inverted(masks: MaskSet, marks: Mapping[Path, tuple[MaskMark, ...]]) -> None:
     """Warn of masks that mark nearly all of their image."""
     marked = [f for f in masks.shown if marks.get(f.path)]
     shares = {f.path: f.share_above(min(mark.mask.above for mark in marks[f.path])) for f in marked}

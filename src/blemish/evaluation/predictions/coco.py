@@ -21,7 +21,7 @@ from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.evaluation.predictions.coco_ids import CocoResult, Lookup, meaning_of, named_by_id
-from blemish.evaluation.predictions.coco_marks import Mark, read_mark
+from blemish.evaluation.predictions.coco_marks import ScoredMark, read_mark
 from blemish.evaluation.predictions.drawing import measured, numbered, pixels_of
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
@@ -39,7 +39,7 @@ class CocoPredictions:
     """
 
     path: Path
-    marks: Mapping[str, tuple[Mark, ...]]
+    marks: Mapping[str, tuple[ScoredMark, ...]]
     segments: bool
     remarks: tuple[str, ...] = ()
     kind: str = "COCO results"
@@ -72,7 +72,7 @@ class CocoPredictions:
         )
 
     def found(
-        self, marks: Sequence[Mark], sample: Sample, size: tuple[int, int]
+        self, marks: Sequence[ScoredMark], sample: Sample, size: tuple[int, int]
     ) -> tuple[tuple[Defect, ...], dict[str, Any]]:
         """Defects of the marks, and the map of their pixels where they are outlined."""
         if not self.segments:
@@ -87,7 +87,7 @@ class CocoPredictions:
             defects.append(defect if box is None else replace(defect, box_xyxy=box))
         return tuple(defects), {"defects": numbered(instances, size)}
 
-    def boxed(self, mark: Mark, sample: Sample, size: tuple[int, int]) -> Defect:
+    def boxed(self, mark: ScoredMark, sample: Sample, size: tuple[int, int]) -> Defect:
         """Defect of a result's box, or of the box of its outline where it gives none."""
         box = mark.place.box_xyxy
         if box is None:
@@ -95,7 +95,7 @@ class CocoPredictions:
             box = (0.0, 0.0, 0.0, 0.0) if outlined is None else outlined.box_xyxy
         return defect_of_box(box, mark.place.label, mark.score)
 
-    def pixels(self, mark: Mark, sample: Sample, size: tuple[int, int]) -> Instance | None:
+    def pixels(self, mark: ScoredMark, sample: Sample, size: tuple[int, int]) -> Instance | None:
         """Pixels of a result, None without any. Raises BlemishError that names the file."""
         try:
             return pixels_of(mark.place, sample, size)
@@ -112,7 +112,7 @@ def read_coco(path: Path, dataset: Dataset, data: Path, order: Sequence[str]) ->
     results, numbers, listed = contents(path, content, dataset, data)
     lookup = Lookup(path, dataset, numbers, order)
     known = {name: lookup.names.find(name) for name in listed}
-    marks: dict[str, list[Mark]] = {sample.id: [] for sample in known.values() if sample is not None}
+    marks: dict[str, list[ScoredMark]] = {sample.id: [] for sample in known.values() if sample is not None}
     strangers: list[str] = []
     for number, entry in enumerate(results):
         place = f"{path}: result {number}"
@@ -135,7 +135,7 @@ def read_coco(path: Path, dataset: Dataset, data: Path, order: Sequence[str]) ->
     return CocoPredictions(path, ordered, segments, remarks)
 
 
-def remarks_on_marks(marks: Sequence[Mark]) -> tuple[str, ...]:
+def remarks_on_marks(marks: Sequence[ScoredMark]) -> tuple[str, ...]:
     """Sentence on outlines that are not used, as other results have none."""
     outlined = sum(mark.place.has_outline for mark in marks)
     if outlined in (0, len(marks)):
@@ -156,7 +156,7 @@ def remarks_on_numbers(lookup: Lookup) -> tuple[str, ...]:
     )
 
 
-def out_of_image(marks: Mapping[str, Sequence[Mark]], samples: Mapping[str, Sample]) -> tuple[str, ...]:
+def out_of_image(marks: Mapping[str, Sequence[ScoredMark]], samples: Mapping[str, Sample]) -> tuple[str, ...]:
     """Sentence on boxes that end outside their image, as of predictions at another size."""
     outside = []
     for name, of_image in marks.items():

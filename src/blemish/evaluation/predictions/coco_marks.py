@@ -13,14 +13,14 @@ from blemish.evaluation.predictions.contract import in_unit, is_number, is_numbe
 
 
 @dataclass(frozen=True)
-class Mark:
+class ScoredMark:
     """A result that was read. place: label, box and outline as an annotation; score: in [0, 1]"""
 
     place: Annotation
     score: float
 
 
-def read_mark(entry: CocoResult, label: str, place: str) -> Mark:
+def read_mark(entry: CocoResult, label: str, place: str) -> ScoredMark:
     """Mark of a result. Raises BlemishError for a wrong score, and without a whole box or segmentation."""
     score = in_unit(entry.get("score"), place)
     if entry.get("bbox") and not is_number_list(entry["bbox"], 4):
@@ -38,7 +38,7 @@ def read_mark(entry: CocoResult, label: str, place: str) -> Mark:
         raise BlemishError(
             f"{place} must have a whole bbox or segmentation. Received: {fault}. Write the file again."
         )
-    mark = Mark(Annotation(label, box, polygons, mask), score)
+    mark = ScoredMark(Annotation(label, box, polygons, mask), score)
     corners = (0.0,) * 4 if box is None else box
     if not (mark.place.has_place and corners[0] <= corners[2] and corners[1] <= corners[3]):
         raise BlemishError(

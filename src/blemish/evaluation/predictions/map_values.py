@@ -84,7 +84,7 @@ def read_array(file: Path) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Look:
+class MapLook:
     """Values of a map. top: the highest, as a share of what its file can hold
 
     two_valued: True for 0 and `top` alone; bright: share of pixels above one half
@@ -98,13 +98,13 @@ class Look:
     step: float
 
 
-def look_at(file: Path) -> Look:
+def look_at(file: Path) -> MapLook:
     """Look at a map. Raises BlemishError for one that cannot be read, see `read_map`."""
     values = read_map(file)
     top = float(values.max(initial=0))
     two_valued = top > 0 and bool(((values == 0) | (values == top)).all())
     bright = float((values > 0.5).mean()) if values.size else 0.0
-    return Look(file, top, two_valued, bright, step_of(file))
+    return MapLook(file, top, two_valued, bright, step_of(file))
 
 
 def step_of(file: Path) -> float:
@@ -114,7 +114,7 @@ def step_of(file: Path) -> float:
         return {"F": 0.0}.get(image.mode, STEP_16 if image.mode.startswith("I") else 1 / 255)
 
 
-def remarks_on_values(looks: Sequence[Look]) -> tuple[str, ...]:
+def remarks_on_values(looks: Sequence[MapLook]) -> tuple[str, ...]:
     """Sentences on values that are doubtful.
 
     Raises BlemishError for maps of two values where the higher is not the highest that the file can hold, and

@@ -97,7 +97,7 @@ class Directory:
 
 
 def is_tiff(start: bytes) -> bool:
-    """Whether a file that begins so, with 4 bytes at least, is a TIFF or BigTIFF."""
+    """True for the first bytes, at least 4, of a TIFF or BigTIFF file."""
     return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -116,7 +116,7 @@ def pictures(file: BinaryIO) -> list[Directory]:
 
 
 def is_picture(directory: Directory) -> bool:
-    """Whether the directory is neither a reduced copy of another picture nor a mask for one."""
+    """True where the directory is neither a reduced copy of another picture nor a mask for one."""
     reduced_or_mask = directory.number(SUBFILE, 0) & 0b101 or directory.number(OLD_SUBFILE, 0) == 2
     return not reduced_or_mask and directory.number(PHOTOMETRIC, 1) != 4
 
