@@ -381,6 +381,17 @@ def test_overlays_that_cannot_be_written_are_told_and_every_image_is_judged(
 
 def test_what_belongs_to_a_closed_standard_error_does_not_go_to_standard_output(tmp_path: Path) -> None:
     script = "from blemish.cli.main import run; run()"
-    command = ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", script, "data", "check", tmp_path]
+    command = [
+        "/bin/sh",
+        "-c",
+        'exec "$@" 2>&-',
+        "sh",
+        sys.executable,
+        "-c",
+        script,
+        "data",
+        "check",
+        tmp_path,
+    ]
     done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE)
     assert (done.returncode, done.stdout) == (1, b"")
