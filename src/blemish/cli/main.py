@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import NoReturn
 
 from blemish.cli.console import printable_streams, say
@@ -20,6 +21,8 @@ from blemish.threads import set_passive_wait
 def run() -> None:
     """Run a command and exit: with 0 fine, 1 the work failed, 2 wrong use, 128 + N stopped by signal N."""
     open_closed_streams()
+    # Of odd tags: what keeps an image from being read whole is an error, in our words.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     set_passive_wait()
     with ending_on_signals(), printable_streams():
         run_command()

@@ -114,8 +114,8 @@ def claim_folder(request: Request, digest: str) -> None:
     if any((request.run / CHECKPOINTS).glob("*")):
         if not file.is_file():
             raise BlemishError(
-                f"{file} must tell which settings and data the checkpoints beside it are of. Received: no such "
-                "file. Restore it, or choose another --out."
+                f"{file} must tell which settings and data the checkpoints beside it are of. "
+                "Received: no such file. Restore it, or choose another --out."
             )
         if not request.resume:
             raise BlemishError(
@@ -169,9 +169,9 @@ def refuse_other_run(
             )
         if key == "data_fingerprint" and stored.get(key) != wanted[key]:
             raise BlemishError(
-                f"{file}: --resume needs the same images, annotations and splits. Received: others, or changed "
-                f"ones (fingerprint {wanted[key][:12]}, the run has {str(stored.get(key))[:12]}). Restore them, "
-                "or choose another --out."
+                f"{file}: --resume needs the same images, annotations and splits. Received: others, or "
+                f"changed ones (fingerprint {wanted[key][:12]}, the run has {str(stored.get(key))[:12]}). "
+                "Restore them, or choose another --out."
             )
         if stored.get(key) != wanted[key]:
             raise BlemishError(
