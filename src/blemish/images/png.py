@@ -39,12 +39,12 @@ def check_frames(file: BinaryIO) -> None:
     for kind, length in chunks(file):
         pixels = pixels or kind == b"IDAT"
         held += kind == b"fcTL"
-        if kind == b"acTL" and not pixels and length >= 4:
+        following = file.tell() + length + 4
+        if kind == b"acTL" and not pixels:
             (declared,) = struct.unpack(">I", exactly(file, 4))
-            length -= 4
             if not declared:
                 raise ValueError("an animation of 0 frames")
-        file.seek(length + 4, 1)
+        file.seek(following)
     if declared and declared != held:
         raise ValueError(f"an animation of {declared} frames that holds {held}")
 

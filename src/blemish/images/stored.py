@@ -99,7 +99,8 @@ def frames(image: Image.Image, stream: BinaryIO) -> list[int]:
     """Numbers of the frames that are pictures; in a JPEG of several, those as large as the first.
 
     Smaller ones are previews and gain maps. The image stands at its first frame, before and after.
-    stream: that the image was opened from. Raises ValueError for an animation with fewer or more than it says.
+    stream: that the image was opened from
+    Raises ValueError for an animation with fewer or more frames than it says.
     """
     if image.format == "PNG":
         place = stream.tell()
