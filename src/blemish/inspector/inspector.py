@@ -233,7 +233,7 @@ def or_failed(judge: Callable[[], T], name: str, bundle: str) -> T | Inspection:
 
 
 def __getattr__(name: str) -> object:
-    """Find `open_inspector`, whose place this was in version 0.1; `loading`, where it is now, imports this."""
+    """Find `open_inspector`, whose place this was in version 0.1; `loading`, its place now, imports this."""
     if name == "open_inspector":
         from blemish.inspector.loading import open_inspector
 
