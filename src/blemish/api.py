@@ -211,7 +211,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     returns: an object with `file`, the path, `failures`, how many have the verdict ERROR, and `counts` of all
         that was found: `counts.verdicts`, `counts.left_out` with the reasons, `counts.not_judged`; iterating
         over it gives the inspections
-    Raises BlemishError for a bundle or path that is refused.
+    Raises BlemishError for a bundle or path that is refused, and at the end for overlays not written.
 
     >>> recorded = blemish.inspect(bundle, [image], out, device="cpu")
     >>> recorded.file.name, recorded.failures, len(list(recorded))
@@ -226,7 +226,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
 
     set_threads(threads)
     paths = [images] if isinstance(images, str | PathLike) else images
-    return inspect_images(
+    recorded = inspect_images(
         [Path(bundle), *map(Path, then)],
         [Path(path) for path in paths],
         Path(out),
@@ -237,6 +237,9 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
         limits=limits_of(time_limit, memory_limit),
         quiet=quiet,
     )
+    if recorded.overlay_lack:
+        raise BlemishError(f"{recorded.overlay_lack} The answers are in {recorded.file}.")
+    return recorded
 
 
 @in_python_words()

@@ -13,7 +13,7 @@ import pytest
 import blemish
 from blemish.bundle import load_bundle
 from blemish.dataset.samples import Dataset
-from blemish.errors import WrongUseError
+from blemish.errors import BlemishError, WrongUseError
 
 
 def test_an_evaluation_writes_the_files_of_the_command(
@@ -50,6 +50,15 @@ def test_files_are_inspected_in_order(bundle: Path, tiny_dataset: Dataset, tmp_p
     assert len(list((tmp_path / "out" / "overlays").iterdir())) == 3
     (single,) = blemish.inspect(bundle, str(paths[0]), tmp_path / "one", device="cpu")
     assert single.image == str(paths[0])
+
+
+def test_overlays_that_are_not_written_are_an_error_behind_whole_answers(
+    bundle: Path, image: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "overlays").write_text("a file")
+    with pytest.raises(BlemishError, match=r"1 overlay could not be written.* The answers are in "):
+        blemish.inspect(bundle, [image], tmp_path, overlay=True, device="cpu")
+    assert len((tmp_path / "inspections.jsonl").read_text().splitlines()) == 1
 
 
 def test_a_class_is_added(parent: Path, examples: Path, tmp_path: Path) -> None:

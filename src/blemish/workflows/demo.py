@@ -62,7 +62,9 @@ def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
     )
     reporter.line("4/4 inspecting the test images")
     test_images = [sample.image for sample in dataset.split("test")]
-    inspect_images([bundle], test_images, out / "inspections", overlay=True, quiet=quiet)
+    recorded = inspect_images([bundle], test_images, out / "inspections", overlay=True, quiet=quiet)
+    if recorded.overlay_lack:
+        raise BlemishError(recorded.overlay_lack)
     return evaluated.report
 
 
