@@ -49,8 +49,8 @@ def test_what_no_reader_claims_is_named_with_number_and_examples(tmp_path: Path)
     assert set(account.left_out) == {f"more/{name}.png" for name in "uvwx"} | {"more/old.xml"}
     assert set(account.warnings) == {
         "1 file is left out (more/old.xml): no label file that this layout knows.",
-        "4 files are left out (more/u.png, more/v.png, more/w.png and 1 more): no annotation names it, so it "
-        "is neither clean nor defective.",
+        "4 files are left out (more/u.png, more/v.png, more/w.png and 1 more): no annotation that was "
+        "read names it, so it is neither clean nor defective.",
     }
 
 

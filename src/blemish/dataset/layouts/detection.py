@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from types import ModuleType
 
 from blemish.dataset.account import remark
+from blemish.dataset.faults import extent
 from blemish.dataset.layouts.common import Source, Tree, grouped, parent
 from blemish.dataset.layouts.label_names import is_clean, is_defective
 from blemish.dataset.layouts.products import product_folders
@@ -106,6 +107,16 @@ def contradictions(samples: Iterable[Sample]) -> Iterator[str]:
     clean = [s.id for s, folder in folders if not s.is_defective and is_defective(folder) and folder != "1"]
     if clean:
         yield remark(clean, "image", "clean by their labels, in a folder whose name means defective")
+
+
+def shares_as_pixels(samples: Iterable[Sample]) -> Iterator[str]:
+    """Warning where every place lies in the first pixel of its image, as shares of its sides would."""
+    placed = [(sample.id, a) for sample in samples for a in sample.annotations if a.box_xyxy or a.polygons]
+    extents = [(name, a.box_xyxy or extent(a.polygons)) for name, a in placed]
+    if extents and all(min(corners) >= 0 and max(corners) <= 1 for _, corners in extents):
+        images = [*dict.fromkeys(name for name, _ in extents)]
+        text = "every box or outline lies within the first pixel: are they shares of width and height?"
+        yield remark(images, "image", f"{text} They are read as pixels. Multiply them by the image's size")
 
 
 def means_good(name: str) -> bool:

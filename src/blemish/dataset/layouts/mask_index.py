@@ -53,6 +53,7 @@ IMAGE_FOLDER_ENDINGS = re.compile(r"^(.+?)[_-](images?|imgs?|pictures|photos)$",
 FILE_ENDINGS = re.compile(
     r"^(.+?)[_-](masks?\d?|gt|ground_?truth|label|lable|labels|seg|segmentation)$", re.I
 )
+FILE_BEGINNINGS = re.compile(r"^(masks?|gt|ground_?truth|seg|segmentation)[_-](.+)$", re.I)
 NUMBERED = re.compile(r"[_-]mask\d\.\w+$", re.I)
 
 
@@ -188,7 +189,7 @@ def means_masks(part: str) -> bool:
 
 
 def pairs_beside(files: Sequence[str]) -> dict[str, str | None]:
-    """Mask → image for files like a_mask.png beside a.jpg, or elsewhere where the name is unique.
+    """Mask → image for a_mask.png or mask_a.png beside a.jpg, or elsewhere where the name is unique.
 
     None where other files of the ending have an image and this one has none.
     """
@@ -196,14 +197,22 @@ def pairs_beside(files: Sequence[str]) -> dict[str, str | None]:
     by_name: dict[str, list[str]] = {}
     for file in files:
         by_name.setdefault(key(stem(file)), []).append(file)
-    ended = {file: match for file in files if (match := FILE_ENDINGS.match(stem(file)))}
+    parted = {file: parts for file in files if (parts := image_and_mark(stem(file)))}
     found: dict[str, str | None] = {}
-    for file, match in ended.items():
-        elsewhere = by_name.get(key(match[1]), [])
+    for file, (image, _) in parted.items():
+        elsewhere = by_name.get(key(image), [])
         unique = elsewhere[0] if len(elsewhere) == 1 else None
-        found[file] = by_key.get((parent(file), key(match[1])), unique)
-    endings = {key(ended[file][2]) for file, image in found.items() if image is not None}
-    return {file: image for file, image in found.items() if key(ended[file][2]) in endings}
+        found[file] = by_key.get((parent(file), key(image)), unique)
+    marks = {parted[file][1] for file, image in found.items() if image is not None}
+    return {file: image for file, image in found.items() if parted[file][1] in marks}
+
+
+def image_and_mark(name: str) -> tuple[str, str] | None:
+    """Image's name in a mask's name, and what marks it as a mask: `_mask` after it, or `mask_` before."""
+    if match := FILE_ENDINGS.match(name):
+        return match[1], f"_{key(match[2])}"
+    match = FILE_BEGINNINGS.match(name)
+    return (match[2], f"{key(match[1])}_") if match else None
 
 
 class ImageFinder:
@@ -230,7 +239,7 @@ class ImageFinder:
     def image_in(self, between: Sequence[str], mask: str) -> str | None:
         """The image of a mask's name that lies in these folders, and in fewest others."""
         names = [stem(mask), PurePosixPath(stem(mask)).stem]
-        names += [match[1] for name in names[:1] if (match := FILE_ENDINGS.match(name))]
+        names += [parts[0] for name in names[:1] if (parts := image_and_mark(name))]
         for name in dict.fromkeys(names):
             for table, text in ((self.exact, name), (self.folded, key(name))):
                 if best := self.nearest(table.get(text, []), between, mask):

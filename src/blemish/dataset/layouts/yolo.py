@@ -117,7 +117,8 @@ def members(
     images = [image for image in source.tree.images if split_of[image] or parent(image) in folders]
     if not leave_clean(source):
         return [image for image in images if image in pairs.labels], []
-    clean = [image for image in images if image not in pairs.labels]
+    described = {split_of[image] for image in pairs.labels}  # others are faults, see `unlabelled_splits`
+    clean = [image for image in images if image not in pairs.labels and split_of[image] in {*described, None}]
     reason = f"of {len(images)} images these have no label file, and count as clean"
     return images, [Remark("image", image, reason) for image in clean]
 

@@ -105,6 +105,13 @@ def check_box(annotation: Annotation, sample: Sample, size: Size, outline: Box |
         yield Problem(
             ERROR, f"{sample.image}: a box must {fault}. Received: {text}. Correct it.", "box-fault"
         )
+    elif outline is None and min(box[2] - box[0], box[3] - box[1]) < 1 and min(size) > 1:
+        yield Problem(
+            WARNING,
+            f"{sample.image}: a box should be a pixel wide and high. Received: {text}, smaller than a pixel. "
+            "Multiply it by the image's size if it is in shares.",
+            "box-below-pixel",
+        )
     elif reaches_out(box, size):
         yield Problem(
             WARNING,

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blemish.dataset.boxes import Boxed, boxed_instances
 from blemish.dataset.hashing import pixel_hash
+from blemish.dataset.mask_files import FEW_VALUES
 from blemish.dataset.quality.check_annotations import check_annotations
 from blemish.dataset.quality.near_duplicates import SmallImage, small_image
 from blemish.dataset.quality.problems import ERROR, Problem
@@ -29,6 +31,7 @@ class ImageFinding:
     size, mode, content: None when the image cannot be decoded; mode: "gray", "colour", "16-bit gray" …
     boxes: of all that is marked with a place; small: the thumbnail that near duplicates are found by
     used_bits: that hold the greatest value of a 16-bit image; None for one of 8 bits
+    drawn: it has two to seven values, as a mask has and no photograph
     content: hash of the pixels; marks: hash-like summary of everything marked, equal for equal marks
     """
 
@@ -41,6 +44,7 @@ class ImageFinding:
     boxes: tuple[Boxed, ...] = ()
     small: SmallImage | None = field(default=None, compare=False, repr=False)
     used_bits: int | None = None
+    drawn: bool = False
 
 
 def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
@@ -69,7 +73,14 @@ def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
         boxes,
         small_image(pixels),
         used_bits(pixels) if deep else None,
+        is_drawn(pixels),
     )
+
+
+def is_drawn(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bool:
+    """True for an image [H, W] or [H, W, 3] with two to seven different values."""
+    values = np.count_nonzero(np.bincount(pixels.ravel()))
+    return bool(1 < values < FEW_VALUES)
 
 
 def unknown_labels(sample: Sample, class_names: Sequence[str]) -> Iterator[Problem]:

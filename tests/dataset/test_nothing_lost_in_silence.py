@@ -1,0 +1,154 @@
+"""Files and annotations that are easily lost, or taken for something else: each is named in a warning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blemish.dataset.convert import convert
+from blemish.dataset.layouts import load_dataset
+from blemish.dataset.quality.check import check_dataset
+from blemish.errors import BlemishError
+from tests.dataset import builders
+
+
+def warnings(root: Path) -> str:
+    return "\n".join(load_dataset(root).account.warnings)
+
+
+def coco(root: Path, *marks: dict[str, Any], categories: Any = ({"id": 1, "name": "dent"},)) -> Path:
+    """Two images of 40×30, numbers 1 and 2, and a COCO file."""
+    names = ["1.png", "2.png"]
+    for name in names:
+        builders.write_image(root / "images" / name)
+    images = [{"id": number, "file_name": name} for number, name in enumerate(names, start=1)]
+    annotations = [
+        {"id": number, "category_id": 1, "image_id": 1, **mark} for number, mark in enumerate(marks, start=1)
+    ]
+    builders.text(
+        root / "a.json",
+        json.dumps({"images": images, "annotations": annotations, "categories": [*categories]}),
+    )
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("bad/x.heic", "images of this type are not read"),
+        ("bad/X.GIF", "images of this type are not read"),
+        ("good/raw/x.dng", "images of this type are not read"),
+        ("more.tar.gz", "archives are not opened"),
+        ("lot3.zip", "archives are not opened"),
+        ("labels.xlsx", "no label file that this layout knows"),
+        ("labels.jsonl", "no label file that this layout knows"),
+    ],
+)
+def test_files_of_other_types_are_named(tmp_path: Path, name: str, reason: str) -> None:
+    root = builders.labels_layout(tmp_path)
+    builders.text(root / name, "?")
+    assert f"1 file is left out ({name}): {reason}" in warnings(root)
+
+
+@pytest.mark.parametrize("name", ["readme.zip", "notes.md", "Thumbs.db"])
+def test_notes_stay_notes(tmp_path: Path, name: str) -> None:
+    root = builders.labels_layout(tmp_path)
+    builders.text(root / name, "?")
+    assert name in load_dataset(root).account.notes
+
+
+@pytest.mark.parametrize(
+    ("mark", "shares"),
+    [
+        ({"bbox": [0.2, 0.3, 0.4, 0.5]}, True),
+        ({"segmentation": [[0.1, 0.1, 0.9, 0.1, 0.9, 1.0]]}, True),
+        ({"bbox": [0.2, 0.3, 4, 5]}, False),
+        ({"bbox": [-0.2, 0.3, 0.4, 0.5]}, False),
+    ],
+)
+def test_places_in_shares_are_doubted(tmp_path: Path, mark: dict[str, Any], *, shares: bool) -> None:
+    assert ("are they shares of width and height?" in warnings(coco(tmp_path, mark))) == shares
+
+
+def test_one_whole_box_shows_that_the_others_are_pixels(tmp_path: Path) -> None:
+    root = coco(tmp_path, {"bbox": [0.2, 0.3, 0.4, 0.5]}, {"bbox": [3, 4, 10, 8]})
+    assert "shares" not in warnings(root)
+    messages = [problem.message for problem in check_dataset(load_dataset(root)).problems]
+    assert sum("smaller than a pixel" in message for message in messages) == 1
+
+
+def test_voc_boxes_in_shares_are_doubted(tmp_path: Path) -> None:
+    builders.write_image(tmp_path / "a.png")
+    box = "<xmin>0.2</xmin><ymin>0.3</ymin><xmax>0.5</xmax><ymax>0.9</ymax>"
+    text = f"<annotation><object><name>x</name><bndbox>{box}</bndbox></object></annotation>"
+    builders.text(tmp_path / "a.xml", text)
+    assert "1 image (a.png): every box or outline lies within the first pixel" in warnings(tmp_path)
+
+
+def test_a_key_ignore_is_told_of(tmp_path: Path) -> None:
+    assert "1 annotation (a.json: annotation 2 of 1.png): their key 'ignore' is not read" in warnings(
+        coco(tmp_path, {"bbox": [1, 2, 3, 4], "ignore": 0}, {"bbox": [8, 8, 9, 9], "ignore": 1})
+    )
+
+
+def test_a_file_without_categories_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BlemishError, match=r"known category \(the file has none\)\. Received: 1"):
+        load_dataset(coco(tmp_path, {"bbox": [1, 2, 3, 4]}, categories=()))
+
+
+def test_conversion_repeats_what_reading_warned_of(tmp_path: Path) -> None:
+    root = coco(tmp_path / "in", {"bbox": [1, 2, 3, 4]}, {"bbox": [8, 8, 9, 9], "ignore": 1})
+    builders.text(root / "old.zip", "?")
+    dataset = load_dataset(root)
+    answer = convert(dataset, tmp_path / "out", "voc")
+    assert set(dataset.account.warnings) <= set(answer.warnings)
+    assert len(answer.warnings) == len(set(answer.warnings))
+
+
+def test_the_fault_of_the_only_images_is_the_message(tmp_path: Path) -> None:
+    root = coco(tmp_path, {"bbox": [1, 2, "x", 4]}, {"bbox": [1, 2, "y", 4], "image_id": 2})
+    with pytest.raises(BlemishError, match=r"^\S+a\.json: annotation 1 of 1\.png must .* \(1 more fault"):
+        load_dataset(root, skip_broken=True)
+
+
+@pytest.mark.parametrize("name", ["mask_b.png", "GT-b.png", "seg_b.bmp", "b_mask.png"])
+def test_masks_beside_labelled_images_are_no_images(tmp_path: Path, name: str) -> None:
+    builders.write_image(tmp_path / "good" / "a.png")
+    builders.write_image(tmp_path / "bad" / "b.png")
+    builders.mask(tmp_path / "bad" / name, (3, 3, 9, 9))
+    dataset = load_dataset(tmp_path)
+    assert [sample.id for sample in dataset] == ["bad/b.png", "good/a.png"]
+    assert dataset.samples[0].annotations[0].has_outline
+
+
+def test_drawings_among_photographs_are_told_of(tmp_path: Path) -> None:
+    root = builders.labels_layout(tmp_path)
+    drawing = np.zeros((30, 40), np.uint8)
+    drawing[3:9, 3:9] = 1
+    builders.save(root / "1" / "unlike.png", drawing)
+    messages = [problem.message for problem in check_dataset(load_dataset(root)).problems]
+    assert any("drawings of a few values" in message and "unlike.png" in message for message in messages)
+
+
+def test_voc_says_which_part_of_an_object_is_wrong(tmp_path: Path) -> None:
+    builders.write_image(tmp_path / "a.png")
+    outline = "<object><name>x</name><polygon><x1>1</x1></polygon></object>"
+    builders.text(tmp_path / "a.xml", f"<annotation>{outline}</annotation>")
+    with pytest.raises(BlemishError, match=r"object 1 .*Received: x, a polygon alone, which is not read"):
+        load_dataset(tmp_path)
+    two = "<bndbox/><bndbox/>"
+    builders.text(tmp_path / "a.xml", f"<annotation><object>{two}</object></annotation>")
+    with pytest.raises(BlemishError, match=r"object 1 .*Received: no name, 2 bndbox"):
+        load_dataset(tmp_path)
+
+
+def test_voc_parts_of_an_object_are_told_of(tmp_path: Path) -> None:
+    builders.write_image(tmp_path / "a.png")
+    box = "<bndbox><xmin>3</xmin><ymin>4</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
+    whole = f"<object><name>x</name>{box}<part><name>y</name>{box}</part></object>"
+    builders.text(tmp_path / "a.xml", f"<annotation>{whole}</annotation>")
+    assert "1 object (a.xml object 1): they have parts with boxes of their own" in warnings(tmp_path)
