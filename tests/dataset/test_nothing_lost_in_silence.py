@@ -111,7 +111,10 @@ def test_conversion_repeats_what_reading_warned_of(tmp_path: Path) -> None:
 
 def test_the_fault_of_the_only_images_is_the_message(tmp_path: Path) -> None:
     root = coco(tmp_path, {"bbox": [1, 2, "x", 4]}, {"bbox": [1, 2, "y", 4], "image_id": 2})
-    with pytest.raises(BlemishError, match=r"^\S+a\.json: annotation 1 of 1\.png must .* \(1 more fault"):
+    with pytest.raises(
+        BlemishError,
+        match=r"^\S+a\.json: annotation 1 of 1\.png must .* 1 more have faults, and no image is left\.$",
+    ):
         load_dataset(root, skip_broken=True)
 
 
@@ -144,6 +147,18 @@ def test_voc_says_which_part_of_an_object_is_wrong(tmp_path: Path) -> None:
     builders.text(tmp_path / "a.xml", f"<annotation><object>{two}</object></annotation>")
     with pytest.raises(BlemishError, match=r"object 1 .*Received: no name, 2 bndbox"):
         load_dataset(tmp_path)
+
+
+def test_faults_of_a_table_name_line_column_and_image(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        builders.write_image(tmp_path / name)
+    header = "image,xmin,ymin,xmax,ymax,label\na.png,1,2,9,9,x\n"
+    builders.text(tmp_path / "l.csv", f"{header}b.png,1,nan,9,9,x\n")
+    with pytest.raises(BlemishError, match=r"l\.csv line 3: ymin must be a number"):
+        load_dataset(tmp_path)
+    builders.text(tmp_path / "l.csv", f"{header}c.png,1,2,9,9,x\n")
+    reason = load_dataset(tmp_path, skip_broken=True).skipped["b.png"]
+    assert reason.startswith(f"{tmp_path / 'b.png'} must be in a label file that can be read")
 
 
 def test_voc_parts_of_an_object_are_told_of(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def nothing_read(contents: Contents, layout: str, source: Source) -> str:
             f"{source.root} must hold images of the layout '{layout}'. Received: none. "
             "Check the folder or name another layout."
         )
-    more = f" ({len(faults) - 1} more faults like this, and no image without.)" if len(faults) > 1 else ""
+    more = f" {len(faults) - 1} more have faults, and no image is left." if len(faults) > 1 else ""
     return f"{faults[0]}{more}"
 
 

@@ -141,7 +141,8 @@ def imbalance(dataset: Dataset) -> float | None:
 def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: str) -> Iterator[Problem]:
     """Problems of single images first, then those that concern several."""
     yield from (problem for finding in findings for problem in finding.problems)
-    yield from (Problem(skipped, f"left out: {reason}", "left-out") for reason in dataset.skipped.values())
+    for reason in dict.fromkeys(dataset.skipped.values()):  # one may hold for several images
+        yield Problem(skipped, f"left out: {reason}", "left-out")
     yield from (Problem(WARNING, line) for line in dataset.account.warnings)
     yield from drawn_problems(findings)
     yield from bit_problems(findings, dataset.info.get("bits"))
