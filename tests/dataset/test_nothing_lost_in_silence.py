@@ -128,6 +128,20 @@ def test_masks_beside_labelled_images_are_no_images(tmp_path: Path, name: str) -
     assert dataset.samples[0].annotations[0].has_outline
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_colour_photographs_of_equal_names_are_no_drawings(tmp_path: Path, seed: int) -> None:
+    import cv2
+
+    generator = np.random.default_rng(seed)
+    for folder in ("good", "cut", "dent"):
+        for name in ("000.png", "001.png"):
+            coarse = generator.integers(60, 180, (6, 8, 3), dtype=np.uint8)
+            smooth = cv2.resize(coarse, (64, 48), interpolation=cv2.INTER_LINEAR).astype(np.int32)
+            noisy = smooth + generator.integers(-9, 9, smooth.shape)
+            builders.save(tmp_path / folder / name, noisy.astype(np.uint8))
+    assert len(load_dataset(tmp_path)) == 6
+
+
 def test_drawings_among_photographs_are_told_of(tmp_path: Path) -> None:
     root = builders.labels_layout(tmp_path)
     drawing = np.zeros((30, 40), np.uint8)

@@ -103,7 +103,7 @@ def is_drawn(source: Source, file: str) -> bool:
         facts = mask_facts(source.root / file)
     except BlemishError:
         return False
-    return facts.is_exact and len(facts.values or facts.colours) < MAX_DRAWN
+    return facts.is_exact and not facts.photograph and len(facts.values or facts.colours) < MAX_DRAWN
 
 
 def labelled(source: Source, file: str, facts: tuple[MaskFacts, ...], readings: MaskReadings) -> Sample:
