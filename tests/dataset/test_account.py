@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from blemish.dataset.account import Account
+from blemish.dataset.account import Account, number
 from blemish.dataset.layouts import load_dataset
 from tests.dataset import builders
 
@@ -72,3 +72,18 @@ def test_the_line_and_the_json_hold_the_same_numbers() -> None:
     )
     stored = json.loads(json.dumps(account.to_json()))
     assert (stored["files"], stored["used"], stored["skipped"]) == (6, 3, {"e": "broken"})
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [
+        (1, "entry", "1 entry"),
+        (2, "entry", "2 entries"),
+        (2, "key", "2 keys"),
+        (0, "class", "0 classes"),
+        (3, "box", "3 boxes"),
+        (2, "XML file", "2 XML files"),
+    ],
+)
+def test_nouns_stand_in_the_right_number(count: int, noun: str, text: str) -> None:
+    assert number(count, noun) == text
