@@ -68,7 +68,7 @@ def random_model(
         method=name,
         class_names=tuple(f"class {number}" for number in range(classes)),
         preprocessing=Preprocessing(channels=getattr(settings, "channels", 3)),
-        thresholds=THRESHOLDS[name],
+        thresholds=THRESHOLDS[name] | {"review": 1.0, "ng": 1.0},
         settings=settings.model_dump(mode="json"),
         **further_fields(settings),
     )

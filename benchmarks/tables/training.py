@@ -38,6 +38,8 @@ from blemish.training.run import train
 
 CLOCK = "seconds"  # file in the run folder
 BASE_SEED = 0
+# Settings added since version 0.1, each with the value by which training is as it was.
+SINCE_0_1: Mapping[str, Any] = {"bits": None}
 BASES = "bases"  # folder beside the tables, as these share them
 OF = "of."  # in front of a row's stored settings that are of the row whose bundle it measures
 BASE = "base."  # in front of a row's stored settings that its base has instead
@@ -237,6 +239,8 @@ def base_name(method: str, settings: Mapping[str, Any], fingerprint: str, *, ign
     """
     # By the names that settings had in version 0.1, so that its bases are found and not trained again.
     older = {name: key for key, name in RENAMED.get(method, {}).items()}
-    followed = {older.get(key, key): value for key, value in settings.items() if key not in ignored}
+    unchanged = {key for key, value in SINCE_0_1.items() if settings.get(key) == value}
+    left = {key: value for key, value in settings.items() if key not in ignored and key not in unchanged}
+    followed = {older.get(key, key): value for key, value in left.items()}
     text = json.dumps({"settings": followed, "data": fingerprint}, sort_keys=True)
     return f"base-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

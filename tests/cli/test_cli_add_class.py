@@ -97,6 +97,10 @@ def test_bundles_that_take_no_class_are_one_line(
     assert "--fine-tune" in linear.err
 
 
+def annotation_file(root: Path) -> Path:
+    return next(file for file in root.rglob("*.json") if not file.name.startswith("."))
+
+
 def test_examples_that_cannot_be_used_are_one_line(
     blemish: Command, parent: Path, examples: Path, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -109,7 +113,7 @@ def test_examples_that_cannot_be_used_are_one_line(
     assert image.name in refused(blemish, parent, broken, tmp_path / "new").err
     unmarked = tmp_path / "unmarked"
     shutil.copytree(examples, unmarked)
-    file = next(unmarked.rglob("*.json"))
+    file = annotation_file(unmarked)
     file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
     assert (
         "must hold boxed examples of 'fray'. Received: 3 images without"
@@ -117,7 +121,7 @@ def test_examples_that_cannot_be_used_are_one_line(
     )
     outside = tmp_path / "outside"
     shutil.copytree(examples, outside)
-    file = next(outside.rglob("*.json"))
+    file = annotation_file(outside)
     content = json.loads(file.read_text())
     for annotation in content["annotations"]:
         annotation.update(bbox=[5000, 5000, 20, 20], segmentation=[])

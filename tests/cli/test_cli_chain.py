@@ -43,7 +43,7 @@ def stages(tiny_run: Path, tiny_dataset: Dataset, tmp_path_factory: pytest.TempP
         made[name] = run / "bundle"
     folder = tmp_path_factory.mktemp("chain")
     named = {"detector": made["tlsdd"], "segmenter": made["segmenter"]}
-    for gate, threshold in (("gate", 0.0), ("passing", 1.5)):
+    for gate, threshold in (("gate", 0.0), ("passing", 1.0)):
         named[gate] = with_thresholds(made["medetection"], folder / gate, threshold)
     return named
 

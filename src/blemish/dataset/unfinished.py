@@ -19,7 +19,7 @@ from blemish.folder_lock import LOCK_NAME, is_empty_folder
 from blemish.untrusted import inside, read_json
 
 MARKER = ".blemish-dataset.json"
-PARTS = ("*.yaml", "*.json", "splits/*.txt", "ImageSets/Main/*.txt", "annotations/*.json")
+PARTS = ("*.yaml", "*.json", "ImageSets/Main/*.txt", "annotations/*.json")  # splits/ may be made anew
 MAX_BYTES = 2**20
 
 
