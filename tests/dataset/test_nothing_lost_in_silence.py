@@ -89,6 +89,50 @@ def test_voc_boxes_in_shares_are_doubted(tmp_path: Path) -> None:
     assert "1 image (a.png): every box or outline lies within the first pixel" in warnings(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ([3.2, 4, 20, 16], True),
+        ([3, 4, 20, 15.8], True),
+        ([5, 4, 20, 16], False),
+        ([3, 4, 10, 8], False),
+    ],
+)
+def test_nearly_equal_boxes_are_told_of(tmp_path: Path, other: list[float], *, said: bool) -> None:
+    root = coco(tmp_path, {"bbox": [3, 4, 20, 16]}, {"bbox": other})
+    messages = [problem.message for problem in check_dataset(load_dataset(root)).problems]
+    assert any("nearly the same box twice" in message for message in messages) == said
+
+
+def test_equal_extents_of_different_outlines_are_no_repeat(tmp_path: Path) -> None:
+    rising, falling = [3, 3, 5, 3, 20, 20, 18, 20], [3, 20, 5, 20, 20, 3, 18, 3]
+    root = coco(tmp_path, {"segmentation": [rising]}, {"segmentation": [falling]})
+    messages = [problem.message for problem in check_dataset(load_dataset(root)).problems]
+    assert not any("nearly the same" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["good/a.png", "bad/b.png", "x.png"], "x.png must lie in a folder such as bad, good too"),
+        (
+            ["good/a.png", "images/y.png", "x.png"],
+            "images/y.png and 1 more must lie in a folder such as good",
+        ),
+        (["good/a.png", "good/b.png"], "All images lie in 'good'; a second folder"),
+        (["x.png", "y.png"], "Label files, masks or folders such as good/ and bad/ must say"),
+    ],
+)
+def test_what_keeps_folders_from_being_labels_is_said(
+    tmp_path: Path, names: list[str], sentence: str
+) -> None:
+    for name in names:
+        builders.write_image(tmp_path / name)
+    with pytest.raises(BlemishError, match="must have a known layout") as caught:
+        load_dataset(tmp_path)
+    assert sentence in str(caught.value)
+
+
 def test_a_key_ignore_is_told_of(tmp_path: Path) -> None:
     assert "1 annotation (a.json: annotation 2 of 1.png): their key 'ignore' is not read" in warnings(
         coco(tmp_path, {"bbox": [1, 2, 3, 4], "ignore": 0}, {"bbox": [8, 8, 9, 9], "ignore": 1})

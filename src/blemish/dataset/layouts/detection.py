@@ -14,7 +14,8 @@ from types import ModuleType
 from blemish.dataset.account import remark
 from blemish.dataset.faults import extent
 from blemish.dataset.layouts.common import Source, Tree, grouped, parent
-from blemish.dataset.layouts.label_names import is_clean, is_defective
+from blemish.dataset.layouts.label_names import is_clean, is_defective, label_folder
+from blemish.dataset.layouts.mask_index import find_masks
 from blemish.dataset.layouts.products import product_folders
 from blemish.dataset.layouts.tools import files_to_look_at, first_line, head, nearest_guess, tool_of
 from blemish.dataset.samples import Sample
@@ -145,12 +146,31 @@ def nothing_fits(tree: Tree) -> str:
     guess = (
         nearest_guess(tree)
         or unknown_file(tree)
+        or loose_image(tree)
         or ("Label files, masks or folders such as good/ and bad/ must say which images are clean.")
     )
     return (
         f"{tree.root} must have a known layout. Received: {inventory(tree)}. {guess} "
         "'blemish data layouts' lists those that are read."
     )
+
+
+def loose_image(tree: Tree) -> str:
+    """Sentence on what keeps folders from being labels: an image in none of them, or a single folder."""
+    photographs = find_masks(tree).photographs
+    folders = {file: label_folder(file) for file in photographs}
+    names = sorted({*folders.values()} - {""})
+    if not any(is_clean(name) or is_defective(name) for name in names):
+        return ""
+    loose = [file for file, name in folders.items() if not name]
+    if loose:
+        more = f" and {len(loose) - 1} more" if len(loose) > 1 else ""
+        return f"{loose[0]}{more} must lie in a folder such as {', '.join(names[:3])} too, or be removed."
+    if len(names) == 1:
+        return (
+            f"All images lie in '{names[0]}'; a second folder, such as good/ or bad/, must tell the others."
+        )
+    return ""
 
 
 def unknown_file(tree: Tree) -> str:
