@@ -44,7 +44,7 @@ def colour_names(masks: MaskSet) -> dict[Colour, str]:
     if faint:
         dark = next(f.path for f, tally in zip(masks.shown, tallies, strict=True) if faint[0] in tally)
         raise BlemishError(
-            f"{masks.root}: the colours of masks must differ from black. Received: {faint[0]} in {dark.name}. "
+            f"{masks.root}: colours of masks must differ from black. Received: {faint[0]} in {dark.name}. "
             f"Name them in 'colours' of {SETTINGS_NAME}, or save the masks as palette or gray PNG."
         )
     near = min((distance(a, b) for a in found for b in found if a < b), default=SAME_COLOUR)
