@@ -133,6 +133,14 @@ def test_what_keeps_folders_from_being_labels_is_said(
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("folder", ["masks", "ground_truth/deep", "SegmentationClass"])
+def test_a_name_means_the_image_and_not_its_mask(tmp_path: Path, folder: str) -> None:
+    root = coco(tmp_path, {"bbox": [3, 4, 20, 16]})
+    for name in ("1.png", "2.png"):
+        builders.mask(root / folder / name, (1, 1, 5, 5))
+    assert [sample.id for sample in load_dataset(root)] == ["images/1.png", "images/2.png"]
+
+
 def test_a_key_ignore_is_told_of(tmp_path: Path) -> None:
     assert "1 annotation (a.json: annotation 2 of 1.png): their key 'ignore' is not read" in warnings(
         coco(tmp_path, {"bbox": [1, 2, 3, 4], "ignore": 0}, {"bbox": [8, 8, 9, 9], "ignore": 1})

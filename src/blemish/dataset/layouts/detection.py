@@ -161,7 +161,8 @@ def loose_image(tree: Tree) -> str:
     folders = {file: label_folder(file) for file in photographs}
     names = sorted({*folders.values()} - {""})
     if not any(is_clean(name) or is_defective(name) for name in names):
-        return ""
+        unknown = f"None of the folders {', '.join(names[:5])} is known as clean"
+        return f"{unknown}: put 'clean: [NAME]' into {SETTINGS_NAME}." if len(names) > 1 else ""
     loose = [file for file, name in folders.items() if not name]
     if loose:
         more = f" and {len(loose) - 1} more" if len(loose) > 1 else ""

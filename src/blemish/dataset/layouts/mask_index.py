@@ -14,25 +14,11 @@ from pathlib import PurePosixPath
 
 from blemish.dataset.account import SHOWN
 from blemish.dataset.layouts.common import Source, Tree, parent, stem
+from blemish.dataset.layouts.identity import MASK_FOLDERS
 from blemish.dataset.mask_files import MaskFacts, mask_facts
 from blemish.errors import BlemishError
 
-# Folders of these names hold masks; of the second kind only where files of theirs fit images outside.
-SURE_FOLDERS = frozenset(
-    {
-        "mask",
-        "masks",
-        "gt",
-        "gts",
-        "groundtruth",
-        "ground_truth",
-        "ground-truth",
-        "ground truth",
-        "mask_images",
-    }
-    | {"true_masks", "segmentationclass", "segmentationobject", "segmentation", "segmentations", "seg"}
-    | {"segmentation_masks", "binary_masks", "defect_masks", "anomaly_masks"}
-)
+# Folders of these names hold masks too, but only where files of theirs fit images outside.
 MAYBE_FOLDERS = frozenset({"label", "labels", "lable", "lables", "annotation", "annotations", "labelled"})
 FOLDER_ENDINGS = re.compile(
     r"^(.+?)[_-](masks?|gts?|ground_?truth|labels?|annotations?|segmentations?)$", re.I
@@ -169,7 +155,7 @@ def unsure_folders(found: dict[str, str | None]) -> set[str]:
 
 
 def is_sure(folder: str) -> bool:
-    return folder.rpartition("/")[2].lower() in SURE_FOLDERS
+    return folder.rpartition("/")[2].lower() in MASK_FOLDERS
 
 
 def mask_place(file: str) -> int | None:
@@ -185,7 +171,7 @@ def mask_folder(file: str) -> str:
 
 
 def means_masks(part: str) -> bool:
-    return part.lower() in SURE_FOLDERS | MAYBE_FOLDERS or FOLDER_ENDINGS.match(part) is not None
+    return part.lower() in MASK_FOLDERS | MAYBE_FOLDERS or FOLDER_ENDINGS.match(part) is not None
 
 
 def pairs_beside(files: Sequence[str]) -> dict[str, str | None]:
@@ -263,7 +249,7 @@ class ImageFinder:
 
 def own_part(folder: str) -> list[str]:
     """Name of the images' folder that a mask folder's name holds: 'train' of 'train_masks'."""
-    match = FOLDER_ENDINGS.match(folder) if folder.lower() not in SURE_FOLDERS else None
+    match = FOLDER_ENDINGS.match(folder) if folder.lower() not in MASK_FOLDERS else None
     return [match[1]] if match else []
 
 
