@@ -159,6 +159,9 @@ def test_conversion_repeats_what_reading_warned_of(tmp_path: Path) -> None:
     answer = convert(dataset, tmp_path / "out", "voc")
     assert set(dataset.account.warnings) <= set(answer.warnings)
     assert len(answer.warnings) == len(set(answer.warnings))
+    with pytest.raises(BlemishError, match=r"must hold all of .*old\.zip"):
+        convert(dataset, tmp_path / "strict", "coco", strict=True)
+    assert not (tmp_path / "strict").exists()
 
 
 def test_the_fault_of_the_only_images_is_the_message(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def convert(
 
     Boxes, polygons and masks are in pixels of the image as decoded, with its EXIF orientation applied.
     skip_broken: leave out faulty images and annotations, and images all of whose annotations were
-    strict: raise where anything is left out or held less exactly
+    strict: raise where there is a warning, also of reading the dataset
     Raises BlemishError when an image or annotation is faulty, the target cannot hold an annotation, or the
     folder is not empty or lies in the dataset; nothing is left in the folder then.
     """
@@ -99,13 +99,13 @@ def convert(
     warnings += [f"{what}: {number(count, 'annotation')}" for what, count in fit.changes.items()]
     with whole_folder(folder, by="blemish data convert"):
         warnings += writer.write(fit.dataset, folder)
+        warnings = [*(line for line in dataset.account.warnings if line not in warnings), *warnings]
         if strict and warnings:
             raise BlemishError(
                 f"'{to}' must hold all of {dataset.root} exactly with --strict. Received: "
                 f"{'; '.join(warnings)}."
             )
     marks = sum(len(sample.annotations) for sample in fit.dataset)
-    warnings = [*(line for line in dataset.account.warnings if line not in warnings), *warnings]
     return Conversion(folder, len(fit.dataset), marks, tuple(warnings), left_out, images)
 
 
