@@ -23,6 +23,8 @@ from blemish.errors import BlemishError, nearest_name
 from blemish.images.bit_depth import used_bits
 from blemish.images.decode import read_image
 
+FEW_ROWS = 64  # rows and columns by which photographs are told from drawings
+
 
 @dataclass(frozen=True)
 class ImageFinding:
@@ -79,8 +81,15 @@ def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
 
 def is_drawn(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bool:
     """True for an image [H, W] or [H, W, 3] with two to seven different values."""
-    values = np.count_nonzero(np.bincount(pixels.ravel()))
-    return bool(1 < values < FEW_VALUES)
+    step = max(1, min(pixels.shape[:2]) // FEW_ROWS)
+    if values_in(pixels[::step, ::step]) >= FEW_VALUES:  # a photograph shows it in a few rows
+        return False
+    return 1 < values_in(pixels) < FEW_VALUES
+
+
+def values_in(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> int:
+    """Number of different values."""
+    return int(np.count_nonzero(np.bincount(pixels.ravel())))
 
 
 def unknown_labels(sample: Sample, class_names: Sequence[str]) -> Iterator[Problem]:
