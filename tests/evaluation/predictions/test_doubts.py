@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from blemish.errors import BlemishError
+
 
 def results(*boxes: tuple[float, float, float, float]) -> list[dict[str, Any]]:
     """A result of image 1 for each box."""
@@ -30,6 +32,20 @@ def test_doubtful_boxes_are_told_of(
     tmp_path: Path, boxes: Path, measured: Any, written: Any, boxes_xywh: Any, note: str
 ) -> None:
     assert note in notes(measured, written(tmp_path / "r.json", results(*boxes_xywh)), boxes)
+
+
+def test_images_in_no_split_are_measured_with_all(tmp_path: Path, written: Any, measured: Any) -> None:
+    import cv2
+    import numpy as np
+
+    for folder in ("good", "bad"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "set" / folder / f"{folder}.png"), np.zeros((9, 9), np.uint8))
+    file = written(tmp_path / "s.csv", "image,score\ngood,0.1\nbad,0.9\n")
+    with pytest.raises(BlemishError, match=r"It has: no split \(2\)\. Give --split all, or make splits"):
+        measured(file, tmp_path / "set")
+    evaluation, _ = measured(file, tmp_path / "set", "all")
+    assert evaluation.metrics["image"]["auroc"] == 1.0
 
 
 def test_plain_boxes_raise_no_doubt(tmp_path: Path, boxes: Path, measured: Any, written: Any) -> None:
