@@ -141,6 +141,21 @@ def test_a_name_means_the_image_and_not_its_mask(tmp_path: Path, folder: str) ->
     assert [sample.id for sample in load_dataset(root)] == ["images/1.png", "images/2.png"]
 
 
+@pytest.mark.parametrize(("orientation", "said"), [(1, False), (3, True), (6, True), (0, False)])
+def test_labels_in_shares_of_a_turned_image_are_doubted(
+    tmp_path: Path, orientation: int, *, said: bool
+) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    (tmp_path / "images").mkdir()
+    Image.new("L", (40, 30)).save(tmp_path / "images" / "a.jpg", exif=exif)
+    builders.text(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.2 0.2\n")
+    builders.text(tmp_path / "data.yaml", "names: [dent]\n")
+    assert ("1 image (images/a.jpg): turned by EXIF data" in warnings(tmp_path)) == said
+
+
 def test_a_key_ignore_is_told_of(tmp_path: Path) -> None:
     assert "1 annotation (a.json: annotation 2 of 1.png): their key 'ignore' is not read" in warnings(
         coco(tmp_path, {"bbox": [1, 2, 3, 4], "ignore": 0}, {"bbox": [8, 8, 9, 9], "ignore": 1})

@@ -16,6 +16,7 @@ from blemish.dataset.layouts.common import (
     Tree,
     collect,
     grouped,
+    is_turned,
     parent,
     remark_lines,
     split_of_path,
@@ -44,6 +45,10 @@ from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 from blemish.untrusted import read_text, regular_file
+
+TURNED = (
+    "turned by EXIF data; the labels are read for the upright image, though some tools label what is stored"
+)
 
 
 def detect(tree: Tree) -> str | None:
@@ -154,4 +159,6 @@ def read_sample(source: Source, image: str, text: str | None, rule: LineRule, sp
             mark, doubts = read_line(line, rule, size, f"{source.root / text} line {number}")
             marks.append(mark)
             remarks += [Remark("line", f"{text} line {number}", doubt) for doubt in doubts]
+    if marks and is_turned(path):
+        remarks.append(Remark("image", image, TURNED))
     return Reading(Sample(path, image, tuple(marks), split=split), tuple(remarks))
