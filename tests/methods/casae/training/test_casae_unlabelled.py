@@ -99,8 +99,8 @@ def test_masks_of_images_that_are_not_drawn_are_never_read(
         samples=tuple(replace(one, annotations=(mine,)) if one.id in gone else one for one in data),
     )
     read: set[Path] = set()
-    real = masks.mask_pixels
-    monkeypatch.setattr(masks, "mask_pixels", lambda path: read.add(path) or real(path))
+    real = masks.read_stored
+    monkeypatch.setattr(masks, "read_stored", lambda path: read.add(path) or real(path))
     fit(planted, tmp_path / "few", tiny(labelled=3))
     allowed = (*drawn, *data.split("val"))
     assert read == {one.mask.path for sample in allowed for one in sample.annotations}
