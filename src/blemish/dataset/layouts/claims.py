@@ -11,10 +11,34 @@ from blemish.dataset.samples import Dataset, MaskFile, Sample
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.images.decode import SUFFIXES
 
-LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv", ".tsv", ".mat", ".npy", ".yaml", ".yml"})
+LABEL_SUFFIXES = frozenset(
+    {".txt", ".xml", ".json", ".jsonl", ".csv", ".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".mat", ".npy"}
+    | {".npz", ".yaml", ".yml"}
+)
+OTHER_IMAGES = frozenset(
+    {
+        ".avif",
+        ".cr2",
+        ".cr3",
+        ".dcm",
+        ".dng",
+        ".exr",
+        ".gif",
+        ".hdr",
+        ".heic",
+        ".heif",
+        ".j2k",
+        ".jfif",
+        ".jp2",
+    }
+    | {".jxl", ".nef", ".orf", ".arw", ".pcx", ".psd", ".raw", ".svg", ".tga"}
+)
+ARCHIVES = frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"})
 NOTE_NAMES = ("readme", "license", "licence", "changelog", "requirements", "terms", "citation", "copyright")
-NO_ANNOTATION = "no annotation names it, so it is neither clean nor defective"
+NO_ANNOTATION = "no annotation that was read names it, so it is neither clean nor defective"
 NO_LABELS = "no label file that this layout knows"
+NOT_READ = "images of this type are not read; save them as PNG or TIFF"
+NOT_OPENED = "archives are not opened; unpack them"
 
 
 def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:
@@ -64,9 +88,10 @@ def relative_names(paths: Iterable[Path], root: Path) -> frozenset[str]:
 def reason_of(file: str) -> str:
     """Reason why a file that no reader claimed is left out; "" for a note, which is no loss."""
     path = PurePosixPath(file)
-    if path.suffix.lower() in SUFFIXES:
+    suffix, is_note = path.suffix.lower(), path.name.lower().startswith(NOTE_NAMES)
+    if suffix in SUFFIXES:
         return NO_ANNOTATION
-    name = path.name.lower()
-    if path.suffix.lower() not in LABEL_SUFFIXES or name.startswith(NOTE_NAMES):
-        return ""
-    return NO_LABELS
+    for suffixes, reason in ((OTHER_IMAGES, NOT_READ), (ARCHIVES, NOT_OPENED), (LABEL_SUFFIXES, NO_LABELS)):
+        if suffix in suffixes and not is_note:
+            return reason
+    return ""
