@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -163,3 +163,30 @@ def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path, place: str) -> None
     refusal = pytest.raises(BlemishError, match=r"cannot be written: (File exists|Not a directory)")
     with refusal, folder_lock(tmp_path / place):
         pytest.fail("was locked")
+
+
+@pytest.mark.parametrize("place", ["", "inside", "inside/deeper", "../link"])
+def test_a_bundle_takes_no_files_of_other_work(tmp_path: Path, place: str) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "manifest.json").write_text('{"schema_version": 1, "method": "tlsdd"}')
+    (tmp_path / "link").symlink_to(bundle)
+    with pytest.raises(BlemishError, match="must not lie in a bundle"), folder_lock(bundle / place):
+        pass
+    assert [path.name for path in bundle.iterdir()] == ["manifest.json"]
+    with folder_lock(bundle, beside=True):  # which may be replaced as a whole
+        pass
+
+
+@pytest.mark.parametrize("content", ['{"name": "a web page"}', ""])
+def test_a_folder_with_another_manifest_is_no_bundle(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    with folder_lock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_no_manifest(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "manifest.json")
+    with folder_lock(tmp_path):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -37,9 +38,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except OSError as error:
-        raise BlemishError(
-            f"{path} cannot be written: {error.strerror}. Free some space and try again."
-        ) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "Free some space and try again" if full else "Choose another folder"
+        raise BlemishError(f"{path} cannot be written: {error.strerror}. {remedy}.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

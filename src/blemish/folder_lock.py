@@ -53,9 +53,10 @@ def folder_lock(
     beside: lock by a file beside the folder, which may then be replaced as a whole
     note: called with a line where the file system has no locks
     Raises FolderBusyError, which names the process, its start and its command, where the folder is locked;
-    BlemishError where it cannot be written.
+    BlemishError where it cannot be written, and for a folder in a bundle, which any other file would spoil.
     """
     file = lock_file(folder, beside=beside)
+    refuse_bundle(folder, file.parent)
     made = [parent for parent in (file.parent, *file.parent.parents) if not parent.exists()]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -72,6 +73,21 @@ def folder_lock(
             if not parent.exists() or any(parent.iterdir()):
                 break
             parent.rmdir()
+
+
+def refuse_bundle(folder: Path, real: Path) -> None:
+    """Raise BlemishError where files of a folder would lie in a bundle. real: the folder, links followed"""
+    for place in (real, *real.parents):
+        manifest, start = place / "manifest.json", b""
+        with suppress(OSError):
+            if manifest.is_file():
+                with manifest.open("rb") as file:
+                    start = file.read(4096)
+        if b'"schema_version"' in start and b'"method"' in start:
+            raise BlemishError(
+                f"{folder} must not lie in a bundle, which opens only with its own files. "
+                f"Received: a folder in {place}. Choose another --out."
+            )
 
 
 def locks_out(work: Callable[P, R]) -> Callable[P, R]:

@@ -149,6 +149,14 @@ def test_out_leaves_the_bundle_as_it_is(decide: Command, tiny_bundle: Path, tmp_
     assert not (tiny_bundle / "decision.yaml").exists()
 
 
+@pytest.mark.parametrize("name", ["x.yaml", "deeper/decision.yaml"])
+def test_out_is_no_other_file_of_a_bundle(decide: Command, tiny_bundle: Path, name: str) -> None:
+    before = {path.name for path in tiny_bundle.iterdir()}
+    answer = decide("--rule", "f1", "--out", tiny_bundle / name)
+    assert answer.code == 1 and "must not lie in a bundle" in answer.err
+    assert {path.name for path in tiny_bundle.iterdir()} == before
+
+
 @pytest.mark.parametrize("option", ["--escape", "--overkill"])
 @pytest.mark.parametrize("value", [2, -0.1])
 def test_a_share_outside_0_to_1_is_refused_by_its_option(

@@ -344,3 +344,56 @@ def test_the_rows_that_are_held_may_be_given_by_the_older_name(
     assert webs[0].max_rows == 77 and webs[1] == webs[0]
     page = blemish("inspect", "--help").out
     assert "--max-rows" in page and "--most-rows" not in page
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, -1])
+def test_an_empty_argument_is_not_the_current_folder(
+    blemish: Command, tiny_bundle: Path, tmp_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a script gives one from a variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    arguments = ["inspect", tiny_bundle, tmp_path, "--out", tmp_path / "out"]
+    arguments[place] = ""
+    answer = blemish(*arguments)
+    assert answer.code == 2 and "An argument is empty" in answer.err and is_one_line(answer.err)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path, closed: str) -> None:
+    script = (
+        "import os; from blemish.cli.main import open_closed_streams; open_closed_streams(); "
+        f"file = open({str(tmp_path / 'file')!r}, 'w'); raise SystemExit(0 if file.fileno() > 2 else 1)"
+    )
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", script], check=False
+    )
+    assert done.returncode == 0
+
+
+def test_overlays_that_cannot_be_written_are_told_and_every_image_is_judged(
+    blemish: Command, tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "overlays").write_text("a file")
+    images = [sample.image for sample in tiny_dataset][:3]
+    answer = blemish("inspect", tiny_bundle, *images, "--overlay", "--quiet", "--out", tmp_path)
+    assert answer.code == 1 and "3 overlays could not be written. The first: " in answer.err
+    assert [one.image for one in lines(tmp_path)] == [*map(str, images)]
+
+
+def test_what_belongs_to_a_closed_standard_error_does_not_go_to_standard_output(tmp_path: Path) -> None:
+    script = "from blemish.cli.main import run; run()"
+    command = [
+        "/bin/sh",
+        "-c",
+        'exec "$@" 2>&-',
+        "sh",
+        sys.executable,
+        "-c",
+        script,
+        "data",
+        "check",
+        tmp_path,
+    ]
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")

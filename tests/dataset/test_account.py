@@ -87,3 +87,23 @@ def test_the_line_and_the_json_hold_the_same_numbers() -> None:
 )
 def test_nouns_stand_in_the_right_number(count: int, noun: str, text: str) -> None:
     assert number(count, noun) == text
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "told"),
+    [
+        ("layout: coco\n", "layout: coco\nroot: ../set\n", False),
+        ("layout: coco\nbits: 12\n", "bits: 12\nlayout: coco\nroot: ../set\n", False),
+        ("layout: coco\nbits: 12\n", "layout: coco\nroot: ../set\n", True),
+        ("- [", "layout: coco\nroot: ../set\n", True),
+    ],
+)
+def test_settings_of_the_images_that_do_not_apply_are_told_where_they_say_something_else(
+    tmp_path: Path, own: str, given: str, told: bool
+) -> None:
+    root = builders.coco_layout(tmp_path / "set")
+    (root / "dataset.yaml").write_text(own)
+    (tmp_path / "split").mkdir()
+    (tmp_path / "split" / "dataset.yaml").write_text(given)
+    warnings = load_dataset(tmp_path / "split").account.warnings
+    assert [("settings that do not apply" in warning) for warning in warnings] == [True] * told

@@ -242,3 +242,11 @@ def test_flat_pictures_in_webp_are_whole(options: dict[str, Any], value: int) ->
     stream = BytesIO()
     Image.new("RGB", (2500, 2000), (value, value, value)).save(stream, "WEBP", method=0, **options)
     assert np.all(read_image(EncodedImage(stream.getvalue(), "flat.webp")) == value)
+
+
+def test_a_jpeg_whose_header_is_lost_is_refused_in_words_of_the_user() -> None:
+    data = jpeg()
+    for lost in (data[:2] + bytes(len(data) - 2), data[:20] + b"\xff\xd9"):
+        with pytest.raises(BlemishError) as refused:
+            read_image(EncodedImage(lost, "a.jpg"))
+        assert "tj" not in str(refused.value)

@@ -245,3 +245,35 @@ def test_suffixes_are_lower_case_and_either_read_or_named() -> None:
     assert {".gif", ".heic", ".avif", ".jp2", ".exr", ".dng"} <= UNREAD_IMAGE_SUFFIXES
     assert not SUFFIXES & UNREAD_IMAGE_SUFFIXES
     assert all(suffix == suffix.lower() for suffix in SUFFIXES | UNREAD_IMAGE_SUFFIXES)
+
+
+def animation(declared: int, *, own_first: bool = False) -> bytes:
+    """APNG of three frames, whose header says so many, or is left out where that is -1."""
+    first = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    stream = BytesIO()
+    others = [first.rotate(90), first.rotate(180)] + [first.rotate(270)] * own_first
+    first.save(stream, "PNG", save_all=True, append_images=others, default_image=own_first)
+    data = stream.getvalue()
+    place = data.index(b"acTL")
+    content = b"acTL" + struct.pack(">II", declared, 0)
+    return data[:place] + content + struct.pack(">I", zlib.crc32(content)) + data[place + 16 :]
+
+
+@pytest.mark.parametrize("own_first", [False, True])
+def test_an_animation_has_the_frames_that_it_says(own_first: bool) -> None:
+    file = EncodedImage(animation(3, own_first=own_first), "a.png")
+    assert page_count(file) == 3 + own_first
+    for page in range(3 + own_first):
+        assert read_image(file, page=page).shape == (8, 8)
+
+
+@pytest.mark.parametrize("declared", [0, 1, 2, 4, 10**6, 2**31 - 1, 2**32 - 1])
+def test_an_animation_with_fewer_or_more_frames_than_it_says_is_damaged(declared: int) -> None:
+    """A header of some bytes must neither hide frames nor promise as many as would never end."""
+    file = EncodedImage(animation(declared), "a.png")
+    with pytest.raises(
+        BlemishError, match=rf"a\.png must be a whole image.*an animation of {declared} frames"
+    ):
+        page_count(file)
+    with pytest.raises(BlemishError, match="an animation of"):
+        read_image(file, page=0)

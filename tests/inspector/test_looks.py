@@ -22,7 +22,7 @@ from blemish.inspector.loading import open_inspector
 from blemish.inspector.looks import FACTOR, KEY, KnownLooks, Look, look_of, stored_looks
 from blemish.methods.contract import ImageFindings
 
-PLAIN = Look(brightness=0.45, contrast=0.1, side=64)
+PLAIN = Look(brightness=0.45, contrast=0.1, side=64, sharpness=0.05)
 KNOWN = KnownLooks.of([replace(PLAIN, brightness=0.4), replace(PLAIN, brightness=0.5, contrast=0.2)])
 
 
@@ -71,6 +71,7 @@ UNLIKE = {
     "covered lens": surface(deviation=5),
     "stripes": np.tile(np.array([0, 255], np.uint8), (64, 40)),
     "a crop": surface()[:8, :8],
+    "out of focus": cv2.GaussianBlur(surface(deviation=120), (0, 0), 2),
 }
 
 
@@ -114,12 +115,14 @@ def test_the_reason_names_the_value_and_the_range() -> None:
     assert reason == "darker than every training image: mean 25.5, training 102 to 128"
     (reason,) = KNOWN.reasons(replace(PLAIN, brightness=0.9))
     assert reason.startswith("brighter than every training image: mean 230, training 102 to 128")
+    (reason,) = KNOWN.reasons(replace(PLAIN, sharpness=0.01))
+    assert reason == "less sharp than every training image: step between pixels 2.55, training 12.8 to 12.8"
     (reason,) = KNOWN.reasons(replace(PLAIN, contrast=0.02))
     assert "weaker in contrast" in reason and "deviation 5.1, training 25.5 to 51" in reason
 
 
 shares = st.floats(0.02, 0.5)
-LOOKS = st.lists(st.builds(Look, shares, shares, st.integers(1, 99)), min_size=1)
+LOOKS = st.lists(st.builds(Look, shares, shares, st.integers(1, 99), shares), min_size=1)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
@@ -146,6 +149,8 @@ def test_looks_are_those_of_the_whole_image() -> None:
     assert look.brightness == pytest.approx(gray.mean(), abs=0.01)
     assert look.contrast == pytest.approx(gray.std(), abs=0.01)
     assert look.side == 900
+    steps = np.abs(np.diff(gray, axis=1)).mean()
+    assert look.sharpness == pytest.approx(steps, abs=0.01)
     spot = np.full((1000, 1000), 7, np.uint8)
     spot[501, 501] = 8
     assert look_of(spot).side == 1000 and list(KnownLooks().reasons(look_of(spot - spot)))
@@ -184,3 +189,33 @@ def test_stored_looks_that_are_none_are_refused(stored: object, tiny_bundle: Pat
     save_bundle(tmp_path / "odd", odd, bundle.networks)
     with pytest.raises(BlemishError, match="data: looks: "):
         open_inspector(tmp_path / "odd", device="cpu")
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.random.default_rng(0).integers(16, 18, (64, 80)).astype(np.uint8),  # no signal but noise
+        np.random.default_rng(0).integers(3000, 3200, (64, 80)).astype(np.uint16),
+        surface()[:3],
+        surface()[:, :7],
+    ],
+)
+def test_an_image_that_shows_nothing_is_for_a_person_whatever_the_bundle_knows(
+    pixels: NDArray[np.generic],
+) -> None:
+    assert judged(pixels, KnownLooks()).verdict is Verdict.REVIEW
+    assert judged(surface(deviation=4), KnownLooks()).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 257, 2000])
+def test_a_ramp_is_as_sharp_as_it_is_steep(width: int) -> None:
+    ramp = np.tile((np.arange(width) % 128 * 2).astype(np.uint8), (300, 1))
+    steps = np.abs(np.diff(ramp[0].astype(float)))
+    assert look_of(ramp).sharpness == pytest.approx((steps.mean() if width > 1 else 0) / 255, rel=0.6)
+
+
+def test_looks_stored_before_sharpness_was_known_say_nothing_of_it() -> None:
+    older = OWN.model_dump(exclude={"sharpness"})
+    known = stored_looks({KEY: older}, "bundle")
+    blurred = cv2.GaussianBlur(surface(deviation=120), (0, 0), 2)
+    assert judged(blurred, known).verdict is Verdict.OK and judged(blurred, OWN).verdict is Verdict.REVIEW

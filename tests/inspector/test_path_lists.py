@@ -12,8 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blemish.errors import BlemishError
-from blemish.inspector.found_files import Why
-from blemish.inspector.path_lists import decoded_lines, file_lines, is_address, matches, matching, path_of
+from blemish.inspector.found_files import FoundFiles, Why
+from blemish.inspector.path_lists import (
+    decoded_lines,
+    file_lines,
+    flat_matches,
+    is_address,
+    matches,
+    matching,
+    path_of,
+)
 
 # Text and line ends
 
@@ -201,3 +209,48 @@ def test_matching_is_that_of_the_expression(names: tuple[str, ...], parts: tuple
         one.get(part) or f"(?:{fnmatch.translate(part)[4:-3].replace('.*', '[^/]*')})/" for part in parts
     )
     assert matches(names, parts) == bool(re.fullmatch(text, "".join(f"{name}/" for name in names)))
+
+
+@pytest.mark.parametrize("folder", ["[1]", "lot [b]x", "a*", "what?"])
+@pytest.mark.parametrize("pattern", ["*.png", "?.png", "**/*.png", "*"])
+def test_a_folder_whose_name_reads_as_a_pattern_goes_first(tmp_path: Path, folder: str, pattern: str) -> None:
+    for place in (folder, "1", "lot bx", "ab", "whats"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "i.png").touch()
+    assert matching(tmp_path / folder / pattern).images == [tmp_path / folder / "i.png"]
+
+
+@given(
+    st.lists(st.sampled_from(["a.png", "b.png", ".h.png", "in/a.png", "in/.b/c.png", "[a].png"]), unique=True)
+)
+@pytest.mark.parametrize("pattern", ["*", "*.png", "*/*", "*/a.png", "[ab].png", ".*", "in/*", "i?/*.png"])
+def test_patterns_match_as_those_of_the_standard_library(
+    tmp_path_factory: pytest.TempPathFactory, pattern: str, names: list[str]
+) -> None:
+    root = tmp_path_factory.mktemp("files")
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    expected = {Path(name) for name in glob.glob(str(root / pattern))}  # noqa: PTH207
+    assert flat_matches(root, Path(pattern).parts, FoundFiles()) == expected
+
+
+def test_folders_that_a_pattern_cannot_look_into_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "i.png").touch()
+    listdir = os.listdir
+
+    def guarded(place: Path) -> list[str]:
+        if Path(place).name == "b":
+            raise PermissionError(13, "Permission denied", str(place))
+        return listdir(place)
+
+    monkeypatch.setattr(os, "listdir", guarded)
+    found = matching(tmp_path / "*" / "*.png")
+    assert found.images == [tmp_path / "a" / "i.png"]
+    assert [(left.path, left.why) for left in found.left_out] == [(str(tmp_path / "b"), Why.CLOSED)]
+    with pytest.raises(BlemishError, match=r"b cannot be read"):
+        matching(tmp_path / "b" / "*.png")

@@ -350,3 +350,23 @@ def test_a_video_that_was_cut_off_says_so_behind_its_last_frame(video: Path) -> 
     assert 0 < len(whole) < 9
     with pytest.raises(BlemishError, match=rf"short\.avi ends after {len(whole)} of 10 frames"):
         last[1]()
+
+
+def test_a_folder_that_cannot_be_read_does_not_keep_the_others_from_being_inspected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "open/b.png", "closed/c.png"):
+        draw(tmp_path / name, 1)
+    scandir = os.scandir
+
+    def guarded(place: str) -> object:
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    notes: list[str] = []
+    source = source_of([tmp_path], notes.append)
+    assert [item.name for item in source.items] == [str(tmp_path / "a.png"), str(tmp_path / "open" / "b.png")]
+    assert [left.path for left in source.left_out if left.why.is_lack] == [str(tmp_path / "closed")]
+    assert len(notes) == 1 and "closed must be a readable folder" in notes[0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_a_folder_that_holds_a_run_is_not_written_over(tiny_dataset: Dataset, tm
     ("changes", "digest", "named"),
     [
         ({"seed": 3}, "digest", "seed"),
-        ({}, "another", "data_fingerprint"),
+        ({}, "another", "images, annotations and splits"),
     ],
 )
 def test_resuming_another_run_is_refused_and_what_differs_named(
@@ -151,3 +152,17 @@ def test_resuming_with_another_number_of_threads_is_refused(
     there = json.loads((tmp_path / RUN_FILE).read_text())
     (tmp_path / RUN_FILE).write_text(json.dumps({k: v for k, v in there.items() if k != "threads"}))
     claim_folder(request(tiny_dataset, {"device": "cpu"}, tmp_path, resume=True), "digest")
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("odd", [None, Path.mkdir, os.mkfifo])
+def test_checkpoints_without_the_run_that_they_are_of_are_refused(
+    tiny_dataset: Dataset, tmp_path: Path, resume: bool, odd: Callable[[Path], None] | None
+) -> None:
+    claim_folder(request(tiny_dataset, {}, tmp_path), "digest")
+    began(tmp_path)
+    (tmp_path / "run.json").unlink()
+    if odd is not None:
+        odd(tmp_path / "run.json")
+    with pytest.raises(BlemishError, match=r"run\.json must tell which settings and data"):
+        claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path, resume=resume), "another")

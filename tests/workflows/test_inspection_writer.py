@@ -157,3 +157,33 @@ def test_no_two_overlays_share_a_name_on_any_file_system(stems: list[str]) -> No
     names = [overlays.file_name(stem) for stem in stems]
     assert len({module.same_name(name) for name in names}) == len(stems)
     assert all(len(os.fsencode(name)) <= 255 for name in names)
+
+
+def test_a_link_in_place_of_the_draft_is_not_written_through(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("of another")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / DRAFT).symlink_to(elsewhere)
+    assert written(answers("a.png"), out) == ["a.png"]
+    assert elsewhere.read_text() == "of another" and not (out / RECORD).is_symlink()
+
+
+@pytest.mark.parametrize("name", [RECORD, SUMMARY])
+def test_a_folder_in_place_of_a_file_is_told_before_the_work(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+
+    def coming() -> Iterator[Answer]:
+        raise AssertionError("judged for nothing")
+        yield
+
+    with pytest.raises(BlemishError, match=rf"{name} must be a file\. Received: a folder"):
+        written(coming(), tmp_path)
+
+
+def test_overlays_that_cannot_be_written_do_not_end_the_work(tmp_path: Path) -> None:
+    (tmp_path / "overlays").write_text("a file")
+    overlays = Overlays(tmp_path / "overlays", None)
+    assert written(answers("a.png", "b.png"), tmp_path, overlays) == ["a.png", "b.png"]
+    assert overlays.lack().startswith("2 overlays could not be written. The first: ")
+    assert not Overlays(tmp_path, None).lack()

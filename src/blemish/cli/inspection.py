@@ -94,8 +94,9 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     )
     say(recorded.file)
     say(recorded.counts.line(), error=True)
-    if recorded.counts.not_judged:
-        raise BlemishError(recorded.counts.lack(recorded.file))
+    lack = recorded.counts.lack(recorded.file) if recorded.counts.not_judged else ""
+    if lack or recorded.overlay_lack:
+        raise BlemishError(f"{lack} {recorded.overlay_lack}".strip())
 
 
 def web_of(paths: list[Path], *, line_scan: bool, frame_rows: int | None, max_rows: int | None) -> Web | None:

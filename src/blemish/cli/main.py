@@ -5,28 +5,50 @@ The commands are imported inside, so that a Ctrl-C during the imports ends as an
 
 from __future__ import annotations
 
+import os
 import sys
+import warnings
 from typing import NoReturn
 
 from blemish.cli.console import printable_streams, say
 from blemish.cli.outcome import FAILED, Debug, exit_code
 from blemish.cli.signals import ending_on_signals, stop_code, stopped_by
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, WrongUseError
 from blemish.optional_dependencies import missing_extra
 from blemish.threads import set_passive_wait
 
 
 def run() -> None:
     """Run a command and exit: with 0 fine, 1 the work failed, 2 wrong use, 128 + N stopped by signal N."""
+    open_closed_streams()
+    # Of odd tags: what keeps an image from being read whole is an error, in our words.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     set_passive_wait()
     with ending_on_signals(), printable_streams():
         run_command()
+
+
+def open_closed_streams() -> None:
+    """Open what is closed of standard input, output and error, so that no file of the work takes its place.
+
+    Libraries write their warnings to the number of standard error, whatever file that is.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # for which `print` and progress bars would take standard output
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - to the end
 
 
 def run_command() -> None:
     try:
         from blemish.cli.commands import app
 
+        if "" in sys.argv[1:]:  # as from a variable that is not set; as a path it is the current folder
+            raise WrongUseError("An argument is empty. Received: ''. Check the variables of your script.")
         app(prog_name="blemish")
     except KeyboardInterrupt:
         fail(f"{stopped_by()} before anything was done.", stop_code())
@@ -42,10 +64,8 @@ def run_command() -> None:
     except OSError as error:
         if Debug.on:
             raise
-        fail(
-            f"{error.filename or 'a file'}: {error.strerror or error}. Check its folder and its permissions.",
-            FAILED,
-        )
+        where = error.filename or "standard output or a file"
+        fail(f"{where}: {error.strerror or error}. Check its folder and its permissions.", FAILED)
 
 
 def fail(message: str, code: int) -> NoReturn:

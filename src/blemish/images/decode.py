@@ -99,7 +99,7 @@ def untiff_pixels(stream: BinaryIO, file: ImageFile, page: int | None, max_pixel
     stream.seek(0)
     with open_unlimited(stream) as image:
         refuse_oversized(str(file), (image.height, image.width), max_pixels)
-        found = frames(image)
+        found = frames(image, stream)
         turn = orientation(image, stream)
         image.seek(found[page_number(file, page, len(found))])
         refuse_oversized(str(file), (image.height, image.width), max_pixels)
@@ -130,7 +130,7 @@ def page_count(path: Path | str | EncodedImage) -> int:
             return len(pictures(stream))
         stream.seek(0)
         with open_unlimited(stream) as image:
-            return len(frames(image))
+            return len(frames(image, stream))
 
 
 def with_channels(pixels: Pixels, channels: int | None) -> Pixels:

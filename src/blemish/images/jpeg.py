@@ -54,8 +54,10 @@ def decoded(data: bytes, colours: str) -> NDArray[np.uint8]:
     try:
         return simplejpeg.decode_jpeg(data, colours)
     except ValueError as error:
-        if "subsampling level" in str(error) and has_frame(data):
-            raise RareEncodingError("a sampling of colours that few programs write") from error
+        if "subsampling level" in str(error):
+            if has_frame(data):
+                raise RareEncodingError("a sampling of colours that few programs write") from error
+            raise ValueError("a header that does not say how large the picture is") from error
         raise
 
 

@@ -29,6 +29,26 @@ def check_png(file: BinaryIO) -> None:
             raise ValueError(f"wrong checksum of {kind.decode('latin-1')}")
 
 
+def check_frames(file: BinaryIO) -> None:
+    """Count the frames of an animation: Pillow believes the header.
+
+    Raises ValueError where the header says another number, and where the file ends early.
+    """
+    declared, held = 0, 0
+    pixels = False
+    for kind, length in chunks(file):
+        pixels = pixels or kind == b"IDAT"
+        held += kind == b"fcTL"
+        following = file.tell() + length + 4
+        if kind == b"acTL" and not pixels:
+            (declared,) = struct.unpack(">I", exactly(file, 4))
+            if not declared:
+                raise ValueError("an animation of 0 frames")
+        file.seek(following)
+    if declared and declared != held:
+        raise ValueError(f"an animation of {declared} frames that holds {held}")
+
+
 def late_exif(file: BinaryIO) -> bytes:
     """Content of an eXIf chunk behind the pixels, where Pillow looks for none; empty without one."""
     behind = False

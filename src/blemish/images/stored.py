@@ -18,7 +18,7 @@ from blemish.arrays import Pixels
 from blemish.errors import BlemishError
 from blemish.images.jpeg import check_inks, jpeg_pixels
 from blemish.images.lost_blocks import refuse_lost_sectors
-from blemish.images.png import check_png, exif_orientation, late_exif
+from blemish.images.png import check_frames, check_png, exif_orientation, late_exif
 from blemish.images.pnm import raw_pnm_pixels
 from blemish.images.webp import check_webp
 
@@ -42,7 +42,7 @@ def stored_pixels(image: Image.Image, stream: BinaryIO, name: str) -> Pixels:
             return raw
     if image.format in _CHECKS:
         _CHECKS[image.format](stream, image)
-    deep, animated = deep_layout(image), len(frames(image)) > 1
+    deep, animated = deep_layout(image), getattr(image, "n_frames", 1) > 1
     image.load()
     if deep and image.mode in _COLOUR_MODES:
         if image.format != "PNG" or animated:
@@ -95,11 +95,17 @@ def decoded_jpeg(image: Image.Image, stream: BinaryIO) -> NDArray[np.uint8]:
     return jpeg_pixels(data, gray=image.mode == "L")
 
 
-def frames(image: Image.Image) -> list[int]:
+def frames(image: Image.Image, stream: BinaryIO) -> list[int]:
     """Numbers of the frames that are pictures; in a JPEG of several, those as large as the first.
 
     Smaller ones are previews and gain maps. The image stands at its first frame, before and after.
+    stream: that the image was opened from
+    Raises ValueError for an animation with fewer or more frames than it says.
     """
+    if image.format == "PNG":
+        place = stream.tell()
+        check_frames(stream)
+        stream.seek(place)
     count = getattr(image, "n_frames", 1)
     if image.format != "MPO":
         return list(range(count))

@@ -64,8 +64,9 @@ def decoded_lines(file: BinaryIO, name: str) -> Iterator[str]:
                 raise ValueError("NUL characters" if "\0" in line else "a line without an end")
             yield line.removesuffix("\n")
     except ValueError as error:  # UnicodeDecodeError is one
+        reason = " ".join(str(error).split())
         raise BlemishError(
-            f"{name} must be a list of paths, one a line, in UTF-8. Received: {' '.join(str(error).split())}."
+            f"{name} must be a list of paths, one a line, in UTF-8. Received: {reason}. Save it as UTF-8."
         ) from error
     finally:
         text.detach()  # the file is closed by whoever has opened it
@@ -107,7 +108,8 @@ def matching(pattern: Path) -> FoundFiles:
     if not glob.has_magic(str(pattern)):
         raise BlemishError(f"{pattern} does not exist. Give an image or a folder of images.")
     found = FoundFiles()
-    matched = deep_matches(pattern, found) if "**" in pattern.parts else flat_matches(pattern)
+    search = deep_matches if "**" in pattern.parts else flat_matches
+    matched = search(*root_and_pattern(pattern), found)
     inside = {parent for path in matched for parent in path.parents}
     for path in sorted(matched):
         if path.is_dir():
@@ -118,19 +120,52 @@ def matching(pattern: Path) -> FoundFiles:
         else:
             found.leave_out(path, why_not(path))
     if not found.images:
-        raise BlemishError(f"{pattern} matches no image. Check the path and the pattern.")
+        closed = [left.path for left in found.left_out if left.why is Why.CLOSED]
+        lack = f" {closed[0]} cannot be read." if closed else ""
+        raise BlemishError(f"{pattern} matches no image.{lack} Check the path and the pattern.")
     return found
 
 
-def flat_matches(pattern: Path) -> set[Path]:
-    return {Path(name) for name in glob.glob(str(pattern))}  # noqa: PTH207 - hidden files as shells have them
+def root_and_pattern(pattern: Path) -> tuple[Path, tuple[str, ...]]:
+    """Folder that a search starts in, and the parts of the pattern below it.
 
-
-def deep_matches(pattern: Path, found: FoundFiles) -> set[Path]:
-    """Matches of a pattern with **, which glob would follow through a loop of links without end."""
+    A name that is there goes before the pattern that it could be, such as a folder [1].
+    """
     parts = pattern.parts
-    start = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-    root, wanted = Path(*parts[:start]), parts[start:]
+    start = 0
+    while start < len(parts):
+        if glob.has_magic(parts[start]) and not os.path.lexists(Path(*parts[: start + 1])):
+            break
+        start += 1
+    return Path(*parts[:start]), parts[start:]
+
+
+def flat_matches(root: Path, wanted: tuple[str, ...], found: FoundFiles) -> set[Path]:
+    """Matches of a pattern without **; found: takes folders that cannot be read"""
+    places = [root]
+    for part in wanted:
+        places = [place / name for place in places for name in names_like(part, place, found)]
+    return set(places)
+
+
+def names_like(part: str, place: Path, found: FoundFiles) -> list[str]:
+    """Names in a folder that match a part of a pattern; hidden ones as shells have them."""
+    try:
+        if not glob.has_magic(part):
+            os.lstat(place / part)
+            return [part]
+        names = os.listdir(place)  # noqa: PTH208 - names alone
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError:
+        found.leave_out(place, Why.CLOSED)
+        return []
+    shown = part.startswith(".")
+    return [name for name in names if (shown or not name.startswith(".")) and fnmatch.fnmatch(name, part)]
+
+
+def deep_matches(root: Path, wanted: tuple[str, ...], found: FoundFiles) -> set[Path]:
+    """Matches of a pattern with **, which glob would follow through a loop of links without end."""
     matched = set()
     for place, names, drawn in folders_below(root, found):
         paths = [place, *(place / name for name in names if not name.startswith("."))]

@@ -83,7 +83,7 @@ def source_of(paths: list[Path], note: Note, *, every: int = 1) -> ItemStream:
 def part_of(path: Path, note: Note, every: int, left_out: list[LeftOut]) -> ItemStream:
     """Items of one path. left_out: takes what is no item"""
     if str(path) == STDIN:
-        return ItemStream(listed(stdin_lines(), STDIN, Path(), every, left_out), None)
+        return ItemStream(listed(stdin_lines(), "standard input", Path(), every, left_out), None)
     if path.suffix.lower() == LIST_SUFFIX and path.is_file():
         return ItemStream(listed(file_lines(path), str(path), path.parent, every, left_out), None)
     if path.exists() and not path.is_dir():
@@ -187,12 +187,12 @@ def images_below(folder: Path, note: Note) -> FoundFiles:
     found = files_below(folder)
     if not found.images:
         raise BlemishError(f"{folder} holds no image. {held(found)}")
-    tree = list_files(folder)
     try:
+        tree = list_files(folder)
         layout = bool(detect_layout(tree)) or (folder / SETTINGS_NAME).is_file()
         dataset = load_dataset(folder, skip_broken=True) if layout else None
     except BlemishError as error:
-        dataset = None
+        dataset, tree = None, tree_of(folder, found)
         note(
             f"{folder} cannot be read as a dataset, so that masks are told by names and values alone: {error}"
         )
@@ -209,6 +209,11 @@ def images_below(folder: Path, note: Note) -> FoundFiles:
             "masks and references, are not."
         )
     return found
+
+
+def tree_of(folder: Path, found: FoundFiles) -> Tree:
+    """Tree of the images alone, where some folder cannot be read or the dataset is damaged."""
+    return Tree(folder, tuple(sorted(path.relative_to(folder).as_posix() for path in found.images)), {})
 
 
 def names_of(paths: Iterable[Path]) -> set[str]:

@@ -111,7 +111,12 @@ def claim_folder(request: Request, digest: str) -> None:
         "start": request.initial_bundle.id if request.initial_bundle else None,
         THREADS: thread_count() if pick_device(request.settings.device) == "cpu" else None,
     }
-    if file.is_file() and any((request.run / CHECKPOINTS).glob("*")):
+    if any((request.run / CHECKPOINTS).glob("*")):
+        if not file.is_file():
+            raise BlemishError(
+                f"{file} must tell which settings and data the checkpoints beside it are of. "
+                "Received: no such file. Restore it, or choose another --out."
+            )
         if not request.resume:
             raise BlemishError(
                 f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
@@ -161,6 +166,12 @@ def refuse_other_run(
                 f"{file}: --resume needs the same number of threads, with another of which sums are rounded "
                 f"otherwise. Received: {wanted[key]}, the run has {stored[key]}. "
                 f"Give --threads {stored[key]}."
+            )
+        if key == "data_fingerprint" and stored.get(key) != wanted[key]:
+            raise BlemishError(
+                f"{file}: --resume needs the same images, annotations and splits. Received: others, or "
+                f"changed ones (fingerprint {wanted[key][:12]}, the run has {str(stored.get(key))[:12]}). "
+                "Restore them, or choose another --out."
             )
         if stored.get(key) != wanted[key]:
             raise BlemishError(

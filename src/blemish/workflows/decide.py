@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from blemish.evaluation.calibration import Calibration, calibrated, hidden_defec
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
 from blemish.evaluation.truth import sentences_on_lost_places
-from blemish.folder_lock import one_at_a_time
+from blemish.folder_lock import one_at_a_time, refuse_bundle
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import labels_of
 from blemish.progress import Reporter
@@ -71,7 +72,10 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
     Raises BlemishError for images that the bundle was trained on, test images, and what cannot be followed.
     """
     loaded = load_bundle(request.bundle)
-    file = request.out or loaded.path / DECISION
+    own = loaded.path / DECISION
+    file = request.out or own
+    if os.path.realpath(file) != os.path.realpath(own):
+        refuse_bundle(file, Path(os.path.realpath(file.parent)))
     with one_at_a_time(file, seconds=0.0):  # or two would have the same revision
         return written_decision(request, loaded, file, Reporter(quiet=quiet))
 

@@ -26,11 +26,13 @@ class RecordedInspections:
     """Inspections in a file, a line each, in the order of the images; iterating reads them one by one.
 
     file: inspections.jsonl; failures: how many have the verdict ERROR; counts: of all that was found
+    overlay_lack: sentence on overlays that could not be written; "" where all were
     """
 
     file: Path
     failures: int
     counts: InspectionCounts = field(default_factory=InspectionCounts)
+    overlay_lack: str = ""
 
     def __iter__(self) -> Iterator[Inspection]:
         with self.file.open(encoding="utf-8") as lines:
@@ -79,7 +81,7 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
             coming = reporter.track(answers.coming, "inspecting", total=total)
             file, counts = write_answers(replace(answers, coming=coming), out, overlays, counts_of)
         assert web or counts.images == items.taken, "an image was lost on its way"
-        return RecordedInspections(file, counts.errors, counts)
+        return RecordedInspections(file, counts.errors, counts, overlays.lack() if overlays else "")
 
 
 class CountedItems:

@@ -31,15 +31,26 @@ class Overlays:
     folder: Path
     score_map_max: float | None
     taken: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
 
     def draw(self, answer: Answer) -> None:
+        """Draw an answer; a picture that cannot be written is kept in `failures`, and the work goes on."""
         if answer.pixels is None or answer.inspection.verdict is Verdict.ERROR:
             return
         # Of a web, the defects are in pixels of the whole; the image begins at row `top`.
         defects = tuple(defect.moved(-answer.top) for defect in answer.inspection.defects)
         inspection = replace(answer.inspection, defects=defects)
         overlay = draw_inspection(answer.pixels, inspection, score_map_max=self.score_map_max)
-        write_atomically(self.folder / self.file_name(answer.stem), png_bytes(overlay))
+        try:
+            write_atomically(self.folder / self.file_name(answer.stem), png_bytes(overlay))
+        except BlemishError as error:
+            self.failures.append(str(error))
+
+    def lack(self) -> str:
+        """Sentence on overlays that could not be written; "" where all were."""
+        number = len(self.failures)
+        what = "1 overlay" if number == 1 else f"{number} overlays"
+        return f"{what} could not be written. The first: {self.failures[0]}" if number else ""
 
     def file_name(self, stem: str) -> str:
         """Name for an overlay: the stem, with a number where it is taken, and cut where it is too long.
@@ -150,10 +161,19 @@ def write_answers(
 
 
 def opened(draft: Path) -> FileIO:
-    """Open the draft, empty. Raises BlemishError where it cannot be written."""
+    """Make the draft, empty; a link in its place goes and is not followed.
+
+    Raises BlemishError where it cannot be written, and where a folder stands in place of a file.
+    """
+    for file in (draft.with_name(RECORD), draft.with_name(SUMMARY)):
+        if file.is_dir():
+            raise BlemishError(
+                f"{file} must be a file. Received: a folder. Remove it, or choose another --out."
+            )
     try:
         draft.parent.mkdir(parents=True, exist_ok=True)
-        return draft.open("wb", buffering=0)
+        draft.unlink(missing_ok=True)
+        return draft.open("xb", buffering=0)
     except OSError as error:
         raise BlemishError(f"{draft} cannot be written: {error.strerror}. Choose another --out.") from error
 

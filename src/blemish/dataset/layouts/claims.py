@@ -9,29 +9,13 @@ from blemish.dataset.account import Account
 from blemish.dataset.layouts.common import Contents, Source
 from blemish.dataset.samples import Dataset, MaskFile, Sample
 from blemish.dataset.settings import SETTINGS_NAME
-from blemish.images.decode import SUFFIXES
+from blemish.errors import BlemishError
+from blemish.images.decode import SUFFIXES, UNREAD_IMAGE_SUFFIXES
+from blemish.untrusted import read_yaml
 
 LABEL_SUFFIXES = frozenset(
     {".txt", ".xml", ".json", ".jsonl", ".csv", ".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".mat", ".npy"}
     | {".npz", ".yaml", ".yml"}
-)
-OTHER_IMAGES = frozenset(
-    {
-        ".avif",
-        ".cr2",
-        ".cr3",
-        ".dcm",
-        ".dng",
-        ".exr",
-        ".gif",
-        ".hdr",
-        ".heic",
-        ".heif",
-        ".j2k",
-        ".jfif",
-        ".jp2",
-    }
-    | {".jxl", ".nef", ".orf", ".arw", ".pcx", ".psd", ".raw", ".svg", ".tga"}
 )
 ARCHIVES = frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"})
 NOTE_NAMES = ("readme", "license", "licence", "changelog", "requirements", "terms", "citation", "copyright")
@@ -39,6 +23,7 @@ NO_ANNOTATION = "no annotation that was read names it, so it is neither clean no
 NO_LABELS = "no label file that this layout knows"
 NOT_READ = "images of this type are not read; save them as PNG or TIFF"
 NOT_OPENED = "archives are not opened; unpack them"
+OTHER_SETTINGS = "settings that do not apply here: those of the folder that was given do"
 
 
 def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:
@@ -64,13 +49,27 @@ def account_of(contents: Contents, source: Source, dataset: Dataset) -> Account:
 
 
 def named_files(source: Source) -> frozenset[str]:
-    """Files below the root that dataset.yaml names, and itself."""
+    """Files below the root that dataset.yaml names, and itself; another one there that says the same, too."""
     settings = source.settings
     annotations, lists = settings.annotations or (), settings.splits or {}
     names = [SETTINGS_NAME, *(lists.values())]
     names += [annotations] if isinstance(annotations, str) else [*dict(annotations).values()]
-    paths = (source.home / name for name in names if isinstance(name, str))
+    paths = [source.home / name for name in names if isinstance(name, str)]
+    if same_settings(source.home / SETTINGS_NAME, source.root / SETTINGS_NAME):  # as `data split` leaves them
+        paths.append(source.root / SETTINGS_NAME)
     return relative_names(paths, source.root)
+
+
+def same_settings(first: Path, second: Path) -> bool:
+    """True where two settings files say the same, but for the place of the images and the splits."""
+    try:
+        contents = [read_yaml(file) for file in (first, second)]
+    except BlemishError:
+        return False
+    if not all(isinstance(content, dict) for content in contents):
+        return False
+    own, other = ({k: v for k, v in content.items() if k not in ("root", "splits")} for content in contents)
+    return bool(own == other)
 
 
 def used_files(samples: Iterable[Sample], root: Path) -> frozenset[str]:
@@ -88,10 +87,12 @@ def relative_names(paths: Iterable[Path], root: Path) -> frozenset[str]:
 def reason_of(file: str) -> str:
     """Reason why a file that no reader claimed is left out; "" for a note, which is no loss."""
     path = PurePosixPath(file)
+    if path.name == SETTINGS_NAME:
+        return OTHER_SETTINGS
     suffix, is_note = path.suffix.lower(), path.name.lower().startswith(NOTE_NAMES)
     if suffix in SUFFIXES:
         return NO_ANNOTATION
-    for suffixes, reason in ((OTHER_IMAGES, NOT_READ), (ARCHIVES, NOT_OPENED), (LABEL_SUFFIXES, NO_LABELS)):
+    for suffixes, reason in ((UNREAD_IMAGE_SUFFIXES, NOT_READ), (ARCHIVES, NOT_OPENED), (LABEL_SUFFIXES, NO_LABELS)):
         if suffix in suffixes and not is_note:
             return reason
     return ""

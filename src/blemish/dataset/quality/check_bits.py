@@ -37,8 +37,8 @@ def question(findings: Sequence[ImageFinding], bits: int, who: str) -> Problem:
     return Problem(
         WARNING,
         f"{who} {findings[0].mode}, but no value above {2**bits - 1}: {examples(findings)}. Those of a "
-        f"{bits}-bit camera are {2 ** (16 - bits)} times too dark so: set `bits: {bits}` in dataset.yaml. "
-        "Else set `bits: 16`.",
+        f"camera of {bits} bits are {2 ** (16 - bits)} times too dark so: set `bits: {bits}` in dataset.yaml."
+        " Else set `bits: 16`.",
     )
 
 
