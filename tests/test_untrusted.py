@@ -190,6 +190,21 @@ def test_xml_of_every_encoding_it_may_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("a:\n\t- b", "line 2, column 1"),
+        ("a: 1\nb: [2\n", "line 3, column 1"),
+        ("a: 1\na: 2\n", "line 2, column 1"),
+    ],
+)
+def test_a_fault_of_yaml_names_its_line_in_a_plain_sentence(tmp_path: Path, content: str, place: str) -> None:
+    with pytest.raises(BlemishError, match=rf"\({place}\)\. Correct or remove it\.$") as caught:
+        read_yaml(file(tmp_path, content))
+    assert "unicode string" not in str(caught.value)
+    assert "^" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "text", ["/etc/passwd", "../a", "a/../../b", "..\\a", "out/a", 3, None, "", " ", "a\0b", ["a"]]
 )
 def test_paths_that_leave_the_folder(tmp_path: Path, text: object) -> None:

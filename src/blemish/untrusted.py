@@ -197,10 +197,16 @@ def parse_yaml(text: str, name: Path | str, *, as_text: bool = False) -> Any:
         ) from error
     except (yaml.YAMLError, ValueError, ArithmeticError, AttributeError, LookupError, TypeError) as error:
         # tags such as !!timestamp before other text raise almost any type in PyYAML
-        reason = " ".join(str(error).split())
         raise BlemishError(
-            f"{name} must be a YAML file. Received: {reason}. Correct or remove it."
+            f"{name} must be a YAML file. Received: {yaml_fault(error)}. Correct or remove it."
         ) from error
+
+
+def yaml_fault(error: Exception) -> str:
+    """What PyYAML found wrong, and where, in a line."""
+    mark = getattr(error, "problem_mark", None)
+    reason = " ".join(str(getattr(error, "problem", None) or error).split())
+    return reason if mark is None else f"{reason} (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def read_xml(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> ElementTree.Element:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from blemish.dataset.account import Account
+from blemish.dataset.account import Account, number
 from blemish.dataset.layouts import load_dataset
 from tests.dataset import builders
 
@@ -49,8 +49,8 @@ def test_what_no_reader_claims_is_named_with_number_and_examples(tmp_path: Path)
     assert set(account.left_out) == {f"more/{name}.png" for name in "uvwx"} | {"more/old.xml"}
     assert set(account.warnings) == {
         "1 file is left out (more/old.xml): no label file that this layout knows.",
-        "4 files are left out (more/u.png, more/v.png, more/w.png and 1 more): no annotation names it, so it "
-        "is neither clean nor defective.",
+        "4 files are left out (more/u.png, more/v.png, more/w.png and 1 more): no annotation that was "
+        "read names it, so it is neither clean nor defective.",
     }
 
 
@@ -72,6 +72,21 @@ def test_the_line_and_the_json_hold_the_same_numbers() -> None:
     )
     stored = json.loads(json.dumps(account.to_json()))
     assert (stored["files"], stored["used"], stored["skipped"]) == (6, 3, {"e": "broken"})
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [
+        (1, "entry", "1 entry"),
+        (2, "entry", "2 entries"),
+        (2, "key", "2 keys"),
+        (0, "class", "0 classes"),
+        (3, "box", "3 boxes"),
+        (2, "XML file", "2 XML files"),
+    ],
+)
+def test_nouns_stand_in_the_right_number(count: int, noun: str, text: str) -> None:
+    assert number(count, noun) == text
 
 
 @pytest.mark.parametrize(

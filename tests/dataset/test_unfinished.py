@@ -108,6 +108,9 @@ def test_a_synthetic_set_without_its_splits_is_refused(tmp_path: Path) -> None:
     (out / "splits" / "val.txt").unlink()
     with pytest.raises(BlemishError, match="`blemish data synth` did not finish"):
         load_dataset(out)
+    for file in (out / "splits").iterdir():
+        file.unlink()
+    assert load_dataset(out).splits == {"": 5}, "lists that are all removed are meant to be made anew"
 
 
 @pytest.mark.parametrize("lost", ["splits/test.txt", "dataset.yaml"])

@@ -52,7 +52,7 @@ def empty_mask(folder: Path) -> MaskFile:
     return MaskFile(folder / "mask.png")
 
 
-@pytest.mark.parametrize("kind", ["mask", "polygon", "runs"])
+@pytest.mark.parametrize("kind", ["mask", "polygon", "runs", "box"])
 def test_an_annotation_without_a_pixel_leaves_its_image_defective_in_an_unknown_place(
     image: Path, kind: str
 ) -> None:
@@ -60,6 +60,7 @@ def test_an_annotation_without_a_pixel_leaves_its_image_defective_in_an_unknown_
         "mask": {"mask": empty_mask(image.parent)},
         "polygon": {"polygons": (((40.0, 40.0), (50.0, 40.0), (50.0, 50.0)),)},
         "runs": {"mask": RunLengths((600,), SIZE)},
+        "box": {"box_xyxy": (40.0, 3.0, 50.0, 11.0)},
     }
     evaluator = evaluated(image, (Annotation("dent", **places[kind]),))
     (record,) = evaluator.records
@@ -69,13 +70,21 @@ def test_an_annotation_without_a_pixel_leaves_its_image_defective_in_an_unknown_
     assert metrics["image"]["defective"] == 1
     assert "defect" not in metrics and "pixel" not in metrics
     (sentence,) = sentences_on_lost_places(evaluator.records)
-    assert sentence.startswith("1 annotation has a mask or outline without a pixel, first in a.png")
+    assert sentence.startswith(
+        "1 annotation has a mask, outline or box without a pixel in the image, first in a.png"
+    )
 
 
 def test_a_box_counts_where_its_outline_is_too_thin_for_a_pixel(image: Path) -> None:
     thin = Annotation("dent", HERE, (((2.0, 3.0), (2.1, 3.0), (2.1, 3.1)),))
     (record,) = evaluated(image, (thin,)).records
     assert [truth.box_xyxy for truth in record.truth] == [HERE]
+    assert record.lost_places == 0
+
+
+def test_a_box_over_the_edge_counts(image: Path) -> None:
+    (record,) = evaluated(image, (Annotation("dent", (25, 15, 40, 30)),)).records
+    assert len(record.truth) == 1
     assert record.lost_places == 0
 
 

@@ -130,6 +130,7 @@ def check(
     """
     import json
 
+    from blemish.dataset.account import number
     from blemish.dataset.layouts import load_dataset
     from blemish.dataset.quality.check import check_dataset
     from blemish.dataset.quality.problems import ERROR, WARNING
@@ -140,8 +141,8 @@ def check(
     if json_out:
         write_atomically(json_out, json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
     if not report.usable:
-        errors = sum(problem.severity == "error" for problem in report.problems)
-        raise BlemishError(f"{data} cannot be used as it is: {errors} errors, listed above.")
+        errors = number(sum(problem.severity == "error" for problem in report.problems), "error")
+        raise BlemishError(f"{data} cannot be used as it is: {errors}, listed above.")
     if strict and report.problems:
         raise BlemishError(
             f"{data} must give no warning with --strict. Received: {len(report.problems)}, listed above."

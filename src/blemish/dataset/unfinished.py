@@ -19,7 +19,7 @@ from blemish.folder_lock import LOCK_NAME, is_empty_folder
 from blemish.untrusted import inside, read_json
 
 MARKER = ".blemish-dataset.json"
-PARTS = ("*.yaml", "*.json", "ImageSets/Main/*.txt", "annotations/*.json")  # splits/ may be made anew
+PARTS = ("*.yaml", "*.json", "splits/*.txt", "ImageSets/Main/*.txt", "annotations/*.json")
 MAX_BYTES = 2**20
 
 
@@ -78,13 +78,20 @@ def refuse_unfinished(folder: Path) -> None:
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Names of files that the folder's marker lists and that are not there."""
+    """Names of files that the folder's marker lists and that are not there.
+
+    Lists of splits beside the annotations may be removed all together, to split anew; one of them may not.
+    """
     marker = folder / MARKER
     content = read_json(marker, max_bytes=MAX_BYTES)
     names = content.get("whole_with") if isinstance(content, dict) else None
     if not isinstance(names, list):
         raise BlemishError(f"{marker} must list 'whole_with'. Received: none. Delete it.")
-    return [str(name) for name in names if not inside(folder, name, f"{marker}: 'whole_with'").is_file()]
+    missing = [str(name) for name in names if not inside(folder, name, f"{marker}: 'whole_with'").is_file()]
+    lists = {str(name) for name in names if str(name).startswith("splits/")}
+    beside = {*map(str, names)} - lists - {SETTINGS_NAME}
+    removed = bool(beside) and lists <= {*missing}
+    return [name for name in missing if not (removed and name in lists)]
 
 
 def write_marker(folder: Path, by: str, names: Sequence[str]) -> None:

@@ -76,9 +76,11 @@ def split_to_evaluate(dataset: Dataset, split: str) -> Dataset:
     chosen = dataset.split(split)
     if not len(chosen):
         existing = ", ".join(f"{name or 'no split'} ({number})" for name, number in dataset.splits.items())
+        named = any(name for name in dataset.splits)
+        remedy = "Name one of these, or give --split all" if named else "Give --split all"
         raise BlemishError(
             f"--split {split}: {dataset.root} has no such images. It has: {existing}. "
-            "Name one of these, or make splits with `blemish data split` before training."
+            f"{remedy}, or make splits with `blemish data split` before training."
         )
     for sample in chosen:
         refuse_unusable_places(sample)

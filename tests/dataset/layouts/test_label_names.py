@@ -51,6 +51,19 @@ def test_folders_of_kinds_are_classes(tmp_path: Path) -> None:
     assert dataset.class_names == ("dent", "normalised", "scratch", "uneven")
 
 
+@pytest.mark.parametrize(("folder", "said"), [("goood", True), ("good", False), ("0", False)])
+def test_a_dataset_without_a_clean_folder_is_told_of(tmp_path: Path, folder: str, *, said: bool) -> None:
+    warnings = load_dataset(kinds(tmp_path, "bad", "dent", folder)).account.warnings
+    assert any("(bad, dent, goood): none means clean; 'clean:'" in line for line in warnings) == said
+
+
+def test_folders_of_which_none_is_known_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BlemishError, match=r"folders def_front, ok_front is known as clean: put 'clean:"):
+        load_dataset(kinds(tmp_path, "train/ok_front", "train/def_front"))
+    builders.text(tmp_path / "dataset.yaml", "clean: [ok_front]\n")
+    assert sum(not sample.is_defective for sample in load_dataset(tmp_path)) == 1
+
+
 def test_unknown_names_alone_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BlemishError, match="must have a known layout"):
         load_dataset(kinds(tmp_path, "lot1", "lot2"))
@@ -64,6 +77,10 @@ def test_unknown_names_alone_are_refused(tmp_path: Path) -> None:
         (("scratch", "unscratched", "ok", "scratched"), "unscratched"),
         (("defect", "crackfree"), "crackfree"),
         (("NG", "ohne_NG"), "ohne_NG"),
+        (("good", "bad", "good_lot1"), "good_lot1"),
+        (("normal", "abnormal", "normal_test"), "normal_test"),
+        (("bad", "ok front"), "ok front"),
+        (("NG", "weld-OK-2"), "weld-OK-2"),
     ],
 )
 def test_a_negation_that_is_not_known_is_asked_about(

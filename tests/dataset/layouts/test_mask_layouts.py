@@ -414,7 +414,7 @@ def test_folders_whose_names_could_be_classes_are_told_of(tmp_path: Path) -> Non
     dataset = load_dataset(tmp_path)
     assert dataset.class_names == ("defect",)
     assert "the folders cut, dent are not read as classes" in dataset.account.warnings[0]
-    builders.text(tmp_path / "dataset.yaml", "layout: labels\n")
+    builders.text(tmp_path / "dataset.yaml", "layout: labels\nclean: []\n")
     dataset = load_dataset(tmp_path)
     assert (dataset.class_names, dataset.account.warnings) == (("cut", "dent"), ())
     assert [int((class_map(s, dataset.class_names, builders.SIZE) > 0).sum()) for s in dataset] == [35, 35]

@@ -81,7 +81,9 @@ def test_equal_annotations_are_counted() -> None:
     assert "3 times the same annotation, a at (1, 1, 5, 5)" in problem.message
     label = Annotation("a")
     assert "2 times the same annotation, a. Keep one" in problems(label, label)[0].message
-    assert not problems(mark, replace(mark, difficult=True), replace(mark, box_xyxy=(1.0, 1.0, 5.0, 5.1)))
+    assert not problems(mark, replace(mark, difficult=True), replace(mark, box_xyxy=(1.0, 1.0, 5.0, 6.0)))
+    (nearly,) = problems(mark, replace(mark, box_xyxy=(1.0, 1.0, 5.0, 5.1)))
+    assert nearly.kind == "nearly-same-box"
 
 
 def test_two_classes_at_one_place() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from blemish.dataset.account import by_reason, lost, number
 from blemish.dataset.convert import coco, labelme, masks, voc, yolo
 from blemish.dataset.convert.common import refuse
-from blemish.dataset.convert.fit import NOTHING_LEFT, FittedDataset, fit_dataset, places
+from blemish.dataset.convert.fit import NO_OUTLINE, NO_PIXEL, NOTHING_LEFT, FittedDataset, fit_dataset, places
 from blemish.dataset.samples import Annotation, Dataset
 from blemish.dataset.unfinished import refuse_content, whole_folder
 from blemish.errors import BlemishError, nearest_name
@@ -53,8 +53,9 @@ CROWD = "its region of many defects, a crowd, would be taken for a single one"
 
 @dataclass(frozen=True)
 class Conversion:
-    """Result of a conversion: the folder, counts, and a line on each thing the target holds less exactly.
+    """Result of a conversion: the folder, counts, and a line on each thing that was lost or is doubtful.
 
+    warnings: what reading the dataset warned of, then what the target holds less exactly
     images, annotations: how many were written
     left_out: place of an annotation → why it was not; images_left_out: file or id of an image → why
     """
@@ -81,7 +82,7 @@ def convert(
 
     Boxes, polygons and masks are in pixels of the image as decoded, with its EXIF orientation applied.
     skip_broken: leave out faulty images and annotations, and images all of whose annotations were
-    strict: raise where anything is left out or held less exactly
+    strict: raise where there is a warning, also of reading the dataset
     Raises BlemishError when an image or annotation is faulty, the target cannot hold an annotation, or the
     folder is not empty or lies in the dataset; nothing is left in the folder then.
     """
@@ -90,13 +91,15 @@ def convert(
     refuse_content(folder)
     refuse(dataset, to, writer.cannot_hold, writer.lacks)
     fit = fit_dataset(dataset, skip_broken=skip_broken)
-    fit = fit if writer.ignores else without_crowds(fit)
+    fit = fit if writer.ignores else without(fit, is_crowd, CROWD)
+    fit = without_pixelless(fit, writer, to, skip_broken=skip_broken)
     refuse_nothing(fit, dataset)
     left_out, images = {**dataset.account.dropped, **fit.left_out}, {**dataset.skipped, **fit.images}
     warnings = [*lost_lines(images, "image"), *lost_lines(left_out, "annotation")]
     warnings += [f"{what}: {number(count, 'annotation')}" for what, count in fit.changes.items()]
     with whole_folder(folder, by="blemish data convert"):
         warnings += writer.write(fit.dataset, folder)
+        warnings = [*(line for line in dataset.account.warnings if line not in warnings), *warnings]
         if strict and warnings:
             raise BlemishError(
                 f"'{to}' must hold all of {dataset.root} exactly with --strict. Received: "
@@ -131,19 +134,41 @@ def refuse_nothing(fit: FittedDataset, dataset: Dataset) -> None:
         )
 
 
-def without_crowds(fit: FittedDataset) -> FittedDataset:
-    """Leave out crowds, and the images that show nothing else."""
+def without(fit: FittedDataset, strange: Callable[[Annotation], bool], reason: str) -> FittedDataset:
+    """Leave out the annotations that are strange to the target, and the images that show nothing else."""
     left_out, images = dict(fit.left_out), dict(fit.images)
     samples = []
     for sample in fit.dataset:
-        crowds = {p for p, a in zip(places(sample), sample.annotations, strict=True) if a.crowd}
-        kept = tuple(a for a in sample.annotations if not a.crowd)
-        left_out |= dict.fromkeys(crowds, CROWD)
-        if crowds and not kept:
+        out = {p for p, a in zip(places(sample), sample.annotations, strict=True) if strange(a)}
+        kept = tuple(a for a in sample.annotations if not strange(a))
+        left_out |= dict.fromkeys(out, reason)
+        if out and not kept:
             images[sample.id] = NOTHING_LEFT
         else:
             samples.append(replace(sample, annotations=kept))
     return FittedDataset(replace(fit.dataset, samples=tuple(samples)), left_out, images, fit.changes)
+
+
+def is_crowd(annotation: Annotation) -> bool:
+    return annotation.crowd
+
+
+def without_pixelless(fit: FittedDataset, writer: Writer, to: str, *, skip_broken: bool) -> FittedDataset:
+    """Leave out, or refuse, outlines without a pixel, which became boxes, where the target holds none.
+
+    Raises BlemishError that names the first of them.
+    """
+    for sample in fit.dataset:
+        for place, annotation in zip(places(sample), sample.annotations, strict=True):
+            if writer.cannot_hold(annotation) and not skip_broken:
+                raise BlemishError(
+                    f"{to} must have outlines that enclose a pixel. Received: {place}, which encloses none. "
+                    "Draw it, convert to 'coco', or leave it out with --skip-broken."
+                )
+    fitted = without(fit, writer.cannot_hold, NO_PIXEL)
+    if len(fitted.left_out) == len(fit.left_out):
+        return fitted
+    return replace(fitted, changes={what: n for what, n in fit.changes.items() if what != NO_OUTLINE})
 
 
 def lost_lines(reasons: Mapping[str, str], noun: str) -> list[str]:

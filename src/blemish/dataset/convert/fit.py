@@ -27,6 +27,7 @@ NOTHING_LEFT = "all its annotations are left out, so it would pass as clean"
 CUT_BOX, CUT_OUTLINE = "boxes cut to the image", "outlines cut to the image"
 NEW_BOX, NO_OUTLINE = "boxes made anew from outlines", "outlines without a pixel become boxes"
 SHOWN = 3
+MAX_SHOWN = 200  # letters of several faults; the first is shown whole
 
 
 class FaultError(Exception):
@@ -98,8 +99,10 @@ def fit_dataset(dataset: Dataset, *, skip_broken: bool = False) -> FittedDataset
 
 
 def faulty(dataset: Dataset, faults: Mapping[str, str]) -> BlemishError:
-    named = "; ".join(f"{place}: {reason}" for place, reason in list(faults.items())[:SHOWN])
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    lines = [f"{place}: {reason.rstrip('.')}" for place, reason in faults.items()]
+    shown = max(1, sum(len("; ".join(lines[: n + 1])) <= MAX_SHOWN for n in range(min(len(lines), SHOWN))))
+    named = "; ".join(lines[:shown])
+    more = f"; and {len(faults) - shown} more" if len(faults) > shown else ""
     return BlemishError(
         f"{dataset.root} must be free of faults to be converted. Received: {number(len(faults), 'fault')} "
         f"({named}{more}). Correct them, see `blemish data check`, or leave them out with --skip-broken."

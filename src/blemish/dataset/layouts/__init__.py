@@ -41,7 +41,13 @@ from blemish.dataset.layouts import (
 )
 from blemish.dataset.layouts.claims import account_of
 from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
-from blemish.dataset.layouts.detection import OF_LABEL_FILES, choose_layout, contradictions, matching
+from blemish.dataset.layouts.detection import (
+    OF_LABEL_FILES,
+    choose_layout,
+    contradictions,
+    matching,
+    shares_as_pixels,
+)
 from blemish.dataset.layouts.repeats import without_repeats
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
@@ -92,11 +98,7 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     name, reason, warnings = choose_layout(source, layout, LAYOUTS)
     contents = without_repeats(LAYOUTS[name].read(source))
     if not contents.samples:
-        first = next(iter(contents.skipped.values()), "no image fits it")
-        raise BlemishError(
-            f"{source.root} must hold images of the layout '{name}'. Received: none ({first}). "
-            "Check the folder or name another layout."
-        )
+        raise BlemishError(nothing_read(contents, name, source))
     samples, class_names, unknown = with_classes(contents, source)
     if source.settings.group is not None:
         samples = grouped_samples(samples, source.settings.group)
@@ -104,13 +106,25 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     # The settings go along, for a dataset made from this one.
     carried = source.settings.model_dump(exclude_defaults=True, mode="json")
     if name in OF_LABEL_FILES:
-        warnings += (*contradictions(contents.samples),)
+        warnings += (*contradictions(contents.samples), *shares_as_pixels(contents.samples))
     contents = replace(contents, warnings=(*warnings, *contents.warnings))
     of_images = {"mm_per_px": source.settings.mm_per_px, "bits": source.settings.bits}
     known = {name: value for name, value in of_images.items() if value is not None}
     info = {**known, "settings": carried, "home": str(source.home)}
     dataset = Dataset(source.root, samples, class_names, name, reason, skipped, info)
     return read_splits(replace(dataset, account=account_of(contents, source, dataset)), source)
+
+
+def nothing_read(contents: Contents, layout: str, source: Source) -> str:
+    """Message for a layout of which no image could be read: the first fault, if any was found."""
+    faults = list(dict.fromkeys(contents.skipped.values()))
+    if not faults:
+        return (
+            f"{source.root} must hold images of the layout '{layout}'. Received: none. "
+            "Check the folder or name another layout."
+        )
+    more = f" {len(faults) - 1} more have faults, and no image is left." if len(faults) > 1 else ""
+    return f"{faults[0]}{more}"
 
 
 def detect_layout(tree: Tree) -> dict[str, str]:

@@ -10,13 +10,19 @@ from blemish.dataset.layouts.common import Contents, Source
 from blemish.dataset.samples import Dataset, MaskFile, Sample
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
-from blemish.images.decode import SUFFIXES
+from blemish.images.decode import SUFFIXES, UNREAD_IMAGE_SUFFIXES
 from blemish.untrusted import read_yaml
 
-LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv", ".tsv", ".mat", ".npy", ".yaml", ".yml"})
+LABEL_SUFFIXES = frozenset(
+    {".txt", ".xml", ".json", ".jsonl", ".csv", ".tsv", ".xls", ".xlsx", ".ods", ".parquet", ".mat", ".npy"}
+    | {".npz", ".yaml", ".yml"}
+)
+ARCHIVES = frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"})
 NOTE_NAMES = ("readme", "license", "licence", "changelog", "requirements", "terms", "citation", "copyright")
-NO_ANNOTATION = "no annotation names it, so it is neither clean nor defective"
+NO_ANNOTATION = "no annotation that was read names it, so it is neither clean nor defective"
 NO_LABELS = "no label file that this layout knows"
+NOT_READ = "images of this type are not read; save them as PNG or TIFF"
+NOT_OPENED = "archives are not opened; unpack them"
 OTHER_SETTINGS = "settings that do not apply here: those of the folder that was given do"
 
 
@@ -83,9 +89,10 @@ def reason_of(file: str) -> str:
     path = PurePosixPath(file)
     if path.name == SETTINGS_NAME:
         return OTHER_SETTINGS
-    if path.suffix.lower() in SUFFIXES:
+    suffix, is_note = path.suffix.lower(), path.name.lower().startswith(NOTE_NAMES)
+    if suffix in SUFFIXES:
         return NO_ANNOTATION
-    name = path.name.lower()
-    if path.suffix.lower() not in LABEL_SUFFIXES or name.startswith(NOTE_NAMES):
-        return ""
-    return NO_LABELS
+    for suffixes, reason in ((UNREAD_IMAGE_SUFFIXES, NOT_READ), (ARCHIVES, NOT_OPENED), (LABEL_SUFFIXES, NO_LABELS)):
+        if suffix in suffixes and not is_note:
+            return reason
+    return ""

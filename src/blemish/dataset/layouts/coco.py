@@ -174,7 +174,7 @@ def read_picture(source: Source, picture: Picture, *, crowds: bool) -> Reading:
 def class_of(mark: CocoEntry, names: Mapping[int | str, str], place: str) -> str:
     number = number_of(mark["category_id"], f"{place}: category_id")
     if number not in names:
-        known = ", ".join(f"{number} {name}" for number, name in names.items())
+        known = ", ".join(f"{number} {name}" for number, name in names.items()) or "the file has none"
         raise BlemishError(
             f"{place} must have a known category ({known}). Received: {mark['category_id']}. Correct it."
         )

@@ -16,6 +16,7 @@ from blemish.errors import BlemishError
 
 ALIKE = 0.6  # intersection over union of an annotation's box and the box around its outline, at least
 NO_PLACE = "they have neither box nor outline, and are read as labels of their image"
+IGNORE = "their key 'ignore' is not read, as in pycocotools: they count as any; 'iscrowd' would be ignored"
 OTHER_BOX = "their bbox is not the box of their segmentation. Check that it is [x, y, width, height]"
 
 
@@ -40,6 +41,8 @@ def read_mark(mark: CocoEntry, label: str, place: str, *, crowds: bool) -> tuple
     annotation = Annotation(label, box, polygons, mask, contrast, identity, crowds and crowd, difficult)
     if not annotation.has_place:
         return annotation, NO_PLACE
+    if flag_is_set(mark.get("ignore")) and not crowd:
+        return annotation, IGNORE
     return annotation, "" if box_fits(annotation) else OTHER_BOX
 
 
@@ -54,6 +57,10 @@ def flag(mark: CocoEntry, key: str) -> bool:
     if value not in (0, 1, "0", "1"):
         raise ValueError(f"{key} {value!r:.40}")
     return int(value) == 1
+
+
+def flag_is_set(value: Any) -> bool:
+    return value not in (None, 0, "0", "")
 
 
 def read_box(values: Any) -> Box | None:

@@ -33,6 +33,7 @@ SPLIT_OF_FOLDER = {
 }
 MAX_COORDINATE = 1e7  # pixels: more than any image has
 PEEK_BYTES = 4096
+ORIENTATION = 0x112  # tag of EXIF
 NO_SIZE = (None, "", 0, "0", "0.0", "None")  # width or height of tools that do not know it
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 T = TypeVar("T")
@@ -298,6 +299,15 @@ def stored_size(image: Path) -> tuple[int, int]:
     """Width and height of the pixels as they are stored, before the turn that the file asks for."""
     with opened(image) as stream, open_unlimited(stream) as file:
         return file.size
+
+
+def is_turned(image: Path) -> bool:
+    """True where EXIF data ask for the pixels to be turned or mirrored; False for a broken file."""
+    try:
+        with opened(image) as stream, open_unlimited(stream) as file:
+            return file.getexif().get(ORIENTATION, 1) in range(2, 9)
+    except (BlemishError, OSError, ValueError, SyntaxError):
+        return False  # named where its pixels are read
 
 
 def image_named(tree: Tree, name: str, *, near: str) -> str:

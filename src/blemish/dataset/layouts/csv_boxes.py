@@ -53,6 +53,8 @@ def entries_in(source: Source, file: str) -> list[DescribedImage]:
             raise refusal(
                 f"{place}: width and height", "be those of the other lines", f"{size}, {sizes[name]}"
             )
+        for corner in (corner for corner in corners if any(values)):
+            number(row[corner], f"{place}: {corner}")
         if row[label] or any(values):
             found.append((text_of(row[label], f"{place}: {label}"), values))
     refuse_shares(shapes, str(path))

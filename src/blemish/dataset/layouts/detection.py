@@ -12,8 +12,10 @@ from pathlib import PurePosixPath
 from types import ModuleType
 
 from blemish.dataset.account import remark
+from blemish.dataset.faults import extent
 from blemish.dataset.layouts.common import Source, Tree, grouped, parent
-from blemish.dataset.layouts.label_names import is_clean, is_defective
+from blemish.dataset.layouts.label_names import is_clean, is_defective, label_folder
+from blemish.dataset.layouts.mask_index import find_masks
 from blemish.dataset.layouts.products import product_folders
 from blemish.dataset.layouts.tools import files_to_look_at, first_line, head, nearest_guess, tool_of
 from blemish.dataset.samples import Sample
@@ -108,6 +110,16 @@ def contradictions(samples: Iterable[Sample]) -> Iterator[str]:
         yield remark(clean, "image", "clean by their labels, in a folder whose name means defective")
 
 
+def shares_as_pixels(samples: Iterable[Sample]) -> Iterator[str]:
+    """Warning where every place lies in the first pixel of its image, as shares of its sides would."""
+    placed = [(sample.id, a) for sample in samples for a in sample.annotations if a.box_xyxy or a.polygons]
+    extents = [(name, a.box_xyxy or extent(a.polygons)) for name, a in placed]
+    if extents and all(min(corners) >= 0 and max(corners) <= 1 for _, corners in extents):
+        images = [*dict.fromkeys(name for name, _ in extents)]
+        text = "every box or outline lies within the first pixel: are they shares of width and height?"
+        yield remark(images, "image", f"{text} They are read as pixels. Multiply them by the image's size")
+
+
 def means_good(name: str) -> bool:
     return is_clean(name) and name != "0"  # a number may also count
 
@@ -134,12 +146,32 @@ def nothing_fits(tree: Tree) -> str:
     guess = (
         nearest_guess(tree)
         or unknown_file(tree)
+        or loose_image(tree)
         or ("Label files, masks or folders such as good/ and bad/ must say which images are clean.")
     )
     return (
         f"{tree.root} must have a known layout. Received: {inventory(tree)}. {guess} "
         "'blemish data layouts' lists those that are read."
     )
+
+
+def loose_image(tree: Tree) -> str:
+    """Sentence on what keeps folders from being labels: an image in none of them, or a single folder."""
+    photographs = find_masks(tree).photographs
+    folders = {file: label_folder(file) for file in photographs}
+    names = sorted({*folders.values()} - {""})
+    if not any(is_clean(name) or is_defective(name) for name in names):
+        unknown = f"None of the folders {', '.join(names[:5])} is known as clean"
+        return f"{unknown}: put 'clean: [NAME]' into {SETTINGS_NAME}." if len(names) > 1 else ""
+    loose = [file for file, name in folders.items() if not name]
+    if loose:
+        more = f" and {len(loose) - 1} more" if len(loose) > 1 else ""
+        return f"{loose[0]}{more} must lie in a folder such as {', '.join(names[:3])} too, or be removed."
+    if len(names) == 1:
+        return (
+            f"All images lie in '{names[0]}'; a second folder, such as good/ or bad/, must tell the others."
+        )
+    return ""
 
 
 def unknown_file(tree: Tree) -> str:

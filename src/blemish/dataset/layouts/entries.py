@@ -242,7 +242,7 @@ def plain(sample: Sample) -> tuple[Annotation, ...]:
 def alike_names(labels: Sequence[str]) -> tuple[str, ...]:
     """Line on class names that differ in their letters' case alone, and are perhaps one class."""
     spelt: dict[str, list[str]] = {}
-    for label in labels:
+    for label in dict.fromkeys(labels):
         spelt.setdefault(label.casefold(), []).append(label)
     alike = [" and ".join(names) for names in spelt.values() if len(names) > 1]
     return tuple(

@@ -27,6 +27,12 @@ ENCODED = "they are percent-encoded"
 PLAIN_FOLDERS = frozenset(
     {"data", "dataset", "frames", "image", "images", "img", "imgs", "jpegimages", "media", "photos", "upload"}
 )
+# Folders of masks, of which no name of an image means one as long as another file has it.
+MASK_FOLDERS = frozenset(
+    {"mask", "masks", "gt", "gts", "groundtruth", "ground_truth", "ground-truth", "ground truth"}
+    | {"mask_images", "true_masks", "segmentationclass", "segmentationobject", "segmentation"}
+    | {"segmentations", "seg", "segmentation_masks", "binary_masks", "defect_masks", "anomaly_masks"}
+)
 _ABSOLUTE = re.compile(r"^(?:/|~|[A-Za-z]:/|[a-z][a-z0-9+.-]+://)")
 
 
@@ -80,6 +86,7 @@ class PathNames:
 
     def nearest(self, own: Sequence[str], text: str, absolute: bool, folder: str, name: str) -> Match:
         """The file that is nearest to the folder; names from elsewhere are near to none."""
+        own = [path for path in own if not MASK_FOLDERS & {*folders_of(path)}] or own
         ranked = sorted(own, key=lambda path: -closeness(path, folder))[:2]
         if not ranked:
             raise self.missing(name, text)

@@ -163,7 +163,8 @@ def refuse_doubtful_names(
 ) -> None:
     """Raise BlemishError for names that may mean clean, as long as `clean:` does not say which ones do.
 
-    These are negations of another name, like no_crack beside crack, and numbers beyond 0 and 1.
+    These are negations of another name, like no_crack beside crack, names with a word that means clean, like
+    good_lot1, and numbers beyond 0 and 1.
     """
     if settings.clean is not None:
         return
@@ -171,7 +172,7 @@ def refuse_doubtful_names(
     stems = {plain(name) for name in found} | CLEAN_NAMES | DEFECT_NAMES
     for name in found:
         known = is_clean(name) or is_defective(name)
-        if not known and is_negation(plain(name), stems):
+        if not known and (is_negation(plain(name), stems) or has_clean_word(name)):
             raise BlemishError(
                 f"{place}: the {noun} '{name}' must be known as clean or as a class. Received: a name that "
                 f"may mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or 'clean: [good]' with the "
@@ -183,6 +184,12 @@ def refuse_doubtful_names(
             f"{place}: the {noun} '0' must be known as clean or as a class. Received: {noun}s "
             f"{', '.join(numbers)}. Put 'clean: [0]' into {SETTINGS_NAME}, or 'clean: []' if it is a class."
         )
+
+
+def has_clean_word(name: str) -> bool:
+    """True for a name of several words, one of which means clean: ok_front, normal_test, good-2."""
+    words = [plain(word) for word in re.split(r"[\W_]+", name) if word]
+    return len(words) > 1 and any(word in CLEAN_NAMES and not word.isdecimal() for word in words)
 
 
 def is_negation(name: str, known: Container[str]) -> bool:

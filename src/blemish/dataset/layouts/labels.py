@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from blemish.dataset.account import SHOWN, number
+from blemish.dataset.account import SHOWN, number, remark
 from blemish.dataset.layouts.common import (
     Contents,
     Source,
@@ -34,6 +34,7 @@ from blemish.dataset.mask_files import MaskFacts, mask_facts
 from blemish.dataset.mask_sets.mask_set import MaskReadings
 from blemish.dataset.mask_sets.read import read_masks
 from blemish.dataset.samples import Annotation, Sample
+from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
 
 MAX_DRAWN = 8  # values of a mask in black and white, or with a few classes
@@ -68,7 +69,7 @@ def read(source: Source) -> Contents:
     )
     labels = {annotation.label for sample in samples for annotation in sample.annotations}
     read = frozenset(mask for masks in index.masks_of.values() for mask in masks)
-    lines = (*readings.warnings, *without_place(samples, index))
+    lines = (*readings.warnings, *without_place(samples, index), *without_clean(samples, source))
     return Contents(
         tuple(samples), tuple(sorted(labels)), {**skipped, **unlabelled}, read, index.left_out, warnings=lines
     )
@@ -103,7 +104,7 @@ def is_drawn(source: Source, file: str) -> bool:
         facts = mask_facts(source.root / file)
     except BlemishError:
         return False
-    return facts.is_exact and len(facts.values or facts.colours) < MAX_DRAWN
+    return facts.is_exact and not facts.photograph and len(facts.values or facts.colours) < MAX_DRAWN
 
 
 def labelled(source: Source, file: str, facts: tuple[MaskFacts, ...], readings: MaskReadings) -> Sample:
@@ -147,6 +148,14 @@ def placed(
         for fact, mark in marks
     )
     return replace(sample, annotations=marked or (Annotation(label),))
+
+
+def without_clean(samples: list[Sample], source: Source) -> list[str]:
+    """Line where no folder means clean, as where one that does has another name."""
+    if source.settings.clean is not None or not all(sample.is_defective for sample in samples):
+        return []
+    names = sorted({label_folder(sample.id) for sample in samples})
+    return [remark(names, "folder", f"none means clean; 'clean:' of {SETTINGS_NAME} names those that do")]
 
 
 def without_place(samples: list[Sample], index: MaskIndex) -> list[str]:

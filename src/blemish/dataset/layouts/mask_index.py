@@ -14,25 +14,11 @@ from pathlib import PurePosixPath
 
 from blemish.dataset.account import SHOWN
 from blemish.dataset.layouts.common import Source, Tree, parent, stem
+from blemish.dataset.layouts.identity import MASK_FOLDERS
 from blemish.dataset.mask_files import MaskFacts, mask_facts
 from blemish.errors import BlemishError
 
-# Folders of these names hold masks; of the second kind only where files of theirs fit images outside.
-SURE_FOLDERS = frozenset(
-    {
-        "mask",
-        "masks",
-        "gt",
-        "gts",
-        "groundtruth",
-        "ground_truth",
-        "ground-truth",
-        "ground truth",
-        "mask_images",
-    }
-    | {"true_masks", "segmentationclass", "segmentationobject", "segmentation", "segmentations", "seg"}
-    | {"segmentation_masks", "binary_masks", "defect_masks", "anomaly_masks"}
-)
+# Folders of these names hold masks too, but only where files of theirs fit images outside.
 MAYBE_FOLDERS = frozenset({"label", "labels", "lable", "lables", "annotation", "annotations", "labelled"})
 FOLDER_ENDINGS = re.compile(
     r"^(.+?)[_-](masks?|gts?|ground_?truth|labels?|annotations?|segmentations?)$", re.I
@@ -53,6 +39,7 @@ IMAGE_FOLDER_ENDINGS = re.compile(r"^(.+?)[_-](images?|imgs?|pictures|photos)$",
 FILE_ENDINGS = re.compile(
     r"^(.+?)[_-](masks?\d?|gt|ground_?truth|label|lable|labels|seg|segmentation)$", re.I
 )
+FILE_BEGINNINGS = re.compile(r"^(masks?|gt|ground_?truth|seg|segmentation)[_-](.+)$", re.I)
 NUMBERED = re.compile(r"[_-]mask\d\.\w+$", re.I)
 
 
@@ -168,7 +155,7 @@ def unsure_folders(found: dict[str, str | None]) -> set[str]:
 
 
 def is_sure(folder: str) -> bool:
-    return folder.rpartition("/")[2].lower() in SURE_FOLDERS
+    return folder.rpartition("/")[2].lower() in MASK_FOLDERS
 
 
 def mask_place(file: str) -> int | None:
@@ -184,11 +171,11 @@ def mask_folder(file: str) -> str:
 
 
 def means_masks(part: str) -> bool:
-    return part.lower() in SURE_FOLDERS | MAYBE_FOLDERS or FOLDER_ENDINGS.match(part) is not None
+    return part.lower() in MASK_FOLDERS | MAYBE_FOLDERS or FOLDER_ENDINGS.match(part) is not None
 
 
 def pairs_beside(files: Sequence[str]) -> dict[str, str | None]:
-    """Mask → image for files like a_mask.png beside a.jpg, or elsewhere where the name is unique.
+    """Mask → image for a_mask.png or mask_a.png beside a.jpg, or elsewhere where the name is unique.
 
     None where other files of the ending have an image and this one has none.
     """
@@ -196,14 +183,22 @@ def pairs_beside(files: Sequence[str]) -> dict[str, str | None]:
     by_name: dict[str, list[str]] = {}
     for file in files:
         by_name.setdefault(key(stem(file)), []).append(file)
-    ended = {file: match for file in files if (match := FILE_ENDINGS.match(stem(file)))}
+    parted = {file: parts for file in files if (parts := image_and_mark(stem(file)))}
     found: dict[str, str | None] = {}
-    for file, match in ended.items():
-        elsewhere = by_name.get(key(match[1]), [])
+    for file, (image, _) in parted.items():
+        elsewhere = by_name.get(key(image), [])
         unique = elsewhere[0] if len(elsewhere) == 1 else None
-        found[file] = by_key.get((parent(file), key(match[1])), unique)
-    endings = {key(ended[file][2]) for file, image in found.items() if image is not None}
-    return {file: image for file, image in found.items() if key(ended[file][2]) in endings}
+        found[file] = by_key.get((parent(file), key(image)), unique)
+    marks = {parted[file][1] for file, image in found.items() if image is not None}
+    return {file: image for file, image in found.items() if parted[file][1] in marks}
+
+
+def image_and_mark(name: str) -> tuple[str, str] | None:
+    """Image's name in a mask's name, and what marks it as a mask: `_mask` after it, or `mask_` before."""
+    if match := FILE_ENDINGS.match(name):
+        return match[1], f"_{key(match[2])}"
+    match = FILE_BEGINNINGS.match(name)
+    return (match[2], f"{key(match[1])}_") if match else None
 
 
 class ImageFinder:
@@ -230,7 +225,7 @@ class ImageFinder:
     def image_in(self, between: Sequence[str], mask: str) -> str | None:
         """The image of a mask's name that lies in these folders, and in fewest others."""
         names = [stem(mask), PurePosixPath(stem(mask)).stem]
-        names += [match[1] for name in names[:1] if (match := FILE_ENDINGS.match(name))]
+        names += [parts[0] for name in names[:1] if (parts := image_and_mark(name))]
         for name in dict.fromkeys(names):
             for table, text in ((self.exact, name), (self.folded, key(name))):
                 if best := self.nearest(table.get(text, []), between, mask):
@@ -254,7 +249,7 @@ class ImageFinder:
 
 def own_part(folder: str) -> list[str]:
     """Name of the images' folder that a mask folder's name holds: 'train' of 'train_masks'."""
-    match = FOLDER_ENDINGS.match(folder) if folder.lower() not in SURE_FOLDERS else None
+    match = FOLDER_ENDINGS.match(folder) if folder.lower() not in MASK_FOLDERS else None
     return [match[1]] if match else []
 
 

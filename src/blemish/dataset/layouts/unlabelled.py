@@ -35,8 +35,9 @@ def with_unlabelled(
     if not images:
         return contents
     if rule == "clean" and {*contents.skipped} - source.tree.image_set:  # a broken file may tell of them
-        reason = "no annotation describes it, and label files were skipped that could"
-        return replace(contents, skipped={**contents.skipped, **dict.fromkeys(images, reason)})
+        why = "must be in a label file that can be read. Received: none, and faulty files that may name it."
+        faults = {file: f"{source.root / file} {why} Correct those first." for file in images}
+        return replace(contents, skipped={**contents.skipped, **faults})
     if rule == "leave-out":
         reason = f"no annotation describes these images ('unlabelled: leave-out' of {SETTINGS_NAME})"
         return replace(contents, left_out={**contents.left_out, **dict.fromkeys(images, reason)})

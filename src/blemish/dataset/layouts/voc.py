@@ -44,6 +44,7 @@ AT_ZERO = (
     "read a pixel too far to the left and to the top"
 )
 NO_OUTLINE = "they have an outline beside the box, which is not read"
+NO_PARTS = "they have parts with boxes of their own, which are not read"
 OTHER_NAME = "they name another image inside than their own name, which counts"
 
 
@@ -187,8 +188,12 @@ def read_object(item: ElementTree.Element, place: str) -> tuple[Annotation, list
     labels, boxes = item.findall("name"), item.findall("bndbox")
     label = (labels[0].text or "").strip() if len(labels) == 1 else ""
     if not label or len(boxes) != 1:
+        names, found = f"{len(labels)} names" if len(labels) > 1 else "no name", f"{len(boxes)} bndbox"
+        outline = next((name for name in OUTLINES if item.find(name) is not None), None)
+        if outline and not boxes:
+            found = f"a {outline} alone, which is not read"
         raise BlemishError(
-            f"{place} must have a name and a bndbox. Received: one without both, or with two. "
+            f"{place} must have a name and a bndbox, one of each. Received: {label or names}, {found}. "
             "Correct the file."
         )
     box, at_zero = read_box(boxes[0], place)
@@ -198,6 +203,7 @@ def read_object(item: ElementTree.Element, place: str) -> tuple[Annotation, list
             f"{place}: <difficult> must be 0 or 1. Received: {difficult:.40}. Correct the file."
         )
     doubts = [AT_ZERO] * at_zero + [NO_OUTLINE] * any(item.find(name) is not None for name in OUTLINES)
+    doubts += [NO_PARTS] * (item.find("part") is not None)
     return Annotation(label, box, difficult=difficult in ("1", "True")), doubts
 
 

@@ -16,6 +16,7 @@ from blemish.dataset.layouts.common import (
     Tree,
     collect,
     grouped,
+    is_turned,
     parent,
     remark_lines,
     split_of_path,
@@ -44,6 +45,10 @@ from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 from blemish.images.decode import image_size
 from blemish.untrusted import read_text, regular_file
+
+TURNED = (
+    "turned by EXIF data; the labels are read for the upright image, though some tools label what is stored"
+)
 
 
 def detect(tree: Tree) -> str | None:
@@ -117,7 +122,8 @@ def members(
     images = [image for image in source.tree.images if split_of[image] or parent(image) in folders]
     if not leave_clean(source):
         return [image for image in images if image in pairs.labels], []
-    clean = [image for image in images if image not in pairs.labels]
+    described = {split_of[image] for image in pairs.labels}  # others are faults, see `unlabelled_splits`
+    clean = [image for image in images if image not in pairs.labels and split_of[image] in {*described, None}]
     reason = f"of {len(images)} images these have no label file, and count as clean"
     return images, [Remark("image", image, reason) for image in clean]
 
@@ -153,4 +159,6 @@ def read_sample(source: Source, image: str, text: str | None, rule: LineRule, sp
             mark, doubts = read_line(line, rule, size, f"{source.root / text} line {number}")
             marks.append(mark)
             remarks += [Remark("line", f"{text} line {number}", doubt) for doubt in doubts]
+    if marks and is_turned(path):
+        remarks.append(Remark("image", image, TURNED))
     return Reading(Sample(path, image, tuple(marks), split=split), tuple(remarks))

@@ -42,9 +42,10 @@ def colour_names(masks: MaskSet) -> dict[Colour, str]:
     indexed = {colour for f in masks.shown if f.kind == "palette" for colour in f.colours}
     faint = [c for c in found - indexed if max(c) <= FLAT_RANGE]
     if faint:
+        dark = next(f.path for f, tally in zip(masks.shown, tallies, strict=True) if faint[0] in tally)
         raise BlemishError(
-            f"{masks.root}: the colours of masks must differ from black. Received: {faint[0]}. Name them in "
-            f"'colours' of {SETTINGS_NAME}, or save the masks as palette or gray PNG."
+            f"{masks.root}: colours of masks must differ from black. Received: {faint[0]} in {dark.name}. "
+            f"Name them in 'colours' of {SETTINGS_NAME}, or save the masks as palette or gray PNG."
         )
     near = min((distance(a, b) for a in found for b in found if a < b), default=SAME_COLOUR)
     drawn = all(f.is_exact or f.kind == "colour" for f in masks.shown) and NEAR_COLOUR <= near < SAME_COLOUR

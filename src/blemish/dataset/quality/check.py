@@ -141,8 +141,10 @@ def imbalance(dataset: Dataset) -> float | None:
 def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: str) -> Iterator[Problem]:
     """Problems of single images first, then those that concern several."""
     yield from (problem for finding in findings for problem in finding.problems)
-    yield from (Problem(skipped, f"left out: {reason}", "left-out") for reason in dataset.skipped.values())
+    for reason in dict.fromkeys(dataset.skipped.values()):  # one may hold for several images
+        yield Problem(skipped, f"left out: {reason}", "left-out")
     yield from (Problem(WARNING, line) for line in dataset.account.warnings)
+    yield from drawn_problems(findings)
     yield from bit_problems(findings, dataset.info.get("bits"))
     for same in same_content(findings):
         yield from duplicate_problems(same, dataset)
@@ -150,6 +152,15 @@ def all_problems(dataset: Dataset, findings: Sequence[ImageFinding], skipped: st
     yield from group_problems(dataset)
     yield from class_problems(dataset)
     yield from (Problem(ERROR, text, "one-sided-product") for text in one_sided_products(dataset))
+
+
+def drawn_problems(findings: Sequence[ImageFinding]) -> Iterator[Problem]:
+    """Problem of images that look like masks, among others that do not."""
+    drawn = [str(finding.sample.image) for finding in findings if finding.drawn]
+    if drawn and len(drawn) < sum(finding.size is not None for finding in findings):
+        text = f"drawings of a few values among photographs, taken as images of parts: {listing(drawn)}. "
+        what = "Are they masks? Then name them so (a_mask.png, or a folder 'mask'), or remove them."
+        yield Problem(WARNING, f"{text}{what}", "drawing-among-images")
 
 
 def same_content(findings: Iterable[ImageFinding]) -> list[list[ImageFinding]]:

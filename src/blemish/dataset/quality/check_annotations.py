@@ -22,6 +22,7 @@ from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import BlemishError
 
 SAME_PLACE = 0.9  # intersection over union from which two annotations mark the same place
+NEARLY_SAME = 0.95  # the same of two boxes of a class
 CONTRARY = 0.5  # below it, a box does not fit the outline of its annotation
 MAX_COMPARED = 2000  # annotations of an image whose places are compared, two by two
 
@@ -40,6 +41,7 @@ def check_annotations(sample: Sample, size: Size) -> tuple[tuple[Any, ...], tupl
         problems += check_box(annotation, sample, size, box)
         around.append(box or annotation.box_xyxy)
     problems += same_annotations(sample)
+    problems += nearly_same_boxes(sample)
     problems += other_class_at(sample, around)
     return tuple(sorted(hashes)), tuple(problems)
 
@@ -105,6 +107,13 @@ def check_box(annotation: Annotation, sample: Sample, size: Size, outline: Box |
         yield Problem(
             ERROR, f"{sample.image}: a box must {fault}. Received: {text}. Correct it.", "box-fault"
         )
+    elif outline is None and min(box[2] - box[0], box[3] - box[1]) < 1 and min(size) > 1:
+        yield Problem(
+            WARNING,
+            f"{sample.image}: a box should be a pixel wide and high. Received: {text}, smaller than a pixel. "
+            "Multiply it by the image's size if it is in shares.",
+            "box-below-pixel",
+        )
     elif reaches_out(box, size):
         yield Problem(
             WARNING,
@@ -124,6 +133,23 @@ def same_annotations(sample: Sample) -> Iterator[Problem]:
                 f"{sample.image}: {number} times the same annotation, {annotation.label}{where}. Keep one.",
                 "same-annotation",
             )
+
+
+def nearly_same_boxes(sample: Sample) -> Iterator[Problem]:
+    """Problems of boxes of a class, not equal, that mark the same place but for rounding."""
+    boxed = [(a.label, a.box_xyxy) for a in sample.annotations if a.box_xyxy and not a.has_outline]
+    kept = [*dict.fromkeys(boxed)][:MAX_COMPARED]
+    if len(kept) < 2:
+        return
+    labels, boxes = np.array([label for label, _ in kept]), np.array([box for _, box in kept])
+    alike = overlaps(boxes) >= NEARLY_SAME
+    for first, second in np.argwhere(np.triu(alike & (labels[:, None] == labels), k=1)).tolist():
+        where = " and ".join(f"({numbers_of(kept[n][1])})" for n in (first, second))
+        yield Problem(
+            WARNING,
+            f"{sample.image}: nearly the same box twice, {labels[first]} at {where}. Keep one.",
+            "nearly-same-box",
+        )
 
 
 def other_class_at(sample: Sample, boxes: Sequence[Box | None]) -> Iterator[Problem]:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blemish.dataset.boxes import Boxed, boxed_instances
 from blemish.dataset.hashing import pixel_hash
+from blemish.dataset.mask_files import FEW_VALUES
 from blemish.dataset.quality.check_annotations import check_annotations
 from blemish.dataset.quality.near_duplicates import SmallImage, small_image
 from blemish.dataset.quality.problems import ERROR, Problem
@@ -20,6 +22,8 @@ from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError, nearest_name
 from blemish.images.bit_depth import used_bits
 from blemish.images.decode import read_image
+
+FEW_ROWS = 64  # rows and columns by which photographs are told from drawings
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class ImageFinding:
     size, mode, content: None when the image cannot be decoded; mode: "gray", "colour", "16-bit gray" …
     boxes: of all that is marked with a place; small: the thumbnail that near duplicates are found by
     used_bits: that hold the greatest value of a 16-bit image; None for one of 8 bits
+    drawn: it has two to seven values, as a mask has and no photograph
     content: hash of the pixels; marks: hash-like summary of everything marked, equal for equal marks
     """
 
@@ -41,6 +46,7 @@ class ImageFinding:
     boxes: tuple[Boxed, ...] = ()
     small: SmallImage | None = field(default=None, compare=False, repr=False)
     used_bits: int | None = None
+    drawn: bool = False
 
 
 def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
@@ -69,7 +75,21 @@ def check_image(sample: Sample, class_names: Sequence[str]) -> ImageFinding:
         boxes,
         small_image(pixels),
         used_bits(pixels) if deep else None,
+        is_drawn(pixels),
     )
+
+
+def is_drawn(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bool:
+    """True for an image [H, W] or [H, W, 3] with two to seven different values."""
+    step = max(1, min(pixels.shape[:2]) // FEW_ROWS)
+    if values_in(pixels[::step, ::step]) >= FEW_VALUES:  # a photograph shows it in a few rows
+        return False
+    return 1 < values_in(pixels) < FEW_VALUES
+
+
+def values_in(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> int:
+    """Number of different values."""
+    return int(np.count_nonzero(np.bincount(pixels.ravel())))
 
 
 def unknown_labels(sample: Sample, class_names: Sequence[str]) -> Iterator[Problem]:

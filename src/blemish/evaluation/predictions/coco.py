@@ -128,6 +128,8 @@ def read_coco(path: Path, dataset: Dataset, data: Path, order: Sequence[str]) ->
     remarks = (
         *((lost(unknown, "listed image", f"not in {dataset.root}"),) if unknown else ()),
         *remarks_on_marks(every),
+        *remarks_on_repeats(ordered),
+        *remarks_on_shares(every),
         *remarks_on_numbers(lookup),
         *out_of_image(ordered, lookup.names.by_id),
     )
@@ -142,6 +144,25 @@ def remarks_on_marks(marks: Sequence[ScoredMark]) -> tuple[str, ...]:
         return ()
     return (
         f"{outlined} of {len(marks)} results have an outline, which is not used: others have boxes alone.",
+    )
+
+
+def remarks_on_repeats(marks: Mapping[str, Sequence[ScoredMark]]) -> tuple[str, ...]:
+    """Sentence on results that are equal to another of their image, as of a file that was joined twice."""
+    again = sum(len(of_image) - len(set(of_image)) for of_image in marks.values())
+    if not again:
+        return ()
+    are = "result is" if again == 1 else "results are"
+    return (f"{again} {are} equal to another of the same image, and counted as false alarms: remove them.",)
+
+
+def remarks_on_shares(marks: Sequence[ScoredMark]) -> tuple[str, ...]:
+    """Sentence on boxes that all lie in the first pixel, as shares of the image's sides do."""
+    boxes = [mark.place.box_xyxy for mark in marks if mark.place.box_xyxy is not None]
+    if not boxes or any(min(box) < 0 or max(box) > 1 for box in boxes):
+        return ()
+    return (
+        "All boxes lie within the first pixel: are they shares of width and height? They count as pixels.",
     )
 
 
@@ -175,7 +196,10 @@ def out_of_image(marks: Mapping[str, Sequence[ScoredMark]], samples: Mapping[str
     if not outside:
         return ()
     boxes_are = "1 box ends" if len(outside) == 1 else f"{len(outside)} boxes end"
-    return (f"{boxes_are} outside the image, first {outside[0]}: were they predicted at another size?",)
+    return (
+        f"{boxes_are} outside the image, first {outside[0]}: were they predicted at another size, "
+        "or written as corners [x1, y1, x2, y2]?",
+    )
 
 
 def contents(

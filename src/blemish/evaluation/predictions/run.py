@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,16 +18,18 @@ from blemish.evaluation.predictions.contract import Predictions
 from blemish.evaluation.predictions.inspections import read_inspections
 from blemish.evaluation.predictions.maps import list_maps
 from blemish.evaluation.predictions.scores import read_scores
-from blemish.evaluation.records import Evaluation
+from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.evaluation.run import add, split_to_evaluate
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.progress import Reporter
+from blemish.ranks import auroc
 
 DEFAULT_THRESHOLD = 0.5
 DEFAULT_RULE = "f1"
 METHOD = "predictions"
+INVERTED = 0.25  # area under the curve below which scores are worse than chance can make them
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def evaluate_predictions(
         notes.append(f"{len(missing)} of {len(chosen)} images have no prediction and count as clean.")
     notes += [account_of(predictions, dataset, split, by_val=thresholds.by_val), *predictions.remarks]
     notes += [*sentences_on_ignored(chosen), *sentences_on_lost_places(evaluator.records)]
+    notes += sentences_on_scores(evaluator.records)
     evaluation = evaluator.result(
         method=METHOD,
         split=split,
@@ -114,6 +117,22 @@ def evaluate_predictions(
         pixel_threshold=thresholds.pixel if predictions.score_map_max is not None else None,
     )
     return evaluation, tuple(notes)
+
+
+def sentences_on_scores(records: Sequence[ImageRecord]) -> tuple[str, ...]:
+    """Sentence on scores that are all equal, or that are higher on clean images than on defective ones."""
+    scores, defective = image_scores(records)
+    if defective.all() or not defective.any():
+        return ()
+    if scores.min() == scores.max():
+        return (f"All images have the score {scores[0]:g}: it tells none from another.",)
+    separation = auroc(scores, defective)
+    if separation is None or separation >= INVERTED:
+        return ()
+    return (
+        f"Clean images score higher than defective ones (AUROC {separation:.2f}): are the scores inverted? "
+        "1 must mean defective.",
+    )
 
 
 def account_of(predictions: Predictions, dataset: Dataset, split: str, *, by_val: bool) -> str:
