@@ -382,11 +382,3 @@ def test_a_bundle_that_is_moved_still_answers(
     here, there = (open_inspector(path, device="cpu") for path in (tiny_bundle, tmp_path / "moved"))
     image = tiny_dataset.samples[0].image
     assert here.inspect(image).score == there.inspect(image).score
-
-
-def test_opening_a_bundle_is_also_found_where_version_0_1_had_it() -> None:
-    from blemish.inspector import inspector, loading
-
-    assert inspector.open_inspector is loading.open_inspector
-    with pytest.raises(AttributeError, match="no attribute 'open_inspectors'"):
-        _ = inspector.open_inspectors

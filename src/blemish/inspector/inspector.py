@@ -230,12 +230,3 @@ def or_failed(judge: Callable[[], T], name: str, bundle: str) -> T | Inspection:
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         return failed(name, f"{name} could not be judged: {reason}", bundle=bundle)
-
-
-def __getattr__(name: str) -> object:
-    """Find `open_inspector`, whose place this was in version 0.1; `loading`, its place now, imports this."""
-    if name == "open_inspector":
-        from blemish.inspector.loading import open_inspector
-
-        return open_inspector
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

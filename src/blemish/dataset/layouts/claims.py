@@ -92,7 +92,11 @@ def reason_of(file: str) -> str:
     suffix, is_note = path.suffix.lower(), path.name.lower().startswith(NOTE_NAMES)
     if suffix in SUFFIXES:
         return NO_ANNOTATION
-    for suffixes, reason in ((UNREAD_IMAGE_SUFFIXES, NOT_READ), (ARCHIVES, NOT_OPENED), (LABEL_SUFFIXES, NO_LABELS)):
+    for suffixes, reason in (
+        (UNREAD_IMAGE_SUFFIXES, NOT_READ),
+        (ARCHIVES, NOT_OPENED),
+        (LABEL_SUFFIXES, NO_LABELS),
+    ):
         if suffix in suffixes and not is_note:
             return reason
     return ""
