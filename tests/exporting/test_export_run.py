@@ -268,7 +268,7 @@ def test_nothing_is_written_into_the_bundle_itself(
     where: str, severity_bundle: Bundle, tmp_path: Path
 ) -> None:
     source = load_bundle(shutil.copytree(severity_bundle.path, tmp_path / "source"))
-    with pytest.raises(BlemishError, match="--out must not be the bundle itself or lie in it"):
+    with pytest.raises(BlemishError, match=r"must not (be the bundle itself or )?lie in "):
         export_bundle(ExportRequest(source, "onnx", "fp32", source.path / where), QUIET)
     assert load_bundle(source.path).id == source.id
 

@@ -219,3 +219,13 @@ def test_looks_stored_before_sharpness_was_known_say_nothing_of_it() -> None:
     known = stored_looks({KEY: older}, "bundle")
     blurred = cv2.GaussianBlur(surface(deviation=120), (0, 0), 2)
     assert judged(blurred, known).verdict is Verdict.OK and judged(blurred, OWN).verdict is Verdict.REVIEW
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (300, 1), (1, 300), (9, 1, 3), (1, 2, 3), (600, 1, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_any_image_has_a_look(shape: tuple[int, ...], dtype: type) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    look = look_of(pixels)
+    assert look.side == 1
+    assert 0 <= look.sharpness <= 1
+    assert (look.sharpness > 0) == (shape[1] > 1)

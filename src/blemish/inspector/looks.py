@@ -48,8 +48,10 @@ def look_of(pixels: Pixels) -> Look:
     """Look of an image [H, W] or [H, W, 3], from some of its pixels, evenly spread."""
     step = max(1, int((pixels.shape[0] * pixels.shape[1] / SAMPLED) ** 0.5))
     some = luminance(pixels[::step, ::step].copy()) / largest_value(pixels)
-    beside = luminance(pixels[::step, 1::step].copy()) / largest_value(pixels)
-    differences = np.abs(some[:, : beside.shape[1]] - beside)
+    differences = np.zeros(0)
+    if pixels.shape[1] > 1:  # a column of pixels has no neighbours
+        beside = luminance(pixels[::step, 1::step].copy()) / largest_value(pixels)
+        differences = np.abs(some[:, : beside.shape[1]] - beside)
     return Look(
         brightness=float(some.mean()),
         contrast=float(some.std()) if pixels.max() > pixels.min() else 0.0,
