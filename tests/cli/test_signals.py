@@ -58,8 +58,9 @@ def inspecting(unpacked: Path, tmp_path: Path) -> Iterator[Callable[..., subproc
 
     def start(*before: str, ignored: signal.Signals | None = None) -> subprocess.Popen[str]:
         def handlers() -> None:
-            # A job in the background is started with SIGINT ignored, and so would be its children.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            # Jobs in the background ignore SIGINT, those of nohup SIGHUP, and their children would, too.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
             if ignored is not None:
                 signal.signal(ignored, signal.SIG_IGN)
 

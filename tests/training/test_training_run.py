@@ -229,7 +229,7 @@ def test_changed_data_is_another_run(
     samples[marked] = replace(samples[marked], annotations=samples[marked].annotations[1:])
     changed = replace(tiny_dataset, samples=tuple(samples))
     message = refusal(request(changed, short_settings, tmp_path / "run", resume=True))
-    assert "same data_fingerprint" in message
+    assert "--resume needs the same images" in message
 
 
 def test_validation_images_are_held_out_where_there_are_none(tiny_dataset: Dataset) -> None:
