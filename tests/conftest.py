@@ -5,6 +5,8 @@ bundle.
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,18 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no real datasets: {root} is not a folder; set BLEMISH_DATA to where they are")
     return root
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    """A socket that nobody must connect to."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.settimeout(0.2)
+        yield listening
+        with pytest.raises(TimeoutError):
+            listening.accept()
 
 
 @pytest.fixture(scope="session")

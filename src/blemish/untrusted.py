@@ -203,7 +203,7 @@ def parse_yaml(text: str, name: Path | str, *, as_text: bool = False) -> Any:
 
 
 def yaml_fault(error: Exception) -> str:
-    """What PyYAML found wrong, and where, in a line."""
+    """Fault that PyYAML found, and its place, in a line."""
     mark = getattr(error, "problem_mark", None)
     reason = " ".join(str(getattr(error, "problem", None) or error).split())
     return reason if mark is None else f"{reason} (line {mark.line + 1}, column {mark.column + 1})"

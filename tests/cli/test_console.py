@@ -1,4 +1,4 @@
-"""What commands print: on consoles of any encoding, with names that hold anything."""
+"""Output of commands: on consoles of any encoding, with names that hold anything."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,18 @@ def products_layout(root: Path, *, clean: int = 3, bad: int = 2) -> Path:
     text(root / "tile" / "splits" / "train.txt", "a\nd\n")
     text(root / "tile" / "splits" / "test.txt", "c\nb\n")
     return root
+
+
+LAYOUT_BUILDERS: dict[str, Callable[[Path], Path]] = {
+    "masks": masks_layout,
+    "pairs": pairs_layout,
+    "labels": labels_layout,
+    "voc": voc_layout,
+    "yolo": yolo_layout,
+    "coco": coco_layout,
+    "mvtec": mvtec_layout,
+    "dagm": dagm_layout,
+    "deeppcb": deeppcb_layout,
+    "crackforest": crackforest_layout,
+    "products": products_layout,
+}

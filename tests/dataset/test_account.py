@@ -10,24 +10,12 @@ import pytest
 
 from blemish.dataset.account import Account, number
 from blemish.dataset.layouts import load_dataset
-from tests.dataset import builders
+from tests.dataset import builders, mask_builders, tool_builders
 
-LAYOUTS: list[Callable[[Path], Path]] = [
-    builders.masks_layout,
-    builders.pairs_layout,
-    builders.labels_layout,
-    builders.voc_layout,
-    builders.yolo_layout,
-    builders.coco_layout,
-    builders.mvtec_layout,
-    builders.dagm_layout,
-    builders.deeppcb_layout,
-    builders.crackforest_layout,
-    builders.products_layout,
-]
+LAYOUTS = {**builders.LAYOUT_BUILDERS, **tool_builders.LAYOUT_BUILDERS, "visa": mask_builders.visa}
 
 
-@pytest.mark.parametrize("build", LAYOUTS, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", LAYOUTS.values(), ids=LAYOUTS)
 def test_every_file_of_a_whole_tree_is_used(tmp_path: Path, build: Callable[[Path], Path]) -> None:
     root = build(tmp_path / "set")
     (root / "README.md").write_text("About this set.")
@@ -36,7 +24,20 @@ def test_every_file_of_a_whole_tree_is_used(tmp_path: Path, build: Callable[[Pat
     assert dataset.account.used == files - {"README.md"}
     assert dataset.account.notes == ("README.md",)
     assert dataset.account.annotations == sum(len(sample.annotations) for sample in dataset)
-    assert dataset.account.warnings == ()
+    account = dataset.account
+    assert (account.left_out, account.skipped, account.dropped) == ({}, {}, {})
+    assert all("taken as clean" in warning for warning in account.warnings)
+
+
+def test_a_link_to_a_folder_that_is_read_already_is_named(tmp_path: Path) -> None:
+    root = builders.labels_layout(tmp_path)
+    whole = load_dataset(root)
+    (root / "z-loop").symlink_to(root)
+    (root / "z-more").symlink_to(root / "good")
+    dataset = load_dataset(root)
+    reason = "a link to a folder that is read already"
+    assert [sample.id for sample in dataset] == [sample.id for sample in whole]
+    assert dataset.account.left_out == {"z-loop": reason, "z-more": reason}
 
 
 def test_what_no_reader_claims_is_named_with_number_and_examples(tmp_path: Path) -> None:

@@ -15,17 +15,7 @@ from blemish.errors import BlemishError
 from tests.dataset import tool_builders
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
-    "masks": builders.masks_layout,
-    "pairs": builders.pairs_layout,
-    "labels": builders.labels_layout,
-    "voc": builders.voc_layout,
-    "yolo": builders.yolo_layout,
-    "coco": builders.coco_layout,
-    "mvtec": builders.mvtec_layout,
-    "dagm": builders.dagm_layout,
-    "deeppcb": builders.deeppcb_layout,
-    "crackforest": builders.crackforest_layout,
-    "products": builders.products_layout,
+    **builders.LAYOUT_BUILDERS,
     **tool_builders.LAYOUT_BUILDERS,
     "visa": mask_builders.visa,
     "realiad": mask_builders.realiad,

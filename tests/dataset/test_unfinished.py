@@ -1,4 +1,4 @@
-"""What a stopped writer leaves is told from a finished dataset, or is not left."""
+"""Folders of a stopped writer are told from finished datasets, or are not left."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -13,18 +12,6 @@ import pytest
 from blemish.errors import BlemishError
 from blemish.images.containers import refuse_other_content
 from blemish.images.video import video_frames
-
-
-@pytest.fixture
-def server() -> Iterator[socket.socket]:
-    """A socket that nobody must connect to."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        listening.settimeout(0.2)
-        yield listening
-        with pytest.raises(TimeoutError):
-            listening.accept()
 
 
 def write_video(path: Path, codec: str = "MJPG") -> None:

@@ -103,7 +103,7 @@ def read(data: bytes) -> NDArray[Any] | None:
 
 
 def unseen(data: bytes, damaged: bytes) -> bool:
-    """Whether the copy is read, and shows something else than the whole file."""
+    """True where the copy is read, and shows something else than the whole file."""
     pixels, whole = read(damaged), read(data)
     assert whole is not None
     return pixels is not None and not np.array_equal(pixels, whole)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -202,18 +201,6 @@ def test_a_list_made_on_windows_is_inspected_whole(tmp_path: Path) -> None:
     assert [Path(item.name).name for item in source.items] == ["a.png", "b c.png"]
     (left,) = source.left_out
     assert (left.path, left.why) == (f"{tmp_path / 'list.txt'}, line 1", Why.COMMENT)
-
-
-@pytest.fixture
-def server() -> Iterator[socket.socket]:
-    """A socket that nobody must connect to."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        listening.settimeout(0.2)
-        yield listening
-        with pytest.raises(TimeoutError):
-            listening.accept()
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "png", "txt"])

@@ -1,4 +1,4 @@
-"""What a conversion refuses, leaves out and cuts, and that its account adds up."""
+"""A conversion refuses, leaves out or cuts annotations, and its account adds up."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def dataset(ids: list[str], split: str | None = None) -> Dataset:
 
 
 def key(name: str) -> str:
-    """What a file system sees that tells neither case nor the composition of letters."""
+    """Name as a file system sees it that tells neither case nor the composition of letters."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

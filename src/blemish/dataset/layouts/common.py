@@ -160,7 +160,11 @@ def list_files(root: Path) -> Tree:
     for folder, subfolders, names in os.walk(root, followlinks=True, onerror=refuse_folder):
         here = PurePosixPath(Path(folder).relative_to(root).as_posix())
         real = os.path.realpath(folder)
-        if real in seen or here == PurePosixPath("splits"):
+        if here == PurePosixPath("splits"):
+            subfolders.clear()
+            continue
+        if real in seen:
+            odd[str(here)] = "a link to a folder that is read already"
             subfolders.clear()
             continue
         seen.add(real)
