@@ -58,6 +58,7 @@ def load(
     threads: int | None = None,
     time_limit: float | None = None,
     memory_limit: float | None = None,
+    input_check: bool = True,
 ) -> Inspector:
     """Open a bundle for inspection, or several as a chain.
 
@@ -68,6 +69,7 @@ def load(
     time_limit: seconds that the networks may take for an image, beyond which it is an ERROR; None: 60, and 10
         for each megapixel
     memory_limit: GiB that the graphs of an exported bundle may take in this process; None: 4
+    input_check: an image unlike those of the training is not OK but REVIEW; False judges it like any other
     Raises BlemishError for a bundle that is damaged, of another version, or cannot run here.
 
     >>> inspector = blemish.load(bundle, device="cpu")
@@ -86,7 +88,13 @@ def load(
     set_threads(threads)
     folders = [Path(bundle), *map(Path, then)]
     limits = limits_of(time_limit, memory_limit)
-    return load_inspector(folders, device=device, mm_per_px=checked_scale(mm_per_px), limits=limits)
+    return load_inspector(
+        folders,
+        device=device,
+        mm_per_px=checked_scale(mm_per_px),
+        limits=limits,
+        input_check=input_check,
+    )
 
 
 def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool = False) -> Dataset:
@@ -158,12 +166,13 @@ def evaluate(  # noqa: PLR0913 - every option of an evaluation
     then: Sequence[AnyPath] = (),
     mm_per_px: float | None = None,
     device: str = "auto",
+    input_check: bool = True,
     threads: int | None = None,
     quiet: bool = True,
 ) -> EvaluationResult:
     """Measure a bundle, or a chain, on a split of a dataset; writes metrics.json and report.html to `out`.
 
-    then: see `load`. Test images are sealed: each evaluation on them is counted in the bundle.
+    then, input_check: see `load`. Test images are sealed: each evaluation on them is counted in the bundle.
     returns: an object with `metrics`, as metrics.json holds them, and `report`, the path of report.html
     Raises BlemishError where bundle and data do not go together.
 
@@ -183,6 +192,7 @@ def evaluate(  # noqa: PLR0913 - every option of an evaluation
         command=call("evaluate", bundle, data, out, split=split, then=then, mm_per_px=mm_per_px),
         mm_per_px=checked_scale(mm_per_px),
         device=device,
+        input_check=input_check,
         quiet=quiet,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -12,6 +13,7 @@ from blemish.bundle.store import load_bundle
 from blemish.images.image_input import ImageInput, image_reader
 from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, judge_of, stages_of
+from blemish.inspector.chain_data import notes_on_data
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.loading import labels_of
 from blemish.inspector.pipeline import Steps, answers_of, decoded
@@ -81,10 +83,18 @@ def load_inspector(
     device: str = "auto",
     mm_per_px: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    input_check: bool = True,
 ) -> Inspector:
-    """Inspector of the bundle in a folder, or of several as a chain. Raises BlemishError for one refused."""
+    """Inspector of the bundle in a folder, or of several as a chain, which may be warned of.
+
+    Raises BlemishError for one refused.
+    """
     bundles = [load_bundle(folder) for folder in folders]
-    judge = judge_of(bundles, device=device, mm_per_px=mm_per_px, limits=limits)
+    judge = judge_of(
+        bundles, device=device, mm_per_px=mm_per_px, limits=limits, input_check=input_check
+    )
+    for note in notes_on_data(bundles):
+        warnings.warn(note, stacklevel=2)
     labels = [
         labels_of(stage.inference, bundle.manifest)
         for stage, bundle in zip(stages_of(judge), bundles, strict=True)

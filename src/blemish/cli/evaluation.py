@@ -58,6 +58,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     then: Then = None,
     mm_per_px: Scale = None,
+    no_input_check: NoInputCheck = False,
     device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
@@ -72,7 +73,11 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
         bundle,
         predictions,
         only_with_predictions=options,
-        only_with_bundle={"--mm-per-px": mm_per_px, "--then": then},
+        only_with_bundle={
+            "--mm-per-px": mm_per_px,
+            "--then": then,
+            "--no-input-check": no_input_check or None,
+        },
     )
     if bundle is not None:
         from blemish.workflows.evaluate import evaluate_bundles
@@ -86,6 +91,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
             command=command_line(),
             mm_per_px=scale,
             device=device,
+            input_check=not no_input_check,
             quiet=quiet,
         )
         say(result.report)

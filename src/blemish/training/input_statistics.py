@@ -1,0 +1,143 @@
+"""Limits on new images, learned from statistics of the training images.
+
+A statistic is accepted within the range of the training images and a margin, or within a prediction interval
+of the normal distribution where that is wider; both depend on how many images there are and how much they
+vary. So 15 % of exposure are noticed where the light is constant, and nothing is where it is not. What holds
+for no single statistic is left to all together: their Mahalanobis distance, with limits from cross-validation.
+Sources: Hahn & Meeker, Statistical Intervals (1991), section 4.7, for the interval; Ledoit & Wolf, A
+well-conditioned estimator for large-dimensional covariance matrices (2004), for the covariance.
+Shape letters: N images, D dimensions of the descriptor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.evaluation.beta import student_quantile
+from blemish.inspector.image_statistics import ImageStatistics
+from blemish.inspector.input_check import KnownInputs, Limits, Spread
+
+Floats = NDArray[np.float64]
+
+TAIL = 0.001  # share of new images beyond each limit, of a normal distribution
+MAX_DEVIATIONS = 6.0  # of a prediction interval, which is without end for two images
+RANGE_MARGIN = 3.0  # standard errors by which the range of the training images is widened
+IGNORED_TAIL = 0.005  # share of the training images that may be further away than is accepted
+MIN_MARGIN, FEW_IMAGES_MARGIN = 0.05, 0.7  # of a logarithm: 5 %, and 70 % for a single image
+SIZE_MARGIN = 0.03
+MIN_IMAGES, FOLDS = 10, 10
+MIN_DEVIATION = 0.03  # of a dimension of the descriptor
+RIDGE = 1e-3
+BRIGHTNESS_OFFSET, CONTRAST_OFFSET = 0.02, 0.01  # added before a logarithm, against noise
+
+
+def known_inputs(found: Sequence[ImageStatistics]) -> KnownInputs:
+    """Statistics of training images, one at least, and the limits that follow from them."""
+    height, width = (np.array([each.size[axis] for each in found], float) for axis in (0, 1))
+    return KnownInputs(
+        images=len(found),
+        bits=tuple(sorted({each.bits for each in found})),
+        colour=tuple(sorted({each.colour for each in found})),
+        height=limits(height, min_margin=SIZE_MARGIN),
+        width=limits(width, min_margin=SIZE_MARGIN),
+        width_by_height=limits(width / height, min_margin=SIZE_MARGIN),
+        brightness=limits(np.array([each.brightness for each in found]), offset=BRIGHTNESS_OFFSET),
+        contrast=limits(np.array([each.contrast for each in found]), offset=CONTRAST_OFFSET),
+        sharpness_rows=limits(np.array([each.sharpness_rows for each in found]), above=False),
+        sharpness_columns=limits(np.array([each.sharpness_columns for each in found]), above=False),
+        uniform=any(each.uniform is not None for each in found),
+        spread=spread(found) if len(found) >= MIN_IMAGES else None,
+    )
+
+
+def limits(
+    values: Floats,
+    *,
+    offset: float = 0.0,
+    min_margin: float | None = None,
+    below: bool = True,
+    above: bool = True,
+    ignored: float = 0.0,
+) -> Limits:
+    """Limits on a statistic, on its logarithm.
+
+    values: [N], of the training images, at least 0; offset: added before the logarithm
+    min_margin: of the logarithm; None: one that depends on N; below, above: whether there is a limit
+    ignored: share of the values that may lie beyond it, on each side
+    """
+    logs, count = np.log(values + offset), len(values)
+    deviation = float(logs.std(ddof=1)) if count > 1 else 0.0
+    tail = student_quantile(1 - TAIL, count - 1) * (1 + 1 / count) ** 0.5 if count > 1 else 0.0
+    least = MIN_MARGIN + FEW_IMAGES_MARGIN / count if min_margin is None else min_margin
+    margin = max(least, min(tail, MAX_DEVIATIONS) * deviation)
+    beyond = RANGE_MARGIN * deviation / count**0.5
+    ordered, skipped = np.sort(logs), int(ignored * count)
+    accepted_from = np.exp(min(ordered[skipped] - beyond, logs.mean() - margin)) - offset
+    accepted_to = np.exp(max(ordered[-1 - skipped] + beyond, logs.mean() + margin)) - offset
+    return Limits(
+        low=rounded(values.min()),
+        high=rounded(values.max()),
+        accepted_from=rounded(accepted_from) if below else None,
+        accepted_to=rounded(accepted_to) if above else None,
+    )
+
+
+def spread(found: Sequence[ImageStatistics]) -> Spread:
+    """Distribution of the descriptors, with limits on values that were found by cross-validation."""
+    descriptors = np.array([each.descriptor for each in found])
+    responses = np.array([each.response for each in found])
+    fold = np.arange(len(found)) % FOLDS
+    distances, exposures = np.zeros(len(found)), np.zeros(len(found))
+    for held_out in (fold == number for number in range(FOLDS)):
+        mean, whitening, weights = fitted(descriptors[~held_out], responses[~held_out])
+        deviations = descriptors[held_out] - mean
+        exposures[held_out] = np.exp(deviations @ weights)
+        distances[held_out] = np.linalg.norm(deviations @ whitening.T, axis=1) / len(mean) ** 0.5
+    mean, whitening, weights = fitted(descriptors, responses)
+    # Copies of an image among others have no distance at all, which no logarithm can tell.
+    distances = np.maximum(distances, np.median(distances) / 4)
+    return Spread(
+        mean=tuple(map(rounded, mean)),
+        whitening=tuple(tuple(map(rounded, row[: number + 1])) for number, row in enumerate(whitening)),
+        exposure_weights=tuple(map(rounded, weights)),
+        exposure=limits(exposures),
+        distance=limits(distances, min_margin=0.0, below=False, ignored=IGNORED_TAIL),
+    )
+
+
+def fitted(descriptors: Floats, responses: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean [D], whitening [D, D], a lower triangle, and weights [D] of the change of exposure.
+
+    The weights are those of generalised least squares: the change of exposure, times the mean response, that
+    leaves the least Mahalanobis distance. descriptors, responses: [N, D]
+    """
+    mean = descriptors.mean(0)
+    scale = descriptors.std(0) + MIN_DEVIATION
+    covariance = shrunk_covariance((descriptors - mean) / scale) + RIDGE * np.eye(len(mean))
+    # The factor L of C = L Lᵀ; its inverse is a lower triangle too, and whitens.
+    whitening = np.linalg.inv(np.linalg.cholesky(covariance)) / scale
+    response = whitening @ responses.mean(0)
+    return mean, whitening, whitening.T @ response / (response @ response)
+
+
+def shrunk_covariance(deviations: Floats) -> Floats:
+    """Covariance [D, D] of deviations from the mean [N, D], drawn towards a multiple of the unit matrix.
+
+    Source: Ledoit & Wolf 2004, the estimator of section 3.3; here the unit matrix itself is the target's form.
+    """
+    count, dimensions = deviations.shape
+    sample = deviations.T @ deviations / count
+    target = np.trace(sample) / dimensions * np.eye(dimensions)
+    distance = np.sum((sample - target) ** 2)
+    squares = deviations**2
+    error = (np.sum(squares.T @ squares) / count - np.sum(sample**2)) / count
+    share = min(1.0, error / distance) if distance > 0 else 1.0
+    return share * target + (1 - share) * sample
+
+
+def rounded(value: float) -> float:
+    """Value with six digits, as it is stored."""
+    return float(f"{value:.6g}")
