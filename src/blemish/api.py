@@ -214,13 +214,21 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     threads: int | None = None,
     time_limit: float | None = None,
     memory_limit: float | None = None,
+    input_check: bool = True,
+    watch: bool = False,
+    duration: str | float | None = None,
+    max_images: int | None = None,
     quiet: bool = True,
 ) -> RecordedInspections:
     """Inspect files of images into OUT/inspections.jsonl; for images in memory and single answers see `load`.
 
-    images: image, folder, video, glob, or list of paths (.txt), or several of them; then: see `load`
-    overlay: also draw each image with its defects; every: n, for every n-th frame of a video
-    time_limit, memory_limit: see `load`
+    images: image, folder, video, glob, or list of paths (.txt), or several of them; or a live source:
+        "rtsp://…", "http://…" (Motion JPEG) or "camera:0"; then: see `load`
+    overlay: also draw each image with its defects; every: n, for every n-th frame of a video or a stream
+    time_limit, memory_limit, input_check: see `load`
+    watch: inspect what is in the folder, and then each image that comes
+    duration, max_images: of a live source or a watched folder, in seconds or such as "10m", and inspected
+        images, after which it ends; None: when it is interrupted
     returns: an object with `file`, the path, `failures`, how many have the verdict ERROR, and `counts` of all
         that was found: `counts.verdicts`, `counts.left_out` with the reasons, `counts.not_judged`; iterating
         over it gives the inspections
@@ -232,22 +240,27 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     >>> recorded.counts.found, recorded.counts.judged, recorded.counts.not_judged
     (1, 1, 0)
     """
-    refuse_below(1, every=every)
+    refuse_below(1, every=every, max_images=max_images)
     from blemish.inspector.limits import limits_of
+    from blemish.inspector.live.options import LiveOptions
+    from blemish.training.time_plan import parse_duration
     from blemish.workflows.inspect import inspect_images
     from blemish.workflows.scale import checked_scale
 
     set_threads(threads)
     paths = [images] if isinstance(images, str | PathLike) else images
+    seconds = None if duration is None else parse_duration(str(duration), "--duration")
     recorded = inspect_images(
         [Path(bundle), *map(Path, then)],
-        [Path(path) for path in paths],
+        [path if isinstance(path, str) else Path(path) for path in paths],
         Path(out),
         overlay=overlay,
         every=every,
         mm_per_px=checked_scale(mm_per_px),
         device=device,
         limits=limits_of(time_limit, memory_limit),
+        input_check=input_check,
+        live=LiveOptions(watch, seconds, max_images),
         quiet=quiet,
     )
     if recorded.overlay_lack:

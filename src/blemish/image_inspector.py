@@ -90,9 +90,7 @@ def load_inspector(
     Raises BlemishError for one refused.
     """
     bundles = [load_bundle(folder) for folder in folders]
-    judge = judge_of(
-        bundles, device=device, mm_per_px=mm_per_px, limits=limits, input_check=input_check
-    )
+    judge = judge_of(bundles, device=device, mm_per_px=mm_per_px, limits=limits, input_check=input_check)
     for note in notes_on_data(bundles):
         warnings.warn(note, stacklevel=2)
     labels = [

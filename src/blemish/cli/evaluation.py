@@ -10,7 +10,7 @@ import typer
 
 from blemish.api import Split
 from blemish.cli.console import say
-from blemish.cli.options import Device, Quiet, Scale, Then, Threads
+from blemish.cli.options import Device, NoInputCheck, Quiet, Scale, Then, Threads
 from blemish.cli.outcome import command_line
 from blemish.errors import WrongUseError
 from blemish.threads import set_threads

@@ -210,9 +210,7 @@ def judge_of(
         refuse_unrelated(bundles)
     return as_judge(
         [
-            inspector_of(
-                bundle, device=device, mm_per_px=mm_per_px, limits=limits, input_check=input_check
-            )
+            inspector_of(bundle, device=device, mm_per_px=mm_per_px, limits=limits, input_check=input_check)
             for bundle in bundles
         ]
     )

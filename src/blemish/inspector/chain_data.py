@@ -1,4 +1,4 @@
-"""Whether the bundles of a chain were trained on images of one kind: the same product, size, type and classes.
+"""Whether the bundles of a chain were trained on images of one kind: product, size, type and classes.
 
 A chain of bundles that know no image in common is refused, as each image would be unlike the training images
 of one of them; doubts are sentences for the user.
@@ -37,8 +37,8 @@ def notes_on_data(bundles: Sequence[Bundle]) -> Iterator[str]:
         known = [known_images(bundle.manifest.data) for bundle in (first, second)]
         if all(known) and not common_images(first, second):
             yield (
-                f"{first.path} and {second.path} were trained on different images, none in common. Check that "
-                "they are of one product."
+                f"{first.path} and {second.path} were trained on different images, none in common. Check "
+                "that they are of one product."
             )
         names = [set(bundle.manifest.class_names) for bundle in (first, second)]
         if all(len(each) > 1 for each in names) and not names[0] & names[1]:
@@ -75,9 +75,9 @@ def differences(first: KnownInputs, second: KnownInputs) -> Iterator[str]:
 
 def apart(first: Limits, second: Limits) -> bool:
     """True where nothing that the first accepts is accepted by the second. Both are limited on both sides."""
-    ends = [(each.accepted_from, each.accepted_to) for each in (first, second)]
-    (low, high), (other_low, other_high) = ((start or 0.0, np.inf if stop is None else stop) for start, stop in ends)
-    return high < other_low or other_high < low
+    ends = [(each.accepted_from or 0.0, each.accepted_to or np.inf) for each in (first, second)]
+    (low, high), (other_low, other_high) = ends
+    return bool(high < other_low or other_high < low)
 
 
 def are_unlike(first: Spread, second: Spread) -> bool:

@@ -100,8 +100,9 @@ class Grid:
     def at(self, pixels: Pixels, down: int, right: int) -> Pixels:
         """Neighbours of the grid's pixels, so far down and right, or as far as the image allows."""
         down, right = min(down, self.reach[0]), min(right, self.reach[1])
-        own = pixels[down : down + self.rows : self.step[0], right : right + self.columns : self.step[1]]
-        return np.ascontiguousarray(own)
+        own: Pixels = pixels[down : down + self.rows : self.step[0], right : right + self.columns : self.step[1]]
+        contiguous: Pixels = np.ascontiguousarray(own)
+        return contiguous
 
 
 @dataclass(frozen=True)

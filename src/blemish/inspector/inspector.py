@@ -24,8 +24,8 @@ from blemish.errors import BlemishError
 from blemish.images.bit_depth import full_range
 from blemish.images.decode import read_image, with_channels
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.inspector.limits import DEFAULT_LIMITS, Limits, time_limit
 from blemish.inspector.input_check import InputCheck, reviewed
+from blemish.inspector.limits import DEFAULT_LIMITS, Limits, time_limit
 from blemish.methods.contract import ImageFindings, Inference, Networks
 from blemish.record import UsedBundle
 

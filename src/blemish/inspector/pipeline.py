@@ -81,17 +81,23 @@ class Answers:
 
 @contextmanager
 def answers_of(
-    judge: Judge, items: Iterable[Item], *, with_maps: bool = False, recorded: bool = False
+    judge: Judge,
+    items: Iterable[Item],
+    *,
+    with_maps: bool = False,
+    recorded: bool = False,
+    max_ahead: int = IMAGES_AHEAD,
 ) -> Iterator[Answers]:
     """Judge each item in threads, in order; they have ended when the block is left.
 
     recorded: each answer has a record to replay it by, for which its image is hashed
+    max_ahead: images that are decoded while the network is busy
     An item that cannot be read, or is too large for the memory, has an ERROR answer; any other error is
     raised once, where its answer would be.
     """
     steps, budget = Steps(serialize_networks(judge), with_maps), PixelBudget(MAX_PIXELS_INSIDE)
     decoding = Prefetcher(
-        lambda item: budget.admit(decoded(item, hashed=recorded)), items, max_ahead=IMAGES_AHEAD
+        lambda item: budget.admit(decoded(item, hashed=recorded)), items, max_ahead=max_ahead
     )
     network = Prefetcher(steps.forward, decoding, prepare=set_threads)
     deciding = Prefetcher(steps.decide, network, prepare=set_threads)

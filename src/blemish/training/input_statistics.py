@@ -2,8 +2,8 @@
 
 A statistic is accepted within the range of the training images and a margin, or within a prediction interval
 of the normal distribution where that is wider; both depend on how many images there are and how much they
-vary. So 15 % of exposure are noticed where the light is constant, and nothing is where it is not. What holds
-for no single statistic is left to all together: their Mahalanobis distance, with limits from cross-validation.
+vary. So 15 % of exposure are noticed where the light is constant, and nothing is where it is not. What no
+statistic shows alone, all show together: their Mahalanobis distance, with limits from cross-validation.
 Sources: Hahn & Meeker, Statistical Intervals (1991), section 4.7, for the interval; Ledoit & Wolf, A
 well-conditioned estimator for large-dimensional covariance matrices (2004), for the covariance.
 Shape letters: N images, D dimensions of the descriptor.
@@ -22,9 +22,9 @@ from blemish.inspector.input_check import KnownInputs, Limits, Spread
 
 Floats = NDArray[np.float64]
 
-TAIL = 0.001  # share of new images beyond each limit, of a normal distribution
+TAIL = 0.0003  # share of new images beyond each limit, of a normal distribution
 MAX_DEVIATIONS = 6.0  # of a prediction interval, which is without end for two images
-RANGE_MARGIN = 3.0  # standard errors by which the range of the training images is widened
+RANGE_MARGIN = 4.0  # standard errors by which the range of the training images is widened
 IGNORED_TAIL = 0.005  # share of the training images that may be further away than is accepted
 MIN_MARGIN, FEW_IMAGES_MARGIN = 0.05, 0.7  # of a logarithm: 5 %, and 70 % for a single image
 SIZE_MARGIN = 0.03
@@ -41,9 +41,9 @@ def known_inputs(found: Sequence[ImageStatistics]) -> KnownInputs:
         images=len(found),
         bits=tuple(sorted({each.bits for each in found})),
         colour=tuple(sorted({each.colour for each in found})),
-        height=limits(height, min_margin=SIZE_MARGIN),
-        width=limits(width, min_margin=SIZE_MARGIN),
-        width_by_height=limits(width / height, min_margin=SIZE_MARGIN),
+        height=limits(height, min_margin=SIZE_MARGIN, by_range=True),
+        width=limits(width, min_margin=SIZE_MARGIN, by_range=True),
+        width_by_height=limits(width / height, min_margin=SIZE_MARGIN, by_range=True),
         brightness=limits(np.array([each.brightness for each in found]), offset=BRIGHTNESS_OFFSET),
         contrast=limits(np.array([each.contrast for each in found]), offset=CONTRAST_OFFSET),
         sharpness_rows=limits(np.array([each.sharpness_rows for each in found]), above=False),
@@ -60,19 +60,21 @@ def limits(
     min_margin: float | None = None,
     below: bool = True,
     above: bool = True,
+    by_range: bool = False,
     ignored: float = 0.0,
 ) -> Limits:
     """Limits on a statistic, on its logarithm.
 
     values: [N], of the training images, at least 0; offset: added before the logarithm
     min_margin: of the logarithm; None: one that depends on N; below, above: whether there is a limit
+    by_range: whether the range alone counts, as of sizes, which have no normal distribution
     ignored: share of the values that may lie beyond it, on each side
     """
     logs, count = np.log(values + offset), len(values)
     deviation = float(logs.std(ddof=1)) if count > 1 else 0.0
     tail = student_quantile(1 - TAIL, count - 1) * (1 + 1 / count) ** 0.5 if count > 1 else 0.0
     least = MIN_MARGIN + FEW_IMAGES_MARGIN / count if min_margin is None else min_margin
-    margin = max(least, min(tail, MAX_DEVIATIONS) * deviation)
+    margin = max(least, 0.0 if by_range else min(tail, MAX_DEVIATIONS) * deviation)
     beyond = RANGE_MARGIN * deviation / count**0.5
     ordered, skipped = np.sort(logs), int(ignored * count)
     accepted_from = np.exp(min(ordered[skipped] - beyond, logs.mean() - margin)) - offset
@@ -126,7 +128,7 @@ def fitted(descriptors: Floats, responses: Floats) -> tuple[Floats, Floats, Floa
 def shrunk_covariance(deviations: Floats) -> Floats:
     """Covariance [D, D] of deviations from the mean [N, D], drawn towards a multiple of the unit matrix.
 
-    Source: Ledoit & Wolf 2004, the estimator of section 3.3; here the unit matrix itself is the target's form.
+    Source: Ledoit & Wolf 2004, section 3.3.
     """
     count, dimensions = deviations.shape
     sample = deviations.T @ deviations / count

@@ -96,10 +96,7 @@ def statistics_known(dataset: Dataset, request: Request) -> dict[str, Any]:
     samples = [*dataset.split("train"), *dataset.split("val")]
     some = samples[:: -(-len(samples) // MEASURED) or 1]
     bits = request.settings.bits
-    found = [
-        statistics_of(full_range(read_image(each.image), bits, str(each.image)))
-        for each in some
-    ]
+    found = [statistics_of(full_range(read_image(each.image), bits, str(each.image))) for each in some]
     return {INPUT_STATISTICS: known_inputs(found).model_dump(mode="json")} if found else {}
 
 

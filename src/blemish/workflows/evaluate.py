@@ -85,7 +85,7 @@ class EvaluatedBundles:
 
 
 @locks_out
-def evaluate_bundles(
+def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
     places: Sequence[Path],
     data: Path,
     out: Path,

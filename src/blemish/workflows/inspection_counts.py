@@ -10,6 +10,7 @@ from typing import Any
 
 from blemish.inspection import Verdict
 from blemish.inspector.found_files import LeftOut
+from blemish.inspector.live.source import Losses
 
 SHOWN = 3  # examples in a message
 ORDER = (Verdict.OK, Verdict.NG, Verdict.REVIEW, Verdict.ERROR)
@@ -23,12 +24,16 @@ class InspectionCounts:
     left_out: everything that was found and is no image to be inspected, each with the reason
     strips: number of images that a line scan was given; None for images one by one
     first_error: why the first image could not be judged
+    losses: account of a live source; None for files
+    chain: sentences on bundles of a chain that may not belong together
     """
 
     verdicts: Mapping[Verdict, int] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     strips: int | None = None
     first_error: str = ""
+    losses: Losses | None = None
+    chain: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -90,6 +95,8 @@ class InspectionCounts:
             "complete": complete,
             "images": self.images,
             **({} if self.strips is None else {"strips": self.strips}),
+            **({} if self.losses is None else {"live": self.losses.fields}),
+            **({"chain": list(self.chain)} if self.chain else {}),
             "verdicts": {str(verdict): self.verdicts.get(verdict, 0) for verdict in ORDER},
             "not_judged": self.not_judged,
             "left_out": [{"path": left.path, "reason": str(left.why)} for left in self.left_out],

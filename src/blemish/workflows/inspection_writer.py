@@ -122,6 +122,8 @@ def write_answers(
     out: Path,
     overlays: Overlays | None,
     counts_of: Callable[[Mapping[Verdict, int]], InspectionCounts] = InspectionCounts,
+    *,
+    endless: bool = False,
 ) -> tuple[Path, InspectionCounts]:
     """Write every answer, then the summary; returns the path of inspections.jsonl and the counts.
 
@@ -129,6 +131,7 @@ def write_answers(
     next, as of a damaged list, or when the user stops; then what is ready is written, too. Where there is no
     line, nothing is left.
     counts_of: makes the counts from the number of each verdict, at the end
+    endless: of a live source, which the user stops to end it: no error, and a file also without a line
     Raises BlemishError where there is no place to write.
     """
     target, draft = out / RECORD, out / DRAFT
@@ -143,8 +146,9 @@ def write_answers(
             file.mend()
             for answer in answers.drain():
                 file.add(answer)
-            finished = True
-            raise
+            finished, complete = True, endless
+            if not endless:
+                raise
         except BlemishError:
             finished = True
             raise
@@ -156,7 +160,7 @@ def write_answers(
             counts = replace(counts_of(Counter(file.verdicts)), first_error=file.first_error)
             if finished:
                 raw.close()
-                put_in_place(draft, target, counts, complete=complete)
+                put_in_place(draft, target, counts, complete=complete, also_empty=endless and complete)
     return target, counts
 
 
@@ -178,9 +182,14 @@ def opened(draft: Path) -> FileIO:
         raise BlemishError(f"{draft} cannot be written: {error.strerror}. Choose another --out.") from error
 
 
-def put_in_place(draft: Path, target: Path, counts: InspectionCounts, *, complete: bool) -> None:
-    """Rename the draft and write its summary; one without a line goes, and what was there before stays."""
-    if not counts.images:
+def put_in_place(
+    draft: Path, target: Path, counts: InspectionCounts, *, complete: bool, also_empty: bool
+) -> None:
+    """Rename the draft and write its summary.
+
+    also_empty: else a draft without a line goes, and what was there before stays
+    """
+    if not counts.images and not also_empty:
         draft.unlink()
         return
     draft.replace(target)

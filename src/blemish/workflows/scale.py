@@ -43,9 +43,7 @@ def inspector_in_scale(
     of_decision = decision.mm_per_px if decision else None
     of_dataset = None if loaded.manifest.settings.get("mm_per_px") else dataset.info.get("mm_per_px")
     scale = mm_per_px or of_decision or of_dataset
-    return inspector_of(
-        loaded, device=device, mm_per_px=scale, decided=decided, input_check=input_check
-    )
+    return inspector_of(loaded, device=device, mm_per_px=scale, decided=decided, input_check=input_check)
 
 
 def notes_on_scale(inspector: BundleInspector, dataset: Dataset) -> tuple[str, ...]:
