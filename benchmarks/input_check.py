@@ -107,7 +107,7 @@ def row(own: RealSet, sets: Sequence[RealSet], *, count: int, seeds: int) -> tup
     for seed in range(seeds):
         training, rest = own.drawn(count, seed)
         number = len(training)
-        known = known_inputs([statistics_of(own.images[each]) for each in training])
+        known = known_inputs(own.images[each] for each in training)
         new = [own.images[each] for each in rest]
         runs.setdefault("as they are", []).append(share(known, new))
         for name, disturb in DISTURBANCES.items():
@@ -150,7 +150,7 @@ def main() -> None:
     for shape in ((1000, 1000), (1000, 1000, 3)):
         pixels = noise.integers(0, 256, shape, np.uint8)
         varied = [np.clip(pixels * factor, 0, 255).astype(np.uint8) for factor in np.linspace(0.8, 1, 20)]
-        known = known_inputs([statistics_of(image) for image in varied])
+        known = known_inputs(varied)
         print(f"{milliseconds(varied[10], known):.2f} ms for {'×'.join(map(str, shape))} on one thread")
 
 

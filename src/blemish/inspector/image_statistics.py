@@ -1,8 +1,8 @@
 """Statistics of an image that tell whether it is like those of the training, within a millisecond at 1 Mpx.
 
 They are taken from a grid of pixels and of their neighbours, 1 to 8 pixels away along rows, columns and
-diagonals. In the descriptor most are logarithms, so that a change of exposure moves many of them by the same
-known amount, the response. Shares of the full scale lie in [0, 1] for every type.
+diagonals. In the descriptor most are logarithms, as light and contrast change by factors.
+Shares of the full scale lie in [0, 1] for every type.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ImageStatistics:
     uniform: the value of every pixel where all are alike, else None
     brightness: mean; contrast: standard deviation; sharpness_rows, sharpness_columns: root mean square of the
         steps between neighbours along rows (along columns), as a share of those over four pixels
-    descriptor, response: [DIMENSIONS], and by how much it changes for each 100 % of exposure
+    descriptor: [DIMENSIONS]
     """
 
     size: tuple[int, int]
@@ -48,7 +48,6 @@ class ImageStatistics:
     sharpness_rows: float
     sharpness_columns: float
     descriptor: NDArray[np.float64]
-    response: NDArray[np.float64]
 
 
 def statistics_of(pixels: Pixels) -> ImageStatistics:
@@ -61,10 +60,8 @@ def statistics_of(pixels: Pixels) -> ImageStatistics:
     steps = list(steps_between(single, grid, top))
     mean, deviation, quantiles, ends = level_shares(luminance(sampled), top)
     means = np.array([step.mean for step in steps])
-    relative = np.log((means + STEP) / (deviation + DEVIATION))
-    descriptor = [np.log(mean + MEAN), *np.log(quantiles + LEVEL), np.log(deviation + DEVIATION), *relative]
-    change = [mean / (mean + MEAN), *quantiles / (quantiles + LEVEL), deviation / (deviation + DEVIATION)]
-    change += [*means / (means + STEP) - deviation / (deviation + DEVIATION)]
+    descriptor = [np.log(mean + MEAN), *np.log(quantiles + LEVEL), np.log(deviation + DEVIATION)]
+    descriptor += [*np.log((means + STEP) / (deviation + DEVIATION)), *np.sqrt(ends), *chroma.descriptor]
     along, squares = len(LAGS), np.array([step.root_mean_square for step in steps]) + STEP
     return ImageStatistics(
         size=size,
@@ -75,8 +72,7 @@ def statistics_of(pixels: Pixels) -> ImageStatistics:
         contrast=float(deviation),
         sharpness_rows=float(squares[0] / squares[2]),
         sharpness_columns=float(squares[along] / squares[along + 2]),
-        descriptor=np.array([*descriptor, *np.sqrt(ends), *chroma.descriptor]),
-        response=np.array([*change, 0, 0, *chroma.response]),
+        descriptor=np.array(descriptor),
     )
 
 
@@ -100,9 +96,10 @@ class Grid:
     def at(self, pixels: Pixels, down: int, right: int) -> Pixels:
         """Neighbours of the grid's pixels, so far down and right, or as far as the image allows."""
         down, right = min(down, self.reach[0]), min(right, self.reach[1])
-        own: Pixels = pixels[down : down + self.rows : self.step[0], right : right + self.columns : self.step[1]]
-        contiguous: Pixels = np.ascontiguousarray(own)
-        return contiguous
+        rows = slice(down, down + self.rows, self.step[0])
+        columns = slice(right, right + self.columns, self.step[1])
+        own: Pixels = np.ascontiguousarray(pixels[rows, columns])
+        return own
 
 
 @dataclass(frozen=True)
@@ -144,26 +141,24 @@ def level_shares(
 
 @dataclass(frozen=True)
 class Chroma:
-    """Colour of an image. visible: whether there is any; descriptor, response: [4]"""
+    """Colour of an image. visible: whether there is any; descriptor: [4]"""
 
     visible: bool
     descriptor: tuple[float, ...]
-    response: tuple[float, ...]
 
 
 def chroma_of(sampled: Pixels, top: int) -> Chroma:
     """Colour of pixels [H, W] or [H, W, 3], by how far red and blue are from green."""
     if sampled.ndim == 2:
         gray = float(np.log(DEVIATION))
-        return Chroma(False, (0.0, 0.0, gray, gray), (0.0,) * 4)
+        return Chroma(False, (0.0, 0.0, gray, gray))
     red, green, blue = cv2.split(sampled)
     apart = [cv2.subtract(each, green, dtype=cv2.CV_32F) for each in (red, blue)]
     visible = any(cv2.norm(each, cv2.NORM_INF) > CHROMA * top for each in apart)
     moments = [[value.item() / top for value in cv2.meanStdDev(each)] for each in apart]
     means = [CHROMA_WEIGHT * mean for mean, _ in moments]
     deviations = [deviation for _, deviation in moments]
-    descriptor = (*means, *(float(np.log(value + DEVIATION)) for value in deviations))
-    return Chroma(visible, descriptor, (*means, *(value / (value + DEVIATION) for value in deviations)))
+    return Chroma(visible, (*means, *(float(np.log(value + DEVIATION)) for value in deviations)))
 
 
 def uniform_value(pixels: Pixels) -> float | None:

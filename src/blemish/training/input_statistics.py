@@ -11,13 +11,15 @@ Shape letters: N images, D dimensions of the descriptor.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.arrays import Pixels
 from blemish.evaluation.beta import student_quantile
-from blemish.inspector.image_statistics import ImageStatistics
+from blemish.images.decode import largest_value
+from blemish.inspector.image_statistics import ImageStatistics, statistics_of
 from blemish.inspector.input_check import KnownInputs, Limits, Spread
 
 Floats = NDArray[np.float64]
@@ -25,17 +27,20 @@ Floats = NDArray[np.float64]
 TAIL = 0.0003  # share of new images beyond each limit, of a normal distribution
 MAX_DEVIATIONS = 6.0  # of a prediction interval, which is without end for two images
 RANGE_MARGIN = 4.0  # standard errors by which the range of the training images is widened
-IGNORED_TAIL = 0.005  # share of the training images that may be further away than is accepted
+IGNORED_TAIL = 0.01  # share of the training images, on each side, that limits of the spread leave out
 MIN_MARGIN, FEW_IMAGES_MARGIN = 0.05, 0.7  # of a logarithm: 5 %, and 70 % for a single image
 SIZE_MARGIN = 0.03
 MIN_IMAGES, FOLDS = 10, 10
 MIN_DEVIATION = 0.03  # of a dimension of the descriptor
 RIDGE = 1e-3
+EXPOSURE = 1.1  # factor by which the response to exposure is measured
 BRIGHTNESS_OFFSET, CONTRAST_OFFSET = 0.02, 0.01  # added before a logarithm, against noise
 
 
-def known_inputs(found: Sequence[ImageStatistics]) -> KnownInputs:
-    """Statistics of training images, one at least, and the limits that follow from them."""
+def known_inputs(images: Iterable[Pixels]) -> KnownInputs:
+    """Statistics of training images as stored, one at least, and the limits that follow from them."""
+    measured = [(statistics_of(pixels), response_of(pixels)) for pixels in images]
+    found, responses = [each for each, _ in measured], np.array([response for _, response in measured])
     height, width = (np.array([each.size[axis] for each in found], float) for axis in (0, 1))
     return KnownInputs(
         images=len(found),
@@ -44,12 +49,12 @@ def known_inputs(found: Sequence[ImageStatistics]) -> KnownInputs:
         height=limits(height, min_margin=SIZE_MARGIN, by_range=True),
         width=limits(width, min_margin=SIZE_MARGIN, by_range=True),
         width_by_height=limits(width / height, min_margin=SIZE_MARGIN, by_range=True),
-        brightness=limits(np.array([each.brightness for each in found]), offset=BRIGHTNESS_OFFSET),
+        brightness=brightness_limits(np.array([each.brightness for each in found])),
         contrast=limits(np.array([each.contrast for each in found]), offset=CONTRAST_OFFSET),
         sharpness_rows=limits(np.array([each.sharpness_rows for each in found]), above=False),
         sharpness_columns=limits(np.array([each.sharpness_columns for each in found]), above=False),
         uniform=any(each.uniform is not None for each in found),
-        spread=spread(found) if len(found) >= MIN_IMAGES else None,
+        spread=spread(found, responses) if len(found) >= MIN_IMAGES else None,
     )
 
 
@@ -68,17 +73,18 @@ def limits(
     values: [N], of the training images, at least 0; offset: added before the logarithm
     min_margin: of the logarithm; None: one that depends on N; below, above: whether there is a limit
     by_range: whether the range alone counts, as of sizes, which have no normal distribution
-    ignored: share of the values that may lie beyond it, on each side
+    ignored: share of the values, on each side, that the limits leave out as outliers
     """
-    logs, count = np.log(values + offset), len(values)
+    skipped = int(ignored * len(values))
+    logs = np.sort(np.log(values + offset))[skipped : len(values) - skipped]
+    count = len(logs)
     deviation = float(logs.std(ddof=1)) if count > 1 else 0.0
     tail = student_quantile(1 - TAIL, count - 1) * (1 + 1 / count) ** 0.5 if count > 1 else 0.0
     least = MIN_MARGIN + FEW_IMAGES_MARGIN / count if min_margin is None else min_margin
     margin = max(least, 0.0 if by_range else min(tail, MAX_DEVIATIONS) * deviation)
     beyond = RANGE_MARGIN * deviation / count**0.5
-    ordered, skipped = np.sort(logs), int(ignored * count)
-    accepted_from = np.exp(min(ordered[skipped] - beyond, logs.mean() - margin)) - offset
-    accepted_to = np.exp(max(ordered[-1 - skipped] + beyond, logs.mean() + margin)) - offset
+    accepted_from = np.exp(min(logs[0] - beyond, logs.mean() - margin)) - offset
+    accepted_to = np.exp(max(logs[-1] + beyond, logs.mean() + margin)) - offset
     return Limits(
         low=rounded(values.min()),
         high=rounded(values.max()),
@@ -87,10 +93,30 @@ def limits(
     )
 
 
-def spread(found: Sequence[ImageStatistics]) -> Spread:
-    """Distribution of the descriptors, with limits on values that were found by cross-validation."""
+def brightness_limits(values: Floats) -> Limits:
+    """Limits on the mean of an image, at most half way from the brightest training image to white."""
+    found = limits(values, offset=BRIGHTNESS_OFFSET)
+    highest = min(found.accepted_to or 1.0, (1 + float(values.max())) / 2)
+    return found.model_copy(update={"accepted_to": rounded(highest)})
+
+
+def response_of(pixels: Pixels) -> Floats:
+    """Change of an image's descriptor [D] for each unit of the logarithm of exposure, clipping included."""
+    top = largest_value(pixels)
+    brighter, darker = (
+        statistics_of(np.clip(pixels * factor, 0, top).astype(pixels.dtype)).descriptor
+        for factor in (EXPOSURE, 1 / EXPOSURE)
+    )
+    change: Floats = (brighter - darker) / (2 * np.log(EXPOSURE))
+    return change
+
+
+def spread(found: Sequence[ImageStatistics], responses: Floats) -> Spread:
+    """Distribution of the descriptors, with limits on values that were found by cross-validation.
+
+    responses: [N, D], see `response_of`
+    """
     descriptors = np.array([each.descriptor for each in found])
-    responses = np.array([each.response for each in found])
     fold = np.arange(len(found)) % FOLDS
     distances, exposures = np.zeros(len(found)), np.zeros(len(found))
     for held_out in (fold == number for number in range(FOLDS)):
@@ -105,7 +131,7 @@ def spread(found: Sequence[ImageStatistics]) -> Spread:
         mean=tuple(map(rounded, mean)),
         whitening=tuple(tuple(map(rounded, row[: number + 1])) for number, row in enumerate(whitening)),
         exposure_weights=tuple(map(rounded, weights)),
-        exposure=limits(exposures),
+        exposure=limits(exposures, ignored=IGNORED_TAIL),
         distance=limits(distances, min_margin=0.0, below=False, ignored=IGNORED_TAIL),
     )
 

@@ -20,7 +20,6 @@ from blemish.evaluation.operating_point import OperatingPoint, choose
 from blemish.evaluation.run import evaluate_samples
 from blemish.images.bit_depth import full_range
 from blemish.images.decode import read_image
-from blemish.inspector.image_statistics import statistics_of
 from blemish.inspector.input_check import KEY as INPUT_STATISTICS
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods.contract import Fitted
@@ -96,8 +95,8 @@ def statistics_known(dataset: Dataset, request: Request) -> dict[str, Any]:
     samples = [*dataset.split("train"), *dataset.split("val")]
     some = samples[:: -(-len(samples) // MEASURED) or 1]
     bits = request.settings.bits
-    found = [statistics_of(full_range(read_image(each.image), bits, str(each.image))) for each in some]
-    return {INPUT_STATISTICS: known_inputs(found).model_dump(mode="json")} if found else {}
+    images = (full_range(read_image(each.image), bits, str(each.image)) for each in some)
+    return {INPUT_STATISTICS: known_inputs(images).model_dump(mode="json")} if some else {}
 
 
 def with_operating_point(
