@@ -1,14 +1,17 @@
 """`dataset.yaml`: settings of a folder that its layout alone does not tell.
 
 Every key is optional; an unknown one is an error that names the nearest. Paths start at the file's folder.
+What a user is told of a key stands beside it here, as `Key`, and nowhere else: `described_keys` gives it to
+whatever prints it, and docs/layouts.md is checked against it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -25,31 +28,172 @@ SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
 
+@dataclass(frozen=True)
+class Key:
+    """Description of a key for the user.
+
+    meaning: a sentence; values: those it takes, in words; default: what holds without it, in words
+    example: its line, or lines, in a dataset.yaml
+    """
+
+    meaning: str
+    values: str
+    default: str
+    example: str
+
+
 class DatasetSettings(BaseModel):
     """The keys of `dataset.yaml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    layout: str | None = None  # name of a layout; None finds it
-    root: str | None = None  # folder of the images; None is the yaml file's own
-    annotations: str | dict[SplitName, str] | None = None  # COCO: the JSON file, or one for each split
-    classes: tuple[str, ...] | dict[str, str] | None = None  # the names in order, or new names for old
-    splits: dict[SplitName, str | tuple[str, ...]] | None = None  # a text file, or the images' names
-    group: str | None = None  # regular expression; its first group, in the sample's id, is the group
-    mm_per_px: float | None = Field(
-        default=None, gt=0, le=MAX_MM_PER_PX, allow_inf_nan=False
-    )  # of every image
-    bits: int | None = Field(default=None, ge=8, le=16)  # that 16-bit images use, such as 12 of a camera
-    colours: dict[str, str] | None = None  # pairs: class name → "#rrggbb" in the masks
-    exact_colours: bool = (
-        False  # pairs: every pixel of a named colour counts, no edges are blurred or dithered
-    )
-    unlabelled: Literal["clean", "leave-out", "error"] | None = None  # images without annotation; None: as
-    # the tool has it, which is clean for those that write no file for a clean image, and else an error
-    label_key: str | None = None  # column or attribute that holds the class, where several could
-    above: int | None = Field(default=None, ge=0, le=254)  # gray masks: a pixel is defect when it is brighter
-    mask_values: Literal["binary", "classes", "instances"] | None = None  # gray masks: what values mean
-    clean: tuple[str, ...] | None = None  # names of folders whose images are clean
+    layout: Annotated[
+        str | None,
+        Key(
+            "The layout by which the folder is read.",
+            "a name that `blemish data layouts` lists",
+            "found by the files",
+            "layout: pairs",
+        ),
+    ] = None
+    root: Annotated[
+        str | None,
+        Key(
+            "The folder of the images, where this file lies elsewhere.",
+            "a path",
+            "the folder of this file",
+            "root: ../images",
+        ),
+    ] = None
+    annotations: Annotated[
+        str | dict[SplitName, str] | None,
+        Key(
+            "The label file to be read, where there are several.",
+            "a path, or one for each of train, val and test",
+            "every label file that is found",
+            "annotations: labels/instances.json",
+        ),
+    ] = None
+    classes: Annotated[
+        tuple[str, ...] | dict[str, str] | None,
+        Key(
+            "The classes: their order, new names for old ones, or the names of what masks show.",
+            "a list of names; old: new; number of a mask value: name; '#rrggbb' or 'red,green,blue': name",
+            "as the labels have them",
+            "classes: {1: scratch, 2: dent}",
+        ),
+    ] = None
+    splits: Annotated[
+        dict[SplitName, str | tuple[str, ...]] | None,
+        Key(
+            "The images of each split.",
+            "for each of train, val and test a text file with an image a line, or a list of images",
+            "splits/train.txt, val.txt and test.txt beside this file, else as the layout has them",
+            "splits: {train: lists/train.txt, test: lists/test.txt}",
+        ),
+    ] = None
+    group: Annotated[
+        str | None,
+        Key(
+            "The lot or part of an image, which `data split --by group` keeps together.",
+            "a regular expression; what its first parentheses match in the image's path is the group",
+            "as the layout has it: folders of lots, else none",
+            "group: '(lot[0-9]+)'",
+        ),
+    ] = None
+    folders: Annotated[
+        Literal["lots", "products"] | None,
+        Key(
+            "What sub-folders are that are each a dataset by themselves.",
+            "lots (parts of one set, each a group) or products (learned apart from each other)",
+            "lots where their names count, such as lot1 and lot2 or lotA and lotB, else products",
+            "folders: lots",
+        ),
+    ] = None
+    mm_per_px: Annotated[
+        float | None,
+        Field(gt=0, le=MAX_MM_PER_PX, allow_inf_nan=False),
+        Key(
+            "The scale of every image, for sizes in mm; `blemish data scale` measures it.",
+            f"a number above 0, up to {MAX_MM_PER_PX:.0f}",
+            "sizes in pixels alone",
+            "mm_per_px: 0.05",
+        ),
+    ] = None
+    bits: Annotated[
+        int | None,
+        Field(ge=8, le=16),
+        Key(
+            "The bits that a camera uses of images with 16.",
+            "8 to 16",
+            "all of them",
+            "bits: 12",
+        ),
+    ] = None
+    colours: Annotated[
+        dict[str, str] | None,
+        Key(
+            "The colour of each class in colour masks; `classes` with colours says the same.",
+            "name: '#rrggbb'",
+            "colours are classes called colour-rrggbb, or as a file of the dataset names them",
+            "colours: {scratch: '#ff0000'}",
+        ),
+    ] = None
+    exact_colours: Annotated[
+        bool,
+        Key(
+            "Whether every pixel of a named colour counts, as no edges are blurred or dithered.",
+            "true or false",
+            "false: stray colours along edges are overlooked",
+            "exact_colours: true",
+        ),
+    ] = False
+    unlabelled: Annotated[
+        Literal["clean", "leave-out", "error"] | None,
+        Key(
+            "What images without an annotation are.",
+            "clean, leave-out or error",
+            "as their tool has it: clean where it writes no file for a clean image, else an error",
+            "unlabelled: clean",
+        ),
+    ] = None
+    label_key: Annotated[
+        str | None,
+        Key(
+            "The column or attribute that holds the class.",
+            "a name in the label file",
+            "the only one that can be it",
+            "label_key: defect_type",
+        ),
+    ] = None
+    above: Annotated[
+        int | None,
+        Field(ge=0, le=254),
+        Key(
+            "The brightness above which a pixel of a gray mask is defective.",
+            "0 to 254, of 255",
+            "decided for each mask by its values",
+            "above: 40",
+        ),
+    ] = None
+    mask_values: Annotated[
+        Literal["binary", "classes", "instances"] | None,
+        Key(
+            "What several values in gray masks mean.",
+            "binary (all mark defects), classes (each is a class) or instances (each is a defect)",
+            "binary where that is clear, else asked for",
+            "mask_values: classes",
+        ),
+    ] = None
+    clean: Annotated[
+        tuple[str, ...] | None,
+        Key(
+            "The folders of clean images: names, or patterns such as 'ok_*' or 'lot1/*_ok'.",
+            "a list; [] where no folder is clean",
+            "folders of known names, such as good and ok",
+            "clean: [intact, no_crack]",
+        ),
+    ] = None
 
     @field_validator("group")
     @classmethod
@@ -86,6 +230,14 @@ class DatasetSettings(BaseModel):
             name: (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))
             for name, text in (self.colours or {}).items()
         }
+
+
+def described_keys() -> dict[str, Key]:
+    """Description of every key of `dataset.yaml`, by its name, in the order in which they are told."""
+    return {
+        name: next(part for part in field.metadata if isinstance(part, Key))
+        for name, field in DatasetSettings.model_fields.items()
+    }
 
 
 def read_settings(path: Path) -> DatasetSettings:
