@@ -24,6 +24,9 @@ MAX_MM_PER_PX = 1000.0
 SHOWN = 100  # characters of a wrong value
 MAX_TEXT = 4096  # characters of a value: no path is longer
 SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")  # their files never end, or are no files
+HOW_TO_READ = frozenset(
+    {"classes", "colours", "exact_colours", "unlabelled", "label_key", "above", "mask_values", "clean"}
+)  # keys that hold for the folders below, too
 SplitName = Literal["train", "val", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = get_args(SplitName)
 
@@ -51,7 +54,7 @@ class DatasetSettings(BaseModel):
         str | None,
         Key(
             "The layout by which the folder is read.",
-            "a name that `blemish data layouts` lists",
+            "a name that `blemish data layouts` lists; lots or products where sub-folders are datasets",
             "found by the files",
             "layout: pairs",
         ),
@@ -99,15 +102,6 @@ class DatasetSettings(BaseModel):
             "a regular expression; what its first parentheses match in the image's path is the group",
             "as the layout has it: folders of lots, else none",
             "group: '(lot[0-9]+)'",
-        ),
-    ] = None
-    folders: Annotated[
-        Literal["lots", "products"] | None,
-        Key(
-            "What sub-folders are that are each a dataset by themselves.",
-            "lots (parts of one set, each a group) or products (learned apart from each other)",
-            "lots where their names count, such as lot1 and lot2 or lotA and lotB, else products",
-            "folders: lots",
         ),
     ] = None
     mm_per_px: Annotated[
@@ -215,6 +209,15 @@ class DatasetSettings(BaseModel):
             if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
                 raise ValueError(f"'{text}', not a colour such as '#ff0000'")
         return value
+
+    def below(self, outer: DatasetSettings) -> DatasetSettings:
+        """These settings, and those of the folder around that say how labels and masks are read."""
+        return self.model_copy(
+            update={
+                name: getattr(outer, name)
+                for name in HOW_TO_READ & outer.model_fields_set - self.model_fields_set
+            }
+        )
 
     @property
     def class_order(self) -> tuple[str, ...] | None:

@@ -1,0 +1,80 @@
+"""`clean:` of dataset.yaml against the folders that are there: names, patterns and paths of folders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from blemish.dataset.layouts import masks
+from blemish.dataset.layouts.common import Source, parent
+from blemish.dataset.layouts.label_names import fits_name
+from blemish.dataset.settings import SETTINGS_NAME
+from blemish.errors import BlemishError, nearest_name
+
+
+def with_clean_folders(source: Source, *, labels_too: bool = False) -> Source:
+    """The source with the names of its clean folders in place of the paths in `clean:`.
+
+    labels_too: an entry may also be a label in a file, so that one with no folder of a like name is kept
+    Raises BlemishError for an entry that fits no folder, with the nearest, and for a path whose last part is
+    also the name of a folder elsewhere, which no entry fits.
+    """
+    entries = [entry.strip("/") for entry in source.settings.clean or ()]
+    if not entries:
+        return source
+    paths = folders_of_images(source)
+    short = {folder: name for folder, name in masks.class_names(source.tree).items() if folder}
+    names = dict.fromkeys(entry for entry in entries if "/" not in entry)
+    for entry in entries:
+        fitting = [path for path in paths if fits(path, entry)]
+        if not fitting and not (labels_too and not nearest_name(entry, known_names(entry, paths))):
+            raise BlemishError(unknown(entry, paths, source))
+        # Of MT_Free the layout of class folders with masks keeps Free.
+        names |= dict.fromkeys(name for folder, name in short.items() if folder_or_above(folder, fitting))
+        if "/" in entry:
+            names |= dict.fromkeys(path.rpartition("/")[2] for path in fitting)
+            refuse_namesake(entry, fitting, paths, entries, source)
+    return replace(source, settings=source.settings.model_copy(update={"clean": tuple(names)}))
+
+
+def folders_of_images(source: Source) -> list[str]:
+    """Paths of all folders that hold images, directly or below."""
+    direct = {parent(file) for file in source.tree.images} - {""}
+    return sorted({"/".join(f.split("/")[: n + 1]) for f in direct for n in range(f.count("/") + 1)})
+
+
+def fits(path: str, entry: str) -> bool:
+    """True where an entry is the path of a folder, or its name; both may be patterns."""
+    if "/" in entry:
+        return fnmatchcase(path.casefold(), entry.casefold())
+    return fits_name(path.rpartition("/")[2], entry)
+
+
+def folder_or_above(folder: str, fitting: list[str]) -> bool:
+    return any(f"{folder}/".startswith(f"{path}/") for path in fitting)
+
+
+def refuse_namesake(
+    entry: str, fitting: list[str], paths: list[str], entries: list[str], source: Source
+) -> None:
+    names = {path.rpartition("/")[2] for path in fitting}
+    others = [path for path in paths if path.rpartition("/")[2] in names and path not in fitting]
+    for path in others:
+        if not any(fits(path, other) for other in entries):
+            raise BlemishError(
+                f"{source.home / SETTINGS_NAME}: 'clean' must tell folders by their names. Received: "
+                f"'{entry}', but '{path}' has that name too. Rename one of them, or list both."
+            )
+
+
+def known_names(entry: str, paths: list[str]) -> list[str]:
+    """Names of the folders, or their paths where the entry is one."""
+    return paths if "/" in entry else list(dict.fromkeys(path.rpartition("/")[2] for path in paths))
+
+
+def unknown(entry: str, paths: list[str], source: Source) -> str:
+    known = known_names(entry, paths)
+    some = f" Use one of {', '.join(known[:8])}." if known else ""
+    hint = nearest_name(entry, known) or some
+    rule = f"{source.home / SETTINGS_NAME}: 'clean' must name folders that hold images"
+    return f"{rule}. Received: '{entry}'.{hint}"
