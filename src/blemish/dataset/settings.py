@@ -8,22 +8,16 @@ whatever prints it, and docs/layouts.md is checked against it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from blemish.arrays import Colour
-from blemish.errors import BlemishError, nearest_name
-from blemish.untrusted import read_yaml
+from blemish.dataset.class_names import class_keys, colour_of
 
 SETTINGS_NAME = "dataset.yaml"
 MAX_MM_PER_PX = 1000.0
-SHOWN = 100  # characters of a wrong value
-MAX_TEXT = 4096  # characters of a value: no path is longer
-SYSTEM_FOLDERS = ("/dev", "/proc", "/sys")  # their files never end, or are no files
 HOW_TO_READ = frozenset(
     {"classes", "colours", "exact_colours", "unlabelled", "label_key", "above", "mask_values", "clean"}
 )  # keys that hold for the folders below, too
@@ -128,7 +122,7 @@ class DatasetSettings(BaseModel):
         dict[str, str] | None,
         Key(
             "The colour of each class in colour masks; `classes` with colours says the same.",
-            "name: '#rrggbb'",
+            "name: '#rrggbb' or [red, green, blue]",
             "colours are classes called colour-rrggbb, or as a file of the dataset names them",
             "colours: {scratch: '#ff0000'}",
         ),
@@ -202,22 +196,41 @@ class DatasetSettings(BaseModel):
             raise ValueError("a regular expression without a group in parentheses")
         return value
 
+    @field_validator("colours", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        """Colours written as lists, [255, 0, 0], become text."""
+        if not isinstance(value, dict):
+            return value
+        return {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in value.items()}
+
     @field_validator("colours")
     @classmethod
     def _colours(cls, value: dict[str, str] | None) -> dict[str, str] | None:
         for text in (value or {}).values():
-            if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-                raise ValueError(f"'{text}', not a colour such as '#ff0000'")
+            if colour_of(text) is None:
+                raise ValueError(f"'{text}', not a colour such as '#ff0000' or '255,0,0'")
+        return value
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _classes(cls, value: Any) -> Any:
+        class_keys(value)  # which raises for a faulty colour
+        for key, name in value.items() if isinstance(value, dict) else ():
+            if not isinstance(name, str):
+                raise ValueError(
+                    f"'{key}' has no name; values and colours go first, as in '255,0,0': scratch"
+                )
         return value
 
     def below(self, outer: DatasetSettings) -> DatasetSettings:
         """These settings, and those of the folder around that say how labels and masks are read."""
-        return self.model_copy(
-            update={
-                name: getattr(outer, name)
-                for name in HOW_TO_READ & outer.model_fields_set - self.model_fields_set
-            }
-        )
+        names = HOW_TO_READ & outer.model_fields_set - self.model_fields_set
+        found = {name: getattr(outer, name) for name in names}
+        if isinstance(outer.classes, dict) and "classes" in found:
+            renamed = class_keys(outer.classes).renamed  # done once, for all folders
+            found["classes"] = {key: name for key, name in outer.classes.items() if key not in renamed}
+        return self.model_copy(update=found)
 
     @property
     def class_order(self) -> tuple[str, ...] | None:
@@ -227,12 +240,15 @@ class DatasetSettings(BaseModel):
         return self.classes
 
     @property
-    def rgb_of(self) -> dict[str, Colour]:
-        """RGB of each named mask colour."""
-        return {
-            name: (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))
-            for name, text in (self.colours or {}).items()
-        }
+    def colour_names(self) -> dict[Colour, str]:
+        """Class name of each mask colour that `colours` or `classes` names."""
+        own = {colour_of(text): name for name, text in (self.colours or {}).items()}
+        return {colour: name for colour, name in own.items() if colour} | class_keys(self.classes).by_colour
+
+    @property
+    def value_names(self) -> dict[int, str]:
+        """Class name of each mask value that `classes` names."""
+        return class_keys(self.classes).by_value
 
 
 def described_keys() -> dict[str, Key]:
@@ -241,80 +257,3 @@ def described_keys() -> dict[str, Key]:
         name: next(part for part in field.metadata if isinstance(part, Key))
         for name, field in DatasetSettings.model_fields.items()
     }
-
-
-def read_settings(path: Path) -> DatasetSettings:
-    """Read a yaml file. Raises BlemishError that names the file, the key, and the nearest known key."""
-    content = read_yaml(path, as_text=True)
-    if not isinstance(content, dict | None):
-        kind = type(content).__name__
-        raise BlemishError(f"{path} must hold 'key: value' lines. Received: a {kind}. Correct or remove it.")
-    if content and "names" in content and {"path", "train", "val"} & content.keys():
-        return DatasetSettings()  # YOLO's trainers have a file of this name too; the YOLO reader reads it
-    return validated(content or {}, path)
-
-
-def validated(content: dict[Any, Any], path: Path) -> DatasetSettings:
-    known = DatasetSettings.model_fields
-    for key, value in content.items():
-        if key not in known:
-            hint = nearest_name(shown(key), known) or f" Use one of {', '.join(known)}."
-            raise BlemishError(f"{path} must hold known keys only. Received: '{shown(key)}'.{hint}")
-        for text in texts_in(value):
-            if len(text) > MAX_TEXT or "\0" in text:
-                what = "with a NUL character" if "\0" in text else f"of {len(text)} characters"
-                raise BlemishError(
-                    f"{path}: '{key}' must be valid. Received: a text {what}. Correct that line."
-                )
-    try:
-        return DatasetSettings(**content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"][:1])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise BlemishError(
-            f"{path}: '{key}' must be valid. Received: {shown(content.get(key))} ({shown(reason)}). "
-            "Correct that line."
-        ) from error
-
-
-def texts_in(value: object) -> Iterator[str]:
-    """All texts inside a value of lists and mappings."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from (*texts_in(key), *texts_in(inner))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from texts_in(inner)
-
-
-def images_root(settings: DatasetSettings, file: Path) -> Path:
-    """Folder of the images. file: dataset.yaml, or where it would be
-
-    Raises BlemishError where it is none, or one of the system.
-    """
-    if settings.root is None:
-        return file.parent
-    root = file.parent / settings.root
-    try:
-        real = root.resolve(strict=True)
-        if not real.is_dir() or real == Path(real.anchor):
-            raise ValueError("a file" if real.is_file() else f"{real}, with all that there is")
-        if real.as_posix().startswith(SYSTEM_FOLDERS):
-            raise ValueError(f"{real}, a folder of the system")
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or (
-            "a loop of links" if isinstance(error, RuntimeError) else error
-        )
-        raise BlemishError(
-            f"{file}: 'root' must be a folder. Received: {shown(settings.root)!r} ({reason}). Correct it."
-        ) from error
-    return root
-
-
-def shown(value: object) -> str:
-    """Text of a value for a message: one line, and not all of a long one."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

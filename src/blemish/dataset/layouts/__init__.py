@@ -41,6 +41,7 @@ from blemish.dataset.layouts import (
     yolo,
 )
 from blemish.dataset.layouts.claims import account_of
+from blemish.dataset.layouts.class_settings import with_classes
 from blemish.dataset.layouts.clean_folders import with_clean_folders
 from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
 from blemish.dataset.layouts.detection import (
@@ -54,9 +55,10 @@ from blemish.dataset.layouts.lot_names import with_lots
 from blemish.dataset.layouts.repeats import without_repeats
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
-from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, images_root, read_settings
+from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
+from blemish.dataset.settings_file import images_root, read_settings
 from blemish.dataset.unfinished import refuse_unfinished
-from blemish.errors import BlemishError, nearest_name
+from blemish.errors import BlemishError
 from blemish.untrusted import timed_search
 
 LAYOUTS: dict[str, ModuleType] = {
@@ -117,7 +119,7 @@ def load_dataset(
         name, reason, contents = told_from_lots(reason, contents)
     if not contents.samples:
         raise BlemishError(nothing_read(contents, name, source))
-    samples, class_names, unknown = with_classes(contents, source)
+    samples, class_names, unknown = with_classes(contents, source, name, inherited=inherited is not None)
     if source.settings.group is not None:
         samples = grouped_samples(samples, source.settings.group)
     elif name not in ("lots", "products"):
@@ -177,47 +179,6 @@ def find_source(path: Path, skip_broken: bool) -> Source:
     root = images_root(settings, file)
     refuse_unfinished(root)
     return Source(list_files(root), settings, home, skip_broken)
-
-
-def with_classes(
-    contents: Contents, source: Source
-) -> tuple[tuple[Sample, ...], tuple[str, ...], dict[str, str]]:
-    """Samples and class names under the user's `classes:`; third, samples left out for another class."""
-    new_names = source.settings.classes if isinstance(source.settings.classes, dict) else {}
-    refuse_unknown_old_names(new_names, contents.class_names, source)
-    samples = [renamed(sample, new_names) for sample in contents.samples] if new_names else contents.samples
-    found = tuple(dict.fromkeys(new_names.get(name, name) for name in contents.class_names))
-    if not isinstance(source.settings.classes, tuple):
-        return tuple(samples), found, {}
-    order = source.settings.classes
-    strange = {
-        s.id: unknown_class(s, order) for s in samples if any(a.label not in order for a in s.annotations)
-    }
-    if strange and not source.skip_broken:
-        raise BlemishError(next(iter(strange.values())))
-    return tuple(sample for sample in samples if sample.id not in strange), order, strange
-
-
-def refuse_unknown_old_names(new_names: dict[str, str], known: Sequence[str], source: Source) -> None:
-    for name in new_names:
-        if name not in known:
-            hint = nearest_name(name, known) or f" Use one of {', '.join(known)}."
-            raise BlemishError(
-                f"{source.home / SETTINGS_NAME}: 'classes' must rename known ones. Received: '{name}'.{hint}"
-            )
-
-
-def renamed(sample: Sample, new_names: dict[str, str]) -> Sample:
-    marks = tuple(replace(a, label=new_names.get(a.label, a.label)) for a in sample.annotations)
-    return replace(sample, annotations=marks)
-
-
-def unknown_class(sample: Sample, order: Sequence[str]) -> str:
-    label = next(a.label for a in sample.annotations if a.label not in order)
-    return (
-        f"{sample.image} must be marked with a class of {SETTINGS_NAME} ({', '.join(order)}). "
-        f"Received: '{label}'.{nearest_name(label, order)} Correct the annotation or add the class."
-    )
 
 
 def grouped_samples(samples: Sequence[Sample], expression: str) -> tuple[Sample, ...]:

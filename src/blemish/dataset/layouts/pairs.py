@@ -74,7 +74,8 @@ def read(source: Source) -> Contents:
     label = plain_label(source, names)
     samples = tuple(masked_sample(source, pair, readings, label, splits) for pair in pairs)
     used = {a.label for sample in samples for a in sample.annotations}
-    class_names = tuple(n for n in readings.labels if n in used or source.settings.colours) or (label,)
+    own = [*names_of_user(source, names)]
+    class_names = tuple(dict.fromkeys([*own, *(n for n in readings.labels if n in used)])) or (label,)
     objects = {
         file: "VOC's numbers of objects are not read beside its classes"
         for masks in index.masks_of.values()
@@ -160,6 +161,12 @@ def read_image_masks(source: Source, index: MaskIndex, image: str) -> MaskedImag
         )
     exact = source.settings.exact_colours
     return MaskedImage(image, image_facts(source, image, masks, exact_colours=exact))
+
+
+def names_of_user(source: Source, names: MaskNames) -> list[str]:
+    """Classes that dataset.yaml names by values and colours of masks, seen or not; void is none."""
+    own = [*source.settings.value_names.values(), *source.settings.colour_names.values()]
+    return [name for name in own if name in {*names.by_value.values(), *names.by_colour.values()}]
 
 
 def plain_label(source: Source, names: MaskNames) -> str:

@@ -26,7 +26,8 @@ from blemish.dataset.layouts.label_names import is_clean, is_defective
 from blemish.dataset.layouts.mask_index import IMAGE_FOLDERS, means_masks
 from blemish.dataset.layouts.pairs import PHYSICAL_ITEM
 from blemish.dataset.samples import Dataset, Sample
-from blemish.dataset.settings import SETTINGS_NAME, read_settings
+from blemish.dataset.settings import SETTINGS_NAME
+from blemish.dataset.settings_file import read_settings
 from blemish.errors import BlemishError
 
 WITH_CATEGORIES = frozenset(
