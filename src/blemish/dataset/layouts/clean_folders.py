@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -15,9 +16,9 @@ from blemish.errors import BlemishError, nearest_name
 def with_clean_folders(source: Source, *, labels_too: bool = False) -> Source:
     """The source with the names of its clean folders in place of the paths in `clean:`.
 
-    labels_too: an entry may also be a label in a file, so that one with no folder of a like name is kept
-    Raises BlemishError for an entry that fits no folder, with the nearest, and for a path whose last part is
-    also the name of a folder elsewhere, which no entry fits.
+    labels_too: an entry may also be a label in a file, so that no folder need have such a name
+    Raises BlemishError for an entry that fits no folder but is nearly the name of one, for entries of which
+    none fits any, and for a path whose last part is also the name of a folder elsewhere, which no entry fits.
     """
     entries = [entry.strip("/") for entry in source.settings.clean or ()]
     if not entries:
@@ -25,10 +26,9 @@ def with_clean_folders(source: Source, *, labels_too: bool = False) -> Source:
     paths = folders_of_images(source)
     short = {folder: name for folder, name in masks.class_names(source.tree).items() if folder}
     names = dict.fromkeys(entry for entry in entries if "/" not in entry)
-    for entry in entries:
-        fitting = [path for path in paths if fits(path, entry)]
-        if not fitting and not (labels_too and not nearest_name(entry, known_names(entry, paths))):
-            raise BlemishError(unknown(entry, paths, source))
+    found = {entry: [path for path in paths if fits(path, entry)] for entry in entries}
+    refuse_unknown(found, paths, source, labels_too=labels_too)
+    for entry, fitting in found.items():
         # Of MT_Free the layout of class folders with masks keeps Free.
         names |= dict.fromkeys(name for folder, name in short.items() if folder_or_above(folder, fitting))
         if "/" in entry:
@@ -67,14 +67,16 @@ def refuse_namesake(
             )
 
 
-def known_names(entry: str, paths: list[str]) -> list[str]:
-    """Names of the folders, or their paths where the entry is one."""
-    return paths if "/" in entry else list(dict.fromkeys(path.rpartition("/")[2] for path in paths))
-
-
-def unknown(entry: str, paths: list[str], source: Source) -> str:
-    known = known_names(entry, paths)
-    some = f" Use one of {', '.join(known[:8])}." if known else ""
-    hint = nearest_name(entry, known) or some
+def refuse_unknown(
+    found: Mapping[str, Sequence[str]], paths: Sequence[str], source: Source, *, labels_too: bool
+) -> None:
+    """Raise BlemishError for an entry without a folder, where one nearly has its name, or none fits at all."""
+    taken = {path for fitting in found.values() for path in fitting}
     rule = f"{source.home / SETTINGS_NAME}: 'clean' must name folders that hold images"
-    return f"{rule}. Received: '{entry}'.{hint}"
+    for entry in (entry for entry, fitting in found.items() if not fitting):
+        free = [path for path in paths if path not in taken]
+        known = free if "/" in entry else list(dict.fromkeys(path.rpartition("/")[2] for path in free))
+        if hint := nearest_name(entry, known):
+            raise BlemishError(f"{rule}. Received: '{entry}'.{hint}")
+        if not taken and not labels_too:
+            raise BlemishError(f"{rule}. Received: '{entry}'. Use one of {', '.join(known[:8]) or 'none'}.")
