@@ -31,8 +31,8 @@ class Commands(TyperGroup):
             return super().invoke(context)
         except KeyboardInterrupt as error:
             raise StoppedError(
-                f"{stopped_by()}. Finished work is kept; `train --resume --out RUN` continues from "
-                "the last checkpoint, where there is one."
+                f"{stopped_by()}. Finished work is kept; `train --resume` continues from the last "
+                "checkpoint, where there is one."
             ) from error
 
 
