@@ -139,6 +139,7 @@ def record_of(request: Request, digest: str) -> RunRecord:
         data_path=str(request.data.resolve()) if request.data else None,
         start=start.id if start else None,
         start_path=str(start.path.resolve()) if start else None,
+        skipped=dict(request.dataset.skipped),
         threads=thread_count() if pick_device(request.settings.device) == "cpu" else None,
     )
 

@@ -70,7 +70,7 @@ def refuse_namesake(
 def refuse_unknown(
     found: Mapping[str, Sequence[str]], paths: Sequence[str], source: Source, *, labels_too: bool
 ) -> None:
-    """Raise BlemishError for an entry without a folder, where one nearly has its name, or none fits at all."""
+    """Raise BlemishError for an entry without a folder, where one nearly has its name or no entry fits."""
     taken = {path for fitting in found.values() for path in fitting}
     rule = f"{source.home / SETTINGS_NAME}: 'clean' must name folders that hold images"
     for entry in (entry for entry, fitting in found.items() if not fitting):
@@ -79,4 +79,5 @@ def refuse_unknown(
         if hint := nearest_name(entry, known):
             raise BlemishError(f"{rule}. Received: '{entry}'.{hint}")
         if not taken and not labels_too:
-            raise BlemishError(f"{rule}. Received: '{entry}'. Use one of {', '.join(known[:8]) or 'none'}.")
+            some = ", ".join(known[:8]) or "none"
+            raise BlemishError(f"{rule}. Received: '{entry}'. Use one of {some}.")
