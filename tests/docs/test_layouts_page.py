@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from blemish.dataset.layouts import LAYOUTS
-from blemish.dataset.layouts.tools import TOOLS
+from blemish.dataset.layouts.tool_table import TOOLS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "layouts.md").read_text(encoding="utf-8")
 

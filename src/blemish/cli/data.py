@@ -151,12 +151,17 @@ def check(
 @app.command("layouts")
 def list_layouts() -> None:
     """List the layouts that are read, each with the files that tell it; docs/layouts.md shows them."""
+    from textwrap import fill
+
     from blemish.dataset.layouts import LAYOUTS
+    from blemish.dataset.layouts.tool_table import TOOLS
 
     width = max(map(len, LAYOUTS))
     for name, module in LAYOUTS.items():
         print(f"{name:{width}}  {module.detect.__doc__}")
     print("Which is read is found by the files, or named by 'layout:' in dataset.yaml.")
+    others = dict.fromkeys(tool.name for tool in TOOLS if tool.advice)
+    print(fill(f"Named, with what to export instead: {', '.join(others)}.", 100))
 
 
 @app.command()

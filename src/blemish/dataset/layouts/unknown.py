@@ -11,7 +11,8 @@ from pathlib import PurePosixPath
 from blemish.dataset.layouts.common import Tree, grouped
 from blemish.dataset.layouts.label_names import is_clean, is_defective, label_folder, seems_clean
 from blemish.dataset.layouts.mask_index import find_masks
-from blemish.dataset.layouts.tools import files_to_look_at, first_line, head, nearest_guess
+from blemish.dataset.layouts.tool_table import first_line
+from blemish.dataset.layouts.tools import files_to_look_at, head, nearest_guess, unread_files
 from blemish.dataset.settings import SETTINGS_NAME
 
 SHOWN_SUFFIXES = 4
@@ -32,7 +33,7 @@ def nothing_fits(tree: Tree) -> str:
 
 def has_label_files(tree: Tree) -> bool:
     """True where files are there that may hold labels, of a known tool or of none."""
-    return bool(nearest_guess(tree) or unknown_file(tree))
+    return any(tool.holds_labels for tool, _ in unread_files(tree)) or bool(unknown_file(tree))
 
 
 def loose_image(tree: Tree) -> str:

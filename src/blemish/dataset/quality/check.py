@@ -18,6 +18,7 @@ from blemish.dataset.quality.problems import ERROR, WARNING, Problem
 from blemish.dataset.quality.rarity import shape_findings
 from blemish.dataset.samples import Dataset, count
 
+CLEAN_BY_FOLDER = frozenset({"labels", "mvtec"})  # layouts in which a folder says so, not a lack of labels
 IMBALANCE_LIMIT = 10.0  # most frequent class / rarest, in images, from which a warning is given
 
 
@@ -234,6 +235,8 @@ def group_problems(dataset: Dataset) -> Iterator[Problem]:
 def class_problems(dataset: Dataset) -> Iterator[Problem]:
     counts = dataset.class_counts
     if not any(sample.is_defective for sample in dataset):
+        if dataset.layout in CLEAN_BY_FOLDER:
+            return
         yield Problem(
             WARNING, f"{dataset.root} has no annotation at all. Check that the masks or labels are in place."
         )
