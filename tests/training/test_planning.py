@@ -54,6 +54,7 @@ def test_a_budget_is_kept_and_told(
     told = "\n".join(reporter.lines)
     assert re.search(r"^Training takes about \d+ (s|min) \(--time-budget allows 15 s\)", told, re.M), told
     assert re.search(r"^  training regression: \d+ of 100000 steps of \S+ s, ", told, re.M)
+    assert bundle.manifest.notes[-1].startswith("Not all steps were trained, as --time-budget allows 15 s: ")
     titles = [part.title for part in planned.parts]
     assert titles.index("training regression") < titles.index("choosing the threshold")
     assert "choosing the operating point" in titles
