@@ -142,6 +142,10 @@ def test_a_resumed_run_keeps_its_plan_and_the_time_it_has_used(
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoints" / "regression.safetensors")
     assert checkpoint is not None and 0 < float(checkpoint.metadata["seconds"]) < 20
 
+    other = Budget(60, "--time-budget", required=True)
+    with pytest.raises(BlemishError, match=r"plan.json: --resume keeps the time that .* --time-budget 1m\. "):
+        train(asked(tiny_dataset, planned, tmp_path / "run", other, resume=True), Reporter(quiet=True))
+
     clock = Clock()
     began = perf_counter()
     resumed = train(
