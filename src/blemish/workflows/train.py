@@ -16,6 +16,7 @@ from blemish.folder_lock import locks_out
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
 from blemish.threads import set_threads
+from blemish.training.clock import Clock
 from blemish.training.time_plan import Budget, parse_duration, preset_seconds
 from blemish.untrusted import read_yaml
 from blemish.workflows.reading import read_dataset
@@ -56,7 +57,7 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
     """
     from blemish.workflows.resume import Asked, resolve
 
-    reporter = Reporter(quiet=quiet)
+    clock, reporter = Clock(), Reporter(quiet=quiet)
     asked = Asked(method_name, data, seed, initial_bundle, threads)
     resolved = resolve(asked, out, reporter, resume=resume)
     set_threads(resolved.threads)  # before torch is imported
@@ -94,7 +95,7 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
         budget=budget if plan else None,
     )
     with naming_the_option(dataset):
-        return train(request, reporter).path
+        return train(request, reporter, clock).path
 
 
 def allowed_time(time_budget: str | float | None, settings: MethodSettings, given: Collection[str]) -> Budget:

@@ -45,7 +45,7 @@ MAX_DRAWN = 8  # values of a mask in black and white, or with a few classes
 
 
 def detect(tree: Tree) -> str | None:
-    """Every image lies in a folder of a label, one of which means clean or defective; or all are good ones."""
+    """Every image lies in a folder of a label, one of which means clean or defective, or all are good."""
     names = {label_folder(file) for file in find_masks(tree).photographs}
     if alone := good_alone(tree.root, names):
         return alone
