@@ -101,7 +101,8 @@ def index_marks(masks: MaskSet, facts: MaskFacts, names: Mapping[Colour, str]) -
     for value, colour in zip(shown, colours, strict=True):
         own = colour != (0, 0, 0) and colours.count(colour) == 1
         match = colour if colour in names else nearest(colour, list(names)) if own else None
-        label = masks.names.by_value.get(value) or (names[match] if match and own else None)
+        by_colour = match and own and (masks.names.by_colour or not masks.settings.value_names)
+        label = masks.names.by_value.get(value) or (names[match] if match and by_colour else None)
         if label is None and masks.names.by_colour:
             raise BlemishError(unknown_colour(masks, facts, colour, names))
         if label is None and masks.settings.value_names:
