@@ -14,6 +14,7 @@ from blemish.methods.casae.inference import CasaeInference, inference_from, tell
 from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.graphs import FIXED_SIDE
+from blemish.methods.common.map_score import MapMemory
 from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     name = "casae"
     title = "Cascaded autoencoders (CASAE)"
     settings_type = CasaeSettings
+    memory_type = MapMemory
     curves_type = SweptCurves
 
     def fit(self, dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
@@ -46,7 +48,10 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
 
     def inference(self, manifest: Manifest) -> CasaeInference:
         return inference_from(
-            self.settings(manifest), manifest.class_names, threshold=manifest.thresholds["probability"]
+            self.settings(manifest),
+            manifest.class_names,
+            threshold=manifest.thresholds["probability"],
+            fitted_score=MapMemory.model_validate(manifest.memory).image_score,
         )
 
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:

@@ -25,9 +25,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "norm": "none",
         "standardise": False,
         "threshold": 1 - 100 / WHITE,
+        "image_score": "max",
         "steps": 45_000,
         "second_steps": 30_000,
         "schedule": "constant",
+        "hard_clean_weight": 0.0,
         "noise": 0.0,
         "illumination": 0.0,
         "contrast": 0.0,
@@ -108,6 +110,11 @@ class CasaeSettings(PresetSettings):
     # many. Such a pixel counts share^-this times, where share is that of the known pixels that are
     # defective; 0 is eq. 1, 1 makes all images' defects alike.
     area_balance: float = Field(0.0, ge=0, le=1)
+    # Not in the paper: weight, beside eq. 1, of the mean cross-entropy of the hardest pixels of images (of
+    # patches, with `tiled`) without a defect. In eq. 1 a false speck on one costs next to nothing.
+    hard_clean_weight: float = Field(0.2, ge=0)
+    # Share of such an image's pixels that are the hardest, at least one.
+    hard_clean_share: float = Field(0.005, gt=0, le=1)
 
     # --- Augmentation, section 5.1: kinds are the paper's, ranges open; image and mask move together ---
     # By random angles in ± this.
@@ -151,6 +158,11 @@ class CasaeSettings(PresetSettings):
     gray_threshold: float | None = Field(None, gt=0, lt=WHITE)
     # What the chosen threshold maximises.
     threshold_criterion: Literal["mean-iou", "pixel-f1"] = "pixel-f1"
+
+    # --- Image score, not in the paper ---
+    # "fitted": by the statistics of the whole map, weighted on the validation images; "max": the greatest
+    # probability, as it is without a clean or without a defective validation image.
+    image_score: Literal["fitted", "max"] = "fitted"
 
     # --- Defects, section 3.3 ---
     # Open: pixels nearer than this are one defect.

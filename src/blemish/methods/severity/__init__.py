@@ -13,6 +13,7 @@ from blemish.images.tiling import Tiling
 from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
+from blemish.methods.common.map_score import MapMemory
 from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.serving import served
@@ -28,6 +29,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     name = "severity"
     title = "Severity regression"
     settings_type = SeveritySettings
+    memory_type = MapMemory
     curves_type = SweptCurves
 
     def fit(self, dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
@@ -50,6 +52,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
             manifest.class_names,
             threshold=manifest.thresholds["severity"],
             drop_above=manifest.thresholds["drop_above"],
+            fitted_score=MapMemory.model_validate(manifest.memory).image_score,
         )
         tiling = manifest.tiling
         return replace(

@@ -98,6 +98,11 @@ class SeveritySettings(MethodSettings):
     # What T maximises; the paper's is mean IoU, which is blind to clean images.
     threshold_criterion: Literal["mean-iou", "pixel-f1"] = "mean-iou"
 
+    # --- Image score, not in the paper ---
+    # "fitted": by the statistics of the whole map, weighted on the validation images; "max": the greatest
+    # severity, as it is without a clean or without a defective validation image.
+    image_score: Literal["fitted", "max"] = "fitted"
+
     # --- Stage 3: components, section III-A-3 ---
     # Pixels; clusters nearer than this are one defect.
     join_distance: float = Field(4.0, ge=0, le=1000)
