@@ -19,6 +19,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
     "casae": {
         "standardise": False,
         "types_standardise": False,
+        "area_balance": 0.0,
         "image_score": "max",
         "hard_clean_weight": 0.0,
     },

@@ -15,7 +15,7 @@ from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.common.map_score import MapMemory
 from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
-from blemish.methods.severity.inference import SeverityInference, inference_from
+from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.serving import served
 from blemish.methods.severity.settings import SeveritySettings
 
@@ -42,7 +42,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
 
         settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"severity": new_network(settings)}
-        if settings.types:
+        if tells_types(settings, manifest.class_names):
             modules["types"] = empty_type_network(settings, len(manifest.class_names))
         return modules
 
@@ -69,7 +69,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        return served(graphs, types=self.settings(manifest).types)
+        return served(graphs, types=tells_types(self.settings(manifest), manifest.class_names))
 
 
 METHOD = SeverityMethod()

@@ -246,7 +246,7 @@ def inference_from(
         join_distance=settings.join_distance,
         min_area=settings.min_area,
         upsampling=settings.upsampling,
-        types=settings.types,
+        types=tells_types(settings, class_names),
         window=settings.types_window,
         window_step=settings.types_step,
         window_overlap=settings.types_overlap,
@@ -254,6 +254,11 @@ def inference_from(
         mm_per_px=settings.mm_per_px,
         fitted_score=fitted_score,
     )
+
+
+def tells_types(settings: SeveritySettings, class_names: tuple[str, ...]) -> bool:
+    """True where there is a type classifier."""
+    return len(class_names) > 1 if settings.types is None else settings.types
 
 
 def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float32]:

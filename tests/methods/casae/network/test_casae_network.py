@@ -224,14 +224,15 @@ def logits_of(probabilities: list[float]) -> Tensor:
 def test_the_loss_by_hand() -> None:
     """Eq. 1: 0.8 · −log p of defects, 0.2 · −log (1 − p) of the surface, over the pixels that count."""
     truth = torch.tensor([[[1, 0, 1, -1]]])
-    loss = pixel_loss(logits_of([0.5, 0.25, 0.9, 0.001]), truth, small())
+    loss = pixel_loss(logits_of([0.5, 0.25, 0.9, 0.001]), truth, small(area_balance=0))
     expected = -(0.8 * math.log(0.5) + 0.2 * math.log(0.75) + 0.8 * math.log(0.9)) / 3
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_weights_are_those_of_the_settings() -> None:
     truth = torch.tensor([[[1, 0]]])
-    loss = pixel_loss(logits_of([0.5, 0.5]), truth, small(defect_weight=3.0, background_weight=1.0))
+    settings = small(defect_weight=3.0, background_weight=1.0, area_balance=0)
+    loss = pixel_loss(logits_of([0.5, 0.5]), truth, settings)
     assert loss.item() == pytest.approx(2 * math.log(2), rel=1e-5)
 
 

@@ -23,7 +23,7 @@ from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.common.map_score import MapMemory, MapScore, MapScoreFitter
 from blemish.methods.common.samples import ClassMap, SampleReader
 from blemish.methods.contract import Fitted, Networks, Stage, SweptCurves, ThresholdSweep, Trainer
-from blemish.methods.severity.inference import SeverityInference, inference_from
+from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.network import TypeNetwork, new_network, new_type_network
 from blemish.methods.severity.settings import SeveritySettings
@@ -148,7 +148,7 @@ class SeverityTraining:
 
     def new_types(self) -> TypeNetwork | None:
         """Type classifier with its first weights; None where stage 4 is off."""
-        if not self.settings.types:
+        if not tells_types(self.settings, self.dataset.class_names):
             return None
         torch.manual_seed(self.trainer.seed + 1)
         network, origin = new_type_network(self.settings, len(self.dataset.class_names))
