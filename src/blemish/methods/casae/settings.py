@@ -27,6 +27,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "size": 512,
         "batch": 2,
         "learning_rate": 1e-4,
+        "defect_share": 0.5,
         "area_balance": 0.0,
         "norm": "none",
         "standardise": False,
