@@ -44,8 +44,8 @@ RESUMED = (
     "preset=tiny", "size=96", "width=1", "batch=2", "steps=8", "second_steps=9", "types=false",
     "checkpoint_every=3", "device=cpu", "precision=fp32",
     # Defaults of 0.1 that are others now.
-    "defect_share=0.5", "area_balance=0", "hard_clean_weight=0", "noise=0.02", "illumination=0.1", "contrast=0.2",
-    "image_score=max",
+    "defect_share=0.5", "area_balance=0", "hard_clean_weight=0", "noise=0.02",
+    "illumination=0.1", "contrast=0.2", "image_score=max",
 )  # fmt: skip
 CPU = ("--device", "cpu", "--threads", 1, "--quiet")
 

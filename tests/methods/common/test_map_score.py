@@ -117,9 +117,7 @@ def test_images_of_one_kind_alone_fit_nothing(defective: bool) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(
-    values=arrays(np.float32, (4, 5), elements=st.floats(0, 1, width=32)), bias=st.floats(-1000, 1000)
-)
+@given(values=arrays(np.float32, (4, 5), elements=st.floats(0, 1, width=32)), bias=st.floats(-1000, 1000))
 def test_an_image_has_defects_exactly_from_the_threshold_score_on(values: Map, bias: float) -> None:
     fitted = MapScore(weights=SCORE.weights, bias=bias)
     region = Region(np.ones((1, 1), bool), (0, 0), np.ones(1, np.float32))

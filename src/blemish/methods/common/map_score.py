@@ -29,6 +29,7 @@ ITERATIONS = 2000
 Weight = Annotated[float, Field(ge=0)]
 MapAndMask = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
+
 class MapScore(Strict):
     """Fitted score of a map. weights: of the statistics, [F]; bias: of their sum"""
 
@@ -36,7 +37,7 @@ class MapScore(Strict):
     bias: float
 
     def probability(self, values: NDArray[np.float32], *, max_value: float) -> float:
-        """Probability in [0, 1] that the map is of a defective image. values: [H, W]; see `map_statistics`."""
+        """Probability that the map is of a defective image. values: [H, W] in [0, max_value]"""
         logit = self.bias + float(np.dot(self.weights, map_statistics(values, max_value=max_value)))
         return float(1 / (1 + np.exp(-np.clip(logit, -500, 500))))
 

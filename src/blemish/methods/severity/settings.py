@@ -15,7 +15,6 @@ from blemish.methods.common.presets import PresetSettings
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import Readings
 
-
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Where the paper leaves open what the default has another value for, that of longer trainings on patches
     # of 256.
