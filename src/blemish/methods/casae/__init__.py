@@ -15,7 +15,7 @@ from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.common.map_score import MapMemory
-from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
+from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, SweptCurves, Trainer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +29,12 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     settings_type = CasaeSettings
     memory_type = MapMemory
     curves_type = SweptCurves
+    stage_steps = (
+        StageSteps("first", "steps", least=600),
+        StageSteps("second", "second_steps", least=200),
+        StageSteps("types", "types_steps", least=200),
+    )
+    cheaper = ({"size": 128}, {"size": 96})
 
     def fit(self, dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.casae.training import fit

@@ -14,7 +14,7 @@ from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.common.map_score import MapMemory
-from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
+from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, SweptCurves, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.serving import served
 from blemish.methods.severity.settings import SeveritySettings
@@ -31,6 +31,10 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     settings_type = SeveritySettings
     memory_type = MapMemory
     curves_type = SweptCurves
+    stage_steps = (
+        StageSteps("regression", "steps", least=300),
+        StageSteps("types", "types_steps", least=100),
+    )
 
     def fit(self, dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.training import fit
