@@ -49,6 +49,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "types_schedule": "constant",
     },
     "default": {},
+    "thorough": {"steps": 15_000, "second_steps": 5000, "types_steps": 6000},
     # For tests on a CPU: seconds.
     "tiny": {
         "width": 4,
@@ -260,7 +261,7 @@ class CasaeSettings(PresetSettings):
         """
         usual = {
             **{name: field.default for name, field in type(self).model_fields.items()},
-            **PRESETS[self.preset],
+            **PRESETS.get(self.preset, {}),
         }
         for name, switch in NEEDS.items():
             value = getattr(self, name)
