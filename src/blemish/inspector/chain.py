@@ -213,6 +213,11 @@ def stages_of(judge: Judge) -> tuple[BundleInspector, ...]:
     return judge.stages if isinstance(judge, Chain) else (judge,)
 
 
+def unlimited(judge: Judge) -> Judge:
+    """The judge without a limit of the score under which findings are no defects."""
+    return as_judge([replace(stage, limited=False) for stage in stages_of(judge)])
+
+
 def chain_of(stages: Sequence[BundleInspector]) -> Chain:
     """Chain of two or three inspectors. Raises BlemishError, naming the bundles, where they make none."""
     for index, stage in enumerate(stages):

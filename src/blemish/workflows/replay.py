@@ -22,7 +22,7 @@ from blemish.errors import BlemishError, WrongUseError
 from blemish.images.bit_depth import full_range
 from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.inspector.chain import Judge, as_judge, stages_of
+from blemish.inspector.chain import Judge, as_judge, stages_of, unlimited
 from blemish.inspector.found_files import RECORD, files_below, is_inspected
 from blemish.inspector.inspector import BundleInspector, or_failed
 from blemish.inspector.loading import inspector_of, used_bundle
@@ -323,12 +323,6 @@ def runtime_notes(history: InspectionRecord, judge: Judge) -> Iterator[str]:
             if used.runtime.get(name) != here.get(name):
                 of = f" of {used.id}" if len(history.bundles) > 1 else ""
                 yield f"runtime{of}: {name}: {values(used.runtime.get(name), here.get(name))}"
-
-
-def unlimited(judge: Judge) -> Judge:
-    """The judge without a limit under which findings are no defects, as none was before `LIMITED_SINCE`."""
-    stages = [replace(stage, limited=False) for stage in stages_of(judge)]
-    return as_judge(stages)
 
 
 def without_acceptance(fields: Mapping[str, Any]) -> Mapping[str, Any]:
