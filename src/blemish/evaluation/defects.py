@@ -140,7 +140,9 @@ def finding_counts(records: Sequence[ImageRecord]) -> dict[str, int] | None:
     under = [len(record.inspection.under_limit) for record in placed if record.inspection.under_limit]
     if not counts.n_found and not counts.n_true and not under:
         return None
-    on_clean = [len(r.inspection.defects) for r in placed if not r.sample.annotations and r.inspection.defects]
+    on_clean = [
+        len(r.inspection.defects) for r in placed if not r.sample.annotations and r.inspection.defects
+    ]
     return {
         "images": len(placed),
         "listed": counts.n_found,
