@@ -71,7 +71,7 @@ def defects_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def findings_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Sentence on findings that are nothing, and on those that do not count; nothing where there is neither."""
+    """Sentence on findings that are nothing, and on those that do not count; none without either."""
     listed, under = (count[key] if count else 0 for key in ("listed", "under_limit"))
     if not count or not (listed or under):
         return []
