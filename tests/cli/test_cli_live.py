@@ -20,7 +20,11 @@ from blemish.dataset.samples import Dataset
 from tests.inspector.live.live_servers import Camera, mjpeg_server
 
 Command = Callable[..., Any]
-RUN = "from blemish.cli.main import run; run()"
+# Under nohup and in the background of a shell, SIGINT is ignored from the start.
+RUN = """import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from blemish.cli.main import run
+run()"""
 
 
 def summary(out: Path) -> dict[str, Any]:
@@ -46,7 +50,6 @@ def test_a_stream_is_inspected_until_a_signal_ends_it(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         end = time.monotonic() + 120
         while count_lines(out / "inspections.jsonl.part") < 3 and time.monotonic() < end:
@@ -105,7 +108,9 @@ def test_what_does_not_go_together_is_refused(
     blemish: Command, tiny_bundle: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     answer = blemish("inspect", tiny_bundle, *arguments, "--out", tmp_path / "out")
-    assert answer.code in (1, 2) and answer.err.startswith(f"blemish: {message}") and "hunter2" not in answer.err
+    assert (
+        answer.code in (1, 2) and answer.err.startswith(f"blemish: {message}") and "hunter2" not in answer.err
+    )
 
 
 def test_images_unlike_those_of_the_training_unless_the_user_says_so(
@@ -116,7 +121,9 @@ def test_images_unlike_those_of_the_training_unless_the_user_says_so(
     records = {}
     for name, more in (("checked", ()), ("unchecked", ("--no-input-check",))):
         out = tmp_path / name
-        answer = blemish("inspect", tiny_bundle, tmp_path / "dark.png", "--device", "cpu", "--out", out, *more)
+        answer = blemish(
+            "inspect", tiny_bundle, tmp_path / "dark.png", "--device", "cpu", "--out", out, *more
+        )
         assert answer.code == 0, answer.err
         records[name] = json.loads((out / "inspections.jsonl").read_text())
         replayed = blemish("replay", out, "--images", tmp_path)

@@ -17,7 +17,9 @@ from blemish.inspector.input_check import KEY
 from blemish.training.input_statistics import known_inputs
 
 
-def images(seed: int, *, size: tuple[int, int] = (96, 96), mean: float = 120, scale: float = 1.0) -> list[Any]:
+def images(
+    seed: int, *, size: tuple[int, int] = (96, 96), mean: float = 120, scale: float = 1.0
+) -> list[Any]:
     generator = np.random.default_rng(seed)
     noise = [cv2.GaussianBlur(generator.normal(0, 40, size), (0, 0), scale) for _ in range(20)]
     return [np.clip(mean + generator.normal(0, 4) + each, 0, 255).astype(np.uint8) for each in noise]

@@ -45,7 +45,10 @@ UNLIKE: dict[str, tuple[NDArray[np.generic], str]] = {
     "blurred": (cv2.blur(NEW, (5, 5)), "weaker in contrast than any training image"),
     "blurred along rows": (cv2.blur(NEW, (3, 1)), "less sharp"),
     "blurred along columns": (cv2.blur(NEW, (1, 3)), "less sharp"),
-    "another size": (surface(1, size=(96, 160)), "of another size than any training image (160×96 px; training"),
+    "another size": (
+        surface(1, size=(96, 160)),
+        "of another size than any training image (160×96 px; training",
+    ),
     "16 bits": (NEW.astype(np.uint16) * 257, "stored in 16 bits, training images in 8"),
     "colour": (cv2.applyColorMap(NEW, cv2.COLORMAP_HOT), "in colour, training images gray"),
     "one pixel": (NEW[:1, :1], "all pixels are alike"),
@@ -107,9 +110,7 @@ def test_no_training_image_is_outside_the_range_that_a_reason_names() -> None:
 
 
 def test_light_that_varies_in_training_may_vary_later() -> None:
-    varied = known_inputs(
-        cv2.convertScaleAbs(surface(seed), alpha=0.7 + seed / 60) for seed in range(40)
-    )
+    varied = known_inputs(cv2.convertScaleAbs(surface(seed), alpha=0.7 + seed / 60) for seed in range(40))
     for factor in (0.85, 1.15):
         assert not varied.reasons(cv2.convertScaleAbs(NEW, alpha=factor))
     assert varied.reasons(cv2.convertScaleAbs(NEW, alpha=0.2))
@@ -143,7 +144,9 @@ def test_what_is_stored_is_read_again_as_it_was() -> None:
     assert stored == KNOWN
 
 
-@pytest.mark.parametrize("change", [{"images": 0}, {"brightness": [0.1]}, {"sharp": 1}, {"spread": {"mean": [1]}}])
+@pytest.mark.parametrize(
+    "change", [{"images": 0}, {"brightness": [0.1]}, {"sharp": 1}, {"spread": {"mean": [1]}}]
+)
 def test_statistics_that_are_none_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(BlemishError, match=f"bundle: data: {KEY}: .*Train it again"):
         stored_input_check({KEY: {**KNOWN.model_dump(mode="json"), **change}}, "bundle")

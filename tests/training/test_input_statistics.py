@@ -26,7 +26,9 @@ values = st.lists(st.floats(0.01, 1.0), min_size=1, max_size=60).map(np.array)
 def test_every_training_image_is_accepted(known: np.ndarray) -> None:
     found = limits(known, offset=0.02)
     assert all(found.side(value) == 0 for value in known)
-    assert found.low == pytest.approx(known.min(), rel=1e-5) and found.high == pytest.approx(known.max(), rel=1e-5)
+    assert found.low == pytest.approx(known.min(), rel=1e-5) and found.high == pytest.approx(
+        known.max(), rel=1e-5
+    )
 
 
 def test_the_interval_is_that_of_a_new_value_of_a_normal_distribution() -> None:
@@ -36,7 +38,9 @@ def test_the_interval_is_that_of_a_new_value_of_a_normal_distribution() -> None:
     beyond = RANGE_MARGIN * logs.std(ddof=1) / np.sqrt(50)
     assert found.accepted_to is not None and found.accepted_from is not None
     assert np.log(found.accepted_to) == pytest.approx(max(logs.mean() + half, logs.max() + beyond), abs=1e-4)
-    assert np.log(found.accepted_from) == pytest.approx(min(logs.mean() - half, logs.min() - beyond), abs=1e-4)
+    assert np.log(found.accepted_from) == pytest.approx(
+        min(logs.mean() - half, logs.min() - beyond), abs=1e-4
+    )
 
 
 def test_new_values_are_seldom_outside_and_a_change_of_15_percent_is_where_little_varies() -> None:
@@ -78,7 +82,9 @@ def test_the_covariance_is_that_of_scikit_learn() -> None:
     for count in (8, 40, 400):
         deviations = generator.normal(size=(count, 6)) @ generator.normal(size=(6, 6))
         deviations -= deviations.mean(0)
-        assert shrunk_covariance(deviations) == pytest.approx(ledoit_wolf(deviations, assume_centered=True)[0])
+        assert shrunk_covariance(deviations) == pytest.approx(
+            ledoit_wolf(deviations, assume_centered=True)[0]
+        )
 
 
 def test_a_change_of_exposure_is_found_whatever_else_varies() -> None:

@@ -98,8 +98,8 @@ class Grid:
         down, right = min(down, self.reach[0]), min(right, self.reach[1])
         rows = slice(down, down + self.rows, self.step[0])
         columns = slice(right, right + self.columns, self.step[1])
-        own: Pixels = np.ascontiguousarray(pixels[rows, columns])
-        return own
+        own: Pixels = pixels[rows, columns]
+        return own.copy()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ bundle knows statistics of its training images, and limits on them that were lea
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -200,4 +199,4 @@ def reviewed(inspection: Inspection, unlike: Sequence[str]) -> Inspection:
     if not unlike or inspection.verdict is Verdict.ERROR:
         return inspection
     verdict = Verdict.REVIEW if inspection.verdict is Verdict.OK else inspection.verdict
-    return replace(inspection, verdict=verdict, reasons=(*inspection.reasons, *unlike))
+    return inspection.with_verdict(verdict, *unlike)

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 TAIL = 0.0003  # share of new images beyond each limit, of a normal distribution
 MAX_DEVIATIONS = 6.0  # of a prediction interval, which is without end for two images
 RANGE_MARGIN = 4.0  # standard errors by which the range of the training images is widened
-IGNORED_TAIL = 0.01  # share of the training images, on each side, that limits of the spread leave out
+IGNORED_TAIL = 0.01  # share of the training images that may be further away than is accepted
 MIN_MARGIN, FEW_IMAGES_MARGIN = 0.05, 0.7  # of a logarithm: 5 %, and 70 % for a single image
 SIZE_MARGIN = 0.03
 MIN_IMAGES, FOLDS = 10, 10
@@ -131,7 +131,7 @@ def spread(found: Sequence[ImageStatistics], responses: Floats) -> Spread:
         mean=tuple(map(rounded, mean)),
         whitening=tuple(tuple(map(rounded, row[: number + 1])) for number, row in enumerate(whitening)),
         exposure_weights=tuple(map(rounded, weights)),
-        exposure=limits(exposures, ignored=IGNORED_TAIL),
+        exposure=limits(exposures),
         distance=limits(distances, min_margin=0.0, below=False, ignored=IGNORED_TAIL),
     )
 

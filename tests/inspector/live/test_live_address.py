@@ -13,7 +13,9 @@ def test_addresses_are_live(text: str) -> None:
     assert is_live(text)
 
 
-@pytest.mark.parametrize("text", ["a.png", "0", "-", "C:/a.png", "ftp://a/b", "file:///a", "http:/a", "camera"])
+@pytest.mark.parametrize(
+    "text", ["a.png", "0", "-", "C:/a.png", "ftp://a/b", "file:///a", "http:/a", "camera"]
+)
 def test_paths_are_not(text: str) -> None:
     assert not is_live(text)
 
@@ -34,7 +36,8 @@ def test_what_is_shown_holds_no_secret(address: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["rtsp://", "http://u:hunter2@/x", "http://h:hunter2/x", "rtsp://u:hunter2@h:99999/", "http://[::"]
+    "address",
+    ["rtsp://", "http://u:hunter2@/x", "http://h:hunter2/x", "rtsp://u:hunter2@h:99999/", "http://[::"],
 )
 def test_an_address_without_a_host_is_refused_without_its_secrets(address: str) -> None:
     with pytest.raises(WrongUseError, match="An address must be such as") as raised:

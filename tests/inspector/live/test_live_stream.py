@@ -93,7 +93,10 @@ def test_a_lost_connection_is_told_and_made_again() -> None:
     with mjpeg_server(Camera(rate=100, cut_after=20)) as address:
         source = LiveStream(address, ending=Ending(max_images=50), note=lines.append)
         assert len(list(taken(source))) == 50
-    assert [line.partition(": ")[2].split(",")[0].split(" after")[0] for line in lines[:2]] == ["lost", "back"]
+    assert [line.partition(": ")[2].split(",")[0].split(" after")[0] for line in lines[:2]] == [
+        "lost",
+        "back",
+    ]
     assert source.counts.interruptions >= 2
     fields = source.losses(50).fields
     assert fields["interruptions"] == source.counts.interruptions and fields["seconds_lost"] > 0
@@ -187,7 +190,9 @@ def test_what_is_no_stream_is_refused() -> None:
 @pytest.mark.parametrize("scheme", ["http", "rtsp"])
 def test_a_port_at_which_nobody_answers_is_told(scheme: str) -> None:
     source = LiveStream(f"{scheme}://u:secret@127.0.0.1:9/x", ending=Ending(), note=pytest.fail)
-    with pytest.raises(BlemishError, match=rf"{scheme}://127.0.0.1:9/x cannot be opened: .*refused") as raised:
+    with pytest.raises(
+        BlemishError, match=rf"{scheme}://127.0.0.1:9/x cannot be opened: .*refused"
+    ) as raised:
         source.open()
     assert "secret" not in str(raised.value)
 

@@ -52,11 +52,12 @@ def picture(path: Path, number: int) -> Path:
 
 
 class Watch:
-    """A folder that is watched in a thread. taken: name of each item, and the sum of its pixels or the error"""
+    """A folder that is watched in a thread. taken: names of items, and the sum of pixels or the error"""
 
     def __init__(self, folder: Path, **ending: float) -> None:
         self.lines: list[str] = []
-        self.source = WatchedFolder(folder, ending=Ending(**ending), note=self.lines.append)  # type: ignore[arg-type]
+        limits = Ending(**ending)  # type: ignore[arg-type]
+        self.source = WatchedFolder(folder, ending=limits, note=self.lines.append)
         self.taken: list[tuple[str, int | str]] = []
         self.source.open()
         self.thread = threading.Thread(target=self.run, daemon=True)
