@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from blemish.defect import Defect
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
+from blemish.evaluation.image import is_decided, is_defective
 from blemish.evaluation.matching import match, match_ignored
 from blemish.evaluation.pixel import NO_MATCHES, MatchCounts
 from blemish.evaluation.records import IgnoredRegion, ImageRecord, TruthDefect
@@ -121,6 +122,33 @@ def defect_metrics(records: Sequence[ImageRecord], class_names: Sequence[str]) -
     for threshold in REPORTED_IOUS:
         metrics |= metrics_at(placed, threshold)
     return {**metrics, "classes": {name: class_metrics(placed, name) for name in class_names}}
+
+
+def finding_counts(records: Sequence[ImageRecord]) -> dict[str, int] | None:
+    """The "findings" part of metrics.json: found defects of images whose truth has places; None without any.
+
+    of: those that count; right: that match an annotated defect; nothing: that touch none; partly: the rest,
+        that touch one too little to match it, or one that another finding matches
+    on_good_images: of those that are nothing
+    """
+    judged = [record for record in records if is_placed(record) and is_decided(record)]
+    if not judged:
+        return None
+    right = nothing = of = on_good = 0
+    for record in judged:
+        ignored, pairs = unjudged(record, MATCH_IOU), matched_pairs(record, MATCH_IOU)
+        touched = record.iou.max(axis=0, initial=0) > 0
+        own = sum(not touched[column] for column in range(len(touched)) if column not in ignored)
+        of += len(touched) - len(ignored)
+        right, nothing = right + len(pairs), nothing + own
+        on_good += 0 if is_defective(record) else own
+    return {
+        "of": of,
+        "right": right,
+        "partly": of - right - nothing,
+        "nothing": nothing,
+        "on_good_images": on_good,
+    }
 
 
 def rejected_elsewhere(records: Sequence[ImageRecord]) -> ProportionBound:

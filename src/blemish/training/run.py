@@ -14,6 +14,7 @@ from blemish.errors import BlemishError
 from blemish.inspector.loading import assemble
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
+from blemish.training.evidence import note_evidence
 from blemish.training.manifest import describe, state_of, with_operating_point
 from blemish.training.request import (
     Request,
@@ -76,12 +77,13 @@ def save_fitted(
     """Write the bundle of a fitted method, with an operating point where it can inspect images."""
     own = fitted.dataset or dataset
     manifest = describe(request, own, fitted, digest)
+    networks = {name: state_of(module) for name, module in fitted.modules.items()}
     if fitted.can_inspect:
         inspector = assemble(
             request.method.inference(manifest), trainer.networks(fitted.modules), manifest, "validation"
         )
-        manifest = with_operating_point(manifest, inspector, own, request, trainer.reporter)
-    networks = {name: state_of(module) for name, module in fitted.modules.items()}
+        manifest, judged = with_operating_point(manifest, inspector, own, request, trainer.reporter)
+        note_evidence(judged, manifest, own, inspector.inference, networks, trainer)
     return save_bundle(path, manifest, networks)
 
 

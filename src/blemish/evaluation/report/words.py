@@ -12,29 +12,48 @@ ABSENT = "–"
 
 
 def headline(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Sentences on missed and rejected parts and found defects, each a claim and its qualification.
+    """At most five sentences on the figures that matter, each a claim and its qualification.
 
-    Without an operating point, a sentence that says so.
+    Missed, rejected and reviewed parts, found defects and findings that are nothing, and the AUROC beside
+    trivial baselines. Without an operating point, a sentence says so.
     """
     point = metrics.get("operating_point")
+    rest = [*defects_sentence(metrics), *auroc_sentence(metrics)]
     if not point:
         sentence = "No operating point was chosen, so missed and wrongly rejected parts were not counted."
-        return [(sentence, ""), *defects_sentence(metrics)]
-    escapes = rate_sentence(point.get("escapes"), kind="defective", happened="missed")
-    overkill = rate_sentence(point.get("overkill"), kind="good", happened="rejected")
-    elsewhere = elsewhere_sentence(point.get("rejected_elsewhere"))
-    return [escapes, *elsewhere, *defects_sentence(metrics), overkill, *review_sentence(point.get("review"))]
+        return [(sentence, ""), *rest]
+    escapes = rate_sentence(point.get("escapes"), kind="defective", happened="missed", verdict="OK")
+    overkill = rate_sentence(point.get("overkill"), kind="good", happened="rejected", verdict="NG")
+    escapes = escapes[0], escapes[1] + review_sentence(point.get("review"))
+    return [escapes, *elsewhere_sentence(point.get("rejected_elsewhere")), overkill, *rest]
 
 
-def rate_sentence(count: Mapping[str, Any] | None, *, kind: str, happened: str) -> tuple[str, str]:
-    """Sentence on a count: ("0 of 22 defective parts were missed", "; the true rate is at most 12.7 %.")."""
+def rate_sentence(
+    count: Mapping[str, Any] | None, *, kind: str, happened: str, verdict: str
+) -> tuple[str, str]:
+    """Sentence on a count.
+
+    As ("0 of 22 defective parts were missed", " (called OK); the true rate is at most 12.7 %.").
+    """
     if not count or not count.get("of"):
         return f"There were no {kind} parts, so nothing is known about how many are {happened}.", ""
     were = "was" if count["n"] == 1 else "were"
     parts = "part" if count["of"] == 1 else "parts"
     bound = count.get("upper95")
     limit = "." if bound is None else f"; the true rate is at most {percent(bound)}."
-    return f"{whole(count['n'])} of {whole(count['of'])} {kind} {parts} {were} {happened}", limit
+    claim = f"{whole(count['n'])} of {whole(count['of'])} {kind} {parts} {were} {happened}"
+    return claim, f" (called {verdict}){limit}"
+
+
+def review_sentence(count: Mapping[str, Any] | None) -> str:
+    """Sentence on parts sent to a person, behind that on missed ones; "" where no part was judged."""
+    if not count or not count.get("of"):
+        return ""
+    if not count["n"]:
+        return " No part goes to a person (REVIEW)."
+    goes = "goes" if count["n"] == 1 else "go"
+    share = percent(count["n"] / count["of"])
+    return f" {whole(count['n'])} of all {whole(count['of'])} parts ({share}) {goes} to a person (REVIEW)."
 
 
 def elsewhere_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -54,34 +73,66 @@ def elsewhere_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]
 def defects_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Sentence on annotated defects, as ("4 of 9 annotated defects were found", " (IoU of 0.3 or more)…").
 
-    Nothing without any. A part may be rejected by its score though no defect is found on it.
+    It goes on with the findings that are nothing. Nothing where neither is known. A part may be rejected by
+    its score though no defect is found on it.
     """
     classes = ((metrics.get("defect") or {}).get("classes") or {}).values()
     counts = [of_class["recall_at_30"] for of_class in classes]
     found, of = (sum(count[key] for count in counts) for key in ("n", "of"))
+    findings = metrics.get("findings") or {}
     if not of:
-        return []
+        return good_parts_sentence(findings)
     were, defects = ("was" if found == 1 else "were"), ("defect" if of == 1 else "defects")
     limit = f" (IoU of {MATCH_IOU} or more)"
     if found and metrics.get("type"):
         right = sum(of_class["precision_at_30"]["n"] for of_class in classes)
         limit += f", {whole(right)} of them with the right class"
-    return [(f"{whole(found)} of {whole(of)} annotated {defects} {were} found", f"{limit}.")]
-
-
-def review_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Sentence on parts sent to a person; nothing where no part was judged."""
-    if not count or not count.get("of"):
-        return []
-    if not count["n"]:
-        return [("No part goes to a person", " (REVIEW).")]
-    goes = "goes" if count["n"] == 1 else "go"
     return [
-        (
-            f"{whole(count['n'])} of all {whole(count['of'])} parts {goes} to a person",
-            " (REVIEW); defective parts among them do not count as missed.",
-        )
+        (f"{whole(found)} of {whole(of)} annotated {defects} {were} found", limit + after("; ", findings))
     ]
+
+
+def good_parts_sentence(findings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Sentence on findings on good parts, where defective ones have labels alone; nothing without any."""
+    number = findings.get("on_good_images")
+    if not number:
+        return []
+    are = "1 finding is" if number == 1 else f"{whole(number)} findings are"
+    return [(f"{are} on good parts", ", where nothing is; places of defects are not annotated.")]
+
+
+def after(mark: str, findings: Mapping[str, Any]) -> str:
+    claim, rest = nothing_clause(findings)
+    return f"{mark}{claim}{rest}." if claim else "."
+
+
+def nothing_clause(findings: Mapping[str, Any]) -> tuple[str, str]:
+    """Clause on findings that are nothing, and what that means; empty where nothing was found."""
+    if not findings.get("of"):
+        return "", ""
+    nothing, of, partly = (findings[key] for key in ("nothing", "of", "partly"))
+    are, findings_ = ("is" if nothing == 1 else "are"), ("finding" if of == 1 else "findings")
+    claim = f"{whole(nothing)} of {whole(of)} {findings_} {are} nothing"
+    meaning = " (no annotated defect is there)" if nothing else ""
+    beside = f", {whole(partly)} only touch one or repeat a finding" if partly else ""
+    return claim, meaning + beside
+
+
+def auroc_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Sentence on the AUROC beside trivial baselines; nothing without good and defective images."""
+    image, baselines = metrics.get("image") or {}, metrics.get("baselines") or {}
+    if image.get("auroc") is None:
+        return []
+    low, high = image["auroc_interval95"]
+    beside = []
+    if brightness := baselines.get("brightness"):
+        beside.append(f"mean brightness alone gives {brightness['auroc']:.2f}")
+    if nearest := baselines.get("nearest"):
+        beside.append(f"the nearest training image {nearest['auroc']:.2f} ({nearest['features']})")
+    elif brightness:
+        beside.append("no training images were at hand to compare with")
+    rest = f"; {', '.join(beside)}" if beside else ""
+    return [(f"AUROC {image['auroc']:.2f}", f" (95 % interval {low:.2f} to {high:.2f}){rest}.")]
 
 
 def percent(share: float | None) -> str:
