@@ -117,6 +117,7 @@ def train(  # noqa: PLR0913 - every option of a training
     seed: int = 0,
     resume: bool = False,
     initial_bundle: AnyPath | None = None,
+    time_budget: str | float | None = None,
     threads: int | None = None,
     quiet: bool = True,
 ) -> Path:
@@ -124,6 +125,7 @@ def train(  # noqa: PLR0913 - every option of a training
 
     method: such as "severity"; settings: of the method by name, defaults for the others
     resume: continue the run in `out`; initial_bundle: start from this bundle, with its settings
+    time_budget: that training may take, in seconds or such as "15m"; None: as the preset says
     Raises BlemishError for a wrong method, settings or data.
 
     >>> settings = {"steps": 2, "batch": 2, "patch": 64, "types": False, "device": "cpu"}
@@ -144,6 +146,7 @@ def train(  # noqa: PLR0913 - every option of a training
         seed=seed,
         resume=resume,
         initial_bundle=None if initial_bundle is None else Path(initial_bundle),
+        time_budget=time_budget,
         quiet=quiet,
     )
 

@@ -37,6 +37,25 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         Optional[list[str]],  # noqa: UP045
         typer.Option("--set", metavar="KEY=VALUE", help="Setting of the method; may be repeated."),
     ] = None,
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="quick (5 minutes), default (15), thorough (2 hours), or paper, as long as it takes; on a "
+            "GPU about a fifth. Short for --set preset=NAME.",
+            autocompletion=beginning(["quick", "default", "thorough", "paper"]),
+        ),
+    ] = None,
+    time_budget: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--time-budget",
+            metavar="TIME",
+            help="Time that training may take, such as 15m or 1h30m: it plans its steps to fit. Default: the "
+            "preset's.",
+        ),
+    ] = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     initial_bundle: Annotated[
@@ -64,7 +83,9 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
 
     set_threads(threads)
     own = parsed_settings(settings)
-    own |= short_settings(method, target=target, shots=shots, mm_per_px=checked_scale(mm_per_px))
+    own |= short_settings(
+        method, preset=preset, target=target, shots=shots, mm_per_px=checked_scale(mm_per_px)
+    )
     bundle = train_bundle(
         method,
         data,
@@ -74,6 +95,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         seed=seed,
         resume=resume,
         initial_bundle=initial_bundle,
+        time_budget=time_budget,
         quiet=quiet,
     )
     say(bundle)

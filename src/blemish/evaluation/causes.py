@@ -84,7 +84,8 @@ def loss_sentence(stage: str, losses: StoredLosses, manifest: Manifest) -> str:
     """
     first, middle, last = (float(np.mean(third)) for third in np.array_split(losses.loss, 3))
     steps = int(losses.step[-1])
-    longer = f" (such as --set steps={3 * steps})" if manifest.settings.get("steps") == steps else ""
+    own = f" or --set steps={3 * steps}" if manifest.settings.get("steps") == steps else ""
+    longer = f" (--time-budget{own})"
     if 0 < last < (1 - LOSS_CHANGE) * middle:
         return (
             f"too few steps: the loss of stage '{stage}' still fell by {100 * (1 - last / middle):.0f} % from "

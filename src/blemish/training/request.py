@@ -20,9 +20,10 @@ from blemish.inspector.torch_backend import pick_device
 from blemish.methods.contract import Method, MethodSettings
 from blemish.threads import thread_count
 from blemish.training.log import LOG_FILE, read_log
+from blemish.training.time_plan import Budget
 from blemish.training.trainer import CHECKPOINTS, PICTURES
 
-RUN_FILE = "run.json"
+RUN_FILE, PLAN_FILE = "run.json", "plan.json"
 THREADS = "threads"  # in it; null on a GPU, where sums do not depend on them
 
 
@@ -32,6 +33,7 @@ class Request:
 
     origin: the dataset's path as the user gave it, for the manifest
     initial_bundle: to start from, where the method can
+    budget: time that it may take, for which it is planned; None: neither limit nor plan
     """
 
     method: Method
@@ -42,6 +44,7 @@ class Request:
     resume: bool = False
     origin: str = ""
     initial_bundle: Bundle | None = None
+    budget: Budget | None = None
 
 
 def refuse_unknown_rules(settings: MethodSettings) -> None:
@@ -138,7 +141,7 @@ def remove_empty_run(run: Path) -> None:
     log = run / LOG_FILE
     if any((run / CHECKPOINTS).glob("*")) or any("loss" in entry for entry in read_log(log)):
         return
-    for file in (run / RUN_FILE, log):
+    for file in (run / RUN_FILE, run / PLAN_FILE, log):
         file.unlink(missing_ok=True)
     if not any(run.iterdir()):
         run.rmdir()

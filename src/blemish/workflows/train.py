@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from blemish.folder_lock import locks_out
 from blemish.methods import find_method
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
+from blemish.training.time_plan import Budget, parse_duration, preset_seconds
 from blemish.untrusted import read_yaml
 from blemish.workflows.reading import read_dataset
 
@@ -32,12 +33,16 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
     seed: int = 0,
     resume: bool = False,
     initial_bundle: Path | None = None,
+    time_budget: str | float | None = None,
+    plan: bool = True,
     quiet: bool = False,
 ) -> Path:
     """Train a method and write OUT/bundle; returns the bundle's path.
 
     settings: by name, before those of the YAML file `config`
     initial_bundle: to go on from, with its settings
+    time_budget: seconds, or text such as "15m", that training may take; None: as the preset says
+    plan: whether the time is measured and told beforehand, and kept
     Raises WrongUseError for a wrong method or wrong settings, BlemishError for data that cannot be used.
     """
     from blemish.bundle.store import load_bundle
@@ -51,11 +56,39 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
         own = start is not None and start.manifest.method == method.name  # another's is refused by `train`
         checked = read_settings(method, config, settings, start.manifest.settings if start and own else {})
         refuse_unknown_rules(checked)
+        given = {
+            *rename_settings(method.name, read_config(config) if config else {}, source=f"--config {config}"),
+            *rename_settings(method.name, settings or {}, source="--set"),
+        }
+        budget = allowed_time(time_budget, checked, given)
     dataset = read_dataset(data, reporter)
     request = Request(
-        method, dataset, checked, out, seed=seed, resume=resume, origin=str(data), initial_bundle=start
+        method,
+        dataset,
+        checked,
+        out,
+        seed=seed,
+        resume=resume,
+        origin=str(data),
+        initial_bundle=start,
+        budget=budget if plan else None,
     )
     return train(request, reporter).path
+
+
+def allowed_time(time_budget: str | float | None, settings: MethodSettings, given: Collection[str]) -> Budget:
+    """Time that training may take: as given, or else as the preset says. given: names of settings given
+
+    Raises BlemishError for what is no time.
+    """
+    from blemish.inspector.torch_backend import pick_device
+
+    fixed = frozenset(given)
+    if time_budget is not None:
+        return Budget(parse_duration(str(time_budget), "--time-budget"), "--time-budget", True, fixed)
+    preset = getattr(settings, "preset", "default")
+    seconds = preset_seconds(preset, on_gpu=pick_device(settings.device) == "cuda")
+    return Budget(seconds, f"preset {preset}", False, fixed)
 
 
 def read_settings(
