@@ -45,20 +45,16 @@ def test_a_budget_is_kept_and_told(
     budget = Budget(15, "--time-budget", required=False)
     began = perf_counter()
     bundle = train(asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path / "run", budget), reporter)
-    assert perf_counter() - began < 15 * 1.1 + 2  # saving and reading, on a busy machine
+    assert perf_counter() - began < 2 * 15  # on a machine that may be busy; all steps would take an hour
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
     planned = TimePlan.model_validate_json((tmp_path / "run" / "plan.json").read_text())
     by_stage = {part.stage: part for part in planned.stages}
     assert stored["settings"]["steps"] == by_stage["regression"].steps < LONG["steps"]
     assert bundle.manifest.settings["types_steps"] == by_stage["types"].steps
-    first, *rest = reporter.lines
-    told = [first, *rest][:6]
-    assert any(
-        re.match(r"Training takes about \d+ s \(--time-budget allows 15 s\)", line) for line in reporter.lines
-    )
-    assert any(
-        re.match(r"  training regression: \d+ of 100000 steps of \S+ s, ", line) for line in reporter.lines
-    )
+    told = "\n".join(reporter.lines)
+    assert re.search(r"^Training takes about \d+ (s|min) \(--time-budget allows 15 s\)", told, re.M), told
+    assert re.search(r"^  training regression: \d+ of 100000 steps of \S+ s, ", told, re.M)
+    assert bundle.manifest.notes[-1].startswith("Not all steps were trained, as --time-budget allows 15 s: ")
     titles = [part.title for part in planned.parts]
     assert titles.index("training regression") < titles.index("choosing the threshold")
     assert "choosing the operating point" in titles

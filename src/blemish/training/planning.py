@@ -127,6 +127,15 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
     return lines
 
 
+def steps_saved(plan: TimePlan | None) -> tuple[str, ...]:
+    """Sentence for the report where the budget did not allow all steps; else none."""
+    cut = [part for part in plan.stages if part.steps < part.full_steps] if plan else []
+    if plan is None or plan.budget is None or not cut:
+        return ()
+    steps = ", ".join(f"{part.stage} {part.steps} of {part.full_steps}" for part in cut)
+    return (f"Not all steps were trained, as {plan.source} allows {spoken(plan.budget)}: {steps}.",)
+
+
 def steps_of(plan: TimePlan) -> str:
     """Words on the steps of a plan's stages: "600 and 180 steps"."""
     numbers = [str(part.steps) for part in plan.stages]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from blemish.progress import Reporter
 from blemish.training.clock import Clock
 from blemish.training.evidence import note_evidence
 from blemish.training.manifest import describe, state_of, with_operating_point
-from blemish.training.planning import keep_plan, planned
+from blemish.training.planning import keep_plan, planned, steps_saved
 from blemish.training.request import (
     Request,
     claim_folder,
@@ -84,6 +85,7 @@ def save_fitted(
 ) -> Bundle:
     """Write the bundle of a fitted method, with an operating point where it can inspect images."""
     own = fitted.dataset or dataset
+    fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan)))
     manifest = describe(request, own, fitted, digest)
     networks = {name: state_of(module) for name, module in fitted.modules.items()}
     if fitted.can_inspect:
