@@ -128,7 +128,8 @@ def spread_choice(items: Sequence[Item], is_bad: Callable[[Item], bool], limit: 
     of_bad = min(len(bad), max(limit // 2, limit - len(good)))
     of_good = min(len(good), limit - of_bad)
     return [
-        kind[index * len(kind) // number] for kind, number in ((bad, of_bad), (good, of_good))
+        kind[index * len(kind) // number]
+        for kind, number in ((bad, of_bad), (good, of_good))
         for index in range(number)
     ]
 

@@ -53,13 +53,13 @@ def of_answers(records: Sequence[ImageRecord]) -> Iterator[str]:
     bad, good = int(defective.sum()), int((~defective).sum())
     if bad and good and min(bad, good) < MIN_IMAGES:
         yield (
-            f"too few images to tell: {good} good and {bad} defective ones. "
+            f"too few images to tell ({good} good and {bad} defective ones). "
             f"Measure on {MIN_IMAGES} of each or more."
         )
     if len(scores) > 1 and np.ptp(scores) < FLAT:
         yield (
-            f"the same answer for every image: all scores lie between {scores.min():.3f} and "
-            f"{scores.max():.3f}. Train for longer, or with another learning rate."
+            f"the same answer for every image (all scores lie between {scores.min():.3f} and "
+            f"{scores.max():.3f}). Train for longer, or with another learning rate."
         )
 
 
@@ -70,11 +70,9 @@ def of_training(trained: Trained) -> Iterator[str]:
     yield from [sentence for sentence in sentences if sentence][:1]
     learned = trained.manifest.data.get(LEARNED_FROM)
     if learned and 0 < learned["defective"] < MIN_DEFECTIVE:
-        images = "image" if learned["defective"] == 1 else "images"
-        yield (
-            f"few defects: {learned['defective']} defective {images} were learned from. "
-            f"Label more, {MIN_DEFECTIVE} at least."
-        )
+        number = learned["defective"]
+        images = "1 defective image was" if number == 1 else f"{number} defective images were"
+        yield f"few defects ({images} learned from). Label more, {MIN_DEFECTIVE} at least."
 
 
 def loss_sentence(stage: str, losses: StoredLosses, manifest: Manifest) -> str:
@@ -85,16 +83,16 @@ def loss_sentence(stage: str, losses: StoredLosses, manifest: Manifest) -> str:
     first, middle, last = (float(np.mean(third)) for third in np.array_split(losses.loss, 3))
     steps = int(losses.step[-1])
     own = f" or --set steps={3 * steps}" if manifest.settings.get("steps") == steps else ""
-    longer = f" (--time-budget{own})"
+    longer = f"Train for longer (--time-budget{own})"
     if 0 < last < (1 - LOSS_CHANGE) * middle:
         return (
-            f"too few steps: the loss of stage '{stage}' still fell by {100 * (1 - last / middle):.0f} % from "
-            f"the second to the last third of its {steps} steps. Train for longer{longer}."
+            f"too few steps (the loss of stage '{stage}' still fell by {100 * (1 - last / middle):.0f} % "
+            f"from the second to the last third of its {steps} steps). {longer}."
         )
     if last > (1 - LOSS_CHANGE) * first:
         return (
-            f"nothing learned: the loss of stage '{stage}' hardly fell in {steps} steps ({first:.3g} in the "
-            f"first third, {last:.3g} in the last). Train for longer{longer}, or with another learning rate."
+            f"nothing learned (the loss of stage '{stage}' hardly fell in {steps} steps: {first:.3g} in the "
+            f"first third, {last:.3g} in the last). {longer}, or with another learning rate."
         )
     return ""
 
@@ -109,13 +107,13 @@ def of_sizes(records: Sequence[ImageRecord], trained: Trained) -> Iterator[str]:
     ]
     if not shown:
         return
-    length = float(np.median([each for each, _ in shown]))
-    factor = float(np.median([each for _, each in shown]))
+    length, factor = np.median(np.array(shown), axis=0).tolist()
     if length < MIN_LENGTH:
         reduced = f", in images reduced to {100 * factor:.0f} %" if factor < 0.995 else ""
+        remedy = "a larger size" if reduced else "larger images, or images cut to the part"
         yield (
-            f"wrong scale: half of the defects are smaller than {length:.1f} px at the network's input{reduced}. "
-            f"Train with {'a larger size' if reduced else 'larger images, or images cut to the part'}."
+            f"wrong scale (half of the defects are smaller than {length:.1f} px at the network's "
+            f"input{reduced}). Train with {remedy}."
         )
 
 

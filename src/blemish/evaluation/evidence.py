@@ -1,4 +1,4 @@
-"""Evidence of what answers are worth: trivial baselines beside them, and warnings where they are no better."""
+"""Evidence of what answers are worth: trivial baselines beside them, and warnings where these do as well."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blemish.evaluation.baselines import HISTOGRAMS, ImageFeatures, image_baseli
 from blemish.evaluation.bounds import proportion_bound
 from blemish.evaluation.causes import Trained, likely_causes
 from blemish.evaluation.records import Evaluation, ImageRecord
-from blemish.evaluation.report.words import headline
+from blemish.evaluation.report.words import headline, text_of
 
 MAX_CAUSES = 2
 NO_CAUSE = (
@@ -47,7 +47,8 @@ def with_evidence(
         metrics={
             **metrics,
             "summary": {
-                "figures": [claim + rest for claim, rest in headline(metrics)],
+                "figures": [text_of(sentence) for sentence in headline(metrics)],
+                "by_chance": [*chance_sentences(metrics)],
                 "warnings": [*warnings(metrics, evaluation.records, trained)],
             },
         },
@@ -80,10 +81,9 @@ def warnings(
 ) -> Iterator[str]:
     """Sentences on answers that are no better than chance or a baseline, and on the likely causes."""
     baselines = metrics.get("baselines") or {}
-    image = metrics.get("image") or {}
-    chance = [*chance_of_images(image), *chance_of_places(baselines.get("places"))]
-    as_good = [] if chance_of_images(image) else baseline_of_images(baselines)
-    yield from (*chance, *as_good)
+    chance = chance_sentences(metrics)
+    as_good = [] if "images" in chance else baseline_of_images(baselines)
+    yield from (*chance.values(), *as_good)
     if chance or as_good:
         causes = likely_causes(records, trained)[:MAX_CAUSES]
         yield f"Likeliest cause: {causes[0]}" if causes else NO_CAUSE
@@ -96,20 +96,29 @@ def warnings(
         )
 
 
-def chance_of_images(image: Mapping[str, Any]) -> list[str]:
-    """Sentence where the interval of the AUROC includes 0.5, or lies below it."""
+def chance_sentences(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Sentences where "images" are told apart, or "places" found, no better than by chance."""
+    sentences = {
+        "images": chance_of_images(metrics.get("image") or {}),
+        "places": chance_of_places((metrics.get("baselines") or {}).get("places")),
+    }
+    return {name: sentence for name, sentence in sentences.items() if sentence}
+
+
+def chance_of_images(image: Mapping[str, Any]) -> str:
+    """Sentence where the interval of the AUROC includes 0.5, or lies below it; else ""."""
     if image.get("auroc") is None:
-        return []
+        return ""
     low, high = image["auroc_interval95"]
     interval = f"AUROC {image['auroc']:.2f}, 95 % interval {low:.2f} to {high:.2f}"
     if high < 0.5:
-        return [
+        return (
             f"Worse than chance: good images score higher than defective ones ({interval}). Check which "
             "label or folder means good, such as by `clean` in dataset.yaml."
-        ]
+        )
     if low <= 0.5:
-        return [f"No better than chance at telling defective from good images ({interval}, 0.5 is chance)."]
-    return []
+        return f"No better than chance at telling defective from good images ({interval}, 0.5 is chance)."
+    return ""
 
 
 def baseline_of_images(baselines: Mapping[str, Any]) -> list[str]:
@@ -127,14 +136,14 @@ def baseline_of_images(baselines: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def chance_of_places(places: Mapping[str, Any] | None) -> list[str]:
-    """Sentence where the findings meet no more defects than those of other images would."""
+def chance_of_places(places: Mapping[str, Any] | None) -> str:
+    """Sentence where the findings meet no more defects than those of other images would; else ""."""
     if places is None:
-        return []
+        return ""
     found, of, by_chance = places["found"], places["of"], places["by_chance"]
     if proportion_bound(found, of).lower95 > by_chance / of:
-        return []
-    return [
+        return ""
+    return (
         f"No better than chance at finding defects: {found} of {of} are met (by boxes, IoU of 0.3 or more), "
         f"and findings of other images in their place would meet {by_chance:.1f}."
-    ]
+    )

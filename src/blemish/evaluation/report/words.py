@@ -11,27 +11,33 @@ from blemish.evaluation.defects import MATCH_IOU
 ABSENT = "–"
 
 
-def headline(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """At most five sentences on the figures that matter, each a claim and its qualification.
+Sentence = tuple[tuple[str, str], ...]  # claims, each with its qualification, that read as one text
 
-    Missed, rejected and reviewed parts, found defects and findings that are nothing, and the AUROC beside
+
+def headline(metrics: Mapping[str, Any]) -> list[Sentence]:
+    """At most five sentences on the figures that matter.
+
+    Missed, reviewed and rejected parts, found defects and findings that are nothing, and the AUROC beside
     trivial baselines. Without an operating point, a sentence says so.
     """
     point = metrics.get("operating_point")
     rest = [*defects_sentence(metrics), *auroc_sentence(metrics)]
     if not point:
-        sentence = "No operating point was chosen, so missed and wrongly rejected parts were not counted."
-        return [(sentence, ""), *rest]
-    escapes = rate_sentence(point.get("escapes"), kind="defective", happened="missed", verdict="OK")
-    overkill = rate_sentence(point.get("overkill"), kind="good", happened="rejected", verdict="NG")
-    escapes = escapes[0], escapes[1] + review_sentence(point.get("review"))
-    return [escapes, *elsewhere_sentence(point.get("rejected_elsewhere")), overkill, *rest]
+        claim = "No operating point was chosen, so missed and wrongly rejected parts were not counted."
+        return [((claim, ""),), *rest]
+    escapes = rate_claim(point.get("escapes"), kind="defective", happened="missed", verdict="OK")
+    overkill = rate_claim(point.get("overkill"), kind="good", happened="rejected", verdict="NG")
+    elsewhere = elsewhere_sentence(point.get("rejected_elsewhere"))
+    return [(escapes, *review_claim(point.get("review"))), *elsewhere, (overkill,), *rest]
 
 
-def rate_sentence(
-    count: Mapping[str, Any] | None, *, kind: str, happened: str, verdict: str
-) -> tuple[str, str]:
-    """Sentence on a count.
+def text_of(sentence: Sentence) -> str:
+    """A sentence as plain text."""
+    return "".join(part for pair in sentence for part in pair)
+
+
+def rate_claim(count: Mapping[str, Any] | None, *, kind: str, happened: str, verdict: str) -> tuple[str, str]:
+    """Claim on a count.
 
     As ("0 of 22 defective parts were missed", " (called OK); the true rate is at most 12.7 %.").
     """
@@ -45,32 +51,30 @@ def rate_sentence(
     return claim, f" (called {verdict}){limit}"
 
 
-def review_sentence(count: Mapping[str, Any] | None) -> str:
-    """Sentence on parts sent to a person, behind that on missed ones; "" where no part was judged."""
+def review_claim(count: Mapping[str, Any] | None) -> Sentence:
+    """Claim on parts sent to a person, behind that on missed ones; nothing where no part was judged."""
     if not count or not count.get("of"):
-        return ""
+        return ()
     if not count["n"]:
-        return " No part goes to a person (REVIEW)."
+        return ((" No part goes to a person", " (REVIEW)."),)
     goes = "goes" if count["n"] == 1 else "go"
-    share = percent(count["n"] / count["of"])
-    return f" {whole(count['n'])} of all {whole(count['of'])} parts ({share}) {goes} to a person (REVIEW)."
+    claim = f" {whole(count['n'])} of all {whole(count['of'])} parts {goes} to a person"
+    return ((claim, f" (REVIEW, {percent(count['n'] / count['of'])}), not counted as missed."),)
 
 
-def elsewhere_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def elsewhere_sentence(count: Mapping[str, Any] | None) -> list[Sentence]:
     """Sentence on parts rejected for the wrong place; nothing where there was none."""
     if not count or not count.get("n"):
         return []
     were, own = ("was", "its own defects") if count["n"] == 1 else ("were", "their own defects")
     rejected = f"{whole(count['n'])} of the {whole(count['of'])} rejected defective parts {were} rejected"
-    return [
-        (
-            rejected,
-            f" for something other than {own}: no finding overlaps these with an IoU of {MATCH_IOU} or more.",
-        )
-    ]
+    meaning = (
+        f" for something other than {own}: no finding overlaps these with an IoU of {MATCH_IOU} or more."
+    )
+    return [((rejected, meaning),)]
 
 
-def defects_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+def defects_sentence(metrics: Mapping[str, Any]) -> list[Sentence]:
     """Sentence on annotated defects, as ("4 of 9 annotated defects were found", " (IoU of 0.3 or more)…").
 
     It goes on with the findings that are nothing. Nothing where neither is known. A part may be rejected by
@@ -87,43 +91,38 @@ def defects_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     if found and metrics.get("type"):
         right = sum(of_class["precision_at_30"]["n"] for of_class in classes)
         limit += f", {whole(right)} of them with the right class"
-    return [
-        (f"{whole(found)} of {whole(of)} annotated {defects} {were} found", limit + after("; ", findings))
-    ]
+    claim = f"{whole(found)} of {whole(of)} annotated {defects} {were} found"
+    nothing = nothing_claim(findings)
+    return [((claim, limit + ("; " if nothing else ".")), *nothing)]
 
 
-def good_parts_sentence(findings: Mapping[str, Any]) -> list[tuple[str, str]]:
+def nothing_claim(findings: Mapping[str, Any]) -> Sentence:
+    """Claim on findings that are nothing, with what that means; nothing where there is no finding."""
+    if not findings.get("of"):
+        return ()
+    nothing, of, partly = (findings[key] for key in ("nothing", "of", "partly"))
+    are, noun = ("is" if nothing == 1 else "are"), ("finding" if of == 1 else "findings")
+    meaning = " (no annotated defect is there)" if nothing else ""
+    if partly:
+        overlap, repeat = ("overlaps", "repeats") if partly == 1 else ("overlap", "repeat")
+        meaning += f", {whole(partly)} {overlap} one by less or {repeat} a finding"
+    return ((f"{whole(nothing)} of {whole(of)} {noun} {are} nothing", f"{meaning}."),)
+
+
+def good_parts_sentence(findings: Mapping[str, Any]) -> list[Sentence]:
     """Sentence on findings on good parts, where defective ones have labels alone; nothing without any."""
     number = findings.get("on_good_images")
     if not number:
         return []
-    are = "1 finding is" if number == 1 else f"{whole(number)} findings are"
-    return [(f"{are} on good parts", ", where nothing is; places of defects are not annotated.")]
+    claim = "1 finding is nothing" if number == 1 else f"{whole(number)} findings are nothing"
+    return [((claim, ": on good parts. On defective ones the places of defects are not annotated."),)]
 
 
-def after(mark: str, findings: Mapping[str, Any]) -> str:
-    claim, rest = nothing_clause(findings)
-    return f"{mark}{claim}{rest}." if claim else "."
-
-
-def nothing_clause(findings: Mapping[str, Any]) -> tuple[str, str]:
-    """Clause on findings that are nothing, and what that means; empty where nothing was found."""
-    if not findings.get("of"):
-        return "", ""
-    nothing, of, partly = (findings[key] for key in ("nothing", "of", "partly"))
-    are, findings_ = ("is" if nothing == 1 else "are"), ("finding" if of == 1 else "findings")
-    claim = f"{whole(nothing)} of {whole(of)} {findings_} {are} nothing"
-    meaning = " (no annotated defect is there)" if nothing else ""
-    beside = f", {whole(partly)} only touch one or repeat a finding" if partly else ""
-    return claim, meaning + beside
-
-
-def auroc_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+def auroc_sentence(metrics: Mapping[str, Any]) -> list[Sentence]:
     """Sentence on the AUROC beside trivial baselines; nothing without good and defective images."""
     image, baselines = metrics.get("image") or {}, metrics.get("baselines") or {}
     if image.get("auroc") is None:
         return []
-    low, high = image["auroc_interval95"]
     beside = []
     if brightness := baselines.get("brightness"):
         beside.append(f"mean brightness alone gives {brightness['auroc']:.2f}")
@@ -132,7 +131,13 @@ def auroc_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     elif brightness:
         beside.append("no training images were at hand to compare with")
     rest = f"; {', '.join(beside)}" if beside else ""
-    return [(f"AUROC {image['auroc']:.2f}", f" (95 % interval {low:.2f} to {high:.2f}){rest}.")]
+    return [((f"AUROC {image['auroc']:.2f}", f"{interval_clause(image)}{rest}."),)]
+
+
+def interval_clause(image: Mapping[str, Any]) -> str:
+    """Interval of the AUROC: " (95 % interval 0.74 to 0.94)"; "" where there is none."""
+    interval = image.get("auroc_interval95")
+    return "" if interval is None else f" (95 % interval {interval[0]:.2f} to {interval[1]:.2f})"
 
 
 def percent(share: float | None) -> str:
