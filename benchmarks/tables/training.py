@@ -28,7 +28,7 @@ from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.records import Evaluation
 from blemish.evaluation.run import evaluate_samples, split_to_evaluate
 from blemish.files import write_atomically
-from blemish.inspector.chain import Judge
+from blemish.inspector.chain import Judge, unlimited
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
 from blemish.methods.contract import Method
@@ -129,9 +129,12 @@ def test_metrics(
 def test_evaluation(
     judge: Judge, dataset: Dataset, manifests: Sequence[Manifest], seed: int, reporter: Reporter
 ) -> Evaluation:
-    """An inspector or a chain on the test images; the operating point is that of its first stage."""
+    """An inspector or a chain on the test images; the operating point is that of its first stage.
+
+    As in the papers, everything found counts, whatever the image's score.
+    """
     chosen = split_to_evaluate(dataset, "test")
-    evaluator = evaluate_samples(judge, chosen, reporter, title="inspecting the test images")
+    evaluator = evaluate_samples(unlimited(judge), chosen, reporter, title="inspecting the test images")
     return evaluator.result(
         method="+".join(manifest.method for manifest in manifests),
         split="test",

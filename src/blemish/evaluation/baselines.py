@@ -69,7 +69,7 @@ def image_baselines(
     images = np.stack([image for image, _ in shown])
     parts: dict[str, Any] = {
         "images": {"defective": int(defective.sum()), "good": int((~defective).sum())},
-        "answers": {"auroc": auroc([record.inspection.score for _, record in shown], defective)},
+        "answers": {"auroc": auroc([record.inspection.score or 0.0 for _, record in shown], defective)},
         "brightness": brightness_baseline(images, defective),
     }
     known = [sample for sample in training if not is_doubtful(sample)]

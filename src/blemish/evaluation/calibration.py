@@ -57,7 +57,7 @@ def calibrated(
 ) -> tuple[Decision, OperatingPoint]:
     """The draft with thresholds chosen, and its operating point with the counts of the whole decision.
 
-    records: of images as inspected without any decision; those that could not be judged are in no count, nor
+    records: of images as inspected without any decision or limit on findings; those that could not be judged are in no count, nor
         those with difficult defects alone
     draft: limits, minimum sizes and grades, whose thresholds are replaced
     Raises BlemishError for too few images to follow the rules on, see `operating_point.choose`.
@@ -114,10 +114,13 @@ def low_threshold(decision: Decision, how: Calibration) -> tuple[str, ...]:
 
 
 def answers(decision: Decision, judged: Sequence[ImageRecord], how: Calibration) -> list[Judged]:
-    """Verdicts of a decision on images that were judged."""
+    """Verdicts of a decision on images that were judged; every finding counts that is not ignored."""
     return [
         decision.judge(
-            record.inspection.score or 0.0, record.inspection.defects, without_defects=how.without_defects
+            record.inspection.score or 0.0,
+            record.inspection.defects,
+            without_defects=how.without_defects,
+            limited=False,
         )
         for record in judged
     ]
@@ -175,7 +178,7 @@ def class_threshold(
 
 def top_confidence(name: str, record: ImageRecord, answer: Judged) -> float:
     """Highest confidence of a defect of that class that is not ignored; 0 without one."""
-    counted = [record.inspection.defects[index] for index in answer.kept]
+    counted = [record.inspection.defects[index] for index in answer.listed]
     return max((defect.confidence for defect in counted if defect.label == name), default=0.0)
 
 

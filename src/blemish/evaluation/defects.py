@@ -1,5 +1,8 @@
 """Defect metrics: how well each true defect is covered, and how many are found at an IoU threshold.
 
+Found defects are those that an inspection lists: findings of an image whose score stays under the limit of
+REVIEW are none, and a true defect that nothing else covers is missed. Average precision, over all thresholds,
+is in `detection`.
 IoU of a true defect is its best over all found defects. Matching is that of `matching`, one to one; found
 defects that match an ignored region count neither as right nor as wrong.
 Source: He & Liu 2020, eq. 3 and Fig. 9. Shape letters: N true defects, M found defects.
@@ -125,30 +128,40 @@ def defect_metrics(records: Sequence[ImageRecord], class_names: Sequence[str]) -
 
 
 def finding_counts(records: Sequence[ImageRecord]) -> dict[str, int] | None:
-    """The "findings" part of metrics.json: found defects of images whose truth has places; None without any.
+    """The "findings" part of metrics.json; None where nothing is marked or found.
 
-    of: those that count; right: that match an annotated defect; nothing: that touch none; partly: the rest,
-        that touch one too little to match it, or one that another finding matches
-    on_good_images: of those that are nothing
+    Of images whose truth has places, or that are clean.
+    listed: defects that inspections list; nothing: those of them that touch no annotated defect; partly:
+        those that touch one too little to match it, or one that another finding matches
+    on_clean: those of them on clean images; clean_images: number of such images that list any
+    under_limit: findings that are no defects, as their image's score stays under the limit, and
+        images_under_limit: number of such images; they are in no other figure but average precision
     """
-    judged = [record for record in records if is_placed(record) and is_decided(record)]
-    if not judged:
+    placed = [record for record in records if is_placed(record)]
+    counts = match_counts_at(placed, MATCH_IOU)
+    under = [len(record.inspection.under_limit) for record in placed if record.inspection.under_limit]
+    if not counts.n_found and not counts.n_true and not under:
         return None
-    right = nothing = of = on_good = 0
-    for record in judged:
-        ignored, pairs = unjudged(record, MATCH_IOU), matched_pairs(record, MATCH_IOU)
-        touched = record.iou.max(axis=0, initial=0) > 0
-        own = sum(not touched[column] for column in range(len(touched)) if column not in ignored)
-        of += len(touched) - len(ignored)
-        right, nothing = right + len(pairs), nothing + own
-        on_good += 0 if is_defective(record) else own
+    nothing = sum(num_nothing(record) for record in placed)
+    on_clean = [
+        len(r.inspection.defects) for r in placed if not r.sample.annotations and r.inspection.defects
+    ]
     return {
-        "of": of,
-        "right": right,
-        "partly": of - right - nothing,
+        "images": len(placed),
+        "listed": counts.n_found,
         "nothing": nothing,
-        "on_good_images": on_good,
+        "partly": counts.n_found - counts.tp_found - nothing,
+        "on_clean": sum(on_clean),
+        "clean_images": len(on_clean),
+        "under_limit": sum(under),
+        "images_under_limit": len(under),
     }
+
+
+def num_nothing(record: ImageRecord) -> int:
+    """Number of the found defects of an image that touch no true one, nor lie in an ignored region."""
+    ignored, best = unjudged(record, MATCH_IOU), record.iou.max(axis=0, initial=0.0)
+    return sum(overlap == 0 and column not in ignored for column, overlap in enumerate(best))
 
 
 def rejected_elsewhere(records: Sequence[ImageRecord]) -> ProportionBound:

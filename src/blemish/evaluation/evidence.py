@@ -88,8 +88,8 @@ def warnings(
         causes = likely_causes(records, trained)[:MAX_CAUSES]
         yield f"Likeliest cause: {causes[0]}" if causes else NO_CAUSE
         yield from (f"Also: {cause}" for cause in causes[1:])
-    brightness = baselines.get("brightness")
-    if as_good and brightness["auroc"] >= TELLING:
+    brightness = baselines.get("brightness", {})
+    if as_good and brightness.get("auroc", 0.0) >= TELLING:
         yield (
             f"{brightness['worse'].capitalize()} images are the defective ones: check that good and "
             "defective images were taken alike, or the light is what is learned."

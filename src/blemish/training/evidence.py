@@ -48,7 +48,7 @@ def note_evidence(
 
 
 def judged_by(record: ImageRecord, point: OperatingPoint) -> ImageRecord:
-    """Record with the verdict of an operating point; where that is OK, nothing counts as found."""
+    """Record with the verdict of an operating point; where that is OK, its findings are under the limit."""
     inspection = record.inspection
     if inspection.score is None:
         return record
@@ -57,7 +57,7 @@ def judged_by(record: ImageRecord, point: OperatingPoint) -> ImageRecord:
         return replace(record, inspection=replace(inspection, verdict=verdict))
     return replace(
         record,
-        inspection=replace(inspection, verdict=verdict, defects=()),
+        inspection=replace(inspection, verdict=verdict, defects=(), under_limit=inspection.defects),
         iou=record.iou[:, :0],
         ignored_overlap=record.ignored_overlap[:, :0],
     )

@@ -91,7 +91,8 @@ def written_decision(request: DecideRequest, loaded: Bundle, file: Path, reporte
     chosen, notes = calibration_images(request, dataset, loaded, inspector)
     for note in (*notes, *notes_on_tests(loaded)):
         reporter.line(f"warning: {note}")
-    records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
+    every_finding = replace(inspector, limited=False)
+    records = evaluate_samples(every_finding, chosen, reporter, title="calibrating").records
     for note in sentences_on_lost_places(records):
         reporter.line(f"warning: {note}")
     hidden = hidden_defects(

@@ -79,11 +79,17 @@ def choose_cases(records: Sequence[ImageRecord], *, limit: int = 12, hits: int =
     alarms = sorted((case for record in records for case in falsely_found(record)), key=alarm_order)
     typical = typical_hits(records, count=hits)
     kinds = [one_per_image(cases) for cases in (passed, misses, alarms)]
-    shown = [
-        tuple(cases[:number])
-        for cases, number in zip(kinds, even_shares([*map(len, kinds)], limit - len(typical)), strict=True)
-    ]
-    return ChosenCases(*shown, tuple(typical), len(passed), len(misses), len(alarms))
+    shares = even_shares([*map(len, kinds)], limit - len(typical))
+    shown = [tuple(cases[:number]) for cases, number in zip(kinds, shares, strict=True)]
+    return ChosenCases(
+        passed=shown[0],
+        misses=shown[1],
+        false_alarms=shown[2],
+        hits=tuple(typical),
+        passed_total=len(passed),
+        misses_total=len(misses),
+        false_alarms_total=len(alarms),
+    )
 
 
 def even_shares(sizes: Sequence[int], room: int) -> list[int]:

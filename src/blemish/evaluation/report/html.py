@@ -139,6 +139,7 @@ def cases_view(evaluation: Evaluation) -> dict[str, Any]:
             for title, kind, n, cases in rows
         ],
         "absent": ABSENT_OF_LABELS if only_labelled else ABSENT,
+        "limited": any(record.inspection.under_limit for record in records),
         "heated": any(record.heat is not None for record in records),
         "disputed": [
             case_view(Case(issue.record, issue.truth, issue.found), issue.sentence)
@@ -289,6 +290,11 @@ def facts(case: Case) -> list[tuple[str, str]]:
         pairs += [("size", found.size_text)] if found.mm_per_px else []
     if case.iou is not None:
         pairs.append(("IoU", iou_text(case)))
+    if inspection.under_limit:
+        surest = max(inspection.under_limit, key=lambda finding: finding.confidence)
+        number = len(inspection.under_limit)
+        text = f"{surest.label} ({surest.confidence:.2f})"
+        pairs.append(("under the limit", text if number == 1 else f"{number}, surest {text}"))
     pairs += [("grade", inspection.grade)] if inspection.grade else []
     pairs += [("why", inspection.reasons[0])] if inspection.reasons else []
     return pairs

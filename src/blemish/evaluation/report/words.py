@@ -97,21 +97,36 @@ def defects_sentence(metrics: Mapping[str, Any]) -> list[Sentence]:
 
 
 def nothing_claim(findings: Mapping[str, Any]) -> Sentence:
-    """Claim on findings that are nothing, with what that means; nothing where there is no finding."""
-    if not findings.get("of"):
+    """Claims on findings that are nothing and on those under the limit; nothing where there are neither."""
+    claims: Sentence = ()
+    if of := findings.get("listed"):
+        nothing, partly = findings["nothing"], findings["partly"]
+        are, noun = ("is" if nothing == 1 else "are"), ("finding" if of == 1 else "findings")
+        meaning = " (no annotated defect is there)" if nothing else ""
+        if partly:
+            overlap, repeat = ("overlaps", "repeats") if partly == 1 else ("overlap", "repeat")
+            meaning += f", {whole(partly)} {overlap} one by less or {repeat} a finding"
+        claims = ((f"{whole(nothing)} of {whole(of)} {noun} {are} nothing", f"{meaning}."),)
+    return claims + under_limit_claim(findings, more=bool(claims))
+
+
+def under_limit_claim(findings: Mapping[str, Any], *, more: bool) -> Sentence:
+    """Claim on findings of parts that are OK; nothing without any. more: others were told of before"""
+    number = findings.get("under_limit")
+    if not number:
         return ()
-    nothing, of, partly = (findings[key] for key in ("nothing", "of", "partly"))
-    are, noun = ("is" if nothing == 1 else "are"), ("finding" if of == 1 else "findings")
-    meaning = " (no annotated defect is there)" if nothing else ""
-    if partly:
-        overlap, repeat = ("overlaps", "repeats") if partly == 1 else ("overlap", "repeat")
-        meaning += f", {whole(partly)} {overlap} one by less or {repeat} a finding"
-    return ((f"{whole(nothing)} of {whole(of)} {noun} {are} nothing", f"{meaning}."),)
+    noun, are = ("finding", "is") if number == 1 else ("findings", "are")
+    images = findings["images_under_limit"]
+    on = "1 image" if images == 1 else f"{whole(images)} images"
+    start = f" {whole(number)} more" if more else f"{whole(number)} {noun}"
+    return (
+        (f"{start} {are} under the limit", f": on {on} with a score below that of REVIEW, so no defects."),
+    )
 
 
 def good_parts_sentence(findings: Mapping[str, Any]) -> list[Sentence]:
     """Sentence on findings on good parts, where defective ones have labels alone; nothing without any."""
-    number = findings.get("on_good_images")
+    number = findings.get("on_clean")
     if not number:
         return []
     claim = "1 finding is nothing" if number == 1 else f"{whole(number)} findings are nothing"
