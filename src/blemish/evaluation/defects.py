@@ -161,7 +161,7 @@ def finding_counts(records: Sequence[ImageRecord]) -> dict[str, int] | None:
 def num_nothing(record: ImageRecord) -> int:
     """Number of the found defects of an image that touch no true one, nor lie in an ignored region."""
     ignored, best = unjudged(record, MATCH_IOU), record.iou.max(axis=0, initial=0.0)
-    return sum(overlap == 0 and column not in ignored for column, overlap in enumerate(best))
+    return sum(1 for column, overlap in enumerate(best) if overlap == 0 and column not in ignored)
 
 
 def rejected_elsewhere(records: Sequence[ImageRecord]) -> ProportionBound:

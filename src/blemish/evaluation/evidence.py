@@ -81,9 +81,9 @@ def warnings(
 ) -> Iterator[str]:
     """Sentences on answers that are no better than chance or a baseline, and on the likely causes."""
     baselines = metrics.get("baselines") or {}
-    chance = chance_sentences(metrics)
-    as_good = [] if "images" in chance else baseline_of_images(baselines)
-    yield from (*chance.values(), *as_good)
+    chance, worse = chance_sentences(metrics), worse_than_chance(metrics.get("image") or {})
+    as_good = [] if worse or "images" in chance else baseline_of_images(baselines)
+    yield from (*worse, *chance.values(), *as_good)
     if chance or as_good:
         causes = likely_causes(records, trained)[:MAX_CAUSES]
         yield f"Likeliest cause: {causes[0]}" if causes else NO_CAUSE
@@ -105,20 +105,29 @@ def chance_sentences(metrics: Mapping[str, Any]) -> dict[str, str]:
     return {name: sentence for name, sentence in sentences.items() if sentence}
 
 
+def worse_than_chance(image: Mapping[str, Any]) -> list[str]:
+    """Sentence where the interval of the AUROC lies below 0.5: the labels may be the wrong way round."""
+    if image.get("auroc") is None or image["auroc_interval95"][1] >= 0.5:
+        return []
+    return [
+        f"Worse than chance: good images score higher than defective ones ({auroc_text(image)}). Check which "
+        "label or folder means good, such as by `clean` in dataset.yaml."
+    ]
+
+
 def chance_of_images(image: Mapping[str, Any]) -> str:
-    """Sentence where the interval of the AUROC includes 0.5, or lies below it; else ""."""
+    """Sentence where the interval of the AUROC includes 0.5; else ""."""
     if image.get("auroc") is None:
         return ""
     low, high = image["auroc_interval95"]
-    interval = f"AUROC {image['auroc']:.2f}, 95 % interval {low:.2f} to {high:.2f}"
-    if high < 0.5:
-        return (
-            f"Worse than chance: good images score higher than defective ones ({interval}). Check which "
-            "label or folder means good, such as by `clean` in dataset.yaml."
-        )
-    if low <= 0.5:
-        return f"No better than chance at telling defective from good images ({interval}, 0.5 is chance)."
-    return ""
+    if not low <= 0.5 <= high:
+        return ""
+    return f"No better than chance at telling defective from good images ({auroc_text(image)})."
+
+
+def auroc_text(image: Mapping[str, Any]) -> str:
+    low, high = image["auroc_interval95"]
+    return f"AUROC {image['auroc']:.2f}, 95 % interval {low:.2f} to {high:.2f}; 0.5 is chance"
 
 
 def baseline_of_images(baselines: Mapping[str, Any]) -> list[str]:
