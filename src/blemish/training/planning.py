@@ -38,7 +38,13 @@ def planned(
     """
     file, budget = request.run / PLAN_FILE, request.budget
     if request.resume and file.is_file():
-        return request, read_plan(file)
+        plan = read_plan(file)
+        if budget is not None and budget.required and budget.seconds != plan.budget:
+            raise BlemishError(
+                f"{file}: --resume keeps the time that the run was planned for. Received: --time-budget "
+                f"{as_option(budget.seconds or 0)}. Leave it out, or choose another --out."
+            )
+        return request, plan
     if budget is None or num_steps(request) < FEW_STEPS:
         return request, None
     adjustable = [each for each in request.method.stage_steps if each.setting not in budget.fixed]

@@ -34,14 +34,14 @@ from blemish.training.trainer import RunTrainer
 VALIDATION_SHARE = 0.2
 
 
-def train(request: Request, reporter: Reporter) -> Bundle:
+def train(request: Request, reporter: Reporter, clock: Clock | None = None) -> Bundle:
     """Train, choose thresholds on the validation images, write RUN/bundle.
 
+    clock: that a budget is counted on, where the work began before
     Raises BlemishError for data that the method cannot learn from, a folder that holds another run, or a loss
     that is not finite. Whatever stops it, checkpoints and an earlier bundle stay whole.
     """
-    clock = Clock()
-    reporter.whole = clock
+    clock = reporter.whole = clock or Clock()
     refuse_unknown_rules(request.settings)
     refuse_several_processes()
     refuse_unfit_start(request)
