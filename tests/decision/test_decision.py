@@ -142,7 +142,8 @@ def test_a_part_that_is_not_ok_by_anything_but_the_grades_has_none() -> None:
 
 def test_findings_of_a_score_under_the_limit_are_no_defects_unless_they_meet_a_rule() -> None:
     rules = decision(
-        score={"review": 0.3, "ng": 0.6}, limits=[{"measure": "length", "unit": "px", "of": "crack", "ng": 50}]
+        score={"review": 0.3, "ng": 0.6},
+        limits=[{"measure": "length", "unit": "px", "of": "crack", "ng": 50}],
     )
     found = [defect("pit"), defect(length=50), defect(length=49), defect("pit", length=99)]
     under = rules.judge(0.2999, found)
@@ -187,7 +188,9 @@ def test_a_defect_that_lacks_the_measure_goes_to_a_person() -> None:
     )
     assert judged(rules, defect(severity=None), defect("pit", severity=4))[0] == "NG"
     in_mm = decision(ignore=[{"measure": "length", "unit": "mm", "below": 99}])
-    assert in_mm.judge(0.0, [defect(mm_per_px=None)]).under_limit == (0,), "what cannot be measured is not ignored"
+    assert in_mm.judge(0.0, [defect(mm_per_px=None)]).under_limit == (0,), (
+        "what cannot be measured is not ignored"
+    )
 
 
 @pytest.mark.parametrize(

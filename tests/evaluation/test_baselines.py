@@ -34,7 +34,9 @@ Judged = Callable[..., ImageRecord]
 def judged(tmp_path: Path) -> Judged:
     """A record of an image that is written: of one gray value, or of these pixels."""
 
-    def make(name: str, pixels: NDArray[np.uint8] | int, *, bad: bool, score: float | None = 0.5) -> ImageRecord:
+    def make(
+        name: str, pixels: NDArray[np.uint8] | int, *, bad: bool, score: float | None = 0.5
+    ) -> ImageRecord:
         path = tmp_path / f"{name}.png"
         image = np.full((20, 30), pixels, np.uint8) if isinstance(pixels, int) else pixels
         cv2.imwrite(str(path), image)
@@ -68,7 +70,9 @@ def test_nearest_is_that_of_a_reference_library(judged: Judged, with_bad: bool) 
 
     kinds = [True, False] * 8
     records = [judged(f"m{i}", texture(bad), bad=bad) for i, bad in enumerate(kinds)]
-    training = [judged(f"t{i}", texture(bad), bad=bad).sample for i, bad in enumerate(kinds) if with_bad or not bad]
+    training = [
+        judged(f"t{i}", texture(bad), bad=bad).sample for i, bad in enumerate(kinds) if with_bad or not bad
+    ]
     found = image_baselines(records, training, HISTOGRAMS)
 
     def features(samples: list[Sample]) -> Any:
@@ -90,7 +94,9 @@ def test_nearest_is_that_of_a_reference_library(judged: Judged, with_bad: bool) 
 def test_few_images_are_read_half_of_each_kind(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     whole = baselines.read_image
-    monkeypatch.setattr(baselines, "read_image", lambda path, **rest: read.append(path) or whole(path, **rest))
+    monkeypatch.setattr(
+        baselines, "read_image", lambda path, **rest: read.append(path) or whole(path, **rest)
+    )
     monkeypatch.setattr(baselines, "MAX_IMAGES", 10)
     bad, good = judged("bad", 90, bad=True), judged("good", 80, bad=False)
     records = [bad] * 30 + [good] * 300

@@ -42,7 +42,9 @@ class Boxless:
     streams = None
 
 
-def told(image: dict[str, Any], baselines: dict[str, Any], records: Any = (), of: Trained | None = None) -> list[str]:
+def told(
+    image: dict[str, Any], baselines: dict[str, Any], records: Any = (), of: Trained | None = None
+) -> list[str]:
     return [*warnings({"image": image, "baselines": baselines}, records, of)]
 
 
@@ -54,8 +56,8 @@ def test_good_answers_are_not_warned_of() -> None:
 def test_an_interval_with_a_half_in_it_is_chance() -> None:
     first, second = told({"auroc": 0.47, "auroc_interval95": [0.38, 0.56]}, FAR)
     assert first == (
-        "No better than chance at telling defective from good images (AUROC 0.47, 95 % interval 0.38 to 0.56; "
-        "0.5 is chance)."
+        "No better than chance at telling defective from good images (AUROC 0.47, 95 % interval 0.38 to "
+        "0.56; 0.5 is chance)."
     )
     assert second.startswith("Nothing that was measured explains it: check the labels")
     (inverted,) = told({"auroc": 0.2, "auroc_interval95": [0.1, 0.4]}, FAR)
@@ -71,7 +73,9 @@ def test_a_baseline_that_is_as_good_is_named_and_a_telling_light_is_asked_about(
     assert told(SURE, {**FAR, "nearest": {"auroc": 0.89, "features": "f"}}) == []
 
 
-@pytest.mark.parametrize(("found", "by_chance", "warned"), [(0, 0.0, True), (12, 12.1, True), (40, 12.0, False)])
+@pytest.mark.parametrize(
+    ("found", "by_chance", "warned"), [(0, 0.0, True), (12, 12.1, True), (40, 12.0, False)]
+)
 def test_findings_that_meet_as_many_defects_as_elsewhere_are_chance(
     found: int, by_chance: float, warned: bool
 ) -> None:
@@ -88,13 +92,21 @@ SETTLED = [9.0, 5, 2, 1.02, 1.0, 1.01, 1.0, 0.99, 1.0]
 @pytest.mark.parametrize(
     ("losses", "words"),
     [
-        (FALLING, "too few steps (the loss of stage 'first' still fell by 60 % from the second to the last third"),
-        (FLAT, "nothing learned (the loss of stage 'first' hardly fell in 90 steps: 2 in the first third, 2 in"),
+        (
+            FALLING,
+            "too few steps (the loss of stage 'first' still fell by 60 % from the second to the last third",
+        ),
+        (
+            FLAT,
+            "nothing learned (the loss of stage 'first' hardly fell in 90 steps: 2 in the first third, 2 in",
+        ),
         (SETTLED, None),
         ([3.0, 2.0], None),
     ],
 )
-def test_losses_tell_a_training_that_was_too_short_or_learned_nothing(losses: list[float], words: str | None) -> None:
+def test_losses_tell_a_training_that_was_too_short_or_learned_nothing(
+    losses: list[float], words: str | None
+) -> None:
     causes = likely_causes([], trained({"first": losses}, steps=90))
     assert [cause.startswith(words or "-") for cause in causes] == ([True] if words else [])
     assert not words or "--set steps=270" in causes[0]
@@ -114,8 +126,8 @@ def test_sizes_are_taken_at_the_network_s_input(record_of: Any) -> None:
     record = replace(record, truth=truth, inspection=replace(record.inspection, size=(640, 640)))
     (cause,) = likely_causes([record], trained(size=64))
     assert cause == (
-        "wrong scale (half of the defects are smaller than 4.0 px at the network's input, in images reduced to "
-        "10 %). Train with a larger size."
+        "wrong scale (half of the defects are smaller than 4.0 px at the network's input, in images reduced "
+        "to 10 %). Train with a larger size."
     )
     assert likely_causes([record], trained(size=256)) == likely_causes([record], trained(tiled=True)) == []
 

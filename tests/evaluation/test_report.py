@@ -211,7 +211,8 @@ def test_full_input_shows_every_section(evaluation, context):
         "a score of 0.625 or more is NG, a score below 0.375 is OK",
         "Too few parts to prove 2 %.",
         "Threshold on validation images", "Precision and recall", "Defects found, by IoU", "Training",
-        "Image AUROC", "94.3 % Defects found", "36.1 ms", "Confusion", "Size and severity", "gone.png must exist.",
+        "Image AUROC", "94.3 % Defects found", "36.1 ms", "Confusion", "Size and severity",
+        "gone.png must exist.",
         "9c1f0b6e", "51f0c2d9", "class folders hold same-named masks", "401 train", "cap_7.jpg", "truncated",
         "optimizer.learning_rate", "0.00125", "blemish evaluate runs/caps/bundle", "2 cores",
         "Two lots were mixed.", "4711", "good.png",
@@ -672,7 +673,8 @@ def test_the_headline_tells_findings_that_are_nothing_in_at_most_five_sentences(
         "operating_point": {name: proportion_bound(*pair).to_json() for name, pair in shares.items()},
         "defect": {"classes": {"crack": {"recall_at_30": share, "precision_at_30": share}}},
         "findings": {
-            "listed": 519, "nothing": 507, "partly": 0, "on_clean": 60, "under_limit": 1, "images_under_limit": 1,
+            "listed": 519, "nothing": 507, "partly": 0, "on_clean": 60, "under_limit": 1,
+            "images_under_limit": 1,
         },
         "image": {"auroc": 0.87, "auroc_interval95": [0.74, 0.94]},
         "baselines": {
@@ -685,20 +687,27 @@ def test_the_headline_tells_findings_that_are_nothing_in_at_most_five_sentences(
     assert sentences[0].endswith(" 4 of all 35 parts go to a person (REVIEW, 11.4 %), not counted as missed.")
     assert sentences[3] == (
         "12 of 17 annotated defects were found (IoU of 0.3 or more); 507 of 519 findings are nothing (no "
-        "annotated defect is there). 1 more is under the limit: on 1 image with a score below that of REVIEW, "
-        "so no defects."
+        "annotated defect is there). 1 more is under the limit: on 1 image with a score below that of "
+        "REVIEW, so no defects."
     )
     assert sentences[4] == (
-        "AUROC 0.87 (95 % interval 0.74 to 0.94); mean brightness alone gives 0.71, the nearest training image "
-        "0.83 (ImageNet resnet50)."
+        "AUROC 0.87 (95 % interval 0.74 to 0.94); mean brightness alone gives 0.71, the nearest training "
+        "image 0.83 (ImageNet resnet50)."
     )
     labels_alone = {"findings": {**metrics["findings"], "under_limit": 0}}
-    assert [text_of(each) for each in headline(labels_alone)][1].startswith("60 findings are nothing: on good")
+    assert [text_of(each) for each in headline(labels_alone)][1].startswith(
+        "60 findings are nothing: on good"
+    )
 
 
 @pytest.mark.parametrize(
     ("sizes", "room", "shares"),
-    [([9, 9, 9], 9, [3, 3, 3]), ([0, 1, 9], 9, [0, 1, 8]), ([1, 1, 1], 9, [1, 1, 1]), ([5, 5, 0], 3, [2, 1, 0])],
+    [
+        ([9, 9, 9], 9, [3, 3, 3]),
+        ([0, 1, 9], 9, [0, 1, 8]),
+        ([1, 1, 1], 9, [1, 1, 1]),
+        ([5, 5, 0], 3, [2, 1, 0]),
+    ],
 )
 def test_room_is_shared_evenly_and_used_up(sizes, room, shares):
     assert even_shares(sizes, room) == shares
@@ -710,7 +719,9 @@ def test_a_miss_with_enough_overlap_says_why_it_is_one(image, context):
     both = record(
         image, true=(here, beside), defects=(found((10, 10, 60, 60)),), iou=[[0.9], [0.8]], verdict=Verdict.NG
     )
-    near = replace(record(image, true=(here,), defects=(found((1, 1, 9, 9)),), iou=[[0.299]], verdict=Verdict.NG))
+    near = replace(
+        record(image, true=(here,), defects=(found((1, 1, 9, 9)),), iou=[[0.299]], verdict=Verdict.NG)
+    )
     text = Page(render_report(Evaluation({}, {}, (both,)), context)).text
     assert "IoU 0.80 with a finding that counts for another defect" in text
     assert "IoU 0.29 < 0.3" in Page(render_report(Evaluation({}, {}, (near,)), context)).text
@@ -765,9 +776,7 @@ def test_scores_by_chance_doubt_no_label(image, context):
         for kind, score in [(bad, score / 10) for bad in (False, True) for score in range(1, 10)]
         for each in (record(image, true=(truth((10, 10, 60, 60)),) if kind else (), score=score),)
     )
-    split = tuple(
-        each for each in records if (each.inspection.score or 0) > 0.3 or not each.truth
-    )
+    split = tuple(each for each in records if (each.inspection.score or 0) > 0.3 or not each.truth)
     assert "disputed" in Page(render_report(Evaluation({}, {}, split), context)).ids
     by_chance = {"summary": {"figures": [], "warnings": [], "by_chance": ["images", "places"]}}
     assert "disputed" not in Page(render_report(Evaluation(by_chance, {}, split), context)).ids

@@ -155,9 +155,9 @@ def test_a_later_stage_neither_passes_nor_rejects(first: object) -> None:
             or (verdict is Verdict.OK and bool(inspection.defects) and bool(found))
         )
         assert inspection.verdict is not Verdict.OK or not inspection.defects
-        assert bool(inspection.under_limit) == (
-            head.inference.segments and verdict is Verdict.OK
-        ), "regions of a segmenter that comes first"
+        assert bool(inspection.under_limit) == (head.inference.segments and verdict is Verdict.OK), (
+            "regions of a segmenter that comes first"
+        )
 
 
 def test_a_later_stage_is_limited_where_the_first_calls_the_image_ok_and_there_alone() -> None:

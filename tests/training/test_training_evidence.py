@@ -21,17 +21,25 @@ def test_figures_and_warnings_are_told_and_logged_without_test_images(
 ) -> None:
     read: list[Path] = []
     whole = baselines.read_image
-    monkeypatch.setattr(baselines, "read_image", lambda path, **rest: read.append(path) or whole(path, **rest))
+    monkeypatch.setattr(
+        baselines, "read_image", lambda path, **rest: read.append(path) or whole(path, **rest)
+    )
     told: list[str] = []
     monkeypatch.setattr(Reporter, "line", lambda _, message: told.append(message))
     method = find_method("severity")
     short = {**tiny_settings, "steps": 4, "types": False}
-    bundle = train(Request(method, tiny_dataset, method.settings_type.model_validate(short), tmp_path), Reporter())
-    images = {split: {sample.image for sample in tiny_dataset.split(split)} for split in ("train", "val", "test")}
+    bundle = train(
+        Request(method, tiny_dataset, method.settings_type.model_validate(short), tmp_path), Reporter()
+    )
+    images = {
+        split: {sample.image for sample in tiny_dataset.split(split)} for split in ("train", "val", "test")
+    }
     assert {*read} & images["train"] and {*read} & images["val"]
     assert not {*read} & images["test"]
     number = len(images["val"])
-    start = next(index for index, line in enumerate(told) if line.startswith(f"validation, {number} images (the "))
+    start = next(
+        index for index, line in enumerate(told) if line.startswith(f"validation, {number} images (the ")
+    )
     point = bundle.manifest.operating_point
     assert point is not None
     assert f"{point.escapes.n} of {point.escapes.of} defective parts" in told[start]

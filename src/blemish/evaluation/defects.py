@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from blemish.defect import Defect
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
-from blemish.evaluation.image import is_decided, is_defective
 from blemish.evaluation.matching import match, match_ignored
 from blemish.evaluation.pixel import NO_MATCHES, MatchCounts
 from blemish.evaluation.records import IgnoredRegion, ImageRecord, TruthDefect
