@@ -20,7 +20,7 @@ from benchmarks.tables.row_kind import RowKind, validated
 from benchmarks.tables.schema import TableRow
 from benchmarks.tables.table import Table
 from blemish.bundle.manifest import Manifest
-from blemish.bundle.migrations import RENAMED, comparable_settings, legacy_defaults, upgrade_settings
+from blemish.bundle.migrations import BEFORE_AUTO, RENAMED, comparable_settings, legacy_defaults, upgrade_settings
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
@@ -107,10 +107,11 @@ def method_settings(
 ) -> Any:
     """The method's settings of a trained row: the table's, then the row's own, then `also`.
 
-    The table's are not those of a row with a method of its own.
+    The table's are not those of a row with a method of its own. REVIEW, which no table rests on, begins as in
+    the stored rows where none of them says.
     """
     shared = table.experiment.settings if row.method is None else {}
-    values = {**shared, **row.settings, **(also or {})}
+    values = {"review_rule": BEFORE_AUTO["review_rule"], **shared, **row.settings, **(also or {})}
     settings_type = method_of(table, row).settings_type
     return validated(settings_type, expanded(values) if expand else values, table, row)
 
