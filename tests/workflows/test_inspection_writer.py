@@ -115,7 +115,9 @@ def test_the_counts_of_the_summary_add_up(tmp_path: Path) -> None:
     assert (counts.found, counts.images, counts.judged, counts.errors) == (7, 4, 3, 1)
     assert counts.not_judged == 2
     reasons = "images or videos of a type that is not read: 1; hidden: 1; masks or references of a dataset: 1"
-    assert counts.line() == f"4 images found: 1 OK, 2 NG, 0 REVIEW, 1 ERROR; 3 left out ({reasons})"
+    assert (
+        counts.line() == f"4 images found: 1 OK, 2 NG, 0 REVIEW, 1 ERROR; no defects; 3 left out ({reasons})"
+    )
     lack = counts.lack(file)
     assert f"1 image could not be judged; {file} says why, as 'error'." in lack
     assert "1 left out, images or videos of a type that is not read: x.heic. Save them as PNG" in lack

@@ -86,6 +86,7 @@ class AnswerFile:
         self.file, self.overlays = file, overlays
         self.whole = self.lines = 0  # bytes and number of the lines that are whole
         self.verdicts: list[Verdict] = []
+        self.labels: list[tuple[str, ...]] = []  # of the defects of each line
         self.first_error = ""
         self.writing: Answer | None = None
 
@@ -99,6 +100,7 @@ class AnswerFile:
         while rest:
             rest = rest[self.file.write(rest) :]
         self.verdicts.append(answer.inspection.verdict)
+        self.labels.append(tuple(defect.label for defect in answer.inspection.defects))
         self.first_error = self.first_error or answer.inspection.error or ""
         # Python handles no signal between these.
         self.whole += size
@@ -112,6 +114,7 @@ class AnswerFile:
         self.file.seek(self.whole)
         self.file.truncate()
         del self.verdicts[self.lines :]
+        del self.labels[self.lines :]
         if self.writing is not None:
             self.add(self.writing)
 
@@ -152,7 +155,9 @@ def write_answers(
                 f"{draft} cannot be written: {error.strerror}. Free some space and try again."
             ) from error
         finally:
-            counts = replace(counts_of(Counter(file.verdicts)), first_error=file.first_error)
+            defects = Counter(label for labels in file.labels for label in labels)
+            counts = counts_of(Counter(file.verdicts))
+            counts = replace(counts, first_error=file.first_error, defects=defects)
             if finished:
                 raw.close()
                 put_in_place(draft, target, counts, complete=complete)
