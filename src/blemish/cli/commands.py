@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from blemish.api import Split
-from blemish.cli import data
+from blemish.cli import data, methods
 from blemish.cli.console import say
 from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
@@ -45,6 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
+app.add_typer(methods.app, name="methods")
 
 
 def show_version(requested: bool) -> None:

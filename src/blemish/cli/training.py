@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Annotated, Any, Literal, Optional
 
 import typer
 
 from blemish.cli.console import say
-from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Seed, Threads, beginning
+from blemish.cli.options import METHODS, BundleFolder, Device, Quiet, Scale, Seed, Threads, beginning
 from blemish.cli.outcome import command_line
 from blemish.errors import BlemishError, WrongUseError
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
-
-package = find_spec("blemish.methods")  # located, not imported, as it brings numpy
-folders = package.submodule_search_locations if package else None
-METHODS = sorted(
-    module.name for module in iter_modules(folders or []) if module.ispkg and module.name != "common"
-)
 
 
 def train(  # noqa: PLR0913, PLR0917 - an option each

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from blemish.bundle.manifest import Manifest
 from blemish.dataset.samples import Dataset
-from blemish.methods.contract import Curves, Fitted, Inference, LearningSplit, Memory, MethodSettings, Trainer
+from blemish.methods.contract import (
+    Curves,
+    Fitted,
+    Inference,
+    LearningSplit,
+    Memory,
+    MethodSettings,
+    Summary,
+    Trainer,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +33,7 @@ class BaseMethod(ABC, Generic[SettingsOf]):
 
     name: str
     title: str
+    summary: Summary
     settings_type: type[SettingsOf]
     memory_type: type[Memory] = Memory
     curves_type: type[Curves] = Curves

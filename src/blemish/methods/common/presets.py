@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from blemish.methods.contract import MethodSettings
+from blemish.methods.contract import Group, MethodSettings
 
 
 class PresetSettings(MethodSettings):
@@ -18,8 +18,8 @@ class PresetSettings(MethodSettings):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    # Numbers that stand where none is given.
-    preset: Literal["paper", "default", "tiny"] = "default"
+    preset: Annotated[Literal["paper", "default", "tiny"], Group("Preset")] = "default"
+    """Named set of values, which stand where none is given."""
 
     @model_validator(mode="before")
     @classmethod
