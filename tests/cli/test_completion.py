@@ -38,7 +38,7 @@ def offered(typed: str) -> list[str]:
 @pytest.mark.parametrize(
     ("typed", "completions"),
     [
-        ("blemish train ", sorted(method_names())),
+        ("blemish train ", ["auto", *sorted(method_names())]),
         ("blemish train sev", ["severity"]),
         ("blemish export BUNDLE --to ", ["onnx", "openvino"]),
         ("blemish export BUNDLE --to ope", ["openvino"]),

@@ -89,6 +89,17 @@ app.command()(export)
 
 
 @app.command()
+def recommend(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")],
+) -> None:
+    """Name the method that suits DATA, why, and the commands to run; `train auto` takes it."""
+    from blemish.dataset.layouts import load_dataset
+    from blemish.workflows.recommend import recommend as choose
+
+    say(*choose(data, load_dataset(data)).lines)
+
+
+@app.command()
 def embed(
     bundle: BundleFolder,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")],

@@ -20,7 +20,9 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     method: Annotated[
         Optional[str],  # noqa: UP045
         typer.Argument(
-            metavar="METHOD", help=f"One of {', '.join(METHODS)}.", autocompletion=beginning(METHODS)
+            metavar="METHOD",
+            help=f"One of {', '.join(METHODS)}; or auto, the one that `blemish recommend` names.",
+            autocompletion=beginning(["auto", *METHODS]),
         ),
     ] = None,
     data: Annotated[
