@@ -135,6 +135,7 @@ def train(  # noqa: PLR0913 - every option of a training
     seed: int | None = None,
     resume: bool = False,
     initial_bundle: AnyPath | None = None,
+    time_budget: str | float | None = None,
     threads: int | None = None,
     quiet: bool = True,
 ) -> Path:
@@ -144,6 +145,7 @@ def train(  # noqa: PLR0913 - every option of a training
     settings: of the method by name, defaults for the others; seed: None is 0
     initial_bundle: start from this bundle, with its settings
     resume: continue the run in `out`, with its own method, data, settings and seed where they are None
+    time_budget: that training may take, in seconds or such as "15m"; None: as the preset says
     Raises BlemishError for a wrong method, settings or data.
 
     >>> settings = {"steps": 2, "batch": 2, "patch": 64, "types": False, "device": "cpu"}
@@ -163,6 +165,7 @@ def train(  # noqa: PLR0913 - every option of a training
         seed=seed,
         resume=resume,
         initial_bundle=None if initial_bundle is None else Path(initial_bundle),
+        time_budget=time_budget,
         threads=threads,
         quiet=quiet,
     )

@@ -104,13 +104,25 @@ def print_settings(settings: Sequence[Setting]) -> None:
 
 
 def print_presets(presets: Mapping[str, Mapping[str, object]]) -> None:
-    """Print a line for each preset, with what it changes."""
+    """Print a line for each preset: the time that training may take, and the settings that it changes."""
+    from blemish.training.time_plan import PRESET_SECONDS
+
     if not presets:
         return
-    say("Presets, given as --set preset=NAME; what is set besides wins:", "")
+    say("Presets, given as --preset NAME; what is set besides wins:", "")
     for preset, changed in presets.items():
-        say_indented(f"{preset}: {', '.join(changed) or 'the values above'}", 2)
+        cpu, gpu = PRESET_SECONDS.get(preset, (None, None))
+        time = "as long as it takes"
+        if cpu is not None and gpu is not None:
+            time = f"training within {in_minutes(cpu)}, on a GPU {in_minutes(gpu)}"
+        say_indented(
+            f"{preset}: {time}; {'changes ' + ', '.join(changed) if changed else 'values as above'}", 2
+        )
     say("")
+
+
+def in_minutes(seconds: int) -> str:
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds / 3600:g} h"
 
 
 def say_indented(text: str, first: int, *, further: int = 6) -> None:

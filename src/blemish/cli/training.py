@@ -34,6 +34,25 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         Optional[list[str]],  # noqa: UP045
         typer.Option("--set", metavar="KEY=VALUE", help="Setting of the method; may be repeated."),
     ] = None,
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="quick (5 minutes), default (15), thorough (2 hours), or paper, as long as it takes; on a "
+            "GPU about a fifth. Short for --set preset=NAME.",
+            autocompletion=beginning(["quick", "default", "thorough", "paper"]),
+        ),
+    ] = None,
+    time_budget: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--time-budget",
+            metavar="TIME",
+            help="Time that training may take, such as 15m or 1h30m: it plans its steps to fit. Default: the "
+            "preset's.",
+        ),
+    ] = None,
     seed: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option("--seed", min=0, help="Seed of every random draw; default 0."),
@@ -67,7 +86,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     from blemish.workflows.scale import checked_scale
     from blemish.workflows.train import train_bundle
 
-    options = {"target": target, "shots": shots, "mm_per_px": checked_scale(mm_per_px)}
+    options = {"preset": preset, "target": target, "shots": shots, "mm_per_px": checked_scale(mm_per_px)}
     bundle = train_bundle(
         method,
         data,
@@ -78,6 +97,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         seed=seed,
         resume=resume,
         initial_bundle=initial_bundle,
+        time_budget=time_budget,
         threads=threads,
         quiet=quiet,
     )

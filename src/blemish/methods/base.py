@@ -15,6 +15,7 @@ from blemish.methods.contract import (
     LearningSplit,
     Memory,
     MethodSettings,
+    StageSteps,
     Summary,
     Trainer,
 )
@@ -39,6 +40,8 @@ class BaseMethod(ABC, Generic[SettingsOf]):
     curves_type: type[Curves] = Curves
     supports_warm_start: bool = False
     needs_defects_in: tuple[LearningSplit, ...] = ("train", "val")
+    stage_steps: tuple[StageSteps, ...] = ()
+    cheaper: tuple[Mapping[str, Any], ...] = ()
 
     @abstractmethod
     def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:

@@ -19,7 +19,10 @@ from blemish.methods.contract import Method, MethodSettings
 from blemish.threads import thread_count
 from blemish.training.log import LOG_FILE, read_log
 from blemish.training.record import RUN_FILE, RunRecord, read_record, write_record
+from blemish.training.time_plan import Budget
 from blemish.training.trainer import CHECKPOINTS, PICTURES
+
+PLAN_FILE = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Request:
     origin: the dataset's path as the user gave it, for the manifest
     data: the dataset's path, for a resume that is not told it again
     initial_bundle: to start from, where the method can
+    budget: time that it may take, for which it is planned; None: neither limit nor plan
     """
 
     method: Method
@@ -40,6 +44,7 @@ class Request:
     origin: str = ""
     data: Path | None = None
     initial_bundle: Bundle | None = None
+    budget: Budget | None = None
 
 
 def refuse_unknown_rules(settings: MethodSettings) -> None:
@@ -143,7 +148,7 @@ def remove_empty_run(run: Path) -> None:
     log = run / LOG_FILE
     if any((run / CHECKPOINTS).glob("*")) or any("loss" in entry for entry in read_log(log)):
         return
-    for file in (run / RUN_FILE, log):
+    for file in (run / RUN_FILE, run / PLAN_FILE, log):
         file.unlink(missing_ok=True)
     if not any(run.iterdir()):
         run.rmdir()

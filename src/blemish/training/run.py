@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,9 @@ from blemish.errors import BlemishError
 from blemish.inspector.loading import assemble
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
+from blemish.training.clock import Clock
 from blemish.training.manifest import describe, state_of, with_operating_point
+from blemish.training.planning import keep_plan, planned, steps_saved
 from blemish.training.request import (
     Request,
     claim_folder,
@@ -30,12 +33,14 @@ from blemish.training.trainer import RunTrainer
 VALIDATION_SHARE = 0.2
 
 
-def train(request: Request, reporter: Reporter) -> Bundle:
+def train(request: Request, reporter: Reporter, clock: Clock | None = None) -> Bundle:
     """Train, choose thresholds on the validation images, write RUN/bundle.
 
+    clock: that a budget is counted on, where the work began before
     Raises BlemishError for data that the method cannot learn from, a folder that holds another run, or a loss
     that is not finite. Whatever stops it, checkpoints and an earlier bundle stay whole.
     """
+    clock = reporter.whole = clock or Clock()
     refuse_unknown_rules(request.settings)
     refuse_several_processes()
     refuse_unfit_start(request)
@@ -43,31 +48,35 @@ def train(request: Request, reporter: Reporter) -> Bundle:
     dataset = with_validation(request.dataset, request.seed, reporter)
     refuse_good_images_alone(request.method, dataset)
     digest = fingerprint(dataset)
+    request, plan = planned(request, dataset, trained, clock, reporter)
     claim_folder(request, digest)
     try:
-        return trained(request, dataset, digest, reporter)
+        keep_plan(request.run, plan)
+        clock.plan = plan
+        trainer = RunTrainer(
+            request.run,
+            request.settings,
+            seed=request.seed,
+            reporter=reporter,
+            initial_bundle=request.initial_bundle,
+            clock=clock,
+        )
+        try:
+            return trained(request, dataset, trainer, digest)
+        finally:
+            trainer.log.close()
     except BlemishError:
         remove_empty_run(request.run)
         raise
 
 
-def trained(request: Request, dataset: Dataset, digest: str, reporter: Reporter) -> Bundle:
-    """Fit the method in a folder that the request has claimed; returns the bundle."""
-    trainer = RunTrainer(
-        request.run,
-        request.settings,
-        seed=request.seed,
-        reporter=reporter,
-        initial_bundle=request.initial_bundle,
-    )
-    try:
-        fitted = request.method.fit(dataset, request.settings, trainer)
-        for name, other in fitted.extra_models.items():
-            reporter.line(f"{name}: a bundle of its own, in {request.run / name}")
-            save_fitted(request.run / name, other, request, dataset, digest, trainer)
-        return save_fitted(request.run / "bundle", fitted, request, dataset, digest, trainer)
-    finally:
-        trainer.log.close()
+def trained(request: Request, dataset: Dataset, trainer: RunTrainer, digest: str = "") -> Bundle:
+    """Fit the method in a folder that the request has claimed; returns the bundle. digest: of the dataset"""
+    fitted = request.method.fit(dataset, request.settings, trainer)
+    for name, other in fitted.extra_models.items():
+        trainer.reporter.line(f"{name}: a bundle of its own, in {request.run / name}")
+        save_fitted(request.run / name, other, request, dataset, digest, trainer)
+    return save_fitted(request.run / "bundle", fitted, request, dataset, digest, trainer)
 
 
 def save_fitted(
@@ -75,6 +84,7 @@ def save_fitted(
 ) -> Bundle:
     """Write the bundle of a fitted method, with an operating point where it can inspect images."""
     own = fitted.dataset or dataset
+    fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan)))
     manifest = describe(request, own, fitted, digest)
     if fitted.can_inspect:
         inspector = assemble(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from blemish.folder_lock import locks_out
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
 from blemish.threads import set_threads
+from blemish.training.clock import Clock
+from blemish.training.time_plan import Budget, parse_duration, preset_seconds
 from blemish.untrusted import read_yaml
 from blemish.workflows.reading import read_dataset
 
@@ -33,6 +35,8 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
     seed: int | None = None,
     resume: bool = False,
     initial_bundle: Path | None = None,
+    time_budget: str | float | None = None,
+    plan: bool = True,
     threads: int | None = None,
     quiet: bool = False,
 ) -> Path:
@@ -42,12 +46,14 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
     settings: by name, before those of the YAML file `config`
     options: settings that have an option of their own, before both
     initial_bundle: to go on from, with its settings
+    time_budget: seconds, or text such as "15m", that training may take; None: as the preset says
+    plan: whether the time is measured and told beforehand, and kept
     threads: None takes those of the run that is resumed where there are so many cores, else `thread_count`
     Raises WrongUseError for a wrong method or wrong settings, BlemishError for data that cannot be used.
     """
     from blemish.workflows.resume import Asked, resolve
 
-    reporter = Reporter(quiet=quiet)
+    clock, reporter = Clock(), Reporter(quiet=quiet)
     asked = Asked(method_name, data, seed, initial_bundle, threads)
     resolved = resolve(asked, out, reporter, resume=resume)
     set_threads(resolved.threads)  # before torch is imported
@@ -65,6 +71,12 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
             base, of = start.manifest.settings, "the bundle that training starts from"
         checked = read_settings(method, config, {**(settings or {}), **(options or {})}, base, of=of)
         refuse_unknown_rules(checked)
+        given = {
+            *rename_settings(method.name, read_config(config) if config else {}, source=f"--config {config}"),
+            *rename_settings(method.name, settings or {}, source="--set"),
+            *(options or {}),
+        }
+        budget = allowed_time(time_budget, checked, given)
     request = Request(
         method,
         read_dataset(resolved.data, reporter),
@@ -75,8 +87,24 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
         origin=resolved.origin,
         data=resolved.data,
         initial_bundle=start,
+        budget=budget if plan else None,
     )
-    return train(request, reporter).path
+    return train(request, reporter, clock).path
+
+
+def allowed_time(time_budget: str | float | None, settings: MethodSettings, given: Collection[str]) -> Budget:
+    """Time that training may take: as given, or else as the preset says. given: names of settings given
+
+    Raises BlemishError for what is no time.
+    """
+    from blemish.inspector.torch_backend import pick_device
+
+    fixed = frozenset(given)
+    if time_budget is not None:
+        return Budget(parse_duration(str(time_budget), "--time-budget"), "--time-budget", True, fixed)
+    preset = getattr(settings, "preset", "default")
+    seconds = preset_seconds(preset, on_gpu=pick_device(settings.device) == "cuda")
+    return Budget(seconds, f"preset {preset}", False, fixed)
 
 
 def refuse_foreign_options(method: Method, options: Mapping[str, Any]) -> None:

@@ -281,7 +281,7 @@ class CasaeSettings(PresetSettings):
         """
         usual = {
             **{name: field.default for name, field in type(self).model_fields.items()},
-            **PRESETS[self.preset],
+            **PRESETS.get(self.preset, {}),
         }
         for name, switch in NEEDS.items():
             value = getattr(self, name)

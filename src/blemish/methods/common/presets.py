@@ -18,8 +18,10 @@ class PresetSettings(MethodSettings):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    preset: Annotated[Literal["paper", "default", "tiny"], Group("Preset")] = "default"
-    """Named set of values, which stand where none is given."""
+    preset: Annotated[Literal["quick", "default", "thorough", "paper", "tiny"], Group("Preset")] = "default"
+    """Named values that stand where none is given, and the time that training may take: quick 5 minutes,
+    default 15, thorough 2 hours, on a GPU about a fifth; paper as long as it takes; tiny is for tests.
+    """
 
     @model_validator(mode="before")
     @classmethod
