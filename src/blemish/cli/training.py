@@ -15,6 +15,17 @@ from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
 
+def setting_keys(context: typer.Context, incomplete: str) -> list[str]:
+    """Keys of the method's settings that complete a --set."""
+    from blemish.methods import find_method
+
+    words = context.params.get("method"), *context.args  # in which it is while --set has no value
+    method = next((word for word in words if word in METHODS), None)
+    if method is None or "=" in incomplete:
+        return []
+    return [f"{key}=" for key in find_method(method).settings_type.model_fields if key.startswith(incomplete)]
+
+
 def train(  # noqa: PLR0913, PLR0917 - an option each
     out: Annotated[Path, typer.Option("--out", help="Run folder; the bundle is written to RUN/bundle.")],
     method: Annotated[
@@ -32,7 +43,12 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     config: Annotated[Optional[Path], typer.Option("--config", help="YAML file of settings.")] = None,  # noqa: UP045
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="KEY=VALUE", help="Setting of the method; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Setting of the method, see `blemish methods show METHOD`; may be repeated.",
+            autocompletion=setting_keys,
+        ),
     ] = None,
     preset: Annotated[
         Optional[str],  # noqa: UP045
