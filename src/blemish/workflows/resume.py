@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from blemish.dataset.opening import open_dataset
 from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
 from blemish.methods import find_method
 from blemish.methods.contract import Method
@@ -14,7 +15,6 @@ from blemish.methods.describe import in_yaml
 from blemish.progress import Reporter
 from blemish.threads import thread_count, usable_cores
 from blemish.training.record import RUN_FILE, RunRecord, read_record
-from blemish.workflows.reading import read_dataset
 from blemish.workflows.recommend import recommend
 
 AUTO = "auto"  # the method that `recommend` names
@@ -32,6 +32,7 @@ class Asked:
     seed: int | None = None
     initial_bundle: Path | None = None
     threads: int | None = None
+    skip_broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Resolved:
     threads: None for those of the machine
     settings: of the run that is resumed, or that a recommendation calls for, by name; else none
     source: what these settings are of, for messages
+    skip_broken: the run that is resumed left broken files out
     """
 
     method: Method
@@ -52,6 +54,7 @@ class Resolved:
     threads: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
+    skip_broken: bool = False
 
 
 def resolve(asked: Asked, run: Path, reporter: Reporter, *, resume: bool) -> Resolved:
@@ -67,7 +70,7 @@ def resolve(asked: Asked, run: Path, reporter: Reporter, *, resume: bool) -> Res
         raise WrongUseError(missing(asked, run, resume=resume))
     name, settings = asked.method, dict[str, Any]()
     if name == AUTO:
-        found = recommend(asked.data, read_dataset(asked.data, Reporter(quiet=True)))
+        found = recommend(asked.data, open_dataset(asked.data, skip_broken=asked.skip_broken))
         name, settings = found.method, dict(found.settings)
         given = "".join(f", {key}={in_yaml(value)}" for key, value in settings.items())
         reporter.line(f"auto: {name}{given}, {found.reason}.")
@@ -121,6 +124,7 @@ def of_run(record: RunRecord, asked: Asked, run: Path, reporter: Reporter) -> Re
         asked.threads or threads_of(record, reporter),
         record.upgraded_settings(method.settings_type, run),
         f"the run in {run}",
+        bool(record.skipped),
     )
 
 
