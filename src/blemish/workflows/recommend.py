@@ -22,9 +22,8 @@ from blemish.evaluation.bounds import proportion_bound, trials_to_prove
 from blemish.methods.describe import in_yaml
 
 MOST = 0.5  # share of the defective images from which a kind of mark is there for most
-# Pixels that severity's network sees to each side. Magnetic tiles' unevenness, 71 wide, it did not find.
+# Pixels that severity's network sees to each side at most. Magnetic tiles' unevenness, 71 wide, it missed.
 WIDE = 64.0
-THIN = 8.0  # pixels, two cells of severity; a cell of 4 is filled by half, or it does not count
 ENOUGH = 5  # images of a kind, or defects of a class, below which nothing is concluded from them
 TEST_SHARE = 0.3  # of the images, by `data split`
 PROVEN = 0.01  # rate of missed defective images that a line's owner asks for
@@ -129,9 +128,8 @@ def outlines(facts: DataFacts) -> Choice | None:
     widths = [width for of_class in facts.widths.values() for width in of_class]
     if not widths:
         return Choice("severity", "as defects are outlined")
-    typical = median(widths)
-    reason = f"as defects are outlined, half of them at most {typical:.0f} px wide"
-    return Choice("severity", reason, {"cell": 2} if typical < THIN else {})
+    reason = f"as defects are outlined, half of them at most {median(widths):.0f} px wide"
+    return Choice("severity", reason)
 
 
 def few_examples(facts: DataFacts) -> Choice | None:
