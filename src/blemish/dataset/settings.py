@@ -233,13 +233,6 @@ class DatasetSettings(BaseModel):
         return self.model_copy(update=found)
 
     @property
-    def class_order(self) -> tuple[str, ...] | None:
-        """The class names in their order, where the user has set it."""
-        if isinstance(self.classes, dict):
-            return tuple(dict.fromkeys(self.classes.values()))
-        return self.classes
-
-    @property
     def colour_names(self) -> dict[Colour, str]:
         """Class name of each mask colour that `colours` or `classes` names."""
         own = {colour_of(text): name for name, text in (self.colours or {}).items()}

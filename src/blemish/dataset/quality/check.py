@@ -235,7 +235,7 @@ def group_problems(dataset: Dataset) -> Iterator[Problem]:
 def class_problems(dataset: Dataset) -> Iterator[Problem]:
     counts = dataset.class_counts
     if not any(sample.is_defective for sample in dataset):
-        if dataset.layout in CLEAN_BY_FOLDER:
+        if dataset.layout in CLEAN_BY_FOLDER and not dataset.class_names:
             return
         yield Problem(
             WARNING, f"{dataset.root} has no annotation at all. Check that the masks or labels are in place."
