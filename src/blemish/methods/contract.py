@@ -65,11 +65,11 @@ class MethodSettings(BaseModel):
     ng_rule: Annotated[str, Group("Verdict")] = AUTO
     """Rule by which training chooses the image score from which the verdict is NG: f1, max-iou,
     escape<=0.01, overkill<=0.02, or cost:escape=100,overkill=1. "auto" is f1; without a defective
-    validation image, overkill<=0.02.
+    validation image, overkill<=0.02@95%.
     """
     review_rule: str = AUTO
-    """Rule of the lower threshold, from which the verdict is REVIEW. "auto" is escape<=0; without a
-    defective validation image, overkill<=0.1.
+    """Rule of the lower threshold, from which the verdict is REVIEW. "auto" is balance<=0.2; without a
+    defective validation image, balance<=0.1.
     """
 
     mm_per_px: Annotated[float | None, Group("Images of the camera")] = Field(None, gt=0, allow_inf_nan=False)

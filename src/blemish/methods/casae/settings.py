@@ -1,5 +1,7 @@
-"""Every number of CASAE, with the paper's value as default or the reason for another.
+"""Every number of CASAE: the paper's value, or the reason for another.
 
+The defaults are a recipe that learns from some hundred images in a quarter of an hour on two CPU cores; the
+preset "paper" has the paper's values, and where it gives none those for long trainings on large images.
 Source: Tao et al. 2018; "open" marks points that the paper leaves open.
 """
 
@@ -20,15 +22,22 @@ NormKind = Literal["batch", "group", "none"]
 WHITE = 255  # of the paper's 8-bit map, which is white on the surface and black on defects
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # 3000 images, 30 and 20 epochs of batches of two; what the paper leaves open is as in the default.
+    # 3000 images, 30 and 20 epochs of batches of two.
     "paper": {
         "width": 64,
+        "size": 512,
+        "batch": 2,
+        "learning_rate": 1e-4,
+        "defect_share": 0.5,
+        "area_balance": 0.0,
         "norm": "none",
         "standardise": False,
         "threshold": 1 - 100 / WHITE,
+        "image_score": "max",
         "steps": 45_000,
         "second_steps": 30_000,
         "schedule": "constant",
+        "hard_clean_weight": 0.0,
         "noise": 0.0,
         "illumination": 0.0,
         "contrast": 0.0,
@@ -41,6 +50,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "types_schedule": "constant",
     },
     "default": {},
+    "thorough": {"steps": 15_000, "second_steps": 5000, "types_steps": 6000},
     # For tests on a CPU: seconds.
     "tiny": {
         "width": 4,
@@ -83,7 +93,7 @@ class CasaeSettings(PresetSettings):
     """Form of the networks; "fcn" is FCN-8s, trained alike, a row of Table 3: one network without atrous
     convolutions, so `cascade` and `atrous` are off with it.
     """
-    width: int = Field(32, ge=1)
+    width: int = Field(16, ge=1)
     """Open: channels of the first block, doubled from one to the next; the paper preset takes 64."""
     norm: NormKind = "batch"
     """Normalisation behind each convolution, not in the paper. Without any, training rests for long on
@@ -98,8 +108,10 @@ class CasaeSettings(PresetSettings):
     channels: Literal[1, 3] = 1
     """Gray (1) or colour (3); gray in the paper, "for reducing color interference"."""
 
-    size: Annotated[int, Group("Images")] = Field(512, ge=32)
-    """Side in pixels of the square that whole images are squeezed to."""
+    size: Annotated[int, Group("Images")] = Field(160, ge=32)
+    """Side in pixels of the square that whole images are squeezed to, 512 in the paper. A step costs its
+    square.
+    """
     tiled: bool = False
     """Beyond the paper: whether images are taken at their own resolution, in tiles without seams; then
     `size` is not used.
@@ -113,7 +125,7 @@ class CasaeSettings(PresetSettings):
     differ more than a defect does from what is beside it, nothing is learned without. Not used with
     `tiled`, as a tile would be judged by what else lies in it.
     """
-    defect_share: float = Field(0.5, ge=0, le=1)
+    defect_share: float = Field(0.4, ge=0, le=1)
     """Share of draws that show a defect: an image that has one, or with `tiled` a patch about one. The
     others are of any image, anywhere.
     """
@@ -122,11 +134,17 @@ class CasaeSettings(PresetSettings):
     """Weight of defective pixels in the loss."""
     background_weight: float = Field(0.2, gt=0)
     """Weight of the other pixels in the loss."""
-    area_balance: float = Field(0.0, ge=0, le=1)
+    area_balance: float = Field(0.5, ge=0, le=1)
     """Not in the paper: how far a few defective pixels of an image (of a patch, with `tiled`) count as
     much as many. Such a pixel counts share^-this times, where share is that of the known pixels that are
     defective; 0 is eq. 1, 1 makes all images' defects alike.
     """
+    hard_clean_weight: float = Field(0.05, ge=0)
+    """Not in the paper: weight, beside eq. 1, of the mean cross-entropy of the hardest pixels of images
+    (of patches, with `tiled`) without a defect. In eq. 1 a false speck on one costs next to nothing.
+    """
+    hard_clean_share: float = Field(0.005, gt=0, le=1)
+    """Share of the pixels of an image without a defect that are the hardest, at least one."""
 
     rotation_deg: Annotated[float, Group("Augmentation, section 5.1; ranges open")] = Field(
         20.0, ge=0, le=180
@@ -146,24 +164,26 @@ class CasaeSettings(PresetSettings):
     """Elastic transformation: sigma of the Gaussian that smooths the displacements, in the same pixels."""
     flips: bool = True
     """Not in the paper: whether images are mirrored on either axis."""
-    noise: float = Field(0.02, ge=0)
-    """Not in the paper: greatest sigma of the added noise, in units of full scale."""
-    illumination: float = Field(0.1, ge=0)
+    noise: float = Field(0.004, ge=0)
+    """Not in the paper: greatest sigma of the added noise, in units of full scale; one gray level, as
+    more drowns faint defects of dark images.
+    """
+    illumination: float = Field(0.03, ge=0)
     """Not in the paper: greatest brightness shift, in units of full scale."""
-    contrast: float = Field(0.2, ge=0, lt=1)
+    contrast: float = Field(0.3, ge=0, lt=1)
     """Not in the paper: contrast changes by up to this share."""
 
-    steps: Annotated[int, Group("Training of the autoencoders, section 5.1")] = Field(3000, ge=1)
+    steps: Annotated[int, Group("Training of the autoencoders, section 5.1")] = Field(4500, ge=1)
     """Training steps of the first autoencoder."""
-    second_steps: int = Field(2000, ge=1)
+    second_steps: int = Field(1200, ge=1)
     """Training steps of the second autoencoder, on the map of the first, which is frozen by then."""
-    learning_rate: float = Field(1e-4, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
     """Peak learning rate of Adam; the paper does not name the optimiser."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Course of the learning rate: "constant" is the paper's; "cosine" falls to zero towards the last
     step.
     """
-    batch: int = Field(2, ge=1)
+    batch: int = Field(4, ge=1)
     """Images of a step."""
     weight_decay: float = Field(0.0, ge=0)
     """Decay of the autoencoders' weights in each step."""
@@ -178,6 +198,12 @@ class CasaeSettings(PresetSettings):
     """
     threshold_criterion: Literal["mean-iou", "pixel-f1"] = "pixel-f1"
     """What the chosen threshold maximises."""
+
+    image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
+    """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
+    images; "max" by the greatest probability, as it is without a clean or without a defective validation
+    image.
+    """
 
     join_distance: Annotated[float, Group("Defects, section 3.3")] = Field(4.0, ge=0, le=1000)
     """Open: distance in pixels within which regions are one defect."""
@@ -202,7 +228,7 @@ class CasaeSettings(PresetSettings):
     """
     types_rotation_deg: float = Field(10.0, ge=0, le=180)
     """Not in the paper: angle in degrees by up to which rectangles of training crops turn, either way."""
-    types_steps: int = Field(3000, ge=1)
+    types_steps: int = Field(2000, ge=1)
     """Training steps of the compact CNN."""
     types_batch: int = Field(8, ge=2)
     """Crops of a step."""
