@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from blemish.workflows.decide import DecideResult
     from blemish.workflows.evaluation_writer import EvaluationResult
     from blemish.workflows.inspect import RecordedInspections
+    from blemish.workflows.recommend import Recommendation
 
 AnyPath = str | PathLike[str]
 Split = Literal["train", "val", "test", "all"]
@@ -108,6 +109,23 @@ def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool 
 
 
 @in_python_words()
+def recommend(data: AnyPath) -> Recommendation:
+    """Recommend the method that suits a dataset, by what its images are marked with.
+
+    returns: an object with `method`, `reason`, `settings` that the data call for, `better`, sentences on what
+        would make the data better, and `second`, another choice or None
+    Raises BlemishError where no method can learn from the data, with what is missing.
+
+    >>> found = blemish.recommend(data)
+    >>> found.method, found.second.method
+    ('severity', 'casae')
+    """
+    from blemish.workflows.recommend import recommend as choose
+
+    return choose(Path(data), open_dataset(data))
+
+
+@in_python_words()
 def train(  # noqa: PLR0913 - every option of a training
     method: str | None,
     data: AnyPath | None,
@@ -124,8 +142,9 @@ def train(  # noqa: PLR0913 - every option of a training
 ) -> Path:
     """Train a method on the dataset's train and val splits; returns the path of the bundle, OUT/bundle.
 
-    method: such as "severity"; settings: of the method by name, defaults for the others
-    seed: None is 0; initial_bundle: start from this bundle, with its settings
+    method: such as "severity", or "auto" for the one that `recommend` names
+    settings: of the method by name, defaults for the others; seed: None is 0
+    initial_bundle: start from this bundle, with its settings
     resume: continue the run in `out`, with its own method, data, settings and seed where they are None
     skip_broken: leave out broken files and note them in the bundle, instead of raising
     time_budget: that training may take, in seconds or such as "15m"; None: as the preset says

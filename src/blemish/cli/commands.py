@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from blemish.api import Split
-from blemish.cli import data
+from blemish.cli import data, methods
 from blemish.cli.console import say
 from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
@@ -45,6 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
+app.add_typer(methods.app, name="methods")
 
 
 def show_version(requested: bool) -> None:
@@ -85,6 +86,18 @@ app.command()(inspect)
 app.command()(replay)
 app.command(name="add-class")(add_class)
 app.command()(export)
+
+
+@app.command()
+def recommend(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")],
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Name the method that suits DATA, why, and the commands to run; `train auto` takes it."""
+    from blemish.dataset.opening import open_dataset
+    from blemish.workflows.recommend import recommend as choose
+
+    say(*choose(data, open_dataset(data, skip_broken=skip_broken)).lines)
 
 
 @app.command()

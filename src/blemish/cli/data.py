@@ -148,6 +148,27 @@ def check(
         )
 
 
+@app.command()
+def describe(
+    data: Folder,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", metavar="FILE", help="Write it there, or to dataset.yaml in a folder."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
+) -> None:
+    """Print a dataset.yaml for DATA: every key with its meaning, and those that hold filled in."""
+    from blemish.dataset.describe import describe as described
+    from blemish.dataset.describe import write_description
+    from blemish.dataset.opening import open_dataset
+
+    dataset = open_dataset(data)
+    if out is None:
+        say(*described(dataset).splitlines())
+    else:
+        say(write_description(dataset, out, force=force))
+
+
 @app.command("layouts")
 def list_layouts() -> None:
     """List the layouts that are read, each with the files that tell it; docs/layouts.md shows them."""
