@@ -277,7 +277,8 @@ def decide(  # noqa: PLR0913 - every option of a decision
 
     Give one of: escape, the share of defective images that may stay below NG; overkill, the share of clean
     images that may be rejected; cost, such as "escape=100,overkill=1"; rule, such as "f1".
-    review: rule of the lower threshold; split: None is "val" where the data have one, else "all"
+    review: rule of the lower threshold, by default "balance<=0.2": the more images, the narrower the band
+    split: None is "val" where the data have one, else "all"
     limits: such as ["crack:length=3mm:ng"]; ignore: such as ["length=0.2mm"]; grades: such as
         ["severity=8:scrap"]; None keeps those of the revision before, ["none"] drops them
     out: file to write instead of decision.yaml in the bundle

@@ -38,8 +38,7 @@ class Overlays:
         if answer.pixels is None or answer.inspection.verdict is Verdict.ERROR:
             return
         # Of a web, the defects are in pixels of the whole; the image begins at row `top`.
-        defects = tuple(defect.moved(-answer.top) for defect in answer.inspection.defects)
-        inspection = replace(answer.inspection, defects=defects)
+        inspection = answer.inspection.moved(-answer.top)
         overlay = draw_inspection(answer.pixels, inspection, score_map_max=self.score_map_max)
         try:
             write_atomically(self.folder / self.file_name(answer.stem), png_bytes(overlay))
