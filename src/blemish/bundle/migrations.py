@@ -15,7 +15,16 @@ from blemish.errors import BlemishError
 
 # By method: what was done before there was a setting for it, where that is not the setting's default. A
 # bundle, a run or a row of a table that does not know the setting is older than it.
-LEGACY: Mapping[str, Mapping[str, Any]] = {"casae": {"standardise": False, "types_standardise": False}}
+LEGACY: Mapping[str, Mapping[str, Any]] = {
+    "casae": {
+        "standardise": False,
+        "types_standardise": False,
+        "area_balance": 0.0,
+        "image_score": "max",
+        "hard_clean_weight": 0.0,
+    },
+    "severity": {"image_score": "max"},
+}
 # By method: older names of settings, and what they are called now.
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "severity": {
