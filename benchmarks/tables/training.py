@@ -20,7 +20,13 @@ from benchmarks.tables.row_kind import RowKind, validated
 from benchmarks.tables.schema import TableRow
 from benchmarks.tables.table import Table
 from blemish.bundle.manifest import Manifest
-from blemish.bundle.migrations import BEFORE_AUTO, RENAMED, comparable_settings, legacy_defaults, upgrade_settings
+from blemish.bundle.migrations import (
+    BEFORE_AUTO,
+    RENAMED,
+    comparable_settings,
+    legacy_defaults,
+    upgrade_settings,
+)
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
