@@ -46,8 +46,8 @@ class Inspection:
     rows: of a web, the first of this piece and the one behind its last; its defects are then in pixels of the
         whole web. None where the image is no piece of one
     grade, decision: what is to be done with the part ("accept", "rework", "scrap"), and the revision of the
-        decision; None where the bundle has no decision. "accept" goes with the verdict OK alone: a part that is
-        not OK by anything but the grades has none
+        decision; None where the bundle has no decision. "accept" goes with the verdict OK alone: a part that
+        is not OK by anything but the grades has none
     record: hashes, bundles and runtime to replay it by; None for an inspection in memory
     """
 
@@ -105,7 +105,7 @@ class Inspection:
         """
         scale = fields.get("mm_per_px")
 
-        def read(defects: Sequence[Mapping[str, Any]]) -> tuple[Defect, ...]:
+        def read(defects: Sequence[dict[str, Any]]) -> tuple[Defect, ...]:
             return tuple(Defect.from_json(defect, mm_per_px=scale) for defect in defects)
 
         return cls(

@@ -177,7 +177,7 @@ def test_without_defective_images_only_overkill_can_be_limited() -> None:
         *("", "f2", "escape<0.1", "escape<=1.5", "overkill<=-0.1", "cost:escape=1"),
         *(
             "cost:escape=0,overkill=0",
-            "balance<=2",
+            "balance<=0.2",
             "escape<=0.01@95%",
             "overkill<=1@95%",
             "overkill<=0.1@99%",
@@ -187,7 +187,7 @@ def test_without_defective_images_only_overkill_can_be_limited() -> None:
 def test_an_unknown_rule_lists_the_rules(text: str) -> None:
     with pytest.raises(
         BlemishError,
-        match=r"f1, max-iou, escape<=0.01, overkill<=0.02, overkill<=0.02@95%, balance<=0.2, cost:",
+        match=r"f1, max-iou, escape<=0.01, overkill<=0.02, overkill<=0.02@95%, cost:",
     ) as error:
         parse_rule(text)
     assert f"Received: '{text}'" in str(error.value)
@@ -197,7 +197,8 @@ def test_an_unknown_rule_lists_the_rules(text: str) -> None:
 def test_rules_are_read_as_written() -> None:
     assert parse_rule(" Escape <= 1 % ").limit == pytest.approx(0.01)
     assert parse_rule("overkill<=1e-3").limit == pytest.approx(0.001)
-    assert (parse_rule("balance<=20%").kind, parse_rule("balance<=20%").limit) == ("balance", 0.2)
+    balance = parse_rule("balance<=20%", review=True)
+    assert (balance.kind, balance.limit) == ("balance", 0.2)
     sure, plain = parse_rule("overkill <= 2 % @95%"), parse_rule("overkill<=2%")
     assert (sure.limit, sure.sure, plain.limit, plain.sure) == (0.02, True, 0.02, False)
     cost = parse_rule("cost: escape=100, overkill=.5")

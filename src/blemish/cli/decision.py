@@ -55,7 +55,7 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         typer.Option(
             "--review",
             metavar="RULE",
-            help="Rule of the REVIEW threshold; by default the band is the narrower the more images there are.",
+            help="Rule of the REVIEW threshold; by default, the more images, the narrower the band.",
         ),
     ] = None,
     split: Annotated[

@@ -36,15 +36,16 @@ def with_decision(
 ) -> Evaluation:
     """The evaluation with the part "decision" in its metrics, as far as it applies.
 
-    Its figures: revision, images by grade ("none": of those that a person is to grade), cost of the escapes and overkill, and uses of the test images.
+    Its figures: revision, images by grade ("none": a person is to grade them), cost of the escapes and
+    overkill, and uses of the test images.
     num_accesses: evaluations of the bundle on these test images, including this one; None on other images
     """
     part: dict[str, Any] = {} if num_accesses is None else {"test_looks": num_accesses}
     if decision is not None:
         part["revision"] = decision.revision
-        if decision.grades:
-            judged = [r.inspection for r in evaluation.records if r.inspection.verdict is not Verdict.ERROR]
-            grades = [inspection.grade for inspection in judged]
+        judged = [r.inspection for r in evaluation.records if r.inspection.verdict is not Verdict.ERROR]
+        grades = [inspection.grade for inspection in judged]
+        if any(grades):
             part["grades"] = {str(grade).lower(): grades.count(grade) for grade in (*reversed(GRADES), None)}
         point = evaluation.metrics.get("operating_point")
         if decision.costs is not None and point is not None:

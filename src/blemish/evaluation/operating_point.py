@@ -27,9 +27,8 @@ from blemish.evaluation.review_band import (
 )
 from blemish.inspection import Verdict
 
-RULES = (
-    "f1, max-iou, escape<=0.01, overkill<=0.02, overkill<=0.02@95%, balance<=0.2, cost:escape=100,overkill=1"
-)
+RULES = "f1, max-iou, escape<=0.01, overkill<=0.02, overkill<=0.02@95%, cost:escape=100,overkill=1"
+REVIEW_RULES = f"{RULES}, balance<=0.2"
 NO_ESCAPE = "escape<=0"
 GIVEN = "as given"  # the rule of thresholds that nothing was chosen by
 BY_HAND = "by hand"  # in place of a rule, where a person has set the thresholds
@@ -103,20 +102,25 @@ class OperatingPoint:
         )
 
 
-def parse_rule(text: str) -> Rule:
-    """Parse the text of a rule. Raises BlemishError that lists the rules for anything else."""
+def parse_rule(text: str, *, review: bool = False) -> Rule:
+    """Parse the text of a rule. Raises BlemishError that lists the rules for anything else.
+
+    review: it is of the lower threshold, for which alone there is "balance"
+    """
     spelled = re.sub(r"\s+", "", text.lower())
     if spelled in ("f1", "max-iou"):
         return Rule(text, spelled)
     limit = re.fullmatch(rf"(escape|overkill|balance)<={NUMBER}(%?)(@95%)?", spelled)
-    if limit and (share := float(limit[2]) / (100 if limit[3] else 1)) <= 1:
-        if not limit[4] or (limit[1] == "overkill" and share < 1):
+    if limit and (limit[1] != "balance" or review):
+        share = float(limit[2]) / (100 if limit[3] else 1)
+        if (share <= 1 and not limit[4]) or (limit[1] == "overkill" and 0 < share < 1):
             return Rule(text, limit[1], limit=share, sure=bool(limit[4]))
     cost = re.fullmatch(rf"cost:escape={NUMBER},overkill={NUMBER}", spelled)
     if cost and float(cost[1]) + float(cost[2]) > 0:
         return Rule(text, "cost", escape_cost=float(cost[1]), overkill_cost=float(cost[2]))
     raise BlemishError(
-        f"The rule of an operating point must be one of {RULES}. Received: '{text}'. Use one of these."
+        f"The rule of an operating point must be one of {REVIEW_RULES if review else RULES}. "
+        f"Received: '{text}'. Use one of these."
     )
 
 
@@ -134,13 +138,15 @@ def choose(
     rule: "f1" maximises F1 of NG; "escape<=x" rejects the fewest clean images with at most the share x of the
         defective ones under the threshold; "overkill<=x" misses the fewest defective images with at most
         the share x of the clean ones rejected; "cost:…" minimises the total cost. Of equal choices, that with
-        fewer misses. "overkill<=x@95%" and "balance<=x": see `review_band`. "max-iou" takes `iou_score`: the threshold of `sweep_threshold`, as an image score
+        fewer misses. "overkill<=x@95%" and "balance<=x": see `review_band`. "max-iou" takes `iou_score`:
+        the threshold of `sweep_threshold`, as an image score
     review_rule: a rule for the lower threshold, which is never above the upper one; where it would leave no
         clean image OK there is no review band, and a note says so. None: that of `default_rules`
     Too few images are no error: bounds and notes tell how little is known. Without a clean image the
-    threshold lies half-way between 0 and the lowest score. Without a defective one, only "overkill<=x",
-    "balance<=x" and "max-iou" can be followed, the first by the lowest threshold that it allows, as that misses the fewest
-    defects; other rules raise BlemishError, as do scores outside [0, 1] and no image at all.
+    threshold lies half-way between 0 and the lowest score. Without a defective one, only "overkill<=x"
+    and "max-iou" can be followed, the former by the lowest threshold that it allows, as that misses the
+    fewest defects, and for REVIEW "balance<=x"; other rules raise BlemishError, as do scores outside [0, 1]
+    and no image.
     """
     scores, defective = checked(scores, defective)
     parsed = parse_rule(rule)
@@ -214,19 +220,12 @@ def threshold_for(
                 "Use f1 or escape<=x, or add masks to the validation images."
             )
         return float(iou_score)
-    if not defective.any() and rule.kind not in ("overkill", "balance"):
+    if not defective.any() and rule.kind != "overkill":
         raise BlemishError(
             f"The rule '{rule.text}' needs defective validation images. Received: 0 of {len(scores)}. "
             "Move some to the val split, or use overkill<=x."
         )
     thresholds, clean = candidate_thresholds(scores), scores[~defective]
-    if rule.kind == "balance":
-        lowest = balanced(thresholds, scores[defective], clean, rule.limit)
-        if not defective.any():
-            return lowest
-        # As low as no defective image passes, unless no clean one would.
-        caught = threshold_for(parse_rule(NO_ESCAPE), scores, defective, iou_score)
-        return min(caught, lowest) if (clean < caught).any() else lowest
     misses = np.searchsorted(np.sort(scores[defective]), thresholds)
     false_alarms = len(clean) - np.searchsorted(np.sort(clean), thresholds)
     of_defective, of_clean = int(defective.sum()), len(clean)
@@ -273,13 +272,15 @@ def review_threshold_for(
     iou_score: float | None,
 ) -> tuple[float, tuple[str, ...]]:
     """Lower threshold, never above `threshold`, and notes on it."""
-    rule = parse_rule(review_rule)
-    if not defective.any() and rule.kind not in ("overkill", "balance"):
+    rule = parse_rule(review_rule, review=True)
+    if rule.kind == "balance":
+        return balanced_threshold(rule, scores, defective, threshold)
+    if not defective.any() and rule.kind != "overkill":
         return threshold, ("No review band: there is no defective validation image to place it by.",)
     review = min(threshold, threshold_for(rule, scores, defective, iou_score))
     clean = scores[~defective]
     if review == threshold or not len(clean) or (clean < review).any():
-        return review, note_on_band(review, scores[defective], clean) if rule.kind == "balance" else ()
+        return review, ()
     missed = int((scores[defective] < threshold).sum())
     images = "the defective validation image" if missed == 1 else f"all {missed} defective validation images"
     note = (
@@ -287,6 +288,20 @@ def review_threshold_for(
         "review. Try a review rule such as escape<=0.05."
     )
     return threshold, (note,)
+
+
+def balanced_threshold(
+    rule: Rule, scores: NDArray[np.float64], defective: NDArray[np.bool_], threshold: float
+) -> tuple[float, tuple[str, ...]]:
+    """Lower threshold by "balance<=x", never above `threshold`, and notes on it."""
+    thresholds, bad, clean = candidate_thresholds(scores), scores[defective], scores[~defective]
+    thresholds = np.append(thresholds[thresholds < threshold], threshold)
+    review = balanced(thresholds, bad, clean, rule.limit)
+    if len(bad):
+        # As low as no defective image passes, unless no clean one would.
+        caught = threshold_for(parse_rule(NO_ESCAPE), scores, defective, None)
+        review = min(caught, review) if (clean < caught).any() else review
+    return review, note_on_band(review, bad, clean)
 
 
 def limits_of_knowledge(rule: Rule, point: OperatingPoint) -> tuple[str, ...]:

@@ -1,14 +1,14 @@
 """Default rules of both thresholds, as sure as the validation images are many, and what they rest on.
 
 **REVIEW, `balance<=x`.** That none of n defective validation images lies below a threshold leaves open that a
-share u of all does: the exact upper bound, 26 % of 10, 1 % of 300. So the band goes on below the lowest of them
-until about as large a share of the good validation images lies in it or above, and at most x: few images make it
-wide, many narrow. It needs no distribution of the scores. Where both kinds overlap, the lowest defective image
-bounds it from above as in `escape<=0`, whatever that sends to a person, unless it would be every good image.
+share u of all does: the exact upper bound, 26 % of 10, 1 % of 300. So the band goes on below the lowest of
+them until about as large a share of the good validation images lies in it, and at most x: few images make it
+wide, many narrow. It needs no distribution of the scores. Where both kinds overlap, it begins below the
+lowest defective image as with `escape<=0`, whatever that sends to a person, unless it is every good image.
 
-**NG of good images alone, `overkill<=x@95%`.** The lowest threshold of which the exact bound says that at most
-the share x of the good images lies above. Fewer images than that takes, 149 for 2 %, cannot show it: then it
-is the tolerance limit of a normal distribution of their logits, though not below the highest score.
+**NG of good images alone, `overkill<=x@95%`.** The lowest threshold of which the exact bound says that at
+most the share x of the good images lies above. Fewer images than that takes, 149 for 2 %, cannot show it:
+then it is the tolerance limit of a normal distribution of their logits, though not below the highest score.
 Sources: Clopper & Pearson 1934; Wilks 1941; Natrella 1963, section 2-5 (the tolerance factor).
 Letters: n images.
 """
@@ -33,19 +33,39 @@ def default_rules(*, any_defective: bool) -> tuple[str, str]:
 
 
 def balanced(thresholds: Scores, of_defective: Scores, of_clean: Scores, limit: float) -> float:
-    """Lowest threshold with no larger a share of good images above it than of defective ones may lie below.
+    """Lowest threshold with as small a share of good images in the band as defective ones may lie below.
 
-    One good image may always lie above it. thresholds: [n] ascending, the last above all scores
+    One good image may always lie in it, and one lies below. thresholds: [n] ascending, the last that of NG
     of_defective, of_clean: [n] scores; limit: the largest share of the good images, in [0, 1]
     """
     misses = np.searchsorted(np.sort(of_defective), thresholds)
-    above = len(of_clean) - np.searchsorted(np.sort(of_clean), thresholds)
-    most = math.floor(limit * len(of_clean) + 1e-9)
-    for threshold, missed, reached in zip(thresholds.tolist(), misses.tolist(), above.tolist(), strict=True):
-        unknown = proportion_bound(missed, len(of_defective)).upper95
-        if reached <= max(1, min(most, math.ceil(unknown * len(of_clean) - 1e-9))):
+    below = np.searchsorted(np.sort(of_clean), thresholds)
+    inside = below[-1] - below
+    possible = (inside <= max(1, math.floor(limit * len(of_clean) + 1e-9))) & (below >= min(1, below[-1]))
+    for threshold, missed, held in zip(thresholds[possible], misses[possible], inside[possible], strict=True):
+        unknown = proportion_bound(int(missed), len(of_defective)).upper95
+        if held <= max(1, math.ceil(unknown * len(of_clean) - 1e-9)):
             return float(threshold)
-    raise AssertionError("no score lies above the last threshold")
+    raise AssertionError("the last threshold leaves the band empty")
+
+
+def note_on_band(review: float, of_defective: Scores, of_clean: Scores) -> tuple[str, ...]:
+    """Sentence on a band that goes on below the lowest defective image, or cannot reach it; else nothing.
+
+    review: the threshold; of_defective, of_clean: [n] scores
+    """
+    n, missed = len(of_defective), int((of_defective < review).sum())
+    if missed:
+        return (
+            f"{missed} of {n} defective images {'lies' if missed == 1 else 'lie'} below the REVIEW band: one "
+            "that holds them all would send every clean image to review.",
+        )
+    if not n or not ((of_clean >= review) & (of_clean < of_defective.min())).any():
+        return ()
+    return (
+        f"The REVIEW band goes on below the lowest of {n} defective images: that none lies lower leaves up "
+        f"to {100 * proportion_bound(0, n).upper95:.1f} % open. More images make it narrower.",
+    )
 
 
 def surely_above(scores: Scores, limit: float, highest: float) -> float:
@@ -57,29 +77,6 @@ def surely_above(scores: Scores, limit: float, highest: float) -> float:
     if surely_allowed(limit, len(scores)) < 0:
         lowest = max(lowest, tolerance_limit(scores, limit))
     return min(lowest, highest)
-
-
-def note_on_band(review: float, of_defective: Scores, of_clean: Scores) -> tuple[str, ...]:
-    """Sentence on a band that goes on below the lowest defective image, or that cannot reach it; else nothing.
-
-    review: the threshold; of_defective, of_clean: [n] scores
-    """
-    n = len(of_defective)
-    if missed := int((of_defective < review).sum()):
-        return (
-            f"{missed} of {n} defective images {'lies' if missed == 1 else 'lie'} below the REVIEW band: one that "
-            "holds them all would send every clean image to review.",
-        )
-    if (
-        not n
-        or of_defective.min() < review
-        or not ((of_clean >= review) & (of_clean < of_defective.min())).any()
-    ):
-        return ()
-    return (
-        f"The REVIEW band goes on below the lowest of {n} defective images: that none lies lower leaves up to "
-        f"{100 * proportion_bound(0, n).upper95:.1f} % open. More images make it narrower.",
-    )
 
 
 def surely_allowed(limit: float, of: int) -> int:

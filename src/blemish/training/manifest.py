@@ -163,8 +163,8 @@ def summary(point: OperatingPoint, good_in_review: ProportionBound) -> str:
     """Line for the user on the thresholds chosen and what they cost on the validation images, with bounds."""
     return (
         f"NG from a score of {point.threshold:.3f}, REVIEW from {point.review_threshold:.3f}. "
-        f"Validation images: defective {point.escapes.sentence('passed')}, "
-        f"good {point.overkill.sentence('rejected')}, good {good_in_review.sentence('for review')}. "
+        f"Validation images: {point.escapes.sentence('defective passed')}, "
+        f"{point.overkill.sentence('good rejected')}, {good_in_review.sentence('good for review')}. "
         "`blemish decide` with images of the line chooses them anew: the more images, the narrower the band."
     )
 

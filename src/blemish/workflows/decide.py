@@ -99,8 +99,8 @@ def written_decision(request: DecideRequest, loaded: Bundle, file: Path, reporte
         notes += (f"{number(len(dataset.skipped), 'broken file')} of {request.data} left out.",)
     for note in (*notes, *notes_on_tests(loaded)):
         reporter.line(f"warning: {note}")
+    every_finding = replace(inspector, limited=False)
     with naming_the_option(chosen):
-        every_finding = replace(inspector, limited=False)
         records = evaluate_samples(every_finding, chosen, reporter, title="calibrating").records
     for note in sentences_on_lost_places(records):
         reporter.line(f"warning: {note}")

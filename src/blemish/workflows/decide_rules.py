@@ -72,7 +72,7 @@ def chosen_rules(
     with refused_as_wrong_use():
         parsed = parse_rule(upper)
         if lower is not None:
-            parse_rule(lower)
+            parse_rule(lower, review=True)
     costs = Costs(escape=parsed.escape_cost, overkill=parsed.overkill_cost) if parsed.kind == "cost" else None
     return Rules(upper, lower, costs)
 
