@@ -396,6 +396,23 @@ def test_headline_tells_found_defects_apart_from_rejected_parts():
     assert len(told(((0, 0), (0, 0)))) == 2
 
 
+def test_headline_tells_findings_on_good_parts_where_no_place_is_annotated():
+    def told(**counts):
+        none = {"on_clean": 0, "under_limit": 0, "images_under_limit": 0}
+        return [text_of(sentence) for sentence in headline({"findings": {**none, **counts}})][1:]
+
+    good = "on good parts. On defective ones the places of defects are not annotated."
+    assert told(on_clean=1) == [f"1 finding is nothing: {good}"]
+    assert told(on_clean=60, under_limit=2, images_under_limit=1) == [
+        f"60 findings are nothing: {good} 2 more are under the limit: on 1 image with a score below that of "
+        "REVIEW, so no defects."
+    ]
+    assert told(under_limit=60, images_under_limit=11) == [
+        "60 findings are under the limit: on 11 images with a score below that of REVIEW, so no defects."
+    ]
+    assert told() == []
+
+
 def test_user_texts_are_escaped(image, context):
     path = image.with_name("<script>.png")
     path.write_bytes(image.read_bytes())

@@ -116,13 +116,13 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
         reporter.line(f"warning: {note}")
     context = report_context(evaluated, chosen, data, command)  # before the long work: it may refuse
     with naming_the_option(chosen):
-        plain = measured(evaluated, chosen, split, reporter)
-        evaluation = with_evidence(
-            plain,
-            dataset.split("train"),
-            trained=trained(evaluated),
-            features=features_of(evaluated.bundles[0]),
-        )
+        evaluation = measured(evaluated, chosen, split, reporter)
+    evaluation = with_evidence(
+        evaluation,
+        dataset.split("train"),
+        trained=trained(evaluated),
+        features=features_of(evaluated.bundles[0]),
+    )
     late = (*evaluated.notes_on_hidden(evaluation.records), *sentences_on_lost_places(evaluation.records))
     context = replace(context, notes=(*notes, *late))
     evaluation, context = record_test_set_access(

@@ -125,12 +125,14 @@ def under_limit_claim(findings: Mapping[str, Any], *, more: bool) -> Sentence:
 
 
 def good_parts_sentence(findings: Mapping[str, Any]) -> list[Sentence]:
-    """Sentence on findings on good parts, where defective ones have labels alone; nothing without any."""
+    """Sentence on findings where defective parts have labels alone: on good parts, and under the limit."""
     number = findings.get("on_clean")
-    if not number:
-        return []
-    claim = "1 finding is nothing" if number == 1 else f"{whole(number)} findings are nothing"
-    return [((claim, ": on good parts. On defective ones the places of defects are not annotated."),)]
+    claims: Sentence = ()
+    if number:
+        claim = "1 finding is nothing" if number == 1 else f"{whole(number)} findings are nothing"
+        claims = ((claim, ": on good parts. On defective ones the places of defects are not annotated."),)
+    claims += under_limit_claim(findings, more=bool(claims))
+    return [claims] if claims else []
 
 
 def auroc_sentence(metrics: Mapping[str, Any]) -> list[Sentence]:
