@@ -19,7 +19,8 @@ from blemish.inspector.found_files import DRAFT, RECORD, SUMMARY, LeftOut, Why
 from blemish.inspector.pipeline import Answer, Answers
 from blemish.workflows import inspection_writer as module
 from blemish.workflows.inspection_counts import InspectionCounts
-from blemish.workflows.inspection_writer import Overlays, write_answers
+from blemish.workflows.inspection_writer import write_answers
+from blemish.workflows.overlays import Overlays, same_name
 
 
 def answer(name: str, verdict: Verdict = Verdict.OK) -> Answer:
@@ -31,7 +32,7 @@ def answers(*names: str) -> Iterator[Answer]:
 
 
 def written(coming: Iterator[Answer], out: Path, overlays: Overlays | None = None) -> list[str]:
-    file, _ = write_answers(Answers(coming, drain=lambda: iter(())), out, overlays)
+    file, _ = write_answers(Answers(coming, drain=lambda: iter(())), out, [overlays] if overlays else [])
     return names_in(file)
 
 
@@ -75,7 +76,7 @@ def test_a_stop_leaves_whole_lines_each_once_and_what_was_ready(
         monkeypatch.setattr(module, "opened", lambda draft: StoppedInALine(str(draft), "wb"))
     ready = Answers(coming(), drain=lambda: iter([answer("c.png", Verdict.NG)]))
     with pytest.raises(KeyboardInterrupt):
-        write_answers(ready, tmp_path, None)
+        write_answers(ready, tmp_path)
     assert names_in(tmp_path / RECORD) == ["a.png", "b.png", "c.png"]
     summary = json.loads((tmp_path / SUMMARY).read_text())
     assert (summary["complete"], summary["images"]) == (False, 3)
@@ -110,7 +111,7 @@ def test_the_counts_of_the_summary_add_up(tmp_path: Path) -> None:
     given = [answer("a.png"), answer("b.png", Verdict.NG), answer("c.png", Verdict.NG)]
     given.append(Answer("d.png", failed("d.png", "no image", bundle="bundle"), None))
     file, counts = write_answers(
-        Answers(iter(given), drain=answers), tmp_path, None, lambda verdicts: InspectionCounts(verdicts, left)
+        Answers(iter(given), drain=answers), tmp_path, (), lambda verdicts: InspectionCounts(verdicts, left)
     )
     assert (counts.found, counts.images, counts.judged, counts.errors) == (7, 4, 3, 1)
     assert counts.not_judged == 2
@@ -131,7 +132,7 @@ def test_names_that_are_not_utf8_are_written_as_escapes_that_read_back(tmp_path:
     file, _ = write_answers(
         Answers(answers(name), drain=answers),
         tmp_path,
-        None,
+        (),
         lambda verdicts: InspectionCounts(verdicts, left),
     )
     assert names_in(file) == [name]
@@ -145,7 +146,7 @@ def test_names_that_are_not_utf8_are_written_as_escapes_that_read_back(tmp_path:
 def test_an_overlay_of_a_long_name_is_drawn_under_a_shorter_one(tmp_path: Path, stem: str) -> None:
     overlays = Overlays(tmp_path, None)
     for _ in range(2):
-        overlays.draw(answer(stem))
+        overlays.add(answer(stem))
     names = [path.name for path in tmp_path.iterdir()]
     assert len(names) == 2
     assert all(len(os.fsencode(name)) <= 255 for name in names)
@@ -155,7 +156,7 @@ def test_an_overlay_of_a_long_name_is_drawn_under_a_shorter_one(tmp_path: Path, 
 def test_no_two_overlays_share_a_name_on_any_file_system(stems: list[str]) -> None:
     overlays = Overlays(Path(), None)
     names = [overlays.file_name(stem) for stem in stems]
-    assert len({module.same_name(name) for name in names}) == len(stems)
+    assert len({same_name(name) for name in names}) == len(stems)
     assert all(len(os.fsencode(name)) <= 255 for name in names)
 
 
