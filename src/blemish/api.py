@@ -215,7 +215,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     returns: an object with `file`, the path, `failures`, how many have the verdict ERROR, and `counts` of all
         that was found: `counts.verdicts`, `counts.left_out` with the reasons, `counts.not_judged`; iterating
         over it gives the inspections
-    Raises BlemishError for a bundle or path that is refused, and at the end for pictures and tables not written.
+    Raises BlemishError for a bundle or path that is refused, and at the end for what could not be written.
 
     >>> recorded = blemish.inspect(bundle, [image], out, device="cpu")
     >>> recorded.file.name, recorded.failures, len(list(recorded))

@@ -31,7 +31,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`, which is flushed to disk and renamed into place at the end.
 
-    Where the block raises, it goes, and what was there before stays. Raises BlemishError as `write_atomically`.
+    Where the block raises, it goes, and what was there before stays. Raises BlemishError as above.
     """
     # A name may be as long as the file system takes: the temporary one must not be longer.
     begin = os.fsencode(path.name)[:200].decode(errors="ignore")

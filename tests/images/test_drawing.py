@@ -149,7 +149,7 @@ def colours_of(image: np.ndarray) -> set[tuple[int, ...]]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_mark_of_an_outlined_defect_leaves_all_its_pixels_and_surrounds_it(seed: int) -> None:
-    """Random regions, traced to outlines; the ring of pixels beside them is coloured, but at thinned corners."""
+    """Random regions, traced to outlines; the ring beside them is coloured, but at thinned corners."""
     generator = np.random.default_rng(seed)
     region = cv2.blur(generator.random((90, 120)), (9, 9)) > 0.53
     region[:4], region[-4:], region[:, :4], region[:, -4:] = False, False, False, False

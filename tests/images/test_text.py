@@ -1,4 +1,4 @@
-"""Text in any script: letters that ship, one escape for those that no font has, and what fits into a width."""
+"""Text in any script: letters that ship, escapes for those that no font has, and what fits into a width."""
 
 from __future__ import annotations
 

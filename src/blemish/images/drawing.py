@@ -144,12 +144,14 @@ def surround_(canvas: RgbImage, parts: Sequence[NDArray[np.float64]], colour: Co
     rows, columns = canvas.shape[:2]
     room = 2 * width + 2
     low, high = np.concatenate(parts).min(axis=0) - room, np.concatenate(parts).max(axis=0) + room
-    left, top = np.maximum(0, np.floor(low)).astype(int)
-    right, bottom = np.minimum((columns, rows), np.ceil(high)).astype(int)
+    left, top = (int(value) for value in np.maximum(0, np.floor(low)))
+    right, bottom = (int(value) for value in np.minimum((columns, rows), np.ceil(high)))
+    if left >= right or top >= bottom:
+        return
     part_of_canvas = np.ascontiguousarray(canvas[top:bottom, left:right])
-    inside = np.zeros(part_of_canvas.shape[:2], np.bool_)
+    inside = np.zeros((bottom - top, right - left), np.bool_)
     for part in parts:
-        inside |= filled(part - (left, top), inside.shape)
+        inside |= filled(part - (left, top), (bottom - top, right - left))
     # There is no outside beyond the edges of the image: there the line stays.
     for edge, strip in (
         (top == 0, inside[:width]),

@@ -89,9 +89,9 @@ class LabelGrid:
     def line_from(
         self, top: int, left: int, size: tuple[int, int], ends: NDArray[np.float64]
     ) -> tuple[Point, Point]:
-        """Shortest line from a label, its corner in cells and its size in pixels, to any of the ends [N, 2]."""
+        """Shortest line from a label, its corner in cells, its size in pixels, to any of the ends [N, 2]."""
         low = np.array([left * self.cell, top * self.cell], np.float64)
-        starts = np.clip(ends, low, low + (size[1], size[0]))
+        starts = np.clip(ends, low, low + size[::-1])
         nearest = int(np.argmin(((starts - ends) ** 2).sum(axis=1)))
         (x, y), (end_x, end_y) = starts[nearest], ends[nearest]
         return (float(x), float(y)), (float(end_x), float(end_y))

@@ -138,7 +138,7 @@ def has(number: int, letter: str) -> bool:
 
 @lru_cache(maxsize=64)
 def unshaped(number: int) -> Font | None:
-    """Font that draws each letter as it is, without the circle below a lone mark; None where there is none."""
+    """Font that draws letters as they are, without the circle below a lone mark; None where it is lacking."""
     try:
         return ImageFont.truetype(file_of(number), TESTED_AT, layout_engine=ImageFont.Layout.BASIC)
     except OSError:

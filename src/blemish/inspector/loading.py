@@ -158,7 +158,7 @@ def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
 
 
 def class_names_of(stages: Sequence[BundleInspector], bundles: Sequence[Bundle]) -> tuple[str, ...]:
-    """Every label that a defect can have, in the order of the bundles and of their classes. stages: of bundles"""
+    """Every label that a defect can have, in the order of the bundles' classes. stages: of the bundles"""
     pairs = zip(stages, bundles, strict=True)
     labels = [labels_of(stage.inference, bundle.manifest) for stage, bundle in pairs]
     return tuple(dict.fromkeys(chain.from_iterable(labels)))

@@ -155,7 +155,8 @@ def page_image(tiles: Sequence[Tile], head: str) -> RgbImage:
 def tile_image(tile: Tile) -> RgbImage:
     """A small picture with the image's name, its verdict and its score below, [TILE_HEIGHT, SIDE, 3]."""
     image = np.full((TILE_HEIGHT, SIDE, 3), PAPER, np.uint8)
-    image[:SIDE] = cv2.imdecode(np.frombuffer(tile.picture, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    picture = cv2.imdecode(np.frombuffer(tile.picture, np.uint8), cv2.IMREAD_COLOR)
+    image[:SIDE] = cv2.cvtColor(np.asarray(picture), cv2.COLOR_BGR2RGB)
     cv2.rectangle(image, (0, 0), (SIDE - 1, SIDE - 1), VERDICT_COLOURS[tile.verdict], 2)
     tag = tag_image(shortened(tile.words, TEXT, SIDE), TEXT, VERDICT_COLOURS[tile.verdict])
     found = written(shortened(tile.classes, TEXT, SIDE - tag.shape[1]), TEXT)

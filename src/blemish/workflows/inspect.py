@@ -57,7 +57,7 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
     limits: Limits = DEFAULT_LIMITS,
     quiet: bool = False,
 ) -> RecordedInspections:
-    """Inspect images, folders, videos, globs and lists; writes OUT/inspections.jsonl and what else is asked for.
+    """Inspect images, folders, videos, globs and lists; writes OUT/inspections.jsonl and more.
 
     bundles: folder of a bundle, or folders of a chain's bundles in their order
     overlay: also OUT/overlays, a picture of each image with its defects
