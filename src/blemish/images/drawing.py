@@ -211,7 +211,7 @@ def casing_width(width: int) -> int:
     return max(1, width // 3)
 
 
-def thinned(contour: Sequence[Point], tolerance: float) -> NDArray[np.float64]:
+def thinned(contour: Sequence[Point] | NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
     """The polygon with fewer corners, [N, 2], off by at most `tolerance` pixels; unchanged below 0.5."""
     corners = np.asarray(contour, dtype=np.float64)
     if tolerance < 0.5:
