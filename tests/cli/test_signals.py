@@ -112,8 +112,10 @@ def test_a_signal_keeps_what_was_judged(
     _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     by = "" if number is signal.SIGINT else f" by {number.name}"
-    assert err.startswith(f"blemish: stopped{by}. Finished work is kept;") and err.count("\n") == 1
-    assert 3 <= kept(tmp_path / "out") < 100_000
+    number_kept, out = kept(tmp_path / "out"), tmp_path / "out"
+    assert 3 <= number_kept < 100_000
+    assert err.startswith(f"blemish: stopped{by}. {number_kept} images were judged; {out / RECORD} and ")
+    assert "The same command starts from the first image." in err and err.count("\n") == 1
 
 
 def test_a_signal_that_was_ignored_from_the_start_stays_ignored(
@@ -192,8 +194,9 @@ def test_a_stopped_training_keeps_its_checkpoint_and_goes_on_with_resume(
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, err
-    assert err.splitlines()[-1].startswith(
-        "blemish: stopped by SIGTERM. Finished work is kept; `train --resume`"
+    assert err.splitlines()[-1] == (
+        f"blemish: stopped by SIGTERM. {run} keeps the last checkpoint. "
+        f"Go on with `blemish train --out {run} --resume`."
     )
     assert any(run.glob("checkpoints/*.safetensors")) and not (run / "bundle").exists()
     assert not (run / LOCK_NAME).exists()

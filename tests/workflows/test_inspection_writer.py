@@ -18,7 +18,9 @@ from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.found_files import DRAFT, RECORD, SUMMARY, LeftOut, Why
 from blemish.inspector.pipeline import Answer, Answers
 from blemish.workflows import inspection_writer as module
+from blemish.workflows.contact_sheet import ContactSheet
 from blemish.workflows.inspection_counts import InspectionCounts
+from blemish.workflows.inspection_tables import Tables
 from blemish.workflows.inspection_writer import write_answers
 from blemish.workflows.overlays import Overlays, same_name
 
@@ -75,12 +77,42 @@ def test_a_stop_leaves_whole_lines_each_once_and_what_was_ready(
     if cut:
         monkeypatch.setattr(module, "opened", lambda draft: StoppedInALine(str(draft), "wb"))
     ready = Answers(coming(), drain=lambda: iter([answer("c.png", Verdict.NG)]))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stop:
         write_answers(ready, tmp_path)
+    (note,) = stop.value.__notes__
+    assert note.startswith(f"3 images were judged; {tmp_path / RECORD} and ")
     assert names_in(tmp_path / RECORD) == ["a.png", "b.png", "c.png"]
     summary = json.loads((tmp_path / SUMMARY).read_text())
     assert (summary["complete"], summary["images"]) == (False, 3)
     assert summary["verdicts"] == {"OK": 2, "NG": 1, "REVIEW": 0, "ERROR": 0}
+
+
+def test_a_stop_before_the_first_answer_says_so_and_leaves_what_was_there(tmp_path: Path) -> None:
+    written(answers("a.png"), tmp_path)
+
+    def coming() -> Iterator[Answer]:
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        write_answers(Answers(coming(), drain=lambda: iter(())), tmp_path)
+    assert stop.value.__notes__ == ["No image was judged, and nothing was written."]
+    assert names_in(tmp_path / RECORD) == ["a.png"]
+
+
+def test_outputs_are_made_of_what_was_judged_before_a_stop(tmp_path: Path) -> None:
+    def coming() -> Iterator[Answer]:
+        yield from answers("a.png", "b.png")
+        raise KeyboardInterrupt
+
+    outputs = [Overlays(tmp_path / "overlays", None), ContactSheet(tmp_path), Tables(tmp_path)]
+    ready = Answers(coming(), drain=lambda: iter([answer("c.png", Verdict.NG)]))
+    with pytest.raises(KeyboardInterrupt):
+        write_answers(ready, tmp_path, outputs)
+    assert len(list((tmp_path / "overlays").iterdir())) == 3
+    assert len(outputs[1].kept) == 3 and (tmp_path / "sheet.png").exists()  # type: ignore[attr-defined]
+    table = (tmp_path / "inspections.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert [line.split(",")[0] for line in table[1:]] == ['"a.png"', '"b.png"', '"c.png"']
 
 
 def test_a_line_that_is_taken_in_pieces_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,11 +91,12 @@ def write_answers(
             for answer in answers.coming:
                 file.add(answer)
             finished = complete = True
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             file.mend()
             for answer in answers.drain():
                 file.add(answer)
             finished = True
+            stop.add_note(kept_by_a_stop(file.lines, target))
             raise
         except BlemishError:
             finished = True
@@ -112,6 +113,14 @@ def write_answers(
                 for output in outputs if counts.images else ():
                     output.finish(target, counts)
     return target, counts
+
+
+def kept_by_a_stop(answers: int, target: Path) -> str:
+    """Sentence on what a stopped inspection has written."""
+    if not answers:
+        return "No image was judged, and nothing was written."
+    were = "1 image was" if answers == 1 else f"{answers} images were"
+    return f"{were} judged; {target} and whatever else was asked for are complete for them."
 
 
 def opened(draft: Path) -> FileIO:
