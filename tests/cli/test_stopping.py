@@ -109,17 +109,15 @@ def test_a_stopped_export_leaves_what_was_there(unpacked: Path, tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_training_without_a_checkpoint_keeps_nothing(unpacked: Path, tmp_path: Path) -> None:
+def test_a_training_without_a_checkpoint_starts_again(unpacked: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     settings = [word for each in ("steps=4", "types=false", "device=cpu") for word in ("--set", each)]
     line = stopped(
         *("blemish.training.trainer:RunTrainer.record", "train", "severity", "--data", unpacked / "surfaces"),
         *("--out", run, *settings, "--quiet"),
     )
-    assert line == (
-        "blemish: stopped. There was no checkpoint yet, so nothing is kept. Run the same command again."
-    )
-    assert not run.exists()
+    assert line == "blemish: stopped. There is no checkpoint yet to go on from. Run the same command again."
+    assert not (run / "checkpoints").exists()
 
 
 def commands(group: Any, *path: str) -> dict[tuple[str, ...], Any]:

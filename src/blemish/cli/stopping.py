@@ -25,7 +25,7 @@ def after_train(options: Options) -> str:
     if any((out / "checkpoints").glob("*.safetensors")):
         going_on = shlex.join(["blemish", "train", "--out", str(out), "--resume"])
         return f"{out} keeps the last checkpoint. Go on with `{going_on}`."
-    return f"There was no checkpoint yet, so nothing is kept. {AGAIN}"
+    return f"There is no checkpoint yet to go on from. {AGAIN}"
 
 
 def after_inspect(options: Options) -> str:

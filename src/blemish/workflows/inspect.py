@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from blemish.bundle.store import load_bundle
 from blemish.folder_lock import folder_lock
 from blemish.images.text import letters_without_font
 from blemish.inspection import Inspection, Verdict
+from blemish.inspector.certificates import certificate_warnings
 from blemish.inspector.chain import judge_of, stages_of
 from blemish.inspector.found_files import OVERLAYS
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits
@@ -71,6 +73,8 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
     with folder_lock(out, note=reporter.line):
         source = source_of(paths, reporter.line, every=every)
         loaded = [load_bundle(folder) for folder in bundles]
+        for warning in chain.from_iterable(map(certificate_warnings, loaded)):
+            reporter.line(f"warning: {warning}")
         judge = judge_of(loaded, device=device, mm_per_px=mm_per_px, limits=limits)
         names = class_names_of(stages_of(judge), loaded)
         ability = judge.inference
