@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import time
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
@@ -220,3 +222,24 @@ def test_overlays_that_cannot_be_written_do_not_end_the_work(tmp_path: Path) -> 
     assert written(answers("a.png", "b.png"), tmp_path, overlays) == ["a.png", "b.png"]
     assert overlays.lack().startswith("2 overlays could not be written. The first: ")
     assert not Overlays(tmp_path, None).lack()
+
+
+def test_a_signal_while_an_output_is_at_work_does_not_cut_it_off(tmp_path: Path) -> None:
+    """As Ctrl-C does, in the main thread, while it waits for the second picture to be drawn."""
+    done: list[str] = []
+
+    class Slow(Tables):
+        def add(self, answer: Answer) -> None:
+            if len(done) == 1:
+                signal.raise_signal(signal.SIGINT)
+                time.sleep(0.2)
+            done.append(answer.stem)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            written(answers("a.png", "b.png", "c.png"), tmp_path, Slow(tmp_path))  # type: ignore[arg-type]
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == ["a.png", "b.png"] == names_in(tmp_path / RECORD)
+    assert (tmp_path / "inspections.csv").read_text(encoding="utf-8-sig").count("\n") == 3

@@ -38,7 +38,7 @@ RECORD, DRAFT, SUMMARY, OVERLAYS = (
 )
 IMAGE_TABLE, DEFECT_TABLE, SHEET = "inspections.csv", "defects.csv", "sheet"
 SHEET_PAGE = re.compile(rf"{SHEET}(-\d\d+)?\.png")
-WRITTEN = frozenset({RECORD, DRAFT, SUMMARY, IMAGE_TABLE, DEFECT_TABLE, LOCK_NAME})
+WRITTEN = frozenset({RECORD, DRAFT, SUMMARY, LOCK_NAME})
 # Folder of pictures that blemish draws, and the files that lie beside it then.
 DRAWN = ((OVERLAYS, {RECORD}), (OVERLAYS, {DRAFT}), ("pictures", {"run.json", "log.jsonl"}))
 
@@ -152,7 +152,7 @@ def folders_below(folder: Path, found: FoundFiles) -> Iterator[tuple[Path, list[
 
 def is_written(name: str, beside: Sequence[str]) -> bool:
     """True for a file by blemish. beside: names of all files in its folder"""
-    if SHEET_PAGE.fullmatch(name):
+    if name in (IMAGE_TABLE, DEFECT_TABLE) or SHEET_PAGE.fullmatch(name):
         return RECORD in beside or DRAFT in beside
     return name in WRITTEN or (name == "embeddings.png" and "embeddings.csv" in beside)
 

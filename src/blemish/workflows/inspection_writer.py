@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import FileIO
 from pathlib import Path
@@ -32,15 +33,45 @@ class Output(Protocol):
     def lack(self) -> str: ...
 
 
+class UncutOutputs:
+    """Outputs at work in a thread of their own, one answer after the other: no signal cuts that off."""
+
+    def __init__(self, outputs: Sequence[Output]) -> None:
+        self.outputs = outputs
+        self.thread = ThreadPoolExecutor(max_workers=1)
+        self.last: Answer | None = None
+
+    def add(self, answer: Answer) -> None:
+        """Hand an answer to each output, and wait; the last one again changes nothing."""
+        if self.outputs:
+            self.thread.submit(self.add_once, answer).result()
+
+    def add_once(self, answer: Answer) -> None:
+        if answer is not self.last:
+            self.last = answer
+            for output in self.outputs:
+                output.add(answer)
+
+    def finish(self, record: Path, counts: InspectionCounts) -> None:
+        work = [self.thread.submit(output.finish, record, counts) for output in self.outputs]
+        for each in work:
+            each.result()
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self.thread.shutdown()
+
+
 class AnswerFile:
     """Lines of inspections.jsonl under the name of a draft, and the outputs of what was written."""
 
     def __init__(self, file: FileIO, outputs: Sequence[Output]) -> None:
-        self.file, self.outputs = file, outputs
+        self.file, self.outputs = file, UncutOutputs(outputs)
         self.whole = self.lines = 0  # bytes and number of the lines that are whole
         self.verdicts: list[Verdict] = []
         self.first_error = ""
         self.writing: Answer | None = None
+        self.handing: Answer | None = None
 
     def add(self, answer: Answer) -> None:
         """Write an answer, at once to be read by others, and hand it on."""
@@ -56,15 +87,16 @@ class AnswerFile:
         # Python handles no signal between these.
         self.whole += size
         self.lines += 1
-        self.writing = None
-        for output in self.outputs:
-            output.add(answer)
+        self.writing, self.handing = None, answer
+        self.outputs.add(answer)
 
     def mend(self) -> None:
-        """Write the answer again whose line a signal has cut off."""
+        """Write the answer again whose line a signal has cut off, and hand on one that was not."""
         self.file.seek(self.whole)
         self.file.truncate()
         del self.verdicts[self.lines :]
+        if self.handing is not None:
+            self.outputs.add(self.handing)
         if self.writing is not None:
             self.add(self.writing)
 
@@ -110,8 +142,9 @@ def write_answers(
             if finished:
                 raw.close()
                 put_in_place(draft, target, counts, complete=complete)
-                for output in outputs if counts.images else ():
-                    output.finish(target, counts)
+                if counts.images:
+                    file.outputs.finish(target, counts)
+            file.outputs.close()
     return target, counts
 
 
