@@ -15,6 +15,7 @@ from blemish.folder_lock import locks_out
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
 from blemish.threads import set_threads
+from blemish.training.clock import Clock
 from blemish.training.time_plan import Budget, parse_duration, preset_seconds
 from blemish.untrusted import read_yaml
 from blemish.workflows.reading import read_dataset
@@ -52,7 +53,7 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
     """
     from blemish.workflows.resume import Asked, resolve
 
-    reporter = Reporter(quiet=quiet)
+    clock, reporter = Clock(), Reporter(quiet=quiet)
     asked = Asked(method_name, data, seed, initial_bundle, threads)
     resolved = resolve(asked, out, reporter, resume=resume)
     set_threads(resolved.threads)  # before torch is imported
@@ -88,7 +89,7 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
         initial_bundle=start,
         budget=budget if plan else None,
     )
-    return train(request, reporter).path
+    return train(request, reporter, clock).path
 
 
 def allowed_time(time_budget: str | float | None, settings: MethodSettings, given: Collection[str]) -> Budget:
