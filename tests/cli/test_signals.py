@@ -137,7 +137,13 @@ def test_pictures_and_tables_of_a_stopped_inspection_are_complete(
         assert len(list(csv.DictReader(file))) == sum(len(line["defects"]) for line in lines)
     assert any(path.name.startswith("sheet") for path in out.iterdir())
     again = subprocess.run(
-        [*(sys.executable, "-c", RUN, "inspect"), str(process.args[4]), str(out), "--out", str(tmp_path / "new")],  # type: ignore[index]
+        [
+            *(sys.executable, "-c", RUN, "inspect"),
+            str(process.args[4]),
+            str(out),
+            "--out",
+            str(tmp_path / "new"),
+        ],  # type: ignore[index]
         capture_output=True,
         text=True,
         check=False,

@@ -73,7 +73,9 @@ def test_a_stopped_conversion_leaves_nothing(unpacked: Path, tmp_path: Path) -> 
 
 
 def test_a_stopped_set_of_drawn_images_leaves_nothing(tmp_path: Path) -> None:
-    line = stopped("blemish.dataset.synthetic.generate:_write_truth", "data", "synth", tmp_path / "out", "--images", 2)
+    line = stopped(
+        "blemish.dataset.synthetic.generate:_write_truth", "data", "synth", tmp_path / "out", "--images", 2
+    )
     assert line == f"blemish: stopped. Nothing is kept in {tmp_path / 'out'}. Run the same command again."
     assert not (tmp_path / "out").exists()
 
@@ -103,7 +105,8 @@ def test_a_stopped_export_leaves_what_was_there(unpacked: Path, tmp_path: Path) 
         *("--to", "onnx", "--out", out, "--quiet"),
     )
     assert line == (
-        "blemish: stopped. No bundle was written, and what was there before stays. Run the same command again."
+        "blemish: stopped. No bundle was written, and what was there before stays. "
+        "Run the same command again."
     )
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

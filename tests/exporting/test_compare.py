@@ -12,7 +12,6 @@ import pytest
 
 from blemish.bundle.manifest import StoredRuntime
 from blemish.defect import Defect
-from blemish.errors import BlemishError
 from blemish.exporting.certificate import TOLERANCES, Certificate, CertificateRow
 from blemish.exporting.compare import compare
 from blemish.exporting.comparison_images import ComparisonImage

@@ -52,8 +52,14 @@ def test_of_this_machine_there_is_no_warning(exported: Callable[..., Path], unpa
     [
         ({"hardware": "Intel Atom, 4 cores"}, "on Intel Atom, onnxruntime "),
         ({"versions": {"onnxruntime": "1.0.0"}}, "onnxruntime 1.0.0; here are "),
-        ({"versions": 3, "hardware": None}, "on an unknown processor, onnxruntime of an unknown version; here"),
-        ({"passed": False, "failures": ["'score' is off by 1 on a.png"]}, "did not pass: 'score' is off by 1 on a"),
+        (
+            {"versions": 3, "hardware": None},
+            "on an unknown processor, onnxruntime of an unknown version; here",
+        ),
+        (
+            {"passed": False, "failures": ["'score' is off by 1 on a.png"]},
+            "did not pass: 'score' is off by 1 on a",
+        ),
         ({"passed": False}, "did not pass"),
         ({"passed": "missing"}, "has no certificate"),
     ],
@@ -72,4 +78,6 @@ def test_anything_else_is_told_in_a_line_of_an_inspection(
     image = next((unpacked / "surfaces" / "images").iterdir())
     answer = blemish("inspect", bundle, image, "--out", tmp_path / "out")
     assert answer.code == 0 and f"warning: {warning}" in answer.err.splitlines()
-    assert blemish("inspect", bundle, image, "--out", tmp_path / "out", "--quiet").err.count("\n") == 1, "counts"
+    assert blemish("inspect", bundle, image, "--out", tmp_path / "out", "--quiet").err.count("\n") == 1, (
+        "counts"
+    )

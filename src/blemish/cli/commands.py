@@ -21,7 +21,6 @@ from blemish.cli.training import add_class, export, train
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
-
 app = App(
     name="blemish",
     help="Find, outline, grade and name surface defects from few examples, and prove how well it works.",

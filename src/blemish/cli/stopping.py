@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,6 +16,7 @@ from blemish.cli.outcome import StoppedError
 from blemish.cli.signals import stopped_by
 
 Options = Mapping[str, Any]  # of the command, by the names of its arguments
+Function = TypeVar("Function", bound=Callable[..., Any])
 AGAIN = "Run the same command again."
 NOTHING = f"Nothing was written. {AGAIN}"
 
@@ -29,7 +30,10 @@ def after_train(options: Options) -> str:
 
 
 def after_inspect(options: Options) -> str:
-    return "The same command starts from the first image. To inspect the others alone, name them, with another --out."
+    return (
+        "The same command starts from the first image. To inspect the others alone, name them, with another "
+        "--out."
+    )
 
 
 def after_export(options: Options) -> str:
@@ -111,5 +115,5 @@ class App(typer.Typer):
     def __init__(self, **options: Any) -> None:
         super().__init__(cls=Commands, **options)
 
-    def command(self, name: str | None = None, **options: Any) -> Any:
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
         return super().command(name, cls=Command, **options)

@@ -122,7 +122,8 @@ class Certificate:
         in_band = sum(row.comparison.in_band for row in self.rows)
         differing = f", {in_band} verdicts differ on a threshold" if in_band else ""
         apart = self.worst["score"][0]
-        return f"{len(self.rows)} images and {defects} defects compared, scores at most {apart:.1g} apart{differing}"
+        compared = f"{len(self.rows)} images and {defects} defects compared"
+        return f"{compared}, scores at most {apart:.1g} apart{differing}"
 
     def to_json(self) -> str:
         comparisons = [row.comparison for row in self.rows]

@@ -1,4 +1,4 @@
-"""What the certificate of an exported bundle means on this machine: whether it passed, and here or elsewhere."""
+"""Certificate of an exported bundle on this machine: whether it passed, and whether here or elsewhere."""
 
 from __future__ import annotations
 

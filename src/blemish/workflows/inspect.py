@@ -12,13 +12,14 @@ from blemish.folder_lock import folder_lock
 from blemish.images.text import letters_without_font
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.certificates import certificate_warnings
-from blemish.inspector.chain import judge_of, stages_of
+from blemish.inspector.chain import Abilities, judge_of, stages_of
 from blemish.inspector.found_files import OVERLAYS
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.line_scan import Web, web_answers
 from blemish.inspector.loading import class_names_of
 from blemish.inspector.pipeline import answers_of
 from blemish.inspector.sources import Item, source_of
+from blemish.methods.contract import Inference
 from blemish.progress import Reporter
 from blemish.workflows.contact_sheet import ContactSheet
 from blemish.workflows.inspection_counts import InspectionCounts
@@ -77,14 +78,7 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
             reporter.line(f"warning: {warning}")
         judge = judge_of(loaded, device=device, mm_per_px=mm_per_px, limits=limits)
         names = class_names_of(stages_of(judge), loaded)
-        ability = judge.inference
-        outputs: list[Output] = []
-        if overlay:
-            outputs.append(Overlays(out / OVERLAYS, ability.score_map_max, ability.pixel_threshold, names))
-        if sheet:
-            outputs.append(ContactSheet(out, names))
-        if csv:
-            outputs.append(Tables(out))
+        outputs = outputs_of(out, judge.inference, names, overlay=overlay, sheet=sheet, csv=csv)
         items = CountedItems(source.items)
         opened = (
             answers_of(judge, items, with_maps=overlay, recorded=True)
@@ -104,6 +98,21 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
             reporter.line(f"warning: {no_font(letters)}")
         lack = " ".join(filter(None, (output.lack() for output in outputs)))
         return RecordedInspections(file, counts.errors, counts, lack)
+
+
+def outputs_of(
+    out: Path,
+    ability: Inference | Abilities,
+    class_names: Sequence[str],
+    *,
+    overlay: bool,
+    sheet: bool,
+    csv: bool,
+) -> list[Output]:
+    """Pictures and tables that are asked for, in the folder. ability: of the judge"""
+    overlays = Overlays(out / OVERLAYS, ability.score_map_max, ability.pixel_threshold, class_names)
+    asked = ((overlay, overlays), (sheet, ContactSheet(out, class_names)), (csv, Tables(out)))
+    return [output for wanted, output in asked if wanted]
 
 
 def no_font(letters: str) -> str:
