@@ -18,7 +18,6 @@ from blemish.cli.signals import stopped_by
 Options = Mapping[str, Any]  # of the command, by the names of its arguments
 Function = TypeVar("Function", bound=Callable[..., Any])
 AGAIN = "Run the same command again."
-NOTHING = f"Nothing was written. {AGAIN}"
 
 
 def after_train(options: Options) -> str:
@@ -69,6 +68,10 @@ def without_a_dataset(options: Options) -> str:
     return f"Nothing is kept in {options['out']}. {AGAIN}"
 
 
+def nothing_written(options: Options) -> str:
+    return f"Nothing was written. {AGAIN}"
+
+
 AFTER: Mapping[str, Callable[[Options], str]] = {
     "train": after_train,
     "inspect": after_inspect,
@@ -95,7 +98,7 @@ class Command(TyperCommand):
             return super().invoke(context)
         except KeyboardInterrupt as stop:
             kept = getattr(stop, "__notes__", [])
-            going_on = AFTER.get(str(self.name), lambda options: NOTHING)(context.params)
+            going_on = AFTER.get(str(self.name), nothing_written)(context.params)
             raise StoppedError(" ".join([f"{stopped_by()}.", *kept, going_on])) from stop
 
 
