@@ -6,7 +6,7 @@ Shape letters: H, W, N defects. Boxes are xyxy float pixels, half-open; outlines
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def drawn(
             f"The image must be the one inspected, {sizes(inspection.size)} pixels. "
             f"Received: {sizes(pixels.shape[:2])}. Give {inspection.image}."
         )
-    own = replace(inspection, defects=defects_in_image(inspection))
+    own = inspection.moved(-inspection.rows[0]) if inspection.rows else inspection
     return draw_inspection(
         pixels, own, score_map_max=score_map_max, threshold=threshold, class_names=class_names
     )

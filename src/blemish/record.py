@@ -20,7 +20,8 @@ from typing import Any
 
 from blemish.provenance import blemish_version
 
-SCHEMA_VERSION = 2  # of a line of inspections.jsonl; 1 had no record
+# Of a line of inspections.jsonl: 1 had no record; up to 2, findings under the limit were listed as defects.
+SCHEMA_VERSION = 3
 # Types of a line's keys, and of those of each of its bundles, for isinstance.
 RECORD_TYPES: Mapping[str, Any] = {
     "id": str,
@@ -109,7 +110,7 @@ class InspectionRecord:
         version = fields.get("schema_version", 1)
         if version == 1:
             return None
-        if version != SCHEMA_VERSION:
+        if version not in (2, SCHEMA_VERSION):
             raise ValueError(f"schema_version {version}, newer than {SCHEMA_VERSION}")
         checked(fields, RECORD_TYPES)
         return cls(

@@ -393,6 +393,24 @@ def test_headline_tells_found_defects_apart_from_rejected_parts():
     assert len(told(((0, 0), (0, 0)))) == 2
 
 
+def test_headline_tells_findings_that_are_nothing():
+    def told(**counts):
+        none = {"listed": 0, "nothing": 0, "under_limit": 0, "images_under_limit": 0}
+        return ["".join(pair) for pair in headline({"findings": {**none, **counts}})][1:]
+
+    assert told(listed=519, nothing=507, under_limit=60, images_under_limit=11) == [
+        "507 of 519 findings are nothing: no annotated defect overlaps with an IoU of 0.3 or more; 60 more, on "
+        "11 images under the limit of REVIEW, count as no defects."
+    ]
+    assert told(listed=1, nothing=1) == [
+        "1 of 1 finding is nothing: no annotated defect overlaps with an IoU of 0.3 or more."
+    ]
+    assert told(under_limit=2, images_under_limit=1) == [
+        "2 findings are no defects: they lie on 1 image under the limit of REVIEW."
+    ]
+    assert told() == []
+
+
 def test_user_texts_are_escaped(image, context):
     path = image.with_name("<script>.png")
     path.write_bytes(image.read_bytes())

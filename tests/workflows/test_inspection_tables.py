@@ -70,6 +70,7 @@ def test_the_tables_say_what_the_record_says(tmp_path: Path) -> None:
             "reasons": "crack 10 mm long ≥ 3 mm; score 0.875 ≥ 0.5",
             "defects": "3",
             "classes": "crack 2, dent 1",
+            "under_limit": "0",
         },
         **{"max_severity": "7.25", "max_length_px": "20", "max_area_px": "160", "max_length_mm": "10.0"},
         **{"max_area_mm2": "40.0", "image_width": "40", "image_height": "30", "mm_per_px": "0.5"},

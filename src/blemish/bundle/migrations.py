@@ -15,7 +15,16 @@ from blemish.errors import BlemishError
 
 # By method: what was done before there was a setting for it, where that is not the setting's default. A
 # bundle, a run or a row of a table that does not know the setting is older than it.
-LEGACY: Mapping[str, Mapping[str, Any]] = {"casae": {"standardise": False, "types_standardise": False}}
+LEGACY: Mapping[str, Mapping[str, Any]] = {
+    "casae": {
+        "standardise": False,
+        "types_standardise": False,
+        "area_balance": 0.0,
+        "image_score": "max",
+        "hard_clean_weight": 0.0,
+    },
+    "severity": {"image_score": "max"},
+}
 # By method: older names of settings, and what they are called now.
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "severity": {
@@ -41,7 +50,8 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     },
     "casae": {"minimum_area": "min_area", "types_rate": "types_learning_rate"},
 }
-# Settings that "auto" leaves to the data, and what they had to be before: the same where defects are known.
+# Settings that "auto" leaves to the data, and what they had to be before. Stored rules keep their meaning; an
+# older run or row counts as one of "auto".
 AUTO = "auto"
 BEFORE_AUTO: Mapping[str, Any] = {"ng_rule": "f1", "review_rule": "escape<=0"}
 

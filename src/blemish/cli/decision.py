@@ -9,7 +9,7 @@ import typer
 
 from blemish.api import Split
 from blemish.cli.console import say
-from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Threads
+from blemish.cli.options import BundleFolder, Device, Quiet, Scale, SkipBroken, Threads
 from blemish.threads import set_threads
 
 
@@ -52,7 +52,11 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     review: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--review", metavar="RULE", help="Rule of the REVIEW threshold; default escape<=0."),
+        typer.Option(
+            "--review",
+            metavar="RULE",
+            help="Rule of the REVIEW threshold; by default, the more images, the narrower the band.",
+        ),
     ] = None,
     split: Annotated[
         Optional[Split],  # noqa: UP045
@@ -87,6 +91,7 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         Optional[Path],  # noqa: UP045
         typer.Option("--out", metavar="FILE", help="File to write instead of the bundle's decision.yaml."),
     ] = None,
+    skip_broken: SkipBroken = False,
     mm_per_px: Scale = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -114,6 +119,7 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         out=out,
         mm_per_px=checked_scale(mm_per_px),
         device=device,
+        skip_broken=skip_broken,
     )
     result = workflow.decide(request, quiet=quiet)
     say(*result.sentences, result.file)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -250,8 +250,8 @@ class Export:
     def certificate(self, draft: Bundle) -> Certificate:
         """Compare the draft as it lies on disk with the bundle, on `comparison_images`."""
         request, tolerances = self.request, TOLERANCES[self.request.precision]
-        torch, exported = (
-            inspector_of(bundle, device="cpu", mm_per_px=request.scale)
+        torch, exported = (  # every finding is compared, whatever the image's score
+            replace(inspector_of(bundle, device="cpu", mm_per_px=request.scale), limited=False)
             for bundle in (request.bundle, load_bundle(draft.path))
         )
         chosen = comparison_images(

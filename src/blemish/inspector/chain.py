@@ -13,6 +13,9 @@ that these go on to hold, a later stage may only send an image to a person, and 
 - OK of a segmenter that comes first, and the detector finds a defect: REVIEW. A gate's OK is not asked again.
 - Else the first stage's verdict.
 
+What a later stage finds under its own limit is a defect where the first stage calls the image NG or REVIEW,
+and none where it calls it OK.
+
 So what the chain passes the first stage passed, and what it rejects the first stage rejected: behind a gate
 the escapes are just the gate's, and overkill is at most the gate's. AUROC and all else that follows the
 scores are the first stage's, whatever comes after it.
@@ -129,7 +132,10 @@ class Chain:
         answers: dict[Role, Inspection] = {}
         for stage in self.stages:
             own = with_channels(pixels, stage.inference.channels)
-            role, answer = role_of(stage.inference), stage.judge(own, name, with_maps=with_maps)
+            role, first = role_of(stage.inference), next(iter(answers.values()), None)
+            passed = first is None or first.verdict is Verdict.OK
+            asked = replace(stage, limited=stage.limited and passed)
+            answer = asked.judge(own, name, with_maps=with_maps)
             if answer.verdict is Verdict.ERROR:
                 return failed(name, f"{role} {stage.bundle}: {answer.error}", bundle=self.bundle)
             answers[role] = answer
@@ -142,23 +148,23 @@ class Chain:
         first, detector = next(iter(answers.values())), answers.get(Role.DETECTOR)
         scale = self.inference.mm_per_px
         found = merged_defects(answers, scale)
+        every = merged_defects({role: with_all_findings(each) for role, each in answers.items()}, scale)
         verdict, reasons = decided(answers, found.defects)
         later = [
             f"{role}: {reason}" for role, answer in list(answers.items())[1:] for reason in answer.reasons
         ]
         grades = {answer.grade for answer in answers.values()}
+        worst = next((grade for grade in GRADES if grade in grades), None)
         decode = {} if decode_ms is None else {"decode": decode_ms}
         return replace(
-            first,
-            verdict=verdict,
-            reasons=(*first.reasons, *reasons, *later),
-            grade=next((grade for grade in GRADES if grade in grades), None),  # the worst that any gave
+            replace(first, grade=worst).with_verdict(verdict, *reasons, *later),
             defects=found.defects,
+            under_limit=under_limit(answers, scale),
             bundle=self.bundle,
             timings_ms={**decode, **stage_timings(answers)},
             mm_per_px=scale,
             maps=self.maps(answers, found, first.size or (0, 0)) if with_maps else {},
-            candidates=(*detector.candidates, *found.unnamed) if detector else (),
+            candidates=(*detector.candidates, *every.unnamed) if detector else (),
         )
 
     def maps(
@@ -205,6 +211,11 @@ def as_judge(stages: Sequence[BundleInspector]) -> Judge:
 def stages_of(judge: Judge) -> tuple[BundleInspector, ...]:
     """Inspectors of a chain in their order, or the inspector alone."""
     return judge.stages if isinstance(judge, Chain) else (judge,)
+
+
+def unlimited(judge: Judge) -> Judge:
+    """The judge without a limit of the score under which findings are no defects."""
+    return as_judge([replace(stage, limited=False) for stage in stages_of(judge)])
 
 
 def chain_of(stages: Sequence[BundleInspector]) -> Chain:
@@ -287,6 +298,17 @@ def merged_defects(answers: StageAnswers, scale: float | None) -> MergedDefects:
         boxes=tuple(box for index, box in enumerate(boxes) if index not in names),
         unnamed=tuple(region for region, name in zip(regions, names, strict=True) if name is None),
     )
+
+
+def with_all_findings(answer: Inspection) -> Inspection:
+    """Answer whose findings under the limit are defects, too."""
+    return replace(answer, defects=(*answer.defects, *answer.under_limit))
+
+
+def under_limit(answers: StageAnswers, scale: float | None) -> tuple[Defect, ...]:
+    """Findings of the segmenter and the detector that are no defects. scale: mm per pixel of all"""
+    later = [answers[role] for role in (Role.SEGMENTER, Role.DETECTOR) if role in answers]
+    return in_scale(tuple(each for answer in later for each in answer.under_limit), scale)
 
 
 def decided(answers: StageAnswers, defects: Sequence[Defect]) -> tuple[Verdict, tuple[str, ...]]:

@@ -7,7 +7,7 @@ Training-time evaluation, `inspect` and the tests all come through here; what di
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
-from blemish.decision.decision import Decision, Judged
+from blemish.decision.decision import Decision, Judged, reasons_under_limit
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.bit_depth import full_range
@@ -53,6 +53,8 @@ class BundleInspector:
     review, ng: image scores from which the verdict is REVIEW and NG; review ≤ ng
     bundle: id of the bundle, written into every inspection
     decision: instead of the two; mm_per_px: instead of the bundle's scale
+    limited: findings of an image whose score stays under `review` are no defects, unless they meet a rule of
+        the decision; False: all are. Without thresholds (`review` is infinite) there is no such limit
     bits: that 16-bit images use; None: all, which is asked about where an image uses 12 at most
     used: the bundle as a record names it; None for one that is not on disk, as in training
     limits: of each image; one that takes more is an ERROR
@@ -70,6 +72,7 @@ class BundleInspector:
     used: UsedBundle | None = None
     limits: Limits = DEFAULT_LIMITS
     looks: KnownLooks | None = None
+    limited: bool = True
 
     @property
     def scale(self) -> float | None:
@@ -129,34 +132,36 @@ class BundleInspector:
 
     def inspection(self, findings: ImageFindings, name: str, size: tuple[int, int]) -> Inspection:
         """Answer that follows from the findings, without timings. size: (height, width)"""
-        judged, defects, maps = self.judged(findings)
+        found = in_scale(findings.defects, self.scale)
+        judged = self.judged(findings.score, found)
         return Inspection(
             image=name,
             size=size,
             verdict=judged.verdict,
             score=judged.score,
-            defects=defects,
+            defects=tuple(found[index] for index in judged.listed),
             bundle=self.bundle,
             mm_per_px=self.scale,
-            maps=maps,
+            maps=with_defects(findings.maps, judged.listed, len(found)),
             candidates=findings.candidates,
             spread=findings.spread,
             reasons=judged.reasons,
             grade=judged.grade,
             decision=self.decision.revision if self.decision else None,
+            under_limit=tuple(found[index] for index in judged.under_limit),
         )
 
-    def judged(self, findings: ImageFindings) -> tuple[Judged, tuple[Defect, ...], InspectionMaps]:
-        """Verdict on the findings, the defects that count, and the maps with these alone."""
-        defects = in_scale(findings.defects, self.scale)
-        if self.decision is None:
-            verdict = self.verdict(findings.score)
-            return Judged(verdict, None, (), findings.score, ()), defects, findings.maps
-        judged = self.decision.judge(findings.score, defects, without_defects=self.without_defects)
-        if len(judged.kept) == len(defects):
-            return judged, defects, findings.maps
-        kept = tuple(defects[index] for index in judged.kept)
-        return judged, kept, with_defects(findings.maps, judged.kept, len(defects))
+    def judged(self, score: float, found: Sequence[Defect]) -> Judged:
+        """Verdict on an image, and which of its findings are defects."""
+        if self.decision is not None:
+            return self.decision.judge(
+                score, found, without_defects=self.without_defects, limited=self.limited
+            )
+        every = tuple(range(len(found)))
+        if not self.limited or score >= self.review or math.isinf(self.review):
+            return Judged(self.verdict(score), None, (), score, every)
+        reasons = tuple(reasons_under_limit(len(found), score, self.review))
+        return Judged(Verdict.OK, None, reasons, score, (), every)
 
     @property
     def without_defects(self) -> float:
@@ -187,7 +192,7 @@ def in_scale(defects: tuple[Defect, ...], scale: float | None) -> tuple[Defect, 
 
 def with_defects(maps: InspectionMaps, kept: tuple[int, ...], count: int) -> InspectionMaps:
     """Renumber the map "defects": those kept from 1 on, the others 0. count: of all defects"""
-    if "defects" not in maps:
+    if "defects" not in maps or len(kept) == count:
         return maps
     numbers = np.zeros(count + 1, np.int32)
     numbers[np.array(kept, dtype=np.intp) + 1] = np.arange(1, len(kept) + 1)

@@ -12,7 +12,7 @@ Sharpness varies more within a set, so far is a factor of three there: on eight 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -132,7 +132,7 @@ class KnownLooks(Strict):
         if not reasons or inspection.verdict is Verdict.ERROR:
             return inspection
         verdict = Verdict.REVIEW if inspection.verdict is Verdict.OK else inspection.verdict
-        return replace(inspection, verdict=verdict, reasons=(*inspection.reasons, *reasons))
+        return inspection.with_verdict(verdict, *reasons)
 
 
 def reasons_of_none(look: Look) -> Iterator[str]:

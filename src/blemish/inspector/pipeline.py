@@ -204,8 +204,7 @@ def in_web(inspection: Inspection, top: int) -> Inspection:
     """Move the inspection of a piece into pixels of the whole web. top: the piece's first row"""
     if inspection.size is None:
         return inspection
-    defects = tuple(defect.moved(top) for defect in inspection.defects)
-    return replace(inspection, defects=defects, rows=(top, top + inspection.size[0]))
+    return replace(inspection.moved(top), rows=(top, top + inspection.size[0]))
 
 
 def serialize_networks(judge: Judge) -> Judge:

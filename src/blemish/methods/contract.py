@@ -48,7 +48,7 @@ class MethodSettings(BaseModel):
     )
     checkpoint_every: int = Field(100, ge=1)  # steps
     # Decision: rules of evaluation.operating_point, followed on the validation images
-    # "auto": "f1" and "escape<=0"; without a defective image "overkill<=0.02" and "overkill<=0.1"
+    # "auto": "f1" and "balance<=0.2"; without a defective image "overkill<=0.02@95%" and "balance<=0.1"
     ng_rule: str = AUTO  # image score from which the verdict is NG
     review_rule: str = AUTO  # the lower threshold; between the two the verdict is REVIEW
     # Scale of the images, for sizes in mm; None: the dataset.yaml's

@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 
 from blemish.bundle.curves import StoredLosses
 from blemish.bundle.manifest import Manifest, Preprocessing, StoredOperatingPoint
-from blemish.bundle.migrations import AUTO, BEFORE_AUTO
+from blemish.bundle.migrations import AUTO
 from blemish.bundle.store import Bundle
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Dataset
+from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose
+from blemish.evaluation.review_band import default_rules
 from blemish.evaluation.run import evaluate_samples
 from blemish.images.bit_depth import full_range
 from blemish.images.decode import read_image, with_channels
+from blemish.inspection import Verdict
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.looks import KEY as LOOKS
 from blemish.inspector.looks import KnownLooks, look_of, stored_looks
@@ -33,9 +36,6 @@ CURVE_POINTS = 200
 LOOKED_AT = 1000  # images at most, evenly spread
 # Not of the bundle: verdicts, which are chosen on these very images, and how busy the machine was.
 METRICS_LEFT_OUT = ("image", "operating_point", "seconds_per_image")
-# Rules of "auto" where no validation image is defective: of the good ones at most so many are NG, and NG or
-# REVIEW together.
-GOOD_IMAGES_ALONE = {"ng_rule": "overkill<=0.02", "review_rule": "overkill<=0.1"}
 
 
 def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) -> Manifest:
@@ -59,6 +59,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             "images": len(dataset),
             "splits": dataset.splits,
             "classes": dataset.class_counts,
+            **({"skipped": dict(dataset.skipped)} if dataset.skipped else {}),
             **images_known(dataset, fitted, request.initial_bundle),
             LOOKS: looks_known(dataset, fitted, request).model_dump(mode="json"),
         },
@@ -119,7 +120,8 @@ def with_operating_point(
         iou_score=inspector.inference.threshold_score,
     )
     thresholds = {**manifest.thresholds, "ng": point.threshold, "review": point.review_threshold}
-    for line in (summary(point), *point.notes):
+    in_review = [point.verdict(score) is Verdict.REVIEW for score in scores[~defective].tolist()]
+    for line in (summary(point, proportion_bound(sum(in_review), len(in_review))), *point.notes):
         reporter.line(line)
     evaluation = evaluator.result(method=manifest.method, split="val", seed=request.seed)
     metrics = {key: value for key, value in evaluation.metrics.items() if key not in METRICS_LEFT_OUT}
@@ -137,19 +139,22 @@ def followed_rules(settings: Mapping[str, Any], *, any_defective: bool) -> tuple
 
     any_defective: whether a validation image is
     """
-    automatic = BEFORE_AUTO if any_defective else GOOD_IMAGES_ALONE
     ng_rule, review_rule = (
-        automatic[key] if settings[key] == AUTO else settings[key] for key in ("ng_rule", "review_rule")
+        automatic if settings[key] == AUTO else settings[key]
+        for key, automatic in zip(
+            ("ng_rule", "review_rule"), default_rules(any_defective=any_defective), strict=True
+        )
     )
     return ng_rule, review_rule
 
 
-def summary(point: OperatingPoint) -> str:
-    """Line for the user on the thresholds chosen and what they cost on the validation images."""
+def summary(point: OperatingPoint, good_in_review: ProportionBound) -> str:
+    """Line for the user on the thresholds chosen and what they cost on the validation images, with bounds."""
     return (
         f"NG from a score of {point.threshold:.3f}, REVIEW from {point.review_threshold:.3f}. "
-        f"Validation images: {point.escapes.n} of {point.escapes.of} defective passed, "
-        f"{point.overkill.n} of {point.overkill.of} good rejected, {point.review.n} for review."
+        f"Validation images: {point.escapes.sentence('defective passed')}, "
+        f"{point.overkill.sentence('good rejected')}, {good_in_review.sentence('good for review')}. "
+        "`blemish decide` with images of the line chooses them anew: the more images, the narrower the band."
     )
 
 

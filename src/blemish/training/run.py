@@ -121,7 +121,9 @@ def with_own_validation(dataset: Dataset, seed: int, reporter: Reporter, *, of: 
         raise BlemishError(
             f"{dataset.root} has no training images{of}: splits are {splits}. Run `blemish data split`."
         )
-    by: Literal["content", "group"] = "group" if any(sample.group for sample in pool) else "content"
+    groups = {sample.group for sample in pool} - {None}
+    # Of fewer groups than it takes, one held out would be too large a share, and perhaps of one kind.
+    by: Literal["content", "group"] = "group" if len(groups) * VALIDATION_SHARE >= 1 else "content"
     cut = split_dataset(pool, test=0.0, val=VALIDATION_SHARE, by=by, seed=seed)
     split_of = {sample.id: sample.split for sample in (*dataset, *cut)}
     held_out = cut.splits.get("val", 0)

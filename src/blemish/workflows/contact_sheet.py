@@ -72,7 +72,7 @@ class ContactSheet:
         ):
             return
         # Of a web, the defects are in pixels of the whole; the image begins at row `top`.
-        defects = [defect.moved(-answer.top) for defect in inspection.defects]
+        defects = inspection.moved(-answer.top).defects
         tile = Tile(
             badness,
             -self.number,

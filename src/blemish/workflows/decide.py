@@ -9,8 +9,10 @@ from pathlib import Path
 
 from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.bundle.store import DECISION, Bundle, load_bundle
+from blemish.dataset.account import number
 from blemish.dataset.fingerprint import fingerprint, image_digests
 from blemish.dataset.ignored import sentences_on_ignored
+from blemish.dataset.opening import naming_the_option
 from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
@@ -20,7 +22,9 @@ from blemish.decision.store import refuse_unfit, stored_decision, write_decision
 from blemish.decision.usage import read_usage
 from blemish.errors import BlemishError
 from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
+from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint
+from blemish.evaluation.review_band import default_rules
 from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.folder_lock import one_at_a_time, refuse_bundle
@@ -43,6 +47,7 @@ class DecideRequest:
 
     split: None is "val" where the data have one, else "all"; out: None is decision.yaml in the bundle
     limits, ignore, grades: None keeps those of the revision before
+    skip_broken: leave out broken files, each with a line, and note their number in the decision
     """
 
     bundle: Path
@@ -55,6 +60,7 @@ class DecideRequest:
     out: Path | None = None
     mm_per_px: float | None = None
     device: str = "auto"
+    skip_broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,23 +89,30 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
 def written_decision(request: DecideRequest, loaded: Bundle, file: Path, reporter: Reporter) -> DecideResult:
     """Decision that was written to the file."""
     before = stored_decision(loaded.path, bundle=loaded.id)
-    dataset = read_dataset(request.data, reporter)
+    dataset = read_dataset(request.data, reporter, skip_broken=request.skip_broken)
     inspector = inspector_in_scale(
         loaded, dataset, device=request.device, mm_per_px=request.mm_per_px, decided=False
     )
     draft = drafted(request, before, inspector, loaded)
     chosen, notes = calibration_images(request, dataset, loaded, inspector)
+    if dataset.skipped:
+        notes += (f"{number(len(dataset.skipped), 'broken file')} of {request.data} left out.",)
     for note in (*notes, *notes_on_tests(loaded)):
         reporter.line(f"warning: {note}")
-    records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
+    every_finding = replace(inspector, limited=False)
+    with naming_the_option(chosen):
+        records = evaluate_samples(every_finding, chosen, reporter, title="calibrating").records
     for note in sentences_on_lost_places(records):
         reporter.line(f"warning: {note}")
     hidden = hidden_defects(
         draft, records, mm_per_px=inspector.scale, classifies=inspector.inference.classifies
     )
-    decision, point = calibrated(records, draft, calibration(request, loaded, inspector))
+    any_defective = bool(image_scores(records)[1].any())
+    review_rule = request.rules.review or default_rules(any_defective=any_defective)[1]
+    decision, point = calibrated(records, draft, calibration(request, loaded, inspector, review_rule))
     point = replace(point, notes=(*hidden, *point.notes))
-    decision = decision.model_copy(update={"chosen": how_chosen(request, chosen, decision, point, notes)})
+    origin = how_chosen(request, chosen, decision, point, notes, review_rule=review_rule)
+    decision = decision.model_copy(update={"chosen": origin})
     earlier = write_decision(file, decision)
     return DecideResult(decision, file, tuple(sentences(decision, point, earlier)))
 
@@ -198,11 +211,13 @@ def notes_on_tests(loaded: Bundle) -> tuple[str, ...]:
     )
 
 
-def calibration(request: DecideRequest, loaded: Bundle, inspector: BundleInspector) -> Calibration:
+def calibration(
+    request: DecideRequest, loaded: Bundle, inspector: BundleInspector, review_rule: str
+) -> Calibration:
     inference = inspector.inference
     return Calibration(
         request.rules.ng,
-        request.rules.review,
+        review_rule,
         class_names=loaded.manifest.class_names if inference.classifies else (),
         without_defects=inspector.without_defects,
         iou_score=inference.threshold_score,
@@ -210,7 +225,13 @@ def calibration(request: DecideRequest, loaded: Bundle, inspector: BundleInspect
 
 
 def how_chosen(
-    request: DecideRequest, chosen: Dataset, decision: Decision, point: OperatingPoint, notes: tuple[str, ...]
+    request: DecideRequest,
+    chosen: Dataset,
+    decision: Decision,
+    point: OperatingPoint,
+    notes: tuple[str, ...],
+    *,
+    review_rule: str,
 ) -> Chosen:
     stored = replace(point, notes=(*point.notes, *notes)).to_json()
     return Chosen(
@@ -219,7 +240,7 @@ def how_chosen(
         data_fingerprint=fingerprint(chosen),
         images=len(chosen),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        review_rule=request.rules.review,
+        review_rule=review_rule,
         point=StoredOperatingPoint.model_validate(stored),
         seen=tuple(image_digests(chosen)),
         rules=rules_digest(decision),

@@ -25,7 +25,7 @@ Cell = str | int | float | None
 FORMULA = re.compile("[=+@＝＋－＠-]")
 
 IMAGE_COLUMNS = (
-    *("image", "verdict", "score", "score_spread", "grade", "reasons", "defects", "classes"),
+    *("image", "verdict", "score", "score_spread", "grade", "reasons", "defects", "classes", "under_limit"),
     *("max_severity", "max_length_px", "max_area_px", "max_length_mm", "max_area_mm2"),
     *("image_width", "image_height", "mm_per_px", "first_row", "end_row"),
     *("bundle", "decision", "error"),
@@ -97,6 +97,7 @@ def image_row(inspection: Inspection) -> tuple[Cell, ...]:
     return (
         *(inspection.image, str(inspection.verdict), inspection.score, inspection.spread, inspection.grade),
         *("; ".join(inspection.reasons), len(defects), classes(defects)),
+        len(inspection.under_limit),
         largest((defect.severity_max for defect in defects), 3),
         largest((defect.rectangle.length for defect in defects), 2),
         largest((defect.area for defect in defects), 1),

@@ -7,7 +7,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from blemish.errors import BlemishError
@@ -37,8 +37,7 @@ class Overlays:
         if answer.pixels is None or answer.inspection.verdict is Verdict.ERROR:
             return
         # Of a web, the defects are in pixels of the whole; the image begins at row `top`.
-        defects = tuple(defect.moved(-answer.top) for defect in answer.inspection.defects)
-        inspection = replace(answer.inspection, defects=defects)
+        inspection = answer.inspection.moved(-answer.top)
         overlay = draw_inspection(
             answer.pixels,
             inspection,

@@ -19,11 +19,12 @@ def headline(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     point = metrics.get("operating_point")
     if not point:
         sentence = "No operating point was chosen, so missed and wrongly rejected parts were not counted."
-        return [(sentence, ""), *defects_sentence(metrics)]
+        return [(sentence, ""), *defects_sentence(metrics), *findings_sentence(metrics.get("findings"))]
     escapes = rate_sentence(point.get("escapes"), kind="defective", happened="missed")
     overkill = rate_sentence(point.get("overkill"), kind="good", happened="rejected")
     elsewhere = elsewhere_sentence(point.get("rejected_elsewhere"))
-    return [escapes, *elsewhere, *defects_sentence(metrics), overkill, *review_sentence(point.get("review"))]
+    found = [*defects_sentence(metrics), *findings_sentence(metrics.get("findings"))]
+    return [escapes, *elsewhere, *found, overkill, *review_sentence(point.get("review"))]
 
 
 def rate_sentence(count: Mapping[str, Any] | None, *, kind: str, happened: str) -> tuple[str, str]:
@@ -67,6 +68,21 @@ def defects_sentence(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
         right = sum(of_class["precision_at_30"]["n"] for of_class in classes)
         limit += f", {whole(right)} of them with the right class"
     return [(f"{whole(found)} of {whole(of)} annotated {defects} {were} found", f"{limit}.")]
+
+
+def findings_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Sentence on findings that are nothing, and on those that do not count; none without either."""
+    listed, under = (count[key] if count else 0 for key in ("listed", "under_limit"))
+    if not count or not (listed or under):
+        return []
+    images = "1 image" if count["images_under_limit"] == 1 else f"{whole(count['images_under_limit'])} images"
+    where = f"on {images} under the limit of REVIEW"
+    if not listed:
+        return [(f"{whole(under)} findings are no defects", f": they lie {where}.")]
+    are, findings = ("is" if count["nothing"] == 1 else "are"), ("finding" if listed == 1 else "findings")
+    more = f"; {whole(under)} more, {where}, count as no defects" if under else ""
+    nothing = f"{whole(count['nothing'])} of {whole(listed)} {findings} {are} nothing"
+    return [(nothing, f": no annotated defect overlaps with an IoU of {MATCH_IOU} or more{more}.")]
 
 
 def review_sentence(count: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -196,8 +196,7 @@ class Scanner:
         longer = f"one was longer than --max-rows {self.web.max_rows}"
         cuts = [f"defects that reach row {cut + down} are cut there: {longer}" for cut in piece.cuts]
         whole = replace(
-            inspection,
-            defects=tuple(defect.moved(down) for defect in inspection.defects),
+            inspection.moved(down),
             reasons=(*inspection.reasons, *cuts),
             timings_ms={"scan": segment.ms},
             rows=(start, stop),
