@@ -224,6 +224,8 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     *,
     then: Sequence[AnyPath] = (),
     overlay: bool = False,
+    sheet: bool = False,
+    csv: bool = False,
     every: int = 1,
     mm_per_px: float | None = None,
     device: str = "auto",
@@ -236,11 +238,13 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
 
     images: image, folder, video, glob, or list of paths (.txt), or several of them; then: see `load`
     overlay: also draw each image with its defects; every: n, for every n-th frame of a video
+    sheet: also draw small pictures of the images on one sheet, the worst first
+    csv: also write tables for spreadsheets, of images and of defects
     time_limit, memory_limit: see `load`
     returns: an object with `file`, the path, `failures`, how many have the verdict ERROR, and `counts` of all
         that was found: `counts.verdicts`, `counts.left_out` with the reasons, `counts.not_judged`; iterating
         over it gives the inspections
-    Raises BlemishError for a bundle or path that is refused, and at the end for overlays not written.
+    Raises BlemishError for a bundle or path that is refused, and at the end for what could not be written.
 
     >>> recorded = blemish.inspect(bundle, [image], out, device="cpu")
     >>> recorded.file.name, recorded.failures, len(list(recorded))
@@ -260,14 +264,16 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
         [Path(path) for path in paths],
         Path(out),
         overlay=overlay,
+        sheet=sheet,
+        csv=csv,
         every=every,
         mm_per_px=checked_scale(mm_per_px),
         device=device,
         limits=limits_of(time_limit, memory_limit),
         quiet=quiet,
     )
-    if recorded.overlay_lack:
-        raise BlemishError(f"{recorded.overlay_lack} The answers are in {recorded.file}.")
+    if recorded.output_lack:
+        raise BlemishError(f"{recorded.output_lack} The answers are in {recorded.file}.")
     return recorded
 
 

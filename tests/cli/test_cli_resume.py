@@ -56,7 +56,7 @@ def stopped(begin: Callable[..., Any], tmp_path: Path) -> Path:
         patch.setattr(RunTrainer, "record", record_or_stop)
         answer = begin(tmp_path / "run")
     assert answer.code == 130
-    assert "`train --resume" in answer.err
+    assert f"`blemish train --out {tmp_path / 'run'} --resume`" in answer.err
     return tmp_path / "run"
 
 

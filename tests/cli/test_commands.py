@@ -393,7 +393,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_a_checkpoint(tiny_dataset: Dataset,
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "train --resume" in err
+    assert f"`blemish train --out {run} --resume`" in err
     assert is_one_line(err)
     assert checkpoint.is_file()
 

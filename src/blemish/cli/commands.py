@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
-from typer.core import TyperGroup
 
 from blemish.api import Split
 from blemish.cli import data, methods
@@ -15,30 +14,15 @@ from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
 from blemish.cli.inspection import inspect
 from blemish.cli.options import BundleFolder, Device, Quiet, SkipBroken, Threads
-from blemish.cli.outcome import Debug, StoppedError, command_line
+from blemish.cli.outcome import Debug, command_line
 from blemish.cli.replay import replay
-from blemish.cli.signals import stopped_by
+from blemish.cli.stopping import App
 from blemish.cli.training import add_class, export, train
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
-
-class Commands(TyperGroup):
-    """Command group that says what a stop leaves behind, where typer would exit without a word."""
-
-    def invoke(self, context: Any) -> Any:
-        try:
-            return super().invoke(context)
-        except KeyboardInterrupt as error:
-            raise StoppedError(
-                f"{stopped_by()}. Finished work is kept; `train --resume` continues from the last "
-                "checkpoint, where there is one."
-            ) from error
-
-
-app = typer.Typer(
+app = App(
     name="blemish",
-    cls=Commands,
     help="Find, outline, grade and name surface defects from few examples, and prove how well it works.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

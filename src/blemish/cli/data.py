@@ -10,10 +10,11 @@ import typer
 
 from blemish.cli.console import say
 from blemish.cli.options import Seed, SkipBroken, beginning
+from blemish.cli.stopping import App
 from blemish.cli.texts import print_agreement, print_check, print_counts, print_products, print_scale
 from blemish.errors import BlemishError, WrongUseError
 
-app = typer.Typer(
+app = App(
     help="Make, check, split and convert datasets; measure the scale of a camera.",
     no_args_is_help=True,
     rich_markup_mode=None,

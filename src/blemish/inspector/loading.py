@@ -6,7 +6,9 @@ What does not fit this version of blemish is refused here, before an image is re
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,6 +156,13 @@ def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
     """Names of defects: the bundle's classes, or a single name where types are not told apart."""
     names = manifest.class_names
     return names if inference.classifies else (default_label(names),)
+
+
+def class_names_of(stages: Sequence[BundleInspector], bundles: Sequence[Bundle]) -> tuple[str, ...]:
+    """Every label that a defect can have, in the order of the bundles' classes. stages: of the bundles"""
+    pairs = zip(stages, bundles, strict=True)
+    labels = [labels_of(stage.inference, bundle.manifest) for stage, bundle in pairs]
+    return tuple(dict.fromkeys(chain.from_iterable(labels)))
 
 
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:
