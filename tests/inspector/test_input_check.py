@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from blemish.bundle import load_bundle, save_bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
+from blemish.images.bit_depth import full_range
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.chain import Chain
 from blemish.inspector.image_statistics import DIMENSIONS, statistics_of
@@ -221,3 +222,16 @@ def test_a_single_pixel_that_differs_is_seen() -> None:
     red = np.zeros((20, 20, 3), np.uint8)
     red[..., 0] = 9
     assert statistics_of(red).uniform is not None and statistics_of(red).colour
+
+
+def test_bits_of_a_camera_that_are_not_those_of_the_training_are_told() -> None:
+    twelve = [full_range(image.astype(np.uint16) * 16, 12, "a") for image in TRAINING]
+    known = known_inputs(twelve)
+    assert not known.reasons(full_range(NEW.astype(np.uint16) * 16, 12, "a"))
+    assert known.reasons(NEW)[0] == "stored in 8 bits, training images in 16"
+    with pytest.raises(BlemishError, match="must hold values up to 4095, as `bits: 12` says"):
+        full_range(NEW.astype(np.uint16) * 257, 12, "a")
+    with pytest.raises(BlemishError, match="holds 16-bit values but none above 4095"):
+        full_range(NEW.astype(np.uint16) * 16, None, "a")
+    dark = full_range(NEW.astype(np.uint16) * 4, 12, "a")  # a camera of 10 bits
+    assert any("darker than any training image" in reason for reason in known.reasons(dark))

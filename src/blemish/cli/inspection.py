@@ -37,9 +37,17 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
             "JPEG) or camera:0.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl and overlays.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl, pictures and tables.")],
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also save each image with its defects drawn.")
+        bool, typer.Option("--overlay", help="Also save each image with its defects marked and named.")
+    ] = False,
+    sheet: Annotated[
+        bool,
+        typer.Option("--sheet", help="Also save small pictures of the images on one sheet, NG first."),
+    ] = False,
+    csv: Annotated[
+        bool,
+        typer.Option("--csv", help="Also save tables for spreadsheets: inspections.csv and defects.csv."),
     ] = False,
     every: Annotated[
         int, typer.Option("--every", min=1, metavar="N", help="Use every Nth frame of a video or a stream.")
@@ -118,6 +126,8 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         paths,
         out,
         overlay=overlay,
+        sheet=sheet,
+        csv=csv,
         every=every,
         web=web,
         mm_per_px=checked_scale(mm_per_px),
@@ -132,8 +142,8 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     if recorded.counts.losses is not None:
         say(recorded.counts.losses.sentence, error=True)
     lack = recorded.counts.lack(recorded.file) if recorded.counts.not_judged else ""
-    if lack or recorded.overlay_lack:
-        raise BlemishError(f"{lack} {recorded.overlay_lack}".strip())
+    if lack or recorded.output_lack:
+        raise BlemishError(f"{lack} {recorded.output_lack}".strip())
 
 
 def web_of(paths: list[str], *, line_scan: bool, frame_rows: int | None, max_rows: int | None) -> Web | None:
