@@ -399,8 +399,8 @@ def test_headline_tells_findings_that_are_nothing():
         return ["".join(pair) for pair in headline({"findings": {**none, **counts}})][1:]
 
     assert told(listed=519, nothing=507, under_limit=60, images_under_limit=11) == [
-        "507 of 519 findings are nothing: no annotated defect overlaps with an IoU of 0.3 or more; 60 more, on "
-        "11 images under the limit of REVIEW, count as no defects."
+        "507 of 519 findings are nothing: no annotated defect overlaps with an IoU of 0.3 or more; 60 more, "
+        "on 11 images under the limit of REVIEW, count as no defects."
     ]
     assert told(listed=1, nothing=1) == [
         "1 of 1 finding is nothing: no annotated defect overlaps with an IoU of 0.3 or more."
