@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from blemish.workflows.decide import DecideResult
     from blemish.workflows.evaluation_writer import EvaluationResult
     from blemish.workflows.inspect import RecordedInspections
+    from blemish.workflows.recommend import Recommendation
 
 AnyPath = str | PathLike[str]
 Split = Literal["train", "val", "test", "all"]
@@ -108,6 +109,23 @@ def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool 
 
 
 @in_python_words()
+def recommend(data: AnyPath) -> Recommendation:
+    """Recommend the method that suits a dataset, by what its images are marked with.
+
+    returns: an object with `method`, `reason`, `settings` that the data call for, `better`, sentences on what
+        would make the data better, and `second`, another choice or None
+    Raises BlemishError where no method can learn from the data, with what is missing.
+
+    >>> found = blemish.recommend(data)
+    >>> found.method, found.second.method
+    ('severity', 'casae')
+    """
+    from blemish.workflows.recommend import recommend as choose
+
+    return choose(Path(data), open_dataset(data))
+
+
+@in_python_words()
 def train(  # noqa: PLR0913 - every option of a training
     method: str | None,
     data: AnyPath | None,
@@ -124,8 +142,9 @@ def train(  # noqa: PLR0913 - every option of a training
 ) -> Path:
     """Train a method on the dataset's train and val splits; returns the path of the bundle, OUT/bundle.
 
-    method: such as "severity"; settings: of the method by name, defaults for the others
-    seed: None is 0; initial_bundle: start from this bundle, with its settings
+    method: such as "severity", or "auto" for the one that `recommend` names
+    settings: of the method by name, defaults for the others; seed: None is 0
+    initial_bundle: start from this bundle, with its settings
     resume: continue the run in `out`, with its own method, data, settings and seed where they are None
     skip_broken: leave out broken files and note them in the bundle, instead of raising
     time_budget: that training may take, in seconds or such as "15m"; None: as the preset says
@@ -205,6 +224,8 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     *,
     then: Sequence[AnyPath] = (),
     overlay: bool = False,
+    sheet: bool = False,
+    csv: bool = False,
     every: int = 1,
     mm_per_px: float | None = None,
     device: str = "auto",
@@ -217,11 +238,13 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
 
     images: image, folder, video, glob, or list of paths (.txt), or several of them; then: see `load`
     overlay: also draw each image with its defects; every: n, for every n-th frame of a video
+    sheet: also draw small pictures of the images on one sheet, the worst first
+    csv: also write tables for spreadsheets, of images and of defects
     time_limit, memory_limit: see `load`
     returns: an object with `file`, the path, `failures`, how many have the verdict ERROR, and `counts` of all
         that was found: `counts.verdicts`, `counts.left_out` with the reasons, `counts.not_judged`; iterating
         over it gives the inspections
-    Raises BlemishError for a bundle or path that is refused, and at the end for overlays not written.
+    Raises BlemishError for a bundle or path that is refused, and at the end for what could not be written.
 
     >>> recorded = blemish.inspect(bundle, [image], out, device="cpu")
     >>> recorded.file.name, recorded.failures, len(list(recorded))
@@ -241,14 +264,16 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
         [Path(path) for path in paths],
         Path(out),
         overlay=overlay,
+        sheet=sheet,
+        csv=csv,
         every=every,
         mm_per_px=checked_scale(mm_per_px),
         device=device,
         limits=limits_of(time_limit, memory_limit),
         quiet=quiet,
     )
-    if recorded.overlay_lack:
-        raise BlemishError(f"{recorded.overlay_lack} The answers are in {recorded.file}.")
+    if recorded.output_lack:
+        raise BlemishError(f"{recorded.output_lack} The answers are in {recorded.file}.")
     return recorded
 
 

@@ -140,21 +140,33 @@ class Inspection:
             under_limit=tuple(each.moved(down) for each in self.under_limit),
         )
 
-    def draw(self, image: ImageInput, *, score_map_max: float | None = None) -> NDArray[np.uint8]:
-        """The image with verdict, outlines and tags, and a heat map where `maps` has one; [H, W, 3] RGB.
+    def draw(
+        self,
+        image: ImageInput,
+        *,
+        score_map_max: float | None = None,
+        threshold: float | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Picture with each defect marked and named, a heat map where `maps` has one, and the verdict below.
 
+        The image is at its top left, enlarged by a whole number if both sides are 256 pixels at most.
         image: the one inspected: a path, an array, a PIL image or bytes
         score_map_max: score drawn in the hottest colour, as `Inspector.score_map_max` has it;
             None leaves that map out
+        threshold: marked on the scale of that map, as `Inspector.score_map_threshold` has it
+        class_names: gives each class its colour, such as `Inspector.class_names`; None takes the sorted
+            labels of this image alone
+        returns: [H', W', 3] RGB, at least as large as the image
         Raises BlemishError for anything but an image, and for an image of another size.
 
         >>> inspection = inspector.inspect(image)
-        >>> inspection.draw(image).shape
-        (96, 96, 3)
+        >>> inspection.draw(image, class_names=inspector.class_names).shape
+        (506, 480, 3)
         """
         from blemish.inspection_formats import drawn
 
-        return drawn(self, image, score_map_max=score_map_max)
+        return drawn(self, image, score_map_max=score_map_max, threshold=threshold, class_names=class_names)
 
     def to_coco(self, image_id: int, category_ids: Mapping[str, int]) -> list[dict[str, Any]]:
         """Entries of a COCO results file, one a defect: bbox as xywh, score, and polygons of its outlines.

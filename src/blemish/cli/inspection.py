@@ -26,9 +26,17 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
             "per line), or - for paths from standard input.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl and overlays.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl, pictures and tables.")],
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also save each image with its defects drawn.")
+        bool, typer.Option("--overlay", help="Also save each image with its defects marked and named.")
+    ] = False,
+    sheet: Annotated[
+        bool,
+        typer.Option("--sheet", help="Also save small pictures of the images on one sheet, NG first."),
+    ] = False,
+    csv: Annotated[
+        bool,
+        typer.Option("--csv", help="Also save tables for spreadsheets: inspections.csv and defects.csv."),
     ] = False,
     every: Annotated[
         int, typer.Option("--every", min=1, metavar="N", help="Use every Nth frame of a video.")
@@ -85,6 +93,8 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         paths,
         out,
         overlay=overlay,
+        sheet=sheet,
+        csv=csv,
         every=every,
         web=web,
         mm_per_px=checked_scale(mm_per_px),
@@ -95,8 +105,8 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     say(recorded.file)
     say(recorded.counts.line(), error=True)
     lack = recorded.counts.lack(recorded.file) if recorded.counts.not_judged else ""
-    if lack or recorded.overlay_lack:
-        raise BlemishError(f"{lack} {recorded.overlay_lack}".strip())
+    if lack or recorded.output_lack:
+        raise BlemishError(f"{lack} {recorded.output_lack}".strip())
 
 
 def web_of(paths: list[Path], *, line_scan: bool, frame_rows: int | None, max_rows: int | None) -> Web | None:

@@ -127,10 +127,11 @@ def defect_metrics(records: Sequence[ImageRecord], class_names: Sequence[str]) -
 
 
 def finding_counts(records: Sequence[ImageRecord]) -> dict[str, int] | None:
-    """The "findings" part of metrics.json: how many are nothing; None where nothing is marked or found.
+    """The "findings" part of metrics.json; None where nothing is marked or found.
 
     Of images whose truth has places, or that are clean.
-    listed: defects that inspections list; nothing: those of them that match no annotated defect
+    listed: defects that inspections list; nothing: those of them that touch no annotated defect; partly:
+        those that touch one too little to match it, or one that another finding matches
     on_clean: those of them on clean images; clean_images: number of such images that list any
     under_limit: findings that are no defects, as their image's score stays under the limit, and
         images_under_limit: number of such images; they are in no other figure but average precision
@@ -140,18 +141,26 @@ def finding_counts(records: Sequence[ImageRecord]) -> dict[str, int] | None:
     under = [len(record.inspection.under_limit) for record in placed if record.inspection.under_limit]
     if not counts.n_found and not counts.n_true and not under:
         return None
+    nothing = sum(num_nothing(record) for record in placed)
     on_clean = [
         len(r.inspection.defects) for r in placed if not r.sample.annotations and r.inspection.defects
     ]
     return {
         "images": len(placed),
         "listed": counts.n_found,
-        "nothing": counts.n_found - counts.tp_found,
+        "nothing": nothing,
+        "partly": counts.n_found - counts.tp_found - nothing,
         "on_clean": sum(on_clean),
         "clean_images": len(on_clean),
         "under_limit": sum(under),
         "images_under_limit": len(under),
     }
+
+
+def num_nothing(record: ImageRecord) -> int:
+    """Number of the found defects of an image that touch no true one, nor lie in an ignored region."""
+    ignored, best = unjudged(record, MATCH_IOU), record.iou.max(axis=0, initial=0.0)
+    return sum(1 for column, overlap in enumerate(best) if overlap == 0 and column not in ignored)
 
 
 def rejected_elsewhere(records: Sequence[ImageRecord]) -> ProportionBound:

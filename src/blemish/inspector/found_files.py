@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -36,6 +36,8 @@ RECORD, DRAFT, SUMMARY, OVERLAYS = (
     "inspections-summary.json",
     "overlays",
 )
+IMAGE_TABLE, DEFECT_TABLE, SHEET = "inspections.csv", "defects.csv", "sheet"
+SHEET_PAGE = re.compile(rf"{SHEET}(-\d\d+)?\.png")
 WRITTEN = frozenset({RECORD, DRAFT, SUMMARY, LOCK_NAME})
 # Folder of pictures that blemish draws, and the files that lie beside it then.
 DRAWN = ((OVERLAYS, {RECORD}), (OVERLAYS, {DRAFT}), ("pictures", {"run.json", "log.jsonl"}))
@@ -111,7 +113,7 @@ def files_below(folder: Path) -> FoundFiles:
     for place, names, drawn in folders_below(folder, found):
         for name in names:
             path = place / name
-            if drawn or name in WRITTEN or (name == "embeddings.png" and "embeddings.csv" in names):
+            if drawn or is_written(name, names):
                 found.leave_out(path, Why.WRITTEN)
             elif name.startswith("."):
                 found.leave_out(path, Why.HIDDEN)
@@ -146,6 +148,18 @@ def folders_below(folder: Path, found: FoundFiles) -> Iterator[tuple[Path, list[
         drawn.update(os.path.join(place, name) for name in inside)  # noqa: PTH118 - as os.walk names it
         below.sort()
         yield here, sorted(names), own
+
+
+def is_written(name: str, beside: Sequence[str]) -> bool:
+    """True for a file by blemish. beside: names of all files in its folder"""
+    if name in (IMAGE_TABLE, DEFECT_TABLE) or SHEET_PAGE.fullmatch(name):
+        return RECORD in beside or DRAFT in beside
+    return name in WRITTEN or (name == "embeddings.png" and "embeddings.csv" in beside)
+
+
+def sheet_pages(folder: Path) -> list[Path]:
+    """Pages of a contact sheet in a folder, in order."""
+    return sorted(path for path in folder.iterdir() if SHEET_PAGE.fullmatch(path.name))
 
 
 def is_inspected(name: str) -> bool:

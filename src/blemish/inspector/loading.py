@@ -6,7 +6,9 @@ What does not fit this version of blemish is refused here, before an image is re
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +33,9 @@ from blemish.record import UsedBundle
 if TYPE_CHECKING:
     from torch import nn
 
-# Numbers that building networks may allocate: drawing weights takes some beside the weights themselves.
-ALLOCATED_AT_LEAST, ALLOCATED_RATIO = 1 << 24, 4
+# Numbers that building networks may allocate: drawing weights takes some beside the weights, and of a
+# ResNet, of which a bundle may hold the first stages alone, the whole is built: 45 million for the largest.
+ALLOCATED_AT_LEAST, ALLOCATED_RATIO = 1 << 26, 4
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # packages that run the graphs of each kind
 
 
@@ -153,6 +156,13 @@ def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
     """Names of defects: the bundle's classes, or a single name where types are not told apart."""
     names = manifest.class_names
     return names if inference.classifies else (default_label(names),)
+
+
+def class_names_of(stages: Sequence[BundleInspector], bundles: Sequence[Bundle]) -> tuple[str, ...]:
+    """Every label that a defect can have, in the order of the bundles' classes. stages: of the bundles"""
+    pairs = zip(stages, bundles, strict=True)
+    labels = [labels_of(stage.inference, bundle.manifest) for stage, bundle in pairs]
+    return tuple(dict.fromkeys(chain.from_iterable(labels)))
 
 
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:

@@ -16,6 +16,8 @@ from blemish.bundle.store import Bundle
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Dataset
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
+from blemish.evaluation.causes import LEARNED_FROM
+from blemish.evaluation.evaluator import Evaluator
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose
 from blemish.evaluation.review_band import default_rules
@@ -61,6 +63,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             "classes": dataset.class_counts,
             **({"skipped": dict(dataset.skipped)} if dataset.skipped else {}),
             **images_known(dataset, fitted, request.initial_bundle),
+            LEARNED_FROM: learned_from(dataset),
             LOOKS: looks_known(dataset, fitted, request).model_dump(mode="json"),
         },
         data_fingerprint=digest,
@@ -88,6 +91,12 @@ def images_known(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> dict
     }
 
 
+def learned_from(dataset: Dataset) -> dict[str, int]:
+    """Number of good and of defective training images."""
+    defective = [sample.is_defective for sample in dataset.split("train")]
+    return {"good": defective.count(False), "defective": defective.count(True)}
+
+
 def looks_known(dataset: Dataset, fitted: Fitted, request: Request) -> KnownLooks:
     """Looks of the images that were learned from and validated on, by the start as well."""
     samples = [*dataset.split("train"), *dataset.split("val")]
@@ -103,8 +112,11 @@ def looks_known(dataset: Dataset, fitted: Fitted, request: Request) -> KnownLook
 
 def with_operating_point(
     manifest: Manifest, inspector: BundleInspector, dataset: Dataset, request: Request, reporter: Reporter
-) -> Manifest:
-    """Add the two image thresholds and their cost to a manifest, both from the validation images alone."""
+) -> tuple[Manifest, Evaluator]:
+    """Add the two image thresholds and their cost to a manifest, both from the validation images alone.
+
+    returns: the manifest, and the validation images as they were judged
+    """
     known = set(manifest.class_names)
     validation = dataset.split("val").where(
         lambda sample: {annotation.label for annotation in sample.annotations} <= known
@@ -125,13 +137,12 @@ def with_operating_point(
         reporter.line(line)
     evaluation = evaluator.result(method=manifest.method, split="val", seed=request.seed)
     metrics = {key: value for key, value in evaluation.metrics.items() if key not in METRICS_LEFT_OUT}
-    return manifest.model_copy(
-        update={
-            "thresholds": thresholds,
-            "operating_point": StoredOperatingPoint.model_validate(point.to_json()),
-            "metrics": {"val": metrics},
-        }
-    )
+    chosen = {
+        "thresholds": thresholds,
+        "operating_point": StoredOperatingPoint.model_validate(point.to_json()),
+        "metrics": {"val": metrics},
+    }
+    return manifest.model_copy(update=chosen), evaluator
 
 
 def followed_rules(settings: Mapping[str, Any], *, any_defective: bool) -> tuple[str, str]:

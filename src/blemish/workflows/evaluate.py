@@ -15,12 +15,15 @@ from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.sentences import sentences
 from blemish.decision.usage import read_usage
+from blemish.evaluation.baselines import HISTOGRAMS, ImageFeatures
 from blemish.evaluation.calibration import hidden_defects
+from blemish.evaluation.causes import Trained
 from blemish.evaluation.decided import operating_point_of
+from blemish.evaluation.evidence import features_at_hand, summary_lines, with_evidence
 from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.evaluation.report import ReportContext
 from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
-from blemish.evaluation.stored import threshold_sweep, training_curve
+from blemish.evaluation.stored import threshold_sweep, training_curve, training_losses
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.folder_lock import locks_out
 from blemish.inspector.chain import Judge, as_judge
@@ -114,6 +117,12 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
     context = report_context(evaluated, chosen, data, command)  # before the long work: it may refuse
     with naming_the_option(chosen):
         evaluation = measured(evaluated, chosen, split, reporter)
+    evaluation = with_evidence(
+        evaluation,
+        dataset.split("train"),
+        trained=trained(evaluated),
+        features=features_of(evaluated.bundles[0]),
+    )
     late = (*evaluated.notes_on_hidden(evaluation.records), *sentences_on_lost_places(evaluation.records))
     context = replace(context, notes=(*notes, *late))
     evaluation, context = record_test_set_access(
@@ -121,6 +130,8 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
     )
     for note in context.notes[len(notes) :]:
         reporter.line(note)
+    for line in summary_lines(evaluation.metrics, f"split '{split}', {len(evaluation.records)} images"):
+        reporter.line(line)
     return write_evaluation(out, evaluation, context_of_chain(context, evaluated.bundles, places))
 
 
@@ -135,6 +146,19 @@ def opened(
         inspector_in_scale(bundle, dataset, device=device, mm_per_px=mm_per_px) for bundle in bundles
     ]
     return EvaluatedBundles(places, bundles, inspectors, as_judge(inspectors))
+
+
+def trained(evaluated: EvaluatedBundles) -> Trained:
+    """The first bundle, whose scores are judged, with the losses of its training."""
+    manifest, inference = evaluated.manifests[0], evaluated.inspectors[0].inference
+    return Trained(manifest, inference, training_losses(manifest, evaluated.places[0]))
+
+
+def features_of(bundle: Bundle) -> ImageFeatures:
+    """Features to compare images by; those of a bundle that is run without torch need none either."""
+    if bundle.manifest.runtime is not None:
+        return HISTOGRAMS
+    return features_at_hand(bundle.networks, bundle.manifest.settings)
 
 
 def measured(evaluated: EvaluatedBundles, chosen: Dataset, split: str, reporter: Reporter) -> Evaluation:
