@@ -149,8 +149,8 @@ class CasaeSettings(PresetSettings):
     contrast: float = Field(0.3, ge=0, lt=1)
 
     # --- Training of the autoencoders, section 5.1: the first, then the second on the frozen first ---
-    steps: int = Field(4500, ge=1)
-    second_steps: int = Field(1200, ge=1)
+    steps: int = Field(5000, ge=1)
+    second_steps: int = Field(1000, ge=1)
     # Peak; of Adam, which optimiser is open.
     learning_rate: float = Field(2e-3, gt=0)
     # "constant" is the paper's; "cosine" falls to zero towards the last step.

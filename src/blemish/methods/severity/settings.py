@@ -123,7 +123,7 @@ class SeveritySettings(PresetSettings):
     # five times what they are: where kinds differ in area by powers of ten, small ones are otherwise not
     # learned. None: every cell counts alike, the paper's L2.
     defect_cells: int | None = Field(None, ge=1)
-    steps: int = Field(4000, ge=1)
+    steps: int = Field(2000, ge=1)
     batch: int = Field(8, ge=1)
     # Peak; linear warm-up over so many steps, then cosine to zero.
     learning_rate: float = Field(2e-3, gt=0)
