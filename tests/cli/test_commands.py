@@ -63,8 +63,8 @@ def test_train_writes_a_bundle_and_prints_where(
         ("steps=many", "settings of severity: 'steps': "),
         ("steps=[1", "--set steps: '[1' is not YAML"),
         ("cell=3", "'cell': Input should be 1, 2 or 4. Received: 3."),
-        ("patch=66", "settings of severity: patch must be a multiple of the cell 4. Received: 66. Use 68."),
-        ("tile=128", "tile must be more than twice the halo 64. Received: 128."),
+        ("patch=65", "settings of severity: patch must be a multiple of the cell 2. Received: 65. Use 66."),
+        ("tile=64", "tile must be more than twice the halo 42. Received: 64."),
         ("ng_rule=best", "Received: 'best'"),
     ],
 )

@@ -50,7 +50,7 @@ def test_the_answer_is_that_of_all_strips_joined_whatever_their_heights(kind: st
 
 @pytest.mark.parametrize("judge_of", [severity, casae])
 def test_a_fitted_score_is_that_of_the_rows_of_each_piece(judge_of: Callable[..., BundleInspector]) -> None:
-    fitted = MapScore(weights=(0.5, 0.1, 0.2, 1.0, 0.3), bias=1.0)
+    fitted = MapScore(weights=(0.5, 0.1, 0.2, 1.0), bias=1.0)
     judge = judge_of(types=False, fitted_score=fitted)
     web = blobs(2, 300, 80, number=6)
     raw = judge.inference.forward(web, judge.networks)

@@ -173,9 +173,9 @@ class CasaeSettings(PresetSettings):
     contrast: float = Field(0.3, ge=0, lt=1)
     """Not in the paper: contrast changes by up to this share."""
 
-    steps: Annotated[int, Group("Training of the autoencoders, section 5.1")] = Field(4500, ge=1)
+    steps: Annotated[int, Group("Training of the autoencoders, section 5.1")] = Field(5000, ge=1)
     """Training steps of the first autoencoder."""
-    second_steps: int = Field(1200, ge=1)
+    second_steps: int = Field(1000, ge=1)
     """Training steps of the second autoencoder, on the map of the first, which is frozen by then."""
     learning_rate: float = Field(2e-3, gt=0)
     """Peak learning rate of Adam; the paper does not name the optimiser."""

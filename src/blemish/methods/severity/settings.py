@@ -144,7 +144,7 @@ class SeveritySettings(PresetSettings):
     most five times what they are: where kinds differ in area by powers of ten, small ones are otherwise
     not learned. null: every cell counts alike, the paper's L2.
     """
-    steps: int = Field(4000, ge=1)
+    steps: int = Field(2000, ge=1)
     """Training steps of stage 1."""
     batch: int = Field(8, ge=1)
     """Patches of a step."""
