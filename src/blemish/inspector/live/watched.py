@@ -67,7 +67,7 @@ class WatchedFolder:
         self.waiting: dict[Path, Waiting] = {}
         self.judged: dict[Identity, None] = {}
         self.digests: dict[Path, str] = {}
-        self.vanished: list[Path] = []
+        self.vanished: dict[Path, None] = {}
         self.taken = self.interruptions = 0
         self.away = False
         self.rest = POLL_SECONDS
@@ -88,8 +88,8 @@ class WatchedFolder:
                 self.look()
                 settled = self.settled()
             for path in settled:
-                with self.lock:
-                    items = self.whole(path)
+                with self.lock:  # it may have been looked at meanwhile, for the losses at the end
+                    items = self.whole(path) if path in self.waiting else ()
                 for item in items:
                     self.taken += 1
                     yield item
@@ -114,8 +114,9 @@ class WatchedFolder:
         renamed = set(present.values())
         for path in [path for path in self.waiting if path not in present]:
             if self.waiting.pop(path).identity not in renamed:
-                self.vanished.append(path)
+                self.vanished[path] = None
         for path, identity in present.items():
+            self.vanished.pop(path, None)
             known = self.waiting.get(path)
             if identity in self.judged:
                 self.waiting.pop(path, None)
