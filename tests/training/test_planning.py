@@ -17,11 +17,11 @@ from blemish.methods.severity import SeverityMethod
 from blemish.progress import Reporter
 from blemish.training.checkpoint import load_checkpoint
 from blemish.training.clock import Clock
-from blemish.training.planning import planned
+from blemish.training.planning import planned, steps_saved
 from blemish.training.rehearsal import some_of_each
 from blemish.training.request import Request, claim_folder
 from blemish.training.run import train, trained
-from blemish.training.time_plan import Budget, TimePlan
+from blemish.training.time_plan import Budget, Part, TimePlan
 from blemish.training.trainer import RunTrainer
 
 LONG = {"steps": 100_000, "types_steps": 20_000}
@@ -69,7 +69,11 @@ def test_a_budget_is_kept_and_told(
     told = "\n".join(reporter.lines)
     assert re.search(r"^Training takes about \d+ (s|min) \(--time-budget allows 15 s\)", told, re.M), told
     assert re.search(r"^  training regression: \d+ of 100000 steps of \S+ s, ", told, re.M)
-    assert bundle.manifest.notes[-1].startswith("Not all steps were trained, as --time-budget allows 15 s: ")
+    taken = steps_taken(tmp_path / "run")
+    assert bundle.manifest.notes[-1] == (
+        "Not all steps were trained, as --time-budget allows 15 s: "
+        f"regression {taken['regression']} of 100000, types {taken['types']} of 20000."
+    )
     titles = [part.title for part in kept.parts]
     assert titles.index("training regression") < titles.index("choosing the threshold")
     assert "choosing the operating point" in titles
@@ -147,6 +151,15 @@ def test_a_planned_run_is_the_run_of_its_steps(
         for net in plain.networks
         for key in plain.networks[net]
     )
+
+
+def test_the_report_tells_the_steps_that_were_taken_not_those_planned() -> None:
+    stage = Part(title="training first", seconds=60, stage="first", steps=600, full_steps=600)
+    plan = TimePlan(parts=(stage,), budget=60, source="preset quick")
+    assert steps_saved(plan, {"first": 600}) == ()
+    assert steps_saved(plan, {}) == (), "stopped early"
+    (sentence,) = steps_saved(plan, {"first": 400})
+    assert sentence == "Not all steps were trained, as preset quick allows 1 min: first 400 of 600."
 
 
 def test_a_rehearsal_shows_every_kind_of_image(tiny_dataset: Dataset) -> None:

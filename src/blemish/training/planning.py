@@ -150,12 +150,16 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
     return lines
 
 
-def steps_saved(plan: TimePlan | None) -> tuple[str, ...]:
-    """Sentence for the report where the budget did not allow all steps; else none."""
-    cut = [part for part in plan.stages if part.steps < part.full_steps] if plan else []
+def steps_saved(plan: TimePlan | None, taken: Mapping[str, int]) -> tuple[str, ...]:
+    """Sentence for the report where the budget did not allow all steps; else none.
+
+    taken: steps by stage, of those that ended with their schedule
+    """
+    stages = {part.stage: part.full_steps for part in plan.stages if part.stage} if plan else {}
+    cut = {name: number for name, number in taken.items() if number < stages.get(name, 0)}
     if plan is None or plan.budget is None or not cut:
         return ()
-    steps = ", ".join(f"{part.stage} {part.steps} of {part.full_steps}" for part in cut)
+    steps = ", ".join(f"{name} {number} of {stages[name]}" for name, number in cut.items())
     return (f"Not all steps were trained, as {plan.source} allows {spoken(plan.budget)}: {steps}.",)
 
 

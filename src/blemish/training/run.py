@@ -87,7 +87,7 @@ def save_fitted(
 ) -> Bundle:
     """Write the bundle of a fitted method, with an operating point where it can inspect images."""
     own = fitted.dataset or dataset
-    fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan)))
+    fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan, trainer.steps_taken)))
     manifest = describe(request, own, fitted, digest)
     networks = {name: state_of(module) for name, module in fitted.modules.items()}
     if fitted.can_inspect:
