@@ -137,6 +137,9 @@ class TlsddSettings(PresetSettings):
     region_samples: int = Field(64, ge=4)
     positive_share: float = Field(0.25, gt=0, lt=1)
     region_size: int = Field(7, ge=2)
+    # Side in pixels from which a region is pooled from the map of stride 16; half of it: of stride 8. Faster
+    # R-CNN's 224 is for photographs of some 800 pixels.
+    roi_canonical_size: int = Field(112, ge=16, le=1024)
     hidden: int = Field(1024, ge=8)
     embedding: int = Field(256, ge=2)
     # Open: unit vectors and a learned scale; off is the literal paper, whose softmax is one-hot at once.
@@ -163,6 +166,9 @@ class TlsddSettings(PresetSettings):
     ways: int | None = Field(None, ge=1)
     # Query images of each class in an episode.
     queries: int = Field(2, ge=1)
+    # Images without a defect that an episode's queries have besides, in both phases, where the data have any;
+    # the paper's have none, so that it never sees a good part.
+    clean_queries: int = Field(1, ge=0)
     # Images of a step where there are no episodes.
     batch: int = Field(4, ge=1)
     steps: int = Field(3000, ge=1)
@@ -174,6 +180,9 @@ class TlsddSettings(PresetSettings):
     # Open: of common classes phase 2 draws from all boxes, or from as few as it has of a rare class. Episodes
     # are balanced either way.
     fine_tune_common: Literal["all", "drawn"] = "all"
+    # Images of phase 2 where there are no episodes: of each class as often, as the paper balances it, or each
+    # image as often, in which rare boxes hardly occur.
+    fine_tune_images: Literal["by_class", "uniform"] = "by_class"
     warmup: int = Field(200, ge=0)
     # Shares of the steps after which the rate falls to a tenth.
     drops: tuple[float, ...] = (2 / 3, 8 / 9)
@@ -189,6 +198,8 @@ class TlsddSettings(PresetSettings):
     # --- Images and inference ---
     # Pixels that the shorter side is brought to; None: as it is.
     size: int | None = Field(None, ge=64)
+    # Beyond the image's edge, up to whole cells: its last pixels again, or black, which is a hard edge.
+    padding: Literal["edge", "black"] = "edge"
     # Larger images are cut into overlapping tiles of this side, after resizing.
     tile: int = Field(1024, ge=128)
     overlap: int = Field(256, ge=0)

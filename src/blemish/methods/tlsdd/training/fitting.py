@@ -139,8 +139,7 @@ class TlsddTraining:
     ) -> None:
         """Train in place. stage: part of the draws' seed; rate: factor of the learning rate"""
         settings = self.settings
-        sampler_type = EpisodeSampler if settings.episodic and phase != "joint" else ImageSampler
-        sampler = sampler_type(settings, self.split.read, self.split.images(phase), self.trainer.seed, stage)
+        sampler = self.sampler(phase, stage)
         maps = MapCache(detector)
         peak = settings.learning_rate * rate
         warmup = min(settings.warmup, steps // 3)
@@ -160,6 +159,15 @@ class TlsddTraining:
                 gradient_clip=settings.gradient_clip,
             )
         )
+
+    def sampler(self, phase: Phase, stage: int) -> EpisodeSampler | ImageSampler:
+        """Batches of a phase. stage: part of the draws' seed"""
+        settings = self.settings
+        drawn_from = (settings, self.split.read, self.split.images(phase), self.trainer.seed, stage)
+        if settings.episodic and phase != "joint":
+            return EpisodeSampler(*drawn_from)
+        by_class = phase in ("few", "mixed") and settings.fine_tune_images == "by_class"
+        return ImageSampler(*drawn_from, by_class=by_class)
 
     # The bundle's contents
 

@@ -116,7 +116,14 @@ class TrainingSplit:
 
     def images(self, phase: Phase) -> tuple[TrainingImage, ...]:
         """Images of a phase; a line on those left out is noted."""
-        found = phase_images(self.annotated.images, self.common, self.rare, self.draw, phase=phase)
+        found = phase_images(
+            self.annotated.images,
+            self.common,
+            self.rare,
+            self.draw,
+            phase=phase,
+            clean=self.settings.clean_queries > 0,
+        )
         for note in found.notes:
             self.trainer.note(note)
         return found.images
