@@ -109,21 +109,24 @@ def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool 
 
 @in_python_words()
 def train(  # noqa: PLR0913 - every option of a training
-    method: str,
-    data: AnyPath,
+    method: str | None,
+    data: AnyPath | None,
     out: AnyPath,
     *,
     settings: Mapping[str, Any] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     resume: bool = False,
     initial_bundle: AnyPath | None = None,
+    time_budget: str | float | None = None,
     threads: int | None = None,
     quiet: bool = True,
 ) -> Path:
     """Train a method on the dataset's train and val splits; returns the path of the bundle, OUT/bundle.
 
     method: such as "severity"; settings: of the method by name, defaults for the others
-    resume: continue the run in `out`; initial_bundle: start from this bundle, with its settings
+    seed: None is 0; initial_bundle: start from this bundle, with its settings
+    resume: continue the run in `out`, with its own method, data, settings and seed where they are None
+    time_budget: that training may take, in seconds or such as "15m"; None: as the preset says
     Raises BlemishError for a wrong method, settings or data.
 
     >>> settings = {"steps": 2, "batch": 2, "patch": 64, "types": False, "device": "cpu"}
@@ -135,15 +138,16 @@ def train(  # noqa: PLR0913 - every option of a training
     require_package("torch", "blemish.train")
     from blemish.workflows.train import train_bundle
 
-    set_threads(threads)
     return train_bundle(
         method,
-        Path(data),
+        None if data is None else Path(data),
         Path(out),
         settings=settings,
         seed=seed,
         resume=resume,
         initial_bundle=None if initial_bundle is None else Path(initial_bundle),
+        time_budget=time_budget,
+        threads=threads,
         quiet=quiet,
     )
 

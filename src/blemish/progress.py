@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,11 +16,25 @@ Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30
 
 
+class WholeTime(Protocol):
+    """Time of the whole work that the bars are parts of."""
+
+    def enter(self, title: str) -> None:
+        """Note that the part with that title begins."""
+
+    def left(self, title: str, share: float) -> float | None:
+        """Seconds left of the whole, a share of the part with that title being done; None if unknown."""
+
+
 class Reporter:
-    """Progress on standard error, so that standard output carries results alone. quiet: show nothing"""
+    """Progress on standard error, so that standard output carries results alone. quiet: show nothing
+
+    whole: knows the time left of the whole work, where its parts were planned
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
+        self.whole: WholeTime | None = None
         stream = getattr(sys.stderr, "unfiltered", sys.stderr)  # bars need what no text may hold
         self.console = Console(file=stream, quiet=quiet)
 
@@ -29,32 +43,58 @@ class Reporter:
         self.console.print(printable(message), highlight=False, markup=False, soft_wrap=True)
 
     def track(
-        self, items: Iterable[Item], title: str, *, total: int | None = None, done: int = 0
+        self,
+        items: Iterable[Item],
+        title: str,
+        *,
+        total: int | Callable[[], int] | None = None,
+        done: int = 0,
     ) -> Iterator[Item]:
-        """Iterate over the items, with a bar that counts them from `done` on; lines where no terminal is."""
-        title = printable(title)
-        total = len(items) + done if total is None and isinstance(items, Sequence) else total
+        """Iterate over the items, with a bar that counts them from `done` on; lines where no terminal is.
+
+        total: of the items and `done`; a function where it may change on the way
+        """
+        if self.whole is not None:
+            self.whole.enter(title)
+        if total is None and isinstance(items, Sequence):
+            total = len(items) + done
+        total_now = total if callable(total) else lambda: total
         if self.quiet:
             yield from items
-            return
-        if not self.console.is_terminal:
-            yield from self.with_lines(items, title, total=total, done=done)
-            return
+        elif self.console.is_terminal:
+            yield from self.with_bar(items, title, total=total_now, done=done)
+        else:
+            yield from self.with_lines(items, title, total=total_now, done=done)
+
+    def whole_left(self, title: str, done: int, total: int | None) -> str:
+        """Words on the time left of the whole, empty where it is not known."""
+        if self.whole is None or not total:
+            return ""
+        seconds = self.whole.left(title, done / total)
+        return f"{spoken(seconds)} left in all" if seconds is not None else ""
+
+    def with_bar(
+        self, items: Iterable[Item], title: str, *, total: Callable[[], int | None], done: int
+    ) -> Iterator[Item]:
+        """Iterate over the items with a bar, and the time left of the whole, or else of the items."""
+        whole = self.whole_left(title, done, total())
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            *([TextColumn("{task.fields[left]}")] if whole else [TimeRemainingColumn()]),
             console=self.console,
             transient=True,
         ) as progress:
-            task = progress.add_task(title, total=total, completed=done)
-            for item in items:
+            task = progress.add_task(printable(title), total=total(), completed=done, left=whole)
+            for count, item in enumerate(items, start=done + 1):
                 yield item
-                progress.advance(task)
+                progress.update(
+                    task, total=total(), completed=count, left=self.whole_left(title, count, total())
+                )
 
     def with_lines(
-        self, items: Iterable[Item], title: str, *, total: int | None, done: int
+        self, items: Iterable[Item], title: str, *, total: Callable[[], int | None], done: int
     ) -> Iterator[Item]:
         """Iterate over the items, with a line every half a minute: how many, and the time left if known."""
         started = last_line = perf_counter()
@@ -64,7 +104,20 @@ class Reporter:
             if now - last_line >= SECONDS_BETWEEN_LINES:
                 last_line = now
                 of = left = ""
-                if total is not None:
-                    seconds = (total - done - count) * (now - started) / count
-                    of, left = f" of {total}", f", about {seconds:.0f} s left"
-                self.line(f"{title}: {done + count}{of}{left}")
+                if (all_items := total()) is not None:
+                    seconds = (all_items - done - count) * (now - started) / count
+                    whole = self.whole_left(title, done + count, all_items)
+                    of, left = f" of {all_items}", f", about {whole or f'{spoken(seconds)} left'}"
+                self.line(f"{printable(title)}: {done + count}{of}{left}")
+
+
+def spoken(seconds: float) -> str:
+    """Duration for people: "40 s", "13 min", "2 h 5 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

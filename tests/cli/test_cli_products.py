@@ -80,13 +80,14 @@ def test_method_without_the_setting_refuses_in_one_line(
     assert answer.err.count("\n") == 1
 
 
-def test_short_forms_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_forms_are_settings(blemish: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that YAML would read as a number or a list stays a name."""
-    from blemish.cli.training import short_settings
-    from blemish.methods import find_method
-    from blemish.workflows.train import read_settings
-
-    given = short_settings("medetection", target="007, [a]", shots=20)
-    settings = read_settings(find_method("medetection"), None, given).model_dump()
-    assert (settings["target"], settings["shots"]) == ("007, [a]", 20)
-    assert short_settings("no such method", target=None, shots=None) == {}
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "blemish.workflows.train.train_bundle", lambda *_, **named: given.update(named) or tmp_path
+    )
+    places = ("--data", tmp_path, "--out", tmp_path / "run")
+    assert blemish("train", "medetection", *places, "--target", "007, [a]", "--shots", 20).code == 0
+    assert given["options"] == {"target": "007, [a]", "shots": 20}
+    assert blemish("train", "no such method", *places).code == 0
+    assert given["options"] == {}

@@ -121,4 +121,4 @@ def test_patience_counts_from_the_first_best_validation() -> None:
     for step, exhausted in ((0, False), (1, False), (2, True)):
         stopper.validate(nn.Identity(), step)
         assert stopper.exhausted == exhausted
-    assert not EarlyStopper(None).exhausted and not EarlyStopper(None).due(0, 5)
+    assert not EarlyStopper(None).exhausted and not EarlyStopper(None).due(0)

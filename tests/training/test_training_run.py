@@ -44,8 +44,8 @@ from blemish.training.trainer import RunTrainer
 root, run, settings, stage, step = sys.argv[1:]
 record = RunTrainer.record
 
-def record_or_die(self, current, number, loss):
-    record(self, current, number, loss)
+def record_or_die(self, current, number, *rest, **options):
+    record(self, current, number, *rest, **options)
     if (current.name, number) == (stage, int(step)):
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -20,7 +20,7 @@ def test_a_preset_that_a_start_would_beat_is_refused() -> None:
         with pytest.raises(
             BlemishError, match=rf"{rule}, as in the bundle that training starts from\. Received: "
         ) as caught:
-            read_settings(method, None, settings_of_another, start)
+            read_settings(method, None, settings_of_another, start, of="the bundle that training starts from")
         assert "\n" not in str(caught.value)
     assert read_settings(method, None, {"preset": "paper"}).size == 800  # type: ignore[attr-defined]
 

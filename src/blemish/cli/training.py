@@ -12,7 +12,7 @@ import typer
 from blemish.cli.console import say
 from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Seed, Threads, beginning
 from blemish.cli.outcome import command_line
-from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
+from blemish.errors import BlemishError, WrongUseError
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
@@ -24,21 +24,51 @@ METHODS = sorted(
 
 
 def train(  # noqa: PLR0913, PLR0917 - an option each
+    out: Annotated[Path, typer.Option("--out", help="Run folder; the bundle is written to RUN/bundle.")],
     method: Annotated[
-        str,
+        Optional[str],  # noqa: UP045
         typer.Argument(
             metavar="METHOD", help=f"One of {', '.join(METHODS)}.", autocompletion=beginning(METHODS)
         ),
-    ],
-    data: Annotated[Path, typer.Option("--data", help="Dataset: a folder, or a dataset.yaml.")],
-    out: Annotated[Path, typer.Option("--out", help="Run folder; the bundle is written to RUN/bundle.")],
+    ] = None,
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--data", help="Dataset: a folder, or a dataset.yaml."),
+    ] = None,
     config: Annotated[Optional[Path], typer.Option("--config", help="YAML file of settings.")] = None,  # noqa: UP045
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--set", metavar="KEY=VALUE", help="Setting of the method; may be repeated."),
     ] = None,
-    seed: Seed = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="quick (5 minutes), default (15), thorough (2 hours), or paper, as long as it takes; on a "
+            "GPU about a fifth. Short for --set preset=NAME.",
+            autocompletion=beginning(["quick", "default", "thorough", "paper"]),
+        ),
+    ] = None,
+    time_budget: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--time-budget",
+            metavar="TIME",
+            help="Time that training may take, such as 15m or 1h30m: it plans its steps to fit. Default: the "
+            "preset's.",
+        ),
+    ] = None,
+    seed: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--seed", min=0, help="Seed of every random draw; default 0."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Continue the run in --out; it knows its method, data, settings and seed."
+        ),
+    ] = False,
     initial_bundle: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--from", metavar="BUNDLE", help="Start from this bundle, with its settings."),
@@ -62,18 +92,19 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     from blemish.workflows.scale import checked_scale
     from blemish.workflows.train import train_bundle
 
-    set_threads(threads)
-    own = parsed_settings(settings)
-    own |= short_settings(method, target=target, shots=shots, mm_per_px=checked_scale(mm_per_px))
+    options = {"preset": preset, "target": target, "shots": shots, "mm_per_px": checked_scale(mm_per_px)}
     bundle = train_bundle(
         method,
         data,
         out,
-        settings=own,
+        settings=parsed_settings(settings),
         config=config,
+        options={name: value for name, value in options.items() if value is not None},
         seed=seed,
         resume=resume,
         initial_bundle=initial_bundle,
+        time_budget=time_budget,
+        threads=threads,
         quiet=quiet,
     )
     say(bundle)
@@ -210,17 +241,3 @@ def parsed_settings(assignments: list[str] | None) -> dict[str, Any]:
                 f"--set {key}: '{value}' is not YAML. Use KEY=3, KEY=true or KEY=word."
             ) from error
     return values
-
-
-def short_settings(method: str, **values: str | float | None) -> dict[str, Any]:
-    """Settings that have an option of their own. Raises WrongUseError for a method without the setting."""
-    from blemish.methods import find_method
-
-    own = {name: value for name, value in values.items() if value is not None}
-    with refused_as_wrong_use():
-        known = find_method(method).settings_type.model_fields if own else {}
-    for name in own:
-        if name not in known:
-            option = f"--{name.replace('_', '-')}"
-            raise WrongUseError(f"Method {method} has no setting '{name}'. Leave {option} out.")
-    return own

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from blemish.bundle.manifest import Manifest
 from blemish.dataset.samples import Dataset
-from blemish.methods.contract import Curves, Fitted, Inference, LearningSplit, Memory, MethodSettings, Trainer
+from blemish.methods.contract import (
+    Curves,
+    Fitted,
+    Inference,
+    LearningSplit,
+    Memory,
+    MethodSettings,
+    StageSteps,
+    Trainer,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +38,8 @@ class BaseMethod(ABC, Generic[SettingsOf]):
     curves_type: type[Curves] = Curves
     supports_warm_start: bool = False
     needs_defects_in: tuple[LearningSplit, ...] = ("train", "val")
+    stage_steps: tuple[StageSteps, ...] = ()
+    cheaper: tuple[Mapping[str, Any], ...] = ()
 
     @abstractmethod
     def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:

@@ -168,6 +168,18 @@ class Stage:
     early_stopping: EarlyStopping | None = None
 
 
+@dataclass(frozen=True)
+class StageSteps:
+    """Setting that holds a stage's steps, which a time budget may lower.
+
+    stage: name of the stage; least: steps below which it learns nothing of use
+    """
+
+    stage: str
+    setting: str
+    least: int
+
+
 class ThresholdSweep(Protocol):
     """Metrics against the threshold, and the best threshold."""
 
@@ -282,6 +294,9 @@ class Method(Protocol):
     supports_warm_start: whether training can go on from a bundle of this method
     needs_defects_in: the splits that must hold defective images; a method that needs them in none learns from
         good images alone
+    stage_steps: steps that a time budget may lower
+    cheaper: changes of settings, such as smaller images, that are tried in their order where the budget does
+        not allow the least steps
     """
 
     @property
@@ -298,6 +313,10 @@ class Method(Protocol):
     def supports_warm_start(self) -> bool: ...
     @property
     def needs_defects_in(self) -> tuple[LearningSplit, ...]: ...
+    @property
+    def stage_steps(self) -> tuple[StageSteps, ...]: ...
+    @property
+    def cheaper(self) -> tuple[Mapping[str, Any], ...]: ...
 
     def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:
         """Train on the splits "train" and "val" of the dataset."""

@@ -40,16 +40,22 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    path: Path, network: nn.Module, optimiser: Optimizer, step: int, stopper: EarlyStopper | None = None
+    path: Path,
+    network: nn.Module,
+    optimiser: Optimizer,
+    step: int,
+    stopper: EarlyStopper | None = None,
+    progress: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the state after `step` steps. Raises BlemishError when the disk is full; the old checkpoint
-    stays.
+    """Write the state after `step` steps. progress: what else the metadata hold, as text
+
+    Raises BlemishError when the disk is full; the old checkpoint stays.
     """
     tensors = {NETWORK + name: tensor for name, tensor in network.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         for name, value in state.items():
             tensors[f"{OPTIMISER}{index}.{name}"] = torch.as_tensor(value)
-    metadata = {"step": str(step)}
+    metadata = {**(progress or {}), "step": str(step)}
     if stopper is not None:
         tensors |= stopper.tensors()
         metadata |= stopper.metadata()

@@ -21,9 +21,12 @@ class EarlyStopper:
         self.results: list[ValidationResult] = []
         self.best: dict[str, Tensor] = {}
 
-    def due(self, step: int, last: int) -> bool:
-        """True where the network is validated after `step` steps; the first time is before any training."""
-        return self.stopping is not None and (step % self.stopping.every == 0 or step == last)
+    def due(self, step: int, *, ends: bool = False) -> bool:
+        """True where the network is validated after `step` steps; the first time is before any training.
+
+        ends: whether that was the last step
+        """
+        return self.stopping is not None and (step % self.stopping.every == 0 or ends)
 
     def validate(self, network: nn.Module, step: int) -> ValidationResult:
         """Measure the network in eval mode, and keep its state where there was no better one."""

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from blemish.bundle.migrations import AUTO, comparable_settings, legacy_defaults, rename_settings
+from blemish.bundle.migrations import AUTO, comparable_settings
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.evaluation.operating_point import parse_rule
-from blemish.files import write_atomically
 from blemish.inspector.loading import refuse_exported
 from blemish.inspector.torch_backend import pick_device
 from blemish.methods.contract import Method, MethodSettings
 from blemish.threads import thread_count
 from blemish.training.log import LOG_FILE, read_log
+from blemish.training.record import RUN_FILE, RunRecord, read_record, write_record
+from blemish.training.time_plan import Budget
 from blemish.training.trainer import CHECKPOINTS, PICTURES
 
-RUN_FILE = "run.json"
-THREADS = "threads"  # in it; null on a GPU, where sums do not depend on them
+PLAN_FILE = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,9 @@ class Request:
     """A training to be done: method, data, settings and the run's folder.
 
     origin: the dataset's path as the user gave it, for the manifest
+    data: the dataset's path, for a resume that is not told it again
     initial_bundle: to start from, where the method can
+    budget: time that it may take, for which it is planned; None: neither limit nor plan
     """
 
     method: Method
@@ -41,7 +42,9 @@ class Request:
     seed: int = 0
     resume: bool = False
     origin: str = ""
+    data: Path | None = None
     initial_bundle: Bundle | None = None
+    budget: Budget | None = None
 
 
 def refuse_unknown_rules(settings: MethodSettings) -> None:
@@ -99,20 +102,11 @@ def claim_folder(request: Request, digest: str) -> None:
     """Write RUN/run.json, or check on resume that method, settings, seed and data are those of the run
     there.
     """
-    file = request.run / RUN_FILE
-    settings = request.settings.model_dump(mode="json")
-    paths = {name: settings[name] for name in request.settings.paths if settings[name] is not None}
-    absolute = {name: str(Path(path).resolve()) for name, path in paths.items()}
-    wanted = {
-        "method": request.method.name,
-        "seed": request.seed,
-        "data_fingerprint": digest,
-        "settings": settings | absolute,
-        "start": request.initial_bundle.id if request.initial_bundle else None,
-        THREADS: thread_count() if pick_device(request.settings.device) == "cpu" else None,
-    }
+    wanted = record_of(request, digest)
     if any((request.run / CHECKPOINTS).glob("*")):
-        if not file.is_file():
+        stored = read_record(request.run)
+        file = request.run / RUN_FILE
+        if stored is None:
             raise BlemishError(
                 f"{file} must tell which settings and data the checkpoints beside it are of. "
                 "Received: no such file. Restore it, or choose another --out."
@@ -121,16 +115,32 @@ def claim_folder(request: Request, digest: str) -> None:
             raise BlemishError(
                 f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
             )
-        stored = read_run(file)
-        older = legacy_defaults(request.method.name, type(request.settings))
-        renamed = rename_settings(request.method.name, stored["settings"], source=str(file))
-        noted = {THREADS: wanted[THREADS], **stored}  # 0.1 noted no threads
-        stored = {**noted, "settings": {**older, **renamed}}
-        refuse_other_run(stored, wanted, file, request.settings.paths)
+        refuse_other_run(stored, wanted, file)
+        before = stored.upgraded_settings(type(request.settings), request.run)
+        refuse_other_settings(before, wanted.settings, file, request.settings.paths)
         return
     for image in (request.run / PICTURES).glob("*.png"):
         image.unlink()  # of an attempt that was stopped before it had a checkpoint
-    write_atomically(file, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+    write_record(request.run, wanted)
+
+
+def record_of(request: Request, digest: str) -> RunRecord:
+    """Record of the run that a request starts. digest: fingerprint of the data"""
+    settings = request.settings.model_dump(mode="json")
+    paths = {name: settings[name] for name in request.settings.paths if settings[name] is not None}
+    absolute = {name: str(Path(path).resolve()) for name, path in paths.items()}
+    start = request.initial_bundle
+    return RunRecord(
+        method=request.method.name,
+        seed=request.seed,
+        data_fingerprint=digest,
+        settings=settings | absolute,
+        data=request.origin or None,
+        data_path=str(request.data.resolve()) if request.data else None,
+        start=start.id if start else None,
+        start_path=str(start.path.resolve()) if start else None,
+        threads=thread_count() if pick_device(request.settings.device) == "cpu" else None,
+    )
 
 
 def remove_empty_run(run: Path) -> None:
@@ -138,48 +148,48 @@ def remove_empty_run(run: Path) -> None:
     log = run / LOG_FILE
     if any((run / CHECKPOINTS).glob("*")) or any("loss" in entry for entry in read_log(log)):
         return
-    for file in (run / RUN_FILE, log):
+    for file in (run / RUN_FILE, run / PLAN_FILE, log):
         file.unlink(missing_ok=True)
     if not any(run.iterdir()):
         run.rmdir()
 
 
-def read_run(file: Path) -> dict[str, Any]:
-    """Read a run.json. Raises BlemishError for a file that `claim_folder` did not write."""
-    try:
-        stored = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise BlemishError(f"{file} is not JSON ({error}). Choose another --out.") from error
-    if not isinstance(stored, dict) or not isinstance(stored.get("settings"), dict):
-        raise BlemishError(f"{file} describes no run. Choose another --out.")
-    return stored
+def refuse_other_run(stored: RunRecord, wanted: RunRecord, file: Path) -> None:
+    """Raise BlemishError where a run that is to go on is of another method, seed, start, data or threads."""
+    for key in ("method", "seed", "start"):
+        then, now = getattr(stored, key), getattr(wanted, key)
+        if then != now:
+            raise BlemishError(
+                f"{file}: --resume needs the same {key}. Received: {now}, the run has {then}. "
+                "Choose another --out."
+            )
+    if stored.data_fingerprint != wanted.data_fingerprint:
+        raise BlemishError(
+            f"{file}: --resume needs the same images, annotations and splits. Received: others, or "
+            f"changed ones (fingerprint {wanted.data_fingerprint[:12]}, the run has "
+            f"{stored.data_fingerprint[:12]}). Restore them, or choose another --out."
+        )
+    then, now = stored.threads, wanted.threads
+    if "threads" not in stored.model_fields_set or then == now:
+        return
+    if then is None or now is None:
+        device, other = ("cuda", "cpu") if then is None else ("cpu", "cuda")
+        raise BlemishError(
+            f"{file}: --resume needs the same kind of device, as another rounds otherwise. "
+            f"Received: {other}, the run was on {device}. Go on where there is one, or choose another --out."
+        )
+    raise BlemishError(
+        f"{file}: --resume needs the same number of threads, with another of which sums are rounded "
+        f"otherwise. Received: {now}, the run has {then}. Give --threads {then}."
+    )
 
 
-def refuse_other_run(
+def refuse_other_settings(
     stored: Mapping[str, Any], wanted: Mapping[str, Any], file: Path, paths: Mapping[str, str]
 ) -> None:
-    for key in wanted:
-        if key == "settings":
-            continue
-        if key == THREADS and stored[key] != wanted[key]:
-            raise BlemishError(
-                f"{file}: --resume needs the same number of threads, with another of which sums are rounded "
-                f"otherwise. Received: {wanted[key]}, the run has {stored[key]}. "
-                f"Give --threads {stored[key]}."
-            )
-        if key == "data_fingerprint" and stored.get(key) != wanted[key]:
-            raise BlemishError(
-                f"{file}: --resume needs the same images, annotations and splits. Received: others, or "
-                f"changed ones (fingerprint {wanted[key][:12]}, the run has {str(stored.get(key))[:12]}). "
-                "Restore them, or choose another --out."
-            )
-        if stored.get(key) != wanted[key]:
-            raise BlemishError(
-                f"{file}: --resume needs the same {key}. Received: {wanted[key]}, the run has "
-                f"{stored.get(key)}. Choose another --out."
-            )
-    settings, now = comparable_settings(stored["settings"]), comparable_settings(wanted["settings"])
-    for key, value in now.items():
+    """Raise BlemishError for the first setting that differs from that of the run that is to go on."""
+    settings = comparable_settings(stored)
+    for key, value in comparable_settings(wanted).items():
         if not same_setting(settings.get(key), value):
             remedy = f"Give the same {paths[key]}, or choose" if key in paths else "Choose"
             raise BlemishError(

@@ -14,7 +14,9 @@ from blemish.errors import BlemishError
 from blemish.inspector.loading import assemble
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
+from blemish.training.clock import Clock
 from blemish.training.manifest import describe, state_of, with_operating_point
+from blemish.training.planning import keep_plan, planned
 from blemish.training.request import (
     Request,
     claim_folder,
@@ -36,6 +38,8 @@ def train(request: Request, reporter: Reporter) -> Bundle:
     Raises BlemishError for data that the method cannot learn from, a folder that holds another run, or a loss
     that is not finite. Whatever stops it, checkpoints and an earlier bundle stay whole.
     """
+    clock = Clock()
+    reporter.whole = clock
     refuse_unknown_rules(request.settings)
     refuse_several_processes()
     refuse_unfit_start(request)
@@ -43,31 +47,35 @@ def train(request: Request, reporter: Reporter) -> Bundle:
     dataset = with_validation(request.dataset, request.seed, reporter)
     refuse_good_images_alone(request.method, dataset)
     digest = fingerprint(dataset)
+    request, plan = planned(request, dataset, trained, clock, reporter)
     claim_folder(request, digest)
     try:
-        return trained(request, dataset, digest, reporter)
+        keep_plan(request.run, plan)
+        clock.plan = plan
+        trainer = RunTrainer(
+            request.run,
+            request.settings,
+            seed=request.seed,
+            reporter=reporter,
+            initial_bundle=request.initial_bundle,
+            clock=clock,
+        )
+        try:
+            return trained(request, dataset, trainer, digest)
+        finally:
+            trainer.log.close()
     except BlemishError:
         remove_empty_run(request.run)
         raise
 
 
-def trained(request: Request, dataset: Dataset, digest: str, reporter: Reporter) -> Bundle:
-    """Fit the method in a folder that the request has claimed; returns the bundle."""
-    trainer = RunTrainer(
-        request.run,
-        request.settings,
-        seed=request.seed,
-        reporter=reporter,
-        initial_bundle=request.initial_bundle,
-    )
-    try:
-        fitted = request.method.fit(dataset, request.settings, trainer)
-        for name, other in fitted.extra_models.items():
-            reporter.line(f"{name}: a bundle of its own, in {request.run / name}")
-            save_fitted(request.run / name, other, request, dataset, digest, trainer)
-        return save_fitted(request.run / "bundle", fitted, request, dataset, digest, trainer)
-    finally:
-        trainer.log.close()
+def trained(request: Request, dataset: Dataset, trainer: RunTrainer, digest: str = "") -> Bundle:
+    """Fit the method in a folder that the request has claimed; returns the bundle. digest: of the dataset"""
+    fitted = request.method.fit(dataset, request.settings, trainer)
+    for name, other in fitted.extra_models.items():
+        trainer.reporter.line(f"{name}: a bundle of its own, in {request.run / name}")
+        save_fitted(request.run / name, other, request, dataset, digest, trainer)
+    return save_fitted(request.run / "bundle", fitted, request, dataset, digest, trainer)
 
 
 def save_fitted(

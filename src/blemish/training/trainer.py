@@ -30,10 +30,12 @@ from blemish.nn.runtime import prepare_runtime
 from blemish.progress import Reporter
 from blemish.training.cache import ArrayCache
 from blemish.training.checkpoint import load_checkpoint, restore, save_checkpoint
+from blemish.training.clock import Clock, Pace
 from blemish.training.early_stopping import EarlyStopper
 from blemish.training.log import RunLog
 
 LOG_EVERY = 10  # steps
+POSITION, SECONDS = "position", "seconds"  # in a checkpoint: on the schedule, and since the training began
 CHECKPOINTS, PICTURES = "checkpoints", "pictures"  # folders of a run
 SWEEP_STEPS = 119  # thresholds between 0 and the greatest severity
 
@@ -49,12 +51,14 @@ class RunTrainer:
         seed: int,
         reporter: Reporter,
         initial_bundle: Bundle | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.run = run
         self.initial_bundle = initial_bundle
         self.settings = settings
         self.seed = seed
         self.reporter = reporter
+        self.clock = clock or Clock()
         self.device = pick_device(settings.device)
         self.bfloat16 = settings.precision == "bf16" or (
             settings.precision == "auto" and fast_bfloat16(self.device)
@@ -68,46 +72,63 @@ class RunTrainer:
         With early stopping it ends when it gets no better, and leaves the network in its best state.
         Raises BlemishError on a loss that is not finite. Whatever stops it, the last checkpoint is whole.
         """
+        network, optimiser, accelerator = self.prepared(stage)
+        stopper = EarlyStopper(stage.early_stopping)
+        pace = self.resumed(stage, optimiser, stopper)
+        for step, position, batch in self.batches(stage, pace, stopper, accelerator.process_index):
+            for group in optimiser.param_groups:
+                group["lr"] = stage.learning_rate(position)
+            loss = self.advance(stage, step, batch, network, optimiser, accelerator)
+            if accelerator.is_main_process:
+                ends = pace.is_last
+                self.record(stage, step + 1, loss, stage.learning_rate(position), ends=ends)
+                self.validate(stage, stopper, step + 1, ends=ends)
+                ends = ends or stopper.exhausted
+                if (step + 1) % self.settings.checkpoint_every == 0 or ends:
+                    self.save(stage, optimiser, stopper, pace)
+        self.note_steps(stage, pace)
+        return stopper.end(stage.network)
+
+    def prepared(self, stage: Stage) -> tuple[nn.Module, Any, Accelerator]:
+        """Network, optimiser and accelerator of a stage, its random draws set by the seed."""
         prepare_runtime()
         set_seed(self.seed)
         accelerator = Accelerator(cpu=self.device == "cpu")
         stage.network.train().to(memory_format=torch.channels_last)
         network, optimiser = accelerator.prepare(stage.network, stage.optimiser(stage.network.parameters()))
-        stopper = EarlyStopper(stage.early_stopping)
-        done = self.resumed(stage, optimiser, stopper)
-        for step, batch in self.batches(stage, done, stopper, accelerator.process_index):
-            for group in optimiser.param_groups:
-                group["lr"] = stage.learning_rate(step)
-            loss = self.advance(stage, step, batch, network, optimiser, accelerator)
-            if accelerator.is_main_process:
-                self.record(stage, step + 1, loss)
-                self.validate(stage, stopper, step + 1)
-                ends = step + 1 == stage.steps or stopper.exhausted
-                if (step + 1) % self.settings.checkpoint_every == 0 or ends:
-                    save_checkpoint(
-                        self.checkpoint(stage), stage.network, optimiser.optimizer, step + 1, stopper
-                    )
-        return stopper.end(stage.network)
+        return network, optimiser, accelerator
 
-    def resumed(self, stage: Stage, optimiser: Any, stopper: EarlyStopper) -> int:
-        """Restore the stage from its checkpoint, where there is one; returns the number of steps done."""
+    def resumed(self, stage: Stage, optimiser: Any, stopper: EarlyStopper) -> Pace:
+        """Restore the stage from its checkpoint, where there is one; returns where it stands."""
         checkpoint = load_checkpoint(self.checkpoint(stage))
+        done, position = 0, 0.0
         if checkpoint is None:
             self.log.forget_after(stage.name, -1)
             self.validate(stage, stopper, 0)
-            return 0
-        restore(checkpoint, stage.network, optimiser.optimizer)
-        stopper.recall(checkpoint.tensors, checkpoint.metadata)
-        self.log.forget_after(stage.name, checkpoint.step)
-        return checkpoint.step
+        else:
+            restore(checkpoint, stage.network, optimiser.optimizer)
+            stopper.recall(checkpoint.tensors, checkpoint.metadata)
+            done = checkpoint.step
+            position = float(checkpoint.metadata.get(POSITION, done))
+            self.clock.resume(float(checkpoint.metadata.get(SECONDS, 0)))
+            self.log.forget_after(stage.name, done)
+        seconds = self.clock.seconds_for(stage.name)
+        return Pace(stage.steps, done, position, seconds, self.clock.full_steps(stage.name))
 
     def checkpoint(self, stage: Stage) -> Path:
         """Path of the stage's checkpoint."""
         return self.run / CHECKPOINTS / f"{stage.name}.safetensors"
 
-    def validate(self, stage: Stage, stopper: EarlyStopper, step: int) -> None:
-        """Validate the network where it is due, and log what was measured."""
-        if stopper.due(step, stage.steps):
+    def save(self, stage: Stage, optimiser: Any, stopper: EarlyStopper, pace: Pace) -> None:
+        """Write the stage's checkpoint after the present step."""
+        progress = {POSITION: str(pace.next_position), SECONDS: str(self.clock.elapsed)}
+        save_checkpoint(
+            self.checkpoint(stage), stage.network, optimiser.optimizer, pace.done + 1, stopper, progress
+        )
+
+    def validate(self, stage: Stage, stopper: EarlyStopper, step: int, *, ends: bool = False) -> None:
+        """Validate the network where it is due, and log what was measured. ends: after the last step"""
+        if stopper.due(step, ends=ends):
             found = stopper.validate(stage.network, step)
             values = {f"validation {name}": value for name, value in found.values.items()}
             self.log.write({"stage": stage.name, "step": step, **values})
@@ -127,9 +148,10 @@ class RunTrainer:
             loss = stage.loss(network, batch)
         value = float(loss.detach())
         if not math.isfinite(value):
+            rate = optimiser.param_groups[0]["lr"]
             raise BlemishError(
                 f"{self.run}: the loss became {value} at step {step + 1} of stage '{stage.name}'. "
-                f"Lower its learning rate (now {stage.learning_rate(step):.2g}) and choose another --out."
+                f"Lower its learning rate (now {rate:.2g}) and choose another --out."
             )
         optimiser.zero_grad()
         accelerator.backward(loss)
@@ -138,21 +160,23 @@ class RunTrainer:
         return value
 
     def batches(
-        self, stage: Stage, done: int, stopper: EarlyStopper, rank: int
-    ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
-        """Batches of steps done…steps − 1, each made while the network works on the one before.
-
-        They end when training is to stop early.
+        self, stage: Stage, pace: Pace, stopper: EarlyStopper, rank: int
+    ) -> Iterator[tuple[int, int, Mapping[str, Tensor]]]:
+        """Each step with its place on the schedule and its batch, made while the network works on the one
+        before. They end when training is to stop early.
         """
-        steps = range(done, stage.steps) if not stopper.exhausted else range(0)
+        if stopper.exhausted or pace.ended:
+            return
         with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(stage.batch, done, rank) if steps else None
-            for step in self.reporter.track(steps, f"training {stage.name}", total=stage.steps, done=done):
-                assert coming is not None
+            coming = pool.submit(stage.batch, pace.done, rank)
+            steps = self.reporter.track(
+                pace, training_title(stage.name), total=lambda: pace.total, done=pace.done
+            )
+            for step, position in steps:
                 batch = coming.result()
-                if step + 1 < stage.steps:
+                if not pace.is_last:
                     coming = pool.submit(stage.batch, step + 1, rank)
-                yield step, {name: self.placed(tensor) for name, tensor in batch.items()}
+                yield step, position, {name: self.placed(tensor) for name, tensor in batch.items()}
                 if stopper.exhausted:
                     return
 
@@ -160,10 +184,17 @@ class RunTrainer:
         moved = tensor.to(self.device)
         return moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
 
-    def record(self, stage: Stage, step: int, loss: float) -> None:
-        if step % LOG_EVERY == 0 or step == stage.steps:
-            rate = stage.learning_rate(step - 1)
+    def record(self, stage: Stage, step: int, loss: float, rate: float, *, ends: bool) -> None:
+        if step % LOG_EVERY == 0 or ends:
             self.log.write({"stage": stage.name, "step": step, "loss": loss, "learning_rate": rate})
+
+    def note_steps(self, stage: Stage, pace: Pace) -> None:
+        """Tell where a stage took more or fewer steps than planned, to keep its time."""
+        if pace.ended and pace.done != stage.steps:
+            self.note(
+                f"{training_title(stage.name)}: {pace.done} steps in place of {stage.steps}, to keep the "
+                "time: they took another time than measured before."
+            )
 
     def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
         """Modules in eval mode as functions of arrays, in fp32 like every later inspection."""
@@ -210,3 +241,8 @@ class RunTrainer:
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
         """Iterate over items with a progress bar."""
         return self.reporter.track(items, title)
+
+
+def training_title(stage: str) -> str:
+    """Title of a stage's progress bar."""
+    return f"training {stage}"

@@ -54,7 +54,12 @@ def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
     reporter.line(f"1/4 synthetic set: {len(dataset)} images in {data}")
     reporter.line("2/4 training")
     bundle = train_bundle(
-        "severity", data, run, settings={**SETTINGS, "precision": training_precision()}, quiet=quiet
+        "severity",
+        data,
+        run,
+        settings={**SETTINGS, "precision": training_precision()},
+        plan=False,
+        quiet=quiet,
     )
     reporter.line("3/4 measuring on the test images")
     evaluated = evaluate_bundles(

@@ -14,7 +14,7 @@ from blemish.methods.casae.inference import CasaeInference, inference_from, tell
 from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.graphs import FIXED_SIDE
-from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
+from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, SweptCurves, Trainer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,6 +27,11 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     title = "Cascaded autoencoders (CASAE)"
     settings_type = CasaeSettings
     curves_type = SweptCurves
+    stage_steps = (
+        StageSteps("first", "steps", least=300),
+        StageSteps("second", "second_steps", least=150),
+        StageSteps("types", "types_steps", least=150),
+    )
 
     def fit(self, dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.casae.training import fit

@@ -18,8 +18,9 @@ class PresetSettings(MethodSettings):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    # Numbers that stand where none is given.
-    preset: Literal["paper", "default", "tiny"] = "default"
+    # Numbers that stand where none is given, and the time that training may take: quick 5 minutes, default
+    # 15, thorough 2 hours, on a GPU about a fifth; paper as long as it takes; tiny is for tests.
+    preset: Literal["quick", "default", "thorough", "paper", "tiny"] = "default"
 
     @model_validator(mode="before")
     @classmethod

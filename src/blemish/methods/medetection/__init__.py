@@ -10,7 +10,7 @@ from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
 from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
-from blemish.methods.contract import Fitted, Graph, Networks, Trainer
+from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Trainer
 from blemish.methods.medetection.inference import MedetectionInference, inference_from
 from blemish.methods.medetection.memory import MedetectionCurves, MedetectionMemory
 from blemish.methods.medetection.serving import served
@@ -30,6 +30,10 @@ class MedetectionMethod(BaseMethod[MedetectionSettings], ExportsGraphs):
     curves_type = MedetectionCurves
     supports_warm_start = True
     needs_defects_in = ("train",)
+    stage_steps = (
+        StageSteps("meta", "meta_steps", least=50),
+        StageSteps("tune", "steps", least=200),
+    )
 
     def fit(self, dataset: Dataset, settings: MedetectionSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.medetection.training import fit

@@ -13,7 +13,7 @@ from blemish.images.tiling import Tiling
 from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
-from blemish.methods.contract import Fitted, Graph, Networks, SweptCurves, Trainer
+from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, SweptCurves, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.serving import served
 from blemish.methods.severity.settings import SeveritySettings
@@ -29,6 +29,10 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     title = "Severity regression"
     settings_type = SeveritySettings
     curves_type = SweptCurves
+    stage_steps = (
+        StageSteps("regression", "steps", least=300),
+        StageSteps("types", "types_steps", least=100),
+    )
 
     def fit(self, dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.training import fit

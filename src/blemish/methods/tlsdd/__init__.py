@@ -20,7 +20,7 @@ from blemish.methods.capabilities import (
     GraphPlan,
 )
 from blemish.methods.common.graphs import FIXED_SIDE
-from blemish.methods.contract import Fitted, Graph, Networks, Trainer
+from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Trainer
 from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.runtime.inference import TlsddInference, inference_from
 from blemish.methods.tlsdd.settings import TlsddSettings
@@ -39,6 +39,11 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
     curves_type = TlsddCurves
     supports_warm_start = True
     needs_defects_in = ("train",)
+    stage_steps = (
+        StageSteps("base", "steps", least=300),
+        StageSteps("joint", "steps", least=300),
+        StageSteps("fine", "fine_tune_steps", least=100),
+    )
 
     def fit(self, dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.tlsdd.training.fitting import fit

@@ -1,0 +1,158 @@
+"""Planning of a training: it is rehearsed, fitted into its budget where it has one, and told to the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
+from blemish.files import write_atomically
+from blemish.inspector.torch_backend import pick_device
+from blemish.methods.contract import StageSteps
+from blemish.progress import Reporter, spoken
+from blemish.threads import thread_count
+from blemish.training.clock import Clock
+from blemish.training.rehearsal import Work, rehearse
+from blemish.training.request import PLAN_FILE, Request
+from blemish.training.time_plan import Budget, TimePlan, fitted
+from blemish.untrusted import read_json
+
+FEW_STEPS = 200  # of all stages together; so short a training is not worth a rehearsal
+SHORTER = 1 / 3  # of the time, for what a shorter training would be
+SPARE = 1.1  # of a time that is proposed
+
+
+def planned(
+    request: Request, dataset: Dataset, work: Work, clock: Clock, reporter: Reporter
+) -> tuple[Request, TimePlan | None]:
+    """The request with settings that fit its budget, and the plan; None where there is nothing to plan.
+
+    A resumed run keeps its own plan. Raises BlemishError where a budget that the user gave is too short.
+    """
+    file, budget = request.run / PLAN_FILE, request.budget
+    if request.resume and file.is_file():
+        return request, read_plan(file)
+    if budget is None or num_steps(request) < FEW_STEPS:
+        return request, None
+    adjustable = [each for each in request.method.stage_steps if each.setting not in budget.fixed]
+    try:
+        for cheaper, full in rehearsed(request, budget, dataset, work):
+            changed = cheaper
+            left = None if budget.seconds is None else budget.seconds - clock.elapsed
+            plan = full if left is None else fitted(full, adjustable, left)
+            too_long = left is not None and plan.seconds > left
+            if not too_long:
+                break
+    except BlemishError as error:  # perhaps only for want of the images left out; else it comes again
+        reporter.line(f"How long this training takes could not be measured beforehand. {error}")
+        return request, None
+    needed = plan.seconds + clock.elapsed
+    if too_long and budget.required:
+        raise BlemishError(
+            f"{budget.source} must be time enough: {request.method.name} needs at least {spoken(needed)} for "
+            f"these data on {machine(request)}. Received: {spoken(budget.seconds or 0)}. "
+            f"Give --time-budget {as_option(needed * SPARE)}, or fewer images."
+        )
+    for line in described(plan, full, adjustable, machine(request)):
+        reporter.line(line)
+    steps = {part.stage: part.steps for part in plan.stages}
+    changes = {each.setting: steps[each.stage] for each in adjustable if each.stage in steps}
+    return with_settings(changed, changes), plan
+
+
+def rehearsed(
+    request: Request, budget: Budget, dataset: Dataset, work: Work
+) -> Iterator[tuple[Request, TimePlan]]:
+    """The request and cheaper ones like it, each with its plan at all steps."""
+    for changes in ({}, *request.method.cheaper):
+        if changes.keys() & budget.fixed:
+            continue
+        changed = with_settings(request, changes)
+        told = {"budget": budget.seconds, "source": budget.source, "changed": changes}
+        yield changed, rehearse(changed, dataset, work).model_copy(update=told)
+
+
+def num_steps(request: Request) -> int:
+    """Steps of all stages together, by the settings."""
+    return sum(getattr(request.settings, each.setting) for each in request.method.stage_steps)
+
+
+def with_settings(request: Request, changes: Mapping[str, Any]) -> Request:
+    """The request with some settings changed."""
+    settings = request.settings
+    changed = type(settings).model_validate({**settings.model_dump(), **changes}) if changes else settings
+    return replace(request, settings=changed)
+
+
+# Words
+
+
+def machine(request: Request) -> str:
+    """Words on what the training runs on: "2 cores", or the name of the GPU."""
+    if pick_device(request.settings.device) == "cuda":
+        return torch.cuda.get_device_name()
+    threads = thread_count()
+    return f"{threads} cores" if threads > 1 else "1 core"
+
+
+def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], machine: str) -> list[str]:
+    """Lines before training: how long and on what, the stages, and what less or more time would give.
+
+    full: the plan without a limit
+    """
+    limit = f" ({plan.source} allows {spoken(plan.budget)})" if plan.budget is not None else ""
+    memory = f" and {plan.memory / 1e9:.1f} GB of memory" if plan.memory else ""
+    lines = [f"Training takes about {spoken(plan.seconds)}{limit}{memory}, as measured on {machine}:"]
+    for part in plan.stages:
+        of = f" of {part.full_steps}" if part.steps < part.full_steps else ""
+        each = f"{part.seconds_per_step:.2g} s"
+        lines.append(f"  {part.title}: {part.steps}{of} steps of {each}, {spoken(part.seconds)}")
+    others = plan.seconds - sum(part.seconds for part in plan.stages)
+    lines.append(f"  reading, thresholds and the rest: {spoken(others)}")
+    if plan.changed:
+        changes = ", ".join(f"{name}={value}" for name, value in plan.changed.items())
+        lines.append(f"  with {changes}, to fit")
+    shorter = fitted(full, adjustable, plan.seconds * SHORTER)
+    if shorter.seconds < plan.seconds:
+        lines.append(f"Shorter: --time-budget {as_option(shorter.seconds * SPARE)}, {steps_of(shorter)}.")
+    if plan.seconds < full.seconds:
+        lines.append(f"Longer: --time-budget {as_option(full.seconds * SPARE)}, {steps_of(full)}.")
+    return lines
+
+
+def steps_of(plan: TimePlan) -> str:
+    """Words on the steps of a plan's stages: "600 and 180 steps"."""
+    numbers = [str(part.steps) for part in plan.stages]
+    return f"{', '.join(numbers[:-1])} and {numbers[-1]} steps" if len(numbers) > 1 else f"{numbers[0]} steps"
+
+
+def as_option(seconds: float) -> str:
+    """A time as --time-budget takes it, rounded up to whole minutes: "17m"."""
+    return f"{ceil(seconds / 60)}m"
+
+
+# Kept with the run
+
+
+def keep_plan(run: Path, plan: TimePlan | None) -> None:
+    """Write RUN/plan.json, or remove that of an earlier attempt."""
+    file = run / PLAN_FILE
+    if plan is None:
+        file.unlink(missing_ok=True)
+    else:
+        write_atomically(file, plan.model_dump_json(indent=1) + "\n")
+
+
+def read_plan(file: Path) -> TimePlan:
+    """Read a plan.json. Raises BlemishError for a file that `keep_plan` did not write."""
+    try:
+        return TimePlan.model_validate(read_json(file))
+    except ValidationError as error:
+        raise BlemishError(f"{file} holds no plan. Remove it to go on without one.") from error

@@ -1,0 +1,134 @@
+"""Plan of a training in time: its parts with their seconds, and the steps that fit a budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from blemish.bundle.manifest import Strict
+from blemish.errors import BlemishError
+from blemish.methods.contract import StageSteps
+
+RESERVE = 0.05  # of a budget, for what was measured too short
+UNITS = 3600, 60, 1  # seconds of what the groups of DURATION count
+NUMBER = r"(\d+(?:\.\d+)?)"
+DURATION = re.compile(rf"(?:{NUMBER}h)?(?:{NUMBER}m(?:in)?)?(?:{NUMBER}s?)?")
+# Seconds that a preset may take on a CPU and on a GPU; the others have no limit.
+PRESET_SECONDS: Mapping[str, tuple[int, int]] = {
+    "quick": (300, 60),
+    "default": (900, 180),
+    "thorough": (7200, 1200),
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Time that a training may take.
+
+    seconds: at most; None: no limit. source: what set it, for messages
+    required: whether a training that cannot keep it is refused
+    fixed: settings that were given, which the plan does not change
+    """
+
+    seconds: float | None
+    source: str
+    required: bool = False
+    fixed: frozenset[str] = frozenset()
+
+
+class Part(Strict):
+    """A part of a training. title: of its progress bar; seconds: of all of it
+
+    stage: name of the stage where the part is one; steps: planned for it; full_steps: without a budget
+    """
+
+    title: str
+    seconds: float
+    stage: str | None = None
+    steps: int = 0
+    full_steps: int = 0
+
+    @property
+    def seconds_per_step(self) -> float:
+        return self.seconds / self.steps if self.steps else 0.0
+
+    def with_steps(self, steps: int) -> Part:
+        """Part with so many steps, which take as long each."""
+        return self.model_copy(update={"steps": steps, "seconds": steps * self.seconds_per_step})
+
+
+class TimePlan(Strict):
+    """Parts of a training in their order, as measured on a few steps and images before it.
+
+    rest: seconds outside of all parts; memory: greatest number of bytes in use while measuring
+    budget: seconds, None: no limit; source: what set it; changed: settings changed to fit into it
+    """
+
+    parts: tuple[Part, ...]
+    rest: float = 0.0
+    memory: int = 0
+    budget: float | None = None
+    source: str = ""
+    changed: dict[str, int | float | str | bool | None] = Field(default={})
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the whole."""
+        return self.rest + sum(part.seconds for part in self.parts)
+
+    @property
+    def stages(self) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.stage is not None)
+
+    def with_steps(self, steps: Mapping[str, int]) -> TimePlan:
+        """Plan with other numbers of steps, by stage."""
+        parts = tuple(
+            part.with_steps(steps[part.stage]) if part.stage is not None and part.stage in steps else part
+            for part in self.parts
+        )
+        return self.model_copy(update={"parts": parts})
+
+
+def fitted(plan: TimePlan, adjustable: Iterable[StageSteps], seconds: float) -> TimePlan:
+    """Plan whose stages keep their shares of the time and fit into so many seconds, as far as they can.
+
+    adjustable: stages whose steps may fall, each to its `least`. No stage gets more steps than it has.
+    """
+    floors = {stage.stage: stage.least for stage in adjustable}
+    full = {part.stage: part for part in plan.stages if part.stage in floors}
+    steps: dict[str, int] = {}
+    while full:
+        others = plan.with_steps(steps).seconds - sum(part.seconds for part in full.values())
+        available = seconds * (1 - RESERVE) - others
+        share = min(1.0, max(0.0, available / max(1e-9, sum(part.seconds for part in full.values()))))
+        wanted = {name: int(part.steps * share) for name, part in full.items() if name is not None}
+        short = {
+            name: min(full[name].steps, floors[name])
+            for name, number in wanted.items()
+            if number < min(full[name].steps, floors[name])
+        }
+        steps |= short or wanted
+        full = {name: part for name, part in full.items() if name not in steps}
+    return plan.with_steps(steps)
+
+
+def preset_seconds(preset: str, *, on_gpu: bool) -> float | None:
+    """Seconds that training with a preset may take; None: no limit."""
+    allowed = PRESET_SECONDS.get(preset)
+    return None if allowed is None else float(allowed[on_gpu])
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of "90", "90s", "15m", "1h30m" or "1.5h". option: for the message
+
+    Raises BlemishError for anything else and for no time at all.
+    """
+    found = DURATION.fullmatch(text.strip())
+    numbers = found.groups() if found else ()
+    seconds = sum(float(number) * unit for number, unit in zip(numbers, UNITS, strict=False) if number)
+    if seconds <= 0:
+        raise BlemishError(f"{option} must be a time such as 15m, 90s or 1h30m. Received: '{text}'.")
+    return seconds

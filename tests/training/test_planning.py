@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from blemish.dataset.samples import Dataset
+from blemish.errors import BlemishError
+from blemish.methods import find_method
+from blemish.progress import Reporter
+from blemish.training.rehearsal import some_of_each
+from blemish.training.request import Request
+from blemish.training.run import train
+from blemish.training.time_plan import Budget, TimePlan
+
+LONG = {"steps": 100_000, "types_steps": 20_000}
+
+
+class Lines(Reporter):
+    """Reporter whose lines are kept."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.lines: list[str] = []
+
+    def line(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def asked(dataset: Dataset, settings: dict[str, Any], run: Path, budget: Budget, **changes: Any) -> Request:
+    method = find_method("severity")
+    return Request(
+        method, dataset, method.settings_type.model_validate(settings), run, budget=budget, **changes
+    )
+
+
+def test_a_budget_is_kept_and_told(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    reporter = Lines()
+    budget = Budget(15, "--time-budget", required=False)
+    began = perf_counter()
+    bundle = train(asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path / "run", budget), reporter)
+    assert perf_counter() - began < 2 * 15  # on a machine that may be busy; all steps would take an hour
+    stored = json.loads((tmp_path / "run" / "run.json").read_text())
+    planned = TimePlan.model_validate_json((tmp_path / "run" / "plan.json").read_text())
+    by_stage = {part.stage: part for part in planned.stages}
+    assert stored["settings"]["steps"] == by_stage["regression"].steps < LONG["steps"]
+    assert bundle.manifest.settings["types_steps"] == by_stage["types"].steps
+    told = "\n".join(reporter.lines)
+    assert re.search(r"^Training takes about \d+ (s|min) \(--time-budget allows 15 s\)", told, re.M), told
+    assert re.search(r"^  training regression: \d+ of 100000 steps of \S+ s, ", told, re.M)
+    titles = [part.title for part in planned.parts]
+    assert titles.index("training regression") < titles.index("choosing the threshold")
+    assert "choosing the operating point" in titles
+
+
+def test_a_budget_that_is_too_short_is_refused_before_anything_is_written(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    budget = Budget(0.5, "--time-budget", required=True)
+    request = asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path / "run", budget)
+    with pytest.raises(
+        BlemishError, match=r"--time-budget must be time enough: severity needs at least .* Give"
+    ):
+        train(request, Reporter(quiet=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_steps_that_were_given_are_taken_whatever_the_preset_allows(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blemish.training.planning.FEW_STEPS", 0)
+    given = {"steps": 20, "types_steps": 4}
+    budget = Budget(0.5, "preset default", fixed=frozenset(given))
+    bundle = train(
+        asked(tiny_dataset, {**tiny_settings, **given}, tmp_path / "run", budget), Reporter(quiet=True)
+    )
+    assert {name: bundle.manifest.settings[name] for name in given} == given
+
+
+def test_a_planned_run_is_the_run_of_its_steps(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rehearsal leaves no trace: the same steps without one give the same weights."""
+    monkeypatch.setattr("blemish.training.planning.FEW_STEPS", 0)
+    settings = {**tiny_settings, "steps": 20, "types_steps": 4}
+    budget = Budget(600, "--time-budget", required=True)
+    planned = train(asked(tiny_dataset, settings, tmp_path / "a", budget), Reporter(quiet=True))
+    plain = train(
+        Request(
+            find_method("severity"),
+            tiny_dataset,
+            find_method("severity").settings_type.model_validate(settings),
+            tmp_path / "b",
+        ),
+        Reporter(quiet=True),
+    )
+    assert (tmp_path / "a" / "plan.json").is_file() and not (tmp_path / "b" / "plan.json").exists()
+    assert all(
+        (planned.networks[net][key] == plain.networks[net][key]).all()
+        for net in plain.networks
+        for key in plain.networks[net]
+    )
+
+
+def test_a_rehearsal_shows_every_kind_of_image(tiny_dataset: Dataset) -> None:
+    some = some_of_each(tiny_dataset)
+    kinds = {
+        (sample.split, frozenset(each.label for each in sample.annotations))
+        for sample in tiny_dataset
+        if sample.split in ("train", "val")
+    }
+    assert {(s.split, frozenset(each.label for each in s.annotations)) for s in some} == kinds
