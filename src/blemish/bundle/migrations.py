@@ -15,7 +15,17 @@ from blemish.errors import BlemishError
 
 # By method: what was done before there was a setting for it, where that is not the setting's default. A
 # bundle, a run or a row of a table that does not know the setting is older than it.
-LEGACY: Mapping[str, Mapping[str, Any]] = {"casae": {"standardise": False, "types_standardise": False}}
+LEGACY: Mapping[str, Mapping[str, Any]] = {
+    "casae": {"standardise": False, "types_standardise": False},
+    "tlsdd": {
+        "padding": "black",
+        "roi_canonical_size": 224,
+        "clean_queries": 0,
+        "fine_tune_images": "uniform",
+        "clean_weight": 0.0,
+        "class_threshold_boxes": None,
+    },
+}
 # By method: older names of settings, and what they are called now.
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "severity": {

@@ -43,7 +43,7 @@ def test_given_settings_win() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"preset": ["tiny"]}, "'paper', 'default' or 'tiny'"),
+        ({"preset": ["tiny"]}, "'paper' or 'tiny'"),
         ({"variant": "tl"}, "'tl-ff-fr' or 'tl-sdd'"),
         ({"variant": ["tl-sdd"]}, "'tl-ff-fr' or 'tl-sdd'"),
         ({"variant": "fr-joint", "reweight": True}, "reweight needs two_phase"),

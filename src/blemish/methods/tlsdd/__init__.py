@@ -71,6 +71,7 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
             self.settings(manifest),
             manifest.class_names,
             threshold=manifest.thresholds["score"],
+            shifts=manifest.memory.get("class_shifts"),
         )
 
     def enrol(

@@ -161,7 +161,7 @@ def test_leave_one_out_keeps_a_support_from_seeing_its_own_weights():
     detector.embed_supports = lambda maps, boxes, sizes, vectors: calls.setdefault("vectors", vectors)[:, :16]
     width = detector.settings.width
     detector.support_encoder.forward = lambda supports: supports.mean((2, 3))[:, :1].repeat(1, width)
-    episode_classes(detector, batch, [])
+    episode_classes(detector, batch, ([], batch["support_boxes"], batch["support_sizes"]))
     each = batch["supports"].mean((2, 3))[:, 0]
     expected = each.view(3, 2).flip(1).reshape(-1)
     torch.testing.assert_close(calls["vectors"][:, 0], expected)
@@ -333,7 +333,7 @@ def test_regions_of_small_images_lie_where_they_are(size):
     detector = new_detector()
     box = torch.tensor([[2.0, 3.0, 18.0, 15.0]])
     for height, width in (size, (96, 96)):
-        maps = detector.extractor(padded(torch.rand(1, 3, height, width)))
+        maps = detector.extractor(padded(torch.rand(1, 3, height, width), "edge"))
         regions = detector.pool(maps, [box], torch.tensor([[height, width]]))
         expected = roi_align(maps["0"], [box], 7, spatial_scale=1 / 4, sampling_ratio=2)
         torch.testing.assert_close(regions, expected)

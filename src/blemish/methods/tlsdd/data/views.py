@@ -54,8 +54,8 @@ def mirrored(view: View, settings: TlsddSettings, generator: Generator) -> View:
 def fitted(view: View, settings: TlsddSettings, focus: int | None, generator: Generator) -> View:
     """Resize a view to `settings.size`; of one larger than a tile, cut a tile about box `focus`."""
     height, width = view.pixels.shape[:2]
-    size = with_shorter_side((height, width), settings.size)
-    boxes = scaled(view.boxes, (height, width), settings.size)
+    size = with_shorter_side((height, width), settings.shorter_side)
+    boxes = scaled(view.boxes, (height, width), settings.shorter_side)
     enlarged = View(resized(view.pixels, size), boxes, view.labels)
     return enlarged if max(size) <= settings.tile else tile_about(enlarged, settings.tile, focus, generator)
 

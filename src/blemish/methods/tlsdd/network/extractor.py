@@ -77,7 +77,9 @@ class Extractor(nn.Module):
     @property
     def frozen_stages(self) -> tuple[str, ...]:
         """Names of the stages, from the stem on, before the first that learns."""
-        learns = [any(parameter.requires_grad for parameter in stage.parameters()) for stage in self.body.values()]
+        learns = [
+            any(parameter.requires_grad for parameter in stage.parameters()) for stage in self.body.values()
+        ]
         return tuple(self.body)[: learns.index(True) if any(learns) else len(learns)]
 
     def frozen(self, images: Tensor) -> dict[str, Tensor]:
@@ -103,7 +105,9 @@ class Extractor(nn.Module):
             features = self.body[name](features)
             if name in self.taken:
                 found[name] = features
-        maps: dict[str, Tensor] = self.fusion({str(self.taken.index(name)): each for name, each in found.items()})
+        maps: dict[str, Tensor] = self.fusion(
+            {str(self.taken.index(name)): each for name, each in found.items()}
+        )
         return maps
 
 

@@ -8,8 +8,9 @@ Letters: B images, m channels, H, W pixels, h, w cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +21,6 @@ from blemish.methods.tlsdd.data.image_memory import ImageMemory
 from blemish.methods.tlsdd.data.views import MULTIPLE, whole_cells
 from blemish.methods.tlsdd.network.detector import Detector, FeatureGroup
 from blemish.methods.tlsdd.network.extractor import Extractor, FeatureMaps
-
 
 SupportMaps = tuple[list[FeatureGroup], Tensor, Tensor]  # maps, boxes [S, 4] on them, their sizes [S, 2]
 
@@ -68,10 +68,8 @@ class MapCache:
             for places, size in alike(whole_cells(sizes))
         ]
 
-    def of_supports(
-        self, images: Tensor, sizes: Tensor, boxes: Tensor, *, gradient: bool
-    ) -> SupportMaps:
-        """Maps about one box on each image, for pooling that box; boxes [B, 4] on them, and their sizes [B, 2].
+    def of_supports(self, images: Tensor, sizes: Tensor, boxes: Tensor, *, gradient: bool) -> SupportMaps:
+        """Maps about one box [B, 4] on each image, for pooling that box.
 
         Of a frozen backbone, the pyramid is computed on a window about each box, which is exact: a pyramid's
         map sees one cell around. Else, or where the whole extractor is frozen, maps are of whole images.
@@ -116,8 +114,8 @@ class MapCache:
     def remembered(self, images: Tensor, compute: Callable[[Tensor], FeatureMaps]) -> FeatureMaps:
         """What `compute` makes of images [B, 3, H, W] without learning, of each once."""
         with torch.no_grad():
-            found = [self.memory.get(image.cpu().numpy(), lambda: compute(image[None])) for image in images]
-            return stacked(found)
+            alone = [images[number : number + 1] for number in range(len(images))]
+            return stacked([self.memory.get(each.cpu().numpy(), partial(compute, each)) for each in alone])
 
 
 def own_part(images: Tensor, size: Tensor) -> Tensor:
@@ -133,7 +131,7 @@ def alike(sizes: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def window(features: Tensor, start: Tensor, end: Tensor, whole: Tensor) -> Tensor:
-    """Part of features [1, C, h, w] of an image of `whole` pixels that shows pixels start to end, (x, y) each."""
+    """Part of features [1, C, h, w] that shows pixels start to end, in an image of `whole`; (x, y) each."""
     stride = int(whole[0]) // features.shape[-1]
     (left, top), (right, bottom) = (start // stride).tolist(), (end // stride).tolist()
     return features[..., top:bottom, left:right]
@@ -143,7 +141,7 @@ def stacked(maps: Sequence[FeatureMaps]) -> FeatureMaps:
     """Maps of several images, [n, m, h, w] each, as a batch; zeros beyond each."""
     if len(maps) == 1:
         return maps[0]
-    found: Mapping[str, Tensor] = {}
+    found = {}
     for name in maps[0]:
         of_name = [image[name] for image in maps]
         height, width = np.max([features.shape[-2:] for features in of_name], axis=0).tolist()

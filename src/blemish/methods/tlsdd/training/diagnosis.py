@@ -73,7 +73,7 @@ def class_boxes(
 ) -> Boxes:
     """Boxes of a class in pixels of the network's input, [n, 4]; of all, or of those with the ids."""
     found = [
-        scaled(np.array([box.box_xyxy], np.float32), image.size, settings.size)
+        scaled(np.array([box.box_xyxy], np.float32), image.size, settings.shorter_side)
         for image in images
         for box in image.boxes
         if box.label == name and (ids is None or box.id in ids)

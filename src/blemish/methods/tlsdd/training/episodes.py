@@ -187,8 +187,13 @@ class ImageSampler:
         clean = drawn_clean(self.images, min(self.settings.clean_queries, batch - 1), generator)
         order = generator.permutation(sorted(self.places))
         classes = [int(order[turn % len(order)]) for turn in range(batch - len(clean))]
-        return [*clean, *(self.places[number][int(generator.integers(len(self.places[number])))].image
-                          for number in classes)]
+        return [
+            *clean,
+            *(
+                self.places[number][int(generator.integers(len(self.places[number])))].image
+                for number in classes
+            ),
+        ]
 
     @cached_property
     def places(self) -> dict[int, list[BoxPlace]]:
