@@ -40,7 +40,8 @@ CLOCK = "seconds"  # file in the run folder
 BASE_SEED = 0
 # Settings added since version 0.1, each with the value by which training is as it was.
 SINCE_0_1: Mapping[str, Any] = {
-    "bits": None, "rare_below": 20, "fine_tune_boxes": None, **LEGACY["tlsdd"],
+    "bits": None, "rare_below": 20, "fine_tune_boxes": None, "kept_side": 400, "kept_box": 24,
+    **LEGACY["tlsdd"],
 }  # fmt: skip
 BASES = "bases"  # folder beside the tables, as these share them
 OF = "of."  # in front of a row's stored settings that are of the row whose bundle it measures

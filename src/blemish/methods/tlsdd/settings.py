@@ -213,9 +213,11 @@ class TlsddSettings(PresetSettings):
     flips: bool = True
 
     # --- Images and inference ---
-    # Pixels that the shorter side is brought to; None: as it is. "auto": as it is up to 400, larger ones
-    # reduced as far as the smaller of the training boxes keep 24 pixels.
+    # Pixels that the shorter side is brought to; None: as it is. "auto": as it is up to `kept_side`, larger
+    # ones reduced to it, or as far as the smaller of the training boxes keep `kept_box` pixels.
     size: Literal["auto"] | Annotated[int, Field(ge=64)] | None = "auto"
+    kept_side: int = Field(400, ge=64)
+    kept_box: int = Field(24, ge=4)
     # Beyond the image's edge, up to whole cells: its last pixels again, or black, which is a hard edge.
     padding: Literal["edge", "black"] = "edge"
     # Larger images are cut into overlapping tiles of this side, after resizing.

@@ -18,8 +18,6 @@ from blemish.methods.tlsdd.data.training_images import AnnotatedImage
 from blemish.methods.tlsdd.runtime.anchors import map_strides
 from blemish.methods.tlsdd.settings import TlsddSettings
 
-SMALL_SIDE = 400  # pixels of the shorter side up to which images are used as they are
-SMALL_BOX = 24  # pixels that the smaller boxes keep when larger images are reduced
 SMALLER, LARGER = 5, 95  # percentiles of the boxes' sizes
 LEAST_RATIO = 4.0  # of the largest anchor to the smallest
 
@@ -84,10 +82,10 @@ def chosen_size(
         return settings.size, []
     shorter = max((min(image.size) for image in images), default=0)
     sides = box_sides(settings, images, names)
-    if shorter <= SMALL_SIDE or not len(sides):
+    if shorter <= settings.kept_side or not len(sides):
         return None, []
     smaller = float(np.percentile(sides, SMALLER))
-    size = max(SMALL_SIDE, round(shorter * min(1.0, SMALL_BOX / smaller)))
+    size = max(settings.kept_side, round(shorter * min(1.0, settings.kept_box / smaller)))
     if size >= shorter:
         return None, []
     return size, [
