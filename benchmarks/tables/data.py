@@ -20,13 +20,14 @@ import numpy as np
 from benchmarks.tables.schema import Experiment, SplitShares
 from blemish.dataset.layouts import LAYOUTS, find_source, load_dataset
 from blemish.dataset.layouts.detection import choose_layout
-from blemish.dataset.layouts.products import named
+from blemish.dataset.layouts.products import as_product
 from blemish.dataset.product_sets.collect import collect_products
 from blemish.dataset.product_sets.makers import PRODUCTS
 from blemish.dataset.product_sets.products import of_product, refuse_one_sided, refuse_unknown_product
 from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset, Sample
-from blemish.dataset.settings import SETTINGS_NAME, read_settings
+from blemish.dataset.settings import SETTINGS_NAME
+from blemish.dataset.settings_file import read_settings
 from blemish.dataset.splits.split import By, split_dataset, write_splits
 from blemish.dataset.synthetic import synthesise
 from blemish.errors import BlemishError, nearest_name
@@ -255,6 +256,6 @@ def with_splits(product: Dataset, split: SplitShares, reporter: Reporter) -> Dat
 
 def with_products(dataset: Dataset, more: Mapping[str, Dataset]) -> Dataset:
     """The dataset with further products; the samples' names are behind theirs."""
-    samples = [named(sample, name) for name, part in more.items() for sample in part]
+    samples = [as_product(sample, name) for name, part in more.items() for sample in part]
     labels = dict.fromkeys(label for part in (dataset, *more.values()) for label in part.class_names)
     return replace(dataset, samples=(*dataset.samples, *samples), class_names=tuple(labels))

@@ -40,9 +40,10 @@ THRESHOLDS: Mapping[str, dict[str, float]] = {  # that random weights do not rea
     "medetection": {"score": 0.999},
     "tlsdd": {"score": 0.999},
 }
-UNLESS_TOLD: Mapping[str, dict[str, Any]] = {  # no downloads, and no detector where nothing is found
-    "severity": {"types": False},
-    "casae": {"types": False},
+UNLESS_TOLD: Mapping[str, dict[str, Any]] = {  # no downloads, no detector where nothing is found, and
+    # the defaults that the first rows were measured with
+    "severity": {"types": False, "cell": 4},
+    "casae": {"types": False, "width": 32, "size": 512},
     "medetection": {"backbone_weights": "none"},
     "tlsdd": {
         "backbone_weights": "none",

@@ -118,6 +118,7 @@ def train(  # noqa: PLR0913 - every option of a training
     resume: bool = False,
     initial_bundle: AnyPath | None = None,
     time_budget: str | float | None = None,
+    skip_broken: bool = False,
     threads: int | None = None,
     quiet: bool = True,
 ) -> Path:
@@ -126,6 +127,7 @@ def train(  # noqa: PLR0913 - every option of a training
     method: such as "severity"; settings: of the method by name, defaults for the others
     seed: None is 0; initial_bundle: start from this bundle, with its settings
     resume: continue the run in `out`, with its own method, data, settings and seed where they are None
+    skip_broken: leave out broken files and note them in the bundle, instead of raising
     time_budget: that training may take, in seconds or such as "15m"; None: as the preset says
     Raises BlemishError for a wrong method, settings or data.
 
@@ -148,6 +150,7 @@ def train(  # noqa: PLR0913 - every option of a training
         initial_bundle=None if initial_bundle is None else Path(initial_bundle),
         time_budget=time_budget,
         threads=threads,
+        skip_broken=skip_broken,
         quiet=quiet,
     )
 
@@ -162,11 +165,13 @@ def evaluate(  # noqa: PLR0913 - every option of an evaluation
     then: Sequence[AnyPath] = (),
     mm_per_px: float | None = None,
     device: str = "auto",
+    skip_broken: bool = False,
     threads: int | None = None,
     quiet: bool = True,
 ) -> EvaluationResult:
     """Measure a bundle, or a chain, on a split of a dataset; writes metrics.json and report.html to `out`.
 
+    skip_broken: leave out broken files and note them in metrics.json, instead of raising
     then: see `load`. Test images are sealed: each evaluation on them is counted in the bundle.
     returns: an object with `metrics`, as metrics.json holds them, and `report`, the path of report.html
     Raises BlemishError where bundle and data do not go together.
@@ -187,6 +192,7 @@ def evaluate(  # noqa: PLR0913 - every option of an evaluation
         command=call("evaluate", bundle, data, out, split=split, then=then, mm_per_px=mm_per_px),
         mm_per_px=checked_scale(mm_per_px),
         device=device,
+        skip_broken=skip_broken,
         quiet=quiet,
     )
 
@@ -263,6 +269,7 @@ def decide(  # noqa: PLR0913 - every option of a decision
     out: AnyPath | None = None,
     mm_per_px: float | None = None,
     device: str = "auto",
+    skip_broken: bool = False,
     threads: int | None = None,
     quiet: bool = True,
 ) -> DecideResult:
@@ -274,6 +281,7 @@ def decide(  # noqa: PLR0913 - every option of a decision
     limits: such as ["crack:length=3mm:ng"]; ignore: such as ["length=0.2mm"]; grades: such as
         ["severity=8:scrap"]; None keeps those of the revision before, ["none"] drops them
     out: file to write instead of decision.yaml in the bundle
+    skip_broken: leave out broken files and note their number, instead of raising
     returns: an object with `decision` (revision, thresholds, rules), `file`, and `sentences` on what it costs
     Raises BlemishError for images that the bundle was trained on, test images, and unknown rules.
 
@@ -297,6 +305,7 @@ def decide(  # noqa: PLR0913 - every option of a decision
         out=None if out is None else Path(out),
         mm_per_px=checked_scale(mm_per_px),
         device=device,
+        skip_broken=skip_broken,
     )
     return workflow.decide(request, quiet=quiet)
 
@@ -313,6 +322,7 @@ def add_class(  # noqa: PLR0913 - every option of a new class
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
+    skip_broken: bool = False,
     threads: int | None = None,
     quiet: bool = True,
 ) -> Path:
@@ -320,6 +330,7 @@ def add_class(  # noqa: PLR0913 - every option of a new class
 
     examples: dataset with the boxes, all of them or those called `name`
     check: images of the older classes, measured before and after
+    skip_broken: leave out broken files of both, instead of raising
     fine_tune: train briefly instead, on `check`'s training images as well; settings, seed: of that training
     The report is written beside the new bundle, to OUT-report.
     Raises BlemishError for a method that takes no class, and for examples that cannot be used.
@@ -338,6 +349,7 @@ def add_class(  # noqa: PLR0913 - every option of a new class
         settings=settings or {},
         seed=seed,
         device=device,
+        skip_broken=skip_broken,
         command=call("add_class", bundle, name, examples, out, check=check, fine_tune=fine_tune),
     )
     return workflow.add_class(request, quiet=quiet)
@@ -355,6 +367,7 @@ def export(  # noqa: PLR0913 - every option of an export
     calibration: int | None = None,
     max_drop: float | None = None,
     seed: int = 0,
+    skip_broken: bool = False,
     threads: int | None = None,
     quiet: bool = True,
 ) -> Path:
@@ -363,6 +376,7 @@ def export(  # noqa: PLR0913 - every option of an export
     out: None is beside the bundle: BUNDLE-onnx, BUNDLE-openvino-int8, …
     tile: cut images to this side and fix it, fastest
     data: images that both sides are compared on, needed for int8
+    skip_broken: leave out broken files of `data`, instead of raising
     calibration: of int8, inputs of each graph; None is 100
     max_drop: of int8, what it may cost on validation images; None is 0.01
     Raises BlemishError for what cannot be exported, or answers that differ.
@@ -383,6 +397,7 @@ def export(  # noqa: PLR0913 - every option of an export
         calibration=calibration,
         max_drop=max_drop,
         seed=seed,
+        skip_broken=skip_broken,
         quiet=quiet,
     )
 

@@ -168,7 +168,19 @@ LimitedLoader.add_implicit_resolver(
 
 
 class TextLoader(LimitedLoader):
-    """YAML whose values are all text as written, `0`, `on` and `2024-01-01` too; null is None."""
+    """YAML whose values are all text as written, `0`, `on` and `2024-01-01` too; null is None.
+
+    A list of plain values as a key, such as a colour's [255, 0, 0], is text with commas.
+    """
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        for number, (key, value) in enumerate(node.value):
+            parts = key.value if isinstance(key, yaml.SequenceNode) else []
+            if parts and all(isinstance(part, yaml.ScalarNode) for part in parts):
+                text = ",".join(part.value for part in parts)
+                plain = yaml.ScalarNode("tag:yaml.org,2002:str", text, key.start_mark, key.end_mark)
+                node.value[number] = (plain, value)
+        return super().construct_mapping(node, deep)
 
 
 TextLoader.yaml_implicit_resolvers = {}

@@ -54,7 +54,7 @@ def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_manifest_of_0_1_is_read_as_todays() -> None:
     manifest = parse_manifest(json.dumps(OF_0_1), Path("manifest.json"))
     assert manifest.preprocessing == Preprocessing(channels=1)
-    assert manifest.settings == {"width": 4, "standardise": False, "types_standardise": False}
+    assert manifest.settings == {"width": 4, **LEGACY["casae"]}
     assert manifest.data == {
         "origin": "parts",
         "trained_on": ["a", "c"],
@@ -97,9 +97,9 @@ def test_the_id_follows_a_manifest_that_is_changed_after_loading(tmp_path: Path)
 
 def test_a_bundle_older_than_a_setting_has_what_was_done_before_it() -> None:
     assert upgrade_settings("casae", {"width": 4}) == {"width": 4, **LEGACY["casae"]}
-    own = {"width": 4, "standardise": True, "types_standardise": True}
+    own = {"width": 4, **dict.fromkeys(LEGACY["casae"], True)}
     assert upgrade_settings("casae", own) == own
-    assert upgrade_settings("severity", {"cell": 4}) == {"cell": 4}
+    assert upgrade_settings("medetection", {"backbone_level": 4}) == {"backbone_level": 4}
 
 
 @pytest.mark.parametrize("method", LEGACY)

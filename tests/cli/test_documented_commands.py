@@ -115,7 +115,7 @@ def headings(page: Path) -> set[str]:
 
 def test_the_dataset_file_of_the_readme_is_one() -> None:
     settings = DatasetSettings.model_validate(yaml.safe_load(blocks(ROOT / "README.md", "yaml")))
-    assert settings.class_order == ("scratch", "spot")
+    assert settings.classes == {"kratzer": "scratch", "fleck": "spot"}
 
 
 def test_the_glossary_lists_the_older_names_of_settings() -> None:

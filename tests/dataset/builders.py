@@ -190,6 +190,13 @@ def products_layout(root: Path, *, clean: int = 3, bad: int = 2) -> Path:
     return root
 
 
+def lots_layout(root: Path) -> Path:
+    """Two lots of one set, of masks and of COCO."""
+    pairs_layout(root / "lot1")
+    coco_layout(root / "lot2")
+    return root
+
+
 LAYOUT_BUILDERS: dict[str, Callable[[Path], Path]] = {
     "masks": masks_layout,
     "pairs": pairs_layout,
@@ -202,4 +209,5 @@ LAYOUT_BUILDERS: dict[str, Callable[[Path], Path]] = {
     "deeppcb": deeppcb_layout,
     "crackforest": crackforest_layout,
     "products": products_layout,
+    "lots": lots_layout,
 }

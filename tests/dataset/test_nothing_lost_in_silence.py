@@ -119,7 +119,7 @@ def test_equal_extents_of_different_outlines_are_no_repeat(tmp_path: Path) -> No
             ["good/a.png", "images/y.png", "x.png"],
             "images/y.png and 1 more must lie in a folder such as good",
         ),
-        (["good/a.png", "good/b.png"], "All images lie in 'good'; a second folder"),
+        (["bad/a.png", "bad/b.png"], "All images lie in 'bad', so none is clean. Add a folder of clean ones"),
         (["x.png", "y.png"], "Label files, masks or folders such as good/ and bad/ must say"),
     ],
 )

@@ -43,20 +43,23 @@ def test_samples_carry_their_product_in_id_group_and_field(tmp_path: Path) -> No
 
 def test_reason_names_products_and_their_layouts(tmp_path: Path) -> None:
     reason = load_dataset(products_layout(tmp_path)).reason
-    assert reason == "each of cap, tile is a dataset by itself (labels, masks), so a product"
+    assert reason == (
+        "each of cap, tile is a dataset by itself (labels, masks), so a product; "
+        "'layout: lots' in dataset.yaml makes them one set"
+    )
 
 
 @pytest.mark.parametrize("build", [labels_layout, coco_layout, voc_layout, yolo_layout])
 def test_whole_sets_side_by_side_are_products(tmp_path: Path, build: Callable[[Path], Path]) -> None:
     """Each of these layouts also matches the folder of both, which would mix their classes."""
-    alone = build(tmp_path / "one" / "a")
-    build(tmp_path / "several" / "a")
-    build(tmp_path / "several" / "b")
+    alone = build(tmp_path / "one" / "cap")
+    build(tmp_path / "several" / "cap")
+    build(tmp_path / "several" / "tile")
     dataset = load_dataset(tmp_path / "several")
     assert dataset.layout == "products"
-    assert dataset.products == ("a", "b")
-    expected = {f"a/{s.id}": (s.split, len(s.annotations)) for s in load_dataset(alone)}
-    assert {s.id: (s.split, len(s.annotations)) for s in dataset if s.product == "a"} == expected
+    assert dataset.products == ("cap", "tile")
+    expected = {f"cap/{s.id}": (s.split, len(s.annotations)) for s in load_dataset(alone)}
+    assert {s.id: (s.split, len(s.annotations)) for s in dataset if s.product == "cap"} == expected
 
 
 @pytest.mark.parametrize(
@@ -78,9 +81,9 @@ def test_parts_of_one_dataset_are_not_taken_apart(
 
 def test_class_folders_with_masks_stay_one_dataset_and_sets_of_them_are_products(tmp_path: Path) -> None:
     assert load_dataset(masks_layout(tmp_path / "one")).layout == "masks"
-    for name in ("a", "b"):
+    for name in ("cap", "tile"):
         masks_layout(tmp_path / "two" / name)
-    assert load_dataset(tmp_path / "two").products == ("a", "b")
+    assert load_dataset(tmp_path / "two").products == ("cap", "tile")
 
 
 def test_categories_of_mvtec_and_classes_of_dagm_are_products(tmp_path: Path) -> None:
@@ -120,13 +123,13 @@ def test_products_of_a_product_keep_both_names(tmp_path: Path) -> None:
 
 def test_a_product_may_lie_elsewhere(tmp_path: Path) -> None:
     labels_layout(tmp_path / "photographs")
-    for name in ("a", "b"):
+    for name in ("cap", "tile"):
         text(tmp_path / "out" / name / "dataset.yaml", "root: ../../photographs\n")
     dataset = load_dataset(tmp_path / "out")
-    assert dataset.products == ("a", "b")
+    assert dataset.products == ("cap", "tile")
     assert len(dataset) == 10
     assert all(sample.image.is_file() for sample in dataset)
-    assert dataset.samples[0].id == "a/bad/b0.png"
+    assert dataset.samples[0].id == "cap/bad/b0.png"
 
 
 def test_splits_of_the_folder_go_before_those_of_its_products(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import builders
 import pytest
 
 from blemish.dataset.layouts import load_dataset
-from blemish.dataset.settings import DatasetSettings, read_settings
+from blemish.dataset.settings import DatasetSettings
+from blemish.dataset.settings_file import read_settings
 from blemish.errors import BlemishError
 
 

@@ -22,7 +22,7 @@ from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of, open_inspector
-from blemish.inspector.torch_backend import as_network, load_tensors, pick_device
+from blemish.inspector.torch_backend import as_network, fast_bfloat16, load_tensors, pick_device
 from blemish.methods.contract import ImageFindings
 
 
@@ -382,3 +382,14 @@ def test_a_bundle_that_is_moved_still_answers(
     here, there = (open_inspector(path, device="cpu") for path in (tiny_bundle, tmp_path / "moved"))
     image = tiny_dataset.samples[0].image
     assert here.inspect(image).score == there.inspect(image).score
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "fast"),
+    [({}, False), ({"avx512_f": True}, False), ({"avx512_bf16": True}, True), ({"amx_bf16": True}, True)],
+)
+def test_bfloat16_is_fast_where_the_processor_multiplies_it(
+    capabilities: dict[str, bool], fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert fast_bfloat16("cpu") is fast

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from blemish.bundle import load_bundle
+from blemish.bundle.migrations import comparable_settings, rename_settings
 from blemish.cli.training import parsed_settings
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.splits.support_sets import load_support_set
@@ -42,6 +43,9 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = json.loads((HERE / "settings.json").
 RESUMED = (
     "preset=tiny", "size=96", "width=1", "batch=2", "steps=8", "second_steps=9", "types=false",
     "checkpoint_every=3", "device=cpu", "precision=fp32",
+    # Defaults of 0.1 that are others now.
+    "defect_share=0.5", "area_balance=0", "hard_clean_weight=0", "noise=0.02",
+    "illumination=0.1", "contrast=0.2", "image_score=max",
 )  # fmt: skip
 CPU = ("--device", "cpu", "--threads", 1, "--quiet")
 
@@ -222,9 +226,23 @@ def changed(method: str, assignments: Sequence[str], config: Path | None = None)
     ("method", "key"), [(method, key) for method in SETTINGS for key in SETTINGS[method]]
 )
 def test_a_setting_is_known_and_means_what_it_meant(method: str, key: str) -> None:
-    recorded = SETTINGS[method][key]
-    expected = sorted(json.dumps(value) for value in recorded["changes"].values())
-    assert changed(method, recorded["set"]) == expected
+    recorded, known = SETTINGS[method][key], find_method(method)
+    plain = known.settings_type().model_dump(mode="json")
+    settings = read_settings(known, None, parsed_settings(recorded["set"])).model_dump(mode="json")
+    expected = rename_settings(method, recorded["changes"], source="0.1")
+    assert {name: settings[name] for name in expected} == expected
+    if key != "preset":  # which says more where a default has changed
+        assert {**settings, **expected} == {**plain, **expected}
+
+
+@pytest.mark.parametrize("method", ["casae", "severity"])
+def test_the_preset_paper_keeps_what_the_defaults_were(method: str) -> None:
+    known = find_method(method)
+    before = {key: recorded["default"] for key, recorded in SETTINGS[method].items()}
+    before |= SETTINGS[method].get("preset", {"changes": {}})["changes"]
+    now = known.settings_type.model_validate({"preset": "paper"}).model_dump(mode="json")
+    expected = rename_settings(method, before, source="0.1")
+    assert comparable_settings({**now, **expected}) == comparable_settings(now)
 
 
 @pytest.mark.parametrize("method", SETTINGS)

@@ -12,10 +12,13 @@ from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.methods import find_method
 from blemish.progress import Reporter
+from blemish.training.checkpoint import load_checkpoint
+from blemish.training.clock import Clock
 from blemish.training.rehearsal import some_of_each
 from blemish.training.request import Request
 from blemish.training.run import train
 from blemish.training.time_plan import Budget, TimePlan
+from blemish.training.trainer import RunTrainer
 
 LONG = {"steps": 100_000, "types_steps": 20_000}
 
@@ -54,6 +57,7 @@ def test_a_budget_is_kept_and_told(
     told = "\n".join(reporter.lines)
     assert re.search(r"^Training takes about \d+ (s|min) \(--time-budget allows 15 s\)", told, re.M), told
     assert re.search(r"^  training regression: \d+ of 100000 steps of \S+ s, ", told, re.M)
+    assert bundle.manifest.notes[-1].startswith("Not all steps were trained, as --time-budget allows 15 s: ")
     titles = [part.title for part in planned.parts]
     assert titles.index("training regression") < titles.index("choosing the threshold")
     assert "choosing the operating point" in titles
@@ -116,3 +120,39 @@ def test_a_rehearsal_shows_every_kind_of_image(tiny_dataset: Dataset) -> None:
         if sample.split in ("train", "val")
     }
     assert {(s.split, frozenset(each.label for each in s.annotations)) for s in some} == kinds
+
+
+def test_a_resumed_run_keeps_its_plan_and_the_time_it_has_used(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = Budget(20, "--time-budget")
+    settings = {**tiny_settings, **LONG, "checkpoint_every": 5}
+    save = RunTrainer.save
+
+    def save_and_stop(self: RunTrainer, *rest: Any) -> None:
+        save(self, *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunTrainer, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(asked(tiny_dataset, settings, tmp_path / "run", budget), Reporter(quiet=True))
+    monkeypatch.undo()
+    plan = (tmp_path / "run" / "plan.json").read_bytes()
+    planned = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+    checkpoint = load_checkpoint(tmp_path / "run" / "checkpoints" / "regression.safetensors")
+    assert checkpoint is not None and 0 < float(checkpoint.metadata["seconds"]) < 20
+
+    other = Budget(60, "--time-budget", required=True)
+    with pytest.raises(BlemishError, match=r"plan.json: --resume keeps the time that .* --time-budget 1m\. "):
+        train(asked(tiny_dataset, planned, tmp_path / "run", other, resume=True), Reporter(quiet=True))
+
+    clock = Clock()
+    began = perf_counter()
+    resumed = train(
+        asked(tiny_dataset, planned, tmp_path / "run", budget, resume=True), Reporter(quiet=True), clock
+    )
+    assert (tmp_path / "run" / "plan.json").read_bytes() == plan
+    assert clock.elapsed - (perf_counter() - began) == pytest.approx(
+        float(checkpoint.metadata["seconds"]), abs=1
+    )
+    assert resumed.manifest.settings["steps"] == planned["steps"]

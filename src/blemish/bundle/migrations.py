@@ -16,7 +16,14 @@ from blemish.errors import BlemishError
 # By method: what was done before there was a setting for it, where that is not the setting's default. A
 # bundle, a run or a row of a table that does not know the setting is older than it.
 LEGACY: Mapping[str, Mapping[str, Any]] = {
-    "casae": {"standardise": False, "types_standardise": False},
+    "casae": {
+        "standardise": False,
+        "types_standardise": False,
+        "area_balance": 0.0,
+        "image_score": "max",
+        "hard_clean_weight": 0.0,
+    },
+    "severity": {"image_score": "max"},
     "tlsdd": {
         "padding": "black",
         "roi_canonical_size": 224,

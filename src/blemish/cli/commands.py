@@ -14,7 +14,7 @@ from blemish.cli.console import say
 from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
 from blemish.cli.inspection import inspect
-from blemish.cli.options import BundleFolder, Device, Quiet, Threads
+from blemish.cli.options import BundleFolder, Device, Quiet, SkipBroken, Threads
 from blemish.cli.outcome import Debug, StoppedError, command_line
 from blemish.cli.replay import replay
 from blemish.cli.signals import stopped_by
@@ -93,6 +93,7 @@ def embed(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for embeddings.csv, .npz and .png.")],
     split: Annotated[Split, typer.Option("--split", help="Split to show.")] = "test",
+    skip_broken: SkipBroken = False,
     device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
@@ -101,7 +102,9 @@ def embed(
     from blemish.workflows.embed import embed_regions
 
     set_threads(threads)
-    plot, sentences = embed_regions(bundle, data, out, split=split, device=device, quiet=quiet)
+    plot, sentences = embed_regions(
+        bundle, data, out, split=split, device=device, skip_broken=skip_broken, quiet=quiet
+    )
     say(plot, *sentences)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from blemish.cli.console import say
-from blemish.cli.options import Seed, beginning
+from blemish.cli.options import Seed, SkipBroken, beginning
 from blemish.cli.texts import print_agreement, print_check, print_counts, print_products, print_scale
 from blemish.errors import BlemishError, WrongUseError
 
@@ -110,12 +110,7 @@ def tasks(
 @app.command()
 def check(
     data: Folder,
-    skip_broken: Annotated[
-        bool,
-        typer.Option(
-            "--skip-broken", help="Leave out files that cannot be read, with a warning instead of an error."
-        ),
-    ] = False,
+    skip_broken: SkipBroken = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with code 1 where there is a warning, too.")
     ] = False,
@@ -136,7 +131,11 @@ def check(
     from blemish.dataset.quality.problems import ERROR, WARNING
     from blemish.files import write_atomically
 
-    report = check_dataset(load_dataset(data, skip_broken=True), skipped=WARNING if skip_broken else ERROR)
+    report = check_dataset(
+        load_dataset(data, skip_broken=True),
+        skipped=WARNING if skip_broken else ERROR,
+        skip_broken=skip_broken,
+    )
     print_check(report)
     if json_out:
         write_atomically(json_out, json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
@@ -152,12 +151,17 @@ def check(
 @app.command("layouts")
 def list_layouts() -> None:
     """List the layouts that are read, each with the files that tell it; docs/layouts.md shows them."""
+    from textwrap import fill
+
     from blemish.dataset.layouts import LAYOUTS
+    from blemish.dataset.layouts.tool_table import TOOLS
 
     width = max(map(len, LAYOUTS))
     for name, module in LAYOUTS.items():
         print(f"{name:{width}}  {module.detect.__doc__}")
     print("Which is read is found by the files, or named by 'layout:' in dataset.yaml.")
+    others = dict.fromkeys(tool.name for tool in TOOLS if tool.advice)
+    print(fill(f"Named, with what to export instead: {', '.join(others)}.", 100))
 
 
 @app.command()
@@ -173,6 +177,7 @@ def agree(
         Optional[Path],  # noqa: UP045
         typer.Option("--out", help="Folder for agreement.json and report.html."),
     ] = None,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Measure how well annotators agree: Cohen's kappa, confusion, overlap, and images on which they differ.
 
@@ -184,7 +189,7 @@ def agree(
         raise WrongUseError(
             f"agree takes two or three label sets. Received: {len(annotators)}. Name DATA_A DATA_B."
         )
-    result = compare_annotators(annotators, out)
+    result = compare_annotators(annotators, out, skip_broken=skip_broken)
     for study in result.studies:
         print_agreement(study)
     for note in result.notes:
@@ -222,8 +227,10 @@ def convert(
     """
     from blemish.dataset.convert import convert as convert_dataset
     from blemish.dataset.layouts import load_dataset
+    from blemish.dataset.opening import open_dataset
 
-    dataset = load_dataset(data, skip_broken=skip_broken)
+    # Conversion itself leaves out single annotations, and keeps the rest of their image.
+    dataset = load_dataset(data, skip_broken=True) if skip_broken else open_dataset(data)
     conversion = convert_dataset(dataset, out, to, skip_broken=skip_broken, strict=strict)
     say(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
     say(f"account: {conversion.line()}")
@@ -250,13 +257,16 @@ def split(
         Optional[int],  # noqa: UP045
         typer.Option("--shots", min=1, help="Keep this many training images of each class."),
     ] = None,
+    skip_broken: SkipBroken = False,
     seed: Seed = 0,
 ) -> None:
     """Split into train, val and test: write lists of paths to OUT; the images stay where they are."""
-    from blemish.dataset.layouts import load_dataset
     from blemish.dataset.splits.split import split_dataset, write_splits
+    from blemish.progress import Reporter
+    from blemish.workflows.reading import read_dataset
 
-    cut = split_dataset(load_dataset(data), test=test, val=val, by=by, shots=shots, seed=seed)
+    dataset = read_dataset(data, Reporter(), skip_broken=skip_broken)
+    cut = split_dataset(dataset, test=test, val=val, by=by, shots=shots, seed=seed)
     write_splits(cut, out)
     print_counts(cut)
 

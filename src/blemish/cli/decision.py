@@ -9,7 +9,7 @@ import typer
 
 from blemish.api import Split
 from blemish.cli.console import say
-from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Threads
+from blemish.cli.options import BundleFolder, Device, Quiet, Scale, SkipBroken, Threads
 from blemish.threads import set_threads
 
 
@@ -87,6 +87,7 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         Optional[Path],  # noqa: UP045
         typer.Option("--out", metavar="FILE", help="File to write instead of the bundle's decision.yaml."),
     ] = None,
+    skip_broken: SkipBroken = False,
     mm_per_px: Scale = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -114,6 +115,7 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
         out=out,
         mm_per_px=checked_scale(mm_per_px),
         device=device,
+        skip_broken=skip_broken,
     )
     result = workflow.decide(request, quiet=quiet)
     say(*result.sentences, result.file)

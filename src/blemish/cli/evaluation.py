@@ -10,7 +10,7 @@ import typer
 
 from blemish.api import Split
 from blemish.cli.console import say
-from blemish.cli.options import Device, Quiet, Scale, Then, Threads
+from blemish.cli.options import Device, Quiet, Scale, SkipBroken, Then, Threads
 from blemish.cli.outcome import command_line
 from blemish.errors import WrongUseError
 from blemish.threads import set_threads
@@ -57,6 +57,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
         ),
     ] = None,
     then: Then = None,
+    skip_broken: SkipBroken = False,
     mm_per_px: Scale = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -86,6 +87,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
             command=command_line(),
             mm_per_px=scale,
             device=device,
+            skip_broken=skip_broken,
             quiet=quiet,
         )
         say(result.report)
@@ -96,7 +98,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
         judgement = Judgement(threshold, rule, none_found=missing is not None)
         command = command_line()
         result = evaluate_file(
-            predictions, data, out, split=split, judgement=judgement, command=command, quiet=quiet
+            predictions,
+            data,
+            out,
+            split=split,
+            judgement=judgement,
+            command=command,
+            skip_broken=skip_broken,
+            quiet=quiet,
         )
         say(result.report)
 

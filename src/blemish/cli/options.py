@@ -20,6 +20,13 @@ BundleFolder = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print results and errors only, no progress.")]
+SkipBroken = Annotated[
+    bool,
+    typer.Option(
+        "--skip-broken",
+        help="Leave out images and labels that are broken, with a warning instead of an error.",
+    ),
+]
 Scale = Annotated[
     Optional[float],  # noqa: UP045
     typer.Option("--mm-per-px", metavar="X", help="Scale of the images, for sizes in mm."),

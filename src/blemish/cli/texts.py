@@ -127,7 +127,7 @@ def uses(report: CheckReport) -> str:
     """Purposes that the annotations serve: an outline also gives a box, and either an image's label."""
     of = report.defective
     if not of:
-        return "nothing that learns from defects: no image is defective"
+        return good_images_alone()
     kinds = (
         ("severity and segmentation", "outlines", report.outlined),
         ("detection", "boxes or outlines", report.placed),
@@ -136,6 +136,19 @@ def uses(report: CheckReport) -> str:
     able = [f"{use} ({marks} on {n} of {of} defective images)" for use, marks, n in kinds if n]
     unable = [f"not for {use} (no {marks})" for use, marks, n in kinds if not n]
     return "; ".join((", ".join(able), *unable))
+
+
+def good_images_alone() -> str:
+    """Purposes that good images alone serve, and what else they need to be learned from."""
+    from blemish.methods import learning_from_good_images, method_names
+
+    able = learning_from_good_images()
+    others = [name for name in method_names() if name not in able]
+    return (
+        "good images alone: `evaluate` and `decide --overkill` with a bundle that is there, for how many "
+        f"good parts it rejects; training of {', '.join(able) or 'no method'} ({', '.join(others)} learn "
+        "from defects: add images that show some, with masks or boxes, or in a folder bad/)"
+    )
 
 
 def print_table(rows: Mapping[str, Mapping[str, int]], splits: list[str]) -> None:

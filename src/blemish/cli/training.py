@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Optional
 import typer
 
 from blemish.cli.console import say
-from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Seed, Threads, beginning
+from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Seed, SkipBroken, Threads, beginning
 from blemish.cli.outcome import command_line
 from blemish.errors import BlemishError, WrongUseError
 from blemish.optional_dependencies import require_package
@@ -84,6 +84,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         ),
     ] = None,
     mm_per_px: Scale = None,
+    skip_broken: SkipBroken = False,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
@@ -105,6 +106,7 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
         initial_bundle=initial_bundle,
         time_budget=time_budget,
         threads=threads,
+        skip_broken=skip_broken,
         quiet=quiet,
     )
     say(bundle)
@@ -139,6 +141,7 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
         ),
     ] = None,
     seed: Seed = 0,
+    skip_broken: SkipBroken = False,
     device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
@@ -157,6 +160,7 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
         settings=parsed_settings(settings),
         seed=seed,
         device=device,
+        skip_broken=skip_broken,
         command=command_line(),
     )
     say(workflow.add_class(request, quiet=quiet))
@@ -201,6 +205,7 @@ def export(  # noqa: PLR0913, PLR0917 - an option each
             "--max-drop", min=0, max=1, help="With int8: largest loss on the validation images; default 0.01."
         ),
     ] = None,
+    skip_broken: SkipBroken = False,
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -220,6 +225,7 @@ def export(  # noqa: PLR0913, PLR0917 - an option each
         calibration=calibration,
         max_drop=max_drop,
         seed=seed,
+        skip_broken=skip_broken,
         quiet=quiet,
     )
     say(exported)

@@ -114,8 +114,8 @@ def pick_device(name: str = "auto") -> str:
 
 
 def fast_bfloat16(device: str) -> bool:
-    """True where the device multiplies bfloat16 matrices in hardware (GPU from Ampere on, CPU with AMX)."""
+    """True where hardware multiplies bfloat16: GPUs from Ampere on, CPUs with AMX or AVX-512 BF16."""
     if device == "cuda":
         return torch.cuda.get_device_capability()[0] >= 8
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.11
-    return bool(capabilities.get("amx_bf16", False))
+    return bool(capabilities.get("amx_bf16", False) or capabilities.get("avx512_bf16", False))

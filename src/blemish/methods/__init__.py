@@ -23,6 +23,11 @@ def method_names() -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def learning_from_good_images() -> tuple[str, ...]:
+    """Names of the methods that need no defective image to learn from."""
+    return tuple(name for name in method_names() if not find_method(name).needs_defects_in)
+
+
 def find_method(name: str) -> Method:
     """Find a method by its name. Raises BlemishError for an unknown name, with the nearest."""
     names = method_names()

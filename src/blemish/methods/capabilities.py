@@ -225,6 +225,9 @@ class StreamsMasks(Inference, Protocol):
     ) -> list[tuple[Region, Defect]]:
         """Regions that are defects, each with its defect."""
 
+    def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
+        """Image score in [0, 1]. regions: that are defects; values: the map of the image, or of its rows"""
+
     def rows_around(self, height: int, width: int) -> int:
         """Number of rows above and below a region of that size that `found` may read."""
 

@@ -59,6 +59,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             "images": len(dataset),
             "splits": dataset.splits,
             "classes": dataset.class_counts,
+            **({"skipped": dict(dataset.skipped)} if dataset.skipped else {}),
             **images_known(dataset, fitted, request.initial_bundle),
             LOOKS: looks_known(dataset, fitted, request).model_dump(mode="json"),
         },

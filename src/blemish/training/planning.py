@@ -38,7 +38,13 @@ def planned(
     """
     file, budget = request.run / PLAN_FILE, request.budget
     if request.resume and file.is_file():
-        return request, read_plan(file)
+        plan = read_plan(file)
+        if budget is not None and budget.required and budget.seconds != plan.budget:
+            raise BlemishError(
+                f"{file}: --resume keeps the time that the run was planned for. Received: --time-budget "
+                f"{as_option(budget.seconds or 0)}. Leave it out, or choose another --out."
+            )
+        return request, plan
     if budget is None or num_steps(request) < FEW_STEPS:
         return request, None
     adjustable = [each for each in request.method.stage_steps if each.setting not in budget.fixed]
@@ -125,6 +131,15 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
     if plan.seconds < full.seconds:
         lines.append(f"Longer: --time-budget {as_option(full.seconds * SPARE)}, {steps_of(full)}.")
     return lines
+
+
+def steps_saved(plan: TimePlan | None) -> tuple[str, ...]:
+    """Sentence for the report where the budget did not allow all steps; else none."""
+    cut = [part for part in plan.stages if part.steps < part.full_steps] if plan else []
+    if plan is None or plan.budget is None or not cut:
+        return ()
+    steps = ", ".join(f"{part.stage} {part.steps} of {part.full_steps}" for part in cut)
+    return (f"Not all steps were trained, as {plan.source} allows {spoken(plan.budget)}: {steps}.",)
 
 
 def steps_of(plan: TimePlan) -> str:

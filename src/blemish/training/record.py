@@ -23,6 +23,7 @@ class RunRecord(BaseModel):
 
     data, data_path: path of the dataset as it was given, and absolute; None in older runs
     start, start_path: id and absolute path of the bundle that it started from
+    skipped: broken files that were left out, each with the reason
     threads: None on a GPU, where sums do not depend on them; unset in runs of version 0.1
     """
 
@@ -37,6 +38,7 @@ class RunRecord(BaseModel):
     start: str | None = None
     start_path: str | None = None
     threads: int | None = None
+    skipped: dict[str, str] = {}
 
     def upgraded_settings(self, settings_type: type[MethodSettings], run: Path) -> dict[str, Any]:
         """Settings by today's names, with what was done in place of those that the run does not know.

@@ -15,6 +15,7 @@ from blemish.errors import BlemishError
 from blemish.evaluation.operating_point import parse_rule
 from blemish.inspector.loading import refuse_exported
 from blemish.inspector.torch_backend import pick_device
+from blemish.methods import learning_from_good_images
 from blemish.methods.contract import Method, MethodSettings
 from blemish.threads import thread_count
 from blemish.training.log import LOG_FILE, read_log
@@ -76,10 +77,12 @@ def refuse_good_images_alone(method: Method, dataset: Dataset) -> None:
         images = dataset.split(split)
         if any(sample.is_defective for sample in images):
             continue
+        able = learning_from_good_images()
+        others = f", or train {' or '.join(able)}, which needs none" if able else ""
         use = {"train": "learns from defects", "val": "chooses its threshold on defects"}[split]
         raise BlemishError(
             f"{dataset.root}: {method.name} {use}, so split '{split}' must show some. "
-            f"Received: {len(images)} images without one. Mark defects or add images that show them."
+            f"Received: {len(images)} images without one. Mark defects or add images that show them{others}."
         )
 
 
@@ -139,6 +142,7 @@ def record_of(request: Request, digest: str) -> RunRecord:
         data_path=str(request.data.resolve()) if request.data else None,
         start=start.id if start else None,
         start_path=str(start.path.resolve()) if start else None,
+        skipped=dict(request.dataset.skipped),
         threads=thread_count() if pick_device(request.settings.device) == "cpu" else None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
 from blemish.training.clock import Clock
 from blemish.training.manifest import describe, state_of, with_operating_point
-from blemish.training.planning import keep_plan, planned
+from blemish.training.planning import keep_plan, planned, steps_saved
 from blemish.training.request import (
     Request,
     claim_folder,
@@ -32,14 +33,14 @@ from blemish.training.trainer import RunTrainer
 VALIDATION_SHARE = 0.2
 
 
-def train(request: Request, reporter: Reporter) -> Bundle:
+def train(request: Request, reporter: Reporter, clock: Clock | None = None) -> Bundle:
     """Train, choose thresholds on the validation images, write RUN/bundle.
 
+    clock: that a budget is counted on, where the work began before
     Raises BlemishError for data that the method cannot learn from, a folder that holds another run, or a loss
     that is not finite. Whatever stops it, checkpoints and an earlier bundle stay whole.
     """
-    clock = Clock()
-    reporter.whole = clock
+    clock = reporter.whole = clock or Clock()
     refuse_unknown_rules(request.settings)
     refuse_several_processes()
     refuse_unfit_start(request)
@@ -83,6 +84,7 @@ def save_fitted(
 ) -> Bundle:
     """Write the bundle of a fitted method, with an operating point where it can inspect images."""
     own = fitted.dataset or dataset
+    fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan)))
     manifest = describe(request, own, fitted, digest)
     if fitted.can_inspect:
         inspector = assemble(
@@ -119,7 +121,9 @@ def with_own_validation(dataset: Dataset, seed: int, reporter: Reporter, *, of: 
         raise BlemishError(
             f"{dataset.root} has no training images{of}: splits are {splits}. Run `blemish data split`."
         )
-    by: Literal["content", "group"] = "group" if any(sample.group for sample in pool) else "content"
+    groups = {sample.group for sample in pool} - {None}
+    # Of fewer groups than it takes, one held out would be too large a share, and perhaps of one kind.
+    by: Literal["content", "group"] = "group" if len(groups) * VALIDATION_SHARE >= 1 else "content"
     cut = split_dataset(pool, test=0.0, val=VALIDATION_SHARE, by=by, seed=seed)
     split_of = {sample.id: sample.split for sample in (*dataset, *cut)}
     held_out = cut.splits.get("val", 0)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import CERTIFICATE, DECISION, Bundle, load_bundle, save_bundle
 from blemish.dataset.fingerprint import fingerprint, image_digests
-from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
 from blemish.evaluation.before_after import ClassChange, change_sentences, class_changes
@@ -33,6 +32,7 @@ from blemish.methods.contract import Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
 from blemish.workflows.evaluate import notes_on_known_images
+from blemish.workflows.reading import read_dataset
 from blemish.workflows.support_examples import Examples, read_examples, training_set
 from blemish.workflows.train import read_settings
 
@@ -48,6 +48,7 @@ class AddClassRequest:
 
     examples: dataset with its boxes; out: folder of the new bundle
     check: dataset with images of the older classes; fine_tune: train shortly, on these as well
+    skip_broken: leave out broken files of both, each with a line
     settings: of that training; command: the user's call, for the report
     """
 
@@ -60,6 +61,7 @@ class AddClassRequest:
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     device: str = "auto"
+    skip_broken: bool = False
     command: str = ""
 
     @property
@@ -156,14 +158,14 @@ class Addition:
 
     @cached_property
     def examples(self) -> Examples:
-        return read_examples(self.request.examples, self.request.name)
+        return read_examples(self.request.examples, self.request.name, skip_broken=self.request.skip_broken)
 
     @cached_property
     def check(self) -> Dataset | None:
         """Dataset of --check, for --fine-tune with the splits that a training needs."""
         if self.request.check is None:
             return None
-        dataset = load_dataset(self.request.check)
+        dataset = read_dataset(self.request.check, self.reporter, skip_broken=self.request.skip_broken)
         if not self.request.fine_tune:
             return dataset
         from blemish.training.run import with_validation

@@ -31,21 +31,28 @@ class AgreementResult:
 
 
 @locks_out
-def compare_annotators(paths: Sequence[Path], out: Path | None) -> AgreementResult:
+def compare_annotators(
+    paths: Sequence[Path], out: Path | None, *, skip_broken: bool = False
+) -> AgreementResult:
     """Compare each pair of annotators; writes agreement.json and report.html to `out`.
 
     paths: datasets, of which the last may be a file of inspections
+    skip_broken: leave out broken files, with a note on each
     Raises BlemishError for annotations that cannot be compared.
     """
     raters: list[Rater] = []
     for path in paths:
         first = raters[0] if raters else None
-        raters.append(read_rater(path, first if isinstance(first, Dataset) else None))
+        raters.append(
+            read_rater(path, first if isinstance(first, Dataset) else None, skip_broken=skip_broken)
+        )
     names = names_of(paths)
     studies = [
         study_of(raters[i], raters[j], names[i], names[j]) for i, j in combinations(range(len(raters)), 2)
     ]
-    notes = tuple(note for rater in raters if isinstance(rater, Dataset) for note in notes_on(rater))
+    own = [rater for rater in raters if isinstance(rater, Dataset)]
+    notes = tuple(note for rater in own for note in notes_on(rater))
+    notes += tuple(f"left out: {reason}" for rater in own for reason in dict.fromkeys(rater.skipped.values()))
     if out is None:
         return AgreementResult(tuple(studies), None, notes)
     from blemish.evaluation.report.agreement import write_agreement

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.bundle.store import DECISION, Bundle, load_bundle
+from blemish.dataset.account import number
 from blemish.dataset.fingerprint import fingerprint, image_digests
 from blemish.dataset.ignored import sentences_on_ignored
+from blemish.dataset.opening import naming_the_option
 from blemish.dataset.quality.leaks import refuse_leaks
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
@@ -43,6 +45,7 @@ class DecideRequest:
 
     split: None is "val" where the data have one, else "all"; out: None is decision.yaml in the bundle
     limits, ignore, grades: None keeps those of the revision before
+    skip_broken: leave out broken files, each with a line, and note their number in the decision
     """
 
     bundle: Path
@@ -55,6 +58,7 @@ class DecideRequest:
     out: Path | None = None
     mm_per_px: float | None = None
     device: str = "auto"
+    skip_broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,15 +87,18 @@ def decide(request: DecideRequest, *, quiet: bool = False) -> DecideResult:
 def written_decision(request: DecideRequest, loaded: Bundle, file: Path, reporter: Reporter) -> DecideResult:
     """Decision that was written to the file."""
     before = stored_decision(loaded.path, bundle=loaded.id)
-    dataset = read_dataset(request.data, reporter)
+    dataset = read_dataset(request.data, reporter, skip_broken=request.skip_broken)
     inspector = inspector_in_scale(
         loaded, dataset, device=request.device, mm_per_px=request.mm_per_px, decided=False
     )
     draft = drafted(request, before, inspector, loaded)
     chosen, notes = calibration_images(request, dataset, loaded, inspector)
+    if dataset.skipped:
+        notes += (f"{number(len(dataset.skipped), 'broken file')} of {request.data} left out.",)
     for note in (*notes, *notes_on_tests(loaded)):
         reporter.line(f"warning: {note}")
-    records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
+    with naming_the_option(chosen):
+        records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
     for note in sentences_on_lost_places(records):
         reporter.line(f"warning: {note}")
     hidden = hidden_defects(

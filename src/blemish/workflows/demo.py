@@ -28,6 +28,11 @@ SETTINGS: dict[str, Any] = {
     "cell": 4,
     "patch": 128,
     "steps": 700,
+    "learning_rate": 3e-3,
+    "weight_decay": 1e-4,
+    "zoom": 0.15,
+    "illumination": 0.1,
+    "contrast": 0.2,
     "threshold_criterion": "pixel-f1",
     "join_distance": 12,  # pieces of one defect lie nearer to each other
     "min_area": 16,
@@ -57,7 +62,7 @@ def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
         "severity",
         data,
         run,
-        settings={**SETTINGS, "precision": training_precision()},
+        settings=SETTINGS,
         plan=False,
         quiet=quiet,
     )
@@ -71,11 +76,3 @@ def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
     if recorded.overlay_lack:
         raise BlemishError(recorded.overlay_lack)
     return evaluated.report
-
-
-def training_precision() -> str:
-    """ "bf16" where this processor has instructions for it, which halves the time of a step; else "auto"."""
-    import torch
-
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.11
-    return "bf16" if capabilities.get("avx512_bf16") else "auto"

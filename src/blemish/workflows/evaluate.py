@@ -10,6 +10,7 @@ from blemish.bundle.manifest import Manifest, known_images
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.ignored import sentences_on_ignored
+from blemish.dataset.opening import naming_the_option
 from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.sentences import sentences
@@ -82,7 +83,7 @@ class EvaluatedBundles:
 
 
 @locks_out
-def evaluate_bundles(
+def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
     places: Sequence[Path],
     data: Path,
     out: Path,
@@ -91,16 +92,18 @@ def evaluate_bundles(
     command: str,
     mm_per_px: float | None = None,
     device: str = "auto",
+    skip_broken: bool = False,
     quiet: bool = False,
 ) -> EvaluationResult:
     """Measure a bundle, or several as a chain, on a split; writes metrics.json and report.html.
 
     Images of the split "test" are sealed: each evaluation on them is counted in every bundle.
     places: folders of the bundles; command: the user's call, for the report
+    skip_broken: leave out broken files, each with a line, and note them in metrics.json and the report
     Raises BlemishError for bundles and data that do not go together.
     """
     reporter = Reporter(quiet=quiet)
-    dataset = read_dataset(data, reporter)
+    dataset = read_dataset(data, reporter, skip_broken=skip_broken)
     evaluated = opened(places, dataset, device=device, mm_per_px=mm_per_px)
     chosen, left_out = for_judge(split_to_evaluate(dataset, split), evaluated.judge, evaluated.manifests)
     notes = (*left_out, *decisions_of_later(evaluated.inspectors))
@@ -109,7 +112,8 @@ def evaluate_bundles(
     for note in notes:
         reporter.line(f"warning: {note}")
     context = report_context(evaluated, chosen, data, command)  # before the long work: it may refuse
-    evaluation = measured(evaluated, chosen, split, reporter)
+    with naming_the_option(chosen):
+        evaluation = measured(evaluated, chosen, split, reporter)
     late = (*evaluated.notes_on_hidden(evaluation.records), *sentences_on_lost_places(evaluation.records))
     context = replace(context, notes=(*notes, *late))
     evaluation, context = record_test_set_access(

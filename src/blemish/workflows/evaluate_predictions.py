@@ -17,18 +17,26 @@ from blemish.workflows.reading import read_dataset
 
 @locks_out
 def evaluate_file(
-    file: Path, data: Path, out: Path, *, split: str, judgement: Judgement, command: str, quiet: bool = False
+    file: Path,
+    data: Path,
+    out: Path,
+    *,
+    split: str,
+    judgement: Judgement,
+    command: str,
+    skip_broken: bool = False,
+    quiet: bool = False,
 ) -> EvaluationResult:
     """Measure a file or folder of predictions on a split.
 
-    command: the user's call, for the report
+    command: the user's call, for the report; skip_broken: see `evaluate.evaluate_bundles`
     Raises WrongUseError for an unknown rule, BlemishError for predictions that do not fit the data.
     """
     if judgement.rule is not None:
         with refused_as_wrong_use():
             parse_rule(judgement.rule)
     reporter = Reporter(quiet=quiet)
-    dataset = read_dataset(data, reporter)
+    dataset = read_dataset(data, reporter, skip_broken=skip_broken)
     predictions = read_predictions(file, dataset, data=data, split=split)
     evaluation, notes = evaluate_predictions(predictions, dataset, split, judgement, reporter)
     notes += notes_on_groups(dataset.split(split))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ class EvaluationResult:
 
 def write_evaluation(out: Path, evaluation: Evaluation, context: ReportContext) -> EvaluationResult:
     """Write metrics.json, disputed.json and report.html to the folder."""
+    if context.skipped:
+        metrics_of_rest = {**evaluation.metrics, "skipped": dict(context.skipped)}
+        evaluation = replace(evaluation, metrics=metrics_of_rest)
     metrics = metrics_json(evaluation)
     write_atomically(out / "metrics.json", metrics)
     write_atomically(out / "disputed.json", label_issues_json(evaluation))

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import get_args
 
 from blemish.bundle.store import load_bundle
-from blemish.dataset.layouts import load_dataset
 from blemish.errors import WrongUseError
 from blemish.exporting.request import ExportRequest, Precision, RuntimeKind, default_out
 from blemish.progress import Reporter
+from blemish.workflows.reading import read_dataset
 
 
 def export(  # noqa: PLR0913 - every option of an export
@@ -23,6 +23,7 @@ def export(  # noqa: PLR0913 - every option of an export
     calibration: int | None = None,
     max_drop: float | None = None,
     seed: int = 0,
+    skip_broken: bool = False,
     quiet: bool = False,
 ) -> Path:
     """Write the exported bundle, by default beside the bundle; returns its path.
@@ -43,7 +44,8 @@ def export(  # noqa: PLR0913 - every option of an export
     if precision != "int8" and used:
         raise WrongUseError(f"{used[0]} is for --precision int8. Leave it out.")
     loaded = load_bundle(bundle)
-    dataset = load_dataset(data) if data else None
+    reporter = Reporter(quiet=quiet)
+    dataset = read_dataset(data, reporter, skip_broken=skip_broken) if data else None
     from blemish.exporting.run import export_bundle
 
     request = ExportRequest(
@@ -57,4 +59,4 @@ def export(  # noqa: PLR0913 - every option of an export
         max_drop=ExportRequest.max_drop if max_drop is None else max_drop,
         seed=seed,
     )
-    return export_bundle(request, Reporter(quiet=quiet))
+    return export_bundle(request, reporter)

@@ -33,6 +33,7 @@ class Resolved:
     origin: the dataset's path as it was given
     threads: None for those of the machine
     settings: of the run that is resumed, by name; none for a new one
+    skip_broken: the run that is resumed left broken files out
     """
 
     method: Method
@@ -42,6 +43,7 @@ class Resolved:
     initial_bundle: Path | None = None
     threads: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    skip_broken: bool = False
 
 
 def resolve(asked: Asked, run: Path, reporter: Reporter, *, resume: bool) -> Resolved:
@@ -95,6 +97,7 @@ def of_run(record: RunRecord, asked: Asked, run: Path, reporter: Reporter) -> Re
         start,
         asked.threads or threads_of(record, reporter),
         record.upgraded_settings(method.settings_type, run),
+        bool(record.skipped),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blemish.dataset.boxes import cleaned_boxes
-from blemish.dataset.layouts import load_dataset
+from blemish.dataset.opening import open_dataset
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.images.bit_depth import full_range
@@ -26,19 +26,20 @@ class Examples:
     notes: tuple[str, ...]
 
 
-def read_examples(root: Path, name: str) -> Examples:
+def read_examples(root: Path, name: str, *, skip_broken: bool = False) -> Examples:
     """Read the examples of class `name` in a dataset; where it has splits, those of "train" alone.
 
+    skip_broken: leave out broken files, with a note on each
     A dataset that marks one class is taken to mean this one, whatever it is called there.
     Raises BlemishError for several classes without `name`, for no box, and for an unreadable image.
     """
-    dataset = load_dataset(root)
+    dataset = open_dataset(root, skip_broken=skip_broken)
     chosen = dataset.split("train") if dataset.splits.get("train") else dataset
     label = label_of_examples(chosen, name)
     samples: list[Sample] = []
     boxes: list[Example] = []
     odd: list[str] = []
-    notes: list[str] = []
+    notes = [f"left out: {reason}" for reason in dict.fromkeys(dataset.skipped.values())]
     if label != name:
         notes.append(f"'{label}', the only class marked in {root}, is taken for '{name}'.")
     for sample in chosen:

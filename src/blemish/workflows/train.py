@@ -10,11 +10,13 @@ from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
 from blemish.bundle.migrations import rename_settings
+from blemish.dataset.opening import naming_the_option
 from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
 from blemish.folder_lock import locks_out
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
 from blemish.threads import set_threads
+from blemish.training.clock import Clock
 from blemish.training.time_plan import Budget, parse_duration, preset_seconds
 from blemish.untrusted import read_yaml
 from blemish.workflows.reading import read_dataset
@@ -37,6 +39,7 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
     time_budget: str | float | None = None,
     plan: bool = True,
     threads: int | None = None,
+    skip_broken: bool = False,
     quiet: bool = False,
 ) -> Path:
     """Train a method and write OUT/bundle; returns the bundle's path.
@@ -46,13 +49,15 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
     options: settings that have an option of their own, before both
     initial_bundle: to go on from, with its settings
     time_budget: seconds, or text such as "15m", that training may take; None: as the preset says
+    skip_broken: leave out broken files, each with a line, and note them in the bundle; a run that is resumed
+        leaves out what it left out before
     plan: whether the time is measured and told beforehand, and kept
     threads: None takes those of the run that is resumed where there are so many cores, else `thread_count`
     Raises WrongUseError for a wrong method or wrong settings, BlemishError for data that cannot be used.
     """
     from blemish.workflows.resume import Asked, resolve
 
-    reporter = Reporter(quiet=quiet)
+    clock, reporter = Clock(), Reporter(quiet=quiet)
     asked = Asked(method_name, data, seed, initial_bundle, threads)
     resolved = resolve(asked, out, reporter, resume=resume)
     set_threads(resolved.threads)  # before torch is imported
@@ -76,9 +81,10 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
             *(options or {}),
         }
         budget = allowed_time(time_budget, checked, given)
+    dataset = read_dataset(resolved.data, reporter, skip_broken=skip_broken or resolved.skip_broken)
     request = Request(
         method,
-        read_dataset(resolved.data, reporter),
+        dataset,
         checked,
         out,
         seed=resolved.seed,
@@ -88,7 +94,8 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
         initial_bundle=start,
         budget=budget if plan else None,
     )
-    return train(request, reporter).path
+    with naming_the_option(dataset):
+        return train(request, reporter, clock).path
 
 
 def allowed_time(time_budget: str | float | None, settings: MethodSettings, given: Collection[str]) -> Budget:

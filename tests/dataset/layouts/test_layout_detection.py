@@ -14,7 +14,7 @@ import pytest
 from blemish.dataset.layouts import LAYOUTS, load_dataset, tools
 from blemish.dataset.layouts.common import Tree, list_files
 from blemish.dataset.layouts.detection import OF_LABEL_FILES
-from blemish.dataset.layouts.tools import TOOLS
+from blemish.dataset.layouts.tool_table import TOOLS
 from blemish.errors import BlemishError
 from tests.dataset import builders, tool_builders
 from tests.dataset.builders import text, write_image
@@ -130,6 +130,12 @@ FOREIGN: dict[str, tuple[str, Any]] = {
     ),
     "COCO captions": ("captions.json", {"images": [], "annotations": [{"image_id": 1, "caption": "x"}]}),
     "VIA 3": ("via3.json", {"project": {"pid": "x"}, "file": {}, "view": {}, "metadata": {}}),
+    "Segments.ai": (
+        "release.json",
+        {"name": "v0.1", "dataset": {"name": "x", "task_type": "bboxes", "samples": [{"name": "a.png"}]}},
+    ),
+    "LabelU": ("r.json", [{"result": {"annotations": [{"toolName": "rectTool", "result": []}]}}]),
+    "Scalabel": ("bdd.json", [{"name": "a.png", "labels": [{"category": "x", "box2d": {"x1": 1}}]}]),
 }
 
 
@@ -155,8 +161,28 @@ def test_tools_without_a_reader_are_named_with_what_to_export(tmp_path: Path, to
         ("train.tfrecord", "x", "TFRecord"),
         ("set.h5", "x", "HDF5"),
         ("set.npz", "x", "NumPy"),
+        ("export.jsonl", '{"imageGcsUri": "gs://b/a.png", "boundingBoxAnnotations": []}\n', "Vertex AI"),
+        ("train.jsonl", '{"image_url": "azureml://x/a.png", "label": "dent"}\n', "Azure AutoML"),
+        ("p.jsonl", '{"image": "a.png", "_input_hash": 1, "_task_hash": 2, "spans": []}\n', "Prodigy"),
+        ("m.jsonl", '{"source-ref": "s3://b/a.png", "box": {"annotations": []}}\n', "SageMaker"),
+        (
+            "r.jsonl",
+            '{"image": "a.png", "prefix": "detect", "suffix": "<loc1> x"}\n',
+            "Roboflow's JSON lines",
+        ),
+        ("metadata.jsonl", '{"file_name": "a.png", "label": 1}\n', "Hugging Face ImageFolder"),
+        ("t.csv", "TRAIN,gs://b/a.png,dent,0.1,0.1,,,0.2,0.2,,\n", "Google AutoML"),
+        ("t.csv", "annotation_id,annotator,image,lead_time\n1,1,a.png,3\n", "Label Studio's CSV"),
+        ("t.csv", "a.png,1,2,9,9,dent\n", "keras-retinanet"),
+        ("t.csv", "dent,1,2,9,9,a.png,30,20\n", "makesense.ai's CSV"),
+        ("t.csv", "Image ID,Image Name,GT_Class\n1,a.png,dent\n", "LandingLens"),
+        ("q.txt", "Car 0.00 0 -1.57 614.24 181.78 727.31 284.77 1.6 1.7 4.2 1.0 1.7 13.2 -1.6\n", "KITTI"),
+        ("set.hdict", "x", "HALCON"),
+        ("ws.vsa", "x", "Cognex ViDi"),
+        ("gTruth.mat", "MATLAB 5.0 MAT-file", "MATLAB"),
+        ("data.mdb", "x", "LMDB"),
+        ("q.geojson", "{}", "GeoJSON"),
         ("train.parquet", "x", "Parquet"),
-        ("images.zip", "x", "archive"),
     ],
 )
 def test_files_that_are_not_read_are_named(tmp_path: Path, name: str, content: str, tool: str) -> None:
@@ -169,6 +195,47 @@ def test_files_that_are_not_read_are_named(tmp_path: Path, name: str, content: s
     ) as caught:
         load_dataset(tmp_path)
     assert len(str(caught.value)) - len(str(tmp_path)) < 330
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("images.zip", "images.zip is an archive, which is not read. Unpack it."),
+        ("labels.tar.gz", "labels.tar.gz is an archive"),
+        ("labels.xlsx", "labels.xlsx is a spreadsheet, which is not read. Save it as CSV"),
+        ("line.mp4", "line.mp4 is a video, which is not read. Save frames of it as PNG"),
+        ("a.heic", "a.heic is an image of a type, which is not read. Save it as PNG or TIFF."),
+    ],
+)
+def test_files_that_hold_the_data_are_named(tmp_path: Path, name: str, sentence: str) -> None:
+    text(tmp_path / name, "x")
+    with pytest.raises(BlemishError) as caught:
+        load_dataset(tmp_path)
+    assert "must hold images. Received: no image, 1 ." in str(caught.value) and sentence in str(caught.value)
+
+
+def test_labels_of_a_tool_go_before_an_archive(tmp_path: Path) -> None:
+    write_image(tmp_path / "x.png")
+    text(tmp_path / "a.zip", "x")
+    text(tmp_path / "via3.json", json.dumps(FOREIGN["VIA 3"][1]))
+    with pytest.raises(BlemishError, match=r"via3\.json looks like VIA 3"):
+        load_dataset(tmp_path)
+
+
+def test_brush_masks_of_label_studio_are_told_by_their_names(tmp_path: Path) -> None:
+    write_image(tmp_path / "images" / "a.png")
+    write_image(tmp_path / "brush" / "task-1-annotation-2-by-1-tag-dent-0.png")
+    with pytest.raises(BlemishError, match=r"Label Studio's brush masks.*Export 'Brush labels to COCO'"):
+        load_dataset(tmp_path)
+
+
+def test_no_message_on_an_unknown_folder_takes_more_than_six_lines(tmp_path: Path) -> None:
+    """At 80 columns, with a path of 100 letters and the longest names of the table."""
+    for tool in (tool for tool in TOOLS if tool.advice):
+        line = f"{'f' * 40} {tool.called or f'looks like {tool.name}'}, which is not read. {tool.advice}"
+        frame = "blemish:  must have a known layout. Received: 1234 images (first ), 1234 .json, 12 .png. "
+        end = " 'blemish data layouts' lists those that are read."
+        assert len(frame) + 100 + 40 + len(line) + len(end) <= 6 * 80, tool.name
 
 
 def test_nothing_known_is_said_in_a_few_lines(tmp_path: Path) -> None:

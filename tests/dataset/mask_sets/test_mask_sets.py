@@ -111,7 +111,9 @@ def test_bits_may_differ_from_file_to_file(tmp_path: Path) -> None:
     ],
 )
 def test_numbers_without_a_meaning_are_asked_about(tmp_path: Path, masks: list[NDArray[Any]]) -> None:
-    with pytest.raises(BlemishError, match=r"values of masks must have one meaning.*'mask_values: classes'"):
+    with pytest.raises(
+        BlemishError, match=r"values of masks must have one meaning.*'classes: \{\d+: NAME\}'"
+    ):
         dataset_of(tmp_path, *masks)
 
 

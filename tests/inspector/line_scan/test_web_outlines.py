@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -22,6 +23,7 @@ from blemish.inspection import Verdict
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.line_scan.outlines import OutlineScan
 from blemish.inspector.line_scan.web import Web
+from blemish.methods.common.map_score import MapScore
 
 JUDGES = {
     "severity": severity,
@@ -44,6 +46,25 @@ def test_the_answer_is_that_of_all_strips_joined_whatever_their_heights(kind: st
     found, wanted = (list(map(rounded, in_order(one))) for one in (defects_of(answers), expected.defects))
     assert found == wanted
     assert max(answer.inspection.score for answer in answers) == expected.score
+
+
+@pytest.mark.parametrize("judge_of", [severity, casae])
+def test_a_fitted_score_is_that_of_the_rows_of_each_piece(judge_of: Callable[..., BundleInspector]) -> None:
+    fitted = MapScore(weights=(0.5, 0.1, 0.2, 1.0, 0.3), bias=1.0)
+    judge = judge_of(types=False, fitted_score=fitted)
+    web = blobs(2, 300, 80, number=6)
+    raw = judge.inference.forward(web, judge.networks)
+    cell = len(web) // len(raw)
+    seen = set()
+    for answer in scanned(judge, strips(web, [9])):
+        start, stop = answer.inspection.rows
+        probability = fitted.probability(
+            raw[start // cell : -(-stop // cell)], max_value=judge.inference.score_map_max
+        )
+        half = 0.5 if answer.inspection.defects else 0.0
+        assert answer.inspection.score == pytest.approx(half + probability / 2)
+        seen.add(half)
+    assert seen == {0.0, 0.5}
 
 
 @pytest.mark.parametrize("height", [1, 3, 15, 16, 17, 63, 64, 65, 111, 112, 113, 160, 161])
@@ -103,7 +124,7 @@ def test_few_rows_are_held_however_long_the_web_is(with_pixels: bool) -> None:
     assert scan.pixels.stop == 8000
     assert max(held) < 1100, "windows of 256 rows and more about a defect of 164, on both sides"
     assert max(maps) * 4 < 300
-    assert len(scan.highest.parts) < 20 and len(scan.found) + len(scan.completed) < 60
+    assert scan.scored.stop - scan.scored.first < 300 and len(scan.found) + len(scan.completed) < 60
 
 
 def test_a_defect_longer_than_is_held_is_cut_with_a_reason_and_no_pixel_of_it_is_lost() -> None:
@@ -159,7 +180,7 @@ def test_rows_far_down_a_web_are_measured_as_exactly_as_at_its_top() -> None:
     near = [*scan.push(web), *scan.finish()]
     far = OutlineScan(judge.inference, judge.networks, max_rows=64, with_pixels=False)
     down = 32 * 600_000
-    for rows in (far.pixels, far.raw, far.highest):
+    for rows in (far.pixels, far.raw, far.scored):
         rows.first = rows.stop = down
     far.tiles = far.pieces = 600_000
     far.completed_to = down

@@ -14,9 +14,10 @@ def fault(**values: object) -> str:
     return first_fault(caught.value, SeveritySettings.model_fields)
 
 
-def test_the_papers_numbers_are_the_defaults() -> None:
-    settings = SeveritySettings()
+def test_the_preset_paper_has_the_papers_numbers() -> None:
+    settings = SeveritySettings.model_validate({"preset": "paper"})
     assert (settings.patch, settings.patch_step, settings.truncation) == (256, 64, 500)
+    assert (settings.types, settings.image_score) == (True, "max")
     assert (settings.join_distance, settings.types_backbone, settings.types_window) == (4, "resnet101", 64)
 
 
@@ -40,7 +41,7 @@ def test_the_brightest_channel_of_a_gray_image_is_refused() -> None:
     assert SeveritySettings(intensity="brightest", channels=3).intensity == "brightest"
 
 
-@pytest.mark.parametrize(("network", "tile", "remedy"), [("paper", 1282, 1284), ("unet", 1284, 1296)])
+@pytest.mark.parametrize(("network", "tile", "remedy"), [("paper", 641, 642), ("unet", 642, 656)])
 def test_a_tile_off_the_grid_is_refused_with_the_next_one_up(network: str, tile: int, remedy: int) -> None:
     with pytest.raises(BlemishError, match=rf"tile must be a multiple of .* Received: {tile}. Use {remedy}."):
         SeveritySettings.model_validate({"network": network, "tile": tile})

@@ -26,6 +26,7 @@ from blemish.dataset.layouts import (
     labelme,
     labels,
     labelstudio,
+    lots,
     masks,
     mvtec,
     openimages,
@@ -40,6 +41,8 @@ from blemish.dataset.layouts import (
     yolo,
 )
 from blemish.dataset.layouts.claims import account_of
+from blemish.dataset.layouts.class_settings import with_classes
+from blemish.dataset.layouts.clean_folders import with_clean_folders
 from blemish.dataset.layouts.common import Contents, Source, Tree, list_files
 from blemish.dataset.layouts.detection import (
     OF_LABEL_FILES,
@@ -48,15 +51,18 @@ from blemish.dataset.layouts.detection import (
     matching,
     shares_as_pixels,
 )
+from blemish.dataset.layouts.lot_names import with_lots
 from blemish.dataset.layouts.repeats import without_repeats
 from blemish.dataset.layouts.split_files import read_splits
 from blemish.dataset.samples import Dataset, Sample
-from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings, images_root, read_settings
+from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
+from blemish.dataset.settings_file import images_root, read_settings
 from blemish.dataset.unfinished import refuse_unfinished
-from blemish.errors import BlemishError, nearest_name
+from blemish.errors import BlemishError
 from blemish.untrusted import timed_search
 
 LAYOUTS: dict[str, ModuleType] = {
+    "lots": lots,  # folders of one set that are called lot1, lot2
     "products": products,  # folders that are datasets by themselves
     "deeppcb": deeppcb,  # lists beside *_temp images
     "crackforest": crackforest,  # MATLAB files
@@ -86,25 +92,41 @@ LAYOUTS: dict[str, ModuleType] = {
 }
 
 
-def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bool = False) -> Dataset:
+def load_dataset(
+    root: Path | str,
+    *,
+    layout: str | None = None,
+    skip_broken: bool = False,
+    inherited: DatasetSettings | None = None,
+) -> Dataset:
     """Read the dataset in a folder, or described by a dataset.yaml; no image pixels are decoded.
 
     root: the folder of the images, or the path of a dataset.yaml whose `root:` names it
     layout: a name of LAYOUTS; None takes dataset.yaml's, or finds it
     skip_broken: leave out what cannot be read and list it in `Dataset.skipped`, instead of raising
+    inherited: settings of the folder around it, which hold where its own dataset.yaml says nothing
     Raises BlemishError that names the file or setting.
     """
     source = find_source(Path(root), skip_broken)
+    if inherited is not None:
+        source = replace(source, settings=source.settings.below(inherited))
     name, reason, warnings = choose_layout(source, layout, LAYOUTS)
+    given = source.settings
+    if name not in OF_LABEL_FILES and (inherited is None or given.clean != inherited.clean):
+        source = with_clean_folders(source, labels_too=name in ("lots", "products"))
     contents = without_repeats(LAYOUTS[name].read(source))
+    if name == "products" and layout is None and given.layout is None:
+        name, reason, contents = told_from_lots(reason, contents)
     if not contents.samples:
         raise BlemishError(nothing_read(contents, name, source))
-    samples, class_names, unknown = with_classes(contents, source)
+    samples, class_names, unknown = with_classes(contents, source, name, inherited=inherited is not None)
     if source.settings.group is not None:
         samples = grouped_samples(samples, source.settings.group)
+    elif name not in ("lots", "products"):
+        samples = with_lots(samples, class_names)
     skipped = {**contents.skipped, **unknown}
     # The settings go along, for a dataset made from this one.
-    carried = source.settings.model_dump(exclude_defaults=True, mode="json")
+    carried = given.model_dump(exclude_defaults=True, mode="json")
     if name in OF_LABEL_FILES:
         warnings += (*contradictions(contents.samples), *shares_as_pixels(contents.samples))
     contents = replace(contents, warnings=(*warnings, *contents.warnings))
@@ -113,6 +135,16 @@ def load_dataset(root: Path | str, *, layout: str | None = None, skip_broken: bo
     info = {**known, "settings": carried, "home": str(source.home)}
     dataset = Dataset(source.root, samples, class_names, name, reason, skipped, info)
     return read_splits(replace(dataset, account=account_of(contents, source, dataset)), source)
+
+
+def told_from_lots(reason: str, contents: Contents) -> tuple[str, str, Contents]:
+    """Layout, reason and contents of what was found as products, but may be lots by what they hold."""
+    one_set = lots.of_one_sided_products(contents)
+    if one_set is None:
+        return "products", reason, contents
+    each = reason.partition(", so a product")[0]
+    why = f"{each}, and none holds both clean and defective images, so lots of one set"
+    return "lots", f"{why}; 'layout: products' in {SETTINGS_NAME} makes them products", one_set
 
 
 def nothing_read(contents: Contents, layout: str, source: Source) -> str:
@@ -147,47 +179,6 @@ def find_source(path: Path, skip_broken: bool) -> Source:
     root = images_root(settings, file)
     refuse_unfinished(root)
     return Source(list_files(root), settings, home, skip_broken)
-
-
-def with_classes(
-    contents: Contents, source: Source
-) -> tuple[tuple[Sample, ...], tuple[str, ...], dict[str, str]]:
-    """Samples and class names under the user's `classes:`; third, samples left out for another class."""
-    new_names = source.settings.classes if isinstance(source.settings.classes, dict) else {}
-    refuse_unknown_old_names(new_names, contents.class_names, source)
-    samples = [renamed(sample, new_names) for sample in contents.samples] if new_names else contents.samples
-    found = tuple(dict.fromkeys(new_names.get(name, name) for name in contents.class_names))
-    if not isinstance(source.settings.classes, tuple):
-        return tuple(samples), found, {}
-    order = source.settings.classes
-    strange = {
-        s.id: unknown_class(s, order) for s in samples if any(a.label not in order for a in s.annotations)
-    }
-    if strange and not source.skip_broken:
-        raise BlemishError(next(iter(strange.values())))
-    return tuple(sample for sample in samples if sample.id not in strange), order, strange
-
-
-def refuse_unknown_old_names(new_names: dict[str, str], known: Sequence[str], source: Source) -> None:
-    for name in new_names:
-        if name not in known:
-            hint = nearest_name(name, known) or f" Use one of {', '.join(known)}."
-            raise BlemishError(
-                f"{source.home / SETTINGS_NAME}: 'classes' must rename known ones. Received: '{name}'.{hint}"
-            )
-
-
-def renamed(sample: Sample, new_names: dict[str, str]) -> Sample:
-    marks = tuple(replace(a, label=new_names.get(a.label, a.label)) for a in sample.annotations)
-    return replace(sample, annotations=marks)
-
-
-def unknown_class(sample: Sample, order: Sequence[str]) -> str:
-    label = next(a.label for a in sample.annotations if a.label not in order)
-    return (
-        f"{sample.image} must be marked with a class of {SETTINGS_NAME} ({', '.join(order)}). "
-        f"Received: '{label}'.{nearest_name(label, order)} Correct the annotation or add the class."
-    )
 
 
 def grouped_samples(samples: Sequence[Sample], expression: str) -> tuple[Sample, ...]:

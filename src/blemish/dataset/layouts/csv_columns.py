@@ -7,7 +7,8 @@ from pathlib import Path
 
 from blemish.dataset.layouts.common import Tree
 from blemish.dataset.layouts.fields import refusal
-from blemish.dataset.layouts.tools import files_to_look_at, first_line, head, tool_of
+from blemish.dataset.layouts.tool_table import first_line
+from blemish.dataset.layouts.tools import files_to_look_at, head, tool_of
 from blemish.dataset.settings import SETTINGS_NAME, DatasetSettings
 from blemish.errors import BlemishError
 

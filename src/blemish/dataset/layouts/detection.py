@@ -6,18 +6,16 @@ a word on the other. Labels of two tools are two readings, of which the user mus
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
 from types import ModuleType
 
 from blemish.dataset.account import remark
 from blemish.dataset.faults import extent
-from blemish.dataset.layouts.common import Source, Tree, grouped, parent
-from blemish.dataset.layouts.label_names import is_clean, is_defective, label_folder
-from blemish.dataset.layouts.mask_index import find_masks
+from blemish.dataset.layouts.common import Source, Tree, parent
+from blemish.dataset.layouts.label_names import is_defective, means_good
 from blemish.dataset.layouts.products import product_folders
-from blemish.dataset.layouts.tools import files_to_look_at, first_line, head, nearest_guess, tool_of
+from blemish.dataset.layouts.tools import nearest_guess, tool_of
+from blemish.dataset.layouts.unknown import has_label_files, inventory, nothing_fits
 from blemish.dataset.samples import Sample
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError, nearest_name
@@ -29,7 +27,7 @@ OF_LABEL_FILES = frozenset({
 })  # fmt: skip
 OF_ONE_FILE = OF_LABEL_FILES - {"dota", "labelme", "supervisely", "v7", "voc", "yolo"}
 WEAK = frozenset({"labels"})  # folder names alone, which often only sort what label files describe
-SHOWN_SUFFIXES = 4
+
 
 Layouts = Mapping[str, ModuleType]
 
@@ -83,6 +81,8 @@ def found_layout(source: Source, layouts: Layouts) -> tuple[str, str, tuple[str,
     matches = matching(tree, layouts)
     if not matches and source.settings.clean is not None:
         return "labels", f"'clean' of {SETTINGS_NAME} names the folders of clean images", ()
+    if not matches and source.settings.unlabelled == "clean" and not has_label_files(tree):
+        return "labels", f"'unlabelled: clean' of {SETTINGS_NAME} says that all images are", ()
     if not matches:
         raise BlemishError(nothing_fits(tree))
     name, reason = next(iter(matches.items()))
@@ -90,7 +90,7 @@ def found_layout(source: Source, layouts: Layouts) -> tuple[str, str, tuple[str,
         refuse_two_tools(tree, {key: why for key, why in matches.items() if key in OF_LABEL_FILES})
     others = {key: why for key, why in matches.items() if key != name and key not in WEAK}
     telling = others if name in OF_LABEL_FILES else {k: w for k, w in others.items() if k in OF_LABEL_FILES}
-    if name == "products":
+    if name in ("lots", "products"):
         telling = {}
     return name, reason, tuple(other_reading(name, key, why) for key, why in telling.items())
 
@@ -120,10 +120,6 @@ def shares_as_pixels(samples: Iterable[Sample]) -> Iterator[str]:
         yield remark(images, "image", f"{text} They are read as pixels. Multiply them by the image's size")
 
 
-def means_good(name: str) -> bool:
-    return is_clean(name) and name != "0"  # a number may also count
-
-
 def refuse_two_tools(tree: Tree, matches: Mapping[str, str]) -> None:
     """Raise BlemishError where label files of two tools are there, of which either may be the right ones."""
     if len(matches) > 1:
@@ -139,62 +135,3 @@ def other_reading(name: str, other: str, reason: str) -> str:
         f"read as the layout '{name}', though '{other}' fits too: {reason}; "
         f"'layout: {other}' in {SETTINGS_NAME} would read that instead"
     )
-
-
-def nothing_fits(tree: Tree) -> str:
-    """Message in a few lines: the files found, the nearest guess, and where the list of layouts is."""
-    guess = (
-        nearest_guess(tree)
-        or unknown_file(tree)
-        or loose_image(tree)
-        or ("Label files, masks or folders such as good/ and bad/ must say which images are clean.")
-    )
-    return (
-        f"{tree.root} must have a known layout. Received: {inventory(tree)}. {guess} "
-        "'blemish data layouts' lists those that are read."
-    )
-
-
-def loose_image(tree: Tree) -> str:
-    """Sentence on what keeps folders from being labels: an image in none of them, or a single folder."""
-    photographs = find_masks(tree).photographs
-    folders = {file: label_folder(file) for file in photographs}
-    names = sorted({*folders.values()} - {""})
-    if not any(is_clean(name) or is_defective(name) for name in names):
-        unknown = f"None of the folders {', '.join(names[:5])} is known as clean"
-        return f"{unknown}: put 'clean: [NAME]' into {SETTINGS_NAME}." if len(names) > 1 else ""
-    loose = [file for file, name in folders.items() if not name]
-    if loose:
-        more = f" and {len(loose) - 1} more" if len(loose) > 1 else ""
-        return f"{loose[0]}{more} must lie in a folder such as {', '.join(names[:3])} too, or be removed."
-    if len(names) == 1:
-        return (
-            f"All images lie in '{names[0]}'; a second folder, such as good/ or bad/, must tell the others."
-        )
-    return ""
-
-
-def unknown_file(tree: Tree) -> str:
-    """Sentence on the first CSV or JSON file that no reader knows, with its columns or keys; "" for none."""
-    file = next(iter(files_to_look_at(tree, (".csv", ".json"))), None)
-    if file is None:
-        return ""
-    text = head(tree.root / file)
-    if file.lower().endswith(".csv"):
-        shown = ", ".join(cell.strip() for cell in re.split("[,;\t]", first_line(text)))
-        return f"{file} has the columns {shown[:60]}; it is read with columns such as image and label."
-    keys = dict.fromkeys(re.findall(r'"([^"\\]{1,20})"\s*:', text))
-    return f"{file} has keys of no known tool ({', '.join([*keys][:4]) or 'none'})."
-
-
-def inventory(tree: Tree) -> str:
-    """Numbers of images and of other files by suffix: "12 images (first a.jpg), 3 .json, 1 .csv"."""
-    if not tree.files:
-        return "an empty folder"
-    number = len(tree.images)
-    images = f"{number} image{'s' * (number != 1)} (first {tree.images[0]})" if number else ""
-    others = [file for file in tree.files if file not in tree.image_set]
-    kinds = grouped(others, lambda file: PurePosixPath(file).suffix.lower() or "without suffix")
-    counts = sorted(((len(files), kind) for kind, files in kinds.items()), reverse=True)
-    rest = [f"{count} {kind}" for count, kind in counts[:SHOWN_SUFFIXES]]
-    return ", ".join(filter(None, [images or "no image", *rest]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Container, Iterable
+from fnmatch import fnmatchcase
 
 from blemish.dataset.layouts.common import CLEAN_NAMES as PLAIN_CLEAN_NAMES
 from blemish.dataset.layouts.common import SPLIT_OF_FOLDER, parent
@@ -119,16 +120,26 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", match[1] if match else name).casefold())
 
 
+def fits_name(name: str, entry: str) -> bool:
+    """True where an entry of `clean:` is this name, or a pattern with * and ? that it fits."""
+    return plain(name) == plain(entry) or fnmatchcase(name.casefold(), entry.casefold())
+
+
 def is_clean(name: str, settings: DatasetSettings | None = None) -> bool:
     """True for a folder of clean images: one that `clean:` lists, or without that setting a known name."""
     if settings is not None and settings.clean is not None:
-        return plain(name) in {plain(other) for other in settings.clean}
+        return any(fits_name(name, entry) for entry in settings.clean)
     return plain(name) in CLEAN_NAMES
 
 
 def is_defective(name: str, settings: DatasetSettings | None = None) -> bool:
     """True for a folder of defective images whose name does not say of which class."""
     return plain(name) in DEFECT_NAMES and not is_clean(name, settings)
+
+
+def means_good(name: str) -> bool:
+    """True for a known name of clean folders that can mean nothing else, as a number can, which may count."""
+    return is_clean(name) and not name.isdecimal()
 
 
 def says_state(name: str, settings: DatasetSettings | None = None) -> bool:
@@ -169,10 +180,8 @@ def refuse_doubtful_names(
     if settings.clean is not None:
         return
     found = sorted(set(names))
-    stems = {plain(name) for name in found} | CLEAN_NAMES | DEFECT_NAMES
     for name in found:
-        known = is_clean(name) or is_defective(name)
-        if not known and (is_negation(plain(name), stems) or has_clean_word(name)):
+        if seems_clean(name, found):
             raise BlemishError(
                 f"{place}: the {noun} '{name}' must be known as clean or as a class. Received: a name that "
                 f"may mean clean. Put 'clean: [{name}]' into {SETTINGS_NAME}, or 'clean: [good]' with the "
@@ -184,6 +193,14 @@ def refuse_doubtful_names(
             f"{place}: the {noun} '0' must be known as clean or as a class. Received: {noun}s "
             f"{', '.join(numbers)}. Put 'clean: [0]' into {SETTINGS_NAME}, or 'clean: []' if it is a class."
         )
+
+
+def seems_clean(name: str, names: Iterable[str]) -> bool:
+    """True for a name that is not known and may mean clean, among these."""
+    if is_clean(name) or is_defective(name):
+        return False
+    stems = {plain(other) for other in names} | CLEAN_NAMES | DEFECT_NAMES
+    return is_negation(plain(name), stems) or has_clean_word(name)
 
 
 def has_clean_word(name: str) -> bool:

@@ -7,6 +7,7 @@ Masks, in folders like `mask/<label>/` or beside the images, show where the defe
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from blemish.dataset.account import SHOWN, number, remark
 from blemish.dataset.layouts.common import (
@@ -27,9 +28,12 @@ from blemish.dataset.layouts.label_names import (
     is_clean,
     is_defective,
     label_folder,
+    means_good,
     refuse_doubtful_names,
 )
+from blemish.dataset.layouts.lot_names import say_lots
 from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
+from blemish.dataset.layouts.unlabelled import by_rule
 from blemish.dataset.mask_files import MaskFacts, mask_facts
 from blemish.dataset.mask_sets.mask_set import MaskReadings
 from blemish.dataset.mask_sets.read import read_masks
@@ -41,22 +45,43 @@ MAX_DRAWN = 8  # values of a mask in black and white, or with a few classes
 
 
 def detect(tree: Tree) -> str | None:
-    """Every image lies in a folder of a label, and one of the labels means clean or defective."""
+    """Every image lies in a folder of a label, one of which means clean or defective, or all are good."""
     names = {label_folder(file) for file in find_masks(tree).photographs}
+    if alone := good_alone(tree.root, names):
+        return alone
     if "" in names or len(names) < 2 or not any(is_clean(name) or is_defective(name) for name in names):
         return None
     shown = sorted(name.lower() for name in names)
     return f"the folders {', '.join(shown[:8])} hold images and name their label"
 
 
+def good_alone(root: Path, names: set[str]) -> str:
+    """Reason why images in folders of these names are good ones alone; "" where they are not."""
+    if names and all(map(means_good, names)):
+        return f"every image lies in a folder whose name means clean: {', '.join(sorted(names)[:8])}"
+    own = root.resolve().name
+    if means_good(own) and (names == {""} or (names and say_lots([*names]))):
+        return f"the folder's own name, {own}, means clean"
+    return ""
+
+
+def label_of(source: Source, file: str) -> str:
+    """Name that labels an image: its folder's, or that of the whole folder where all images are good."""
+    name, own = label_folder(file, source.settings), source.root.resolve().name
+    whole = source.settings.clean is None and means_good(own)
+    return own if whole and (not name or say_lots([name])) else name
+
+
 def read(source: Source) -> Contents:
     index = find_masks(source.tree)
     index.refuse_doubtful(source)
-    names = {file: label_folder(file, source.settings) for file in index.photographs}
+    names = {file: label_of(source, file) for file in index.photographs}
     refuse_doubtful_names(names.values(), source.settings, source.root)
     refuse_hidden_masks(source, index)
+    unnamed = [file for file, name in names.items() if not name]
+    rule = source.settings.unlabelled
     facts, skipped = collect(
-        list(index.photographs),
+        [file for file in index.photographs if names[file] or rule not in ("clean", "leave-out")],
         lambda file: (file, image_facts(source, file, index.of(file))),
         name=str,
         skip=source.skip_broken,
@@ -70,9 +95,10 @@ def read(source: Source) -> Contents:
     labels = {annotation.label for sample in samples for annotation in sample.annotations}
     read = frozenset(mask for masks in index.masks_of.values() for mask in masks)
     lines = (*readings.warnings, *without_place(samples, index), *without_clean(samples, source))
-    return Contents(
+    contents = Contents(
         tuple(samples), tuple(sorted(labels)), {**skipped, **unlabelled}, read, index.left_out, warnings=lines
     )
+    return by_rule(contents, source, unnamed) if rule in ("clean", "leave-out") else contents
 
 
 def refuse_hidden_masks(source: Source, index: MaskIndex) -> None:
@@ -109,10 +135,11 @@ def is_drawn(source: Source, file: str) -> bool:
 
 def labelled(source: Source, file: str, facts: tuple[MaskFacts, ...], readings: MaskReadings) -> Sample:
     """Sample of the label that its folder names, with the places that its masks mark."""
-    name = label_folder(file, source.settings)
+    name = label_of(source, file)
     if not name:
         raise BlemishError(
-            f"{source.root / file} must lie in a folder named after its label. Received: none. Move it."
+            f"{source.root / file} must lie in a folder named after its label. Received: none. Move it, or "
+            f"put 'unlabelled: clean' (or 'leave-out') into {SETTINGS_NAME}."
         )
     sample = Sample(source.root / file, file, split=split_of_path(file))
     return placed(sample, name, class_label(name, source.settings), facts, readings, source)
@@ -152,7 +179,7 @@ def placed(
 
 def without_clean(samples: list[Sample], source: Source) -> list[str]:
     """Line where no folder means clean, as where one that does has another name."""
-    if source.settings.clean is not None or not all(sample.is_defective for sample in samples):
+    if source.settings.clean is not None or not samples or not all(s.is_defective for s in samples):
         return []
     names = sorted({label_folder(sample.id) for sample in samples})
     return [remark(names, "folder", f"none means clean; 'clean:' of {SETTINGS_NAME} names those that do")]

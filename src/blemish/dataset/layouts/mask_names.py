@@ -12,6 +12,7 @@ from blemish.arrays import Colour
 from blemish.dataset.layouts.common import Source
 from blemish.dataset.mask_sets.mask_set import MaskNames
 from blemish.dataset.mask_sets.numbers import BACKGROUND_NAMES, VOID_NAMES
+from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
 from blemish.untrusted import read_text
 
@@ -22,7 +23,7 @@ DescribedImage = tuple[int | None, str, Colour | None]  # value, name, colour
 def read_mask_names(source: Source) -> tuple[MaskNames, frozenset[str]]:
     """Names of mask values and colours, and the files that hold them; none without such files.
 
-    Raises BlemishError where two files differ.
+    Those of dataset.yaml go before. Raises BlemishError where two files differ, or 0 has a class.
     """
     files = [file for file in source.tree.files if file.rpartition("/")[2].lower() in READERS]
     by_value: dict[int, str] = {}
@@ -38,7 +39,14 @@ def read_mask_names(source: Source) -> tuple[MaskNames, frozenset[str]]:
                     f"{source.root / file} must give the names that the other files give. Received: '{name}' "
                     f"for '{old}'. Correct one of them."
                 )
-    return named(by_value, by_colour), frozenset(read)
+    own_values, own_colours = source.settings.value_names, source.settings.colour_names
+    background = own_values.get(0, "background")
+    if background.lower() not in BACKGROUND_NAMES | VOID_NAMES:
+        raise BlemishError(
+            f"{source.home / SETTINGS_NAME}: 'classes' must name defects, from value 1 on, as 0 is the "
+            f"background. Received: '0: {background}'. Remove it."
+        )
+    return named(by_value | own_values, by_colour | own_colours), frozenset(read)
 
 
 def named(by_value: dict[int, str], by_colour: dict[Colour, str]) -> MaskNames:

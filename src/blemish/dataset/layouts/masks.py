@@ -23,10 +23,12 @@ from blemish.dataset.layouts.common import (
 )
 from blemish.dataset.layouts.label_names import is_clean, refuse_doubtful_names
 from blemish.dataset.layouts.mask_index import image_facts
+from blemish.dataset.layouts.unlabelled import by_rule
 from blemish.dataset.mask_files import MAX_EXACT, MaskFacts, mask_facts
 from blemish.dataset.mask_sets.mask_set import MaskReadings
 from blemish.dataset.mask_sets.read import read_masks
 from blemish.dataset.samples import Annotation, Sample
+from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
 
 GENERIC_FOLDERS = frozenset({"imgs", "images", "img", "image", "data", *SPLIT_OF_FOLDER})
@@ -47,8 +49,11 @@ def read(source: Source) -> Contents:
     mask_of = {image: mask for folder in names for image, mask in mates_in(source.tree, folder).items()}
     refuse_lone_masks(source, mask_of)
     refuse_doubtful_names(names.values(), source.settings, source.root)
+    lacking = []
+    if source.settings.unlabelled in ("clean", "leave-out"):
+        lacking = [file for file in mask_of if lacks_mask(source, mask_of[file], names[parent(file)])]
     found, skipped = collect(
-        list(mask_of),
+        [file for file in mask_of if file not in lacking],
         lambda file: (file, read_facts(source, file, mask_of[file], names[parent(file)])),
         name=str,
         skip=source.skip_broken,
@@ -63,13 +68,14 @@ def read(source: Source) -> Contents:
         skip=source.skip_broken,
     )
     labels = {name for name in names.values() if not is_clean(name, source.settings)}
-    return Contents(
+    contents = Contents(
         tuple(samples),
         tuple(sorted(labels)),
         {**skipped, **contrary},
         read=frozenset(filter(None, mask_of.values())),
         warnings=readings.warnings,
     )
+    return by_rule(contents, source, lacking)
 
 
 def mates_in(tree: Tree, folder: str) -> dict[str, str | None]:
@@ -107,12 +113,17 @@ def refuse_lone_masks(source: Source, mask_of: Mapping[str, str | None]) -> None
         )
 
 
+def lacks_mask(source: Source, mask: str | None, label: str) -> bool:
+    return mask is None and not is_clean(label, source.settings)
+
+
 def read_facts(source: Source, file: str, mask: str | None, label: str) -> MaskFacts | None:
     """Facts on an image's mask. Raises BlemishError where it has none and its folder does not mean clean."""
-    if mask is None and not is_clean(label, source.settings):
+    if lacks_mask(source, mask, label):
         raise BlemishError(
             f"{source.root / file} must have a mask beside it. Received: no {stem(file)}.png. "
-            "Add the mask, or move the image into a folder named 'good'."
+            "Add the mask, move the image into a folder named 'good', or put 'unlabelled: clean' into "
+            f"{SETTINGS_NAME}."
         )
     return image_facts(source, file, [mask])[0] if mask else None
 

@@ -23,9 +23,10 @@ from blemish.dataset.layouts.common import (
     split_of_path,
     stem,
 )
-from blemish.dataset.layouts.label_names import DEFECT, label_folder
+from blemish.dataset.layouts.label_names import DEFECT, is_clean, label_folder
 from blemish.dataset.layouts.mask_index import MaskIndex, find_masks, image_facts
 from blemish.dataset.layouts.mask_names import read_mask_names
+from blemish.dataset.layouts.unlabelled import by_rule
 from blemish.dataset.mask_files import MaskFacts
 from blemish.dataset.mask_sets.mask_set import MaskNames, MaskReadings
 from blemish.dataset.mask_sets.read import read_masks
@@ -62,6 +63,7 @@ def read(source: Source) -> Contents:
     index.refuse_doubtful(source)
     splits, lists = image_sets(source)
     images, unlisted = masked_images(source, index, splits)
+    images, lacking = by_mask(source, index, images)
     pairs, skipped = collect(
         images, lambda image: read_image_masks(source, index, image), name=str, skip=source.skip_broken
     )
@@ -72,7 +74,8 @@ def read(source: Source) -> Contents:
     label = plain_label(source, names)
     samples = tuple(masked_sample(source, pair, readings, label, splits) for pair in pairs)
     used = {a.label for sample in samples for a in sample.annotations}
-    class_names = tuple(n for n in readings.labels if n in used or source.settings.colours) or (label,)
+    own = [*names_of_user(source, names)]
+    class_names = tuple(dict.fromkeys([*own, *(n for n in readings.labels if n in used)])) or (label,)
     objects = {
         file: "VOC's numbers of objects are not read beside its classes"
         for masks in index.masks_of.values()
@@ -80,7 +83,7 @@ def read(source: Source) -> Contents:
         if is_object_mask(file)
     }
     read = {mask for image in images for mask in class_masks(index, image)}
-    return Contents(
+    contents = Contents(
         samples,
         (*class_names, *sorted(used - {*class_names})),
         skipped,
@@ -88,6 +91,7 @@ def read(source: Source) -> Contents:
         left_out={**index.left_out, **objects, **unlisted},
         warnings=(*readings.warnings, *folders_not_classes(samples, class_names)),
     )
+    return by_rule(contents, source, lacking)
 
 
 def folders_not_classes(samples: Sequence[Sample], class_names: Sequence[str]) -> list[str]:
@@ -120,6 +124,23 @@ def masked_images(
     )
 
 
+def by_mask(source: Source, index: MaskIndex, images: list[str]) -> tuple[list[str], list[str]]:
+    """Images with a mask, or that need one; second, those without that `unlabelled:` is about.
+
+    Raises BlemishError for a mask without an image, where an image without a mask counts as clean.
+    """
+    good = [file for file in index.photographs if is_clean(label_folder(file), source.settings)]
+    images = list(dict.fromkeys([*images, *good]))
+    rule = source.settings.unlabelled
+    if rule not in ("clean", "leave-out"):
+        return images, []
+    if rule == "clean":
+        index.refuse_orphans(source)
+    described = {image for image in images if class_masks(index, image)} | {*good}
+    others = index.photographs if rule == "clean" else images
+    return [i for i in images if i in described], [i for i in others if i not in described]
+
+
 def class_masks(index: MaskIndex, image: str) -> tuple[str, ...]:
     """Masks of an image without VOC's object masks, where it has others."""
     masks = index.of(image)
@@ -132,13 +153,20 @@ def is_object_mask(mask: str) -> bool:
 
 def read_image_masks(source: Source, index: MaskIndex, image: str) -> MaskedImage:
     masks = class_masks(index, image)
-    if not masks:
+    if not masks and not is_clean(label_folder(image), source.settings):
         raise BlemishError(
             f"{source.root / image} must have a mask. Received: no file of its name in the mask folder. "
-            "Add the mask (all black for a clean image) or remove the image."
+            "Add the mask (all black for a clean image), or put 'unlabelled: clean' (or 'leave-out') into "
+            f"{SETTINGS_NAME}."
         )
     exact = source.settings.exact_colours
     return MaskedImage(image, image_facts(source, image, masks, exact_colours=exact))
+
+
+def names_of_user(source: Source, names: MaskNames) -> list[str]:
+    """Classes that dataset.yaml names by values and colours of masks, seen or not; void is none."""
+    own = [*source.settings.value_names.values(), *source.settings.colour_names.values()]
+    return [name for name in own if name in {*names.by_value.values(), *names.by_colour.values()}]
 
 
 def plain_label(source: Source, names: MaskNames) -> str:

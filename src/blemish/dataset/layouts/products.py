@@ -2,11 +2,13 @@
 
 It goes before the others only where a sub-folder is a whole dataset: it has its own dataset.yaml, or the
 sub-folders differ in layout, or are of one whose folders do not name classes. A root of MVTec AD or DAGM2007
-and class folders with masks stay what they are. `layout: products` in dataset.yaml settles a doubtful case.
+and class folders with masks stay what they are. `layout: products` in dataset.yaml settles a doubtful case,
+and `layout: lots` says that the sub-folders are parts of one set.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -24,7 +26,8 @@ from blemish.dataset.layouts.label_names import is_clean, is_defective
 from blemish.dataset.layouts.mask_index import IMAGE_FOLDERS, means_masks
 from blemish.dataset.layouts.pairs import PHYSICAL_ITEM
 from blemish.dataset.samples import Dataset, Sample
-from blemish.dataset.settings import SETTINGS_NAME, read_settings
+from blemish.dataset.settings import SETTINGS_NAME
+from blemish.dataset.settings_file import read_settings
 from blemish.errors import BlemishError
 
 WITH_CATEGORIES = frozenset(
@@ -35,28 +38,45 @@ ONE_SIDED = "one kind of image"
 
 def detect(tree: Tree) -> str | None:
     """Two or more sub-folders are each a dataset by themselves."""
-    names = product_folders(tree)
-    if len(names) < 2 or any(map(is_part, names)) or tree.images_in(""):
+    layouts = layouts_below(tree)
+    if not layouts:
         return None
-    layouts = list(takewhile(bool, (layout_of(below(tree, name)) or one_sided(tree, name) for name in names)))
-    if len(layouts) < len(names) or is_one_dataset(tree, set(layouts), names):
-        return None
-    if ONE_SIDED in layouts and "labels" not in layouts:
-        return None
-    layouts = ["labels" if layout == ONE_SIDED else layout for layout in layouts]
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"each of {shown} is a dataset by itself ({', '.join(sorted(set(layouts)))}), so a product"
+    each = f"each of {listed([*layouts])} is a dataset by itself ({kinds(layouts)}), so a product"
+    return f"{each}; 'layout: lots' in {SETTINGS_NAME} makes them one set"
 
 
 def read(source: Source) -> Contents:
     """Read the products one by one; each keeps its splits. `classes:` and `splits:` given here go before."""
+    return joined(source, as_product)
+
+
+def layouts_below(tree: Tree, *, one_set: bool = False) -> dict[str, str]:
+    """Layout of each sub-folder; empty unless all are datasets by themselves, and two at least.
+
+    one_set: the sub-folders are known not to be classes or categories, of which one dataset would consist
+    """
+    names = product_folders(tree)
+    if len(names) < 2 or any(map(is_part, names)) or tree.images_in(""):
+        return {}
+    layouts = list(takewhile(bool, (layout_below(tree, name) for name in names)))
+    if len(layouts) < len(names) or (not one_set and is_one_dataset(tree, set(layouts), names)):
+        return {}
+    if ONE_SIDED in layouts and "labels" not in layouts:
+        return {}
+    return {
+        name: "labels" if layout == ONE_SIDED else layout for name, layout in zip(names, layouts, strict=True)
+    }
+
+
+def joined(source: Source, rename: Callable[[Sample, str], Sample]) -> Contents:
+    """Contents of all sub-folders, each read by itself. rename: gives a sample its sub-folder's name"""
     found, skipped = collect(
         product_folders(source.tree),
-        lambda name: (name, read_product(source, name)),
+        lambda name: (name, read_below(source, name)),
         name=str,
         skip=source.skip_broken,
     )
-    samples = tuple(named(sample, name) for name, dataset in found for sample in dataset)
+    samples = tuple(rename(sample, name) for name, dataset in found for sample in dataset)
     class_names = dict.fromkeys(label for _, dataset in found for label in dataset.class_names)
     broken = {f"{name}/{item}": reason for name, dataset in found for item, reason in dataset.skipped.items()}
     return Contents(
@@ -69,6 +89,14 @@ def read(source: Source) -> Contents:
         dropped={f"{n}: {place}": why for n, d in found for place, why in d.account.dropped.items()},
         warnings=tuple(remark for _, dataset in found for remark in dataset.account.remarks),
     )
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def kinds(layouts: Mapping[str, str]) -> str:
+    return ", ".join(sorted({*layouts.values()}))
 
 
 def product_folders(tree: Tree) -> list[str]:
@@ -99,7 +127,13 @@ def layout_of(tree: Tree) -> str:
 
     if SETTINGS_NAME in tree.file_set:
         return SETTINGS_NAME
-    return next((layout for layout in detect_layout(tree) if layout != "products"), "")
+    return next((layout for layout in detect_layout(tree) if layout not in ("lots", "products")), "")
+
+
+def layout_below(tree: Tree, name: str) -> str:
+    """Layout of a sub-folder, ONE_SIDED where it is folders of labels of one kind; '' where it is none."""
+    layout = layout_of(below(tree, name))
+    return one_sided(tree, name) or layout if layout in ("", "labels") else layout
 
 
 def one_sided(tree: Tree, name: str) -> str:
@@ -108,7 +142,7 @@ def one_sided(tree: Tree, name: str) -> str:
     Beside products that have both it is one of them, which lacks images, and not a lot of a single dataset.
     """
     folders = {parent(file).rpartition("/")[2] for file in below(tree, name).images}
-    return ONE_SIDED if folders and all(is_clean(f) or is_defective(f) for f in folders) else ""
+    return ONE_SIDED if len(folders) == 1 and all(is_clean(f) or is_defective(f) for f in folders) else ""
 
 
 def is_one_dataset(tree: Tree, layouts: set[str], names: list[str]) -> bool:
@@ -120,13 +154,14 @@ def is_one_dataset(tree: Tree, layouts: set[str], names: list[str]) -> bool:
     return len(layouts) == 1 and layouts <= WITH_CATEGORIES
 
 
-def read_product(source: Source, name: str) -> Dataset:
+def read_below(source: Source, name: str) -> Dataset:
     from blemish.dataset.layouts import load_dataset  # which reads this layout too
 
     refuse_loop(source, name)
-    lacks_a_kind = not layout_of(below(source.tree, name)) and one_sided(source.tree, name)
-    layout = "labels" if lacks_a_kind else None
-    return load_dataset(source.root / name, layout=layout, skip_broken=source.skip_broken)
+    layout = "labels" if layout_below(source.tree, name) == ONE_SIDED else None
+    return load_dataset(
+        source.root / name, layout=layout, skip_broken=source.skip_broken, inherited=source.settings
+    )
 
 
 def refuse_loop(source: Source, name: str) -> None:
@@ -140,7 +175,7 @@ def refuse_loop(source: Source, name: str) -> None:
         )
 
 
-def named(sample: Sample, name: str) -> Sample:
+def as_product(sample: Sample, name: str) -> Sample:
     """The sample as one of product `name`; products of a product are called 'outer/inner'."""
     return replace(
         sample,

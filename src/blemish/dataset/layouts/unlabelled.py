@@ -38,11 +38,18 @@ def with_unlabelled(
         why = "must be in a label file that can be read. Received: none, and faulty files that may name it."
         faults = {file: f"{source.root / file} {why} Correct those first." for file in images}
         return replace(contents, skipped={**contents.skipped, **faults})
-    if rule == "leave-out":
-        reason = f"no annotation describes these images ('unlabelled: leave-out' of {SETTINGS_NAME})"
-        return replace(contents, left_out={**contents.left_out, **dict.fromkeys(images, reason)})
     if rule == "error":
         return replace(contents, skipped={**contents.skipped, **refused(images, source)})
+    return by_rule(contents, source, images, rule=rule)
+
+
+def by_rule(contents: Contents, source: Source, images: list[str], *, rule: Rule | None = None) -> Contents:
+    """Contents with the images as clean samples, or left out. rule: None is that of the settings"""
+    if not images:
+        return contents
+    if (rule or source.settings.unlabelled) == "leave-out":
+        reason = f"no annotation describes these images ('unlabelled: leave-out' of {SETTINGS_NAME})"
+        return replace(contents, left_out={**contents.left_out, **dict.fromkeys(images, reason)})
     why = f"by 'unlabelled: clean' of {SETTINGS_NAME}" if source.settings.unlabelled else "as its tool has it"
     clean = [Sample(source.root / file, file, split=split_of_path(file)) for file in images]
     line = remark(images, "image", f"taken as clean without an annotation, {why}")

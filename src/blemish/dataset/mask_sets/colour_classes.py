@@ -9,6 +9,7 @@ from blemish.arrays import Colour
 from blemish.dataset.colours import FLAT_RANGE, SAME_COLOUR, distance, is_coloured, merged, nearest
 from blemish.dataset.mask_files import MaskFacts
 from blemish.dataset.mask_sets.mask_set import MaskMark, MaskSet, mark
+from blemish.dataset.mask_sets.numbers import unknown_value
 from blemish.dataset.samples import MaskFile
 from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError
@@ -22,7 +23,8 @@ def coloured_marks(masks: MaskSet) -> tuple[tuple[str, ...], dict[Path, tuple[Ma
     names = colour_names(masks)
     marks = {f.path: colour_marks(masks, f, names) for f in masks.shown}
     used = {mark.label for these in marks.values() for mark in these}
-    listed = [label for label in names.values() if masks.settings.colours or label in used]
+    own = {*masks.settings.colour_names.values()}
+    listed = [label for label in names.values() if label in own or label in used]
     others = sorted(label for label in used if label is not None and label not in listed)
     voids = [f for f in masks.shown if has_void(masks, f)]
     gray = [f for f in masks.shown if not is_coloured(f.colours)]
@@ -33,10 +35,9 @@ def coloured_marks(masks: MaskSet) -> tuple[tuple[str, ...], dict[Path, tuple[Ma
 
 def colour_names(masks: MaskSet) -> dict[Colour, str]:
     """Name of each class colour: the user's, the dataset's own, or made of the colour."""
-    if masks.settings.colours:
-        return {colour: name for name, colour in masks.settings.rgb_of.items()}
     if masks.names.by_colour:
         return dict(masks.names.by_colour)
+    refuse_numbers_alone(masks)
     tallies = [shades(f) for f in masks.shown]
     found = {colour for tally in tallies for colour in tally if colour not in void_colours(masks)}
     indexed = {colour for f in masks.shown if f.kind == "palette" for colour in f.colours}
@@ -45,7 +46,8 @@ def colour_names(masks: MaskSet) -> dict[Colour, str]:
         dark = next(f.path for f, tally in zip(masks.shown, tallies, strict=True) if faint[0] in tally)
         raise BlemishError(
             f"{masks.root}: colours of masks must differ from black. Received: {faint[0]} in {dark.name}. "
-            f"Name them in 'colours' of {SETTINGS_NAME}, or save the masks as palette or gray PNG."
+            f"Name them in {SETTINGS_NAME}, as in classes: {{'#010000': NAME}}, or save the masks as "
+            "palette or gray PNG."
         )
     near = min((distance(a, b) for a in found for b in found if a < b), default=SAME_COLOUR)
     drawn = all(f.is_exact or f.kind == "colour" for f in masks.shown) and NEAR_COLOUR <= near < SAME_COLOUR
@@ -55,7 +57,7 @@ def colour_names(masks: MaskSet) -> dict[Colour, str]:
 
 
 def void_colours(masks: MaskSet) -> set[Colour]:
-    return {*masks.names.void_colours, VOC_VOID} - {*masks.names.by_colour, *masks.settings.rgb_of.values()}
+    return {*masks.names.void_colours, VOC_VOID} - {*masks.names.by_colour}
 
 
 def has_void(masks: MaskSet, facts: MaskFacts) -> bool:
@@ -99,9 +101,12 @@ def index_marks(masks: MaskSet, facts: MaskFacts, names: Mapping[Colour, str]) -
     for value, colour in zip(shown, colours, strict=True):
         own = colour != (0, 0, 0) and colours.count(colour) == 1
         match = colour if colour in names else nearest(colour, list(names)) if own else None
-        label = masks.names.by_value.get(value) or (names[match] if match and own else None)
-        if label is None and (masks.settings.colours or masks.names.by_colour):
+        by_colour = match and own and (masks.names.by_colour or not masks.settings.value_names)
+        label = masks.names.by_value.get(value) or (names[match] if match and by_colour else None)
+        if label is None and masks.names.by_colour:
             raise BlemishError(unknown_colour(masks, facts, colour, names))
+        if label is None and masks.settings.value_names:
+            raise BlemishError(unknown_value(facts, value, masks.names.by_value))
         marks.append(mark(facts, label or f"class-{value}", values=(value,)))
     return tuple(marks)
 
@@ -110,8 +115,19 @@ def unknown_colour(masks: MaskSet, facts: MaskFacts, colour: Colour, names: Mapp
     known = ", ".join(f"{name} {rgb}" for rgb, name in names.items())
     return (
         f"{facts.path} must show known colours only ({known}). Received: {colour}. "
-        f"Add it to 'colours' in {SETTINGS_NAME} or correct the mask."
+        f"Name it in {SETTINGS_NAME}, as in classes: {{'#{bytes(colour).hex()}': NAME}}, or correct the mask."
     )
+
+
+def refuse_numbers_alone(masks: MaskSet) -> None:
+    """Raise BlemishError for names of values where a mask shows colours."""
+    coloured = [f for f in masks.shown if f.kind == "colour" and is_coloured(f.colours)]
+    if masks.settings.value_names and coloured:
+        shown = ", ".join(f"'#{bytes(colour).hex()}'" for colour in [*coloured[0].colours][:4])
+        raise BlemishError(
+            f"{masks.root}: 'classes' of {SETTINGS_NAME} must name what the masks show. Received: numbers, "
+            f"and colours in {coloured[0].path.name}. Name these instead: {shown}."
+        )
 
 
 def shades(facts: MaskFacts) -> Mapping[Colour, int]:

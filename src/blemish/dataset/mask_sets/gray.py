@@ -22,7 +22,8 @@ from blemish.errors import BlemishError
 def gray_marks(masks: MaskSet) -> dict[Path, tuple[MaskMark, ...]]:
     if masks.settings.above is not None:
         return above_limit(masks, masks.settings.above)
-    mode = masks.settings.mask_values or likely_mode(masks)
+    named = "classes" if masks.settings.value_names and not masks.one_class else ""
+    mode = masks.settings.mask_values or named or likely_mode(masks)
     if mode == "classes":
         return class_marks(masks)
     if mode == "instances":
@@ -72,8 +73,8 @@ def ask(masks: MaskSet, numbers: Sequence[int], files: Sequence[MaskFacts]) -> N
     raise BlemishError(
         f"{masks.root}: the values of masks must have one meaning. Received: {values} in "
         f"{masks.named(files)}. "
-        f"Put 'mask_values: classes' (each value is a class), 'instances' (each is a defect) or 'binary' "
-        f"(all of them mark defects) into {SETTINGS_NAME}."
+        f"Put 'classes: {{{numbers[0]}: NAME}}' with a name for each, 'mask_values: instances' (each is a "
+        f"defect) or 'mask_values: binary' (all mark defects) into {SETTINGS_NAME}."
     )
 
 
@@ -147,7 +148,7 @@ def warn_of_several(masks: MaskSet, bright: Sequence[MaskFacts]) -> None:
         masks.warn(
             exact,
             f"with several values ({', '.join(map(str, values))}), all read as defect; put "
-            f"'mask_values: classes' into {SETTINGS_NAME} where each is a class",
+            f"'classes: {{{values[0]}: NAME}}' into {SETTINGS_NAME} where each is a class",
             verb="mark",
         )
 

@@ -73,12 +73,16 @@ def class_name(masks: MaskSet, value: int, names: Mapping[int, str], facts: Mask
     if colour in masks.names.by_colour:
         return masks.names.by_colour[colour]
     if names:
-        known = ", ".join(f"{v} {name}" for v, name in names.items())
-        raise BlemishError(
-            f"{facts.path} must show known values only ({known}). Received: {value}. Correct the mask or "
-            "name the value."
-        )
+        raise BlemishError(unknown_value(facts, value, names))
     return f"class-{value}"
+
+
+def unknown_value(facts: MaskFacts, value: int, names: Mapping[int, str]) -> str:
+    known = ", ".join(f"{v} {name}" for v, name in names.items())
+    return (
+        f"{facts.path} must show known values only ({known}). Received: {value}. Correct the mask, or name "
+        f"the value in {SETTINGS_NAME}, as in classes: {{{value}: NAME}}."
+    )
 
 
 def instance_marks(masks: MaskSet) -> dict[Path, tuple[MaskMark, ...]]:

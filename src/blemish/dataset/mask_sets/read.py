@@ -46,7 +46,7 @@ def read_masks(
         "colours under transparent pixels of the alpha channel: these are read as background",
         verb="have",
     )
-    coloured = bool(settings.colours) or any(is_coloured(f.colours) for f in masks.shown)
+    coloured = bool(settings.colour_names) or any(is_coloured(f.colours) for f in masks.shown)
     labels: tuple[str, ...] = ()
     if coloured and not one_class:
         labels, marks = coloured_marks(masks)

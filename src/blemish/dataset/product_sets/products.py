@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from blemish.dataset.samples import Dataset
+from blemish.dataset.settings import SETTINGS_NAME
 from blemish.errors import BlemishError, nearest_name
 
 
@@ -69,7 +70,8 @@ def one_sided_products(dataset: Dataset) -> Iterator[str]:
         for kind in (kind for kind, number in kinds.items() if not number):
             yield (
                 f"{dataset.root}: product '{counts.product}' must have normal and defective images. "
-                f"Received: no {kind} image. Add some or leave the product out."
+                f"Received: no {kind} image. Add some, leave the product out, or put 'layout: lots' into "
+                f"{SETTINGS_NAME} where the folders are parts of one set."
             )
 
 

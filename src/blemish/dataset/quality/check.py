@@ -9,6 +9,7 @@ from typing import Any
 
 from blemish.dataset.account import Account
 from blemish.dataset.hashing import in_threads
+from blemish.dataset.opening import without_faulty
 from blemish.dataset.product_sets.products import ProductCounts, counts_of_products, one_sided_products
 from blemish.dataset.quality.check_alike import AlikePair, alike, alike_problems, listing, lot_problems, lots
 from blemish.dataset.quality.check_bits import bit_problems
@@ -17,6 +18,7 @@ from blemish.dataset.quality.problems import ERROR, WARNING, Problem
 from blemish.dataset.quality.rarity import shape_findings
 from blemish.dataset.samples import Dataset, count
 
+CLEAN_BY_FOLDER = frozenset({"labels", "mvtec"})  # layouts in which a folder says so, not a lack of labels
 IMBALANCE_LIMIT = 10.0  # most frequent class / rarest, in images, from which a warning is given
 
 
@@ -74,11 +76,17 @@ class CheckReport:
 
 
 def check_dataset(
-    dataset: Dataset, *, skipped: str = WARNING, on_image: Callable[[], None] | None = None
+    dataset: Dataset,
+    *,
+    skipped: str = WARNING,
+    skip_broken: bool = False,
+    on_image: Callable[[], None] | None = None,
 ) -> CheckReport:
     """Decode every image and mask and report what is wrong with them; bad data raises nothing.
 
     skipped: severity of files that could not be read and were left out, ERROR unless that was requested
+    skip_broken: also leave out images with an error, as `opening.without_broken` does; then BlemishError is
+        raised where none is left
     on_image: called after each image, for a progress bar
     """
     findings: list[ImageFinding] = []
@@ -86,6 +94,9 @@ def check_dataset(
         findings.append(finding)
         if on_image:
             on_image()
+    if skip_broken:
+        dataset = without_faulty(dataset, findings)
+        findings = [finding for finding in findings if finding.sample.id not in dataset.skipped]
     defective = [sample for sample in dataset if sample.is_defective]
     shapes = shape_findings([(f.size, f.boxes) for f in findings if f.size], dataset.class_counts)
     groups, pairs = lots(dataset), alike(findings)
@@ -224,6 +235,8 @@ def group_problems(dataset: Dataset) -> Iterator[Problem]:
 def class_problems(dataset: Dataset) -> Iterator[Problem]:
     counts = dataset.class_counts
     if not any(sample.is_defective for sample in dataset):
+        if dataset.layout in CLEAN_BY_FOLDER and not dataset.class_names:
+            return
         yield Problem(
             WARNING, f"{dataset.root} has no annotation at all. Check that the masks or labels are in place."
         )

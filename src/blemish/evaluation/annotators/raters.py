@@ -9,8 +9,8 @@ from pathlib import Path
 from blemish.arrays import Size
 from blemish.dataset.hashing import contents_of
 from blemish.dataset.ignored import counted, ignored_marks, is_doubtful, refuse_unusable_places
-from blemish.dataset.layouts import load_dataset
 from blemish.dataset.masks import Instance
+from blemish.dataset.opening import open_dataset
 from blemish.dataset.quality.near_duplicates import nearly_same
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.errors import BlemishError
@@ -53,13 +53,15 @@ class RatedImage:
     second: Rating
 
 
-def read_rater(path: Path, first: Dataset | None) -> Dataset | InspectionPredictions:
+def read_rater(
+    path: Path, first: Dataset | None, *, skip_broken: bool = False
+) -> Dataset | InspectionPredictions:
     """Label set of a rater, or a machine's inspections (.jsonl) of the images of the first rater.
 
     first: the first rater's label set, None while that is read. Raises BlemishError for anything else.
     """
     if path.suffix.lower() != ".jsonl":
-        return load_dataset(path)
+        return open_dataset(path, skip_broken=skip_broken)
     if first is None:
         raise BlemishError(f"The first rater must be a dataset. Received: {path}. Give the dataset first.")
     return read_inspections(path, first)

@@ -19,7 +19,6 @@ from blemish.defect import Defect
 from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.scan import Piece
 from blemish.methods.capabilities import StreamsMasks
-from blemish.methods.common.scores import image_score
 from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.components import components, rows_to_join
 from blemish.regions.measure import bounding_box
@@ -56,7 +55,7 @@ class OutlineScan:
         self.max_rows, self.with_pixels = max(max_rows, inference.tiling.tile), with_pixels
         self.cell = self.tiling.stride
         self.step = self.tiling.tile - 2 * self.tiling.halo  # rows of a piece, too
-        self.pixels, self.raw, self.highest = RowWindow(), RowWindow(), RowWindow()
+        self.pixels, self.raw, self.scored = RowWindow(), RowWindow(), RowWindow()
         self.tiles = 0  # rows of tiles that are done
         self.completed_to = 0  # cells: components that end above are complete
         self.completed: list[CompletedRegion] = []
@@ -90,7 +89,7 @@ class OutlineScan:
         first = start // self.cell
         new = raw[self.raw.stop - first : -(-keep_stop // self.cell) - first]
         self.raw.add(new)
-        self.highest.add(new.max(axis=1))
+        self.scored.add(new)
 
     def advanced(self, *, end: int | None) -> list[Piece]:
         """Pieces that are finished with new rows of the map. end: rows of the whole web where it has ended"""
@@ -177,16 +176,11 @@ class OutlineScan:
         )
 
     def findings(self, inside: list[tuple[Region, Defect]], start: int, stop: int) -> ImageFindings | None:
-        highest = self.highest.view(start // self.cell, -(-stop // self.cell)).copy()
-        self.highest.drop(stop // self.cell)
-        if not np.isfinite(highest).all():
+        values = self.scored.view(start // self.cell, -(-stop // self.cell))
+        self.scored.drop(stop // self.cell)
+        if not np.isfinite(values).all():
             return None
-        score = image_score(
-            [region for region, _ in inside],
-            highest,
-            threshold=self.inference.pixel_threshold or 0.0,
-            max_value=self.inference.score_map_max or 1.0,
-        )
+        score = self.inference.image_score([region for region, _ in inside], values)
         return ImageFindings(score, tuple(defect for _, defect in inside))
 
     def evict_rows(self, open_from: int) -> None:

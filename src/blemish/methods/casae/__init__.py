@@ -14,6 +14,7 @@ from blemish.methods.casae.inference import CasaeInference, inference_from, tell
 from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.graphs import FIXED_SIDE
+from blemish.methods.common.map_score import MapMemory
 from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, SweptCurves, Trainer
 
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     name = "casae"
     title = "Cascaded autoencoders (CASAE)"
     settings_type = CasaeSettings
+    memory_type = MapMemory
     curves_type = SweptCurves
     stage_steps = (
-        StageSteps("first", "steps", least=300),
-        StageSteps("second", "second_steps", least=150),
-        StageSteps("types", "types_steps", least=150),
+        StageSteps("first", "steps", least=600),
+        StageSteps("second", "second_steps", least=200),
+        StageSteps("types", "types_steps", least=200),
     )
+    cheaper = ({"size": 128}, {"size": 96})
 
     def fit(self, dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.casae.training import fit
@@ -51,7 +54,10 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
 
     def inference(self, manifest: Manifest) -> CasaeInference:
         return inference_from(
-            self.settings(manifest), manifest.class_names, threshold=manifest.thresholds["probability"]
+            self.settings(manifest),
+            manifest.class_names,
+            threshold=manifest.thresholds["probability"],
+            fitted_score=MapMemory.model_validate(manifest.memory).image_score,
         )
 
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:

@@ -20,7 +20,13 @@ from blemish.images.resize import resized, resized_map
 from blemish.images.tiling import Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.casae.crops import SEEN_BEYOND, network_input, upright
 from blemish.methods.casae.settings import CasaeSettings
-from blemish.methods.common.scores import default_label, image_score, type_probabilities
+from blemish.methods.common.map_score import MapScore
+from blemish.methods.common.scores import (
+    default_label,
+    image_score,
+    threshold_score,
+    type_probabilities,
+)
 from blemish.methods.contract import ImageFindings, Networks
 from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
 from blemish.regions.runs import RunLengthMask
@@ -52,6 +58,7 @@ class CasaeInference:
     crop_margin: float
     crop_size: int
     mm_per_px: float | None
+    fitted_score: MapScore | None
 
     @property
     def streams(self) -> Literal["masks"] | None:
@@ -67,7 +74,7 @@ class CasaeInference:
 
     @property
     def threshold_score(self) -> float:
-        return self.threshold
+        return threshold_score(self.threshold, fitted=self.fitted_score)
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
         """[B, 1, H, W] of probabilities, and [B, K] of the types' logits."""
@@ -99,8 +106,7 @@ class CasaeInference:
         found = self.found(regions, pixels, networks)
         size = (raw.shape[0], raw.shape[1])
         maps = {"score_map": raw, "defects": numbered(regions, size)} if with_maps else {}
-        score = image_score(regions, raw, threshold=self.threshold)
-        return ImageFindings(score, tuple(defect for _, defect in found), maps)
+        return ImageFindings(self.image_score(regions, raw), tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32]) -> list[Region]:
         """Components of the pixels from the threshold on, in reading order (section 3.2)."""
@@ -120,6 +126,10 @@ class CasaeInference:
         named = [(default_label(self.class_names), region.strongest) for region in kept]
         measured = defects_of(kept, named, mm_per_px=self.mm_per_px)
         return list(zip(kept, self.named(measured, pixels, networks), strict=True))
+
+    def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
+        """Image score in [0, 1], see `common.scores.image_score`. values: the map, [H, W]"""
+        return image_score(regions, values, threshold=self.threshold, fitted=self.fitted_score)
 
     def rows_around(self, height: int, width: int) -> int:
         """Rows above and below a region of that size that its crop may show."""
@@ -147,9 +157,13 @@ class CasaeInference:
 
 
 def inference_from(
-    settings: CasaeSettings, class_names: tuple[str, ...], *, threshold: float
+    settings: CasaeSettings,
+    class_names: tuple[str, ...],
+    *,
+    threshold: float,
+    fitted_score: MapScore | None = None,
 ) -> CasaeInference:
-    """Set up inference from a bundle's settings and the chosen threshold."""
+    """Set up inference from a bundle's settings, the chosen threshold and the fitted image score."""
     return CasaeInference(
         channels=settings.channels,
         class_names=class_names,
@@ -163,6 +177,7 @@ def inference_from(
         crop_margin=settings.types_margin,
         crop_size=settings.types_size,
         mm_per_px=settings.mm_per_px,
+        fitted_score=fitted_score,
     )
 
 

@@ -11,21 +11,38 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.methods.common.map_score import MapScore
 from blemish.methods.contract import Network
 from blemish.regions.region import Region
 
 BLOCKS_AT_ONCE = 64  # blocks in one call of a classifier
+FITTED_THRESHOLD = 0.5  # fitted scores of images with defects begin here
+
+
+def threshold_score(threshold: float, *, max_value: float = 1.0, fitted: MapScore | None = None) -> float:
+    """Image score from which an image has defects; see `image_score`."""
+    return threshold / max_value if fitted is None else FITTED_THRESHOLD
 
 
 def image_score(
-    regions: Sequence[Region], values: NDArray[np.float32], *, threshold: float, max_value: float = 1.0
+    regions: Sequence[Region],
+    values: NDArray[np.float32],
+    *,
+    threshold: float,
+    max_value: float = 1.0,
+    fitted: MapScore | None = None,
 ) -> float:
-    """Image score in [0, 1]: the strongest value of the defects' regions, or of the whole map without any.
+    """Image score in [0, 1]: of an image with defects at least `threshold_score`, of one without less.
 
-    Without regions the score is held just below the threshold's, so that clean images are still ranked
-    among themselves, and an image has defects exactly when its score reaches that of the threshold.
-    values: the whole map, [H, W]; max_value: the value whose score is 1
+    By `fitted`, each of the two halves of [0, 1] is ranked by the statistics of the whole map. Without it,
+    the score is the strongest value of the defects' regions, or of the map where there are none.
+    values: the whole map, [H, W]; max_value: of it
     """
+    if fitted is not None:
+        probability = fitted.probability(values, max_value=max_value)
+        if regions:
+            return FITTED_THRESHOLD + (1 - FITTED_THRESHOLD) * probability
+        return min(FITTED_THRESHOLD * probability, float(np.nextafter(FITTED_THRESHOLD, 0.0)))
     if regions:
         return max(region.strongest for region in regions) / max_value
     return min(float(values.max()) / max_value, float(np.nextafter(threshold / max_value, 0.0)))

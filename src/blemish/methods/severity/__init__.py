@@ -13,8 +13,9 @@ from blemish.images.tiling import Tiling
 from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
+from blemish.methods.common.map_score import MapMemory
 from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, SweptCurves, Trainer
-from blemish.methods.severity.inference import SeverityInference, inference_from
+from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.serving import served
 from blemish.methods.severity.settings import SeveritySettings
 
@@ -28,6 +29,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     name = "severity"
     title = "Severity regression"
     settings_type = SeveritySettings
+    memory_type = MapMemory
     curves_type = SweptCurves
     stage_steps = (
         StageSteps("regression", "steps", least=300),
@@ -44,7 +46,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
 
         settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"severity": new_network(settings)}
-        if settings.types:
+        if tells_types(settings, manifest.class_names):
             modules["types"] = empty_type_network(settings, len(manifest.class_names))
         return modules
 
@@ -54,6 +56,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
             manifest.class_names,
             threshold=manifest.thresholds["severity"],
             drop_above=manifest.thresholds["drop_above"],
+            fitted_score=MapMemory.model_validate(manifest.memory).image_score,
         )
         tiling = manifest.tiling
         return replace(
@@ -70,7 +73,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        return served(graphs, types=self.settings(manifest).types)
+        return served(graphs, types=tells_types(self.settings(manifest), manifest.class_names))
 
 
 METHOD = SeverityMethod()

@@ -5,7 +5,7 @@ Source: He & Liu 2020, section III-A, eq. 1. Letters: H, W pixels; h, w cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from blemish.arrays import Pixels
 from blemish.defect import Defect
 from blemish.images.tiling import Tiling, dense_map
-from blemish.methods.common.scores import default_label, image_score, type_probabilities
+from blemish.methods.common.map_score import MapScore
+from blemish.methods.common.scores import (
+    default_label,
+    image_score,
+    threshold_score,
+    type_probabilities,
+)
 from blemish.methods.contract import ImageFindings, Networks
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
@@ -54,6 +60,7 @@ class SeverityInference:
     window_overlap: float
     drop_above: float
     mm_per_px: float | None
+    fitted_score: MapScore | None
 
     @property
     def cell(self) -> int:
@@ -73,7 +80,7 @@ class SeverityInference:
 
     @property
     def threshold_score(self) -> float:
-        return self.threshold / SEVERITY_MAX
+        return threshold_score(self.threshold, max_value=SEVERITY_MAX, fitted=self.fitted_score)
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
         """[B, 1, h, w] of severities, and [B, N + 1] of the types' logits, background last."""
@@ -94,8 +101,7 @@ class SeverityInference:
         found = self.found(self.regions(raw, size), pixels, networks)
         kept = [region for region, _ in found]
         maps = {"score_map": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
-        score = image_score(kept, raw, threshold=self.threshold, max_value=SEVERITY_MAX)
-        return ImageFindings(score, tuple(defect for _, defect in found), maps)
+        return ImageFindings(self.image_score(kept, raw), tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
         """Components of the cells of at least T, in reading order (stages 2 and 3)."""
@@ -127,6 +133,12 @@ class SeverityInference:
             mean = float(region.values.mean())
             found.append((region, replace(defect, severity_mean=mean, severity_max=region.strongest)))
         return found
+
+    def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
+        """Image score in [0, 1], see `common.scores.image_score`. values: severities of the cells, [h, w]"""
+        return image_score(
+            regions, values, threshold=self.threshold, max_value=SEVERITY_MAX, fitted=self.fitted_score
+        )
 
     def rows_around(self, height: int, width: int) -> int:
         """Rows above and below a region of that size that stage 4 may look at."""
@@ -208,10 +220,6 @@ class SeverityInference:
         blocks = (cut(pixels, place, self.window) for place in places)
         return type_probabilities(blocks, networks["types"], network_input)
 
-    def severity_map(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
-        """Severity of every pixel, [H, W]."""
-        return self.in_pixels(self.forward(pixels, networks), (pixels.shape[0], pixels.shape[1]))
-
     def in_pixels(self, raw: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """Severity of every pixel by the chosen upsampling, [H, W]. raw: of every cell; size: (H, W)"""
         return upsample(raw, self.cell, self.upsampling)[: size[0], : size[1]]
@@ -222,9 +230,14 @@ class SeverityInference:
 
 
 def inference_from(
-    settings: SeveritySettings, class_names: tuple[str, ...], *, threshold: float, drop_above: float
+    settings: SeveritySettings,
+    class_names: tuple[str, ...],
+    *,
+    threshold: float,
+    drop_above: float,
+    fitted_score: MapScore | None = None,
 ) -> SeverityInference:
-    """Set up inference from a bundle's settings and chosen thresholds."""
+    """Set up inference from a bundle's settings, chosen thresholds and fitted image score."""
     return SeverityInference(
         channels=settings.channels,
         class_names=class_names,
@@ -233,13 +246,19 @@ def inference_from(
         join_distance=settings.join_distance,
         min_area=settings.min_area,
         upsampling=settings.upsampling,
-        types=settings.types,
+        types=tells_types(settings, class_names),
         window=settings.types_window,
         window_step=settings.types_step,
         window_overlap=settings.types_overlap,
         drop_above=drop_above,
         mm_per_px=settings.mm_per_px,
+        fitted_score=fitted_score,
     )
+
+
+def tells_types(settings: SeveritySettings, class_names: tuple[str, ...]) -> bool:
+    """True where there is a type classifier."""
+    return len(class_names) > 1 if settings.types is None else settings.types
 
 
 def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float32]:

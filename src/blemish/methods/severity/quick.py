@@ -20,5 +20,5 @@ QUICK = Quick(
         "clean_share": 0,
     },
     short={"steps": 4, "batch": 2, "types_steps": 2},
-    tiny={"steps": 80, "batch": 4, "patch": 64, **TYPES, "types_steps": 8, "checkpoint_every": 20},
+    tiny={"preset": "tiny", "checkpoint_every": 20},
 )

@@ -224,14 +224,15 @@ def logits_of(probabilities: list[float]) -> Tensor:
 def test_the_loss_by_hand() -> None:
     """Eq. 1: 0.8 · −log p of defects, 0.2 · −log (1 − p) of the surface, over the pixels that count."""
     truth = torch.tensor([[[1, 0, 1, -1]]])
-    loss = pixel_loss(logits_of([0.5, 0.25, 0.9, 0.001]), truth, small())
+    loss = pixel_loss(logits_of([0.5, 0.25, 0.9, 0.001]), truth, small(area_balance=0))
     expected = -(0.8 * math.log(0.5) + 0.2 * math.log(0.75) + 0.8 * math.log(0.9)) / 3
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_weights_are_those_of_the_settings() -> None:
     truth = torch.tensor([[[1, 0]]])
-    loss = pixel_loss(logits_of([0.5, 0.5]), truth, small(defect_weight=3.0, background_weight=1.0))
+    settings = small(defect_weight=3.0, background_weight=1.0, area_balance=0)
+    loss = pixel_loss(logits_of([0.5, 0.5]), truth, settings)
     assert loss.item() == pytest.approx(2 * math.log(2), rel=1e-5)
 
 
@@ -240,8 +241,26 @@ def test_few_defective_pixels_count_as_much_as_many_where_areas_are_balanced() -
     truth = torch.tensor([[[1, 0, 0, 0, -1]], [[0, 0, 0, 0, 0]]])
     logits = logits_of([0.5] * 5).repeat(2, 1, 1, 1)
     for balance, counts in ((0.0, 1.0), (0.5, 2.0), (1.0, 4.0)):
-        loss = pixel_loss(logits, truth, small(area_balance=balance))
+        loss = pixel_loss(logits, truth, small(area_balance=balance, hard_clean_weight=0))
         assert loss.item() == pytest.approx((0.8 * counts + 0.2 * 8) * math.log(2) / 9, rel=1e-5)
+
+
+def test_the_hardest_pixels_of_clean_images_count_beside_eq_1() -> None:
+    """By hand: of an image without a defect the two worst of four; that with one counts by eq. 1 alone."""
+    truth = torch.tensor([[[0, 0, 0, 0, -1]], [[1, 0, 0, 0, 0]]])
+    logits = torch.cat([logits_of([0.1, 0.9, 0.2, 0.8, 0.999]), logits_of([0.5] * 5)])
+    plain = pixel_loss(logits, truth, small(hard_clean_weight=0)).item()
+    loss = pixel_loss(logits, truth, small(hard_clean_weight=3.0, hard_clean_share=0.4)).item()
+    assert loss - plain == pytest.approx(3 * -(math.log(0.1) + math.log(0.2)) / 2 / 2, rel=1e-5)
+
+
+def test_one_pixel_is_the_least_that_is_hardest_and_images_with_defects_alone_add_nothing() -> None:
+    logits = logits_of([0.1, 0.9])
+    for truth, more in (([0, 0], -math.log(0.1)), ([0, 1], 0.0)):
+        given = torch.tensor([[truth]])
+        plain = pixel_loss(logits, given, small(hard_clean_weight=0)).item()
+        loss = pixel_loss(logits, given, small(hard_clean_weight=1.0, hard_clean_share=0.001)).item()
+        assert loss - plain == pytest.approx(more, rel=1e-5)
 
 
 @pytest.mark.parametrize("defective", [1, 7, 64])

@@ -169,7 +169,7 @@ def test_colour_and_16_bit_patches_are_planes_of_full_scale() -> None:
     pixels = np.zeros((64, 64, 3), np.uint16)
     pixels[..., 0] = 65535
     patches = PatchSource(
-        SeveritySettings.model_validate({"patch": 32, "channels": 3, **STILL}),
+        SeveritySettings.model_validate({"cell": 4, "patch": 32, "channels": 3, **STILL}),
         lambda number: (pixels, np.zeros((64, 64), np.uint8)),
         sizes=[(64, 64)],
         marked=[],

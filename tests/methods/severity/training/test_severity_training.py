@@ -16,8 +16,11 @@ from torch import nn
 from blemish.bundle import load_bundle
 from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.evaluation.run import evaluate_samples
+from blemish.images.decode import read_image
 from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method
+from blemish.methods.common.map_score import MapScoreFitter
+from blemish.methods.severity.inference import tells_types
 from blemish.methods.severity.network import TypeNetwork
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
@@ -256,6 +259,53 @@ def test_images_marked_by_boxes_are_not_learned_from_and_choose_no_threshold(
     assert note.startswith("2 training and 1 validation images have defects without an outline")
     assert (tmp_path / "left" / "log.jsonl").read_text().count(note) == 1
     assert gone.manifest.notes == ()
+
+
+@pytest.mark.parametrize(("types", "networks"), [(None, {"severity"}), (True, {"severity", "types"})])
+def test_a_single_class_has_no_type_classifier_unless_it_is_asked_for(
+    types: bool | None,
+    networks: set[str],
+    tiny_dataset: Dataset,
+    tiny_settings: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    samples = tuple(
+        replace(one, annotations=tuple(replace(mark, label="mark") for mark in one.annotations))
+        for one in tiny_dataset
+    )
+    dataset = replace(tiny_dataset, samples=samples, class_names=("mark",))
+    method = find_method("severity")
+    given = {**tiny_settings, "steps": 3, "types_steps": 2, "types": types}
+    settings = method.settings_type.model_validate(given)
+    bundle = train(Request(method, dataset, settings, tmp_path / "run"), Reporter(quiet=True))
+    assert set(bundle.networks) == set(method.modules(bundle.manifest)) == networks
+    inference = inspector_of(load_bundle(bundle.path), device="cpu").inference
+    assert inference.classifies == bool(types)
+
+
+def test_several_classes_have_a_type_classifier_unless_it_is_off() -> None:
+    assert tells_types(SeveritySettings(), ("a", "b"))
+    assert not tells_types(SeveritySettings(types=False), ("a", "b"))
+
+
+def test_the_image_score_is_fitted_on_the_validation_images_or_left_out(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path
+) -> None:
+    method = find_method("severity")
+    for choice in ("fitted", "max"):
+        given = {**tiny_settings, "steps": 3, "types": False, "threshold": 5.0, "image_score": choice}
+        request = Request(method, tiny_dataset, method.settings_type.model_validate(given), tmp_path / choice)
+        bundle = train(request, Reporter(quiet=True))
+        inspector = inspector_of(load_bundle(bundle.path), device="cpu")
+        fitter = MapScoreFitter(12.0)
+        for sample in tiny_dataset.split("val"):
+            pixels = read_image(sample.image, channels=1)
+            fitter.update(
+                inspector.inference.forward(pixels, inspector.networks), defective=sample.is_defective
+            )
+        expected = fitter.fit() if choice == "fitted" else None
+        assert inspector.inference.fitted_score == expected
+        assert inspector.inference.threshold_score == (0.5 if choice == "fitted" else pytest.approx(5 / 12))
 
 
 def by_box(sample: Sample, changed: bool) -> Sample:

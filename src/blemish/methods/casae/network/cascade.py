@@ -132,19 +132,31 @@ def pixel_loss(logits: Tensor, truth: Tensor, settings: CasaeSettings) -> Tensor
 
     The mean in place of the sum makes loss and gradient clipping independent of the image's size; a step of
     Adam is the same either way. With `area_balance` b a defective pixel counts share^−b times as much, where
-    share is that of defective pixels in its image.
+    share is that of defective pixels in its image. With `hard_clean_weight` the hardest pixels of each image
+    without a defect count beside it.
     logits: [B, 2, H, W]; truth: [B, H, W] int64, 0 background, 1 defect, −1 ignored; returns: scalar
     """
-    weights = logits.new_tensor([settings.background_weight, settings.defect_weight], dtype=torch.float32)
-    losses = functional.cross_entropy(
-        logits.float(), truth, weight=weights, ignore_index=IGNORED, reduction="none"
-    )
+    plain = functional.cross_entropy(logits.float(), truth, ignore_index=IGNORED, reduction="none")
     known, defective = truth != IGNORED, truth == DEFECT
+    losses = plain * torch.where(defective, settings.defect_weight, settings.background_weight)
     if settings.area_balance > 0:
         share = defective.sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1)
         counts = share.clamp(min=1 / truth[0].numel()) ** -settings.area_balance
         losses = torch.where(defective, losses * counts[:, None, None], losses)
-    return losses.sum() / known.sum().clamp(min=1)
+    mean = losses.sum() / known.sum().clamp(min=1)
+    if settings.hard_clean_weight == 0:
+        return mean
+    clean = ~defective.any(dim=(1, 2))
+    return mean + settings.hard_clean_weight * hardest(plain[clean], settings.hard_clean_share) / len(truth)
+
+
+def hardest(losses: Tensor, share: float) -> Tensor:
+    """Sum over images of the mean of each one's greatest losses, a scalar; 0 without any.
+
+    losses: [B, H, W]; share: of an image's pixels, at least one of them
+    """
+    flat = losses.flatten(1)
+    return flat.topk(max(1, round(share * flat.shape[1])), dim=1).values.mean(dim=1).sum()
 
 
 def block(channels: int, out: int, norm: NormKind, atrous: tuple[int, int] = (1, 1)) -> nn.Sequential:

@@ -34,6 +34,7 @@ from blemish.methods.casae.training.unlabelled import (
     UnlabelledSource,
     select_training_images,
 )
+from blemish.methods.common.map_score import MapMemory, MapScore, MapScoreFitter
 from blemish.methods.common.patches import MarkedDefect, marked_defects
 from blemish.methods.common.samples import ClassMap, SampleReader
 from blemish.methods.contract import Fitted, Stage, SweptCurves, ThresholdSweep, Trainer
@@ -58,7 +59,7 @@ class CasaeTraining:
     def run(self) -> Fitted:
         cascade = self.train_maps()
         modules: dict[str, nn.Module] = {"cascade": cascade}
-        sweep = self.choose_threshold(cascade)
+        sweep, fitted_score = self.choose_threshold(cascade)
         threshold = self.settings.threshold or sweep.best
         if tells_types(self.settings, self.dataset.class_names):
             modules["types"] = self.train_types()
@@ -72,6 +73,7 @@ class CasaeTraining:
             thresholds={"probability": threshold},
             tiling={},
             curves=SweptCurves.of(sweep),
+            memory=MapMemory(image_score=fitted_score),
             notes=(*left_out(self.dataset), *self.images.sentences),
             settings=settings,
             trained_on_before=tuple(image_digests(replace(self.dataset, samples=self.images.foreign))),
@@ -179,11 +181,14 @@ class CasaeTraining:
 
     # Threshold
 
-    def choose_threshold(self, cascade: Cascade) -> ThresholdSweep:
-        """Sweep thresholds on the validation images' probability maps; a note where the maps are flat."""
-        contrast = ContrastMeter()
+    def choose_threshold(self, cascade: Cascade) -> tuple[ThresholdSweep, MapScore | None]:
+        """Sweep thresholds on the validation images' probability maps, and fit the image score on them.
+
+        A note where the maps are flat.
+        """
+        contrast, fitter = ContrastMeter(), MapScoreFitter(max_value=1.0)
         sweep = self.trainer.sweep(
-            contrast.passed_on(self.validation_maps(cascade, "choosing the threshold")),
+            contrast.passed_on(fitter.passed_on(self.validation_maps(cascade, "choosing the threshold"))),
             max_threshold=1.0,
             criterion=self.settings.threshold_criterion,
         )
@@ -194,7 +199,7 @@ class CasaeTraining:
                 f"than beside them: the {number} network is still on its first plateau. Raise {steps} or "
                 "learning_rate, or train with another --seed."
             )
-        return sweep
+        return sweep, fitter.fit() if self.settings.image_score == "fitted" else None
 
     def flat_network(self, cascade: Cascade) -> tuple[str, str]:
         """Name of the network that makes a cascade's map flat, and of the setting of its steps.

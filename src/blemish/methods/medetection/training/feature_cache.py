@@ -49,6 +49,16 @@ class FeatureCache:
             self.images[number] = square(self.read(self.samples[number]), self.settings.size)
         return self.images[number]
 
+    def fill(self, network: DifferenceNetwork, number: int, *, views: int = VIEWS) -> None:
+        """Compute an image's features in so many views, unless they cannot be cached by themselves."""
+        if not (self.settings.stem_learns or self.aligns):
+            self.inputs(network, [(number, view, 0) for view in range(views)])
+
+    @property
+    def aligns(self) -> bool:
+        """True where a reference is moved onto each image, so that its features depend on both."""
+        return self.settings.align in ("translation", "rigid")
+
     def nearest(self, number: int, normals: Sequence[int]) -> list[tuple[int, int]]:
         """Normals most like an image, itself left out, with the quarter turns to it, the best first."""
         key = tuple(normals)
@@ -67,10 +77,9 @@ class FeatureCache:
         """
         names = "references", "turns", "images", "views"
         rows = list(zip(*(drawn[name].tolist() for name in names), strict=True))
-        aligns = self.settings.align in ("translation", "rigid")
         images: list[Key] = [(image, view, 0) for _, _, image, view in rows]
         references: list[Key] = [
-            (reference, view, turns, image) if aligns else (reference, view, turns)
+            (reference, view, turns, image) if self.aligns else (reference, view, turns)
             for reference, turns, image, view in rows
         ]
         inputs = self.inputs(network, images)

@@ -36,7 +36,7 @@ from blemish.methods.medetection.training.episodes import (
     fixed_pairs,
     support_query_split,
 )
-from blemish.methods.medetection.training.feature_cache import FeatureCache
+from blemish.methods.medetection.training.feature_cache import VIEWS, FeatureCache
 from blemish.methods.medetection.training.maml import ImagePairs, episode_loss, query_logits
 from blemish.methods.medetection.training.products import Products, digests_of_earlier_images, products_of
 from blemish.methods.medetection.training.scoring import best_f1, mean_by_image, validation_figures
@@ -74,6 +74,7 @@ class MedetectionTraining:
             self.trainer.note(note)
         self.read_target()
         network = self.new_network()
+        self.compute_features(network)
         target, started = self.products.target, self.trainer.initial_bundle is not None
         meta = () if started or not self.products.others else self.meta_train(network)
         start = self.starting_point(network, meta) if meta else None
@@ -100,6 +101,17 @@ class MedetectionTraining:
         for product in own:
             for number in (*product.normals, *product.defectives):
                 self.cache.image(number)
+
+    def compute_features(self, network: DifferenceNetwork) -> None:
+        """Compute what a frozen stem makes of all images, so that every step costs only what learns."""
+        products = self.products
+        learned = (*products.others, *([products.target] if products.target else ()))
+        pools = (*learned, *products.validation.values())
+        numbers = [number for pool in pools for number in (*pool.normals, *pool.defectives)]
+        samples = {self.dataset.samples[number]: number for number in numbers}
+        for sample in self.trainer.track(list(samples), "computing features"):
+            mirrored = self.settings.flips and sample.split == "train"
+            self.cache.fill(network, samples[sample], views=VIEWS if mirrored else 1)
 
     @property
     def neighbours(self) -> Neighbours | None:

@@ -6,7 +6,7 @@ Source: He & Liu 2020, section III-C. Reads the dataset's splits "train" and "va
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import nn
 
 from blemish.arrays import Pixels
 from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
+from blemish.methods.common.map_score import MapMemory, MapScore, MapScoreFitter
 from blemish.methods.common.samples import ClassMap, SampleReader
 from blemish.methods.contract import Fitted, Networks, Stage, SweptCurves, ThresholdSweep, Trainer
-from blemish.methods.severity.inference import SeverityInference, inference_from
+from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.network import TypeNetwork, new_network, new_type_network
 from blemish.methods.severity.settings import SeveritySettings
@@ -61,7 +63,7 @@ class SeverityTraining:
         type_network = self.new_types()  # before the long part, in case its weights cannot be had
         network = self.train_regression(found)
         modules: dict[str, nn.Module] = {"severity": network}
-        sweep = self.choose_threshold(modules)
+        sweep, fitted_score = self.choose_threshold(modules)
         threshold = self.settings.threshold or sweep.best
         inference = self.inference(threshold)
         if type_network is not None:
@@ -75,6 +77,7 @@ class SeverityTraining:
             thresholds={"severity": threshold, "drop_above": inference.drop_above},
             tiling={"tile": inference.tiling.tile, "halo": inference.tiling.halo, "stride": inference.cell},
             curves=SweptCurves.of(sweep),
+            memory=MapMemory(image_score=fitted_score),
         )
 
     @cached_property
@@ -119,25 +122,33 @@ class SeverityTraining:
         )
         return network
 
-    def choose_threshold(self, modules: Mapping[str, nn.Module]) -> ThresholdSweep:
-        """Sweep T of stage 2 on the validation images (section III-A-2)."""
-        networks = self.trainer.networks(modules)
-        inference = self.inference(threshold=SEVERITY_MAX / 2)
-        return self.trainer.sweep(
-            self.reader.maps_and_masks(
-                self.validation,
-                lambda pixels: inference.severity_map(pixels, networks),
-                title="choosing the threshold",
-            ),
+    def choose_threshold(self, modules: Mapping[str, nn.Module]) -> tuple[ThresholdSweep, MapScore | None]:
+        """Sweep T of stage 2 on the validation images (section III-A-2), and fit the image score on them."""
+        fitter = MapScoreFitter(SEVERITY_MAX)
+        sweep = self.trainer.sweep(
+            self.validation_maps(modules, fitter),
             max_threshold=SEVERITY_MAX,
             criterion=self.settings.threshold_criterion,
         )
+        return sweep, fitter.fit() if self.settings.image_score == "fitted" else None
+
+    def validation_maps(
+        self, modules: Mapping[str, nn.Module], fitter: MapScoreFitter
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+        """Severities and true mask of each validation image's pixels, [H, W]; `fitter` is given the cells."""
+        networks = self.trainer.networks(modules)
+        inference = self.inference(threshold=SEVERITY_MAX / 2)
+        for sample in self.trainer.track(self.validation, "choosing the threshold"):
+            pixels, classes = self.reader.read(sample)
+            raw = inference.forward(pixels, networks)
+            fitter.update(raw, defective=bool(classes.any()))
+            yield inference.in_pixels(raw, (classes.shape[0], classes.shape[1])), classes > 0
 
     # Stage 4
 
     def new_types(self) -> TypeNetwork | None:
         """Type classifier with its first weights; None where stage 4 is off."""
-        if not self.settings.types:
+        if not tells_types(self.settings, self.dataset.class_names):
             return None
         torch.manual_seed(self.trainer.seed + 1)
         network, origin = new_type_network(self.settings, len(self.dataset.class_names))

@@ -1,0 +1,120 @@
+"""Image score from statistics of the whole score map, weighted by a logistic regression on validation images.
+
+A map's maximum is one pixel's word; how much else is high tells defective images from clean ones better. The
+weights are not negative, so that a value that rises never lowers the score, and are drawn towards equal ones,
+so that few validation images are enough. Letters: H, W of the map, n images, F = 5 statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from blemish.bundle.manifest import Strict
+from blemish.methods.contract import Memory
+
+SMOOTHING = 3  # side of the square that the map is averaged over before its maximum is taken
+TOP_SHARES = (0.001, 0.01, 0.1, 1.0)  # of the map's values, the highest, whose means are taken
+NUM_STATISTICS = 1 + len(TOP_SHARES)
+CLIP = 1e-4  # logits of shares nearer to 0 or 1 are not told apart
+SHRINKAGE = 0.1  # how strongly the weights of standardised statistics are drawn towards 1 / F
+ITERATIONS = 2000
+
+Weight = Annotated[float, Field(ge=0)]
+MapAndMask = tuple[NDArray[np.float32], NDArray[np.bool_]]
+
+
+class MapScore(Strict):
+    """Fitted score of a map. weights: of the statistics, [F]; bias: of their sum"""
+
+    weights: tuple[Weight, ...] = Field(min_length=NUM_STATISTICS, max_length=NUM_STATISTICS)
+    bias: float
+
+    def probability(self, values: NDArray[np.float32], *, max_value: float) -> float:
+        """Probability that the map is of a defective image. values: [H, W] in [0, max_value]"""
+        logit = self.bias + float(np.dot(self.weights, map_statistics(values, max_value=max_value)))
+        return float(1 / (1 + np.exp(-np.clip(logit, -500, 500))))
+
+
+class MapMemory(Memory):
+    """Memory of a bundle whose method gives a map. image_score: None where the map's maximum is the score"""
+
+    image_score: MapScore | None = None
+
+
+@dataclass
+class MapScoreFitter:
+    """Collects the statistics of validation maps, and fits a score to them.
+
+    max_value: greatest possible value of the maps
+    """
+
+    max_value: float
+    statistics: list[NDArray[np.float64]] = field(default_factory=list)
+    defective: list[bool] = field(default_factory=list)
+
+    def update(self, values: NDArray[np.float32], *, defective: bool) -> None:
+        """Take in the map of an image, [H, W]."""
+        self.statistics.append(map_statistics(values, max_value=self.max_value))
+        self.defective.append(defective)
+
+    def passed_on(self, pairs: Iterable[MapAndMask]) -> Iterator[MapAndMask]:
+        """Yield pairs of map and true mask, [H, W] each, as they are, taking in each."""
+        for values, mask in pairs:
+            self.update(values, defective=bool(mask.any()))
+            yield values, mask
+
+    def fit(self) -> MapScore | None:
+        """Score fitted to all maps taken in; None without a defective or without a clean image."""
+        if len({*self.defective}) < 2:
+            return None
+        return fit_map_score(np.stack(self.statistics), np.array(self.defective))
+
+
+def map_statistics(values: NDArray[np.float32], *, max_value: float) -> NDArray[np.float64]:
+    """Logits of the smoothed map's maximum and of the means of its highest values, [F].
+
+    values: [H, W] in [0, max_value]; each of `TOP_SHARES` is of at least one value
+    """
+    smoothed = cv2.blur(values, (SMOOTHING, SMOOTHING), borderType=cv2.BORDER_REPLICATE)
+    remaining = values.ravel()
+    means = []
+    for share in sorted(TOP_SHARES, reverse=True):
+        count = max(1, round(share * values.size))
+        if count < remaining.size:
+            remaining = np.partition(remaining, remaining.size - count)[-count:]
+        means.append(remaining.mean(dtype=np.float64))
+    shares = np.array([smoothed.max(), *reversed(means)], np.float64) / max_value
+    clipped = np.clip(shares, CLIP, 1 - CLIP)
+    return np.log(clipped / (1 - clipped))
+
+
+def fit_map_score(statistics: NDArray[np.float64], defective: NDArray[np.bool_]) -> MapScore:
+    """Logistic regression with weights of at least 0, both kinds of image counting alike as a whole.
+
+    Minimises the mean log loss plus SHRINKAGE / 2 · |w − 1 / F|² over standardised statistics, by projected
+    gradient descent; the problem is convex.
+    statistics: [n, F]; defective: [n], some of each kind
+    """
+    center, spread = statistics.mean(axis=0), np.maximum(statistics.std(axis=0), CLIP)
+    inputs = np.column_stack([(statistics - center) / spread, np.ones(len(statistics))])
+    truth = defective.astype(np.float64)
+    counts = np.where(defective, 0.5 / truth.mean(), 0.5 / (1 - truth.mean())) / truth.size
+    prior = np.append(np.full(NUM_STATISTICS, 1 / NUM_STATISTICS), 0.0)
+    shrinkage = np.append(np.full(NUM_STATISTICS, SHRINKAGE), 0.0)
+    least = np.append(np.zeros(NUM_STATISTICS), -np.inf)
+    # The greatest curvature that the loss can have: steps of one over it never overshoot.
+    curvature = np.linalg.eigvalsh((inputs * counts[:, None]).T @ inputs / 4)[-1] + SHRINKAGE
+    weights = prior
+    for _ in range(ITERATIONS):
+        errors = counts * (1 / (1 + np.exp(-inputs @ weights)) - truth)
+        gradient = inputs.T @ errors + shrinkage * (weights - prior)
+        weights = np.maximum(weights - gradient / curvature, least)
+    scaled = weights[:-1] / spread
+    return MapScore(weights=tuple(map(float, scaled)), bias=float(weights[-1] - scaled @ center))
