@@ -27,6 +27,8 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
     "tlsdd": {
         "padding": "black",
         "roi_canonical_size": 224,
+        "rpn_positive_iou": 0.7,
+        "moved_boxes": 0,
         "clean_queries": 0,
         "fine_tune_images": "uniform",
         "clean_weight": 0.0,

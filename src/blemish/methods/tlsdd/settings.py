@@ -36,6 +36,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "anchor_sizes": (),
         "proposals_train": 1000,
         "proposals_test": 300,
+        "rpn_samples": 256,
+        "rpn_positive_iou": 0.7,
+        "moved_boxes": 0,
         "size": 800,
         "queries": 2,
         "clean_queries": 0,
@@ -60,6 +63,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "support_widths": (8, 16, 16),
         "roi_canonical_size": 224,
         "region_samples": 32,
+        "rpn_samples": 256,
+        "rpn_positive_iou": 0.7,
+        "moved_boxes": 0,
         "proposals_train": 100,
         "proposals_test": 50,
         "batch": 2,
@@ -147,12 +153,17 @@ class TlsddSettings(PresetSettings):
     proposals_train: int = Field(500, ge=1)
     proposals_test: int = Field(100, ge=1)
     rpn_nms: float = Field(0.7, gt=0, lt=1)
-    rpn_samples: int = Field(256, ge=2)
+    # Anchors of an image that the RPN's loss is computed on, half of them positive where there are as many,
+    # and the IoU from which one is. Faster R-CNN's are 256 and 0.7, for long trainings on many boxes.
+    rpn_samples: int = Field(64, ge=2)
+    rpn_positive_iou: float = Field(0.5, gt=0.3, lt=1)
 
     # --- Regions and distance metric M, section III-A-3 ---
     # Regions per image that the losses are computed on, and the share of positive ones.
     region_samples: int = Field(48, ge=4)
     positive_share: float = Field(0.25, gt=0, lt=1)
+    # Moved copies of each true box among the regions: positive ones before the RPN has learned to propose.
+    moved_boxes: int = Field(8, ge=0)
     region_size: int = Field(7, ge=2)
     # Side in pixels from which a region is pooled from the map of stride 16; half of it: of stride 8. Faster
     # R-CNN's 224 is for photographs of some 800 pixels.

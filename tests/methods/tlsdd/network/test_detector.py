@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torchvision.ops import roi_align
+from torchvision.ops import box_iou, roi_align
 
 from blemish.errors import BlemishError
 from blemish.evaluation.detection import detection_metrics
@@ -231,6 +231,21 @@ def test_regions_are_what_they_meet_and_ignored_ones_are_no_background():
     (sampled,) = sample_regions([boxes], [truth], background=3, count=4, positive_share=0.5)
     assert sorted(sampled.labels.tolist()) == [1, 1, 3, 3]
     assert (sampled.matched[sampled.labels == 1] == truth.boxes).all() and not nearest.any()
+
+
+def test_moved_copies_of_true_boxes_are_positive_before_anything_is_proposed():
+    torch.manual_seed(0)
+    true = torch.tensor([[10.0, 10, 20, 90], [50, 50, 55, 54]])
+    truth = Truth(true, torch.tensor([2, 0]), torch.zeros(0, 4))
+    nothing = torch.tensor([[200.0, 200, 210, 210]]).repeat(20, 1)
+    (plain,) = sample_regions([nothing], [truth], background=3, count=40, positive_share=0.5)
+    (sampled,) = sample_regions([nothing], [truth], background=3, count=40, positive_share=0.5, moved=8)
+    assert (plain.labels < 3).sum() == 2
+    assert sorted(sampled.labels[sampled.labels < 3].tolist()) == [0] * 9 + [2] * 9
+    positive = sampled.labels < 3
+    assert (box_iou(sampled.boxes[positive], sampled.matched[positive]).diagonal() > 0.5).all()
+    assert len(sampled.boxes[positive].unique(dim=0)) == 18
+    torch.testing.assert_close(sampled.matched[positive], true[(sampled.labels[positive] == 0).long()])
 
 
 def test_what_lies_in_an_undrawn_defect_is_no_background_however_small():

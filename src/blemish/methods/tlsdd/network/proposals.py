@@ -38,7 +38,7 @@ class ProposalNetwork(nn.Module):
         self.rpn = RegionProposalNetwork(
             anchors,
             RPNHead(settings.width, anchors.num_anchors_per_location()[0]),
-            fg_iou_thresh=0.7,
+            fg_iou_thresh=settings.rpn_positive_iou,
             bg_iou_thresh=0.3,
             batch_size_per_image=settings.rpn_samples,
             positive_fraction=0.5,

@@ -53,6 +53,7 @@ def losses(
         background=detector.classes,
         count=detector.settings.region_samples,
         positive_share=detector.settings.positive_share,
+        moved=detector.settings.moved_boxes,
     )
     regions = detector.pool(maps, [image.boxes for image in sampled], batch["sizes"])
     labels = torch.cat([image.labels for image in sampled])
