@@ -70,20 +70,13 @@ def proposals_and_loss(
 ) -> tuple[list[Tensor], Tensor]:
     """Proposals [N, 4] of each image, and the RPN's loss."""
     boxes, ignored = [truth.boxes for truth in truths], [truth.ignored for truth in truths]
-    # The loss comes first: autocast may keep what it cast under no_grad, and the gradient would be lost.
-    if not detector.settings.on_class_features:
-        loss = detector.rpn.losses(maps, sizes, boxes, ignored)
-        with torch.no_grad():
-            return detector.rpn(maps, sizes), loss
-    folded, count = detector.folded(maps, classes)
-    loss = detector.rpn.losses(
-        folded,
-        sizes.repeat_interleave(count, 0),
-        [each for each in boxes for _ in range(count)],
-        [each for each in ignored for _ in range(count)],
-    )
-    with torch.no_grad():
-        return detector.rpn.per_class(folded, sizes, count), loss
+    count = 1
+    if detector.settings.on_class_features:
+        maps, count = detector.folded(maps, classes)
+        sizes = sizes.repeat_interleave(count, 0)
+        boxes, ignored = ([each for each in items for _ in range(count)] for items in (boxes, ignored))
+    outputs = detector.rpn.predict(maps, sizes)
+    return detector.rpn.propose(outputs, sizes, count), detector.rpn.loss(outputs, boxes, ignored)
 
 
 def episode_classes(detector: Detector, batch: Batch, supports: SupportMaps | None) -> ClassTensors:
