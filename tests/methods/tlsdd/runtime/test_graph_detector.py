@@ -27,7 +27,7 @@ SETTINGS = [
     {"variant": "fr-ff-joint"},
     {"variant": "tl-ff", "proposals": "per_class"},
     {"variant": "tl-ff-fr"},
-    {"variant": "tl-ff-fr", "box_regression": "specific", "proposals": "per_class"},
+    {"variant": "tl-ff-fr", "box_regression": "specific", "proposals": "per_class", "padding": "black"},
     {"variant": "tl-ff-fr", "logits": "branch"},
     {"reweight": False},
     {"logits": "branch"},
@@ -42,7 +42,6 @@ SETTINGS = [
     {"feature_fusion": False, "single_map": "layer3"},
     {"anchor_sizes": (8, 24, 16, 48, 32, 96, 64, 192), "aspect_ratios": (0.5, 1.0)},
     {"proposals_test": 300},
-    {"padding": "black"},
     {"roi_canonical_size": 40, "deepest": "layer4"},
 ]
 

@@ -87,13 +87,13 @@ class ProposalNetwork(nn.Module):
         )
 
     @torch.no_grad()
-    def propose(self, outputs: AnchorOutputs, sizes: Tensor, classes: int = 1) -> list[Tensor]:
-        """Proposals of each image, [N, 4], best first, from outputs for B·K images. sizes: [B·K, 2]
+    def propose(self, outputs: AnchorOutputs, sizes: Tensor, classes: int | None = None) -> list[Tensor]:
+        """Proposals of each image, [N, 4], best first, from outputs for B images, or B·K. sizes: [B·K, 2]
 
         classes: K of an image, one after the other, whose proposals are united under one budget
         """
         found = [self.best(outputs, number, size) for number, size in enumerate(sizes.tolist())]
-        if classes == 1:
+        if classes is None:
             return [boxes for boxes, _ in found]
         united = []
         for first in range(0, len(found), classes):

@@ -70,7 +70,7 @@ def proposals_and_loss(
 ) -> tuple[list[Tensor], Tensor]:
     """Proposals [N, 4] of each image, and the RPN's loss."""
     boxes, ignored = [truth.boxes for truth in truths], [truth.ignored for truth in truths]
-    count = 1
+    count = None
     if detector.settings.on_class_features:
         maps, count = detector.folded(maps, classes)
         sizes = sizes.repeat_interleave(count, 0)
