@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from blemish.bundle.store import load_bundle
 from blemish.images.image_input import ImageInput, image_reader
 from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, judge_of, stages_of
+from blemish.inspector.chain_data import notes_on_data
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.loading import class_names_of
 from blemish.inspector.pipeline import Steps, answers_of, decoded
@@ -85,10 +87,16 @@ def load_inspector(
     device: str = "auto",
     mm_per_px: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    input_check: bool = True,
 ) -> Inspector:
-    """Inspector of the bundle in a folder, or of several as a chain. Raises BlemishError for one refused."""
+    """Inspector of the bundle in a folder, or of several as a chain, which may be warned of.
+
+    Raises BlemishError for one refused.
+    """
     bundles = [load_bundle(folder) for folder in folders]
-    judge = judge_of(bundles, device=device, mm_per_px=mm_per_px, limits=limits)
+    judge = judge_of(bundles, device=device, mm_per_px=mm_per_px, limits=limits, input_check=input_check)
+    for note in notes_on_data(bundles):
+        warnings.warn(note, stacklevel=2)
     return Inspector(judge, class_names_of(stages_of(judge), bundles))
 
 

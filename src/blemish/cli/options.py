@@ -65,6 +65,12 @@ TimeLimit = Annotated[
         "more for each megapixel.",
     ),
 ]
+NoInputCheck = Annotated[
+    bool,
+    typer.Option(
+        "--no-input-check", help="Also call an image OK that is unlike the training images, not REVIEW."
+    ),
+]
 MemoryLimit = Annotated[
     Optional[float],  # noqa: UP045
     typer.Option(

@@ -11,6 +11,7 @@ that these go on to hold, a later stage may only send an image to a person, and 
 
 - NG or REVIEW of the first stage, and no stage finds a defect: REVIEW, as there is nothing to show for it.
 - OK of a segmenter that comes first, and the detector finds a defect: REVIEW. A gate's OK is not asked again.
+- OK, and the image is unlike the training images of a stage that was asked: REVIEW.
 - Else the first stage's verdict.
 
 What a later stage finds under its own limit is a defect where the first stage calls the image NG or REVIEW,
@@ -37,8 +38,8 @@ from blemish.bundle.store import Bundle
 from blemish.decision.decision import GRADES
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, Verdict, failed
+from blemish.inspector.chain_data import refuse_unrelated
 from blemish.inspector.inspector import BundleInspector, in_scale, judged_file
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.loading import inspector_of
@@ -121,27 +122,39 @@ class Chain:
 
     def inspect(self, path: Path, *, with_maps: bool = False) -> Inspection:
         """Inspect an image file, decoded once; see `BundleInspector.inspect`."""
-        return judged_file(
-            path, self.judge, channels=None, bits=self.bits, bundle=self.bundle, with_maps=with_maps
-        )
+        return judged_file(path, self.judge, bits=self.bits, bundle=self.bundle, with_maps=with_maps)
 
     def judge(
-        self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
+        self,
+        pixels: Pixels,
+        name: str,
+        *,
+        with_maps: bool = False,
+        decode_ms: float | None = None,
+        whole: bool = True,
     ) -> Inspection:
-        """Inspect pixels as stored, [H, W] or [H, W, 3]; ERROR where any stage that is asked fails."""
+        """Inspect pixels as stored, [H, W] or [H, W, 3]; ERROR where any stage that is asked fails.
+
+        whole: see `BundleInspector.judge`
+        """
         answers: dict[Role, Inspection] = {}
+        like = True
         for stage in self.stages:
-            own = with_channels(pixels, stage.inference.channels)
             role, first = role_of(stage.inference), next(iter(answers.values()), None)
             passed = first is None or first.verdict is Verdict.OK
             asked = replace(stage, limited=stage.limited and passed)
-            answer = asked.judge(own, name, with_maps=with_maps)
+            forwarded = asked.forward(pixels, name, whole=whole)
+            answer = asked.decide(forwarded, with_maps=with_maps)
+            like = like and not forwarded.unlike
             if answer.verdict is Verdict.ERROR:
                 return failed(name, f"{role} {stage.bundle}: {answer.error}", bundle=self.bundle)
             answers[role] = answer
             if role is Role.GATE and answer.verdict is Verdict.OK:
                 break
-        return self.combined(answers, with_maps=with_maps, decode_ms=decode_ms)
+        combined = self.combined(answers, with_maps=with_maps, decode_ms=decode_ms)
+        if combined.verdict is Verdict.OK and not like:
+            return combined.with_verdict(Verdict.REVIEW)
+        return combined
 
     def combined(self, answers: StageAnswers, *, with_maps: bool, decode_ms: float | None) -> Inspection:
         """Merge the answers of the stages that were asked; fields not named here are the first stage's."""
@@ -193,13 +206,19 @@ def judge_of(
     device: str = "auto",
     mm_per_px: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    input_check: bool = True,
 ) -> Judge:
-    """Inspector of a loaded bundle, or the chain of several; mm_per_px, limits: see `inspector_of`.
+    """Inspector of a loaded bundle, or the chain of several; the options: see `inspector_of`.
 
     Raises BlemishError for a bundle that is refused and for bundles that make no chain.
     """
+    if input_check:
+        refuse_unrelated(bundles)
     return as_judge(
-        [inspector_of(bundle, device=device, mm_per_px=mm_per_px, limits=limits) for bundle in bundles]
+        [
+            inspector_of(bundle, device=device, mm_per_px=mm_per_px, limits=limits, input_check=input_check)
+            for bundle in bundles
+        ]
     )
 
 

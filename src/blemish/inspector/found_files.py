@@ -55,11 +55,13 @@ class Why(StrEnum):
     COMMENT = "comments of a list"
     UNREAD = "images or videos of a type that is not read"
     CLOSED = "folders or links that cannot be read"
+    VANISHED = "images that vanished before they could be read"
+    UNREADY = "images that were still being written, or not read yet, at the end"
 
     @property
     def is_lack(self) -> bool:
         """True where an image may be there that nobody has looked at."""
-        return self in (Why.UNREAD, Why.CLOSED, Why.LONE_MASK)
+        return self in (Why.UNREAD, Why.CLOSED, Why.LONE_MASK, Why.VANISHED)
 
     @property
     def remedy(self) -> str:
@@ -67,6 +69,7 @@ class Why(StrEnum):
         return {
             Why.UNREAD: "Save them as PNG or TIFF, or give a file of another suffix by its own path.",
             Why.CLOSED: "Check the links and permissions.",
+            Why.VANISHED: "Move or delete images later.",
             Why.LONE_MASK: "Remove them, or give them by their own paths if they are images.",
         }.get(self, "")
 

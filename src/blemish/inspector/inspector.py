@@ -24,8 +24,8 @@ from blemish.errors import BlemishError
 from blemish.images.bit_depth import full_range
 from blemish.images.decode import read_image, with_channels
 from blemish.inspection import Inspection, Verdict, failed
+from blemish.inspector.input_check import InputCheck, reviewed
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits, time_limit
-from blemish.inspector.looks import KnownLooks
 from blemish.methods.contract import ImageFindings, Inference, Networks
 from blemish.record import UsedBundle
 
@@ -37,13 +37,15 @@ T = TypeVar("T")
 class Forwarded:
     """Network output of an image, before anything is decided.
 
-    raw: see `Inference.forward`; timings_ms: of the steps so far
+    pixels: in the method's channels; raw: see `Inference.forward`; timings_ms: of the steps so far
+    unlike: ways in which the image is unlike those of the training
     """
 
     name: str
     pixels: Pixels
     raw: NDArray[np.float32]
     timings_ms: Mapping[str, float]
+    unlike: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class BundleInspector:
     bits: that 16-bit images use; None: all, which is asked about where an image uses 12 at most
     used: the bundle as a record names it; None for one that is not on disk, as in training
     limits: of each image; one that takes more is an ERROR
-    looks: of the training images; one unlike all of them is not OK but REVIEW. None: whatever it looks like
+    input_check: tells images unlike those of the training, which are not OK but REVIEW; None: takes any
     """
 
     inference: Inference
@@ -71,7 +73,7 @@ class BundleInspector:
     bits: int | None = None
     used: UsedBundle | None = None
     limits: Limits = DEFAULT_LIMITS
-    looks: KnownLooks | None = None
+    input_check: InputCheck | None = None
     limited: bool = True
 
     @property
@@ -88,25 +90,36 @@ class BundleInspector:
         return judged_file(
             path,
             self.judge,
-            channels=self.inference.channels,
             bits=self.bits,
             bundle=self.bundle,
             with_maps=with_maps,
         )
 
     def judge(
-        self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
+        self,
+        pixels: Pixels,
+        name: str,
+        *,
+        with_maps: bool = False,
+        decode_ms: float | None = None,
+        whole: bool = True,
     ) -> Inspection:
-        """Inspect decoded pixels, [H, W] or [H, W, 3] as the method's channels say."""
-        return self.decide(self.forward(pixels, name, decode_ms=decode_ms), with_maps=with_maps)
+        """Inspect pixels as stored, [H, W] or [H, W, 3]. whole: False for a part of an image, of any size"""
+        forwarded = self.forward(pixels, name, decode_ms=decode_ms, whole=whole)
+        return self.decide(forwarded, with_maps=with_maps)
 
-    def forward(self, pixels: Pixels, name: str, *, decode_ms: float | None = None) -> Forwarded:
-        """Run the network on decoded pixels: the first half of `judge`."""
+    def forward(
+        self, pixels: Pixels, name: str, *, decode_ms: float | None = None, whole: bool = True
+    ) -> Forwarded:
+        """Run the network on pixels as stored: the first half of `judge`."""
+        unlike = self.input_check.reasons(pixels, whole=whole) if self.input_check else ()
+        pixels = with_channels(pixels, self.inference.channels)
         start = perf_counter()
         with time_limit(self.limits.seconds_for(pixels.shape[0] * pixels.shape[1])):
             raw = self.inference.forward(pixels, self.networks)
         decode = {} if decode_ms is None else {"decode": decode_ms}
-        return Forwarded(name, pixels, raw, {**decode, "network": 1e3 * (perf_counter() - start)})
+        timings = {**decode, "network": 1e3 * (perf_counter() - start)}
+        return Forwarded(name, pixels, raw, timings, unlike)
 
     def decide(self, forwarded: Forwarded, *, with_maps: bool = False) -> Inspection:
         """Decide on the network's output: the second half of `judge`."""
@@ -120,8 +133,7 @@ class BundleInspector:
         if not all_finite(findings):
             return self.not_finite(forwarded.name)
         inspection = self.inspection(findings, forwarded.name, (pixels.shape[0], pixels.shape[1]))
-        if self.looks is not None:
-            inspection = self.looks.review(inspection, pixels)
+        inspection = reviewed(inspection, forwarded.unlike)
         timings = {**forwarded.timings_ms, "decide": 1e3 * (perf_counter() - start)}
         return replace(inspection, timings_ms=timings)
 
@@ -203,18 +215,17 @@ def judged_file(
     path: Path,
     judge: Callable[..., Inspection],
     *,
-    channels: int | None,
     bits: int | None,
     bundle: str,
     with_maps: bool,
 ) -> Inspection:
     """Answer of `judge` for an image file, see `BundleInspector.inspect` and `BundleInspector.judge`.
 
-    channels: of the decoded pixels; bits: see `BundleInspector`; bundle: id for an image that cannot be read
+    bits: see `BundleInspector`; bundle: id for an image that cannot be read
     """
     start = perf_counter()
     try:
-        pixels = with_channels(full_range(read_image(path), bits, str(path)), channels)
+        pixels = full_range(read_image(path), bits, str(path))
     except BlemishError as error:
         return failed(str(path), str(error), bundle=bundle)
     decode_ms = 1e3 * (perf_counter() - start)

@@ -23,19 +23,19 @@ from blemish.evaluation.operating_point import OperatingPoint, choose
 from blemish.evaluation.review_band import default_rules
 from blemish.evaluation.run import evaluate_samples
 from blemish.images.bit_depth import full_range
-from blemish.images.decode import read_image, with_channels
+from blemish.images.decode import read_image
 from blemish.inspection import Verdict
+from blemish.inspector.input_check import KEY as INPUT_STATISTICS
 from blemish.inspector.inspector import BundleInspector
-from blemish.inspector.looks import KEY as LOOKS
-from blemish.inspector.looks import KnownLooks, look_of, stored_looks
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
 from blemish.provenance import provenance
+from blemish.training.input_statistics import known_inputs
 from blemish.training.log import LOG_FILE, read_log
 from blemish.training.request import Request
 
 CURVE_POINTS = 200
-LOOKED_AT = 1000  # images at most, evenly spread
+MEASURED = 1000  # images at most, evenly spread
 # Not of the bundle: verdicts, which are chosen on these very images, and how busy the machine was.
 METRICS_LEFT_OUT = ("image", "operating_point", "seconds_per_image")
 
@@ -64,7 +64,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             **({"skipped": dict(dataset.skipped)} if dataset.skipped else {}),
             **images_known(dataset, fitted, request.initial_bundle),
             LEARNED_FROM: learned_from(dataset),
-            LOOKS: looks_known(dataset, fitted, request).model_dump(mode="json"),
+            **statistics_known(dataset, request),
         },
         data_fingerprint=digest,
         provenance={**provenance(), "seed": request.seed},
@@ -97,17 +97,16 @@ def learned_from(dataset: Dataset) -> dict[str, int]:
     return {"good": defective.count(False), "defective": defective.count(True)}
 
 
-def looks_known(dataset: Dataset, fitted: Fitted, request: Request) -> KnownLooks:
-    """Looks of the images that were learned from and validated on, by the start as well."""
+def statistics_known(dataset: Dataset, request: Request) -> dict[str, Any]:
+    """Statistics of the images that were learned from and validated on, by their key; none without images.
+
+    Those of a start are not among them: it may have learned from other products.
+    """
     samples = [*dataset.split("train"), *dataset.split("val")]
-    some = samples[:: -(-len(samples) // LOOKED_AT) or 1]
+    some = samples[:: -(-len(samples) // MEASURED) or 1]
     bits = request.settings.bits
-    own = KnownLooks.of(
-        look_of(with_channels(full_range(read_image(each.image), bits, str(each.image)), fitted.channels))
-        for each in some
-    )
-    start = request.initial_bundle
-    return own.joined(stored_looks(start.manifest.data, str(start.path))) if start else own
+    images = (full_range(read_image(each.image), bits, str(each.image)) for each in some)
+    return {INPUT_STATISTICS: known_inputs(images).model_dump(mode="json")} if some else {}
 
 
 def with_operating_point(

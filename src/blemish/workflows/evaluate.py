@@ -27,6 +27,7 @@ from blemish.evaluation.stored import threshold_sweep, training_curve, training_
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.folder_lock import locks_out
 from blemish.inspector.chain import Judge, as_judge
+from blemish.inspector.chain_data import notes_on_data, refuse_unrelated
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
 from blemish.progress import Reporter
@@ -40,6 +41,8 @@ CHAIN_NOTE = (
     "others can only send an image to a person. An image that a gate passed is without defects, severity 0, "
     "in every figure."
 )
+
+UNCHECKED_NOTE = "Images were judged whether or not they are like those of the training (--no-input-check)."
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
     command: str,
     mm_per_px: float | None = None,
     device: str = "auto",
+    input_check: bool = True,
     skip_broken: bool = False,
     quiet: bool = False,
 ) -> EvaluationResult:
@@ -102,16 +106,18 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
 
     Images of the split "test" are sealed: each evaluation on them is counted in every bundle.
     places: folders of the bundles; command: the user's call, for the report
+    input_check: whether images unlike those of the training are REVIEW in place of OK
     skip_broken: leave out broken files, each with a line, and note them in metrics.json and the report
     Raises BlemishError for bundles and data that do not go together.
     """
     reporter = Reporter(quiet=quiet)
     dataset = read_dataset(data, reporter, skip_broken=skip_broken)
-    evaluated = opened(places, dataset, device=device, mm_per_px=mm_per_px)
+    evaluated = opened(places, dataset, device=device, mm_per_px=mm_per_px, input_check=input_check)
     chosen, left_out = for_judge(split_to_evaluate(dataset, split), evaluated.judge, evaluated.manifests)
-    notes = (*left_out, *decisions_of_later(evaluated.inspectors))
+    notes = (*left_out, *notes_on_data(evaluated.bundles), *decisions_of_later(evaluated.inspectors))
     notes += (*evaluated.notes_on_known_images(chosen), *notes_on_groups(chosen))
     notes += (*notes_on_scale(evaluated.inspectors[0], dataset), *sentences_on_ignored(chosen))
+    notes += () if input_check else (UNCHECKED_NOTE,)
     for note in notes:
         reporter.line(f"warning: {note}")
     context = report_context(evaluated, chosen, data, command)  # before the long work: it may refuse
@@ -136,14 +142,22 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
 
 
 def opened(
-    places: Sequence[Path], dataset: Dataset, *, device: str, mm_per_px: float | None
+    places: Sequence[Path],
+    dataset: Dataset,
+    *,
+    device: str,
+    mm_per_px: float | None,
+    input_check: bool,
 ) -> EvaluatedBundles:
     """Bundles and inspectors of these folders. Raises BlemishError for one that is refused."""
     bundles = [load_bundle(place) for place in places]
     for bundle in bundles:
         read_usage(bundle.path, bundle=bundle.id)  # before the long work: it may refuse
+    if input_check:
+        refuse_unrelated(bundles)
     inspectors = [
-        inspector_in_scale(bundle, dataset, device=device, mm_per_px=mm_per_px) for bundle in bundles
+        inspector_in_scale(bundle, dataset, device=device, mm_per_px=mm_per_px, input_check=input_check)
+        for bundle in bundles
     ]
     return EvaluatedBundles(places, bundles, inspectors, as_judge(inspectors))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from blemish.inspection import Verdict
 from blemish.inspector.found_files import LeftOut
+from blemish.inspector.live.source import Losses
 
 SHOWN = 3  # examples in a message
 ORDER = (Verdict.OK, Verdict.NG, Verdict.REVIEW, Verdict.ERROR)
@@ -23,6 +24,8 @@ class InspectionCounts:
     left_out: everything that was found and is no image to be inspected, each with the reason
     strips: number of images that a line scan was given; None for images one by one
     first_error: why the first image could not be judged
+    losses: account of a live source; None for files
+    chain: sentences on bundles of a chain that may not belong together
     defects: number of defects by class
     """
 
@@ -30,6 +33,8 @@ class InspectionCounts:
     left_out: tuple[LeftOut, ...] = ()
     strips: int | None = None
     first_error: str = ""
+    losses: Losses | None = None
+    chain: tuple[str, ...] = ()
     defects: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -101,6 +106,8 @@ class InspectionCounts:
             "complete": complete,
             "images": self.images,
             **({} if self.strips is None else {"strips": self.strips}),
+            **({} if self.losses is None else {"live": self.losses.fields}),
+            **({"chain": list(self.chain)} if self.chain else {}),
             "verdicts": {str(verdict): self.verdicts.get(verdict, 0) for verdict in ORDER},
             "defects": dict(self.defects),
             "not_judged": self.not_judged,

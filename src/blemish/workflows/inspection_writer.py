@@ -109,6 +109,8 @@ def write_answers(
     out: Path,
     outputs: Sequence[Output] = (),
     counts_of: Callable[[Mapping[Verdict, int]], InspectionCounts] = InspectionCounts,
+    *,
+    endless: bool = False,
 ) -> tuple[Path, InspectionCounts]:
     """Write every answer, the summary and the outputs; returns the path of inspections.jsonl and the counts.
 
@@ -116,6 +118,7 @@ def write_answers(
     next, as of a damaged list, or when the user stops; then what is ready is written, too. Where there is no
     line, nothing is left.
     counts_of: makes the counts from the number of each verdict, at the end
+    endless: of a live source, which the user stops to end it: no error, and a file also without a line
     Raises BlemishError where there is no place to write.
     """
     target, draft = out / RECORD, out / DRAFT
@@ -130,9 +133,10 @@ def write_answers(
             file.mend()
             for answer in answers.drain():
                 file.add(answer)
-            finished = True
-            stop.add_note(kept_by_a_stop(file.lines, target))
-            raise
+            finished, complete = True, endless
+            if not endless:
+                stop.add_note(kept_by_a_stop(file.lines, target))
+                raise
         except BlemishError:
             finished = True
             raise
@@ -146,7 +150,7 @@ def write_answers(
             counts = replace(counts, first_error=file.first_error, defects=defects)
             if finished:
                 raw.close()
-                put_in_place(draft, target, counts, complete=complete)
+                put_in_place(draft, target, counts, complete=complete, also_empty=endless and complete)
                 if counts.images:
                     file.outputs.finish(target, counts)
             file.outputs.close()
@@ -179,9 +183,14 @@ def opened(draft: Path) -> FileIO:
         raise BlemishError(f"{draft} cannot be written: {error.strerror}. Choose another --out.") from error
 
 
-def put_in_place(draft: Path, target: Path, counts: InspectionCounts, *, complete: bool) -> None:
-    """Rename the draft and write its summary; one without a line goes, and what was there before stays."""
-    if not counts.images:
+def put_in_place(
+    draft: Path, target: Path, counts: InspectionCounts, *, complete: bool, also_empty: bool
+) -> None:
+    """Rename the draft and write its summary.
+
+    also_empty: else a draft without a line goes, and what was there before stays
+    """
+    if not counts.images and not also_empty:
         draft.unlink()
         return
     draft.replace(target)

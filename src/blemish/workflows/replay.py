@@ -20,7 +20,6 @@ from blemish.dataset.hashing import file_hash, in_threads, pixel_hash
 from blemish.decision.store import read_decision
 from blemish.errors import BlemishError, WrongUseError
 from blemish.images.bit_depth import full_range
-from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.chain import Judge, as_judge, stages_of, unlimited
 from blemish.inspector.found_files import RECORD, files_below, is_inspected
@@ -254,13 +253,23 @@ class Judges:
         bundle = self.bundle(used)
         set_recorded_threads(used)
         device = str(used.runtime.get("device", "auto"))
+
+        def opened(device: str) -> BundleInspector:
+            return inspector_of(
+                bundle,
+                device=device,
+                mm_per_px=used.mm_per_px,
+                decided=False,
+                input_check=used.input_check,
+            )
+
         try:
-            plain = inspector_of(bundle, device=device, mm_per_px=used.mm_per_px, decided=False)
+            plain = opened(device)
         except BlemishError:
             if device != "cuda":
                 raise
             device = "auto"  # the answer is compared all the same; a note says that the device is another
-            plain = inspector_of(bundle, device=device, mm_per_px=used.mm_per_px, decided=False)
+            plain = opened(device)
         if used.decision is None:
             return plain, ""
         file, reason = decision_file(bundle, used)
@@ -341,10 +350,10 @@ def answer_of(judge: Judge, item: Item, name: str) -> tuple[Inspection, str | No
     except BlemishError as error:
         return failed(name, str(error), bundle=judge.bundle), None
     try:
-        own = with_channels(full_range(pixels, judge.bits, name), judge.inference.channels)
+        spread = full_range(pixels, judge.bits, name)
     except BlemishError as error:
         return failed(name, str(error), bundle=judge.bundle), pixel_hash(pixels)
-    return or_failed(lambda: judge.judge(own, name), name, judge.bundle), pixel_hash(pixels)
+    return or_failed(lambda: judge.judge(spread, name), name, judge.bundle), pixel_hash(pixels)
 
 
 def differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
