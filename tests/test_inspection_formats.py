@@ -131,7 +131,8 @@ def test_a_drawing_shows_the_defects_on_a_copy(inspection: Inspection, tmp_path:
     pixels = np.full(SIZE, 90, np.uint8)
     (tmp_path / "part.png").write_bytes(png_bytes(pixels))
     drawn = inspection.draw(pixels)
-    assert drawn.shape == (*SIZE, 3) and drawn.dtype == np.uint8
+    # Enlarged by 8, and a line of 18 pixels below with 4 above and below it.
+    assert drawn.shape == (8 * SIZE[0] + 26, 8 * SIZE[1], 3) and drawn.dtype == np.uint8
     assert (pixels == 90).all() and (drawn != 90).any()
     assert np.array_equal(drawn, inspection.draw(tmp_path / "part.png"))
     heat = np.zeros(SIZE, np.float32)

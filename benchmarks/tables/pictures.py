@@ -22,9 +22,10 @@ from blemish.bundle.store import MANIFEST, Bundle, load_bundle
 from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.samples import Dataset, Sample
 from blemish.evaluation.metric_space import metric_space
-from blemish.evaluation.projector import class_colours, write_projector
+from blemish.evaluation.projector import write_projector
 from blemish.files import write_atomically
 from blemish.images.decode import read_image, to_bytes
+from blemish.images.palette import ON_PAPER, class_colours
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of, loaded_modules
 from blemish.methods import find_method
@@ -76,7 +77,7 @@ def draw_detections(table: Table, pictures: PictureChoice, bundles: Mapping[str,
 
     classes = resolved_classes(table)
     names = (*classes.common, *classes.rare)
-    shades = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in class_colours(len(names))]
+    shades = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in class_colours(len(names), ON_PAPER)]
     colours = dict(zip(names, shades, strict=True))
     samples = shown_samples(table.dataset.split("test"), classes, pictures.images)
     inspectors = [

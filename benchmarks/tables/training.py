@@ -20,7 +20,14 @@ from benchmarks.tables.row_kind import RowKind, validated
 from benchmarks.tables.schema import TableRow
 from benchmarks.tables.table import Table
 from blemish.bundle.manifest import Manifest
-from blemish.bundle.migrations import LEGACY, RENAMED, comparable_settings, legacy_defaults, upgrade_settings
+from blemish.bundle.migrations import (
+    BEFORE_AUTO,
+    LEGACY,
+    RENAMED,
+    comparable_settings,
+    legacy_defaults,
+    upgrade_settings,
+)
 from blemish.bundle.store import Bundle, load_bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
@@ -28,7 +35,7 @@ from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.records import Evaluation
 from blemish.evaluation.run import evaluate_samples, split_to_evaluate
 from blemish.files import write_atomically
-from blemish.inspector.chain import Judge
+from blemish.inspector.chain import Judge, unlimited
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
 from blemish.methods.contract import Method
@@ -110,10 +117,11 @@ def method_settings(
 ) -> Any:
     """The method's settings of a trained row: the table's, then the row's own, then `also`.
 
-    The table's are not those of a row with a method of its own.
+    The table's are not those of a row with a method of its own. REVIEW, which no table rests on, begins as in
+    the stored rows where none of them says.
     """
     shared = table.experiment.settings if row.method is None else {}
-    values = {**shared, **row.settings, **(also or {})}
+    values = {"review_rule": BEFORE_AUTO["review_rule"], **shared, **row.settings, **(also or {})}
     settings_type = method_of(table, row).settings_type
     return validated(settings_type, expanded(values) if expand else values, table, row)
 
@@ -132,9 +140,12 @@ def test_metrics(
 def test_evaluation(
     judge: Judge, dataset: Dataset, manifests: Sequence[Manifest], seed: int, reporter: Reporter
 ) -> Evaluation:
-    """An inspector or a chain on the test images; the operating point is that of its first stage."""
+    """An inspector or a chain on the test images; the operating point is that of its first stage.
+
+    As in the papers, everything found counts, whatever the image's score.
+    """
     chosen = split_to_evaluate(dataset, "test")
-    evaluator = evaluate_samples(judge, chosen, reporter, title="inspecting the test images")
+    evaluator = evaluate_samples(unlimited(judge), chosen, reporter, title="inspecting the test images")
     return evaluator.result(
         method="+".join(manifest.method for manifest in manifests),
         split="test",

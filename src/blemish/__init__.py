@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         inspect,
         load,
         open_dataset,
+        recommend,
         train,
     )
     from blemish.dataset.samples import Dataset
@@ -47,6 +48,7 @@ __all__ = [
     "inspect",
     "load",
     "open_dataset",
+    "recommend",
     "train",
 ]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from blemish.workflows.decide import DecideResult
     from blemish.workflows.evaluation_writer import EvaluationResult
     from blemish.workflows.inspect import RecordedInspections
+    from blemish.workflows.recommend import Recommendation
 
 AnyPath = str | PathLike[str]
 Split = Literal["train", "val", "test", "all"]
@@ -58,6 +59,7 @@ def load(
     threads: int | None = None,
     time_limit: float | None = None,
     memory_limit: float | None = None,
+    input_check: bool = True,
 ) -> Inspector:
     """Open a bundle for inspection, or several as a chain.
 
@@ -68,6 +70,7 @@ def load(
     time_limit: seconds that the networks may take for an image, beyond which it is an ERROR; None: 60, and 10
         for each megapixel
     memory_limit: GiB that the graphs of an exported bundle may take in this process; None: 4
+    input_check: an image unlike those of the training is not OK but REVIEW; False judges it like any other
     Raises BlemishError for a bundle that is damaged, of another version, or cannot run here.
 
     >>> inspector = blemish.load(bundle, device="cpu")
@@ -86,7 +89,13 @@ def load(
     set_threads(threads)
     folders = [Path(bundle), *map(Path, then)]
     limits = limits_of(time_limit, memory_limit)
-    return load_inspector(folders, device=device, mm_per_px=checked_scale(mm_per_px), limits=limits)
+    return load_inspector(
+        folders,
+        device=device,
+        mm_per_px=checked_scale(mm_per_px),
+        limits=limits,
+        input_check=input_check,
+    )
 
 
 def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool = False) -> Dataset:
@@ -108,6 +117,23 @@ def open_dataset(root: AnyPath, *, layout: str | None = None, skip_broken: bool 
 
 
 @in_python_words()
+def recommend(data: AnyPath) -> Recommendation:
+    """Recommend the method that suits a dataset, by what its images are marked with.
+
+    returns: an object with `method`, `reason`, `settings` that the data call for, `better`, sentences on what
+        would make the data better, and `second`, another choice or None
+    Raises BlemishError where no method can learn from the data, with what is missing.
+
+    >>> found = blemish.recommend(data)
+    >>> found.method, found.second.method
+    ('severity', 'casae')
+    """
+    from blemish.workflows.recommend import recommend as choose
+
+    return choose(Path(data), open_dataset(data))
+
+
+@in_python_words()
 def train(  # noqa: PLR0913 - every option of a training
     method: str | None,
     data: AnyPath | None,
@@ -124,8 +150,9 @@ def train(  # noqa: PLR0913 - every option of a training
 ) -> Path:
     """Train a method on the dataset's train and val splits; returns the path of the bundle, OUT/bundle.
 
-    method: such as "severity"; settings: of the method by name, defaults for the others
-    seed: None is 0; initial_bundle: start from this bundle, with its settings
+    method: such as "severity", or "auto" for the one that `recommend` names
+    settings: of the method by name, defaults for the others; seed: None is 0
+    initial_bundle: start from this bundle, with its settings
     resume: continue the run in `out`, with its own method, data, settings and seed where they are None
     skip_broken: leave out broken files and note them in the bundle, instead of raising
     time_budget: that training may take, in seconds or such as "15m"; None: as the preset says
@@ -165,6 +192,7 @@ def evaluate(  # noqa: PLR0913 - every option of an evaluation
     then: Sequence[AnyPath] = (),
     mm_per_px: float | None = None,
     device: str = "auto",
+    input_check: bool = True,
     skip_broken: bool = False,
     threads: int | None = None,
     quiet: bool = True,
@@ -172,7 +200,7 @@ def evaluate(  # noqa: PLR0913 - every option of an evaluation
     """Measure a bundle, or a chain, on a split of a dataset; writes metrics.json and report.html to `out`.
 
     skip_broken: leave out broken files and note them in metrics.json, instead of raising
-    then: see `load`. Test images are sealed: each evaluation on them is counted in the bundle.
+    then, input_check: see `load`. Test images are sealed: each evaluation on them is counted in the bundle.
     returns: an object with `metrics`, as metrics.json holds them, and `report`, the path of report.html
     Raises BlemishError where bundle and data do not go together.
 
@@ -192,6 +220,7 @@ def evaluate(  # noqa: PLR0913 - every option of an evaluation
         command=call("evaluate", bundle, data, out, split=split, then=then, mm_per_px=mm_per_px),
         mm_per_px=checked_scale(mm_per_px),
         device=device,
+        input_check=input_check,
         skip_broken=skip_broken,
         quiet=quiet,
     )
@@ -205,23 +234,35 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     *,
     then: Sequence[AnyPath] = (),
     overlay: bool = False,
+    sheet: bool = False,
+    csv: bool = False,
     every: int = 1,
     mm_per_px: float | None = None,
     device: str = "auto",
     threads: int | None = None,
     time_limit: float | None = None,
     memory_limit: float | None = None,
+    input_check: bool = True,
+    watch: bool = False,
+    duration: str | float | None = None,
+    max_images: int | None = None,
     quiet: bool = True,
 ) -> RecordedInspections:
     """Inspect files of images into OUT/inspections.jsonl; for images in memory and single answers see `load`.
 
-    images: image, folder, video, glob, or list of paths (.txt), or several of them; then: see `load`
-    overlay: also draw each image with its defects; every: n, for every n-th frame of a video
-    time_limit, memory_limit: see `load`
+    images: image, folder, video, glob, or list of paths (.txt), or several of them; or a live source:
+        "rtsp://…", "http://…" (Motion JPEG) or "camera:0"; then: see `load`
+    overlay: also draw each image with its defects; every: n, for every n-th frame of a video or a stream
+    sheet: also draw small pictures of the images on one sheet, the worst first
+    csv: also write tables for spreadsheets, of images and of defects
+    time_limit, memory_limit, input_check: see `load`
+    watch: inspect what is in the folder, and then each image that comes
+    duration, max_images: of a live source or a watched folder, in seconds or such as "10m", and inspected
+        images, after which it ends; None: when it is interrupted
     returns: an object with `file`, the path, `failures`, how many have the verdict ERROR, and `counts` of all
         that was found: `counts.verdicts`, `counts.left_out` with the reasons, `counts.not_judged`; iterating
         over it gives the inspections
-    Raises BlemishError for a bundle or path that is refused, and at the end for overlays not written.
+    Raises BlemishError for a bundle or path that is refused, and at the end for what could not be written.
 
     >>> recorded = blemish.inspect(bundle, [image], out, device="cpu")
     >>> recorded.file.name, recorded.failures, len(list(recorded))
@@ -229,26 +270,33 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     >>> recorded.counts.found, recorded.counts.judged, recorded.counts.not_judged
     (1, 1, 0)
     """
-    refuse_below(1, every=every)
+    refuse_below(1, every=every, max_images=max_images)
     from blemish.inspector.limits import limits_of
+    from blemish.inspector.live.options import LiveOptions
+    from blemish.training.time_plan import parse_duration
     from blemish.workflows.inspect import inspect_images
     from blemish.workflows.scale import checked_scale
 
     set_threads(threads)
     paths = [images] if isinstance(images, str | PathLike) else images
+    seconds = None if duration is None else parse_duration(str(duration), "--duration")
     recorded = inspect_images(
         [Path(bundle), *map(Path, then)],
-        [Path(path) for path in paths],
+        [path if isinstance(path, str) else Path(path) for path in paths],
         Path(out),
         overlay=overlay,
+        sheet=sheet,
+        csv=csv,
         every=every,
         mm_per_px=checked_scale(mm_per_px),
         device=device,
         limits=limits_of(time_limit, memory_limit),
+        input_check=input_check,
+        live=LiveOptions(watch, seconds, max_images),
         quiet=quiet,
     )
-    if recorded.overlay_lack:
-        raise BlemishError(f"{recorded.overlay_lack} The answers are in {recorded.file}.")
+    if recorded.output_lack:
+        raise BlemishError(f"{recorded.output_lack} The answers are in {recorded.file}.")
     return recorded
 
 
@@ -277,7 +325,8 @@ def decide(  # noqa: PLR0913 - every option of a decision
 
     Give one of: escape, the share of defective images that may stay below NG; overkill, the share of clean
     images that may be rejected; cost, such as "escape=100,overkill=1"; rule, such as "f1".
-    review: rule of the lower threshold; split: None is "val" where the data have one, else "all"
+    review: rule of the lower threshold, by default "balance<=0.2": the more images, the narrower the band
+    split: None is "val" where the data have one, else "all"
     limits: such as ["crack:length=3mm:ng"]; ignore: such as ["length=0.2mm"]; grades: such as
         ["severity=8:scrap"]; None keeps those of the revision before, ["none"] drops them
     out: file to write instead of decision.yaml in the bundle

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from blemish.errors import BlemishError
 
@@ -20,6 +23,16 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     not UTF-8 in a text that cannot hold it; the old file is then untouched.
     """
     data = encoded(content, path) if isinstance(content, str) else content
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path`, which is flushed to disk and renamed into place at the end.
+
+    Where the block raises, it goes, and what was there before stays. Raises BlemishError as above.
+    """
     # A name may be as long as the file system takes: the temporary one must not be longer.
     begin = os.fsencode(path.name)[:200].decode(errors="ignore")
     try:
@@ -30,7 +43,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)  # there is no way to read it alone

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 
 from PIL import Image
@@ -12,8 +12,9 @@ from blemish.bundle.store import load_bundle
 from blemish.images.image_input import ImageInput, image_reader
 from blemish.inspection import Inspection
 from blemish.inspector.chain import Judge, judge_of, stages_of
+from blemish.inspector.chain_data import notes_on_data
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits
-from blemish.inspector.loading import labels_of
+from blemish.inspector.loading import class_names_of
 from blemish.inspector.pipeline import Steps, answers_of, decoded
 from blemish.inspector.sources import Item
 
@@ -53,6 +54,11 @@ class Inspector:
         """Value of the map "score_map" that is drawn in the hottest colour; None for a bundle without it."""
         return self._judge.inference.score_map_max
 
+    @property
+    def score_map_threshold(self) -> float | None:
+        """Value of the map "score_map" from which a pixel is defective; None for a bundle without it."""
+        return self._judge.inference.pixel_threshold
+
     def inspect(self, image: ImageInput, name: str | None = None, *, with_maps: bool = False) -> Inspection:
         """Judge an image.
 
@@ -81,15 +87,17 @@ def load_inspector(
     device: str = "auto",
     mm_per_px: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    input_check: bool = True,
 ) -> Inspector:
-    """Inspector of the bundle in a folder, or of several as a chain. Raises BlemishError for one refused."""
+    """Inspector of the bundle in a folder, or of several as a chain, which may be warned of.
+
+    Raises BlemishError for one refused.
+    """
     bundles = [load_bundle(folder) for folder in folders]
-    judge = judge_of(bundles, device=device, mm_per_px=mm_per_px, limits=limits)
-    labels = [
-        labels_of(stage.inference, bundle.manifest)
-        for stage, bundle in zip(stages_of(judge), bundles, strict=True)
-    ]
-    return Inspector(judge, tuple(dict.fromkeys(chain.from_iterable(labels))))
+    judge = judge_of(bundles, device=device, mm_per_px=mm_per_px, limits=limits, input_check=input_check)
+    for note in notes_on_data(bundles):
+        warnings.warn(note, stacklevel=2)
+    return Inspector(judge, class_names_of(stages_of(judge), bundles))
 
 
 def items_of(images: Iterable[ImageInput]) -> Iterator[Item]:

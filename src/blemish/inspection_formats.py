@@ -6,7 +6,7 @@ Shape letters: H, W, N defects. Boxes are xyxy float pixels, half-open; outlines
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from blemish.dataset.masks import polygon_mask
 from blemish.defect import Defect
 from blemish.errors import BlemishError, nearest_name
-from blemish.images.drawing import draw_inspection
 from blemish.images.image_input import ImageInput, image_reader
+from blemish.images.overlay import draw_inspection
 from blemish.inspection import Inspection
 
 LABELME_VERSION = "5.5.0"  # of the file format
@@ -43,17 +43,24 @@ class Detections:
 
 
 def drawn(
-    inspection: Inspection, image: ImageInput, *, score_map_max: float | None = None
+    inspection: Inspection,
+    image: ImageInput,
+    *,
+    score_map_max: float | None = None,
+    threshold: float | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> NDArray[np.uint8]:
-    """[H, W, 3] RGB image with verdict, outlines and tags; see `Inspection.draw`."""
+    """Picture, RGB, of the image with its defects and the verdict; see `Inspection.draw`."""
     pixels = image_reader(image, inspection.image)()
     if inspection.size is not None and pixels.shape[:2] != inspection.size:
         raise BlemishError(
             f"The image must be the one inspected, {sizes(inspection.size)} pixels. "
             f"Received: {sizes(pixels.shape[:2])}. Give {inspection.image}."
         )
-    own = replace(inspection, defects=defects_in_image(inspection))
-    return draw_inspection(pixels, own, score_map_max=score_map_max)
+    own = inspection.moved(-inspection.rows[0]) if inspection.rows else inspection
+    return draw_inspection(
+        pixels, own, score_map_max=score_map_max, threshold=threshold, class_names=class_names
+    )
 
 
 def coco_results(

@@ -20,7 +20,8 @@ from typing import Any
 
 from blemish.provenance import blemish_version
 
-SCHEMA_VERSION = 2  # of a line of inspections.jsonl; 1 had no record
+# Of a line of inspections.jsonl: 1 had no record; up to 2, findings under the limit were listed as defects.
+SCHEMA_VERSION = 3
 # Types of a line's keys, and of those of each of its bundles, for isinstance.
 RECORD_TYPES: Mapping[str, Any] = {
     "id": str,
@@ -50,6 +51,7 @@ class UsedBundle:
     mm_per_px: scale that sizes were measured in
     runtime: name and version of what ran the networks, device, precision, threads, processor, and versions of
         the libraries that the answer went through
+    input_check: whether an image unlike those of the training was not OK but REVIEW
     """
 
     id: str
@@ -59,11 +61,17 @@ class UsedBundle:
     decision_sha256: str | None
     mm_per_px: float | None
     runtime: Mapping[str, str | int]
+    input_check: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the input check is named where it was off."""
+        fields = asdict(self)
+        return {key: fields[key] for key in fields if key != "input_check" or not self.input_check}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> UsedBundle:
         """Read a bundle of a line. Raises KeyError for a key that is missing, TypeError for a wrong type."""
-        return cls(**checked(fields, BUNDLE_TYPES))
+        return cls(**checked(fields, BUNDLE_TYPES), input_check=fields.get("input_check") is not False)
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ class InspectionRecord:
             "image_sha256": self.digests.image_sha256,
             "pixels_sha256": self.digests.pixels_sha256,
             "software": self.software,
-            "bundles": [asdict(bundle) for bundle in self.bundles],
+            "bundles": [bundle.to_json() for bundle in self.bundles],
         }
 
     @classmethod
@@ -109,7 +117,7 @@ class InspectionRecord:
         version = fields.get("schema_version", 1)
         if version == 1:
             return None
-        if version != SCHEMA_VERSION:
+        if version not in (2, SCHEMA_VERSION):
             raise ValueError(f"schema_version {version}, newer than {SCHEMA_VERSION}")
         checked(fields, RECORD_TYPES)
         return cls(

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 HEAVY = {"torch", "numpy", "cv2", "PIL", "pydantic", "yaml", "rich", "typer"}
 PROMISED = [
     *("BlemishError", "Dataset", "Defect", "Inspection", "Inspector", "Verdict", "__version__"),
-    *("add_class", "decide", "evaluate", "export", "inspect", "load", "open_dataset", "train"),
+    *("add_class", "decide", "evaluate", "export", "inspect", "load", "open_dataset", "recommend", "train"),
 ]
 
 

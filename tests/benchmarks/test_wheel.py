@@ -22,6 +22,11 @@ def test_the_wheel_holds_no_tables_and_no_peers(tmp_path: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"blemish"}
     assert "blemish/cli/tables.py" in names
+    assert {"DejaVuSans-subset.ttf", "DroidSansFallback-subset.ttf"} <= {
+        name.rpartition("/")[2] for name in names if name.startswith("blemish/images/fonts/")
+    }
+    licences = [name.rpartition("/")[2] for name in names if ".dist-info/licenses/" in name]
+    assert {"LICENSE", "LICENSE-DejaVu.txt", "LICENSE-DroidSansFallback.txt"} <= set(licences)
     assert not [
         name for name in names if "reproduce" in name or "benchmarks" in name or name.endswith(".yaml")
     ]

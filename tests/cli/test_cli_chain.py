@@ -96,12 +96,12 @@ def test_three_bundles_give_one_answer_an_image(
     assert {one.bundle for one in chained} == {ids}
     for one, gate, segmenter, detector in zip(chained[:-1], *alone.values(), strict=False):
         assert one.score == gate.score and one.spread == gate.spread
-        count = len(segmenter.defects)
-        assert [(d.box_xyxy, d.contour, d.severity_max) for d in one.defects[:count]] == [
-            (d.box_xyxy, d.contour, d.severity_max) for d in segmenter.defects
+        regions, boxes = ((*each.defects, *each.under_limit) for each in (segmenter, detector))
+        assert [(d.box_xyxy, d.contour, d.severity_max) for d in one.defects[: len(regions)]] == [
+            (d.box_xyxy, d.contour, d.severity_max) for d in regions
         ]
-        assert {(d.box_xyxy, d.label) for d in one.defects[count:]} <= {
-            (d.box_xyxy, d.label) for d in detector.defects
+        assert {(d.box_xyxy, d.label) for d in one.defects[len(regions) :]} <= {
+            (d.box_xyxy, d.label) for d in boxes
         }
         assert {step.split(".")[0] for step in one.timings_ms} == {"decode", "gate", "segmenter", "detector"}
         assert one.verdict is (Verdict.NG if one.defects else Verdict.REVIEW)

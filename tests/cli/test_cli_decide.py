@@ -86,6 +86,7 @@ def test_decide_writes_a_decision_that_evaluate_and_inspect_follow(
     assert metrics["operating_point"]["escapes"] == stored["escapes"], "the same images, the same path"
     assert metrics["operating_point"]["overkill"] == stored["overkill"]
     assert metrics["decision"]["revision"] == 1 and sum(metrics["decision"]["grades"].values()) == 20
+    assert metrics["decision"]["grades"]["none"] > 0, "rejected by the score alone"
     report = (tmp_path / "report.html").read_text()
     assert "20 of these 20 images were used to train the bundle or to choose its thresholds" in report
     assert "any defect, length: scrap from 30 px." in report

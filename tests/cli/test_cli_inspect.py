@@ -57,7 +57,10 @@ def test_all_that_was_found_is_in_the_last_line_also_with_quiet(inspected: Any, 
     assert len(lines) == 2
     verdicts = summary["verdicts"]
     counts = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in ("OK", "NG", "REVIEW", "ERROR"))
-    assert answer.err == f"2 images found: {counts}; 2 left out (hidden: 1; no images: 1)\n"
+    number = sum(summary["defects"].values())
+    found = f"{number} defect{'s' if number > 1 else ''} (" if number else "no defects"
+    assert answer.err.startswith(f"2 images found: {counts}; {found}")
+    assert answer.err.endswith("; 2 left out (hidden: 1; no images: 1)\n")
     assert sum(verdicts.values()) == summary["images"] == 2
     assert summary["complete"] and summary["not_judged"] == 0
     assert len(summary["left_out"]) == 2

@@ -57,14 +57,14 @@ def test_tasks_names_what_is_not_there(blemish: Command, tmp_path: Path, only: s
 
 
 def test_check_names_a_product_of_one_kind(blemish: Command, tmp_path: Path) -> None:
-    caps(tmp_path / "a", defective=0)
-    caps(tmp_path / "b")
-    for name in ("a", "b"):
+    caps(tmp_path / "cap", defective=0)
+    caps(tmp_path / "lid")
+    for name in ("cap", "lid"):
         (tmp_path / name / "bc-defects").rename(tmp_path / name / "part")
         (tmp_path / name / "dataset.yaml").write_text("layout: labels\n")
     answer = blemish("data", "check", tmp_path)
-    assert "product a: 10 normal, 0 defective images" in answer.out
-    assert "product 'a' must have normal and defective images. Received: no defective image." in answer.out
+    assert "product cap: 10 normal, 0 defective images" in answer.out
+    assert "product 'cap' must have normal and defective images. Received: no defective image." in answer.out
 
 
 @pytest.mark.parametrize("option", [("--target", "cap"), ("--shots", "20")])

@@ -47,16 +47,16 @@ def stopped(begin: Callable[..., Any], tmp_path: Path) -> Path:
     """Such a training that was stopped in its eighth step, two behind a checkpoint."""
     step = RunTrainer.record
 
-    def record_or_stop(self: RunTrainer, stage: Any, number: int, loss: Any) -> None:
+    def record_or_stop(self: RunTrainer, stage: Any, number: int, *others: Any, **named: Any) -> None:
         if number == 7:
             raise KeyboardInterrupt
-        step(self, stage, number, loss)
+        step(self, stage, number, *others, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunTrainer, "record", record_or_stop)
         answer = begin(tmp_path / "run")
     assert answer.code == 130
-    assert "`train --resume" in answer.err
+    assert f"`blemish train --out {tmp_path / 'run'} --resume`" in answer.err
     return tmp_path / "run"
 
 
@@ -71,7 +71,7 @@ def test_a_stopped_run_goes_on_unasked_from_anywhere(
     (tmp_path / "settings.yaml").unlink()
     monkeypatch.chdir(tmp_path)
     steps: list[int] = []
-    monkeypatch.setattr(RunTrainer, "record", lambda _, stage, number, loss: steps.append(number))
+    monkeypatch.setattr(RunTrainer, "record", lambda _, stage, number, *__, **___: steps.append(number))
     answer = blemish("train", "--resume", "--out", "run", "--quiet")
     assert answer.code == 0, answer.err
     bundle, unbroken = load_bundle(stopped / "bundle"), load_bundle(tmp_path / "unbroken" / "bundle")

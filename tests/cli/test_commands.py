@@ -63,8 +63,8 @@ def test_train_writes_a_bundle_and_prints_where(
         ("steps=many", "settings of severity: 'steps': "),
         ("steps=[1", "--set steps: '[1' is not YAML"),
         ("cell=3", "'cell': Input should be 1, 2 or 4. Received: 3."),
-        ("patch=66", "settings of severity: patch must be a multiple of the cell 4. Received: 66. Use 68."),
-        ("tile=128", "tile must be more than twice the halo 64. Received: 128."),
+        ("patch=65", "settings of severity: patch must be a multiple of the cell 2. Received: 65. Use 66."),
+        ("tile=64", "tile must be more than twice the halo 42. Received: 64."),
         ("ng_rule=best", "Received: 'best'"),
     ],
 )
@@ -159,6 +159,14 @@ def test_evaluate_writes_metrics_and_a_report(
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["images"] == 5
     assert metrics["split"] == "test"
+    told, figures = answer.err.splitlines(), metrics["summary"]["figures"]
+    assert 3 <= len(figures) <= 5
+    assert f"split 'test', 5 images: {figures[0]}" in told
+    assert {*figures[1:]} <= {*told}
+    assert [line for line in told if line.startswith("warning: ")] == [
+        f"warning: {sentence}" for sentence in metrics["summary"]["warnings"]
+    ]
+    assert metrics["baselines"]["nearest"]["references"]["defective"] > 0
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert load_bundle(tiny_bundle).id in report
 
@@ -276,7 +284,7 @@ def test_a_truncated_image_is_an_error_line_and_the_rest_is_done(
     assert answer.out == f"{out / 'inspections.jsonl'}\n"
     assert "could not be judged" in answer.err
     counts, error = answer.err.splitlines()
-    assert counts.startswith("3 images found: ") and counts.endswith(", 1 ERROR")
+    assert counts.startswith("3 images found: ") and ", 1 ERROR; " in counts
     assert is_one_line(f"{error}\n")
     first, broken, last = lines(out)
     assert broken.verdict is Verdict.ERROR
@@ -385,7 +393,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_a_checkpoint(tiny_dataset: Dataset,
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "train --resume" in err
+    assert f"`blemish train --out {run} --resume`" in err
     assert is_one_line(err)
     assert checkpoint.is_file()
 

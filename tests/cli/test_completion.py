@@ -38,8 +38,16 @@ def offered(typed: str) -> list[str]:
 @pytest.mark.parametrize(
     ("typed", "completions"),
     [
-        ("blemish train ", sorted(method_names())),
+        ("blemish train ", ["auto", *sorted(method_names())]),
         ("blemish train sev", ["severity"]),
+        ("blemish methods show t", ["tlsdd"]),
+        ("blemish train severity --preset t", ["thorough"]),
+        ("blemish train tlsdd --set fine_tune_s", ["fine_tune_steps="]),
+        (
+            "blemish train severity --out run --set types_backbone_",
+            ["types_backbone_weights=", "types_backbone_strides="],
+        ),
+        ("blemish train auto --set s", []),
         ("blemish export BUNDLE --to ", ["onnx", "openvino"]),
         ("blemish export BUNDLE --to ope", ["openvino"]),
         ("blemish data convert DATA OUT --to v", ["voc"]),

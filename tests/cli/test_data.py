@@ -54,7 +54,7 @@ def test_every_missing_mask_is_listed(blemish: Command, tmp_path: Path) -> None:
         ),
         (
             ("good/a.png", "ok/b.png"),
-            "usable for: nothing that learns from defects: no image is defective",
+            "usable for: good images alone: `evaluate` and `decide --overkill` with a bundle",
         ),
     ],
 )
@@ -176,8 +176,9 @@ def test_layouts_are_listed_in_a_line_each(blemish: Command) -> None:
     answer = blemish("data", "layouts")
     assert answer.code == 0
     lines = answer.out.splitlines()
-    assert [line.split()[0] for line in lines[:-1]] == list(LAYOUTS)
-    assert all(20 < len(line) <= 110 for line in lines)
+    assert [line.split()[0] for line in lines[: len(LAYOUTS)]] == list(LAYOUTS)
+    assert all(20 < len(line) <= 110 for line in lines[:-1])
+    assert "Named, with what to export instead: " in answer.out and "HALCON" in answer.out
 
 
 def test_strict_makes_a_warning_an_error(blemish: Command, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -56,7 +57,9 @@ def inspecting(unpacked: Path, tmp_path: Path) -> Iterator[Callable[..., subproc
     (tmp_path / "all.txt").write_text("in/a.png\n" * 100_000)
     started: list[subprocess.Popen[str]] = []
 
-    def start(*before: str, ignored: signal.Signals | None = None) -> subprocess.Popen[str]:
+    def start(
+        *before: str, ignored: signal.Signals | None = None, more: tuple[str, ...] = ()
+    ) -> subprocess.Popen[str]:
         def handlers() -> None:
             # Jobs in the background ignore SIGINT, those of nohup SIGHUP, and their children would, too.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -65,7 +68,7 @@ def inspecting(unpacked: Path, tmp_path: Path) -> Iterator[Callable[..., subproc
                 signal.signal(ignored, signal.SIG_IGN)
 
         bundle = str(unpacked / "bundles" / "casae-onnx")
-        options = [str(tmp_path / "all.txt"), "--out", str(tmp_path / "out"), "--quiet"]
+        options = [str(tmp_path / "all.txt"), "--out", str(tmp_path / "out"), "--quiet", *more]
         process = subprocess.Popen(
             [*before, sys.executable, "-c", RUN, "inspect", bundle, *options],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -112,8 +115,40 @@ def test_a_signal_keeps_what_was_judged(
     _, err = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     by = "" if number is signal.SIGINT else f" by {number.name}"
-    assert err.startswith(f"blemish: stopped{by}. Finished work is kept;") and err.count("\n") == 1
-    assert 3 <= kept(tmp_path / "out") < 100_000
+    number_kept, out = kept(tmp_path / "out"), tmp_path / "out"
+    assert 3 <= number_kept < 100_000
+    assert err.startswith(f"blemish: stopped{by}. {number_kept} images were judged; {out / RECORD} and ")
+    assert "The same command starts from the first image." in err and err.count("\n") == 1
+
+
+def test_pictures_and_tables_of_a_stopped_inspection_are_complete(
+    inspecting: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process, out = inspecting(more=("--overlay", "--sheet", "--csv")), tmp_path / "out"
+    wait_for_lines(process, out)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    lines = [json.loads(line) for line in (out / RECORD).read_text().splitlines()]
+    assert len(list((out / "overlays").iterdir())) == len(lines) >= 3
+    with (out / "inspections.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["verdict"] for row in csv.DictReader(file)] == [line["verdict"] for line in lines]
+    with (out / "defects.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert len(list(csv.DictReader(file))) == sum(len(line["defects"]) for line in lines)
+    assert any(path.name.startswith("sheet") for path in out.iterdir())
+    again = subprocess.run(
+        [
+            *(sys.executable, "-c", RUN, "inspect"),
+            str(process.args[4]),
+            str(out),
+            "--out",
+            str(tmp_path / "new"),
+        ],  # type: ignore[index]
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "no image" in again.stderr, "none of these files is an image to be inspected"
 
 
 def test_a_signal_that_was_ignored_from_the_start_stays_ignored(
@@ -192,8 +227,9 @@ def test_a_stopped_training_keeps_its_checkpoint_and_goes_on_with_resume(
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, err
-    assert err.splitlines()[-1].startswith(
-        "blemish: stopped by SIGTERM. Finished work is kept; `train --resume`"
+    assert err.splitlines()[-1] == (
+        f"blemish: stopped by SIGTERM. {run} keeps the last checkpoint. "
+        f"Go on with `blemish train --out {run} --resume`."
     )
     assert any(run.glob("checkpoints/*.safetensors")) and not (run / "bundle").exists()
     assert not (run / LOCK_NAME).exists()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from blemish.decision.decision import FROM_BAD_TO_GOOD, GRADES, Decision, Judged
+from blemish.decision.decision import FROM_BAD_TO_GOOD, Decision, Judged
 from blemish.decision.rules import figure
 from blemish.defect import Defect, Rectangle
 from blemish.inspection import Verdict
@@ -29,6 +29,9 @@ def defect(
     rectangle = Rectangle((0.0, 0.0), length, width, 0.0)
     box = (0.0, 0.0, length, width)
     return Defect(label, confidence, box, (), rectangle, area, severity, severity, mm_per_px)
+
+
+UNMET = "1 finding is no defect: no rule is met by it"
 
 
 def decision(**rules: Any) -> Decision:
@@ -76,20 +79,20 @@ def test_no_value_is_enough_for_a_threshold_that_is_not_set() -> None:
 def test_limits(rules: dict[str, Any], one: dict[str, float], verdict: str, reason: str | None) -> None:
     found, reasons = judged({"limits": [rules]}, defect(**one))
     assert found == verdict
-    assert (reason is None and not reasons) or (reason is not None and reasons[0].endswith(reason))
+    assert len(reasons) == 1 and reasons[0].endswith(reason or "1 finding is no defect: no rule is met by it")
 
 
 def test_thresholds_of_a_class_are_on_its_own_confidence() -> None:
     rules = {"classes": {"crack": {"review": 0.4, "ng": 0.8}}}
     assert judged(rules, defect(confidence=0.9)) == ("NG", ("crack confidence 0.9 ≥ 0.8",))
     assert judged(rules, defect(confidence=0.5)) == ("REVIEW", ("crack confidence 0.5 ≥ 0.4",))
-    assert judged(rules, defect("pit", confidence=0.99)) == ("OK", ())
+    assert judged(rules, defect("pit", confidence=0.99)) == ("OK", (UNMET,))
 
 
 def test_a_reason_names_the_greatest_and_counts_the_others() -> None:
     rules = {"limits": [{"measure": "length", "unit": "mm", "ng": 3}]}
     three = [defect("pit", length=31), defect(length=50), defect(length=10), defect(length=30)]
-    assert judged(rules, *three)[1] == ("crack 5 mm long ≥ 3 mm (and 2 more)",)
+    assert judged(rules, *three)[1] == ("crack 5 mm long ≥ 3 mm (and 2 more)", UNMET)
 
 
 def test_the_worst_rule_decides_and_is_named_first() -> None:
@@ -116,6 +119,43 @@ def test_grades_say_what_to_do_and_send_to_a_person_at_least() -> None:
     assert decision().judge(1.0, [defect()]).grade is None, "nothing is graded"
 
 
+def test_a_part_that_is_not_ok_by_anything_but_the_grades_has_none() -> None:
+    rules = decision(
+        score={"review": 0.3, "ng": 0.6}, grades=[{"measure": "length", "unit": "mm", "rework": 1}]
+    )
+    small, large = defect(length=9.0), defect(length=10.0)
+    found = {
+        (score, one.rectangle.length): (str(answer.verdict), answer.grade)
+        for score in (0.1, 0.4, 0.9)
+        for one in (small, large)
+        for answer in [rules.judge(score, [one])]
+    }
+    assert found == {
+        (0.1, 9.0): ("OK", "accept"),
+        (0.1, 10.0): ("REVIEW", "rework"),
+        (0.4, 9.0): ("REVIEW", None),
+        (0.4, 10.0): ("REVIEW", "rework"),
+        (0.9, 9.0): ("NG", None),
+        (0.9, 10.0): ("NG", "rework"),
+    }
+
+
+def test_findings_of_a_score_under_the_limit_are_no_defects_unless_they_meet_a_rule() -> None:
+    rules = decision(
+        score={"review": 0.3, "ng": 0.6},
+        limits=[{"measure": "length", "unit": "px", "of": "crack", "ng": 50}],
+    )
+    found = [defect("pit"), defect(length=50), defect(length=49), defect("pit", length=99)]
+    under = rules.judge(0.2999, found)
+    assert (str(under.verdict), under.listed, under.under_limit) == ("NG", (1,), (0, 2, 3))
+    assert under.reasons == ("crack 50 px long ≥ 50 px", "3 findings are no defects: score 0.2999 < 0.3")
+    reached = rules.judge(0.3, found)
+    assert (reached.listed, reached.under_limit) == ((0, 1, 2, 3), ())
+    passed = rules.judge(0.2999, [found[0]])
+    assert (str(passed.verdict), passed.listed, passed.under_limit) == ("OK", (), (0,))
+    assert rules.judge(0.1, found, limited=False).listed == (0, 1, 2, 3)
+
+
 def test_small_defects_are_ignored_and_that_is_said() -> None:
     rules = decision(
         ignore=[{"measure": "length", "unit": "mm", "below": 0.5}],
@@ -123,10 +163,10 @@ def test_small_defects_are_ignored_and_that_is_said() -> None:
     )
     small, large = defect(length=4.9), defect(length=5.0)
     both = rules.judge(0.2, [small, large])
-    assert both.kept == (1,)
+    assert both.listed == (1,)
     assert both.reasons == ("crack 4 px wide ≥ 1 px", "1 defect below the minimum size ignored")
     none = rules.judge(0.2, [small, small])
-    assert (none.verdict, none.kept) == (Verdict.OK, ())
+    assert (none.verdict, none.listed, none.under_limit) == (Verdict.OK, (), ())
     assert none.reasons == ("2 defects below the minimum size ignored",)
 
 
@@ -148,7 +188,9 @@ def test_a_defect_that_lacks_the_measure_goes_to_a_person() -> None:
     )
     assert judged(rules, defect(severity=None), defect("pit", severity=4))[0] == "NG"
     in_mm = decision(ignore=[{"measure": "length", "unit": "mm", "below": 99}])
-    assert in_mm.judge(0.0, [defect(mm_per_px=None)]).kept == (0,), "what cannot be measured is not ignored"
+    assert in_mm.judge(0.0, [defect(mm_per_px=None)]).under_limit == (0,), (
+        "what cannot be measured is not ignored"
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,9 +269,8 @@ DEFECTS = st.lists(
 
 
 def badness(answer: Judged) -> tuple[int, int]:
-    """Higher is worse."""
-    assert answer.grade is not None
-    return -FROM_BAD_TO_GOOD.index(answer.verdict), -GRADES.index(answer.grade)
+    """Higher is worse; a part without a grade, which a person is to give, lies between accept and rework."""
+    return -FROM_BAD_TO_GOOD.index(answer.verdict), -("scrap", "rework", None, "accept").index(answer.grade)
 
 
 def no_better(before: Judged, after: Judged) -> bool:
@@ -272,6 +313,20 @@ def test_one_defect_more_never_makes_it_better(
     """Where nothing was found the score lies at most at the cap, as the methods hold it."""
     fewer = rules.judge(score if defects[1:] else min(score, cap), defects[1:], without_defects=cap)
     assert no_better(fewer, rules.judge(score, defects, without_defects=cap))
+
+
+@given(DECISIONS, DEFECTS, number(1.0), number(1.0))
+def test_an_image_that_is_ok_lists_nothing_and_the_limit_changes_no_verdict(
+    rules: Decision, defects: list[Defect], score: float, cap: float
+) -> None:
+    answer = rules.judge(score, defects, without_defects=cap)
+    every = rules.judge(score, defects, without_defects=cap, limited=False)
+    assert answer.verdict is every.verdict and answer.grade == every.grade
+    assert sorted((*answer.listed, *answer.under_limit)) == list(every.listed)
+    assert answer.verdict is not Verdict.OK or not answer.listed
+    single = [rules.judge(0.0, [defects[index]]).verdict for index in answer.under_limit]
+    assert all(verdict is Verdict.OK for verdict in single), "each meets no rule of its own"
+    assert not answer.under_limit or answer.score < (rules.score.review or 0)
 
 
 @given(st.floats(1e-3, 1e6), st.floats(1e-3, 1e6))

@@ -240,7 +240,7 @@ def test_an_evaluation_tells_grades_cost_and_looks(image: Any) -> None:
     assert answer == {
         "test_looks": 3,
         "revision": 1,
-        "grades": {"accept": 2, "rework": 0, "scrap": 1},
+        "grades": {"accept": 2, "rework": 0, "scrap": 1, "none": 0},
         "cost": 104.0,
     }
     assert with_decision(evaluation, None, num_accesses=1).metrics["decision"] == {"test_looks": 1}

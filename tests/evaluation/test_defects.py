@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from blemish.evaluation.defects import (
     average_recall,
     best_ious,
     defect_metrics,
+    finding_counts,
     match_counts_at,
     pairings,
     rejected_elsewhere,
@@ -189,3 +191,31 @@ def test_parts_rejected_for_the_wrong_reason_are_counted_by_hand(record_of: Any)
     share = rejected_elsewhere(parts)
     assert (share.n, share.of) == (1, 3)
     assert rejected_elsewhere([]).of == 0
+
+
+def test_findings_are_counted_as_shipped(record_of: Any, found_defect: Any) -> None:
+    """Of four findings one is right and one only touches a defect; those under the limit are counted apart,
+    and find nothing.
+    """
+    here, there, far = (0, 0, 4, 4), (4, 4, 8, 8), (2, 0, 8, 2)
+    rejected = record_of([("crack", here)], [("crack", here), ("crack", far)], verdict=Verdict.NG)
+    clean = record_of([], [("crack", here), ("crack", far)], verdict=Verdict.REVIEW)
+    passed = record_of([("crack", there)], [])
+    under = (found_defect("crack", there), found_defect("crack", far))
+    passed = replace(passed, inspection=replace(passed.inspection, under_limit=under))
+    labelled = record_of([("crack", here)], [("crack", here)], verdict=Verdict.NG, placed_by="label")
+    records = [rejected, clean, passed, labelled, record_of([], [])]
+    assert finding_counts(records) == {
+        "images": 4,
+        "listed": 4,
+        "nothing": 2,
+        "partly": 1,
+        "on_clean": 2,
+        "clean_images": 1,
+        "under_limit": 2,
+        "images_under_limit": 1,
+    }
+    metrics = defect_metrics(records, ["crack"])
+    assert metrics is not None and (metrics["found"], metrics["truth"]) == (4, 2)
+    assert (metrics["recall_at_30"], metrics["precision_at_30"]) == (0.5, 0.25)
+    assert finding_counts([record_of([], [])]) is None

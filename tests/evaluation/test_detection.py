@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,17 @@ def test_nothing_found_is_zero_and_nothing_annotated_is_none(record_of: Any) -> 
     assert metrics == {"images": 1, "ap50": {"open": 0.0}, "map50": 0.0, "map50_95": 0.0}
     assert detection_metrics([record_of([], [("open", BOX)])], ["open"]) is None
     assert detection_metrics([record_of([("open", BOX)], [], placed_by="label")], ["open"]) is None
+
+
+def test_findings_under_the_limit_are_ranked_with_the_others(record_of: Any) -> None:
+    """Average precision is over all thresholds, whatever the verdicts."""
+    found = [("open", BOX, 0.9), ("open", FAR, 0.8)], [("open", FAR, 0.7), ("open", HIGHER, 0.6)]
+    records = [record_of([("open", BOX)], each) for each in found]
+    passed = [
+        replace(one, inspection=replace(one.inspection, defects=(), under_limit=one.inspection.defects))
+        for one in records
+    ]
+    assert detection_metrics(passed, ["open"]) == detection_metrics(records, ["open"])
 
 
 def test_more_than_a_hundred_detections_all_count(record_of: Any) -> None:

@@ -26,7 +26,8 @@ from blemish.evaluation.metric_space import (
     table,
     write_space,
 )
-from blemish.evaluation.projector import HEIGHT, OKABE_ITO, WIDTH, class_colours, draw_space, write_projector
+from blemish.evaluation.projector import HEIGHT, WIDTH, draw_space, write_projector
+from blemish.images.palette import ON_PAPER, class_colours
 from blemish.inspection import Inspection
 from blemish.methods.capabilities import Embedded
 from blemish.progress import Reporter
@@ -98,20 +99,20 @@ def test_the_picture_shows_each_class_in_its_colour(tmp_path: Path) -> None:
     write_projector(tmp_path / "space.png", MIXED, title="a title")
     image = cv2.cvtColor(cv2.imread(str(tmp_path / "space.png")), cv2.COLOR_BGR2RGB)
     assert image.shape == (HEIGHT, WIDTH, 3)
-    for colour in OKABE_ITO[:2]:
+    for colour in ON_PAPER[:2]:
         assert (image == colour).all(-1).sum() > 300, "prototype, regions and key"
-    assert not (image == OKABE_ITO[2]).all(-1).any()
+    assert not (image == ON_PAPER[2]).all(-1).any()
 
 
 def test_what_lies_apart_is_drawn_apart() -> None:
     apart = space([[1, 0, 0], [0, 1, 0]], [region("dent"), region("spot")])
     plot = draw_space(apart)[60 : HEIGHT - 70, 60 : WIDTH - 320]
-    centres = [np.argwhere((plot == colour).all(-1)).mean(0) for colour in OKABE_ITO[:2]]
+    centres = [np.argwhere((plot == colour).all(-1)).mean(0) for colour in ON_PAPER[:2]]
     assert np.hypot(*(centres[0] - centres[1])) > 400
 
 
 def test_many_classes_have_many_colours() -> None:
-    assert len(set(class_colours(20))) == 20
+    assert len(set(class_colours(20, ON_PAPER))) == 20
 
 
 class Flat:

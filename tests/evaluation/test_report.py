@@ -21,8 +21,9 @@ from blemish.evaluation.defects import class_metrics
 from blemish.evaluation.records import Curve, Evaluation, ImageRecord, TruthDefect
 from blemish.evaluation.report import ReportContext, render_report, write_report
 from blemish.evaluation.report.axes import AxisScale, round_ticks, spread
-from blemish.evaluation.report.cases import Case, choose_cases
+from blemish.evaluation.report.cases import Case, choose_cases, even_shares
 from blemish.evaluation.report.charts import line_chart, score_histogram
+from blemish.evaluation.report.glossary import TERMS, explained
 from blemish.evaluation.report.images import (
     case_images,
     closed_path,
@@ -32,7 +33,7 @@ from blemish.evaluation.report.images import (
     path_data,
 )
 from blemish.evaluation.report.tables import kind_rows, verdict_rows
-from blemish.evaluation.report.words import duration, headline, number
+from blemish.evaluation.report.words import duration, headline, number, text_of
 from blemish.inspection import Inspection, Verdict
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
@@ -201,16 +202,17 @@ def test_full_input_shows_every_section(evaluation, context):
     page = Page(render_report(evaluation, context))
     assert page.ids >= set(SECTIONS)
     assert (
-        page.tags.count("img") == 12
-    )  # crop and whole of two misses, an alarm, two hits, and a label in doubt
+        page.tags.count("img") == 10
+    )  # crop and whole of a defect that passed, one not found, an alarm and two hits, one of a label in doubt
     for words in (
-        "0 of 22 defective parts were missed ; the true rate is at most 12.7 %.",
-        "1 of 45 good parts was rejected ; the true rate is at most 10.1 %.",
-        "3 of all 67 parts go to a person (REVIEW); defective parts among them do not count as missed.",
+        "0 of 22 defective parts were missed (called OK ); the true rate is at most 12.7 %.",
+        "1 of 45 good parts was rejected (called NG ); the true rate is at most 10.1 %.",
+        "3 of all 67 parts go to a person ( REVIEW , 4.5 %), not counted as missed.",
         "a score of 0.625 or more is NG, a score below 0.375 is OK",
         "Too few parts to prove 2 %.",
         "Threshold on validation images", "Precision and recall", "Defects found, by IoU", "Training",
-        "Image AUROC", "36.1 ms", "Confusion", "Size and severity", "gone.png must exist.",
+        "Image AUROC", "94.3 % Defects found", "36.1 ms", "Confusion", "Size and severity",
+        "gone.png must exist.",
         "9c1f0b6e", "51f0c2d9", "class folders hold same-named masks", "401 train", "cap_7.jpg", "truncated",
         "optimizer.learning_rate", "0.00125", "blemish evaluate runs/caps/bundle", "2 cores",
         "Two lots were mixed.", "4711", "good.png",
@@ -336,8 +338,8 @@ def test_figures_shown_are_those_of_the_metrics(evaluation, context, part, name,
 
 def test_headline_follows_the_counts():
     point = {"escapes": proportion_bound(1, 1).to_json(), "overkill": proportion_bound(0, 0).to_json()}
-    sentences = ["".join(pair) for pair in headline({"operating_point": point})]
-    assert sentences[0] == "1 of 1 defective part was missed; the true rate is at most 100.0 %."
+    sentences = [text_of(sentence) for sentence in headline({"operating_point": point})]
+    assert sentences[0] == "1 of 1 defective part was missed (called OK); the true rate is at most 100.0 %."
     assert sentences[1] == "There were no good parts, so nothing is known about how many are rejected."
     assert len(sentences) == 2
 
@@ -361,7 +363,7 @@ def test_headline_follows_the_counts():
 def test_headline_tells_parts_rejected_for_the_wrong_reason(n, of, words):
     shares = {"escapes": (0, 30), "overkill": (0, 5), "rejected_elsewhere": (n, of)}
     point = {name: proportion_bound(*pair).to_json() for name, pair in shares.items()}
-    sentences = ["".join(pair) for pair in headline({"operating_point": point})]
+    sentences = [text_of(sentence) for sentence in headline({"operating_point": point})]
     assert sentences[1:-1] == (
         [] if words is None else [f"{words}no finding overlaps these with an IoU of 0.3 or more."]
     )
@@ -380,17 +382,35 @@ def test_headline_tells_found_defects_apart_from_rejected_parts():
             for of, to in classes
         ]
         defect = {"classes": dict(enumerate(shares))}
-        return ["".join(pair) for pair in headline({"operating_point": point, "defect": defect, **parts})]
+        metrics = {"operating_point": point, "defect": defect, **parts}
+        return [text_of(sentence) for sentence in headline(metrics)]
 
     sentences = told(((0, 9), (0, 0)), ((0, 2), (0, 0)), type={})
     assert sentences[0].startswith("0 of 9 defective parts were missed")
-    assert sentences[1] == "0 of 11 annotated defects were found (IoU of 0.3 or more)."
-    right = told(((3, 9), (2, 4)), ((1, 2), (1, 1)), type={"accuracy": 0.75})[1]
+    assert sentences[2] == "0 of 11 annotated defects were found (IoU of 0.3 or more)."
+    right = told(((3, 9), (2, 4)), ((1, 2), (1, 1)), type={"accuracy": 0.75})[2]
     assert (
         right == "4 of 11 annotated defects were found (IoU of 0.3 or more), 3 of them with the right class."
     )
-    assert told(((1, 1), (1, 1)))[1] == "1 of 1 annotated defect was found (IoU of 0.3 or more)."
+    assert told(((1, 1), (1, 1)))[2] == "1 of 1 annotated defect was found (IoU of 0.3 or more)."
     assert len(told(((0, 0), (0, 0)))) == 2
+
+
+def test_headline_tells_findings_on_good_parts_where_no_place_is_annotated():
+    def told(**counts):
+        none = {"on_clean": 0, "under_limit": 0, "images_under_limit": 0}
+        return [text_of(sentence) for sentence in headline({"findings": {**none, **counts}})][1:]
+
+    good = "on good parts. On defective ones the places of defects are not annotated."
+    assert told(on_clean=1) == [f"1 finding is nothing: {good}"]
+    assert told(on_clean=60, under_limit=2, images_under_limit=1) == [
+        f"60 findings are nothing: {good} 2 more are under the limit: on 1 image with a score below that of "
+        "REVIEW, so no defects."
+    ]
+    assert told(under_limit=60, images_under_limit=11) == [
+        "60 findings are under the limit: on 11 images with a score below that of REVIEW, so no defects."
+    ]
+    assert told() == []
 
 
 def test_user_texts_are_escaped(image, context):
@@ -465,17 +485,16 @@ def test_ten_thousand_letters_of_outline_and_2000_records_stay_small(tmp_path, c
 
 def test_worst_cases_come_first(records, image):
     gallery = choose_cases(records)
-    assert [(case.record.sample.id, case.truth) for case in gallery.misses] == [
-        ("miss.png", 0),
-        ("both.png", 1),
-    ]
+    assert [(case.record.sample.id, case.truth) for case in gallery.passed] == [("miss.png", 0)]
+    assert [(case.record.sample.id, case.truth) for case in gallery.misses] == [("both.png", 1)]
     assert [case.record.sample.id for case in gallery.false_alarms] == ["alarm.png"]
     assert [case.iou for case in gallery.hits] == pytest.approx([0.83, 0.4])
     small = record(image.with_name("small"), true=(truth((0, 0, 2, 2)),))
     large = record(image.with_name("large"), true=(truth((0, 0, 9, 9)),))
     caught = record(image.with_name("caught"), true=(truth((0, 0, 50, 50)),), verdict=Verdict.NG)
-    ordered = choose_cases((caught, small, large)).misses
-    assert [case.record.sample.id for case in ordered] == ["large", "small", "caught"]
+    ordered = choose_cases((caught, small, large))
+    assert [case.record.sample.id for case in ordered.passed] == ["large", "small"]
+    assert [case.record.sample.id for case in ordered.misses] == ["caught"]
 
 
 @pytest.mark.parametrize("iou", [0.05, 0.2, 0.29, 0.3, 0.6])
@@ -483,7 +502,7 @@ def test_the_gallery_counts_as_the_table_does(image, iou):
     here = (0.0, 0.0, 9.0, 9.0)
     each = record(image, true=(truth(here), truth(here)), defects=(found(here),), iou=[[iou], [iou]])
     gallery, (row,) = choose_cases([each]), kind_rows([each])
-    assert gallery.misses_total == row.located.of - row.located.n
+    assert gallery.passed_total + gallery.misses_total == row.located.of - row.located.n
     assert gallery.false_alarms_total == row.right.of - row.right.n
     assert len(gallery.hits) == row.located.n == (iou >= 0.3)
 
@@ -493,9 +512,10 @@ def test_image_labels_alone_give_whole_image_misses_and_no_alarms(image):
     passed = replace(record(image), sample=labelled)
     caught = replace(record(image, defects=(found((1, 1, 5, 5)),), verdict=Verdict.NG), sample=labelled)
     gallery = choose_cases((passed, caught))
-    assert [(case.record.inspection.verdict, case.box_xyxy) for case in gallery.misses] == [
+    assert [(case.record.inspection.verdict, case.box_xyxy) for case in gallery.passed] == [
         (Verdict.OK, None)
     ]
+    assert gallery.misses == ()
     assert gallery.false_alarms == ()
     assert [(case.record, case.box_xyxy) for case in gallery.hits] == [(caught, None)]
 
@@ -513,8 +533,8 @@ def labelled_records(image: Path) -> list[ImageRecord]:
 def test_image_labels_alone_give_the_surest_hits_and_the_worst_misses(image):
     gallery = choose_cases(labelled_records(image))
     assert [case.record.inspection.score for case in gallery.hits] == [0.9, 0.8, 0.7]
-    assert [case.record.inspection.score for case in gallery.misses] == [0.1, 0.2]
-    assert gallery.misses_total == 2
+    assert [case.record.inspection.score for case in gallery.passed] == [0.1, 0.2]
+    assert (gallery.passed_total, gallery.misses_total) == (2, 0)
 
 
 def test_marked_hits_come_before_those_of_image_labels(records, image):
@@ -661,3 +681,119 @@ def test_labels_in_doubt_are_shown_with_a_sentence_each(image, context):
     assert "clean-0.95.png" in page.text
     agreed = [each for each in records if each.sample.id[:9] not in ("clean-0.9", "dent-0.1.", "dent-0.12")]
     assert "disputed" not in Page(render_report(Evaluation({}, {}, tuple(agreed)), context)).ids
+
+
+def test_the_headline_tells_findings_that_are_nothing_in_at_most_five_sentences():
+    shares = {"escapes": (1, 30), "overkill": (0, 5), "rejected_elsewhere": (2, 9), "review": (4, 35)}
+    share = {"n": 12, "of": 17, "lower95": 0.4, "upper95": 0.9}
+    metrics = {
+        "operating_point": {name: proportion_bound(*pair).to_json() for name, pair in shares.items()},
+        "defect": {"classes": {"crack": {"recall_at_30": share, "precision_at_30": share}}},
+        "findings": {
+            "listed": 519, "nothing": 507, "partly": 0, "on_clean": 60, "under_limit": 1,
+            "images_under_limit": 1,
+        },
+        "image": {"auroc": 0.87, "auroc_interval95": [0.74, 0.94]},
+        "baselines": {
+            "brightness": {"auroc": 0.71, "worse": "dark"},
+            "nearest": {"auroc": 0.83, "features": "ImageNet resnet50"},
+        },
+    }  # fmt: skip
+    sentences = [text_of(sentence) for sentence in headline(metrics)]
+    assert len(sentences) == 5
+    assert sentences[0].endswith(" 4 of all 35 parts go to a person (REVIEW, 11.4 %), not counted as missed.")
+    assert sentences[3] == (
+        "12 of 17 annotated defects were found (IoU of 0.3 or more); 507 of 519 findings are nothing (no "
+        "annotated defect is there). 1 more is under the limit: on 1 image with a score below that of "
+        "REVIEW, so no defects."
+    )
+    assert sentences[4] == (
+        "AUROC 0.87 (95 % interval 0.74 to 0.94); mean brightness alone gives 0.71, the nearest training "
+        "image 0.83 (ImageNet resnet50)."
+    )
+    labels_alone = {"findings": {**metrics["findings"], "under_limit": 0}}
+    assert [text_of(each) for each in headline(labels_alone)][1].startswith(
+        "60 findings are nothing: on good"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "room", "shares"),
+    [
+        ([9, 9, 9], 9, [3, 3, 3]),
+        ([0, 1, 9], 9, [0, 1, 8]),
+        ([1, 1, 1], 9, [1, 1, 1]),
+        ([5, 5, 0], 3, [2, 1, 0]),
+    ],
+)
+def test_room_is_shared_evenly_and_used_up(sizes, room, shares):
+    assert even_shares(sizes, room) == shares
+
+
+def test_a_miss_with_enough_overlap_says_why_it_is_one(image, context):
+    """Two marked defects under a single finding: it counts for one of them."""
+    here, beside = truth((10.0, 10.0, 60.0, 60.0)), truth((10.0, 10.0, 60.0, 50.0))
+    both = record(
+        image, true=(here, beside), defects=(found((10, 10, 60, 60)),), iou=[[0.9], [0.8]], verdict=Verdict.NG
+    )
+    near = replace(
+        record(image, true=(here,), defects=(found((1, 1, 9, 9)),), iou=[[0.299]], verdict=Verdict.NG)
+    )
+    text = Page(render_report(Evaluation({}, {}, (both,)), context)).text
+    assert "IoU 0.80 with a finding that counts for another defect" in text
+    assert "IoU 0.29 < 0.3" in Page(render_report(Evaluation({}, {}, (near,)), context)).text
+
+
+def test_kinds_that_the_split_does_not_show_are_told(records, context):
+    bounds = proportion_bound(0, 0).to_json()
+    names = ("scratch", "dent", "stain")
+    metrics = {"defect": {"classes": {n: {"recall_at_30": bounds, "precision_at_30": bounds} for n in names}}}
+    text = Page(render_report(Evaluation(metrics, {}, records), context)).text
+    assert "stain not in this split" in text and text.count("not in this split") == 1
+    defective = tuple(each for each in records if each.truth)
+    assert "Good parts not in this split" in Page(render_report(Evaluation({}, {}, defective), context)).text
+
+
+def test_warnings_stand_above_and_no_sentence_twice(evaluation, context):
+    note = "No clean image: nothing is known about overkill."
+    point = {**evaluation.metrics["operating_point"], "notes": [note], "chosen_on": {"notes": [note, "Few."]}}
+    summary = {"figures": [], "by_chance": ["images"], "warnings": ["No better than chance. <b>"]}
+    metrics = {**evaluation.metrics, "operating_point": point, "summary": summary}
+    html = render_report(replace(evaluation, metrics=metrics), context)
+    assert '<p class="warning">No better than chance. &lt;b&gt;</p>' in html
+    assert html.index("No better than chance") < html.index("<nav>")
+    assert Page(html).text.count("nothing is known about overkill .") == 1
+    assert "On the images that it was chosen on: Few." in Page(html).text
+
+
+def test_words_are_explained_on_hover_and_in_a_list_that_each_leads_to(evaluation, context):
+    html = render_report(evaluation, context)
+    leads = set(re.findall(r'<abbr title="[^"]+"><a href="#(word-[^"]+)">', html))
+    assert leads >= {"word-auroc", "word-review", "word-iou", "word-operating-point"}
+    assert leads <= {"word-" + re.sub(r"\W+", "-", term.lower()) for term in TERMS} <= Page(html).ids
+    assert explained("OK <b>, overkill, OK") == (
+        f'<abbr title="{TERMS["OK"]}"><a href="#word-ok">OK</a></abbr> &lt;b&gt;, '
+        f'<abbr title="{TERMS["overkill"]}"><a href="#word-overkill">overkill</a></abbr>, OK'
+    )
+    assert "abbr" not in explained("NGC 224, ROCK, Fine and carry")
+
+
+def test_findings_under_the_limit_are_drawn_and_named(image, context):
+    passed = record(image, true=(truth((10, 10, 60, 60)),), verdict=Verdict.OK)
+    kept = replace(passed.inspection, under_limit=(found((10, 10, 60, 60), "dent"),))
+    html = render_report(Evaluation({}, {}, (replace(passed, inspection=kept),)), context)
+    assert 'class="found under"' in html
+    assert "under the limit dent (0.80)" in Page(html).text
+    assert 'class="found under"' not in render_report(Evaluation({}, {}, (passed,)), context)
+
+
+def test_scores_by_chance_doubt_no_label(image, context):
+    records = tuple(
+        replace(each, sample=replace(each.sample, id=f"{kind}-{score}.png"))
+        for kind, score in [(bad, score / 10) for bad in (False, True) for score in range(1, 10)]
+        for each in (record(image, true=(truth((10, 10, 60, 60)),) if kind else (), score=score),)
+    )
+    split = tuple(each for each in records if (each.inspection.score or 0) > 0.3 or not each.truth)
+    assert "disputed" in Page(render_report(Evaluation({}, {}, split), context)).ids
+    by_chance = {"summary": {"figures": [], "warnings": [], "by_chance": ["images", "places"]}}
+    assert "disputed" not in Page(render_report(Evaluation(by_chance, {}, split), context)).ids

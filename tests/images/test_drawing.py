@@ -1,4 +1,4 @@
-"""Drawing: colour where the outline runs, other pixels untouched, any image type, tags inside the image."""
+"""Drawing: colour where the outline runs, other pixels untouched, any image type, defects left visible."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ import pytest
 
 from blemish.defect import Defect, Rectangle
 from blemish.images.drawing import (
-    FOUND,
     blend_severity,
-    defect_text,
-    draw_defects,
-    draw_inspection,
-    draw_label,
     draw_outlines,
     for_screen,
-    text_mask,
-    text_shade,
+    mark_defect_,
+    tag_image,
     thinned,
-    verdict_text,
 )
-from blemish.inspection import Inspection, Verdict
+from blemish.images.palette import relative_luminance, text_shade
+from blemish.images.text import text_mask
+from blemish.regions.measure import outlines
+from blemish.regions.polygons import filled
 
 SQUARE = ((20.0, 30.0), (60.0, 30.0), (60.0, 70.0), (20.0, 70.0))
 RED = (250, 10, 20)
@@ -121,111 +118,6 @@ def test_severity_of_another_size_is_refused():
         blend_severity(np.zeros((4, 5), np.uint8), np.zeros((4, 4), np.float32), top=1.0)
 
 
-@pytest.mark.parametrize("corner", [(-50.0, -50.0), (500.0, 500.0), (10.0, 20.0)])
-def test_label_stays_inside_the_image(corner):
-    image = draw_label(np.zeros((60, 200), np.uint8), "Crack 0.9", corner, colour=RED, height=16)
-    rows, columns = np.nonzero(image.any(axis=2))
-    assert rows.max() - rows.min() + 1 == 16
-    assert (image == RED).all(axis=2).sum() > 100
-    assert 0 <= rows.min() <= 44 and columns.min() >= 0
-
-
-@pytest.mark.parametrize("text", ["", "裂纹\n<b>", "x" * 500])
-def test_any_text_on_a_tiny_image(text):
-    assert draw_label(np.zeros((3, 5), np.uint8), text, (0, 0), colour=RED).shape == (3, 5, 3)
-
-
-def defect(**changes: object) -> Defect:
-    fields = {
-        "label": "Crack",
-        "confidence": 0.9,
-        "box_xyxy": (20, 30, 60, 70),
-        "contour": (SQUARE,),
-        "area": 1600,
-    }
-    return Defect(rectangle=Rectangle((40, 50), 40, 40, 0), **(fields | changes))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("contour", [(SQUARE,), ()])
-def test_defect_is_outlined_and_named(contour):
-    image = np.zeros((200, 200), np.uint8)
-    drawn = draw_defects(image, [defect(contour=contour)])
-    assert (np.abs(drawn[29:31, 40].astype(int) - FOUND) < 140).any()
-    below = drawn[71:90, 20:]
-    assert (below == FOUND).all(axis=2).sum() > 200
-
-
-def test_inspection_shows_heat_outline_and_verdict():
-    severity = np.zeros((200, 200), np.float32)
-    severity[45:55, 35:45] = 12
-    inspection = Inspection(
-        "a.png", (200, 200), Verdict.NG, 0.875, (defect(),), "b", maps={"score_map": severity}
-    )
-    image = draw_inspection(np.zeros((200, 200), np.uint16), inspection)
-    assert image[50, 40].max() > 100
-    assert image[150:, 150:].max() == 0
-    verdict_colour = draw_label(np.zeros((200, 200), np.uint8), "NG 0.88", (0, 0), colour=(213, 94, 0))
-    assert (image[:16, :30] == verdict_colour[:16, :30]).all()
-
-
-def test_heat_follows_the_methods_own_top():
-    severity = np.zeros((120, 300), np.float32)
-    severity[80:100, 200:240] = 0.9
-    image = np.full((120, 300), 128, np.uint8)
-    inspection = Inspection("a.png", (120, 300), Verdict.NG, 0.9, (), "b", maps={"score_map": severity})
-    images = [draw_inspection(image, inspection, score_map_max=top) for top in (1.0, 12.0, None)]
-    hot, cold, none = (np.abs(drawn[90, 220].astype(int) - 128).sum() for drawn in images)
-    assert hot > 5 * cold
-    assert none == 0
-
-
-def test_clean_image_gets_its_verdict_only():
-    image = random_image(100, 300)
-    drawn = draw_inspection(image, Inspection("a.png", (100, 300), Verdict.OK, 0.1, (), "b"))
-    assert (drawn[20:] == for_screen(image)[20:]).all()
-
-
-def test_evidence_is_drawn_as_heat_and_its_spread_named():
-    cam = np.zeros((120, 300), np.float32)
-    cam[80:100, 200:240], cam[60:70, 20:30] = 1.0, 0.2
-    image = np.full((120, 300), 128, np.uint8)
-    inspection = Inspection(
-        "a.png", (120, 300), Verdict.NG, 0.9, (), "b", maps={"heat_map": cam}, spread=0.07
-    )
-    drawn = draw_inspection(image, inspection)
-    assert (drawn[80:100, 200:240] == blend_severity(image, cam, top=1.0)[80:100, 200:240]).all()
-    strong, faint = (np.abs(drawn[y, x].astype(int) - 128).sum() for y, x in ((90, 220), (65, 25)))
-    assert strong > 2 * faint > 0
-    assert (drawn[40:, 60:190] == 128).all()
-    tag = draw_label(image, "NG 0.90 ± 0.07", (0, 0), colour=(213, 94, 0))
-    assert (drawn[:16, :60] == tag[:16, :60]).all()
-
-
-def test_tags_say_sizes_in_mm_where_the_scale_is_known_and_the_grade():
-    rectangle = Rectangle((0, 0), 64.2, 8.26, 0)
-    known = Defect("crack", 0.913, (0, 0, 64, 8), (), rectangle, 300.0, 5.0, 7.3, mm_per_px=0.05)
-    assert defect_text(known) == "crack 0.91 · severity 7.3 · 3.21 × 0.413 mm"
-    unknown = Defect("crack", 0.913, (0, 0, 64, 8), (), rectangle, 300.0)
-    assert defect_text(unknown) == "crack 0.91" and unknown.size_text == "64 × 8 px"
-    inspection = Inspection("a.png", (80, 80), Verdict.NG, 0.5, (), "b", grade="rework", decision=1)
-    assert verdict_text(inspection) == "NG 0.50 · rework"
-
-
-def test_of_two_heats_severity_is_drawn_where_there_are_defects_and_else_what_the_verdict_rests_on():
-    image = random_image(120, 300)
-    severity, cam = np.zeros((2, 120, 300), np.float32)
-    severity[90:100, 200:240], cam[90:100, 50:90] = 12.0, 1.0
-    maps = {"score_map": severity, "heat_map": cam}
-    defect = Defect("pit", 0.9, (270, 20, 276, 26), (), Rectangle((273, 23), 6, 6, 0), 36)
-    for defects, hot, cold in (((defect,), severity, cam), ((), cam, severity)):
-        drawing = draw_inspection(
-            image, Inspection("a", (120, 300), Verdict.NG, 0.9, defects, "b", maps=maps)
-        )
-        drawn = blend_severity(image, hot, top=float(hot.max()))
-        assert (drawing[hot > 0] == drawn[hot > 0]).all()
-        assert (drawing[cold > 0] == for_screen(image)[cold > 0]).all()
-
-
 def test_heat_is_that_of_every_pixel_by_itself() -> None:
     """Pixels that it is too weak to change are left out of the sums, and none of them would have changed."""
     generator = np.random.default_rng(0)
@@ -239,8 +131,73 @@ def test_heat_is_that_of_every_pixel_by_itself() -> None:
     assert np.array_equal(blend_severity(image, severity, top=12.0), expected)
 
 
-def test_a_tag_has_the_colours_between_its_own_and_its_texts() -> None:
-    image = draw_label(np.zeros((60, 200), np.uint8), "crack", (0, 0), colour=RED, height=40)
+def test_a_tag_has_the_colours_between_its_own_and_its_texts_and_a_rim() -> None:
+    tag = tag_image("crack", 40, RED)
     strength = text_mask("crack", 40)[:, :, None] / np.float32(255)
-    tag = np.array(RED, np.float32) * (1 - strength) + text_shade(RED) * strength
-    assert np.array_equal(image[:40, : tag.shape[1]], np.rint(tag))
+    expected = np.rint(np.array(RED, np.float32) * (1 - strength) + text_shade(RED) * strength)
+    assert np.array_equal(tag[3:-3, 3:-3], expected[3:-3, 3:-3])
+    assert (tag[0] == text_shade(RED)).all() and (tag[:, -1] == text_shade(RED)).all()
+
+
+def defect(contour: tuple[tuple[tuple[float, float], ...], ...], box: tuple[float, ...]) -> Defect:
+    return Defect("pit", 0.9, box, contour, Rectangle((0, 0), 1, 1, 0), 1.0)  # type: ignore[arg-type]
+
+
+def colours_of(image: np.ndarray) -> set[tuple[int, ...]]:
+    return {tuple(map(int, colour)) for colour in image.reshape(-1, 3)}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_mark_of_an_outlined_defect_leaves_all_its_pixels_and_surrounds_it(seed: int) -> None:
+    """Random regions, traced to outlines; the ring beside them is coloured, but at thinned corners."""
+    generator = np.random.default_rng(seed)
+    region = cv2.blur(generator.random((90, 120)), (9, 9)) > 0.53
+    region[:4], region[-4:], region[:, :4], region[:, -4:] = False, False, False, False
+    image = random_image(90, 120, 3, seed=seed)
+    drawn = image.copy()
+    found = Defect("pit", 0.9, (0, 0, 120, 90), outlines(region), Rectangle((0, 0), 1, 1, 0), 1.0)
+    mark_defect_(drawn, found, colour=RED)
+    whole = region.copy()  # outlines are those of the outside: what is in holes is inside
+    for part in outlines(region):
+        whole |= filled(np.array(part), region.shape)
+    assert (drawn[whole] == image[whole]).all()
+    cross = cv2.dilate(whole.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))) > 0
+    reddish = np.abs(drawn.astype(int) - RED).sum(axis=2) < 200
+    assert reddish[cross & ~whole].mean() > 0.9
+    far = cv2.dilate(whole.astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    assert (drawn[far] == image[far]).all()
+
+
+def test_a_defect_that_fills_the_image_has_its_line_along_the_edge() -> None:
+    corners = ((0.0, 0.0), (80.0, 0.0), (80.0, 60.0), (0.0, 60.0))
+    other = ((0.0, 0.0), (80.0, 0.0), (80.0, 60.0), (40.0, 60.0), (0.0, 60.0))  # no four corners of a box
+    for contour in ((corners,), (other,), ()):
+        drawn = np.zeros((60, 80, 3), np.uint8)
+        mark_defect_(drawn, defect(contour, (0, 0, 80, 60)), colour=RED)
+        near = np.abs(drawn.astype(int) - RED).sum(axis=2) < 200
+        for edge in (near[:3], near[-3:], near[:, :3].T, near[:, -3:].T):
+            assert edge.any(axis=0).mean() > 0.95
+        assert not drawn[5:-5, 5:-5].any()
+
+
+def test_a_box_is_marked_around_and_a_box_in_it_too() -> None:
+    image = np.full((100, 100, 3), 120, np.uint8)
+    drawn = image.copy()
+    for box in ((20, 20, 80, 80), (40, 40, 60, 60)):
+        left, top, right, bottom = map(float, box)
+        contour = (((left, top), (right, top), (right, bottom), (left, bottom)),)
+        mark_defect_(drawn, defect(contour, box), colour=RED)
+    assert (drawn[40:60, 40:60] == 120).all()
+    for marked in (drawn[50, 30:40], drawn[50, 60:70], drawn[50, 10:20], drawn[80:90, 50]):
+        assert (marked == RED).all(axis=1).sum() == 1
+    assert (drawn[20:37, 20:80] == 120).all()
+
+
+@pytest.mark.parametrize("ground", [(0, 0, 0), (255, 255, 255), RED, (128, 128, 128)])
+def test_a_line_stands_out_on_every_ground(ground: tuple[int, int, int]) -> None:
+    """Some colour of it and its casing has a contrast of 3 to 1, as WCAG 2.2 asks of marks."""
+    drawn = np.full((60, 60, 3), ground, np.uint8)
+    mark_defect_(drawn, defect((), (20, 20, 40, 40)), colour=RED)
+    levels = [relative_luminance(colour) for colour in colours_of(drawn)]
+    own = relative_luminance(ground)
+    assert max((max(own, one) + 0.05) / (min(own, one) + 0.05) for one in levels) > 3

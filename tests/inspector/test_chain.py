@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -149,10 +149,37 @@ def test_a_later_stage_neither_passes_nor_rejects(first: object) -> None:
         assert inspection.verdict in (verdict, Verdict.REVIEW)
         if not head.inference.segments:
             assert (inspection.verdict is Verdict.OK) == (verdict is Verdict.OK), "escapes are the gate's"
-        assert bool(inspection.reasons) == (
+        disagree = [reason for reason in inspection.reasons if "no defect" not in reason or "calls" in reason]
+        assert bool(disagree) == (
             (verdict is not Verdict.OK and not inspection.defects)
             or (verdict is Verdict.OK and bool(inspection.defects) and bool(found))
         )
+        assert inspection.verdict is not Verdict.OK or not inspection.defects
+        assert bool(inspection.under_limit) == (head.inference.segments and verdict is Verdict.OK), (
+            "regions of a segmenter that comes first"
+        )
+
+
+def test_a_later_stage_is_limited_where_the_first_calls_the_image_ok_and_there_alone() -> None:
+    """A detector whose score, 0.1, is under its own limit, behind a segmenter and behind a gate."""
+    unsure = BundleInspector(
+        Stage(0.1, (region((1, 1, 9, 9), "pit"),), classifies=True), {}, review=0.3, ng=0.7, bundle="d"
+    )
+    calm, strict = (segmenter((1, 1, 9, 9), verdict=each) for each in (Verdict.OK, Verdict.NG))
+    passed = judged(calm, unsure, with_maps=True)
+    assert (passed.verdict, passed.defects) == (Verdict.OK, ())
+    assert [one.label for one in passed.under_limit] == ["defect", "pit"]
+    assert passed.reasons == (
+        "1 finding is no defect: score 0.1 < 0.3",
+        "detector: 1 finding is no defect: score 0.1 < 0.3",
+    )
+    assert not passed.maps["defects"].any()
+    for first in (strict, gate()):
+        rejected = judged(first, unsure)
+        assert (rejected.verdict, rejected.under_limit) == (Verdict.NG, ())
+        assert [one.label for one in rejected.defects] == ["pit"], "it names what the first found"
+    alone = judged(gate(), replace(calm, bundle="s"))
+    assert (alone.verdict, len(alone.defects)) == (Verdict.NG, 1)
 
 
 # Names
@@ -245,6 +272,10 @@ def test_candidates_are_the_namers_and_the_regions_without_a_name() -> None:
     inspection = judged(*stages)
     assert inspection.candidates == (sure, unsure, inspection.defects[1])
     assert judged(*stages[:2]).candidates == ()
+    calm = segmenter((0, 0, 5, 5), (20, 10, 28, 18), verdict=Verdict.OK)
+    under = judged(calm, detector(sure, candidates=(sure, unsure)))
+    assert under.verdict is Verdict.REVIEW and len(under.under_limit) == 2
+    assert under.candidates == inspection.candidates, "the limit leaves none out"
 
 
 # Images

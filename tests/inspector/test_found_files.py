@@ -39,6 +39,24 @@ def test_suffixes_count_in_any_case_and_videos_are_found_as_well(tmp_path: Path)
     )
 
 
+def test_sheets_and_tables_of_an_inspection_are_its_own_and_those_of_others_are_not(tmp_path: Path) -> None:
+    written = ["sheet.png", "sheet-01.png", "sheet-12.png", "sheet-100.png", "inspections.csv", "defects.csv"]
+    others = ["sheet-1.png", "sheet-metal.png", "a-sheet.png", "sheet.PNG"]
+    for folder, record in (
+        ("out", "inspections.jsonl"),
+        ("stopped", "inspections.jsonl.part"),
+        ("parts", "a.txt"),
+    ):
+        touch(tmp_path, *(f"{folder}/{name}" for name in (*written, *others, record)))
+    for folder in ("out", "stopped"):
+        images, left_out = found_in(tmp_path / folder)
+        assert images == sorted(others)
+        assert {name for name, why in left_out.items() if why is Why.WRITTEN} >= set(written)
+    images, left_out = found_in(tmp_path / "parts")
+    assert set(images) == {name for name in (*written, *others) if name.lower().endswith("png")}
+    assert left_out["defects.csv"] is Why.OTHER
+
+
 def test_links_are_followed_each_real_folder_once(tmp_path: Path) -> None:
     touch(tmp_path, "line/a.png", "lot2/b.png", "lot2/deep/c.png")
     (tmp_path / "line" / "lot2").symlink_to("../lot2")

@@ -102,7 +102,12 @@ def test_a_decision_says_verdict_grade_and_why() -> None:
     answer = deciding(**rules).judge(np.zeros((4, 6), np.uint8), "a")
     assert (answer.verdict, answer.grade, answer.decision) == (Verdict.NG, "scrap", 7)
     line = answer.to_json()
-    assert line["reasons"] == ["pit 2.5 mm long ≥ 2.5 mm", "pit 5 px² large ≥ 5 px²: scrap"]
+    assert line["reasons"] == [
+        "pit 2.5 mm long ≥ 2.5 mm",
+        "pit 5 px² large ≥ 5 px²: scrap",
+        "1 finding is no defect: no rule is met by it",
+    ]
+    assert [len(line[key]) for key in ("defects", "under_limit")] == [1, 1]
     assert Inspection.from_json(json.loads(json.dumps(line))) == replace(
         answer, timings_ms=line["timings_ms"]
     )
@@ -112,6 +117,33 @@ def test_without_a_decision_a_line_says_nothing_of_one_and_is_read() -> None:
     line = by_brightness().judge(np.zeros((4, 6), np.uint8), "a").to_json()
     assert not {"reasons", "grade", "decision"} & line.keys()
     assert Inspection.from_json(line).reasons == ()
+
+
+@pytest.mark.parametrize("more", [{}, {"decision": {"review": 0.25, "ng": 0.5}}])
+def test_an_image_that_is_ok_lists_no_defect_and_says_why(more: dict[str, dict[str, float]]) -> None:
+    inspector = BundleInspector(TwoSpots(), {}, review=0.25, ng=0.5, bundle="stand-in", mm_per_px=0.5)
+    if more:
+        inspector = replace(deciding(score=more["decision"]), mm_per_px=0.5)
+    dark, gray, bright = (np.full((4, 6), value, np.uint8) for value in (51, 64, 255))
+    under = inspector.judge(dark, "a", with_maps=True)
+    assert (under.verdict, under.defects) == (Verdict.OK, ())
+    assert [(one.label, one.rectangle.length, one.mm_per_px) for one in under.under_limit] == [
+        ("pit", 2.0, 0.5),
+        ("pit", 5.0, 0.5),
+    ]
+    assert under.reasons == ("2 findings are no defects: score 0.2 < 0.25",)
+    assert not under.maps["defects"].any() and under.maps["defects"].shape == (4, 6)
+    line = json.loads(json.dumps(under.to_json()))
+    assert line["defects"] == [] and len(line["under_limit"]) == 2
+    assert Inspection.from_json(line).under_limit == under.under_limit
+    for pixels, verdict in ((gray, Verdict.REVIEW), (bright, Verdict.NG)):
+        reached = inspector.judge(pixels, "a", with_maps=True)
+        assert (reached.verdict, len(reached.defects), reached.under_limit) == (verdict, 2, ())
+        assert "under_limit" not in reached.to_json()
+        assert reached.maps["defects"].max() == 2
+    every = replace(inspector, limited=False).judge(dark, "a", with_maps=True)
+    assert (every.verdict, len(every.defects), every.reasons) == (Verdict.OK, 2, ())
+    assert every.maps["defects"].max() == 2
 
 
 def test_ignored_defects_are_in_no_list_and_no_map() -> None:
@@ -131,7 +163,7 @@ def test_ignored_defects_are_in_no_list_and_no_map() -> None:
 def test_a_given_scale_goes_before_the_decisions_and_that_before_the_bundles() -> None:
     pixels = np.zeros((4, 6), np.uint8)
     lengths = [
-        inspector.judge(pixels, "a").to_json()["defects"][1]["mm"]["length"]
+        inspector.judge(pixels, "a").to_json()["under_limit"][1]["mm"]["length"]
         for inspector in (
             deciding(),
             deciding(mm_per_px=0.1),

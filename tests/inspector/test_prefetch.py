@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, islice
 
 import pytest
 
@@ -136,3 +136,17 @@ def test_an_input_on_which_nothing_comes_does_not_hold_up_the_end() -> None:
         assert next(second) == 1
     assert time.monotonic() - start < 20
     gate.set()
+
+
+def test_draining_ends_although_each_result_taken_lets_the_next_be_made() -> None:
+    step = Prefetcher(lambda one: one, count(), max_ahead=2)
+    with running(step):
+        assert next(step) == 0
+        deadline = time.monotonic() + 10
+        while step.made.qsize() < 2 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        drained = []
+        for result in islice(step.drain(), 50):
+            time.sleep(0.02)  # as drawing a picture takes, while the thread goes on
+            drained.append(result)
+        assert drained == [1, 2]

@@ -70,11 +70,12 @@ def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
 @pytest.mark.parametrize(
     ("settings", "any_defective", "rules"),
     [
-        ({}, True, ("f1", "escape<=0")),
-        ({}, False, ("overkill<=0.02", "overkill<=0.1")),
-        ({"ng_rule": "max-iou"}, True, ("max-iou", "escape<=0")),
-        ({"ng_rule": "f1"}, False, ("f1", "overkill<=0.1")),
-        ({"review_rule": "escape<=0.1"}, False, ("overkill<=0.02", "escape<=0.1")),
+        ({}, True, ("f1", "balance<=0.2")),
+        ({}, False, ("overkill<=0.02@95%", "balance<=0.1")),
+        ({"ng_rule": "max-iou"}, True, ("max-iou", "balance<=0.2")),
+        ({"ng_rule": "f1"}, False, ("f1", "balance<=0.1")),
+        ({"review_rule": "escape<=0"}, True, ("f1", "escape<=0")),
+        ({"review_rule": "escape<=0.1"}, False, ("overkill<=0.02@95%", "escape<=0.1")),
     ],
 )
 def test_rules_follow_the_data_unless_they_are_set(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import time
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
@@ -18,8 +20,11 @@ from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.found_files import DRAFT, RECORD, SUMMARY, LeftOut, Why
 from blemish.inspector.pipeline import Answer, Answers
 from blemish.workflows import inspection_writer as module
+from blemish.workflows.contact_sheet import ContactSheet
 from blemish.workflows.inspection_counts import InspectionCounts
-from blemish.workflows.inspection_writer import Overlays, write_answers
+from blemish.workflows.inspection_tables import Tables
+from blemish.workflows.inspection_writer import write_answers
+from blemish.workflows.overlays import Overlays, same_name
 
 
 def answer(name: str, verdict: Verdict = Verdict.OK) -> Answer:
@@ -31,7 +36,7 @@ def answers(*names: str) -> Iterator[Answer]:
 
 
 def written(coming: Iterator[Answer], out: Path, overlays: Overlays | None = None) -> list[str]:
-    file, _ = write_answers(Answers(coming, drain=lambda: iter(())), out, overlays)
+    file, _ = write_answers(Answers(coming, drain=lambda: iter(())), out, [overlays] if overlays else [])
     return names_in(file)
 
 
@@ -74,12 +79,42 @@ def test_a_stop_leaves_whole_lines_each_once_and_what_was_ready(
     if cut:
         monkeypatch.setattr(module, "opened", lambda draft: StoppedInALine(str(draft), "wb"))
     ready = Answers(coming(), drain=lambda: iter([answer("c.png", Verdict.NG)]))
-    with pytest.raises(KeyboardInterrupt):
-        write_answers(ready, tmp_path, None)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        write_answers(ready, tmp_path)
+    (note,) = stop.value.__notes__
+    assert note.startswith(f"3 images were judged; {tmp_path / RECORD} and ")
     assert names_in(tmp_path / RECORD) == ["a.png", "b.png", "c.png"]
     summary = json.loads((tmp_path / SUMMARY).read_text())
     assert (summary["complete"], summary["images"]) == (False, 3)
     assert summary["verdicts"] == {"OK": 2, "NG": 1, "REVIEW": 0, "ERROR": 0}
+
+
+def test_a_stop_before_the_first_answer_says_so_and_leaves_what_was_there(tmp_path: Path) -> None:
+    written(answers("a.png"), tmp_path)
+
+    def coming() -> Iterator[Answer]:
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        write_answers(Answers(coming(), drain=lambda: iter(())), tmp_path)
+    assert stop.value.__notes__ == ["No image was judged, and nothing was written."]
+    assert names_in(tmp_path / RECORD) == ["a.png"]
+
+
+def test_outputs_are_made_of_what_was_judged_before_a_stop(tmp_path: Path) -> None:
+    def coming() -> Iterator[Answer]:
+        yield from answers("a.png", "b.png")
+        raise KeyboardInterrupt
+
+    outputs = [Overlays(tmp_path / "overlays", None), ContactSheet(tmp_path), Tables(tmp_path)]
+    ready = Answers(coming(), drain=lambda: iter([answer("c.png", Verdict.NG)]))
+    with pytest.raises(KeyboardInterrupt):
+        write_answers(ready, tmp_path, outputs)
+    assert len(list((tmp_path / "overlays").iterdir())) == 3
+    assert len(outputs[1].kept) == 3 and (tmp_path / "sheet.png").exists()  # type: ignore[attr-defined]
+    table = (tmp_path / "inspections.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert [line.split(",")[0] for line in table[1:]] == ['"a.png"', '"b.png"', '"c.png"']
 
 
 def test_a_line_that_is_taken_in_pieces_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,12 +145,14 @@ def test_the_counts_of_the_summary_add_up(tmp_path: Path) -> None:
     given = [answer("a.png"), answer("b.png", Verdict.NG), answer("c.png", Verdict.NG)]
     given.append(Answer("d.png", failed("d.png", "no image", bundle="bundle"), None))
     file, counts = write_answers(
-        Answers(iter(given), drain=answers), tmp_path, None, lambda verdicts: InspectionCounts(verdicts, left)
+        Answers(iter(given), drain=answers), tmp_path, (), lambda verdicts: InspectionCounts(verdicts, left)
     )
     assert (counts.found, counts.images, counts.judged, counts.errors) == (7, 4, 3, 1)
     assert counts.not_judged == 2
     reasons = "images or videos of a type that is not read: 1; hidden: 1; masks or references of a dataset: 1"
-    assert counts.line() == f"4 images found: 1 OK, 2 NG, 0 REVIEW, 1 ERROR; 3 left out ({reasons})"
+    assert (
+        counts.line() == f"4 images found: 1 OK, 2 NG, 0 REVIEW, 1 ERROR; no defects; 3 left out ({reasons})"
+    )
     lack = counts.lack(file)
     assert f"1 image could not be judged; {file} says why, as 'error'." in lack
     assert "1 left out, images or videos of a type that is not read: x.heic. Save them as PNG" in lack
@@ -131,7 +168,7 @@ def test_names_that_are_not_utf8_are_written_as_escapes_that_read_back(tmp_path:
     file, _ = write_answers(
         Answers(answers(name), drain=answers),
         tmp_path,
-        None,
+        (),
         lambda verdicts: InspectionCounts(verdicts, left),
     )
     assert names_in(file) == [name]
@@ -145,7 +182,7 @@ def test_names_that_are_not_utf8_are_written_as_escapes_that_read_back(tmp_path:
 def test_an_overlay_of_a_long_name_is_drawn_under_a_shorter_one(tmp_path: Path, stem: str) -> None:
     overlays = Overlays(tmp_path, None)
     for _ in range(2):
-        overlays.draw(answer(stem))
+        overlays.add(answer(stem))
     names = [path.name for path in tmp_path.iterdir()]
     assert len(names) == 2
     assert all(len(os.fsencode(name)) <= 255 for name in names)
@@ -155,7 +192,7 @@ def test_an_overlay_of_a_long_name_is_drawn_under_a_shorter_one(tmp_path: Path, 
 def test_no_two_overlays_share_a_name_on_any_file_system(stems: list[str]) -> None:
     overlays = Overlays(Path(), None)
     names = [overlays.file_name(stem) for stem in stems]
-    assert len({module.same_name(name) for name in names}) == len(stems)
+    assert len({same_name(name) for name in names}) == len(stems)
     assert all(len(os.fsencode(name)) <= 255 for name in names)
 
 
@@ -187,3 +224,24 @@ def test_overlays_that_cannot_be_written_do_not_end_the_work(tmp_path: Path) -> 
     assert written(answers("a.png", "b.png"), tmp_path, overlays) == ["a.png", "b.png"]
     assert overlays.lack().startswith("2 overlays could not be written. The first: ")
     assert not Overlays(tmp_path, None).lack()
+
+
+def test_a_signal_while_an_output_is_at_work_does_not_cut_it_off(tmp_path: Path) -> None:
+    """As Ctrl-C does, in the main thread, while it waits for the second picture to be drawn."""
+    done: list[str] = []
+
+    class Slow(Tables):
+        def add(self, answer: Answer) -> None:
+            if len(done) == 1:
+                signal.raise_signal(signal.SIGINT)
+                time.sleep(0.2)
+            done.append(answer.stem)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            written(answers("a.png", "b.png", "c.png"), tmp_path, Slow(tmp_path))  # type: ignore[arg-type]
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == ["a.png", "b.png"] == names_in(tmp_path / RECORD)
+    assert (tmp_path / "inspections.csv").read_text(encoding="utf-8-sig").count("\n") == 3

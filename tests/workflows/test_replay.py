@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from blemish.bundle import load_bundle, save_bundle
@@ -94,6 +95,37 @@ def found(outcome: Replay) -> list[tuple[int, str]]:
     return [(one.line, one.key) for one in outcome.findings]
 
 
+def test_a_record_that_lists_findings_under_the_limit_as_defects_is_replayed_as_such(
+    recorded: Callable[..., Path], decided: Path, images: Path
+) -> None:
+    """Schema 2 had no limit, and a part that was rejected by its score had the grade "accept"."""
+    scores = sorted(line["score"] for line in lines_of(recorded(decided)))
+    file = decided / "decision.yaml"
+    rules = yaml.safe_load(file.read_text())
+    rules |= {"score": {"ng": (scores[-2] + scores[-1]) / 2}, "limits": [], "classes": {}}
+    rules |= {"grades": [{"measure": "severity", "scrap": 12}]}
+    rules.pop("chosen", None)
+    file.write_text(yaml.safe_dump(rules))
+    record = recorded(decided)
+    lines = lines_of(record)
+    under = [line for line in lines if line.get("under_limit")]
+    assert under and all(line["verdict"] == "OK" and not line["defects"] for line in under)
+    assert [line.get("grade") for line in lines if line["verdict"] == "NG"] == [None]
+
+    def older(lines: Lines) -> None:
+        for line in lines:
+            line["schema_version"] = 2
+            line["defects"] += line.pop("under_limit", [])
+            line["reasons"] = [reason for reason in line["reasons"] if "no defect" not in reason]
+            line.setdefault("grade", "accept")
+
+    rewrite(record, older)
+    outcome = replay(record, images, quiet=True)
+    assert outcome.findings == [] and outcome.same == 4
+    rewrite(record, lambda lines: [line.update(schema_version=3) for line in lines])
+    assert {key for _, key in found(replay(record, images, quiet=True))} >= {"defects", "under_limit"}
+
+
 # The record
 
 
@@ -102,7 +134,7 @@ def test_a_line_says_what_it_was_made_of(recorded: Callable[..., Path], bundle: 
     assert len({line["id"] for line in lines}) == 4
     for line in lines:
         image = Path(line["image"])
-        assert line["schema_version"] == 2
+        assert line["schema_version"] == 3
         assert line["at"].endswith("+00:00")
         assert line["image_sha256"] == sha256sum(image)
         assert line["pixels_sha256"] == pixel_hash(read_image(image))
@@ -134,8 +166,8 @@ def test_a_record_is_read_as_it_was_written(recorded: Callable[..., Path], bundl
 
 
 def test_a_newer_record_is_refused(recorded: Callable[..., Path], bundle: Path) -> None:
-    line = {**lines_of(recorded(bundle))[0], "schema_version": 3}
-    with pytest.raises(ValueError, match="schema_version 3"):
+    line = {**lines_of(recorded(bundle))[0], "schema_version": 4}
+    with pytest.raises(ValueError, match="schema_version 4"):
         Inspection.from_json(line)
 
 

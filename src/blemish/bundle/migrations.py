@@ -60,7 +60,8 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     },
     "casae": {"minimum_area": "min_area", "types_rate": "types_learning_rate"},
 }
-# Settings that "auto" leaves to the data, and what they had to be before: the same where defects are known.
+# Settings that "auto" leaves to the data, and what they had to be before. Stored rules keep their meaning; an
+# older run or row counts as one of "auto".
 AUTO = "auto"
 BEFORE_AUTO: Mapping[str, Any] = {"ng_rule": "f1", "review_rule": "escape<=0"}
 

@@ -3,48 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
-from typer.core import TyperGroup
 
 from blemish.api import Split
-from blemish.cli import data
+from blemish.cli import data, methods
 from blemish.cli.console import say
 from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
 from blemish.cli.inspection import inspect
 from blemish.cli.options import BundleFolder, Device, Quiet, SkipBroken, Threads
-from blemish.cli.outcome import Debug, StoppedError, command_line
+from blemish.cli.outcome import Debug, command_line
 from blemish.cli.replay import replay
-from blemish.cli.signals import stopped_by
+from blemish.cli.stopping import App
 from blemish.cli.training import add_class, export, train
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
-
-class Commands(TyperGroup):
-    """Command group that says what a stop leaves behind, where typer would exit without a word."""
-
-    def invoke(self, context: Any) -> Any:
-        try:
-            return super().invoke(context)
-        except KeyboardInterrupt as error:
-            raise StoppedError(
-                f"{stopped_by()}. Finished work is kept; `train --resume` continues from the last "
-                "checkpoint, where there is one."
-            ) from error
-
-
-app = typer.Typer(
+app = App(
     name="blemish",
-    cls=Commands,
     help="Find, outline, grade and name surface defects from few examples, and prove how well it works.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
+app.add_typer(methods.app, name="methods")
 
 
 def show_version(requested: bool) -> None:
@@ -85,6 +70,18 @@ app.command()(inspect)
 app.command()(replay)
 app.command(name="add-class")(add_class)
 app.command()(export)
+
+
+@app.command()
+def recommend(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Dataset: a folder, or a dataset.yaml.")],
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Name the method that suits DATA, why, and the commands to run; `train auto` takes it."""
+    from blemish.dataset.opening import open_dataset
+    from blemish.workflows.recommend import recommend as choose
+
+    say(*choose(data, open_dataset(data, skip_broken=skip_broken)).lines)
 
 
 @app.command()

@@ -10,10 +10,11 @@ import typer
 
 from blemish.cli.console import say
 from blemish.cli.options import Seed, SkipBroken, beginning
+from blemish.cli.stopping import App
 from blemish.cli.texts import print_agreement, print_check, print_counts, print_products, print_scale
 from blemish.errors import BlemishError, WrongUseError
 
-app = typer.Typer(
+app = App(
     help="Make, check, split and convert datasets; measure the scale of a camera.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -146,6 +147,27 @@ def check(
         raise BlemishError(
             f"{data} must give no warning with --strict. Received: {len(report.problems)}, listed above."
         )
+
+
+@app.command()
+def describe(
+    data: Folder,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", metavar="FILE", help="Write it there, or to dataset.yaml in a folder."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
+) -> None:
+    """Print a dataset.yaml for DATA: every key with its meaning, and those that hold filled in."""
+    from blemish.dataset.describe import describe as described
+    from blemish.dataset.describe import write_description
+    from blemish.dataset.opening import open_dataset
+
+    dataset = open_dataset(data)
+    if out is None:
+        say(*described(dataset).splitlines())
+    else:
+        say(write_description(dataset, out, force=force))
 
 
 @app.command("layouts")

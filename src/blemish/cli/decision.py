@@ -52,7 +52,11 @@ def decide(  # noqa: PLR0913, PLR0917 - an option each
     ] = None,
     review: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--review", metavar="RULE", help="Rule of the REVIEW threshold; default escape<=0."),
+        typer.Option(
+            "--review",
+            metavar="RULE",
+            help="Rule of the REVIEW threshold; by default, the more images, the narrower the band.",
+        ),
     ] = None,
     split: Annotated[
         Optional[Split],  # noqa: UP045

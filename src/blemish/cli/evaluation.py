@@ -10,7 +10,7 @@ import typer
 
 from blemish.api import Split
 from blemish.cli.console import say
-from blemish.cli.options import Device, Quiet, Scale, SkipBroken, Then, Threads
+from blemish.cli.options import Device, NoInputCheck, Quiet, Scale, SkipBroken, Then, Threads
 from blemish.cli.outcome import command_line
 from blemish.errors import WrongUseError
 from blemish.threads import set_threads
@@ -59,6 +59,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
     then: Then = None,
     skip_broken: SkipBroken = False,
     mm_per_px: Scale = None,
+    no_input_check: NoInputCheck = False,
     device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
@@ -73,7 +74,11 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
         bundle,
         predictions,
         only_with_predictions=options,
-        only_with_bundle={"--mm-per-px": mm_per_px, "--then": then},
+        only_with_bundle={
+            "--mm-per-px": mm_per_px,
+            "--then": then,
+            "--no-input-check": no_input_check or None,
+        },
     )
     if bundle is not None:
         from blemish.workflows.evaluate import evaluate_bundles
@@ -87,6 +92,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
             command=command_line(),
             mm_per_px=scale,
             device=device,
+            input_check=not no_input_check,
             skip_broken=skip_broken,
             quiet=quiet,
         )

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from blemish.cli.console import say
-from blemish.cli.options import BundleFolder, Device, MemoryLimit, Quiet, Scale, Then, Threads, TimeLimit
+from blemish.cli.options import (
+    BundleFolder,
+    Device,
+    MemoryLimit,
+    NoInputCheck,
+    Quiet,
+    Scale,
+    Then,
+    Threads,
+    TimeLimit,
+)
 from blemish.errors import BlemishError, WrongUseError
 from blemish.threads import set_threads
 
@@ -19,20 +29,47 @@ if TYPE_CHECKING:
 def inspect(  # noqa: PLR0913, PLR0917 - an option each
     bundle: BundleFolder,
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="PATH…",
             help="Images, videos, folders of them, quoted globs (** for any folders), lists (.txt, one path "
-            "per line), or - for paths from standard input.",
+            "per line), or - for paths from standard input. Or a live source: rtsp://…, http://… (Motion "
+            "JPEG) or camera:0.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl and overlays.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for inspections.jsonl, pictures and tables.")],
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also save each image with its defects drawn.")
+        bool, typer.Option("--overlay", help="Also save each image with its defects marked and named.")
+    ] = False,
+    sheet: Annotated[
+        bool,
+        typer.Option("--sheet", help="Also save small pictures of the images on one sheet, NG first."),
+    ] = False,
+    csv: Annotated[
+        bool,
+        typer.Option("--csv", help="Also save tables for spreadsheets: inspections.csv and defects.csv."),
     ] = False,
     every: Annotated[
-        int, typer.Option("--every", min=1, metavar="N", help="Use every Nth frame of a video.")
+        int, typer.Option("--every", min=1, metavar="N", help="Use every Nth frame of a video or a stream.")
     ] = 1,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Inspect what is in the folder PATH, and then each image that comes."),
+    ] = False,
+    duration: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--duration",
+            metavar="TIME",
+            help="End a live source or --watch after this time, such as 90s, 10m or 8h; else Ctrl-C ends it.",
+        ),
+    ] = None,
+    max_images: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--max-images", min=1, metavar="N", help="End a live source or --watch after N inspected images."
+        ),
+    ] = None,
     line_scan: Annotated[
         bool,
         typer.Option(
@@ -65,15 +102,19 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     mm_per_px: Scale = None,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
+    no_input_check: NoInputCheck = False,
     device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Inspect images with BUNDLE, or a chain of bundles; write one line per image to inspections.jsonl."""
     from blemish.inspector.limits import limits_of
+    from blemish.inspector.live.options import LiveOptions
+    from blemish.training.time_plan import parse_duration
     from blemish.workflows.inspect import inspect_images
     from blemish.workflows.scale import checked_scale
 
+    seconds = None if duration is None else parse_duration(duration, "--duration")
     set_threads(threads)
     if max_rows is not None and most_rows is not None:
         raise WrongUseError(
@@ -85,21 +126,27 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         paths,
         out,
         overlay=overlay,
+        sheet=sheet,
+        csv=csv,
         every=every,
         web=web,
         mm_per_px=checked_scale(mm_per_px),
         device=device,
         limits=limits_of(time_limit, memory_limit),
+        input_check=not no_input_check,
+        live=LiveOptions(watch, seconds, max_images),
         quiet=quiet,
     )
     say(recorded.file)
     say(recorded.counts.line(), error=True)
+    if recorded.counts.losses is not None:
+        say(recorded.counts.losses.sentence, error=True)
     lack = recorded.counts.lack(recorded.file) if recorded.counts.not_judged else ""
-    if lack or recorded.overlay_lack:
-        raise BlemishError(f"{lack} {recorded.overlay_lack}".strip())
+    if lack or recorded.output_lack:
+        raise BlemishError(f"{lack} {recorded.output_lack}".strip())
 
 
-def web_of(paths: list[Path], *, line_scan: bool, frame_rows: int | None, max_rows: int | None) -> Web | None:
+def web_of(paths: list[str], *, line_scan: bool, frame_rows: int | None, max_rows: int | None) -> Web | None:
     """The web that the options of a line scan ask for; None without a line scan.
 
     Raises WrongUseError for options that have no effect together.
@@ -118,5 +165,5 @@ def web_of(paths: list[Path], *, line_scan: bool, frame_rows: int | None, max_ro
     from blemish.inspector.line_scan.web import DEFAULT_MAX_ROWS, Web
     from blemish.inspector.sources import STDIN
 
-    name = "stdin" if str(paths[0]) == STDIN else str(paths[0])
+    name = "stdin" if paths[0] == STDIN else str(Path(paths[0]))
     return Web(name, frame_rows, max_rows or DEFAULT_MAX_ROWS)

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Annotated, Optional
 
 import typer
+
+package = find_spec("blemish.methods")  # located, not imported, as it brings numpy
+folders = package.submodule_search_locations if package else None
+METHODS = sorted(
+    module.name for module in iter_modules(folders or []) if module.ispkg and module.name != "common"
+)
 
 
 def beginning(values: Iterable[str]) -> Callable[[str], list[str]]:
@@ -55,6 +63,12 @@ TimeLimit = Annotated[
         metavar="SECONDS",
         help="Longest that the networks may take for an image; beyond, it is an ERROR. Default 60, and 10 "
         "more for each megapixel.",
+    ),
+]
+NoInputCheck = Annotated[
+    bool,
+    typer.Option(
+        "--no-input-check", help="Also call an image OK that is unlike the training images, not REVIEW."
     ),
 ]
 MemoryLimit = Annotated[

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Annotated, Any, Literal, Optional
 
 import typer
 
 from blemish.cli.console import say
-from blemish.cli.options import BundleFolder, Device, Quiet, Scale, Seed, SkipBroken, Threads, beginning
+from blemish.cli.options import (
+    METHODS,
+    BundleFolder,
+    Device,
+    Quiet,
+    Scale,
+    Seed,
+    SkipBroken,
+    Threads,
+    beginning,
+)
 from blemish.cli.outcome import command_line
 from blemish.errors import BlemishError, WrongUseError
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
-package = find_spec("blemish.methods")  # located, not imported, as it brings numpy
-folders = package.submodule_search_locations if package else None
-METHODS = sorted(
-    module.name for module in iter_modules(folders or []) if module.ispkg and module.name != "common"
-)
+
+def setting_keys(context: typer.Context, incomplete: str) -> list[str]:
+    """Keys of the method's settings that complete a --set."""
+    from blemish.methods import find_method
+
+    words = context.params.get("method"), *context.args  # in which it is while --set has no value
+    method = next((word for word in words if word in METHODS), None)
+    if method is None or "=" in incomplete:
+        return []
+    return [f"{key}=" for key in find_method(method).settings_type.model_fields if key.startswith(incomplete)]
 
 
 def train(  # noqa: PLR0913, PLR0917 - an option each
@@ -28,7 +41,9 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     method: Annotated[
         Optional[str],  # noqa: UP045
         typer.Argument(
-            metavar="METHOD", help=f"One of {', '.join(METHODS)}.", autocompletion=beginning(METHODS)
+            metavar="METHOD",
+            help=f"One of {', '.join(METHODS)}; or auto, the one that `blemish recommend` names.",
+            autocompletion=beginning(["auto", *METHODS]),
         ),
     ] = None,
     data: Annotated[
@@ -38,7 +53,12 @@ def train(  # noqa: PLR0913, PLR0917 - an option each
     config: Annotated[Optional[Path], typer.Option("--config", help="YAML file of settings.")] = None,  # noqa: UP045
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="KEY=VALUE", help="Setting of the method; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Setting of the method, see `blemish methods show METHOD`; may be repeated.",
+            autocompletion=setting_keys,
+        ),
     ] = None,
     preset: Annotated[
         Optional[str],  # noqa: UP045

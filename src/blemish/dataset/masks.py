@@ -23,6 +23,7 @@ from blemish.dataset.samples import Annotation, MaskFile, Polygon, RunLengths, S
 from blemish.errors import BlemishError, nearest_name
 from blemish.images.decode import luminance, to_bytes
 from blemish.regions.components import split_regions
+from blemish.regions.polygons import filled
 
 
 @dataclass(frozen=True)
@@ -146,20 +147,6 @@ def nearest_to(
     for other in np.array(rest, np.float32):
         nearer &= 2 * values @ (own - other) > own @ own - other @ other
     return nearer
-
-
-def filled(corners: NDArray[np.float64], size: Size) -> NDArray[np.bool_]:
-    """[H, W]: even-odd fill of corners [n, 2] (x, y). A row's centre line toggles at each edge it crosses."""
-    height, width = size
-    toggles = np.zeros((height, width + 1), np.uint8)
-    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        low, high = sorted((y1, y2))
-        first, end = (int(np.clip(np.ceil(y - 0.5), 0, height)) for y in (low, high))
-        if first < end:
-            rows = np.arange(first, end)
-            x = x1 + (rows + 0.5 - y1) * (x2 - x1) / (y2 - y1)
-            toggles[rows, np.clip(np.ceil(x - 0.5), 0, width).astype(np.intp)] ^= 1
-    return np.bitwise_xor.accumulate(toggles[:, :width], axis=1).astype(np.bool_)
 
 
 def boxed(annotation: Annotation) -> Instance | None:

@@ -6,6 +6,7 @@ better.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,15 +29,18 @@ class Judged:
     """Verdict on an image, with grade and reasons.
 
     score: the one that counts: that of the image, or lower where every defect is ignored
-    kept: indices of the defects that are not ignored; grade: None where nothing is graded
-    reasons: a text for each rule that was met, the worst first
+    listed: indices of the findings that count as defects
+    under_limit: of those that do not, as the score stays under the limit and they meet no rule of their own
+    grade: None where nothing is graded, and where the part is not OK by anything but the grades
+    reasons: a text for each rule that was met, the worst first, and on the findings that do not count
     """
 
     verdict: Verdict
     grade: GradeName | None
     reasons: tuple[str, ...]
     score: float
-    kept: tuple[int, ...]
+    listed: tuple[int, ...]
+    under_limit: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ class Check:
     phrase: str
     suffix: str
     levels: tuple[VerdictThreshold, ...]
+
+    def is_met(self, defect: Defect) -> bool:
+        """True for a defect that meets the rule, or that cannot be measured as it requires."""
+        value = self.value_of(defect) if self.covers(defect) else -math.inf
+        return value is None or any(value >= level.threshold for level in self.levels)
 
     def reason(self, label: str, value: float, level: VerdictThreshold) -> str:
         """ "crack 3.2 mm long ≥ 3 mm: scrap" """
@@ -98,19 +107,31 @@ class Decision(Strict):
     costs: Costs | None = None
     chosen: Chosen | None = None
 
-    def judge(self, score: float, defects: Sequence[Defect], *, without_defects: float = 1.0) -> Judged:
-        """Verdict, grade and reasons for an image.
+    def judge(
+        self,
+        score: float,
+        defects: Sequence[Defect],
+        *,
+        without_defects: float = 1.0,
+        limited: bool = True,
+    ) -> Judged:
+        """Verdict, grade and reasons for an image, and which of its findings are defects.
 
-        score: in [0, 1]; defects: measured in mm where a rule is in mm, see `decision.store.refuse_unfit`
+        score: in [0, 1]; defects: the findings, measured in mm where a rule is in mm, see
+            `decision.store.refuse_unfit`
         without_defects: the highest score of an image on which the method finds nothing; it counts where
             every defect is ignored, so that ignored defects reject no part
+        limited: where the score stays under its thresholds, only findings that meet a rule of their own are
+            defects; else all are that are not ignored
         """
         kept = tuple(index for index, defect in enumerate(defects) if not self.ignores(defect))
         if defects and not kept:
             score = min(score, without_defects)
-        results = [rule_met(check, [defects[index] for index in kept]) for check in self.checks()]
+        checks = tuple(self.checks())
+        results = [rule_met(check, [defects[index] for index in kept]) for check in checks]
         met = [result for result in results if result is not None]
-        level = next((each for each in verdict_levels(self.score) if score >= each.threshold), None)
+        levels = verdict_levels(self.score)
+        level = next((each for each in levels if score >= each.threshold), None)
         if level is not None:
             met.insert(0, Met(level.verdict, f"score {figure(score)} ≥ {figure(level.threshold)}"))
         met.sort(key=lambda result: FROM_BAD_TO_GOOD.index(result.verdict))
@@ -120,12 +141,19 @@ class Decision(Strict):
             reasons.append(
                 f"{ignored} {'defect' if ignored == 1 else 'defects'} below the minimum size ignored"
             )
+        listed = kept
+        if limited and level is None:
+            listed = tuple(index for index in kept if any(check.is_met(defects[index]) for check in checks))
+            limit = min((each.threshold for each in levels), default=None)
+            reasons += reasons_under_limit(len(kept) - len(listed), score, limit)
+        accepted: GradeName | None = "accept" if self.grades and not met else None
         return Judged(
             verdict=met[0].verdict if met else Verdict.OK,
-            grade=next((grade for grade in GRADES if grade in grades), "accept") if self.grades else None,
+            grade=next((grade for grade in GRADES if grade in grades), accepted),
             reasons=tuple(reasons),
             score=score,
-            kept=kept,
+            listed=listed,
+            under_limit=tuple(index for index in kept if index not in listed),
         )
 
     def ignores(self, defect: Defect) -> bool:
@@ -157,6 +185,15 @@ class Decision(Strict):
         """Every rule on a measure, with its place in the file such as "limits.0"."""
         for name, rules in (("limits", self.limits), ("ignore", self.ignore), ("grades", self.grades)):
             yield from ((f"{name}.{number}", rule) for number, rule in enumerate(rules))
+
+
+def reasons_under_limit(count: int, score: float, limit: float | None) -> list[str]:
+    """Text on findings that are no defects; nothing where there are none. limit: None where none is set"""
+    if not count:
+        return []
+    findings = "1 finding is no defect" if count == 1 else f"{count} findings are no defects"
+    why = "no rule is met by " + ("it" if count == 1 else "them")
+    return [f"{findings}: {why if limit is None else f'score {figure(score)} < {figure(limit)}'}"]
 
 
 def confidence_check(name: str, thresholds: Thresholds) -> Check:

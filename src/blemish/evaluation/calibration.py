@@ -57,8 +57,8 @@ def calibrated(
 ) -> tuple[Decision, OperatingPoint]:
     """The draft with thresholds chosen, and its operating point with the counts of the whole decision.
 
-    records: of images as inspected without any decision; those that could not be judged are in no count, nor
-        those with difficult defects alone
+    records: of images as inspected without any decision or limit on findings; those that could not be judged
+        are in no count, nor those with difficult defects alone
     draft: limits, minimum sizes and grades, whose thresholds are replaced
     Raises BlemishError for too few images to follow the rules on, see `operating_point.choose`.
     """
@@ -82,7 +82,7 @@ def counted(
         note for note in point.notes if note not in limits_of_knowledge(parse_rule(point.rule), point)
     ]
     whole = measured(point, verdicts, [is_defective(record) for record in judged])
-    of_review = limits_of_knowledge(parse_rule(how.review_rule), whole)
+    of_review = limits_of_knowledge(parse_rule(how.review_rule, review=True), whole)
     notes = (*whole.notes, *of_review, *of_choice, *low_threshold(decision, how), *of_search(how))
     return replace(whole, notes=tuple(dict.fromkeys(notes)))
 
@@ -93,7 +93,7 @@ def of_search(how: Calibration) -> tuple[str, ...]:
     Where a share is given, the count follows from the number of images, and the bound holds (Wilks 1941). In
     simulations of 30 and 100 defective images bounds held in 94 to 96 % with shares, in 88 to 93 % here.
     """
-    if not {parse_rule(rule).kind for rule in (how.rule, how.review_rule)} & {"f1", "cost"}:
+    if not {parse_rule(rule, review=True).kind for rule in (how.rule, how.review_rule)} & {"f1", "cost"}:
         return ()
     return (
         "The rule (F1 or cost) chose the threshold by these same counts, so their bounds hold with about "
@@ -114,10 +114,13 @@ def low_threshold(decision: Decision, how: Calibration) -> tuple[str, ...]:
 
 
 def answers(decision: Decision, judged: Sequence[ImageRecord], how: Calibration) -> list[Judged]:
-    """Verdicts of a decision on images that were judged."""
+    """Verdicts of a decision on images that were judged; every finding counts that is not ignored."""
     return [
         decision.judge(
-            record.inspection.score or 0.0, record.inspection.defects, without_defects=how.without_defects
+            record.inspection.score or 0.0,
+            record.inspection.defects,
+            without_defects=how.without_defects,
+            limited=False,
         )
         for record in judged
     ]
@@ -127,7 +130,7 @@ def refuse_unfollowable(defective: NDArray[np.bool_], how: Calibration) -> None:
     """Raises BlemishError for a rule that asks about defective images where there are none."""
     if defective.any():
         return
-    for rule in (parse_rule(how.rule), parse_rule(how.review_rule)):
+    for rule in (parse_rule(how.rule), parse_rule(how.review_rule, review=True)):
         if rule.kind in ("f1", "cost") or (rule.kind == "escape" and (rule.limit or rule.text == how.rule)):
             needed = trials_to_prove(min(rule.limit, 0.999999)) if rule.limit else 0
             proof = f" ({needed} prove {100 * rule.limit:g} %)" if rule.limit else ""
@@ -175,7 +178,7 @@ def class_threshold(
 
 def top_confidence(name: str, record: ImageRecord, answer: Judged) -> float:
     """Highest confidence of a defect of that class that is not ignored; 0 without one."""
-    counted = [record.inspection.defects[index] for index in answer.kept]
+    counted = [record.inspection.defects[index] for index in answer.listed]
     return max((defect.confidence for defect in counted if defect.label == name), default=0.0)
 
 

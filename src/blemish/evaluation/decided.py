@@ -11,6 +11,7 @@ from blemish.decision.sentences import is_as_chosen
 from blemish.evaluation.bounds import proportion_bound
 from blemish.evaluation.operating_point import BY_HAND, OperatingPoint
 from blemish.evaluation.records import Evaluation
+from blemish.inspection import Verdict
 
 ABOVE_ALL = 1.0000000000000002  # the next number above 1: no score reaches it
 
@@ -35,15 +36,17 @@ def with_decision(
 ) -> Evaluation:
     """The evaluation with the part "decision" in its metrics, as far as it applies.
 
-    Its figures: revision, images by grade, cost of the escapes and overkill, and uses of the test images.
+    Its figures: revision, images by grade ("none": a person is to grade them), cost of the escapes and
+    overkill, and uses of the test images.
     num_accesses: evaluations of the bundle on these test images, including this one; None on other images
     """
     part: dict[str, Any] = {} if num_accesses is None else {"test_looks": num_accesses}
     if decision is not None:
         part["revision"] = decision.revision
-        grades = [record.inspection.grade for record in evaluation.records if record.inspection.grade]
-        if grades:
-            part["grades"] = {grade: grades.count(grade) for grade in reversed(GRADES)}
+        judged = [r.inspection for r in evaluation.records if r.inspection.verdict is not Verdict.ERROR]
+        grades = [inspection.grade for inspection in judged]
+        if any(grades):
+            part["grades"] = {str(grade).lower(): grades.count(grade) for grade in (*reversed(GRADES), None)}
         point = evaluation.metrics.get("operating_point")
         if decision.costs is not None and point is not None:
             escapes, overkill = (point[name]["n"] for name in ("escapes", "overkill"))

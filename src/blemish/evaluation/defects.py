@@ -1,5 +1,8 @@
 """Defect metrics: how well each true defect is covered, and how many are found at an IoU threshold.
 
+Found defects are those that an inspection lists: findings of an image whose score stays under the limit of
+REVIEW are none, and a true defect that nothing else covers is missed. Average precision, over all thresholds,
+is in `detection`.
 IoU of a true defect is its best over all found defects. Matching is that of `matching`, one to one; found
 defects that match an ignored region count neither as right nor as wrong.
 Source: He & Liu 2020, eq. 3 and Fig. 9. Shape letters: N true defects, M found defects.
@@ -121,6 +124,43 @@ def defect_metrics(records: Sequence[ImageRecord], class_names: Sequence[str]) -
     for threshold in REPORTED_IOUS:
         metrics |= metrics_at(placed, threshold)
     return {**metrics, "classes": {name: class_metrics(placed, name) for name in class_names}}
+
+
+def finding_counts(records: Sequence[ImageRecord]) -> dict[str, int] | None:
+    """The "findings" part of metrics.json; None where nothing is marked or found.
+
+    Of images whose truth has places, or that are clean.
+    listed: defects that inspections list; nothing: those of them that touch no annotated defect; partly:
+        those that touch one too little to match it, or one that another finding matches
+    on_clean: those of them on clean images; clean_images: number of such images that list any
+    under_limit: findings that are no defects, as their image's score stays under the limit, and
+        images_under_limit: number of such images; they are in no other figure but average precision
+    """
+    placed = [record for record in records if is_placed(record)]
+    counts = match_counts_at(placed, MATCH_IOU)
+    under = [len(record.inspection.under_limit) for record in placed if record.inspection.under_limit]
+    if not counts.n_found and not counts.n_true and not under:
+        return None
+    nothing = sum(num_nothing(record) for record in placed)
+    on_clean = [
+        len(r.inspection.defects) for r in placed if not r.sample.annotations and r.inspection.defects
+    ]
+    return {
+        "images": len(placed),
+        "listed": counts.n_found,
+        "nothing": nothing,
+        "partly": counts.n_found - counts.tp_found - nothing,
+        "on_clean": sum(on_clean),
+        "clean_images": len(on_clean),
+        "under_limit": sum(under),
+        "images_under_limit": len(under),
+    }
+
+
+def num_nothing(record: ImageRecord) -> int:
+    """Number of the found defects of an image that touch no true one, nor lie in an ignored region."""
+    ignored, best = unjudged(record, MATCH_IOU), record.iou.max(axis=0, initial=0.0)
+    return sum(1 for column, overlap in enumerate(best) if overlap == 0 and column not in ignored)
 
 
 def rejected_elsewhere(records: Sequence[ImageRecord]) -> ProportionBound:

@@ -78,8 +78,11 @@ def precision_at_recalls(records: Sequence[ImageRecord], class_names: Sequence[s
 
 
 def detections(record: ImageRecord) -> tuple[Defect, ...]:
-    """All detections of an image, including those below the method's threshold where it gives them."""
-    return record.inspection.candidates or record.inspection.defects
+    """All detections of an image, whatever its verdict, and those below the method's threshold where it gives
+    them: average precision is over all thresholds, unlike the counts of `defects`, which are as shipped.
+    """
+    inspection = record.inspection
+    return inspection.candidates or (*inspection.defects, *inspection.under_limit)
 
 
 def box_rows(image: int, defects: Sequence[Any], category: dict[str, int]) -> CocoRows:

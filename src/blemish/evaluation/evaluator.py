@@ -24,6 +24,7 @@ from blemish.evaluation.consistency import contrast_metrics
 from blemish.evaluation.defects import (
     MATCH_IOU,
     defect_metrics,
+    finding_counts,
     matched_pairs,
     rejected_elsewhere,
 )
@@ -174,6 +175,7 @@ class Evaluator:
         parts = {
             "pixel": self.pixel_metrics(pixel_threshold),
             "defect": self.defect_metrics(),
+            "findings": finding_counts(self.records),
             "detection": detection_metrics(self.records, self.class_names) if self.compares_boxes else None,
             "image": image_metrics(self.records),
             "type": type_metrics(self.records, self.class_names) if self.classifies else None,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blemish.dataset.ignored import is_doubtful
+from blemish.evaluation.auroc_interval import auroc_interval
 from blemish.evaluation.pixel import MatchCounts, ratio
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Verdict
@@ -28,10 +29,17 @@ def image_metrics(records: Sequence[ImageRecord]) -> dict[str, Any] | None:
     defective = np.array([is_defective(record) for record in judged])
     called = np.array([record.inspection.verdict is Verdict.NG for record in judged])
     scores, of_scored = image_scores(judged)
+    value, of_defective = auroc(scores, of_scored), int(of_scored.sum())
+    interval = (
+        None
+        if value is None
+        else auroc_interval(value, defective=of_defective, clean=len(of_scored) - of_defective)
+    )
     return {
         "images": len(judged),
         "defective": int(defective.sum()),
-        "auroc": auroc(scores, of_scored),
+        "auroc": value,
+        "auroc_interval95": interval and list(interval),
         "ap": average_precision(scores, of_scored),
         **call_metrics(called, defective),
     }

@@ -24,6 +24,7 @@ from blemish.inspection import Verdict
 SCHEMA = 1
 MIN_DOUBT = 0.5  # from which a label is worth a look
 MIN_IMAGES = 5  # of clean and of defective ones, for the curve
+SLIGHT_IOU = 0.1  # with a marked defect; from here on a finding lies on it rather than beside
 MAX_LISTED = 100  # in the file; a report shows fewer
 STEPS, RIDGE = 50, 1e-2  # of the curve's fit; the ridge keeps it finite where both kinds are apart
 
@@ -56,13 +57,19 @@ class LabelIssue:
 
 
 def label_issues(evaluation: Evaluation) -> list[LabelIssue]:
-    """Labels of a doubt of at least `MIN_DOUBT`, most doubtful first and at most one an image."""
+    """Labels of a doubt of at least `MIN_DOUBT`, most doubtful first and at most one an image.
+
+    Scores, or findings, that are no better than chance cast no doubt on a label.
+    """
+    by_chance = (evaluation.metrics.get("summary") or {}).get("by_chance", ())
     judged = [
         record
         for record in evaluation.records
         if record.inspection.verdict is not Verdict.ERROR and is_decided(record)
     ]
-    every = [*of_images(judged), *of_findings(judged, classifies="type" in evaluation.metrics)]
+    every = [] if "images" in by_chance else [*of_images(judged)]
+    if "places" not in by_chance:
+        every += of_findings(judged, classifies="type" in evaluation.metrics)
     doubtful = [issue for issue in every if issue.doubt >= MIN_DOUBT]
     first: dict[str, LabelIssue] = {}
     for issue in sorted(doubtful, key=lambda each: (-each.doubt, each.record.sample.id)):
@@ -105,10 +112,11 @@ def of_findings(records: Sequence[ImageRecord], *, classifies: bool) -> Iterator
                 continue
             defect = record.inspection.defects[found]
             called = f"{defect.label} (confidence {defect.confidence:.2f})"
-            if truth is None:
+            overlap = float(record.iou[:, found].max(initial=0.0))
+            if truth is None and overlap < SLIGHT_IOU:
                 sentence = f"Nothing is marked here, but {called} was found beside the marked defects."
                 yield LabelIssue(record, defect.confidence, sentence, found=found)
-            elif classifies and record.truth[truth].label != defect.label:
+            elif truth is not None and classifies and record.truth[truth].label != defect.label:
                 sentence = f"Marked {record.truth[truth].label}, but found as {called}."
                 yield LabelIssue(record, defect.confidence, sentence, truth, found)
 

@@ -2,7 +2,7 @@
 
 A score at or above `threshold` is NG, a score below `review_threshold` is OK, and scores between go to a
 person. Thresholds lie half-way between neighbouring validation scores, so that none coincides with a score
-that was seen.
+that was seen. The rules that are followed where none is set are in `review_band`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,18 @@ from numpy.typing import ArrayLike, NDArray
 from blemish.bundle.manifest import StoredOperatingPoint
 from blemish.errors import BlemishError
 from blemish.evaluation.bounds import ProportionBound, proportion_bound, trials_to_prove
+from blemish.evaluation.review_band import (
+    balanced,
+    default_rules,
+    note_on_band,
+    surely_above,
+    surely_allowed,
+)
 from blemish.inspection import Verdict
 
-RULES = "f1, max-iou, escape<=0.01, overkill<=0.02, cost:escape=100,overkill=1"
-DEFAULT_REVIEW_RULE = "escape<=0"
+RULES = "f1, max-iou, escape<=0.01, overkill<=0.02, overkill<=0.02@95%, cost:escape=100,overkill=1"
+REVIEW_RULES = f"{RULES}, balance<=0.2"
+NO_ESCAPE = "escape<=0"
 GIVEN = "as given"  # the rule of thresholds that nothing was chosen by
 BY_HAND = "by hand"  # in place of a rule, where a person has set the thresholds
 NUMBER = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)"
@@ -29,15 +37,17 @@ NUMBER = r"(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)"
 
 @dataclass(frozen=True)
 class Rule:
-    """Parsed rule. kind: "f1", "max-iou", "escape", "overkill" or "cost".
+    """Parsed rule. kind: "f1", "max-iou", "escape", "overkill", "balance" or "cost".
 
-    limit: the largest share allowed, in [0, 1], for "escape" and "overkill"
+    limit: the largest share allowed, in [0, 1], for "escape", "overkill" and "balance"
+    sure: the upper bound of the share must keep the limit, not the share that was counted
     escape_cost, overkill_cost: per image, for "cost"
     """
 
     text: str
     kind: str
     limit: float = 0.0
+    sure: bool = False
     escape_cost: float = 0.0
     overkill_cost: float = 0.0
 
@@ -92,19 +102,25 @@ class OperatingPoint:
         )
 
 
-def parse_rule(text: str) -> Rule:
-    """Parse the text of a rule. Raises BlemishError that lists the rules for anything else."""
+def parse_rule(text: str, *, review: bool = False) -> Rule:
+    """Parse the text of a rule. Raises BlemishError that lists the rules for anything else.
+
+    review: it is of the lower threshold, for which alone there is "balance"
+    """
     spelled = re.sub(r"\s+", "", text.lower())
     if spelled in ("f1", "max-iou"):
         return Rule(text, spelled)
-    limit = re.fullmatch(rf"(escape|overkill)<={NUMBER}(%?)", spelled)
-    if limit and (share := float(limit[2]) / (100 if limit[3] else 1)) <= 1:
-        return Rule(text, limit[1], limit=share)
+    limit = re.fullmatch(rf"(escape|overkill|balance)<={NUMBER}(%?)(@95%)?", spelled)
+    if limit and (limit[1] != "balance" or review):
+        share = float(limit[2]) / (100 if limit[3] else 1)
+        if (share <= 1 and not limit[4]) or (limit[1] == "overkill" and 0 < share < 1):
+            return Rule(text, limit[1], limit=share, sure=bool(limit[4]))
     cost = re.fullmatch(rf"cost:escape={NUMBER},overkill={NUMBER}", spelled)
     if cost and float(cost[1]) + float(cost[2]) > 0:
         return Rule(text, "cost", escape_cost=float(cost[1]), overkill_cost=float(cost[2]))
     raise BlemishError(
-        f"The rule of an operating point must be one of {RULES}. Received: '{text}'. Use one of these."
+        f"The rule of an operating point must be one of {REVIEW_RULES if review else RULES}. "
+        f"Received: '{text}'. Use one of these."
     )
 
 
@@ -113,7 +129,7 @@ def choose(
     defective: ArrayLike,
     rule: str,
     *,
-    review_rule: str = DEFAULT_REVIEW_RULE,
+    review_rule: str | None = None,
     iou_score: float | None = None,
 ) -> OperatingPoint:
     """Choose the operating point by `rule` on validation images.
@@ -122,17 +138,20 @@ def choose(
     rule: "f1" maximises F1 of NG; "escape<=x" rejects the fewest clean images with at most the share x of the
         defective ones under the threshold; "overkill<=x" misses the fewest defective images with at most
         the share x of the clean ones rejected; "cost:…" minimises the total cost. Of equal choices, that with
-        fewer misses. "max-iou" takes `iou_score`: the threshold of `sweep_threshold`, as an image score
+        fewer misses. "overkill<=x@95%" and "balance<=x": see `review_band`. "max-iou" takes `iou_score`:
+        the threshold of `sweep_threshold`, as an image score
     review_rule: a rule for the lower threshold, which is never above the upper one; where it would leave no
-        clean image OK there is no review band, and a note says so
+        clean image OK there is no review band, and a note says so. None: that of `default_rules`
     Too few images are no error: bounds and notes tell how little is known. Without a clean image the
-    threshold lies half-way between 0 and the lowest score. Without a defective one, only "overkill<=x" and
-    "max-iou" can be followed, the former by the lowest threshold that it allows, as that misses the fewest
-    defects; other rules raise BlemishError, as do scores outside [0, 1] and no image at all.
+    threshold lies half-way between 0 and the lowest score. Without a defective one, only "overkill<=x"
+    and "max-iou" can be followed, the former by the lowest threshold that it allows, as that misses the
+    fewest defects, and for REVIEW "balance<=x"; other rules raise BlemishError, as do scores outside [0, 1]
+    and no image.
     """
     scores, defective = checked(scores, defective)
     parsed = parse_rule(rule)
     threshold = threshold_for(parsed, scores, defective, iou_score)
+    review_rule = review_rule or default_rules(any_defective=bool(defective.any()))[1]
     review, notes = review_threshold_for(review_rule, scores, defective, threshold, iou_score)
     unknown = proportion_bound(0, 0)
     point = OperatingPoint(parsed.text, threshold, review, unknown, unknown, unknown)
@@ -206,13 +225,14 @@ def threshold_for(
             f"The rule '{rule.text}' needs defective validation images. Received: 0 of {len(scores)}. "
             "Move some to the val split, or use overkill<=x."
         )
-    thresholds = candidate_thresholds(scores)
+    thresholds, clean = candidate_thresholds(scores), scores[~defective]
     misses = np.searchsorted(np.sort(scores[defective]), thresholds)
-    false_alarms = np.count_nonzero(~defective) - np.searchsorted(np.sort(scores[~defective]), thresholds)
-    of_defective, of_clean = int(defective.sum()), int((~defective).sum())
+    false_alarms = len(clean) - np.searchsorted(np.sort(clean), thresholds)
+    of_defective, of_clean = int(defective.sum()), len(clean)
     losses = losses_by(rule, misses, false_alarms, of_defective=of_defective, of_clean=of_clean)
     if not of_defective:
-        return float(thresholds[np.isfinite(losses)][0])
+        lowest = float(thresholds[np.isfinite(losses)][0])
+        return surely_above(clean, rule.limit, lowest) if rule.sure and lowest > clean.max() else lowest
     return float(thresholds[np.lexsort((false_alarms, misses, losses))[0]])
 
 
@@ -231,7 +251,8 @@ def losses_by(
     # A share is compared as a count, with room for the rounding of a product such as 0.07 · 100.
     if rule.kind == "escape":
         return np.where(misses <= rule.limit * of_defective + 1e-9, false_alarms, np.inf)
-    return np.where(false_alarms <= rule.limit * of_clean + 1e-9, misses, np.inf)
+    allowed = max(0, surely_allowed(rule.limit, of_clean)) if rule.sure else rule.limit * of_clean + 1e-9
+    return np.where(false_alarms <= allowed, misses, np.inf)
 
 
 def candidate_thresholds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -251,9 +272,12 @@ def review_threshold_for(
     iou_score: float | None,
 ) -> tuple[float, tuple[str, ...]]:
     """Lower threshold, never above `threshold`, and notes on it."""
-    if not defective.any() and parse_rule(review_rule).kind != "overkill":
+    rule = parse_rule(review_rule, review=True)
+    if rule.kind == "balance":
+        return balanced_threshold(rule, scores, defective, threshold)
+    if not defective.any() and rule.kind != "overkill":
         return threshold, ("No review band: there is no defective validation image to place it by.",)
-    review = min(threshold, threshold_for(parse_rule(review_rule), scores, defective, iou_score))
+    review = min(threshold, threshold_for(rule, scores, defective, iou_score))
     clean = scores[~defective]
     if review == threshold or not len(clean) or (clean < review).any():
         return review, ()
@@ -264,6 +288,20 @@ def review_threshold_for(
         "review. Try a review rule such as escape<=0.05."
     )
     return threshold, (note,)
+
+
+def balanced_threshold(
+    rule: Rule, scores: NDArray[np.float64], defective: NDArray[np.bool_], threshold: float
+) -> tuple[float, tuple[str, ...]]:
+    """Lower threshold by "balance<=x", never above `threshold`, and notes on it."""
+    thresholds, bad, clean = candidate_thresholds(scores), scores[defective], scores[~defective]
+    thresholds = np.append(thresholds[thresholds < threshold], threshold)
+    review = balanced(thresholds, bad, clean, rule.limit)
+    if len(bad):
+        # As low as no defective image passes, unless no clean one would.
+        caught = threshold_for(parse_rule(NO_ESCAPE), scores, defective, None)
+        review = min(caught, review) if (clean < caught).any() else review
+    return review, note_on_band(review, bad, clean)
 
 
 def limits_of_knowledge(rule: Rule, point: OperatingPoint) -> tuple[str, ...]:

@@ -6,35 +6,26 @@ in the colour of the class that they were assigned, and a named diamond is a pro
 
 from __future__ import annotations
 
-import colorsys
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from blemish.arrays import Colour
 from blemish.evaluation.metric_space import MetricSpace, principal_axes
 from blemish.files import write_atomically
 from blemish.images.encode import png_bytes
+from blemish.images.palette import ON_PAPER, class_colours
+from blemish.images.text import shortened, text_mask
 
 WIDTH, HEIGHT, KEY_WIDTH, MARGIN = 1280, 960, 300, 48  # pixels
 FOOT = 56  # room for the caption
 FINER = 2  # factor by which it is drawn larger, and then reduced, so that edges are smooth
 DOT, RING, DIAMOND = 6, 7, 13  # half sides, pixels
-LETTERS, MIDDLE = 20, 13  # height of letters, and of their middle below their top left corner
+LINE_HEIGHT, MIDDLE = 26, 13  # of a line of letters, and of their middle below its top
 PAPER, INK, SOFT, LINE = (255, 255, 255), (27, 31, 36), (91, 101, 112), (223, 227, 231)
-# Okabe & Ito 2008, told apart by the colour-blind; yellow, which is lost on white, comes last.
-OKABE_ITO: tuple[Colour, ...] = (
-    (0, 114, 178),
-    (213, 94, 0),
-    (0, 158, 115),
-    (204, 121, 167),
-    (230, 159, 0),
-    (86, 180, 233),
-    (90, 90, 90),
-    (214, 196, 0),
-)
 
 
 def write_projector(path: Path, space: MetricSpace, *, title: str = "") -> None:
@@ -49,7 +40,7 @@ def draw_space(space: MetricSpace, *, title: str = "") -> NDArray[np.uint8]:
     places = to_sheet(np.concatenate([points, prototypes]))
     sheet = ProjectorCanvas()
     sheet.frame()
-    colours = class_colours(len(space.class_names))
+    colours = class_colours(len(space.class_names), ON_PAPER)
     for place, label, true in zip(places, space.labels, space.true, strict=False):
         sheet.dot(place, colours[label]) if true else sheet.ring(place, colours[label])
     for name, place, colour in zip(space.class_names, places[len(points) :], colours, strict=True):
@@ -70,20 +61,12 @@ def to_sheet(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return middle + (points - (low + high) / 2) * scale * np.array([1, -1])
 
 
-def class_colours(count: int) -> list[Colour]:
-    """Colours of `count` classes; beyond the palette, hues that are far from each other."""
-    more = (colorsys.hsv_to_rgb(0.618 * number % 1, 0.65, 0.75) for number in range(count - len(OKABE_ITO)))
-    found = [*OKABE_ITO, *((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in more)]
-    return found[:count]
-
-
 class ProjectorCanvas:
     """White canvas; coordinates are pixels of the finished image."""
 
     def __init__(self) -> None:
         self.image = Image.new("RGB", (FINER * WIDTH, FINER * HEIGHT), PAPER)
         self.draw = ImageDraw.Draw(self.image)
-        self.font = ImageFont.load_default(size=FINER * LETTERS)
 
     def pixels(self) -> NDArray[np.uint8]:
         """Finished image, [HEIGHT, WIDTH, 3]."""
@@ -110,9 +93,14 @@ class ProjectorCanvas:
         self, corner: tuple[float, float], words: str, colour: Colour, *, outlined: bool = False
     ) -> None:
         """Write words from their top left corner on. outlined: in white, for words on top of marks"""
-        at = (FINER * corner[0], FINER * corner[1])
-        stroke = 3 * FINER if outlined else 0
-        self.draw.text(at, words, fill=colour, font=self.font, stroke_width=stroke, stroke_fill=PAPER)
+        if not words:
+            return
+        ink = text_mask(words, FINER * LINE_HEIGHT)
+        at = (round(FINER * corner[0]), round(FINER * corner[1]))
+        if outlined:
+            halo = cv2.dilate(ink, np.ones((6 * FINER + 1, 6 * FINER + 1), np.uint8))
+            self.draw.bitmap(at, Image.fromarray(halo), PAPER)
+        self.draw.bitmap(at, Image.fromarray(ink), colour)
 
     def key(self, space: MetricSpace, colours: list[Colour]) -> None:
         """Draw the key: numbers and names of the classes, then the meaning of the marks."""
@@ -121,21 +109,16 @@ class ProjectorCanvas:
             here = np.array([left, MARGIN + row * number + MIDDLE])
             true = int((space.true & (space.labels == number)).sum())
             self.dot(here, colour)
-            self.text((left + 20, MARGIN + row * number), self.shortened(f"{true} {name}"), INK)
+            self.text(
+                (left + 20, MARGIN + row * number),
+                shortened(f"{true} {name}", LINE_HEIGHT, KEY_WIDTH - 20 - 12),
+                INK,
+            )
         top = MARGIN + row * (len(colours) + 1)
         marks = ((self.dot, "true defect"), (self.ring, "false detection"), (self.diamond, "prototype"))
         for number, (mark, meaning) in enumerate(marks):
             mark(np.array([left, top + row * number + MIDDLE]), SOFT)
             self.text((left + 20, top + row * number), meaning, SOFT)
-
-    def shortened(self, words: str) -> str:
-        """The words, cut off where they would leave the image."""
-        room = FINER * (KEY_WIDTH - 20 - 12)
-        if self.font.getlength(words) <= room:
-            return words
-        while words and self.font.getlength(f"{words}…") > room:
-            words = words[:-1]
-        return f"{words}…"
 
 
 def around(place: NDArray[np.float64], half: float) -> list[float]:

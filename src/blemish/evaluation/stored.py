@@ -5,6 +5,7 @@ A manifest's `curves` is open to any method; entries that the report does not dr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,13 +37,15 @@ def threshold_sweep(manifest: Manifest, bundle: Path) -> Curve | None:
 
 def training_curve(manifest: Manifest, bundle: Path) -> Curve | None:
     """Losses of the first stage against its steps; None without any. Raises as `threshold_sweep` does."""
-    stored = manifest.curves.get("training")
-    if stored is None:
-        return None
-    stages = checked(TypeAdapter(dict[str, StoredLosses]), stored, place=f"{bundle}: curves.training")
-    for name, losses in stages.items():
+    for name, losses in training_losses(manifest, bundle).items():
         return Curve("Training", "step", "loss", losses.step, {f"{name} loss": losses.loss})
     return None
+
+
+def training_losses(manifest: Manifest, bundle: Path) -> Mapping[str, StoredLosses]:
+    """Losses by stage; none where none are stored. Raises as `threshold_sweep` does."""
+    stored = manifest.curves.get("training", {})
+    return checked(TypeAdapter(dict[str, StoredLosses]), stored, place=f"{bundle}: curves.training")
 
 
 def checked(kind: TypeAdapter[Checked], stored: Any, *, place: str) -> Checked:

@@ -15,7 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from blemish.bundle.manifest import StoredRuntime
-from blemish.errors import BlemishError
 from blemish.exporting.compare import Comparison, Tolerances, compare
 from blemish.exporting.comparison_images import ComparisonImage
 from blemish.exporting.metric import MetricDrop
@@ -101,20 +100,30 @@ class Certificate:
         return sentences + (self.metric.failures if self.metric else [])
 
     @property
-    def all_notes(self) -> tuple[str, ...]:
-        """The notes, and sentences on the limits of the comparison."""
-        notes = list(self.notes)
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on what the comparison says little about."""
+        warnings = []
         if not any(row.comparison.defects for row in self.rows):
-            notes.append("No defect was compared, so this certificate says little about boxes and names.")
+            warnings.append("No defect was compared, so this certificate says little about boxes and names.")
         if len({row.torch.score for row in self.rows}) <= 1:
-            notes.append("All scores are equal, so this certificate says little about scores.")
+            warnings.append("All scores are equal, so this certificate says little about scores.")
         if self.metric and not self.metric.before:
-            notes.append(
+            warnings.append(
                 f"{self.metric.name} is 0 even before int8, so this certificate says little about its cost."
             )
         if not self.judged:
-            notes.append("int8: the metric on validation images is compared, not single scores.")
-        return tuple(notes)
+            warnings.append("int8: the metric on validation images is compared, not single scores.")
+        return tuple(warnings)
+
+    @property
+    def summary(self) -> str:
+        """What was compared, and how far scores are apart: "32 images and 91 defects compared, …"."""
+        defects = sum(row.comparison.defects for row in self.rows)
+        in_band = sum(row.comparison.in_band for row in self.rows)
+        differing = f", {in_band} verdicts differ on a threshold" if in_band else ""
+        apart = self.worst["score"][0]
+        compared = f"{len(self.rows)} images and {defects} defects compared"
+        return f"{compared}, scores at most {apart:.1g} apart{differing}"
 
     def to_json(self) -> str:
         comparisons = [row.comparison for row in self.rows]
@@ -133,17 +142,12 @@ class Certificate:
             "limits": self.limits,
             "worst": {name: {"apart": value, "image": image} for name, (value, image) in self.worst.items()},
             "metric": asdict(self.metric) if self.metric else None,
-            "notes": self.all_notes,
+            "notes": (*self.notes, *self.warnings),
             "versions": versions(),
             "hardware": hardware(),
             "images": [row.to_json() for row in self.rows],
         }
         return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-    def require(self) -> None:
-        """Raises BlemishError that names the first measure out of tolerance."""
-        if self.failures:
-            raise BlemishError(f"The exported bundle answers differently: {self.failures[0]}.")
 
 
 def certificate_rows(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,10 @@ class Export:
         failed = request.out.with_name(f"{request.out.name}-{CERTIFICATE}")
         if certificate.failures:
             write_atomically(failed, text)
-        certificate.require()
+            raise BlemishError(
+                f"The exported bundle answers differently: {'; '.join(certificate.failures)}. "
+                f"No bundle was written; {failed} has every image."
+            )
         reporter.line("3/3 writing the bundle")
         write_atomically(self.folder / CERTIFICATE, text)
         whole = self.saved("bundle", runtime, files, {CERTIFICATE: self.folder / CERTIFICATE})
@@ -114,8 +117,11 @@ class Export:
             reporter.line(f"note: {request.out} keeps its own decision.")
         replace_folder(whole.path, request.out)
         failed.unlink(missing_ok=True)  # of an earlier attempt
-        for note in certificate.all_notes:
+        reporter.line(f"certificate: {certificate.summary}")
+        for note in self.notes:
             reporter.line(f"note: {note}")
+        for warning in certificate.warnings:
+            reporter.line(f"warning: {warning}")
         return request.out
 
     # What is exported
@@ -244,8 +250,8 @@ class Export:
     def certificate(self, draft: Bundle) -> Certificate:
         """Compare the draft as it lies on disk with the bundle, on `comparison_images`."""
         request, tolerances = self.request, TOLERANCES[self.request.precision]
-        torch, exported = (
-            inspector_of(bundle, device="cpu", mm_per_px=request.scale)
+        torch, exported = (  # every finding is compared, whatever the image's score
+            replace(inspector_of(bundle, device="cpu", mm_per_px=request.scale), limited=False)
             for bundle in (request.bundle, load_bundle(draft.path))
         )
         chosen = comparison_images(

@@ -1,9 +1,8 @@
-"""Drawing of findings onto an image: severity or evidence as heat, outlines, boxes, name tags.
+"""Drawing on images: defects marked around, heat, outlines, tags.
 
 Functions return a new image, uint8 RGB [H, W, 3]; those whose name ends in "_" draw into the one they are
 given. Pixels that nothing is drawn on keep their values. Points are in pixel-edge coordinates: pixel (x, y)
-spans x…x+1, so outlines run between pixels.
-Colours: Okabe & Ito 2008, "Color Universal Design", told apart by the colour-blind; heat: "inferno".
+spans x…x+1, so outlines run between pixels. Heat: "inferno".
 """
 
 from __future__ import annotations
@@ -14,69 +13,23 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from blemish.arrays import Colour, Pixels, Point, RgbImage
 from blemish.defect import Defect
 from blemish.images.decode import to_bytes
-from blemish.inspection import Inspection, Verdict
+from blemish.images.palette import ORANGE, SKY_BLUE, text_shade
+from blemish.images.text import text_mask
+from blemish.regions.polygons import filled
 
 Contours = Sequence[Sequence[Point]]
 
-FOUND: Colour = (230, 159, 0)
-TRUTH: Colour = (86, 180, 233)
-VERDICT_COLOURS: dict[Verdict, Colour] = {
-    Verdict.OK: (0, 158, 115),
-    Verdict.REVIEW: (240, 228, 66),
-    Verdict.NG: (213, 94, 0),
-    Verdict.ERROR: (150, 150, 150),
-}
+FOUND: Colour = ORANGE
+TRUTH: Colour = SKY_BLUE
+CASING: Colour = (0, 0, 0)  # beside every line, so that it is seen on a ground of its own colour
 HIDDEN = 1 / 8  # of a line's width, by which its course may differ unseen
 SHIFT = 4  # OpenCV draws at 1/16 pixel
 MIN_CHANGE = 0.49 / 255  # of opacity, under which no value of a pixel rounds to another
 STRIP_ROWS = 512  # so that blending an image of 10^8 pixels needs little memory beside it
-
-
-def draw_inspection(
-    image: Pixels,
-    inspection: Inspection,
-    *,
-    score_map_max: float | None = 12.0,
-    opacity: float = 0.55,
-) -> RgbImage:
-    """The image with heat where the maps hold any, outlines and tags, as `inspect --overlay` writes it.
-
-    Of two heat maps, as a chain may have, one is drawn: severity where there are defects, else "heat_map".
-    image: [H, W] or [H, W, 3]; returns: [H, W, 3]
-    score_map_max: the severity drawn in the hottest colour; None draws none; of the map "heat_map" it is 1
-    opacity: where it is hottest, in [0, 1]
-    """
-    canvas = for_screen(image)  # the one copy, which all else is drawn into
-    tops = {"score_map": score_map_max, "heat_map": 1.0}
-    for name in ("score_map", "heat_map") if inspection.defects else ("heat_map", "score_map"):
-        top = tops[name]
-        if top is not None and name in inspection.maps:
-            overlay_heatmap_(canvas, inspection.maps[name], top=top, opacity=opacity)
-            break
-    draw_defects_(canvas, inspection.defects)
-    colour = VERDICT_COLOURS[inspection.verdict]
-    draw_label_(canvas, verdict_text(inspection), (0.0, 0.0), colour=colour)
-    return canvas
-
-
-def verdict_text(inspection: Inspection) -> str:
-    """Verdict, score, spread of the score over its references, and grade: "NG 0.83 ± 0.02 · scrap"."""
-    score = "" if inspection.score is None else f" {inspection.score:.2f}"
-    spread = "" if inspection.spread is None else f" ± {inspection.spread:.2f}"
-    grade = f" · {inspection.grade}" if inspection.grade else ""
-    return f"{inspection.verdict}{score}{spread}{grade}"
-
-
-def draw_defects(image: Pixels, defects: Sequence[Defect]) -> RgbImage:
-    """A copy with each defect's outline, or box where it has none, and a tag: name, confidence, sizes."""
-    canvas = for_screen(image)
-    draw_defects_(canvas, defects)
-    return canvas
 
 
 def for_screen(image: Pixels) -> RgbImage:
@@ -105,24 +58,6 @@ def draw_outlines(
     """
     canvas = for_screen(image)
     draw_outlines_(canvas, contours, colour=colour, thickness=thickness, dash=dash)
-    return canvas
-
-
-def draw_label(
-    image: Pixels,
-    text: str,
-    corner_xy: Point,
-    *,
-    colour: Colour,
-    height: int | None = None,
-) -> RgbImage:
-    """A copy with a tag that says `text`: its top left corner at `corner_xy`, pushed inside the image.
-
-    colour: of the tag; the text is black or white, whichever stands out
-    height: pixels, by default what the image's size asks for
-    """
-    canvas = for_screen(image)
-    draw_label_(canvas, text, corner_xy, colour=colour, height=height)
     return canvas
 
 
@@ -170,18 +105,83 @@ def heated(colours: RgbImage, severities: NDArray[np.float32], top: float, opaci
     return np.rint(colours * (1.0 - alpha) + heat * alpha).astype(np.uint8)
 
 
-def draw_defects_(canvas: RgbImage, defects: Sequence[Defect]) -> None:
-    """Draw each defect's outline and tag into the canvas, see `draw_defects`. canvas: [H, W, 3]"""
-    draw_outlines_(canvas, [part for defect in defects for part in defect.contour], colour=FOUND)
-    boxes = [defect.box_xyxy for defect in defects if not defect.contour]
-    corners = [((x0, y0), (x1, y0), (x1, y1), (x0, y1)) for x0, y0, x1, y1 in boxes]
-    draw_outlines_(canvas, corners, colour=FOUND)
-    tag, gap = label_height(canvas), line_width(canvas)
-    for defect in defects:
-        x_min, y_min, _, y_max = defect.box_xyxy
-        # Above the defect, or below it where the verdict's tag may be above.
-        upper = y_min - gap - tag if y_min - gap >= 2 * tag else y_max + gap
-        draw_label_(canvas, defect_text(defect), (x_min, upper), colour=FOUND)
+def mark_defect_(canvas: RgbImage, defect: Defect, *, colour: Colour, scale: float = 1) -> None:
+    """Draw a line around the defect, along its outline or its box; pixels of the defect stay as they are.
+
+    At the edges of the canvas alone the line runs on the defect. canvas: [H, W, 3], `scale` times the image
+    """
+    width = line_width(canvas)
+    if defect.contour and not is_box(defect):
+        surround_(canvas, [scale * np.asarray(part) for part in defect.contour], colour, width)
+    else:
+        left, top, right, bottom = (scale * value for value in defect.box_xyxy)
+        frame_(canvas, (int(left), int(top), int(np.ceil(right)), int(np.ceil(bottom))), colour, width)
+
+
+def frame_(canvas: RgbImage, box: tuple[int, int, int, int], colour: Colour, width: int) -> None:
+    """Draw a line and its casing around a box: left, top, right, bottom in whole pixels."""
+    rows, columns = canvas.shape[:2]
+    casing = casing_width(width)
+    room = width + 2 * casing
+    left, top = max(box[0] - room, 0), max(box[1] - room, 0)
+    right, bottom = min(box[2] + room, columns), min(box[3] + room, rows)
+    for inset, thickness, shade in ((0, room, CASING), (casing, width, colour)):
+        ring = canvas[top + inset : bottom - inset, left + inset : right - inset]
+        for side in (ring[:thickness], ring[-thickness:], ring[:, :thickness], ring[:, -thickness:]):
+            side[:] = shade
+
+
+def is_box(defect: Defect) -> bool:
+    """True where the outline of a defect is its box."""
+    left, top, right, bottom = defect.box_xyxy
+    return len(defect.contour) == 1 and set(defect.contour[0]) == {
+        *((left, top), (right, top), (right, bottom), (left, bottom))
+    }
+
+
+def surround_(canvas: RgbImage, parts: Sequence[NDArray[np.float64]], colour: Colour, width: int) -> None:
+    """Draw a line of `width` pixels and its casing around each of the polygons [N, 2], outside of them."""
+    rows, columns = canvas.shape[:2]
+    room = 2 * width + 2
+    low, high = np.concatenate(parts).min(axis=0) - room, np.concatenate(parts).max(axis=0) + room
+    left, top = (int(value) for value in np.maximum(0, np.floor(low)))
+    right, bottom = (int(value) for value in np.minimum((columns, rows), np.ceil(high)))
+    if left >= right or top >= bottom:
+        return
+    part_of_canvas = np.ascontiguousarray(canvas[top:bottom, left:right])
+    inside = np.zeros((bottom - top, right - left), np.bool_)
+    for part in parts:
+        inside |= filled(part - (left, top), (bottom - top, right - left))
+    # There is no outside beyond the edges of the image: there the line stays.
+    for edge, strip in (
+        (top == 0, inside[:width]),
+        (left == 0, inside[:, :width]),
+        (bottom == rows, inside[-width:]),
+        (right == columns, inside[:, -width:]),
+    ):
+        if edge:
+            strip[:] = False
+    kept = part_of_canvas[inside]
+    for part in parts:
+        draw_cased_(
+            part_of_canvas, thinned(part - (left, top), width * HIDDEN), colour, 2 * width, closed=True
+        )
+    part_of_canvas[inside] = kept
+    canvas[top:bottom, left:right] = part_of_canvas
+
+
+def draw_cased_(
+    canvas: RgbImage,
+    points: Sequence[Point] | NDArray[np.float64],
+    colour: Colour,
+    width: int,
+    *,
+    closed: bool,
+) -> None:
+    """Draw a line through points, `width` pixels wide, with black on both of its sides."""
+    line = [to_drawing(points)]
+    cv2.polylines(canvas, line, closed, CASING, width + 2 * casing_width(width), cv2.LINE_AA, SHIFT)
+    cv2.polylines(canvas, line, closed, colour, width, cv2.LINE_AA, SHIFT)
 
 
 def draw_outlines_(
@@ -206,7 +206,12 @@ def draw_outlines_(
         cv2.polylines(canvas, strokes, dash <= 0, colour, width, cv2.LINE_AA, SHIFT)
 
 
-def thinned(contour: Sequence[Point], tolerance: float) -> NDArray[np.float64]:
+def casing_width(width: int) -> int:
+    """Width in pixels of the black beside a line of a width."""
+    return max(1, width // 3)
+
+
+def thinned(contour: Sequence[Point] | NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
     """The polygon with fewer corners, [N, 2], off by at most `tolerance` pixels; unchanged below 0.5."""
     corners = np.asarray(contour, dtype=np.float64)
     if tolerance < 0.5:
@@ -219,17 +224,6 @@ def thinned(contour: Sequence[Point], tolerance: float) -> NDArray[np.float64]:
 def line_width(image: NDArray[np.generic]) -> int:
     """Width of a line seen when the whole image fills a screen: 1 px to a diagonal of 900, 25 at 15,000."""
     return max(1, round(float(np.hypot(*image.shape[:2])) / 600))
-
-
-def label_height(image: NDArray[np.generic]) -> int:
-    """Height in pixels of a tag that can be read when the whole image fills a screen."""
-    return max(16, round(float(np.hypot(*image.shape[:2])) / 45))
-
-
-def defect_text(defect: Defect) -> str:
-    severity = "" if defect.severity_max is None else f" · severity {defect.severity_max:.1f}"
-    size = f" · {defect.size_text}" if defect.mm_per_px else ""
-    return f"{defect.label} {defect.confidence:.2f}{severity}{size}"
 
 
 def to_drawing(points: Sequence[Point] | NDArray[np.float64]) -> NDArray[np.int32]:
@@ -250,51 +244,29 @@ def dashes(contour: Sequence[Point], dash: float) -> Iterator[NDArray[np.float64
         yield np.stack([np.interp(at, travelled, points[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def draw_label_(
-    canvas: RgbImage, text: str, corner_xy: Point, *, colour: Colour, height: int | None = None
-) -> None:
-    """Draw a tag into the canvas, pushed inside it; a larger one is cut off at right and bottom.
+def draw_tag_(canvas: RgbImage, box: tuple[int, int, int, int], text: str, *, colour: Colour) -> None:
+    """Draw a filled tag with a line of text into the canvas, with a rim in the text's shade.
 
-    canvas: [H, W, 3]; the other arguments as in `draw_label`
+    box: left, top, right, bottom in the canvas; the text is cut off at its right end
+    colour: of the tag; the text is black or white, whichever stands out
     """
-    rows, columns = canvas.shape[:2]
-    ink = text_mask(text, height or label_height(canvas))[:rows, :columns]
-    left = int(min(max(0, round(corner_xy[0])), columns - ink.shape[1]))
-    upper = int(min(max(0, round(corner_xy[1])), rows - ink.shape[0]))
-    tag = cv2.LUT(cv2.cvtColor(ink, cv2.COLOR_GRAY2RGB), inked(colour))
-    canvas[upper : upper + ink.shape[0], left : left + ink.shape[1]] = tag
+    left, top, right, bottom = box
+    tag = tag_image(text, bottom - top, colour)[:, : right - left]
+    canvas[top:bottom, left : left + tag.shape[1]] = tag
 
 
-@lru_cache(maxsize=16)
+def tag_image(text: str, height: int, colour: Colour) -> RgbImage:
+    """Tag with a line of text, [height, W, 3]."""
+    tag = cv2.LUT(cv2.cvtColor(text_mask(text, height), cv2.COLOR_GRAY2RGB), inked(colour))
+    rim = max(1, height // 18)
+    shade = (text_shade(colour),) * 3
+    cv2.rectangle(tag, (0, 0), (tag.shape[1] - 1, height - 1), shade, rim)
+    return np.asarray(tag, np.uint8)
+
+
+@lru_cache(maxsize=64)
 def inked(colour: Colour) -> NDArray[np.uint8]:
     """Lookup table [1, 256, 3] from no ink, the tag's colour, to full ink, its text's."""
     strength = np.arange(256, dtype=np.float32)[:, None] / 255.0
     shades = np.array(colour, dtype=np.float32) * (1.0 - strength) + text_shade(colour) * strength
     return np.rint(shades).astype(np.uint8)[None]
-
-
-def text_shade(colour: Colour) -> float:
-    """Gray level of text on a colour: 0 on bright ones, 255 on dark ones."""
-    luminance = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-    return 0.0 if luminance > 128 else 255.0
-
-
-@lru_cache(maxsize=256)
-def text_mask(text: str, height: int) -> NDArray[np.uint8]:
-    """The text in one line, 255 on the letters: [height, width].
-
-    Characters that the font lacks show as boxes.
-    """
-    line = " ".join(text.split())
-    font = font_of(height)
-    padding = max(2, height // 5)
-    width = round(font.getlength(line)) + 2 * padding
-    sheet = Image.new("L", (width, height))
-    ImageDraw.Draw(sheet).text((padding, height / 2), line, fill=255, font=font, anchor="lm")
-    return np.asarray(sheet)
-
-
-@lru_cache(maxsize=16)
-def font_of(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Font for tags of a height in pixels, kept because reading it takes longer than writing a word."""
-    return ImageFont.load_default(size=0.7 * height)

@@ -11,7 +11,11 @@ that these go on to hold, a later stage may only send an image to a person, and 
 
 - NG or REVIEW of the first stage, and no stage finds a defect: REVIEW, as there is nothing to show for it.
 - OK of a segmenter that comes first, and the detector finds a defect: REVIEW. A gate's OK is not asked again.
+- OK, and the image is unlike the training images of a stage that was asked: REVIEW.
 - Else the first stage's verdict.
+
+What a later stage finds under its own limit is a defect where the first stage calls the image NG or REVIEW,
+and none where it calls it OK.
 
 So what the chain passes the first stage passed, and what it rejects the first stage rejected: behind a gate
 the escapes are just the gate's, and overkill is at most the gate's. AUROC and all else that follows the
@@ -34,8 +38,8 @@ from blemish.bundle.store import Bundle
 from blemish.decision.decision import GRADES
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, Verdict, failed
+from blemish.inspector.chain_data import refuse_unrelated
 from blemish.inspector.inspector import BundleInspector, in_scale, judged_file
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.loading import inspector_of
@@ -118,47 +122,62 @@ class Chain:
 
     def inspect(self, path: Path, *, with_maps: bool = False) -> Inspection:
         """Inspect an image file, decoded once; see `BundleInspector.inspect`."""
-        return judged_file(
-            path, self.judge, channels=None, bits=self.bits, bundle=self.bundle, with_maps=with_maps
-        )
+        return judged_file(path, self.judge, bits=self.bits, bundle=self.bundle, with_maps=with_maps)
 
     def judge(
-        self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
+        self,
+        pixels: Pixels,
+        name: str,
+        *,
+        with_maps: bool = False,
+        decode_ms: float | None = None,
+        whole: bool = True,
     ) -> Inspection:
-        """Inspect pixels as stored, [H, W] or [H, W, 3]; ERROR where any stage that is asked fails."""
+        """Inspect pixels as stored, [H, W] or [H, W, 3]; ERROR where any stage that is asked fails.
+
+        whole: see `BundleInspector.judge`
+        """
         answers: dict[Role, Inspection] = {}
+        like = True
         for stage in self.stages:
-            own = with_channels(pixels, stage.inference.channels)
-            role, answer = role_of(stage.inference), stage.judge(own, name, with_maps=with_maps)
+            role, first = role_of(stage.inference), next(iter(answers.values()), None)
+            passed = first is None or first.verdict is Verdict.OK
+            asked = replace(stage, limited=stage.limited and passed)
+            forwarded = asked.forward(pixels, name, whole=whole)
+            answer = asked.decide(forwarded, with_maps=with_maps)
+            like = like and not forwarded.unlike
             if answer.verdict is Verdict.ERROR:
                 return failed(name, f"{role} {stage.bundle}: {answer.error}", bundle=self.bundle)
             answers[role] = answer
             if role is Role.GATE and answer.verdict is Verdict.OK:
                 break
-        return self.combined(answers, with_maps=with_maps, decode_ms=decode_ms)
+        combined = self.combined(answers, with_maps=with_maps, decode_ms=decode_ms)
+        if combined.verdict is Verdict.OK and not like:
+            return combined.with_verdict(Verdict.REVIEW)
+        return combined
 
     def combined(self, answers: StageAnswers, *, with_maps: bool, decode_ms: float | None) -> Inspection:
         """Merge the answers of the stages that were asked; fields not named here are the first stage's."""
         first, detector = next(iter(answers.values())), answers.get(Role.DETECTOR)
         scale = self.inference.mm_per_px
         found = merged_defects(answers, scale)
+        every = merged_defects({role: with_all_findings(each) for role, each in answers.items()}, scale)
         verdict, reasons = decided(answers, found.defects)
         later = [
             f"{role}: {reason}" for role, answer in list(answers.items())[1:] for reason in answer.reasons
         ]
         grades = {answer.grade for answer in answers.values()}
+        worst = next((grade for grade in GRADES if grade in grades), None)
         decode = {} if decode_ms is None else {"decode": decode_ms}
         return replace(
-            first,
-            verdict=verdict,
-            reasons=(*first.reasons, *reasons, *later),
-            grade=next((grade for grade in GRADES if grade in grades), None),  # the worst that any gave
+            replace(first, grade=worst).with_verdict(verdict, *reasons, *later),
             defects=found.defects,
+            under_limit=under_limit(answers, scale),
             bundle=self.bundle,
             timings_ms={**decode, **stage_timings(answers)},
             mm_per_px=scale,
             maps=self.maps(answers, found, first.size or (0, 0)) if with_maps else {},
-            candidates=(*detector.candidates, *found.unnamed) if detector else (),
+            candidates=(*detector.candidates, *every.unnamed) if detector else (),
         )
 
     def maps(
@@ -187,13 +206,19 @@ def judge_of(
     device: str = "auto",
     mm_per_px: float | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    input_check: bool = True,
 ) -> Judge:
-    """Inspector of a loaded bundle, or the chain of several; mm_per_px, limits: see `inspector_of`.
+    """Inspector of a loaded bundle, or the chain of several; the options: see `inspector_of`.
 
     Raises BlemishError for a bundle that is refused and for bundles that make no chain.
     """
+    if input_check:
+        refuse_unrelated(bundles)
     return as_judge(
-        [inspector_of(bundle, device=device, mm_per_px=mm_per_px, limits=limits) for bundle in bundles]
+        [
+            inspector_of(bundle, device=device, mm_per_px=mm_per_px, limits=limits, input_check=input_check)
+            for bundle in bundles
+        ]
     )
 
 
@@ -205,6 +230,11 @@ def as_judge(stages: Sequence[BundleInspector]) -> Judge:
 def stages_of(judge: Judge) -> tuple[BundleInspector, ...]:
     """Inspectors of a chain in their order, or the inspector alone."""
     return judge.stages if isinstance(judge, Chain) else (judge,)
+
+
+def unlimited(judge: Judge) -> Judge:
+    """The judge without a limit of the score under which findings are no defects."""
+    return as_judge([replace(stage, limited=False) for stage in stages_of(judge)])
 
 
 def chain_of(stages: Sequence[BundleInspector]) -> Chain:
@@ -287,6 +317,17 @@ def merged_defects(answers: StageAnswers, scale: float | None) -> MergedDefects:
         boxes=tuple(box for index, box in enumerate(boxes) if index not in names),
         unnamed=tuple(region for region, name in zip(regions, names, strict=True) if name is None),
     )
+
+
+def with_all_findings(answer: Inspection) -> Inspection:
+    """Answer whose findings under the limit are defects, too."""
+    return replace(answer, defects=(*answer.defects, *answer.under_limit))
+
+
+def under_limit(answers: StageAnswers, scale: float | None) -> tuple[Defect, ...]:
+    """Findings of the segmenter and the detector that are no defects. scale: mm per pixel of all"""
+    later = [answers[role] for role in (Role.SEGMENTER, Role.DETECTOR) if role in answers]
+    return in_scale(tuple(each for answer in later for each in answer.under_limit), scale)
 
 
 def decided(answers: StageAnswers, defects: Sequence[Defect]) -> tuple[Verdict, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -36,6 +36,8 @@ RECORD, DRAFT, SUMMARY, OVERLAYS = (
     "inspections-summary.json",
     "overlays",
 )
+IMAGE_TABLE, DEFECT_TABLE, SHEET = "inspections.csv", "defects.csv", "sheet"
+SHEET_PAGE = re.compile(rf"{SHEET}(-\d\d+)?\.png")
 WRITTEN = frozenset({RECORD, DRAFT, SUMMARY, LOCK_NAME})
 # Folder of pictures that blemish draws, and the files that lie beside it then.
 DRAWN = ((OVERLAYS, {RECORD}), (OVERLAYS, {DRAFT}), ("pictures", {"run.json", "log.jsonl"}))
@@ -53,11 +55,13 @@ class Why(StrEnum):
     COMMENT = "comments of a list"
     UNREAD = "images or videos of a type that is not read"
     CLOSED = "folders or links that cannot be read"
+    VANISHED = "images that vanished before they could be read"
+    UNREADY = "images that were still being written, or not read yet, at the end"
 
     @property
     def is_lack(self) -> bool:
         """True where an image may be there that nobody has looked at."""
-        return self in (Why.UNREAD, Why.CLOSED, Why.LONE_MASK)
+        return self in (Why.UNREAD, Why.CLOSED, Why.LONE_MASK, Why.VANISHED)
 
     @property
     def remedy(self) -> str:
@@ -65,6 +69,7 @@ class Why(StrEnum):
         return {
             Why.UNREAD: "Save them as PNG or TIFF, or give a file of another suffix by its own path.",
             Why.CLOSED: "Check the links and permissions.",
+            Why.VANISHED: "Move or delete images later.",
             Why.LONE_MASK: "Remove them, or give them by their own paths if they are images.",
         }.get(self, "")
 
@@ -111,7 +116,7 @@ def files_below(folder: Path) -> FoundFiles:
     for place, names, drawn in folders_below(folder, found):
         for name in names:
             path = place / name
-            if drawn or name in WRITTEN or (name == "embeddings.png" and "embeddings.csv" in names):
+            if drawn or is_written(name, names):
                 found.leave_out(path, Why.WRITTEN)
             elif name.startswith("."):
                 found.leave_out(path, Why.HIDDEN)
@@ -146,6 +151,18 @@ def folders_below(folder: Path, found: FoundFiles) -> Iterator[tuple[Path, list[
         drawn.update(os.path.join(place, name) for name in inside)  # noqa: PTH118 - as os.walk names it
         below.sort()
         yield here, sorted(names), own
+
+
+def is_written(name: str, beside: Sequence[str]) -> bool:
+    """True for a file by blemish. beside: names of all files in its folder"""
+    if name in (IMAGE_TABLE, DEFECT_TABLE) or SHEET_PAGE.fullmatch(name):
+        return RECORD in beside or DRAFT in beside
+    return name in WRITTEN or (name == "embeddings.png" and "embeddings.csv" in beside)
+
+
+def sheet_pages(folder: Path) -> list[Path]:
+    """Pages of a contact sheet in a folder, in order."""
+    return sorted(path for path in folder.iterdir() if SHEET_PAGE.fullmatch(path.name))
 
 
 def is_inspected(name: str) -> bool:

@@ -7,7 +7,7 @@ Training-time evaluation, `inspect` and the tests all come through here; what di
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
-from blemish.decision.decision import Decision, Judged
+from blemish.decision.decision import Decision, Judged, reasons_under_limit
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.bit_depth import full_range
 from blemish.images.decode import read_image, with_channels
 from blemish.inspection import Inspection, Verdict, failed
+from blemish.inspector.input_check import InputCheck, reviewed
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits, time_limit
-from blemish.inspector.looks import KnownLooks
 from blemish.methods.contract import ImageFindings, Inference, Networks
 from blemish.record import UsedBundle
 
@@ -37,13 +37,15 @@ T = TypeVar("T")
 class Forwarded:
     """Network output of an image, before anything is decided.
 
-    raw: see `Inference.forward`; timings_ms: of the steps so far
+    pixels: in the method's channels; raw: see `Inference.forward`; timings_ms: of the steps so far
+    unlike: ways in which the image is unlike those of the training
     """
 
     name: str
     pixels: Pixels
     raw: NDArray[np.float32]
     timings_ms: Mapping[str, float]
+    unlike: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,12 @@ class BundleInspector:
     review, ng: image scores from which the verdict is REVIEW and NG; review ≤ ng
     bundle: id of the bundle, written into every inspection
     decision: instead of the two; mm_per_px: instead of the bundle's scale
+    limited: findings of an image whose score stays under `review` are no defects, unless they meet a rule of
+        the decision; False: all are. Without thresholds (`review` is infinite) there is no such limit
     bits: that 16-bit images use; None: all, which is asked about where an image uses 12 at most
     used: the bundle as a record names it; None for one that is not on disk, as in training
     limits: of each image; one that takes more is an ERROR
-    looks: of the training images; one unlike all of them is not OK but REVIEW. None: whatever it looks like
+    input_check: tells images unlike those of the training, which are not OK but REVIEW; None: takes any
     """
 
     inference: Inference
@@ -69,7 +73,8 @@ class BundleInspector:
     bits: int | None = None
     used: UsedBundle | None = None
     limits: Limits = DEFAULT_LIMITS
-    looks: KnownLooks | None = None
+    input_check: InputCheck | None = None
+    limited: bool = True
 
     @property
     def scale(self) -> float | None:
@@ -85,25 +90,36 @@ class BundleInspector:
         return judged_file(
             path,
             self.judge,
-            channels=self.inference.channels,
             bits=self.bits,
             bundle=self.bundle,
             with_maps=with_maps,
         )
 
     def judge(
-        self, pixels: Pixels, name: str, *, with_maps: bool = False, decode_ms: float | None = None
+        self,
+        pixels: Pixels,
+        name: str,
+        *,
+        with_maps: bool = False,
+        decode_ms: float | None = None,
+        whole: bool = True,
     ) -> Inspection:
-        """Inspect decoded pixels, [H, W] or [H, W, 3] as the method's channels say."""
-        return self.decide(self.forward(pixels, name, decode_ms=decode_ms), with_maps=with_maps)
+        """Inspect pixels as stored, [H, W] or [H, W, 3]. whole: False for a part of an image, of any size"""
+        forwarded = self.forward(pixels, name, decode_ms=decode_ms, whole=whole)
+        return self.decide(forwarded, with_maps=with_maps)
 
-    def forward(self, pixels: Pixels, name: str, *, decode_ms: float | None = None) -> Forwarded:
-        """Run the network on decoded pixels: the first half of `judge`."""
+    def forward(
+        self, pixels: Pixels, name: str, *, decode_ms: float | None = None, whole: bool = True
+    ) -> Forwarded:
+        """Run the network on pixels as stored: the first half of `judge`."""
+        unlike = self.input_check.reasons(pixels, whole=whole) if self.input_check else ()
+        pixels = with_channels(pixels, self.inference.channels)
         start = perf_counter()
         with time_limit(self.limits.seconds_for(pixels.shape[0] * pixels.shape[1])):
             raw = self.inference.forward(pixels, self.networks)
         decode = {} if decode_ms is None else {"decode": decode_ms}
-        return Forwarded(name, pixels, raw, {**decode, "network": 1e3 * (perf_counter() - start)})
+        timings = {**decode, "network": 1e3 * (perf_counter() - start)}
+        return Forwarded(name, pixels, raw, timings, unlike)
 
     def decide(self, forwarded: Forwarded, *, with_maps: bool = False) -> Inspection:
         """Decide on the network's output: the second half of `judge`."""
@@ -117,8 +133,7 @@ class BundleInspector:
         if not all_finite(findings):
             return self.not_finite(forwarded.name)
         inspection = self.inspection(findings, forwarded.name, (pixels.shape[0], pixels.shape[1]))
-        if self.looks is not None:
-            inspection = self.looks.review(inspection, pixels)
+        inspection = reviewed(inspection, forwarded.unlike)
         timings = {**forwarded.timings_ms, "decide": 1e3 * (perf_counter() - start)}
         return replace(inspection, timings_ms=timings)
 
@@ -129,34 +144,36 @@ class BundleInspector:
 
     def inspection(self, findings: ImageFindings, name: str, size: tuple[int, int]) -> Inspection:
         """Answer that follows from the findings, without timings. size: (height, width)"""
-        judged, defects, maps = self.judged(findings)
+        found = in_scale(findings.defects, self.scale)
+        judged = self.judged(findings.score, found)
         return Inspection(
             image=name,
             size=size,
             verdict=judged.verdict,
             score=judged.score,
-            defects=defects,
+            defects=tuple(found[index] for index in judged.listed),
             bundle=self.bundle,
             mm_per_px=self.scale,
-            maps=maps,
+            maps=with_defects(findings.maps, judged.listed, len(found)),
             candidates=findings.candidates,
             spread=findings.spread,
             reasons=judged.reasons,
             grade=judged.grade,
             decision=self.decision.revision if self.decision else None,
+            under_limit=tuple(found[index] for index in judged.under_limit),
         )
 
-    def judged(self, findings: ImageFindings) -> tuple[Judged, tuple[Defect, ...], InspectionMaps]:
-        """Verdict on the findings, the defects that count, and the maps with these alone."""
-        defects = in_scale(findings.defects, self.scale)
-        if self.decision is None:
-            verdict = self.verdict(findings.score)
-            return Judged(verdict, None, (), findings.score, ()), defects, findings.maps
-        judged = self.decision.judge(findings.score, defects, without_defects=self.without_defects)
-        if len(judged.kept) == len(defects):
-            return judged, defects, findings.maps
-        kept = tuple(defects[index] for index in judged.kept)
-        return judged, kept, with_defects(findings.maps, judged.kept, len(defects))
+    def judged(self, score: float, found: Sequence[Defect]) -> Judged:
+        """Verdict on an image, and which of its findings are defects."""
+        if self.decision is not None:
+            return self.decision.judge(
+                score, found, without_defects=self.without_defects, limited=self.limited
+            )
+        every = tuple(range(len(found)))
+        if not self.limited or score >= self.review or math.isinf(self.review):
+            return Judged(self.verdict(score), None, (), score, every)
+        reasons = tuple(reasons_under_limit(len(found), score, self.review))
+        return Judged(Verdict.OK, None, reasons, score, (), every)
 
     @property
     def without_defects(self) -> float:
@@ -187,7 +204,7 @@ def in_scale(defects: tuple[Defect, ...], scale: float | None) -> tuple[Defect, 
 
 def with_defects(maps: InspectionMaps, kept: tuple[int, ...], count: int) -> InspectionMaps:
     """Renumber the map "defects": those kept from 1 on, the others 0. count: of all defects"""
-    if "defects" not in maps:
+    if "defects" not in maps or len(kept) == count:
         return maps
     numbers = np.zeros(count + 1, np.int32)
     numbers[np.array(kept, dtype=np.intp) + 1] = np.arange(1, len(kept) + 1)
@@ -198,18 +215,17 @@ def judged_file(
     path: Path,
     judge: Callable[..., Inspection],
     *,
-    channels: int | None,
     bits: int | None,
     bundle: str,
     with_maps: bool,
 ) -> Inspection:
     """Answer of `judge` for an image file, see `BundleInspector.inspect` and `BundleInspector.judge`.
 
-    channels: of the decoded pixels; bits: see `BundleInspector`; bundle: id for an image that cannot be read
+    bits: see `BundleInspector`; bundle: id for an image that cannot be read
     """
     start = perf_counter()
     try:
-        pixels = with_channels(full_range(read_image(path), bits, str(path)), channels)
+        pixels = full_range(read_image(path), bits, str(path))
     except BlemishError as error:
         return failed(str(path), str(error), bundle=bundle)
     decode_ms = 1e3 * (perf_counter() - start)

@@ -6,7 +6,9 @@ What does not fit this version of blemish is refused here, before an image is re
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +19,9 @@ from blemish.bundle.store import DECISION, Bundle, load_bundle, sha256_of
 from blemish.decision.store import refuse_open, refuse_unfit, stored_decision
 from blemish.errors import BlemishError
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
+from blemish.inspector.input_check import stored_input_check
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits, timed
-from blemish.inspector.looks import stored_looks
 from blemish.methods import find_method
 from blemish.methods.common.outputs import checked_networks
 from blemish.methods.common.scores import default_label
@@ -31,8 +33,9 @@ from blemish.record import UsedBundle
 if TYPE_CHECKING:
     from torch import nn
 
-# Numbers that building networks may allocate: drawing weights takes some beside the weights themselves.
-ALLOCATED_AT_LEAST, ALLOCATED_RATIO = 1 << 24, 4
+# Numbers that building networks may allocate: drawing weights takes some beside the weights, and of a
+# ResNet, of which a bundle may hold the first stages alone, the whole is built: 45 million for the largest.
+ALLOCATED_AT_LEAST, ALLOCATED_RATIO = 1 << 26, 4
 RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # packages that run the graphs of each kind
 
 
@@ -51,12 +54,13 @@ def inspector_of(
     mm_per_px: float | None = None,
     decided: bool = True,
     limits: Limits = DEFAULT_LIMITS,
+    input_check: bool = True,
 ) -> BundleInspector:
     """Inspector of a loaded bundle, with the decision in its folder; torch runs what was not exported.
 
     mm_per_px: scale of the images instead of the decision's and the bundle's
     decided: follow that decision; else the thresholds of the manifest
-    limits: of each image
+    limits: of each image; input_check: whether an image unlike those of the training is REVIEW
     Raises BlemishError for a bundle whose method, settings, thresholds, tensors or graphs are not this
     blemish's, for a decision that is not this bundle's, and for a device that an exported one does not have.
     """
@@ -64,8 +68,14 @@ def inspector_of(
     method, inference = method_of(bundle)
     networks = networks_of(bundle, method, device=device, bfloat16=bfloat16, limits=limits)
     plain = assemble(inference, networks, bundle.manifest, bundle.id)
-    looks = stored_looks(bundle.manifest.data, str(bundle.path))
-    inspector = replace(plain, decision=decision, mm_per_px=mm_per_px, limits=limits, looks=looks)
+    check = stored_input_check(bundle.manifest.data, str(bundle.path))
+    inspector = replace(
+        plain,
+        decision=decision,
+        mm_per_px=mm_per_px,
+        limits=limits,
+        input_check=check if input_check else None,
+    )
     if decision is not None:
         source = str(bundle.path / DECISION)
         refuse_unfit(
@@ -122,6 +132,7 @@ def used_bundle(
         decision_sha256=sha256_of(decision_file) if decision_file else None,
         mm_per_px=inspector.scale,
         runtime=runtime,
+        input_check=inspector.input_check is not None,
     )
 
 
@@ -153,6 +164,13 @@ def labels_of(inference: Inference, manifest: Manifest) -> tuple[str, ...]:
     """Names of defects: the bundle's classes, or a single name where types are not told apart."""
     names = manifest.class_names
     return names if inference.classifies else (default_label(names),)
+
+
+def class_names_of(stages: Sequence[BundleInspector], bundles: Sequence[Bundle]) -> tuple[str, ...]:
+    """Every label that a defect can have, in the order of the bundles' classes. stages: of the bundles"""
+    pairs = zip(stages, bundles, strict=True)
+    labels = [labels_of(stage.inference, bundle.manifest) for stage, bundle in pairs]
+    return tuple(dict.fromkeys(chain.from_iterable(labels)))
 
 
 def loaded_modules(bundle: Bundle, method: Method) -> dict[str, nn.Module]:

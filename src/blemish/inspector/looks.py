@@ -1,28 +1,21 @@
-"""Images unlike those of the training: black, blank, overexposed, far too dark, or out of focus.
+"""Looks of the training images as bundles knew them before there were statistics with limits of their own.
 
-A network is sure of itself on images that it has never seen the like of, and calls a black image clean. So a
-bundle remembers how bright, how rich in contrast and how sharp its training images were, and an image far
-outside is for a person: what would be OK is REVIEW. Far is a factor of two, since a few images do not show
-the whole range: on six public sets at most 1.5 % of new images of the same set were sent to a person after 30
-for training, and none after 200, while none that was 16 times too dark passed.
-Sharpness varies more within a set, so far is a factor of three there: on eight sets that left out at most
-0.6 % of new images after 30, and on five of them told three in four that were blurred by 5 pixels, or more.
+Black, blank, overexposed, far too dark, or out of focus: an image far outside what the training images looked
+like is for a person. Far is a factor of two, and of three for sharpness, as no more than the lowest and the
+highest value of each is known. A bundle of 0.1 knows none: then only images that show nothing are told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from blemish.arrays import Pixels
-from blemish.bundle.manifest import Strict, first_fault
-from blemish.errors import BlemishError
+from blemish.bundle.manifest import Strict
 from blemish.images.decode import largest_value, luminance
-from blemish.inspection import Inspection, Verdict
 
 KEY = "looks"  # in a manifest's `data`
 SAMPLED = 1 << 16  # pixels that brightness and contrast are taken from
@@ -72,42 +65,17 @@ class KnownLooks(Strict):
     side: int = Field(1, ge=1)
     sharpness: tuple[float, float] = (0.0, 1.0)
 
-    @classmethod
-    def of(cls, looks: Iterable[Look]) -> Self:
-        """Looks of these images."""
-        every = list(looks)
-        if not every:
-            return cls()
-        brightness, contrast = [each.brightness for each in every], [each.contrast for each in every]
-        sharpness = [each.sharpness for each in every]
-        return cls(
-            images=len(every),
-            brightness=(min(brightness), max(brightness)),
-            contrast=(min(contrast), max(contrast)),
-            side=min(each.side for each in every),
-            sharpness=(min(sharpness), max(sharpness)),
-        )
+    def reasons(self, pixels: Pixels, *, whole: bool = True) -> tuple[str, ...]:
+        """Sentences on each way in which an image is unlike those of the training, see `InputCheck`."""
+        return tuple(self.on_look(look_of(pixels), whole=whole))
 
-    def joined(self, other: KnownLooks) -> KnownLooks:
-        """Looks of the images of both."""
-        if not self.images or not other.images:
-            return self if self.images else other
-        return KnownLooks(
-            images=self.images + other.images,
-            brightness=widest(self.brightness, other.brightness),
-            contrast=widest(self.contrast, other.contrast),
-            side=min(self.side, other.side),
-            sharpness=widest(self.sharpness, other.sharpness),
-        )
-
-    def reasons(self, look: Look) -> Iterator[str]:
-        """Sentences on each way in which an image is unlike all of these."""
+    def on_look(self, look: Look, *, whole: bool) -> Iterator[str]:
         dark, bright = self.brightness
         weak, strong = self.contrast
         if not look.contrast and not (self.images and weak == 0):
             yield f"all pixels are alike ({level(look.brightness)} of 255)"
         if not self.images:
-            yield from reasons_of_none(look)
+            yield from reasons_of_none(look, whole=whole)
             return
         if look.brightness * FACTOR < dark:
             yield self.sentence("darker", "mean", look.brightness, self.brightness)
@@ -119,44 +87,20 @@ class KnownLooks(Strict):
             yield self.sentence("stronger in contrast", "deviation", look.contrast, self.contrast)
         if look.contrast > 0 and look.sharpness * SHARPNESS_FACTOR < self.sharpness[0]:
             yield self.sentence("less sharp", "step between pixels", look.sharpness, self.sharpness)
-        if look.side * SIDE_FACTOR < self.side:
+        if whole and look.side * SIDE_FACTOR < self.side:
             yield f"far smaller than every training image: {look.side} px, training from {self.side} px"
 
     def sentence(self, how: str, what: str, value: float, known: tuple[float, float]) -> str:
         low, high = map(level, known)
         return f"{how} than every training image: {what} {level(value)}, training {low} to {high}"
 
-    def review(self, inspection: Inspection, pixels: Pixels) -> Inspection:
-        """Inspection with REVIEW instead of OK, and the reasons, where its image is unlike all of these."""
-        reasons = tuple(self.reasons(look_of(pixels)))
-        if not reasons or inspection.verdict is Verdict.ERROR:
-            return inspection
-        verdict = Verdict.REVIEW if inspection.verdict is Verdict.OK else inspection.verdict
-        return replace(inspection, verdict=verdict, reasons=(*inspection.reasons, *reasons))
 
-
-def reasons_of_none(look: Look) -> Iterator[str]:
+def reasons_of_none(look: Look, *, whole: bool) -> Iterator[str]:
     """Sentences on an image that shows nothing, for a bundle that knows no looks of its training."""
     if 0 < 255 * look.contrast < LEAST_DEVIATION:
         yield f"all pixels are almost alike: deviation {level(look.contrast)} of 255"
-    if look.side < LEAST_SIDE:
+    if whole and look.side < LEAST_SIDE:
         yield f"too small to show anything: {look.side} px"
-
-
-def stored_looks(data: Mapping[str, Any], source: str) -> KnownLooks:
-    """Looks in the `data` of a manifest; nothing known where there are none. source: for the message
-
-    Raises BlemishError for values that are none.
-    """
-    try:
-        return KnownLooks.model_validate(data.get(KEY, {}))
-    except ValidationError as error:
-        fault = first_fault(error, KnownLooks.model_fields)
-        raise BlemishError(f"{source}: data: {KEY}: {fault} Train it again.") from error
-
-
-def widest(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
-    return min(first[0], second[0]), max(first[1], second[1])
 
 
 def level(share: float) -> str:

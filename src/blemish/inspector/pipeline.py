@@ -20,7 +20,6 @@ from blemish.arrays import Pixels
 from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError
 from blemish.images.bit_depth import full_range
-from blemish.images.decode import with_channels
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Chain, Judge, stages_of
 from blemish.inspector.inspector import BundleInspector, Forwarded, or_failed
@@ -53,6 +52,7 @@ class Decoded:
     """An item that was read.
 
     pixels: None where it could not be, for the reason `error`; digests: None where no record is written
+    stored: of a strip of a web, its pixels before they were converted to the method's channels
     """
 
     item: Item
@@ -60,6 +60,7 @@ class Decoded:
     error: str = ""
     decode_ms: float = 0.0
     digests: ImageDigests | None = None
+    stored: Pixels | None = None
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,23 @@ class Answers:
 
 @contextmanager
 def answers_of(
-    judge: Judge, items: Iterable[Item], *, with_maps: bool = False, recorded: bool = False
+    judge: Judge,
+    items: Iterable[Item],
+    *,
+    with_maps: bool = False,
+    recorded: bool = False,
+    max_ahead: int = IMAGES_AHEAD,
 ) -> Iterator[Answers]:
     """Judge each item in threads, in order; they have ended when the block is left.
 
     recorded: each answer has a record to replay it by, for which its image is hashed
+    max_ahead: images that are decoded while the network is busy
     An item that cannot be read, or is too large for the memory, has an ERROR answer; any other error is
     raised once, where its answer would be.
     """
     steps, budget = Steps(serialize_networks(judge), with_maps), PixelBudget(MAX_PIXELS_INSIDE)
     decoding = Prefetcher(
-        lambda item: budget.admit(decoded(item, hashed=recorded)), items, max_ahead=IMAGES_AHEAD
+        lambda item: budget.admit(decoded(item, hashed=recorded)), items, max_ahead=max_ahead
     )
     network = Prefetcher(steps.forward, decoding, prepare=set_threads)
     deciding = Prefetcher(steps.decide, network, prepare=set_threads)
@@ -177,12 +184,14 @@ class Steps:
             pixels = full_range(pixels, judge.bits, name)
         except BlemishError as error:
             return Inferred(image, failed(name, str(error), bundle=judge.bundle))
-        image, own = replace(image, pixels=pixels), with_channels(pixels, judge.inference.channels)
+        image, whole = replace(image, pixels=pixels), image.item.first_row is None
 
         def half() -> Forwarded | Inspection:
             if isinstance(judge, Chain):
-                return judge.judge(own, name, with_maps=self.with_maps, decode_ms=image.decode_ms)
-            return judge.forward(own, name, decode_ms=image.decode_ms)
+                return judge.judge(
+                    pixels, name, with_maps=self.with_maps, decode_ms=image.decode_ms, whole=whole
+                )
+            return judge.forward(pixels, name, decode_ms=image.decode_ms, whole=whole)
 
         return Inferred(image, or_failed(half, name, judge.bundle))
 
@@ -204,8 +213,7 @@ def in_web(inspection: Inspection, top: int) -> Inspection:
     """Move the inspection of a piece into pixels of the whole web. top: the piece's first row"""
     if inspection.size is None:
         return inspection
-    defects = tuple(defect.moved(top) for defect in inspection.defects)
-    return replace(inspection, defects=defects, rows=(top, top + inspection.size[0]))
+    return replace(inspection.moved(top), rows=(top, top + inspection.size[0]))
 
 
 def serialize_networks(judge: Judge) -> Judge:

@@ -60,9 +60,9 @@ class Prefetcher(Generic[Input, Output], Iterator[Output]):
         raise StopIteration
 
     def drain(self) -> Iterator[Output]:
-        """Results that are made already, without waiting for more."""
+        """Results that are made already, without waiting for more, nor for those made meanwhile."""
         try:
-            while True:
+            for _ in range(self.made.qsize()):
                 yield self.taken(self.made.get_nowait())
         except (Empty, StopIteration):
             return

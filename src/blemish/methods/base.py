@@ -16,6 +16,7 @@ from blemish.methods.contract import (
     Memory,
     MethodSettings,
     StageSteps,
+    Summary,
     Trainer,
 )
 
@@ -33,6 +34,7 @@ class BaseMethod(ABC, Generic[SettingsOf]):
 
     name: str
     title: str
+    summary: Summary
     settings_type: type[SettingsOf]
     memory_type: type[Memory] = Memory
     curves_type: type[Curves] = Curves

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,26 +35,47 @@ Graph = Callable[[Arrays], Arrays]  # a network without torch: arrays by the nam
 LearningSplit = Literal["train", "val"]
 
 
-class MethodSettings(BaseModel):
-    """Settings that every method has. Frozen, and an unknown key is an error."""
+@dataclass(frozen=True)
+class Group:
+    """Title of a group of settings, in the annotation of the first of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    title: str
+
+
+class MethodSettings(BaseModel):
+    """Settings that every method has. Frozen, and an unknown key is an error.
+
+    The docstring below a setting describes it to users; `Group` in an annotation begins a group.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     # Settings that name something on disk, and what: a run remembers where that is.
     paths: ClassVar[Mapping[str, Literal["file", "folder"]]] = {}
+    # Settings to try first, at most ten, the most important first.
+    main_settings: ClassVar[tuple[str, ...]] = ()
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"  # "auto": the GPU where there is one
-    precision: Literal["auto", "fp32", "bf16"] = (
-        "auto"  # of training; "auto": bf16 where the hardware multiplies it
-    )
-    checkpoint_every: int = Field(100, ge=1)  # steps
-    # Decision: rules of evaluation.operating_point, followed on the validation images
-    # "auto": "f1" and "escape<=0"; without a defective image "overkill<=0.02" and "overkill<=0.1"
-    ng_rule: str = AUTO  # image score from which the verdict is NG
-    review_rule: str = AUTO  # the lower threshold; between the two the verdict is REVIEW
-    # Scale of the images, for sizes in mm; None: the dataset.yaml's
-    mm_per_px: float | None = Field(None, gt=0, allow_inf_nan=False)
-    # Bits that 16-bit images use, such as 12 of a camera; None: the dataset.yaml's, or all
+    device: Annotated[Literal["auto", "cpu", "cuda"], Group("Computation")] = "auto"
+    """Where networks run; "auto" takes the GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Numbers that training computes in; "auto" is bf16 where the hardware multiplies it."""
+    checkpoint_every: int = Field(100, ge=1)
+    """Steps between checkpoints, from which `--resume` goes on."""
+
+    # Rules of evaluation.operating_point, followed on the validation images.
+    ng_rule: Annotated[str, Group("Verdict")] = AUTO
+    """Rule by which training chooses the image score from which the verdict is NG: f1, max-iou,
+    escape<=0.01, overkill<=0.02, or cost:escape=100,overkill=1. "auto" is f1; without a defective
+    validation image, overkill<=0.02@95%.
+    """
+    review_rule: str = AUTO
+    """Rule of the lower threshold, from which the verdict is REVIEW. "auto" is balance<=0.2; without a
+    defective validation image, balance<=0.1.
+    """
+
+    mm_per_px: Annotated[float | None, Group("Images of the camera")] = Field(None, gt=0, allow_inf_nan=False)
+    """Scale of the images, for sizes in mm; null: the dataset.yaml's."""
     bits: int | None = Field(None, ge=8, le=16)
+    """Bits that 16-bit images use, such as 12 of a camera; null: the dataset.yaml's, or all."""
 
 
 @dataclass(frozen=True)
@@ -287,6 +308,20 @@ class Fitted:
     trained_on_before: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What a user must know to choose a method, each a sentence or a few.
+
+    needs: data that it learns from; gives: what it finds in an image
+    cost: of training and of inspection, as measured; when: in which case to take it
+    """
+
+    needs: str
+    gives: str
+    cost: str
+    when: str
+
+
 class Method(Protocol):
     """The object `METHOD` of a method's folder; `base.BaseMethod` has defaults for most of it.
 
@@ -303,6 +338,8 @@ class Method(Protocol):
     def name(self) -> str: ...
     @property
     def title(self) -> str: ...
+    @property
+    def summary(self) -> Summary: ...
     @property
     def settings_type(self) -> type[MethodSettings]: ...
     @property

@@ -11,31 +11,33 @@ from numpy.typing import NDArray
 
 from blemish.bundle.curves import StoredLosses
 from blemish.bundle.manifest import Manifest, Preprocessing, StoredOperatingPoint
-from blemish.bundle.migrations import AUTO, BEFORE_AUTO
+from blemish.bundle.migrations import AUTO
 from blemish.bundle.store import Bundle
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.samples import Dataset
+from blemish.evaluation.bounds import ProportionBound, proportion_bound
+from blemish.evaluation.causes import LEARNED_FROM
+from blemish.evaluation.evaluator import Evaluator
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose
+from blemish.evaluation.review_band import default_rules
 from blemish.evaluation.run import evaluate_samples
 from blemish.images.bit_depth import full_range
-from blemish.images.decode import read_image, with_channels
+from blemish.images.decode import read_image
+from blemish.inspection import Verdict
+from blemish.inspector.input_check import KEY as INPUT_STATISTICS
 from blemish.inspector.inspector import BundleInspector
-from blemish.inspector.looks import KEY as LOOKS
-from blemish.inspector.looks import KnownLooks, look_of, stored_looks
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
 from blemish.provenance import provenance
+from blemish.training.input_statistics import known_inputs
 from blemish.training.log import LOG_FILE, read_log
 from blemish.training.request import Request
 
 CURVE_POINTS = 200
-LOOKED_AT = 1000  # images at most, evenly spread
+MEASURED = 1000  # images at most, evenly spread
 # Not of the bundle: verdicts, which are chosen on these very images, and how busy the machine was.
 METRICS_LEFT_OUT = ("image", "operating_point", "seconds_per_image")
-# Rules of "auto" where no validation image is defective: of the good ones at most so many are NG, and NG or
-# REVIEW together.
-GOOD_IMAGES_ALONE = {"ng_rule": "overkill<=0.02", "review_rule": "overkill<=0.1"}
 
 
 def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) -> Manifest:
@@ -61,7 +63,8 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             "classes": dataset.class_counts,
             **({"skipped": dict(dataset.skipped)} if dataset.skipped else {}),
             **images_known(dataset, fitted, request.initial_bundle),
-            LOOKS: looks_known(dataset, fitted, request).model_dump(mode="json"),
+            LEARNED_FROM: learned_from(dataset),
+            **statistics_known(dataset, request),
         },
         data_fingerprint=digest,
         provenance={**provenance(), "seed": request.seed},
@@ -88,23 +91,31 @@ def images_known(dataset: Dataset, fitted: Fitted, start: Bundle | None) -> dict
     }
 
 
-def looks_known(dataset: Dataset, fitted: Fitted, request: Request) -> KnownLooks:
-    """Looks of the images that were learned from and validated on, by the start as well."""
+def learned_from(dataset: Dataset) -> dict[str, int]:
+    """Number of good and of defective training images."""
+    defective = [sample.is_defective for sample in dataset.split("train")]
+    return {"good": defective.count(False), "defective": defective.count(True)}
+
+
+def statistics_known(dataset: Dataset, request: Request) -> dict[str, Any]:
+    """Statistics of the images that were learned from and validated on, by their key; none without images.
+
+    Those of a start are not among them: it may have learned from other products.
+    """
     samples = [*dataset.split("train"), *dataset.split("val")]
-    some = samples[:: -(-len(samples) // LOOKED_AT) or 1]
+    some = samples[:: -(-len(samples) // MEASURED) or 1]
     bits = request.settings.bits
-    own = KnownLooks.of(
-        look_of(with_channels(full_range(read_image(each.image), bits, str(each.image)), fitted.channels))
-        for each in some
-    )
-    start = request.initial_bundle
-    return own.joined(stored_looks(start.manifest.data, str(start.path))) if start else own
+    images = (full_range(read_image(each.image), bits, str(each.image)) for each in some)
+    return {INPUT_STATISTICS: known_inputs(images).model_dump(mode="json")} if some else {}
 
 
 def with_operating_point(
     manifest: Manifest, inspector: BundleInspector, dataset: Dataset, request: Request, reporter: Reporter
-) -> Manifest:
-    """Add the two image thresholds and their cost to a manifest, both from the validation images alone."""
+) -> tuple[Manifest, Evaluator]:
+    """Add the two image thresholds and their cost to a manifest, both from the validation images alone.
+
+    returns: the manifest, and the validation images as they were judged
+    """
     known = set(manifest.class_names)
     validation = dataset.split("val").where(
         lambda sample: {annotation.label for annotation in sample.annotations} <= known
@@ -120,17 +131,17 @@ def with_operating_point(
         iou_score=inspector.inference.threshold_score,
     )
     thresholds = {**manifest.thresholds, "ng": point.threshold, "review": point.review_threshold}
-    for line in (summary(point), *point.notes):
+    in_review = [point.verdict(score) is Verdict.REVIEW for score in scores[~defective].tolist()]
+    for line in (summary(point, proportion_bound(sum(in_review), len(in_review))), *point.notes):
         reporter.line(line)
     evaluation = evaluator.result(method=manifest.method, split="val", seed=request.seed)
     metrics = {key: value for key, value in evaluation.metrics.items() if key not in METRICS_LEFT_OUT}
-    return manifest.model_copy(
-        update={
-            "thresholds": thresholds,
-            "operating_point": StoredOperatingPoint.model_validate(point.to_json()),
-            "metrics": {"val": metrics},
-        }
-    )
+    chosen = {
+        "thresholds": thresholds,
+        "operating_point": StoredOperatingPoint.model_validate(point.to_json()),
+        "metrics": {"val": metrics},
+    }
+    return manifest.model_copy(update=chosen), evaluator
 
 
 def followed_rules(settings: Mapping[str, Any], *, any_defective: bool) -> tuple[str, str]:
@@ -138,19 +149,22 @@ def followed_rules(settings: Mapping[str, Any], *, any_defective: bool) -> tuple
 
     any_defective: whether a validation image is
     """
-    automatic = BEFORE_AUTO if any_defective else GOOD_IMAGES_ALONE
     ng_rule, review_rule = (
-        automatic[key] if settings[key] == AUTO else settings[key] for key in ("ng_rule", "review_rule")
+        automatic if settings[key] == AUTO else settings[key]
+        for key, automatic in zip(
+            ("ng_rule", "review_rule"), default_rules(any_defective=any_defective), strict=True
+        )
     )
     return ng_rule, review_rule
 
 
-def summary(point: OperatingPoint) -> str:
-    """Line for the user on the thresholds chosen and what they cost on the validation images."""
+def summary(point: OperatingPoint, good_in_review: ProportionBound) -> str:
+    """Line for the user on the thresholds chosen and what they cost on the validation images, with bounds."""
     return (
         f"NG from a score of {point.threshold:.3f}, REVIEW from {point.review_threshold:.3f}. "
-        f"Validation images: {point.escapes.n} of {point.escapes.of} defective passed, "
-        f"{point.overkill.n} of {point.overkill.of} good rejected, {point.review.n} for review."
+        f"Validation images: {point.escapes.sentence('defective passed')}, "
+        f"{point.overkill.sentence('good rejected')}, {good_in_review.sentence('good for review')}. "
+        "`blemish decide` with images of the line chooses them anew: the more images, the narrower the band."
     )
 
 

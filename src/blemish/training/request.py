@@ -53,7 +53,7 @@ def refuse_unknown_rules(settings: MethodSettings) -> None:
     for key in ("ng_rule", "review_rule"):
         try:
             if getattr(settings, key) != AUTO:
-                parse_rule(getattr(settings, key))
+                parse_rule(getattr(settings, key), review=key == "review_rule")
         except BlemishError as error:
             raise BlemishError(f"setting {key}: {error}") from error
 

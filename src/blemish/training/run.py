@@ -16,6 +16,7 @@ from blemish.inspector.loading import assemble
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
 from blemish.training.clock import Clock
+from blemish.training.evidence import note_evidence
 from blemish.training.manifest import describe, state_of, with_operating_point
 from blemish.training.planning import keep_plan, planned, steps_saved
 from blemish.training.request import (
@@ -86,12 +87,13 @@ def save_fitted(
     own = fitted.dataset or dataset
     fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan)))
     manifest = describe(request, own, fitted, digest)
+    networks = {name: state_of(module) for name, module in fitted.modules.items()}
     if fitted.can_inspect:
         inspector = assemble(
             request.method.inference(manifest), trainer.networks(fitted.modules), manifest, "validation"
         )
-        manifest = with_operating_point(manifest, inspector, own, request, trainer.reporter)
-    networks = {name: state_of(module) for name, module in fitted.modules.items()}
+        manifest, judged = with_operating_point(manifest, inspector, own, request, trainer.reporter)
+        note_evidence(judged, manifest, own, inspector.inference, networks, trainer)
     return save_bundle(path, manifest, networks)
 
 

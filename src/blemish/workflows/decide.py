@@ -22,7 +22,9 @@ from blemish.decision.store import refuse_unfit, stored_decision, write_decision
 from blemish.decision.usage import read_usage
 from blemish.errors import BlemishError
 from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
+from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint
+from blemish.evaluation.review_band import default_rules
 from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.folder_lock import one_at_a_time, refuse_bundle
@@ -97,16 +99,20 @@ def written_decision(request: DecideRequest, loaded: Bundle, file: Path, reporte
         notes += (f"{number(len(dataset.skipped), 'broken file')} of {request.data} left out.",)
     for note in (*notes, *notes_on_tests(loaded)):
         reporter.line(f"warning: {note}")
+    every_finding = replace(inspector, limited=False)
     with naming_the_option(chosen):
-        records = evaluate_samples(inspector, chosen, reporter, title="calibrating").records
+        records = evaluate_samples(every_finding, chosen, reporter, title="calibrating").records
     for note in sentences_on_lost_places(records):
         reporter.line(f"warning: {note}")
     hidden = hidden_defects(
         draft, records, mm_per_px=inspector.scale, classifies=inspector.inference.classifies
     )
-    decision, point = calibrated(records, draft, calibration(request, loaded, inspector))
+    any_defective = bool(image_scores(records)[1].any())
+    review_rule = request.rules.review or default_rules(any_defective=any_defective)[1]
+    decision, point = calibrated(records, draft, calibration(request, loaded, inspector, review_rule))
     point = replace(point, notes=(*hidden, *point.notes))
-    decision = decision.model_copy(update={"chosen": how_chosen(request, chosen, decision, point, notes)})
+    origin = how_chosen(request, chosen, decision, point, notes, review_rule=review_rule)
+    decision = decision.model_copy(update={"chosen": origin})
     earlier = write_decision(file, decision)
     return DecideResult(decision, file, tuple(sentences(decision, point, earlier)))
 
@@ -205,11 +211,13 @@ def notes_on_tests(loaded: Bundle) -> tuple[str, ...]:
     )
 
 
-def calibration(request: DecideRequest, loaded: Bundle, inspector: BundleInspector) -> Calibration:
+def calibration(
+    request: DecideRequest, loaded: Bundle, inspector: BundleInspector, review_rule: str
+) -> Calibration:
     inference = inspector.inference
     return Calibration(
         request.rules.ng,
-        request.rules.review,
+        review_rule,
         class_names=loaded.manifest.class_names if inference.classifies else (),
         without_defects=inspector.without_defects,
         iou_score=inference.threshold_score,
@@ -217,7 +225,13 @@ def calibration(request: DecideRequest, loaded: Bundle, inspector: BundleInspect
 
 
 def how_chosen(
-    request: DecideRequest, chosen: Dataset, decision: Decision, point: OperatingPoint, notes: tuple[str, ...]
+    request: DecideRequest,
+    chosen: Dataset,
+    decision: Decision,
+    point: OperatingPoint,
+    notes: tuple[str, ...],
+    *,
+    review_rule: str,
 ) -> Chosen:
     stored = replace(point, notes=(*point.notes, *notes)).to_json()
     return Chosen(
@@ -226,7 +240,7 @@ def how_chosen(
         data_fingerprint=fingerprint(chosen),
         images=len(chosen),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        review_rule=request.rules.review,
+        review_rule=review_rule,
         point=StoredOperatingPoint.model_validate(stored),
         seen=tuple(image_digests(chosen)),
         rules=rules_digest(decision),

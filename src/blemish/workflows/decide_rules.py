@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from blemish.bundle.manifest import Strict
 from blemish.decision.rules import Costs, Grade, Ignored, Limit
 from blemish.errors import WrongUseError, refused_as_wrong_use
-from blemish.evaluation.operating_point import DEFAULT_REVIEW_RULE, parse_rule
+from blemish.evaluation.operating_point import parse_rule
 
 Part = TypeVar("Part", bound=Strict)
 NONE = "none"  # instead of rules: drop those of the revision before
@@ -27,10 +27,13 @@ WRITTEN = {
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules of both thresholds, such as "escape<=0.01", and the costs, if any."""
+    """Rules of both thresholds, such as "escape<=0.01", and the costs, if any.
+
+    review: None for the default, which depends on the images
+    """
 
     ng: str
-    review: str
+    review: str | None = None
     costs: Costs | None = None
 
 
@@ -68,9 +71,10 @@ def chosen_rules(
     ((_, upper),) = named.items()
     with refused_as_wrong_use():
         parsed = parse_rule(upper)
-        parse_rule(lower or DEFAULT_REVIEW_RULE)
+        if lower is not None:
+            parse_rule(lower, review=True)
     costs = Costs(escape=parsed.escape_cost, overkill=parsed.overkill_cost) if parsed.kind == "cost" else None
-    return Rules(upper, lower or DEFAULT_REVIEW_RULE, costs)
+    return Rules(upper, lower, costs)
 
 
 def parsed_limits(texts: Sequence[str] | None) -> tuple[Limit, ...] | None:

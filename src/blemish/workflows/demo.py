@@ -73,6 +73,6 @@ def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
     reporter.line("4/4 inspecting the test images")
     test_images = [sample.image for sample in dataset.split("test")]
     recorded = inspect_images([bundle], test_images, out / "inspections", overlay=True, quiet=quiet)
-    if recorded.overlay_lack:
-        raise BlemishError(recorded.overlay_lack)
+    if recorded.output_lack:
+        raise BlemishError(recorded.output_lack)
     return evaluated.report

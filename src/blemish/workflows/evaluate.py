@@ -15,15 +15,19 @@ from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.sentences import sentences
 from blemish.decision.usage import read_usage
+from blemish.evaluation.baselines import HISTOGRAMS, ImageFeatures
 from blemish.evaluation.calibration import hidden_defects
+from blemish.evaluation.causes import Trained
 from blemish.evaluation.decided import operating_point_of
+from blemish.evaluation.evidence import features_at_hand, summary_lines, with_evidence
 from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.evaluation.report import ReportContext
 from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
-from blemish.evaluation.stored import threshold_sweep, training_curve
+from blemish.evaluation.stored import threshold_sweep, training_curve, training_losses
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.folder_lock import locks_out
 from blemish.inspector.chain import Judge, as_judge
+from blemish.inspector.chain_data import notes_on_data, refuse_unrelated
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods import find_method
 from blemish.progress import Reporter
@@ -37,6 +41,8 @@ CHAIN_NOTE = (
     "others can only send an image to a person. An image that a gate passed is without defects, severity 0, "
     "in every figure."
 )
+
+UNCHECKED_NOTE = "Images were judged whether or not they are like those of the training (--no-input-check)."
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
     command: str,
     mm_per_px: float | None = None,
     device: str = "auto",
+    input_check: bool = True,
     skip_broken: bool = False,
     quiet: bool = False,
 ) -> EvaluationResult:
@@ -99,21 +106,29 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
 
     Images of the split "test" are sealed: each evaluation on them is counted in every bundle.
     places: folders of the bundles; command: the user's call, for the report
+    input_check: whether images unlike those of the training are REVIEW in place of OK
     skip_broken: leave out broken files, each with a line, and note them in metrics.json and the report
     Raises BlemishError for bundles and data that do not go together.
     """
     reporter = Reporter(quiet=quiet)
     dataset = read_dataset(data, reporter, skip_broken=skip_broken)
-    evaluated = opened(places, dataset, device=device, mm_per_px=mm_per_px)
+    evaluated = opened(places, dataset, device=device, mm_per_px=mm_per_px, input_check=input_check)
     chosen, left_out = for_judge(split_to_evaluate(dataset, split), evaluated.judge, evaluated.manifests)
-    notes = (*left_out, *decisions_of_later(evaluated.inspectors))
+    notes = (*left_out, *notes_on_data(evaluated.bundles), *decisions_of_later(evaluated.inspectors))
     notes += (*evaluated.notes_on_known_images(chosen), *notes_on_groups(chosen))
     notes += (*notes_on_scale(evaluated.inspectors[0], dataset), *sentences_on_ignored(chosen))
+    notes += () if input_check else (UNCHECKED_NOTE,)
     for note in notes:
         reporter.line(f"warning: {note}")
     context = report_context(evaluated, chosen, data, command)  # before the long work: it may refuse
     with naming_the_option(chosen):
         evaluation = measured(evaluated, chosen, split, reporter)
+    evaluation = with_evidence(
+        evaluation,
+        dataset.split("train"),
+        trained=trained(evaluated),
+        features=features_of(evaluated.bundles[0]),
+    )
     late = (*evaluated.notes_on_hidden(evaluation.records), *sentences_on_lost_places(evaluation.records))
     context = replace(context, notes=(*notes, *late))
     evaluation, context = record_test_set_access(
@@ -121,20 +136,43 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
     )
     for note in context.notes[len(notes) :]:
         reporter.line(note)
+    for line in summary_lines(evaluation.metrics, f"split '{split}', {len(evaluation.records)} images"):
+        reporter.line(line)
     return write_evaluation(out, evaluation, context_of_chain(context, evaluated.bundles, places))
 
 
 def opened(
-    places: Sequence[Path], dataset: Dataset, *, device: str, mm_per_px: float | None
+    places: Sequence[Path],
+    dataset: Dataset,
+    *,
+    device: str,
+    mm_per_px: float | None,
+    input_check: bool,
 ) -> EvaluatedBundles:
     """Bundles and inspectors of these folders. Raises BlemishError for one that is refused."""
     bundles = [load_bundle(place) for place in places]
     for bundle in bundles:
         read_usage(bundle.path, bundle=bundle.id)  # before the long work: it may refuse
+    if input_check:
+        refuse_unrelated(bundles)
     inspectors = [
-        inspector_in_scale(bundle, dataset, device=device, mm_per_px=mm_per_px) for bundle in bundles
+        inspector_in_scale(bundle, dataset, device=device, mm_per_px=mm_per_px, input_check=input_check)
+        for bundle in bundles
     ]
     return EvaluatedBundles(places, bundles, inspectors, as_judge(inspectors))
+
+
+def trained(evaluated: EvaluatedBundles) -> Trained:
+    """The first bundle, whose scores are judged, with the losses of its training."""
+    manifest, inference = evaluated.manifests[0], evaluated.inspectors[0].inference
+    return Trained(manifest, inference, training_losses(manifest, evaluated.places[0]))
+
+
+def features_of(bundle: Bundle) -> ImageFeatures:
+    """Features to compare images by; those of a bundle that is run without torch need none either."""
+    if bundle.manifest.runtime is not None:
+        return HISTOGRAMS
+    return features_at_hand(bundle.networks, bundle.manifest.settings)
 
 
 def measured(evaluated: EvaluatedBundles, chosen: Dataset, split: str, reporter: Reporter) -> Evaluation:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from blemish.errors import refused_as_wrong_use
+from blemish.evaluation.evidence import summary_lines, with_evidence
 from blemish.evaluation.operating_point import parse_rule
 from blemish.evaluation.predictions import Judgement, evaluate_predictions, read_predictions
 from blemish.evaluation.run import notes_on_groups
@@ -42,6 +43,9 @@ def evaluate_file(
     notes += notes_on_groups(dataset.split(split))
     for note in notes:
         reporter.line(f"note: {note}")
+    evaluation = with_evidence(evaluation, dataset.split("train"))
+    for line in summary_lines(evaluation.metrics, f"split '{split}', {len(evaluation.records)} images"):
+        reporter.line(line)
     context = replace(
         data_context(dataset.split(split), data, command),
         title=f"{file.name} on {dataset.root.name}",

@@ -10,6 +10,7 @@ from typing import Any
 
 from blemish.inspection import Verdict
 from blemish.inspector.found_files import LeftOut
+from blemish.inspector.live.source import Losses
 
 SHOWN = 3  # examples in a message
 ORDER = (Verdict.OK, Verdict.NG, Verdict.REVIEW, Verdict.ERROR)
@@ -23,12 +24,18 @@ class InspectionCounts:
     left_out: everything that was found and is no image to be inspected, each with the reason
     strips: number of images that a line scan was given; None for images one by one
     first_error: why the first image could not be judged
+    losses: account of a live source; None for files
+    chain: sentences on bundles of a chain that may not belong together
+    defects: number of defects by class
     """
 
     verdicts: Mapping[Verdict, int] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     strips: int | None = None
     first_error: str = ""
+    losses: Losses | None = None
+    chain: tuple[str, ...] = ()
+    defects: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -58,7 +65,7 @@ class InspectionCounts:
         return self.errors + len(self.lacking)
 
     def line(self) -> str:
-        """The counts: "3 images found: 2 OK, 0 NG, 0 REVIEW, 1 ERROR; 1 left out (hidden: 1)"."""
+        """The counts: "3 images found: 1 OK, 1 NG, 0 REVIEW, 1 ERROR; 2 defects (2 dent); 1 left out (…)"."""
         kind = "image" if self.strips is None else "piece"
         strips = "" if self.strips is None else f"{counted(self.strips, 'strip')} found, "
         found = " found" if self.strips is None else ""
@@ -66,7 +73,16 @@ class InspectionCounts:
         reasons = Counter(left.why for left in self.left_out)
         rest = "; ".join(f"{why}: {number}" for why, number in reasons.items())
         left_out = f"; {len(self.left_out)} left out ({rest})" if rest else ""
-        return f"{strips}{counted(self.images, kind)}{found}: {verdicts}{left_out}"
+        return f"{strips}{counted(self.images, kind)}{found}: {verdicts}{self.defects_clause()}{left_out}"
+
+    def defects_clause(self) -> str:
+        """Number of defects, by class, the most frequent first; "" where no image was judged."""
+        if not self.judged:
+            return ""
+        total = sum(self.defects.values())
+        classes = sorted(self.defects.items(), key=lambda item: (-item[1], item[0]))
+        by_class = ", ".join(f"{number} {name}" for name, number in classes)
+        return f"; {counted(total, 'defect')} ({by_class})" if total else "; no defects"
 
     def lack(self, record: Path) -> str:
         """Sentences on what was not judged, with first examples; "" where there is none.
@@ -90,7 +106,10 @@ class InspectionCounts:
             "complete": complete,
             "images": self.images,
             **({} if self.strips is None else {"strips": self.strips}),
+            **({} if self.losses is None else {"live": self.losses.fields}),
+            **({"chain": list(self.chain)} if self.chain else {}),
             "verdicts": {str(verdict): self.verdicts.get(verdict, 0) for verdict in ORDER},
+            "defects": dict(self.defects),
             "not_judged": self.not_judged,
             "left_out": [{"path": left.path, "reason": str(left.why)} for left in self.left_out],
         }

@@ -1,97 +1,81 @@
-"""Writing the files of an inspection: inspections.jsonl, a line for each answer, overlays, and a summary."""
+"""Writing the files of an inspection: inspections.jsonl, a line for each answer, and a summary."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
+from typing import Protocol
 
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
-from blemish.images.drawing import draw_inspection
-from blemish.images.encode import png_bytes
 from blemish.inspection import Verdict
 from blemish.inspector.found_files import DRAFT, RECORD, SUMMARY
 from blemish.inspector.pipeline import Answer, Answers
 from blemish.workflows.inspection_counts import InspectionCounts
 
-LONGEST_NAME = 255  # bytes; of most file systems
+
+class Output(Protocol):
+    """Something else that is made of the answers, such as pictures or tables.
+
+    What cannot be written is told by `lack`, a sentence or "", and does not end the work.
+    """
+
+    def add(self, answer: Answer) -> None: ...
+
+    def finish(self, record: Path, counts: InspectionCounts) -> None:
+        """Write what is written at the end, from inspections.jsonl and the answers."""
+
+    def lack(self) -> str: ...
 
 
-@dataclass(frozen=True)
-class Overlays:
-    """Drawn answers in a folder. score_map_max: see `draw_inspection`"""
+class UncutOutputs:
+    """Outputs at work in a thread of their own, one answer after the other: no signal cuts that off."""
 
-    folder: Path
-    score_map_max: float | None
-    taken: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
+    def __init__(self, outputs: Sequence[Output]) -> None:
+        self.outputs = outputs
+        self.thread = ThreadPoolExecutor(max_workers=1)
+        self.last: Answer | None = None
 
-    def draw(self, answer: Answer) -> None:
-        """Draw an answer; a picture that cannot be written is kept in `failures`, and the work goes on."""
-        if answer.pixels is None or answer.inspection.verdict is Verdict.ERROR:
-            return
-        # Of a web, the defects are in pixels of the whole; the image begins at row `top`.
-        defects = tuple(defect.moved(-answer.top) for defect in answer.inspection.defects)
-        inspection = replace(answer.inspection, defects=defects)
-        overlay = draw_inspection(answer.pixels, inspection, score_map_max=self.score_map_max)
-        try:
-            write_atomically(self.folder / self.file_name(answer.stem), png_bytes(overlay))
-        except BlemishError as error:
-            self.failures.append(str(error))
+    def add(self, answer: Answer) -> None:
+        """Hand an answer to each output, and wait; the last one again changes nothing."""
+        if self.outputs:
+            self.thread.submit(self.add_once, answer).result()
 
-    def lack(self) -> str:
-        """Sentence on overlays that could not be written; "" where all were."""
-        number = len(self.failures)
-        what = "1 overlay" if number == 1 else f"{number} overlays"
-        return f"{what} could not be written. The first: {self.failures[0]}" if number else ""
+    def add_once(self, answer: Answer) -> None:
+        if answer is not self.last:
+            self.last = answer
+            for output in self.outputs:
+                output.add(answer)
 
-    def file_name(self, stem: str) -> str:
-        """Name for an overlay: the stem, with a number where it is taken, and cut where it is too long.
+    def finish(self, record: Path, counts: InspectionCounts) -> None:
+        work = [self.thread.submit(output.finish, record, counts) for output in self.outputs]
+        for each in work:
+            each.result()
 
-        Names that differ in the case or the composition of letters alone are one to some file systems.
-        """
-        stem = shortened(stem, LONGEST_NAME - len(".png") - len("__999999"))
-        name = stem
-        while self.taken[same_name(name)]:
-            self.taken[same_name(stem)] += 1
-            name = f"{stem}__{self.taken[same_name(stem)]}"
-        self.taken[same_name(name)] += 1
-        return f"{name}.png"
-
-
-def same_name(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def shortened(stem: str, most_bytes: int) -> str:
-    """The stem, or its beginning and a hash of it all, in at most so many bytes."""
-    data = os.fsencode(stem)
-    if len(data) <= most_bytes:
-        return stem
-    digest = hashlib.sha256(data).hexdigest()[:12]
-    cut = data[: most_bytes - len(digest) - 2].decode(errors="ignore")  # no part of a character
-    return f"{cut}__{digest}"
+    def close(self) -> None:
+        """Wait for what is under way."""
+        self.thread.shutdown()
 
 
 class AnswerFile:
-    """Lines of inspections.jsonl under the name of a draft, and the overlays of what was written."""
+    """Lines of inspections.jsonl under the name of a draft, and the outputs of what was written."""
 
-    def __init__(self, file: FileIO, overlays: Overlays | None) -> None:
-        self.file, self.overlays = file, overlays
+    def __init__(self, file: FileIO, outputs: Sequence[Output]) -> None:
+        self.file, self.outputs = file, UncutOutputs(outputs)
         self.whole = self.lines = 0  # bytes and number of the lines that are whole
         self.verdicts: list[Verdict] = []
+        self.labels: list[tuple[str, ...]] = []  # of the defects of each line
         self.first_error = ""
         self.writing: Answer | None = None
+        self.handing: Answer | None = None
 
     def add(self, answer: Answer) -> None:
-        """Write an answer, at once to be read by others, and draw it."""
+        """Write an answer, at once to be read by others, and hand it on."""
         self.writing = answer
         text = json.dumps(answer.inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
         # Bytes of a file name that are not UTF-8 become escapes, which JSON reads back as they were.
@@ -100,19 +84,22 @@ class AnswerFile:
         while rest:
             rest = rest[self.file.write(rest) :]
         self.verdicts.append(answer.inspection.verdict)
+        self.labels.append(tuple(defect.label for defect in answer.inspection.defects))
         self.first_error = self.first_error or answer.inspection.error or ""
         # Python handles no signal between these.
         self.whole += size
         self.lines += 1
-        self.writing = None
-        if self.overlays is not None:
-            self.overlays.draw(answer)
+        self.writing, self.handing = None, answer
+        self.outputs.add(answer)
 
     def mend(self) -> None:
-        """Write the answer again whose line a signal has cut off."""
+        """Write the answer again whose line a signal has cut off, and hand on one that was not."""
         self.file.seek(self.whole)
         self.file.truncate()
         del self.verdicts[self.lines :]
+        del self.labels[self.lines :]
+        if self.handing is not None:
+            self.outputs.add(self.handing)
         if self.writing is not None:
             self.add(self.writing)
 
@@ -120,31 +107,36 @@ class AnswerFile:
 def write_answers(
     answers: Answers,
     out: Path,
-    overlays: Overlays | None,
+    outputs: Sequence[Output] = (),
     counts_of: Callable[[Mapping[Verdict, int]], InspectionCounts] = InspectionCounts,
+    *,
+    endless: bool = False,
 ) -> tuple[Path, InspectionCounts]:
-    """Write every answer, then the summary; returns the path of inspections.jsonl and the counts.
+    """Write every answer, the summary and the outputs; returns the path of inspections.jsonl and the counts.
 
     Lines go to a temporary name, which is renamed when all are written, where nobody can tell what comes
     next, as of a damaged list, or when the user stops; then what is ready is written, too. Where there is no
     line, nothing is left.
     counts_of: makes the counts from the number of each verdict, at the end
+    endless: of a live source, which the user stops to end it: no error, and a file also without a line
     Raises BlemishError where there is no place to write.
     """
     target, draft = out / RECORD, out / DRAFT
     with opened(draft) as raw:
-        file = AnswerFile(raw, overlays)
+        file = AnswerFile(raw, outputs)
         finished = complete = False  # whether every line written so far is whole; whether all are written
         try:
             for answer in answers.coming:
                 file.add(answer)
             finished = complete = True
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             file.mend()
             for answer in answers.drain():
                 file.add(answer)
-            finished = True
-            raise
+            finished, complete = True, endless
+            if not endless:
+                stop.add_note(kept_by_a_stop(file.lines, target))
+                raise
         except BlemishError:
             finished = True
             raise
@@ -153,11 +145,24 @@ def write_answers(
                 f"{draft} cannot be written: {error.strerror}. Free some space and try again."
             ) from error
         finally:
-            counts = replace(counts_of(Counter(file.verdicts)), first_error=file.first_error)
+            defects = Counter(label for labels in file.labels for label in labels)
+            counts = counts_of(Counter(file.verdicts))
+            counts = replace(counts, first_error=file.first_error, defects=defects)
             if finished:
                 raw.close()
-                put_in_place(draft, target, counts, complete=complete)
+                put_in_place(draft, target, counts, complete=complete, also_empty=endless and complete)
+                if counts.images:
+                    file.outputs.finish(target, counts)
+            file.outputs.close()
     return target, counts
+
+
+def kept_by_a_stop(answers: int, target: Path) -> str:
+    """Sentence on what a stopped inspection has written."""
+    if not answers:
+        return "No image was judged, and nothing was written."
+    were = "1 image was" if answers == 1 else f"{answers} images were"
+    return f"{were} judged; {target} and whatever else was asked for are complete for them."
 
 
 def opened(draft: Path) -> FileIO:
@@ -178,9 +183,14 @@ def opened(draft: Path) -> FileIO:
         raise BlemishError(f"{draft} cannot be written: {error.strerror}. Choose another --out.") from error
 
 
-def put_in_place(draft: Path, target: Path, counts: InspectionCounts, *, complete: bool) -> None:
-    """Rename the draft and write its summary; one without a line goes, and what was there before stays."""
-    if not counts.images:
+def put_in_place(
+    draft: Path, target: Path, counts: InspectionCounts, *, complete: bool, also_empty: bool
+) -> None:
+    """Rename the draft and write its summary.
+
+    also_empty: else a draft without a line goes, and what was there before stays
+    """
+    if not counts.images and not also_empty:
         draft.unlink()
         return
     draft.replace(target)

@@ -20,9 +20,8 @@ from blemish.dataset.hashing import file_hash, in_threads, pixel_hash
 from blemish.decision.store import read_decision
 from blemish.errors import BlemishError, WrongUseError
 from blemish.images.bit_depth import full_range
-from blemish.images.decode import with_channels
-from blemish.inspection import Inspection, failed
-from blemish.inspector.chain import Judge, as_judge, stages_of
+from blemish.inspection import Inspection, Verdict, failed
+from blemish.inspector.chain import Judge, as_judge, stages_of, unlimited
 from blemish.inspector.found_files import RECORD, files_below, is_inspected
 from blemish.inspector.inspector import BundleInspector, or_failed
 from blemish.inspector.loading import inspector_of, used_bundle
@@ -32,6 +31,7 @@ from blemish.provenance import blemish_version
 from blemish.record import InspectionRecord, UsedBundle
 from blemish.threads import set_threads
 
+LIMITED_SINCE = 3  # schema of the lines whose findings under the limit are no defects
 NO_INSPECTION = "must be an inspection as `blemish inspect` writes it. Received: {}"
 # Of a line: what differs from inspection to inspection, and what is compared in its own way.
 NOT_COMPARED = frozenset(
@@ -116,6 +116,8 @@ def line_findings(
             yield Finding(number, name, "decision_sha256", reason)
         for note in runtime_notes(history, judge):
             outcome.note(note)
+        if fields["schema_version"] < LIMITED_SINCE:
+            fields, judge = without_acceptance(fields), unlimited(judge)
         found, pixels = answer_of(judge, item, recorded.image)
     except BlemishError as error:
         yield Finding(number, name, "", str(error))
@@ -251,13 +253,23 @@ class Judges:
         bundle = self.bundle(used)
         set_recorded_threads(used)
         device = str(used.runtime.get("device", "auto"))
+
+        def opened(device: str) -> BundleInspector:
+            return inspector_of(
+                bundle,
+                device=device,
+                mm_per_px=used.mm_per_px,
+                decided=False,
+                input_check=used.input_check,
+            )
+
         try:
-            plain = inspector_of(bundle, device=device, mm_per_px=used.mm_per_px, decided=False)
+            plain = opened(device)
         except BlemishError:
             if device != "cuda":
                 raise
             device = "auto"  # the answer is compared all the same; a note says that the device is another
-            plain = inspector_of(bundle, device=device, mm_per_px=used.mm_per_px, decided=False)
+            plain = opened(device)
         if used.decision is None:
             return plain, ""
         file, reason = decision_file(bundle, used)
@@ -322,6 +334,12 @@ def runtime_notes(history: InspectionRecord, judge: Judge) -> Iterator[str]:
                 yield f"runtime{of}: {name}: {values(used.runtime.get(name), here.get(name))}"
 
 
+def without_acceptance(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An older line without the grade "accept" where the verdict is not OK, which today has none there."""
+    accepted = fields.get("grade") == "accept" and fields["verdict"] != Verdict.OK
+    return {key: value for key, value in fields.items() if not (accepted and key == "grade")}
+
+
 def answer_of(judge: Judge, item: Item, name: str) -> tuple[Inspection, str | None]:
     """Judge an image under its recorded name; returns the answer and the hash of the pixels.
 
@@ -332,10 +350,10 @@ def answer_of(judge: Judge, item: Item, name: str) -> tuple[Inspection, str | No
     except BlemishError as error:
         return failed(name, str(error), bundle=judge.bundle), None
     try:
-        own = with_channels(full_range(pixels, judge.bits, name), judge.inference.channels)
+        spread = full_range(pixels, judge.bits, name)
     except BlemishError as error:
         return failed(name, str(error), bundle=judge.bundle), pixel_hash(pixels)
-    return or_failed(lambda: judge.judge(own, name), name, judge.bundle), pixel_hash(pixels)
+    return or_failed(lambda: judge.judge(spread, name), name, judge.bundle), pixel_hash(pixels)
 
 
 def differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

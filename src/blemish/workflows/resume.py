@@ -7,23 +7,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from blemish.dataset.opening import open_dataset
 from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
 from blemish.methods import find_method
 from blemish.methods.contract import Method
+from blemish.methods.describe import in_yaml
 from blemish.progress import Reporter
 from blemish.threads import thread_count, usable_cores
 from blemish.training.record import RUN_FILE, RunRecord, read_record
+from blemish.workflows.recommend import recommend
+
+AUTO = "auto"  # the method that `recommend` names
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Arguments of a training; None where one is not given. data: of the dataset, as given"""
+    """Arguments of a training; None where one is not given.
+
+    method: a name, or "auto"; data: path of the dataset, as given
+    """
 
     method: str | None
     data: Path | None
     seed: int | None = None
     initial_bundle: Path | None = None
     threads: int | None = None
+    skip_broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,8 @@ class Resolved:
 
     origin: the dataset's path as it was given
     threads: None for those of the machine
-    settings: of the run that is resumed, by name; none for a new one
+    settings: of the run that is resumed, or that a recommendation calls for, by name; else none
+    source: what these settings are of, for messages
     skip_broken: the run that is resumed left broken files out
     """
 
@@ -43,6 +53,7 @@ class Resolved:
     initial_bundle: Path | None = None
     threads: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
     skip_broken: bool = False
 
 
@@ -53,13 +64,28 @@ def resolve(asked: Asked, run: Path, reporter: Reporter, *, resume: bool) -> Res
     """
     record = read_record(run) if resume else None
     # Another method's run is refused later, unless it was stopped before its first checkpoint.
-    if record and asked.method in (None, record.method):
+    if record and asked.method in (None, AUTO, record.method):
         return of_run(record, asked, run, reporter)
     if asked.method is None or asked.data is None:
         raise WrongUseError(missing(asked, run, resume=resume))
+    name, settings = asked.method, dict[str, Any]()
+    if name == AUTO:
+        found = recommend(asked.data, open_dataset(asked.data, skip_broken=asked.skip_broken))
+        name, settings = found.method, dict(found.settings)
+        given = "".join(f", {key}={in_yaml(value)}" for key, value in settings.items())
+        reporter.line(f"auto: {name}{given}, {found.reason}.")
     with refused_as_wrong_use():
-        method = find_method(asked.method)
-    return Resolved(method, asked.data, str(asked.data), asked.seed or 0, asked.initial_bundle, asked.threads)
+        method = find_method(name)
+    return Resolved(
+        method,
+        asked.data,
+        str(asked.data),
+        asked.seed or 0,
+        asked.initial_bundle,
+        asked.threads,
+        settings,
+        "the recommendation",
+    )
 
 
 def missing(asked: Asked, run: Path, *, resume: bool) -> str:
@@ -97,6 +123,7 @@ def of_run(record: RunRecord, asked: Asked, run: Path, reporter: Reporter) -> Re
         start,
         asked.threads or threads_of(record, reporter),
         record.upgraded_settings(method.settings_type, run),
+        f"the run in {run}",
         bool(record.skipped),
     )
 

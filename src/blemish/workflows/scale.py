@@ -27,17 +27,23 @@ def checked_scale(mm_per_px: float | None) -> float | None:
 
 
 def inspector_in_scale(
-    loaded: Bundle, dataset: Dataset, *, device: str, mm_per_px: float | None, decided: bool = True
+    loaded: Bundle,
+    dataset: Dataset,
+    *,
+    device: str,
+    mm_per_px: float | None,
+    decided: bool = True,
+    input_check: bool = True,
 ) -> BundleInspector:
     """Inspector of a bundle; where neither it nor its decision has a scale, the dataset's is taken.
 
-    mm_per_px: the user's, which goes before all others; decided: see `inspector_of`
+    mm_per_px: the user's, which goes before all others; decided, input_check: see `inspector_of`
     """
     decision = stored_decision(loaded.path, bundle=loaded.id)
     of_decision = decision.mm_per_px if decision else None
     of_dataset = None if loaded.manifest.settings.get("mm_per_px") else dataset.info.get("mm_per_px")
     scale = mm_per_px or of_decision or of_dataset
-    return inspector_of(loaded, device=device, mm_per_px=scale, decided=decided)
+    return inspector_of(loaded, device=device, mm_per_px=scale, decided=decided, input_check=input_check)
 
 
 def notes_on_scale(inspector: BundleInspector, dataset: Dataset) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
     from blemish.workflows.resume import Asked, resolve
 
     clock, reporter = Clock(), Reporter(quiet=quiet)
-    asked = Asked(method_name, data, seed, initial_bundle, threads)
+    asked = Asked(method_name, data, seed, initial_bundle, threads, skip_broken)
     resolved = resolve(asked, out, reporter, resume=resume)
     set_threads(resolved.threads)  # before torch is imported
     from blemish.bundle.store import load_bundle
@@ -69,7 +69,7 @@ def train_bundle(  # noqa: PLR0913 - every option of a training
     start = load_bundle(resolved.initial_bundle) if resolved.initial_bundle else None
     with refused_as_wrong_use():
         refuse_foreign_options(method, options or {})
-        base, of = resolved.settings, f"the run in {out}"
+        base, of = resolved.settings, resolved.source
         if not base and start is not None and start.manifest.method == method.name:
             # A start of another method is refused by `train`.
             base, of = start.manifest.settings, "the bundle that training starts from"

@@ -76,6 +76,7 @@ def set_in(*keys: Any, value: Any) -> Change:
         (set_in("error", value=3), "an error or grade that is no text"),
         (set_in("verdict", value="BAD"), "'BAD' is not a valid Verdict"),
         (set_in("defects", 0, "label", value=7), "label 7 in defect 0"),
+        (lambda line: line.update(under_limit=[{**line["defects"][0], "label": 7}]), "label 7 in finding 0"),
         (set_in("defects", 0, "confidence", value=None), "confidence None in defect 0"),
         (set_in("defects", 0, "confidence", value=1.5), "confidence 1.5 in defect 0"),
         (

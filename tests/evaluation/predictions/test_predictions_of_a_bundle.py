@@ -51,6 +51,31 @@ def same(one: Any, other: Any, place: str = "") -> None:
         assert one == other, place
 
 
+def test_what_a_file_lists_on_images_that_are_ok_counts_as_under_the_limit(
+    tiny_bundle: Path, tiny_dataset: Dataset, written_down: Path, tmp_path: Path, measured: Any
+) -> None:
+    """As in records of older versions, whose images that are OK list findings."""
+    lines = [json.loads(line) for line in written_down.read_text().splitlines()]
+    point = load_bundle(tiny_bundle).manifest.operating_point
+    assert point is not None
+
+    def figures(name: str, verdict: str, key: str) -> dict[str, Any]:
+        changed = [
+            {**line, "verdict": verdict, "defects": [], key: [*line["defects"], *line.get("under_limit", ())]}
+            for line in lines
+        ]
+        file = tmp_path / name
+        file.write_text("".join(json.dumps(line) + "\n" for line in changed))
+        return dict(measured(file, tiny_dataset.root)[0].metrics)
+
+    older, newer = (figures(f"{key}.jsonl", "OK", key) for key in ("defects", "under_limit"))
+    listed = figures("listed.jsonl", "NG", "defects")
+    assert older["findings"] == newer["findings"]
+    assert older["findings"]["under_limit"] == listed["findings"]["listed"] > 0
+    assert older["findings"]["listed"] == older["defect"]["found"] == 0
+    assert older["pixel"]["recall"] == 0 < listed["pixel"]["recall"]
+
+
 def test_inspections_give_the_same_metrics(
     tiny_bundle: Path, tiny_dataset: Dataset, written_down: Path, measured: Any
 ) -> None:

@@ -92,7 +92,7 @@ def severity(**more: object) -> BundleInspector:
     plain = severity_inference(settings, ("a", "b"), threshold=3.0, drop_above=0.32)
     inference = replace(plain, **{"tiling": Tiling(tile=64, halo=8, stride=4), **more})
     networks = {"severity": lambda inputs: 12 * cells_of(inputs, 4), "types": types_network}
-    return BundleInspector(inference, networks, review=0.3, ng=0.6, bundle="severity")
+    return BundleInspector(inference, networks, review=0.3, ng=0.6, bundle="severity", limited=False)
 
 
 def casae(**more: object) -> BundleInspector:
@@ -100,7 +100,7 @@ def casae(**more: object) -> BundleInspector:
     tiling = Tiling(tile=64, halo=16, stride=1)
     inference = replace(plain, **{"tiling": tiling, "crop_size": 32, **more})
     networks = {"cascade": lambda inputs: cells_of(inputs, 1), "types": types_network}
-    return BundleInspector(inference, networks, review=0.3, ng=0.6, bundle="casae")
+    return BundleInspector(inference, networks, review=0.3, ng=0.6, bundle="casae", limited=False)
 
 
 def rounded(defect: Defect) -> Defect:

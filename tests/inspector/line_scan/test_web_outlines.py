@@ -50,7 +50,7 @@ def test_the_answer_is_that_of_all_strips_joined_whatever_their_heights(kind: st
 
 @pytest.mark.parametrize("judge_of", [severity, casae])
 def test_a_fitted_score_is_that_of_the_rows_of_each_piece(judge_of: Callable[..., BundleInspector]) -> None:
-    fitted = MapScore(weights=(0.5, 0.1, 0.2, 1.0, 0.3), bias=1.0)
+    fitted = MapScore(weights=(0.5, 0.1, 0.2, 1.0), bias=1.0)
     judge = judge_of(types=False, fitted_score=fitted)
     web = blobs(2, 300, 80, number=6)
     raw = judge.inference.forward(web, judge.networks)
@@ -95,6 +95,23 @@ def test_pieces_follow_each_other_and_hold_the_defects_that_end_in_them() -> Non
         assert answer.inspection.verdict is verdict
         line = answer.inspection.to_json()
         assert line["rows"] == [start, stop]
+
+
+def test_findings_of_a_piece_under_the_limit_are_no_defects_and_lie_in_the_web() -> None:
+    """Each piece by its own score; nothing is lost between the two lists."""
+    judge, web = casae(types=False), blobs(5, 500, 80)
+    every = scanned(judge, strips(web, [40]))
+    limit = sorted(answer.inspection.score for answer in every)[len(every) // 2]
+    limited = scanned(replace(judge, limited=True, review=limit, ng=1.0), strips(web, [40]))
+    under = [one for answer in limited for one in answer.inspection.under_limit]
+    assert under and defects_of(limited)
+    assert in_order([*under, *defects_of(limited)]) == in_order(defects_of(every))
+    for answer in limited:
+        inspection = answer.inspection
+        assert (inspection.score < limit) == (inspection.verdict is Verdict.OK)
+        assert not (inspection.defects and inspection.under_limit)
+        start, stop = inspection.rows
+        assert all(start < one.box_xyxy[3] <= stop for one in inspection.under_limit)
 
 
 def test_an_answer_comes_as_soon_as_nothing_can_change_it() -> None:

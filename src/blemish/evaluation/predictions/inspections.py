@@ -81,7 +81,7 @@ def read_inspections(path: Path, dataset: Dataset) -> InspectionPredictions:
         else:
             lines[sample.id] = inspection
     names.refuse_strangers(strangers, path)
-    found = [defect for line in lines.values() for defect in line.defects]
+    found = [defect for line in lines.values() for defect in (*line.defects, *line.under_limit)]
     outlined = any(not only_a_box(defect) for defect in found)
     return InspectionPredictions(path, lines, classifies(found, dataset, path), outlined)
 
@@ -118,7 +118,10 @@ def fault_of(inspection: Inspection) -> str:
         "an error or grade that is no text": not all(text is None or isinstance(text, str) for text in texts),
     }
     of_defects = (
-        f"{odd(defect)} in defect {n}" for n, defect in enumerate(inspection.defects) if odd(defect)
+        f"{odd(defect)} in {name} {number}"
+        for name, found in (("defect", inspection.defects), ("finding", inspection.under_limit))
+        for number, defect in enumerate(found)
+        if odd(defect)
     )
     return next((fault for fault, is_so in faults.items() if is_so), None) or next(of_defects, "")
 

@@ -23,6 +23,7 @@ from blemish.evaluation.run import add, split_to_evaluate
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict, failed
+from blemish.inspector.inspector import with_defects
 from blemish.progress import Reporter
 from blemish.ranks import auroc
 
@@ -60,10 +61,16 @@ class PredictionThresholds:
     by_val: bool = False
 
     def judge(self, inspection: Inspection) -> Inspection:
-        """The inspection with the verdict that follows from its score, unless the file's own is kept."""
-        if self.own_verdicts or inspection.score is None:
+        """The inspection with the verdict that follows from its score, unless the file's own is kept.
+
+        As of a bundle, what was found in an image that is OK is no defect.
+        """
+        if not self.own_verdicts and inspection.score is not None:
+            inspection = replace(inspection, verdict=self.point.verdict(inspection.score))
+        if inspection.verdict is not Verdict.OK or not inspection.defects:
             return inspection
-        return replace(inspection, verdict=self.point.verdict(inspection.score))
+        under, maps = (*inspection.defects, *inspection.under_limit), inspection.maps
+        return replace(inspection, defects=(), under_limit=under, maps=with_defects(maps, (), len(under)))
 
 
 def read_predictions(path: Path, dataset: Dataset, *, data: Path, split: str) -> Predictions:

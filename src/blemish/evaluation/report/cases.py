@@ -43,42 +43,63 @@ class Case:
 
 @dataclass(frozen=True)
 class ChosenCases:
-    """Cases of a report. misses, false_alarms: worst first; hits: best first; *_total: number of all"""
+    """Cases of a report. hits: best first, the others: worst first; *_total: number of all
 
+    passed: defects on parts that were called OK; misses: defects not found on parts that were caught
+    """
+
+    passed: tuple[Case, ...]
     misses: tuple[Case, ...]
     false_alarms: tuple[Case, ...]
     hits: tuple[Case, ...]
+    passed_total: int
     misses_total: int
     false_alarms_total: int
 
 
 def choose_cases(records: Sequence[ImageRecord], *, limit: int = 12, hits: int = 3) -> ChosenCases:
-    """At most `limit` cases: `hits` typical hits, the rest shared between misses (first) and false alarms."""
+    """At most `limit` cases: `hits` typical hits, the rest shared evenly between the other kinds."""
 
-    def miss_order(case: Case) -> tuple[int, float, float, str]:
-        # Parts that passed come before parts caught by another defect, then large defects, then low scores.
-        inspection = case.record.inspection
+    def miss_order(case: Case) -> tuple[bool, float, float, str]:
+        # Defects that no finding covers come first, then large ones, then those on parts with low scores.
         area = 0.0 if case.truth is None else case.record.truth[case.truth].area
-        return -GRAVITY[inspection.verdict], -area, inspection.score or 0.0, case.record.sample.id
+        covered = (case.iou or 0.0) >= MATCH_IOU
+        return covered, -area, case.record.inspection.score or 0.0, case.record.sample.id
 
-    def alarm_order(case: Case) -> tuple[bool, int, float, str]:
-        # Good parts come before defective ones, then rejected before reviewed ones, then high scores.
+    def alarm_order(case: Case) -> tuple[bool, bool, int, float, str]:
+        # Good parts come before defective ones, findings where nothing is before others, then rejected before
+        # reviewed parts, then high scores.
         inspection, score = case.record.inspection, case.record.inspection.score or 0.0
-        return is_defective(case.record), GRAVITY[inspection.verdict], -score, case.record.sample.id
+        gravity = GRAVITY[inspection.verdict]
+        return is_defective(case.record), bool(case.iou), gravity, -score, case.record.sample.id
 
-    misses = sorted((case for record in records for case in missed(record)), key=miss_order)
+    every = sorted((case for record in records for case in missed(record)), key=miss_order)
+    passed = [case for case in every if case.record.inspection.verdict is Verdict.OK]
+    misses = [case for case in every if case.record.inspection.verdict is not Verdict.OK]
     alarms = sorted((case for record in records for case in falsely_found(record)), key=alarm_order)
-    shown_misses, shown_alarms = one_per_image(misses), one_per_image(alarms)
     typical = typical_hits(records, count=hits)
-    room = limit - len(typical)
-    alarms_shown = min(len(shown_alarms), max(room // 3, room - len(shown_misses)))
+    kinds = [one_per_image(cases) for cases in (passed, misses, alarms)]
+    shares = even_shares([*map(len, kinds)], limit - len(typical))
+    shown = [tuple(cases[:number]) for cases, number in zip(kinds, shares, strict=True)]
     return ChosenCases(
-        misses=tuple(shown_misses[: room - alarms_shown]),
-        false_alarms=tuple(shown_alarms[:alarms_shown]),
+        passed=shown[0],
+        misses=shown[1],
+        false_alarms=shown[2],
         hits=tuple(typical),
+        passed_total=len(passed),
         misses_total=len(misses),
         false_alarms_total=len(alarms),
     )
+
+
+def even_shares(sizes: Sequence[int], room: int) -> list[int]:
+    """Numbers to take of lists of these lengths, `room` in all, as even as the lengths allow."""
+    shares = [0] * len(sizes)
+    while room > 0 and any(share < size for share, size in zip(shares, sizes, strict=True)):
+        for index, size in enumerate(sizes):
+            if shares[index] < size and room > 0:
+                shares[index], room = shares[index] + 1, room - 1
+    return shares
 
 
 def missed(record: ImageRecord) -> list[Case]:

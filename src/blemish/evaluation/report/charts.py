@@ -35,7 +35,7 @@ from blemish.evaluation.report.words import number
 
 MAX_POINTS = 300
 BINS = 40
-SIDE = 92  # room left of the histogram for the names of its two sides
+SIDE = 104  # room left of the histogram for the names of its two sides
 
 
 def line_chart(curve: Curve, *, logarithmic: bool = False) -> Markup | None:

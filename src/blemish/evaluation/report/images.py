@@ -46,6 +46,7 @@ class EmbeddedImage:
     height: int
     truth: str
     found: str
+    under_limit: str
     frame: tuple[float, float, float, float] | None = None
     heat: str = ""
 
@@ -110,15 +111,17 @@ def cut(
     small = part if scale == 1.0 else cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
     zoom = np.array([width / (right - left), height / (lower - upper)])
     truth = [part for defect in record.truth for part in defect.contour or [corners(defect.box_xyxy)]]
-    found = [
-        part for defect in record.inspection.defects for part in defect.contour or [corners(defect.box_xyxy)]
-    ]
+    found, under_limit = (
+        [part for defect in defects for part in defect.contour or [corners(defect.box_xyxy)]]
+        for defects in (record.inspection.defects, record.inspection.under_limit)
+    )
     return EmbeddedImage(
         uri=jpeg_uri(eight_bit(small)),
         width=width,
         height=height,
         truth=path_data(truth, window, zoom),
         found=path_data(found, window, zoom),
+        under_limit=path_data(under_limit, window, zoom),
         frame=None if frame is None else placed(frame, zoom),
         heat="" if record.heat is None else heat_uri(record.heat, window, image.shape[:2]),
     )

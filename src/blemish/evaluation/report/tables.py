@@ -5,7 +5,7 @@ Found and annotated defects are matched as in `blemish.evaluation.defects`: by p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from blemish.inspection import Verdict
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """Verdicts on defective or on good parts, in the order OK, REVIEW, NG, ERROR."""
+    """Verdicts on defective or on good parts, in the order OK, REVIEW, NG, ERROR; none: not in this split."""
 
     name: str
     counts: Mapping[str, int]
@@ -34,7 +34,7 @@ class VerdictRow:
 
 @dataclass(frozen=True)
 class KindRow:
-    """Figures of a class.
+    """Figures of a class. in_split: False for a class of the data that no part of the split shows
 
     passed: parts with such a defect called OK; located: annotated defects that a found one matches
     named: located ones that got the right class; right: found ones of this class that truly are
@@ -45,6 +45,7 @@ class KindRow:
     located: ProportionBound
     named: ProportionBound
     right: ProportionBound
+    in_split: bool
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Confusion:
 
 
 def verdict_rows(records: Sequence[ImageRecord]) -> list[VerdictRow]:
-    """Verdicts on defective parts, then on good ones; no row where there is no such part.
+    """Verdicts on defective parts, then on good ones; none where nothing was judged.
 
     Parts with difficult defects alone are in neither.
     """
@@ -103,17 +104,20 @@ def verdict_rows(records: Sequence[ImageRecord]) -> list[VerdictRow]:
     records = [record for record in records if is_decided(record)]
     for name, defective in (("Defective parts", True), ("Good parts", False)):
         verdicts = [r.inspection.verdict for r in records if is_defective(r) is defective]
-        if verdicts:
-            rows.append(VerdictRow(name, {str(kind): verdicts.count(kind) for kind in Verdict}))
-    return rows
+        rows.append(VerdictRow(name, {str(kind): verdicts.count(kind) for kind in Verdict}))
+    return rows if records else []
 
 
-def kind_rows(records: Sequence[ImageRecord]) -> list[KindRow]:
-    """Rows of the classes annotated or found, by name, and a row for all of them when there are several."""
+def kind_rows(records: Sequence[ImageRecord], class_names: Iterable[str] = ()) -> list[KindRow]:
+    """Rows of the classes annotated or found, by name, and a row for all of them when there are several.
+
+    class_names: of the data, which get a row in any case
+    """
     judged = [record for record in records if record.inspection.verdict is not Verdict.ERROR]
     pairs = [pair for record in judged if is_placed(record) for pair in paired(record)]
     annotated = {name for record in judged for name in kinds_on(record)}
-    names = sorted(annotated | {pair.called for pair in pairs if pair.called is not None})
+    called = {pair.called for pair in pairs if pair.called is not None}
+    names = sorted(annotated | called | {*class_names})
     rows = [kind_row(name, {name}, judged, pairs) for name in names]
     return [*rows, kind_row("all", set(names), judged, pairs)] if len(names) > 1 else rows
 
@@ -132,6 +136,7 @@ def kind_row(
         located=proportion_bound(len(located), len(of_kind)),
         named=proportion_bound(sum(pair.annotated == pair.called for pair in located), len(located)),
         right=proportion_bound(sum(pair.annotated == pair.called for pair in called), len(called)),
+        in_split=bool(with_it),
     )
 
 

@@ -32,13 +32,14 @@ def fitting(strips: Iterable[Decoded], *, channels: int | None, bits: int | None
             yield strip
             continue
         try:
-            pixels = with_channels(spread(strip.pixels, bits, strip.item.name), channels)
+            stored = spread(strip.pixels, bits, strip.item.name)
+            pixels = with_channels(stored, channels)
         except BlemishError as above:
             yield replace(strip, pixels=None, error=str(above))
             continue
         first = pixels[:1] if first is None else first
         error = misfit(strip.item.name, pixels, first)
-        yield replace(strip, pixels=None if error else pixels, error=error)
+        yield replace(strip, pixels=None if error else pixels, error=error, stored=stored)
 
 
 def misfit(name: str, pixels: Pixels, first: Pixels) -> str:

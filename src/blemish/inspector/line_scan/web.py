@@ -18,6 +18,7 @@ from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, failed
 from blemish.inspector.chain import Judge
+from blemish.inspector.input_check import reviewed
 from blemish.inspector.inspector import BundleInspector, or_failed
 from blemish.inspector.limits import time_limit
 from blemish.inspector.line_scan.boxes import BoxScan
@@ -25,6 +26,7 @@ from blemish.inspector.line_scan.outlines import OutlineScan
 from blemish.inspector.line_scan.rows import RowWindow
 from blemish.inspector.line_scan.scan import Piece, Scan
 from blemish.inspector.line_scan.strips import fitting, frames_of, piece_name
+from blemish.inspector.line_scan.web_check import WebCheck
 from blemish.inspector.pipeline import (
     IMAGES_AHEAD,
     Answer,
@@ -104,6 +106,7 @@ class WebSegment:
     first_row: of all; done: row to which there are answers; ms: of work since the last answer
     failed: whether it could not be judged, and ends there
     rows_pushed: of its highest strip; unhashed: rows without an answer yet, where a record is written
+    check: of its rows, for those unlike the training images
     """
 
     scan: Scan
@@ -114,6 +117,7 @@ class WebSegment:
     failed: bool = False
     rows_pushed: int = 0
     unhashed: RowWindow = field(default_factory=RowWindow)
+    check: WebCheck = field(default_factory=lambda: WebCheck(None))
 
 
 @dataclass(frozen=True)
@@ -138,11 +142,14 @@ class Scanner:
                 yield Answer(strip.item.stem, with_record(error, digests, self.inspector), None)
             else:
                 width = strip.pixels.shape[1]
-                segment = segment or WebSegment(self.scan(width), row, width, done=row)
+                check = WebCheck(self.inspector.input_check)
+                segment = segment or WebSegment(self.scan(width), row, width, done=row, check=check)
                 row += len(strip.pixels)
                 segment.rows_pushed = max(segment.rows_pushed, len(strip.pixels))
                 if self.recorded:
                     segment.unhashed.add(strip.pixels)
+                assert strip.stored is not None, "it fits"
+                segment.check.add(strip.stored)
                 yield from self.answered(partial(segment.scan.push, strip.pixels), segment)
                 segment = None if segment.failed else segment
         yield from self.ended(segment)
@@ -193,11 +200,11 @@ class Scanner:
         if piece.findings is None:
             return Answer(stem, with_record(self.inspector.not_finite(name), digests, self.inspector), None)
         inspection = self.inspector.inspection(piece.findings, name, (stop - start, segment.width))
+        inspection = reviewed(inspection, segment.check.unlike(*piece.rows, first_row=down))
         longer = f"one was longer than --max-rows {self.web.max_rows}"
         cuts = [f"defects that reach row {cut + down} are cut there: {longer}" for cut in piece.cuts]
         whole = replace(
-            inspection,
-            defects=tuple(defect.moved(down) for defect in inspection.defects),
+            inspection.moved(down),
             reasons=(*inspection.reasons, *cuts),
             timings_ms={"scan": segment.ms},
             rows=(start, stop),

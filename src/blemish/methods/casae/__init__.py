@@ -15,7 +15,7 @@ from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.common.map_score import MapMemory
-from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, SweptCurves, Trainer
+from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Summary, SweptCurves, Trainer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +26,17 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
 
     name = "casae"
     title = "Cascaded autoencoders (CASAE)"
+    summary = Summary(
+        needs="Outlines of the defects, as masks or polygons, in training and validation images. It "
+        "can also learn from images of the same surface that no one has marked "
+        "(`unlabelled`).",
+        gives="Outline, class, area and lengths of each defect, a map of its probability, and a "
+        "verdict; no severity.",
+        cost="An image squeezed to 512×512 takes 0.9 s in fp32 and 0.26 s in bf16 on two cores; "
+        "one of magnetic tiles, squeezed to 160×160, 0.06 s on one.",
+        when="Defects fill much of the image or differ much in size: the image is seen as a whole. "
+        "For small defects in large images take `tiled`, or severity.",
+    )
     settings_type = CasaeSettings
     memory_type = MapMemory
     curves_type = SweptCurves

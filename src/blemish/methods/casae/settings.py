@@ -8,13 +8,14 @@ Source: Tao et al. 2018; "open" marks points that the paper leaves open.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from blemish.images.tiling import Tiling
 from blemish.methods.casae.geometry import MULTIPLES, NetworkKind, tiling_for
 from blemish.methods.common.presets import PresetSettings
+from blemish.methods.contract import Group
 
 NormKind = Literal["batch", "group", "none"]
 
@@ -71,155 +72,200 @@ NEEDS: Mapping[str, str] = {"tile": "tiled", "patch": "tiled", "second_sees_imag
 
 
 class CasaeSettings(PresetSettings):
-    """Settings of CASAE. A comment above each field; "open" marks points that the paper leaves open."""
+    """Settings of CASAE. "Open" marks points that the paper leaves open."""
 
     paths: ClassVar = {"unlabelled": "folder"}
     presets: ClassVar = PRESETS
+    main_settings: ClassVar = (
+        "size",
+        "tiled",
+        "steps",
+        "second_steps",
+        "width",
+        "area_balance",
+        "standardise",
+        "join_distance",
+        "types",
+        "unlabelled",
+    )
 
-    # --- Autoencoders, section 3.1 ---
-    # "fcn" is FCN-8s in their place, trained alike, a row of Table 3; it is one network without atrous
-    # convolutions, so `cascade` and `atrous` are off with it.
-    network: NetworkKind = "autoencoder"
-    # Open: channels of the first block, doubled from one to the next; the paper preset takes 64.
+    network: Annotated[NetworkKind, Group("Autoencoders, section 3.1")] = "autoencoder"
+    """Form of the networks; "fcn" is FCN-8s, trained alike, a row of Table 3: one network without atrous
+    convolutions, so `cascade` and `atrous` are off with it.
+    """
     width: int = Field(16, ge=1)
-    # Not in the paper: a norm behind each convolution. Without any, training rests for long on maps of one
-    # value. "group" needs no batch, but sees the image as a whole.
+    """Open: channels of the first block, doubled from one to the next; the paper preset takes 64."""
     norm: NormKind = "batch"
-    # Convolutions 3, 5, 7 and 9 see further, Table 1; off: a row of Table 3.
+    """Normalisation behind each convolution, not in the paper. Without any, training rests for long on
+    maps of one value; "group" needs no batch, but sees the image as a whole.
+    """
     atrous: bool = True
-    # A second autoencoder refines the first one's map; off: a row of Table 3.
+    """Whether convolutions 3, 5, 7 and 9 are atrous and see further, Table 1; off: a row of Table 3."""
     cascade: bool = True
-    # Open: whether the second is given the image beside the first one's map.
+    """Whether a second autoencoder refines the first one's map; off: a row of Table 3."""
     second_sees_image: bool = False
-    # Gray in the paper, "for reducing color interference".
+    """Open: whether the second is given the image beside the first one's map."""
     channels: Literal[1, 3] = 1
+    """Gray (1) or colour (3); gray in the paper, "for reducing color interference"."""
 
-    # --- Images ---
-    # Side of the square that whole images are squeezed to, 512 in the paper. A step costs its square.
-    size: int = Field(160, ge=32)
-    # Beyond the paper: images at their own resolution, in tiles without seams; then `size` is not used.
+    size: Annotated[int, Group("Images")] = Field(160, ge=32)
+    """Side in pixels of the square that whole images are squeezed to, 512 in the paper. A step costs its
+    square.
+    """
     tiled: bool = False
-    # Side of a tile; None: 640 pixels beside what its neighbours must see of it.
+    """Beyond the paper: whether images are taken at their own resolution, in tiles without seams; then
+    `size` is not used.
+    """
     tile: int | None = Field(None, ge=16)
-    # Side of a training patch of tiled images.
+    """Side in pixels of a tile; null: 640 beside what its neighbours must see of it."""
     patch: int = Field(512, ge=32)
-    # Not in the paper: each squeezed image is brought to mean 0 and deviation 1. Where images differ more
-    # than a defect does from what is beside it, nothing is learned without. Not used with `tiled`, as a tile
-    # would be judged by what else lies in it.
+    """Side in pixels of a training patch of tiled images."""
     standardise: bool = True
-    # Share of draws that show a defect: an image that has one, or with `tiled` a patch about one. The others
-    # are of any image, anywhere.
+    """Not in the paper: whether each squeezed image is brought to mean 0 and deviation 1. Where images
+    differ more than a defect does from what is beside it, nothing is learned without. Not used with
+    `tiled`, as a tile would be judged by what else lies in it.
+    """
     defect_share: float = Field(0.4, ge=0, le=1)
+    """Share of draws that show a defect: an image that has one, or with `tiled` a patch about one. The
+    others are of any image, anywhere.
+    """
 
-    # --- Loss, eq. 1 ---
-    defect_weight: float = Field(0.8, gt=0)
+    defect_weight: Annotated[float, Group("Loss, eq. 1")] = Field(0.8, gt=0)
+    """Weight of defective pixels in the loss."""
     background_weight: float = Field(0.2, gt=0)
-    # Not in the paper: how far a few defective pixels of an image (of a patch, with `tiled`) count as much as
-    # many. Such a pixel counts share^-this times, where share is that of the known pixels that are
-    # defective; 0 is eq. 1, 1 makes all images' defects alike.
+    """Weight of the other pixels in the loss."""
     area_balance: float = Field(0.5, ge=0, le=1)
-    # Not in the paper: weight, beside eq. 1, of the mean cross-entropy of the hardest pixels of images (of
-    # patches, with `tiled`) without a defect. In eq. 1 a false speck on one costs next to nothing.
+    """Not in the paper: how far a few defective pixels of an image (of a patch, with `tiled`) count as
+    much as many. Such a pixel counts share^-this times, where share is that of the known pixels that are
+    defective; 0 is eq. 1, 1 makes all images' defects alike.
+    """
     hard_clean_weight: float = Field(0.05, ge=0)
-    # Share of such an image's pixels that are the hardest, at least one.
+    """Not in the paper: weight, beside eq. 1, of the mean cross-entropy of the hardest pixels of images
+    (of patches, with `tiled`) without a defect. In eq. 1 a false speck on one costs next to nothing.
+    """
     hard_clean_share: float = Field(0.005, gt=0, le=1)
+    """Share of the pixels of an image without a defect that are the hardest, at least one."""
 
-    # --- Augmentation, section 5.1: kinds are the paper's, ranges open; image and mask move together ---
-    # By random angles in ± this.
-    rotation_deg: float = Field(20.0, ge=0, le=180)
-    # By up to this share of the side.
+    rotation_deg: Annotated[float, Group("Augmentation, section 5.1; ranges open")] = Field(
+        20.0, ge=0, le=180
+    )
+    """Rotation by random angles in ± this; image and mask move together, here and below."""
     translation: float = Field(0.1, ge=0, lt=1)
-    # Size changes by up to this share.
+    """Shift by up to this share of the side."""
     zoom: float = Field(0.15, ge=0, lt=1)
-    # Rows are pushed along by up to this share of their distance from the middle.
+    """Change of size by up to this share."""
     shear: float = Field(0.1, ge=0, lt=1)
-    # Elastic transformation: root mean square of the displacement along each axis, in pixels of the network's
-    # input; 0: none.
+    """Shear: rows are pushed along by up to this share of their distance from the middle."""
     elastic_alpha: float = Field(3.0, ge=0)
-    # Elastic transformation: sigma of the Gaussian that smooths the displacements, in the same pixels.
+    """Elastic transformation: root mean square of the displacement along each axis, in pixels of the
+    network's input; 0: none.
+    """
     elastic_sigma: float = Field(20.0, gt=0)
-    # Not in the paper: mirror on either axis.
+    """Elastic transformation: sigma of the Gaussian that smooths the displacements, in the same pixels."""
     flips: bool = True
-    # Not in the paper: greatest sigma of the added noise, in units of full scale; one gray level, as more
-    # drowns faint defects of dark images.
+    """Not in the paper: whether images are mirrored on either axis."""
     noise: float = Field(0.004, ge=0)
-    # Not in the paper: greatest brightness shift, in units of full scale.
+    """Not in the paper: greatest sigma of the added noise, in units of full scale; one gray level, as
+    more drowns faint defects of dark images.
+    """
     illumination: float = Field(0.03, ge=0)
-    # Not in the paper: contrast changes by up to this share.
+    """Not in the paper: greatest brightness shift, in units of full scale."""
     contrast: float = Field(0.3, ge=0, lt=1)
+    """Not in the paper: contrast changes by up to this share."""
 
-    # --- Training of the autoencoders, section 5.1: the first, then the second on the frozen first ---
-    steps: int = Field(4500, ge=1)
-    second_steps: int = Field(1200, ge=1)
-    # Peak; of Adam, which optimiser is open.
+    steps: Annotated[int, Group("Training of the autoencoders, section 5.1")] = Field(5000, ge=1)
+    """Training steps of the first autoencoder."""
+    second_steps: int = Field(1000, ge=1)
+    """Training steps of the second autoencoder, on the map of the first, which is frozen by then."""
     learning_rate: float = Field(2e-3, gt=0)
-    # "constant" is the paper's; "cosine" falls to zero towards the last step.
+    """Peak learning rate of Adam; the paper does not name the optimiser."""
     schedule: Literal["constant", "cosine"] = "cosine"
+    """Course of the learning rate: "constant" is the paper's; "cosine" falls to zero towards the last
+    step.
+    """
     batch: int = Field(4, ge=1)
+    """Images of a step."""
     weight_decay: float = Field(0.0, ge=0)
-    # Greatest norm of the gradient.
+    """Decay of the autoencoders' weights in each step."""
     gradient_clip: float = Field(5.0, gt=0)
+    """Greatest norm of the gradient."""
 
-    # --- Threshold, section 3.2 ---
-    # Probability from which a pixel is defective; None: chosen on the validation images.
-    threshold: float | None = Field(None, gt=0, lt=1)
-    # The same as the paper's G_s, 100 there: pixels of its 8-bit map up to this are defective. Give either.
+    threshold: Annotated[float | None, Group("Threshold, section 3.2")] = Field(None, gt=0, lt=1)
+    """Probability from which a pixel is defective; null: chosen on the validation images."""
     gray_threshold: float | None = Field(None, gt=0, lt=WHITE)
-    # What the chosen threshold maximises.
+    """The threshold as the paper's G_s, 100 there: pixels of its 8-bit map up to this are defective. Give
+    either.
+    """
     threshold_criterion: Literal["mean-iou", "pixel-f1"] = "pixel-f1"
+    """What the chosen threshold maximises."""
 
-    # --- Image score, not in the paper ---
-    # "fitted": by the statistics of the whole map, weighted on the validation images; "max": the greatest
-    # probability, as it is without a clean or without a defective validation image.
-    image_score: Literal["fitted", "max"] = "fitted"
+    image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
+    """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
+    images; "max" by the greatest probability, as it is without a clean or without a defective validation
+    image.
+    """
 
-    # --- Defects, section 3.3 ---
-    # Open: pixels nearer than this are one defect.
-    join_distance: float = Field(4.0, ge=0, le=1000)
-    # Open: smaller defects are dropped; 0 keeps every one.
+    join_distance: Annotated[float, Group("Defects, section 3.3")] = Field(4.0, ge=0, le=1000)
+    """Open: distance in pixels within which regions are one defect."""
     min_area: float = Field(0.0, ge=0)
+    """Open: area in pixels below which defects are dropped; 0 keeps every one."""
 
-    # --- Compact CNN, sections 4 and 5.1 ---
-    # Off: defects are named "defect" (or by the one class there is).
-    types: bool = True
-    # Side of its input; Table 2 is for 227.
+    types: Annotated[bool, Group("Compact CNN, sections 4 and 5.1")] = True
+    """Whether defects are named; off: they are "defect" (or the one class there is)."""
     types_size: int = Field(227, ge=99)
-    # Upright crops are as large as the defect's rectangle times this; 1 adds nothing around it.
+    """Side in pixels of the compact CNN's input; Table 2 is for 227."""
     types_margin: float = Field(1.0, ge=1)
-    # Not in the paper: each crop is brought to mean 0 and deviation 1.
+    """Size of the upright crops relative to the defect's rectangle; 1 adds nothing around it."""
     types_standardise: bool = True
-    # "paper" draws weights from N(0, 0.001), which starves the layers without batch norm.
+    """Not in the paper: whether each crop is brought to mean 0 and deviation 1."""
     types_initial: Literal["paper", "he"] = "he"
-    # Not in the paper: rectangles of training crops move and change size by up to this share of their sides.
+    """First weights of the compact CNN: "paper" draws them from N(0, 0.001), which starves the layers
+    without batch norm.
+    """
     types_jitter: float = Field(0.1, ge=0, lt=0.5)
-    # Not in the paper: and turn by angles in ± this.
+    """Not in the paper: rectangles of training crops move and change size by up to this share of their
+    sides.
+    """
     types_rotation_deg: float = Field(10.0, ge=0, le=180)
+    """Not in the paper: angle in degrees by up to which rectangles of training crops turn, either way."""
     types_steps: int = Field(2000, ge=1)
+    """Training steps of the compact CNN."""
     types_batch: int = Field(8, ge=2)
+    """Crops of a step."""
     types_learning_rate: float = Field(1e-3, gt=0)
+    """Peak learning rate of the compact CNN."""
     types_schedule: Literal["constant", "cosine"] = "cosine"
+    """Course of the compact CNN's learning rate, as `schedule`."""
     types_momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of the compact CNN's SGD."""
     types_weight_decay: float = Field(5e-5, ge=0)
+    """Decay of the compact CNN's weights in each step."""
 
-    # --- Beyond the paper: fewer labels, the first autoencoder as a mean teacher ---
-    # So many training images, drawn by seed, keep their masks; the others count as unlabelled. None: all.
-    labelled: int | None = Field(None, ge=1)
-    # Folder of images that no one has marked; a bundle remembers its name alone.
+    labelled: Annotated[
+        int | None, Group("Fewer labels, beyond the paper: the first autoencoder as a mean teacher")
+    ] = Field(None, ge=1)
+    """Number of training images, drawn by seed, that keep their masks; the others count as unlabelled.
+    null: all keep them.
+    """
     unlabelled: str | None = Field(None, min_length=1)
-    # Of the loss on unlabelled images, beside 1 for the labelled ones; 0 leaves them out altogether. Of no
-    # effect where there are none.
+    """Folder of images that no one has marked; a bundle remembers its name alone."""
     unlabelled_weight: float = Field(1.0, ge=0)
-    # Unlabelled images a step; at least two, as parts of them change places.
+    """Weight of the loss on unlabelled images, beside 1 for the labelled ones; 0 leaves them out. Of no
+    effect where there are none.
+    """
     unlabelled_batch: int = Field(2, ge=2)
-    # Share of itself that the teacher keeps at each step; Tarvainen & Valpola's for the first steps of a long
-    # training, and here all are few.
+    """Unlabelled images of a step; at least two, as parts of them change places."""
     teacher_decay: float = Field(0.99, ge=0, lt=1)
-    # Share of the steps over which the weight rises as Tarvainen & Valpola's, who take about a quarter.
+    """Share of itself that the teacher keeps at each step; Tarvainen & Valpola's for the first steps of a
+    long training, and here all are few.
+    """
     ramp: float = Field(0.25, ge=0, le=1)
-    # Probability from which the teacher's word on a pixel is taken. French et al.'s 0.97 is for classes of
-    # equal weight; under eq. 1 a pixel that is a defect as likely as not is already at 0.8, with
-    # `area_balance` the higher the smaller its defect.
+    """Share of the steps over which the weight rises as Tarvainen & Valpola's, who take about a quarter."""
     confidence: float = Field(0.9, ge=0.5, lt=1)
+    """Probability from which the teacher's word on a pixel is taken. French et al.'s 0.97 is for classes
+    of equal weight; under eq. 1 a pixel that is a defect as likely as not is already at 0.8, with
+    `area_balance` the higher the smaller its defect.
+    """
 
     @classmethod
     def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Image score from statistics of the whole score map, weighted by a logistic regression on validation images.
 
 A map's maximum is one pixel's word; how much else is high tells defective images from clean ones better. The
-weights are not negative, so that a value that rises never lowers the score, and are drawn towards equal ones,
-so that few validation images are enough. Letters: H, W of the map, n images, F = 5 statistics.
+weights are not negative, so that a value that rises never lowers the score, and are drawn towards `PRIOR`, so
+that few validation images are enough. Letters: H, W of the map, n images, F = 4 statistics.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from blemish.bundle.manifest import Strict
 from blemish.methods.contract import Memory
 
 SMOOTHING = 3  # side of the square that the map is averaged over before its maximum is taken
-TOP_SHARES = (0.001, 0.01, 0.1, 1.0)  # of the map's values, the highest, whose means are taken
+TOP_SHARES = (0.001, 0.01, 0.1)  # of the map's values, the highest, whose means are taken
 NUM_STATISTICS = 1 + len(TOP_SHARES)
+PRIOR = (1 / 3, 1 / 3, 1 / 3, 0.0)  # weights of the standardised statistics before any image is seen
 CLIP = 1e-4  # logits of shares nearer to 0 or 1 are not told apart
-SHRINKAGE = 0.1  # how strongly the weights of standardised statistics are drawn towards 1 / F
+SHRINKAGE = 0.3  # how strongly the weights are drawn towards them
 ITERATIONS = 2000
 
 Weight = Annotated[float, Field(ge=0)]
@@ -98,7 +99,7 @@ def map_statistics(values: NDArray[np.float32], *, max_value: float) -> NDArray[
 def fit_map_score(statistics: NDArray[np.float64], defective: NDArray[np.bool_]) -> MapScore:
     """Logistic regression with weights of at least 0, both kinds of image counting alike as a whole.
 
-    Minimises the mean log loss plus SHRINKAGE / 2 · |w − 1 / F|² over standardised statistics, by projected
+    Minimises the mean log loss plus SHRINKAGE / 2 · |w − PRIOR|² over standardised statistics, by projected
     gradient descent; the problem is convex.
     statistics: [n, F]; defective: [n], some of each kind
     """
@@ -106,7 +107,7 @@ def fit_map_score(statistics: NDArray[np.float64], defective: NDArray[np.bool_])
     inputs = np.column_stack([(statistics - center) / spread, np.ones(len(statistics))])
     truth = defective.astype(np.float64)
     counts = np.where(defective, 0.5 / truth.mean(), 0.5 / (1 - truth.mean())) / truth.size
-    prior = np.append(np.full(NUM_STATISTICS, 1 / NUM_STATISTICS), 0.0)
+    prior = np.array([*PRIOR, 0.0])
     shrinkage = np.append(np.full(NUM_STATISTICS, SHRINKAGE), 0.0)
     least = np.append(np.zeros(NUM_STATISTICS), -np.inf)
     # The greatest curvature that the loss can have: steps of one over it never overshoot.

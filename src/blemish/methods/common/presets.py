@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from blemish.methods.contract import MethodSettings
+from blemish.methods.contract import Group, MethodSettings
 
 
 class PresetSettings(MethodSettings):
@@ -18,9 +18,10 @@ class PresetSettings(MethodSettings):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    # Numbers that stand where none is given, and the time that training may take: quick 5 minutes, default
-    # 15, thorough 2 hours, on a GPU about a fifth; paper as long as it takes; tiny is for tests.
-    preset: Literal["quick", "default", "thorough", "paper", "tiny"] = "default"
+    preset: Annotated[Literal["quick", "default", "thorough", "paper", "tiny"], Group("Preset")] = "default"
+    """Named values that stand where none is given, and the time that training may take: quick 5 minutes,
+    default 15, thorough 2 hours, on a GPU about a fifth; paper as long as it takes; tiny is for tests.
+    """
 
     @model_validator(mode="before")
     @classmethod

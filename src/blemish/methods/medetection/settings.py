@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from blemish.methods.common.presets import PresetSettings
+from blemish.methods.contract import Group
 
 # Pixels of the image for each cell of the last map: four poolings of the resized difference.
 MAP_STRIDE = 16
@@ -44,6 +45,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "references": 1,
     },
     "default": {},
+    "thorough": {"meta_steps": 1600, "steps": 6000, "patience": 40},
     # For tests on a CPU: seconds.
     "tiny": {
         "backbone": "paper",
@@ -69,108 +71,148 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 class MedetectionSettings(PresetSettings):
-    """Settings of MeDetection. A comment above each field; "open" marks points that the paper leaves open."""
+    """Settings of MeDetection. "Open" marks points that the paper leaves open."""
 
     presets: ClassVar = PRESETS
+    main_settings: ClassVar = (
+        "target",
+        "shots",
+        "size",
+        "steps",
+        "backbone",
+        "backbone_weights",
+        "align",
+        "references",
+        "maml",
+        "meta_steps",
+    )
 
-    # --- Network, Fig. 2 ---
-    # Difference from a reference image, eq. 1; off: the image's features alone.
-    siamese: bool = True
-    # Coordinate attention behind the first block of 4Conv, the last, or both; Table 4 has "low" best.
+    siamese: Annotated[bool, Group("Network, Fig. 2")] = True
+    """Whether features are compared with those of a reference image, eq. 1; off: the image's features
+    alone.
+    """
     attention: Literal["none", "low", "high", "both"] = "low"
-    # "paper" is trained from random weights; a ResNet brings those of ImageNet.
+    """Place of the coordinate attention: behind the first block of 4Conv, the last, or both; Table 4 has
+    "low" best.
+    """
     backbone: Literal["paper", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
-    # Of a ResNet: "imagenet" (downloaded by torchvision), "none", or a .safetensors path.
+    """Network that makes the features: "paper" is trained from random weights; a ResNet brings those of
+    ImageNet.
+    """
     backbone_weights: str = "imagenet"
-    # "original": for weights of the first ResNet, whose stride is in each stage's first 1×1 convolution.
+    """First weights of a ResNet: "imagenet" (downloaded by torchvision), "none", or a .safetensors path."""
     backbone_strides: Literal["torchvision", "original"] = "torchvision"
-    # Stage of a ResNet whose map is compared; layer2 has the paper stem's stride of 8.
+    """Place of the strides: "original" is for weights of the first ResNet, which has them in each stage's
+    first 1×1 convolution.
+    """
     backbone_level: Literal["layer1", "layer2", "layer3"] = "layer2"
-    # A ResNet keeps its weights, so that its maps are computed once; the paper stem always trains.
+    """Stage of a ResNet whose map is compared; layer2 has the paper stem's stride of 8."""
     backbone_frozen: bool = True
-    # Open: channels of the paper stem's three stages; these are the authors' code's.
+    """Whether a ResNet keeps its weights, so that its maps are computed once; the paper stem always
+    trains.
+    """
     stem_widths: tuple[Width, Width, Width] = (64, 128, 256)
-    # Open: ReLU behind each convolution of the paper stem; the authors' code has none.
+    """Open: channels of the paper stem's three stages; these are the authors' code's."""
     stem_activation: bool = True
-    # The authors' code brings the difference back to the image's size before 4Conv: 64 times the pixels, no
-    # new information.
+    """Open: whether a ReLU follows each convolution of the paper stem; the authors' code has none."""
     resize_difference: bool = False
-    # Of 4Conv, attention and paper stem. "group" sees each image alone; "batch", the paper's, takes the
-    # statistics of an episode's support, and stored ones in use, never those of what is decided on.
+    """Whether the difference is brought back to the image's size before 4Conv, as in the authors' code:
+    64 times the pixels, no new information.
+    """
     norm: Literal["group", "batch"] = "group"
-    # Channels of each of the four blocks.
+    """Normalisation of 4Conv, attention and paper stem. "group" sees each image alone; "batch", the
+    paper's, takes the statistics of an episode's support, and stored ones in use, never those of what is
+    decided on.
+    """
     widths: Width = 32
-    # The attention's inner channels: a block's divided by this, but at least so many.
+    """Channels of each of the four blocks."""
     attention_reduction: int = Field(32, ge=1)
+    """Number that a block's channels are divided by for the attention's inner channels."""
     attention_min_channels: int = Field(8, ge=1)
+    """Lowest number of the attention's inner channels."""
 
-    # --- Meta-training, Algorithm 1 ---
-    # Off: fine-tuning from a random start, the comparison of Table 3.
-    maml: bool = True
-    # What the inner steps change: the text adapts all weights, the authors' code the linear head.
+    maml: Annotated[bool, Group("Meta-training, Algorithm 1")] = True
+    """Whether training starts with other products; off: fine-tuning from a random start, the comparison
+    of Table 3.
+    """
     adapt: Literal["head", "all"] = "head"
-    # Whether the outer gradient passes through the inner one.
+    """What the inner steps change: the text adapts all weights, the authors' code the linear head."""
     order: Literal["first", "second"] = "second"
+    """Whether the outer gradient passes through the inner one."""
     inner_steps: int = Field(1, ge=1)
-    # α of eq. 4; the text's 1e-5 moves the head by nothing, the authors' code runs with 1e-3.
+    """Gradient steps on an episode's support."""
     inner_learning_rate: float = Field(1e-3, ge=0)
-    # The authors' code zeroes the head before each episode; here it is learned like the rest.
+    """Learning rate α of eq. 4; the text's 1e-5 moves the head by nothing, the authors' code runs with
+    1e-3.
+    """
     reset_head: bool = False
-    # Outer steps, each on an episode of every product drawn for it.
+    """Whether the head is zeroed before each episode, as in the authors' code; else it is learned like
+    the rest.
+    """
     meta_steps: int = Field(400, ge=1)
-    # β of eq. 5.
+    """Outer steps, each on an episode of every product drawn for it."""
     meta_learning_rate: float = Field(1e-3, gt=0)
-    # Products drawn for a step; None: all, the paper's sum of eq. 5.
+    """Learning rate β of eq. 5."""
     products_per_step: int | None = Field(4, ge=1)
-    # Images of an episode that the inner steps learn from, and that the outer loss is measured on.
+    """Products drawn for a step; null: all, the paper's sum of eq. 5."""
     support: int = Field(64, ge=2)
+    """Images of an episode that the inner steps learn from."""
     query: int = Field(20, ge=2)
-    # Share of a product's images that supports are drawn from; queries come from the rest.
+    """Images of an episode that the outer loss is measured on."""
     support_share: float = Field(0.7, gt=0, lt=1)
+    """Share of a product's images that supports are drawn from; queries come from the rest."""
 
-    # --- Products ---
-    # Name of the product to be inspected, never part of meta-training; None: meta-training alone, or data
-    # of a single product.
-    target: str | None = None
-    # Names of the products of meta-training; none given: all but the target.
+    target: Annotated[str | None, Group("Products")] = None
+    """Name of the product to be inspected, never part of meta-training; null: meta-training alone, or
+    data of a single product.
+    """
     others: tuple[str, ...] = ()
-    # Images of the target that training and validation may use together, drawn by seed; None: all. Of fewer
-    # than 5, one normal is left for training, which has no reference then.
+    """Names of the products of meta-training; none given: all but the target."""
     shots: int | None = Field(None, ge=5)
+    """Images of the target that training and validation may use together, drawn by seed; null: all. Of
+    fewer than 5, one normal is left for training, which has no reference then.
+    """
 
-    # --- Fine-tuning on the target ---
-    steps: int = Field(1500, ge=1)
-    # The paper's.
+    steps: Annotated[int, Group("Fine-tuning on the target")] = Field(1500, ge=1)
+    """Training steps on the target, at most."""
     learning_rate: float = Field(1e-4, gt=0)
-    # Pairs of a step; the paper's 64 is half as many steps in the same time.
+    """Learning rate of fine-tuning, the paper's."""
     batch: int = Field(32, ge=2)
-    # Steps between validations, and how many without a better state end training.
+    """Pairs of images of a step; the paper's 64 is half as many steps in the same time."""
     check_every: int = Field(25, ge=1)
+    """Steps between validations."""
     patience: int = Field(12, ge=1)
-    # Open: pairs are mirrored on either axis, both images alike.
+    """Validations without a better state after which training ends."""
     flips: bool = True
+    """Open: whether pairs are mirrored on either axis, both images alike."""
 
-    # --- Optimiser of both trainings: Adam with the paper's betas ---
-    beta1: float = Field(0.5, ge=0, lt=1)
+    beta1: Annotated[float, Group("Optimiser of both trainings: Adam with the paper's betas")] = Field(
+        0.5, ge=0, lt=1
+    )
+    """First of Adam's betas."""
     beta2: float = Field(0.999, ge=0, lt=1)
+    """Second of Adam's betas."""
     weight_decay: float = Field(0.0, ge=0)
+    """Decay of the weights in each step."""
     gradient_clip: float = Field(10.0, gt=0)
+    """Greatest norm of the gradient."""
 
-    # --- Images and inference ---
-    # Side of the square that images are resized to.
-    size: int = Field(256, ge=2 * MAP_STRIDE)
-    # Open: training normals that an image is compared with, their probabilities averaged; the authors' code
-    # draws one for each image.
+    size: Annotated[int, Group("Images and inference")] = Field(256, ge=2 * MAP_STRIDE)
+    """Side in pixels of the square that images are resized to."""
     references: int = Field(4, ge=1)
-    # Beyond the paper: how a reference is moved onto the image before the two are compared; "nearest" takes
-    # the most similar of a bank.
+    """Open: training normals that an image is compared with, their probabilities averaged; the authors'
+    code draws one for each image.
+    """
     align: Literal["none", "translation", "rigid", "nearest"] = "none"
-    # Training normals that "nearest" chooses from.
+    """Beyond the paper: how a reference is moved onto the image before the two are compared; "nearest"
+    takes the most similar of a bank.
+    """
     bank: int = Field(64, ge=1)
-    # Probability from which an image is defective; None: chosen on the validation images.
+    """Training normals that "nearest" chooses from."""
     threshold: float | None = Field(None, ge=0, le=1)
-    # Open: share of the Grad-CAM map's maximum from which pixels belong to the box.
+    """Probability from which an image is defective; null: chosen on the validation images."""
     cam_share: float = Field(0.5, gt=0, lt=1)
+    """Open: share of the Grad-CAM map's maximum from which pixels belong to the box."""
 
     @model_validator(mode="after")
     def parts_fit(self) -> Self:

@@ -14,7 +14,7 @@ from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.common.map_score import MapMemory
-from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, SweptCurves, Trainer
+from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Summary, SweptCurves, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.serving import served
 from blemish.methods.severity.settings import SeveritySettings
@@ -28,6 +28,16 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
 
     name = "severity"
     title = "Severity regression"
+    summary = Summary(
+        needs="Outlines of the defects, as masks or polygons, in training and validation images. "
+        "Defective images with boxes or labels alone are left out.",
+        gives="Outline, class, severity from 0 to 12, area and lengths of each defect, a map of the "
+        "severity, and a verdict. Images of any size, and line scan.",
+        cost="A small network. An image of 8192×12800 takes 30 s in fp32 and 12 s in bf16 on two "
+        "cores, one of magnetic tiles 0.34 s on one.",
+        when="Defects are thin or small beside the image, such as cracks and scratches, or their "
+        "strength and length decide. Changes of tone over hundreds of pixels are not found.",
+    )
     settings_type = SeveritySettings
     memory_type = MapMemory
     curves_type = SweptCurves

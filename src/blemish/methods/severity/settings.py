@@ -7,11 +7,12 @@ preset "paper" has the paper's values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from blemish.methods.common.presets import PresetSettings
+from blemish.methods.contract import Group
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import Readings
 
@@ -33,6 +34,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "types_backbone": "resnet101",
     },
     "default": {},
+    "thorough": {"steps": 8000, "types_steps": 2400},
     # For tests on a CPU: seconds.
     "tiny": {
         "cell": 4,
@@ -49,142 +51,178 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 class SeveritySettings(PresetSettings):
-    """Settings of severity regression. A comment above each field; "open": the paper does not say."""
+    """Settings of severity regression. "Open": the paper does not say."""
 
     presets: ClassVar = PRESETS
+    main_settings: ClassVar = (
+        "cell",
+        "steps",
+        "patch",
+        "batch",
+        "channels",
+        "defect_cells",
+        "threshold_criterion",
+        "types",
+        "types_backbone",
+        "types_backbone_weights",
+    )
 
-    # --- Stage 1: network ---
-    # Gray or colour; both in the paper.
-    channels: Literal[1, 3] = 1
-    # Side of the square of pixels that one severity stands for; all three in the paper. Defects a few pixels
-    # wide need 2, which costs four times as much as 4 for the same area.
+    channels: Annotated[Literal[1, 3], Group("Stage 1: network")] = 1
+    """Gray (1) or colour (3); both in the paper."""
     cell: Literal[1, 2, 4] = 2
-    # "unet" is the baseline of the paper's Table 4, trained alike.
+    """Side in pixels of the square that one severity stands for; all three in the paper. Defects a few
+    pixels wide need 2, which costs four times as much as 4 for the same area.
+    """
     network: Literal["paper", "unet"] = "paper"
-    # Open: where Table 1's conv2 stands.
+    """Network of stage 1; "unet" is the baseline of the paper's Table 4, trained alike."""
     conv2: Literal["after_stage1", "before_stage1"] = "after_stage1"
+    """Open: where Table 1's conv2 stands."""
 
-    # --- Severity labels, section III-C-1 ---
-    # λ of eq. 2; at most 510 can occur on 8-bit images.
-    truncation: float = Field(500.0, gt=0)
-    # Open: share of mask from which a cell is a defect cell.
+    truncation: Annotated[float, Group("Severity labels, section III-C-1")] = Field(500.0, gt=0)
+    """λ of eq. 2, where severities are cut off; at most 510 can occur on 8-bit images."""
     coverage: float = Field(0.5, gt=0, le=1)
-    # Open: how the scores against the reference cells on both sides are combined.
+    """Open: share of mask from which a cell is a defect cell."""
     two_references: Literal["mean", "weaker", "stronger"] = "mean"
-    # Open: a defect at the image edge has one reference cell; "median" takes the image's median cell as the
-    # other.
+    """Open: how the scores against the reference cells on both sides are combined."""
     edge_run: Literal["one", "median"] = "one"
-    # Open: what a defect as wide as the image is compared with.
+    """Open: a defect at the image edge has one reference cell; "median" takes the image's median cell as
+    the other.
+    """
     no_reference: Literal["median", "zero"] = "median"
-    # Open: a mask smaller than one cell still yields one defect cell.
+    """Open: what a defect as wide as the image is compared with."""
     keep_small: bool = True
-    # Of a cell and its reference: "extremes" is the paper's d0 + d1; "means" follows the defect's contrast
-    # more closely where texture is coarse, see the README.
+    """Open: a mask smaller than one cell still yields one defect cell."""
     contrast_of: Literal["extremes", "means"] = "extremes"
-    # Open: of a colour image; "brightest" is the greatest of its channels.
+    """Contrast of a cell with its reference: "extremes" is the paper's d0 + d1; "means" follows the
+    defect's contrast more closely where texture is coarse.
+    """
     intensity: Literal["luminance", "brightest"] = "luminance"
-    # Open: annotated cells map to [floor, 12]; 0 is the paper's formula, under which weak defects are
-    # labelled below any usable threshold.
+    """Open: intensity of a colour image; "brightest" is the greatest of its channels."""
     floor: float = Field(6.0, ge=0, lt=12)
-    # Open: the quantile of scores that maps to 12; 1 is the maximum, which one glint can set.
+    """Open: lowest severity of an annotated cell, the highest being 12; 0 is the paper's formula, under
+    which weak defects are labelled below any usable threshold.
+    """
     scale_quantile: float = Field(0.99, gt=0, le=1)
-    # Open: one scale for the training set, so that severities can be compared between images, or each patch's
-    # own.
+    """Open: the quantile of scores that maps to 12; 1 is the maximum, which one glint can set."""
     scale_over: Literal["dataset", "patch"] = "dataset"
+    """Open: what severities are scaled over: the training set, so that they can be compared between
+    images, or each patch.
+    """
 
-    # --- Stage 1: patches and augmentation, sections III-C-3 and IV-A ---
-    # Side of a training patch, 256 in the paper. For the same cost 128 shows four times as many defects.
-    patch: int = Field(128, ge=32)
-    # "around": a defect at a random place in the patch, the paper's "number of blocks around the defect";
-    # "sliding": its fixed grid, at the step below.
+    patch: Annotated[int, Group("Stage 1: patches and augmentation, sections III-C-3 and IV-A")] = Field(
+        128, ge=32
+    )
+    """Side of a training patch in pixels, 256 in the paper. For the same cost 128 shows four times as
+    many defects.
+    """
     sampling: Literal["around", "sliding"] = "around"
+    """Where patches are cut: "around" has a defect at a random place in the patch, the paper's "number of
+    blocks around the defect"; "sliding" is its fixed grid.
+    """
     patch_step: int = Field(64, ge=1)
-    # Open: share of patches cut anywhere, defect or not.
+    """Step in pixels of the grid with sampling "sliding"."""
     clean_share: float = Field(0.15, ge=0, le=1)
-    # Open: draw the class first, then one of its defects, so that rare ones are seen.
+    """Open: share of patches cut anywhere, defect or not."""
     balance_classes: bool = True
-    # Mirror on either axis.
+    """Open: draw the class first, then one of its defects, so that rare ones are seen."""
     flips: bool = True
-    # Rotation by random angles in ± this; from 90 on, every patch is also turned by quarters.
+    """Patches are mirrored on either axis."""
     rotation_deg: float = Field(180.0, ge=0, le=180)
-    # Open: share of patches turned freely.
+    """Rotation of patches by random angles in ± this; from 90 on, every patch is also turned by quarters."""
     rotation_share: float = Field(0.5, ge=0, le=1)
-    # Open: size changes by up to this share, with the free turns.
+    """Open: share of patches turned freely."""
     zoom: float = Field(0.4, ge=0, lt=1)
-    # Open: greatest sigma of the added noise, in units of full scale.
+    """Open: size changes by up to this share, with the free turns."""
     noise: float = Field(0.02, ge=0)
-    # Open: greatest brightness shift, in units of full scale.
+    """Open: greatest sigma of the added noise, in units of full scale."""
     illumination: float = Field(0.2, ge=0)
-    # Open: contrast changes by up to this share.
+    """Open: greatest brightness shift, in units of full scale."""
     contrast: float = Field(0.4, ge=0, lt=1)
+    """Open: contrast changes by up to this share."""
 
-    # --- Stage 1: optimisation (open) ---
-    # The defect cells of a patch count in the loss as if they were so many, at least a thirtieth and at most
-    # five times what they are: where kinds differ in area by powers of ten, small ones are otherwise not
-    # learned. None: every cell counts alike, the paper's L2.
-    defect_cells: int | None = Field(None, ge=1)
-    steps: int = Field(4000, ge=1)
+    defect_cells: Annotated[int | None, Group("Stage 1: optimisation (open)")] = Field(None, ge=1)
+    """The defect cells of a patch count in the loss as if they were so many, at least a thirtieth and at
+    most five times what they are: where kinds differ in area by powers of ten, small ones are otherwise
+    not learned. null: every cell counts alike, the paper's L2.
+    """
+    steps: int = Field(2000, ge=1)
+    """Training steps of stage 1."""
     batch: int = Field(8, ge=1)
-    # Peak; linear warm-up over so many steps, then cosine to zero.
+    """Patches of a step."""
     learning_rate: float = Field(2e-3, gt=0)
+    """Peak of the learning rate, after a linear warm-up; then it falls to zero as a cosine."""
     warmup: int = Field(50, ge=0)
+    """Steps over which the learning rate rises to its peak."""
     weight_decay: float = Field(1e-2, ge=0)
-    # Greatest norm of the gradient.
+    """Decay of the weights in each step, as in AdamW."""
     gradient_clip: float = Field(5.0, gt=0)
+    """Greatest norm of the gradient."""
 
-    # --- Stage 2: filter, sections III-A-2 and IV-G ---
-    # T of eq. 1; None: chosen on the validation images.
-    threshold: float | None = Field(None, gt=0, lt=12)
-    # What T maximises; the paper's is mean IoU, which is blind to clean images.
+    threshold: Annotated[float | None, Group("Stage 2: filter, sections III-A-2 and IV-G")] = Field(
+        None, gt=0, lt=12
+    )
+    """Severity T from which a cell is defective, eq. 1; null: chosen on the validation images."""
     threshold_criterion: Literal["mean-iou", "pixel-f1"] = "mean-iou"
+    """What T maximises; the paper's is mean IoU, which is blind to clean images."""
 
-    # --- Image score, not in the paper ---
-    # "fitted": by the statistics of the whole map, weighted on the validation images; "max": the greatest
-    # severity, as it is without a clean or without a defective validation image.
-    image_score: Literal["fitted", "max"] = "fitted"
+    image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
+    """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
+    images; "max" by the greatest severity, as it is without a clean or without a defective validation
+    image.
+    """
 
-    # --- Stage 3: components, section III-A-3 ---
-    # Pixels; clusters nearer than this are one defect.
-    join_distance: float = Field(4.0, ge=0, le=1000)
-    # Open: smaller defects are dropped; 0 keeps every one.
+    join_distance: Annotated[float, Group("Stage 3: components, section III-A-3")] = Field(4.0, ge=0, le=1000)
+    """Distance in pixels within which clusters are one defect."""
     min_area: float = Field(0.0, ge=0)
-    # Open: how cells become pixels of an outline; "nearest" is the plain r×r square.
+    """Open: area in pixels below which defects are dropped; 0 keeps every one."""
     upsampling: Literal["linear", "nearest"] = "linear"
+    """Open: how cells become pixels of an outline; "nearest" is the plain r×r square."""
 
-    # --- Stage 4: type classifier, sections III-B-2 and III-C-2 ---
-    # Off: defects are named "defect" (or by the one class there is) and none is dropped. None: on where there
-    # are several classes.
-    types: bool | None = None
-    # The paper's is ResNet-101, which costs four times as much a step.
+    types: Annotated[bool | None, Group("Stage 4: type classifier, sections III-B-2 and III-C-2")] = None
+    """Whether defects are named; off: they are "defect" (or the one class there is) and none is dropped.
+    null: on where there are several classes.
+    """
     types_backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = "resnet18"
-    # "imagenet" (downloaded by torchvision), "none", or a .safetensors path.
+    """Network of the type classifier; the paper's is ResNet-101, which costs four times as much a step."""
     types_backbone_weights: str = "imagenet"
-    # "original": for weights of the first ResNet, whose stride is in each stage's first 1×1 convolution.
+    """First weights of the type classifier: "imagenet" (downloaded by torchvision), "none", or a
+    .safetensors path.
+    """
     types_backbone_strides: Literal["torchvision", "original"] = "torchvision"
-    # Input side; larger defects double the window, then it is resized down.
+    """Place of the strides: "original" is for weights of the first ResNet, which has them in each stage's
+    first 1×1 convolution.
+    """
     types_window: int = Field(64, ge=32)
-    # Of the sliding window, at that side; grows with it.
+    """Side in pixels of the type classifier's window; for larger defects it is doubled and resized down."""
     types_step: int = Field(16, ge=1)
-    # Open: windows holding at least this share of the defect vote.
+    """Step of the sliding window in pixels at that side; it grows with the window."""
     types_overlap: float = Field(0.1, ge=0, le=1)
-    # Open.
+    """Open: share of the defect that a window must hold to have a vote."""
     types_steps: int = Field(600, ge=1)
+    """Open: training steps of the type classifier."""
     types_batch: int = Field(32, ge=1)
+    """Windows of a step of the type classifier."""
     types_learning_rate: float = Field(1e-3, gt=0)
-    # Open: background examples are what stage 1 finds on training images at T times this; at T itself a
-    # trained stage 1 finds too few false positives to learn from.
+    """Peak learning rate of the type classifier."""
     false_positive_ratio: float = Field(0.5, gt=0, le=1)
-    # Open: share of background examples cut at random from clean places rather than at such a false positive.
+    """Open: share of T from which what stage 1 finds on training images gives background examples; at T
+    itself it finds too few false positives to learn from.
+    """
     background_anywhere: float = Field(0.25, ge=0, le=1)
-    # Open: a region with less than this share of its pixels marked is a false positive.
+    """Open: share of background examples cut at random from clean places rather than at such a false
+    positive.
+    """
     false_share: float = Field(0.1, ge=0, le=1)
-    # Open: a defect is dropped when its windows' mean background probability reaches this; None: the lowest
-    # value ≥ 0.5 that drops no true defect of the validation images.
+    """Open: share of marked pixels below which a region is a false positive."""
     drop_above: float | None = Field(None, ge=0, le=1)
+    """Open: mean background probability of its windows from which a defect is dropped; null: the lowest
+    value from 0.5 on that drops no true defect of the validation images.
+    """
 
-    # --- Inference ---
-    # Side of a tile; None: 320 cells, about 0.5 GB of working memory.
-    tile: int | None = Field(None, ge=64)
+    tile: Annotated[int | None, Group("Inference")] = Field(None, ge=64)
+    """Side in pixels of the tiles that images are cut into; null: 320 cells, about 0.5 GB of working
+    memory.
+    """
 
     @property
     def readings(self) -> Readings:

@@ -20,7 +20,7 @@ from blemish.methods.capabilities import (
     GraphPlan,
 )
 from blemish.methods.common.graphs import FIXED_SIDE
-from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Trainer
+from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Summary, Trainer
 from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.runtime.inference import TlsddInference, inference_from
 from blemish.methods.tlsdd.settings import TlsddSettings
@@ -34,6 +34,16 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
 
     name = "tlsdd"
     title = "Few-shot defect detection (TL-SDD)"
+    summary = Summary(
+        needs="Boxes of the defects (outlines are turned into boxes): common classes with plenty of "
+        "them, rare ones with five or more.",
+        gives="Box, class and confidence of each defect, and a verdict; no outlines. A bundle takes "
+        "a new class from a few boxes in seconds (`add-class`).",
+        cost="A large network. An image of 512×512 takes 0.9 s in fp32 and 0.5 s in bf16 on two cores.",
+        when="Defects are marked by boxes, classes are to be told apart, and some are rare. From "
+        "five boxes its AP50 of rare classes was 0.26 on NEU-DET; training all classes at "
+        "once gave 0.02.",
+    )
     settings_type = TlsddSettings
     memory_type = TlsddMemory
     curves_type = TlsddCurves

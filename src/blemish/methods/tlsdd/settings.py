@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from blemish.methods.common.presets import PresetSettings
+from blemish.methods.contract import Group
 
 # The paper's rows, Table II, as four switches over one code path.
 VARIANTS: Mapping[str, Mapping[str, bool]] = {
@@ -81,170 +82,243 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 class TlsddSettings(PresetSettings):
-    """Settings of TL-SDD. A comment above each field; "open" marks points that the paper leaves open."""
+    """Settings of TL-SDD. "Open" marks points that the paper leaves open."""
 
     paths: ClassVar = {"draw_file": "file"}
     presets: ClassVar = PRESETS
+    main_settings: ClassVar = (
+        "rare",
+        "common",
+        "shots",
+        "size",
+        "steps",
+        "fine_tune_steps",
+        "backbone",
+        "backbone_weights",
+        "anchor_sizes",
+        "frozen",
+    )
 
-    # Which row of the paper's Table II; sets the four switches below.
-    variant: Literal["fr-joint", "fr-ff-joint", "tl-ff", "tl-ff-fr", "tl-sdd"] = "tl-sdd"
-    # Feature pyramid, section III-A-1; off: one map, `single_map`.
+    variant: Annotated[
+        Literal["fr-joint", "fr-ff-joint", "tl-ff", "tl-ff-fr", "tl-sdd"],
+        Group("Row of the paper's Table II"),
+    ] = "tl-sdd"
+    """Row of the paper's Table II; it sets the four switches below."""
     feature_fusion: bool = True
-    # Base training on common classes, then few-shot fine-tuning; off: all classes jointly.
+    """Feature pyramid, section III-A-1; off: one map, `single_map`."""
     two_phase: bool = True
-    # Feature reweighting, eq. 1.
+    """Whether base training on common classes is followed by few-shot fine-tuning; off: all classes
+    jointly.
+    """
     reweight: bool = True
-    # Distances to prototypes, eq. 2-3; off: a linear classifier.
+    """Feature reweighting, eq. 1."""
     metric_head: bool = True
+    """Distances to prototypes, eq. 2-3; off: a linear classifier."""
 
-    # --- Classes ---
-    # Names of the classes with plenty of examples; none given: all that are not rare and have a box.
-    common: tuple[str, ...] = ()
-    # Names of the classes with few. "auto": where neither is named, those with fewer than `rare_below` boxes,
-    # of which phase 2 sees all; from a bundle, those that it does not have. (): base training alone.
+    common: Annotated[tuple[str, ...], Group("Classes")] = ()
+    """Names of the classes with plenty of examples; none given: all that are not rare and have a box."""
     rare: Literal["auto"] | tuple[str, ...] = "auto"
+    """Names of the classes with few. "auto": where neither is named, those with fewer than `rare_below`
+    boxes, of which phase 2 sees all; from a bundle, those that it does not have. []: base training alone.
+    """
     rare_below: int = Field(20, ge=2)
-    # Supports of a class in an episode (the paper's 5).
+    """Boxes from which a class is common, where `rare` is "auto"."""
     shots: int = Field(5, ge=1)
-    # Boxes of each class in phase 2; None: `shots`, as in the paper.
+    """Supports of a class in an episode; 5 in the paper."""
     fine_tune_boxes: int | None = Field(None, ge=1)
-    # Seed of the drawing of those boxes; None: that of the run.
+    """Boxes of each class in phase 2; null: `shots`, as in the paper."""
     draw_seed: int | None = None
-    # A file written by `data split --shots` or the few-shot protocol that names the boxes; None: drawn.
+    """Seed of the drawing of those boxes; null: that of the run."""
     draw_file: str | None = None
+    """File written by `data split --shots` or the few-shot protocol that names the boxes; null: they are
+    drawn.
+    """
 
-    # --- Feature extraction E, section III-A-1 ---
-    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
-    # "imagenet" (downloaded by torchvision), "none", or a .safetensors path.
+    backbone: Annotated[
+        Literal["resnet18", "resnet34", "resnet50", "resnet101"],
+        Group("Feature extraction E, section III-A-1"),
+    ] = "resnet50"
+    """Network that makes the features."""
     backbone_weights: str = "imagenet"
-    # "original": for weights of the first ResNet, whose stride is in each stage's first 1×1 convolution.
+    """First weights of the backbone: "imagenet" (downloaded by torchvision), "none", or a .safetensors
+    path.
+    """
     backbone_strides: Literal["torchvision", "original"] = "torchvision"
-    # Open: how many of stem, layer1 … layer4 train, from the deepest; the rest keep their weights.
-    # Those that do not are computed once for each image, so that none makes a step several times cheaper.
+    """Place of the strides: "original" is for weights of the first ResNet, which has them in each stage's
+    first 1×1 convolution.
+    """
     trainable_stages: int = Field(0, ge=0, le=5)
-    # Open: last stage used.
+    """Open: number of stages, of stem and layer1 to layer4, that train, counted from the deepest; the
+    rest keep their weights. What those make of an image is computed once, so that a step costs less.
+    """
     deepest: Literal["layer3", "layer4"] = "layer3"
-    # m of eq. 1: channels of every map.
+    """Open: last stage used."""
     width: int = Field(128, ge=8)
-    # Map used without fusion.
+    """Channels of every map, m of eq. 1."""
     single_map: Literal["layer3", "layer4"] = "layer3"
-    # The paper's future work: deformable 3×3 convolutions in the last stage.
+    """Map used without fusion."""
     deformable: bool = False
+    """The paper's future work: deformable 3×3 convolutions in the last stage."""
 
-    # --- Feature reweighting P, section III-A-2 ---
-    # Open: a square crop around the box with its mask, or the whole image with it.
-    support_view: Literal["crop", "image"] = "crop"
+    support_view: Annotated[Literal["crop", "image"], Group("Feature reweighting P, section III-A-2")] = (
+        "crop"
+    )
+    """Open: what a support shows: a square crop around the box with its mask, or the whole image with it."""
     support_size: int = Field(112, ge=32)
-    # Open: side of the crop relative to the box's longer side.
+    """Side in pixels of a support."""
     support_context: float = Field(2.0, ge=1)
-    # Open: widths of the light CNN's stages, each halving the sides.
+    """Open: side of the crop relative to the box's longer side."""
     support_widths: tuple[int, ...] = (32, 64, 128, 256, 256)
-    # Open: 2·sigmoid starts at 1, so that the detector starts as if there were no reweighting.
+    """Open: widths of the light CNN's stages, each halving the sides."""
     activation: Literal["sigmoid", "identity"] = "sigmoid"
+    """Open: what bounds the class vectors; 2·sigmoid starts at 1, so that the detector starts as if there
+    were no reweighting.
+    """
 
-    # --- Proposals ---
-    # Open: RPN on every class's features, one budget for their union, or on the shared features.
-    proposals: Literal["per_class", "shared"] = "shared"
-    # Pixels, dealt out evenly to the maps from the finest on. "auto": two for each map, from the smaller of
-    # the training boxes to the larger; (): four times each map's stride, 16 to 256 on a single map.
+    proposals: Annotated[Literal["per_class", "shared"], Group("Proposals")] = "shared"
+    """Open: what proposals are made on: every class's features, with one budget for their union, or the
+    shared features.
+    """
     anchor_sizes: Literal["auto"] | tuple[int, ...] = "auto"
-    # Height / width; scratches and cracks are long.
+    """Sizes of anchors in pixels, dealt out evenly to the maps from the finest on. "auto": two for each
+    map, from the smaller of the training boxes to the larger; []: four times each map's stride, and all
+    from 16 to 256 on a single map.
+    """
     aspect_ratios: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+    """Height / width of anchors; scratches and cracks are long."""
     proposals_train: int = Field(500, ge=1)
+    """Proposals of an image in training, at most."""
     proposals_test: int = Field(100, ge=1)
+    """Proposals of an image in inspection, at most."""
     rpn_nms: float = Field(0.7, gt=0, lt=1)
-    # Anchors of an image that the RPN's loss is computed on, half of them positive where there are as many,
-    # and the IoU from which one is. Faster R-CNN's are 256 and 0.7, for long trainings on many boxes.
+    """IoU above which the worse of two proposals goes."""
     rpn_samples: int = Field(64, ge=2)
+    """Anchors of an image that the losses of proposals are computed on, half of them positive where there
+    are as many; 256 in Faster R-CNN, for long trainings on many boxes.
+    """
     rpn_positive_iou: float = Field(0.5, gt=0.3, lt=1)
+    """IoU from which an anchor is positive; 0.7 in Faster R-CNN."""
 
-    # --- Regions and distance metric M, section III-A-3 ---
-    # Regions per image that the losses are computed on, and the share of positive ones.
-    region_samples: int = Field(48, ge=4)
+    region_samples: Annotated[int, Group("Regions and distance metric M, section III-A-3")] = Field(48, ge=4)
+    """Regions of an image that the losses are computed on."""
     positive_share: float = Field(0.25, gt=0, lt=1)
-    # Moved copies of each true box among the regions: positive ones before the RPN has learned to propose.
+    """Share of positive ones among those regions."""
     moved_boxes: int = Field(8, ge=0)
+    """Moved copies of each true box among the regions, so that some are positive before the RPN has
+    learned to propose.
+    """
     region_size: int = Field(7, ge=2)
-    # Side in pixels from which a region is pooled from the map of stride 16; half of it: of stride 8. Faster
-    # R-CNN's 224 is for photographs of some 800 pixels.
+    """Side of a region's features, in cells."""
     roi_canonical_size: int = Field(112, ge=16, le=1024)
+    """Side in pixels from which a region is pooled from the map of stride 16, and half of it from that of
+    stride 8. Faster R-CNN's 224 is for photographs of some 800 pixels.
+    """
     hidden: int = Field(512, ge=8)
+    """Width of the region head's two linear layers."""
     embedding: int = Field(256, ge=2)
-    # Open: unit vectors and a learned scale; off is the literal paper, whose softmax is one-hot at once.
+    """Dimensions of the metric space."""
     normalize: bool = True
+    """Open: whether embeddings are unit vectors with a learned scale; off is the literal paper, whose
+    softmax is one-hot at once.
+    """
     initial_scale: float = Field(10.0, ge=1, le=50)
-    # Open: which logits meet in the softmax.
+    """First value of the learned scale."""
     logits: Literal["diagonal", "branch"] = "diagonal"
-    # Open: what stands for the background.
+    """Open: which logits meet in the softmax."""
     background: Literal["learned", "several", "one_minus_max", "rpn_negatives"] = "learned"
-    # How many with "several".
+    """Open: what stands for the background."""
     backgrounds: int = Field(4, ge=1)
-    # Open: one regressor for all classes, so that rare ones share it, or one each.
+    """Number of background points with "several"."""
     box_regression: Literal["agnostic", "specific"] = "agnostic"
-    # Open: a support is compared with the prototype of the others.
+    """Open: one regressor for all classes, so that rare ones share it, or one each."""
     leave_one_out: bool = True
-    # Open: whether the extractor learns through supports, too, or from queries alone (half the cost).
+    """Open: whether a support is compared with the prototype of the others."""
     support_gradient: bool = False
-    # Open: boxes that a prototype is made of, at most, and jittered copies of each.
+    """Open: whether the extractor learns through supports, too, or from queries alone (half the cost)."""
     prototypes_per_class: int = Field(50, ge=1)
+    """Open: boxes that a prototype is made of, at most."""
     jitters: int = Field(4, ge=0)
+    """Open: jittered copies of each of those boxes."""
 
-    # --- Training ---
-    # Classes of an episode; None: all.
-    ways: int | None = Field(None, ge=1)
-    # Query images of each class in an episode.
+    ways: Annotated[int | None, Group("Training")] = Field(None, ge=1)
+    """Classes of an episode; null: all."""
     queries: int = Field(1, ge=1)
-    # Images without a defect that an episode's queries have besides, in both phases, where the data have any;
-    # the paper's have none, so that it never sees a good part.
+    """Query images of each class in an episode."""
     clean_queries: int = Field(2, ge=0)
-    # Images of a step where there are no episodes.
+    """Images without a defect among the queries of an episode, in both phases, where the data have any;
+    with 0 it never sees a good part.
+    """
     batch: int = Field(4, ge=1)
+    """Images of a step where there are no episodes."""
     steps: int = Field(800, ge=1)
+    """Training steps of phase 1, or of joint training."""
     fine_tune_steps: int = Field(400, ge=1)
-    # Peak of SGD with momentum, for a step's whole batch; the paper's 1e-4 is some 12 times below the usual.
+    """Training steps of phase 2."""
     learning_rate: float = Field(1e-2, gt=0)
-    # Of phase 2, relative to phase 1.
+    """Peak learning rate of SGD with momentum, for a step's whole batch; the paper's 1e-4 is some 12
+    times below the usual.
+    """
     fine_tune_learning_rate_ratio: float = Field(0.5, gt=0)
-    # Open: of common classes phase 2 draws from all boxes, or from as few as it has of a rare class. Episodes
-    # are balanced either way.
+    """Learning rate of phase 2, relative to that of phase 1."""
     fine_tune_common: Literal["all", "drawn"] = "all"
-    # Images of phase 2 where there are no episodes: of each class as often, as the paper balances it, or each
-    # image as often, in which rare boxes hardly occur.
+    """Open: of common classes phase 2 draws from all boxes, or from as few as it has of a rare class.
+    Episodes are balanced either way.
+    """
     fine_tune_images: Literal["by_class", "uniform"] = "by_class"
+    """Images of phase 2 where there are no episodes: each class as often, as the paper balances it, or
+    each image as often ("uniform"), in which rare boxes hardly occur.
+    """
     warmup: int = Field(50, ge=0)
-    # Shares of the steps after which the rate falls to a tenth.
+    """Steps over which the learning rate rises to its peak."""
     drops: tuple[float, ...] = (2 / 3, 8 / 9)
+    """Shares of the steps after which the learning rate falls to a tenth."""
     momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of SGD."""
     weight_decay: float = Field(1e-4, ge=0)
+    """Decay of the weights in each step."""
     gradient_clip: float = Field(10.0, gt=0)
-    # Parts that phase 2 leaves as they are; the paper's is the extractor alone. With the RPN frozen, too,
-    # rare defects of another size or shape than the common ones are never proposed.
+    """Greatest norm of the gradient."""
     frozen: tuple[str, ...] = ("extractor",)
-    # The paper's ×4: mirrored on either axis, and turned by 180°.
+    """Parts that phase 2 leaves as they are; the paper's is the extractor alone. With the RPN frozen,
+    too, rare defects of another size or shape than the common ones are never proposed.
+    """
     flips: bool = True
+    """The paper's ×4: whether images are mirrored on either axis, and turned by 180°."""
 
-    # --- Images and inference ---
-    # Pixels that the shorter side is brought to; None: as it is. "auto": as it is up to `kept_side`, larger
-    # ones reduced to it, or as far as the smaller of the training boxes keep `kept_box` pixels.
-    size: Literal["auto"] | Annotated[int, Field(ge=64)] | None = "auto"
+    size: Annotated[Literal["auto"] | Annotated[int, Field(ge=64)] | None, Group("Images and inference")] = (
+        "auto"
+    )
+    """Pixels that the shorter side is brought to; null: as it is. "auto": as it is up to `kept_side`,
+    larger ones reduced to it, or as far as the smaller of the training boxes keep `kept_box` pixels.
+    """
     kept_side: int = Field(400, ge=64)
+    """Pixels of the shorter side up to which `size` "auto" leaves images as they are."""
     kept_box: int = Field(24, ge=4)
-    # Beyond the image's edge, up to whole cells: its last pixels again, or black, which is a hard edge.
+    """Pixels that the smaller training boxes keep where `size` "auto" reduces images."""
     padding: Literal["edge", "black"] = "edge"
-    # Larger images are cut into overlapping tiles of this side, after resizing.
+    """What lies beyond the image's edge, up to whole cells: its last pixels again, or black, which is a
+    hard edge.
+    """
     tile: int = Field(1024, ge=128)
+    """Side in pixels of the overlapping tiles that larger images are cut into, after resizing."""
     overlap: int = Field(256, ge=0)
-    # Detections below it are dropped at once.
+    """Pixels that neighbouring tiles share."""
     score_floor: float = Field(0.02, ge=0, lt=1)
-    # Confidence from which a detection is a defect; None: best F1 of the boxes on the validation images, less
-    # `clean_weight` times the share of those without a defect that show a detection.
+    """Confidence below which detections are dropped at once."""
     threshold: float | None = Field(None, ge=0, le=1)
+    """Confidence from which a detection is a defect; null: best F1 of the boxes on the validation images,
+    less `clean_weight` times the share of those without a defect that show a detection.
+    """
     clean_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
-    # Validation boxes from which a class has a threshold of its own, by which its confidences are moved;
-    # None: no class has.
+    """What the good validation images that show a detection cost when `threshold` is chosen."""
     class_threshold_boxes: int | None = Field(10, ge=1)
+    """Validation boxes from which a class has a threshold of its own, by which its confidences are moved;
+    null: no class has.
+    """
     nms: float = Field(0.5, gt=0, lt=1)
+    """IoU above which the worse of two detections of a class goes."""
     detections: int = Field(100, ge=1)
+    """Detections of an image, at most."""
 
     @classmethod
     def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:
