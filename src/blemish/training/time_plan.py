@@ -97,7 +97,9 @@ class TimePlan(Strict):
         """Plan in which so named stages take all their steps, however long each turns out to be."""
         names = {*stages}
         parts = tuple(
-            part.model_copy(update={"fixed": True}) if part.stage is not None and part.stage in names else part
+            part.model_copy(update={"fixed": True})
+            if part.stage is not None and part.stage in names
+            else part
             for part in self.parts
         )
         return self.model_copy(update={"parts": parts})

@@ -176,6 +176,17 @@ def test_files_that_vanish_or_are_not_finished_are_named(folder: Path, tmp_path:
     assert Why.VANISHED.is_lack and Why.VANISHED.remedy and not Why.UNREADY.is_lack
 
 
+def test_what_blemish_has_written_there_is_not_inspected(folder: Path) -> None:
+    for name in ("sheet.png", "sheet-02.png"):
+        picture(folder / name, 2)
+    (folder / "inspections.jsonl").touch()
+    picture(folder / "a.png", 1)
+    watch = Watch(folder)
+    watch.until(lambda: watch.names == ["a.png"])
+    assert set(watch.source.waiting) == set()
+    watch.stop()
+
+
 def test_a_file_that_vanishes_and_comes_back_is_not_lost(folder: Path) -> None:
     watch = Watch(folder)
     (folder / "a.png").write_bytes(b"half")

@@ -42,8 +42,8 @@ def parsed(address: str) -> SplitResult:
         pass
     raise WrongUseError(
         "An address must be such as rtsp://host:554/path or http://user:password@host/path, with a host and "
-        "a port of 1 to 65535; write @, :, /, ? and # in a password as %40, %3A, %2F, %3F and %23, and @ in a "
-        "path as %40. Received: another form."
+        "a port of 1 to 65535; write @, :, /, ? and # in a password as %40, %3A, %2F, %3F and %23, and @ "
+        "behind the host as %40. Received: another form."
     )
 
 

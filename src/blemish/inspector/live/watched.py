@@ -17,13 +17,13 @@ from time import monotonic
 from blemish.dataset.hashing import file_hash
 from blemish.errors import BlemishError
 from blemish.inspector.found_files import (
-    WRITTEN,
     FoundFiles,
     LeftOut,
     Why,
     files_below,
     folders_below,
     is_inspected,
+    is_written,
 )
 from blemish.inspector.live.source import Ending, Losses
 from blemish.inspector.sources import Item, Note, is_video, items_of
@@ -130,7 +130,7 @@ class WatchedFolder:
         next(self.folder.iterdir(), None)
         for place, names, drawn in folders_below(self.folder, FoundFiles()):
             for name in () if drawn else names:
-                if name.startswith(".") or name in WRITTEN or not is_inspected(name):
+                if name.startswith(".") or is_written(name, names) or not is_inspected(name):
                     continue
                 try:
                     state = (place / name).stat()
