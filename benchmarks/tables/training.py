@@ -22,6 +22,7 @@ from benchmarks.tables.table import Table
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.migrations import (
     BEFORE_AUTO,
+    LEGACY,
     RENAMED,
     comparable_settings,
     legacy_defaults,
@@ -45,7 +46,10 @@ from blemish.training.run import train
 CLOCK = "seconds"  # file in the run folder
 BASE_SEED = 0
 # Settings added since version 0.1, each with the value by which training is as it was.
-SINCE_0_1: Mapping[str, Any] = {"bits": None}
+SINCE_0_1: Mapping[str, Any] = {
+    "bits": None, "rare_below": 20, "fine_tune_boxes": None, "kept_side": 400, "kept_box": 24,
+    **LEGACY["tlsdd"],
+}  # fmt: skip
 BASES = "bases"  # folder beside the tables, as these share them
 OF = "of."  # in front of a row's stored settings that are of the row whose bundle it measures
 BASE = "base."  # in front of a row's stored settings that its base has instead

@@ -160,7 +160,7 @@ def test_embed_without_a_metric_space_is_one_line(
     ):
         answer = blemish("embed", bundle, tiny_dataset.root, "--out", tmp_path / "space")
         assert answer.code == 1
-        assert message in answer.err and is_one_line(answer.err.splitlines()[-1])
+        assert message in answer.err and is_one_line(answer.err.splitlines(keepends=True)[-1])
         assert not (tmp_path / "space").exists()
 
 

@@ -79,9 +79,10 @@ def test_a_bundle_opens_and_answers_as_recorded(
 
 
 def same_answer(found: Line, recorded: Line) -> None:
-    """Raise where an answer is another than 0.1's, but for three rules: findings of an image that is OK are no
-    defects, only such an image is accepted, and what a later bundle of a chain finds under its own limit
-    sends no image to a person.
+    """Raise where an answer is another than 0.1's, but for three rules.
+
+    Findings of an image that is OK are no defects, only such an image is accepted, and what a later bundle of
+    a chain finds under its own limit sends no image to a person.
     """
     for key in ("image", "size", "decision", "bundle", "mm_per_px", "error"):
         assert found.get(key) == recorded.get(key), key

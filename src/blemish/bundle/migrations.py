@@ -24,6 +24,16 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "hard_clean_weight": 0.0,
     },
     "severity": {"image_score": "max"},
+    "tlsdd": {
+        "padding": "black",
+        "roi_canonical_size": 224,
+        "rpn_positive_iou": 0.7,
+        "moved_boxes": 0,
+        "clean_queries": 0,
+        "fine_tune_images": "uniform",
+        "clean_weight": 0.0,
+        "class_threshold_boxes": None,
+    },
 }
 # By method: older names of settings, and what they are called now.
 RENAMED: Mapping[str, Mapping[str, str]] = {

@@ -34,5 +34,5 @@ def test_a_preset_replaces_defaults_alone(given: dict[str, Any], steps: int, wid
 
 @pytest.mark.parametrize("preset", ["large", 3, None, ["paper"], {"paper": 1}])
 def test_an_unknown_preset_is_refused(preset: object) -> None:
-    with pytest.raises(ValidationError, match="'paper', 'default' or 'tiny'"):
+    with pytest.raises(ValidationError, match="'quick', 'default', 'thorough', 'paper' or 'tiny'"):
         Own.model_validate({"preset": preset})

@@ -45,6 +45,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "references": 1,
     },
     "default": {},
+    "thorough": {"meta_steps": 1600, "steps": 6000, "patience": 40},
     # For tests on a CPU: seconds.
     "tiny": {
         "backbone": "paper",

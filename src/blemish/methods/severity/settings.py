@@ -34,6 +34,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "types_backbone": "resnet101",
     },
     "default": {},
+    "thorough": {"steps": 8000, "types_steps": 2400},
     # For tests on a CPU: seconds.
     "tiny": {
         "cell": 4,

@@ -50,9 +50,13 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
     supports_warm_start = True
     needs_defects_in = ("train",)
     stage_steps = (
-        StageSteps("base", "steps", least=300),
-        StageSteps("joint", "steps", least=300),
+        StageSteps("base", "steps", least=200),
+        StageSteps("joint", "steps", least=200),
         StageSteps("fine", "fine_tune_steps", least=100),
+    )
+    cheaper = (
+        {"kept_side": 300, "kept_box": 16},
+        {"kept_side": 200, "kept_box": 12, "region_samples": 32, "clean_queries": 1},
     )
 
     def fit(self, dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
@@ -81,6 +85,7 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
             self.settings(manifest),
             manifest.class_names,
             threshold=manifest.thresholds["score"],
+            shifts=manifest.memory.get("class_shifts"),
         )
 
     def enrol(

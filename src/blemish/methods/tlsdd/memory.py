@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Strict as StrictNumber
 
 from blemish.bundle.manifest import Strict
 from blemish.methods.contract import Curves, Memory
@@ -15,12 +16,14 @@ class TlsddMemory(Memory):
 
     common, rare: class names; examples: ids of the boxes in the class bank, by class
     draw: the few boxes of the rare classes, as `dataset.splits.support_sets` writes them; {}: none
+    class_shifts: see `TlsddInference.shifts`, by class; 0 where there is none
     """
 
     common: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
     draw: dict[str, Any] = Field(default={})
     examples: dict[str, tuple[str, ...]] = Field(default={})
+    class_shifts: dict[str, Annotated[float, StrictNumber()]] = Field(default={})
 
 
 class StoredFindings(BaseModel):

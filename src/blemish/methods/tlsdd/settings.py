@@ -27,8 +27,22 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     # As the paper trains: ResNet-101, proposals on each class's features, lr 1e-4 without warm-up.
     "paper": {
         "backbone": "resnet101",
+        "deepest": "layer4",
+        "trainable_stages": 3,
+        "width": 256,
+        "hidden": 1024,
+        "support_size": 224,
+        "roi_canonical_size": 224,
         "proposals": "per_class",
+        "anchor_sizes": (),
+        "proposals_train": 1000,
+        "proposals_test": 300,
+        "rpn_samples": 256,
+        "rpn_positive_iou": 0.7,
+        "moved_boxes": 0,
         "size": 800,
+        "queries": 2,
+        "clean_queries": 0,
         "learning_rate": 1e-4,
         "warmup": 0,
         "region_samples": 512,
@@ -42,17 +56,21 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "backbone": "resnet18",
         "backbone_weights": "none",
         "trainable_stages": 5,
-        "deepest": "layer3",
+        "anchor_sizes": (),
         "width": 32,
         "hidden": 64,
         "embedding": 16,
         "support_size": 64,
         "support_widths": (8, 16, 16),
+        "roi_canonical_size": 224,
         "region_samples": 32,
+        "rpn_samples": 256,
+        "rpn_positive_iou": 0.7,
+        "moved_boxes": 0,
         "proposals_train": 100,
         "proposals_test": 50,
         "batch": 2,
-        "queries": 1,
+        "clean_queries": 0,
         "shots": 2,
         "steps": 40,
         "fine_tune_steps": 20,
@@ -98,11 +116,17 @@ class TlsddSettings(PresetSettings):
     """Distances to prototypes, eq. 2-3; off: a linear classifier."""
 
     common: Annotated[tuple[str, ...], Group("Classes")] = ()
-    """Names of the classes with plenty of examples; none given: all that are not rare."""
-    rare: tuple[str, ...] = ()
-    """Names of the classes with few; none given: base training alone."""
+    """Names of the classes with plenty of examples; none given: all that are not rare and have a box."""
+    rare: Literal["auto"] | tuple[str, ...] = "auto"
+    """Names of the classes with few. "auto": where neither is named, those with fewer than `rare_below`
+    boxes, of which phase 2 sees all; from a bundle, those that it does not have. []: base training alone.
+    """
+    rare_below: int = Field(20, ge=2)
+    """Boxes from which a class is common, where `rare` is "auto"."""
     shots: int = Field(5, ge=1)
-    """Supports of a class in an episode, and boxes of each class in phase 2; 5 in the paper."""
+    """Supports of a class in an episode; 5 in the paper."""
+    fine_tune_boxes: int | None = Field(None, ge=1)
+    """Boxes of each class in phase 2; null: `shots`, as in the paper."""
     draw_seed: int | None = None
     """Seed of the drawing of those boxes; null: that of the run."""
     draw_file: str | None = None
@@ -113,7 +137,7 @@ class TlsddSettings(PresetSettings):
     backbone: Annotated[
         Literal["resnet18", "resnet34", "resnet50", "resnet101"],
         Group("Feature extraction E, section III-A-1"),
-    ] = "resnet101"
+    ] = "resnet50"
     """Network that makes the features."""
     backbone_weights: str = "imagenet"
     """First weights of the backbone: "imagenet" (downloaded by torchvision), "none", or a .safetensors
@@ -123,13 +147,13 @@ class TlsddSettings(PresetSettings):
     """Place of the strides: "original" is for weights of the first ResNet, which has them in each stage's
     first 1×1 convolution.
     """
-    trainable_stages: int = Field(3, ge=0, le=5)
+    trainable_stages: int = Field(0, ge=0, le=5)
     """Open: number of stages, of stem and layer1 to layer4, that train, counted from the deepest; the
-    rest keep their weights.
+    rest keep their weights. What those make of an image is computed once, so that a step costs less.
     """
-    deepest: Literal["layer3", "layer4"] = "layer4"
-    """Open: last stage used; layer3 where weights for layer4 are not to be had."""
-    width: int = Field(256, ge=8)
+    deepest: Literal["layer3", "layer4"] = "layer3"
+    """Open: last stage used."""
+    width: int = Field(128, ge=8)
     """Channels of every map, m of eq. 1."""
     single_map: Literal["layer3", "layer4"] = "layer3"
     """Map used without fusion."""
@@ -140,7 +164,7 @@ class TlsddSettings(PresetSettings):
         "crop"
     )
     """Open: what a support shows: a square crop around the box with its mask, or the whole image with it."""
-    support_size: int = Field(224, ge=32)
+    support_size: int = Field(112, ge=32)
     """Side in pixels of a support."""
     support_context: float = Field(2.0, ge=1)
     """Open: side of the crop relative to the box's longer side."""
@@ -155,28 +179,41 @@ class TlsddSettings(PresetSettings):
     """Open: what proposals are made on: every class's features, with one budget for their union, or the
     shared features.
     """
-    anchor_sizes: tuple[int, ...] = ()
-    """Sizes of anchors in pixels, dealt out evenly to the maps from the finest on; none given: four times
-    each map's stride, and all from 16 to 256 on a single map.
+    anchor_sizes: Literal["auto"] | tuple[int, ...] = "auto"
+    """Sizes of anchors in pixels, dealt out evenly to the maps from the finest on. "auto": two for each
+    map, from the smaller of the training boxes to the larger; []: four times each map's stride, and all
+    from 16 to 256 on a single map.
     """
     aspect_ratios: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
     """Height / width of anchors; scratches and cracks are long."""
-    proposals_train: int = Field(1000, ge=1)
+    proposals_train: int = Field(500, ge=1)
     """Proposals of an image in training, at most."""
-    proposals_test: int = Field(300, ge=1)
+    proposals_test: int = Field(100, ge=1)
     """Proposals of an image in inspection, at most."""
     rpn_nms: float = Field(0.7, gt=0, lt=1)
     """IoU above which the worse of two proposals goes."""
-    rpn_samples: int = Field(256, ge=2)
-    """Anchors of an image that the losses of proposals are computed on."""
+    rpn_samples: int = Field(64, ge=2)
+    """Anchors of an image that the losses of proposals are computed on, half of them positive where there
+    are as many; 256 in Faster R-CNN, for long trainings on many boxes.
+    """
+    rpn_positive_iou: float = Field(0.5, gt=0.3, lt=1)
+    """IoU from which an anchor is positive; 0.7 in Faster R-CNN."""
 
-    region_samples: Annotated[int, Group("Regions and distance metric M, section III-A-3")] = Field(64, ge=4)
+    region_samples: Annotated[int, Group("Regions and distance metric M, section III-A-3")] = Field(48, ge=4)
     """Regions of an image that the losses are computed on."""
     positive_share: float = Field(0.25, gt=0, lt=1)
     """Share of positive ones among those regions."""
+    moved_boxes: int = Field(8, ge=0)
+    """Moved copies of each true box among the regions, so that some are positive before the RPN has
+    learned to propose.
+    """
     region_size: int = Field(7, ge=2)
     """Side of a region's features, in cells."""
-    hidden: int = Field(1024, ge=8)
+    roi_canonical_size: int = Field(112, ge=16, le=1024)
+    """Side in pixels from which a region is pooled from the map of stride 16, and half of it from that of
+    stride 8. Faster R-CNN's 224 is for photographs of some 800 pixels.
+    """
+    hidden: int = Field(512, ge=8)
     """Width of the region head's two linear layers."""
     embedding: int = Field(256, ge=2)
     """Dimensions of the metric space."""
@@ -205,25 +242,33 @@ class TlsddSettings(PresetSettings):
 
     ways: Annotated[int | None, Group("Training")] = Field(None, ge=1)
     """Classes of an episode; null: all."""
-    queries: int = Field(2, ge=1)
+    queries: int = Field(1, ge=1)
     """Query images of each class in an episode."""
+    clean_queries: int = Field(2, ge=0)
+    """Images without a defect among the queries of an episode, in both phases, where the data have any;
+    with 0 it never sees a good part.
+    """
     batch: int = Field(4, ge=1)
     """Images of a step where there are no episodes."""
-    steps: int = Field(3000, ge=1)
+    steps: int = Field(800, ge=1)
     """Training steps of phase 1, or of joint training."""
-    fine_tune_steps: int = Field(600, ge=1)
+    fine_tune_steps: int = Field(400, ge=1)
     """Training steps of phase 2."""
-    learning_rate: float = Field(5e-3, gt=0)
+    learning_rate: float = Field(1e-2, gt=0)
     """Peak learning rate of SGD with momentum, for a step's whole batch; the paper's 1e-4 is some 12
     times below the usual.
     """
-    fine_tune_learning_rate_ratio: float = Field(0.1, gt=0)
+    fine_tune_learning_rate_ratio: float = Field(0.5, gt=0)
     """Learning rate of phase 2, relative to that of phase 1."""
     fine_tune_common: Literal["all", "drawn"] = "all"
     """Open: of common classes phase 2 draws from all boxes, or from as few as it has of a rare class.
     Episodes are balanced either way.
     """
-    warmup: int = Field(200, ge=0)
+    fine_tune_images: Literal["by_class", "uniform"] = "by_class"
+    """Images of phase 2 where there are no episodes: each class as often, as the paper balances it, or
+    each image as often ("uniform"), in which rare boxes hardly occur.
+    """
+    warmup: int = Field(50, ge=0)
     """Steps over which the learning rate rises to its peak."""
     drops: tuple[float, ...] = (2 / 3, 8 / 9)
     """Shares of the steps after which the learning rate falls to a tenth."""
@@ -240,8 +285,20 @@ class TlsddSettings(PresetSettings):
     flips: bool = True
     """The paper's ×4: whether images are mirrored on either axis, and turned by 180°."""
 
-    size: Annotated[int | None, Group("Images and inference")] = Field(None, ge=64)
-    """Pixels that the shorter side is brought to; null: as it is."""
+    size: Annotated[Literal["auto"] | Annotated[int, Field(ge=64)] | None, Group("Images and inference")] = (
+        "auto"
+    )
+    """Pixels that the shorter side is brought to; null: as it is. "auto": as it is up to `kept_side`,
+    larger ones reduced to it, or as far as the smaller of the training boxes keep `kept_box` pixels.
+    """
+    kept_side: int = Field(400, ge=64)
+    """Pixels of the shorter side up to which `size` "auto" leaves images as they are."""
+    kept_box: int = Field(24, ge=4)
+    """Pixels that the smaller training boxes keep where `size` "auto" reduces images."""
+    padding: Literal["edge", "black"] = "edge"
+    """What lies beyond the image's edge, up to whole cells: its last pixels again, or black, which is a
+    hard edge.
+    """
     tile: int = Field(1024, ge=128)
     """Side in pixels of the overlapping tiles that larger images are cut into, after resizing."""
     overlap: int = Field(256, ge=0)
@@ -249,7 +306,15 @@ class TlsddSettings(PresetSettings):
     score_floor: float = Field(0.02, ge=0, lt=1)
     """Confidence below which detections are dropped at once."""
     threshold: float | None = Field(None, ge=0, le=1)
-    """Confidence from which a detection is a defect; null: best F1 on the validation images."""
+    """Confidence from which a detection is a defect; null: best F1 of the boxes on the validation images,
+    less `clean_weight` times the share of those without a defect that show a detection.
+    """
+    clean_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """What the good validation images that show a detection cost when `threshold` is chosen."""
+    class_threshold_boxes: int | None = Field(10, ge=1)
+    """Validation boxes from which a class has a threshold of its own, by which its confidences are moved;
+    null: no class has.
+    """
     nms: float = Field(0.5, gt=0, lt=1)
     """IoU above which the worse of two detections of a class goes."""
     detections: int = Field(100, ge=1)
@@ -262,7 +327,7 @@ class TlsddSettings(PresetSettings):
 
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
-        both = sorted(set(self.common) & set(self.rare))
+        both = sorted(set(self.common) & set(self.rare)) if self.rare != "auto" else []
         if both:
             raise ValueError(
                 f"common and rare must not share a class. Received in both: {', '.join(both)}. "
@@ -284,6 +349,11 @@ class TlsddSettings(PresetSettings):
                 f"Use {self.tile // 4}."
             )
         return self
+
+    @property
+    def shorter_side(self) -> int | None:
+        """Pixels that the shorter side is brought to; None as it is, as long as the data have not said."""
+        return None if self.size == "auto" else self.size
 
     @property
     def on_class_features(self) -> bool:

@@ -55,18 +55,22 @@ def test_base_knows_common_classes_and_ignores_the_rest() -> None:
     assert table(images_of("base")) == {0: [0, -2], 1: [1, 1, -2], 3: [], 6: [-2, 0]}
 
 
-def test_few_knows_drawn_boxes_alone_and_has_no_clean_image() -> None:
-    assert table(images_of("few")) == {1: [-2, 1, -2], 2: [2], 6: [-2, 0]}
+def test_few_knows_drawn_boxes_alone_and_the_clean_images() -> None:
+    assert table(images_of("few")) == {1: [-2, 1, -2], 2: [2], 3: [], 6: [-2, 0]}
 
 
 def test_joint_knows_all_common_boxes_and_the_drawn_rare_ones() -> None:
     assert table(images_of("joint")) == {0: [0, -2], 1: [1, 1, -2], 2: [2], 3: [], 6: [-2, 0]}
 
 
-def test_mixed_knows_what_joint_knows_without_clean_images() -> None:
-    assert table(images_of("mixed")) == {
-        number: labels for number, labels in table(images_of("joint")).items() if labels
-    }
+def test_mixed_knows_what_joint_knows() -> None:
+    assert table(images_of("mixed")) == table(images_of("joint"))
+
+
+@pytest.mark.parametrize("phase", ["few", "mixed"])
+def test_phase_two_has_no_clean_images_where_it_is_not_to(phase: Phase) -> None:
+    without = table(phase_images(IMAGES, COMMON, RARE, DRAW, phase=phase, clean=False))
+    assert without == {number: labels for number, labels in table(images_of(phase)).items() if labels}
 
 
 def test_boxes_stand_beside_their_labels() -> None:

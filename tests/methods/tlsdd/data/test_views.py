@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from blemish.methods.tlsdd.data.views import View, batched, fitted, mirrored, padded_boxes, scaled, tile_about
+from blemish.methods.tlsdd.network.detector import padded
 from blemish.methods.tlsdd.settings import TlsddSettings
 
 PLAIN = TlsddSettings(preset="tiny")
@@ -103,7 +105,7 @@ def test_a_tile_is_cut_only_where_the_image_is_larger() -> None:
 
 def test_batches_are_padded_right_and_below() -> None:
     views = [drawn(20, 40, (0, 0, 20, 20)), drawn(33, 10), drawn(5, 5, (1, 1, 2, 2), (3, 3, 5, 5))]
-    images, sizes = batched(views)
+    images, sizes = batched(views, "black")
     assert images.shape == (3, 3, 64, 64) and images.dtype == np.float32
     assert sizes.tolist() == [[20, 40], [33, 10], [5, 5]]
     assert images[0, :, :20, :20] == pytest.approx(50 / 255)
@@ -111,6 +113,18 @@ def test_batches_are_padded_right_and_below() -> None:
     boxes, labels = padded_boxes(views)
     assert labels.tolist() == [[0, -1], [-1, -1], [0, 1]] and labels.dtype == np.int64
     assert boxes[2].tolist() == [[1, 1, 2, 2], [3, 3, 5, 5]] and boxes[1].sum() == 0
+
+
+@pytest.mark.parametrize("size", [(20, 40), (33, 10), (64, 64), (1, 70)])
+def test_padding_repeats_the_edge_as_numpy_does_and_as_in_the_detector(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    view = View(pixels, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    (image,), _ = batched([view], "edge")
+    beyond = ((0, -size[0] % 32), (0, -size[1] % 32), (0, 0))
+    expected = np.pad(pixels, beyond, mode="edge").transpose(2, 0, 1) / np.float32(255)
+    np.testing.assert_allclose(image, expected, rtol=1e-6)
+    alone = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    np.testing.assert_allclose(padded(alone, "edge")[0].numpy(), expected, rtol=1e-6)
 
 
 def test_a_batch_without_any_box_has_one_place() -> None:

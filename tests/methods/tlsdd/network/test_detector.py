@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torchvision.ops import roi_align
+from torchvision.ops import box_iou, roi_align
 
 from blemish.errors import BlemishError
 from blemish.evaluation.detection import detection_metrics
@@ -161,7 +161,7 @@ def test_leave_one_out_keeps_a_support_from_seeing_its_own_weights():
     detector.embed_supports = lambda maps, boxes, sizes, vectors: calls.setdefault("vectors", vectors)[:, :16]
     width = detector.settings.width
     detector.support_encoder.forward = lambda supports: supports.mean((2, 3))[:, :1].repeat(1, width)
-    episode_classes(detector, batch, [])
+    episode_classes(detector, batch, ([], batch["support_boxes"], batch["support_sizes"]))
     each = batch["supports"].mean((2, 3))[:, 0]
     expected = each.view(3, 2).flip(1).reshape(-1)
     torch.testing.assert_close(calls["vectors"][:, 0], expected)
@@ -231,6 +231,21 @@ def test_regions_are_what_they_meet_and_ignored_ones_are_no_background():
     (sampled,) = sample_regions([boxes], [truth], background=3, count=4, positive_share=0.5)
     assert sorted(sampled.labels.tolist()) == [1, 1, 3, 3]
     assert (sampled.matched[sampled.labels == 1] == truth.boxes).all() and not nearest.any()
+
+
+def test_moved_copies_of_true_boxes_are_positive_before_anything_is_proposed():
+    torch.manual_seed(0)
+    true = torch.tensor([[10.0, 10, 20, 90], [50, 50, 55, 54]])
+    truth = Truth(true, torch.tensor([2, 0]), torch.zeros(0, 4))
+    nothing = torch.tensor([[200.0, 200, 210, 210]]).repeat(20, 1)
+    (plain,) = sample_regions([nothing], [truth], background=3, count=40, positive_share=0.5)
+    (sampled,) = sample_regions([nothing], [truth], background=3, count=40, positive_share=0.5, moved=8)
+    assert (plain.labels < 3).sum() == 2
+    assert sorted(sampled.labels[sampled.labels < 3].tolist()) == [0] * 9 + [2] * 9
+    positive = sampled.labels < 3
+    assert (box_iou(sampled.boxes[positive], sampled.matched[positive]).diagonal() > 0.5).all()
+    assert len(sampled.boxes[positive].unique(dim=0)) == 18
+    torch.testing.assert_close(sampled.matched[positive], true[(sampled.labels[positive] == 0).long()])
 
 
 def test_what_lies_in_an_undrawn_defect_is_no_background_however_small():
@@ -314,7 +329,8 @@ def average_precision(detector, support_labels, records_of):
     }  # fmt: skip
     with torch.inference_mode():
         maps = FeatureGroup(torch.arange(3), detector.extractor(image.repeat(3, 1, 1, 1)))
-        classes = episode_classes(detector, batch, [maps])
+        supports = [maps], batch["support_boxes"], batch["support_sizes"]
+        classes = episode_classes(detector, batch, supports)
         rows = {
             order: detector.detect(drawn_image(order), classes).numpy() for order in permutations(range(3))
         }
@@ -333,7 +349,7 @@ def test_regions_of_small_images_lie_where_they_are(size):
     detector = new_detector()
     box = torch.tensor([[2.0, 3.0, 18.0, 15.0]])
     for height, width in (size, (96, 96)):
-        maps = detector.extractor(padded(torch.rand(1, 3, height, width)))
+        maps = detector.extractor(padded(torch.rand(1, 3, height, width), "edge"))
         regions = detector.pool(maps, [box], torch.tensor([[height, width]]))
         expected = roi_align(maps["0"], [box], 7, spatial_scale=1 / 4, sampling_ratio=2)
         torch.testing.assert_close(regions, expected)
@@ -345,7 +361,7 @@ def test_anchors_lie_a_stride_apart_in_fp32_whatever_the_maps(deepest):
     detector = new_detector(deepest=deepest, aspect_ratios=(2.0,))
     sides = [-(-992 // stride) for stride in detector.extractor.strides]
     maps = [torch.zeros(1, 32, side, side, dtype=torch.bfloat16) for side in sides]
-    first, second = detector.rpn.anchors(maps, torch.tensor([[992, 992], [990, 980]]))
+    anchors = detector.rpn.anchors(maps)
     expected = [
         [x * stride - across, y * stride - down, x * stride + across, y * stride + down]
         for stride, side in zip(detector.extractor.strides, sides, strict=True)
@@ -353,8 +369,7 @@ def test_anchors_lie_a_stride_apart_in_fp32_whatever_the_maps(deepest):
         for y in range(side)
         for x in range(side)
     ]
-    assert torch.equal(first, torch.tensor(expected, dtype=torch.float32))
-    assert torch.equal(second, first)
+    assert torch.equal(anchors, torch.tensor(expected, dtype=torch.float32))
 
 
 def test_class_specific_boxes_of_no_region():

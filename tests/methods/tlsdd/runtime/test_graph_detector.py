@@ -27,7 +27,7 @@ SETTINGS = [
     {"variant": "fr-ff-joint"},
     {"variant": "tl-ff", "proposals": "per_class"},
     {"variant": "tl-ff-fr"},
-    {"variant": "tl-ff-fr", "box_regression": "specific", "proposals": "per_class"},
+    {"variant": "tl-ff-fr", "box_regression": "specific", "proposals": "per_class", "padding": "black"},
     {"variant": "tl-ff-fr", "logits": "branch"},
     {"reweight": False},
     {"logits": "branch"},
@@ -42,6 +42,7 @@ SETTINGS = [
     {"feature_fusion": False, "single_map": "layer3"},
     {"anchor_sizes": (8, 24, 16, 48, 32, 96, 64, 192), "aspect_ratios": (0.5, 1.0)},
     {"proposals_test": 300},
+    {"roi_canonical_size": 40, "deepest": "layer4"},
 ]
 
 
@@ -66,7 +67,7 @@ def torch_rows(detector, images):
 
 def torch_proposals(detector, bank, images):
     with torch.inference_mode():
-        maps = detector.extractor(padded(torch.from_numpy(images)))
+        maps = detector.extractor(padded(torch.from_numpy(images), detector.settings.padding))
         sizes = torch.tensor([images.shape[2:]])
         if detector.settings.on_class_features:
             folded, count = detector.folded(maps, bank)

@@ -221,9 +221,18 @@ def test_inference_from_takes_every_setting_it_needs() -> None:
     chosen = TlsddSettings(
         size=500, tile=640, overlap=100, score_floor=0.1, nms=0.4, detections=7, mm_per_px=0.2, threshold=0.9
     )
-    half = inference_from(chosen, NAMES, threshold=0.3)
-    assert half == TlsddInference(NAMES, 0.3, 500, 640, 100, 0.1, 0.4, 7, 0.2)
+    half = inference_from(chosen, NAMES, threshold=0.3, shifts={NAMES[1]: -0.5})
+    shifts = tuple(-0.5 if name == NAMES[1] else 0.0 for name in NAMES)
+    assert half == TlsddInference(NAMES, 0.3, shifts, 500, 640, 100, 0.1, 0.4, 7, 0.2)
     assert (half.channels, half.classifies) == (3, True)
+
+
+def test_a_shift_adds_to_the_log_odds_of_its_class_alone() -> None:
+    """By hand: odds of 0.8 are 4, a shift of −ln 4 makes them 1, so 0.5; odds of 0.2 become 1/16, so 1/17."""
+    half = replace(HALF, shifts=(-float(np.log(4)), *HALF.shifts[1:]))
+    raw = rows_of((0, 0, 10, 10, 0.8, 0, 0), (20, 0, 30, 10, 0.2, 0, 0), (40, 0, 50, 10, 0, 0.8, 0))
+    found = {each.box_xyxy[0]: each.confidence for each in decide(half, raw).candidates}
+    assert found == {0: pytest.approx(0.5), 20: pytest.approx(1 / 17), 40: np.float32(0.8)}
 
 
 def test_a_line_pc_needs_no_torch() -> None:

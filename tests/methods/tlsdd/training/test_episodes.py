@@ -138,6 +138,29 @@ def test_seed_stage_step_and_rank_decide() -> None:
         assert not torch.equal(same["support_images"], other["support_images"])
 
 
+def test_images_without_a_defect_are_queries_of_no_class() -> None:
+    clean = [training_image(50 + i) for i in range(3)]
+    ignored = training_image(60, -2)  # shows something, though nobody knows what
+    drawn = set()
+    for step in range(20):
+        batch = sampler([*IMAGES, *clean, ignored], queries=2, clean_queries=2).draw(step)
+        assert batch["images"].shape[0] == 8 and batch["classes"].tolist() == [0, 1, 2]
+        assert (batch["labels"][6:] == -1).all() and not (batch["labels"][:6] == -1).all(1).any()
+        drawn |= set(numbers_in(batch["images"][6:]))
+    assert drawn == {50, 51, 52}
+    assert sampler(IMAGES, clean_queries=2).draw(0)["images"].shape[0] == 3, "none are there"
+    assert TlsddSettings().clean_queries > 0
+
+
+def test_plain_images_by_class_show_rare_ones_as_often_as_common_ones() -> None:
+    images = [*(training_image(i, 0) for i in range(39)), training_image(39, 1), training_image(40)]
+    settings = TlsddSettings(preset="tiny", batch=3, clean_queries=1)
+    by_class = ImageSampler(settings, read, images, seed=0, stage=1, by_class=True)
+    numbers = [number for step in range(30) for number in numbers_in(by_class.draw(step)["images"])]
+    assert numbers.count(39) == numbers.count(40) == 30
+    assert len({*numbers}) > 15
+
+
 def test_resized_boxes_are_of_the_resized_image() -> None:
     batch = sampler(IMAGES, size=128).draw(0)
     assert batch["images"].shape[-2:] == (128, 128) and batch["sizes"].tolist() == [[128, 128]] * 3

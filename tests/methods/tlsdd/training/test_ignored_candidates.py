@@ -27,5 +27,5 @@ def test_a_candidate_that_finds_a_box_in_a_crowd_is_right() -> None:
     inside = ImageBoxes((Boxed("dent", HERE, "1"),), ignored=(Boxed("dent", (0, 0, 40, 40), "2"),))
     sure, right = defect_of_box((20, 20, 30, 30), "dent", 0.9), defect_of_box(HERE, "dent", 0.6)
     assert without_ignored([sure, right], inside) == (right,)
-    detected = ValidationDetections((inside.boxes,), (without_ignored([sure, right], inside),))
-    assert score_threshold(detected) == 0.3, "half-way from the only candidate to 0"
+    detected = ValidationDetections((inside.boxes,), (without_ignored([sure, right], inside),), (False,))
+    assert score_threshold(detected, clean_weight=1) == 0.3, "half-way from the only candidate to 0"

@@ -75,7 +75,10 @@ def tuning_settings(settings: TlsddSettings, name: str, examples: int) -> dict[s
             f"Train it again on data with '{name}'."
         )
     shots = max(settings.shots, examples)
-    chosen = {"common": [], "rare": [name], "shots": shots, "draw_seed": None, "draw_file": None}
+    chosen = {
+        "common": [], "rare": [name], "shots": shots, "fine_tune_boxes": None, "draw_seed": None,
+        "draw_file": None,
+    }  # fmt: skip
     return {**settings.model_dump(mode="json"), **chosen}
 
 
@@ -173,7 +176,12 @@ class ClassAddition:
     def outcomes(self, bank: ClassBank, examples: Sequence[Example]) -> list[ExampleOutcome]:
         """Outcome of each example when its image is inspected with this bank, image by image."""
         names = (*self.manifest.class_names, self.name)
-        inference = inference_from(self.parts.settings, names, threshold=self.manifest.thresholds["score"])
+        inference = inference_from(
+            self.parts.settings,
+            names,
+            threshold=self.manifest.thresholds["score"],
+            shifts=self.manifest.memory.get("class_shifts"),
+        )
         network = {"detector": lambda inputs: self.parts.rows(inputs, bank)}
         images: dict[str, list[Example]] = {}
         for example in examples:

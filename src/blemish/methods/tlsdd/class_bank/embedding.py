@@ -42,7 +42,9 @@ class RegionEmbedder:
         In an image larger than a tile, each box has a tile about it.
         """
         settings = self.parts.settings
-        whole = max(with_shorter_side((pixels.shape[0], pixels.shape[1]), settings.size)) <= settings.tile
+        whole = (
+            max(with_shorter_side((pixels.shape[0], pixels.shape[1]), settings.shorter_side)) <= settings.tile
+        )
         groups = [boxes] if whole else [boxes[number : number + 1] for number in range(len(boxes))]
         regions = []
         for group in groups:

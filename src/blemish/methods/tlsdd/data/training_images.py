@@ -100,24 +100,26 @@ def phase_images(
     draw: SupportSet | None,
     *,
     phase: Phase,
+    clean: bool = True,
 ) -> PhaseImages:
     """Select the images of a phase. Class numbers follow (*common, *rare).
 
     base: boxes of common classes; few: the drawn boxes of all classes; mixed and joint: those of common
-    classes and the drawn rare ones. Clean images are there without boxes, but not in the episodes of phase 2
-    ("few", "mixed"), whose queries show their class.
+    classes and the drawn rare ones. Images without a defect are there without boxes.
+    clean: whether in phase 2 ("few", "mixed"), too
     Raises BlemishError where no box counts.
     """
     number_of = {name: number for number, name in enumerate((*common, *rare))}
     drawn = draw.ids if draw is not None and phase != "base" else frozenset()
     everything = frozenset(common) if phase != "few" else frozenset()
+    with_clean = clean or phase in ("base", "joint")
     taken: list[TrainingImage] = []
     unlisted: list[AnnotatedImage] = []
     placeless: list[AnnotatedImage] = []
     unsure: list[AnnotatedImage] = []
     for number, annotated in enumerate(images):
         image = training_image(number, annotated, number_of, everything, drawn)
-        if len(image.counting) or (phase in ("base", "joint") and not annotated.sample.is_defective):
+        if len(image.counting) or (with_clean and not annotated.sample.is_defective):
             taken.append(image)
         elif annotated.boxes and not any(box.label in number_of for box in annotated.boxes):
             unlisted.append(annotated)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PADDING = -1
 MULTIPLE = 32  # pixels: the deepest map's stride
+Padding = Literal["edge", "black"]
 Sides = TypeVar("Sides", int, "Tensor")
 VISIBLE = 0.3  # share of a box from which the part that a cut leaves still shows the defect
 
@@ -53,8 +54,8 @@ def mirrored(view: View, settings: TlsddSettings, generator: Generator) -> View:
 def fitted(view: View, settings: TlsddSettings, focus: int | None, generator: Generator) -> View:
     """Resize a view to `settings.size`; of one larger than a tile, cut a tile about box `focus`."""
     height, width = view.pixels.shape[:2]
-    size = with_shorter_side((height, width), settings.size)
-    boxes = scaled(view.boxes, (height, width), settings.size)
+    size = with_shorter_side((height, width), settings.shorter_side)
+    boxes = scaled(view.boxes, (height, width), settings.shorter_side)
     enlarged = View(resized(view.pixels, size), boxes, view.labels)
     return enlarged if max(size) <= settings.tile else tile_about(enlarged, settings.tile, focus, generator)
 
@@ -68,7 +69,7 @@ def network_input(
     """
     view = View(pixels, boxes.astype(np.float32), np.full(len(boxes), IGNORED))
     view = fitted(view, settings, 0, generator)
-    images, ((height, width),) = batched([view])
+    images, ((height, width),) = batched([view], settings.padding)
     return images, (int(height), int(width)), view.boxes
 
 
@@ -105,9 +106,10 @@ def tile_start(low: float, high: float, length: int, tile: int, generator: Gener
     return int(generator.integers(first, final + 1))
 
 
-def batched(views: Sequence[View]) -> tuple[Floats, Integers]:
-    """Images [B, 3, H, W] in [0, 1], black right of and below each view, and the views' sizes (h, w) [B, 2].
+def batched(views: Sequence[View], padding: Padding) -> tuple[Floats, Integers]:
+    """Images [B, 3, H, W] in [0, 1], and the views' sizes (h, w) [B, 2].
 
+    padding: what lies right of and below each view, see `TlsddSettings.padding`
     They lie channels last in memory, as the network reads them, so that nothing is copied again.
     """
     sizes = np.array([view.pixels.shape[:2] for view in views], np.int64)
@@ -116,6 +118,9 @@ def batched(views: Sequence[View]) -> tuple[Floats, Integers]:
     for image, view in zip(images, views, strict=True):
         h, w = view.pixels.shape[:2]
         image[:h, :w] = to_unit(view.pixels)
+        if padding == "edge":
+            image[:h, w:] = image[:h, w - 1 : w]
+            image[h:] = image[h - 1]
     return images.transpose(0, 3, 1, 2), sizes
 
 

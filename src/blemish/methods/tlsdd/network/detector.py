@@ -16,7 +16,7 @@ from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image
 
 from blemish.arrays import Size
-from blemish.methods.tlsdd.data.views import whole_cells
+from blemish.methods.tlsdd.data.views import Padding, whole_cells
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors
 from blemish.methods.tlsdd.network.extractor import FeatureMaps, new_extractor
 from blemish.methods.tlsdd.network.proposals import ProposalNetwork
@@ -64,7 +64,9 @@ class Detector(nn.Module):
         nn.init.zeros_(self.box_regressor.bias)
         self.box_coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
         names = [name for name in self.extractor.names if name != POOL]
-        self.align = MultiScaleRoIAlign(names, settings.region_size, sampling_ratio=2)
+        self.align = MultiScaleRoIAlign(
+            names, settings.region_size, sampling_ratio=2, canonical_scale=settings.roi_canonical_size
+        )
 
     def grow_from(self, base: Detector) -> None:
         """Copy the base's weights; what it has for each class goes to the first classes here.
@@ -149,7 +151,7 @@ class Detector(nn.Module):
         images: [1, 3, H, W] in [0, 1]; returns: [R, 4 + K] fp32, boxes in pixels
         """
         height, width = images.shape[-2:]
-        return self.detect_on(self.extractor(padded(images)), (height, width), classes)
+        return self.detect_on(self.extractor(padded(images, self.settings.padding)), (height, width), classes)
 
     def detect_on(self, maps: FeatureMaps, size: Size, classes: ClassTensors) -> Tensor:
         """Boxes and class probabilities from an image's maps, see `detect`. size: (H, W) without padding"""
@@ -175,7 +177,8 @@ class Detector(nn.Module):
         return refined
 
 
-def padded(images: Tensor) -> Tensor:
-    """Black right of and below the images, to whole cells of the deepest map, as in training."""
+def padded(images: Tensor, padding: Padding) -> Tensor:
+    """Images [B, 3, H, W] to whole cells of the deepest map, padded right and below as in training."""
     height, width = images.shape[-2:]
-    return nn.functional.pad(images, (0, whole_cells(width) - width, 0, whole_cells(height) - height))
+    beyond = (0, whole_cells(width) - width, 0, whole_cells(height) - height)
+    return nn.functional.pad(images, beyond, mode="replicate" if padding == "edge" else "constant")

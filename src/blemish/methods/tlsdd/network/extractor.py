@@ -72,13 +72,42 @@ class Extractor(nn.Module):
 
         images: [B, 3, H, W] in [0, 1]; returns: [B, m, ⌈H / stride⌉, ⌈W / stride⌉] each
         """
-        features = self.scaled(images)
+        return self.learned(self.frozen(images))
+
+    @property
+    def frozen_stages(self) -> tuple[str, ...]:
+        """Names of the stages, from the stem on, before the first that learns."""
+        learns = [
+            any(parameter.requires_grad for parameter in stage.parameters()) for stage in self.body.values()
+        ]
+        return tuple(self.body)[: learns.index(True) if any(learns) else len(learns)]
+
+    def frozen(self, images: Tensor) -> dict[str, Tensor]:
+        """Features by the names of `frozen_stages`: of those that `learned` goes on from, [B, C, h, w] each.
+
+        images: [B, 3, H, W] in [0, 1]. Where every stage learns: "images", normalised.
+        """
+        features, names = self.scaled(images), self.frozen_stages
+        if not names:
+            return {"images": features}
         found: dict[str, Tensor] = {}
-        for name, stage in self.body.items():
-            features = stage(features)
+        for name in names:
+            features = self.body[name](features)
+            if name in self.taken or name == names[-1]:
+                found[name] = features
+        return found
+
+    def learned(self, frozen: FeatureMaps) -> dict[str, Tensor]:
+        """Maps as of `forward`, from the features that `frozen` gave."""
+        *_, features = frozen.values()
+        found = {name: of_stage for name, of_stage in frozen.items() if name in self.taken}
+        for name in tuple(self.body)[len(self.frozen_stages) :]:
+            features = self.body[name](features)
             if name in self.taken:
-                found[str(len(found))] = features
-        maps: dict[str, Tensor] = self.fusion(found)
+                found[name] = features
+        maps: dict[str, Tensor] = self.fusion(
+            {str(self.taken.index(name)): each for name, each in found.items()}
+        )
         return maps
 
 

@@ -1,23 +1,28 @@
-"""Feature maps of training images; those of a frozen extractor are computed once and kept.
+"""Feature maps of training images; what a frozen part of the extractor makes of an image is computed once.
 
-In phase 2 the extractor does not change and few images come again and again, mirrored in four ways, so
-that a step costs only the heads. An image is known by its pixels: whatever draws the batches needs no names.
+Few images come again and again, mirrored in four ways. With a frozen backbone a step costs the pyramid and
+the heads, and in phase 2, where the whole extractor is frozen, the heads alone. An image is known by its
+pixels: whatever draws the batches needs no names.
 Letters: B images, m channels, H, W pixels, h, w cells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from blemish.methods.tlsdd.data.image_memory import ImageMemory
-from blemish.methods.tlsdd.data.views import whole_cells
+from blemish.methods.tlsdd.data.views import MULTIPLE, whole_cells
 from blemish.methods.tlsdd.network.detector import Detector, FeatureGroup
-from blemish.methods.tlsdd.network.extractor import FeatureMaps
+from blemish.methods.tlsdd.network.extractor import Extractor, FeatureMaps
+
+SupportMaps = tuple[list[FeatureGroup], Tensor, Tensor]  # maps, boxes [S, 4] on them, their sizes [S, 2]
 
 
 class RememberedMaps(nn.Module):
@@ -37,42 +42,80 @@ class MapCache:
     """Maps of batches by a detector's extractor."""
 
     def __init__(self, detector: Detector) -> None:
-        self.detector = detector
-        self.remembered = RememberedMaps(detector.extractor)
+        self.extractor: Extractor = detector.extractor
+        self.memory: ImageMemory[FeatureMaps] = ImageMemory()
 
     def of_batch(self, images: Tensor, sizes: Tensor) -> FeatureMaps:
-        """Maps by name, [B, m, h, w]. images: [B, 3, H, W]; sizes: [B, 2] (h, w) of each without padding"""
-        if self.learns:
-            maps: FeatureMaps = self.detector.extractor(images)
-            return maps
-        return self.remembered_maps(own_part(image, size) for image, size in zip(images, sizes, strict=True))
+        """Maps by name, [B, m, h, w], zeros beyond each image.
 
-    def by_size(self, images: Tensor, sizes: Tensor, *, gradient: bool) -> list[FeatureGroup]:
+        images: [B, 3, H, W]; sizes: [B, 2] (h, w) of each without padding
+        """
+        groups = self.by_size(images, sizes)
+        if len(groups) == 1:
+            return groups[0].maps
+        order = torch.cat([group.places for group in groups]).argsort()
+        together = stacked([group.maps for group in groups])
+        return {name: of_name[order] for name, of_name in together.items()}
+
+    def by_size(self, images: Tensor, sizes: Tensor, *, gradient: bool = True) -> list[FeatureGroup]:
         """Maps of images of as many cells together, without what pads them to the largest of all.
 
         images: [B, 3, H, W]; sizes: [B, 2] (h, w) of each without padding
         gradient: whether the extractor is to learn from them, where it learns at all
         """
-        padded, number = torch.unique(whole_cells(sizes), dim=0, return_inverse=True)
-        groups, learns = [], self.learns
-        for index, size in enumerate(padded):
-            places = (number == index).nonzero().flatten()
-            alike = own_part(images[places], size)
-            if learns:
-                with nullcontext() if gradient else torch.no_grad():
-                    groups.append(FeatureGroup(places, self.detector.extractor(alike)))
-            else:
-                groups.append(FeatureGroup(places, self.remembered_maps(alike)))
-        return groups
+        return [
+            FeatureGroup(places, self.maps(own_part(images[places], size), gradient=gradient))
+            for places, size in alike(whole_cells(sizes))
+        ]
+
+    def of_supports(self, images: Tensor, sizes: Tensor, boxes: Tensor, *, gradient: bool) -> SupportMaps:
+        """Maps about one box [B, 4] on each image, for pooling that box.
+
+        Of a frozen backbone, the pyramid is computed on a window about each box, which is exact: a pyramid's
+        map sees one cell around. Else, or where the whole extractor is frozen, maps are of whole images.
+        """
+        backbone_learns = len(self.extractor.frozen_stages) < len(self.extractor.body)
+        if backbone_learns or not self.learns:
+            return self.by_size(images, sizes, gradient=gradient), boxes, sizes
+        margin = 2 * self.extractor.strides[len(self.extractor.taken) - 1]
+        whole = whole_cells(sizes).flip(1)
+        starts = ((boxes[:, :2] - margin).clamp(min=0) // MULTIPLE * MULTIPLE).long()
+        ends = torch.minimum(whole_cells((boxes[:, 2:] + margin).ceil().long()), whole)
+        features = [
+            {name: window(of_stage, start, end, whole[number]) for name, of_stage in frozen.items()}
+            for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+            for frozen in [self.frozen(own_part(images[number], whole[number].flip(0)))]
+        ]
+        groups = []
+        with nullcontext() if gradient else torch.no_grad():
+            for places, _ in alike(ends - starts):
+                together = stacked([features[number] for number in places.tolist()])
+                groups.append(FeatureGroup(places, self.extractor.learned(together)))
+        return groups, boxes - starts.repeat(1, 2), (ends - starts).flip(1)
 
     @property
     def learns(self) -> bool:
-        return any(parameter.requires_grad for parameter in self.detector.extractor.parameters())
+        return any(parameter.requires_grad for parameter in self.extractor.parameters())
 
-    def remembered_maps(self, images: Iterable[Tensor]) -> FeatureMaps:
-        """Maps of images [3, H, W] by an extractor that does not change."""
+    def maps(self, images: Tensor, *, gradient: bool) -> FeatureMaps:
+        """Maps of images of as many cells, [B, m, h, w] each."""
+        if not self.learns:
+            return self.remembered(images, self.extractor)
+        with nullcontext() if gradient else torch.no_grad():
+            if not self.extractor.frozen_stages:
+                maps: FeatureMaps = self.extractor(images)
+                return maps
+            return self.extractor.learned(self.remembered(images, self.extractor.frozen))
+
+    def frozen(self, image: Tensor) -> FeatureMaps:
+        """Features of an image [3, H, W] by the frozen part of the extractor, [1, C, h, w] each."""
+        return self.remembered(image[None], self.extractor.frozen)
+
+    def remembered(self, images: Tensor, compute: Callable[[Tensor], FeatureMaps]) -> FeatureMaps:
+        """What `compute` makes of images [B, 3, H, W] without learning, of each once."""
         with torch.no_grad():
-            return stacked([self.remembered(image[None]) for image in images])
+            alone = [images[number : number + 1] for number in range(len(images))]
+            return stacked([self.memory.get(each.cpu().numpy(), partial(compute, each)) for each in alone])
 
 
 def own_part(images: Tensor, size: Tensor) -> Tensor:
@@ -81,12 +124,27 @@ def own_part(images: Tensor, size: Tensor) -> Tensor:
     return images[..., :height, :width]
 
 
+def alike(sizes: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Groups of equal rows of sizes [B, 2]: their places [n], and the row."""
+    distinct, number = torch.unique(sizes, dim=0, return_inverse=True)
+    return [((number == index).nonzero().flatten(), size) for index, size in enumerate(distinct)]
+
+
+def window(features: Tensor, start: Tensor, end: Tensor, whole: Tensor) -> Tensor:
+    """Part of features [1, C, h, w] that shows pixels start to end, in an image of `whole`; (x, y) each."""
+    stride = int(whole[0]) // features.shape[-1]
+    (left, top), (right, bottom) = (start // stride).tolist(), (end // stride).tolist()
+    return features[..., top:bottom, left:right]
+
+
 def stacked(maps: Sequence[FeatureMaps]) -> FeatureMaps:
-    """Maps of several images, [1, m, h, w] each, as a batch; zeros beyond each."""
+    """Maps of several images, [n, m, h, w] each, as a batch; zeros beyond each."""
+    if len(maps) == 1:
+        return maps[0]
     found = {}
     for name in maps[0]:
         of_name = [image[name] for image in maps]
-        height, width = (max(features.shape[axis] for features in of_name) for axis in (-2, -1))
+        height, width = np.max([features.shape[-2:] for features in of_name], axis=0).tolist()
         found[name] = torch.cat(
             [
                 F.pad(features, (0, width - features.shape[-1], 0, height - features.shape[-2]))

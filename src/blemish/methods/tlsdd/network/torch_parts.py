@@ -55,7 +55,7 @@ class TorchParts:
     @torch.inference_mode()
     def rows(self, images: Floats, bank: ClassBank) -> Floats:
         pixels = self.tensor_of(images)
-        maps = self.extractor(padded(pixels))
+        maps = self.extractor(padded(pixels, self.settings.padding))
         height, width = images.shape[2:]
         return array_of(self.detector.detect_on(maps, (height, width), bank.to_torch(pixels.device)))
 

@@ -40,13 +40,13 @@ def stage_number(stage: str) -> int:
 
 
 def anchor_sizes(settings: TlsddSettings, strides: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """Anchor sizes of each map: as set, dealt out evenly; without a setting four times each stride.
+    """Anchor sizes of each map: as set, dealt out evenly; without sizes four times each stride.
 
-    One map takes the sizes of a whole pyramid.
+    One map takes the sizes of a whole pyramid. "auto" is as without, as long as the data have not said.
     Raises BlemishError when the sizes cannot be dealt out evenly, since all maps share one head.
     """
     sizes = settings.anchor_sizes
-    if not sizes:
+    if not sizes or sizes == "auto":
         return ((16, 32, 64, 128, 256),) if len(strides) == 1 else tuple((4 * stride,) for stride in strides)
     each, rest = divmod(len(sizes), len(strides))
     if rest or not each:

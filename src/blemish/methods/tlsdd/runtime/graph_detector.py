@@ -40,7 +40,7 @@ MIN_SIDE = 1e-3  # pixels; a smaller proposal is none
 # Regions in one call of the graph: the terms of their sum over channels, [m, h, R] fp32, stay near 128 MB.
 MAX_AT_ONCE = 128
 MIN_AT_ONCE = 8
-ON_MAP = 16  # cells: a square of that side is pooled from the map whose cells they are
+ON_MAP = 16  # cells at a canonical size of 224: a square of that side is pooled from the map of the cells
 VECTORS, MADE_FOR = "class_vectors", "made_for"
 OF_REGIONS = ("probabilities", "deltas", "embeddings")  # outputs with a row for each region
 
@@ -130,9 +130,10 @@ class GraphDetector:
         return np.concatenate([clip_boxes(boxes, size), outputs["probabilities"]], axis=1)
 
     def maps(self, images: Floats) -> Arrays:
-        """Outputs of the graph of an image, black right of and below it, to whole cells of every map."""
+        """Outputs of the graph of an image, padded right and below to whole cells of every map."""
         height, width = images.shape[2:]
-        whole = np.pad(images, ((0, 0), (0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE)))
+        beyond = ((0, 0), (0, 0), (0, -height % MULTIPLE), (0, -width % MULTIPLE))
+        whole = np.pad(images, beyond, mode="edge" if self.settings.padding == "edge" else "constant")
         rows, columns = whole.shape[2:]
         cells = [(-(-rows // stride), -(-columns // stride)) for stride in map_strides(self.settings)]
         shapes: dict[str, Shape] = {
@@ -229,7 +230,8 @@ class GraphDetector:
         and empty ones up to one of few counts, see `padded_count`.
         """
         pooled = pooled_maps(self.settings)
-        sides = [ON_MAP * stride for stride in map_strides(self.settings)[: len(pooled)]]
+        cells = ON_MAP * self.settings.roi_canonical_size / 224
+        sides = [cells * stride for stride in map_strides(self.settings)[: len(pooled)]]
         on_each = np.array([[0, 0, side, side] for side in sides], np.float32)
         count = padded_count(len(boxes) + len(sides), regions_at_once(self.settings) + len(sides))
         all_boxes = np.concatenate([boxes, on_each])

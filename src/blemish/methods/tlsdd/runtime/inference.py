@@ -7,6 +7,7 @@ Letters: H, W pixels; R rows of the detector, K classes; a row is a box xyxy and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -30,6 +31,8 @@ class TlsddInference:
     class_names: of the K classes, in the order of the detector's columns
     size: pixels that the shorter side is brought to, None as it is; tile, overlap: pixels, after that
     score_floor: probability under which a row is dropped at once; threshold: from which it is a defect
+    shifts: for each class, what is added to the logarithm of a probability's odds, so that classes with
+        thresholds of their own share one
     nms: IoU above which the worse of two boxes of one class goes; detections: how many an image has at most
     """
 
@@ -41,6 +44,7 @@ class TlsddInference:
 
     class_names: tuple[str, ...]
     threshold: float
+    shifts: tuple[float, ...]
     size: int | None
     tile: int
     overlap: int
@@ -97,7 +101,7 @@ class TlsddInference:
         a scratch.
         """
         rows, labels = np.nonzero((raw[:, 4:] >= self.score_floor) & (box_area(raw[:, :4]) > 0)[:, None])
-        boxes, scores = raw[rows, :4], raw[rows, 4 + labels]
+        boxes, scores = raw[rows, :4], shifted(raw[rows, 4 + labels], np.array(self.shifts)[labels])
         kept = class_wise_nms(boxes, scores, labels, iou=self.nms, max_kept=self.detections)
         return tuple(self.defect(boxes[row], int(labels[row]), float(scores[row])) for row in kept)
 
@@ -108,14 +112,26 @@ class TlsddInference:
         )
 
 
+def shifted(probabilities: Floats, shifts: Floats) -> Floats:
+    """Probabilities with `shifts` added to the logarithm of their odds; a shift of 0 leaves them exactly."""
+    odds = probabilities.astype(np.float64)
+    moved = odds * np.exp(shifts)
+    return np.where(shifts == 0, odds, moved / (1 - odds + moved)).astype(np.float32)
+
+
 def inference_from(
-    settings: TlsddSettings, class_names: tuple[str, ...], *, threshold: float
+    settings: TlsddSettings,
+    class_names: tuple[str, ...],
+    *,
+    threshold: float,
+    shifts: Mapping[str, float] | None = None,
 ) -> TlsddInference:
-    """Set up inference from a bundle's settings and its threshold."""
+    """Set up inference from a bundle's settings, its threshold, and the shifts of classes that have one."""
     return TlsddInference(
         class_names=class_names,
         threshold=threshold,
-        size=settings.size,
+        shifts=tuple((shifts or {}).get(name, 0.0) for name in class_names),
+        size=settings.shorter_side,
         tile=settings.tile,
         overlap=settings.overlap,
         score_floor=settings.score_floor,

@@ -19,7 +19,7 @@ from blemish.dataset.boxes import Boxed
 from blemish.defect import Defect
 from blemish.methods.tlsdd.data.training_images import AnnotatedImage
 from blemish.methods.tlsdd.data.views import View, batched, fitted, scaled
-from blemish.methods.tlsdd.network.detector import Detector, padded
+from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.runtime.anchors import anchor_sizes
 from blemish.methods.tlsdd.runtime.box_outcomes import box_outcomes, boxes_of, counted, outcome_sentence
 from blemish.methods.tlsdd.settings import TlsddSettings
@@ -73,7 +73,7 @@ def class_boxes(
 ) -> Boxes:
     """Boxes of a class in pixels of the network's input, [n, 4]; of all, or of those with the ids."""
     found = [
-        scaled(np.array([box.box_xyxy], np.float32), image.size, settings.size)
+        scaled(np.array([box.box_xyxy], np.float32), image.size, settings.shorter_side)
         for image in images
         for box in image.boxes
         if box.label == name and (ids is None or box.id in ids)
@@ -85,9 +85,9 @@ def class_boxes(
 def proposals_of(detector: Detector, view: View) -> Boxes:
     """Proposals of the shared RPN for one image, [P, 4]."""
     detector.eval()
-    images, sizes = batched([view])
+    images, sizes = batched([view], detector.settings.padding)
     inputs = torch.from_numpy(images).to(next(detector.parameters()).device)
-    (proposals,) = detector.rpn(detector.extractor(padded(inputs)), torch.from_numpy(sizes))
+    (proposals,) = detector.rpn(detector.extractor(inputs), torch.from_numpy(sizes))
     found: Boxes = proposals.float().cpu().numpy()
     return found
 

@@ -37,10 +37,14 @@ class BoxPlace:
 
 @dataclass(frozen=True)
 class Episode:
-    """Plan of an episode by class number: query images (each by the box it is drawn for) and supports."""
+    """Plan of an episode by class number: query images (each by the box it is drawn for) and supports.
+
+    clean: places among the images of queries without a defect, of no class
+    """
 
     queries: Mapping[int, Sequence[BoxPlace]]
     supports: Mapping[int, Sequence[BoxPlace]]
+    clean: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class EpisodeSampler:
         ]
         drawn = [self.support(place, generator) for places in episode.supports.values() for place in places]
         views = [view for view, _ in drawn]
-        support_images, support_sizes = batched(views)
+        support_images, support_sizes = batched(views, self.settings.padding)
         supports: dict[str, NDArray[Any]] = {
             "support_images": support_images,
             "support_sizes": support_sizes,
@@ -79,7 +83,8 @@ class EpisodeSampler:
             "supports": np.stack([support for _, support in drawn]),
             "classes": np.array(classes, np.int64),
         }
-        return as_tensors({**image_arrays(queries), **supports})
+        clean = [self.clean_view(position, generator) for position in episode.clean]
+        return as_tensors({**image_arrays([*queries, *clean], self.settings), **supports})
 
     def plan(self, generator: Generator) -> Episode:
         """Choose the images and boxes of an episode."""
@@ -95,7 +100,7 @@ class EpisodeSampler:
             number: self.choose_supports(number, {place.image for place in queries[number]}, taken, generator)
             for number in classes
         }
-        return Episode(queries, supports)
+        return Episode(queries, supports, drawn_clean(self.images, self.settings.clean_queries, generator))
 
     def choose_queries(self, number: int, taken: set[int], generator: Generator) -> list[BoxPlace]:
         """Choose a box in each of q images of a class, untaken ones first; an image is left for supports.
@@ -127,17 +132,18 @@ class EpisodeSampler:
     @cached_property
     def places(self) -> dict[int, list[BoxPlace]]:
         """Places of the boxes of each class number."""
-        found: dict[int, list[BoxPlace]] = {}
-        for position, image in enumerate(self.images):
-            for box in image.counting:
-                found.setdefault(int(image.labels[box]), []).append(BoxPlace(position, int(box)))
-        return found
+        return box_places(self.images)
 
     def query(self, place: BoxPlace, classes: Sequence[int], generator: Generator) -> View:
         """View of a query's image, with the boxes of classes that take part; the rest is ignored."""
         view = mirrored(view_of(self.images[place.image], self.read), self.settings, generator)
         labels = np.where(np.isin(view.labels, classes), view.labels, IGNORED)
         return fitted(replace(view, labels=labels), self.settings, place.box, generator)
+
+    def clean_view(self, position: int, generator: Generator) -> View:
+        """View of an image without a defect."""
+        view = mirrored(view_of(self.images[position], self.read), self.settings, generator)
+        return fitted(view, self.settings, None, generator)
 
     def support(self, place: BoxPlace, generator: Generator) -> tuple[View, Floats]:
         """View of a support's image with its one box, and the input of the reweighting for it."""
@@ -150,20 +156,49 @@ class EpisodeSampler:
 
 @dataclass(frozen=True)
 class ImageSampler:
-    """Draws plain images, clean ones too. Arguments: see `EpisodeSampler`."""
+    """Draws plain images, clean ones too. Arguments: see `EpisodeSampler`.
+
+    by_class: draw a class, then an image of it, and `clean_queries` of the images without a defect; else each
+        image is drawn as often
+    """
 
     settings: TlsddSettings
     read: ReadImage
     images: Sequence[TrainingImage]
     seed: int
     stage: int
+    by_class: bool = False
 
     def draw(self, step: int, rank: int = 0) -> dict[str, Tensor]:
         """Tensors images, sizes, boxes and labels of a step, as `EpisodeSampler.draw` gives them."""
         generator = np.random.default_rng([self.seed, self.stage, step, rank])
+        chosen = self.balanced(generator) if self.by_class else self.uniform(generator)
+        views = [self.view(self.images[position], generator) for position in chosen]
+        return as_tensors(image_arrays(views, self.settings))
+
+    def uniform(self, generator: Generator) -> list[int]:
+        """Draw the images of a step, each as likely."""
         count, batch = len(self.images), self.settings.batch
-        chosen = generator.choice(count, batch, replace=batch > count)
-        return as_tensors(image_arrays([self.view(self.images[int(n)], generator) for n in chosen]))
+        return [int(position) for position in generator.choice(count, batch, replace=batch > count)]
+
+    def balanced(self, generator: Generator) -> list[int]:
+        """Draw the images of a step by class; classes take turns where they are fewer than the images."""
+        batch = self.settings.batch
+        clean = drawn_clean(self.images, min(self.settings.clean_queries, batch - 1), generator)
+        order = generator.permutation(sorted(self.places))
+        classes = [int(order[turn % len(order)]) for turn in range(batch - len(clean))]
+        return [
+            *clean,
+            *(
+                self.places[number][int(generator.integers(len(self.places[number])))].image
+                for number in classes
+            ),
+        ]
+
+    @cached_property
+    def places(self) -> dict[int, list[BoxPlace]]:
+        """Places of the boxes of each class number."""
+        return box_places(self.images)
 
     def view(self, image: TrainingImage, generator: Generator) -> View:
         """Draw a view of an image; where that is cut, about a random box of it."""
@@ -177,14 +212,31 @@ def view_of(image: TrainingImage, read: ReadImage) -> View:
     return View(read(image.number), image.boxes, image.labels)
 
 
+def box_places(images: Sequence[TrainingImage]) -> dict[int, list[BoxPlace]]:
+    """Places of the boxes of each class number, ignored ones left out."""
+    found: dict[int, list[BoxPlace]] = {}
+    for position, image in enumerate(images):
+        for box in image.counting:
+            found.setdefault(int(image.labels[box]), []).append(BoxPlace(position, int(box)))
+    return found
+
+
+def drawn_clean(images: Sequence[TrainingImage], count: int, generator: Generator) -> list[int]:
+    """Draw the places of `count` images without a defect; none where there are none, then again the same."""
+    clean = [position for position, image in enumerate(images) if not len(image.labels)]
+    if not clean or not count:
+        return []
+    return [int(place) for place in generator.choice(clean, count, replace=count > len(clean))]
+
+
 def cycled(places: Sequence[BoxPlace], count: int) -> list[BoxPlace]:
     """Take the first `count` places, repeated in their order where they are fewer."""
     return [places[number % len(places)] for number in range(count)]
 
 
-def image_arrays(views: Sequence[View]) -> dict[str, NDArray[Any]]:
+def image_arrays(views: Sequence[View], settings: TlsddSettings) -> dict[str, NDArray[Any]]:
     """Arrays of a batch of images, by the names of `EpisodeSampler.draw`."""
-    images, sizes = batched(views)
+    images, sizes = batched(views, settings.padding)
     boxes, labels = padded_boxes(views)
     return {"images": images, "sizes": sizes, "boxes": boxes, "labels": labels}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -19,19 +19,30 @@ from blemish.errors import BlemishError, nearest_name
 from blemish.methods.contract import Fitted, Stage, Trainer
 from blemish.methods.tlsdd.class_bank.bank import ClassBank, ClassEntry
 from blemish.methods.tlsdd.class_bank.entries import class_entry, extract
-from blemish.methods.tlsdd.data.training_images import Phase
+from blemish.methods.tlsdd.data.training_images import Phase, read_annotations
 from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.network.class_tensors import digest_of
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
 from blemish.methods.tlsdd.network.torch_parts import TorchParts
 from blemish.methods.tlsdd.settings import TlsddSettings
-from blemish.methods.tlsdd.training.checks import refuse_no_validation, refuse_other_network
+from blemish.methods.tlsdd.training.checks import (
+    refuse_no_validation,
+    refuse_other_network,
+    refuse_unknown_classes,
+)
+from blemish.methods.tlsdd.training.data_choices import with_data_choices
 from blemish.methods.tlsdd.training.diagnosis import TrainingDiagnosis, diagnose_base, rare_class_outcomes
 from blemish.methods.tlsdd.training.episodes import EpisodeSampler, ImageSampler
 from blemish.methods.tlsdd.training.losses import total_loss
 from blemish.methods.tlsdd.training.training_split import TrainingSplit
-from blemish.methods.tlsdd.training.validation import FOUND_IOU, detect_on_validation, score_threshold
+from blemish.methods.tlsdd.training.validation import (
+    FOUND_IOU,
+    class_shifts,
+    detect_on_validation,
+    score_threshold,
+)
+from blemish.methods.tlsdd.training.validation_images import with_unlisted_ignored
 from blemish.nn.optimisation import momentum_sgd, warm_steps
 from blemish.nn.weights import load_state
 
@@ -44,20 +55,30 @@ def fit(dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
 
     Raises BlemishError for class names that the data does not have, and boxes that cannot be had.
     """
-    return TlsddTraining(dataset, settings, trainer).run()
+    refuse_unknown_classes(dataset, settings)
+    return TlsddTraining.on(dataset, settings, trainer).run()
 
 
 @dataclass(frozen=True)
 class TlsddTraining:
-    """Trains TL-SDD once on a dataset, from the checks to the bundle's contents."""
+    """Trains TL-SDD once on a dataset, from the checks to the bundle's contents. settings: without "auto" """
 
     dataset: Dataset
     settings: TlsddSettings
     trainer: Trainer
+    split: TrainingSplit
 
-    @cached_property
-    def split(self) -> TrainingSplit:
-        return TrainingSplit(self.dataset, self.settings, self.trainer)
+    @classmethod
+    def on(cls, dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Self:
+        """Set up a training: read the boxes, and choose what the settings leave to the data."""
+        samples = dataset.split("train").samples
+        annotated = read_annotations(trainer.track(samples, "reading boxes"))
+        chosen, lines = with_data_choices(
+            settings, dataset.class_names, annotated.images, trainer.initial_bundle
+        )
+        for line in lines:
+            trainer.note(line)
+        return cls(dataset, chosen, trainer, TrainingSplit(dataset, chosen, trainer, annotated))
 
     def run(self) -> Fitted:
         """Train all phases; returns them with the base bundle where one was trained on the way."""
@@ -139,8 +160,7 @@ class TlsddTraining:
     ) -> None:
         """Train in place. stage: part of the draws' seed; rate: factor of the learning rate"""
         settings = self.settings
-        sampler_type = EpisodeSampler if settings.episodic and phase != "joint" else ImageSampler
-        sampler = sampler_type(settings, self.split.read, self.split.images(phase), self.trainer.seed, stage)
+        sampler = self.sampler(phase, stage)
         maps = MapCache(detector)
         peak = settings.learning_rate * rate
         warmup = min(settings.warmup, steps // 3)
@@ -161,6 +181,15 @@ class TlsddTraining:
             )
         )
 
+    def sampler(self, phase: Phase, stage: int) -> EpisodeSampler | ImageSampler:
+        """Batches of a phase. stage: part of the draws' seed"""
+        settings = self.settings
+        drawn_from = (settings, self.split.read, self.split.images(phase), self.trainer.seed, stage)
+        if settings.episodic and phase != "joint":
+            return EpisodeSampler(*drawn_from)
+        by_class = phase in ("few", "mixed") and settings.fine_tune_images == "by_class"
+        return ImageSampler(*drawn_from, by_class=by_class)
+
     # The bundle's contents
 
     def finished(
@@ -172,10 +201,15 @@ class TlsddTraining:
         detector.serve(class_tensors)
         modules: dict[str, nn.Module] = {"detector": detector, "bank": class_tensors}
         networks = self.trainer.networks(modules)
-        detected = detect_on_validation(self.dataset, names, self.settings, networks, self.trainer)
-        threshold = self.settings.threshold
+        settings, dataset = self.settings, with_unlisted_ignored(self.dataset, names)
+        detected = detect_on_validation(dataset, names, settings, networks, self.trainer)
+        threshold, shifts = settings.threshold, {}
         if threshold is None:
-            threshold = score_threshold(detected)
+            shifts = class_shifts(
+                detected, names, clean_weight=settings.clean_weight, min_boxes=settings.class_threshold_boxes
+            )
+            detected = detected.with_shifts(shifts)
+            threshold = score_threshold(detected, clean_weight=settings.clean_weight)
         diagnosed = [name for name in names if name in self.split.rare] or list(names)
         after = rare_class_outcomes(detected.truth, detected.above(threshold), diagnosed, iou=FOUND_IOU)
         self.note(*after["sentences"])
@@ -184,7 +218,7 @@ class TlsddTraining:
             class_names=names,
             channels=3,
             thresholds={"score": threshold},
-            tiling={"tile": self.settings.tile, "overlap": self.settings.overlap},
+            tiling={"tile": settings.tile, "overlap": settings.overlap},
             curves=TlsddCurves.model_validate(
                 {"doctor": {"before": before.parts if before else {}, "after": after}}
             ),
@@ -194,7 +228,10 @@ class TlsddTraining:
                 rare=tuple(name for name in names if name not in self.split.common),
                 draw=self.split.draw.to_json() if self.split.draw and names != self.split.common else {},
                 examples=examples,
+                class_shifts=shifts,
             ),
+            dataset=dataset,
+            settings=settings,
         )
 
     def filled_bank(

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors
-from blemish.methods.tlsdd.network.detector import Detector, FeatureGroup
+from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.extractor import FeatureMaps
-from blemish.methods.tlsdd.network.map_cache import MapCache
+from blemish.methods.tlsdd.network.map_cache import MapCache, SupportMaps
 from blemish.methods.tlsdd.network.reweighting import class_means, means_of_others
 from blemish.methods.tlsdd.network.scores import MetricScores, branch_loss, classification_loss, prototypes
 from blemish.methods.tlsdd.training.sampling import SampledRegions, Truth, sample_regions, truths_of
@@ -26,23 +26,26 @@ def total_loss(detector: Detector, batch: Batch, maps: MapCache) -> Tensor:
     """Sum of the detector's losses on a batch."""
     # The images come first: autocast may keep what it cast under no_grad, and their gradient would be lost.
     image_maps = maps.of_batch(batch["images"], batch["sizes"])
-    support_maps = None
+    supports = None
     if detector.settings.metric_head:
-        support_maps = maps.by_size(
-            batch["support_images"], batch["support_sizes"], gradient=detector.settings.support_gradient
+        supports = maps.of_supports(
+            batch["support_images"],
+            batch["support_sizes"],
+            batch["support_boxes"],
+            gradient=detector.settings.support_gradient,
         )
-    return torch.stack(list(losses(detector, batch, image_maps, support_maps).values())).sum()
+    return torch.stack(list(losses(detector, batch, image_maps, supports).values())).sum()
 
 
 def losses(
-    detector: Detector, batch: Batch, maps: FeatureMaps, support_maps: Sequence[FeatureGroup] | None
+    detector: Detector, batch: Batch, maps: FeatureMaps, supports: SupportMaps | None
 ) -> dict[str, Tensor]:
     """Losses by name: the paper's L = L_loc + L_cla (eqs. 4, 5) and the RPN's two.
 
-    maps, support_maps: the extractor's of "images" and "support_images"
+    maps: the extractor's of "images"; supports: `MapCache.of_supports`
     """
     truths = truths_of(batch["boxes"], batch["labels"])
-    classes = episode_classes(detector, batch, support_maps)
+    classes = episode_classes(detector, batch, supports)
     proposals, rpn_loss = proposals_and_loss(detector, maps, batch["sizes"], truths, classes)
     sampled = sample_regions(
         proposals,
@@ -50,6 +53,7 @@ def losses(
         background=detector.classes,
         count=detector.settings.region_samples,
         positive_share=detector.settings.positive_share,
+        moved=detector.settings.moved_boxes,
     )
     regions = detector.pool(maps, [image.boxes for image in sampled], batch["sizes"])
     labels = torch.cat([image.labels for image in sampled])
@@ -66,25 +70,16 @@ def proposals_and_loss(
 ) -> tuple[list[Tensor], Tensor]:
     """Proposals [N, 4] of each image, and the RPN's loss."""
     boxes, ignored = [truth.boxes for truth in truths], [truth.ignored for truth in truths]
-    # The loss comes first: autocast may keep what it cast under no_grad, and the gradient would be lost.
-    if not detector.settings.on_class_features:
-        loss = detector.rpn.losses(maps, sizes, boxes, ignored)
-        with torch.no_grad():
-            return detector.rpn(maps, sizes), loss
-    folded, count = detector.folded(maps, classes)
-    loss = detector.rpn.losses(
-        folded,
-        sizes.repeat_interleave(count, 0),
-        [each for each in boxes for _ in range(count)],
-        [each for each in ignored for _ in range(count)],
-    )
-    with torch.no_grad():
-        return detector.rpn.per_class(folded, sizes, count), loss
+    count = None
+    if detector.settings.on_class_features:
+        maps, count = detector.folded(maps, classes)
+        sizes = sizes.repeat_interleave(count, 0)
+        boxes, ignored = ([each for each in items for _ in range(count)] for items in (boxes, ignored))
+    outputs = detector.rpn.predict(maps, sizes)
+    return detector.rpn.propose(outputs, sizes, count), detector.rpn.loss(outputs, boxes, ignored)
 
 
-def episode_classes(
-    detector: Detector, batch: Batch, support_maps: Sequence[FeatureGroup] | None
-) -> ClassTensors:
+def episode_classes(detector: Detector, batch: Batch, supports: SupportMaps | None) -> ClassTensors:
     """Class vectors and prototypes from an episode's supports, each embedded under the others' vector."""
     settings, device = detector.settings, batch["boxes"].device
     vectors = torch.ones(detector.classes, settings.width, device=device)
@@ -102,8 +97,8 @@ def episode_classes(
             others, has_others = means_of_others(each, labels)
             own = torch.where(has_others[:, None], others, own)
     if settings.metric_head:
-        assert support_maps is not None
-        embedded = detector.embed_supports(support_maps, batch["support_boxes"], batch["support_sizes"], own)
+        assert supports is not None
+        embedded = detector.embed_supports(*supports, own)
         points, known = prototypes(embedded, labels, detector.classes, normalize=settings.normalize)
     return ClassTensors(vectors, points, known)
 

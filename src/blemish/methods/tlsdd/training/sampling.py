@@ -16,6 +16,7 @@ from torchvision.ops import box_iou
 from blemish.methods.tlsdd.network.proposals import meets_ignored
 
 POSITIVE_IOU = 0.5
+MOVED = 1 / 8  # of a side: where every edge moves inwards the most, IoU is (3/4)², still above POSITIVE_IOU
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,17 @@ def sample_regions(
     background: int,
     count: int,
     positive_share: float,
+    moved: int = 0,
 ) -> list[SampledRegions]:
     """`count` regions of each image at most, true boxes among them. background: the label K
 
+    moved: copies of each true box, moved and resized by up to an eighth of its sides, that stand among the
+        proposals, too
     Draws from torch's global generator, which the training loop seeds at every step.
     """
     sampled = []
     for proposed, truth in zip(proposals, truths, strict=True):
-        boxes = torch.cat([proposed, truth.boxes])
+        boxes = torch.cat([proposed, truth.boxes, moved_copies(truth.boxes, moved)])
         labels, nearest = label_regions(boxes, truth, background)
         positive = torch.nonzero((labels >= 0) & (labels < background)).flatten()
         negative = torch.nonzero(labels == background).flatten()
@@ -67,6 +71,13 @@ def sample_regions(
         matched = truth.boxes[nearest[chosen]] if len(truth.boxes) else boxes[chosen]
         sampled.append(SampledRegions(boxes[chosen], labels[chosen], matched))
     return sampled
+
+
+def moved_copies(boxes: Tensor, count: int) -> Tensor:
+    """Copies of each box [M, 4], each edge moved by up to MOVED of the side, [count · M, 4]."""
+    repeated = boxes.repeat(count, 1)
+    sides = (repeated[:, 2:] - repeated[:, :2]).repeat(1, 2)
+    return repeated + (2 * torch.rand_like(repeated) - 1) * MOVED * sides
 
 
 def label_regions(boxes: Tensor, truth: Truth, background: int) -> tuple[Tensor, Tensor]:

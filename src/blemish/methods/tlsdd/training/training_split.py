@@ -15,7 +15,7 @@ from blemish.arrays import Pixels
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.samples import Dataset
 from blemish.dataset.splits.support_sets import SupportSet, load_support_set, sample_support_set
-from blemish.errors import BlemishError, nearest_name
+from blemish.errors import BlemishError
 from blemish.methods.capabilities import Example
 from blemish.methods.contract import Trainer
 from blemish.methods.tlsdd.data.training_images import (
@@ -23,7 +23,6 @@ from blemish.methods.tlsdd.data.training_images import (
     Phase,
     TrainingImage,
     phase_images,
-    read_annotations,
 )
 from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.methods.tlsdd.training.checks import refuse_lacking
@@ -34,22 +33,22 @@ class TrainingSplit:
     """Classes and boxes of a dataset's split "train", each read once."""
 
     dataset: Dataset
-    settings: TlsddSettings
+    settings: TlsddSettings  # without "auto"
     trainer: Trainer
+    annotated: AnnotatedImages  # of the split, see `read_annotations`
 
     @cached_property
     def common(self) -> tuple[str, ...]:
         """Classes of base training, in the order of the class numbers."""
         if self.trainer.initial_bundle is not None:
             return self.trainer.initial_bundle.manifest.class_names
-        named = self.known_names("common", self.settings.common)
-        others = tuple(name for name in self.dataset.class_names if name not in self.settings.rare)
-        return named or others
+        return self.settings.common
 
     @cached_property
     def rare(self) -> tuple[str, ...]:
         """Classes that phase 2 adds, behind the common ones."""
-        rare = self.known_names("rare", self.settings.rare)
+        rare = self.settings.rare
+        assert rare != "auto"
         both = [name for name in rare if name in self.common]
         if both:
             raise BlemishError(
@@ -63,22 +62,6 @@ class TrainingSplit:
         """All classes, in the order of the class numbers."""
         return (*self.common, *self.rare)
 
-    def known_names(self, setting: str, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Check class names; returns them. Raises BlemishError for one that the data does not have."""
-        known = self.dataset.class_names
-        for name in names:
-            if name not in known:
-                raise BlemishError(
-                    f"setting {setting}: {self.dataset.root} has no class '{name}'."
-                    f"{nearest_name(name, known)} It has {', '.join(known)}."
-                )
-        return names
-
-    @cached_property
-    def annotated(self) -> AnnotatedImages:
-        """All images of the split with their boxes."""
-        return read_annotations(self.trainer.track(self.dataset.split("train").samples, "reading boxes"))
-
     @cached_property
     def draw(self) -> SupportSet | None:
         """Drawn boxes of each class; None where no class is rare."""
@@ -90,33 +73,26 @@ class TrainingSplit:
             draw = load_support_set(file, self.dataset, boxes=self.annotated.boxes, data_fingerprint=digest)
             refuse_lacking(draw, self.rare, file)
             return draw
-        self.refuse_unused_common()
         seed = self.trainer.seed if self.settings.draw_seed is None else self.settings.draw_seed
         return sample_support_set(
             self.dataset,
             self.class_names,
-            self.settings.shots,
+            self.settings.fine_tune_boxes or self.settings.shots,
             seed,
             boxes=self.annotated.boxes,
             data_fingerprint=digest,
         )
 
-    def refuse_unused_common(self) -> None:
-        """Raise BlemishError where `common` is not set and one of those classes has no box to train on."""
-        if self.settings.common or self.trainer.initial_bundle is not None:
-            return
-        boxed = {box.label for box in self.annotated.boxes}
-        unused = [name for name in self.common if name not in boxed]
-        if unused:
-            used = ", ".join(name for name in self.common if name in boxed)
-            raise BlemishError(
-                f"setting common takes every class that is not rare, and each needs a box in split 'train' "
-                f"of {self.dataset.root}. Received: none for {', '.join(unused)}. Set common to [{used}]."
-            )
-
     def images(self, phase: Phase) -> tuple[TrainingImage, ...]:
         """Images of a phase; a line on those left out is noted."""
-        found = phase_images(self.annotated.images, self.common, self.rare, self.draw, phase=phase)
+        found = phase_images(
+            self.annotated.images,
+            self.common,
+            self.rare,
+            self.draw,
+            phase=phase,
+            clean=self.settings.clean_queries > 0,
+        )
         for note in found.notes:
             self.trainer.note(note)
         return found.images

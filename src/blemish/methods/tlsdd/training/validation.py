@@ -5,8 +5,10 @@ Images are inspected as they are with the trained bundle, from a floor under eve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -15,8 +17,9 @@ from blemish.dataset.samples import Dataset
 from blemish.defect import Defect
 from blemish.methods.contract import Networks, Trainer
 from blemish.methods.tlsdd.runtime.box_outcomes import boxes_of
-from blemish.methods.tlsdd.runtime.inference import inference_from
+from blemish.methods.tlsdd.runtime.inference import inference_from, shifted
 from blemish.methods.tlsdd.settings import TlsddSettings
+from blemish.methods.tlsdd.training.validation_images import validation_samples
 from blemish.regions.boxes import box_area, box_iou, shared_area
 
 FOUND_IOU = 0.5
@@ -32,6 +35,21 @@ class ValidationDetections:
 
     truth: tuple[tuple[Boxed, ...], ...]
     candidates: tuple[tuple[Defect, ...], ...]
+    clean: tuple[bool, ...]  # images without a defect
+
+    def of_class(self, name: str) -> ValidationDetections:
+        """Boxes and candidates of one class, on the same images."""
+        return ValidationDetections(
+            tuple(tuple(box for box in image if box.label == name) for image in self.truth),
+            tuple(tuple(defect for defect in image if defect.label == name) for image in self.candidates),
+            self.clean,
+        )
+
+    def with_shifts(self, shifts: Mapping[str, float]) -> ValidationDetections:
+        """The detections with confidences moved by their class's shift, see `TlsddInference.shifts`."""
+        return replace(
+            self, candidates=tuple(tuple(map(partial(moved, shifts), image)) for image in self.candidates)
+        )
 
     def above(self, threshold: float) -> list[list[Defect]]:
         """Defects of each image: the candidates from the threshold on."""
@@ -41,22 +59,18 @@ class ValidationDetections:
 def detect_on_validation(
     dataset: Dataset, names: Sequence[str], settings: TlsddSettings, networks: Networks, trainer: Trainer
 ) -> ValidationDetections:
-    """Candidates on the images of split "val" that show no class but `names`."""
+    """Candidates on the images of split "val" that show no class but `names`, without shifts of classes."""
     inference = inference_from(settings, tuple(names), threshold=DEFAULT_THRESHOLD)
-    truth, candidates = [], []
-    samples = [
-        sample
-        for sample in dataset.split("val").samples
-        if all(annotation.label in names for annotation in sample.annotations)
-    ]
-    for sample in trainer.track(samples, "detecting on validation images"):
+    truth, candidates, clean = [], [], []
+    for sample in trainer.track(validation_samples(dataset, names), "detecting on validation images"):
         pixels = trainer.read(sample, 3)
         raw = inference.forward(pixels, networks)
         found = cleaned_boxes(sample, (pixels.shape[0], pixels.shape[1]))
         truth.append(found.boxes)
         every = inference.decide(raw, pixels, networks, with_maps=False).candidates
         candidates.append(without_ignored(every, found) if found.ignored else every)
-    return ValidationDetections(tuple(truth), tuple(candidates))
+        clean.append(not sample.is_defective)
+    return ValidationDetections(tuple(truth), tuple(candidates), tuple(clean))
 
 
 def without_ignored(candidates: Sequence[Defect], marked: ImageBoxes) -> tuple[Defect, ...]:
@@ -74,22 +88,60 @@ def without_ignored(candidates: Sequence[Defect], marked: ImageBoxes) -> tuple[D
     return tuple(candidate for candidate in candidates if not lies_in_ignored(candidate))
 
 
-def score_threshold(detected: ValidationDetections) -> float:
-    """Confidence from which a detection is a defect: the best F1 at IoU 0.5 on validation images.
+def moved(shifts: Mapping[str, float], defect: Defect) -> Defect:
+    """A defect with its confidence moved by its class's shift."""
+    by = np.array([shifts.get(defect.label, 0.0)])
+    confidence = shifted(np.array([defect.confidence], np.float32), by)
+    return replace(defect, confidence=float(confidence[0]))
 
-    The middle between the last detection taken and the next; 0.5 where nothing right was found.
+
+def class_shifts(
+    detected: ValidationDetections, names: Sequence[str], *, clean_weight: float, min_boxes: int | None
+) -> dict[str, float]:
+    """Shifts by which each class with enough boxes gets its own threshold where the others have theirs.
+
+    min_boxes: validation boxes of a class that are enough; None: none has as many
     """
+    common = score_threshold(detected, clean_weight=clean_weight)
+    shifts = {}
+    for name in names:
+        own = detected.of_class(name)
+        if min_boxes is not None and sum(map(len, own.truth)) >= min_boxes:
+            threshold = score_threshold(own, clean_weight=clean_weight, otherwise=common)
+            shifts[name] = log_odds(common) - log_odds(threshold)
+    return {name: shift for name, shift in shifts.items() if shift}
+
+
+def log_odds(probability: float) -> float:
+    """Logarithm of the odds, of a probability held within 1e-3 of 0 and 1."""
+    held = min(max(probability, 1e-3), 1 - 1e-3)
+    return math.log(held / (1 - held))
+
+
+def score_threshold(
+    detected: ValidationDetections, *, clean_weight: float, otherwise: float = DEFAULT_THRESHOLD
+) -> float:
+    """Confidence from which a detection is a defect, on validation images.
+
+    The greatest F1 of boxes at IoU 0.5, less `clean_weight` times the share of images without a defect that
+    show a detection. The middle between the last detection taken and the next.
+    otherwise: where nothing right was found
+    """
+    images = list(zip(detected.truth, detected.candidates, detected.clean, strict=True))
+    # Of each candidate: its confidence, whether it is right, whether it is the surest of a clean image.
     scored = [
-        judgement
-        for image in zip(detected.truth, detected.candidates, strict=True)
-        for judgement in judged(*image)
+        (confidence, right, clean and number == 0)
+        for truth, candidates, clean in images
+        for number, (confidence, right) in enumerate(judged(truth, candidates))
     ]
     total = sum(len(image) for image in detected.truth)
-    if not any(right for _, right in scored):
-        return DEFAULT_THRESHOLD
-    scores, right = (np.array(values) for values in zip(*sorted(scored, reverse=True), strict=True))
+    if not any(right for _, right, _ in scored):
+        return otherwise
+    scores, right, rejects = (np.array(values) for values in zip(*sorted(scored, reverse=True), strict=True))
     hits = np.cumsum(right)
-    best = int(np.argmax(2 * hits / (np.arange(1, len(hits) + 1) + total)))
+    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + total)
+    rejected = np.cumsum(rejects) / max(1, sum(detected.clean))
+    best = int(np.argmax(f1 - clean_weight * rejected))
     following = scores[best + 1] if best + 1 < len(scores) else 0.0
     return float((scores[best] + following) / 2)
 
