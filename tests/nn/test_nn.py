@@ -105,7 +105,9 @@ def test_without_a_network_connection_the_remedy_is_named(monkeypatch: pytest.Mo
         raise URLError("Name or service not known")
 
     monkeypatch.setattr("torchvision.models.get_model", offline)
-    with pytest.raises(BlemishError, match=r"could not be downloaded.*=FILE\.safetensors, or --set") as raised:
+    with pytest.raises(
+        BlemishError, match=r"could not be downloaded.*=FILE\.safetensors, or --set"
+    ) as raised:
         resnet("resnet101", "imagenet", setting="types_backbone_weights")
     assert "--set types_backbone_weights=none" in str(raised.value)
     # where torchvision looks before it downloads

@@ -150,7 +150,10 @@ def test_commands_are_those_that_the_data_need(tmp_path: Path) -> None:
     assert split == ["blemish", "data", "split", str(tmp_path / "my data"), "splits", "--by", "similarity"]
     assert train[:7] == ["blemish", "train", "tlsdd", "--data", "splits", "--out", "run"]
     assert train[7] == "--set" and parsed_settings(train[8:]) == {"rare": ["dent"]}
-    assert found.second is None and found.lines[-1] == "Second choice: none; no other method can learn from these data."
+    assert (
+        found.second is None
+        and found.lines[-1] == "Second choice: none; no other method can learn from these data."
+    )
     assert "5 images" not in found.seen and "dent (5), scratch (60)" in found.seen
 
     in_splits = [replace(each, split="test" if i % 3 else "train") for i, each in enumerate(boxed)]

@@ -58,7 +58,11 @@ class Recommendation:
     @property
     def lines(self) -> tuple[str, ...]:
         """Lines that say all of it."""
-        second = f"{self.second.method}, {self.second.reason}" if self.second else "none; no other method can learn from these data"
+        second = (
+            f"{self.second.method}, {self.second.reason}"
+            if self.second
+            else "none; no other method can learn from these data"
+        )
         return (
             self.seen,
             f"Take {self.method}, {self.reason}:",
@@ -231,7 +235,8 @@ def improvements(facts: DataFacts) -> Iterator[str]:
         bound = proportion_bound(0, tests).upper95
         yield (
             f"Better with more defective images: a test that misses none of its {tests} only proves that at "
-            f"most {100 * bound:.0f} % of defective parts are missed; to prove {100 * PROVEN:.0f} % takes {needed}."
+            f"most {100 * bound:.0f} % of defective parts are missed; to prove {100 * PROVEN:.0f} % takes "
+            f"{needed}."
         )
     if facts.few:
         yield f"Better with more images of rare classes: {', '.join(facts.few)}."

@@ -94,10 +94,8 @@ def read(source: Source) -> Contents:
     return by_rule(contents, source, lacking)
 
 
-def folders_not_classes(
-    source: Source, samples: Sequence[Sample], class_names: Sequence[str]
-) -> list[str]:
-    """Line on folders whose names could be classes, where neither masks nor the user tell whether they are."""
+def folders_not_classes(source: Source, samples: Sequence[Sample], class_names: Sequence[str]) -> list[str]:
+    """Line on folders whose names could be classes, where neither masks nor a named layout tell."""
     if source.settings.layout:
         return []
     folders = sorted({label_folder(s.id) for s in samples if s.is_defective} - {""})
@@ -106,8 +104,8 @@ def folders_not_classes(
         return []
     return [
         f"the folders {', '.join(names[:SHOWN])}{' …' * (len(names) > SHOWN)} are not read as classes: "
-        f"the masks mark '{class_names[0]}' alone. Put 'layout: labels' into {SETTINGS_NAME} where they are classes, "
-        "'layout: pairs' where they are not."
+        f"the masks mark '{class_names[0]}' alone. Put 'layout: labels' into {SETTINGS_NAME} where they are "
+        "classes, 'layout: pairs' where they are not."
     ]
 
 

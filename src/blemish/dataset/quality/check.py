@@ -244,8 +244,8 @@ def class_problems(dataset: Dataset) -> Iterator[Problem]:
     if all(sample.is_defective for sample in dataset):
         yield Problem(
             WARNING,
-            f"{dataset.root} has no clean image: nothing will tell how many good parts are rejected, and every "
-            "threshold is chosen without them. Add images of good parts.",
+            f"{dataset.root} has no clean image: nothing will tell how many good parts are rejected, and "
+            "every threshold is chosen without them. Add images of good parts.",
             "no-clean-image",
         )
     for name in (name for name, number in counts.items() if not number):
