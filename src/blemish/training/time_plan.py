@@ -43,6 +43,7 @@ class Part(Strict):
     """A part of a training. title: of its progress bar; seconds: of all of it
 
     stage: name of the stage where the part is one; steps: planned for it; full_steps: without a budget
+    fixed: whether all these steps are taken, however long each turns out to be
     """
 
     title: str
@@ -50,6 +51,7 @@ class Part(Strict):
     stage: str | None = None
     steps: int = 0
     full_steps: int = 0
+    fixed: bool = False
 
     @property
     def seconds_per_step(self) -> float:
@@ -87,6 +89,17 @@ class TimePlan(Strict):
         """Plan with other numbers of steps, by stage."""
         parts = tuple(
             part.with_steps(steps[part.stage]) if part.stage is not None and part.stage in steps else part
+            for part in self.parts
+        )
+        return self.model_copy(update={"parts": parts})
+
+    def with_fixed(self, stages: Iterable[str | None]) -> TimePlan:
+        """Plan in which so named stages take all their steps, however long each turns out to be."""
+        names = {*stages}
+        parts = tuple(
+            part.model_copy(update={"fixed": True})
+            if part.stage is not None and part.stage in names
+            else part
             for part in self.parts
         )
         return self.model_copy(update={"parts": parts})

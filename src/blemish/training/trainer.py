@@ -65,6 +65,7 @@ class RunTrainer:
         )
         self.cache = ArrayCache()
         self.log = RunLog(run)
+        self.steps_taken: dict[str, int] = {}  # by stage, of those that ended with their schedule
 
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Train the stage's network in place to its last step, from its checkpoint where there is one.
@@ -189,8 +190,11 @@ class RunTrainer:
             self.log.write({"stage": stage.name, "step": step, "loss": loss, "learning_rate": rate})
 
     def note_steps(self, stage: Stage, pace: Pace) -> None:
-        """Tell where a stage took more or fewer steps than planned, to keep its time."""
-        if pace.ended and pace.done != stage.steps:
+        """Note the steps of a stage, and tell where they are more or fewer than planned, to keep its time."""
+        if not pace.ended:
+            return
+        self.steps_taken[stage.name] = pace.done
+        if pace.done != stage.steps:
             self.note(
                 f"{training_title(stage.name)}: {pace.done} steps in place of {stage.steps}, to keep the "
                 "time: they took another time than measured before."
