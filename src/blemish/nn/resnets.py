@@ -147,7 +147,9 @@ def download(name: str, setting: str, norm: type[nn.Module]) -> ResNet:
     except (URLError, OSError, RuntimeError) as error:
         raise BlemishError(
             f"{setting}=imagenet: the weights of {name} could not be downloaded ({error}). "
-            f"Set {setting} to a .safetensors file or to none."
+            f"Without internet, put {torchvision.models.get_model_weights(name).DEFAULT.url} into "
+            f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or add --set {setting}=FILE.safetensors, or "
+            f"--set {setting}=none for random weights, which need more images."
         ) from error
 
 
