@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from blemish.dataset.samples import Dataset
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, UnavailableError
 from blemish.files import write_atomically
 from blemish.inspector.torch_backend import pick_device
 from blemish.methods.contract import StageSteps
@@ -53,8 +53,10 @@ def planned(
             too_long = left is not None and plan.seconds > left
             if not too_long:
                 break
-    except BlemishError as error:  # perhaps only for want of the images left out; else it comes again
-        reporter.line(f"How long this training takes could not be measured beforehand. {error}")
+    except UnavailableError:
+        raise
+    except BlemishError:  # perhaps only for want of the images left out; else training itself will say it
+        reporter.line("How long this training takes could not be measured beforehand.")
         return request, None
     stages = {part.stage for part in plan.stages}
     # Where the time is too short for the least steps, they are taken all the same.
@@ -143,7 +145,7 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
         changes = ", ".join(f"{name}={value}" for name, value in plan.changed.items())
         lines.append(f"  with {changes}, to fit")
     shorter = fitted(full, adjustable, plan.seconds * SHORTER)
-    if shorter.seconds < plan.seconds:
+    if shorter.seconds * SPARE < plan.seconds:
         lines.append(f"Shorter: --time-budget {as_option(shorter.seconds * SPARE)}, {steps_of(shorter)}.")
     if plan.seconds < full.seconds:
         lines.append(f"Longer: --time-budget {as_option(full.seconds * SPARE)}, {steps_of(full)}.")

@@ -158,7 +158,8 @@ def refuse_other_preset(values: Mapping[str, Any], base: Mapping[str, Any], *, o
 def list_remedy(error: ValidationError) -> str:
     """Remedy where the first fault is a word in place of a list; else ""."""
     fault = error.errors()[0]
-    if fault["type"] != "tuple_type":
+    name = fault["loc"][:1]
+    if "tuple_type" not in {each["type"] for each in error.errors() if each["loc"][:1] == name}:
         return ""
     value = "" if fault["input"] is None else fault["input"]
     return f" Write a list: '{fault['loc'][0]}=[{value}]'."
