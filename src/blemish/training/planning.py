@@ -12,11 +12,12 @@ import torch
 from pydantic import ValidationError
 
 from blemish.dataset.samples import Dataset
+from blemish.durations import spoken
 from blemish.errors import BlemishError, UnavailableError
 from blemish.files import write_atomically
 from blemish.inspector.torch_backend import pick_device
 from blemish.methods.contract import StageSteps
-from blemish.progress import Reporter, spoken
+from blemish.progress import Reporter
 from blemish.threads import thread_count
 from blemish.training.clock import Clock
 from blemish.training.record import read_record
@@ -97,7 +98,8 @@ def rehearsed(
 ) -> Iterator[tuple[Request, TimePlan]]:
     """The request and cheaper ones like it, each with its plan at all steps."""
     for changes in ({}, *request.method.cheaper):
-        if changes.keys() & budget.fixed:
+        given = changes.keys() & budget.fixed
+        if given or any(value >= getattr(request.settings, name) for name, value in changes.items()):
             continue
         changed = with_settings(request, changes)
         told = {"budget": budget.seconds, "source": budget.source, "changed": changes}
