@@ -149,7 +149,7 @@ def test_what_the_command_line_refuses_by_itself_is_refused_here(
 def test_commands_in_a_message_stay_commands(bundle: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
     broken = shutil.copytree(bundle, tmp_path / "other")
     (broken / "manifest.json").unlink()
-    with pytest.raises(blemish.BlemishError, match="Give the folder that `train` wrote"):
+    with pytest.raises(blemish.BlemishError, match="Give the folder that `train` named at its end"):
         blemish.load(broken)
     with pytest.raises(blemish.BlemishError, match=r"mm_per_px must .* Measure it with `blemish data scale`"):
         blemish.load(bundle, mm_per_px=0)
