@@ -74,13 +74,13 @@ def test_from_a_bundle_the_classes_that_it_lacks_are_rare() -> None:
 
 @pytest.mark.parametrize(
     ("side", "size", "expected"),
-    [(8, (200, 300), None), (24, (640, 900), None), (48, (640, 900), 400), (32, (640, 900), 480)],
+    [(48, (200, 300), None), (16, (640, 900), None), (48, (640, 900), 224), (32, (640, 900), 320)],
 )
 def test_large_images_are_reduced_while_boxes_stay_large_enough(
     side: float, size: tuple[int, int], expected: int | None
 ) -> None:
     settings, told = chosen(images(side, size, dent=30))
-    assert settings.size == expected and ("Images are reduced" in told) == (expected is not None)
+    assert settings.size == expected and ("Images are brought to" in told) == (expected is not None)
     assert chosen(images(side, size, dent=30), size=77)[0].size == 77
 
 

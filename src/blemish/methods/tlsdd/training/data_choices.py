@@ -84,13 +84,14 @@ def chosen_size(
     sides = box_sides(settings, images, names)
     if shorter <= settings.kept_side or not len(sides):
         return None, []
-    smaller = float(np.percentile(sides, SMALLER))
-    size = max(settings.kept_side, round(shorter * min(1.0, settings.kept_box / smaller)))
+    middle = float(np.median(sides))
+    size = max(settings.kept_side, round(shorter * min(1.0, settings.kept_box / middle)))
     if size >= shorter:
         return None, []
     return size, [
-        f"Images are reduced to a shorter side of {size} pixels: the smaller boxes then measure "
-        f"{smaller * size / shorter:.0f}. Set size to choose another, or to null to leave them as they are."
+        f"Images are brought to a shorter side of {size} pixels; of the largest, of {shorter}, half of the "
+        f"boxes then measure {middle * size / shorter:.0f} or more. Set size to choose another, or to null to "
+        "leave images as they are."
     ]
 
 
