@@ -40,16 +40,20 @@ THRESHOLDS: Mapping[str, dict[str, float]] = {  # that random weights do not rea
     "medetection": {"score": 0.999},
     "tlsdd": {"score": 0.999},
 }
-UNLESS_TOLD: Mapping[str, dict[str, Any]] = {  # no downloads, no detector where nothing is found, and
-    # the defaults that the first rows were measured with
-    "severity": {"types": False, "cell": 4},
-    "casae": {"types": False, "width": 32, "size": 512},
+UNLESS_TOLD: Mapping[str, dict[str, Any]] = {  # no downloads, no classifier where nothing is found
+    "severity": {"types": False},
+    "casae": {"types": False},
     "medetection": {"backbone_weights": "none"},
+    "tlsdd": {"backbone_weights": "none"},
+}
+WITHOUT_PRESET: Mapping[str, dict[str, Any]] = {  # the defaults that the first rows were measured with
+    "severity": {"cell": 4},
+    "casae": {"width": 32, "size": 512},
+    "medetection": {},
     "tlsdd": {
-        "backbone_weights": "none",
         "backbone": "resnet101", "deepest": "layer4", "width": 256, "hidden": 1024, "anchor_sizes": (),
         "proposals_test": 300, "support_size": 224, "roi_canonical_size": 224, "padding": "black",
-    },  # the detector that the speed rows have always timed
+    },
 }  # fmt: skip
 
 
@@ -68,7 +72,8 @@ def random_model(
     """Manifest and networks as of a trained bundle, but for the weights. chosen: settings of the method"""
     torch.manual_seed(SEED)
     method = find_method(name)
-    settings = method.settings_type.model_validate({**UNLESS_TOLD[name], **chosen})
+    first = {} if "preset" in chosen else WITHOUT_PRESET[name]
+    settings = method.settings_type.model_validate({**UNLESS_TOLD[name], **first, **chosen})
     manifest = Manifest(
         method=name,
         class_names=tuple(f"class {number}" for number in range(classes)),

@@ -271,9 +271,9 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     (1, 1, 0)
     """
     refuse_below(1, every=every, max_images=max_images)
+    from blemish.durations import parse_duration
     from blemish.inspector.limits import limits_of
     from blemish.inspector.live.options import LiveOptions
-    from blemish.training.time_plan import parse_duration
     from blemish.workflows.inspect import inspect_images
     from blemish.workflows.scale import checked_scale
 

@@ -11,6 +11,10 @@ class BlemishError(Exception):
     """Names the file or setting, what was received and what to do. The command line prints it and exits 1."""
 
 
+class UnavailableError(BlemishError):
+    """Something that must be fetched is not to be had: trying again at once changes nothing."""
+
+
 class WrongUseError(BlemishError):
     """Options or arguments are wrong in themselves: nothing was read or started. The command line exits 2."""
 

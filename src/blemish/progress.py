@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from blemish.durations import spoken
 from blemish.printable import printable
 
 Item = TypeVar("Item")
@@ -109,15 +110,3 @@ class Reporter:
                     whole = self.whole_left(title, done + count, all_items)
                     of, left = f" of {all_items}", f", about {whole or f'{spoken(seconds)} left'}"
                 self.line(f"{printable(title)}: {done + count}{of}{left}")
-
-
-def spoken(seconds: float) -> str:
-    """Duration for people: "40 s", "13 min", "2 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes = round(whole / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

@@ -169,6 +169,12 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     assert "is not a bundle" in refusal(tmp_path / "nowhere")
 
 
+def test_of_a_run_its_bundle_is_named(bundle: Path, tmp_path: Path) -> None:
+    run = tmp_path / "a-run"
+    shutil.copytree(bundle, run / "bundle")
+    assert f"Give the one in it, {run / 'bundle'}." in refusal(run)
+
+
 def test_a_manifest_of_other_bytes_than_text_is_refused(bundle: Path) -> None:
     (bundle / MANIFEST).write_bytes(b"\xff\xfe\x00")
     assert "manifest.json is not JSON" in refusal(bundle)

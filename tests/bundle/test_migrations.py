@@ -15,7 +15,6 @@ from blemish.bundle.migrations import (
     LEGACY,
     comparable_settings,
     legacy_defaults,
-    rename_as_in,
     rename_settings,
     upgrade_manifest,
     upgrade_settings,
@@ -134,16 +133,6 @@ def test_every_renamed_setting_has_a_new_name_that_is_known_and_an_old_one_that_
     known = find_method(method).settings_type.model_fields
     for old, new in migrations.RENAMED[method].items():
         assert new in known and old not in known
-
-
-def test_rows_of_tables_are_compared_by_todays_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        migrations, "RENAMED", {"casae": {"breadth": "width"}, "tlsdd": {"breadth": "extent", "pace": "rate"}}
-    )
-    known = ["width", "of.extent", "a/b.rate", "free"]
-    stored = {"breadth": 1, "of.breadth": 2, "a/b.pace": 3, "free": 4, "pace": 5}
-    assert rename_as_in(known, stored) == {"width": 1, "of.extent": 2, "a/b.rate": 3, "free": 4, "pace": 5}
-    assert rename_as_in(known, {"width": 1, "breadth": 2}) == {"width": 1, "breadth": 2}, "seen to differ"
 
 
 def test_rules_by_the_data_equal_those_that_had_to_be_spelled_before() -> None:

@@ -65,6 +65,15 @@ def test_planted_wrong_labels_come_first(records: list[ImageRecord], record_of: 
     )
 
 
+def test_a_piece_of_a_marked_defect_disputes_nothing(record_of: Any) -> None:
+    long, piece = (0.0, 0.0, 100.0, 2.0), (10.0, 0.0, 14.0, 2.0)  # IoU 0.04
+    images = [
+        named(record_of([("crack", long)], [("crack", long), ("crack", box, 0.9)], score=0.9), f"{box}")
+        for box in (piece, FAR)
+    ]
+    assert [each.record.sample.id for each in label_issues(evaluated(images))] == [f"{FAR}"]
+
+
 def test_a_model_that_agrees_disputes_nothing(record_of: Any) -> None:
     clean = [named(record_of(score=0.1 + 0.001 * n), f"c{n}") for n in range(20)]
     dents = [

@@ -340,23 +340,18 @@ def test_headline_follows_the_counts():
     point = {"escapes": proportion_bound(1, 1).to_json(), "overkill": proportion_bound(0, 0).to_json()}
     sentences = [text_of(sentence) for sentence in headline({"operating_point": point})]
     assert sentences[0] == "1 of 1 defective part was missed (called OK); the true rate is at most 100.0 %."
-    assert sentences[1] == "There were no good parts, so nothing is known about how many are rejected."
+    assert sentences[1] == (
+        "There were no good parts, so nothing is known about how many are rejected. "
+        "A bundle that rejects every part would miss none, too."
+    )
     assert len(sentences) == 2
 
 
 @pytest.mark.parametrize(
     ("n", "of", "words"),
     [
-        (
-            1,
-            20,
-            "1 of the 20 rejected defective parts was rejected for something other than its own defects: ",
-        ),
-        (
-            2,
-            9,
-            "2 of the 9 rejected defective parts were rejected for something other than their own defects: ",
-        ),
+        (1, 20, ("On 1 of the 20 rejected defective parts", "it")),
+        (2, 9, ("On 2 of the 9 rejected defective parts", "they")),
         (0, 9, None),
     ],
 )
@@ -365,7 +360,12 @@ def test_headline_tells_parts_rejected_for_the_wrong_reason(n, of, words):
     point = {name: proportion_bound(*pair).to_json() for name, pair in shares.items()}
     sentences = [text_of(sentence) for sentence in headline({"operating_point": point})]
     assert sentences[1:-1] == (
-        [] if words is None else [f"{words}no finding overlaps these with an IoU of 0.3 or more."]
+        []
+        if words is None
+        else [
+            f"{words[0]} no annotated defect was found (no finding overlaps one with an IoU of 0.3 or more): "
+            f"{words[1]} may have been rejected for something else."
+        ]
     )
 
 
@@ -495,6 +495,25 @@ def test_worst_cases_come_first(records, image):
     ordered = choose_cases((caught, small, large))
     assert [case.record.sample.id for case in ordered.passed] == ["large", "small"]
     assert [case.record.sample.id for case in ordered.misses] == ["caught"]
+
+
+def test_false_alarms_on_defective_parts_are_ordered_by_their_own_confidence(image):
+    """The part with the higher score has it from its own defect."""
+    here, far = (0.0, 0.0, 9.0, 9.0), (50.0, 50.0, 59.0, 59.0)
+
+    def part(name, score, confidence):
+        alarm = replace(found(far), confidence=confidence)
+        each = record(
+            image.with_name(name),
+            true=(truth(here),),
+            defects=(found(here), alarm),
+            iou=[[1, 0]],
+            verdict=Verdict.NG,
+        )
+        return replace(each, inspection=replace(each.inspection, score=score))
+
+    gallery = choose_cases([part("speck", 0.9, 0.3), part("stain", 0.6, 0.8)])
+    assert [case.record.sample.id for case in gallery.false_alarms] == ["stain", "speck"]
 
 
 @pytest.mark.parametrize("iou", [0.05, 0.2, 0.29, 0.3, 0.6])

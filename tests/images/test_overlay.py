@@ -154,6 +154,11 @@ def test_text_is_at_least_18_pixels_high_when_the_longer_side_is_shown_at_800(si
     assert all(picture.places), "the only label has a place"
 
 
+def test_the_picture_of_a_long_strip_is_not_far_wider_than_it() -> None:
+    drawn = draw_inspection(np.zeros((30_000, 10), np.uint8), inspected((30_000, 10)))
+    assert 30_000 <= drawn.shape[0] < 31_000 and drawn.shape[1] <= 2048
+
+
 def test_beside_a_narrow_image_labels_cover_nothing_of_it() -> None:
     picture = planned((4000, 60), *(box_defect(10, 400 * n, 40, 400 * n + 60) for n in range(9)))
     assert all(place and place.box[0] >= 60 for place in picture.places)

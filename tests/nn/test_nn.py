@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from pathlib import Path
 from urllib.error import URLError
 
@@ -104,8 +105,15 @@ def test_without_a_network_connection_the_remedy_is_named(monkeypatch: pytest.Mo
         raise URLError("Name or service not known")
 
     monkeypatch.setattr("torchvision.models.get_model", offline)
-    with pytest.raises(BlemishError, match=r"could not be downloaded.*to a \.safetensors file or to none"):
+    with pytest.raises(
+        BlemishError, match=r"could not be downloaded.*=FILE\.safetensors, or --set"
+    ) as raised:
         resnet("resnet101", "imagenet", setting="types_backbone_weights")
+    assert "--set types_backbone_weights=none" in str(raised.value)
+    # where torchvision looks before it downloads
+    url, folder = re.search(r"put (\S+) into (\S+),", str(raised.value)).groups()
+    assert url.startswith("https://download.pytorch.org/models/resnet101-") and url.endswith(".pth")
+    assert folder == str(Path(torch.hub.get_dir()) / "checkpoints")
 
 
 def test_original_strides_halve_in_the_first_convolution() -> None:

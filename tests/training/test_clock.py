@@ -84,6 +84,14 @@ def test_a_stage_gets_its_share_of_the_time_left_for_stages() -> None:
     assert Clock(plan(), watch).seconds_for("first") is None
 
 
+def test_a_stage_of_fixed_steps_has_no_limit_and_the_others_pay_for_it() -> None:
+    watch = Watch()
+    clock = Clock(plan(budget=200).with_fixed({"first"}), watch)
+    assert clock.seconds_for("first") is None
+    clock.plan = plan(budget=200).with_fixed({"second"})
+    assert clock.seconds_for("first") == pytest.approx(200 * (1 - RESERVE) - 10 - 30 - 20 - 10 + 10)
+
+
 def test_a_resumed_training_has_used_the_time_it_took_before() -> None:
     watch = Watch(1000)
     clock = Clock(plan(budget=200), watch)

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.covariance import ledoit_wolf
 
+from blemish.inspector.input_check import KnownInputs
 from blemish.training.input_statistics import (
     MIN_MARGIN,
     RANGE_MARGIN,
     TAIL,
     brightness_limits,
     fitted,
+    known_inputs,
     limits,
     shrunk_covariance,
 )
@@ -97,3 +99,12 @@ def test_a_change_of_exposure_is_found_whatever_else_varies() -> None:
     assert np.abs(np.triu(whitening, 1)).max() < 1e-9 * np.abs(whitening).max()
     variances = np.cov(whitening @ (descriptors - mean).T)
     assert (np.diag(variances) < 1.1).all() and np.abs(variances - np.diag(np.diag(variances))).max() < 0.2
+
+
+@pytest.mark.parametrize("level", [0, 110, 255])
+def test_copies_of_one_image_are_like_themselves(level: int) -> None:
+    pixels = np.full((40, 50), level, np.uint8)
+    if level:
+        pixels[::3, ::2] -= 40
+    known = KnownInputs.model_validate_json(known_inputs([pixels] * 12).model_dump_json())
+    assert known.reasons(pixels) == ()

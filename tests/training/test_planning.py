@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,16 +12,25 @@ import pytest
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.methods import find_method
+from blemish.methods.contract import StageSteps
+from blemish.methods.severity import SeverityMethod
 from blemish.progress import Reporter
 from blemish.training.checkpoint import load_checkpoint
 from blemish.training.clock import Clock
+from blemish.training.planning import planned, steps_saved
 from blemish.training.rehearsal import some_of_each
-from blemish.training.request import Request
-from blemish.training.run import train
-from blemish.training.time_plan import Budget, TimePlan
+from blemish.training.request import Request, claim_folder
+from blemish.training.run import train, trained
+from blemish.training.time_plan import Budget, Part, TimePlan
 from blemish.training.trainer import RunTrainer
 
 LONG = {"steps": 100_000, "types_steps": 20_000}
+
+
+def steps_taken(run: Path) -> dict[str, int]:
+    """Number of the last step of each stage."""
+    entries = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    return {entry["stage"]: entry["step"] for entry in entries if "loss" in entry}
 
 
 class Lines(Reporter):
@@ -42,23 +52,29 @@ def asked(dataset: Dataset, settings: dict[str, Any], run: Path, budget: Budget,
 
 
 def test_a_budget_is_kept_and_told(
-    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stages = tuple(replace(each, least=1) for each in SeverityMethod.stage_steps)
+    monkeypatch.setattr(SeverityMethod, "stage_steps", stages)
     reporter = Lines()
     budget = Budget(15, "--time-budget", required=False)
     began = perf_counter()
     bundle = train(asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path / "run", budget), reporter)
     assert perf_counter() - began < 2 * 15  # on a machine that may be busy; all steps would take an hour
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
-    planned = TimePlan.model_validate_json((tmp_path / "run" / "plan.json").read_text())
-    by_stage = {part.stage: part for part in planned.stages}
+    kept = TimePlan.model_validate_json((tmp_path / "run" / "plan.json").read_text())
+    by_stage = {part.stage: part for part in kept.stages}
     assert stored["settings"]["steps"] == by_stage["regression"].steps < LONG["steps"]
     assert bundle.manifest.settings["types_steps"] == by_stage["types"].steps
     told = "\n".join(reporter.lines)
     assert re.search(r"^Training takes about \d+ (s|min) \(--time-budget allows 15 s\)", told, re.M), told
     assert re.search(r"^  training regression: \d+ of 100000 steps of \S+ s, ", told, re.M)
-    assert bundle.manifest.notes[-1].startswith("Not all steps were trained, as --time-budget allows 15 s: ")
-    titles = [part.title for part in planned.parts]
+    taken = steps_taken(tmp_path / "run")
+    assert bundle.manifest.notes[-1] == (
+        "Not all steps were trained, as --time-budget allows 15 s: "
+        f"regression {taken['regression']} of 100000, types {taken['types']} of 20000."
+    )
+    titles = [part.title for part in kept.parts]
     assert titles.index("training regression") < titles.index("choosing the threshold")
     assert "choosing the operating point" in titles
 
@@ -85,6 +101,31 @@ def test_steps_that_were_given_are_taken_whatever_the_preset_allows(
         asked(tiny_dataset, {**tiny_settings, **given}, tmp_path / "run", budget), Reporter(quiet=True)
     )
     assert {name: bundle.manifest.settings[name] for name in given} == given
+    assert steps_taken(tmp_path / "run") == {"regression": 20, "types": 4}
+
+
+def test_the_least_steps_are_taken_where_a_preset_allows_less(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = (StageSteps("regression", "steps", least=12), StageSteps("types", "types_steps", least=7))
+    monkeypatch.setattr(SeverityMethod, "stage_steps", stages)
+    train(
+        asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path / "run", Budget(0.5, "preset default")),
+        Reporter(quiet=True),
+    )
+    assert steps_taken(tmp_path / "run") == {"regression": 12, "types": 7}
+
+
+def test_a_folder_that_holds_a_run_is_refused_before_anything_is_planned(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path, Budget(600, "preset default"))
+    claim_folder(request, "digest")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "regression.safetensors").touch()
+    monkeypatch.setattr("blemish.training.planning.rehearse", lambda *_: pytest.fail("it was rehearsed"))
+    with pytest.raises(BlemishError, match="already holds a run"):
+        train(request, Reporter(quiet=True))
 
 
 def test_a_planned_run_is_the_run_of_its_steps(
@@ -110,6 +151,15 @@ def test_a_planned_run_is_the_run_of_its_steps(
         for net in plain.networks
         for key in plain.networks[net]
     )
+
+
+def test_the_report_tells_the_steps_that_were_taken_not_those_planned() -> None:
+    stage = Part(title="training first", seconds=60, stage="first", steps=600, full_steps=600)
+    plan = TimePlan(parts=(stage,), budget=60, source="preset quick")
+    assert steps_saved(plan, {"first": 600}) == ()
+    assert steps_saved(plan, {}) == (), "stopped early"
+    (sentence,) = steps_saved(plan, {"first": 400})
+    assert sentence == "Not all steps were trained, as preset quick allows 1 min: first 400 of 600."
 
 
 def test_a_rehearsal_shows_every_kind_of_image(tiny_dataset: Dataset) -> None:
@@ -156,3 +206,16 @@ def test_a_resumed_run_keeps_its_plan_and_the_time_it_has_used(
         float(checkpoint.metadata["seconds"]), abs=1
     )
     assert resumed.manifest.settings["steps"] == planned["steps"]
+
+
+def test_a_resumed_run_that_had_no_plan_goes_on_without_one(
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of version 0.1, whose settings a plan would change."""
+    claim_folder(asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path, Budget(15, "preset default")), "")
+    monkeypatch.setattr("blemish.training.planning.rehearse", lambda *_: pytest.fail("it was rehearsed"))
+    for budget in (Budget(15, "preset default"), Budget(15, "--time-budget", required=True)):
+        request = asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path, budget, resume=True)
+        reporter = Lines()
+        assert planned(request, tiny_dataset, trained, Clock(), reporter) == (request, None)
+        assert len(reporter.lines) == budget.required

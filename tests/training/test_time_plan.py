@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blemish.errors import BlemishError
 from blemish.methods.contract import StageSteps
-from blemish.training.time_plan import RESERVE, Part, TimePlan, fitted, parse_duration, preset_seconds
+from blemish.training.time_plan import RESERVE, Part, TimePlan, fitted, preset_seconds
 
 
 def stage(name: str, steps: int, each: float) -> Part:
@@ -69,20 +68,6 @@ def test_a_plan_fits_or_takes_the_least_steps(
     for number, floor, most in zip(steps(plan), least, [first[0], second[0]], strict=True):
         assert floor <= number <= most
     assert plan.seconds <= seconds or steps(plan) == least
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("15m", 900), ("15min", 900), ("1h30m", 5400), ("1.5h", 5400), (" 2m30 ", 150)],
-)
-def test_times_as_people_write_them(text: str, seconds: float) -> None:
-    assert parse_duration(text, "--time-budget") == seconds
-
-
-@pytest.mark.parametrize("text", ["", "0", "0m", "-5m", "quarter", "15 m", "5d", "m", "1e3", "nan", "15m1h"])
-def test_anything_else_is_no_time(text: str) -> None:
-    with pytest.raises(BlemishError, match=r"--time-budget must be a time such as 15m, 90s or 1h30m\."):
-        parse_duration(text, "--time-budget")
 
 
 def test_presets_say_what_they_may_take() -> None:

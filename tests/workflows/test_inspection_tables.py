@@ -106,6 +106,10 @@ def test_no_text_is_run_as_a_formula(text: str) -> None:
     assert field(text).startswith("\"'")
 
 
+def test_a_name_with_several_spaces_stays_as_it_is() -> None:
+    assert field("lot 7  left .png") == '"lot 7  left .png"'
+
+
 def test_numbers_stay_numbers() -> None:
     assert [field(cell) for cell in (-12.5, 0, None, "")] == ["-12.5", "0", "", '""']
 
@@ -115,7 +119,7 @@ def test_any_text_is_a_field_of_one_line_that_reads_back(text: str) -> None:
     written = field(text)
     assert len(written.splitlines()) == 1
     (row,) = csv.reader([f"{written},2"], strict=True)
-    assert len(row) == 2 and row[0].removeprefix("'") == " ".join(text.split()).removeprefix("'")
+    assert len(row) == 2 and row[0].removeprefix("'") == " ".join(text.splitlines()).removeprefix("'")
 
 
 def test_names_that_are_not_utf8_are_written_as_escapes(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from blemish.workflows import inspection_writer as module
 from blemish.workflows.contact_sheet import ContactSheet
 from blemish.workflows.inspection_counts import InspectionCounts
 from blemish.workflows.inspection_tables import Tables
-from blemish.workflows.inspection_writer import write_answers
+from blemish.workflows.inspection_writer import Output, write_answers
 from blemish.workflows.overlays import Overlays, same_name
 
 
@@ -115,6 +115,18 @@ def test_outputs_are_made_of_what_was_judged_before_a_stop(tmp_path: Path) -> No
     assert len(outputs[1].kept) == 3 and (tmp_path / "sheet.png").exists()  # type: ignore[attr-defined]
     table = (tmp_path / "inspections.csv").read_text(encoding="utf-8-sig").splitlines()
     assert [line.split(",")[0] for line in table[1:]] == ['"a.png"', '"b.png"', '"c.png"']
+
+
+def test_a_live_source_without_an_image_replaces_what_was_there(tmp_path: Path) -> None:
+    def outputs() -> list[Output]:
+        return [ContactSheet(tmp_path), Tables(tmp_path)]
+
+    for names in (["a.png"], []):
+        coming = Answers(answers(*names), drain=lambda: iter(()))
+        write_answers(coming, tmp_path, outputs(), endless=True)
+    assert names_in(tmp_path / RECORD) == [] and not (tmp_path / "sheet.png").exists()
+    table = (tmp_path / "inspections.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert len(table) == 1
 
 
 def test_a_line_that_is_taken_in_pieces_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,10 +123,11 @@ def test_wide_is_what_severity_does_not_see_around() -> None:
 def test_what_would_be_better_is_said() -> None:
     lines = "\n".join(improvements(replace(BOXED, good=5, few=("dent",))))
     # 0 of 12 missed: 1 − 0.05^(1/12) = 22.1 %; 0.99^299 = 0.0495.
-    assert "none of 12 for the test is missed proves that at most 22 % are; to prove 1 % takes 299." in lines
+    assert "misses none of its 12 only proves that at most 22 % of defective parts are missed" in lines
+    assert "to prove 1 % takes 299." in lines
     assert "more images of rare classes: dent." in lines
     assert "outlines in the 40 defective images without" in lines
-    assert "more good images than 5" in lines
+    assert "more than 5 good images" in lines
     tested = "\n".join(improvements(replace(OUTLINED, tested=299)))
     assert tested == ""
 
@@ -149,7 +150,10 @@ def test_commands_are_those_that_the_data_need(tmp_path: Path) -> None:
     assert split == ["blemish", "data", "split", str(tmp_path / "my data"), "splits", "--by", "similarity"]
     assert train[:7] == ["blemish", "train", "tlsdd", "--data", "splits", "--out", "run"]
     assert train[7] == "--set" and parsed_settings(train[8:]) == {"rare": ["dent"]}
-    assert found.second is None and found.lines[-1] == "Second choice: none of the methods."
+    assert (
+        found.second is None
+        and found.lines[-1] == "Second choice: none; no other method can learn from these data."
+    )
     assert "5 images" not in found.seen and "dent (5), scratch (60)" in found.seen
 
     in_splits = [replace(each, split="test" if i % 3 else "train") for i, each in enumerate(boxed)]

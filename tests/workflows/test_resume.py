@@ -147,3 +147,11 @@ def test_a_broken_run_file_is_one_line_that_names_it(
     with pytest.raises(BlemishError, match=r"run\.json") as caught:
         resumed(tmp_path, data=tiny_dataset.root)
     assert "\n" not in str(caught.value)
+
+
+def test_data_that_the_run_of_another_method_tells_must_be_given(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    started(tmp_path, tiny_dataset, {}, data=tiny_dataset.root)
+    with pytest.raises(WrongUseError, match=r"no --data\. .*run\.json is of severity\. Leave METHOD out"):
+        resumed(tmp_path, method="tlsdd")

@@ -198,7 +198,8 @@ def refuse_other_schema(fields: Mapping[str, Any], path: Path) -> None:
 def first_fault(error: ValidationError, known: Iterable[str]) -> str:
     """First fault of a pydantic check as one line: the key, the fault, the nearest known key."""
     fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"])
+    parts = [str(part) for part in fault["loc"]]
+    key = ".".join(part for part in parts if "[" not in part)  # not which type of a union was tried
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'.{nearest_name(key, known)}"
     if fault["type"] == "value_error":

@@ -6,7 +6,7 @@ changes nothing in place, and leaves what is up to date as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -95,20 +95,6 @@ def upgrade_settings(method: str, settings: Mapping[str, Any], *, source: str = 
     """
     renamed = rename_settings(method, settings, source=source)
     return {**renamed, **{key: v for key, v in LEGACY.get(method, {}).items() if key not in renamed}}
-
-
-def rename_as_in(known: Iterable[str], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a stored table row by today's names, whatever methods they are of.
-
-    known: today's keys; both may stand behind a prefix and a dot, such as of the row that a row is of
-    """
-    keys = {*known}
-    renamed: dict[str, Any] = {}
-    for key, value in settings.items():
-        prefix, dot, last = key.rpartition(".")
-        names = [] if key in keys else [f"{prefix}{dot}{of[last]}" for of in RENAMED.values() if last in of]
-        renamed[next((name for name in names if name in keys and name not in settings), key)] = value
-    return renamed
 
 
 def comparable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -117,9 +117,13 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
     """
     file = path / MANIFEST
     if not os.path.lexists(file):
-        raise BlemishError(
-            f"{path} is not a bundle: it has no {MANIFEST}. Give the folder that `train` wrote."
+        of_run = path / "bundle"
+        remedy = (
+            f"Give the one in it, {of_run}."
+            if (of_run / MANIFEST).is_file()
+            else "Give the folder that `train` named at its end, such as run/bundle."
         )
+        raise BlemishError(f"{path} is not a bundle: it has no {MANIFEST}. {remedy}")
     text = read_bytes(file, max_bytes=MAX_MANIFEST_BYTES)
     manifest = parse_manifest(text, file)
     if method is not None and manifest.method != method:

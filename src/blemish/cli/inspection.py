@@ -108,9 +108,9 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     quiet: Quiet = False,
 ) -> None:
     """Inspect images with BUNDLE, or a chain of bundles; write one line per image to inspections.jsonl."""
+    from blemish.durations import parse_duration
     from blemish.inspector.limits import limits_of
     from blemish.inspector.live.options import LiveOptions
-    from blemish.training.time_plan import parse_duration
     from blemish.workflows.inspect import inspect_images
     from blemish.workflows.scale import checked_scale
 

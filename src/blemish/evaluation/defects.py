@@ -164,7 +164,7 @@ def num_nothing(record: ImageRecord) -> int:
 
 
 def rejected_elsewhere(records: Sequence[ImageRecord]) -> ProportionBound:
-    """Images rejected for the wrong reason, among the rejected ones with defects of known place.
+    """Images rejected perhaps for the wrong reason, among the rejected ones with defects of known place.
 
     Something was found in them, but none of it matches a true defect.
     """

@@ -24,7 +24,6 @@ from blemish.inspection import Verdict
 SCHEMA = 1
 MIN_DOUBT = 0.5  # from which a label is worth a look
 MIN_IMAGES = 5  # of clean and of defective ones, for the curve
-SLIGHT_IOU = 0.1  # with a marked defect; from here on a finding lies on it rather than beside
 MAX_LISTED = 100  # in the file; a report shows fewer
 STEPS, RIDGE = 50, 1e-2  # of the curve's fit; the ridge keeps it finite where both kinds are apart
 
@@ -112,8 +111,7 @@ def of_findings(records: Sequence[ImageRecord], *, classifies: bool) -> Iterator
                 continue
             defect = record.inspection.defects[found]
             called = f"{defect.label} (confidence {defect.confidence:.2f})"
-            overlap = float(record.iou[:, found].max(initial=0.0))
-            if truth is None and overlap < SLIGHT_IOU:
+            if truth is None and not record.iou[:, found].any():  # a piece of a long one has a small IoU
                 sentence = f"Nothing is marked here, but {called} was found beside the marked defects."
                 yield LabelIssue(record, defect.confidence, sentence, found=found)
             elif truth is not None and classifies and record.truth[truth].label != defect.label:

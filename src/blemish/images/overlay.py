@@ -35,6 +35,7 @@ SMALL = 512  # pixels; a smaller image is enlarged by the greatest whole number 
 SHOWN_AT = 800  # pixels of the longer side, at which text can be read
 MIN_TEXT = 18  # height of a line there, in pixels
 MIN_WIDTH = 17  # of the picture, in heights of a line
+WIDENED_TO = 2048  # pixels at most, of a picture that is narrower, however long it is
 MAX_LABELS = 24  # the most severe and sure; the others are marked and counted
 MAX_MARGIN = 8  # lines of labels below the image
 MAX_REASONS = 3
@@ -147,7 +148,8 @@ class Picture:
     @cached_property
     def text(self) -> int:
         """Height of a line of text."""
-        return max(MIN_TEXT, round(max(self.shown_height, self.shown_width) * MIN_TEXT / SHOWN_AT))
+        readable = round(max(self.shown_height, self.shown_width) * MIN_TEXT / SHOWN_AT)
+        return max(MIN_TEXT, min(readable, max(self.shown_width, WIDENED_TO) // MIN_WIDTH))
 
     @cached_property
     def cell(self) -> int:

@@ -22,7 +22,7 @@ from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import DeformConv2d, FrozenBatchNorm2d
 
-from blemish.errors import BlemishError
+from blemish.errors import BlemishError, UnavailableError
 from blemish.nn.weights import load_partial
 
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
@@ -145,9 +145,11 @@ def download(name: str, setting: str, norm: type[nn.Module]) -> ResNet:
         with redirect_stdout(sys.stderr):  # torch announces the download on standard output
             return torchvision.models.get_model(name, weights="DEFAULT", norm_layer=norm)
     except (URLError, OSError, RuntimeError) as error:
-        raise BlemishError(
+        raise UnavailableError(
             f"{setting}=imagenet: the weights of {name} could not be downloaded ({error}). "
-            f"Set {setting} to a .safetensors file or to none."
+            f"Without internet, put {torchvision.models.get_model_weights(name).DEFAULT.url} into "
+            f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or add --set {setting}=FILE.safetensors, or "
+            f"--set {setting}=none for random weights, which need more images."
         ) from error
 
 

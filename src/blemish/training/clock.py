@@ -62,16 +62,16 @@ class Clock:
     def seconds_for(self, stage: str) -> float | None:
         """Seconds that a stage about to begin may take: its planned share of those left for stages.
 
-        None without a budget, and for a stage that was not planned.
+        None without a budget, for a stage that was not planned, and for one whose steps are fixed.
         """
         if self.plan is None or self.plan.budget is None:
             return None
         places = [place for place, part in enumerate(self.plan.parts) if part.stage == stage]
-        if not places:
+        if not places or self.plan.parts[places[0]].fixed:
             return None
         coming = self.plan.parts[places[0] :]
-        others = sum(part.seconds for part in coming if part.stage is None) + self.plan.rest
-        stages = sum(part.seconds for part in coming if part.stage is not None)
+        stages = sum(part.seconds for part in coming if part.stage is not None and not part.fixed)
+        others = sum(part.seconds for part in coming) - stages + self.plan.rest
         available = max(0.0, self.plan.budget * (1 - RESERVE) - self.elapsed - others)
         return available * coming[0].seconds / max(1e-9, stages)
 

@@ -33,6 +33,7 @@ SIZE_MARGIN = 0.03
 MIN_IMAGES, FOLDS = 10, 10
 MIN_DEVIATION = 0.03  # of a dimension of the descriptor
 RIDGE = 1e-3
+MIN_DISTANCE = 0.01  # of what is accepted: far more than what the rounding of stored numbers makes
 EXPOSURE = 1.1  # factor by which the response to exposure is measured
 BRIGHTNESS_OFFSET, CONTRAST_OFFSET = 0.02, 0.01  # added before a logarithm, against noise
 
@@ -102,9 +103,9 @@ def brightness_limits(values: Floats) -> Limits:
 
 def response_of(pixels: Pixels) -> Floats:
     """Change of an image's descriptor [D] for each unit of the logarithm of exposure, clipping included."""
-    top = largest_value(pixels)
+    levels = np.arange(largest_value(pixels) + 1)
     brighter, darker = (
-        statistics_of(np.clip(pixels * factor, 0, top).astype(pixels.dtype)).descriptor
+        statistics_of(np.minimum(levels * factor, levels[-1]).astype(pixels.dtype)[pixels]).descriptor
         for factor in (EXPOSURE, 1 / EXPOSURE)
     )
     change: Floats = (brighter - darker) / (2 * np.log(EXPOSURE))
@@ -125,8 +126,8 @@ def spread(found: Sequence[ImageStatistics], responses: Floats) -> Spread:
         exposures[held_out] = np.exp(deviations @ weights)
         distances[held_out] = np.linalg.norm(deviations @ whitening.T, axis=1) / len(mean) ** 0.5
     mean, whitening, weights = fitted(descriptors, responses)
-    # Copies of an image among others have no distance at all, which no logarithm can tell.
-    distances = np.maximum(distances, np.median(distances) / 4)
+    # Copies of an image have no distance at all, which no logarithm can tell.
+    distances = np.maximum(distances, max(np.median(distances) / 4, MIN_DISTANCE))
     return Spread(
         mean=tuple(map(rounded, mean)),
         whitening=tuple(tuple(map(rounded, row[: number + 1])) for number, row in enumerate(whitening)),
@@ -148,7 +149,8 @@ def fitted(descriptors: Floats, responses: Floats) -> tuple[Floats, Floats, Floa
     # The factor L of C = L Lᵀ; its inverse is a lower triangle too, and whitens.
     whitening = np.linalg.inv(np.linalg.cholesky(covariance)) / scale
     response = whitening @ responses.mean(0)
-    return mean, whitening, whitening.T @ response / (response @ response)
+    # Black images have no response to exposure: then it tells nothing.
+    return mean, whitening, whitening.T @ response / (response @ response or 1.0)
 
 
 def shrunk_covariance(deviations: Floats) -> Floats:

@@ -12,13 +12,15 @@ import torch
 from pydantic import ValidationError
 
 from blemish.dataset.samples import Dataset
-from blemish.errors import BlemishError
+from blemish.durations import spoken
+from blemish.errors import BlemishError, UnavailableError
 from blemish.files import write_atomically
 from blemish.inspector.torch_backend import pick_device
 from blemish.methods.contract import StageSteps
-from blemish.progress import Reporter, spoken
+from blemish.progress import Reporter
 from blemish.threads import thread_count
 from blemish.training.clock import Clock
+from blemish.training.record import read_record
 from blemish.training.rehearsal import Work, rehearse
 from blemish.training.request import PLAN_FILE, Request
 from blemish.training.time_plan import Budget, TimePlan, fitted
@@ -34,17 +36,13 @@ def planned(
 ) -> tuple[Request, TimePlan | None]:
     """The request with settings that fit its budget, and the plan; None where there is nothing to plan.
 
-    A resumed run keeps its own plan. Raises BlemishError where a budget that the user gave is too short.
+    A resumed run keeps its own plan, or goes on without one. Raises BlemishError where a budget that the user
+    gave is too short.
     """
-    file, budget = request.run / PLAN_FILE, request.budget
-    if request.resume and file.is_file():
-        plan = read_plan(file)
-        if budget is not None and budget.required and budget.seconds != plan.budget:
-            raise BlemishError(
-                f"{file}: --resume keeps the time that the run was planned for. Received: --time-budget "
-                f"{as_option(budget.seconds or 0)}. Leave it out, or choose another --out."
-            )
-        return request, plan
+    budget = request.budget
+    stored = read_record(request.run) if request.resume else None
+    if stored is not None and stored.method == request.method.name:
+        return request, plan_before(request, reporter)
     if budget is None or num_steps(request) < FEW_STEPS:
         return request, None
     adjustable = [each for each in request.method.stage_steps if each.setting not in budget.fixed]
@@ -56,9 +54,14 @@ def planned(
             too_long = left is not None and plan.seconds > left
             if not too_long:
                 break
-    except BlemishError as error:  # perhaps only for want of the images left out; else it comes again
-        reporter.line(f"How long this training takes could not be measured beforehand. {error}")
+    except UnavailableError:
+        raise
+    except BlemishError:  # perhaps only for want of the images left out; else training itself will say it
+        reporter.line("How long this training takes could not be measured beforehand.")
         return request, None
+    stages = {part.stage for part in plan.stages}
+    # Where the time is too short for the least steps, they are taken all the same.
+    plan = plan.with_fixed(stages if too_long else stages - {each.stage for each in adjustable})
     needed = plan.seconds + clock.elapsed
     if too_long and budget.required:
         raise BlemishError(
@@ -73,12 +76,30 @@ def planned(
     return with_settings(changed, changes), plan
 
 
+def plan_before(request: Request, reporter: Reporter) -> TimePlan | None:
+    """Plan of the run that is resumed; None where it had none. Raises BlemishError for another time."""
+    file, budget = request.run / PLAN_FILE, request.budget
+    required = budget is not None and budget.required
+    if not file.is_file():
+        if required and num_steps(request) >= FEW_STEPS:
+            reporter.line("The run was not planned for a time, so --time-budget changes nothing.")
+        return None
+    plan = read_plan(file)
+    if budget is not None and required and budget.seconds != plan.budget:
+        raise BlemishError(
+            f"{file}: --resume keeps the time that the run was planned for. Received: --time-budget "
+            f"{as_option(budget.seconds or 0)}. Leave it out, or choose another --out."
+        )
+    return plan
+
+
 def rehearsed(
     request: Request, budget: Budget, dataset: Dataset, work: Work
 ) -> Iterator[tuple[Request, TimePlan]]:
     """The request and cheaper ones like it, each with its plan at all steps."""
     for changes in ({}, *request.method.cheaper):
-        if changes.keys() & budget.fixed:
+        given = changes.keys() & budget.fixed
+        if given or any(value >= getattr(request.settings, name) for name, value in changes.items()):
             continue
         changed = with_settings(request, changes)
         told = {"budget": budget.seconds, "source": budget.source, "changed": changes}
@@ -126,19 +147,23 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
         changes = ", ".join(f"{name}={value}" for name, value in plan.changed.items())
         lines.append(f"  with {changes}, to fit")
     shorter = fitted(full, adjustable, plan.seconds * SHORTER)
-    if shorter.seconds < plan.seconds:
+    if shorter.seconds * SPARE < plan.seconds:
         lines.append(f"Shorter: --time-budget {as_option(shorter.seconds * SPARE)}, {steps_of(shorter)}.")
     if plan.seconds < full.seconds:
         lines.append(f"Longer: --time-budget {as_option(full.seconds * SPARE)}, {steps_of(full)}.")
     return lines
 
 
-def steps_saved(plan: TimePlan | None) -> tuple[str, ...]:
-    """Sentence for the report where the budget did not allow all steps; else none."""
-    cut = [part for part in plan.stages if part.steps < part.full_steps] if plan else []
+def steps_saved(plan: TimePlan | None, taken: Mapping[str, int]) -> tuple[str, ...]:
+    """Sentence for the report where the budget did not allow all steps; else none.
+
+    taken: steps by stage, of those that ended with their schedule
+    """
+    stages = {part.stage: part.full_steps for part in plan.stages if part.stage} if plan else {}
+    cut = {name: number for name, number in taken.items() if number < stages.get(name, 0)}
     if plan is None or plan.budget is None or not cut:
         return ()
-    steps = ", ".join(f"{part.stage} {part.steps} of {part.full_steps}" for part in cut)
+    steps = ", ".join(f"{name} {number} of {stages[name]}" for name, number in cut.items())
     return (f"Not all steps were trained, as {plan.source} allows {spoken(plan.budget)}: {steps}.",)
 
 

@@ -101,23 +101,33 @@ def with_scale(request: Request) -> Request:
     return replace(request, settings=request.settings.model_copy(update=unset))
 
 
+def run_to_go_on(request: Request) -> RunRecord | None:
+    """Record of the run whose checkpoints the folder holds; None where it holds none.
+
+    Raises BlemishError where it cannot be resumed or is not to be.
+    """
+    if not any((request.run / CHECKPOINTS).glob("*")):
+        return None
+    stored = read_record(request.run)
+    if stored is None:
+        raise BlemishError(
+            f"{request.run / RUN_FILE} must tell which settings and data the checkpoints beside it are of. "
+            "Received: no such file. Restore it, or choose another --out."
+        )
+    if not request.resume:
+        raise BlemishError(
+            f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
+        )
+    return stored
+
+
 def claim_folder(request: Request, digest: str) -> None:
     """Write RUN/run.json, or check on resume that method, settings, seed and data are those of the run
     there.
     """
-    wanted = record_of(request, digest)
-    if any((request.run / CHECKPOINTS).glob("*")):
-        stored = read_record(request.run)
-        file = request.run / RUN_FILE
-        if stored is None:
-            raise BlemishError(
-                f"{file} must tell which settings and data the checkpoints beside it are of. "
-                "Received: no such file. Restore it, or choose another --out."
-            )
-        if not request.resume:
-            raise BlemishError(
-                f"{request.run} already holds a run. Add --resume to go on, or choose another --out."
-            )
+    wanted, file = record_of(request, digest), request.run / RUN_FILE
+    stored = run_to_go_on(request)
+    if stored is not None:
         refuse_other_run(stored, wanted, file)
         before = stored.upgraded_settings(type(request.settings), request.run)
         refuse_other_settings(before, wanted.settings, file, request.settings.paths)

@@ -27,6 +27,7 @@ from blemish.training.request import (
     refuse_unfit_start,
     refuse_unknown_rules,
     remove_empty_run,
+    run_to_go_on,
     with_scale,
 )
 from blemish.training.trainer import RunTrainer
@@ -45,6 +46,7 @@ def train(request: Request, reporter: Reporter, clock: Clock | None = None) -> B
     refuse_unknown_rules(request.settings)
     refuse_several_processes()
     refuse_unfit_start(request)
+    run_to_go_on(request)  # refused before time is spent on planning
     request = with_scale(request)
     dataset = with_validation(request.dataset, request.seed, reporter)
     refuse_good_images_alone(request.method, dataset)
@@ -85,7 +87,7 @@ def save_fitted(
 ) -> Bundle:
     """Write the bundle of a fitted method, with an operating point where it can inspect images."""
     own = fitted.dataset or dataset
-    fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan)))
+    fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan, trainer.steps_taken)))
     manifest = describe(request, own, fitted, digest)
     networks = {name: state_of(module) for name, module in fitted.modules.items()}
     if fitted.can_inspect:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from blemish.bundle.manifest import Strict
-from blemish.errors import BlemishError
 from blemish.methods.contract import StageSteps
 
 RESERVE = 0.05  # of a budget, for what was measured too short
-UNITS = 3600, 60, 1  # seconds of what the groups of DURATION count
-NUMBER = r"(\d+(?:\.\d+)?)"
-DURATION = re.compile(rf"(?:{NUMBER}h)?(?:{NUMBER}m(?:in)?)?(?:{NUMBER}s?)?")
 # Seconds that a preset may take on a CPU and on a GPU; the others have no limit.
 PRESET_SECONDS: Mapping[str, tuple[int, int]] = {
     "quick": (300, 60),
@@ -43,6 +38,7 @@ class Part(Strict):
     """A part of a training. title: of its progress bar; seconds: of all of it
 
     stage: name of the stage where the part is one; steps: planned for it; full_steps: without a budget
+    fixed: whether all these steps are taken, however long each turns out to be
     """
 
     title: str
@@ -50,6 +46,7 @@ class Part(Strict):
     stage: str | None = None
     steps: int = 0
     full_steps: int = 0
+    fixed: bool = False
 
     @property
     def seconds_per_step(self) -> float:
@@ -91,6 +88,17 @@ class TimePlan(Strict):
         )
         return self.model_copy(update={"parts": parts})
 
+    def with_fixed(self, stages: Iterable[str | None]) -> TimePlan:
+        """Plan in which so named stages take all their steps, however long each turns out to be."""
+        names = {*stages}
+        parts = tuple(
+            part.model_copy(update={"fixed": True})
+            if part.stage is not None and part.stage in names
+            else part
+            for part in self.parts
+        )
+        return self.model_copy(update={"parts": parts})
+
 
 def fitted(plan: TimePlan, adjustable: Iterable[StageSteps], seconds: float) -> TimePlan:
     """Plan whose stages keep their shares of the time and fit into so many seconds, as far as they can.
@@ -119,16 +127,3 @@ def preset_seconds(preset: str, *, on_gpu: bool) -> float | None:
     """Seconds that training with a preset may take; None: no limit."""
     allowed = PRESET_SECONDS.get(preset)
     return None if allowed is None else float(allowed[on_gpu])
-
-
-def parse_duration(text: str, option: str) -> float:
-    """Seconds of "90", "90s", "15m", "1h30m" or "1.5h". option: for the message
-
-    Raises BlemishError for anything else and for no time at all.
-    """
-    found = DURATION.fullmatch(text.strip())
-    numbers = found.groups() if found else ()
-    seconds = sum(float(number) * unit for number, unit in zip(numbers, UNITS, strict=False) if number)
-    if seconds <= 0:
-        raise BlemishError(f"{option} must be a time such as 15m, 90s or 1h30m. Received: '{text}'.")
-    return seconds

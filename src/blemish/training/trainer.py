@@ -65,6 +65,7 @@ class RunTrainer:
         )
         self.cache = ArrayCache()
         self.log = RunLog(run)
+        self.steps_taken: dict[str, int] = {}  # by stage, of those that ended with their schedule
 
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Train the stage's network in place to its last step, from its checkpoint where there is one.
@@ -75,6 +76,7 @@ class RunTrainer:
         network, optimiser, accelerator = self.prepared(stage)
         stopper = EarlyStopper(stage.early_stopping)
         pace = self.resumed(stage, optimiser, stopper)
+        began = pace.done
         for step, position, batch in self.batches(stage, pace, stopper, accelerator.process_index):
             for group in optimiser.param_groups:
                 group["lr"] = stage.learning_rate(position)
@@ -86,7 +88,7 @@ class RunTrainer:
                 ends = ends or stopper.exhausted
                 if (step + 1) % self.settings.checkpoint_every == 0 or ends:
                     self.save(stage, optimiser, stopper, pace)
-        self.note_steps(stage, pace)
+        self.note_steps(stage, pace, began)
         return stopper.end(stage.network)
 
     def prepared(self, stage: Stage) -> tuple[nn.Module, Any, Accelerator]:
@@ -188,9 +190,15 @@ class RunTrainer:
         if step % LOG_EVERY == 0 or ends:
             self.log.write({"stage": stage.name, "step": step, "loss": loss, "learning_rate": rate})
 
-    def note_steps(self, stage: Stage, pace: Pace) -> None:
-        """Tell where a stage took more or fewer steps than planned, to keep its time."""
-        if pace.ended and pace.done != stage.steps:
+    def note_steps(self, stage: Stage, pace: Pace, began: int) -> None:
+        """Note the steps of a stage, and tell where they are more or fewer than planned, to keep its time.
+
+        began: steps that it had when this process took it up; of a stage that had ended nothing is told
+        """
+        if not pace.ended:
+            return
+        self.steps_taken[stage.name] = pace.done
+        if pace.done not in (stage.steps, began):
             self.note(
                 f"{training_title(stage.name)}: {pace.done} steps in place of {stage.steps}, to keep the "
                 "time: they took another time than measured before."

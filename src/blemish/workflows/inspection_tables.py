@@ -1,6 +1,6 @@
 """Tables of an inspection for spreadsheets: inspections.csv, a row an image, and defects.csv, a row a defect.
 
-Both are made of inspections.jsonl, line by line, and described in docs/inspecting.md.
+Both are made of inspections.jsonl, line by line, and described in docs/pictures.md.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def field(cell: Cell) -> str:
     """
     if not isinstance(cell, str):
         return "" if cell is None else str(cell)
-    line = " ".join(cell.split())
-    safe = f"'{line}" if FORMULA.match(line) else line
+    line = " ".join(cell.splitlines())
+    safe = f"'{line}" if FORMULA.match(line.lstrip()) else line
     return '"' + safe.replace('"', '""') + '"'
 
 

@@ -150,8 +150,9 @@ def write_answers(
             counts = replace(counts, first_error=file.first_error, defects=defects)
             if finished:
                 raw.close()
-                put_in_place(draft, target, counts, complete=complete, also_empty=endless and complete)
-                if counts.images:
+                also_empty = endless and complete
+                put_in_place(draft, target, counts, complete=complete, also_empty=also_empty)
+                if counts.images or also_empty:
                     file.outputs.finish(target, counts)
             file.outputs.close()
     return target, counts

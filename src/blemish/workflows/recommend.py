@@ -58,7 +58,11 @@ class Recommendation:
     @property
     def lines(self) -> tuple[str, ...]:
         """Lines that say all of it."""
-        second = f"{self.second.method}, {self.second.reason}" if self.second else "none of the methods"
+        second = (
+            f"{self.second.method}, {self.second.reason}"
+            if self.second
+            else "none; no other method can learn from these data"
+        )
         return (
             self.seen,
             f"Take {self.method}, {self.reason}:",
@@ -230,8 +234,9 @@ def improvements(facts: DataFacts) -> Iterator[str]:
     if tests < needed:
         bound = proportion_bound(0, tests).upper95
         yield (
-            f"Better with more defective images: that none of {tests} for the test is missed proves that at "
-            f"most {100 * bound:.0f} % are; to prove {100 * PROVEN:.0f} % takes {needed}."
+            f"Better with more defective images: a test that misses none of its {tests} only proves that at "
+            f"most {100 * bound:.0f} % of defective parts are missed; to prove {100 * PROVEN:.0f} % takes "
+            f"{needed}."
         )
     if facts.few:
         yield f"Better with more images of rare classes: {', '.join(facts.few)}."
@@ -242,4 +247,4 @@ def improvements(facts: DataFacts) -> Iterator[str]:
             "learn from them, and measure areas and lengths."
         )
     if facts.good < FEW:
-        yield f"Better with more good images than {facts.good}: they show how many good parts are rejected."
+        yield f"Better with more than {facts.good} good images: they show how many good parts are rejected."

@@ -67,7 +67,7 @@ def resolve(asked: Asked, run: Path, reporter: Reporter, *, resume: bool) -> Res
     if record and asked.method in (None, AUTO, record.method):
         return of_run(record, asked, run, reporter)
     if asked.method is None or asked.data is None:
-        raise WrongUseError(missing(asked, run, resume=resume))
+        raise WrongUseError(missing(asked, run, record, resume=resume))
     name, settings = asked.method, dict[str, Any]()
     if name == AUTO:
         found = recommend(asked.data, open_dataset(asked.data, skip_broken=asked.skip_broken))
@@ -88,13 +88,15 @@ def resolve(asked: Asked, run: Path, reporter: Reporter, *, resume: bool) -> Res
     )
 
 
-def missing(asked: Asked, run: Path, *, resume: bool) -> str:
-    """Message on a method or data that are not given, and that no run tells."""
+def missing(asked: Asked, run: Path, other: RunRecord | None, *, resume: bool) -> str:
+    """Message on a method or data that are not given, and that no run tells. other: run of another method"""
     lacking = " and no ".join(
         name for name, value in (("METHOD", asked.method), ("--data", asked.data)) if value is None
     )
     remedy = "Only with --resume may they be left out, for those of the run in --out."
-    if resume:
+    if other:
+        remedy = f"{run / RUN_FILE} is of {other.method}. Leave METHOD out to go on with it, or give --data."
+    elif resume:
         remedy = f"There is no {run / RUN_FILE} that tells them. Give both, or correct --out."
     return f"train must have METHOD and --data. Received: no {lacking}. {remedy}"
 

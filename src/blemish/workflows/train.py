@@ -11,13 +11,14 @@ from pydantic import ValidationError
 from blemish.bundle.manifest import first_fault
 from blemish.bundle.migrations import rename_settings
 from blemish.dataset.opening import naming_the_option
+from blemish.durations import parse_duration
 from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
 from blemish.folder_lock import locks_out
 from blemish.methods.contract import Method, MethodSettings
 from blemish.progress import Reporter
 from blemish.threads import set_threads
 from blemish.training.clock import Clock
-from blemish.training.time_plan import Budget, parse_duration, preset_seconds
+from blemish.training.time_plan import Budget, preset_seconds
 from blemish.untrusted import read_yaml
 from blemish.workflows.reading import read_dataset
 
@@ -158,7 +159,8 @@ def refuse_other_preset(values: Mapping[str, Any], base: Mapping[str, Any], *, o
 def list_remedy(error: ValidationError) -> str:
     """Remedy where the first fault is a word in place of a list; else ""."""
     fault = error.errors()[0]
-    if fault["type"] != "tuple_type":
+    name = fault["loc"][:1]
+    if "tuple_type" not in {each["type"] for each in error.errors() if each["loc"][:1] == name}:
         return ""
     value = "" if fault["input"] is None else fault["input"]
     return f" Write a list: '{fault['loc'][0]}=[{value}]'."

@@ -10,9 +10,18 @@ from benchmarks.tables.kinds.product import NOT_OF_START
 from benchmarks.tables.table import Table, open_table
 from benchmarks.tables.training import base_name, bundle_of, method_settings
 from blemish.bundle import Manifest, Preprocessing, save_bundle
+from blemish.bundle.migrations import LEGACY
 from blemish.errors import BlemishError
 from blemish.methods import find_method
 from blemish.progress import Reporter
+
+DEFAULTS_OF_0_1 = {
+    "rare": [], "backbone": "resnet101", "trainable_stages": 3, "deepest": "layer4", "width": 256,
+    "support_size": 224, "anchor_sizes": [], "proposals_train": 1000, "proposals_test": 300,
+    "rpn_samples": 256, "region_samples": 64, "hidden": 1024, "queries": 2, "steps": 3000,
+    "fine_tune_steps": 600, "learning_rate": 0.005, "fine_tune_learning_rate_ratio": 0.1, "warmup": 200,
+    "size": None, **LEGACY["tlsdd"],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -21,8 +30,8 @@ from blemish.progress import Reporter
 )
 def test_bases_that_0_1_trained_are_found_again(method: str, ignored: tuple[str, ...], name: str) -> None:
     """The names are those that version 0.1 gave the same settings, some of which are called otherwise now."""
-    preset = {"preset": "tiny"} if method == "medetection" else {}
-    settings = find_method(method).settings_type.model_validate(preset).model_dump(mode="json")
+    given = {"preset": "tiny"} if method == "medetection" else DEFAULTS_OF_0_1
+    settings = find_method(method).settings_type.model_validate(given).model_dump(mode="json")
     assert base_name(method, settings, "data", ignored=ignored) == name
 
 

@@ -414,6 +414,8 @@ def test_folders_whose_names_could_be_classes_are_told_of(tmp_path: Path) -> Non
     dataset = load_dataset(tmp_path)
     assert dataset.class_names == ("defect",)
     assert "the folders cut, dent are not read as classes" in dataset.account.warnings[0]
+    builders.text(tmp_path / "dataset.yaml", "layout: pairs\n")
+    assert load_dataset(tmp_path).account.warnings == ()
     builders.text(tmp_path / "dataset.yaml", "layout: labels\nclean: []\n")
     dataset = load_dataset(tmp_path)
     assert (dataset.class_names, dataset.account.warnings) == (("cut", "dent"), ())

@@ -130,6 +130,9 @@ def test_imbalance_unmarked_and_missing_classes(tmp_path: Path) -> None:
     assert found(report, "no image shows class 'stain'")
     clean = dataset.where(lambda sample: not sample.is_defective)
     assert found(check_dataset(clean), "has no annotation at all")
+    assert not found(report, "has no clean image")
+    defective = dataset.where(lambda sample: sample.is_defective)
+    assert found(check_dataset(defective), "has no clean image: nothing will tell how many good parts")
 
 
 def test_a_class_that_a_split_lacks_is_named(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_small_flat_rare_boxes_are_said_to_be_so() -> None:
     text = " ".join(findings["sentences"])
     assert "100% of 2 'fray' are smaller than usual: median 9 px, common ones lie between" in text
     assert "100% of 2 'fray' are flatter than usual: median height / width 0.045" in text
-    assert "100% of 2 'fray' fit none of a detector's usual anchors (32 to 512 px" in text
+    assert "100% of 2 boxes of 'fray' fit none of a detector's usual anchors (32 to 512 px" in text
     assert "'dent'" not in text
     assert findings["rare"] == ["fray"]
     json.dumps(findings, allow_nan=False)

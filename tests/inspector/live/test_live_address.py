@@ -37,7 +37,10 @@ def test_what_is_shown_holds_no_secret(address: str, shown: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["rtsp://", "http://u:hunter2@/x", "http://h:hunter2/x", "rtsp://u:hunter2@h:99999/", "http://[::"],
+    [
+        *("rtsp://", "http://u:hunter2@/x", "http://h:hunter2/x", "rtsp://u:hunter2@h:99999/", "http://[::"),
+        *("rtsp://u:12/hunter2@h/live", "rtsp://u:12?hunter2@h/live", "rtsp://u:12#hunter2@h/live"),
+    ],
 )
 def test_an_address_without_a_host_is_refused_without_its_secrets(address: str) -> None:
     with pytest.raises(WrongUseError, match="An address must be such as") as raised:

@@ -197,6 +197,25 @@ def test_a_port_at_which_nobody_answers_is_told(scheme: str) -> None:
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize(("scheme", "port"), [("rtsp", 554), ("rtsps", 322), ("RTSPS", 322)])
+def test_a_scheme_has_its_port(scheme: str, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By RFC 7826, section 20.11, and as FFmpeg connects then."""
+
+    def create_connection(address: tuple[str, int], timeout: float) -> None:
+        assert address == ("camera", port)
+        raise ConnectionRefusedError(111, "refused")
+
+    monkeypatch.setattr(readers.socket, "create_connection", create_connection)
+    with pytest.raises(LostError, match="refused"):
+        readers.connect(f"{scheme}://camera/x")
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_a_name_that_no_host_can_have_is_told(scheme: str) -> None:
+    with pytest.raises(LostError, match="no such host"):
+        readers.connect(f"{scheme}://a..b/x")
+
+
 def test_a_camera_that_is_not_there_is_told() -> None:
     with pytest.raises(BlemishError, match="camera:97 cannot be opened: no such camera"):
         LiveStream("camera:97", ending=Ending(), note=pytest.fail).open()

@@ -176,6 +176,30 @@ def test_files_that_vanish_or_are_not_finished_are_named(folder: Path, tmp_path:
     assert Why.VANISHED.is_lack and Why.VANISHED.remedy and not Why.UNREADY.is_lack
 
 
+def test_what_blemish_has_written_there_is_not_inspected(folder: Path) -> None:
+    for name in ("sheet.png", "sheet-02.png"):
+        picture(folder / name, 2)
+    (folder / "inspections.jsonl").touch()
+    picture(folder / "a.png", 1)
+    watch = Watch(folder)
+    watch.until(lambda: watch.names == ["a.png"])
+    assert set(watch.source.waiting) == set()
+    watch.stop()
+
+
+def test_a_file_that_vanishes_and_comes_back_is_not_lost(folder: Path) -> None:
+    watch = Watch(folder)
+    (folder / "a.png").write_bytes(b"half")
+    watch.until(lambda: bool(watch.source.waiting))
+    (folder / "a.png").unlink()
+    watch.until(lambda: bool(watch.source.vanished))
+    picture(folder / "a.png", 1)
+    watch.until(lambda: watch.names == ["a.png"])
+    watch.stop()
+    losses = watch.source.losses(judged=1)
+    assert losses.fields["vanished"] == 0 and not losses.left_out
+
+
 def test_a_folder_that_is_away_for_a_while_is_told_and_nothing_is_taken_twice(folder: Path) -> None:
     picture(folder / "a.png", 1)
     watch = Watch(folder)

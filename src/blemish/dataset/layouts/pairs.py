@@ -89,20 +89,23 @@ def read(source: Source) -> Contents:
         skipped,
         read=frozenset({*read, *files, *lists}),
         left_out={**index.left_out, **objects, **unlisted},
-        warnings=(*readings.warnings, *folders_not_classes(samples, class_names)),
+        warnings=(*readings.warnings, *folders_not_classes(source, samples, class_names)),
     )
     return by_rule(contents, source, lacking)
 
 
-def folders_not_classes(samples: Sequence[Sample], class_names: Sequence[str]) -> list[str]:
-    """Line on folders of images whose names could be classes, where the masks tell no classes."""
+def folders_not_classes(source: Source, samples: Sequence[Sample], class_names: Sequence[str]) -> list[str]:
+    """Line on folders whose names could be classes, where neither masks nor a named layout tell."""
+    if source.settings.layout:
+        return []
     folders = sorted({label_folder(s.id) for s in samples if s.is_defective} - {""})
     names = [name for name in folders if not NUMBERED.fullmatch(name)]
     if len(names) < 2 or len(class_names) > 1:
         return []
     return [
         f"the folders {', '.join(names[:SHOWN])}{' …' * (len(names) > SHOWN)} are not read as classes: "
-        f"the masks mark '{class_names[0]}' alone. Put 'layout: labels' into {SETTINGS_NAME} where they are."
+        f"the masks mark '{class_names[0]}' alone. Put 'layout: labels' into {SETTINGS_NAME} where they are "
+        "classes, 'layout: pairs' where they are not."
     ]
 
 

@@ -241,6 +241,13 @@ def class_problems(dataset: Dataset) -> Iterator[Problem]:
             WARNING, f"{dataset.root} has no annotation at all. Check that the masks or labels are in place."
         )
         return
+    if all(sample.is_defective for sample in dataset):
+        yield Problem(
+            WARNING,
+            f"{dataset.root} has no clean image: nothing will tell how many good parts are rejected, and "
+            "every threshold is chosen without them. Add images of good parts.",
+            "no-clean-image",
+        )
     for name in (name for name, number in counts.items() if not number):
         yield Problem(
             WARNING,

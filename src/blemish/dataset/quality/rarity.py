@@ -93,7 +93,8 @@ def anchor_sentences(name: str, shape: Mapping[str, Any]) -> list[str]:
         return []
     anchors = f"{ANCHOR_SIZES[0]} to {ANCHOR_SIZES[-1]} px, sides 1:2 to 2:1"
     return [
-        f"{off:.0%} of {shape['boxes']} '{name}' fit none of a detector's usual anchors ({anchors}, on "
-        f"images scaled to {SHORTER_SIDE} px; IoU below {ANCHOR_IOU:g}): most detectors need others. "
-        "tlsdd's have sides of 1:8 to 8:1, and its training says what proposals miss."
+        f"{off:.0%} of {shape['boxes']} boxes of '{name}' fit none of a detector's usual anchors ({anchors}, "
+        f"on images scaled to {SHORTER_SIDE} px; IoU below {ANCHOR_IOU:g}): most detectors need others. "
+        "tlsdd's have sides of 1:8 to 8:1, and its training says what proposals miss. This concerns "
+        "no other method."
     ]

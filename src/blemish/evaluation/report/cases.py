@@ -68,10 +68,11 @@ def choose_cases(records: Sequence[ImageRecord], *, limit: int = 12, hits: int =
 
     def alarm_order(case: Case) -> tuple[bool, bool, int, float, str]:
         # Good parts come before defective ones, findings where nothing is before others, then rejected before
-        # reviewed parts, then high scores.
-        inspection, score = case.record.inspection, case.record.inspection.score or 0.0
+        # reviewed parts, then confident findings: the score of a defective part is that of its own defects.
+        inspection = case.record.inspection
+        score = inspection.score if case.found is None else inspection.defects[case.found].confidence
         gravity = GRAVITY[inspection.verdict]
-        return is_defective(case.record), bool(case.iou), gravity, -score, case.record.sample.id
+        return is_defective(case.record), bool(case.iou), gravity, -(score or 0.0), case.record.sample.id
 
     every = sorted((case for record in records for case in missed(record)), key=miss_order)
     passed = [case for case in every if case.record.inspection.verdict is Verdict.OK]

@@ -42,7 +42,8 @@ def rate_claim(count: Mapping[str, Any] | None, *, kind: str, happened: str, ver
     As ("0 of 22 defective parts were missed", " (called OK); the true rate is at most 12.7 %.").
     """
     if not count or not count.get("of"):
-        return f"There were no {kind} parts, so nothing is known about how many are {happened}.", ""
+        claim = f"There were no {kind} parts, so nothing is known about how many are {happened}."
+        return claim, " A bundle that rejects every part would miss none, too." if kind == "good" else ""
     were = "was" if count["n"] == 1 else "were"
     parts = "part" if count["of"] == 1 else "parts"
     bound = count.get("upper95")
@@ -63,15 +64,16 @@ def review_claim(count: Mapping[str, Any] | None) -> Sentence:
 
 
 def elsewhere_sentence(count: Mapping[str, Any] | None) -> list[Sentence]:
-    """Sentence on parts rejected for the wrong place; nothing where there was none."""
+    """Sentence on rejected parts on which no annotated defect was found; nothing where there was none."""
     if not count or not count.get("n"):
         return []
-    were, own = ("was", "its own defects") if count["n"] == 1 else ("were", "their own defects")
-    rejected = f"{whole(count['n'])} of the {whole(count['of'])} rejected defective parts {were} rejected"
+    parts = f"{whole(count['n'])} of the {whole(count['of'])} rejected defective parts"
+    they = "it" if count["n"] == 1 else "they"
     meaning = (
-        f" for something other than {own}: no finding overlaps these with an IoU of {MATCH_IOU} or more."
+        f" (no finding overlaps one with an IoU of {MATCH_IOU} or more): {they} may have been rejected for "
+        "something else."
     )
-    return [((rejected, meaning),)]
+    return [((f"On {parts} no annotated defect was found", meaning),)]
 
 
 def defects_sentence(metrics: Mapping[str, Any]) -> list[Sentence]:

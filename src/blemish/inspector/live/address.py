@@ -29,16 +29,21 @@ def without_secrets(address: str) -> str:
 
 
 def parsed(address: str) -> SplitResult:
-    """Parts of a stream's address. Raises WrongUseError, without secrets, for one that has no host."""
+    """Parts of a stream's address. Raises WrongUseError, without secrets, for one that has no host.
+
+    An @ behind the host is refused, too, as what stands before it may be the rest of a password.
+    """
     try:
         parts = urlsplit(address)
-        if parts.hostname and parts.port != 0:
+        behind = f"{parts.path}{parts.query}{parts.fragment}"
+        if parts.hostname and parts.port != 0 and "@" not in behind:
             return parts
     except ValueError:  # whose text may hold the password
         pass
     raise WrongUseError(
         "An address must be such as rtsp://host:554/path or http://user:password@host/path, with a host and "
-        "a port of 1 to 65535; write @, : and / in a password as %40, %3A and %2F. Received: another form."
+        "a port of 1 to 65535; write @, :, /, ? and # in a password as %40, %3A, %2F, %3F and %23, and @ "
+        "behind the host as %40. Received: another form."
     )
 
 

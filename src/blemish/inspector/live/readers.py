@@ -35,7 +35,7 @@ from blemish.inspector.live.address import CAMERA, camera_index, parsed, without
 
 SECONDS = 10.0  # without an answer or a frame, after which a connection counts as lost
 MAX_FRAME, MAX_LINE, MAX_HEADERS = 1 << 27, 1 << 16, 100
-RTSP_PORT = 554
+PORTS = {"rtsp": 554, "rtsps": 322}
 # OpenCV and FFmpeg write to standard error by themselves; faults are told here, in one line.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
@@ -64,8 +64,9 @@ def connect(address: str) -> Reader:
     if parts.scheme.lower() in ("http", "https"):
         return MjpegReader(address)
     try:
-        socket.create_connection((parts.hostname, parts.port or RTSP_PORT), SECONDS).close()
-    except OSError as error:
+        port = parts.port or PORTS[parts.scheme.lower()]
+        socket.create_connection((parts.hostname, port), SECONDS).close()
+    except (OSError, UnicodeError) as error:
         raise LostError(reason_of(error)) from error
     return CaptureReader(address, "no video at this path, or another user name or password")
 
@@ -79,6 +80,8 @@ def reason_of(error: BaseException) -> str:
         return f"HTTP {error.code}{moved}"
     if isinstance(error, URLError) and isinstance(error.reason, BaseException):
         return reason_of(error.reason)
+    if isinstance(error, UnicodeError):
+        return "no such host or path can be asked for"
     if isinstance(error, TimeoutError):
         return f"no answer for {SECONDS:.0f} s"
     return getattr(error, "strerror", None) or type(error).__name__

@@ -17,13 +17,13 @@ from time import monotonic
 from blemish.dataset.hashing import file_hash
 from blemish.errors import BlemishError
 from blemish.inspector.found_files import (
-    WRITTEN,
     FoundFiles,
     LeftOut,
     Why,
     files_below,
     folders_below,
     is_inspected,
+    is_written,
 )
 from blemish.inspector.live.source import Ending, Losses
 from blemish.inspector.sources import Item, Note, is_video, items_of
@@ -67,7 +67,7 @@ class WatchedFolder:
         self.waiting: dict[Path, Waiting] = {}
         self.judged: dict[Identity, None] = {}
         self.digests: dict[Path, str] = {}
-        self.vanished: list[Path] = []
+        self.vanished: dict[Path, None] = {}
         self.taken = self.interruptions = 0
         self.away = False
         self.rest = POLL_SECONDS
@@ -88,8 +88,8 @@ class WatchedFolder:
                 self.look()
                 settled = self.settled()
             for path in settled:
-                with self.lock:
-                    items = self.whole(path)
+                with self.lock:  # it may have been looked at meanwhile, for the losses at the end
+                    items = self.whole(path) if path in self.waiting else ()
                 for item in items:
                     self.taken += 1
                     yield item
@@ -114,8 +114,9 @@ class WatchedFolder:
         renamed = set(present.values())
         for path in [path for path in self.waiting if path not in present]:
             if self.waiting.pop(path).identity not in renamed:
-                self.vanished.append(path)
+                self.vanished[path] = None
         for path, identity in present.items():
+            self.vanished.pop(path, None)
             known = self.waiting.get(path)
             if identity in self.judged:
                 self.waiting.pop(path, None)
@@ -129,7 +130,7 @@ class WatchedFolder:
         next(self.folder.iterdir(), None)
         for place, names, drawn in folders_below(self.folder, FoundFiles()):
             for name in () if drawn else names:
-                if name.startswith(".") or name in WRITTEN or not is_inspected(name):
+                if name.startswith(".") or is_written(name, names) or not is_inspected(name):
                     continue
                 try:
                     state = (place / name).stat()

@@ -48,14 +48,6 @@ def image_score(
     return min(float(values.max()) / max_value, float(np.nextafter(threshold / max_value, 0.0)))
 
 
-def bounded_score(value: float) -> float:
-    """Score in (0, 1) of a finite distance or logit: keeps the order, and 0 becomes 0.5.
-
-    A sigmoid would make large values equal by rounding.
-    """
-    return 0.5 * (1 + value / (1 + abs(value)))
-
-
 def default_label(class_names: Sequence[str]) -> str:
     """Label of every defect where types are not classified: the only class name, or "defect"."""
     return class_names[0] if len(class_names) == 1 else "defect"

@@ -83,7 +83,7 @@ class MedetectionTraining:
             return start
         if not meta and not started:
             self.trainer.note(
-                "There are no other products to learn from first: fine-tuning begins at random weights."
+                "There are no other products to learn from first: the comparison begins at random weights."
             )
         tuned = self.target_bundle(network, self.fine_tune(network))
         return replace(tuned, extra_models={START_FOLDER: start} if start else {})
