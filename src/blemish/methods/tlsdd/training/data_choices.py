@@ -90,8 +90,8 @@ def chosen_size(
         return None, []
     return size, [
         f"Images are brought to a shorter side of {size} pixels; of the largest, of {shorter}, half of the "
-        f"boxes then measure {middle * size / shorter:.0f} or more. Set size to choose another, or to null to "
-        "leave images as they are."
+        f"boxes then measure {middle * size / shorter:.0f} or more. Set size to choose another, or to null "
+        "to leave images as they are."
     ]
 
 
