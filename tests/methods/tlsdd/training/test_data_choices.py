@@ -48,11 +48,14 @@ def test_classes_with_few_boxes_are_rare_and_all_of_those_are_drawn() -> None:
     assert "fewer than 20 training boxes: crack (19), stain (3). Common: dent, pit." in told
 
 
-@pytest.mark.parametrize("counts", [{"dent": 50, "pit": 20}, {"dent": 5, "pit": 3}])
-def test_classes_with_alike_many_boxes_are_all_common(counts: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("counts", "which"), [({"dent": 50, "pit": 20}, "none has"), ({"dent": 5, "pit": 3}, "each has")]
+)
+def test_classes_with_alike_many_boxes_are_all_common(counts: dict[str, int], which: str) -> None:
     settings, told = chosen(images(**counts))
     assert (settings.common, settings.rare, settings.fine_tune_boxes) == (("dent", "pit"), (), None)
     assert told.startswith("Not learned, as split 'train' has no box of them: crack, stain.")
+    assert f"No class is rare, as {which} fewer than 20 training boxes" in told
 
 
 @pytest.mark.parametrize("given", [{"rare": ()}, {"variant": "fr-ff-joint"}, {"common": ("dent", "stain")}])

@@ -63,6 +63,12 @@ def chosen_classes(
     common = tuple(name for name in boxed if name not in rare)
     missing = [name for name in class_names if not counts[name] and name not in given]
     lines = [f"Not learned, as split 'train' has no box of them: {', '.join(missing)}."] if missing else []
+    if not automatic and settings.rare == "auto" and settings.two_phase:
+        which = "none has" if plenty else "each has"
+        lines.append(
+            f"No class is rare, as {which} fewer than {settings.rare_below} training boxes: all are learned in "
+            "one phase. Set rare to choose some."
+        )
     if not automatic:
         return {"common": common, "rare": rare}, lines
     shown = ", ".join(f"{name} ({counts[name]})" for name in rare)
