@@ -66,8 +66,8 @@ def chosen_classes(
     if not automatic and settings.rare == "auto" and settings.two_phase:
         which = "none has" if plenty else "each has"
         lines.append(
-            f"No class is rare, as {which} fewer than {settings.rare_below} training boxes: all are learned in "
-            "one phase. Set rare to choose some."
+            f"No class is rare, as {which} fewer than {settings.rare_below} training boxes: all are learned "
+            "in one phase. Set rare to choose some."
         )
     if not automatic:
         return {"common": common, "rare": rare}, lines
