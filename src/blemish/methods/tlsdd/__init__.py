@@ -55,8 +55,8 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         StageSteps("fine", "fine_tune_steps", least=100),
     )
     cheaper = (
-        {"kept_side": 300, "kept_box": 16},
-        {"kept_side": 200, "kept_box": 12, "region_samples": 32, "clean_queries": 1},
+        {"kept_side": 192, "kept_box": 12},
+        {"kept_side": 160, "kept_box": 10, "region_samples": 32, "clean_queries": 1},
     )
 
     def fit(self, dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:

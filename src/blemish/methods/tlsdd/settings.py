@@ -188,7 +188,7 @@ class TlsddSettings(PresetSettings):
     """Height / width of anchors; scratches and cracks are long."""
     proposals_train: int = Field(500, ge=1)
     """Proposals of an image in training, at most."""
-    proposals_test: int = Field(100, ge=1)
+    proposals_test: int = Field(300, ge=1)
     """Proposals of an image in inspection, at most."""
     rpn_nms: float = Field(0.7, gt=0, lt=1)
     """IoU above which the worse of two proposals goes."""
@@ -288,13 +288,13 @@ class TlsddSettings(PresetSettings):
     size: Annotated[Literal["auto"] | Annotated[int, Field(ge=64)] | None, Group("Images and inference")] = (
         "auto"
     )
-    """Pixels that the shorter side is brought to; null: as it is. "auto": as it is up to `kept_side`,
-    larger ones reduced to it, or as far as the smaller of the training boxes keep `kept_box` pixels.
+    """Pixels that the shorter side is brought to; null: as it is. "auto": as it is up to `kept_side`;
+    larger images are reduced to that, or as far as half of the training boxes keep `kept_box` pixels.
     """
-    kept_side: int = Field(400, ge=64)
+    kept_side: int = Field(224, ge=64)
     """Pixels of the shorter side up to which `size` "auto" leaves images as they are."""
-    kept_box: int = Field(24, ge=4)
-    """Pixels that the smaller training boxes keep where `size` "auto" reduces images."""
+    kept_box: int = Field(16, ge=4)
+    """Pixels that half of the training boxes keep where `size` "auto" reduces images."""
     padding: Literal["edge", "black"] = "edge"
     """What lies beyond the image's edge, up to whole cells: its last pixels again, or black, which is a
     hard edge.

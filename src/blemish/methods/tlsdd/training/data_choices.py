@@ -63,6 +63,12 @@ def chosen_classes(
     common = tuple(name for name in boxed if name not in rare)
     missing = [name for name in class_names if not counts[name] and name not in given]
     lines = [f"Not learned, as split 'train' has no box of them: {', '.join(missing)}."] if missing else []
+    if not automatic and settings.rare == "auto" and settings.two_phase:
+        which = "none has" if plenty else "each has"
+        lines.append(
+            f"No class is rare, as {which} fewer than {settings.rare_below} training boxes: all are learned "
+            "in one phase. Set rare to choose some."
+        )
     if not automatic:
         return {"common": common, "rare": rare}, lines
     shown = ", ".join(f"{name} ({counts[name]})" for name in rare)
@@ -84,13 +90,14 @@ def chosen_size(
     sides = box_sides(settings, images, names)
     if shorter <= settings.kept_side or not len(sides):
         return None, []
-    smaller = float(np.percentile(sides, SMALLER))
-    size = max(settings.kept_side, round(shorter * min(1.0, settings.kept_box / smaller)))
+    middle = float(np.median(sides))
+    size = max(settings.kept_side, round(shorter * min(1.0, settings.kept_box / middle)))
     if size >= shorter:
         return None, []
     return size, [
-        f"Images are reduced to a shorter side of {size} pixels: the smaller boxes then measure "
-        f"{smaller * size / shorter:.0f}. Set size to choose another, or to null to leave them as they are."
+        f"Images are brought to a shorter side of {size} pixels; of the largest, of {shorter}, half of the "
+        f"boxes then measure {middle * size / shorter:.0f} or more. Set size to choose another, or to null "
+        "to leave images as they are."
     ]
 
 
