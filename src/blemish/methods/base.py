@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from blemish.bundle.manifest import Manifest
+from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset
 from blemish.methods.contract import (
     Curves,
@@ -42,6 +43,10 @@ class BaseMethod(ABC, Generic[SettingsOf]):
     needs_defects_in: tuple[LearningSplit, ...] = ("train", "val")
     stage_steps: tuple[StageSteps, ...] = ()
     cheaper: tuple[Mapping[str, Any], ...] = ()
+
+    def rehearsed_settings(self, dataset: Dataset, settings: Any, start: Bundle | None) -> Any:
+        """Settings as they are, none being left to the data."""
+        return settings
 
     @abstractmethod
     def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:

@@ -355,6 +355,12 @@ class Method(Protocol):
     @property
     def cheaper(self) -> tuple[Mapping[str, Any], ...]: ...
 
+    def rehearsed_settings(self, dataset: Dataset, settings: Any, start: Bundle | None) -> Any:
+        """Settings that a rehearsal on some of the images needs to do what `fit` does on all of them.
+
+        start: bundle that training goes on from
+        """
+
     def fit(self, dataset: Dataset, settings: Any, trainer: Trainer) -> Fitted:
         """Train on the splits "train" and "val" of the dataset."""
 

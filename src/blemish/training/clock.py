@@ -15,7 +15,7 @@ from time import perf_counter
 from blemish.training.time_plan import RESERVE, TimePlan
 
 TOLERANCE = 0.05  # of a stage's time, within which its planned steps stay as they are
-CHECKS = 20  # of a stage's steps against its time
+CHECKS = 20  # times that a stage's steps are held against its time
 SETTLED = 5  # steps until a step's time is known
 ROUNDING = 1e-6  # of a step
 
@@ -100,13 +100,16 @@ class Pace:
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Number of each step, and its place on the schedule, in [0, steps)."""
-        began, first = self.now(), self.done
+        began = looked = self.now()
+        first = self.done
         while self.position < self.steps:
             yield self.done, int(self.position)
             self.position = self.next_position
             self.done += 1
-            if self.seconds is not None and (self.done - first) % self.interval == 0:
-                self.adjust(self.seconds, self.now() - began, self.done - first)
+            now, taken = self.now(), self.done - first
+            if self.seconds is not None and taken >= SETTLED and now - looked >= self.seconds / CHECKS:
+                self.adjust(self.seconds, now - began, taken)
+                looked = now
 
     @property
     def ended(self) -> bool:
@@ -122,11 +125,6 @@ class Pace:
     def is_last(self) -> bool:
         """True while the present step is the last one."""
         return self.next_position >= self.steps
-
-    @property
-    def interval(self) -> int:
-        """Steps between two looks at the time."""
-        return max(SETTLED, self.steps // CHECKS)
 
     @property
     def total(self) -> int:

@@ -23,10 +23,12 @@ from blemish.training.clock import Clock
 from blemish.training.record import read_record
 from blemish.training.rehearsal import Work, rehearse
 from blemish.training.request import PLAN_FILE, Request
-from blemish.training.time_plan import Budget, TimePlan, fitted
+from blemish.training.time_plan import Budget, Part, TimePlan, fitted
+from blemish.training.trainer import training_title
 from blemish.untrusted import read_json
 
 FEW_STEPS = 200  # of all stages together; so short a training is not worth a rehearsal
+UNMEASURED_SHARE = 0.8  # of the time for the stages, where nothing was measured
 SHORTER = 1 / 3  # of the time, for what a shorter training would be
 SPARE = 1.1  # of a time that is proposed
 
@@ -58,7 +60,7 @@ def planned(
         raise
     except BlemishError:  # perhaps only for want of the images left out; else training itself will say it
         reporter.line("How long this training takes could not be measured beforehand.")
-        return request, None
+        return request, unmeasured(request, budget)
     stages = {part.stage for part in plan.stages}
     # Where the time is too short for the least steps, they are taken all the same.
     plan = plan.with_fixed(stages if too_long else stages - {each.stage for each in adjustable})
@@ -104,6 +106,30 @@ def rehearsed(
         changed = with_settings(request, changes)
         told = {"budget": budget.seconds, "source": budget.source, "changed": changes}
         yield changed, rehearse(changed, dataset, work).model_copy(update=told)
+
+
+def unmeasured(request: Request, budget: Budget) -> TimePlan | None:
+    """Plan of a training that could not be rehearsed: its stages share the time by their steps, and each is
+    kept to its share on the way. None without a limit.
+    """
+    if budget.seconds is None:
+        return None
+    each = budget.seconds * UNMEASURED_SHARE / max(1, num_steps(request))
+    parts = []
+    for stage in request.method.stage_steps:
+        steps = getattr(request.settings, stage.setting)
+        parts.append(
+            Part(
+                title=training_title(stage.stage),
+                seconds=each * steps,
+                stage=stage.stage,
+                steps=steps,
+                full_steps=steps,
+                fixed=stage.setting in budget.fixed,
+            )
+        )
+    rest = budget.seconds * (1 - UNMEASURED_SHARE)
+    return TimePlan(parts=tuple(parts), rest=rest, budget=budget.seconds, source=budget.source)
 
 
 def num_steps(request: Request) -> int:

@@ -118,7 +118,8 @@ def rehearse(request: Request, dataset: Dataset, work: Work) -> TimePlan:
     """
     some = some_of_each(dataset)
     reporter = RehearsalReporter(dataset, some)
-    settings = request.settings
+    start = request.initial_bundle
+    settings = request.method.rehearsed_settings(dataset, request.settings, start)
     began = perf_counter()
     with TemporaryDirectory(prefix="blemish-") as folder:
         trainer = RehearsalTrainer(
@@ -126,10 +127,10 @@ def rehearse(request: Request, dataset: Dataset, work: Work) -> TimePlan:
             settings,
             seed=request.seed,
             reporter=reporter,
-            initial_bundle=request.initial_bundle,
+            initial_bundle=start,
         )
         try:
-            work(replace(request, run=trainer.run), some, trainer)
+            work(replace(request, run=trainer.run, settings=settings), some, trainer)
         finally:
             trainer.log.close()
     cached = trainer.cache.size

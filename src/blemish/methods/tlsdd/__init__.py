@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from blemish.bundle.manifest import Manifest
-from blemish.bundle.store import Tensors
+from blemish.bundle.store import Bundle, Tensors
 from blemish.dataset.samples import Dataset
 from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import (
@@ -58,6 +58,13 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         {"kept_side": 192, "kept_box": 12},
         {"kept_side": 160, "kept_box": 10, "region_samples": 32, "clean_queries": 1},
     )
+
+    def rehearsed_settings(
+        self, dataset: Dataset, settings: TlsddSettings, start: Bundle | None
+    ) -> TlsddSettings:
+        from blemish.methods.tlsdd.training.fitting import rehearsed_settings
+
+        return rehearsed_settings(dataset, settings, start)
 
     def fit(self, dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.tlsdd.training.fitting import fit

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, nearest_name
 from blemish.methods.contract import Fitted, Stage, Trainer
@@ -57,6 +58,13 @@ def fit(dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
     """
     refuse_unknown_classes(dataset, settings)
     return TlsddTraining.on(dataset, settings, trainer).run()
+
+
+def rehearsed_settings(dataset: Dataset, settings: TlsddSettings, start: Bundle | None) -> TlsddSettings:
+    """Settings with what all training images make of "auto", but for the number of boxes in phase 2."""
+    images = read_annotations(dataset.split("train").samples).images
+    chosen, _ = with_data_choices(settings, dataset.class_names, images, start)
+    return chosen.model_copy(update={"fine_tune_boxes": settings.fine_tune_boxes})
 
 
 @dataclass(frozen=True)
