@@ -11,6 +11,7 @@ import typer
 
 from blemish.cli.console import say
 from blemish.cli.options import METHODS, beginning
+from blemish.cli.stopping import App
 from blemish.errors import refused_as_wrong_use
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from blemish.methods.describe import Setting
 
 WIDEST = 110
-app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+app = App(rich_markup_mode=None, invoke_without_command=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
