@@ -124,7 +124,7 @@ def input_scale(trained: Trained, size: Size) -> float:
     """
     settings = trained.manifest.settings
     target = settings.get("size")
-    if not target or settings.get("tiled"):
+    if not isinstance(target, int) or settings.get("tiled"):
         return 1.0
     of_shorter = trained.inference.streams == "boxes"
     return float(target / min(size)) if of_shorter else float(target / math.sqrt(size[0] * size[1]))
