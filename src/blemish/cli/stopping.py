@@ -1,4 +1,4 @@
-"""What a stopped command has kept and how to go on, a sentence or two for each command.
+"""Sentences on what a stopped command has kept and how to go on, for each command.
 
 What was kept where the work itself knows it comes as notes of the KeyboardInterrupt.
 """

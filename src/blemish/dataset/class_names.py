@@ -1,4 +1,4 @@
-"""What the keys of `classes:` in dataset.yaml are: values or colours of masks, or old names of classes."""
+"""Keys of `classes:` in dataset.yaml: values or colours of masks, or old names of classes."""
 
 from __future__ import annotations
 

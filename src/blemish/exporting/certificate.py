@@ -117,7 +117,7 @@ class Certificate:
 
     @property
     def summary(self) -> str:
-        """What was compared, and how far scores are apart: "32 images and 91 defects compared, …"."""
+        """Summary of images compared and distance of scores: "32 images and 91 defects compared, …"."""
         defects = sum(row.comparison.defects for row in self.rows)
         in_band = sum(row.comparison.in_band for row in self.rows)
         differing = f", {in_band} verdicts differ on a threshold" if in_band else ""

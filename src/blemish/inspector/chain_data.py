@@ -1,4 +1,4 @@
-"""Whether the bundles of a chain were trained on images of one kind: product, size, type and classes.
+"""Checks that the bundles of a chain learned from images of one kind: product, size, type and classes.
 
 A chain of bundles that know no image in common is refused, as each image would be unlike the training images
 of one of them; doubts are sentences for the user.

@@ -26,7 +26,7 @@ KEY = "input_statistics"  # in a manifest's `data`
 
 
 class InputCheck(Protocol):
-    """What a bundle knows of its training images, to tell those that are unlike them."""
+    """Statistics of a bundle's training images, by which images unlike them are told."""
 
     def reasons(self, pixels: Pixels, *, whole: bool = True) -> tuple[str, ...]:
         """Sentences on each way in which an image is unlike those of the training; none for one like them.

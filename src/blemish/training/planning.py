@@ -161,7 +161,7 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
     full: the plan without a limit
     """
     limit = f" ({plan.source} allows {spoken(plan.budget)})" if plan.budget is not None else ""
-    memory = f" and {plan.memory / 1e9:.1f} GB of memory" if plan.memory else ""
+    memory = f" and {plan.memory / 1e9:.1f} GB of memory or more" if plan.memory else ""
     lines = [f"Training takes about {spoken(plan.seconds)}{limit}{memory}, as measured on {machine}:"]
     for part in plan.stages:
         of = f" of {part.full_steps}" if part.steps < part.full_steps else ""

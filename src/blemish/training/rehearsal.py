@@ -33,7 +33,10 @@ WARM_UP, MOST_STEPS, ENOUGH_SECONDS = 1, 8, 2.0  # of a stage
 
 
 class RehearsalReporter(Reporter):
-    """Silent reporter that times every loop over images. counts: of images that the whole has, by split"""
+    """Silent reporter that times every loop over images.
+
+    dataset: the whole; some: those of its images that are rehearsed with
+    """
 
     def __init__(self, dataset: Dataset, some: Dataset) -> None:
         super().__init__(quiet=True)

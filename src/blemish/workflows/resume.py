@@ -1,4 +1,4 @@
-"""What a training is of: as the user says, and with `--resume` what the run in OUT was started with."""
+"""Arguments of a training: as the user says, and with `--resume` those that the run in OUT began with."""
 
 from __future__ import annotations
 

@@ -100,9 +100,9 @@ class CasaeSettings(PresetSettings):
     maps of one value; "group" needs no batch, but sees the image as a whole.
     """
     atrous: bool = True
-    """Whether convolutions 3, 5, 7 and 9 are atrous and see further, Table 1; off: a row of Table 3."""
+    """Atrous convolutions 3, 5, 7 and 9, which see further, Table 1; off: a row of Table 3."""
     cascade: bool = True
-    """Whether a second autoencoder refines the first one's map; off: a row of Table 3."""
+    """Second autoencoder, which refines the first one's map; off: a row of Table 3."""
     second_sees_image: bool = False
     """Open: whether the second is given the image beside the first one's map."""
     channels: Literal[1, 3] = 1
@@ -197,7 +197,7 @@ class CasaeSettings(PresetSettings):
     either.
     """
     threshold_criterion: Literal["mean-iou", "pixel-f1"] = "pixel-f1"
-    """What the chosen threshold maximises."""
+    """Measure on the validation images that the chosen threshold maximises."""
 
     image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
     """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation

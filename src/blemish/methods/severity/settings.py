@@ -163,7 +163,7 @@ class SeveritySettings(PresetSettings):
     )
     """Severity T from which a cell is defective, eq. 1; null: chosen on the validation images."""
     threshold_criterion: Literal["mean-iou", "pixel-f1"] = "mean-iou"
-    """What T maximises; the paper's is mean IoU, which is blind to clean images."""
+    """Measure that T maximises; the paper's is mean IoU, which is blind to clean images."""
 
     image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
     """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
