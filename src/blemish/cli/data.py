@@ -264,8 +264,19 @@ def convert(
 def split(
     data: Folder,
     out: Out,
-    test: Annotated[float, typer.Option("--test", help="Share of all images, for test.")] = 0.3,
+    test: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--test", help="Share of all images, for test; 0.3 where it is not given."),
+    ] = None,
     val: Annotated[float, typer.Option("--val", help="Share of the remaining images, for val.")] = 0.2,
+    folds: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--folds",
+            min=2,
+            help="Cross-validation: so many splits, OUT/fold-1 and so on. Each image is in test once.",
+        ),
+    ] = None,
     by: Annotated[
         Literal["content", "group", "similarity", "looks"],
         typer.Option(
@@ -283,12 +294,22 @@ def split(
     seed: Seed = 0,
 ) -> None:
     """Split into train, val and test: write lists of paths to OUT; the images stay where they are."""
+    from blemish.dataset.splits.folds import folds_of, units_of, write_folds
     from blemish.dataset.splits.split import split_dataset, write_splits
     from blemish.progress import Reporter
     from blemish.workflows.reading import read_dataset
 
+    if folds is not None and (test is not None or shots is not None):
+        other = "--test" if test is not None else "--shots"
+        raise WrongUseError(f"--folds is given without {other}. Received: both. Leave one of them out.")
     dataset = read_dataset(data, Reporter(), skip_broken=skip_broken)
-    cut = split_dataset(dataset, test=test, val=val, by=by, shots=shots, seed=seed)
+    if folds is not None:
+        cuts = folds_of(dataset, folds, val=val, units=units_of(dataset, by), seed=seed)
+        for folder, cut in zip(write_folds(cuts, out), cuts, strict=True):
+            say(f"{folder}:")
+            print_counts(cut)
+        return
+    cut = split_dataset(dataset, test=0.3 if test is None else test, val=val, by=by, shots=shots, seed=seed)
     write_splits(cut, out)
     print_counts(cut)
 
