@@ -9,8 +9,15 @@ from typing import Any
 
 from benchmarks.tables.results import Result
 from benchmarks.tables.schema import Column, Experiment, TableRow
+from blemish.evaluation.cross_validated import (
+    FoldScores,
+    cross_validated_auroc,
+    cross_validated_difference,
+)
 from blemish.evaluation.fewshot import Interval, paired_difference
 
+JUDGED = "judged"  # where a cross-validated row's figures hold each image's score, as of `FoldScores`
+FOLDS_PATH = "image.auroc"  # the figure that has an interval over folds
 ADAPTATION = "adaptation"  # where a row's figures hold the results on its validation images
 EACH_CLASS = ".*"  # end of a column's path
 
@@ -26,6 +33,10 @@ class Line:
     @property
     def is_few_shot(self) -> bool:
         return self.row.traits.source == "draw"
+
+    @property
+    def is_cross_validated(self) -> bool:
+        return bool(self.results) and all(JUDGED in result.figures for result in self.results)
 
     @property
     def label(self) -> str:
@@ -92,12 +103,36 @@ def values_of(line: Line, path: str) -> list[Any]:
 
 
 def difference(line: Line, other: Line, path: str) -> Interval | None:
-    """A figure's difference between two few-shot rows, over the support draws that both have."""
+    """A figure's difference between two few-shot rows, over the support draws that both have; between two
+    cross-validated ones over the repeats that both have.
+    """
+    if path == FOLDS_PATH and line.is_cross_validated and other.is_cross_validated:
+        return difference_over_folds(line, other)
     ours, theirs = by_draw(line, path), by_draw(other, path)
     both = ours.keys() & theirs.keys()
     if not both:
         return None
     return paired_difference({str(key): ours[key] for key in both}, {str(key): theirs[key] for key in both})
+
+
+def difference_over_folds(line: Line, other: Line) -> Interval | None:
+    """Difference of the AUROCs of two cross-validated rows, over the repeats that both have."""
+    ours, theirs = ({result.seed: result for result in own.results} for own in (line, other))
+    both = [seed for seed in ours if seed in theirs]
+    if not both:
+        return None
+    pairs = [[fold_scores(results[seed]) for seed in both] for results in (ours, theirs)]
+    return cross_validated_difference(*pairs)
+
+
+def interval_over_folds(line: Line) -> Interval:
+    """AUROC of a cross-validated row, mean over folds and repeats, and its 95 % interval."""
+    return cross_validated_auroc([fold_scores(result) for result in line.results])
+
+
+def fold_scores(result: Result) -> FoldScores:
+    """Scores of the images as a cross-validated row stores them."""
+    return FoldScores(**result.figures[JUDGED])
 
 
 def by_draw(line: Line, path: str) -> dict[str | None, float]:

@@ -10,7 +10,17 @@ from typing import Any
 from benchmarks.tables.charts import charts_of
 from benchmarks.tables.experiment import column_title
 from benchmarks.tables.goals import NOTHING, difference_text, goals_markdown, number_text
-from benchmarks.tables.lines import Line, columns_of, difference, found, lines_of, values_of, with_reached
+from benchmarks.tables.lines import (
+    FOLDS_PATH,
+    Line,
+    columns_of,
+    difference,
+    found,
+    interval_over_folds,
+    lines_of,
+    values_of,
+    with_reached,
+)
 from benchmarks.tables.results import Result
 from benchmarks.tables.schema import Column, Experiment, PaperRow
 from blemish.evaluation.fewshot import mean_interval
@@ -98,7 +108,9 @@ def differences_markdown(
     parts: list[str] = []
     for name in dict.fromkeys(line.row.against for line in lines if line.row.against and columns):
         other = next(line for line in all_lines if line.row.name == name)
-        table = [["", "draws", *(column.heading for column in columns)]]
+        counted = "repeats" if other.is_cross_validated else "draws"
+        drawn = "in the same folds" if other.is_cross_validated else "on the same draws"
+        table = [["", counted, *(column.heading for column in columns)]]
         for line in (line for line in lines if line.row.against == name):
             intervals = [difference(line, other, column.path) for column in columns]
             draws = max((interval.draws for interval in intervals if interval), default=0)
@@ -106,13 +118,15 @@ def differences_markdown(
                 difference_text(interval, column) for interval, column in zip(intervals, columns, strict=True)
             ]
             table.append([line.label, str(draws or NOTHING), *texts])
-        parts += [f"**Difference to {other.label} on the same draws, and its 95 % interval**", grid(table)]
+        parts += [f"**Difference to {other.label} {drawn}, and its 95 % interval**", grid(table)]
     return parts
 
 
 def group_markdown(columns: Sequence[Column], lines: Sequence[Line], papers: Sequence[PaperRow]) -> str:
     """Our lines, each with the paper's figures of the same row under it, then what only the paper has."""
     counted = "draws" if lines and all(line.is_few_shot for line in lines) else "seeds"
+    if any(line.is_cross_validated for line in lines):
+        counted = "repeats"
     table = [["", counted, *(column.heading for column in columns)]]
     for line in lines:
         table.append([line.label, seeds_text(line), *(cell(line, column) for column in columns)])
@@ -142,7 +156,9 @@ def grid(table: Sequence[Sequence[str]]) -> str:
 
 
 def cell(line: Line, column: Column) -> str:
-    """Mean ± standard deviation over seeds or half the 95 % interval over draws, or counts with a bound."""
+    """Mean ± standard deviation over seeds or half the 95 % interval over draws, the 95 % interval over folds,
+    or counts with a bound.
+    """
     values = values_of(line, column.path)
     if not values:
         return NOTHING
@@ -152,6 +168,9 @@ def cell(line: Line, column: Column) -> str:
         return ", ".join(dict.fromkeys(str(value) for value in values))
     if not all(math.isfinite(value) for value in values):
         return ", ".join(number_text(value, column.decimals) for value in values)
+    if line.is_cross_validated and column.path == FOLDS_PATH:
+        over = interval_over_folds(line)
+        return f"{over.mean:.{column.decimals}f} [{over.low:.{column.decimals}f}, {over.high:.{column.decimals}f}]"
     if line.is_few_shot:
         interval = mean_interval(values)
         mean, half = f"{interval.mean:.{column.decimals}f}", interval.half_width

@@ -49,7 +49,9 @@ UNLESS_TOLD: Mapping[str, dict[str, Any]] = {  # no downloads, no classifier whe
 WITHOUT_PRESET: Mapping[str, dict[str, Any]] = {  # the defaults that the first rows were measured with
     "severity": {"cell": 4},
     "casae": {"width": 32, "size": 512},
-    "medetection": {},
+    "medetection": {
+        "backbone_level": "layer2", "linear_path": "none", "learning_rate_decay": False, "early_stopping": True,
+    },
     "tlsdd": {
         "backbone": "resnet101", "deepest": "layer4", "width": 256, "hidden": 1024, "anchor_sizes": (),
         "proposals_test": 300, "support_size": 224, "roi_canonical_size": 224, "padding": "black",

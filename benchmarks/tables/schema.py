@@ -44,12 +44,14 @@ class SplitShares(Strict):
     """Shares for data without splits of its own. test: of all images; val: of the rest
 
     by: as `dataset.splits.split.split_dataset` has it; given, it takes the place of splits that the data has
+    folds: number of those of cross-validation, in place of `test`; for rows of its kinds
     """
 
     test: float = Field(0.3, gt=0, lt=1)
     val: float = Field(0.1, gt=0, lt=1)
     seed: int = 0
     by: By | None = None
+    folds: int = Field(5, ge=2)
 
 
 class TableRow(Strict):

@@ -68,6 +68,14 @@ def test_the_best_state_is_kept_and_the_last_step_validated(tmp_path: Path) -> N
     assert [(entry["step"], entry["validation worth"]) for entry in logged] == list(values.items())
 
 
+def test_without_a_criterion_all_steps_are_taken_and_the_last_state_stays(tmp_path: Path) -> None:
+    network = Counter()
+    values = {0: 0.9, 6: 0.7, 12: 0.1}
+    results = trainer(tmp_path).optimise(stage(network, EarlyStopping(6, worth(values), None, patience=1)))
+    assert [result.values["worth"] for result in results] == list(values.values())
+    assert network.count.item() == STEPS
+
+
 def test_training_ends_when_patience_does_and_may_leave_the_start(tmp_path: Path) -> None:
     network = Counter()
     results = trainer(tmp_path).optimise(

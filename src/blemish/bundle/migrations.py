@@ -23,6 +23,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "image_score": "max",
         "hard_clean_weight": 0.0,
     },
+    "medetection": {"linear_path": "none", "learning_rate_decay": False, "early_stopping": True},
     "severity": {"image_score": "max"},
     "tlsdd": {
         "padding": "black",

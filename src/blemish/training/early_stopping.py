@@ -45,8 +45,10 @@ class EarlyStopper:
 
     @property
     def since_best(self) -> int:
-        """Validations after the best one, of equal ones the first."""
+        """Validations after the best one, of equal ones the first; the last is the best without a criterion."""
         assert self.stopping is not None
+        if self.stopping.criterion is None:
+            return 0
         values = [result.values[self.stopping.criterion] for result in self.results]
         return len(values) - 1 - values.index(max(values))
 

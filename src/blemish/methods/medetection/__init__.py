@@ -42,7 +42,7 @@ class MedetectionMethod(BaseMethod[MedetectionSettings], ExportsGraphs):
     needs_defects_in = ("train",)
     stage_steps = (
         StageSteps("meta", "meta_steps", least=50),
-        StageSteps("tune", "steps", least=200),
+        StageSteps("tune", "steps", least=50),
     )
 
     def fit(self, dataset: Dataset, settings: MedetectionSettings, trainer: Trainer) -> Fitted:

@@ -26,12 +26,12 @@ class OnPairs(nn.Module):
 
     def forward(self, pairs: Tensor) -> Tensor:
         """Logits and maps [R, 1 + h·w], as of `DifferenceNetwork`. pairs: [1, 3·R + 3, s, s] in [0, 1]"""
-        return self.answers(self.network.difference(*self.network.embed_pairs(pairs)))
+        return self.answers(*self.network.embed_pairs(pairs))
 
-    def answers(self, difference: Tensor) -> Tensor:
-        """Output of `DifferenceNetwork.answers`, without its autocast, which ONNX does not know."""
-        last = self.network.last_map(difference)
-        return self.network.with_cam(self.network.head(self.network.pooled(last)), last)
+    def answers(self, reference_features: Tensor, image_features: Tensor) -> Tensor:
+        """Output of `DifferenceNetwork` from stem features, without its autocast, which ONNX does not know."""
+        last = self.network.last_map(self.network.difference(reference_features, image_features))
+        return self.network.with_map(self.network.head(self.network.pooled(last)), last, image_features)
 
 
 class OnImage(OnPairs):
@@ -51,7 +51,7 @@ class OnImage(OnPairs):
     def forward(self, image: Tensor) -> Tensor:
         """Logits and maps, [R, 1 + h·w]. image: [1, 3, s, s] in [0, 1]"""
         features = self.network.embed(image)
-        return self.answers(self.network.difference(self.features, features))
+        return self.answers(self.features, features)
 
 
 def graph_plans(modules: Mapping[str, nn.Module], settings: MedetectionSettings) -> dict[str, GraphPlan]:

@@ -23,6 +23,7 @@ Width = Annotated[int, Field(ge=1)]  # channels
 OF_THE_NETWORK = (
     "siamese", "attention", "backbone", "backbone_strides", "backbone_level", "stem_widths",
     "stem_activation", "resize_difference", "norm", "widths", "attention_reduction", "attention_min_channels",
+    "linear_path",
 )  # fmt: skip
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -32,6 +33,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "stem_activation": False,
         "norm": "batch",
         "resize_difference": True,
+        "linear_path": "none",
         "inner_learning_rate": 1e-5,
         "reset_head": True,
         "meta_steps": 1000,
@@ -39,13 +41,15 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 16000,
         "batch": 64,
         "learning_rate": 1e-4,
+        "learning_rate_decay": False,
+        "early_stopping": True,
         "check_every": 16,
         "patience": 50,
         "flips": False,
         "references": 1,
     },
     "default": {},
-    "thorough": {"meta_steps": 1600, "steps": 6000, "patience": 40},
+    "thorough": {"meta_steps": 1600, "steps": 600, "patience": 40, "flips": True},
     # For tests on a CPU: seconds.
     "tiny": {
         "backbone": "paper",
@@ -61,6 +65,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 60,
         "batch": 8,
         "learning_rate": 3e-3,
+        "learning_rate_decay": False,
+        "early_stopping": True,
         "check_every": 10,
         "patience": 4,
         "references": 2,
@@ -105,8 +111,10 @@ class MedetectionSettings(PresetSettings):
     """Place of the strides: "original" is for weights of the first ResNet, which has them in each stage's
     first 1×1 convolution.
     """
-    backbone_level: Literal["layer1", "layer2", "layer3"] = "layer2"
-    """Stage of a ResNet whose map is compared; layer2 has the paper stem's stride of 8."""
+    backbone_level: Literal["layer1", "layer2", "layer3", "layer2+layer3"] = "layer2+layer3"
+    """Stage of a ResNet whose map is compared, or two: the finer one's maxima on top of the deeper map.
+    layer2 has the paper stem's stride of 8.
+    """
     backbone_frozen: bool = True
     """Whether a ResNet keeps its weights, so that its maps are computed once; the paper stem always
     trains.
@@ -130,6 +138,13 @@ class MedetectionSettings(PresetSettings):
     """Number that a block's channels are divided by for the attention's inner channels."""
     attention_min_channels: int = Field(8, ge=1)
     """Lowest number of the attention's inner channels."""
+    linear_path: Literal["none", "image", "deviations"] = "deviations"
+    """Beyond the paper: whether a linear rule, fitted by logistic regression, stands beside the head: on a
+    frozen stem's features of the image, or on these and how they deviate from normal images, place by place. A
+    stem that trains has none.
+    """
+    linear_strength: float = Field(1.0, gt=0)
+    """How much a training image weighs against the penalty on the linear path's weights, C of scikit-learn."""
 
     maml: Annotated[bool, Group("Meta-training, Algorithm 1")] = True
     """Whether training starts with other products; off: fine-tuning from a random start, the comparison
@@ -173,17 +188,23 @@ class MedetectionSettings(PresetSettings):
     fewer than 5, one normal is left for training, which has no reference then.
     """
 
-    steps: Annotated[int, Group("Fine-tuning on the target")] = Field(1500, ge=1)
+    steps: Annotated[int, Group("Fine-tuning on the target")] = Field(100, ge=1)
     """Training steps on the target, at most."""
-    learning_rate: float = Field(1e-4, gt=0)
-    """Learning rate of fine-tuning, the paper's."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Learning rate of fine-tuning; the paper's is 1e-4, for a hundred times the steps."""
+    learning_rate_decay: bool = True
+    """Whether the learning rate falls along half a cosine to 0."""
+    early_stopping: bool = False
+    """Whether fine-tuning ends by the validation images, with the state of greatest likelihood there; off: with
+    the last. Few validation images choose badly.
+    """
     batch: int = Field(32, ge=2)
     """Pairs of images of a step; the paper's 64 is half as many steps in the same time."""
     check_every: int = Field(25, ge=1)
-    """Steps between validations."""
+    """Steps between validations, in fine-tuning as in meta-training."""
     patience: int = Field(12, ge=1)
-    """Validations without a better state after which training ends."""
-    flips: bool = True
+    """Validations without a better state after which training ends, where they decide."""
+    flips: bool = False
     """Open: whether pairs are mirrored on either axis, both images alike."""
 
     beta1: Annotated[float, Group("Optimiser of both trainings: Adam with the paper's betas")] = Field(

@@ -24,8 +24,9 @@ from blemish.inspector.loading import inspector_of, open_inspector
 from blemish.methods.medetection import METHOD
 from blemish.methods.medetection.network.difference import DifferenceNetwork
 from blemish.methods.medetection.training.episodes import support_query_split
+from blemish.methods.medetection.training.feature_cache import FeatureCache
 from blemish.methods.medetection.training.products import products_of
-from blemish.methods.medetection.training.run import MedetectionTraining
+from blemish.methods.medetection.training.run import MedetectionTraining, tuning_rate
 from blemish.nn.weights import load_state
 from blemish.progress import Reporter
 from blemish.training.trainer import RunTrainer
@@ -41,6 +42,11 @@ def test_auroc(bundle, samples) -> float:
 
 
 test_auroc.__test__ = False
+
+
+def training_of(dataset, settings, trainer) -> MedetectionTraining:
+    cache = FeatureCache(dataset.samples, settings, lambda sample: trainer.read(sample, 3))
+    return MedetectionTraining(dataset, settings, trainer, products_of(dataset, settings, trainer), cache)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +227,7 @@ def test_validation_judges_as_inspection_does(trained, plates, tmp_path):
     settings = tiny(target="lid")
     (tmp_path / "other").mkdir()
     trainer = RunTrainer(tmp_path / "other", settings, seed=0, reporter=Reporter(quiet=True))
-    training = MedetectionTraining(plates, settings, trainer, products_of(plates, settings, trainer))
+    training = training_of(plates, settings, trainer)
     network = DifferenceNetwork(settings)
     load_state(network, bundle.networks["network"], "bundle")
     found, labels = training.predict_validation(network.eval())
@@ -242,7 +248,7 @@ def without_defects_in_val(plates, *names: str):
 def test_meta_training_is_judged_on_validation_images_where_a_product_has_them(plates, tmp_path, names):
     dataset, settings = without_defects_in_val(plates, *names), tiny(target="lid")
     trainer = RunTrainer(tmp_path, settings, seed=0, reporter=Reporter(quiet=True))
-    training = MedetectionTraining(dataset, settings, trainer, products_of(dataset, settings, trainer))
+    training = training_of(dataset, settings, trainer)
     pools = [support_query_split(product, 0.7, 0) for product in training.products.others]
     found = list(training.held_out(pools).values())
     judged = {
@@ -448,3 +454,48 @@ def test_images_of_several_sizes_are_compared_all_the_same(tmp_path, run):
     assert test_auroc(bundle, dataset.split("test").samples) > 0.9
     found = inspector_of(bundle, device="cpu").inspect(dataset.samples[1].image, with_maps=True)
     assert found.maps["heat_map"].shape == found.size
+
+
+FROZEN = {
+    "backbone": "resnet18",
+    "backbone_level": "layer2+layer3",
+    "linear_path": "deviations",
+    "maml": False,
+    "early_stopping": False,
+    "learning_rate_decay": True,
+    "steps": 10,
+    "check_every": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def beside(plates, run, tmp_path_factory):
+    return run(plates, tmp_path_factory.mktemp("beside") / "run", tiny(target="lid", **FROZEN))
+
+
+def test_a_linear_path_travels_with_the_bundle_and_is_judged_as_in_training(beside, plates, tmp_path):
+    settings = tiny(target="lid", **FROZEN)
+    training = training_of(
+        plates, settings, RunTrainer(tmp_path, settings, seed=0, reporter=Reporter(quiet=True))
+    )
+    network = DifferenceNetwork(settings)
+    load_state(network, beside.networks["network"], "bundle")
+    assert network.linear.weight.abs().sum() > 0
+    found, _ = training.predict_validation(network.eval())
+    inspector = inspector_of(beside, device="cpu")
+    expected = [
+        inspector.inspect(sample.image).score for sample in of_product(plates, "lid").split("val").samples
+    ]
+    np.testing.assert_allclose(found, expected, atol=2e-3)  # features are cached in half precision
+
+
+def test_without_early_stopping_the_last_state_is_kept_and_validations_tell_its_course(beside):
+    curve = beside.manifest.curves["adaptation"]
+    assert [look["step"] for look in curve["looks"]] == [0, 4, 8, 10]
+    assert curve["best_step"] == 10
+
+
+def test_the_rate_falls_along_half_a_cosine_or_not_at_all():
+    settings = tiny(steps=100, learning_rate=2e-3, learning_rate_decay=True)
+    assert [tuning_rate(settings, step) for step in (0, 50, 100)] == pytest.approx([2e-3, 1e-3, 0])
+    assert tuning_rate(tiny(steps=100, learning_rate=2e-3), 99) == 2e-3

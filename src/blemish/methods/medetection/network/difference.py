@@ -5,7 +5,8 @@ pairs, s side of the square image, C channels, h, w sides of a map.
 Grad-CAM weighs a map's channels by the mean gradient of the score. Here the score is linear in maxima over
 bins of the last map, so each bin's weight goes to one cell whatever the image, and that mean is a sum of the
 head's weights: no gradient is taken in use. Deviation: the difference is compared at the stem's resolution
-(`resize_difference` off), and only so many blocks pool that the last map is as large.
+(`resize_difference` off), and only so many blocks pool that the last map is as large. Beyond the paper, a
+linear rule on the image's own features may stand beside (`linear_path`); logits and maps of both are summed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from blemish.methods.medetection.network.linear_path import LinearPath
 from blemish.methods.medetection.network.stems import new_stem
 from blemish.methods.medetection.settings import MAP_STRIDE, MedetectionSettings
 from blemish.nn.coordinate_attention import CoordinateAttention
@@ -27,6 +29,7 @@ BINS = sum(side * side for side in PYRAMID)
 class DifferenceNetwork(nn.Module):
     """Pairs of a reference and an image to a verdict and a map of where the defect is.
 
+    `linear` is the linear path, None without; `body` and `logits` leave it out, as it is fitted apart.
     Methods that training calls (`embed`, `body`, `logits`) take `num_support`, the number of leading pairs
     that batch norms take their statistics from (see `nn.norms`); inference leaves it out.
     origin: a line on where the stem's weights are from
@@ -44,6 +47,7 @@ class DifferenceNetwork(nn.Module):
             for number, channels in enumerate(ins)
         )
         self.head = nn.Linear(BINS * settings.widths, 2)
+        self.linear = new_linear_path(settings, self.stem.channels, self.stem.stride)
         if settings.reset_head:  # what an episode starts from is what fine-tuning starts from
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)
@@ -54,18 +58,28 @@ class DifferenceNetwork(nn.Module):
         pairs: [B, 6, s, s] in [0, 1], the reference's channels first; or [B, 3·R + 3, s, s], an image behind
             R references, which passes the stem but once
         returns: [B·R, 1 + h·w] in fp32: the logit of "defective" less that of "normal", then the Grad-CAM map
-            of that difference, not negative, h = w = s / 16
+            of that difference with the linear path's evidence, not negative, h = w = s / 16
         """
-        return self.answers(self.difference(*self.embed_pairs(pairs)))
+        reference_features, image_features = self.embed_pairs(pairs)
+        last = self.last_map(self.difference(reference_features, image_features))
+        return self.with_map(self.decide(last), last, image_features)
 
-    def answers(self, difference: Tensor) -> Tensor:
-        """Output of `forward` from the differences of the pairs, [B·R, C, h, w]."""
-        last = self.last_map(difference)
-        return self.with_cam(self.decide(last), last)
+    def with_map(self, logits: Tensor, last: Tensor, image_features: Tensor) -> Tensor:
+        """Output of `forward` from logits [B·R, 2], the last map and the image's features, [·, C, h, w]."""
+        heat = self.cam(last)
+        if self.linear is not None:
+            evidence = self.linear.evidence(image_features)
+            heat = heat + F.adaptive_avg_pool2d(evidence[:, None], heat.shape[1:])[:, 0]
+        odds = self.log_odds(logits, image_features)
+        return torch.cat([odds[:, None], heat.relu().flatten(1)], 1)
 
-    def with_cam(self, logits: Tensor, last: Tensor) -> Tensor:
-        """Output of `forward` from logits [B·R, 2] and the last map, [B·R, C, h, w]."""
-        return torch.cat([logits[:, 1:] - logits[:, :1], self.cam(last).flatten(1)], 1)
+    def log_odds(self, logits: Tensor, image_features: Tensor) -> Tensor:
+        """Logit of "defective" less that of "normal", of both paths. returns: [B·R]
+
+        logits: [B·R, 2], of the head; image_features: [B·R, C, h, w], or one image's
+        """
+        odds = logits[:, 1] - logits[:, 0]
+        return odds if self.linear is None else odds + self.linear(image_features)
 
     def logits(self, pairs: Tensor, num_support: int | None = None) -> Tensor:
         """Logits of "normal" and "defective". pairs: [B, 6, s, s] in [0, 1]; returns: [B, 2]"""
@@ -124,12 +138,22 @@ class DifferenceNetwork(nn.Module):
         return torch.cat([bin_maxima(exact, side).flatten(1) for side in PYRAMID], 1)
 
     def cam(self, last: Tensor) -> Tensor:
-        """Grad-CAM of the logit of "defective" less that of "normal". [B, C, h, w] → [B, h, w]"""
+        """Grad-CAM of the head's logit of "defective" less that of "normal", before its ReLU.
+
+        last: [B, C, h, w]; returns: [B, h, w]
+        """
         channels, height, width = last.shape[1:]
         levels = torch.split(self.head.weight[1] - self.head.weight[0], [channels * n * n for n in PYRAMID])
         bins = torch.cat([level.view(channels, -1) for level in levels], 1)  # [C, 21]
         weights = bins.sum(1) / (height * width)
-        return torch.einsum("bchw,c->bhw", last.to(weights.dtype), weights).relu()
+        return torch.einsum("bchw,c->bhw", last.to(weights.dtype), weights)
+
+
+def new_linear_path(settings: MedetectionSettings, channels: int, stride: int) -> LinearPath | None:
+    """Linear path that the settings ask for, None for none. channels, stride: of the stem's map"""
+    if settings.linear_path == "none" or settings.stem_learns:
+        return None
+    return LinearPath(channels, settings.size // stride, deviations=settings.linear_path == "deviations")
 
 
 def bin_maxima(features: Tensor, bins: int) -> Tensor:

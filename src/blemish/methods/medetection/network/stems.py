@@ -7,9 +7,11 @@ Deviation: a ResNet with the weights of ImageNet may stand in its place, its bat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.nn.norms import new_norm
@@ -25,14 +27,15 @@ def new_stem(settings: MedetectionSettings) -> tuple[PaperStem | ResNetStem, str
     """
     if settings.backbone == "paper":
         return PaperStem(settings), "paper stem: random initial weights"
+    levels = settings.backbone_level.split("+")
     body, origin = resnet_stages(
         settings.backbone,
         settings.backbone_weights,
-        deepest=settings.backbone_level,
+        deepest=levels[-1],
         setting="backbone_weights",
         original_strides=settings.backbone_strides == "original",
     )
-    stem = ResNetStem(body)
+    stem = ResNetStem(body, levels)
     stem.requires_grad_(settings.stem_learns)
     return stem, origin
 
@@ -59,22 +62,30 @@ class PaperStem(nn.Module):
 
 
 class ResNetStem(nn.Module):
-    """A ResNet up to one of its stages."""
+    """A ResNet up to one of its stages.
 
-    def __init__(self, body: nn.ModuleDict) -> None:
+    levels: stages whose maps it gives, one upon the other; the last is the deepest. Of the finer ones the
+        maximum of as many places as fall to one of the deepest is taken, so that a small spot is not averaged
+    """
+
+    def __init__(self, body: nn.ModuleDict, levels: Sequence[str]) -> None:
         super().__init__()
         self.scale = ImagenetScale()
         self.body = body
-        deepest = list(body)[-1]
-        self.channels = out_channels(body[deepest])
-        self.stride = 2 ** (1 + STAGES.index(deepest))
+        self.levels = tuple(levels)
+        self.channels = sum(out_channels(body[level]) for level in levels)
+        self.stride = 2 ** (1 + STAGES.index(levels[-1]))
 
     def forward(self, images: Tensor, num_support: int | None = None) -> Tensor:
         """Map [B, C, s / stride, s / stride] of images [B, 3, s, s] in [0, 1]. num_support: has no effect"""
         features = self.scale(images)
-        for stage in self.body.values():
+        maps = []
+        for name, stage in self.body.items():
             features = stage(features)
-        return features
+            if name in self.levels:
+                maps.append(features)
+        size = features.shape[2:]
+        return torch.cat([F.adaptive_max_pool2d(finer, size) for finer in maps[:-1]] + [features], 1)
 
 
 def convolutions(ins: int, width: int, count: int, activation: bool) -> Iterator[nn.Module]:

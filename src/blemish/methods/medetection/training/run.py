@@ -1,13 +1,14 @@
 """Training MeDetection: meta-training on other products → fine-tuning on the target → references → threshold.
 
 Source: Zhang et al. 2023, Algorithm 1 and "Experimental details". Reads the splits "train" and "val" and
-nothing else; the target takes no part in meta-training, references are training normals, and both trainings
-end by validation images. Letters: N pairs.
+nothing else; the target takes no part in meta-training, references are training normals; meta-training ends
+by validation images, and so does fine-tuning with `early_stopping`. Letters: N pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,6 +25,7 @@ from blemish.methods.common.warm_start import refuse_changed
 from blemish.methods.contract import EarlyStopping, Fitted, Stage, Trainer, ValidationResult
 from blemish.methods.medetection.memory import MedetectionCurves, MedetectionMemory, StoredValidation
 from blemish.methods.medetection.network.difference import DifferenceNetwork
+from blemish.methods.medetection.network.linear_path import normal_maps
 from blemish.methods.medetection.network.references import references_from
 from blemish.methods.medetection.settings import OF_THE_NETWORK, MedetectionSettings
 from blemish.methods.medetection.training.episodes import (
@@ -57,17 +59,23 @@ def fit(dataset: Dataset, settings: MedetectionSettings, trainer: Trainer) -> Fi
     without defective images, and a target that the initial bundle was trained on.
     """
     refuse_leaks(dataset)
-    return MedetectionTraining(dataset, settings, trainer, products_of(dataset, settings, trainer)).run()
+    cache = FeatureCache(dataset.samples, settings, lambda sample: trainer.read(sample, 3))
+    products = products_of(dataset, settings, trainer)
+    return MedetectionTraining(dataset, settings, trainer, products, cache).run()
 
 
 @dataclass(frozen=True)
 class MedetectionTraining:
-    """Trains MeDetection once: meta-training, fine-tuning, references and threshold."""
+    """Trains MeDetection once: meta-training, fine-tuning, references and threshold.
+
+    cache: of the dataset's images in their order; trainings on other splits of it may share one
+    """
 
     dataset: Dataset
     settings: MedetectionSettings
     trainer: Trainer
     products: Products
+    cache: FeatureCache
 
     def run(self) -> Fitted:
         for note in self.products.notes:
@@ -89,10 +97,6 @@ class MedetectionTraining:
         return replace(tuned, extra_models={START_FOLDER: start} if start else {})
 
     # Images
-
-    @cached_property
-    def cache(self) -> FeatureCache:
-        return FeatureCache(self.dataset.samples, self.settings, lambda sample: self.trainer.read(sample, 3))
 
     def read_target(self) -> None:
         """Read the target's images, so that a broken one is found before hours of meta-training."""
@@ -238,8 +242,9 @@ class MedetectionTraining:
     # Fine-tuning
 
     def fine_tune(self, network: DifferenceNetwork) -> tuple[ValidationResult, ...]:
-        """Train on the target, ending with the best state."""
+        """Train on the target, ending with the best state or the last."""
         settings, target = self.settings, self.target
+        self.fit_linear_path(network)
         source = TuningSource(settings, target, self.trainer.seed, self.neighbours)
         return self.optimise(
             "tune",
@@ -247,12 +252,31 @@ class MedetectionTraining:
             steps=settings.steps,
             batch=source.draw,
             loss=lambda _, batch: self.tuning_loss(network, batch),
-            learning_rate=lambda step: settings.learning_rate,
-            early_stopping=self.early_stopping(lambda: self.validate_target(network), CRITERION),
+            learning_rate=lambda step: tuning_rate(settings, step),
+            early_stopping=self.early_stopping(
+                lambda: self.validate_target(network), CRITERION if settings.early_stopping else None
+            ),
         )
 
+    def fit_linear_path(self, network: DifferenceNetwork) -> None:
+        """Fit the linear path, where there is one, on the training images as they are, not mirrored."""
+        linear, normals, defectives = network.linear, self.target.normals, self.target.defectives
+        if linear is None:
+            return
+        usual = normal_maps(self.features(network, normals))
+        linear.learn_usual(usual)
+        found = [linear.statistics_of_members(maps, usual) for maps in self.features(network, normals)]
+        found += [linear.statistics(maps) for maps in self.features(network, defectives)]
+        labels = torch.tensor([0] * len(normals) + [1] * len(defectives))
+        linear.fit(torch.cat(found).cpu(), labels, strength=self.settings.linear_strength)
+
+    def features(self, network: DifferenceNetwork, numbers: Sequence[int]) -> Iterator[Tensor]:
+        """A frozen stem's features of images as they are, chunk by chunk, [·, C, h, w] each."""
+        for first in range(0, len(numbers), CHUNK):
+            yield self.cache.inputs(network, [(number, 0, 0) for number in numbers[first : first + CHUNK]])
+
     def tuning_loss(self, network: DifferenceNetwork, batch: Mapping[str, Tensor]) -> Tensor:
-        """Cross-entropy of a batch of fine-tuning."""
+        """Cross-entropy of a batch of fine-tuning, of the head alone."""
         pairs = self.cache.pairs(network, batch)
         return F.cross_entropy(logits_of(network, pairs, self.settings, num_support=len(pairs)), pairs.labels)
 
@@ -262,21 +286,30 @@ class MedetectionTraining:
 
     def predict_validation(self, network: DifferenceNetwork) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Probability and label of each validation image of the target, [N] each."""
-        drawn = self.validation_pairs
+        return self.predict(network, self.validation_pairs)
+
+    def predict(
+        self, network: DifferenceNetwork, drawn: PairBatch
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Probability and label of each image of the pairs, by rising number, judged as inspection does."""
         tensors = drawn.tensors()
-        logits = []
+        odds = []
         for first in range(0, len(drawn.images), CHUNK):
             chunk = {name: values[first : first + CHUNK] for name, values in tensors.items()}
             with torch.no_grad():
                 pairs = self.cache.pairs(network, chunk)
-                logits.append(logits_of(network, pairs, self.settings, num_support=None).float().cpu())
-        single = torch.softmax(torch.cat(logits), 1)[:, 1].double().numpy()
+                logits = logits_of(network, pairs, self.settings, num_support=None)
+                odds.append(network.log_odds(logits.float(), pairs.images).cpu())
+        single = torch.sigmoid(torch.cat(odds)).double().numpy()
         return mean_by_image(single, drawn.images, drawn.labels)
 
     @cached_property
     def validation_pairs(self) -> PairBatch:
         """Validation images of the target with the references that the bundle will hold."""
-        product = self.products.validation[self.target.name]
+        return self.pairs_to_judge(self.products.validation[self.target.name])
+
+    def pairs_to_judge(self, product: Product) -> PairBatch:
+        """Images of a product with the references that the bundle will hold."""
         count = self.settings.references if self.settings.siamese else 1
         return fixed_pairs(product, self.references, count, self.neighbours)
 
@@ -293,7 +326,9 @@ class MedetectionTraining:
         assert self.products.target is not None
         return self.products.target
 
-    def early_stopping(self, measure: Callable[[], dict[str, float]], criterion: str) -> EarlyStopping:
+    def early_stopping(
+        self, measure: Callable[[], dict[str, float]], criterion: str | None
+    ) -> EarlyStopping:
         settings = self.settings
         return EarlyStopping(settings.check_every, lambda _: measure(), criterion, settings.patience)
 
@@ -312,7 +347,11 @@ class MedetectionTraining:
             channels=3,
             thresholds={"score": threshold},
             tiling={},
-            curves=MedetectionCurves(adaptation=training_curve(validations, CRITERION, epoch)),
+            curves=MedetectionCurves(
+                adaptation=training_curve(
+                    validations, CRITERION if self.settings.early_stopping else None, epoch
+                )
+            ),
             memory=MedetectionMemory(
                 product=self.target.name, products=self.trained_on, references=tuple(ids)
             ),
@@ -343,9 +382,23 @@ def logits_of(
     return network.body(pairs.references, pairs.images, num_support)
 
 
-def training_curve(validations: Sequence[ValidationResult], criterion: str, epoch: float) -> StoredValidation:
-    """Validation figures by step for the report, and the step of the best. epoch: steps that make one"""
-    best = max(validations, key=lambda result: result.values[criterion])
+def tuning_rate(settings: MedetectionSettings, step: float) -> float:
+    """Learning rate of a step of fine-tuning: constant, or falling along half a cosine to 0."""
+    if not settings.learning_rate_decay:
+        return settings.learning_rate
+    return settings.learning_rate * (1 + math.cos(math.pi * step / settings.steps)) / 2
+
+
+def training_curve(
+    validations: Sequence[ValidationResult], criterion: str | None, epoch: float
+) -> StoredValidation:
+    """Validation figures by step for the report, and the step of the state that is kept.
+
+    criterion: of the best one; None: the last is kept; epoch: steps that make one
+    """
+    best = validations[-1]
+    if criterion is not None:
+        best = max(validations, key=lambda result: result.values[criterion])
     return StoredValidation(
         best_step=best.step,
         epochs=best.step / epoch,
