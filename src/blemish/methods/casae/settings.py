@@ -145,6 +145,10 @@ class CasaeSettings(PresetSettings):
     """
     hard_clean_share: float = Field(0.005, gt=0, le=1)
     """Share of the pixels of an image without a defect that are the hardest, at least one."""
+    dice_weight: float = Field(0.0, ge=0)
+    """Not in the paper: weight, beside eq. 1, of the Dice loss of images with a defect, which counts a
+    small one like a large one.
+    """
 
     rotation_deg: Annotated[float, Group("Augmentation, section 5.1; ranges open")] = Field(
         20.0, ge=0, le=180
@@ -172,6 +176,20 @@ class CasaeSettings(PresetSettings):
     """Not in the paper: greatest brightness shift, in units of full scale."""
     contrast: float = Field(0.3, ge=0, lt=1)
     """Not in the paper: contrast changes by up to this share."""
+    light_field: float = Field(0.0, ge=0, lt=1)
+    """Not in the paper: light that varies slowly over the image brightens or darkens it by up to this
+    share.
+    """
+    gamma: float = Field(0.0, ge=0)
+    """Not in the paper: brightness is raised to a power between 1 / (1 + this) and 1 + this."""
+    blur: float = Field(0.0, ge=0)
+    """Not in the paper: greatest sigma of a Gaussian blur, in pixels of the network's input."""
+    jpeg: float = Field(0.0, ge=0, le=1)
+    """Not in the paper: share of images that are compressed with loss, as JPEG of quality 30 to 95."""
+    copy_paste: float = Field(0.0, ge=0, le=1)
+    """Not in the paper: share of draws in which a marked defect, each class as often as another, is pasted
+    into an image without one.
+    """
 
     steps: Annotated[int, Group("Training of the autoencoders, section 5.1")] = Field(5000, ge=1)
     """Training steps of the first autoencoder."""
@@ -189,6 +207,10 @@ class CasaeSettings(PresetSettings):
     """Decay of the autoencoders' weights in each step."""
     gradient_clip: float = Field(5.0, gt=0)
     """Greatest norm of the gradient."""
+    weight_average: float = Field(0.0, ge=0, lt=1)
+    """Not in the paper: share of itself that a running average of the weights keeps at each step; the
+    average is what is learned. 0: the last weights.
+    """
 
     threshold: Annotated[float | None, Group("Threshold, section 3.2")] = Field(None, gt=0, lt=1)
     """Probability from which a pixel is defective; null: chosen on the validation images."""

@@ -139,6 +139,20 @@ class SeveritySettings(PresetSettings):
     """Open: greatest brightness shift, in units of full scale."""
     contrast: float = Field(0.4, ge=0, lt=1)
     """Open: contrast changes by up to this share."""
+    light_field: float = Field(0.0, ge=0, lt=1)
+    """Open: light that varies slowly over the image brightens or darkens it by up to this
+    share.
+    """
+    gamma: float = Field(0.0, ge=0)
+    """Open: brightness is raised to a power between 1 / (1 + this) and 1 + this."""
+    blur: float = Field(0.0, ge=0)
+    """Open: greatest sigma of a Gaussian blur, in pixels."""
+    jpeg: float = Field(0.0, ge=0, le=1)
+    """Open: share of patches that are compressed with loss, as JPEG of quality 30 to 95."""
+    copy_paste: float = Field(0.0, ge=0, le=1)
+    """Open: share of draws in which a marked defect, each class as often as another, is pasted
+    into an image without one.
+    """
 
     defect_cells: Annotated[int | None, Group("Stage 1: optimisation (open)")] = Field(None, ge=1)
     """The defect cells of a patch count in the loss as if they were so many, at least a thirtieth and at
@@ -157,6 +171,10 @@ class SeveritySettings(PresetSettings):
     """Decay of the weights in each step, as in AdamW."""
     gradient_clip: float = Field(5.0, gt=0)
     """Greatest norm of the gradient."""
+    weight_average: float = Field(0.0, ge=0, lt=1)
+    """Open: share of itself that a running average of the weights keeps at each step; the
+    average is what is learned. 0: the last weights.
+    """
 
     threshold: Annotated[float | None, Group("Stage 2: filter, sections III-A-2 and IV-G")] = Field(
         None, gt=0, lt=12

@@ -165,6 +165,7 @@ class CasaeTraining:
             ),
             learning_rate=scheduled(settings.learning_rate, steps=steps, schedule=settings.schedule),
             gradient_clip=settings.gradient_clip,
+            weight_average=settings.weight_average,
         )
 
     def optimise_with_teacher(self, stage: Stage) -> None:

@@ -119,6 +119,7 @@ class SeverityTraining:
             peak=self.settings.learning_rate,
             batch=lambda step, rank: source.batch(self.generator(REGRESSION, step, rank)),
             loss=partial(severity_loss, defect_cells=self.settings.defect_cells),
+            weight_average=self.settings.weight_average,
         )
         return network
 
@@ -229,7 +230,7 @@ class SeverityTraining:
     # Both
 
     def optimise(self, name: str, network: nn.Module, *, steps: int, peak: float, **parts: Any) -> None:
-        """Train a network in a stage of its own. peak: of the learning rate; parts: batch and loss"""
+        """Train a network in a stage of its own. peak: of the learning rate; parts: batch, loss and more"""
         settings = self.settings
         self.trainer.optimise(
             Stage(
