@@ -56,7 +56,7 @@ def photometric_jitter(image: Pixels, generator: Generator, ranges: PhotometricR
 
     image: [H, W] or [H, W, C]; its values are scaled to [0, 1], which a strong change leaves
     """
-    unit: NDArray[np.float32] = image.astype(np.float32) / np.iinfo(image.dtype).max
+    unit = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
     if ranges.light_field > 0:
         unit *= light_field(unit.shape, generator.uniform(0, ranges.light_field), generator)
     if ranges.gamma > 0:
