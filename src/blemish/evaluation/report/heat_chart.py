@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from blemish.evaluation.records import Surface
-from blemish.evaluation.report.axes import drawing, text, tick
+from blemish.evaluation.report.axes import drawing, text
 from blemish.evaluation.report.plot import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 
 FAINTEST, DARKEST = 0.04, 0.6  # opacity of the least and the greatest value; the figures stay legible on both
@@ -21,7 +21,7 @@ def heat_chart(surface: Surface) -> Markup | None:
     parts: list[Markup] = []
     for row, line in enumerate(surface.values):
         top = HEIGHT - BOTTOM - (row + 1) * height
-        parts.append(text(LEFT - 7, top + height / 2 + 4, tick(surface.y[row]), anchor="end"))
+        parts.append(text(LEFT - 7, top + height / 2 + 4, f"{surface.y[row]:.3g}", anchor="end"))
         for column, value in enumerate(line):
             if value is not None:
                 left = LEFT + column * width
@@ -30,7 +30,7 @@ def heat_chart(surface: Surface) -> Markup | None:
                 shown = f"{value:.2f}".removeprefix("0")
                 parts.append(text(left + width / 2, top + height / 2 + 4, shown, kind="heat-value"))
     for column, value in enumerate(surface.x):
-        parts.append(text(LEFT + (column + 0.5) * width, HEIGHT - BOTTOM + 18, tick(value)))
+        parts.append(text(LEFT + (column + 0.5) * width, HEIGHT - BOTTOM + 18, f"{value:.3g}"))
     if surface.marked is not None:
         row, column = surface.marked
         left, top = LEFT + column * width, HEIGHT - BOTTOM - (row + 1) * height
