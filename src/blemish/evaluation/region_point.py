@@ -1,7 +1,7 @@
 """Operating point of regions: where they start, how far they grow, and how small they may be.
 
 Chosen together on validation images by region F1: found and true defects are matched one to one at an IoU of
-`MATCH_IOU`, as everywhere in a report, and a region that matches none is a false one, on clean images as well.
+`MATCH_IOU`, as everywhere in a report; a region that matches none is a false one, on clean images too.
 Regions start where the map reaches T_high and grow over all that is connected to it and reaches T_low
 (hysteresis). Few defects tell points apart badly, so the grid is coarse, and of the points that are not worse
 than the best by more than one standard error the one with the best pixel F1 is taken.
@@ -31,7 +31,7 @@ AREAS = (0, 4, 16, 64, 256)  # in pixels, as far as a quarter of the true defect
 MIN_DEFECTS = 5  # validation defects, with fewer of which nothing is chosen by them
 NO_CLEAN_IMAGES = (
     "No validation image is without a defect, so nobody knows how often good parts show a false region: "
-    "thresholds of regions are chosen on false regions beside defects alone. Add good images to the val split."
+    "the choice knows of false regions beside defects alone. Add good images to the val split."
 )
 TP, FOUND, HITS, PIXELS = range(4)  # matched regions, regions, their pixels on defects, their pixels
 
@@ -65,7 +65,9 @@ class RegionChoice:
     def to_json(self) -> dict[str, Any]:
         """Plain values as `bundle.curves.StoredRegionChoice` has them."""
         low, area, high = self.index
-        surface = [[value if np.isfinite(value) else None for value in row] for row in self.f1[:, area].tolist()]
+        surface = [
+            [value if np.isfinite(value) else None for value in row] for row in self.f1[:, area].tolist()
+        ]
         return {
             "grow": self.thresholds.grow,
             "start": self.thresholds.start,
@@ -99,14 +101,17 @@ class RegionSweep:
         self, sample: Sample, size: tuple[int, int], regions_from: Callable[[float], Sequence[Region]]
     ) -> None:
         """Count an image. size: (height, width); regions_from: its regions of any area, by T_low"""
-        truth = [instance for instance in with_places(sample, size)[1] if instance.mask is not None]
+        truth = with_places(sample, size)[1]
         marked = np.zeros(size, np.bool_)
+        areas = []
         for instance in truth:
+            assert instance.mask is not None, "defects without an outline are left out before"
             left, top, right, bottom = (int(edge) for edge in instance.box_xyxy)
             marked[top:bottom, left:right] |= instance.mask
+            areas.append(int(np.count_nonzero(instance.mask)))
         levels = [self.of_level(regions_from(level), truth, marked) for level in self.levels]
         self.counts.append(np.stack(levels))
-        self.true_areas.append([int(np.count_nonzero(instance.mask)) for instance in truth])
+        self.true_areas.append(areas)
 
     def of_level(
         self, regions: Sequence[Region], truth: Sequence[Instance], marked: NDArray[np.bool_]
@@ -122,7 +127,10 @@ class RegionSweep:
         return np.stack(
             [
                 np.stack(
-                    [(each * large) @ started for each in (matched(overlap, strongest, large), 1, hits, pixels)],
+                    [
+                        (each * large) @ started
+                        for each in (matched(overlap, strongest, large), 1, hits, pixels)
+                    ],
                     axis=-1,
                 )
                 for large in (pixels >= area for area in self.areas)
@@ -198,9 +206,9 @@ def one_standard_error(
     f1: [L, A, L], NaN where a point is not to be taken; influence: [n, L, A, L]; preferred: [L, A, L]
     returns: index of the point, and the standard error of its difference to the best one
     """
-    best = np.unravel_index(np.nanargmax(f1), f1.shape)
+    low, area, high = best = np.unravel_index(np.nanargmax(f1), f1.shape)
     images = len(influence)
-    apart = influence - influence[(slice(None), *best)].reshape(-1, 1, 1, 1)
+    apart = influence - influence[:, low, area, high].reshape(-1, 1, 1, 1)
     errors = np.sqrt(np.square(apart).sum(axis=0) * images / max(1, images - 1))
     near = f1 >= f1[best] - errors  # NaN is not
     low, area, high = np.unravel_index(np.where(near, preferred, -1.0).argmax(), f1.shape)

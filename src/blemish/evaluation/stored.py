@@ -57,7 +57,9 @@ def region_choice(manifest: Manifest, bundle: Path) -> tuple[Surface, Curve] | N
         marked=at,
     )
     line = {"region F1": choice.f1_of_areas}
-    areas = Curve("Region F1 by least area", "least area, px", "region F1", choice.areas, line, choice.min_area)
+    areas = Curve(
+        "Region F1 by least area", "least area, px", "region F1", choice.areas, line, choice.min_area
+    )
     return surface, areas
 
 
@@ -71,7 +73,9 @@ def regions_in_words(manifest: Manifest) -> tuple[str, ...]:
     if name is None or "start" not in stored:
         return ()
     grow, start, least = stored[name], stored["start"], stored.get("min_area", 0.0)
-    reach = f"start at {name} {start:.3g} and grow to {grow:.3g}" if start > grow else f"reach {name} {grow:.3g}"
+    reach = (
+        f"start at {name} {start:.3g} and grow to {grow:.3g}" if start > grow else f"reach {name} {grow:.3g}"
+    )
     area = f" and have at least {least:g} px" if least else ""
     return (f"Regions {reach}{area}.",)
 

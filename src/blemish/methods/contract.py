@@ -122,6 +122,10 @@ class Inference(Protocol):
         """Value of the score map from which a pixel is defective; None where the method gives no such map."""
 
     @property
+    def region_threshold(self) -> float | None:
+        """Value of the score map that each region reaches somewhere; None as `pixel_threshold` is."""
+
+    @property
     def score_map_max(self) -> float | None:
         """Greatest possible value of the score map; None where the method gives no such map."""
 
@@ -317,7 +321,7 @@ class Trainer(Protocol):
         """
 
     def region_sweep(self, max_threshold: float, *, min_area: float) -> RegionSweep:
-        """Sweep of operating points of regions of at least `min_area` in maps of values in (0, max_threshold)."""
+        """Sweep of operating points of regions, of `min_area` at least, in maps of (0, max_threshold)."""
 
     def note(self, message: str) -> None:
         """Write a line for the user and the log."""

@@ -234,7 +234,7 @@ class RunTrainer:
         return sweep_threshold(maps, thresholds, criterion=criterion)
 
     def region_sweep(self, max_threshold: float, *, min_area: float) -> RegionSweep:
-        """Sweep of operating points of regions of at least `min_area` in maps of values in (0, max_threshold)."""
+        """Sweep of operating points of regions, of `min_area` at least, in maps of (0, max_threshold)."""
         areas = (min_area, *(area for area in AREAS if area > min_area))
         return RegionSweep(levels_up_to(max_threshold), areas)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from blemish.bundle.manifest import Manifest, known_images
 from blemish.bundle.store import Bundle, load_bundle

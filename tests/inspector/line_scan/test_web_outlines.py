@@ -65,7 +65,7 @@ def test_the_answer_is_that_of_all_strips_joined_whatever_their_heights(kind: st
 def test_regions_that_start_in_one_strip_and_grow_through_others_are_those_of_the_whole(
     seed: int, height: int, low: float, rise: float, join: float
 ) -> None:
-    """Hysteresis across chunks: a region's one strong pixel may lie in any strip, before or behind its rest."""
+    """Hysteresis across chunks: the one strong pixel may lie in any strip, before or behind the rest."""
     generator = np.random.default_rng(seed)
     web = cv2.resize(generator.integers(0, 256, (height // 9 + 2, 12), dtype=np.uint8), (70, height))
     judge = casae(types=False, threshold=low, start_threshold=low + rise, join_distance=join)

@@ -243,7 +243,7 @@ def histogram(evaluation: Evaluation) -> Markup | None:
 
 
 def figures(evaluation: Evaluation, context: ReportContext) -> list[Figure]:
-    """Curves of the report: those of the validation images, then the evaluation's own, then the training's."""
+    """Curves of the report: of the validation images, then the evaluation's own, then the training's."""
     chosen = (context.threshold_sweep, context.region_areas)
     curves: list[Curve] = [curve for curve in chosen if curve is not None]
     rest = [name for name in evaluation.curves if name not in CURVE_ORDER]

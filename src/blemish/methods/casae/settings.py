@@ -217,7 +217,7 @@ class CasaeSettings(PresetSettings):
     join_distance: Annotated[float, Group("Defects, section 3.3")] = Field(4.0, ge=0, le=1000)
     """Open: distance in pixels within which regions are one defect."""
     min_area: float = Field(0.0, ge=0)
-    """Open: area in pixels below which defects are dropped; 0 keeps every one. "region-f1" may choose more."""
+    """Open: area in pixels below which defects are dropped; 0 keeps all. "region-f1" may choose more."""
 
     types: Annotated[bool, Group("Compact CNN, sections 4 and 5.1")] = True
     """Whether defects are named; off: they are "defect" (or the one class there is)."""

@@ -1,4 +1,4 @@
-"""Thresholds of the regions of a map: chosen on validation images, as a bundle keeps them, and as set by hand.
+"""Thresholds of the regions of a map: chosen on validation images or set by hand, and kept in a bundle.
 
 A region starts where the map reaches `start`, grows over what is connected to it and reaches `grow`, and has
 at least `min_area` pixels; see `regions.region.regions_above`.

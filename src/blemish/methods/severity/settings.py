@@ -183,7 +183,7 @@ class SeveritySettings(PresetSettings):
     join_distance: Annotated[float, Group("Stage 3: components, section III-A-3")] = Field(4.0, ge=0, le=1000)
     """Distance in pixels within which clusters are one defect."""
     min_area: float = Field(0.0, ge=0)
-    """Open: area in pixels below which defects are dropped; 0 keeps every one. "region-f1" may choose more."""
+    """Open: area in pixels below which defects are dropped; 0 keeps all. "region-f1" may choose more."""
     upsampling: Literal["linear", "nearest"] = "linear"
     """Open: how cells become pixels of an outline; "nearest" is the plain r×r square."""
 

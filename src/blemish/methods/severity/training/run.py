@@ -21,8 +21,8 @@ from blemish.arrays import Pixels
 from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.common.map_score import MapMemory, MapScore, MapScoreFitter
-from blemish.methods.common.samples import ClassMap, SampleReader
 from blemish.methods.common.region_thresholds import ChosenThresholds, chosen_thresholds, stored
+from blemish.methods.common.samples import ClassMap, SampleReader
 from blemish.methods.contract import Fitted, Networks, RegionSweep, RegionThresholds, Stage, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.labels import SEVERITY_MAX
