@@ -19,6 +19,7 @@ from blemish.arrays import Pixels, RgbImage
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
+from blemish.evaluation.region_point import AREAS, RegionSweep, levels_up_to
 from blemish.evaluation.sweep import Sweep, sweep_threshold
 from blemish.files import write_atomically
 from blemish.images.bit_depth import full_range
@@ -236,6 +237,11 @@ class RunTrainer:
         """Try thresholds in (0, max_threshold) on maps and true masks [H, W] of validation images."""
         thresholds = np.linspace(0, max_threshold, SWEEP_STEPS + 2)[1:-1]
         return sweep_threshold(maps, thresholds, criterion=criterion)
+
+    def region_sweep(self, max_threshold: float, *, min_area: float) -> RegionSweep:
+        """Sweep of operating points of regions, of `min_area` at least, in maps of (0, max_threshold)."""
+        areas = (min_area, *(area for area in AREAS if area > min_area))
+        return RegionSweep(levels_up_to(max_threshold), areas)
 
     def note(self, message: str) -> None:
         """Write a line for the user and the log."""

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from blemish.images.tiling import Tiling
 from blemish.methods.casae.geometry import MULTIPLES, NetworkKind, tiling_for
 from blemish.methods.common.presets import PresetSettings
+from blemish.methods.common.region_thresholds import refuse_low_start
 from blemish.methods.contract import Group
 
 NormKind = Literal["batch", "group", "none"]
@@ -33,6 +34,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "norm": "none",
         "standardise": False,
         "threshold": 1 - 100 / WHITE,
+        "threshold_criterion": "pixel-f1",
         "image_score": "max",
         "steps": 45_000,
         "second_steps": 30_000,
@@ -218,8 +220,15 @@ class CasaeSettings(PresetSettings):
     """The threshold as the paper's G_s, 100 there: pixels of its 8-bit map up to this are defective. Give
     either.
     """
-    threshold_criterion: Literal["mean-iou", "pixel-f1"] = "pixel-f1"
-    """Measure on the validation images that the chosen threshold maximises."""
+    start_threshold: float | None = Field(None, gt=0, lt=1)
+    """Probability that the strongest pixel of a defect has at least, with a given `threshold`: defects
+    start there and grow to the threshold. null: the threshold, or chosen together with it.
+    """
+    threshold_criterion: Literal["region-f1", "mean-iou", "pixel-f1"] = "region-f1"
+    """Measure on the validation images that thresholds maximise. "region-f1" is of whole defects, found at
+    an IoU of 0.3, and chooses `threshold`, `start_threshold` and `min_area` together; the others choose
+    `threshold` alone.
+    """
 
     image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
     """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
@@ -230,7 +239,7 @@ class CasaeSettings(PresetSettings):
     join_distance: Annotated[float, Group("Defects, section 3.3")] = Field(4.0, ge=0, le=1000)
     """Open: distance in pixels within which regions are one defect."""
     min_area: float = Field(0.0, ge=0)
-    """Open: area in pixels below which defects are dropped; 0 keeps every one."""
+    """Open: area in pixels below which defects are dropped; 0 keeps all. "region-f1" may choose more."""
 
     types: Annotated[bool, Group("Compact CNN, sections 4 and 5.1")] = True
     """Whether defects are named; off: they are "defect" (or the one class there is)."""
@@ -342,6 +351,7 @@ class CasaeSettings(PresetSettings):
 
     @model_validator(mode="after")
     def thresholds_agree(self) -> Self:
+        refuse_low_start(self.start_threshold, self.threshold)
         if self.threshold is not None and self.gray_threshold is not None:
             expected = gray_of(self.threshold)
             if abs(expected - self.gray_threshold) > 1e-3:

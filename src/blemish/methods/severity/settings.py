@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from blemish.methods.common.presets import PresetSettings
+from blemish.methods.common.region_thresholds import refuse_low_start
 from blemish.methods.contract import Group
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import Readings
@@ -29,6 +30,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 2000,
         "learning_rate": 3e-3,
         "weight_decay": 1e-4,
+        "threshold_criterion": "mean-iou",
         "image_score": "max",
         "types": True,
         "types_backbone": "resnet101",
@@ -180,8 +182,15 @@ class SeveritySettings(PresetSettings):
         None, gt=0, lt=12
     )
     """Severity T from which a cell is defective, eq. 1; null: chosen on the validation images."""
-    threshold_criterion: Literal["mean-iou", "pixel-f1"] = "mean-iou"
-    """Measure that T maximises; the paper's is mean IoU, which is blind to clean images."""
+    start_threshold: float | None = Field(None, gt=0, lt=12)
+    """Severity that the strongest cell of a defect has at least, with a given `threshold`: defects start
+    there and grow to T. null: T, or chosen together with it.
+    """
+    threshold_criterion: Literal["region-f1", "mean-iou", "pixel-f1"] = "region-f1"
+    """Measure on the validation images that thresholds maximise. "region-f1" is of whole defects, found at
+    an IoU of 0.3, and chooses T, `start_threshold` and `min_area` together; the others choose T alone. The
+    paper's is mean IoU, which is blind to clean images.
+    """
 
     image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
     """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
@@ -192,7 +201,7 @@ class SeveritySettings(PresetSettings):
     join_distance: Annotated[float, Group("Stage 3: components, section III-A-3")] = Field(4.0, ge=0, le=1000)
     """Distance in pixels within which clusters are one defect."""
     min_area: float = Field(0.0, ge=0)
-    """Open: area in pixels below which defects are dropped; 0 keeps every one."""
+    """Open: area in pixels below which defects are dropped; 0 keeps all. "region-f1" may choose more."""
     upsampling: Literal["linear", "nearest"] = "linear"
     """Open: how cells become pixels of an outline; "nearest" is the plain r×r square."""
 
@@ -262,4 +271,9 @@ class SeveritySettings(PresetSettings):
                 "Received: brightest. Set channels=3, or leave intensity out."
             )
         default_tiling(self.cell, self.tile, network=self.network)  # raises where the tile does not fit
+        return self
+
+    @model_validator(mode="after")
+    def start_is_above_the_threshold(self) -> Self:
+        refuse_low_start(self.start_threshold, self.threshold)
         return self
