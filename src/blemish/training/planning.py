@@ -166,9 +166,10 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
     for part in plan.stages:
         of = f" of {part.full_steps}" if part.steps < part.full_steps else ""
         each = f"{part.seconds_per_step:.2g} s"
-        lines.append(f"  {part.title}: {part.steps}{of} steps of {each}, {spoken(part.seconds)}")
-    others = plan.seconds - sum(part.seconds for part in plan.stages)
-    lines.append(f"  reading, thresholds and the rest: {spoken(others)}")
+        steps = part.steps * part.seconds_per_step
+        lines.append(f"  {part.title}: {part.steps}{of} steps of {each}, {spoken(steps)}")
+    others = plan.seconds - sum(part.steps * part.seconds_per_step for part in plan.stages)
+    lines.append(f"  reading images, filling caches, thresholds and the rest: {spoken(others)}")
     if plan.changed:
         changes = ", ".join(f"{name}={value}" for name, value in plan.changed.items())
         lines.append(f"  with {changes}, to fit")
