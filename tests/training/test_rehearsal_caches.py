@@ -116,7 +116,9 @@ def test_all_that_the_whole_dataset_will_cache_is_told(
 ) -> None:
     toy = Toy(tmp_path, dataset, monkeypatch)
     toy.rehearsed(4000)  # enough to see every view of every image
-    assert toy.trainer.reporter.feature_bytes + toy.use.num_bytes == pytest.approx(100 * VIEWS * 100, rel=0.01)
+    assert toy.trainer.reporter.feature_bytes + toy.use.num_bytes == pytest.approx(
+        100 * VIEWS * 100, rel=0.01
+    )
 
 
 USE = CacheUse(max_bytes=1000, kept=40, num_bytes=400, requests=40, computed=40, seconds=4.0)

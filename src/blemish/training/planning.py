@@ -64,6 +64,7 @@ def planned(
     stages = {part.stage for part in plan.stages}
     # Where the time is too short for the least steps, they are taken all the same.
     plan = plan.with_fixed(stages if too_long else stages - {each.stage for each in adjustable})
+    plan = plan.with_least(adjustable)
     needed = plan.seconds + clock.elapsed
     if too_long and budget.required:
         raise BlemishError(
@@ -125,6 +126,7 @@ def unmeasured(request: Request, budget: Budget) -> TimePlan | None:
                 stage=stage.stage,
                 steps=steps,
                 full_steps=steps,
+                least=stage.least,
                 fixed=stage.setting in budget.fixed,
             )
         )

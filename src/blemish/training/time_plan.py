@@ -46,7 +46,7 @@ class Filling(Strict):
     per_step: float
     seconds: float
 
-    def computed(self, steps: int) -> float:
+    def computed(self, steps: float) -> float:
         """Results that so many steps compute, as expected."""
         return self.results * -expm1(-steps * self.per_step / self.results)
 
@@ -55,7 +55,7 @@ class Part(Strict):
     """A part of a training. title: of its progress bar; seconds: of all of it
 
     stage: name of the stage where the part is one; steps: planned for it; full_steps: without a budget
-    fixed: whether all these steps are taken, however long each turns out to be
+    least: steps that are taken in any case; fixed: whether all are, however long each turns out to be
     fillings: of caches, one for each kind of image; their seconds are among those of the part
     """
 
@@ -64,6 +64,7 @@ class Part(Strict):
     stage: str | None = None
     steps: int = 0
     full_steps: int = 0
+    least: int = 0
     fixed: bool = False
     fillings: tuple[Filling, ...] = ()
 
@@ -72,14 +73,17 @@ class Part(Strict):
         """Seconds of a step that finds all it needs in the cache."""
         return (self.seconds - self.filling_seconds(self.steps)) / self.steps if self.steps else 0.0
 
-    def filling_seconds(self, steps: int) -> float:
+    def filling_seconds(self, steps: float) -> float:
         """Seconds in which so many steps fill caches."""
         return sum(filling.seconds * filling.computed(steps) for filling in self.fillings)
 
+    def seconds_of(self, steps: float) -> float:
+        """Seconds of the first so many steps."""
+        return steps * self.seconds_per_step + self.filling_seconds(steps)
+
     def with_steps(self, steps: int) -> Part:
         """Part with so many steps, which take as long each."""
-        seconds = steps * self.seconds_per_step + self.filling_seconds(steps)
-        return self.model_copy(update={"steps": steps, "seconds": seconds})
+        return self.model_copy(update={"steps": steps, "seconds": self.seconds_of(steps)})
 
 
 class TimePlan(Strict):
@@ -109,6 +113,15 @@ class TimePlan(Strict):
         """Plan with other numbers of steps, by stage."""
         parts = tuple(
             part.with_steps(steps[part.stage]) if part.stage is not None and part.stage in steps else part
+            for part in self.parts
+        )
+        return self.model_copy(update={"parts": parts})
+
+    def with_least(self, adjustable: Iterable[StageSteps]) -> TimePlan:
+        """Plan in which each of these stages takes its least steps, however long they turn out to be."""
+        least = {stage.stage: stage.least for stage in adjustable}
+        parts = tuple(
+            part.model_copy(update={"least": least[part.stage]}) if part.stage in least else part
             for part in self.parts
         )
         return self.model_copy(update={"parts": parts})

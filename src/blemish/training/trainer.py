@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,11 @@ class RunTrainer:
             position = float(checkpoint.metadata.get(POSITION, done))
             self.clock.resume(float(checkpoint.metadata.get(SECONDS, 0)))
             self.log.forget_after(stage.name, done)
-        seconds = self.clock.seconds_for(stage.name)
-        return Pace(stage.steps, done, position, seconds, self.clock.full_steps(stage.name))
+        pace = Pace(stage.steps, done, position, self.clock.seconds_for(stage.name))
+        part = self.clock.part(stage.name)
+        if part is None:
+            return pace
+        return replace(pace, most=part.full_steps, least=part.least, expected=part.seconds_of)
 
     def checkpoint(self, stage: Stage) -> Path:
         """Path of the stage's checkpoint."""
@@ -199,10 +203,12 @@ class RunTrainer:
             return
         self.steps_taken[stage.name] = pace.done
         if pace.done not in (stage.steps, began):
-            self.note(
-                f"{training_title(stage.name)}: {pace.done} steps in place of {stage.steps}, to keep the "
-                "time: they took another time than measured before."
+            why = (
+                "the least that are worth training, which take longer than there was time"
+                if pace.done == pace.least
+                else "to keep the time: they took another time than measured before"
             )
+            self.note(f"{training_title(stage.name)}: {pace.done} steps in place of {stage.steps}, {why}.")
 
     def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
         """Modules in eval mode as functions of arrays, in fp32 like every later inspection."""
