@@ -23,7 +23,7 @@ from blemish.training.clock import Clock
 from blemish.training.record import read_record
 from blemish.training.rehearsal import Work, rehearse
 from blemish.training.request import PLAN_FILE, Request
-from blemish.training.time_plan import Budget, Part, TimePlan, fitted
+from blemish.training.time_plan import Budget, Part, StepCount, TimePlan, fitted
 from blemish.training.trainer import training_title
 from blemish.untrusted import read_json
 
@@ -183,13 +183,14 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
     return lines
 
 
-def steps_saved(plan: TimePlan | None, taken: Mapping[str, int]) -> tuple[str, ...]:
-    """Sentence for the report where the budget did not allow all steps; else none.
-
-    taken: steps by stage, of those that ended with their schedule
-    """
+def steps_saved(plan: TimePlan | None, counts: Mapping[str, StepCount]) -> tuple[str, ...]:
+    """Sentence for the report where the budget did not allow all steps; else none. counts: by stage"""
     stages = {part.stage: part.full_steps for part in plan.stages if part.stage} if plan else {}
-    cut = {name: number for name, number in taken.items() if number < stages.get(name, 0)}
+    cut = {
+        name: count.taken
+        for name, count in counts.items()
+        if not count.ended_early and count.taken < stages.get(name, 0)
+    }
     if plan is None or plan.budget is None or not cut:
         return ()
     steps = ", ".join(f"{name} {number} of {stages[name]}" for name, number in cut.items())

@@ -36,6 +36,15 @@ class Budget:
     fixed: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class StepCount:
+    """Steps of a stage. ended_early: by early stopping, before the end of its schedule"""
+
+    planned: int
+    taken: int
+    ended_early: bool = False
+
+
 class Filling(Strict):
     """Filling of a cache by the steps of a stage: each result is computed in the first step that needs it.
 
@@ -159,6 +168,14 @@ def fitted(plan: TimePlan, adjustable: Iterable[StageSteps], seconds: float) -> 
         middle = (low + high) / 2
         low, high = (middle, high) if of_share(middle).seconds <= available else (low, middle)
     return of_share(low)
+
+
+def steps_by_stage(counts: Mapping[str, StepCount]) -> dict[str, dict[str, int]]:
+    """Steps planned and taken, by stage: JSON of run.json and of a bundle's provenance."""
+    return {
+        "steps_planned": {name: count.planned for name, count in counts.items()},
+        "steps_taken": {name: count.taken for name, count in counts.items()},
+    }
 
 
 def preset_seconds(preset: str, *, on_gpu: bool) -> float | None:

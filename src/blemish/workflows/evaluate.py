@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from blemish.bundle.manifest import Manifest, known_images
 from blemish.bundle.store import Bundle, load_bundle
@@ -215,10 +216,20 @@ def report_context(evaluated: EvaluatedBundles, dataset: Dataset, data: Path, co
         bundle_hash=loaded.id,
         training=training_curve(manifest, place),
         threshold_sweep=threshold_sweep(manifest, place),
-        settings=manifest.settings,
+        settings=settings_and_steps(manifest),
         noticed=manifest.notes,
         decided=sentences(decision) if decision else (),
     )
+
+
+def settings_and_steps(manifest: Manifest) -> dict[str, Any]:
+    """Settings of a bundle, and the steps of its training that were planned and taken, where it has them."""
+    steps = {
+        name: manifest.provenance[key]
+        for name, key in (("steps planned", "steps_planned"), ("steps taken", "steps_taken"))
+        if manifest.provenance.get(key)
+    }
+    return {**manifest.settings, **steps}
 
 
 def decisions_of_later(stages: Sequence[BundleInspector]) -> tuple[str, ...]:
@@ -248,7 +259,7 @@ def context_of_chain(first: ReportContext, stages: Sequence[Bundle], places: Seq
         settings={
             f"{manifest.method}.{key}": value
             for manifest in manifests
-            for key, value in manifest.settings.items()
+            for key, value in settings_and_steps(manifest).items()
         },
         training=None,
         threshold_sweep=None,
