@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.faults import first_fault
 from blemish.bundle.migrations import legacy_defaults, rename_settings
 from blemish.errors import BlemishError
 from blemish.files import write_atomically

@@ -20,7 +20,7 @@ from blemish.evaluation.baselines import HISTOGRAMS, ImageFeatures
 from blemish.evaluation.calibration import hidden_defects
 from blemish.evaluation.causes import Trained
 from blemish.evaluation.decided import operating_point_of
-from blemish.evaluation.evidence import features_at_hand, summary_lines, with_evidence
+from blemish.evaluation.evidence import features_at_hand, with_evidence
 from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.evaluation.report import ReportContext
 from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
@@ -137,9 +137,8 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
     )
     for note in context.notes[len(notes) :]:
         reporter.line(note)
-    for line in summary_lines(evaluation.metrics, f"split '{split}', {len(evaluation.records)} images"):
-        reporter.line(line)
-    return write_evaluation(out, evaluation, context_of_chain(context, evaluated.bundles, places))
+    context = context_of_chain(context, evaluated.bundles, places)
+    return write_evaluation(out, evaluation, context, split=split)
 
 
 def opened(

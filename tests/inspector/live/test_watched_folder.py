@@ -171,7 +171,7 @@ def test_an_image_that_is_overwritten_before_it_is_read_is_counted(
     watch = Watch(folder)
     watch.until(lambda: latest in watch.source.waiting and watch.source.waiting[latest].unchanged)
     if way == "replaced":
-        os.replace(shutil.copy(second, folder / ".part"), latest)
+        shutil.copy(second, folder / ".part").replace(latest)
     else:
         latest.write_bytes(second.read_bytes())
     watch.until(lambda: len(watch.taken) == 1)
@@ -191,7 +191,7 @@ def test_a_waiting_file_that_is_renamed_over_another_is_not_lost_itself(
     picture(folder / "b.png", 2)
     watch = Watch(folder)
     watch.until(lambda: len(watch.source.waiting) == 2)
-    os.replace(folder / "a.png", folder / "b.png")
+    (folder / "a.png").replace(folder / "b.png")
     watch.until(lambda: len(watch.taken) == 1)
     watch.stop()
     fields = watch.source.losses(judged=1).fields

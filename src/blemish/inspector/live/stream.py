@@ -1,8 +1,8 @@
 """Frames of a stream or a camera as items: always the newest, with an account of all others.
 
 A thread reads every frame as it comes. One that nobody has taken when the next comes is dropped and counted.
-A connection that is lost is made again, at longer and longer intervals; one that is lost again at once does not
-count as back.
+A connection that is lost is made again, at longer and longer intervals; one that is lost again at once does
+not count as back.
 """
 
 from __future__ import annotations
