@@ -176,6 +176,8 @@ class Stage:
     loss: network and batch to a scalar; extra named values of it are logged
     learning_rate: of each step, in [0, steps); gradient_clip: greatest norm of the whole gradient
     early_stopping: with it, the network is left in its best state, which may be that before the first step
+    rate_shares: of the learning rate, by name of a part of the network such as "encoder"; 0: frozen, 1
+        elsewhere; of nested parts the inner one counts
     """
 
     name: str
@@ -187,6 +189,7 @@ class Stage:
     learning_rate: Callable[[int], float]
     gradient_clip: float
     early_stopping: EarlyStopping | None = None
+    rate_shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -354,6 +357,13 @@ class Method(Protocol):
     def stage_steps(self) -> tuple[StageSteps, ...]: ...
     @property
     def cheaper(self) -> tuple[Mapping[str, Any], ...]: ...
+
+    def resolved_settings(self, settings: Any, note: Callable[[str], None]) -> Any:
+        """Settings with those decided that are left to what can be had, such as pretrained weights.
+
+        note: called with a line for the user where something is not to be had
+        Raises BlemishError where what the settings name does not fit them.
+        """
 
     def rehearsed_settings(self, dataset: Dataset, settings: Any, start: Bundle | None) -> Any:
         """Settings that a rehearsal on some of the images needs to do what `fit` does on all of them.

@@ -26,6 +26,7 @@ from blemish.images.decode import read_image, with_channels
 from blemish.images.encode import png_bytes
 from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
 from blemish.methods.contract import MethodSettings, Networks, Stage, ValidationResult
+from blemish.nn.optimisation import freeze_parts, set_learning_rate, share_rates
 from blemish.nn.runtime import prepare_runtime
 from blemish.progress import Reporter
 from blemish.training.cache import ArrayCache
@@ -78,8 +79,7 @@ class RunTrainer:
         pace = self.resumed(stage, optimiser, stopper)
         began = pace.done
         for step, position, batch in self.batches(stage, pace, stopper, accelerator.process_index):
-            for group in optimiser.param_groups:
-                group["lr"] = stage.learning_rate(position)
+            set_learning_rate(optimiser, stage.learning_rate(position))
             loss = self.advance(stage, step, batch, network, optimiser, accelerator)
             if accelerator.is_main_process:
                 ends = pace.is_last
@@ -97,7 +97,10 @@ class RunTrainer:
         set_seed(self.seed)
         accelerator = Accelerator(cpu=self.device == "cpu")
         stage.network.train().to(memory_format=torch.channels_last)
-        network, optimiser = accelerator.prepare(stage.network, stage.optimiser(stage.network.parameters()))
+        freeze_parts(stage.network, stage.rate_shares)
+        optimiser = stage.optimiser(stage.network.parameters())
+        share_rates(optimiser, stage.network, stage.rate_shares)
+        network, optimiser = accelerator.prepare(stage.network, optimiser)
         return network, optimiser, accelerator
 
     def resumed(self, stage: Stage, optimiser: Any, stopper: EarlyStopper) -> Pace:

@@ -166,4 +166,5 @@ def with_mean_teacher(
     def batch(step: int, rank: int) -> Mapping[str, Tensor]:
         return {**stage.batch(step, rank), **unlabelled(step, rank)}
 
-    return replace(stage, network=learner, batch=batch, loss=loss, optimiser=optimiser)
+    shares = {f"student.{part}": share for part, share in stage.rate_shares.items()}
+    return replace(stage, network=learner, batch=batch, loss=loss, optimiser=optimiser, rate_shares=shares)
