@@ -178,6 +178,8 @@ class Stage:
     early_stopping: with it, the network is left in its best state, which may be that before the first step
     rate_shares: of the learning rate, by name of a part of the network such as "encoder"; 0: frozen, 1
         elsewhere; of nested parts the inner one counts
+    weight_average: share of itself that the running mean of the weights keeps at each step; the mean is what
+        is validated and what the network is left with. 0: the weights themselves
     """
 
     name: str
@@ -190,6 +192,7 @@ class Stage:
     gradient_clip: float
     early_stopping: EarlyStopping | None = None
     rate_shares: Mapping[str, float] = field(default_factory=dict)
+    weight_average: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class RehearsalTrainer(RunTrainer):
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Take a few steps in place; with early stopping the network is validated once."""
         network, optimiser, accelerator = self.prepared(stage)
-        stopper = EarlyStopper(stage.early_stopping)
+        stopper = EarlyStopper.of(stage)
         loops, spent = len(self.reporter.parts), self.reporter.seconds
         pace = Pace(min(stage.steps, WARM_UP + MOST_STEPS))
         taken, seconds = 0, 0.0
@@ -90,6 +90,7 @@ class RehearsalTrainer(RunTrainer):
         for step, position, batch in self.batches(stage, pace, stopper, accelerator.process_index):
             set_learning_rate(optimiser, stage.learning_rate(position))
             self.advance(stage, step, batch, network, optimiser, accelerator)
+            stopper.update(stage.network, step)
             if step >= WARM_UP or pace.is_last:
                 taken, seconds = taken + 1, seconds + perf_counter() - last
             last = perf_counter()

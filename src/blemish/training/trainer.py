@@ -71,16 +71,18 @@ class RunTrainer:
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Train the stage's network in place to its last step, from its checkpoint where there is one.
 
-        With early stopping it ends when it gets no better, and leaves the network in its best state.
+        With early stopping it ends when it gets no better, and leaves the network in its best state; with
+        an average of the weights, in that.
         Raises BlemishError on a loss that is not finite. Whatever stops it, the last checkpoint is whole.
         """
         network, optimiser, accelerator = self.prepared(stage)
-        stopper = EarlyStopper(stage.early_stopping)
+        stopper = EarlyStopper.of(stage)
         pace = self.resumed(stage, optimiser, stopper)
         began = pace.done
         for step, position, batch in self.batches(stage, pace, stopper, accelerator.process_index):
             set_learning_rate(optimiser, stage.learning_rate(position))
             loss = self.advance(stage, step, batch, network, optimiser, accelerator)
+            stopper.update(stage.network, step)
             if accelerator.is_main_process:
                 ends = pace.is_last
                 self.record(stage, step + 1, loss, stage.learning_rate(position), ends=ends)

@@ -26,6 +26,7 @@ from blemish.methods.casae.network.layers import standardised
 from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.warps import DEFECT, IGNORED
 from blemish.methods.contract import Stage
+from blemish.nn.averaging import share_kept
 
 
 class MeanTeacher(nn.Module):
@@ -101,11 +102,6 @@ class MeanTeacher(nn.Module):
             )
 
 
-def share_kept(updates: int, decay: float) -> float:
-    """Share of a running mean that is kept after so many updates: (1 + n) / (10 + n), at most `decay`."""
-    return min(decay, (1 + updates) / (10 + updates))
-
-
 def pseudo_labels(probability: Tensor, confidence: float) -> Tensor:
     """Labels [U, H, W]: 1 where the probability of a defect reaches `confidence`, 0 where that of none does,
     else −1; int64. probability: [U, H, W]
@@ -166,5 +162,12 @@ def with_mean_teacher(
     def batch(step: int, rank: int) -> Mapping[str, Tensor]:
         return {**stage.batch(step, rank), **unlabelled(step, rank)}
 
-    shares = {f"student.{part}": share for part, share in stage.rate_shares.items()}
-    return replace(stage, network=learner, batch=batch, loss=loss, optimiser=optimiser, rate_shares=shares)
+    return replace(
+        stage,
+        network=learner,
+        batch=batch,
+        loss=loss,
+        optimiser=optimiser,
+        rate_shares={f"student.{part}": share for part, share in stage.rate_shares.items()},
+        weight_average=0.0,  # the teacher is one
+    )
