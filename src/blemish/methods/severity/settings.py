@@ -224,8 +224,8 @@ class SeveritySettings(EncoderSettings):
     """
 
     tile: Annotated[int | None, Group("Inference")] = Field(None, ge=64)
-    """Side in pixels of the tiles that images are cut into; null: 320 cells, with an encoder 640 pixels beside
-    what their neighbours must see of them; about 0.5 GB of working memory.
+    """Side in pixels of the tiles that images are cut into; null: 320 cells, with an encoder 640 pixels
+    beside what their neighbours must see of them; about 0.5 GB of working memory.
     """
 
     @property

@@ -233,7 +233,10 @@ class SeverityTraining:
     # Both
 
     def optimise(self, name: str, network: nn.Module, *, steps: int, peak: float, **parts: Any) -> None:
-        """Train a network in a stage of its own. peak: of the learning rate; parts: other fields of `Stage`"""
+        """Train a network in a stage of its own.
+
+        peak: of the learning rate; parts: other fields of `Stage`
+        """
         settings = self.settings
         self.trainer.optimise(
             Stage(
