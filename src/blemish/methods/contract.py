@@ -376,6 +376,13 @@ class Method(Protocol):
     @property
     def cheaper(self) -> tuple[Mapping[str, Any], ...]: ...
 
+    def resolved_settings(self, settings: Any, note: Callable[[str], None]) -> Any:
+        """Settings with those decided that are left to what can be had, such as pretrained weights.
+
+        note: called with a line for the user where something is not to be had
+        Raises BlemishError where what the settings name does not fit them.
+        """
+
     def rehearsed_settings(self, dataset: Dataset, settings: Any, start: Bundle | None) -> Any:
         """Settings that a rehearsal on some of the images needs to do what `fit` does on all of them.
 

@@ -50,6 +50,8 @@ def train(request: Request, reporter: Reporter, clock: Clock | None = None) -> B
     refuse_unfit_start(request)
     run_to_go_on(request)  # refused before time is spent on planning
     request = with_scale(request)
+    settings = request.method.resolved_settings(request.settings, reporter.line)
+    request = replace(request, settings=settings)
     dataset = with_validation(request.dataset, request.seed, reporter)
     refuse_good_images_alone(request.method, dataset)
     digest = fingerprint(dataset)
