@@ -95,7 +95,9 @@ def test_a_resumed_training_with_shares_ends_with_the_same_weights(tmp_path: Pat
 
 
 def test_a_name_that_no_part_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="rate_shares must name parts of the network. Received: 'backbone'"):
+    with pytest.raises(
+        ValueError, match=r"rate_shares must name parts of the network\. Received: 'backbone'"
+    ):
         optimise(tmp_path, stage(network(), {"backbone": 0.1}))
 
 

@@ -109,7 +109,7 @@ def learning(network: nn.Module, batch: Callable[[int, int], Mapping[str, Tensor
         network,
         batch=batch,
         loss=lambda network, batch: nn.functional.mse_loss(network(batch["images"]), batch["targets"]),
-        optimiser=lambda parameters: torch.optim.Adam(parameters),
+        optimiser=torch.optim.Adam,
         learning_rate=lambda step: 0.01,
         weight_average=0.9,
         early_stopping=EarlyStopping(

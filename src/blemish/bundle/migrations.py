@@ -23,8 +23,9 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "area_balance": 0.0,
         "image_score": "max",
         "hard_clean_weight": 0.0,
+        "threshold_criterion": "pixel-f1",
     },
-    "severity": {"encoder": "paper", "image_score": "max"},
+    "severity": {"encoder": "paper", "image_score": "max", "threshold_criterion": "mean-iou"},
     "tlsdd": {
         "padding": "black",
         "roi_canonical_size": 224,

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.faults import first_fault
 from blemish.errors import BlemishError, UnavailableError
 from blemish.methods.common.encoder_settings import ENCODER_SETTINGS, PAPER, EncoderSettings
 

@@ -126,13 +126,13 @@ def consistency(learner: MeanTeacher, batch: Mapping[str, Tensor], settings: Cas
     batch: see `UnlabelledSource.draw`. The sum is divided by all pixels, so that it counts as far as the
     teacher is confident. Images are standardised before they are mixed, as the teacher sees them. The area
     of the teacher's labels tells nothing of a defect's size, nor their absence that an image is clean, so
-    `area_balance` and `hard_clean_weight` are left to the masks.
+    `area_balance`, `hard_clean_weight` and `dice_weight` are left to the masks.
     """
     with torch.no_grad():
         labels = pseudo_labels(defect_probability(learner.teacher(batch["plain"]))[:, 0], settings.confidence)
     labels = mixed(labels[:, None], batch["cut"])[:, 0]
     images = standardised(batch["jittered"]) if settings.standardises else batch["jittered"]
-    plain = settings.model_copy(update={"area_balance": 0.0, "hard_clean_weight": 0.0})
+    plain = settings.model_copy(update={"area_balance": 0.0, "hard_clean_weight": 0.0, "dice_weight": 0.0})
     loss = pixel_loss(learner(mixed(images, batch["cut"])), labels, plain)
     return loss * (labels != IGNORED).float().mean()
 
