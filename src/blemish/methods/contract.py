@@ -8,7 +8,7 @@ imports torch, so that methods can be listed and inspected without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 
@@ -17,16 +17,42 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from blemish.arrays import Pixels, RgbImage
-from blemish.bundle.curves import StoredLosses, StoredSweep
+from blemish.bundle.curves import StoredLosses, StoredRegionChoice, StoredSweep
 from blemish.bundle.manifest import Manifest, Strict
 from blemish.bundle.migrations import AUTO
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Defect
+from blemish.methods.stage import CacheUse, EarlyStopping, Stage, StageSteps, ValidationResult
+from blemish.regions.region import Region
+
+__all__ = [
+    "Arrays",
+    "CacheUse",
+    "Curves",
+    "EarlyStopping",
+    "Fitted",
+    "Graph",
+    "Group",
+    "ImageFindings",
+    "Inference",
+    "LearningSplit",
+    "Memory",
+    "Method",
+    "MethodSettings",
+    "Network",
+    "Networks",
+    "Stage",
+    "StageSteps",
+    "Summary",
+    "SweptCurves",
+    "ThresholdSweep",
+    "Trainer",
+    "ValidationResult",
+]
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-    from torch.optim import Optimizer
+    from torch import nn
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Networks = Mapping[str, Network]
@@ -121,6 +147,10 @@ class Inference(Protocol):
         """Value of the score map from which a pixel is defective; None where the method gives no such map."""
 
     @property
+    def region_threshold(self) -> float | None:
+        """Value of the score map that each region reaches somewhere; None as `pixel_threshold` is."""
+
+    @property
     def score_map_max(self) -> float | None:
         """Greatest possible value of the score map; None where the method gives no such map."""
 
@@ -143,65 +173,6 @@ class Inference(Protocol):
         """Defects and image score from the raw output. with_maps: whether the maps are wanted, too"""
 
 
-@dataclass(frozen=True)
-class ValidationResult:
-    """Measures of a network in training after so many steps, by name."""
-
-    step: int
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class EarlyStopping:
-    """Validation while a network trains: its best state is kept, and training ends when it gets no better.
-
-    every: steps between validations; the last step is validated, too
-    measure: the network in eval mode to named numbers, all of which are logged
-    criterion: the one that decides, higher is better; of equal ones the first is kept. None: the last state is
-        kept, and validations only tell the course of training
-    patience: validations without a better one after which training ends
-    """
-
-    every: int
-    measure: Callable[[nn.Module], Mapping[str, float]]
-    criterion: str | None
-    patience: int
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Optimisation of a network, by the batch of each step and the loss.
-
-    batch: step and process rank to tensors; depends on nothing else, so that a resumed run sees the same
-    batches
-    loss: network and batch to a scalar; extra named values of it are logged
-    learning_rate: of each step, in [0, steps); gradient_clip: greatest norm of the whole gradient
-    early_stopping: with it, the network is left in its best state, which may be that before the first step
-    """
-
-    name: str
-    network: nn.Module
-    steps: int
-    batch: Callable[[int, int], Mapping[str, Tensor]]
-    loss: Callable[[nn.Module, Mapping[str, Tensor]], Tensor]
-    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer]
-    learning_rate: Callable[[int], float]
-    gradient_clip: float
-    early_stopping: EarlyStopping | None = None
-
-
-@dataclass(frozen=True)
-class StageSteps:
-    """Setting that holds a stage's steps, which a time budget may lower.
-
-    stage: name of the stage; least: steps below which it learns nothing of use
-    """
-
-    stage: str
-    setting: str
-    least: int
-
-
 class ThresholdSweep(Protocol):
     """Metrics against the threshold, and the best threshold."""
 
@@ -209,6 +180,47 @@ class ThresholdSweep(Protocol):
     def best(self) -> float: ...
 
     def to_json(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class RegionThresholds:
+    """Operating point of the regions of a map.
+
+    grow: value from which a pixel may belong to a region, T_low; start: that at least one of its pixels has,
+    T_high ≥ T_low; min_area: of a region, in pixels
+    """
+
+    grow: float
+    start: float
+    min_area: float = 0.0
+
+
+class RegionChoice(Protocol):
+    """Operating point of regions, and how it was chosen. notes: sentences on what the choice cannot know"""
+
+    @property
+    def thresholds(self) -> RegionThresholds: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+class RegionSweep(Protocol):
+    """Counts of validation images over operating points of regions."""
+
+    def add(
+        self, sample: Sample, size: tuple[int, int], regions_from: Callable[[float], Sequence[Region]]
+    ) -> None:
+        """Count an image. size: (height, width); regions_from: its regions of any area, by T_low"""
+
+    @property
+    def too_few(self) -> str:
+        """Sentence on validation defects that are too few to choose by; empty where they are enough."""
+
+    def choose(self) -> RegionChoice:
+        """Choose the operating point."""
 
 
 class Memory(Strict):
@@ -228,11 +240,16 @@ class SweptCurves(Curves):
     """Curves of a method whose pixel threshold is swept on the validation images."""
 
     threshold_sweep: StoredSweep | None = None
+    region_choice: StoredRegionChoice | None = None
 
     @classmethod
-    def of(cls, sweep: ThresholdSweep) -> Self:
-        """Curves that hold the sweep."""
-        return cls(threshold_sweep=StoredSweep.model_validate(sweep.to_json()))
+    def of(cls, sweep: ThresholdSweep, regions: RegionChoice | None = None) -> Self:
+        """Curves that hold the sweep, and the choice of the operating point of regions."""
+        stored = StoredSweep.model_validate(sweep.to_json())
+        if regions is None:
+            return cls(threshold_sweep=stored)
+        choice = StoredRegionChoice.model_validate(regions.to_json())
+        return cls(threshold_sweep=stored, region_choice=choice)
 
 
 class Trainer(Protocol):
@@ -269,6 +286,9 @@ class Trainer(Protocol):
         criterion: that the best threshold maximises, "mean-iou" or "pixel-f1"
         Raises BlemishError where no mask holds a defect pixel, or a map does not fit its mask.
         """
+
+    def region_sweep(self, max_threshold: float, *, min_area: float) -> RegionSweep:
+        """Sweep of operating points of regions, of `min_area` at least, in maps of (0, max_threshold)."""
 
     def note(self, message: str) -> None:
         """Write a line for the user and the log."""
@@ -355,6 +375,13 @@ class Method(Protocol):
     def stage_steps(self) -> tuple[StageSteps, ...]: ...
     @property
     def cheaper(self) -> tuple[Mapping[str, Any], ...]: ...
+
+    def resolved_settings(self, settings: Any, note: Callable[[str], None]) -> Any:
+        """Settings with those decided that are left to what can be had, such as pretrained weights.
+
+        note: called with a line for the user where something is not to be had
+        Raises BlemishError where what the settings name does not fit them.
+        """
 
     def rehearsed_settings(self, dataset: Dataset, settings: Any, start: Bundle | None) -> Any:
         """Settings that a rehearsal on some of the images needs to do what `fit` does on all of them.

@@ -26,6 +26,7 @@ from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.review_band import default_rules
 from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
+from blemish.evaluation.stored import regions_in_words
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.folder_lock import one_at_a_time, refuse_bundle
 from blemish.inspector.inspector import BundleInspector
@@ -35,6 +36,7 @@ from blemish.workflows.decide_rules import Rules
 from blemish.workflows.reading import read_dataset
 from blemish.workflows.scale import inspector_in_scale, notes_on_scale
 
+OPTIONS = {"limits": "--limit", "ignore": "--ignore", "grades": "--grade"}
 CHOSEN_HERE = (
     "The thresholds were chosen on these very images, so new parts fare somewhat worse: measure them with "
     "`blemish evaluate` on test images."
@@ -114,7 +116,8 @@ def written_decision(request: DecideRequest, loaded: Bundle, file: Path, reporte
     origin = how_chosen(request, chosen, decision, point, notes, review_rule=review_rule)
     decision = decision.model_copy(update={"chosen": origin})
     earlier = write_decision(file, decision)
-    return DecideResult(decision, file, tuple(sentences(decision, point, earlier)))
+    regions = regions_in_words(loaded.manifest)
+    return DecideResult(decision, file, (*sentences(decision, point, earlier), *regions))
 
 
 def drafted(
@@ -139,10 +142,11 @@ def drafted(
     labels = labels_of(inspector.inference, loaded.manifest)
     refuse_unfit(
         draft,
-        str(request.bundle),
+        str(loaded.path / DECISION),
         labels=labels,
         scale=inspector.scale,
         severity_max=inspector.inference.score_map_max,
+        options={key: option for key, option in OPTIONS.items() if requested[key] is not None},
     )
     return draft
 
