@@ -156,9 +156,7 @@ def grid(table: Sequence[Sequence[str]]) -> str:
 
 
 def cell(line: Line, column: Column) -> str:
-    """Mean ± standard deviation over seeds or half the 95 % interval over draws, the 95 % interval over folds,
-    or counts with a bound.
-    """
+    """Text of a figure over the line's results, such as a mean, or counts with a bound."""
     values = values_of(line, column.path)
     if not values:
         return NOTHING
@@ -168,9 +166,15 @@ def cell(line: Line, column: Column) -> str:
         return ", ".join(dict.fromkeys(str(value) for value in values))
     if not all(math.isfinite(value) for value in values):
         return ", ".join(number_text(value, column.decimals) for value in values)
+    return mean_text(line, column, values)
+
+
+def mean_text(line: Line, column: Column, values: Sequence[float]) -> str:
+    """Mean of a figure, with its interval or standard deviation where it has one."""
     if line.is_cross_validated and column.path == FOLDS_PATH:
         over = interval_over_folds(line)
-        return f"{over.mean:.{column.decimals}f} [{over.low:.{column.decimals}f}, {over.high:.{column.decimals}f}]"
+        mean, low, high = (f"{value:.{column.decimals}f}" for value in (over.mean, over.low, over.high))
+        return f"{mean} [{low}, {high}]"
     if line.is_few_shot:
         interval = mean_interval(values)
         mean, half = f"{interval.mean:.{column.decimals}f}", interval.half_width

@@ -170,14 +170,16 @@ def test_a_split_by_similarity_still_goes_by_its_former_name(blemish: Command, t
     assert "similarity" in page and "looks" not in page
 
 
-def test_folds_are_splits_of_their_own_and_refuse_what_they_set_aside(blemish: Command, tmp_path: Path) -> None:
+def test_folds_are_splits_of_their_own_and_refuse_what_they_set_aside(
+    blemish: Command, tmp_path: Path
+) -> None:
     from blemish.dataset.layouts import load_dataset
 
     root, out = masks_dataset(tmp_path / "data", images=8), tmp_path / "folds"
     answer = blemish("data", "split", root, out, "--folds", 3, "--by", "similarity", "--seed", 2)
     assert answer.code == 0 and f"{out / 'fold-3'}:" in answer.out
     tested = [(out / f"fold-{k}" / "splits" / "test.txt").read_text().splitlines() for k in (1, 2, 3)]
-    assert sorted(sum(tested, [])) == sorted(sample.id for sample in load_dataset(root))
+    assert sorted(name for names in tested for name in names) == sorted(sample.id for sample in load_dataset(root))
     for option, value in (("--test", 0.3), ("--shots", 2)):
         refused = blemish("data", "split", root, tmp_path / "no", "--folds", 3, option, value)
         assert refused.code == 2 and f"--folds is given without {option}" in refused.err

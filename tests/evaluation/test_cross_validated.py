@@ -62,11 +62,13 @@ def test_interval_is_as_wide_as_draws_of_other_images_differ() -> None:
     for _ in range(300):
         shared = generator.normal(size=160)
         defective, folds = np.arange(160) % 4 == 0, np.arange(160) // 40
-        pair = [
-            [FoldScores(shared + generator.normal(size=160) / 2 + gain * defective, defective, folds, folds * 0 + np.arange(160))]
+        ours, theirs = (
+            FoldScores(
+                shared + generator.normal(size=160) / 2 + gain * defective, defective, folds, np.arange(160)
+            )
             for gain in (1.6, 1.4)
-        ]  # fmt: skip
-        found = cross_validated_difference(*pair)
+        )
+        found = cross_validated_difference([ours], [theirs])
         means.append(found.mean)
         deviations.append((found.half_width or 0) / 1.96)
     assert np.mean(deviations) == pytest.approx(np.std(means), rel=0.12)

@@ -25,7 +25,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "hard_clean_weight": 0.0,
         "threshold_criterion": "pixel-f1",
     },
-    "medetection": {"linear_path": "none", "learning_rate_decay": False, "early_stopping": True},
+    "medetection": {"linear_path": "none", "schedule": "constant", "early_stopping": True},
     "severity": {"encoder": "paper", "image_score": "max", "threshold_criterion": "mean-iou"},
     "tlsdd": {
         "padding": "black",

@@ -261,7 +261,7 @@ def convert(
 
 
 @app.command()
-def split(
+def split(  # noqa: PLR0913, PLR0917 - an option each
     data: Folder,
     out: Out,
     test: Annotated[

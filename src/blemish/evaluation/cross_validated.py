@@ -1,9 +1,9 @@
 """AUROC of cross-validation, and of the difference between two methods on the same folds, with intervals.
 
 Scores of different folds come from different models and are not ranked against each other: the AUROC is the
-mean over folds and repeats. Its variance is DeLong's over the test images, the models taken as they are: what an
-image adds to the AUROC of its fold is averaged over the repeats, since these judge the same images again, and
-near duplicates count as one draw.
+mean over folds and repeats. Its variance is DeLong's over the test images, the models taken as they are: what
+an image adds to the AUROC of its fold is averaged over the repeats, since these judge the same images again,
+and near duplicates count as one draw.
 Sources: DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44 (components of an AUROC); Obuchowski 1997,
 Biometrics 53 (clusters). Letters: N images.
 """

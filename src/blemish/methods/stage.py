@@ -28,8 +28,8 @@ class EarlyStopping:
 
     every: steps between validations; the last step is validated, too
     measure: the network in eval mode to named numbers, all of which are logged
-    criterion: the one that decides, higher is better; of equal ones the first is kept. None: the last state is
-        kept, and validations only tell the course of training
+    criterion: the one that decides, higher is better; of equal ones the first is kept. None: the last state
+        is kept, and validations only tell the course of training
     patience: validations without a better one after which training ends
     """
 

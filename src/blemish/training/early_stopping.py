@@ -67,7 +67,7 @@ class EarlyStopper:
 
     @property
     def since_best(self) -> int:
-        """Validations after the best one, of equal ones the first; the last is the best without a criterion."""
+        """Validations after the best one, of equal ones the first; without a criterion it is the last."""
         assert self.stopping is not None
         if self.stopping.criterion is None:
             return 0

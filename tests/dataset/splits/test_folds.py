@@ -1,4 +1,4 @@
-"""Folds of cross-validation: every image is tested once, groups and near duplicates stay whole, shares hold."""
+"""Folds of cross-validation: every image is tested once, groups stay whole, shares hold."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def folds_of(
         raise BlemishError(f"folds must be at least 2. Received: {count}. Use 5, for example.")
     rest_shares = checked_shares(test=0.0, val=val)
     names = [str(number) for number in range(1, count + 1)]
-    shares = {name: 1 / count for name in names}
+    shares = dict.fromkeys(names, 1 / count)
     fold_of = fill_empty(assign(units, shares, np.random.default_rng(seed)), units, shares)
     folds = []
     for number, name in enumerate(names):

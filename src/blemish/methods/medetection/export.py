@@ -29,7 +29,7 @@ class OnPairs(nn.Module):
         return self.answers(*self.network.embed_pairs(pairs))
 
     def answers(self, reference_features: Tensor, image_features: Tensor) -> Tensor:
-        """Output of `DifferenceNetwork` from stem features, without its autocast, which ONNX does not know."""
+        """Output of `DifferenceNetwork` from stem features, without autocast, which ONNX does not know."""
         last = self.network.last_map(self.network.difference(reference_features, image_features))
         return self.network.with_map(self.network.head(self.network.pooled(last)), last, image_features)
 

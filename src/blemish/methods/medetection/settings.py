@@ -41,7 +41,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 16000,
         "batch": 64,
         "learning_rate": 1e-4,
-        "learning_rate_decay": False,
+        "schedule": "constant",
         "early_stopping": True,
         "check_every": 16,
         "patience": 50,
@@ -65,7 +65,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 60,
         "batch": 8,
         "learning_rate": 3e-3,
-        "learning_rate_decay": False,
+        "schedule": "constant",
         "early_stopping": True,
         "check_every": 10,
         "patience": 4,
@@ -140,11 +140,11 @@ class MedetectionSettings(PresetSettings):
     """Lowest number of the attention's inner channels."""
     linear_path: Literal["none", "image", "deviations"] = "deviations"
     """Beyond the paper: whether a linear rule, fitted by logistic regression, stands beside the head: on a
-    frozen stem's features of the image, or on these and how they deviate from normal images, place by place. A
-    stem that trains has none.
+    frozen stem's features of the image, or on these and how they deviate from normal images, place by
+    place. A stem that trains has none.
     """
     linear_strength: float = Field(1.0, gt=0)
-    """How much a training image weighs against the penalty on the linear path's weights, C of scikit-learn."""
+    """Weight of a training image against the penalty on the linear path's weights, C of scikit-learn."""
 
     maml: Annotated[bool, Group("Meta-training, Algorithm 1")] = True
     """Whether training starts with other products; off: fine-tuning from a random start, the comparison
@@ -192,11 +192,13 @@ class MedetectionSettings(PresetSettings):
     """Training steps on the target, at most."""
     learning_rate: float = Field(1e-3, gt=0)
     """Learning rate of fine-tuning; the paper's is 1e-4, for a hundred times the steps."""
-    learning_rate_decay: bool = True
-    """Whether the learning rate falls along half a cosine to 0."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Course of the learning rate: "constant" is the paper's; "cosine" falls to zero towards the last
+    step.
+    """
     early_stopping: bool = False
-    """Whether fine-tuning ends by the validation images, with the state of greatest likelihood there; off: with
-    the last. Few validation images choose badly.
+    """Whether fine-tuning ends by the validation images, with the state of greatest likelihood there; off:
+    with the last. Few validation images choose badly.
     """
     batch: int = Field(32, ge=2)
     """Pairs of images of a step; the paper's 64 is half as many steps in the same time."""

@@ -18,12 +18,26 @@ paper: none
 dataset: toys
 split: {by: content, folds: 3, val: 0.25}
 method: medetection
-settings: {preset: tiny, backbone: resnet18, backbone_level: layer2+layer3, linear_path: deviations, maml: false, size: 64, steps: 4, early_stopping: false, device: cpu}
+settings:
+  preset: tiny
+  backbone: resnet18
+  backbone_level: layer2+layer3
+  linear_path: deviations
+  size: 64
+  steps: 4
+  early_stopping: false
+  device: cpu
 rows:
   - {name: ours, kind: cross-validation, against: probe}
-  - {name: probe, kind: cross-validated-peer, settings: &own {peer: linear-probe, backbone: resnet18, weights: none, size: 64, levels: [layer1], maxima: true}}
-  - {name: memory, kind: cross-validated-peer, settings: {<<: *own, peer: patch-memory, pool: 300, memory: 40}}
-  - {name: nearest, kind: cross-validated-peer, settings: {<<: *own, peer: nearest-feature}}
+  - name: probe
+    kind: cross-validated-peer
+    settings: &own {peer: linear-probe, backbone: resnet18, weights: none, size: 64, levels: [layer1], maxima: true}
+  - name: memory
+    kind: cross-validated-peer
+    settings: {<<: *own, peer: patch-memory, pool: 300, memory: 40}
+  - name: nearest
+    kind: cross-validated-peer
+    settings: {<<: *own, peer: nearest-feature}
 columns:
   - {path: image.auroc, heading: AUROC, paired: true}
 goals:

@@ -1,4 +1,4 @@
-"""The linear path against scikit-learn, by its map that sums up to the logit, and what it adds to a verdict."""
+"""The linear path against scikit-learn, its map that sums up to the logit, and what it adds to a verdict."""
 
 from __future__ import annotations
 
@@ -137,5 +137,7 @@ def test_two_levels_lie_one_upon_the_other_with_the_finer_ones_maxima() -> None:
         torch.testing.assert_close(tensor, other)
     with torch.no_grad():
         torch.testing.assert_close(both.embed(images)[:, 128:], deeper)
-        layer2 = both.stem.body["layer2"](both.stem.body["layer1"](both.stem.body["stem"](both.stem.scale(images))))
+        layer2 = both.stem.body["layer2"](
+            both.stem.body["layer1"](both.stem.body["stem"](both.stem.scale(images)))
+        )
         torch.testing.assert_close(both.embed(images)[:, :128], torch.nn.functional.max_pool2d(layer2, 2))

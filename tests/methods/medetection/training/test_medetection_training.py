@@ -26,7 +26,7 @@ from blemish.methods.medetection.network.difference import DifferenceNetwork
 from blemish.methods.medetection.training.episodes import support_query_split
 from blemish.methods.medetection.training.feature_cache import FeatureCache
 from blemish.methods.medetection.training.products import products_of
-from blemish.methods.medetection.training.run import MedetectionTraining, tuning_rate
+from blemish.methods.medetection.training.run import MedetectionTraining
 from blemish.nn.weights import load_state
 from blemish.progress import Reporter
 from blemish.training.trainer import RunTrainer
@@ -462,7 +462,7 @@ FROZEN = {
     "linear_path": "deviations",
     "maml": False,
     "early_stopping": False,
-    "learning_rate_decay": True,
+    "schedule": "cosine",
     "steps": 10,
     "check_every": 4,
 }
@@ -493,9 +493,3 @@ def test_without_early_stopping_the_last_state_is_kept_and_validations_tell_its_
     curve = beside.manifest.curves["adaptation"]
     assert [look["step"] for look in curve["looks"]] == [0, 4, 8, 10]
     assert curve["best_step"] == 10
-
-
-def test_the_rate_falls_along_half_a_cosine_or_not_at_all():
-    settings = tiny(steps=100, learning_rate=2e-3, learning_rate_decay=True)
-    assert [tuning_rate(settings, step) for step in (0, 50, 100)] == pytest.approx([2e-3, 1e-3, 0])
-    assert tuning_rate(tiny(steps=100, learning_rate=2e-3), 99) == 2e-3

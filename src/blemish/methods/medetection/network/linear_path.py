@@ -1,13 +1,13 @@
-"""A linear rule on what a frozen stem sees in an image, beside the paper's head: the method contains the probe.
+"""A linear rule on a frozen stem's features of an image, beside the paper's head: the method holds a probe.
 
 The logit is linear in the mean and the maximum of each channel over the image's own map, and over its
 deviations: how far each place lies from what it is in normal images, in units of what these differ by. It is
 fitted by logistic regression on every training image, so that it needs no steps and no validation. Its share
 of the logit can be told for each place, as in class activation maps.
 Sources, beyond Zhang et al. 2023: Alain & Bengio 2016, "Understanding intermediate layers using linear
-classifier probes"; Defard et al. 2021, "PaDiM" (a distribution of normal features for each place, here with a
-diagonal covariance); Zhou et al. 2016, "Learning deep features for discriminative localization" (the map).
-Letters: B images, C channels of the stem, h, w sides of its map, N training images, E channels of `described`.
+classifier probes"; Defard et al. 2021, "PaDiM" (normal features at each place, here with a diagonal
+covariance); Zhou et al. 2016, "Learning deep features for discriminative localization" (the map).
+Letters: B images, C channels of the stem, h, w sides of its map, N training images, E channels described.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from torch.nn import functional as F
 
 LBFGS_STEPS = 200
 SMALLEST_DEVIATION = 1e-6  # of a statistic that tells images apart
-LEAST_SPREAD = 0.5  # of a place, as a share of the channel's mean over places, where normal images hardly differ
+LEAST_SPREAD = (
+    0.5  # of a place, as a share of the channel's mean over places, where normal images hardly differ
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class NormalMaps:
         return variance.sqrt() + least.clamp(min=SMALLEST_DEVIATION)
 
     def deviations_of_members(self, features: Tensor) -> Tensor:
-        """Deviation of each of these images from all others of them. features: [B, C, h, w]; returns: alike"""
+        """Deviation of each of these images from all others of them. [B, C, h, w] → [B, C, h, w]"""
         if self.count == 1:
             return torch.zeros_like(features)
         others = self.count - 1
@@ -63,7 +65,7 @@ class LinearPath(nn.Module):
     """Linear rule on pooled features; says 0 of every image until it is fitted.
 
     usual, spread: [C, h, w], mean and standard deviation of normal images; none without `deviations`
-    weight, centre: [2·E], of the channels' means, then of their maxima; centre is the training images' average
+    weight, centre: [2·E], of the channels' means, then of their maxima; centre: the training images' average
     """
 
     usual: Tensor
@@ -88,7 +90,10 @@ class LinearPath(nn.Module):
         return ((self.statistics(features) - self.centre) * self.weight).sum(1) + self.offset
 
     def described(self, features: Tensor) -> Tensor:
-        """Features, and behind them their deviations where these count, in fp32. [B, C, h, w] → [B, E, h, w]"""
+        """Features, and behind them their deviations where these count, in fp32.
+
+        features: [B, C, h, w]; returns: [B, E, h, w]
+        """
         exact = features.float()
         if not self.deviations:
             return exact
@@ -104,7 +109,9 @@ class LinearPath(nn.Module):
         Else they would seem more usual than a normal image that was never seen.
         """
         exact = features.float()
-        return pooled(torch.cat([exact, normal.deviations_of_members(exact)], 1) if self.deviations else exact)
+        return pooled(
+            torch.cat([exact, normal.deviations_of_members(exact)], 1) if self.deviations else exact
+        )
 
     def evidence(self, features: Tensor) -> Tensor:
         """Share of each place in the logit; the shares sum up to it, less the offset.

@@ -7,7 +7,6 @@ by validation images, and so does fine-tuning with `early_stopping`. Letters: N 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,7 +41,7 @@ from blemish.methods.medetection.training.feature_cache import VIEWS, FeatureCac
 from blemish.methods.medetection.training.maml import ImagePairs, episode_loss, query_logits
 from blemish.methods.medetection.training.products import Products, digests_of_earlier_images, products_of
 from blemish.methods.medetection.training.scoring import best_f1, mean_by_image, validation_figures
-from blemish.nn.optimisation import adam
+from blemish.nn.optimisation import adam, scheduled
 from blemish.nn.weights import load_state
 
 START_FOLDER = "start"
@@ -253,7 +252,7 @@ class MedetectionTraining:
             steps=settings.steps,
             batch=source.draw,
             loss=lambda _, batch: self.tuning_loss(network, batch),
-            learning_rate=lambda step: tuning_rate(settings, step),
+            learning_rate=scheduled(settings.learning_rate, steps=settings.steps, schedule=settings.schedule),
             early_stopping=self.early_stopping(
                 lambda: self.validate_target(network), CRITERION if settings.early_stopping else None
             ),
@@ -327,9 +326,7 @@ class MedetectionTraining:
         assert self.products.target is not None
         return self.products.target
 
-    def early_stopping(
-        self, measure: Callable[[], dict[str, float]], criterion: str | None
-    ) -> EarlyStopping:
+    def early_stopping(self, measure: Callable[[], dict[str, float]], criterion: str | None) -> EarlyStopping:
         settings = self.settings
         return EarlyStopping(settings.check_every, lambda _: measure(), criterion, settings.patience)
 
@@ -381,13 +378,6 @@ def logits_of(
     if settings.stem_learns:
         return network.logits(torch.cat([pairs.references, pairs.images], 1), num_support)
     return network.body(pairs.references, pairs.images, num_support)
-
-
-def tuning_rate(settings: MedetectionSettings, step: float) -> float:
-    """Learning rate of a step of fine-tuning: constant, or falling along half a cosine to 0."""
-    if not settings.learning_rate_decay:
-        return settings.learning_rate
-    return settings.learning_rate * (1 + math.cos(math.pi * step / settings.steps)) / 2
 
 
 def training_curve(
