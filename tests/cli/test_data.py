@@ -179,7 +179,9 @@ def test_folds_are_splits_of_their_own_and_refuse_what_they_set_aside(
     answer = blemish("data", "split", root, out, "--folds", 3, "--by", "similarity", "--seed", 2)
     assert answer.code == 0 and f"{out / 'fold-3'}:" in answer.out
     tested = [(out / f"fold-{k}" / "splits" / "test.txt").read_text().splitlines() for k in (1, 2, 3)]
-    assert sorted(name for names in tested for name in names) == sorted(sample.id for sample in load_dataset(root))
+    assert sorted(name for names in tested for name in names) == sorted(
+        sample.id for sample in load_dataset(root)
+    )
     for option, value in (("--test", 0.3), ("--shots", 2)):
         refused = blemish("data", "split", root, tmp_path / "no", "--folds", 3, option, value)
         assert refused.code == 2 and f"--folds is given without {option}" in refused.err

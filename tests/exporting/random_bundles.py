@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from blemish.bundle import Manifest, Preprocessing
 from blemish.dataset.synthetic import DefectRequest, render
 from blemish.methods import find_method
+from blemish.methods.medetection.network.linear_path import normal_maps
 
 # cell 2 halves the pixels, and tiles are small, so that a strip larger than one is no large image.
 SEVERITY = {"cell": 2, "tile": 160, "types": False, "min_area": 12, "types_backbone_weights": "none"}
@@ -24,6 +25,7 @@ CASAE = {
     "types": False,
     "min_area": 12,
 }
+BESIDE_HEAD = {"backbone": "resnet18", "backbone_weights": "none", "linear_path": "deviations"}
 MEDETECTION = {"preset": "tiny", "backbone": "paper", "references": 2, "reset_head": False}
 
 
@@ -71,7 +73,18 @@ def random_modules(method: str, manifest: Manifest, seed: int = 0) -> dict[str, 
         nn.init.normal_(network.head.weight)
         pairs = surfaces(12, (side, side), 3).reshape(6, 6, side, side)
         spread(network, network.head, pairs, mean=(0.0, 0.0), std=1.5)
+        if network.linear is not None:
+            fit_linear_path(network, surfaces(6, (side, side), 3))
     return modules
+
+
+def fit_linear_path(network: nn.Module, images: Tensor) -> None:
+    """Fit the linear path to tell every second image from the others."""
+    with torch.no_grad():
+        features = network.embed(images)
+    usual, linear = normal_maps([features[::2]]), network.linear
+    linear.learn_usual(usual)
+    linear.fit(linear.statistics(features), torch.arange(len(images)) % 2, strength=0.1)
 
 
 def manifest_of(method: str, settings: Mapping[str, Any]) -> Manifest:

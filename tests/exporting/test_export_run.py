@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from random_bundles import CASAE, MEDETECTION, SEVERITY
+from random_bundles import BESIDE_HEAD, CASAE, MEDETECTION, SEVERITY
 
 from blemish.bundle import Bundle, load_bundle
 from blemish.bundle.store import CERTIFICATE, DECISION, MANIFEST, USAGE, sha256
@@ -149,8 +149,9 @@ def test_both_sides_answer_alike_at_any_size(
         ("severity", SEVERITY),
         ("casae", {**CASAE, "tiled": False, "tile": None, "types": True}),
         ("medetection", MEDETECTION),
+        ("medetection", {**MEDETECTION, **BESIDE_HEAD}),
     ],
-    ids=["severity", "casae", "medetection"],
+    ids=["severity", "casae", "medetection", "medetection with a linear path"],
 )
 def test_every_method_answers_alike_by_openvino(
     method: str,

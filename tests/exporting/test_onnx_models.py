@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
-from random_bundles import CASAE, MEDETECTION, SEVERITY, manifest_of, random_modules
+from random_bundles import BESIDE_HEAD, CASAE, MEDETECTION, SEVERITY, manifest_of, random_modules
 from torch import nn
 
 from blemish.errors import BlemishError
@@ -67,6 +67,18 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any], str, list[tuple[int, ...]]]] =
         {**MEDETECTION, "backbone": "resnet18", "backbone_weights": "none", "norm": "batch"},
         "network",
         [(1, 3, 48, 48)],
+    ),
+    "a linear path beside the head": (
+        "medetection",
+        {**MEDETECTION, **BESIDE_HEAD},
+        "network",
+        [(1, 3, 48, 48)],
+    ),
+    "a linear path on aligned pairs": (
+        "medetection",
+        {**MEDETECTION, **BESIDE_HEAD, "linear_path": "image", "align": "rigid"},
+        "network",
+        [(1, 9, 48, 48)],
     ),
     "aligned references": ("medetection", {**MEDETECTION, "align": "rigid"}, "network", [(1, 9, 48, 48)]),
     "no references": (

@@ -31,7 +31,8 @@ rows:
   - {name: ours, kind: cross-validation, against: probe}
   - name: probe
     kind: cross-validated-peer
-    settings: &own {peer: linear-probe, backbone: resnet18, weights: none, size: 64, levels: [layer1], maxima: true}
+    settings: &own
+      {peer: linear-probe, backbone: resnet18, weights: none, size: 64, levels: [layer1], maxima: true}
   - name: memory
     kind: cross-validated-peer
     settings: {<<: *own, peer: patch-memory, pool: 300, memory: 40}

@@ -69,7 +69,7 @@ class DifferenceNetwork(nn.Module):
         heat = self.cam(last)
         if self.linear is not None:
             evidence = self.linear.evidence(image_features)
-            heat = heat + F.adaptive_avg_pool2d(evidence[:, None], heat.shape[1:])[:, 0]
+            heat = heat + F.avg_pool2d(evidence[:, None], MAP_STRIDE // self.stem.stride)[:, 0]
         odds = self.log_odds(logits, image_features)
         return torch.cat([odds[:, None], heat.relu().flatten(1)], 1)
 

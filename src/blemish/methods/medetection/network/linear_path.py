@@ -165,7 +165,7 @@ class LinearPath(nn.Module):
             return value
 
         with torch.enable_grad():
-            optimiser.step(loss)
+            optimiser.step(loss)  # type: ignore[no-untyped-call]
         weight = scaled.T @ shares.detach() / deviation.clamp(min=SMALLEST_DEVIATION)
         for own, value in ((self.weight, weight), (self.centre, centre), (self.offset, offset.detach())):
             own.copy_(value)

@@ -84,8 +84,8 @@ class ResNetStem(nn.Module):
             features = stage(features)
             if name in self.levels:
                 maps.append(features)
-        size = features.shape[2:]
-        return torch.cat([F.adaptive_max_pool2d(finer, size) for finer in maps[:-1]] + [features], 1)
+        finer = [F.max_pool2d(level, level.shape[2] // features.shape[2]) for level in maps[:-1]]
+        return torch.cat([*finer, features], 1)
 
 
 def convolutions(ins: int, width: int, count: int, activation: bool) -> Iterator[nn.Module]:
