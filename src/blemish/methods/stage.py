@@ -6,7 +6,7 @@ No torch is imported here, so that methods can be listed without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -80,6 +80,10 @@ class Stage:
     loss: network and batch to a scalar; extra named values of it are logged
     learning_rate: of each step, in [0, steps); gradient_clip: greatest norm of the whole gradient
     early_stopping: with it, the network is left in its best state, which may be that before the first step
+    rate_shares: of the learning rate, by name of a part of the network such as "encoder"; 0: frozen, 1
+        elsewhere; of nested parts the inner one counts
+    weight_average: share of itself that the running mean of the weights keeps at each step; the mean is what
+        is validated and what the network is left with. 0: the weights themselves
     cache: use of the cache that steps take features from, where there is one
     """
 
@@ -92,6 +96,8 @@ class Stage:
     learning_rate: Callable[[int], float]
     gradient_clip: float
     early_stopping: EarlyStopping | None = None
+    rate_shares: Mapping[str, float] = field(default_factory=dict)
+    weight_average: float = 0.0
     cache: CacheUse | None = None
 
 

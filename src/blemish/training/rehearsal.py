@@ -21,6 +21,7 @@ from torch import Tensor
 from blemish.arrays import Pixels
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.contract import CacheUse, Stage, ValidationResult
+from blemish.nn.optimisation import set_learning_rate
 from blemish.progress import Reporter
 from blemish.training.cache_costs import CacheCost, DrawnKind, RehearsedUse, cost_on_all_images
 from blemish.training.clock import Pace
@@ -103,7 +104,7 @@ class RehearsalTrainer(RunTrainer):
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Take a few steps in place; with early stopping the network is validated once."""
         loops, spent, began = len(self.reporter.parts), self.reporter.seconds, perf_counter()
-        stopper = EarlyStopper(stage.early_stopping)
+        stopper = EarlyStopper.of(stage)
         steps = self.measured_steps(stage, stopper)
         images, features = (self.cost(use, steps.batches, stage) for use in (steps.images, steps.features))
         each = steps.seconds + images.seconds_per_step + features.seconds_per_step
@@ -146,9 +147,9 @@ class RehearsalTrainer(RunTrainer):
         taken, seconds, since = 0, 0.0, perf_counter()
         counted = replace(stage, batch=batch_of)
         for step, position, batch in self.batches(counted, pace, stopper, accelerator.process_index):
-            for group in optimiser.param_groups:
-                group["lr"] = stage.learning_rate(position)
+            set_learning_rate(optimiser, stage.learning_rate(position))
             self.advance(stage, step, batch, network, optimiser, accelerator)
+            stopper.update(stage.network, step)
             if step < WARM_UP and not pace.is_last:
                 since, start = perf_counter(), [replace(use) for use in caches]
                 continue

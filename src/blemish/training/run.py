@@ -12,6 +12,7 @@ from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset
 from blemish.dataset.splits.split import split_dataset
 from blemish.errors import BlemishError
+from blemish.evaluation.stored import regions_in_words
 from blemish.inspector.loading import assemble
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
@@ -49,6 +50,8 @@ def train(request: Request, reporter: Reporter, clock: Clock | None = None) -> B
     refuse_unfit_start(request)
     run_to_go_on(request)  # refused before time is spent on planning
     request = with_scale(request)
+    settings = request.method.resolved_settings(request.settings, reporter.line)
+    request = replace(request, settings=settings)
     dataset = with_validation(request.dataset, request.seed, reporter)
     refuse_good_images_alone(request.method, dataset)
     digest = fingerprint(dataset)
@@ -92,6 +95,8 @@ def save_fitted(
     own = fitted.dataset or dataset
     fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan, trainer.steps)))
     manifest = describe(request, own, fitted, digest, trainer.steps)
+    for line in regions_in_words(manifest):
+        trainer.note(line)
     networks = {name: state_of(module) for name, module in fitted.modules.items()}
     if fitted.can_inspect:
         inspector = assemble(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from blemish.bundle.manifest import Manifest
@@ -15,6 +15,7 @@ from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.common.map_score import MapMemory
+from blemish.methods.common.region_thresholds import region_thresholds
 from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Summary, SweptCurves, Trainer
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     )
     cheaper = ({"size": 128}, {"size": 96})
 
+    def resolved_settings(self, settings: CasaeSettings, note: Callable[[str], None]) -> CasaeSettings:
+        from blemish.methods.common.encoder_choice import with_chosen_encoder
+
+        return with_chosen_encoder(settings, note)
+
     def fit(self, dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.casae.training import fit
 
@@ -56,7 +62,7 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
         from blemish.methods.casae.network import Cascade, CompactNetwork
 
         settings = self.settings(manifest)
-        modules: dict[str, nn.Module] = {"cascade": Cascade(settings)}
+        modules: dict[str, nn.Module] = {"cascade": Cascade(settings.with_random_encoder)}
         if tells_types(settings, manifest.class_names):
             modules["types"] = CompactNetwork(
                 len(manifest.class_names), size=settings.types_size, standardise=settings.types_standardise
@@ -68,6 +74,7 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
             self.settings(manifest),
             manifest.class_names,
             threshold=manifest.thresholds["probability"],
+            **region_thresholds(manifest.thresholds),
             fitted_score=MapMemory.model_validate(manifest.memory).image_score,
         )
 

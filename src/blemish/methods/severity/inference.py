@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.tiling import Tiling, dense_map
+from blemish.images.tiling import Tiling, dense_map, pad_to_multiple
 from blemish.methods.common.map_score import MapScore
 from blemish.methods.common.scores import (
     default_label,
@@ -24,7 +24,6 @@ from blemish.methods.common.scores import (
     type_probabilities,
 )
 from blemish.methods.contract import ImageFindings, Networks
-from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import cut, network_input, window_side, windows_on
@@ -39,8 +38,11 @@ BAND = 32  # rows of cells that are interpolated to pixels at once
 class SeverityInference:
     """Stages 1 to 4 on an image. Set up once by `inference_from`.
 
-    threshold: T of eq. 1; drop_above: mean background probability at which stage 4 drops a defect
+    threshold: T of eq. 1; start_threshold: severity that one cell of each region has, at most T for none
+    min_area: of a region, in pixels
+    drop_above: mean background probability at which stage 4 drops a defect
     class_names: of the N types; with `types` off a defect takes the only name or "defect"
+    multiple: that the sides of images are continued to, see `pad_to_multiple`
     """
 
     segments: ClassVar[bool] = True
@@ -50,6 +52,7 @@ class SeverityInference:
     channels: int | None
     class_names: tuple[str, ...]
     tiling: Tiling
+    multiple: int
     threshold: float
     join_distance: float
     min_area: float
@@ -61,13 +64,10 @@ class SeverityInference:
     drop_above: float
     mm_per_px: float | None
     fitted_score: MapScore | None
+    start_threshold: float = 0.0
 
     @property
     def cell(self) -> int:
-        return self.tiling.stride
-
-    @property
-    def multiple(self) -> int:
         return self.tiling.stride
 
     @property
@@ -80,7 +80,12 @@ class SeverityInference:
 
     @property
     def threshold_score(self) -> float:
-        return threshold_score(self.threshold, max_value=SEVERITY_MAX, fitted=self.fitted_score)
+        return threshold_score(self.region_threshold, max_value=SEVERITY_MAX, fitted=self.fitted_score)
+
+    @property
+    def region_threshold(self) -> float:
+        """Severity that the strongest cell of each region has at least."""
+        return max(self.threshold, self.start_threshold)
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
         """[B, 1, h, w] of severities, and [B, N + 1] of the types' logits, background last."""
@@ -90,7 +95,9 @@ class SeverityInference:
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """Severity of each cell (stage 1), [ceil(H / cell), ceil(W / cell)], clipped to [0, 12]."""
-        severities = dense_map(pixels, networks["severity"], self.tiling)
+        height, width = (-(-side // self.cell) for side in pixels.shape[:2])
+        whole = pad_to_multiple(pixels, self.multiple)  # so that every tile begins on the network's grid
+        severities = dense_map(whole, networks["severity"], self.tiling)[:height, :width]
         return np.clip(severities, 0.0, SEVERITY_MAX, out=severities)
 
     def decide(
@@ -111,11 +118,12 @@ class SeverityInference:
                 yield region
 
     def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
-        """Region of a component in pixels; None where it is under the minimum area. part: its cells"""
+        """Region of a component in pixels; None where it is too weak or too small. part: its cells"""
         runs = self.pixels_of(raw, part, size)
         if runs.area < self.min_area:
             return None
-        return Region(*runs.from_corner(), values_on(part, raw))
+        region = Region(*runs.from_corner(), values_on(part, raw))
+        return region if region.strongest >= self.start_threshold else None
 
     def found(
         self, regions: Iterable[Region], pixels: Pixels, networks: Networks
@@ -137,7 +145,11 @@ class SeverityInference:
     def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
         """Image score in [0, 1], see `common.scores.image_score`. values: severities of the cells, [h, w]"""
         return image_score(
-            regions, values, threshold=self.threshold, max_value=SEVERITY_MAX, fitted=self.fitted_score
+            regions,
+            values,
+            threshold=self.region_threshold,
+            max_value=SEVERITY_MAX,
+            fitted=self.fitted_score,
         )
 
     def rows_around(self, height: int, width: int) -> int:
@@ -235,16 +247,23 @@ def inference_from(
     *,
     threshold: float,
     drop_above: float,
+    start_threshold: float = 0.0,
+    min_area: float | None = None,
     fitted_score: MapScore | None = None,
 ) -> SeverityInference:
-    """Set up inference from a bundle's settings, chosen thresholds and fitted image score."""
+    """Set up inference from a bundle's settings, chosen thresholds and fitted image score.
+
+    min_area: None takes that of the settings
+    """
     return SeverityInference(
         channels=settings.channels,
         class_names=class_names,
-        tiling=default_tiling(settings.cell, settings.tile, network=settings.network),
+        tiling=settings.tiling,
+        multiple=settings.multiple,
         threshold=float(np.float32(threshold)),  # as float32 maps are compared
+        start_threshold=float(np.float32(start_threshold)),
         join_distance=settings.join_distance,
-        min_area=settings.min_area,
+        min_area=settings.min_area if min_area is None else min_area,
         upsampling=settings.upsampling,
         types=tells_types(settings, class_names),
         window=settings.types_window,
