@@ -44,7 +44,7 @@ def test_the_brightest_channel_of_a_gray_image_is_refused() -> None:
 @pytest.mark.parametrize(("network", "tile", "remedy"), [("paper", 641, 642), ("unet", 642, 656)])
 def test_a_tile_off_the_grid_is_refused_with_the_next_one_up(network: str, tile: int, remedy: int) -> None:
     with pytest.raises(BlemishError, match=rf"tile must be a multiple of .* Received: {tile}. Use {remedy}."):
-        SeveritySettings.model_validate({"network": network, "tile": tile})
+        SeveritySettings.model_validate({"encoder": "paper", "network": network, "tile": tile})
 
 
 def test_settings_are_frozen() -> None:
