@@ -35,7 +35,7 @@ NO_CLEAN_IMAGES = (
 )
 TP, FOUND, HITS, PIXELS = range(4)  # matched regions, regions, their pixels on defects, their pixels
 
-SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)  # levels, of the map's top
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)  # of the map's top
 
 Counts = NDArray[np.int64]
 
