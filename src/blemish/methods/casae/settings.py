@@ -13,8 +13,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from blemish.images.tiling import Tiling
-from blemish.methods.casae.geometry import MULTIPLES, NetworkKind, tiling_for
-from blemish.methods.common.presets import PresetSettings
+from blemish.methods.casae.geometry import (
+    MULTIPLES,
+    NetworkKind,
+    autoencoder_reach,
+    seamless,
+    tiling_for,
+)
+from blemish.methods.common.encoder_settings import EncoderSettings
 from blemish.methods.common.region_thresholds import refuse_low_start
 from blemish.methods.contract import Group
 
@@ -25,6 +31,7 @@ WHITE = 255  # of the paper's 8-bit map, which is white on the surface and black
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # 3000 images, 30 and 20 epochs of batches of two.
     "paper": {
+        "encoder": "paper",
         "width": 64,
         "size": 512,
         "batch": 2,
@@ -55,6 +62,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "thorough": {"steps": 15_000, "second_steps": 5000, "types_steps": 6000},
     # For tests on a CPU: seconds.
     "tiny": {
+        "encoder": "paper",
         "width": 4,
         "size": 64,
         "patch": 64,
@@ -73,19 +81,20 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 NEEDS: Mapping[str, str] = {"tile": "tiled", "patch": "tiled", "second_sees_image": "cascade"}
 
 
-class CasaeSettings(PresetSettings):
+class CasaeSettings(EncoderSettings):
     """Settings of CASAE. "Open" marks points that the paper leaves open."""
 
     paths: ClassVar = {"unlabelled": "folder"}
     presets: ClassVar = PRESETS
+    paper_networks: ClassVar = ("fcn",)
     main_settings: ClassVar = (
+        "encoder",
+        "encoder_weights",
         "size",
         "tiled",
         "steps",
         "second_steps",
-        "width",
         "area_balance",
-        "standardise",
         "join_distance",
         "types",
         "unlabelled",
@@ -124,8 +133,8 @@ class CasaeSettings(PresetSettings):
     """Side in pixels of a training patch of tiled images."""
     standardise: bool = True
     """Not in the paper: whether each squeezed image is brought to mean 0 and deviation 1. Where images
-    differ more than a defect does from what is beside it, nothing is learned without. Not used with
-    `tiled`, as a tile would be judged by what else lies in it.
+    differ more than a defect does from what is beside it, nothing is learned without. Not used with an
+    encoder, nor with `tiled`, as a tile would be judged by what else lies in it.
     """
     defect_share: float = Field(0.4, ge=0, le=1)
     """Share of draws that show a defect: an image that has one, or with `tiled` a patch about one. The
@@ -147,6 +156,10 @@ class CasaeSettings(PresetSettings):
     """
     hard_clean_share: float = Field(0.005, gt=0, le=1)
     """Share of the pixels of an image without a defect that are the hardest, at least one."""
+    dice_weight: float = Field(0.0, ge=0)
+    """Not in the paper: weight, beside eq. 1, of the Dice loss of images with a defect, which counts a
+    small one like a large one.
+    """
 
     rotation_deg: Annotated[float, Group("Augmentation, section 5.1; ranges open")] = Field(
         20.0, ge=0, le=180
@@ -174,6 +187,20 @@ class CasaeSettings(PresetSettings):
     """Not in the paper: greatest brightness shift, in units of full scale."""
     contrast: float = Field(0.3, ge=0, lt=1)
     """Not in the paper: contrast changes by up to this share."""
+    light_field: float = Field(0.0, ge=0, lt=1)
+    """Not in the paper: light that varies slowly over the image brightens or darkens it by up to this
+    share.
+    """
+    gamma: float = Field(0.0, ge=0)
+    """Not in the paper: brightness is raised to a power between 1 / (1 + this) and 1 + this."""
+    blur: float = Field(0.0, ge=0)
+    """Not in the paper: greatest sigma of a Gaussian blur, in pixels of the network's input."""
+    jpeg: float = Field(0.0, ge=0, le=1)
+    """Not in the paper: share of images that are compressed with loss, as JPEG of quality 30 to 95."""
+    copy_paste: float = Field(0.0, ge=0, le=1)
+    """Not in the paper: share of draws in which a marked defect, each class as often as another, is pasted
+    into an image without one.
+    """
 
     steps: Annotated[int, Group("Training of the autoencoders, section 5.1")] = Field(5000, ge=1)
     """Training steps of the first autoencoder."""
@@ -191,6 +218,10 @@ class CasaeSettings(PresetSettings):
     """Decay of the autoencoders' weights in each step."""
     gradient_clip: float = Field(5.0, gt=0)
     """Greatest norm of the gradient."""
+    weight_average: float = Field(0.0, ge=0, lt=1)
+    """Not in the paper: share of itself that a running average of the weights keeps at each step; the
+    average is what is learned. 0: the last weights.
+    """
 
     threshold: Annotated[float | None, Group("Threshold, section 3.2")] = Field(None, gt=0, lt=1)
     """Probability from which a pixel is defective; null: chosen on the validation images."""
@@ -305,7 +336,8 @@ class CasaeSettings(PresetSettings):
                 "norm must be batch or none with tiled. Received: group, which scales each tile by what it "
                 "shows, so that seams show. Leave it out."
             )
-        self.tiling  # noqa: B018  raises where the tile does not fit
+        if self.encoder != "auto":
+            self.tiling  # noqa: B018  raises where the tile does not fit
         return self
 
     @model_validator(mode="after")
@@ -342,17 +374,20 @@ class CasaeSettings(PresetSettings):
     @property
     def standardises(self) -> bool:
         """True where the first network standardises images to mean 0 and deviation 1."""
-        return self.standardise and not self.tiled
+        return self.standardise and not (self.tiled or self.has_encoder)
 
     @property
     def tiling(self) -> Tiling:
         """Tiles of images at their own resolution."""
+        if self.has_encoder:
+            second = autoencoder_reach(atrous=self.atrous) if self.cascade else 0
+            return seamless(self.encoder_reach(finest=1) + second, self.multiple, self.tile)
         return tiling_for(atrous=self.atrous, cascade=self.cascade, tile=self.tile, network=self.network)
 
     @property
     def multiple(self) -> int:
         """Number of pixels that sides of the networks' inputs are multiples of."""
-        return MULTIPLES[self.network]
+        return self.encoder_multiple if self.has_encoder else MULTIPLES[self.network]
 
     @property
     def training_side(self) -> int:

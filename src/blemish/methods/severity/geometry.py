@@ -8,6 +8,7 @@ from blemish.images.tiling import Tiling
 POOL_STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}  # cell size r → strides of the two poolings
 UNET_DEPTH = 4  # poolings of the baseline U-Net
 UNET_MULTIPLE = 2**UNET_DEPTH  # its poolings lie on a grid of so many pixels
+KEPT = 640  # pixels that an encoder's tile of the default side keeps
 TILE_CELLS = 320  # side of the default tile; its widest activation, 512 × 320² × 4 bytes, is 0.2 GB
 
 
@@ -54,5 +55,22 @@ def default_tiling(cell: int, tile: int | None = None, *, network: str = "paper"
         raise BlemishError(
             f"tile must be a multiple of {multiple} with network={network} and cell={cell}. "
             f"Received: {side}. Use {remedy}."
+        )
+    return Tiling(tile=side, halo=halo, stride=cell)
+
+
+def encoder_tiling(cell: int, tile: int | None, *, reach: int, multiple: int) -> Tiling:
+    """Tiles of a pretrained encoder: of the side given, or one that keeps 640 pixels, without seams.
+
+    Tile and halo are multiples of the encoder's deepest stride; continue images to such sides first.
+    reach: pixels to each side that can change one severity; multiple: the deepest stride
+    Raises BlemishError for a side that does not fit.
+    """
+    halo = -(-reach // multiple) * multiple
+    side = tile or KEPT + 2 * halo
+    if side % multiple:
+        remedy = -(-side // multiple) * multiple
+        raise BlemishError(
+            f"tile must be a multiple of {multiple} with an encoder. Received: {side}. Use {remedy}."
         )
     return Tiling(tile=side, halo=halo, stride=cell)

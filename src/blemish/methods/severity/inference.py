@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.tiling import Tiling, dense_map
+from blemish.images.tiling import Tiling, dense_map, pad_to_multiple
 from blemish.methods.common.map_score import MapScore
 from blemish.methods.common.scores import (
     default_label,
@@ -24,7 +24,6 @@ from blemish.methods.common.scores import (
     type_probabilities,
 )
 from blemish.methods.contract import ImageFindings, Networks
-from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import cut, network_input, window_side, windows_on
@@ -43,6 +42,7 @@ class SeverityInference:
     min_area: of a region, in pixels
     drop_above: mean background probability at which stage 4 drops a defect
     class_names: of the N types; with `types` off a defect takes the only name or "defect"
+    multiple: that the sides of images are continued to, see `pad_to_multiple`
     """
 
     segments: ClassVar[bool] = True
@@ -52,6 +52,7 @@ class SeverityInference:
     channels: int | None
     class_names: tuple[str, ...]
     tiling: Tiling
+    multiple: int
     threshold: float
     join_distance: float
     min_area: float
@@ -67,10 +68,6 @@ class SeverityInference:
 
     @property
     def cell(self) -> int:
-        return self.tiling.stride
-
-    @property
-    def multiple(self) -> int:
         return self.tiling.stride
 
     @property
@@ -98,7 +95,9 @@ class SeverityInference:
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """Severity of each cell (stage 1), [ceil(H / cell), ceil(W / cell)], clipped to [0, 12]."""
-        severities = dense_map(pixels, networks["severity"], self.tiling)
+        height, width = (-(-side // self.cell) for side in pixels.shape[:2])
+        whole = pad_to_multiple(pixels, self.multiple)  # so that every tile begins on the network's grid
+        severities = dense_map(whole, networks["severity"], self.tiling)[:height, :width]
         return np.clip(severities, 0.0, SEVERITY_MAX, out=severities)
 
     def decide(
@@ -259,7 +258,8 @@ def inference_from(
     return SeverityInference(
         channels=settings.channels,
         class_names=class_names,
-        tiling=default_tiling(settings.cell, settings.tile, network=settings.network),
+        tiling=settings.tiling,
+        multiple=settings.multiple,
         threshold=float(np.float32(threshold)),  # as float32 maps are compared
         start_threshold=float(np.float32(start_threshold)),
         join_distance=settings.join_distance,

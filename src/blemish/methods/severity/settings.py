@@ -11,16 +11,18 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from blemish.methods.common.presets import PresetSettings
+from blemish.images.tiling import Tiling
+from blemish.methods.common.encoder_settings import EncoderSettings
 from blemish.methods.common.region_thresholds import refuse_low_start
 from blemish.methods.contract import Group
-from blemish.methods.severity.geometry import default_tiling
+from blemish.methods.severity.geometry import default_tiling, encoder_tiling
 from blemish.methods.severity.labels import Readings
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Where the paper leaves open what the default has another value for, that of longer trainings on patches
     # of 256.
     "paper": {
+        "encoder": "paper",
         "cell": 4,
         "patch": 256,
         "zoom": 0.15,
@@ -39,6 +41,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "thorough": {"steps": 8000, "types_steps": 2400},
     # For tests on a CPU: seconds.
     "tiny": {
+        "encoder": "paper",
         "cell": 4,
         "patch": 64,
         "learning_rate": 3e-3,
@@ -52,17 +55,18 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class SeveritySettings(PresetSettings):
+class SeveritySettings(EncoderSettings):
     """Settings of severity regression. "Open": the paper does not say."""
 
     presets: ClassVar = PRESETS
+    paper_networks: ClassVar = ("unet",)
     main_settings: ClassVar = (
+        "encoder",
+        "encoder_weights",
         "cell",
         "steps",
         "patch",
         "batch",
-        "channels",
-        "defect_cells",
         "threshold_criterion",
         "types",
         "types_backbone",
@@ -141,6 +145,20 @@ class SeveritySettings(PresetSettings):
     """Open: greatest brightness shift, in units of full scale."""
     contrast: float = Field(0.4, ge=0, lt=1)
     """Open: contrast changes by up to this share."""
+    light_field: float = Field(0.0, ge=0, lt=1)
+    """Open: light that varies slowly over the image brightens or darkens it by up to this
+    share.
+    """
+    gamma: float = Field(0.0, ge=0)
+    """Open: brightness is raised to a power between 1 / (1 + this) and 1 + this."""
+    blur: float = Field(0.0, ge=0)
+    """Open: greatest sigma of a Gaussian blur, in pixels."""
+    jpeg: float = Field(0.0, ge=0, le=1)
+    """Open: share of patches that are compressed with loss, as JPEG of quality 30 to 95."""
+    copy_paste: float = Field(0.0, ge=0, le=1)
+    """Open: share of draws in which a marked defect, each class as often as another, is pasted
+    into an image without one.
+    """
 
     defect_cells: Annotated[int | None, Group("Stage 1: optimisation (open)")] = Field(None, ge=1)
     """The defect cells of a patch count in the loss as if they were so many, at least a thirtieth and at
@@ -159,6 +177,10 @@ class SeveritySettings(PresetSettings):
     """Decay of the weights in each step, as in AdamW."""
     gradient_clip: float = Field(5.0, gt=0)
     """Greatest norm of the gradient."""
+    weight_average: float = Field(0.0, ge=0, lt=1)
+    """Open: share of itself that a running average of the weights keeps at each step; the
+    average is what is learned. 0: the last weights.
+    """
 
     threshold: Annotated[float | None, Group("Stage 2: filter, sections III-A-2 and IV-G")] = Field(
         None, gt=0, lt=12
@@ -229,8 +251,8 @@ class SeveritySettings(PresetSettings):
     """
 
     tile: Annotated[int | None, Group("Inference")] = Field(None, ge=64)
-    """Side in pixels of the tiles that images are cut into; null: 320 cells, about 0.5 GB of working
-    memory.
+    """Side in pixels of the tiles that images are cut into; null: 320 cells, with an encoder 640 pixels
+    beside what their neighbours must see of them; about 0.5 GB of working memory.
     """
 
     @property
@@ -252,10 +274,31 @@ class SeveritySettings(PresetSettings):
                 "intensity must be luminance with channels=1, as a gray image has a single channel. "
                 "Received: brightest. Set channels=3, or leave intensity out."
             )
-        default_tiling(self.cell, self.tile, network=self.network)  # raises where the tile does not fit
+        if self.has_encoder and self.patch % self.encoder_multiple:
+            multiple = self.encoder_multiple
+            remedy = -(-self.patch // multiple) * multiple
+            raise ValueError(
+                f"patch must be a multiple of {multiple} with encoder={self.encoder}. "
+                f"Received: {self.patch}. Use {remedy}."
+            )
+        if self.encoder != "auto":
+            self.tiling  # noqa: B018  raises where the tile does not fit
         return self
 
     @model_validator(mode="after")
     def start_is_above_the_threshold(self) -> Self:
         refuse_low_start(self.start_threshold, self.threshold)
         return self
+
+    @property
+    def tiling(self) -> Tiling:
+        """Tiles that images are cut into, so that no seam shows."""
+        if self.has_encoder:
+            reach = self.encoder_reach(finest=self.cell)
+            return encoder_tiling(self.cell, self.tile, reach=reach, multiple=self.encoder_multiple)
+        return default_tiling(self.cell, self.tile, network=self.network)
+
+    @property
+    def multiple(self) -> int:
+        """Number of pixels that sides of images are continued to multiples of."""
+        return self.encoder_multiple if self.has_encoder else self.cell

@@ -179,3 +179,26 @@ def test_colour_and_16_bit_patches_are_planes_of_full_scale() -> None:
     assert image.shape == (3, 32, 32)
     np.testing.assert_allclose(image.mean(axis=(1, 2)), [1, 0, 0], atol=1e-6)
     assert severities.shape == (1, 8, 8)
+
+
+def test_pasted_defects_are_labelled_by_their_contrast_at_the_new_place() -> None:
+    """A clean image twice as dark as the defect's: brightness and contrast are halved, and the label with
+    them.
+    """
+    pixels, classes = drawn_sample()
+    dark = np.full_like(pixels, 45)
+    images = [(pixels, classes), (dark, np.zeros_like(classes))]
+    patches = replace(
+        source(**STILL, copy_paste=1.0), read=images.__getitem__, sizes=[(200, 260), (200, 260)]
+    )
+    shown = 0
+    for image, severities in draws(patches, 40):
+        gray = np.round(image[0] * 255).astype(np.uint8)
+        marked = severities[0] > 0
+        shown += marked.any()
+        assert set(np.unique(gray[marked])) <= {115}
+        assert gray[~marked].max() < 115
+        np.testing.assert_allclose(
+            severities[0], severity_labels(gray, marked, cell=1, scale=280.0, floor=6.0)
+        )
+    assert shown > 30

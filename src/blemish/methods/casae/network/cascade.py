@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blemish.methods.casae.geometry import DEPTH, factors
-from blemish.methods.casae.network.fcn import FullyConvolutional
+from blemish.methods.casae.network.fcn import CLASSES, FullyConvolutional
 from blemish.methods.casae.network.layers import convolution, draw_weights, standardised
 from blemish.methods.casae.settings import CasaeSettings, NormKind
 from blemish.methods.common.warps import DEFECT, IGNORED
+from blemish.nn.encoder import new_encoder_decoder
 
 
 class Autoencoder(nn.Module):
@@ -62,16 +63,21 @@ class Autoencoder(nn.Module):
 
 
 class Cascade(nn.Module):
-    """A network, or two autoencoders of which the second refines the map of the first, as the settings say.
+    """A network, or two of which the second refines the map of the first, as the settings say.
 
-    They are trained one after the other: `first` on images, then `second` on `second_input` of them.
+    They are trained one after the other: `first` on images, then `second` on `second_input` of them. With an
+    encoder, that and its decoder are the first.
     """
 
     def __init__(self, settings: CasaeSettings) -> None:
         super().__init__()
         channels, self.sees_image = settings.channels, settings.second_sees_image
         self.standardise = settings.standardises
-        self.first = new_network(channels, settings, standardise=self.standardise)
+        self.first = (
+            new_encoder_decoder(settings, outputs=CLASSES, stride=1)
+            if settings.has_encoder
+            else new_network(channels, settings, standardise=self.standardise)
+        )
         self.second = None
         if settings.cascade:  # a map is no photograph: its level says how much is defective
             self.second = new_network(1 + channels * self.sees_image, settings, standardise=False)
@@ -115,7 +121,7 @@ class Single(nn.Module):
 def new_network(
     channels: int, settings: CasaeSettings, *, standardise: bool
 ) -> Autoencoder | FullyConvolutional:
-    """Build the network of the settings with random weights. channels: of its input"""
+    """Build the settings' network of the paper with random weights. channels: of its input"""
     width, norm = settings.width, settings.norm
     if settings.network == "fcn":
         return FullyConvolutional(channels, width, norm=norm, standardise=standardise)
@@ -133,7 +139,7 @@ def pixel_loss(logits: Tensor, truth: Tensor, settings: CasaeSettings) -> Tensor
     The mean in place of the sum makes loss and gradient clipping independent of the image's size; a step of
     Adam is the same either way. With `area_balance` b a defective pixel counts share^−b times as much, where
     share is that of defective pixels in its image. With `hard_clean_weight` the hardest pixels of each image
-    without a defect count beside it.
+    without a defect count beside it, with `dice_weight` the Dice loss of each image with one.
     logits: [B, 2, H, W]; truth: [B, H, W] int64, 0 background, 1 defect, −1 ignored; returns: scalar
     """
     plain = functional.cross_entropy(logits.float(), truth, ignore_index=IGNORED, reduction="none")
@@ -143,11 +149,27 @@ def pixel_loss(logits: Tensor, truth: Tensor, settings: CasaeSettings) -> Tensor
         share = defective.sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1)
         counts = share.clamp(min=1 / truth[0].numel()) ** -settings.area_balance
         losses = torch.where(defective, losses * counts[:, None, None], losses)
-    mean = losses.sum() / known.sum().clamp(min=1)
-    if settings.hard_clean_weight == 0:
-        return mean
-    clean = ~defective.any(dim=(1, 2))
-    return mean + settings.hard_clean_weight * hardest(plain[clean], settings.hard_clean_share) / len(truth)
+    loss = losses.sum() / known.sum().clamp(min=1)
+    shows_defect = defective.any(dim=(1, 2))
+    if settings.hard_clean_weight > 0:
+        specks = hardest(plain[~shows_defect], settings.hard_clean_share)
+        loss = loss + settings.hard_clean_weight * specks / len(truth)
+    if settings.dice_weight > 0:
+        apart = dice_losses(logits[shows_defect], truth[shows_defect]).sum()
+        loss = loss + settings.dice_weight * apart / len(truth)
+    return loss
+
+
+def dice_losses(logits: Tensor, truth: Tensor) -> Tensor:
+    """Dice loss of each image, [B] in [0, 1]: 1 − (2 Σpt + 1) / (Σp + Σt + 1) over its known pixels.
+
+    logits: [B, 2, H, W]; truth: [B, H, W] as for `pixel_loss`
+    Source: Milletari et al. 2016, with plain sums below the line; one pixel more on either side of it.
+    """
+    probability = defect_probability(logits)[:, 0] * (truth != IGNORED)
+    defective = (truth == DEFECT).float()
+    both, either = (probability * defective).sum((1, 2)), (probability + defective).sum((1, 2))
+    return 1 - (2 * both + 1) / (either + 1)
 
 
 def hardest(losses: Tensor, share: float) -> Tensor:

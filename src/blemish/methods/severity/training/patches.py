@@ -19,8 +19,9 @@ from torch import Tensor
 
 from blemish.arrays import Pixels, Point
 from blemish.images.photometric import photometric_jitter
+from blemish.methods.common.copy_paste import DefectPaster
 from blemish.methods.common.patches import MarkedDefect, draw_balanced, grouped, patch_center
-from blemish.methods.common.samples import ReadSample
+from blemish.methods.common.samples import ClassMap, ReadSample
 from blemish.methods.common.warps import affine_patch
 from blemish.methods.severity.labels import severity_labels
 from blemish.methods.severity.settings import SeveritySettings
@@ -48,12 +49,20 @@ class PatchSource:
 
     def draw(self, generator: Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Draw a patch [C, P, P] about [0, 1] and its severities [1, P / cell, P / cell]."""
-        sample, center = self.place(generator)
-        pixels, classes = self.read(sample)
-        matrix = self.transform(center, self.sizes[sample], generator)
+        pixels, classes, center = self.drawn_image(generator)
+        matrix = self.transform(center, (classes.shape[0], classes.shape[1]), generator)
         image = affine_patch(pixels, matrix, self.settings.patch)
         mask = affine_patch((classes > 0).astype(np.uint8) * 255, matrix, self.settings.patch) > 127
         return photometric_jitter(image, generator, self.settings), self.label(image, mask)[None]
+
+    def drawn_image(self, generator: Generator) -> tuple[Pixels, ClassMap, Point]:
+        """Next image, its class map and the patch's centre (x, y); a share of them with a pasted defect."""
+        if self.settings.copy_paste > 0 and generator.random() < self.settings.copy_paste:
+            pasted = self.paster.draw(generator)
+            if pasted is not None:
+                return pasted.pixels, pasted.classes, self.centre_about(pasted.defect, generator)
+        sample, center = self.place(generator)
+        return *self.read(sample), center
 
     def place(self, generator: Generator) -> tuple[int, Point]:
         """Sample number and centre (x, y) of the next patch."""
@@ -65,14 +74,18 @@ class PatchSource:
             defect = draw_balanced(self.by_class, generator)
         else:
             defect = self.marked[int(generator.integers(len(self.marked)))]
+        return defect.sample, self.centre_about(defect, generator)
+
+    def centre_about(self, defect: MarkedDefect, generator: Generator) -> Point:
+        """Centre (x, y) of a patch that shows the defect."""
         left, top, right, bottom = defect.box_xyxy
         if self.settings.sampling == "sliding":
             height, width = self.sizes[defect.sample]
             x = self.grid_centre(left, right, width, generator)
-            return defect.sample, (x, self.grid_centre(top, bottom, height, generator))
+            return x, self.grid_centre(top, bottom, height, generator)
         # The chosen point stays inside the patch, also when it is turned by 45°.
         reach = self.settings.patch / 3
-        return defect.sample, (
+        return (
             generator.uniform(left, right) + generator.uniform(-reach, reach),
             generator.uniform(top, bottom) + generator.uniform(-reach, reach),
         )
@@ -80,6 +93,17 @@ class PatchSource:
     @cached_property
     def by_class(self) -> Sequence[Sequence[MarkedDefect]]:
         return grouped(self.marked, lambda defect: defect.label)
+
+    @cached_property
+    def paster(self) -> DefectPaster:
+        settings = self.settings
+        return DefectPaster(
+            self.read,
+            len(self.sizes),
+            self.marked,
+            quarters=settings.rotation_deg >= 90,
+            mirrored=settings.flips,
+        )
 
     def grid_centre(self, low: float, high: float, length: int, generator: Generator) -> float:
         """Centre, along an axis, of one of the fixed grid's patches that meet a defect from low to high."""

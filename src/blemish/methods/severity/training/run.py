@@ -33,6 +33,7 @@ from blemish.methods.severity.training.losses import severity_loss, type_loss
 from blemish.methods.severity.training.patches import PatchSource
 from blemish.methods.severity.training.survey import DefectSurvey, survey
 from blemish.methods.severity.windows import windows_on
+from blemish.nn.encoder import EncoderDecoder
 from blemish.nn.optimisation import adamw, scheduled
 from blemish.regions.components import split_classes
 from blemish.regions.region import Region
@@ -113,6 +114,8 @@ class SeverityTraining:
         """Train stage 1 on patches."""
         torch.manual_seed(self.trainer.seed)
         network = new_network(self.settings)
+        if isinstance(network, EncoderDecoder):
+            self.trainer.note(network.origin)
         source = PatchSource(self.settings, self.read, found.sizes, found.marked, found.scale)
         self.optimise(
             "regression",
@@ -121,6 +124,8 @@ class SeverityTraining:
             peak=self.settings.learning_rate,
             batch=lambda step, rank: source.batch(self.generator(REGRESSION, step, rank)),
             loss=partial(severity_loss, defect_cells=self.settings.defect_cells),
+            weight_average=self.settings.weight_average,
+            rate_shares=self.settings.rate_shares,
         )
         return network
 
@@ -245,7 +250,10 @@ class SeverityTraining:
     # Both
 
     def optimise(self, name: str, network: nn.Module, *, steps: int, peak: float, **parts: Any) -> None:
-        """Train a network in a stage of its own. peak: of the learning rate; parts: batch and loss"""
+        """Train a network in a stage of its own.
+
+        peak: of the learning rate; parts: other fields of `Stage`
+        """
         settings = self.settings
         self.trainer.optimise(
             Stage(
