@@ -21,7 +21,9 @@ def heat_chart(surface: Surface) -> Markup | None:
     parts: list[Markup] = []
     for row, line in enumerate(surface.values):
         top = HEIGHT - BOTTOM - (row + 1) * height
-        parts.append(text(LEFT - 7, top + height / 2 + 4, shortest(surface.y[row]), anchor="end", kind="heat-tick"))
+        parts.append(
+            text(LEFT - 7, top + height / 2 + 4, shortest(surface.y[row]), anchor="end", kind="heat-tick")
+        )
         for column, value in enumerate(line):
             if value is not None:
                 left = LEFT + column * width
@@ -30,7 +32,9 @@ def heat_chart(surface: Surface) -> Markup | None:
                 middle = left + width / 2, top + height / 2 + 4
                 parts.append(text(*middle, f"{value:.2f}".removeprefix("0"), kind="heat-value"))
     for column, value in enumerate(surface.x):
-        parts.append(text(LEFT + (column + 0.5) * width, HEIGHT - BOTTOM + 18, shortest(value), kind="heat-tick"))
+        parts.append(
+            text(LEFT + (column + 0.5) * width, HEIGHT - BOTTOM + 18, shortest(value), kind="heat-tick")
+        )
     if surface.marked is not None:
         row, column = surface.marked
         left, top = LEFT + column * width, HEIGHT - BOTTOM - (row + 1) * height
