@@ -161,8 +161,8 @@ class RegionSweep:
         if number < MIN_DEFECTS:
             defects = "defect is" if number == 1 else "defects are"
             return (
-                f"{number} validation {defects} too few to choose by whole defects where regions start, which "
-                f"takes {MIN_DEFECTS}: {INSTEAD} Add outlined defects to the val split."
+                f"{number} validation {defects} too few to choose by whole defects where regions start, "
+                f"which takes {MIN_DEFECTS}: {INSTEAD} Add outlined defects to the val split."
             )
         if not any(counts[..., TP].any() for counts in self.counts):
             return f"No threshold finds a validation defect at an IoU of {MATCH_IOU}: {INSTEAD}"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from blemish.arrays import Pixels
 from blemish.defect import Defect
 from blemish.images.tiling import Tiling, dense_map, pad_to_multiple
+from blemish.methods.common import image_head
 from blemish.methods.common.map_score import MapScore
 from blemish.methods.common.scores import (
     default_label,
@@ -89,6 +90,8 @@ class SeverityInference:
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
         """[B, 1, h, w] of severities, and [B, N + 1] of the types' logits, background last."""
+        if network == image_head.NAME:
+            return inputs[0], 1
         if network == "types":
             return inputs[0], len(self.class_names) + 1
         return inputs[0], 1, inputs[2] // self.cell, inputs[3] // self.cell
@@ -108,7 +111,11 @@ class SeverityInference:
         found = self.found(self.regions(raw, size), pixels, networks)
         kept = [region for region, _ in found]
         maps = {"score_map": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
-        return ImageFindings(self.image_score(kept, raw), tuple(defect for _, defect in found), maps)
+        head = None
+        if self.fitted_score is not None and self.fitted_score.uses_head:
+            head = image_head.head_log_odds(pixels, networks)
+        score = self.image_score(kept, raw, head=head)
+        return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
         """Components of the cells of at least T, in reading order (stages 2 and 3)."""
@@ -142,7 +149,9 @@ class SeverityInference:
             found.append((region, replace(defect, severity_mean=mean, severity_max=region.strongest)))
         return found
 
-    def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
+    def image_score(
+        self, regions: Sequence[Region], values: NDArray[np.float32], *, head: float | None = None
+    ) -> float:
         """Image score in [0, 1], see `common.scores.image_score`. values: severities of the cells, [h, w]"""
         return image_score(
             regions,
@@ -150,6 +159,7 @@ class SeverityInference:
             threshold=self.region_threshold,
             max_value=SEVERITY_MAX,
             fitted=self.fitted_score,
+            head=head,
         )
 
     def rows_around(self, height: int, width: int) -> int:
