@@ -56,6 +56,8 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
 
         settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"severity": new_network(settings)}
+        if settings.context > 1:
+            modules["context"] = new_network(settings)
         if tells_types(settings, manifest.class_names):
             modules["types"] = empty_type_network(settings, len(manifest.class_names))
         return modules
@@ -72,7 +74,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         return replace(
             described,
             channels=manifest.preprocessing.channels,
-            tiling=Tiling(tile=tiling["tile"], halo=tiling["halo"], stride=tiling["stride"]),
+            tiles=Tiling(tile=tiling["tile"], halo=tiling["halo"], stride=tiling["stride"]),
         )
 
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
@@ -83,7 +85,9 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        return served(graphs, types=tells_types(self.settings(manifest), manifest.class_names))
+        settings = self.settings(manifest)
+        types = tells_types(settings, manifest.class_names)
+        return served(graphs, context=settings.context > 1, types=types)
 
 
 METHOD = SeverityMethod()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.tiling import Tiling, dense_map
+from blemish.images.tiling import Tiling, dense_maps, pad_to_multiple
 from blemish.methods.common.map_score import MapScore
 from blemish.methods.common.scores import (
     default_label,
@@ -24,7 +24,8 @@ from blemish.methods.common.scores import (
     type_probabilities,
 )
 from blemish.methods.contract import ImageFindings, Networks
-from blemish.methods.severity.geometry import default_tiling
+from blemish.methods.severity.geometry import coarser, default_tiling, with_context
+from blemish.methods.severity.heads import num_outputs, severities_from, softly_limited
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import cut, network_input, window_side, windows_on
@@ -39,8 +40,11 @@ BAND = 32  # rows of cells that are interpolated to pixels at once
 class SeverityInference:
     """Stages 1 to 4 on an image. Set up once by `inference_from`.
 
+    tiles: of each network of stage 1; context: factor by which the image of "context" is coarser; 1: none
+    loss: that it was trained with, see `heads.severities_from`
     threshold: T of eq. 1; drop_above: mean background probability at which stage 4 drops a defect
     class_names: of the N types; with `types` off a defect takes the only name or "defect"
+    limited_softly: whether image scores tell severities above 12 apart, see `heads.softly_limited`
     """
 
     segments: ClassVar[bool] = True
@@ -49,7 +53,9 @@ class SeverityInference:
 
     channels: int | None
     class_names: tuple[str, ...]
-    tiling: Tiling
+    tiles: Tiling
+    context: int
+    loss: str
     threshold: float
     join_distance: float
     min_area: float
@@ -61,14 +67,20 @@ class SeverityInference:
     drop_above: float
     mm_per_px: float | None
     fitted_score: MapScore | None
+    limited_softly: bool
 
     @property
     def cell(self) -> int:
-        return self.tiling.stride
+        return self.tiles.stride
 
     @property
     def multiple(self) -> int:
-        return self.tiling.stride
+        return self.tiles.stride * self.context
+
+    @property
+    def tiling(self) -> Tiling:
+        """Tiles of a web, whose rows go through all networks of stage 1 together."""
+        return with_context(self.tiles, self.context)
 
     @property
     def classifies(self) -> bool:
@@ -80,18 +92,26 @@ class SeverityInference:
 
     @property
     def threshold_score(self) -> float:
-        return threshold_score(self.threshold, max_value=SEVERITY_MAX, fitted=self.fitted_score)
+        limited = self.scored(np.float32([self.threshold]))
+        return threshold_score(float(limited[0]), max_value=SEVERITY_MAX, fitted=self.fitted_score)
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
-        """[B, 1, h, w] of severities, and [B, N + 1] of the types' logits, background last."""
+        """[B, K, h, w] of stage 1, see `heads`, and [B, N + 1] of the types' logits, background last."""
         if network == "types":
             return inputs[0], len(self.class_names) + 1
-        return inputs[0], 1, inputs[2] // self.cell, inputs[3] // self.cell
+        return inputs[0], num_outputs(self.loss), inputs[2] // self.cell, inputs[3] // self.cell
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
-        """Severity of each cell (stage 1), [ceil(H / cell), ceil(W / cell)], clipped to [0, 12]."""
-        severities = dense_map(pixels, networks["severity"], self.tiling)
-        return np.clip(severities, 0.0, SEVERITY_MAX, out=severities)
+        """Severity of each cell (stage 1), [ceil(H / cell), ceil(W / cell)], as the networks give it."""
+        outputs = dense_maps(pixels, networks["severity"], self.tiles, count=num_outputs(self.loss))
+        if self.context > 1:
+            whole = pad_to_multiple(pixels, self.multiple)
+            coarse = dense_maps(
+                coarser(whole, self.context), networks["context"], self.tiles, count=len(outputs)
+            )
+            for output, around in zip(outputs, coarse, strict=True):
+                output += upsample(around, self.context, "linear")[: output.shape[0], : output.shape[1]]
+        return severities_from(outputs, self.loss)
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
@@ -115,7 +135,7 @@ class SeverityInference:
         runs = self.pixels_of(raw, part, size)
         if runs.area < self.min_area:
             return None
-        return Region(*runs.from_corner(), values_on(part, raw))
+        return Region(*runs.from_corner(), np.clip(values_on(part, raw), 0.0, SEVERITY_MAX))
 
     def found(
         self, regions: Iterable[Region], pixels: Pixels, networks: Networks
@@ -137,8 +157,16 @@ class SeverityInference:
     def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
         """Image score in [0, 1], see `common.scores.image_score`. values: severities of the cells, [h, w]"""
         return image_score(
-            regions, values, threshold=self.threshold, max_value=SEVERITY_MAX, fitted=self.fitted_score
+            regions,
+            self.scored(values),
+            threshold=float(self.scored(np.float32([self.threshold]))[0]),
+            max_value=SEVERITY_MAX,
+            fitted=self.fitted_score,
         )
+
+    def scored(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Severities in [0, 12] that the image is scored by. values: as the networks give them"""
+        return softly_limited(values) if self.limited_softly else np.clip(values, 0.0, SEVERITY_MAX)
 
     def rows_around(self, height: int, width: int) -> int:
         """Rows above and below a region of that size that stage 4 may look at."""
@@ -193,6 +221,7 @@ class SeverityInference:
             before, after = (max(0, -up), max(0, -left)), (max(0, down - height), max(0, right - width))
             around = np.pad(around, tuple(zip(before, after, strict=True)), "edge")
         border = self.cell
+        around = np.clip(around, 0.0, SEVERITY_MAX)
         return upsample(around, self.cell, self.upsampling)[border:-border, border:-border]
 
     def classify(self, region: Region, pixels: Pixels, networks: Networks) -> tuple[str | None, float]:
@@ -222,7 +251,8 @@ class SeverityInference:
 
     def in_pixels(self, raw: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """Severity of every pixel by the chosen upsampling, [H, W]. raw: of every cell; size: (H, W)"""
-        return upsample(raw, self.cell, self.upsampling)[: size[0], : size[1]]
+        limited = np.clip(raw, 0.0, SEVERITY_MAX)
+        return upsample(limited, self.cell, self.upsampling)[: size[0], : size[1]]
 
     def without_types(self) -> SeverityInference:
         """Inference with stage 4 off."""
@@ -241,7 +271,9 @@ def inference_from(
     return SeverityInference(
         channels=settings.channels,
         class_names=class_names,
-        tiling=default_tiling(settings.cell, settings.tile, network=settings.network),
+        tiles=default_tiling(settings.cell, settings.tile, network=settings.network),
+        context=settings.context,
+        loss=settings.loss,
         threshold=float(np.float32(threshold)),  # as float32 maps are compared
         join_distance=settings.join_distance,
         min_area=settings.min_area,
@@ -253,6 +285,7 @@ def inference_from(
         drop_above=drop_above,
         mm_per_px=settings.mm_per_px,
         fitted_score=fitted_score,
+        limited_softly=settings.loss == "paper" and settings.score_values == "raw",
     )
 
 

@@ -23,6 +23,7 @@ from blemish.methods.common.patches import MarkedDefect, draw_balanced, grouped,
 from blemish.methods.common.samples import ReadSample
 from blemish.methods.common.warps import affine_patch
 from blemish.methods.severity.labels import severity_labels
+from blemish.methods.severity.network.context import WIDER
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import intensity_of
 
@@ -38,29 +39,65 @@ class PatchSource:
     scale: float
 
     def batch(self, generator: Generator) -> dict[str, Tensor]:
-        """Batch of patches [B, C, P, P] about [0, 1] and severities [B, 1, P / cell, P / cell]."""
-        drawn = [self.draw(generator) for _ in range(self.settings.batch)]
-        images, severities = zip(*drawn, strict=True)
-        return {
-            "images": torch.from_numpy(np.stack(images)),
-            "severities": torch.from_numpy(np.stack(severities)),
-        }
+        """Batch of patches, the last of them candidates among which the hard ones are to be chosen.
 
-    def draw(self, generator: Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Draw a patch [C, P, P] about [0, 1] and its severities [1, P / cell, P / cell]."""
-        sample, center = self.place(generator)
+        "images": [B, C, P, P] about [0, 1]; "severities": [B, 1, P / cell, P / cell]; with context "wide":
+        [B, C, 2P / context, 2P / context]
+        """
+        candidates = self.num_hard * self.settings.hard_candidates
+        drawn = [self.draw(generator) for _ in range(self.settings.batch - self.num_hard)]
+        drawn += [self.patch_at(*self.clean_place(generator), generator) for _ in range(candidates)]
+        return {name: torch.from_numpy(np.stack([each[name] for each in drawn])) for name in drawn[0]}
+
+    @cached_property
+    def num_hard(self) -> int:
+        """Hard patches of a batch."""
+        return round(self.settings.batch * self.settings.clean_share * self.settings.hard_share)
+
+    def draw(self, generator: Generator) -> dict[str, NDArray[np.float32]]:
+        """Draw a patch around a defect or at a clean place; its arrays are those of `batch`, without B."""
+        clean = self.settings.clean_share * self.settings.batch - self.num_hard
+        remaining = max(1, self.settings.batch - self.num_hard)
+        if not self.marked or generator.random() < clean / remaining:
+            return self.patch_at(*self.clean_place(generator), generator)
+        return self.patch_at(*self.place(generator), generator)
+
+    def patch_at(self, sample: int, center: Point, generator: Generator) -> dict[str, NDArray[np.float32]]:
+        """Patch about a place of a sample, turned and lit at random."""
+        settings = self.settings
         pixels, classes = self.read(sample)
         matrix = self.transform(center, self.sizes[sample], generator)
-        image = affine_patch(pixels, matrix, self.settings.patch)
-        mask = affine_patch((classes > 0).astype(np.uint8) * 255, matrix, self.settings.patch) > 127
-        return photometric_jitter(image, generator, self.settings), self.label(image, mask)[None]
+        mask = affine_patch((classes > 0).astype(np.uint8) * 255, matrix, settings.patch) > 127
+        if settings.context == 1:
+            image = affine_patch(pixels, matrix, settings.patch)
+            images = photometric_jitter(image, generator, settings)
+            return {"images": images, "severities": self.label(image, mask)[None]}
+        margin = settings.patch * (WIDER - 1) // 2
+        inner = slice(margin, margin + settings.patch)
+        matrix[:, 2] += margin
+        around = affine_patch(pixels, matrix, WIDER * settings.patch)
+        lit = photometric_jitter(around, generator, settings)
+        return {
+            "images": np.ascontiguousarray(lit[:, inner, inner]),
+            "severities": self.label(around[inner, inner], mask)[None],
+            "wide": block_means(lit, settings.context),
+        }
+
+    @cached_property
+    def clean_samples(self) -> Sequence[int]:
+        """Numbers of the samples that clean patches come from."""
+        defective = {defect.sample for defect in self.marked}
+        clean = [number for number in range(len(self.sizes)) if number not in defective]
+        return clean if clean and self.settings.clean_patches == "clean_images" else range(len(self.sizes))
+
+    def clean_place(self, generator: Generator) -> tuple[int, Point]:
+        """Sample number and centre (x, y) of a patch at a random place."""
+        sample = self.clean_samples[int(generator.integers(len(self.clean_samples)))]
+        height, width = self.sizes[sample]
+        return sample, (generator.uniform(0, width), generator.uniform(0, height))
 
     def place(self, generator: Generator) -> tuple[int, Point]:
-        """Sample number and centre (x, y) of the next patch."""
-        if not self.marked or generator.random() < self.settings.clean_share:
-            sample = int(generator.integers(len(self.sizes)))
-            height, width = self.sizes[sample]
-            return sample, (generator.uniform(0, width), generator.uniform(0, height))
+        """Sample number and centre (x, y) of a patch around a defect."""
         if self.settings.balance_classes:
             defect = draw_balanced(self.by_class, generator)
         else:
@@ -120,3 +157,10 @@ class PatchSource:
             truncation=settings.truncation,
             readings=settings.readings,
         )
+
+
+def block_means(planes: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Planes at 1 / factor of their size, each value the mean of factor² ones. planes: [C, H, W]"""
+    channels, height, width = planes.shape
+    blocks = planes.reshape(channels, height // factor, factor, width // factor, factor)
+    return blocks.mean(axis=(2, 4))

@@ -25,7 +25,7 @@ from blemish.methods.common.samples import ClassMap, SampleReader
 from blemish.methods.contract import Fitted, Networks, Stage, SweptCurves, ThresholdSweep, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.labels import SEVERITY_MAX
-from blemish.methods.severity.network import TypeNetwork, new_network, new_type_network
+from blemish.methods.severity.network import ContextNetwork, TypeNetwork, new_network, new_type_network
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
 from blemish.methods.severity.training.losses import severity_loss, type_loss
@@ -61,8 +61,7 @@ class SeverityTraining:
         tracked = self.trainer.track(self.train, "reading training images")
         found = survey(map(self.reader.read, tracked), self.settings)
         type_network = self.new_types()  # before the long part, in case its weights cannot be had
-        network = self.train_regression(found)
-        modules: dict[str, nn.Module] = {"severity": network}
+        modules = self.train_regression(found)
         sweep, fitted_score = self.choose_threshold(modules)
         threshold = self.settings.threshold or sweep.best
         inference = self.inference(threshold)
@@ -107,20 +106,31 @@ class SeverityTraining:
 
     # Stage 1
 
-    def train_regression(self, found: DefectSurvey) -> nn.Module:
-        """Train stage 1 on patches."""
+    def train_regression(self, found: DefectSurvey) -> dict[str, nn.Module]:
+        """Train stage 1 on patches; returns its networks, "severity" and perhaps "context"."""
+        settings = self.settings
         torch.manual_seed(self.trainer.seed)
-        network = new_network(self.settings)
+        modules = {"severity": new_network(settings)}
+        network = modules["severity"]
+        if settings.context > 1:
+            modules["context"] = new_network(settings)
+            network = ContextNetwork(network, modules["context"], settings.context)
         source = PatchSource(self.settings, self.read, found.sizes, found.marked, found.scale)
         self.optimise(
             "regression",
             network,
-            steps=self.settings.steps,
-            peak=self.settings.learning_rate,
+            steps=settings.steps,
+            peak=settings.learning_rate,
             batch=lambda step, rank: source.batch(self.generator(REGRESSION, step, rank)),
-            loss=partial(severity_loss, defect_cells=self.settings.defect_cells),
+            loss=partial(
+                severity_loss,
+                loss=settings.loss,
+                defect_cells=settings.defect_cells,
+                hard=source.num_hard,
+                hard_candidates=settings.hard_candidates,
+            ),
         )
-        return network
+        return modules
 
     def choose_threshold(self, modules: Mapping[str, nn.Module]) -> tuple[ThresholdSweep, MapScore | None]:
         """Sweep T of stage 2 on the validation images (section III-A-2), and fit the image score on them."""
@@ -141,7 +151,7 @@ class SeverityTraining:
         for sample in self.trainer.track(self.validation, "choosing the threshold"):
             pixels, classes = self.reader.read(sample)
             raw = inference.forward(pixels, networks)
-            fitter.update(raw, defective=bool(classes.any()))
+            fitter.update(inference.scored(raw), defective=bool(classes.any()))
             yield inference.in_pixels(raw, (classes.shape[0], classes.shape[1])), classes > 0
 
     # Stage 4
