@@ -47,7 +47,7 @@ UNLESS_TOLD: Mapping[str, dict[str, Any]] = {  # no downloads, no classifier whe
     "tlsdd": {"backbone_weights": "none"},
 }
 WITHOUT_PRESET: Mapping[str, dict[str, Any]] = {  # the defaults that the first rows were measured with
-    "severity": {"cell": 4},
+    "severity": {"cell": 4, "padding": "zeros", "context": 1, "loss": "paper"},
     "casae": {"width": 32, "size": 512},
     "medetection": {},
     "tlsdd": {

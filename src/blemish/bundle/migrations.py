@@ -32,7 +32,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "hard_share": 0.0,
         "score_values": "clipped",
         "types_background_share": None,
-        "types_mining": 1,
+        "types_hard_candidates": 1,
         "drop_rule": "lossless",
     },
     "tlsdd": {

@@ -35,6 +35,7 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def softly_limited(severities: NDArray[np.float32]) -> NDArray[np.float32]:
     """Severities in [0, 12) in the same order, without ties where they exceed 12; those up to 6 stay."""
-    excess = np.maximum(severities - np.float32(SOFT_FROM), 0)
-    drawn_in = SEVERITY_MAX - SOFT_FROM * np.exp(-excess / np.float32(SOFT_FROM))
-    return np.where(excess > 0, drawn_in, np.maximum(severities, 0)).astype(np.float32)
+    limited = np.maximum(severities, np.float32(0))
+    high = limited > SOFT_FROM
+    limited[high] = SEVERITY_MAX - SOFT_FROM * np.exp(1 - limited[high] / np.float32(SOFT_FROM))
+    return limited

@@ -135,7 +135,7 @@ class SeverityInference:
         runs = self.pixels_of(raw, part, size)
         if runs.area < self.min_area:
             return None
-        return Region(*runs.from_corner(), np.clip(values_on(part, raw), 0.0, SEVERITY_MAX))
+        return Region(*runs.from_corner(), values_on(part, raw))
 
     def found(
         self, regions: Iterable[Region], pixels: Pixels, networks: Networks
@@ -150,14 +150,15 @@ class SeverityInference:
                 named.append((label, confidence))
         found = []
         for region, defect in zip(kept, defects_of(kept, named, mm_per_px=self.mm_per_px), strict=True):
-            mean = float(region.values.mean())
-            found.append((region, replace(defect, severity_mean=mean, severity_max=region.strongest)))
+            severities = np.clip(region.values, 0.0, SEVERITY_MAX)
+            measured = {"severity_mean": float(severities.mean()), "severity_max": float(severities.max())}
+            found.append((region, replace(defect, **measured)))
         return found
 
     def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
         """Image score in [0, 1], see `common.scores.image_score`. values: severities of the cells, [h, w]"""
         return image_score(
-            regions,
+            [replace(region, values=self.scored(region.values)) for region in regions],
             self.scored(values),
             threshold=float(self.scored(np.float32([self.threshold]))[0]),
             max_value=SEVERITY_MAX,

@@ -26,7 +26,7 @@ PLAIN: Mapping[str, Any] = {
     "hard_share": 0.0,
     "score_values": "clipped",
     "types_background_share": None,
-    "types_mining": 1,
+    "types_hard_candidates": 1,
     "drop_rule": "lossless",
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -248,9 +248,9 @@ class SeveritySettings(PresetSettings):
     """Open: share of background among the windows of a step, as most of what stage 4 sees is background;
     null: as much as of a type.
     """
-    types_mining: Literal[1, 2] = 2
-    """Open: how often background examples are collected; 2: again halfway through the training, from what
-    the classifier by then takes for a defect.
+    types_hard_candidates: int = Field(2, ge=1)
+    """Open: with such a share, how many background windows each is chosen from, by the loss of the classifier
+    as it is at that step; 1: any.
     """
     background_anywhere: float = Field(0.25, ge=0, le=1)
     """Open: share of background examples cut at random from clean places rather than at such a false

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +27,12 @@ def severity_loss(
     batch: "images" [B, C, P, P], "severities" [B, 1, h, w] and, for a network with context, "wide"
     hard: patches that are the worst of the batch's last hard · hard_candidates, by the network as it is
     """
-    if hard:
-        batch = with_hardest(network, batch, hard, hard * hard_candidates, loss=loss)
-    return cell_losses(outputs_of(network, batch), batch["severities"], loss, defect_cells).mean()
+
+    def losses(batch: Mapping[str, Tensor]) -> Tensor:
+        return cell_losses(outputs_of(network, batch), batch["severities"], loss, defect_cells)
+
+    chosen = with_hardest(network, batch, hard, hard * hard_candidates, losses)
+    return losses(chosen).mean()
 
 
 def cell_losses(
@@ -72,23 +75,38 @@ def outputs_of(network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def with_hardest(
-    network: nn.Module, batch: Mapping[str, Tensor], hard: int, candidates: int, *, loss: str
-) -> dict[str, Tensor]:
-    """Batch without the easy ones of its last `candidates` patches: the `hard` of the greatest loss stay.
+    network: nn.Module,
+    batch: Mapping[str, Tensor],
+    hard: int,
+    candidates: int,
+    losses: Callable[[Mapping[str, Tensor]], Tensor],
+) -> Mapping[str, Tensor]:
+    """Batch without the easy ones of its last `candidates` entries: the `hard` of the greatest loss stay.
 
-    The network is looked at as it is in inference, and left in training; so a resumed run sees the same.
+    The network is looked at as it is in inference, and left in training. The choice depends on its weights
+    alone, so that a resumed run makes the same.
+    losses: of a batch, [B, ...]
     """
+    if hard == candidates:
+        return batch
     last = {name: tensor[-candidates:] for name, tensor in batch.items()}
     network.eval()
     with torch.no_grad():
-        losses = cell_losses(outputs_of(network, last), last["severities"], loss).mean((1, 2, 3))
+        worst = losses(last).flatten(1).mean(1).topk(hard).indices
     network.train()
-    chosen = losses.topk(hard).indices
-    return {
-        name: torch.cat([tensor[:-candidates], last[name][chosen]]) for name, tensor in batch.items()
-    }
+    return {name: torch.cat([tensor[:-candidates], last[name][worst]]) for name, tensor in batch.items()}
 
 
-def type_loss(network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    """Cross-entropy over N types and background (section III-A-4)."""
-    return functional.cross_entropy(network(batch["images"]), batch["labels"])
+def type_loss(
+    network: nn.Module, batch: Mapping[str, Tensor], *, hard: int = 0, hard_candidates: int = 1
+) -> Tensor:
+    """Cross-entropy over N types and background (section III-A-4).
+
+    batch: "images" [B, 3, size, size], "labels" [B]; hard: see `severity_loss`
+    """
+
+    def losses(batch: Mapping[str, Tensor]) -> Tensor:
+        logits = network(batch["images"])
+        return functional.cross_entropy(logits, batch["labels"], reduction="none")[:, None]
+
+    return losses(with_hardest(network, batch, hard, hard * hard_candidates, losses)).mean()

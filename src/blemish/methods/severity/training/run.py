@@ -27,6 +27,7 @@ from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.network import ContextNetwork, TypeNetwork, new_network, new_type_network
 from blemish.methods.severity.settings import SeveritySettings
+from blemish.methods.severity.training.dropping import MIN_DROP, JudgedRegion, f1_drop, lossless_drop
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
 from blemish.methods.severity.training.losses import severity_loss, type_loss
 from blemish.methods.severity.training.patches import PatchSource
@@ -37,7 +38,6 @@ from blemish.regions.components import split_classes
 from blemish.regions.region import Region
 
 REGRESSION, TYPES = 1, 2  # keys that keep the two stages' random draws apart
-MIN_DROP = 0.5  # background probability from which a defect may be dropped
 NO_SEVERITIES = np.zeros(1, np.float32)
 
 
@@ -178,7 +178,7 @@ class SeverityTraining:
             self.read,
             self.examples(inference, self.trainer.networks(modules)),
             found.sizes,
-            background=len(self.dataset.class_names),
+            background=self.background,
         )
         self.optimise(
             "types",
@@ -186,7 +186,11 @@ class SeverityTraining:
             steps=self.settings.types_steps,
             peak=self.settings.types_learning_rate,
             batch=lambda step, rank: source.batch(self.generator(TYPES, step, rank)),
-            loss=type_loss,
+            loss=partial(
+                type_loss,
+                hard=source.num_background,
+                hard_candidates=self.settings.types_hard_candidates,
+            ),
         )
 
     def examples(self, inference: SeverityInference, networks: Networks) -> dict[int, list[WindowExample]]:
@@ -199,8 +203,10 @@ class SeverityTraining:
             places = [
                 (region, label) for label, region in marked_regions(classes, self.settings.join_distance)
             ]
-            places += self.labelled(inference.regions(raw, classes.shape), classes, background=False)
-            places += self.labelled(eager.regions(raw, classes.shape), classes, background=True)
+            found = self.with_labels(inference.regions(raw, classes.shape), classes)
+            false = self.with_labels(eager.regions(raw, classes.shape), classes)
+            places += [(region, label) for region, label in found if label < self.background]
+            places += [(region, label) for region, label in false if label == self.background]
             for region, label in places:
                 windows = windows_on(
                     region.mask,
@@ -212,29 +218,38 @@ class SeverityTraining:
                 examples[label].append(WindowExample(number, label, tuple(windows)))
         return dict(examples)
 
-    def labelled(
-        self, regions: Iterable[Region], classes: ClassMap, *, background: bool
-    ) -> list[tuple[Region, int]]:
-        """Regions with their true label: either those that are background, or those that are defects."""
-        number = len(self.dataset.class_names)
-        labels = (
-            (region, true_label(region, classes, background=number, min_share=self.settings.false_share))
-            for region in regions
-        )
-        return [(region, label) for region, label in labels if (label == number) == background]
+    @property
+    def background(self) -> int:
+        """Label of background, N."""
+        return len(self.dataset.class_names)
+
+    def with_labels(self, regions: Iterable[Region], classes: ClassMap) -> Iterator[tuple[Region, int]]:
+        """Regions with their true label, see `true_label`."""
+        for region in regions:
+            share = self.settings.false_share
+            yield region, true_label(region, classes, background=self.background, min_share=share)
 
     def choose_drop(self, inference: SeverityInference, modules: Mapping[str, nn.Module]) -> float:
-        """Background probability from which stage 4 drops a defect: it loses no true validation defect."""
+        """Background probability from which stage 4 drops a defect, by the setting `drop_rule`."""
         if self.settings.drop_above is not None:
             return self.settings.drop_above
         networks = self.trainer.networks(modules)
-        limit = MIN_DROP
+        judged: list[JudgedRegion] = []
+        num_defects = 0
         for sample in self.trainer.track(self.validation, "checking the type classifier"):
             pixels, classes = self.reader.read(sample)
+            numbers = np.zeros(classes.shape, np.int32)
+            for _, marked in marked_regions(classes, self.settings.join_distance):
+                num_defects += 1
+                pixels_of(marked, numbers)[marked.mask] = num_defects
             raw = inference.forward(pixels, networks)
-            for region, _ in self.labelled(inference.regions(raw, classes.shape), classes, background=False):
-                limit = max(limit, float(inference.vote(region, pixels, networks)[:, -1].mean()) + 1e-3)
-        return min(limit, 1.0)
+            for region, label in self.with_labels(inference.regions(raw, classes.shape), classes):
+                background = float(inference.vote(region, pixels, networks)[:, -1].mean())
+                below = pixels_of(region, numbers)[region.mask] if label < self.background else ()
+                judged.append(JudgedRegion(background, frozenset(map(int, below)) - {0}))
+        if self.settings.drop_rule == "lossless":
+            return lossless_drop(judged)
+        return f1_drop(judged, num_defects)
 
     # Both
 
@@ -267,10 +282,15 @@ def marked_regions(classes: ClassMap, join_distance: float) -> list[tuple[int, R
 
 def true_label(region: Region, classes: ClassMap, *, background: int, min_share: float) -> int:
     """Class of most of a region's marked pixels; `background` where a smaller share than that is marked."""
-    left, top = region.offset_xy
-    height, width = region.mask.shape
-    inside = classes[top : top + height, left : left + width][region.mask]
+    inside = pixels_of(region, classes)[region.mask]
     marked = inside[inside > 0]
     if not marked.size or marked.size < min_share * inside.size:
         return background
     return int(np.bincount(marked).argmax()) - 1
+
+
+def pixels_of(region: Region, values: NDArray[np.generic]) -> NDArray[Any]:
+    """View of the values that a region's mask lies on, [h, w]. values: of an image, [H, W]"""
+    left, top = region.offset_xy
+    height, width = region.mask.shape
+    return values[top : top + height, left : left + width]
