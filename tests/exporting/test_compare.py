@@ -24,9 +24,11 @@ FP32 = TOLERANCES["fp32"]
 SIZE = (100, 200)
 
 
-def inspector(threshold: float | None = 0.5) -> BundleInspector:
+def inspector(threshold: float | None = 0.5, start: float | None = None) -> BundleInspector:
     top = None if threshold is None else 1.0
-    inference: Any = SimpleNamespace(pixel_threshold=threshold, score_map_max=top, mm_per_px=None)
+    inference: Any = SimpleNamespace(
+        pixel_threshold=threshold, region_threshold=start or threshold, score_map_max=top, mm_per_px=None
+    )
     return BundleInspector(inference, {}, review=0.4, ng=0.6, bundle="test")
 
 
@@ -116,6 +118,15 @@ def test_another_name_counts_unless_both_are_as_sure() -> None:
     tied = inspection(defects=(box(0, 0, 50, 50, 0.9001, "scratch"),))
     assert out_of_tolerance(first, surer) == {"label", "confidence"}
     assert out_of_tolerance(first, tied) == set()
+
+
+def test_a_defect_whose_strongest_pixel_lies_on_the_threshold_of_regions_is_counted_apart() -> None:
+    below, above = (np.full(SIZE, 0.2, np.float32) for _ in range(2))
+    below[18:22, 45:48] = above[18:22, 45:48] = 0.6
+    below[20, 46], above[20, 46] = 0.89999, 0.90001
+    first, second = inspection(severity=below), inspection(defects=(box(45, 18, 48, 22),), severity=above)
+    assert compare(first, second, inspector(start=0.9), FP32).on_threshold == 1
+    assert compare(first, second, inspector(), FP32).measures["defects"] == 1
 
 
 def test_a_defect_that_gains_a_pixel_on_the_threshold_is_counted_apart() -> None:

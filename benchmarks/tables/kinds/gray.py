@@ -91,6 +91,7 @@ class GrayInference:
     classifies: bool = False
     segments: bool = True
     pixel_threshold: float | None = None
+    region_threshold: float | None = None
     score_map_max: float | None = None
     streams: None = None
 

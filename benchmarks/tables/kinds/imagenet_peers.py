@@ -257,6 +257,7 @@ class PeerInference:
     classifies: bool = False
     segments: bool = False
     pixel_threshold: float | None = None
+    region_threshold: float | None = None
     score_map_max: float | None = None
     streams: None = None
 

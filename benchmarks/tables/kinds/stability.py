@@ -66,7 +66,10 @@ def stability(
     seed: int,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """Images whose verdict is another one after each disturbance, as counts with Clopper–Pearson bounds."""
+    """Images whose verdict is another one after each disturbance, as counts with Clopper–Pearson bounds.
+
+    Under "flip_share" is the share of flips among all images under all disturbances.
+    """
     disturbances = disturbances_of(settings)
     before: list[Verdict] = []
     after: dict[str, list[Verdict]] = {name: [] for name in disturbances}
@@ -76,8 +79,12 @@ def stability(
         for index, (name, disturb) in enumerate(disturbances.items()):
             generator = np.random.default_rng([seed, number, index])
             after[name].append(inspector.judge(disturb(pixels, generator), sample.id).verdict)
-    flips = {name: verdict_flips(before, verdicts).to_json() for name, verdicts in after.items()}
-    return {**flips, "verdicts": {str(kind): before.count(kind) for kind in Verdict}}
+    flips = {name: verdict_flips(before, verdicts) for name, verdicts in after.items()}
+    return {
+        **{name: bound.to_json() for name, bound in flips.items()},
+        "flip_share": sum(bound.n for bound in flips.values()) / sum(bound.of for bound in flips.values()),
+        "verdicts": {str(kind): before.count(kind) for kind in Verdict},
+    }
 
 
 def disturbances_of(settings: StabilitySettings) -> Mapping[str, Disturbance]:

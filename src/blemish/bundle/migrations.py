@@ -22,9 +22,11 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "area_balance": 0.0,
         "image_score": "max",
         "hard_clean_weight": 0.0,
+        "threshold_criterion": "pixel-f1",
     },
     "severity": {
         "image_score": "max",
+        "threshold_criterion": "mean-iou",
         "padding": "zeros",
         "context": 1,
         "loss": "paper",

@@ -95,6 +95,22 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Surface:
+    """Values of a measure over a grid of two settings. values: [len(y)][len(x)], None where there is none
+
+    marked: row and column to point out
+    """
+
+    title: str
+    x_name: str
+    y_name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    marked: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Result of an evaluation. metrics: content of metrics.json; curves, records: data of the report"""
 

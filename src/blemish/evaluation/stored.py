@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from blemish.bundle.curves import StoredLosses, StoredSweep
+from blemish.bundle.curves import StoredLosses, StoredRegionChoice, StoredSweep
 from blemish.bundle.manifest import Manifest, first_fault
 from blemish.errors import BlemishError
 from blemish.evaluation.curves import threshold_curve
-from blemish.evaluation.records import Curve
+from blemish.evaluation.records import Curve, Surface
 from blemish.evaluation.sweep import Sweep
 
 SWEEP_TITLE = "Threshold on the map, as chosen on the validation images"
+PIXEL_THRESHOLDS = "severity", "probability"  # names in a manifest's thresholds, by method
 Checked = TypeVar("Checked")
 
 
@@ -32,7 +33,51 @@ def threshold_sweep(manifest: Manifest, bundle: Path) -> Curve | None:
     if stored is None:
         return None
     sweep = checked(TypeAdapter(StoredSweep), stored, place=f"{bundle}: curves.threshold_sweep")
-    return replace(threshold_curve(Sweep(**sweep.model_dump())), title=SWEEP_TITLE)
+    own = next((manifest.thresholds[name] for name in PIXEL_THRESHOLDS if name in manifest.thresholds), None)
+    return replace(threshold_curve(Sweep(**sweep.model_dump()), chosen=own), title=SWEEP_TITLE)
+
+
+def region_choice(manifest: Manifest, bundle: Path) -> tuple[Surface, Curve] | None:
+    """Region F1 over the thresholds that regions start at and grow to, and over the least area.
+
+    None where these were not chosen by it. Raises as `threshold_sweep` does.
+    """
+    stored = manifest.curves.get("region_choice")
+    if stored is None:
+        return None
+    choice = checked(TypeAdapter(StoredRegionChoice), stored, place=f"{bundle}: curves.region_choice")
+    at = choice.levels.index(choice.grow), choice.levels.index(choice.start)
+    surface = Surface(
+        f"Region F1 at a least area of {choice.min_area:g} px",
+        "regions start at T_high",
+        "and grow to T_low",
+        choice.levels,
+        choice.levels,
+        choice.f1,
+        marked=at,
+    )
+    line = {"region F1": choice.f1_of_areas}
+    areas = Curve(
+        "Region F1 by least area", "least area, px", "region F1", choice.areas, line, choice.min_area
+    )
+    return surface, areas
+
+
+def regions_in_words(manifest: Manifest) -> tuple[str, ...]:
+    """Sentence on where the bundle's regions start, how far they grow, and how small they may be.
+
+    Empty for a bundle without regions, and for one older than these thresholds.
+    """
+    stored = manifest.thresholds
+    name = next((name for name in PIXEL_THRESHOLDS if name in stored), None)
+    if name is None or "start" not in stored:
+        return ()
+    grow, start, least = stored[name], stored["start"], stored.get("min_area", 0.0)
+    reach = (
+        f"start at {name} {start:.3g} and grow to {grow:.3g}" if start > grow else f"reach {name} {grow:.3g}"
+    )
+    area = f" and have at least {least:g} px" if least else ""
+    return (f"Regions {reach}{area}.",)
 
 
 def training_curve(manifest: Manifest, bundle: Path) -> Curve | None:

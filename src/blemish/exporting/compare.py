@@ -154,15 +154,18 @@ def severity_gap(torch: Inspection, exported: Inspection, inspector: BundleInspe
 def straddling(
     torch: Inspection, exported: Inspection, inspector: BundleInspector, band: float
 ) -> NDArray[np.bool_] | None:
-    """Mask [H, W] of pixels that differ by at most the band and lie on different sides of the threshold.
+    """Mask [H, W] of pixels that differ by at most the band and lie on different sides of a threshold: that
+    of pixels, or that of regions.
 
     None for a method without severities.
     """
-    threshold, top = inspector.inference.pixel_threshold, inspector.inference.score_map_max
-    if threshold is None or top is None:
+    inference = inspector.inference
+    top = inference.score_map_max
+    both = [each for each in (inference.pixel_threshold, inference.region_threshold) if each is not None]
+    if not both or top is None:
         return None
     first, second = severity_of(torch), severity_of(exported)
-    apart = (first >= threshold) != (second >= threshold)
+    apart = np.any([(first >= threshold) != (second >= threshold) for threshold in both], axis=0)
     return np.asarray(apart & (np.abs(first - second) <= band * top))
 
 

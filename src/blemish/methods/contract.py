@@ -8,7 +8,7 @@ imports torch, so that methods can be listed and inspected without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from blemish.arrays import Pixels, RgbImage
-from blemish.bundle.curves import StoredLosses, StoredSweep
+from blemish.bundle.curves import StoredLosses, StoredRegionChoice, StoredSweep
 from blemish.bundle.manifest import Manifest, Strict
 from blemish.bundle.migrations import AUTO
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Defect
+from blemish.regions.region import Region
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -121,6 +122,10 @@ class Inference(Protocol):
         """Value of the score map from which a pixel is defective; None where the method gives no such map."""
 
     @property
+    def region_threshold(self) -> float | None:
+        """Value of the score map that each region reaches somewhere; None as `pixel_threshold` is."""
+
+    @property
     def score_map_max(self) -> float | None:
         """Greatest possible value of the score map; None where the method gives no such map."""
 
@@ -176,6 +181,10 @@ class Stage:
     loss: network and batch to a scalar; extra named values of it are logged
     learning_rate: of each step, in [0, steps); gradient_clip: greatest norm of the whole gradient
     early_stopping: with it, the network is left in its best state, which may be that before the first step
+    rate_shares: of the learning rate, by name of a part of the network such as "encoder"; 0: frozen, 1
+        elsewhere; of nested parts the inner one counts
+    weight_average: share of itself that the running mean of the weights keeps at each step; the mean is what
+        is validated and what the network is left with. 0: the weights themselves
     """
 
     name: str
@@ -187,6 +196,8 @@ class Stage:
     learning_rate: Callable[[int], float]
     gradient_clip: float
     early_stopping: EarlyStopping | None = None
+    rate_shares: Mapping[str, float] = field(default_factory=dict)
+    weight_average: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -210,6 +221,47 @@ class ThresholdSweep(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
+@dataclass(frozen=True)
+class RegionThresholds:
+    """Operating point of the regions of a map.
+
+    grow: value from which a pixel may belong to a region, T_low; start: that at least one of its pixels has,
+    T_high ≥ T_low; min_area: of a region, in pixels
+    """
+
+    grow: float
+    start: float
+    min_area: float = 0.0
+
+
+class RegionChoice(Protocol):
+    """Operating point of regions, and how it was chosen. notes: sentences on what the choice cannot know"""
+
+    @property
+    def thresholds(self) -> RegionThresholds: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+class RegionSweep(Protocol):
+    """Counts of validation images over operating points of regions."""
+
+    def add(
+        self, sample: Sample, size: tuple[int, int], regions_from: Callable[[float], Sequence[Region]]
+    ) -> None:
+        """Count an image. size: (height, width); regions_from: its regions of any area, by T_low"""
+
+    @property
+    def too_few(self) -> str:
+        """Sentence on validation defects that are too few to choose by; empty where they are enough."""
+
+    def choose(self) -> RegionChoice:
+        """Choose the operating point."""
+
+
 class Memory(Strict):
     """Memory of a bundle besides its settings and tensors; a method's own derives from it."""
 
@@ -227,11 +279,16 @@ class SweptCurves(Curves):
     """Curves of a method whose pixel threshold is swept on the validation images."""
 
     threshold_sweep: StoredSweep | None = None
+    region_choice: StoredRegionChoice | None = None
 
     @classmethod
-    def of(cls, sweep: ThresholdSweep) -> Self:
-        """Curves that hold the sweep."""
-        return cls(threshold_sweep=StoredSweep.model_validate(sweep.to_json()))
+    def of(cls, sweep: ThresholdSweep, regions: RegionChoice | None = None) -> Self:
+        """Curves that hold the sweep, and the choice of the operating point of regions."""
+        stored = StoredSweep.model_validate(sweep.to_json())
+        if regions is None:
+            return cls(threshold_sweep=stored)
+        choice = StoredRegionChoice.model_validate(regions.to_json())
+        return cls(threshold_sweep=stored, region_choice=choice)
 
 
 class Trainer(Protocol):
@@ -268,6 +325,9 @@ class Trainer(Protocol):
         criterion: that the best threshold maximises, "mean-iou" or "pixel-f1"
         Raises BlemishError where no mask holds a defect pixel, or a map does not fit its mask.
         """
+
+    def region_sweep(self, max_threshold: float, *, min_area: float) -> RegionSweep:
+        """Sweep of operating points of regions, of `min_area` at least, in maps of (0, max_threshold)."""
 
     def note(self, message: str) -> None:
         """Write a line for the user and the log."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
+
+RATE_SHARE = "rate_share"  # in a group of an optimiser, of the learning rate; 1 where it is not given
 
 
 def adamw(parameters: Iterable[nn.Parameter], *, weight_decay: float) -> Optimizer:
@@ -67,3 +69,50 @@ def warm_steps(step: int, *, steps: int, warmup: int, drops: Iterable[float]) ->
         return (step + 1) / warmup
     passed: float = 0.1 ** sum(step >= share * steps for share in drops)
     return passed
+
+
+def freeze_parts(network: nn.Module, rate_shares: Mapping[str, float]) -> None:
+    """Freeze, in place, the parts of a network whose share of the learning rate is 0: no gradient, eval mode.
+
+    rate_shares: by name of a part, such as "encoder" or "encoder.layer1"
+    Raises ValueError for a name that no part has.
+    """
+    parts = dict(network.named_modules())
+    for name, share in rate_shares.items():
+        if name not in parts:
+            raise ValueError(f"rate_shares must name parts of the network. Received: '{name}'.")
+        if share == 0:
+            parts[name].requires_grad_(False).eval()
+
+
+def share_rates(optimiser: Optimizer, network: nn.Module, rate_shares: Mapping[str, float]) -> None:
+    """Split the optimiser's groups, in place, so that each holds parameters of one share of the rate.
+
+    rate_shares: by name of a part; of nested parts the inner one counts. A new group has its `RATE_SHARE`.
+    """
+    if not rate_shares:
+        return
+    share_of = {
+        parameter: share_at(name, rate_shares)
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad
+    }
+    groups = []
+    for group in optimiser.param_groups:
+        learning = [parameter for parameter in group["params"] if parameter in share_of]
+        for share in sorted({share_of[parameter] for parameter in learning}):
+            members = [parameter for parameter in learning if share_of[parameter] == share]
+            groups.append({**group, "params": members, RATE_SHARE: share})
+    optimiser.param_groups[:] = groups
+
+
+def share_at(name: str, rate_shares: Mapping[str, float]) -> float:
+    """Share of the learning rate of a parameter by its name; 1 where it is in none of the parts."""
+    parts = [part for part in rate_shares if name.startswith(f"{part}.")]
+    return rate_shares[max(parts, key=len)] if parts else 1.0
+
+
+def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
+    """Set the learning rate of each group, its share of `rate`."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group.get(RATE_SHARE, 1.0)

@@ -5,6 +5,7 @@ Shared by all methods that outline defects, whatever their map says of a pixel. 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -51,23 +52,40 @@ class Region:
 
 
 def regions_above(
-    values: NDArray[np.float32], threshold: float, *, join_distance: float, min_area: float = 0.0
+    values: NDArray[np.float32],
+    threshold: float,
+    *,
+    join_distance: float,
+    start_threshold: float = -math.inf,
+    min_area: float = 0.0,
 ) -> Iterator[Region]:
     """Components of a map's pixels of at least the threshold, in reading order.
 
-    values: [H, W]; join_distance: see `label_regions`; min_area: in pixels, smaller ones are left out
+    With a start threshold above the threshold this is hysteresis: regions start at one and grow to the other.
+    values: [H, W]; join_distance: see `label_regions`; start_threshold, min_area: see `region_of`
     """
     for part in components(runs_above(values, threshold), join_distance=join_distance):
-        if (region := region_of(values, part, min_area=min_area)) is not None:
+        region = region_of(values, part, start_threshold=start_threshold, min_area=min_area)
+        if region is not None:
             yield region
 
 
-def region_of(values: NDArray[np.float32], part: RunLengthMask, *, min_area: float = 0.0) -> Region | None:
-    """Region of a component's pixels in a map [H, W]; None where it is smaller than the minimum."""
+def region_of(
+    values: NDArray[np.float32],
+    part: RunLengthMask,
+    *,
+    start_threshold: float = -math.inf,
+    min_area: float = 0.0,
+) -> Region | None:
+    """Region of a component's pixels in a map [H, W]; None where it is no region.
+
+    start_threshold: value that at least one of its pixels has; min_area: in pixels
+    """
     if part.area < min_area:
         return None
     runs, offset_xy = part.from_corner()
-    return Region(runs, offset_xy, values_on(part, values))
+    region = Region(runs, offset_xy, values_on(part, values))
+    return region if region.strongest >= start_threshold else None
 
 
 def defect_of(region: Region, label: str, confidence: float, *, mm_per_px: float | None = None) -> Defect:

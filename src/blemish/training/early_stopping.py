@@ -1,25 +1,46 @@
-"""Early stopping: validations of a stage and its best state so far, kept beside each checkpoint."""
+"""Early stopping and averaging: which of a stage's weights are validated and which it ends with, kept beside
+each checkpoint.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from blemish.methods.contract import EarlyStopping, ValidationResult
+from blemish.methods.contract import EarlyStopping, Stage, ValidationResult
+from blemish.nn.averaging import WeightAverage, state_copy
 
 BEST, RESULTS = "best.", "looks"  # in checkpoints, by the names that older runs have
+AVERAGE = "average."  # in checkpoints
 
 
 class EarlyStopper:
-    """Validations of a network in training. A stage without early stopping is never validated."""
+    """Validations of a network in training. A stage without early stopping is never validated.
 
-    def __init__(self, stopping: EarlyStopping | None) -> None:
+    average: of the weights, which is validated and which the stage ends with; None: the weights themselves
+    """
+
+    def __init__(self, stopping: EarlyStopping | None, average: WeightAverage | None = None) -> None:
         self.stopping = stopping
+        self.average = average
         self.results: list[ValidationResult] = []
         self.best: dict[str, Tensor] = {}
+
+    @classmethod
+    def of(cls, stage: Stage) -> Self:
+        """Early stopping and averaging as the stage wants them; its network is where it will be trained."""
+        average = WeightAverage(stage.network, stage.weight_average) if stage.weight_average > 0 else None
+        return cls(stage.early_stopping, average)
+
+    def update(self, network: nn.Module, step: int) -> None:
+        """Take in the weights after a step. step: number of steps taken before it"""
+        if self.average is not None:
+            self.average.update(network, step)
 
     def due(self, step: int, *, ends: bool = False) -> bool:
         """True where the network is validated after `step` steps; the first time is before any training.
@@ -31,16 +52,17 @@ class EarlyStopper:
     def validate(self, network: nn.Module, step: int) -> ValidationResult:
         """Measure the network in eval mode, and keep its state where there was no better one."""
         assert self.stopping is not None
-        was_training = network.training
+        training = {module for module in network.modules() if module.training}
         network.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self.average.inside(network) if self.average else nullcontext():
             found = ValidationResult(
                 step, {name: float(value) for name, value in self.stopping.measure(network).items()}
             )
-        network.train(was_training)
-        self.results.append(found)
-        if self.since_best == 0:
-            self.best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+            self.results.append(found)
+            if self.since_best == 0:
+                self.best = state_copy(network)
+        for module in network.modules():
+            module.training = module in training
         return found
 
     @property
@@ -56,7 +78,12 @@ class EarlyStopper:
         return self.stopping is not None and bool(self.results) and self.since_best >= self.stopping.patience
 
     def end(self, network: nn.Module) -> tuple[ValidationResult, ...]:
-        """Put the network into its best state; returns the results of all validations."""
+        """Put the network into its best state, or else into the average of its weights.
+
+        Returns the results of all validations.
+        """
+        if self.average is not None:
+            network.load_state_dict(self.average.tensors)
         if self.best:
             network.load_state_dict(self.best)
         return tuple(self.results)
@@ -64,8 +91,12 @@ class EarlyStopper:
     # As part of a checkpoint
 
     def tensors(self) -> dict[str, Tensor]:
-        """Tensors of the best state, by the names that they have in a checkpoint."""
-        return {BEST + name: tensor for name, tensor in self.best.items()}
+        """Tensors of the best state and of the average, by the names that they have in a checkpoint."""
+        average = self.average.tensors if self.average is not None else {}
+        return {
+            **{BEST + name: tensor for name, tensor in self.best.items()},
+            **{AVERAGE + name: tensor for name, tensor in average.items()},
+        }
 
     def metadata(self) -> dict[str, str]:
         """Results of all validations as text for a checkpoint."""
@@ -79,3 +110,6 @@ class EarlyStopper:
         self.best = {
             name.removeprefix(BEST): value for name, value in tensors.items() if name.startswith(BEST)
         }
+        if self.average is not None:
+            for name, own in self.average.tensors.items():
+                own.copy_(tensors[AVERAGE + name])

@@ -13,7 +13,7 @@ from blemish.evaluation.causes import Trained
 from blemish.evaluation.evaluator import Evaluator
 from blemish.evaluation.evidence import features_at_hand, summary_lines, with_evidence
 from blemish.evaluation.operating_point import OperatingPoint
-from blemish.evaluation.records import ImageRecord
+from blemish.evaluation.records import ImageRecord, PixelCounts
 from blemish.evaluation.stored import training_losses
 from blemish.inspection import Verdict
 from blemish.methods.contract import Inference
@@ -55,9 +55,13 @@ def judged_by(record: ImageRecord, point: OperatingPoint) -> ImageRecord:
     verdict = point.verdict(inspection.score)
     if verdict is not Verdict.OK:
         return replace(record, inspection=replace(inspection, verdict=verdict))
+    pixels = record.pixels
+    if pixels is not None:
+        pixels = PixelCounts(tp=0, fp=0, fn=pixels.tp + pixels.fn, tn=pixels.fp + pixels.tn)
     return replace(
         record,
         inspection=replace(inspection, verdict=verdict, defects=(), under_limit=inspection.defects),
+        pixels=pixels,
         iou=record.iou[:, :0],
         ignored_overlap=record.ignored_overlap[:, :0],
     )

@@ -18,6 +18,7 @@ import torch
 
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.contract import Stage, ValidationResult
+from blemish.nn.optimisation import set_learning_rate
 from blemish.progress import Reporter
 from blemish.training.cache import LIMIT_BYTES
 from blemish.training.clock import Pace
@@ -81,15 +82,15 @@ class RehearsalTrainer(RunTrainer):
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Take a few steps in place; with early stopping the network is validated once."""
         network, optimiser, accelerator = self.prepared(stage)
-        stopper = EarlyStopper(stage.early_stopping)
+        stopper = EarlyStopper.of(stage)
         loops, spent = len(self.reporter.parts), self.reporter.seconds
         pace = Pace(min(stage.steps, WARM_UP + MOST_STEPS))
         taken, seconds = 0, 0.0
         began = last = perf_counter()
         for step, position, batch in self.batches(stage, pace, stopper, accelerator.process_index):
-            for group in optimiser.param_groups:
-                group["lr"] = stage.learning_rate(position)
+            set_learning_rate(optimiser, stage.learning_rate(position))
             self.advance(stage, step, batch, network, optimiser, accelerator)
+            stopper.update(stage.network, step)
             if step >= WARM_UP or pace.is_last:
                 taken, seconds = taken + 1, seconds + perf_counter() - last
             last = perf_counter()

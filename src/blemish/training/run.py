@@ -12,6 +12,7 @@ from blemish.dataset.product_sets.products import of_product
 from blemish.dataset.samples import Dataset
 from blemish.dataset.splits.split import split_dataset
 from blemish.errors import BlemishError
+from blemish.evaluation.stored import regions_in_words
 from blemish.inspector.loading import assemble
 from blemish.methods.contract import Fitted
 from blemish.progress import Reporter
@@ -89,6 +90,8 @@ def save_fitted(
     own = fitted.dataset or dataset
     fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan, trainer.steps_taken)))
     manifest = describe(request, own, fitted, digest)
+    for line in regions_in_words(manifest):
+        trainer.note(line)
     networks = {name: state_of(module) for name, module in fitted.modules.items()}
     if fitted.can_inspect:
         inspector = assemble(

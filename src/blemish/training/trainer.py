@@ -19,6 +19,7 @@ from blemish.arrays import Pixels, RgbImage
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Sample
 from blemish.errors import BlemishError
+from blemish.evaluation.region_point import AREAS, RegionSweep, levels_up_to
 from blemish.evaluation.sweep import Sweep, sweep_threshold
 from blemish.files import write_atomically
 from blemish.images.bit_depth import full_range
@@ -26,6 +27,7 @@ from blemish.images.decode import read_image, with_channels
 from blemish.images.encode import png_bytes
 from blemish.inspector.torch_backend import as_networks, fast_bfloat16, pick_device
 from blemish.methods.contract import MethodSettings, Networks, Stage, ValidationResult
+from blemish.nn.optimisation import freeze_parts, set_learning_rate, share_rates
 from blemish.nn.runtime import prepare_runtime
 from blemish.progress import Reporter
 from blemish.training.cache import ArrayCache
@@ -70,17 +72,18 @@ class RunTrainer:
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Train the stage's network in place to its last step, from its checkpoint where there is one.
 
-        With early stopping it ends when it gets no better, and leaves the network in its best state.
+        With early stopping it ends when it gets no better, and leaves the network in its best state; with
+        an average of the weights, in that.
         Raises BlemishError on a loss that is not finite. Whatever stops it, the last checkpoint is whole.
         """
         network, optimiser, accelerator = self.prepared(stage)
-        stopper = EarlyStopper(stage.early_stopping)
+        stopper = EarlyStopper.of(stage)
         pace = self.resumed(stage, optimiser, stopper)
         began = pace.done
         for step, position, batch in self.batches(stage, pace, stopper, accelerator.process_index):
-            for group in optimiser.param_groups:
-                group["lr"] = stage.learning_rate(position)
+            set_learning_rate(optimiser, stage.learning_rate(position))
             loss = self.advance(stage, step, batch, network, optimiser, accelerator)
+            stopper.update(stage.network, step)
             if accelerator.is_main_process:
                 ends = pace.is_last
                 self.record(stage, step + 1, loss, stage.learning_rate(position), ends=ends)
@@ -97,7 +100,10 @@ class RunTrainer:
         set_seed(self.seed)
         accelerator = Accelerator(cpu=self.device == "cpu")
         stage.network.train().to(memory_format=torch.channels_last)
-        network, optimiser = accelerator.prepare(stage.network, stage.optimiser(stage.network.parameters()))
+        freeze_parts(stage.network, stage.rate_shares)
+        optimiser = stage.optimiser(stage.network.parameters())
+        share_rates(optimiser, stage.network, stage.rate_shares)
+        network, optimiser = accelerator.prepare(stage.network, optimiser)
         return network, optimiser, accelerator
 
     def resumed(self, stage: Stage, optimiser: Any, stopper: EarlyStopper) -> Pace:
@@ -231,6 +237,11 @@ class RunTrainer:
         """Try thresholds in (0, max_threshold) on maps and true masks [H, W] of validation images."""
         thresholds = np.linspace(0, max_threshold, SWEEP_STEPS + 2)[1:-1]
         return sweep_threshold(maps, thresholds, criterion=criterion)
+
+    def region_sweep(self, max_threshold: float, *, min_area: float) -> RegionSweep:
+        """Sweep of operating points of regions, of `min_area` at least, in maps of (0, max_threshold)."""
+        areas = (min_area, *(area for area in AREAS if area > min_area))
+        return RegionSweep(levels_up_to(max_threshold), areas)
 
     def note(self, message: str) -> None:
         """Write a line for the user and the log."""

@@ -26,6 +26,7 @@ from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint
 from blemish.evaluation.review_band import default_rules
 from blemish.evaluation.run import evaluate_samples, for_bundle, notes_on_groups, split_to_evaluate
+from blemish.evaluation.stored import regions_in_words
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.folder_lock import one_at_a_time, refuse_bundle
 from blemish.inspector.inspector import BundleInspector
@@ -114,7 +115,8 @@ def written_decision(request: DecideRequest, loaded: Bundle, file: Path, reporte
     origin = how_chosen(request, chosen, decision, point, notes, review_rule=review_rule)
     decision = decision.model_copy(update={"chosen": origin})
     earlier = write_decision(file, decision)
-    return DecideResult(decision, file, tuple(sentences(decision, point, earlier)))
+    regions = regions_in_words(loaded.manifest)
+    return DecideResult(decision, file, (*sentences(decision, point, earlier), *regions))
 
 
 def drafted(

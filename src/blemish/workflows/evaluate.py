@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from blemish.bundle.manifest import Manifest, known_images
 from blemish.bundle.store import Bundle, load_bundle
@@ -23,7 +24,13 @@ from blemish.evaluation.evidence import features_at_hand, summary_lines, with_ev
 from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.evaluation.report import ReportContext
 from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
-from blemish.evaluation.stored import threshold_sweep, training_curve, training_losses
+from blemish.evaluation.stored import (
+    region_choice,
+    regions_in_words,
+    threshold_sweep,
+    training_curve,
+    training_losses,
+)
 from blemish.evaluation.truth import sentences_on_lost_places
 from blemish.folder_lock import locks_out
 from blemish.inspector.chain import Judge, as_judge
@@ -136,6 +143,8 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
     )
     for note in context.notes[len(notes) :]:
         reporter.line(note)
+    for line in context.regions:
+        reporter.line(line)
     for line in summary_lines(evaluation.metrics, f"split '{split}', {len(evaluation.records)} images"):
         reporter.line(line)
     return write_evaluation(out, evaluation, context_of_chain(context, evaluated.bundles, places))
@@ -215,10 +224,18 @@ def report_context(evaluated: EvaluatedBundles, dataset: Dataset, data: Path, co
         bundle_hash=loaded.id,
         training=training_curve(manifest, place),
         threshold_sweep=threshold_sweep(manifest, place),
+        **region_charts(manifest, place),
+        regions=regions_in_words(manifest),
         settings=manifest.settings,
         noticed=manifest.notes,
         decided=sentences(decision) if decision else (),
     )
+
+
+def region_charts(manifest: Manifest, place: Path) -> dict[str, Any]:
+    """Fields of a report's context on how regions were chosen; none where they were not."""
+    charts = region_choice(manifest, place)
+    return {} if charts is None else dict(zip(("region_surface", "region_areas"), charts, strict=True))
 
 
 def decisions_of_later(stages: Sequence[BundleInspector]) -> tuple[str, ...]:
@@ -252,6 +269,9 @@ def context_of_chain(first: ReportContext, stages: Sequence[Bundle], places: Seq
         },
         training=None,
         threshold_sweep=None,
+        region_surface=None,
+        region_areas=None,
+        regions=tuple(line for manifest in manifests for line in regions_in_words(manifest)),
         notes=(CHAIN_NOTE, *first.notes),
         noticed=tuple(note for manifest in manifests for note in manifest.notes),
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 from drawn_webs import (
@@ -18,6 +19,9 @@ from drawn_webs import (
     strips,
     whole,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
 
 from blemish.inspection import Verdict
 from blemish.inspector.inspector import BundleInspector
@@ -29,8 +33,10 @@ JUDGES = {
     "severity": severity,
     "severity without types": lambda: severity(types=False, min_area=30.0),
     "severity, nearest": lambda: severity(upsampling="nearest", join_distance=9.0),
+    "severity, hysteresis": lambda: severity(types=False, start_threshold=6.5, min_area=40.0),
     "casae": casae,
     "casae without types": lambda: casae(types=False, min_area=12.0, join_distance=0.0),
+    "casae, hysteresis": lambda: casae(types=False, threshold=0.2, start_threshold=0.7, join_distance=0.0),
 }
 
 
@@ -46,6 +52,30 @@ def test_the_answer_is_that_of_all_strips_joined_whatever_their_heights(kind: st
     found, wanted = (list(map(rounded, in_order(one))) for one in (defects_of(answers), expected.defects))
     assert found == wanted
     assert max(answer.inspection.score for answer in answers) == expected.score
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    height=st.integers(60, 330),
+    low=st.floats(0.1, 0.5),
+    rise=st.floats(0, 0.45),
+    join=st.sampled_from([0.0, 3.0]),
+)
+def test_regions_that_start_in_one_strip_and_grow_through_others_are_those_of_the_whole(
+    seed: int, height: int, low: float, rise: float, join: float
+) -> None:
+    """Hysteresis across chunks: the one strong pixel may lie in any strip, before or behind the rest."""
+    generator = np.random.default_rng(seed)
+    web = cv2.resize(generator.integers(0, 256, (height // 9 + 2, 12), dtype=np.uint8), (70, height))
+    judge = casae(types=False, threshold=low, start_threshold=low + rise, join_distance=join)
+    answers = scanned(judge, strips(web, random_heights(seed, 50)))
+    assert in_order(defects_of(answers)) == in_order(whole(judge, web).defects)
+    raw = judge.inference.forward(web, judge.networks)
+    if join == 0:
+        labels, count = ndimage.label(raw >= np.float32(low), np.ones((3, 3)))
+        strongest = ndimage.maximum(raw, labels, np.arange(1, count + 1)) if count else np.zeros(0)
+        assert len(defects_of(answers)) == np.count_nonzero(strongest >= low + rise)
 
 
 @pytest.mark.parametrize("judge_of", [severity, casae])

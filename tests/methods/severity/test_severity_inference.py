@@ -71,6 +71,23 @@ def test_the_strongest_images_are_told_apart_by_raw_severities_alone() -> None:
     assert [decide(inference(limited_softly=False), raw).score for raw in (strong, stronger)] == [1, 1]
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    raw=arrays(np.float32, (9, 11), elements=st.sampled_from([0, 3, 5, 6, 7, 9, 12])),
+    low=st.sampled_from([3.0, 5.0, 6.0]),
+    high=st.sampled_from([0.0, 6.0, 7.0, 9.0, 12.0]),
+)
+def test_regions_start_at_one_threshold_and_grow_to_the_other(raw: Map, low: float, high: float) -> None:
+    """Brute force: scipy's components of what reaches T_low, those with a cell of T_high."""
+    half = inference(threshold=low, start_threshold=high, join_distance=0.0)
+    findings = decide(half, raw)
+    labels, count = ndimage.label(raw >= low, np.ones((3, 3)))
+    strong = [number for number in range(1, count + 1) if raw[labels == number].max() >= high]
+    assert np.array_equal(findings.maps["defects"] > 0, np.isin(labels, strong))
+    assert len(findings.defects) == len(strong)
+    assert (findings.score >= half.threshold_score) == bool(strong)
+
+
 def test_the_filter_keeps_severities_from_the_threshold_on() -> None:
     """Eq. 1: values below T are set to 0, T itself stays."""
     raw = np.array([[4.99, 0, 0, 0, 0, 0, 5.0, 7, 0]], np.float32)

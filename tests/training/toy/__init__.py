@@ -39,6 +39,7 @@ class ToyInference:
     segments: ClassVar[bool] = False
     streams: ClassVar[None] = None
     pixel_threshold: ClassVar[None] = None
+    region_threshold: ClassVar[None] = None
     score_map_max: ClassVar[None] = None
     threshold_score: ClassVar[None] = None
 

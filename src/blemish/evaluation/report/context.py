@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from blemish.evaluation.records import Curve
+from blemish.evaluation.records import Curve, Surface
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,12 @@ class ReportContext:
     dataset_counts: images by split or other heading, in the order to show; skipped: file → reason
     created: date and time as text; hardware: the machine in words; versions: package → version
     training: losses by step; threshold_sweep: metrics by threshold on the validation images
+    region_surface, region_areas: region F1 on the validation images, over both thresholds of regions and over
+        their least area
     notes: sentences for the reader, each its own paragraph
     noticed: sentences of the bundle on its training and its classes
     decided: sentences on the decision in force: its revision and its rules
+    regions: sentences on the thresholds of regions
     """
 
     title: str
@@ -40,6 +43,9 @@ class ReportContext:
     versions: Mapping[str, str] = field(default_factory=dict)
     training: Curve | None = None
     threshold_sweep: Curve | None = None
+    region_surface: Surface | None = None
+    region_areas: Curve | None = None
     notes: tuple[str, ...] = ()
     noticed: tuple[str, ...] = ()
     decided: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()

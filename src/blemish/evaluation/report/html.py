@@ -24,6 +24,7 @@ from blemish.evaluation.report.cases import Case, choose_cases
 from blemish.evaluation.report.charts import line_chart, score_histogram
 from blemish.evaluation.report.context import ReportContext
 from blemish.evaluation.report.glossary import TERMS, anchor, explained, unbroken
+from blemish.evaluation.report.heat_chart import heat_chart
 from blemish.evaluation.report.images import CaseImages, case_images
 from blemish.files import write_atomically
 from blemish.inspection import Verdict
@@ -242,12 +243,15 @@ def histogram(evaluation: Evaluation) -> Markup | None:
 
 
 def figures(evaluation: Evaluation, context: ReportContext) -> list[Figure]:
-    """Curves of the report: the validation sweep, then the evaluation's own, then the training's."""
-    curves: list[Curve] = [] if context.threshold_sweep is None else [context.threshold_sweep]
+    """Curves of the report: of the validation images, then the evaluation's own, then the training's."""
+    chosen = (context.threshold_sweep, context.region_areas)
+    curves: list[Curve] = [curve for curve in chosen if curve is not None]
     rest = [name for name in evaluation.curves if name not in CURVE_ORDER]
     names = [*(name for name in CURVE_ORDER if name in evaluation.curves), *rest]
     curves += [evaluation.curves[name] for name in names[:MAX_CURVES]]
     drawn = [(curve.title, line_chart(curve)) for curve in curves]
+    if context.region_surface is not None:
+        drawn.insert(1, (context.region_surface.title, heat_chart(context.region_surface)))
     if context.training is not None:
         drawn.append((context.training.title, line_chart(context.training, logarithmic=True)))
     return [Figure(title, chart) for title, chart in drawn if chart is not None]

@@ -15,6 +15,7 @@ from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.common.map_score import MapMemory
+from blemish.methods.common.region_thresholds import region_thresholds
 from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Summary, SweptCurves, Trainer
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
             self.settings(manifest),
             manifest.class_names,
             threshold=manifest.thresholds["probability"],
+            **region_thresholds(manifest.thresholds),
             fitted_score=MapMemory.model_validate(manifest.memory).image_score,
         )
 

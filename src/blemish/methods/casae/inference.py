@@ -37,7 +37,8 @@ class CasaeInference:
     """Pixels to defects with outline, rectangle and type. Set up once by `inference_from`.
 
     class_names: of the K types; with `types` off a defect takes the only name or "defect"
-    threshold: probability of defect from which a pixel is one
+    threshold: probability of defect from which a pixel is one; start_threshold: that one pixel of each region
+        has, at most `threshold` for none; min_area: of a region, in pixels
     size: s, which images are squeezed to where they are not tiled
     multiple: that the sides of tiled images are padded to, see `pad_to_multiple`
     crop_margin, crop_size: of the crops for the type classifier, see `crops.upright`
@@ -59,6 +60,7 @@ class CasaeInference:
     crop_size: int
     mm_per_px: float | None
     fitted_score: MapScore | None
+    start_threshold: float = 0.0
 
     @property
     def streams(self) -> Literal["masks"] | None:
@@ -74,7 +76,12 @@ class CasaeInference:
 
     @property
     def threshold_score(self) -> float:
-        return threshold_score(self.threshold, fitted=self.fitted_score)
+        return threshold_score(self.region_threshold, fitted=self.fitted_score)
+
+    @property
+    def region_threshold(self) -> float:
+        """Probability that the strongest pixel of each region has at least."""
+        return max(self.threshold, self.start_threshold)
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
         """[B, 1, H, W] of probabilities, and [B, K] of the types' logits."""
@@ -111,12 +118,18 @@ class CasaeInference:
     def regions(self, raw: NDArray[np.float32]) -> list[Region]:
         """Components of the pixels from the threshold on, in reading order (section 3.2)."""
         return list(
-            regions_above(raw, self.threshold, join_distance=self.join_distance, min_area=self.min_area)
+            regions_above(
+                raw,
+                self.threshold,
+                join_distance=self.join_distance,
+                start_threshold=self.start_threshold,
+                min_area=self.min_area,
+            )
         )
 
     def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
-        """Region of a component; None where it is under the minimum area. part: its pixels"""
-        return region_of(raw, part, min_area=self.min_area)
+        """Region of a component; None where it is too weak or too small. part: its pixels"""
+        return region_of(raw, part, start_threshold=self.start_threshold, min_area=self.min_area)
 
     def found(
         self, regions: Iterable[Region], pixels: Pixels, networks: Networks
@@ -129,7 +142,7 @@ class CasaeInference:
 
     def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
         """Image score in [0, 1], see `common.scores.image_score`. values: the map, [H, W]"""
-        return image_score(regions, values, threshold=self.threshold, fitted=self.fitted_score)
+        return image_score(regions, values, threshold=self.region_threshold, fitted=self.fitted_score)
 
     def rows_around(self, height: int, width: int) -> int:
         """Rows above and below a region of that size that its crop may show."""
@@ -161,18 +174,24 @@ def inference_from(
     class_names: tuple[str, ...],
     *,
     threshold: float,
+    start_threshold: float = 0.0,
+    min_area: float | None = None,
     fitted_score: MapScore | None = None,
 ) -> CasaeInference:
-    """Set up inference from a bundle's settings, the chosen threshold and the fitted image score."""
+    """Set up inference from a bundle's settings, the chosen thresholds and the fitted image score.
+
+    min_area: None takes that of the settings
+    """
     return CasaeInference(
         channels=settings.channels,
         class_names=class_names,
         threshold=float(np.float32(threshold)),  # as float32 maps are compared
+        start_threshold=float(np.float32(start_threshold)),
         size=settings.size,
         tiling=settings.tiling if settings.tiled else None,
         multiple=settings.multiple,
         join_distance=settings.join_distance,
-        min_area=settings.min_area,
+        min_area=settings.min_area if min_area is None else min_area,
         types=tells_types(settings, class_names),
         crop_margin=settings.types_margin,
         crop_size=settings.types_size,

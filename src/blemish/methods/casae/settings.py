@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from blemish.images.tiling import Tiling
 from blemish.methods.casae.geometry import MULTIPLES, NetworkKind, tiling_for
 from blemish.methods.common.presets import PresetSettings
+from blemish.methods.common.region_thresholds import refuse_low_start
 from blemish.methods.contract import Group
 
 NormKind = Literal["batch", "group", "none"]
@@ -33,6 +34,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "norm": "none",
         "standardise": False,
         "threshold": 1 - 100 / WHITE,
+        "threshold_criterion": "pixel-f1",
         "image_score": "max",
         "steps": 45_000,
         "second_steps": 30_000,
@@ -145,6 +147,10 @@ class CasaeSettings(PresetSettings):
     """
     hard_clean_share: float = Field(0.005, gt=0, le=1)
     """Share of the pixels of an image without a defect that are the hardest, at least one."""
+    dice_weight: float = Field(0.0, ge=0)
+    """Not in the paper: weight, beside eq. 1, of the Dice loss of images with a defect, which counts a
+    small one like a large one.
+    """
 
     rotation_deg: Annotated[float, Group("Augmentation, section 5.1; ranges open")] = Field(
         20.0, ge=0, le=180
@@ -172,6 +178,20 @@ class CasaeSettings(PresetSettings):
     """Not in the paper: greatest brightness shift, in units of full scale."""
     contrast: float = Field(0.3, ge=0, lt=1)
     """Not in the paper: contrast changes by up to this share."""
+    light_field: float = Field(0.0, ge=0, lt=1)
+    """Not in the paper: light that varies slowly over the image brightens or darkens it by up to this
+    share.
+    """
+    gamma: float = Field(0.0, ge=0)
+    """Not in the paper: brightness is raised to a power between 1 / (1 + this) and 1 + this."""
+    blur: float = Field(0.0, ge=0)
+    """Not in the paper: greatest sigma of a Gaussian blur, in pixels of the network's input."""
+    jpeg: float = Field(0.0, ge=0, le=1)
+    """Not in the paper: share of images that are compressed with loss, as JPEG of quality 30 to 95."""
+    copy_paste: float = Field(0.0, ge=0, le=1)
+    """Not in the paper: share of draws in which a marked defect, each class as often as another, is pasted
+    into an image without one.
+    """
 
     steps: Annotated[int, Group("Training of the autoencoders, section 5.1")] = Field(5000, ge=1)
     """Training steps of the first autoencoder."""
@@ -189,6 +209,10 @@ class CasaeSettings(PresetSettings):
     """Decay of the autoencoders' weights in each step."""
     gradient_clip: float = Field(5.0, gt=0)
     """Greatest norm of the gradient."""
+    weight_average: float = Field(0.0, ge=0, lt=1)
+    """Not in the paper: share of itself that a running average of the weights keeps at each step; the
+    average is what is learned. 0: the last weights.
+    """
 
     threshold: Annotated[float | None, Group("Threshold, section 3.2")] = Field(None, gt=0, lt=1)
     """Probability from which a pixel is defective; null: chosen on the validation images."""
@@ -196,8 +220,15 @@ class CasaeSettings(PresetSettings):
     """The threshold as the paper's G_s, 100 there: pixels of its 8-bit map up to this are defective. Give
     either.
     """
-    threshold_criterion: Literal["mean-iou", "pixel-f1"] = "pixel-f1"
-    """Measure on the validation images that the chosen threshold maximises."""
+    start_threshold: float | None = Field(None, gt=0, lt=1)
+    """Probability that the strongest pixel of a defect has at least, with a given `threshold`: defects
+    start there and grow to the threshold. null: the threshold, or chosen together with it.
+    """
+    threshold_criterion: Literal["region-f1", "mean-iou", "pixel-f1"] = "region-f1"
+    """Measure on the validation images that thresholds maximise. "region-f1" is of whole defects, found at
+    an IoU of 0.3, and chooses `threshold`, `start_threshold` and `min_area` together; the others choose
+    `threshold` alone.
+    """
 
     image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
     """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
@@ -208,7 +239,7 @@ class CasaeSettings(PresetSettings):
     join_distance: Annotated[float, Group("Defects, section 3.3")] = Field(4.0, ge=0, le=1000)
     """Open: distance in pixels within which regions are one defect."""
     min_area: float = Field(0.0, ge=0)
-    """Open: area in pixels below which defects are dropped; 0 keeps every one."""
+    """Open: area in pixels below which defects are dropped; 0 keeps all. "region-f1" may choose more."""
 
     types: Annotated[bool, Group("Compact CNN, sections 4 and 5.1")] = True
     """Whether defects are named; off: they are "defect" (or the one class there is)."""
@@ -320,6 +351,7 @@ class CasaeSettings(PresetSettings):
 
     @model_validator(mode="after")
     def thresholds_agree(self) -> Self:
+        refuse_low_start(self.start_threshold, self.threshold)
         if self.threshold is not None and self.gray_threshold is not None:
             expected = gray_of(self.threshold)
             if abs(expected - self.gray_threshold) > 1e-3:

@@ -24,6 +24,7 @@ TOP_SHARES = (0.001, 0.01, 0.1)  # of the map's values, the highest, whose means
 NUM_STATISTICS = 1 + len(TOP_SHARES)
 PRIOR = (1 / 3, 1 / 3, 1 / 3, 0.0)  # weights of the standardised statistics before any image is seen
 CLIP = 1e-4  # logits of shares nearer to 0 or 1 are not told apart
+MIN_SPREAD = 0.25  # of a statistic over the validation images; a lesser one says nothing of new images
 SHRINKAGE = 0.3  # how strongly the weights are drawn towards them
 ITERATIONS = 2000
 
@@ -100,10 +101,11 @@ def fit_map_score(statistics: NDArray[np.float64], defective: NDArray[np.bool_])
     """Logistic regression with weights of at least 0, both kinds of image counting alike as a whole.
 
     Minimises the mean log loss plus SHRINKAGE / 2 · |w − PRIOR|² over standardised statistics, by projected
-    gradient descent; the problem is convex.
+    gradient descent; the problem is convex. A statistic that hardly varies is divided by `MIN_SPREAD`: by its
+    own spread, a small step beyond the validation images would outweigh all other statistics.
     statistics: [n, F]; defective: [n], some of each kind
     """
-    center, spread = statistics.mean(axis=0), np.maximum(statistics.std(axis=0), CLIP)
+    center, spread = statistics.mean(axis=0), np.maximum(statistics.std(axis=0), MIN_SPREAD)
     inputs = np.column_stack([(statistics - center) / spread, np.ones(len(statistics))])
     truth = defective.astype(np.float64)
     counts = np.where(defective, 0.5 / truth.mean(), 0.5 / (1 - truth.mean())) / truth.size

@@ -62,6 +62,7 @@ class MedetectionInference:
     classifies: ClassVar[bool] = False
     segments: ClassVar[bool] = False
     pixel_threshold: ClassVar[None] = None
+    region_threshold: ClassVar[None] = None
     score_map_max: ClassVar[None] = None
     streams: ClassVar[None] = None
 

@@ -14,6 +14,7 @@ from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.common.map_score import MapMemory
+from blemish.methods.common.region_thresholds import region_thresholds
 from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Summary, SweptCurves, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.serving import served
@@ -67,6 +68,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
             self.settings(manifest),
             manifest.class_names,
             threshold=manifest.thresholds["severity"],
+            **region_thresholds(manifest.thresholds),
             drop_above=manifest.thresholds["drop_above"],
             fitted_score=MapMemory.model_validate(manifest.memory).image_score,
         )

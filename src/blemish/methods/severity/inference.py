@@ -42,7 +42,9 @@ class SeverityInference:
 
     tiles: of each network of stage 1; context: factor by which the image of "context" is coarser; 1: none
     loss: that it was trained with, see `heads.severities_from`
-    threshold: T of eq. 1; drop_above: mean background probability at which stage 4 drops a defect
+    threshold: T of eq. 1; start_threshold: severity that one cell of each region has, at most T for none
+    min_area: of a region, in pixels
+    drop_above: mean background probability at which stage 4 drops a defect
     class_names: of the N types; with `types` off a defect takes the only name or "defect"
     limited_softly: whether image scores tell severities above 12 apart, see `heads.softly_limited`
     """
@@ -68,6 +70,7 @@ class SeverityInference:
     mm_per_px: float | None
     fitted_score: MapScore | None
     limited_softly: bool
+    start_threshold: float = 0.0
 
     @property
     def cell(self) -> int:
@@ -92,8 +95,13 @@ class SeverityInference:
 
     @property
     def threshold_score(self) -> float:
-        limited = self.scored(np.float32([self.threshold]))
-        return threshold_score(float(limited[0]), max_value=SEVERITY_MAX, fitted=self.fitted_score)
+        limit = float(self.scored(np.float32([self.region_threshold]))[0])
+        return threshold_score(limit, max_value=SEVERITY_MAX, fitted=self.fitted_score)
+
+    @property
+    def region_threshold(self) -> float:
+        """Severity that the strongest cell of each region has at least."""
+        return max(self.threshold, self.start_threshold)
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
         """[B, K, h, w] of stage 1, see `heads`, and [B, N + 1] of the types' logits, background last."""
@@ -131,11 +139,12 @@ class SeverityInference:
                 yield region
 
     def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
-        """Region of a component in pixels; None where it is under the minimum area. part: its cells"""
+        """Region of a component in pixels; None where it is too weak or too small. part: its cells"""
         runs = self.pixels_of(raw, part, size)
         if runs.area < self.min_area:
             return None
-        return Region(*runs.from_corner(), values_on(part, raw))
+        region = Region(*runs.from_corner(), values_on(part, raw))
+        return region if region.strongest >= self.start_threshold else None
 
     def found(
         self, regions: Iterable[Region], pixels: Pixels, networks: Networks
@@ -160,7 +169,7 @@ class SeverityInference:
         return image_score(
             [replace(region, values=self.scored(region.values)) for region in regions],
             self.scored(values),
-            threshold=float(self.scored(np.float32([self.threshold]))[0]),
+            threshold=float(self.scored(np.float32([self.region_threshold]))[0]),
             max_value=SEVERITY_MAX,
             fitted=self.fitted_score,
         )
@@ -266,9 +275,14 @@ def inference_from(
     *,
     threshold: float,
     drop_above: float,
+    start_threshold: float = 0.0,
+    min_area: float | None = None,
     fitted_score: MapScore | None = None,
 ) -> SeverityInference:
-    """Set up inference from a bundle's settings, chosen thresholds and fitted image score."""
+    """Set up inference from a bundle's settings, chosen thresholds and fitted image score.
+
+    min_area: None takes that of the settings
+    """
     return SeverityInference(
         channels=settings.channels,
         class_names=class_names,
@@ -276,8 +290,9 @@ def inference_from(
         context=settings.context,
         loss=settings.loss,
         threshold=float(np.float32(threshold)),  # as float32 maps are compared
+        start_threshold=float(np.float32(start_threshold)),
         join_distance=settings.join_distance,
-        min_area=settings.min_area,
+        min_area=settings.min_area if min_area is None else min_area,
         upsampling=settings.upsampling,
         types=tells_types(settings, class_names),
         window=settings.types_window,

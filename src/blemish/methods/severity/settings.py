@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from blemish.methods.common.presets import PresetSettings
+from blemish.methods.common.region_thresholds import refuse_low_start
 from blemish.methods.contract import Group
 from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import Readings
@@ -42,6 +43,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 2000,
         "learning_rate": 3e-3,
         "weight_decay": 1e-4,
+        "threshold_criterion": "mean-iou",
         "image_score": "max",
         "types": True,
         "types_backbone": "resnet101",
@@ -167,6 +169,20 @@ class SeveritySettings(PresetSettings):
     """Open: greatest brightness shift, in units of full scale."""
     contrast: float = Field(0.4, ge=0, lt=1)
     """Open: contrast changes by up to this share."""
+    light_field: float = Field(0.0, ge=0, lt=1)
+    """Open: light that varies slowly over the image brightens or darkens it by up to this
+    share.
+    """
+    gamma: float = Field(0.0, ge=0)
+    """Open: brightness is raised to a power between 1 / (1 + this) and 1 + this."""
+    blur: float = Field(0.0, ge=0)
+    """Open: greatest sigma of a Gaussian blur, in pixels."""
+    jpeg: float = Field(0.0, ge=0, le=1)
+    """Open: share of patches that are compressed with loss, as JPEG of quality 30 to 95."""
+    copy_paste: float = Field(0.0, ge=0, le=1)
+    """Open: share of draws in which a marked defect, each class as often as another, is pasted
+    into an image without one.
+    """
 
     loss: Annotated[Literal["hurdle", "paper"], Group("Stage 1: optimisation (open)")] = "hurdle"
     """Loss: "hurdle" learns apart whether a cell is defective, by cross-entropy, and how severe it then is,
@@ -189,13 +205,24 @@ class SeveritySettings(PresetSettings):
     """Decay of the weights in each step, as in AdamW."""
     gradient_clip: float = Field(5.0, gt=0)
     """Greatest norm of the gradient."""
+    weight_average: float = Field(0.0, ge=0, lt=1)
+    """Open: share of itself that a running average of the weights keeps at each step; the
+    average is what is learned. 0: the last weights.
+    """
 
     threshold: Annotated[float | None, Group("Stage 2: filter, sections III-A-2 and IV-G")] = Field(
         None, gt=0, lt=12
     )
     """Severity T from which a cell is defective, eq. 1; null: chosen on the validation images."""
-    threshold_criterion: Literal["mean-iou", "pixel-f1"] = "mean-iou"
-    """Measure that T maximises; the paper's is mean IoU, which is blind to clean images."""
+    start_threshold: float | None = Field(None, gt=0, lt=12)
+    """Severity that the strongest cell of a defect has at least, with a given `threshold`: defects start
+    there and grow to T. null: T, or chosen together with it.
+    """
+    threshold_criterion: Literal["region-f1", "mean-iou", "pixel-f1"] = "region-f1"
+    """Measure on the validation images that thresholds maximise. "region-f1" is of whole defects, found at
+    an IoU of 0.3, and chooses T, `start_threshold` and `min_area` together; the others choose T alone. The
+    paper's is mean IoU, which is blind to clean images.
+    """
 
     image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
     """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
@@ -210,7 +237,7 @@ class SeveritySettings(PresetSettings):
     join_distance: Annotated[float, Group("Stage 3: components, section III-A-3")] = Field(4.0, ge=0, le=1000)
     """Distance in pixels within which clusters are one defect."""
     min_area: float = Field(0.0, ge=0)
-    """Open: area in pixels below which defects are dropped; 0 keeps every one."""
+    """Open: area in pixels below which defects are dropped; 0 keeps all. "region-f1" may choose more."""
     upsampling: Literal["linear", "nearest"] = "linear"
     """Open: how cells become pixels of an outline; "nearest" is the plain r×r square."""
 
@@ -298,4 +325,9 @@ class SeveritySettings(PresetSettings):
                 f"Received: {self.patch}. Use {remedy}."
             )
         default_tiling(self.cell, self.tile, network=self.network)  # raises where the tile does not fit
+        return self
+
+    @model_validator(mode="after")
+    def start_is_above_the_threshold(self) -> Self:
+        refuse_low_start(self.start_threshold, self.threshold)
         return self

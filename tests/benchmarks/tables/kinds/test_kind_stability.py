@@ -44,6 +44,7 @@ def test_flips_are_those_that_gain_must_cause(tmp_path: Path) -> None:
     assert {found[f"shift_{distance}px"]["n"] for distance in (1, 2, 3)} == {0}
     assert found["noise"]["n"] == 0
     assert found["darker"]["of"] == 4
+    assert found["flip_share"] == 2 / (4 * 6)
     assert found["darker"]["upper95"] == pytest.approx(0.7514, abs=1e-4)  # 1 of 4, by the tables
     assert found["verdicts"] == {"OK": 2, "REVIEW": 0, "NG": 2, "ERROR": 0}
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from blemish.images.tiling import Tiling, dense_map, pad_to_multiple
 from blemish.inspector.torch_backend import as_network
 from blemish.methods.casae.geometry import reach, tiling_for
-from blemish.methods.casae.network.cascade import Autoencoder, Cascade, pixel_loss
+from blemish.methods.casae.network.cascade import Autoencoder, Cascade, dice_losses, pixel_loss
 from blemish.methods.casae.network.layers import standardised
 from blemish.methods.casae.settings import CasaeSettings
 
@@ -261,6 +261,23 @@ def test_one_pixel_is_the_least_that_is_hardest_and_images_with_defects_alone_ad
         plain = pixel_loss(logits, given, small(hard_clean_weight=0)).item()
         loss = pixel_loss(logits, given, small(hard_clean_weight=1.0, hard_clean_share=0.001)).item()
         assert loss - plain == pytest.approx(more, rel=1e-5)
+
+
+def test_the_dice_loss_of_images_with_a_defect_counts_beside_eq_1() -> None:
+    """By hand: Σpt = 0.5, Σp = 0.5 + 0.2 + 0.1, Σt = 1 over known pixels; the clean image adds nothing."""
+    truth = torch.tensor([[[1, 0, 0, -1]], [[0, 0, 0, 0]]])
+    logits = torch.cat([logits_of([0.5, 0.2, 0.1, 0.999]), logits_of([0.9] * 4)])
+    plain = pixel_loss(logits, truth, small(dice_weight=0)).item()
+    loss = pixel_loss(logits, truth, small(dice_weight=3.0)).item()
+    assert loss - plain == pytest.approx(3 * (1 - (2 * 0.5 + 1) / (0.8 + 1 + 1)) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize(("found", "expected"), [([1, 1, 0, 0], 0.0), ([0, 0, 1, 1], 1 - 1 / 5)])
+def test_the_dice_loss_is_0_for_the_truth_and_near_1_for_its_opposite(
+    found: list[int], expected: float
+) -> None:
+    logits = logits_of([min(max(value, 1e-6), 1 - 1e-6) for value in found])
+    assert dice_losses(logits, torch.tensor([[[1, 1, 0, 0]]])).item() == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("defective", [1, 7, 64])

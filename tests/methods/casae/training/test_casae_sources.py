@@ -226,3 +226,34 @@ def test_jitter_stays_in_its_ranges_and_keeps_a_scratch_in_its_crop() -> None:
     scratches = [jittered(scratch, chosen, generator) for _ in range(300)]
     ends = [200 * np.sin(np.radians(abs(one.angle_deg))) for one in scratches]
     assert 0.8 < max(ends) <= 1  # by a quarter of its width at most
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_a_share_of_draws_has_a_pasted_defect_and_its_truth(tiled: bool) -> None:
+    """Image 2 is clean, so that a defect in an image drawn from it was pasted; it is bright and marked."""
+    read: list[int] = []
+
+    def noted(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        read.append(number)
+        return drawn_sample(number)
+
+    side = {"patch": 256, "tiled": True} if tiled else {"size": 128}
+    chosen = settings(copy_paste=0.5, defect_share=0, batch=1, **side, **STILL)
+    source = MapSource(chosen, noted, samples=3, marked=MARKED, seed=0)
+    clean_with_defect = 0
+    for step in range(60):
+        read.clear()
+        batch = source.draw(step, 0)
+        image, truth = batch["images"][0, 0].numpy(), batch["truth"][0].numpy()
+        if read[-1] == 2 and (truth == 1).any():
+            clean_with_defect += 1
+            bright = image > (90 / 255 + image.max()) / 2
+            wrong = (bright != (truth == 1)) & (truth >= 0)
+            assert np.count_nonzero(wrong) <= 0.1 * np.count_nonzero(truth == 1)
+    assert 15 <= clean_with_defect <= 45
+
+
+def test_without_a_share_nothing_is_pasted_and_the_draws_are_those_of_before() -> None:
+    source = maps(copy_paste=0.0)
+    assert all((source.draw(step, 0)["truth"] <= 1).all() for step in range(3))
+    assert "paster" not in vars(source)

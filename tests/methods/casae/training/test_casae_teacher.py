@@ -19,11 +19,11 @@ from blemish.methods.casae.training.teacher import (
     consistency,
     mixed,
     pseudo_labels,
-    share_kept,
     with_mean_teacher,
 )
 from blemish.methods.casae.training.unlabelled import draw_cut, ramped
 from blemish.methods.contract import Stage
+from blemish.nn.averaging import share_kept
 
 
 def settings(**changes: Any) -> CasaeSettings:

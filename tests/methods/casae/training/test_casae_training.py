@@ -96,7 +96,7 @@ def test_the_network_of_a_cascade_that_tells_nothing_is_named(surfaces, trained,
     load_tensors({"cascade": cascade}, {"cascade": trained.networks["cascade"]}, source="trained")
     torch.nn.init.zeros_(getattr(cascade, flat).output.weight)
     trainer = RunTrainer(tmp_path, settings, seed=0, reporter=Reporter(quiet=True))
-    CasaeTraining(with_validation(surfaces, 0, Reporter(quiet=True)), settings, trainer).choose_threshold(
+    CasaeTraining(with_validation(surfaces, 0, Reporter(quiet=True)), settings, trainer).choose_thresholds(
         cascade
     )
     log = (tmp_path / "log.jsonl").read_text()

@@ -133,7 +133,7 @@ def test_the_sliding_grid_has_the_papers_step_and_meets_the_defect() -> None:
 
 def test_without_marked_defects_patches_are_cut_anywhere() -> None:
     generator = np.random.default_rng(0)
-    places = [replace(source(), marked=[]).clean_place(generator)[1] for _ in range(200)]
+    places = [replace(source(), marked=[]).clean_image(generator)[2] for _ in range(200)]
     assert np.ptp([x for x, _ in places]) > 200
     assert np.ptp([y for _, y in places]) > 150
 
@@ -218,3 +218,26 @@ def test_the_wide_patch_is_the_coarser_copy_of_the_patch_and_its_surroundings(fa
             for y in range(0, 64, factor)
         ]
         np.testing.assert_allclose(drawn["wide"][0, inner, inner], means, atol=1e-5)
+
+
+def test_pasted_defects_are_labelled_by_their_contrast_at_the_new_place() -> None:
+    """A clean image twice as dark as the defect's: brightness and contrast are halved, and the label with
+    them.
+    """
+    pixels, classes = drawn_sample()
+    dark = np.full_like(pixels, 45)
+    images = [(pixels, classes), (dark, np.zeros_like(classes))]
+    patches = replace(
+        source(**STILL, copy_paste=1.0), read=images.__getitem__, sizes=[(200, 260), (200, 260)]
+    )
+    shown = 0
+    for image, severities in draws(patches, 40):
+        gray = np.round(image[0] * 255).astype(np.uint8)
+        marked = severities[0] > 0
+        shown += marked.any()
+        assert set(np.unique(gray[marked])) <= {115}
+        assert gray[~marked].max() < 115
+        np.testing.assert_allclose(
+            severities[0], severity_labels(gray, marked, cell=1, scale=280.0, floor=6.0)
+        )
+    assert shown > 30

@@ -133,7 +133,7 @@ def pixel_loss(logits: Tensor, truth: Tensor, settings: CasaeSettings) -> Tensor
     The mean in place of the sum makes loss and gradient clipping independent of the image's size; a step of
     Adam is the same either way. With `area_balance` b a defective pixel counts share^−b times as much, where
     share is that of defective pixels in its image. With `hard_clean_weight` the hardest pixels of each image
-    without a defect count beside it.
+    without a defect count beside it, with `dice_weight` the Dice loss of each image with one.
     logits: [B, 2, H, W]; truth: [B, H, W] int64, 0 background, 1 defect, −1 ignored; returns: scalar
     """
     plain = functional.cross_entropy(logits.float(), truth, ignore_index=IGNORED, reduction="none")
@@ -143,11 +143,27 @@ def pixel_loss(logits: Tensor, truth: Tensor, settings: CasaeSettings) -> Tensor
         share = defective.sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1)
         counts = share.clamp(min=1 / truth[0].numel()) ** -settings.area_balance
         losses = torch.where(defective, losses * counts[:, None, None], losses)
-    mean = losses.sum() / known.sum().clamp(min=1)
-    if settings.hard_clean_weight == 0:
-        return mean
-    clean = ~defective.any(dim=(1, 2))
-    return mean + settings.hard_clean_weight * hardest(plain[clean], settings.hard_clean_share) / len(truth)
+    loss = losses.sum() / known.sum().clamp(min=1)
+    shows_defect = defective.any(dim=(1, 2))
+    if settings.hard_clean_weight > 0:
+        specks = hardest(plain[~shows_defect], settings.hard_clean_share)
+        loss = loss + settings.hard_clean_weight * specks / len(truth)
+    if settings.dice_weight > 0:
+        apart = dice_losses(logits[shows_defect], truth[shows_defect]).sum()
+        loss = loss + settings.dice_weight * apart / len(truth)
+    return loss
+
+
+def dice_losses(logits: Tensor, truth: Tensor) -> Tensor:
+    """Dice loss of each image, [B] in [0, 1]: 1 − (2 Σpt + 1) / (Σp + Σt + 1) over its known pixels.
+
+    logits: [B, 2, H, W]; truth: [B, H, W] as for `pixel_loss`
+    Source: Milletari et al. 2016, with plain sums below the line; one pixel more on either side of it.
+    """
+    probability = defect_probability(logits)[:, 0] * (truth != IGNORED)
+    defective = (truth == DEFECT).float()
+    both, either = (probability * defective).sum((1, 2)), (probability + defective).sum((1, 2))
+    return 1 - (2 * both + 1) / (either + 1)
 
 
 def hardest(losses: Tensor, share: float) -> Tensor:

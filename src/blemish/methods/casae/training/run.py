@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from blemish.arrays import Pixels
 from blemish.dataset.fingerprint import image_digests
 from blemish.dataset.outlined import left_out, nothing_outlined, outlined
 from blemish.dataset.samples import Dataset
-from blemish.methods.casae.inference import inference_from, tells_types
+from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
 from blemish.methods.casae.network.cascade import Cascade, Single, pixel_loss
 from blemish.methods.casae.network.compact import CompactNetwork
 from blemish.methods.casae.settings import CasaeSettings
@@ -34,11 +34,13 @@ from blemish.methods.casae.training.unlabelled import (
     UnlabelledSource,
     select_training_images,
 )
-from blemish.methods.common.map_score import MapMemory, MapScore, MapScoreFitter
+from blemish.methods.common.map_score import MapAndMask, MapMemory, MapScore, MapScoreFitter
 from blemish.methods.common.patches import MarkedDefect, marked_defects
+from blemish.methods.common.region_thresholds import ChosenThresholds, chosen_thresholds, stored
 from blemish.methods.common.samples import ClassMap, SampleReader
-from blemish.methods.contract import Fitted, Stage, SweptCurves, ThresholdSweep, Trainer
+from blemish.methods.contract import Fitted, RegionSweep, Stage, Trainer
 from blemish.nn.optimisation import adam, momentum_sgd, scheduled
+from blemish.regions.region import Region
 
 ADAM_BETAS = 0.9, 0.999
 
@@ -59,8 +61,7 @@ class CasaeTraining:
     def run(self) -> Fitted:
         cascade = self.train_maps()
         modules: dict[str, nn.Module] = {"cascade": cascade}
-        sweep, fitted_score = self.choose_threshold(cascade)
-        threshold = self.settings.threshold or sweep.best
+        choice, fitted_score = self.choose_thresholds(cascade)
         if tells_types(self.settings, self.dataset.class_names):
             modules["types"] = self.train_types()
         settings = self.settings
@@ -70,9 +71,9 @@ class CasaeTraining:
             modules=modules,
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
-            thresholds={"probability": threshold},
+            thresholds=stored("probability", choice.thresholds),
             tiling={},
-            curves=SweptCurves.of(sweep),
+            curves=choice.curves,
             memory=MapMemory(image_score=fitted_score),
             notes=(*left_out(self.dataset), *self.images.sentences),
             settings=settings,
@@ -165,6 +166,7 @@ class CasaeTraining:
             ),
             learning_rate=scheduled(settings.learning_rate, steps=steps, schedule=settings.schedule),
             gradient_clip=settings.gradient_clip,
+            weight_average=settings.weight_average,
         )
 
     def optimise_with_teacher(self, stage: Stage) -> None:
@@ -181,17 +183,18 @@ class CasaeTraining:
 
     # Threshold
 
-    def choose_threshold(self, cascade: Cascade) -> tuple[ThresholdSweep, MapScore | None]:
-        """Sweep thresholds on the validation images' probability maps, and fit the image score on them.
+    def choose_thresholds(self, cascade: Cascade) -> tuple[ChosenThresholds, MapScore | None]:
+        """Choose thresholds on the validation images' probability maps, and fit the image score on them.
 
         A note where the maps are flat.
         """
         contrast, fitter = ContrastMeter(), MapScoreFitter(max_value=1.0)
-        sweep = self.trainer.sweep(
-            contrast.passed_on(fitter.passed_on(self.validation_maps(cascade, "choosing the threshold"))),
-            max_threshold=1.0,
-            criterion=self.settings.threshold_criterion,
-        )
+
+        def maps(regions: RegionSweep | None) -> Iterator[MapAndMask]:
+            pairs = self.validation_maps(cascade, "choosing the threshold", regions)
+            return contrast.passed_on(fitter.passed_on(pairs))
+
+        chosen = chosen_thresholds(self.settings, self.trainer, maps, max_threshold=1.0)
         if contrast.is_flat:
             number, steps = self.flat_network(cascade)
             self.trainer.note(
@@ -199,7 +202,7 @@ class CasaeTraining:
                 f"than beside them: the {number} network is still on its first plateau. Raise {steps} or "
                 "learning_rate, or train with another --seed."
             )
-        return sweep, fitter.fit() if self.settings.image_score == "fitted" else None
+        return chosen, fitter.fit() if self.settings.image_score == "fitted" else None
 
     def flat_network(self, cascade: Cascade) -> tuple[str, str]:
         """Name of the network that makes a cascade's map flat, and of the setting of its steps.
@@ -217,16 +220,22 @@ class CasaeTraining:
         return "first", "steps"
 
     def validation_maps(
-        self, network: nn.Module, title: str
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-        """Probability map and true mask of each outlined validation image, [H, W] each."""
+        self, network: nn.Module, title: str, regions: RegionSweep | None = None
+    ) -> Iterator[MapAndMask]:
+        """Probability map and true mask of each outlined validation image, [H, W] each.
+
+        regions: given the regions, if any
+        """
         networks = self.trainer.networks({"cascade": network})
-        inference = inference_from(self.settings, self.dataset.class_names, threshold=0.5)
-        return self.reader.maps_and_masks(
-            outlined(self.dataset).split("val").samples,
-            lambda pixels: inference.forward(pixels, networks),
-            title=title,
+        inference = inference_from(self.settings, self.dataset.class_names, threshold=0.5, min_area=0.0)
+        samples = outlined(self.dataset).split("val").samples
+        maps = self.reader.maps_and_masks(
+            samples, lambda pixels: inference.forward(pixels, networks), title=title
         )
+        for sample, (raw, mask) in zip(samples, maps, strict=True):
+            if regions is not None:
+                regions.add(sample, (raw.shape[0], raw.shape[1]), partial(grown, inference, raw))
+            yield raw, mask
 
     # Types
 
@@ -262,3 +271,8 @@ class CasaeTraining:
             )
         )
         return network
+
+
+def grown(inference: CasaeInference, raw: NDArray[np.float32], threshold: float) -> list[Region]:
+    """Regions of any strength and area that have grown to a threshold. raw: probabilities, [H, W]"""
+    return replace(inference, threshold=threshold).regions(raw)

@@ -24,8 +24,9 @@ from blemish.images.photometric import photometric_jitter
 from blemish.images.resize import resized, resized_map
 from blemish.methods.casae.crops import upright
 from blemish.methods.casae.settings import CasaeSettings
+from blemish.methods.common.copy_paste import DefectPaster
 from blemish.methods.common.patches import MarkedDefect, draw_balanced, grouped, patch_center
-from blemish.methods.common.samples import ReadSample
+from blemish.methods.common.samples import ClassMap, ReadSample
 from blemish.methods.common.warps import draw_warp, keep_small_masks
 
 FIRST, SECOND, TYPES, UNLABELLED = range(4)  # purposes of draws; part of their seeds
@@ -55,13 +56,21 @@ class MapSource:
     def draw_one(self, generator: Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Altered image [C, s, s] and its truth [s, s]."""
         settings = self.settings
-        sample, defect = self.choose(generator)
-        pixels, classes = self.read(sample)
+        pixels, classes, defect = self.drawn_image(generator)
         pixels, center = framed(pixels, defect, settings, generator)
         mask = classes > 0 if settings.tiled else squeezed(classes > 0, settings.size)
         warp = draw_warp(settings.training_side, settings, generator)
         image = photometric_jitter(warp.image(pixels, center), generator, settings)
         return image, warp.truth(mask, center)
+
+    def drawn_image(self, generator: Generator) -> tuple[Pixels, ClassMap, MarkedDefect | None]:
+        """Next image, its class map and the defect to show; a share of them with a pasted one."""
+        if self.settings.copy_paste > 0 and generator.random() < self.settings.copy_paste:
+            pasted = self.paster.draw(generator)
+            if pasted is not None:
+                return pasted.pixels, pasted.classes, pasted.defect
+        sample, defect = self.choose(generator)
+        return *self.read(sample), defect
 
     def choose(self, generator: Generator) -> tuple[int, MarkedDefect | None]:
         """Next sample and the defect to show; every sample with defects is as likely as another."""
@@ -73,6 +82,17 @@ class MapSource:
     @cached_property
     def by_sample(self) -> Sequence[Sequence[MarkedDefect]]:
         return grouped(self.marked, lambda defect: defect.sample)
+
+    @cached_property
+    def paster(self) -> DefectPaster:
+        settings = self.settings
+        return DefectPaster(
+            self.read,
+            self.samples,
+            self.marked,
+            quarters=settings.rotation_deg >= 90,
+            mirrored=settings.flips,
+        )
 
 
 @dataclass(frozen=True)

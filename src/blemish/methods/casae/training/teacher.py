@@ -26,6 +26,7 @@ from blemish.methods.casae.network.layers import standardised
 from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common.warps import DEFECT, IGNORED
 from blemish.methods.contract import Stage
+from blemish.nn.averaging import share_kept
 
 
 class MeanTeacher(nn.Module):
@@ -101,11 +102,6 @@ class MeanTeacher(nn.Module):
             )
 
 
-def share_kept(updates: int, decay: float) -> float:
-    """Share of a running mean that is kept after so many updates: (1 + n) / (10 + n), at most `decay`."""
-    return min(decay, (1 + updates) / (10 + updates))
-
-
 def pseudo_labels(probability: Tensor, confidence: float) -> Tensor:
     """Labels [U, H, W]: 1 where the probability of a defect reaches `confidence`, 0 where that of none does,
     else −1; int64. probability: [U, H, W]
@@ -130,13 +126,13 @@ def consistency(learner: MeanTeacher, batch: Mapping[str, Tensor], settings: Cas
     batch: see `UnlabelledSource.draw`. The sum is divided by all pixels, so that it counts as far as the
     teacher is confident. Images are standardised before they are mixed, as the teacher sees them. The area
     of the teacher's labels tells nothing of a defect's size, nor their absence that an image is clean, so
-    `area_balance` and `hard_clean_weight` are left to the masks.
+    `area_balance`, `hard_clean_weight` and `dice_weight` are left to the masks.
     """
     with torch.no_grad():
         labels = pseudo_labels(defect_probability(learner.teacher(batch["plain"]))[:, 0], settings.confidence)
     labels = mixed(labels[:, None], batch["cut"])[:, 0]
     images = standardised(batch["jittered"]) if settings.standardises else batch["jittered"]
-    plain = settings.model_copy(update={"area_balance": 0.0, "hard_clean_weight": 0.0})
+    plain = settings.model_copy(update={"area_balance": 0.0, "hard_clean_weight": 0.0, "dice_weight": 0.0})
     loss = pixel_loss(learner(mixed(images, batch["cut"])), labels, plain)
     return loss * (labels != IGNORED).float().mean()
 
@@ -166,4 +162,12 @@ def with_mean_teacher(
     def batch(step: int, rank: int) -> Mapping[str, Tensor]:
         return {**stage.batch(step, rank), **unlabelled(step, rank)}
 
-    return replace(stage, network=learner, batch=batch, loss=loss, optimiser=optimiser)
+    return replace(
+        stage,
+        network=learner,
+        batch=batch,
+        loss=loss,
+        optimiser=optimiser,
+        rate_shares={f"student.{part}": share for part, share in stage.rate_shares.items()},
+        weight_average=0.0,  # the teacher is one
+    )

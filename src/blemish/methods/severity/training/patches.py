@@ -19,8 +19,9 @@ from torch import Tensor
 
 from blemish.arrays import Pixels, Point
 from blemish.images.photometric import photometric_jitter
+from blemish.methods.common.copy_paste import DefectPaster
 from blemish.methods.common.patches import MarkedDefect, draw_balanced, grouped, patch_center
-from blemish.methods.common.samples import ReadSample
+from blemish.methods.common.samples import ClassMap, ReadSample
 from blemish.methods.common.warps import affine_patch
 from blemish.methods.severity.labels import severity_labels
 from blemish.methods.severity.network.context import WIDER
@@ -46,7 +47,7 @@ class PatchSource:
         """
         candidates = self.num_hard * self.settings.hard_candidates
         drawn = [self.draw(generator) for _ in range(self.settings.batch - self.num_hard)]
-        drawn += [self.patch_at(*self.clean_place(generator), generator) for _ in range(candidates)]
+        drawn += [self.patch_at(*self.clean_image(generator), generator) for _ in range(candidates)]
         return {name: torch.from_numpy(np.stack([each[name] for each in drawn])) for name in drawn[0]}
 
     @cached_property
@@ -55,18 +56,15 @@ class PatchSource:
         return round(self.settings.batch * self.settings.clean_share * self.settings.hard_share)
 
     def draw(self, generator: Generator) -> dict[str, NDArray[np.float32]]:
-        """Draw a patch around a defect or at a clean place; its arrays are those of `batch`, without B."""
-        clean = self.settings.clean_share * self.settings.batch - self.num_hard
-        remaining = max(1, self.settings.batch - self.num_hard)
-        if not self.marked or generator.random() < clean / remaining:
-            return self.patch_at(*self.clean_place(generator), generator)
-        return self.patch_at(*self.place(generator), generator)
+        """Draw a patch; its arrays are those of `batch`, without B."""
+        return self.patch_at(*self.drawn_image(generator), generator)
 
-    def patch_at(self, sample: int, center: Point, generator: Generator) -> dict[str, NDArray[np.float32]]:
-        """Patch about a place of a sample, turned and lit at random."""
+    def patch_at(
+        self, pixels: Pixels, classes: ClassMap, center: Point, generator: Generator
+    ) -> dict[str, NDArray[np.float32]]:
+        """Patch about a place of an image, turned and lit at random."""
         settings = self.settings
-        pixels, classes = self.read(sample)
-        matrix = self.transform(center, self.sizes[sample], generator)
+        matrix = self.transform(center, (classes.shape[0], classes.shape[1]), generator)
         mask = affine_patch((classes > 0).astype(np.uint8) * 255, matrix, settings.patch) > 127
         if settings.context == 1:
             image = affine_patch(pixels, matrix, settings.patch)
@@ -90,11 +88,24 @@ class PatchSource:
         clean = [number for number in range(len(self.sizes)) if number not in defective]
         return clean if clean and self.settings.clean_patches == "clean_images" else range(len(self.sizes))
 
-    def clean_place(self, generator: Generator) -> tuple[int, Point]:
-        """Sample number and centre (x, y) of a patch at a random place."""
+    def clean_image(self, generator: Generator) -> tuple[Pixels, ClassMap, Point]:
+        """Image for a clean patch, its class map and the patch's centre (x, y), at a random place."""
         sample = self.clean_samples[int(generator.integers(len(self.clean_samples)))]
         height, width = self.sizes[sample]
-        return sample, (generator.uniform(0, width), generator.uniform(0, height))
+        return *self.read(sample), (generator.uniform(0, width), generator.uniform(0, height))
+
+    def drawn_image(self, generator: Generator) -> tuple[Pixels, ClassMap, Point]:
+        """Next image, its class map and the patch's centre (x, y); a share of them with a pasted defect."""
+        if self.settings.copy_paste > 0 and generator.random() < self.settings.copy_paste:
+            pasted = self.paster.draw(generator)
+            if pasted is not None:
+                return pasted.pixels, pasted.classes, self.centre_about(pasted.defect, generator)
+        settings = self.settings
+        clean = settings.clean_share * settings.batch - self.num_hard
+        if not self.marked or generator.random() < clean / max(1, settings.batch - self.num_hard):
+            return self.clean_image(generator)
+        sample, center = self.place(generator)
+        return *self.read(sample), center
 
     def place(self, generator: Generator) -> tuple[int, Point]:
         """Sample number and centre (x, y) of a patch around a defect."""
@@ -102,14 +113,18 @@ class PatchSource:
             defect = draw_balanced(self.by_class, generator)
         else:
             defect = self.marked[int(generator.integers(len(self.marked)))]
+        return defect.sample, self.centre_about(defect, generator)
+
+    def centre_about(self, defect: MarkedDefect, generator: Generator) -> Point:
+        """Centre (x, y) of a patch that shows the defect."""
         left, top, right, bottom = defect.box_xyxy
         if self.settings.sampling == "sliding":
             height, width = self.sizes[defect.sample]
             x = self.grid_centre(left, right, width, generator)
-            return defect.sample, (x, self.grid_centre(top, bottom, height, generator))
+            return x, self.grid_centre(top, bottom, height, generator)
         # The chosen point stays inside the patch, also when it is turned by 45°.
         reach = self.settings.patch / 3
-        return defect.sample, (
+        return (
             generator.uniform(left, right) + generator.uniform(-reach, reach),
             generator.uniform(top, bottom) + generator.uniform(-reach, reach),
         )
@@ -117,6 +132,17 @@ class PatchSource:
     @cached_property
     def by_class(self) -> Sequence[Sequence[MarkedDefect]]:
         return grouped(self.marked, lambda defect: defect.label)
+
+    @cached_property
+    def paster(self) -> DefectPaster:
+        settings = self.settings
+        return DefectPaster(
+            self.read,
+            len(self.sizes),
+            self.marked,
+            quarters=settings.rotation_deg >= 90,
+            mirrored=settings.flips,
+        )
 
     def grid_centre(self, low: float, high: float, length: int, generator: Generator) -> float:
         """Centre, along an axis, of one of the fixed grid's patches that meet a defect from low to high."""

@@ -21,8 +21,9 @@ from blemish.arrays import Pixels
 from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.common.map_score import MapMemory, MapScore, MapScoreFitter
+from blemish.methods.common.region_thresholds import ChosenThresholds, chosen_thresholds, stored
 from blemish.methods.common.samples import ClassMap, SampleReader
-from blemish.methods.contract import Fitted, Networks, Stage, SweptCurves, ThresholdSweep, Trainer
+from blemish.methods.contract import Fitted, Networks, RegionSweep, RegionThresholds, Stage, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.network import ContextNetwork, TypeNetwork, new_network, new_type_network
@@ -62,9 +63,8 @@ class SeverityTraining:
         found = survey(map(self.reader.read, tracked), self.settings)
         type_network = self.new_types()  # before the long part, in case its weights cannot be had
         modules = self.train_regression(found)
-        sweep, fitted_score = self.choose_threshold(modules)
-        threshold = self.settings.threshold or sweep.best
-        inference = self.inference(threshold)
+        choice, fitted_score = self.choose_thresholds(modules)
+        inference = self.inference(choice.thresholds)
         if type_network is not None:
             self.train_types(type_network, found, inference, modules)
             modules["types"] = type_network
@@ -73,9 +73,9 @@ class SeverityTraining:
             modules=modules,
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
-            thresholds={"severity": threshold, "drop_above": inference.drop_above},
-            tiling={"tile": inference.tiling.tile, "halo": inference.tiling.halo, "stride": inference.cell},
-            curves=SweptCurves.of(sweep),
+            thresholds={"drop_above": inference.drop_above, **stored("severity", choice.thresholds)},
+            tiling={"tile": inference.tiles.tile, "halo": inference.tiles.halo, "stride": inference.cell},
+            curves=choice.curves,
             memory=MapMemory(image_score=fitted_score),
         )
 
@@ -95,12 +95,14 @@ class SeverityTraining:
         """Pixels and class map of the training image of that number."""
         return self.reader.read(self.train[number])
 
-    def inference(self, threshold: float) -> SeverityInference:
+    def inference(self, thresholds: RegionThresholds) -> SeverityInference:
         """Inference of stages 1 to 3; stage 4 is added once it is trained."""
         return inference_from(
             self.settings,
             self.dataset.class_names,
-            threshold=threshold,
+            threshold=thresholds.grow,
+            start_threshold=thresholds.start,
+            min_area=thresholds.min_area,
             drop_above=self.settings.drop_above or MIN_DROP,
         ).without_types()
 
@@ -129,30 +131,40 @@ class SeverityTraining:
                 hard=source.num_hard,
                 hard_candidates=settings.hard_candidates,
             ),
+            weight_average=settings.weight_average,
         )
         return modules
 
-    def choose_threshold(self, modules: Mapping[str, nn.Module]) -> tuple[ThresholdSweep, MapScore | None]:
-        """Sweep T of stage 2 on the validation images (section III-A-2), and fit the image score on them."""
+    def choose_thresholds(self, modules: Mapping[str, nn.Module]) -> tuple[ChosenThresholds, MapScore | None]:
+        """Choose T of stage 2 and what regions start from on the validation images (section III-A-2), and fit
+        the image score on them.
+        """
         fitter = MapScoreFitter(SEVERITY_MAX)
-        sweep = self.trainer.sweep(
-            self.validation_maps(modules, fitter),
+        chosen = chosen_thresholds(
+            self.settings,
+            self.trainer,
+            lambda regions: self.validation_maps(modules, fitter, regions),
             max_threshold=SEVERITY_MAX,
-            criterion=self.settings.threshold_criterion,
         )
-        return sweep, fitter.fit() if self.settings.image_score == "fitted" else None
+        return chosen, fitter.fit() if self.settings.image_score == "fitted" else None
 
     def validation_maps(
-        self, modules: Mapping[str, nn.Module], fitter: MapScoreFitter
+        self, modules: Mapping[str, nn.Module], fitter: MapScoreFitter, regions: RegionSweep | None
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-        """Severities and true mask of each validation image's pixels, [H, W]; `fitter` is given the cells."""
+        """Severities and true mask of each validation image's pixels, [H, W].
+
+        fitter: given the cells; regions: given the regions, if any
+        """
         networks = self.trainer.networks(modules)
-        inference = self.inference(threshold=SEVERITY_MAX / 2)
+        inference = self.inference(RegionThresholds(SEVERITY_MAX / 2, start=0.0))
         for sample in self.trainer.track(self.validation, "choosing the threshold"):
             pixels, classes = self.reader.read(sample)
+            size = (classes.shape[0], classes.shape[1])
             raw = inference.forward(pixels, networks)
             fitter.update(inference.scored(raw), defective=bool(classes.any()))
-            yield inference.in_pixels(raw, (classes.shape[0], classes.shape[1])), classes > 0
+            if regions is not None:
+                regions.add(sample, size, partial(grown, inference, raw, size))
+            yield inference.in_pixels(raw, size), classes > 0
 
     # Stage 4
 
@@ -195,7 +207,12 @@ class SeverityTraining:
 
     def examples(self, inference: SeverityInference, networks: Networks) -> dict[int, list[WindowExample]]:
         """Windows on marked defects, on what stage 1 finds of them, and on its false positives, by label."""
-        eager = replace(inference, threshold=inference.threshold * self.settings.false_positive_ratio)
+        ratio = self.settings.false_positive_ratio
+        eager = replace(
+            inference,
+            threshold=inference.threshold * ratio,
+            start_threshold=inference.start_threshold * ratio,
+        )
         examples: dict[int, list[WindowExample]] = defaultdict(list)
         for number, sample in enumerate(self.trainer.track(self.train, "collecting examples of types")):
             pixels, classes = self.reader.read(sample)
@@ -254,7 +271,7 @@ class SeverityTraining:
     # Both
 
     def optimise(self, name: str, network: nn.Module, *, steps: int, peak: float, **parts: Any) -> None:
-        """Train a network in a stage of its own. peak: of the learning rate; parts: batch and loss"""
+        """Train a network in a stage of its own. peak: of the learning rate; parts: batch, loss and more"""
         settings = self.settings
         self.trainer.optimise(
             Stage(
@@ -270,6 +287,13 @@ class SeverityTraining:
 
     def generator(self, *keys: int) -> Generator:
         return np.random.default_rng([self.trainer.seed, *keys])
+
+
+def grown(
+    inference: SeverityInference, raw: NDArray[np.float32], size: tuple[int, int], threshold: float
+) -> list[Region]:
+    """Regions of any strength and area that have grown to a threshold. raw: severities; size: of the image"""
+    return list(replace(inference, threshold=threshold).regions(raw, size))
 
 
 def marked_regions(classes: ClassMap, join_distance: float) -> list[tuple[int, Region]]:

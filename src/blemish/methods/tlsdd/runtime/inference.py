@@ -39,6 +39,7 @@ class TlsddInference:
     classifies: ClassVar[bool] = True
     segments: ClassVar[bool] = False
     pixel_threshold: ClassVar[None] = None
+    region_threshold: ClassVar[None] = None
     score_map_max: ClassVar[None] = None
     streams: ClassVar[Literal["boxes"]] = "boxes"
 
