@@ -19,7 +19,7 @@ from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.network import ContextNetwork, new_network
 from blemish.methods.severity.settings import SeveritySettings
 
-SETTINGS = SeveritySettings(cell=4, context=4, types=False)
+SETTINGS = SeveritySettings(cell=4, context=4, loss="hurdle", types=False)
 
 
 def settled(seed: int, settings: SeveritySettings = SETTINGS) -> nn.Module:

@@ -97,7 +97,7 @@ class SeveritySettings(PresetSettings):
     """What layers see beyond the image: "replicate" continues its border; "zeros" is the usual padding, which
     most cells of a training patch can tell from a surface.
     """
-    context: Literal[1, 2, 4, 8] = 4
+    context: Literal[1, 2, 4, 8] = 1
     """Wide defects: a second network of the kind sees the image at 1/2, 1/4 or 1/8 of its size, so that it
     reaches as many times as far, and its outputs are added. 1: no second network, as in the paper.
     """
@@ -145,11 +145,11 @@ class SeveritySettings(PresetSettings):
     """
     patch_step: int = Field(64, ge=1)
     """Step in pixels of the grid with sampling "sliding"."""
-    clean_share: float = Field(0.4, ge=0, le=1)
+    clean_share: float = Field(0.15, ge=0, le=1)
     """Open: share of patches that are cut at a random place rather than around a defect."""
     clean_patches: Literal["clean_images", "anywhere"] = "clean_images"
     """Open: images that these come from: those without a defect, where there are any, or all."""
-    hard_share: float = Field(0.5, ge=0, le=1)
+    hard_share: float = Field(0.0, ge=0, le=1)
     """Share of these that are hard: those with the greatest loss of `hard_candidates` times as many."""
     hard_candidates: int = Field(4, ge=1)
     """Places at random among which a hard patch is chosen, by the network as it is at that step."""
@@ -184,7 +184,7 @@ class SeveritySettings(PresetSettings):
     into an image without one.
     """
 
-    loss: Annotated[Literal["hurdle", "paper"], Group("Stage 1: optimisation (open)")] = "hurdle"
+    loss: Annotated[Literal["hurdle", "paper"], Group("Stage 1: optimisation (open)")] = "paper"
     """Loss: "hurdle" learns apart whether a cell is defective, by cross-entropy, and how severe it then is,
     by a smooth L1; its severity is the product. "paper" is the squared error of one severity.
     """

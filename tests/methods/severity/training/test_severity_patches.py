@@ -184,7 +184,7 @@ def test_colour_and_16_bit_patches_are_planes_of_full_scale() -> None:
 
 def two_samples(**changes: object) -> PatchSource:
     """A sample with defects, number 0, and a darker one without."""
-    settings = SeveritySettings.model_validate({"patch": 64, "cell": 1, "context": 1, **STILL, **changes})
+    settings = SeveritySettings.model_validate({"patch": 64, "cell": 1, **STILL, **changes})
     pixels, classes = drawn_sample()
     samples = (pixels, classes), (np.full_like(pixels, 40), np.zeros_like(classes))
     marked = marked_defects([classes], join_distance=4)
@@ -193,7 +193,7 @@ def two_samples(**changes: object) -> PatchSource:
 
 def test_two_fifths_of_the_patches_are_of_clean_images() -> None:
     """Half of them are candidates for the hard ones: four for each, at the end of the batch."""
-    patches, generator = two_samples(batch=10), np.random.default_rng(0)
+    patches, generator = two_samples(batch=10, clean_share=0.4, hard_share=0.5), np.random.default_rng(0)
     drawn = [patches.batch(generator)["images"].numpy() for _ in range(40)]
     dark = np.array([batch.mean(axis=(1, 2, 3)) < 45 / 255 for batch in drawn])
     assert dark.shape == (40, 8 + 4 * 2) and dark[:, 8:].all()

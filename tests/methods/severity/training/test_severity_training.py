@@ -277,7 +277,7 @@ def test_images_marked_by_boxes_are_not_learned_from_and_choose_no_threshold(
     assert gone.manifest.notes == ()
 
 
-@pytest.mark.parametrize(("types", "networks"), [(None, {"severity", "context"}), (True, {"severity", "context", "types"})])
+@pytest.mark.parametrize(("types", "networks"), [(None, {"severity"}), (True, {"severity", "types"})])
 def test_a_single_class_has_no_type_classifier_unless_it_is_asked_for(
     types: bool | None,
     networks: set[str],
