@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from benchmarks.tables.schema import Experiment, Goal, TableRow
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.faults import first_fault
 from blemish.errors import BlemishError, nearest_name
 
 FOLDER = "experiments"

@@ -28,7 +28,6 @@ from blemish.methods import find_method
 from blemish.methods.contract import MethodSettings, Networks
 from blemish.methods.medetection.network.references import References
 from blemish.methods.medetection.settings import MedetectionSettings
-from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
 from blemish.progress import Reporter
@@ -47,8 +46,8 @@ UNLESS_TOLD: Mapping[str, dict[str, Any]] = {  # no downloads, no classifier whe
     "tlsdd": {"backbone_weights": "none"},
 }
 WITHOUT_PRESET: Mapping[str, dict[str, Any]] = {  # the defaults that the first rows were measured with
-    "severity": {"cell": 4, "padding": "zeros", "context": 1, "loss": "paper"},
-    "casae": {"width": 32, "size": 512},
+    "severity": {"encoder": "paper", "cell": 4, "padding": "zeros"},
+    "casae": {"encoder": "paper", "width": 32, "size": 512},
     "medetection": {},
     "tlsdd": {
         "backbone": "resnet101", "deepest": "layer4", "width": 256, "hidden": 1024, "anchor_sizes": (),
@@ -105,7 +104,7 @@ def random_bundle(name: str, chosen: Mapping[str, Any], classes: int, path: Path
 def further_fields(settings: MethodSettings) -> dict[str, Any]:
     """Fields of the manifest that only some methods fill."""
     if isinstance(settings, SeveritySettings):
-        tiling = default_tiling(settings.cell, settings.tile, network=settings.network)
+        tiling = settings.tiling
         return {"tiling": {"tile": tiling.tile, "halo": tiling.halo, "stride": tiling.stride}}
     if isinstance(settings, MedetectionSettings):
         references = [f"image {number}" for number in range(settings.num_kept_references)]

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmarks.tables.schema import TableRow
-from blemish.bundle.manifest import Strict, first_fault
+from blemish.bundle.faults import first_fault
+from blemish.bundle.manifest import Strict
 from blemish.bundle.migrations import comparable_settings
 from blemish.errors import BlemishError
 from blemish.files import write_atomically

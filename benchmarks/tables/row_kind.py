@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from benchmarks.tables import kinds
-from blemish.bundle.manifest import Strict, first_fault
+from blemish.bundle.faults import first_fault
+from blemish.bundle.manifest import Strict
 from blemish.errors import BlemishError, nearest_name
 
 if TYPE_CHECKING:

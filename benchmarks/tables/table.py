@@ -27,7 +27,7 @@ from benchmarks.tables.data import (
 from benchmarks.tables.experiment import find_experiment, for_targets, read_experiment
 from benchmarks.tables.results import RUNS
 from benchmarks.tables.schema import TRAIN, ClassGroups, Experiment, TableRow
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.faults import first_fault
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.samples import Dataset

@@ -201,7 +201,8 @@ def evaluate(  # noqa: PLR0913 - every option of an evaluation
 
     skip_broken: leave out broken files and note them in metrics.json, instead of raising
     then, input_check: see `load`. Test images are sealed: each evaluation on them is counted in the bundle.
-    returns: an object with `metrics`, as metrics.json holds them, and `report`, the path of report.html
+    returns: an object with `metrics`, as metrics.json holds them, `figures`, a few lines with those that
+        matter, and `report`, the path of report.html
     Raises BlemishError where bundle and data do not go together.
 
     >>> result = blemish.evaluate(bundle, data, out, device="cpu")

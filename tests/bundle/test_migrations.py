@@ -72,7 +72,7 @@ def test_an_upgraded_manifest_is_not_upgraded_further_and_the_old_one_left_alone
 
 @pytest.mark.parametrize("key", ["preprocessing", "settings", "data", "method"])
 def test_what_is_of_the_wrong_type_is_refused_as_ever(key: str) -> None:
-    with pytest.raises(BlemishError, match=rf"'{key}': Input should be"):
+    with pytest.raises(BlemishError, match=rf"'{key}' must be"):
         parse_manifest(json.dumps({**OF_0_1, key: 3}), Path("manifest.json"))
 
 

@@ -136,7 +136,7 @@ def test_rules_that_no_longer_fit_can_be_dropped(decide: Command, tiny_bundle: P
     bundle = load_bundle(tiny_bundle).id
     fields = {"schema_version": 1, "revision": 4, "bundle": bundle, "score": {}, "limits": limits}
     file.write_text(json.dumps(fields))
-    refused(decide("--rule", "f1"), "'limits.0.of' must be a class that the bundle names")
+    refused(decide("--rule", "f1"), "decision.yaml: 'limits.0.of' must be a class that the bundle names")
     answer = decide("--rule", "f1", "--limit", "none")
     assert answer.code == 0, answer.err
     assert (decision_of(tiny_bundle).revision, decision_of(tiny_bundle).limits) == (5, ())
@@ -174,13 +174,13 @@ def test_a_minimum_size_above_labelled_defects_is_warned_of(
     for rule in ("length=500px", "spot:length=500px"):
         answer = decide("--escape", 0.5, "--ignore", rule)
         assert answer.code == 0, answer.err
-        assert "'ignore.0', length below 500 px, would hide " in answer.out
+        assert "of length below 500 px would hide " in answer.out
         assert ".png" in answer.out.split("would hide ")[1]
         assert "would hide" in decision_of(tiny_bundle).chosen.point.notes[0], "the report shows it, too"
     command = ["evaluate", tiny_bundle, "--data", calib.root, "--split", "all", "--out", tmp_path, "--quiet"]
     assert blemish(*command).code == 0
     notes = (tmp_path / "report.html").read_text().split("Verdicts</a>")[0]
-    assert "length below 500 px, would hide " in notes, "an evaluation looks for itself"
+    assert "length below 500 px would hide " in notes, "an evaluation looks for itself"
 
 
 # Images that prove nothing
@@ -250,16 +250,22 @@ def test_without_defective_images_escapes_cannot_be_followed_and_overkill_can(
         ),
         (["--escape", 1.5], "--escape must be a share from 0 to 1. Received: 1.5."),
         (["--escape", "nan"], "--escape must be a share from 0 to 1. Received: nan."),
-        (["--cost", "escape=1"], "Received: 'cost:escape=1'"),
-        (["--rule", "best"], "Received: 'best'"),
-        (["--rule", "f1", "--review", "x"], "Received: 'x'"),
+        (
+            ["--cost", "escape=1"],
+            "--cost must be the costs of an image of each kind, such as escape=100,overkill=1.",
+        ),
+        (["--rule", "best"], "--rule: A rule for a threshold must be one of"),
+        (["--rule", "f1", "--review", "x"], "--review: A rule for a threshold must be one of"),
         (["--rule", "f1", "--limit", "length>3"], "--limit must be [CLASS:]MEASURE=NUMBER[mm|px]:review|ng"),
         (["--rule", "f1", "--limit", "length=3px:scrap"], "--limit must be"),
         (
             ["--rule", "f1", "--limit", "lenght=3px:ng"],
-            "--limit: measure: Input should be 'severity', 'area'",
+            "--limit: MEASURE must be 'severity', 'area'",
         ),
-        (["--rule", "f1", "--limit", "length=3:ng"], "length must have the unit px or mm. Received: None."),
+        (
+            ["--rule", "f1", "--limit", "length=3:ng"],
+            "--limit: length must have the unit px or mm. Received: none.",
+        ),
         (
             ["--rule", "f1", "--limit", "length=3px:ng", "--limit", "length=2px:ng"],
             "Received twice: 'length=2",
@@ -268,10 +274,13 @@ def test_without_defective_images_escapes_cannot_be_followed_and_overkill_can(
             ["--rule", "f1", "--limit", "length=3px:ng", "--limit", "length=4px:review"],
             "must not be above ng",
         ),
-        (["--rule", "f1", "--limit", "length=-3px:ng"], "--limit: ng: Input should be greater than 0."),
-        (["--rule", "f1", "--limit", "length=1.2.3px:ng"], "--limit: ng: Input should be a finite number."),
+        (["--rule", "f1", "--limit", "length=-3px:ng"], "--limit: NUMBER must be above 0. Received: -3."),
+        (
+            ["--rule", "f1", "--limit", "length=1.2.3px:ng"],
+            "--limit: NUMBER must be a finite number. Received: nan.",
+        ),
         (["--rule", "f1", "--grade", "severity=9:rework", "--grade", "severity=3:scrap"], "rework must not"),
-        (["--rule", "f1", "--ignore", "severity=9"], "--ignore: measure: Input should be 'area', 'length'"),
+        (["--rule", "f1", "--ignore", "severity=9"], "--ignore: MEASURE must be 'area', 'length'"),
         (["--rule", "f1", "--mm-per-px", 0], "--mm-per-px must be a finite number above 0. Received: 0."),
     ],
 )
@@ -286,8 +295,11 @@ def test_wrong_options_are_one_line_and_write_nothing(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--limit", "scrach:length=3px:ng"], "'limits.0.of' must be a class that the bundle names"),
-        (["--limit", "length=3mm:ng"], "'limits.0' is in mm, but the scale is unknown."),
+        (["--limit", "scrach:length=3px:ng"], "error: --limit: CLASS must be a class that the bundle names"),
+        (
+            ["--limit", "length=3mm:ng"],
+            "error: --limit: length is in mm, but the scale is unknown. Give --mm-per-px",
+        ),
         (["--split", "val"], "has no such images"),
     ],
 )
@@ -392,7 +404,7 @@ def test_a_setting_that_is_no_scale_is_one_line(
 ) -> None:
     places = ("--data", calib.root, "--out", tmp_path / "out", "--set", f"mm_per_px={value}")
     answer = blemish("train", "severity", *places)
-    refused(answer, "settings of severity: 'mm_per_px': Input should be ")
+    refused(answer, "settings of severity: 'mm_per_px' must be ")
     assert answer.code == 2 and not (tmp_path / "out").exists()
 
 

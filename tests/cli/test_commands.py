@@ -62,7 +62,7 @@ def test_train_writes_a_bundle_and_prints_where(
         ("steps", "--set must be KEY=VALUE. Received: 'steps'."),
         ("steps=many", "settings of severity: 'steps': "),
         ("steps=[1", "--set steps: '[1' is not YAML"),
-        ("cell=3", "'cell': Input should be 1, 2 or 4. Received: 3."),
+        ("cell=3", "'cell' must be 1, 2 or 4. Received: 3."),
         ("patch=65", "settings of severity: patch must be a multiple of the cell 2. Received: 65. Use 66."),
         ("tile=64", "tile must be more than twice the halo 42. Received: 64."),
         ("ng_rule=best", "Received: 'best'"),
@@ -174,9 +174,13 @@ def test_evaluate_writes_metrics_and_a_report(
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("operating_point", {"rule": "f1"}, "'operating_point.threshold': Field required"),
-        ("curves", {"threshold_sweep": {"best": 4.0}}, "curves: 'threshold_sweep.criterion': Field required"),
-        ("curves", {"training": {"regression": {"step": []}}}, "curves: 'training.regression.loss': Field"),
+        ("operating_point", {"rule": "f1"}, "'operating_point.threshold' is missing"),
+        ("curves", {"threshold_sweep": {"best": 4.0}}, "curves: 'threshold_sweep.criterion' is missing"),
+        (
+            "curves",
+            {"training": {"regression": {"step": []}}},
+            "curves: 'training.regression.loss' is missing",
+        ),
     ],
 )
 def test_a_manifest_that_lacks_a_key_is_one_line_before_any_work(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from blemish.bundle import Bundle, load_bundle
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.faults import first_fault
 from blemish.dataset.boxes import boxed_instances
 from blemish.dataset.masks import class_map
 from blemish.dataset.samples import Dataset, Sample

@@ -200,7 +200,7 @@ def test_a_defect_that_lacks_the_measure_goes_to_a_person() -> None:
         ({"classes": {"pit": {"review": 1, "ng": 0}}}, "review must not be above ng"),
         ({"limits": [{"measure": "severity", "review": 3, "ng": 2}]}, "review must not be above ng"),
         ({"limits": [{"measure": "severity"}]}, "review or ng must be given"),
-        ({"limits": [{"measure": "length", "ng": 2}]}, "length must have the unit px or mm. Received: None"),
+        ({"limits": [{"measure": "length", "ng": 2}]}, "length must have the unit px or mm. Received: none"),
         ({"limits": [{"measure": "severity", "unit": "mm", "ng": 2}]}, "severity must have no unit"),
         ({"grades": [{"measure": "severity", "rework": 3, "scrap": 2}]}, "rework must not be above scrap"),
         ({"score": {"ng": 1.1}}, "less than or equal to 1"),

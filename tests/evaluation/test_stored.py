@@ -52,9 +52,9 @@ def test_a_method_may_keep_curves_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"best": None}, "'best': Input should be a valid number"),
+        ({"best": None}, "'best' must be a number"),
         ({"recall": [0.5]}, "lists must be of equal length."),
-        ({"mean_iou": [0.1, "high", 0.2]}, "'mean_iou.1'"),
+        ({"mean_iou": [0.1, "high", 0.2]}, "'mean_iou', entry 2, must be a number. Received: 'high'."),
         ({"bests": 3.0}, "unknown key 'bests'"),
     ],
 )
@@ -69,15 +69,15 @@ def test_a_faulty_sweep_is_one_line(sweep: dict[str, Any], change: dict[str, Any
 @pytest.mark.parametrize("name", ["criterion", "best", "thresholds", "f1"])
 def test_a_sweep_without_a_key_is_one_line(sweep: dict[str, Any], name: str) -> None:
     del sweep[name]
-    with pytest.raises(BlemishError, match=rf"curves\.threshold_sweep: '{name}': Field required"):
+    with pytest.raises(BlemishError, match=rf"curves\.threshold_sweep: '{name}' is missing"):
         threshold_sweep(manifest(threshold_sweep=sweep), BUNDLE)
 
 
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        ([1], "Input should be a valid dict"),
-        ({"regression": {"step": [1]}}, r"'regression\.loss': Field required"),
+        ([1], "must be a mapping"),
+        ({"regression": {"step": [1]}}, r"'regression\.loss' is missing"),
         ({"regression": {"step": [1], "loss": [0.1, 0.2]}}, "equal length"),
     ],
 )

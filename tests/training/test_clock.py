@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from blemish.training.clock import Clock, Pace
-from blemish.training.time_plan import RESERVE, Part, TimePlan
+from blemish.training.time_plan import RESERVE, Filling, Part, TimePlan
 
 
 @dataclass
@@ -110,3 +110,26 @@ def test_the_time_left_is_of_the_whole() -> None:
     clock.enter("something unplanned")
     assert clock.left("something unplanned", 0.5) is None
     assert Clock(now=watch).left("reading", 0.5) is None
+
+
+def test_a_stage_takes_its_least_steps_however_slow_they_are() -> None:
+    watch = Watch()
+    steps = taken(Pace(200, seconds=200, least=120, now=watch), watch, each=4.0)
+    assert len(steps) == 120 and watch.seconds == 480
+    assert steps[-1][1] < 200, "the schedule is run through all the same"
+
+
+def test_steps_that_fill_a_cache_as_measured_stay_as_planned() -> None:
+    """The first steps take twenty times as long as the last, and were measured so."""
+    filling = Filling(results=100, per_step=10, seconds=0.5)
+    part = Part(title="", seconds=20 + 0.5 * filling.computed(200), steps=200, fillings=(filling,))
+    watch = Watch()
+    pace = Pace(200, seconds=part.seconds, expected=part.seconds_of, now=watch)
+    for step, place in pace:
+        assert step == place
+        watch.seconds = part.seconds_of(step + 1)
+    assert pace.done == 200
+    watch.seconds, slower = 0.0, Pace(200, seconds=part.seconds, expected=part.seconds_of, now=watch)
+    for step, _ in slower:
+        watch.seconds = 1.5 * part.seconds_of(step + 1)
+    assert watch.seconds == pytest.approx(part.seconds, rel=0.06) and slower.done < 130

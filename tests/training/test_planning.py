@@ -21,7 +21,7 @@ from blemish.training.planning import planned, steps_saved
 from blemish.training.rehearsal import some_of_each
 from blemish.training.request import Request, claim_folder
 from blemish.training.run import train, trained
-from blemish.training.time_plan import Budget, Part, TimePlan
+from blemish.training.time_plan import Budget, Part, StepCount, TimePlan
 from blemish.training.trainer import RunTrainer
 
 LONG = {"steps": 100_000, "types_steps": 20_000}
@@ -74,6 +74,9 @@ def test_a_budget_is_kept_and_told(
         "Not all steps were trained, as --time-budget allows 15 s: "
         f"regression {taken['regression']} of 100000, types {taken['types']} of 20000."
     )
+    planned = {stage: part.steps for stage, part in by_stage.items()}
+    for where in (stored, bundle.manifest.provenance):
+        assert (where["steps_planned"], where["steps_taken"]) == (planned, taken)
     titles = [part.title for part in kept.parts]
     assert titles.index("training regression") < titles.index("choosing the threshold")
     assert "choosing the operating point" in titles
@@ -156,9 +159,9 @@ def test_a_planned_run_is_the_run_of_its_steps(
 def test_the_report_tells_the_steps_that_were_taken_not_those_planned() -> None:
     stage = Part(title="training first", seconds=60, stage="first", steps=600, full_steps=600)
     plan = TimePlan(parts=(stage,), budget=60, source="preset quick")
-    assert steps_saved(plan, {"first": 600}) == ()
-    assert steps_saved(plan, {}) == (), "stopped early"
-    (sentence,) = steps_saved(plan, {"first": 400})
+    assert steps_saved(plan, {"first": StepCount(600, 600)}) == ()
+    assert steps_saved(plan, {"first": StepCount(600, 400, ended_early=True)}) == ()
+    (sentence,) = steps_saved(plan, {"first": StepCount(500, 400)})
     assert sentence == "Not all steps were trained, as preset quick allows 1 min: first 400 of 600."
 
 

@@ -17,6 +17,7 @@ from blemish.methods import find_method
 from blemish.methods.contract import Fitted, MethodSettings
 from blemish.training.manifest import describe, followed_rules
 from blemish.training.request import Request
+from blemish.training.time_plan import StepCount
 
 
 def request(dataset: Dataset, settings: Mapping[str, Any], run: Path, **changes: Any) -> Request:
@@ -41,7 +42,7 @@ def test_what_training_noticed_goes_into_the_bundle(tiny_dataset: Dataset, tmp_p
     method = find_method("severity")
     request = Request(method, tiny_dataset, method.settings_type.model_validate({}), tmp_path)
     fitted = Fitted({}, ("spot",), 1, {}, {}, notes=("few spots", "all of them small"))
-    assert describe(request, tiny_dataset, fitted, "digest").notes == ("few spots", "all of them small")
+    assert describe(request, tiny_dataset, fitted, "digest", {}).notes == ("few spots", "all of them small")
 
 
 def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
@@ -49,7 +50,7 @@ def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
 ) -> None:
     asked = request(tiny_dataset, {}, tmp_path)
     fitted = Fitted({}, ("spot",), 1, {}, {})
-    first = describe(asked, tiny_dataset, fitted, "digest")
+    first = describe(asked, tiny_dataset, fitted, "digest", {})
     learned, watched = (image_digests(tiny_dataset.split(split)) for split in ("train", "val"))
     assert first.data["trained_on"] == learned and first.data["trained_on_before"] == []
     assert first.data["validated_on"] == watched
@@ -60,7 +61,10 @@ def test_a_bundle_remembers_what_its_start_and_the_way_to_it_have_seen(
         tiny_dataset,
         replace(fitted, trained_on_before=("before",)),
         "digest",
+        {"first": StepCount(planned=600, taken=580)},
     )
+    assert later.provenance["steps_planned"] == {"first": 600}
+    assert later.provenance["steps_taken"] == {"first": 580}
     assert later.data["trained_on"] == sorted([*learned, "before", "of the start", watched[0]])
     assert later.data["validated_on"] == sorted([*watched[1:], "watched by it"])
     assert later.data["trained_on_before"] == ["before"]

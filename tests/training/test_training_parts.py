@@ -185,7 +185,7 @@ def test_the_least_used_arrays_are_forgotten_first() -> None:
     cache.get("a", lambda: pytest.fail("a is remembered"))
     cache.get("d", lambda: np.zeros(10, np.uint8))
     assert list(cache.arrays) == ["c", "a", "d"]
-    assert cache.size == 30 == sum(array.nbytes for array in cache.arrays.values())
+    assert cache.use.num_bytes == 30 == sum(array.nbytes for array in cache.arrays.values())
 
 
 def test_an_array_beyond_the_limit_is_handed_on_and_displaces_nothing() -> None:

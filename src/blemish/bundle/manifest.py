@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic import Strict as StrictNumber  # no truth values, no text
 
+from blemish.bundle.faults import first_fault
 from blemish.bundle.migrations import upgrade_manifest
-from blemish.errors import BlemishError, nearest_name
+from blemish.errors import BlemishError
 from blemish.untrusted import MAX_DEPTH, unique_keys
 
 SCHEMA_VERSION = 1
 MAX_WHOLE = 2**63 - 1
-MAX_SHOWN = 200
 
 
 class Strict(BaseModel):
@@ -193,21 +193,3 @@ def refuse_other_schema(fields: Mapping[str, Any], path: Path) -> None:
             f"{path}: schema_version must be {SCHEMA_VERSION} for this blemish. Received: {version}. "
             f"{'Update blemish' if newer else 'Train it again'}."
         )
-
-
-def first_fault(error: ValidationError, known: Iterable[str]) -> str:
-    """First fault of a pydantic check as one line: the key, the fault, the nearest known key."""
-    fault = error.errors()[0]
-    parts = [str(part) for part in fault["loc"]]
-    key = ".".join(part for part in parts if "[" not in part)  # not which type of a union was tried
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key '{key}'.{nearest_name(key, known)}"
-    if fault["type"] == "value_error":
-        return str(fault["ctx"]["error"])  # a rule of our own, whole as it is
-    received = f" Received: {shortened(repr(fault['input']))}." if fault["type"] != "missing" else ""
-    return f"'{key}': {fault['msg']}.{received}"
-
-
-def shortened(text: str) -> str:
-    """Text of at most 200 characters, for a message of one line."""
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

@@ -17,6 +17,7 @@ from blemish.errors import BlemishError
 # bundle, a run or a row of a table that does not know the setting is older than it.
 LEGACY: Mapping[str, Mapping[str, Any]] = {
     "casae": {
+        "encoder": "paper",
         "standardise": False,
         "types_standardise": False,
         "area_balance": 0.0,
@@ -25,6 +26,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "threshold_criterion": "pixel-f1",
     },
     "severity": {
+        "encoder": "paper",
         "image_score": "max",
         "threshold_criterion": "mean-iou",
         "padding": "zeros",

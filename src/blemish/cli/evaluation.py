@@ -96,7 +96,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
             skip_broken=skip_broken,
             quiet=quiet,
         )
-        say(result.report)
+        say(*result.figures, result.report)
     elif predictions is not None:
         from blemish.evaluation.predictions import Judgement
         from blemish.workflows.evaluate_predictions import evaluate_file
@@ -113,7 +113,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - an option each
             skip_broken=skip_broken,
             quiet=quiet,
         )
-        say(result.report)
+        say(*result.figures, result.report)
 
 
 def refuse_mixed(

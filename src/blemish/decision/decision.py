@@ -181,10 +181,10 @@ class Decision(Strict):
             yield measured_check(rule, tuple(levels))
 
     @property
-    def measured(self) -> Iterator[tuple[str, MeasureRule]]:
-        """Every rule on a measure, with its place in the file such as "limits.0"."""
+    def measured(self) -> Iterator[tuple[str, int, MeasureRule]]:
+        """Every rule on a measure, with the key of its list in the file and its place there."""
         for name, rules in (("limits", self.limits), ("ignore", self.ignore), ("grades", self.grades)):
-            yield from ((f"{name}.{number}", rule) for number, rule in enumerate(rules))
+            yield from ((name, number, rule) for number, rule in enumerate(rules))
 
 
 def reasons_under_limit(count: int, score: float, limit: float | None) -> list[str]:

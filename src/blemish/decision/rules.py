@@ -55,7 +55,8 @@ class MeasureRule(Strict):
     def _has_its_unit(self) -> MeasureRule:
         if (self.measure == "severity") != (self.unit is None):
             rule = "no unit" if self.measure == "severity" else "the unit px or mm"
-            raise ValueError(f"{self.measure} must have {rule}. Received: {self.unit}. Correct 'unit'.")
+            received = self.unit or "none"
+            raise ValueError(f"{self.measure} must have {rule}. Received: {received}. Correct the unit.")
         return self
 
     def covers(self, defect: Defect) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from blemish.bundle.manifest import Strict, first_fault
+from blemish.bundle.faults import first_fault
+from blemish.bundle.manifest import Strict
 from blemish.bundle.store import DECISION
 from blemish.decision.decision import SCHEMA_VERSION, Decision
 from blemish.decision.rules import Chosen, Costs, Grade, Ignored, Limit, Thresholds
@@ -92,41 +94,42 @@ def refuse_unfit(
     labels: Sequence[str],
     scale: float | None,
     severity_max: float | None = None,
+    options: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Raises BlemishError for a class that the bundle does not name, a rule in mm without a scale, and a
     severity that no defect reaches.
 
     source: the file, for messages; labels: class names of the bundle; scale: mm per pixel
     severity_max: greatest severity that the bundle gives; None where that is not known
+    options: by key of the file, where its rules do not come from there: "--limit" for "limits"
     """
-    named = [*((f"classes.{name}", name) for name in decision.classes)]
-    named += [(f"{place}.of", rule.of) for place, rule in decision.measured if rule.of is not None]
+    named = [(f"{source}: 'classes.{name}'", name) for name in decision.classes]
+    for key, number, rule in decision.measured:
+        option, place = options.get(key), f"{source}: '{key}.{number}"
+        if rule.of is not None:
+            named.append((f"{option}: CLASS" if option else f"{place}.of'", rule.of))
+        if rule.unit == "mm" and scale is None:
+            where, remedy = (
+                (f"{option}: {rule.measure}", "Give")
+                if option
+                else (f"{place}'", "Add 'mm_per_px' to the file, give")
+            )
+            raise BlemishError(
+                f"{where} is in mm, but the scale is unknown. {remedy} --mm-per-px, or write the rule in px."
+            )
+        for level, value in rule.levels.items() if rule.measure == "severity" else ():
+            if severity_max is not None and value is not None and value > severity_max:
+                where = f"{option}: severity for {level}" if option else f"{place}.{level}'"
+                raise BlemishError(
+                    f"{where} must be at most {severity_max:g}, the greatest severity of this bundle. "
+                    f"Received: {value:g}. Lower it, or leave the rule out."
+                )
     for place, name in named:
         if name not in labels:
             raise BlemishError(
-                f"{source}: '{place}' must be a class that the bundle names: {', '.join(labels)}. "
+                f"{place} must be a class that the bundle names: {', '.join(labels)}. "
                 f"Received: '{name}'.{nearest_name(name, labels)}"
             )
-    for place, rule in decision.measured:
-        if rule.unit == "mm" and scale is None:
-            raise BlemishError(
-                f"{source}: '{place}' is in mm, but the scale is unknown. Add 'mm_per_px' to the file, give "
-                "--mm-per-px, or write the rule in px."
-            )
-
-    refuse_unreached(decision, source, severity_max)
-
-
-def refuse_unreached(decision: Decision, source: str, severity_max: float | None) -> None:
-    """Raises BlemishError for a threshold on severity above the greatest, which would never be met."""
-    for name, rules in (("limits", decision.limits), ("grades", decision.grades)):
-        for number, rule in enumerate(rules):
-            for level, value in rule.levels.items() if rule.measure == "severity" else ():
-                if severity_max is not None and value is not None and value > severity_max:
-                    raise BlemishError(
-                        f"{source}: '{name}.{number}.{level}' must be at most {severity_max:g}, the greatest "
-                        f"severity of this bundle. Received: {value:g}. Lower it, or leave the rule out."
-                    )
 
 
 def refuse_open(decision: Decision, source: str) -> None:

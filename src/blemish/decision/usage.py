@@ -12,7 +12,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from blemish.bundle.manifest import Strict, first_fault
+from blemish.bundle.faults import first_fault
+from blemish.bundle.manifest import Strict
 from blemish.bundle.store import USAGE, sha256
 from blemish.decision.decision import Decision
 from blemish.decision.store import decision_text

@@ -208,9 +208,10 @@ def hidden_defects(
     rules = [rule if classifies else rule.model_copy(update={"of": None}) for rule in decision.ignore]
     hidden = [(rule, hidden_by(rule, records, mm_per_px=mm_per_px)) for rule in rules]
     return tuple(
-        f"'ignore.{number}', {rule.measure} below {figure(rule.below)}{rule.suffix}, would hide "
-        f"{found.count} of {found.of} labelled defects; the smallest, {found.size}, is in {found.image}."
-        for number, (rule, found) in enumerate(hidden)
+        f"Ignoring {rule.of or 'any defect'} of {rule.measure} below {figure(rule.below)}{rule.suffix} "
+        f"would hide {found.count} of {found.of} labelled defects; the smallest, {found.size}, is in "
+        f"{found.image}."
+        for rule, found in hidden
         if found is not None
     )
 

@@ -119,7 +119,7 @@ def parse_rule(text: str, *, review: bool = False) -> Rule:
     if cost and float(cost[1]) + float(cost[2]) > 0:
         return Rule(text, "cost", escape_cost=float(cost[1]), overkill_cost=float(cost[2]))
     raise BlemishError(
-        f"The rule of an operating point must be one of {REVIEW_RULES if review else RULES}. "
+        f"A rule for a threshold must be one of {REVIEW_RULES if review else RULES}. "
         f"Received: '{text}'. Use one of these."
     )
 

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from blemish.bundle.curves import StoredLosses, StoredRegionChoice, StoredSweep
-from blemish.bundle.manifest import Manifest, first_fault
+from blemish.bundle.faults import first_fault
+from blemish.bundle.manifest import Manifest
 from blemish.errors import BlemishError
 from blemish.evaluation.curves import threshold_curve
 from blemish.evaluation.records import Curve, Surface

@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from blemish.bundle.manifest import Manifest, StoredGraph, StoredRuntime, first_fault, parse_manifest
+from blemish.bundle.faults import first_fault
+from blemish.bundle.manifest import Manifest, StoredGraph, StoredRuntime, parse_manifest
 from blemish.bundle.store import (
     CERTIFICATE,
     DECISION,

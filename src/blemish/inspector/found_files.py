@@ -56,12 +56,13 @@ class Why(StrEnum):
     UNREAD = "images or videos of a type that is not read"
     CLOSED = "folders or links that cannot be read"
     VANISHED = "images that vanished before they could be read"
+    OVERWRITTEN = "images that were overwritten before they could be read"
     UNREADY = "images that were still being written, or not read yet, at the end"
 
     @property
     def is_lack(self) -> bool:
         """True where an image may be there that nobody has looked at."""
-        return self in (Why.UNREAD, Why.CLOSED, Why.LONE_MASK, Why.VANISHED)
+        return self in (Why.UNREAD, Why.CLOSED, Why.LONE_MASK, Why.VANISHED, Why.OVERWRITTEN)
 
     @property
     def remedy(self) -> str:
@@ -70,6 +71,7 @@ class Why(StrEnum):
             Why.UNREAD: "Save them as PNG or TIFF, or give a file of another suffix by its own path.",
             Why.CLOSED: "Check the links and permissions.",
             Why.VANISHED: "Move or delete images later.",
+            Why.OVERWRITTEN: "Give each image a name of its own.",
             Why.LONE_MASK: "Remove them, or give them by their own paths if they are images.",
         }.get(self, "")
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from blemish.arrays import Pixels
-from blemish.bundle.manifest import Strict, first_fault
+from blemish.bundle.faults import first_fault
+from blemish.bundle.manifest import Strict
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
 from blemish.inspector.image_statistics import DIMENSIONS, ImageStatistics, statistics_of

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from blemish.bundle.manifest import Manifest, first_fault
+from blemish.bundle.faults import first_fault
+from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import DECISION, Bundle, load_bundle, sha256_of
 from blemish.decision.store import refuse_open, refuse_unfit, stored_decision
 from blemish.errors import BlemishError

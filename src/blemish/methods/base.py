@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from blemish.bundle.manifest import Manifest
@@ -43,6 +43,10 @@ class BaseMethod(ABC, Generic[SettingsOf]):
     needs_defects_in: tuple[LearningSplit, ...] = ("train", "val")
     stage_steps: tuple[StageSteps, ...] = ()
     cheaper: tuple[Mapping[str, Any], ...] = ()
+
+    def resolved_settings(self, settings: SettingsOf, note: Callable[[str], None]) -> SettingsOf:
+        """Settings as they are, none being left to what can be had."""
+        return settings
 
     def rehearsed_settings(self, dataset: Dataset, settings: Any, start: Bundle | None) -> Any:
         """Settings as they are, none being left to the data."""

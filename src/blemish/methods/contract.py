@@ -23,11 +23,36 @@ from blemish.bundle.migrations import AUTO
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset, Sample
 from blemish.defect import Defect
+from blemish.methods.stage import CacheUse, EarlyStopping, Stage, StageSteps, ValidationResult
 from blemish.regions.region import Region
 
+__all__ = [
+    "Arrays",
+    "CacheUse",
+    "Curves",
+    "EarlyStopping",
+    "Fitted",
+    "Graph",
+    "Group",
+    "ImageFindings",
+    "Inference",
+    "LearningSplit",
+    "Memory",
+    "Method",
+    "MethodSettings",
+    "Network",
+    "Networks",
+    "Stage",
+    "StageSteps",
+    "Summary",
+    "SweptCurves",
+    "ThresholdSweep",
+    "Trainer",
+    "ValidationResult",
+]
+
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-    from torch.optim import Optimizer
+    from torch import nn
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Networks = Mapping[str, Network]
@@ -146,70 +171,6 @@ class Inference(Protocol):
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
     ) -> ImageFindings:
         """Defects and image score from the raw output. with_maps: whether the maps are wanted, too"""
-
-
-@dataclass(frozen=True)
-class ValidationResult:
-    """Measures of a network in training after so many steps, by name."""
-
-    step: int
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class EarlyStopping:
-    """Validation while a network trains: its best state is kept, and training ends when it gets no better.
-
-    every: steps between validations; the last step is validated, too
-    measure: the network in eval mode to named numbers, all of which are logged
-    criterion: the one that decides, higher is better; of equal ones the first is kept
-    patience: validations without a better one after which training ends
-    """
-
-    every: int
-    measure: Callable[[nn.Module], Mapping[str, float]]
-    criterion: str
-    patience: int
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Optimisation of a network, by the batch of each step and the loss.
-
-    batch: step and process rank to tensors; depends on nothing else, so that a resumed run sees the same
-    batches
-    loss: network and batch to a scalar; extra named values of it are logged
-    learning_rate: of each step, in [0, steps); gradient_clip: greatest norm of the whole gradient
-    early_stopping: with it, the network is left in its best state, which may be that before the first step
-    rate_shares: of the learning rate, by name of a part of the network such as "encoder"; 0: frozen, 1
-        elsewhere; of nested parts the inner one counts
-    weight_average: share of itself that the running mean of the weights keeps at each step; the mean is what
-        is validated and what the network is left with. 0: the weights themselves
-    """
-
-    name: str
-    network: nn.Module
-    steps: int
-    batch: Callable[[int, int], Mapping[str, Tensor]]
-    loss: Callable[[nn.Module, Mapping[str, Tensor]], Tensor]
-    optimiser: Callable[[Iterable[nn.Parameter]], Optimizer]
-    learning_rate: Callable[[int], float]
-    gradient_clip: float
-    early_stopping: EarlyStopping | None = None
-    rate_shares: Mapping[str, float] = field(default_factory=dict)
-    weight_average: float = 0.0
-
-
-@dataclass(frozen=True)
-class StageSteps:
-    """Setting that holds a stage's steps, which a time budget may lower.
-
-    stage: name of the stage; least: steps below which it learns nothing of use
-    """
-
-    stage: str
-    setting: str
-    least: int
 
 
 class ThresholdSweep(Protocol):
@@ -414,6 +375,13 @@ class Method(Protocol):
     def stage_steps(self) -> tuple[StageSteps, ...]: ...
     @property
     def cheaper(self) -> tuple[Mapping[str, Any], ...]: ...
+
+    def resolved_settings(self, settings: Any, note: Callable[[str], None]) -> Any:
+        """Settings with those decided that are left to what can be had, such as pretrained weights.
+
+        note: called with a line for the user where something is not to be had
+        Raises BlemishError where what the settings name does not fit them.
+        """
 
     def rehearsed_settings(self, dataset: Dataset, settings: Any, start: Bundle | None) -> Any:
         """Settings that a rehearsal on some of the images needs to do what `fit` does on all of them.

@@ -6,16 +6,14 @@ Nothing is downloaded. Letters: B batch, C channels, S side of the square images
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torchvision.models import get_model_weights
 
-from blemish.nn.resnets import ImagenetScale, resnet_stages
+from blemish.nn.resnets import ImagenetScale, is_cached, resnet_stages
 from blemish.nn.weights import load_state
 
 BATCH = 16
@@ -77,9 +75,3 @@ def stages(name: str, weights: str, *, original_strides: bool = False) -> nn.Mod
     return resnet_stages(
         name, weights, deepest=LAST_STAGE, setting="backbone", original_strides=original_strides
     )[0]
-
-
-def is_cached(name: str) -> bool:
-    """True where torchvision's ImageNet weights of a ResNet lie in its cache."""
-    file = Path(get_model_weights(name).DEFAULT.url).name
-    return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()

@@ -9,6 +9,7 @@ Source: torchvision's names of a ResNet's parts and its ImageNet transforms.
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -28,6 +29,7 @@ from blemish.nn.weights import load_partial
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+ANSWER_SECONDS = 10.0  # for which a silent server is waited for
 
 
 def resnet(
@@ -137,6 +139,25 @@ def damp_branches(network: ResNet) -> None:
     for block in blocks:
         last = block.bn3 if isinstance(block, Bottleneck) else block.bn2
         last.weight.fill_(len(blocks) ** -0.5)
+
+
+def is_cached(name: str) -> bool:
+    """True where torchvision's ImageNet weights of a ResNet lie in its cache."""
+    file = Path(torchvision.models.get_model_weights(name).DEFAULT.url).name
+    return (Path(torch.hub.get_dir()) / "checkpoints" / file).is_file()
+
+
+def download_quickly(name: str, setting: str) -> None:
+    """Download a ResNet's ImageNet weights into the cache, unless no server answers in some seconds.
+
+    Raises UnavailableError where they cannot be had.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(ANSWER_SECONDS)
+    try:
+        download(name, setting, nn.BatchNorm2d)
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def download(name: str, setting: str, norm: type[nn.Module]) -> ResNet:

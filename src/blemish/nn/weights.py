@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from blemish.errors import BlemishError, nearest_name
+
+BLOCK = re.compile(r"(layer[1-4])\.(\d+)\.(conv\d)\.weight")
+RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {  # blocks of each layer; whether they are bottlenecks
+    "resnet18": ((2, 2, 2, 2), False),
+    "resnet34": ((3, 4, 6, 3), False),
+    "resnet50": ((3, 4, 6, 3), True),
+}
 
 
 def load_partial(network: nn.Module, path: Path, *, setting: str, unused: Sequence[str] = ()) -> str:
@@ -58,6 +67,28 @@ def read_tensors(path: Path, setting: str) -> Mapping[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise BlemishError(f"{setting}: {path} holds no safetensors data. Give another file.") from error
+
+
+def backbone_in(path: Path, setting: str) -> tuple[str, str]:
+    """Name of the ResNet whose weights a safetensors file holds, and the last of its stages there.
+
+    Raises BlemishError for a missing or unreadable file, and for one that holds no ResNet's first layer.
+    """
+    blocks: dict[str, int] = defaultdict(int)
+    bottleneck = False
+    for name in read_tensors(path, setting):
+        if found := BLOCK.match(name):
+            stage, number, part = found.groups()
+            blocks[stage] = max(blocks[stage], int(number) + 1)
+            bottleneck |= part == "conv3"
+    numbers = tuple(blocks[stage] for stage in sorted(blocks))
+    for backbone, (of_all, is_bottleneck) in RESNETS.items():
+        if numbers and bottleneck == is_bottleneck and numbers == of_all[: len(numbers)]:
+            return backbone, max(blocks)
+    raise BlemishError(
+        f"{setting}: {path} must hold the layers of {', '.join(RESNETS)} by torchvision's names, from layer1 "
+        "on. Give another file, imagenet or none."
+    )
 
 
 def refuse_misfit(name: str, tensor: Tensor, own: Mapping[str, Tensor], path: Path, setting: str) -> None:

@@ -2,7 +2,7 @@
 
 A stage takes the steps that were planned, unless they turn out slower or faster than measured before. Then
 it moves along its schedule by more or less than a step at a time, so that it ends in time and at the end of
-its schedule.
+its schedule; but never in fewer than its least steps, which may take longer than there is time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from time import perf_counter
 
-from blemish.training.time_plan import RESERVE, TimePlan
+from blemish.training.time_plan import RESERVE, Part, TimePlan
 
 TOLERANCE = 0.05  # of a stage's time, within which its planned steps stay as they are
 CHECKS = 20  # times that a stage's steps are held against its time
@@ -75,10 +75,10 @@ class Clock:
         available = max(0.0, self.plan.budget * (1 - RESERVE) - self.elapsed - others)
         return available * coming[0].seconds / max(1e-9, stages)
 
-    def full_steps(self, stage: str) -> int | None:
-        """Steps of a stage without a budget; None for one that was not planned."""
+    def part(self, stage: str) -> Part | None:
+        """Plan of a stage; None for one that was not planned."""
         stages = self.plan.stages if self.plan else ()
-        return next((part.full_steps for part in stages if part.stage == stage), None)
+        return next((part for part in stages if part.stage == stage), None)
 
 
 @dataclass
@@ -87,7 +87,8 @@ class Pace:
 
     steps: of the schedule; done: steps taken; position: on the schedule, in [0, steps]
     seconds: that the stage may take, counted from here; None: no limit
-    most: steps at most, where they turn out faster than planned
+    most: steps at most, where they turn out faster than planned; least: at least, where they are slower
+    expected: seconds of so many steps from here, as measured before; only their ratios count
     """
 
     steps: int
@@ -95,6 +96,8 @@ class Pace:
     position: float = 0.0
     seconds: float | None = None
     most: int | None = None
+    least: int = 1
+    expected: Callable[[float], float] = float
     now: Callable[[], float] = perf_counter
     stride: float = 1.0
 
@@ -135,11 +138,12 @@ class Pace:
         """Change the stride where the steps left would take longer, or less, than the seconds left."""
         if self.position >= self.steps:
             return
-        each = spent / taken
         left = (self.steps - self.position) / self.stride
-        if abs(left * each - (seconds - spent)) <= TOLERANCE * seconds:
+        pace = spent / max(1e-9, self.expected(taken))
+        needed = pace * (self.expected(taken + left) - self.expected(taken))
+        if abs(needed - (seconds - spent)) <= TOLERANCE * seconds:
             return
-        possible = max(1.0, (seconds - spent) / each)
+        possible = max(1.0, self.least - self.done, left * (seconds - spent) / max(1e-9, needed))
         if self.most is not None:
             possible = min(possible, max(1, self.most - self.done))
         self.stride = max(1e-9, (self.steps - self.position) / possible)

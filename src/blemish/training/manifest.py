@@ -33,6 +33,7 @@ from blemish.provenance import provenance
 from blemish.training.input_statistics import known_inputs
 from blemish.training.log import LOG_FILE, read_log
 from blemish.training.request import Request
+from blemish.training.time_plan import StepCount, steps_by_stage
 
 CURVE_POINTS = 200
 MEASURED = 1000  # images at most, evenly spread
@@ -40,8 +41,13 @@ MEASURED = 1000  # images at most, evenly spread
 METRICS_LEFT_OUT = ("image", "operating_point", "seconds_per_image")
 
 
-def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) -> Manifest:
-    """Manifest of a trained method, before an operating point is chosen. digest: fingerprint of the data"""
+def describe(
+    request: Request, dataset: Dataset, fitted: Fitted, digest: str, steps: Mapping[str, StepCount]
+) -> Manifest:
+    """Manifest of a trained method, before an operating point is chosen.
+
+    digest: fingerprint of the data; steps: by stage
+    """
     return Manifest(
         method=request.method.name,
         class_names=fitted.class_names,
@@ -67,7 +73,7 @@ def describe(request: Request, dataset: Dataset, fitted: Fitted, digest: str) ->
             **statistics_known(dataset, request),
         },
         data_fingerprint=digest,
-        provenance={**provenance(), "seed": request.seed},
+        provenance={**provenance(), "seed": request.seed, **steps_by_stage(steps)},
     )
 
 

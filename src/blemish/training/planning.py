@@ -23,7 +23,7 @@ from blemish.training.clock import Clock
 from blemish.training.record import read_record
 from blemish.training.rehearsal import Work, rehearse
 from blemish.training.request import PLAN_FILE, Request
-from blemish.training.time_plan import Budget, Part, TimePlan, fitted
+from blemish.training.time_plan import Budget, Part, StepCount, TimePlan, fitted
 from blemish.training.trainer import training_title
 from blemish.untrusted import read_json
 
@@ -64,6 +64,7 @@ def planned(
     stages = {part.stage for part in plan.stages}
     # Where the time is too short for the least steps, they are taken all the same.
     plan = plan.with_fixed(stages if too_long else stages - {each.stage for each in adjustable})
+    plan = plan.with_least(adjustable)
     needed = plan.seconds + clock.elapsed
     if too_long and budget.required:
         raise BlemishError(
@@ -125,6 +126,7 @@ def unmeasured(request: Request, budget: Budget) -> TimePlan | None:
                 stage=stage.stage,
                 steps=steps,
                 full_steps=steps,
+                least=stage.least,
                 fixed=stage.setting in budget.fixed,
             )
         )
@@ -166,9 +168,10 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
     for part in plan.stages:
         of = f" of {part.full_steps}" if part.steps < part.full_steps else ""
         each = f"{part.seconds_per_step:.2g} s"
-        lines.append(f"  {part.title}: {part.steps}{of} steps of {each}, {spoken(part.seconds)}")
-    others = plan.seconds - sum(part.seconds for part in plan.stages)
-    lines.append(f"  reading, thresholds and the rest: {spoken(others)}")
+        steps = part.steps * part.seconds_per_step
+        lines.append(f"  {part.title}: {part.steps}{of} steps of {each}, {spoken(steps)}")
+    others = plan.seconds - sum(part.steps * part.seconds_per_step for part in plan.stages)
+    lines.append(f"  reading images, filling caches, thresholds and the rest: {spoken(others)}")
     if plan.changed:
         changes = ", ".join(f"{name}={value}" for name, value in plan.changed.items())
         lines.append(f"  with {changes}, to fit")
@@ -180,13 +183,14 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
     return lines
 
 
-def steps_saved(plan: TimePlan | None, taken: Mapping[str, int]) -> tuple[str, ...]:
-    """Sentence for the report where the budget did not allow all steps; else none.
-
-    taken: steps by stage, of those that ended with their schedule
-    """
+def steps_saved(plan: TimePlan | None, counts: Mapping[str, StepCount]) -> tuple[str, ...]:
+    """Sentence for the report where the budget did not allow all steps; else none. counts: by stage"""
     stages = {part.stage: part.full_steps for part in plan.stages if part.stage} if plan else {}
-    cut = {name: number for name, number in taken.items() if number < stages.get(name, 0)}
+    cut = {
+        name: count.taken
+        for name, count in counts.items()
+        if not count.ended_early and count.taken < stages.get(name, 0)
+    }
     if plan is None or plan.budget is None or not cut:
         return ()
     steps = ", ".join(f"{name} {number} of {stages[name]}" for name, number in cut.items())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.faults import first_fault
 from blemish.bundle.migrations import legacy_defaults, rename_settings
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.methods.contract import MethodSettings
+from blemish.training.time_plan import StepCount, steps_by_stage
 from blemish.untrusted import MAX_TEXT_BYTES, read_json
 
 RUN_FILE = "run.json"
@@ -21,10 +23,13 @@ RUN_FILE = "run.json"
 class RunRecord(BaseModel):
     """What a run was started with; settings that are paths are absolute.
 
+    The settings hold the steps that were planned.
+
     data, data_path: path of the dataset as it was given, and absolute; None in older runs
     start, start_path: id and absolute path of the bundle that it started from
     skipped: broken files that were left out, each with the reason
     threads: None on a GPU, where sums do not depend on them; unset in runs of version 0.1
+    steps_planned, steps_taken: by stage, once the run is trained
     """
 
     model_config = ConfigDict(frozen=True)
@@ -39,6 +44,8 @@ class RunRecord(BaseModel):
     start_path: str | None = None
     threads: int | None = None
     skipped: dict[str, str] = {}
+    steps_planned: dict[str, int] = {}
+    steps_taken: dict[str, int] = {}
 
     def upgraded_settings(self, settings_type: type[MethodSettings], run: Path) -> dict[str, Any]:
         """Settings by today's names, with what was done in place of those that the run does not know.
@@ -69,6 +76,13 @@ def read_record(run: Path) -> RunRecord | None:
     except ValidationError as error:
         fault = first_fault(error, RunRecord.model_fields)
         raise BlemishError(f"{file} describes no run: {fault} Choose another --out.") from error
+
+
+def note_steps(run: Path, counts: Mapping[str, StepCount]) -> None:
+    """Add the steps of a run's stages to its record."""
+    record = read_record(run)
+    assert record is not None
+    write_record(run, record.model_copy(update=steps_by_stage(counts)))
 
 
 def write_record(run: Path, record: RunRecord) -> None:

@@ -20,6 +20,7 @@ from blemish.training.clock import Clock
 from blemish.training.evidence import note_evidence
 from blemish.training.manifest import describe, state_of, with_operating_point
 from blemish.training.planning import keep_plan, planned, steps_saved
+from blemish.training.record import note_steps
 from blemish.training.request import (
     Request,
     claim_folder,
@@ -49,6 +50,8 @@ def train(request: Request, reporter: Reporter, clock: Clock | None = None) -> B
     refuse_unfit_start(request)
     run_to_go_on(request)  # refused before time is spent on planning
     request = with_scale(request)
+    settings = request.method.resolved_settings(request.settings, reporter.line)
+    request = replace(request, settings=settings)
     dataset = with_validation(request.dataset, request.seed, reporter)
     refuse_good_images_alone(request.method, dataset)
     digest = fingerprint(dataset)
@@ -66,7 +69,9 @@ def train(request: Request, reporter: Reporter, clock: Clock | None = None) -> B
             clock=clock,
         )
         try:
-            return trained(request, dataset, trainer, digest)
+            bundle = trained(request, dataset, trainer, digest)
+            note_steps(request.run, trainer.steps)
+            return bundle
         finally:
             trainer.log.close()
     except BlemishError:
@@ -88,8 +93,8 @@ def save_fitted(
 ) -> Bundle:
     """Write the bundle of a fitted method, with an operating point where it can inspect images."""
     own = fitted.dataset or dataset
-    fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan, trainer.steps_taken)))
-    manifest = describe(request, own, fitted, digest)
+    fitted = replace(fitted, notes=(*fitted.notes, *steps_saved(trainer.clock.plan, trainer.steps)))
+    manifest = describe(request, own, fitted, digest, trainer.steps)
     for line in regions_in_words(manifest):
         trainer.note(line)
     networks = {name: state_of(module) for name, module in fitted.modules.items()}

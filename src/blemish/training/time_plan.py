@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import expm1
 
 from pydantic import Field
 
 from blemish.bundle.manifest import Strict
 from blemish.methods.contract import StageSteps
 
+HALVINGS = 30  # of the shares between which the one that fits is sought
 RESERVE = 0.05  # of a budget, for what was measured too short
 # Seconds that a preset may take on a CPU and on a GPU; the others have no limit.
 PRESET_SECONDS: Mapping[str, tuple[int, int]] = {
@@ -34,11 +36,36 @@ class Budget:
     fixed: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class StepCount:
+    """Steps of a stage. ended_early: by early stopping, before the end of its schedule"""
+
+    planned: int
+    taken: int
+    ended_early: bool = False
+
+
+class Filling(Strict):
+    """Filling of a cache by the steps of a stage: each result is computed in the first step that needs it.
+
+    results: that there may be; per_step: drawn in a step, each as likely; seconds: of computing one
+    """
+
+    results: float
+    per_step: float
+    seconds: float
+
+    def computed(self, steps: float) -> float:
+        """Results that so many steps compute, as expected."""
+        return self.results * -expm1(-steps * self.per_step / self.results)
+
+
 class Part(Strict):
     """A part of a training. title: of its progress bar; seconds: of all of it
 
     stage: name of the stage where the part is one; steps: planned for it; full_steps: without a budget
-    fixed: whether all these steps are taken, however long each turns out to be
+    least: steps that are taken in any case; fixed: whether all are, however long each turns out to be
+    fillings: of caches, one for each kind of image; their seconds are among those of the part
     """
 
     title: str
@@ -46,15 +73,26 @@ class Part(Strict):
     stage: str | None = None
     steps: int = 0
     full_steps: int = 0
+    least: int = 0
     fixed: bool = False
+    fillings: tuple[Filling, ...] = ()
 
     @property
     def seconds_per_step(self) -> float:
-        return self.seconds / self.steps if self.steps else 0.0
+        """Seconds of a step that finds all it needs in the cache."""
+        return (self.seconds - self.filling_seconds(self.steps)) / self.steps if self.steps else 0.0
+
+    def filling_seconds(self, steps: float) -> float:
+        """Seconds in which so many steps fill caches."""
+        return sum(filling.seconds * filling.computed(steps) for filling in self.fillings)
+
+    def seconds_of(self, steps: float) -> float:
+        """Seconds of the first so many steps."""
+        return steps * self.seconds_per_step + self.filling_seconds(steps)
 
     def with_steps(self, steps: int) -> Part:
         """Part with so many steps, which take as long each."""
-        return self.model_copy(update={"steps": steps, "seconds": steps * self.seconds_per_step})
+        return self.model_copy(update={"steps": steps, "seconds": self.seconds_of(steps)})
 
 
 class TimePlan(Strict):
@@ -88,6 +126,15 @@ class TimePlan(Strict):
         )
         return self.model_copy(update={"parts": parts})
 
+    def with_least(self, adjustable: Iterable[StageSteps]) -> TimePlan:
+        """Plan in which each of these stages takes its least steps, however long they turn out to be."""
+        least = {stage.stage: stage.least for stage in adjustable}
+        parts = tuple(
+            part.model_copy(update={"least": least[part.stage]}) if part.stage in least else part
+            for part in self.parts
+        )
+        return self.model_copy(update={"parts": parts})
+
     def with_fixed(self, stages: Iterable[str | None]) -> TimePlan:
         """Plan in which so named stages take all their steps, however long each turns out to be."""
         names = {*stages}
@@ -105,22 +152,30 @@ def fitted(plan: TimePlan, adjustable: Iterable[StageSteps], seconds: float) -> 
 
     adjustable: stages whose steps may fall, each to its `least`. No stage gets more steps than it has.
     """
-    floors = {stage.stage: stage.least for stage in adjustable}
-    full = {part.stage: part for part in plan.stages if part.stage in floors}
-    steps: dict[str, int] = {}
-    while full:
-        others = plan.with_steps(steps).seconds - sum(part.seconds for part in full.values())
-        available = seconds * (1 - RESERVE) - others
-        share = min(1.0, max(0.0, available / max(1e-9, sum(part.seconds for part in full.values()))))
-        wanted = {name: int(part.steps * share) for name, part in full.items() if name is not None}
-        short = {
-            name: min(full[name].steps, floors[name])
-            for name, number in wanted.items()
-            if number < min(full[name].steps, floors[name])
-        }
-        steps |= short or wanted
-        full = {name: part for name, part in full.items() if name not in steps}
-    return plan.with_steps(steps)
+    least = {stage.stage: stage.least for stage in adjustable}
+    full = {part.stage: part.steps for part in plan.stages if part.stage is not None and part.stage in least}
+
+    def of_share(share: float) -> TimePlan:
+        return plan.with_steps(
+            {name: max(int(steps * share), min(steps, least[name])) for name, steps in full.items()}
+        )
+
+    available = seconds * (1 - RESERVE)
+    low, high = 0.0, 1.0
+    if plan.seconds <= available:
+        return plan
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if of_share(middle).seconds <= available else (low, middle)
+    return of_share(low)
+
+
+def steps_by_stage(counts: Mapping[str, StepCount]) -> dict[str, dict[str, int]]:
+    """Steps planned and taken, by stage: JSON of run.json and of a bundle's provenance."""
+    return {
+        "steps_planned": {name: count.planned for name, count in counts.items()},
+        "steps_taken": {name: count.taken for name, count in counts.items()},
+    }
 
 
 def preset_seconds(preset: str, *, on_gpu: bool) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from blemish.training.checkpoint import load_checkpoint, restore, save_checkpoin
 from blemish.training.clock import Clock, Pace
 from blemish.training.early_stopping import EarlyStopper
 from blemish.training.log import RunLog
+from blemish.training.time_plan import StepCount
 
 LOG_EVERY = 10  # steps
 POSITION, SECONDS = "position", "seconds"  # in a checkpoint: on the schedule, and since the training began
@@ -67,7 +69,7 @@ class RunTrainer:
         )
         self.cache = ArrayCache()
         self.log = RunLog(run)
-        self.steps_taken: dict[str, int] = {}  # by stage, of those that ended with their schedule
+        self.steps: dict[str, StepCount] = {}  # by stage, of those that have ended
 
     def optimise(self, stage: Stage) -> tuple[ValidationResult, ...]:
         """Train the stage's network in place to its last step, from its checkpoint where there is one.
@@ -79,11 +81,12 @@ class RunTrainer:
         network, optimiser, accelerator = self.prepared(stage)
         stopper = EarlyStopper.of(stage)
         pace = self.resumed(stage, optimiser, stopper)
-        began = pace.done
+        began = taken = pace.done
         for step, position, batch in self.batches(stage, pace, stopper, accelerator.process_index):
             set_learning_rate(optimiser, stage.learning_rate(position))
             loss = self.advance(stage, step, batch, network, optimiser, accelerator)
             stopper.update(stage.network, step)
+            taken = step + 1
             if accelerator.is_main_process:
                 ends = pace.is_last
                 self.record(stage, step + 1, loss, stage.learning_rate(position), ends=ends)
@@ -91,7 +94,9 @@ class RunTrainer:
                 ends = ends or stopper.exhausted
                 if (step + 1) % self.settings.checkpoint_every == 0 or ends:
                     self.save(stage, optimiser, stopper, pace)
-        self.note_steps(stage, pace, began)
+        self.steps[stage.name] = StepCount(stage.steps, taken, ended_early=not pace.ended)
+        if pace.ended and taken != began:
+            self.note_other_steps(stage, pace)
         return stopper.end(stage.network)
 
     def prepared(self, stage: Stage) -> tuple[nn.Module, Any, Accelerator]:
@@ -120,8 +125,11 @@ class RunTrainer:
             position = float(checkpoint.metadata.get(POSITION, done))
             self.clock.resume(float(checkpoint.metadata.get(SECONDS, 0)))
             self.log.forget_after(stage.name, done)
-        seconds = self.clock.seconds_for(stage.name)
-        return Pace(stage.steps, done, position, seconds, self.clock.full_steps(stage.name))
+        pace = Pace(stage.steps, done, position, self.clock.seconds_for(stage.name))
+        part = self.clock.part(stage.name)
+        if part is None:
+            return pace
+        return replace(pace, most=part.full_steps, least=part.least, expected=part.seconds_of)
 
     def checkpoint(self, stage: Stage) -> Path:
         """Path of the stage's checkpoint."""
@@ -196,19 +204,15 @@ class RunTrainer:
         if step % LOG_EVERY == 0 or ends:
             self.log.write({"stage": stage.name, "step": step, "loss": loss, "learning_rate": rate})
 
-    def note_steps(self, stage: Stage, pace: Pace, began: int) -> None:
-        """Note the steps of a stage, and tell where they are more or fewer than planned, to keep its time.
-
-        began: steps that it had when this process took it up; of a stage that had ended nothing is told
-        """
-        if not pace.ended:
-            return
-        self.steps_taken[stage.name] = pace.done
-        if pace.done not in (stage.steps, began):
-            self.note(
-                f"{training_title(stage.name)}: {pace.done} steps in place of {stage.steps}, to keep the "
-                "time: they took another time than measured before."
+    def note_other_steps(self, stage: Stage, pace: Pace) -> None:
+        """Tell where the steps of a stage are more or fewer than planned, to keep its time."""
+        if pace.done != stage.steps:
+            why = (
+                "the least that are worth training, which take longer than there was time"
+                if pace.done == pace.least
+                else "to keep the time: they took another time than measured before"
             )
+            self.note(f"{training_title(stage.name)}: {pace.done} steps in place of {stage.steps}, {why}.")
 
     def networks(self, modules: Mapping[str, nn.Module]) -> Networks:
         """Modules in eval mode as functions of arrays, in fp32 like every later inspection."""

@@ -36,6 +36,7 @@ from blemish.workflows.decide_rules import Rules
 from blemish.workflows.reading import read_dataset
 from blemish.workflows.scale import inspector_in_scale, notes_on_scale
 
+OPTIONS = {"limits": "--limit", "ignore": "--ignore", "grades": "--grade"}
 CHOSEN_HERE = (
     "The thresholds were chosen on these very images, so new parts fare somewhat worse: measure them with "
     "`blemish evaluate` on test images."
@@ -141,10 +142,11 @@ def drafted(
     labels = labels_of(inspector.inference, loaded.manifest)
     refuse_unfit(
         draft,
-        str(request.bundle),
+        str(loaded.path / DECISION),
         labels=labels,
         scale=inspector.scale,
         severity_max=inspector.inference.score_map_max,
+        options={key: option for key, option in OPTIONS.items() if requested[key] is not None},
     )
     return draft
 

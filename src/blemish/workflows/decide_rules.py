@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from blemish.bundle.faults import rule_of
 from blemish.bundle.manifest import Strict
 from blemish.decision.rules import Costs, Grade, Ignored, Limit
-from blemish.errors import WrongUseError, refused_as_wrong_use
-from blemish.evaluation.operating_point import parse_rule
+from blemish.errors import BlemishError, WrongUseError
+from blemish.evaluation.operating_point import Rule, parse_rule
 
 Part = TypeVar("Part", bound=Strict)
 NONE = "none"  # instead of rules: drop those of the revision before
@@ -68,13 +69,25 @@ def chosen_rules(
             "decide needs one of --escape, --overkill, --cost and --rule (or --escape with --overkill). "
             f"Received: {', '.join(named) or 'none'}. Give --escape 0.01, for example."
         )
-    ((_, upper),) = named.items()
-    with refused_as_wrong_use():
-        parsed = parse_rule(upper)
-        if lower is not None:
-            parse_rule(lower, review=True)
+    ((option, upper),) = named.items()
+    parsed = parsed_rule(upper, option)
+    if lower is not None:
+        parsed_rule(lower, "--review", review=True)
     costs = Costs(escape=parsed.escape_cost, overkill=parsed.overkill_cost) if parsed.kind == "cost" else None
     return Rules(upper, lower, costs)
+
+
+def parsed_rule(text: str, option: str, *, review: bool = False) -> Rule:
+    """Rule that an option gives. Raises WrongUseError that names the option."""
+    try:
+        return parse_rule(text, review=review)
+    except BlemishError as error:
+        if option == "--cost":
+            raise WrongUseError(
+                "--cost must be the costs of an image of each kind, such as escape=100,overkill=1. "
+                f"Received: '{text.removeprefix('cost:')}'."
+            ) from error
+        raise WrongUseError(f"{option}: {error}") from error
 
 
 def parsed_limits(texts: Sequence[str] | None) -> tuple[Limit, ...] | None:
@@ -133,11 +146,13 @@ def without_value(fields: dict[str, Any]) -> tuple[dict[str, Any], float]:
 
 
 def built(part: type[Part], fields: dict[str, Any], option: str) -> Part:
+    """Rule of these fields. Raises WrongUseError that speaks of them as the option is written."""
     try:
         return part.model_validate(fields)
     except ValidationError as error:
         fault = error.errors()[0]
-        own = fault["type"] == "value_error"
-        message = fault["ctx"]["error"] if own else f"{fault['msg']}. Received: {fault['input']}."
-        place = f" {fault['loc'][0]}:" if fault["loc"] else ""
-        raise WrongUseError(f"{option}:{place} {message}") from error
+        if fault["type"] == "value_error":
+            raise WrongUseError(f"{option}: {fault['ctx']['error']}") from error
+        place = {"measure": "MEASURE", "unit": "the unit"}.get(str(fault["loc"][0]), "NUMBER")
+        received = fault["input"] if isinstance(fault["input"], str) else f"{fault['input']:g}"
+        raise WrongUseError(f"{option}: {place} must be {rule_of(fault)}. Received: {received}.") from error

@@ -70,6 +70,8 @@ def run_demo(out: Path, *, command: str, quiet: bool = False) -> Path:
     evaluated = evaluate_bundles(
         [bundle], data, out / "evaluation", split="test", command=command, quiet=quiet
     )
+    for line in evaluated.figures:
+        reporter.line(line)
     reporter.line("4/4 inspecting the test images")
     test_images = [sample.image for sample in dataset.split("test")]
     recorded = inspect_images([bundle], test_images, out / "inspections", overlay=True, quiet=quiet)

@@ -20,7 +20,7 @@ from blemish.evaluation.baselines import HISTOGRAMS, ImageFeatures
 from blemish.evaluation.calibration import hidden_defects
 from blemish.evaluation.causes import Trained
 from blemish.evaluation.decided import operating_point_of
-from blemish.evaluation.evidence import features_at_hand, summary_lines, with_evidence
+from blemish.evaluation.evidence import features_at_hand, with_evidence
 from blemish.evaluation.records import Evaluation, ImageRecord
 from blemish.evaluation.report import ReportContext
 from blemish.evaluation.run import evaluate_samples, for_judge, notes_on_groups, split_to_evaluate
@@ -145,9 +145,8 @@ def evaluate_bundles(  # noqa: PLR0913 - every option of an evaluation
         reporter.line(note)
     for line in context.regions:
         reporter.line(line)
-    for line in summary_lines(evaluation.metrics, f"split '{split}', {len(evaluation.records)} images"):
-        reporter.line(line)
-    return write_evaluation(out, evaluation, context_of_chain(context, evaluated.bundles, places))
+    context = context_of_chain(context, evaluated.bundles, places)
+    return write_evaluation(out, evaluation, context, split=split)
 
 
 def opened(
@@ -226,7 +225,7 @@ def report_context(evaluated: EvaluatedBundles, dataset: Dataset, data: Path, co
         threshold_sweep=threshold_sweep(manifest, place),
         **region_charts(manifest, place),
         regions=regions_in_words(manifest),
-        settings=manifest.settings,
+        settings=settings_and_steps(manifest),
         noticed=manifest.notes,
         decided=sentences(decision) if decision else (),
     )
@@ -236,6 +235,16 @@ def region_charts(manifest: Manifest, place: Path) -> dict[str, Any]:
     """Fields of a report's context on how regions were chosen; none where they were not."""
     charts = region_choice(manifest, place)
     return {} if charts is None else dict(zip(("region_surface", "region_areas"), charts, strict=True))
+
+
+def settings_and_steps(manifest: Manifest) -> dict[str, Any]:
+    """Settings of a bundle, and the steps of its training that were planned and taken, where it has them."""
+    steps = {
+        name: manifest.provenance[key]
+        for name, key in (("steps planned", "steps_planned"), ("steps taken", "steps_taken"))
+        if manifest.provenance.get(key)
+    }
+    return {**manifest.settings, **steps}
 
 
 def decisions_of_later(stages: Sequence[BundleInspector]) -> tuple[str, ...]:
@@ -265,7 +274,7 @@ def context_of_chain(first: ReportContext, stages: Sequence[Bundle], places: Seq
         settings={
             f"{manifest.method}.{key}": value
             for manifest in manifests
-            for key, value in manifest.settings.items()
+            for key, value in settings_and_steps(manifest).items()
         },
         training=None,
         threshold_sweep=None,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from blemish.errors import refused_as_wrong_use
-from blemish.evaluation.evidence import summary_lines, with_evidence
+from blemish.evaluation.evidence import with_evidence
 from blemish.evaluation.operating_point import parse_rule
 from blemish.evaluation.predictions import Judgement, evaluate_predictions, read_predictions
 from blemish.evaluation.run import notes_on_groups
@@ -44,8 +44,6 @@ def evaluate_file(
     for note in notes:
         reporter.line(f"note: {note}")
     evaluation = with_evidence(evaluation, dataset.split("train"))
-    for line in summary_lines(evaluation.metrics, f"split '{split}', {len(evaluation.records)} images"):
-        reporter.line(line)
     context = replace(
         data_context(dataset.split(split), data, command),
         title=f"{file.name} on {dataset.root.name}",
@@ -53,4 +51,4 @@ def evaluate_file(
         predictions=str(file),
         notes=notes,
     )
-    return write_evaluation(out, evaluation, context)
+    return write_evaluation(out, evaluation, context, split=split)

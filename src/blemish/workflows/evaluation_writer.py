@@ -11,6 +11,7 @@ from typing import Any
 from blemish.dataset.fingerprint import fingerprint
 from blemish.dataset.samples import Dataset
 from blemish.evaluation.evaluator import metrics_json
+from blemish.evaluation.evidence import summary_lines
 from blemish.evaluation.label_issues import label_issues_json
 from blemish.evaluation.records import Evaluation
 from blemish.evaluation.report import ReportContext, write_report
@@ -20,14 +21,21 @@ from blemish.provenance import provenance
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """A finished evaluation. metrics: as in metrics.json; report: path of report.html"""
+    """A finished evaluation.
+
+    metrics: as in metrics.json; report: path of report.html
+    figures: lines with the figures that matter, then the warnings
+    """
 
     metrics: Mapping[str, Any]
     report: Path
+    figures: tuple[str, ...]
 
 
-def write_evaluation(out: Path, evaluation: Evaluation, context: ReportContext) -> EvaluationResult:
-    """Write metrics.json, disputed.json and report.html to the folder."""
+def write_evaluation(
+    out: Path, evaluation: Evaluation, context: ReportContext, *, split: str
+) -> EvaluationResult:
+    """Write metrics.json, disputed.json and report.html to the folder. split: that was measured"""
     if context.skipped:
         metrics_of_rest = {**evaluation.metrics, "skipped": dict(context.skipped)}
         evaluation = replace(evaluation, metrics=metrics_of_rest)
@@ -35,7 +43,8 @@ def write_evaluation(out: Path, evaluation: Evaluation, context: ReportContext) 
     write_atomically(out / "metrics.json", metrics)
     write_atomically(out / "disputed.json", label_issues_json(evaluation))
     write_report(out / "report.html", evaluation, context)
-    return EvaluationResult(json.loads(metrics), out / "report.html")
+    figures = summary_lines(evaluation.metrics, f"split '{split}', {len(evaluation.records)} images")
+    return EvaluationResult(json.loads(metrics), out / "report.html", tuple(figures))
 
 
 def data_context(dataset: Dataset, data: Path, command: str) -> ReportContext:

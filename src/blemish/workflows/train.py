@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.faults import first_fault
 from blemish.bundle.migrations import rename_settings
 from blemish.dataset.opening import naming_the_option
 from blemish.durations import parse_duration

@@ -22,6 +22,7 @@ from blemish.inspector.sources import Item
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(stream, "STEADY_SECONDS", 0.1)
 
 
 def taken(source: LiveStream, *, seconds: float = 0.0) -> Iterator[Item]:
@@ -122,6 +123,41 @@ def test_the_pauses_grow_and_the_end_comes_also_while_nothing_answers() -> None:
     assert len(gaps) >= 2 and (gaps[1:] > 1.5 * gaps[:-1]).all()
     assert sum("lost" in line for line in lines) == 1 and not any("back" in line for line in lines)
     assert source.counts.interruptions == 1 and source.counts.seconds_lost > 0.8
+
+
+@pytest.mark.parametrize("frames", [0, 2])
+def test_a_server_that_ends_at_once_is_asked_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch, frames: int
+) -> None:
+    monkeypatch.setattr(stream, "LONGEST_PAUSE", 0.4)
+    tries: list[float] = []
+
+    class Short:
+        """Connection that ends after so many frames."""
+
+        def __init__(self) -> None:
+            self.left = 1 if len(tries) == 1 else frames
+
+        def read(self) -> readers.ReadPixels:
+            if not self.left:
+                raise LostError("the stream has ended")
+            self.left -= 1
+            return lambda: np.zeros((4, 4), np.uint8)
+
+        def close(self) -> None:
+            pass
+
+    def connecting(_: str) -> readers.Reader:
+        tries.append(time.monotonic())
+        return Short()
+
+    lines: list[str] = []
+    source = LiveStream("http://host/", ending=Ending(duration=2), note=lines.append, connecting=connecting)
+    list(taken(source))
+    gaps = np.diff(tries)
+    assert (gaps >= 0.99 * np.minimum(0.05 * 2.0 ** np.arange(len(gaps)), 0.4)).all()
+    assert len(tries) <= 9 and len(lines) <= len(tries), "a line for each attempt"
+    assert all("lost" in line for line in lines) and "lost again" in lines[-1]
 
 
 def test_stopping_wakes_whoever_waits_for_a_frame() -> None:

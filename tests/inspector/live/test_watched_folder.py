@@ -158,6 +158,46 @@ def test_an_image_that_is_overwritten_is_another_image(folder: Path) -> None:
     assert watch.taken[0][1] != watch.taken[1][1] == total(folder / "latest.png")
 
 
+@pytest.mark.parametrize("way", ["replaced", "shorter", "in place"])
+def test_an_image_that_is_overwritten_before_it_is_read_is_counted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(watched, "SETTLED_SECONDS", 1.0)
+    first, latest = picture(tmp_path / "first.bmp", 1), folder / "latest.bmp"
+    second = picture(tmp_path / "second.bmp", 2)
+    if way == "shorter":
+        cv2.imwrite(str(second), np.full((20, 80), 90, np.uint8))
+    shutil.copy(first, latest)
+    watch = Watch(folder)
+    watch.until(lambda: latest in watch.source.waiting and watch.source.waiting[latest].unchanged)
+    if way == "replaced":
+        shutil.copy(second, folder / ".part").replace(latest)
+    else:
+        latest.write_bytes(second.read_bytes())
+    watch.until(lambda: len(watch.taken) == 1)
+    watch.stop()
+    losses = watch.source.losses(judged=1)
+    assert watch.taken == [("latest.bmp", total(second))]
+    assert losses.fields["overwritten"] == 1 and "1 overwritten before" in losses.sentence
+    assert [left.why for left in losses.left_out] == [Why.OVERWRITTEN]
+    assert Why.OVERWRITTEN.is_lack and Why.OVERWRITTEN.remedy
+
+
+def test_a_waiting_file_that_is_renamed_over_another_is_not_lost_itself(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watched, "SETTLED_SECONDS", 1.0)
+    picture(folder / "a.png", 1)
+    picture(folder / "b.png", 2)
+    watch = Watch(folder)
+    watch.until(lambda: len(watch.source.waiting) == 2)
+    (folder / "a.png").replace(folder / "b.png")
+    watch.until(lambda: len(watch.taken) == 1)
+    watch.stop()
+    fields = watch.source.losses(judged=1).fields
+    assert (fields["overwritten"], fields["vanished"]) == (1, 0)
+
+
 def test_files_that_vanish_or_are_not_finished_are_named(folder: Path, tmp_path: Path) -> None:
     picture(tmp_path / "whole.png", 3)
     watch = Watch(folder)

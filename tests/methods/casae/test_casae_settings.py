@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.faults import first_fault
 from blemish.errors import BlemishError
 from blemish.methods.casae.settings import PRESETS, CasaeSettings, gray_of, probability_of
 
@@ -82,7 +82,7 @@ def test_two_thresholds_that_differ_are_refused() -> None:
 
 @pytest.mark.parametrize("gray", [0, 255, -3, 300])
 def test_a_gray_off_the_papers_scale_is_refused(gray: int) -> None:
-    assert fault(gray_threshold=gray).startswith("'gray_threshold': Input should be")
+    assert fault(gray_threshold=gray).startswith("'gray_threshold' must be")
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_an_unknown_key_names_the_nearest() -> None:
 
 
 def test_a_value_of_the_wrong_type_is_refused_by_its_own_name() -> None:
-    assert fault(threshold="high").startswith("'threshold': ")
-    assert fault(gray_threshold="dark").startswith("'gray_threshold': ")
+    assert fault(threshold="high").startswith("'threshold' must be a number.")
+    assert fault(gray_threshold="dark").startswith("'gray_threshold' must be")
 
 
 def test_tiles_take_no_norm_that_sees_a_tile_as_a_whole() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.faults import first_fault
 from blemish.methods.medetection.settings import PRESETS, MedetectionSettings
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from blemish.bundle.manifest import first_fault
+from blemish.bundle.faults import first_fault
 from blemish.errors import BlemishError
 from blemish.methods.severity.settings import SeveritySettings
 
@@ -30,7 +30,7 @@ def test_an_unknown_key_names_the_nearest(key: str, nearest: str) -> None:
 
 
 def test_a_value_out_of_range_names_key_rule_and_value() -> None:
-    assert fault(cell=3) == "'cell': Input should be 1, 2 or 4. Received: 3."
+    assert fault(cell=3) == "'cell' must be 1, 2 or 4. Received: 3."
 
 
 def test_a_patch_off_the_cell_is_refused_with_the_next_one_up_and_nothing_else() -> None:
@@ -53,7 +53,7 @@ def test_the_brightest_channel_of_a_gray_image_is_refused() -> None:
 @pytest.mark.parametrize(("network", "tile", "remedy"), [("paper", 641, 642), ("unet", 642, 656)])
 def test_a_tile_off_the_grid_is_refused_with_the_next_one_up(network: str, tile: int, remedy: int) -> None:
     with pytest.raises(BlemishError, match=rf"tile must be a multiple of .* Received: {tile}. Use {remedy}."):
-        SeveritySettings.model_validate({"network": network, "tile": tile})
+        SeveritySettings.model_validate({"encoder": "paper", "network": network, "tile": tile})
 
 
 def test_settings_are_frozen() -> None:

@@ -1,7 +1,8 @@
 """Frames of a stream or a camera as items: always the newest, with an account of all others.
 
 A thread reads every frame as it comes. One that nobody has taken when the next comes is dropped and counted.
-A connection that is lost is made again, at longer and longer intervals.
+A connection that is lost is made again, at longer and longer intervals; one that is lost again at once does
+not count as back.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from blemish.inspector.live.source import Ending, Losses
 from blemish.inspector.sources import Item, Note
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a connection is made again, doubled each time
+STEADY_SECONDS = 5.0  # after which a connection that was made again counts as back
 JOIN_SECONDS = 1.0
 UNFIT = re.compile(r"[^\w.-]+")
 
@@ -65,6 +67,8 @@ class LiveStream:
         self.fault: BaseException | None = None
         self.since = 0.0  # time at which the connection was asked for, as frames may wait from then on
         self.connected_seconds = 0.0
+        self.pause = FIRST_PAUSE
+        self.away: float | None = None  # seconds without a connection, until it is back and that is told
 
     def open(self) -> None:
         """Connect for the first time. Raises BlemishError where nothing answers."""
@@ -127,9 +131,16 @@ class LiveStream:
                 reader, last = self.connected_again(str(error), last), monotonic()
                 continue
             last = monotonic()
+            self.tell_back(last)
             self.offer(read)
         if reader is not None:
             reader.close()
+
+    def tell_back(self, now: float) -> None:
+        """Tell that a connection is back once it is steady."""
+        if self.away is not None and now - self.since >= STEADY_SECONDS:
+            self.note(f"{self.name}: back after {self.away:.1f} s.")
+            self.away = None
 
     def offer(self, read: ReadPixels) -> None:
         """Make a frame the newest one."""
@@ -153,23 +164,24 @@ class LiveStream:
         if self.closed:
             return None
         self.counts.interruptions += 1
-        self.note(f"{self.name}: lost, {reason}. Connecting again.")
-        reader, pause = None, FIRST_PAUSE
+        again = self.away is not None
+        self.pause = min(2 * self.pause, LONGEST_PAUSE) if again else FIRST_PAUSE
+        when = f"again in {self.pause:g} s" if again else "again"
+        self.note(f"{self.name}: lost{' again' if again else ''}, {reason}. Connecting {when}.")
+        reader = None
         while reader is None and not self.closed:
-            self.ending.wait(pause)
+            self.ending.wait(self.pause)
             if self.ending.stopped.is_set() or self.ending.seconds_left == 0:
                 break
             self.since = monotonic()
             try:
                 reader = self.connecting(self.address)
             except LostError:
-                pause = min(2 * pause, LONGEST_PAUSE)
-        away = monotonic() - last
+                self.pause = min(2 * self.pause, LONGEST_PAUSE)
+        self.away = monotonic() - last
         rate = self.counts.received / self.connected_seconds if self.connected_seconds > 0 else 0.0
-        self.counts.seconds_lost += away
-        self.counts.missed += round(away * rate)
-        if reader is not None:
-            self.note(f"{self.name}: back after {away:.1f} s.")
+        self.counts.seconds_lost += self.away
+        self.counts.missed += round(self.away * rate)
         return reader
 
     def losses(self, judged: int) -> Losses:

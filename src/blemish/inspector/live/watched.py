@@ -3,11 +3,13 @@
 The folder is listed again and again, which works on network shares as well. A file is taken when its size
 and time have not changed for a while and it decodes; one that does not decode is waited for longer, as its
 writer may only have paused, and is then an ERROR. A file that was judged is not judged again under another
-name; one whose content has changed is another image.
+name; one whose content has changed is another image. One that is overwritten before it was read is lost, and
+counted where that can be told from a file that is still being written.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,16 +49,29 @@ class Identity:
 
 @dataclass
 class Waiting:
-    """A file that is not judged yet. since: time of its last change that was seen; tried: in this state"""
+    """A file that is not judged yet. since: time of its last change that was seen
+
+    tried: to read it in this state; unchanged: it was seen in this state more than once
+    """
 
     identity: Identity
     since: float
     tried: bool = False
+    unchanged: bool = False
 
     @property
     def patience(self) -> float:
         """Seconds without a change before the file is read."""
         return PATIENCE_SECONDS if self.tried else SETTLED_SECONDS
+
+    def is_overwritten(self, by: Identity) -> bool:
+        """True where another content has taken the place of this one, which was not just written on."""
+        before = self.identity
+        if not before.size:
+            return False
+        if (before.device, before.inode) != (by.device, by.inode) or by.size < before.size:
+            return True
+        return self.unchanged and by.size == before.size and by.modified_ns > before.modified_ns
 
 
 class WatchedFolder:
@@ -68,6 +83,7 @@ class WatchedFolder:
         self.judged: dict[Identity, None] = {}
         self.digests: dict[Path, str] = {}
         self.vanished: dict[Path, None] = {}
+        self.overwritten: Counter[Path] = Counter()
         self.taken = self.interruptions = 0
         self.away = False
         self.rest = POLL_SECONDS
@@ -111,16 +127,20 @@ class WatchedFolder:
         if self.away:
             self.note(f"{self.folder}: back.")
         self.away, now = False, monotonic()
-        renamed = set(present.values())
+        there = set(present.values())  # also under another name
         for path in [path for path in self.waiting if path not in present]:
-            if self.waiting.pop(path).identity not in renamed:
+            if self.waiting.pop(path).identity not in there:
                 self.vanished[path] = None
         for path, identity in present.items():
             self.vanished.pop(path, None)
             known = self.waiting.get(path)
+            if known is not None and known.identity not in there and known.is_overwritten(identity):
+                self.overwritten[path] += 1
             if identity in self.judged:
                 self.waiting.pop(path, None)
-            elif known is None or known.identity != identity:
+            elif known is not None and known.identity == identity:
+                known.unchanged = True
+            else:
                 self.waiting[path] = Waiting(identity, now)
         self.forget(present)
         self.rest = max(POLL_SECONDS, REST * (monotonic() - start))
@@ -185,12 +205,14 @@ class WatchedFolder:
             self.look()
         found = files_below(self.folder) if self.folder.is_dir() else FoundFiles()
         left_out = [*found.left_out, *(LeftOut(str(path), Why.VANISHED) for path in self.vanished)]
+        left_out += [LeftOut(str(path), Why.OVERWRITTEN) for path in self.overwritten.elements()]
         left_out += [LeftOut(str(path), Why.UNREADY) for path in sorted(self.waiting)]
         unfinished = self.taken - judged
         parts = [f"{judged} images inspected"]
         for number, what in (
             (unfinished, "not finished at the end"),
             (len(self.vanished), "vanished before they could be read"),
+            (self.overwritten.total(), "overwritten before they could be read"),
             (len(self.waiting), "still being written, or not read at the end"),
         ):
             parts += [f"{number} {what}"] if number else []
@@ -199,6 +221,7 @@ class WatchedFolder:
         fields = {
             "source": str(self.folder),
             "vanished": len(self.vanished),
+            "overwritten": self.overwritten.total(),
             "not_ready": len(self.waiting),
             "unfinished": unfinished,
             "interruptions": self.interruptions,

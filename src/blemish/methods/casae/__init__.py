@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from blemish.bundle.manifest import Manifest
@@ -48,6 +48,11 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     )
     cheaper = ({"size": 128}, {"size": 96})
 
+    def resolved_settings(self, settings: CasaeSettings, note: Callable[[str], None]) -> CasaeSettings:
+        from blemish.methods.common.encoder_choice import with_chosen_encoder
+
+        return with_chosen_encoder(settings, note)
+
     def fit(self, dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.casae.training import fit
 
@@ -57,7 +62,7 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
         from blemish.methods.casae.network import Cascade, CompactNetwork
 
         settings = self.settings(manifest)
-        modules: dict[str, nn.Module] = {"cascade": Cascade(settings)}
+        modules: dict[str, nn.Module] = {"cascade": Cascade(settings.with_random_encoder)}
         if tells_types(settings, manifest.class_names):
             modules["types"] = CompactNetwork(
                 len(manifest.class_names), size=settings.types_size, standardise=settings.types_standardise

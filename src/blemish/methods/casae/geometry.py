@@ -65,11 +65,16 @@ def fcn_reach() -> int:
 def tiling_for(
     *, atrous: bool, cascade: bool, tile: int | None, network: NetworkKind = "autoencoder"
 ) -> Tiling:
+    """Tiles of the paper's networks or the FCN, see `seamless`."""
+    return seamless(reach(atrous=atrous, cascade=cascade, network=network), MULTIPLES[network], tile)
+
+
+def seamless(reach: int, multiple: int, tile: int | None) -> Tiling:
     """Tiles of the side given, or of one that keeps 640 pixels, with a halo that shows no seam.
 
     Tiles keep to the poolings' grid on images whose sides are multiples of it; continue others to that first.
+    reach: see `reach`; multiple: pixels of the grid
     Raises BlemishError for a side that does not fit.
     """
-    multiple = MULTIPLES[network]
-    halo = -(-reach(atrous=atrous, cascade=cascade, network=network) // multiple) * multiple
+    halo = -(-reach // multiple) * multiple
     return Tiling(tile=tile or KEPT + 2 * halo, halo=halo, stride=1)

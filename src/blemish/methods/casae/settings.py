@@ -13,8 +13,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from blemish.images.tiling import Tiling
-from blemish.methods.casae.geometry import MULTIPLES, NetworkKind, tiling_for
-from blemish.methods.common.presets import PresetSettings
+from blemish.methods.casae.geometry import (
+    MULTIPLES,
+    NetworkKind,
+    autoencoder_reach,
+    seamless,
+    tiling_for,
+)
+from blemish.methods.common.encoder_settings import EncoderSettings
 from blemish.methods.common.region_thresholds import refuse_low_start
 from blemish.methods.contract import Group
 
@@ -25,6 +31,7 @@ WHITE = 255  # of the paper's 8-bit map, which is white on the surface and black
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # 3000 images, 30 and 20 epochs of batches of two.
     "paper": {
+        "encoder": "paper",
         "width": 64,
         "size": 512,
         "batch": 2,
@@ -55,6 +62,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "thorough": {"steps": 15_000, "second_steps": 5000, "types_steps": 6000},
     # For tests on a CPU: seconds.
     "tiny": {
+        "encoder": "paper",
         "width": 4,
         "size": 64,
         "patch": 64,
@@ -73,19 +81,20 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 NEEDS: Mapping[str, str] = {"tile": "tiled", "patch": "tiled", "second_sees_image": "cascade"}
 
 
-class CasaeSettings(PresetSettings):
+class CasaeSettings(EncoderSettings):
     """Settings of CASAE. "Open" marks points that the paper leaves open."""
 
     paths: ClassVar = {"unlabelled": "folder"}
     presets: ClassVar = PRESETS
+    paper_networks: ClassVar = ("fcn",)
     main_settings: ClassVar = (
+        "encoder",
+        "encoder_weights",
         "size",
         "tiled",
         "steps",
         "second_steps",
-        "width",
         "area_balance",
-        "standardise",
         "join_distance",
         "types",
         "unlabelled",
@@ -124,8 +133,8 @@ class CasaeSettings(PresetSettings):
     """Side in pixels of a training patch of tiled images."""
     standardise: bool = True
     """Not in the paper: whether each squeezed image is brought to mean 0 and deviation 1. Where images
-    differ more than a defect does from what is beside it, nothing is learned without. Not used with
-    `tiled`, as a tile would be judged by what else lies in it.
+    differ more than a defect does from what is beside it, nothing is learned without. Not used with an
+    encoder, nor with `tiled`, as a tile would be judged by what else lies in it.
     """
     defect_share: float = Field(0.4, ge=0, le=1)
     """Share of draws that show a defect: an image that has one, or with `tiled` a patch about one. The
@@ -327,7 +336,8 @@ class CasaeSettings(PresetSettings):
                 "norm must be batch or none with tiled. Received: group, which scales each tile by what it "
                 "shows, so that seams show. Leave it out."
             )
-        self.tiling  # noqa: B018  raises where the tile does not fit
+        if self.encoder != "auto":
+            self.tiling  # noqa: B018  raises where the tile does not fit
         return self
 
     @model_validator(mode="after")
@@ -364,17 +374,20 @@ class CasaeSettings(PresetSettings):
     @property
     def standardises(self) -> bool:
         """True where the first network standardises images to mean 0 and deviation 1."""
-        return self.standardise and not self.tiled
+        return self.standardise and not (self.tiled or self.has_encoder)
 
     @property
     def tiling(self) -> Tiling:
         """Tiles of images at their own resolution."""
+        if self.has_encoder:
+            second = autoencoder_reach(atrous=self.atrous) if self.cascade else 0
+            return seamless(self.encoder_reach(finest=1) + second, self.multiple, self.tile)
         return tiling_for(atrous=self.atrous, cascade=self.cascade, tile=self.tile, network=self.network)
 
     @property
     def multiple(self) -> int:
         """Number of pixels that sides of the networks' inputs are multiples of."""
-        return MULTIPLES[self.network]
+        return self.encoder_multiple if self.has_encoder else MULTIPLES[self.network]
 
     @property
     def training_side(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,11 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         StageSteps("types", "types_steps", least=100),
     )
 
+    def resolved_settings(self, settings: SeveritySettings, note: Callable[[str], None]) -> SeveritySettings:
+        from blemish.methods.common.encoder_choice import with_chosen_encoder
+
+        return with_chosen_encoder(settings, note)
+
     def fit(self, dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.training import fit
 
@@ -56,9 +61,9 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         from blemish.methods.severity.network import empty_type_network, new_network
 
         settings = self.settings(manifest)
-        modules: dict[str, nn.Module] = {"severity": new_network(settings)}
+        modules: dict[str, nn.Module] = {"severity": new_network(settings.with_random_encoder)}
         if settings.context > 1:
-            modules["context"] = new_network(settings)
+            modules["context"] = new_network(settings.with_random_encoder)
         if tells_types(settings, manifest.class_names):
             modules["types"] = empty_type_network(settings, len(manifest.class_names))
         return modules

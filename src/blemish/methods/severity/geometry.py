@@ -14,6 +14,7 @@ from blemish.images.tiling import Tiling
 POOL_STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}  # cell size r → strides of the two poolings
 UNET_DEPTH = 4  # poolings of the baseline U-Net
 UNET_MULTIPLE = 2**UNET_DEPTH  # its poolings lie on a grid of so many pixels
+KEPT = 640  # pixels that an encoder's tile of the default side keeps
 TILE_CELLS = 320  # side of the default tile; its widest activation, 512 × 320² × 4 bytes, is 0.2 GB
 
 
@@ -64,17 +65,34 @@ def default_tiling(cell: int, tile: int | None = None, *, network: str = "paper"
     return Tiling(tile=side, halo=halo, stride=cell)
 
 
-def with_context(tiles: Tiling, factor: int) -> Tiling:
+def encoder_tiling(cell: int, tile: int | None, *, reach: int, multiple: int) -> Tiling:
+    """Tiles of a pretrained encoder: of the side given, or one that keeps 640 pixels, without seams.
+
+    Tile and halo are multiples of the encoder's deepest stride; continue images to such sides first.
+    reach: pixels to each side that can change one severity; multiple: the deepest stride
+    Raises BlemishError for a side that does not fit.
+    """
+    halo = -(-reach // multiple) * multiple
+    side = tile or KEPT + 2 * halo
+    if side % multiple:
+        remedy = -(-side // multiple) * multiple
+        raise BlemishError(
+            f"tile must be a multiple of {multiple} with an encoder. Received: {side}. Use {remedy}."
+        )
+    return Tiling(tile=side, halo=halo, stride=cell)
+
+
+def with_context(tiles: Tiling, factor: int, *, grid: int) -> Tiling:
     """Tiles of a web whose map needs as much of its surroundings as a network at 1 / factor of its size.
 
     Their halo is `factor` times as wide, with a coarse cell more for the interpolation between such cells; what
-    is kept of them is twice as long, so that less is computed twice. tiles: of each network
+    is kept of them is twice as long, so that less is computed twice.
+    tiles: of each network; grid: number of pixels that sides of its images are multiples of
     """
     if factor == 1:
         return tiles
-    grid = factor * tiles.stride
-    halo = factor * tiles.halo + grid
-    kept = -(-2 * (tiles.tile - 2 * tiles.halo) // grid) * grid
+    halo = factor * (tiles.halo + grid)
+    kept = -(-2 * (tiles.tile - 2 * tiles.halo) // (factor * grid)) * factor * grid
     return Tiling(tile=kept + 2 * halo, halo=halo, stride=tiles.stride, batch=tiles.batch)
 
 

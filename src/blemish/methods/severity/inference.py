@@ -24,7 +24,7 @@ from blemish.methods.common.scores import (
     type_probabilities,
 )
 from blemish.methods.contract import ImageFindings, Networks
-from blemish.methods.severity.geometry import coarser, default_tiling, with_context
+from blemish.methods.severity.geometry import coarser, with_context
 from blemish.methods.severity.heads import num_outputs, severities_from, softly_limited
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import SeveritySettings
@@ -47,6 +47,7 @@ class SeverityInference:
     drop_above: mean background probability at which stage 4 drops a defect
     class_names: of the N types; with `types` off a defect takes the only name or "defect"
     limited_softly: whether image scores tell severities above 12 apart, see `heads.softly_limited`
+    grid: number of pixels that sides of a network's images are multiples of
     """
 
     segments: ClassVar[bool] = True
@@ -56,6 +57,7 @@ class SeverityInference:
     channels: int | None
     class_names: tuple[str, ...]
     tiles: Tiling
+    grid: int
     context: int
     loss: str
     threshold: float
@@ -78,12 +80,13 @@ class SeverityInference:
 
     @property
     def multiple(self) -> int:
-        return self.tiles.stride * self.context
+        """Number of pixels that sides of images are continued to multiples of, see `pad_to_multiple`."""
+        return self.grid * self.context
 
     @property
     def tiling(self) -> Tiling:
         """Tiles of a web, whose rows go through all networks of stage 1 together."""
-        return with_context(self.tiles, self.context)
+        return with_context(self.tiles, self.context, grid=self.grid)
 
     @property
     def classifies(self) -> bool:
@@ -111,14 +114,15 @@ class SeverityInference:
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
         """Severity of each cell (stage 1), [ceil(H / cell), ceil(W / cell)], as the networks give it."""
-        outputs = dense_maps(pixels, networks["severity"], self.tiles, count=num_outputs(self.loss))
+        height, width = (-(-side // self.cell) for side in pixels.shape[:2])
+        count = num_outputs(self.loss)
+        whole = pad_to_multiple(pixels, self.grid)  # so that every tile begins on the network's grid
+        outputs = dense_maps(whole, networks["severity"], self.tiles, count=count)[:, :height, :width]
         if self.context > 1:
-            whole = pad_to_multiple(pixels, self.multiple)
-            coarse = dense_maps(
-                coarser(whole, self.context), networks["context"], self.tiles, count=len(outputs)
-            )
+            copy = coarser(pad_to_multiple(pixels, self.multiple), self.context)
+            coarse = dense_maps(copy, networks["context"], self.tiles, count=count)
             for output, around in zip(outputs, coarse, strict=True):
-                output += upsample(around, self.context, "linear")[: output.shape[0], : output.shape[1]]
+                output += upsample(around, self.context, "linear")[:height, :width]
         return severities_from(outputs, self.loss)
 
     def decide(
@@ -286,7 +290,8 @@ def inference_from(
     return SeverityInference(
         channels=settings.channels,
         class_names=class_names,
-        tiles=default_tiling(settings.cell, settings.tile, network=settings.network),
+        tiles=settings.tiling,
+        grid=settings.multiple,
         context=settings.context,
         loss=settings.loss,
         threshold=float(np.float32(threshold)),  # as float32 maps are compared

@@ -5,6 +5,7 @@ from blemish.methods.quick import Quick
 TYPES = {"types_backbone": "resnet18", "types_backbone_weights": "none", "types_batch": 8}
 QUICK = Quick(
     overfit={
+        "encoder": "paper",
         "cell": 2,
         "patch": 96,
         "batch": 4,

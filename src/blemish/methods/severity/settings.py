@@ -11,10 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from blemish.methods.common.presets import PresetSettings
+from blemish.images.tiling import Tiling
+from blemish.methods.common.encoder_settings import EncoderSettings
 from blemish.methods.common.region_thresholds import refuse_low_start
 from blemish.methods.contract import Group
-from blemish.methods.severity.geometry import default_tiling
+from blemish.methods.severity.geometry import default_tiling, encoder_tiling
 from blemish.methods.severity.labels import Readings
 
 # The paper's way, where the default has another.
@@ -34,6 +35,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Where the paper leaves open what the default has another value for, that of longer trainings on patches
     # of 256.
     "paper": {
+        "encoder": "paper",
         "cell": 4,
         "patch": 256,
         "zoom": 0.15,
@@ -53,6 +55,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "thorough": {"steps": 8000, "types_steps": 2400},
     # For tests on a CPU: seconds.
     "tiny": {
+        "encoder": "paper",
         "cell": 4,
         "patch": 64,
         "learning_rate": 3e-3,
@@ -66,17 +69,18 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class SeveritySettings(PresetSettings):
+class SeveritySettings(EncoderSettings):
     """Settings of severity regression. "Open": the paper does not say."""
 
     presets: ClassVar = PRESETS
+    paper_networks: ClassVar = ("unet",)
     main_settings: ClassVar = (
+        "encoder",
+        "encoder_weights",
         "cell",
         "steps",
         "patch",
         "batch",
-        "channels",
-        "defect_cells",
         "threshold_criterion",
         "types",
         "types_backbone",
@@ -295,8 +299,8 @@ class SeveritySettings(PresetSettings):
     """
 
     tile: Annotated[int | None, Group("Inference")] = Field(None, ge=64)
-    """Side in pixels of the tiles that images are cut into; null: 320 cells, about 0.5 GB of working
-    memory.
+    """Side in pixels of the tiles that images are cut into; null: 320 cells, with an encoder 640 pixels
+    beside what their neighbours must see of them; about 0.5 GB of working memory.
     """
 
     @property
@@ -318,16 +322,38 @@ class SeveritySettings(PresetSettings):
                 "intensity must be luminance with channels=1, as a gray image has a single channel. "
                 "Received: brightest. Set channels=3, or leave intensity out."
             )
-        if self.context > 1 and self.patch % (grid := max(2, self.context // 2) * self.cell):
+        if self.has_encoder and self.patch % self.encoder_multiple:
+            multiple = self.encoder_multiple
+            remedy = -(-self.patch // multiple) * multiple
+            raise ValueError(
+                f"patch must be a multiple of {multiple} with encoder={self.encoder}. "
+                f"Received: {self.patch}. Use {remedy}."
+            )
+        if self.encoder != "auto":
+            self.tiling  # noqa: B018  raises where the tile does not fit
+        grid = max(2 * self.cell, self.multiple, self.multiple * self.context // 2)
+        if self.context > 1 and self.patch % grid:
             remedy = -(-self.patch // grid) * grid
             raise ValueError(
                 f"patch must be a multiple of {grid} with cell={self.cell} and context={self.context}. "
                 f"Received: {self.patch}. Use {remedy}."
             )
-        default_tiling(self.cell, self.tile, network=self.network)  # raises where the tile does not fit
         return self
 
     @model_validator(mode="after")
     def start_is_above_the_threshold(self) -> Self:
         refuse_low_start(self.start_threshold, self.threshold)
         return self
+
+    @property
+    def tiling(self) -> Tiling:
+        """Tiles that images are cut into, so that no seam shows."""
+        if self.has_encoder:
+            reach = self.encoder_reach(finest=self.cell)
+            return encoder_tiling(self.cell, self.tile, reach=reach, multiple=self.encoder_multiple)
+        return default_tiling(self.cell, self.tile, network=self.network)
+
+    @property
+    def multiple(self) -> int:
+        """Number of pixels that sides of images are continued to multiples of."""
+        return self.encoder_multiple if self.has_encoder else self.cell

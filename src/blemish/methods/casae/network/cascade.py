@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blemish.methods.casae.geometry import DEPTH, factors
-from blemish.methods.casae.network.fcn import FullyConvolutional
+from blemish.methods.casae.network.fcn import CLASSES, FullyConvolutional
 from blemish.methods.casae.network.layers import convolution, draw_weights, standardised
 from blemish.methods.casae.settings import CasaeSettings, NormKind
 from blemish.methods.common.warps import DEFECT, IGNORED
+from blemish.nn.encoder import new_encoder_decoder
 
 
 class Autoencoder(nn.Module):
@@ -62,16 +63,21 @@ class Autoencoder(nn.Module):
 
 
 class Cascade(nn.Module):
-    """A network, or two autoencoders of which the second refines the map of the first, as the settings say.
+    """A network, or two of which the second refines the map of the first, as the settings say.
 
-    They are trained one after the other: `first` on images, then `second` on `second_input` of them.
+    They are trained one after the other: `first` on images, then `second` on `second_input` of them. With an
+    encoder, that and its decoder are the first.
     """
 
     def __init__(self, settings: CasaeSettings) -> None:
         super().__init__()
         channels, self.sees_image = settings.channels, settings.second_sees_image
         self.standardise = settings.standardises
-        self.first = new_network(channels, settings, standardise=self.standardise)
+        self.first = (
+            new_encoder_decoder(settings, outputs=CLASSES, stride=1)
+            if settings.has_encoder
+            else new_network(channels, settings, standardise=self.standardise)
+        )
         self.second = None
         if settings.cascade:  # a map is no photograph: its level says how much is defective
             self.second = new_network(1 + channels * self.sees_image, settings, standardise=False)
@@ -115,7 +121,7 @@ class Single(nn.Module):
 def new_network(
     channels: int, settings: CasaeSettings, *, standardise: bool
 ) -> Autoencoder | FullyConvolutional:
-    """Build the network of the settings with random weights. channels: of its input"""
+    """Build the settings' network of the paper with random weights. channels: of its input"""
     width, norm = settings.width, settings.norm
     if settings.network == "fcn":
         return FullyConvolutional(channels, width, norm=norm, standardise=standardise)

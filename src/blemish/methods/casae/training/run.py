@@ -39,6 +39,7 @@ from blemish.methods.common.patches import MarkedDefect, marked_defects
 from blemish.methods.common.region_thresholds import ChosenThresholds, chosen_thresholds, stored
 from blemish.methods.common.samples import ClassMap, SampleReader
 from blemish.methods.contract import Fitted, RegionSweep, Stage, Trainer
+from blemish.nn.encoder import EncoderDecoder
 from blemish.nn.optimisation import adam, momentum_sgd, scheduled
 from blemish.regions.region import Region
 
@@ -121,10 +122,13 @@ class CasaeTraining:
                 self.reader.pixels(sample)
         torch.manual_seed(self.trainer.seed)
         cascade = Cascade(self.settings)
+        if isinstance(cascade.first, EncoderDecoder):
+            self.trainer.note(cascade.first.origin)
         first = self.map_source(FIRST, marked)
         self.trainer.save_image("training-images", lambda: training_sheet(first))
         optimise = self.optimise_with_teacher if self.images.unlabelled else self.trainer.optimise
-        optimise(self.map_stage("first", cascade.first, first, lambda images: images, self.settings.steps))
+        stage = self.map_stage("first", cascade.first, first, lambda images: images, self.settings.steps)
+        optimise(replace(stage, rate_shares=self.settings.rate_shares))
         if cascade.second is not None:
             cascade.first.requires_grad_(False).eval()
             second, inputs = self.map_source(SECOND, marked), cascade.second_input

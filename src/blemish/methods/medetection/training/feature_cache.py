@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from blemish.arrays import Pixels, RgbImage
 from blemish.dataset.samples import Sample
+from blemish.methods.contract import CacheUse
 from blemish.methods.medetection.alignment import Matcher, align
 from blemish.methods.medetection.inference import square
 from blemish.methods.medetection.network.difference import DifferenceNetwork
@@ -41,7 +43,7 @@ class FeatureCache:
     images: dict[int, RgbImage] = field(default_factory=dict)
     matchers: dict[tuple[int, ...], Matcher] = field(default_factory=dict)
     features: dict[Key, Tensor] = field(default_factory=dict)
-    num_bytes: int = 0
+    use: CacheUse = field(default_factory=lambda: CacheUse(MAX_BYTES))
 
     def image(self, number: int) -> RgbImage:
         """Image of a sample as the network takes it, [s, s, 3]."""
@@ -93,15 +95,18 @@ class FeatureCache:
             return self.stacked(keys).to(device)
         missing = [key for key in dict.fromkeys(keys) if key not in self.features]
         found: dict[Key, Tensor] = {}
+        began = perf_counter()
         for first in range(0, len(missing), CHUNK):
             chunk = missing[first : first + CHUNK]
             with torch.no_grad(), torch.autocast(device.type, enabled=False):
                 features = network.embed(self.stacked(chunk).to(device)).half().cpu()
             found |= dict(zip(chunk, features, strict=True))
+        self.use.seconds += perf_counter() - began
+        self.use.requests += len(set(keys))
+        self.use.computed += len(missing)
         for key, features in found.items():
-            if self.num_bytes + features.nbytes <= MAX_BYTES:
+            if self.use.keep(features.nbytes):
                 self.features[key] = features.clone()  # a row of its own, not the whole chunk
-                self.num_bytes += features.nbytes
         rows = [found[key] if key in found else self.features[key] for key in keys]
         return torch.stack([row.float() for row in rows]).to(device)  # autocast stacks no half precision
 

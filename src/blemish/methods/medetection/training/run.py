@@ -142,6 +142,7 @@ class MedetectionTraining:
                 network=network,
                 optimiser=lambda ps: adam(ps, betas=betas, weight_decay=settings.weight_decay),
                 gradient_clip=settings.gradient_clip,
+                cache=self.cache.use,
                 **parts,
             )
         )

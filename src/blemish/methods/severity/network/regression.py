@@ -14,11 +14,18 @@ from blemish.methods.severity.geometry import POOL_STRIDES
 from blemish.methods.severity.heads import num_outputs
 from blemish.methods.severity.network.unet import UNet
 from blemish.methods.severity.settings import SeveritySettings
+from blemish.nn.encoder import new_encoder_decoder
 
 
 def new_network(settings: SeveritySettings) -> nn.Module:
-    """Build stage 1's network with initial weights: the paper's, or the U-Net it is compared with."""
+    """Build stage 1's network with its first weights: an encoder with its decoder, the paper's, or the U-Net
+    it is compared with.
+
+    Raises BlemishError when an encoder's weights cannot be had or do not fit.
+    """
     outputs = num_outputs(settings.loss)
+    if settings.has_encoder:
+        return new_encoder_decoder(settings, outputs=outputs, stride=settings.cell)
     if settings.network == "unet":
         return UNet(settings.channels, settings.cell, outputs=outputs)
     return SeverityNetwork(

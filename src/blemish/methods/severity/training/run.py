@@ -34,6 +34,7 @@ from blemish.methods.severity.training.losses import severity_loss, type_loss
 from blemish.methods.severity.training.patches import PatchSource
 from blemish.methods.severity.training.survey import DefectSurvey, survey
 from blemish.methods.severity.windows import windows_on
+from blemish.nn.encoder import EncoderDecoder
 from blemish.nn.optimisation import adamw, scheduled
 from blemish.regions.components import split_classes
 from blemish.regions.region import Region
@@ -113,10 +114,13 @@ class SeverityTraining:
         settings = self.settings
         torch.manual_seed(self.trainer.seed)
         modules = {"severity": new_network(settings)}
-        network = modules["severity"]
+        network, rate_shares = modules["severity"], settings.rate_shares
+        if isinstance(network, EncoderDecoder):
+            self.trainer.note(network.origin)
         if settings.context > 1:
             modules["context"] = new_network(settings)
-            network = ContextNetwork(network, modules["context"], settings.context)
+            network = ContextNetwork(modules["severity"], modules["context"], settings.context)
+            rate_shares = {f"{name}.{part}": share for name in modules for part, share in rate_shares.items()}
         source = PatchSource(self.settings, self.read, found.sizes, found.marked, found.scale)
         self.optimise(
             "regression",
@@ -132,6 +136,7 @@ class SeverityTraining:
                 hard_candidates=settings.hard_candidates,
             ),
             weight_average=settings.weight_average,
+            rate_shares=rate_shares,
         )
         return modules
 
@@ -271,7 +276,10 @@ class SeverityTraining:
     # Both
 
     def optimise(self, name: str, network: nn.Module, *, steps: int, peak: float, **parts: Any) -> None:
-        """Train a network in a stage of its own. peak: of the learning rate; parts: batch, loss and more"""
+        """Train a network in a stage of its own.
+
+        peak: of the learning rate; parts: other fields of `Stage`
+        """
         settings = self.settings
         self.trainer.optimise(
             Stage(

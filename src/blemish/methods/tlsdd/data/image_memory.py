@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from blemish.arrays import Floats
+from blemish.methods.contract import CacheUse
 
 MAX_BYTES = 4 << 30  # kept; beyond, results are computed anew
 
@@ -24,21 +26,23 @@ Results = TypeVar("Results", bound=Mapping[str, Sized])
 
 
 class ImageMemory(Generic[Results]):
-    """Results by image, up to `MAX_BYTES` in all."""
+    """Results by image, up to `MAX_BYTES` in all. views: see `CacheUse`"""
 
-    def __init__(self) -> None:
+    def __init__(self, *, views: int | None = None) -> None:
         self.results: dict[bytes, Results] = {}
-        self.bytes = 0
+        self.use = CacheUse(MAX_BYTES, views)
 
     def get(self, image: Floats, compute: Callable[[], Results]) -> Results:
         """Results for the image, stored or else from `compute`."""
         key = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
         key += repr(image.shape).encode()  # plain images of several shapes have the same pixels
+        self.use.requests += 1
         if key in self.results:
             return self.results[key]
+        began = perf_counter()
         results = compute()
-        size = sum(result.nbytes for result in results.values())
-        if self.bytes + size <= MAX_BYTES:
+        self.use.seconds += perf_counter() - began
+        self.use.computed += 1
+        if self.use.keep(sum(result.nbytes for result in results.values())):
             self.results[key] = results
-            self.bytes += size
         return results

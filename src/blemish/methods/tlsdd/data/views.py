@@ -26,6 +26,7 @@ PADDING = -1
 MULTIPLE = 32  # pixels: the deepest map's stride
 Padding = Literal["edge", "black"]
 Sides = TypeVar("Sides", int, "Tensor")
+MIRRORED = 4  # views of `mirrored`
 VISIBLE = 0.3  # share of a box from which the part that a cut leaves still shows the defect
 
 

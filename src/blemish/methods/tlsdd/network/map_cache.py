@@ -39,11 +39,11 @@ class RememberedMaps(nn.Module):
 
 
 class MapCache:
-    """Maps of batches by a detector's extractor."""
+    """Maps of batches by a detector's extractor. views: of each training image, see `CacheUse`"""
 
-    def __init__(self, detector: Detector) -> None:
+    def __init__(self, detector: Detector, *, views: int | None = None) -> None:
         self.extractor: Extractor = detector.extractor
-        self.memory: ImageMemory[FeatureMaps] = ImageMemory()
+        self.memory: ImageMemory[FeatureMaps] = ImageMemory(views=views)
 
     def of_batch(self, images: Tensor, sizes: Tensor) -> FeatureMaps:
         """Maps by name, [B, m, h, w], zeros beyond each image.

@@ -17,10 +17,12 @@ from torch import nn
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, nearest_name
+from blemish.images.resize import with_shorter_side
 from blemish.methods.contract import Fitted, Stage, Trainer
 from blemish.methods.tlsdd.class_bank.bank import ClassBank, ClassEntry
 from blemish.methods.tlsdd.class_bank.entries import class_entry, extract
 from blemish.methods.tlsdd.data.training_images import Phase, read_annotations
+from blemish.methods.tlsdd.data.views import MIRRORED
 from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.network.class_tensors import digest_of
 from blemish.methods.tlsdd.network.detector import Detector
@@ -169,7 +171,7 @@ class TlsddTraining:
         """Train in place. stage: part of the draws' seed; rate: factor of the learning rate"""
         settings = self.settings
         sampler = self.sampler(phase, stage)
-        maps = MapCache(detector)
+        maps = MapCache(detector, views=self.views)
         peak = settings.learning_rate * rate
         warmup = min(settings.warmup, steps // 3)
         self.trainer.optimise(
@@ -186,8 +188,20 @@ class TlsddTraining:
                     peak * warm_steps(step, steps=steps, warmup=warmup, drops=settings.drops)
                 ),
                 gradient_clip=settings.gradient_clip,
+                cache=maps.memory.use,
             )
         )
+
+    @property
+    def views(self) -> int | None:
+        """Views in which an image may come; None where it is cut at random, so that each is another."""
+        settings = self.settings
+        sizes = [
+            with_shorter_side(image.size, settings.shorter_side) for image in self.split.annotated.images
+        ]
+        if max(map(max, sizes), default=0) > settings.tile:
+            return None
+        return MIRRORED if settings.flips else 1
 
     def sampler(self, phase: Phase, stage: int) -> EpisodeSampler | ImageSampler:
         """Batches of a phase. stage: part of the draws' seed"""
