@@ -64,9 +64,7 @@ def dense_map(image: Pixels, network: DenseNetwork, tiling: Tiling) -> NDArray[n
     return dense_maps(image, network, tiling, count=1)[0]
 
 
-def dense_maps(
-    image: Pixels, network: DenseNetwork, tiling: Tiling, *, count: int
-) -> NDArray[np.float32]:
+def dense_maps(image: Pixels, network: DenseNetwork, tiling: Tiling, *, count: int) -> NDArray[np.float32]:
     """The network's maps of the whole image.
 
     image: [H, W] or [H, W, 3]; sides that are no multiple of the stride are continued with their last pixels

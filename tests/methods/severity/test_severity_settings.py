@@ -18,7 +18,12 @@ def test_the_preset_paper_has_the_papers_numbers() -> None:
     settings = SeveritySettings.model_validate({"preset": "paper"})
     assert (settings.patch, settings.patch_step, settings.truncation) == (256, 64, 500)
     assert (settings.types, settings.image_score) == (True, "max")
-    assert (settings.loss, settings.defect_cells, settings.padding, settings.context) == ("paper", None, "zeros", 1)
+    assert (settings.loss, settings.defect_cells, settings.padding, settings.context) == (
+        "paper",
+        None,
+        "zeros",
+        1,
+    )
     assert (settings.join_distance, settings.types_backbone, settings.types_window) == (4, "resnet101", 64)
 
 

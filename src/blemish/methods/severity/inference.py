@@ -121,8 +121,7 @@ class SeverityInference:
         if self.context > 1:
             copy = coarser(pad_to_multiple(pixels, self.multiple), self.context)
             coarse = dense_maps(copy, networks["context"], self.tiles, count=count)
-            for output, around in zip(outputs, coarse, strict=True):
-                output += upsample(around, self.context, "linear")[:height, :width]
+            outputs += [upsample(around, self.context, "linear")[:height, :width] for around in coarse]
         return severities_from(outputs, self.loss)
 
     def decide(

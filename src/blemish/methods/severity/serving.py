@@ -14,9 +14,7 @@ WINDOWS, LOGITS = "windows", "logits"  # of stage 4
 def served(graphs: Mapping[str, Graph], *, context: bool, types: bool) -> Networks:
     """Build stage 1, perhaps of two networks, and with types stage 4. Raises KeyError for a missing graph."""
     names = ("severity", "context") if context else ("severity",)
-    networks = {
-        name: as_network(graphs[name], input_name=IMAGES, output_name=SEVERITIES) for name in names
-    }
+    networks = {name: as_network(graphs[name], input_name=IMAGES, output_name=SEVERITIES) for name in names}
     if types:
         networks["types"] = as_network(graphs["types"], input_name=WINDOWS, output_name=LOGITS)
     return networks

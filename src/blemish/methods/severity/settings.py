@@ -294,7 +294,7 @@ class SeveritySettings(EncoderSettings):
     validation images.
     """
     drop_rule: Literal["f1", "lossless"] = "f1"
-    """Open: how it is chosen: "f1" for the greatest F1 of the regions; "lossless" is the lowest value from 0.5
+    """Open: how it is chosen: "f1" for the greatest F1 of regions; "lossless" is the lowest value from 0.5
     on that drops no true defect.
     """
 

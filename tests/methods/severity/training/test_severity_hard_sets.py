@@ -1,4 +1,4 @@
-"""Sets that hold little to learn from: one defective image, defects over most of every image, none to validate on."""
+"""Sets that hold little to learn from: few defective images, defects nearly everywhere."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ def test_weights_of_defect_cells_are_a_root_between_1_and_4() -> None:
 
 @pytest.mark.parametrize("marked", [1, 30, 64])
 def test_a_defect_of_any_size_is_as_severe_as_the_surface_is_sound(marked: int) -> None:
-    """Where the network cannot tell a defect cell from as many cells of the surface, the squared error is least at
-    half the label or more: large defects stay within reach of a threshold.
+    """Where the network cannot tell a defect cell from as many cells of the surface, the squared error is
+    least at half the label or more: large defects stay within reach of a threshold.
     """
     severities = patches_with(marked)
     weights = cell_weights(severities, 10).flatten()[:marked]
@@ -45,7 +45,9 @@ def test_a_defect_of_any_size_is_as_severe_as_the_surface_is_sound(marked: int) 
 def test_the_hurdle_is_cross_entropy_and_a_smooth_l1_of_the_severity_of_defects() -> None:
     generator = np.random.default_rng(0)
     outputs = generator.normal(size=(2, 2, 3, 4)).astype(np.float32)
-    severities = (12 * generator.random((2, 1, 3, 4)) * (generator.random((2, 1, 3, 4)) < 0.5)).astype(np.float32)
+    severities = (12 * generator.random((2, 1, 3, 4)) * (generator.random((2, 1, 3, 4)) < 0.5)).astype(
+        np.float32
+    )
     defective, severe = (1 / (1 + np.exp(-outputs[:, number])) for number in (0, 1))
     marked = severities[:, 0] > 0
     expected = -np.where(marked, np.log(defective), np.log(1 - defective))

@@ -27,7 +27,9 @@ def drawn_sample() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def source(**changes: object) -> PatchSource:
-    settings = SeveritySettings.model_validate({"patch": 64, "cell": 1, "context": 1, "clean_share": 0, **changes})
+    settings = SeveritySettings.model_validate(
+        {"patch": 64, "cell": 1, "context": 1, "clean_share": 0, **changes}
+    )
     return PatchSource(
         settings,
         lambda number: drawn_sample(),

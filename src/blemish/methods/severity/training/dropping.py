@@ -30,8 +30,8 @@ def lossless_drop(regions: Iterable[JudgedRegion]) -> float:
 def f1_drop(regions: Sequence[JudgedRegion], num_defects: int) -> float:
     """Probability of the greatest F1: precision of the regions kept, recall of the marked defects.
 
-    It lies midway between the last region that is kept and the first that is dropped; of equal choices the one
-    that drops less. 0.5 where no region is on a defect.
+    It lies midway between the last region that is kept and the first that is dropped; of equal choices it is
+    the one that drops less. 0.5 where no region is on a defect.
     num_defects: marked, found or not
     """
     ordered = sorted(regions, key=lambda region: region.background)

@@ -1,4 +1,7 @@
-"""Losses of severities and of types, and the choice of hard patches. Letters: B batch, K outputs, h, w cells."""
+"""Losses of severities and of types, and the choice of hard patches.
+
+Letters: B batch, C channels, P side of a patch, K outputs, h, w cells.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,7 @@ def severity_loss(
     return losses(chosen).mean()
 
 
-def cell_losses(
-    outputs: Tensor, severities: Tensor, loss: str, defect_cells: int | None = None
-) -> Tensor:
+def cell_losses(outputs: Tensor, severities: Tensor, loss: str, defect_cells: int | None = None) -> Tensor:
     """Loss of each cell, [B, 1, h, w].
 
     "paper": squared error, the L2 of section III-B-1. "hurdle": cross-entropy of "defective" and, on defect
