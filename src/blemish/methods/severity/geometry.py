@@ -87,8 +87,8 @@ def encoder_tiling(cell: int, tile: int | None, *, reach: int, multiple: int) ->
 def with_context(tiles: Tiling, factor: int, *, grid: int) -> Tiling:
     """Tiles of a web whose map needs as much of its surroundings as a network at 1 / factor of its size.
 
-    Their halo is `factor` times as wide, and a little more for the interpolation between coarse cells; what is
-    kept of them is twice as long, so that less is computed twice.
+    Their halo is `factor` times as wide, and a little more for the interpolation between coarse cells; what
+    is kept of them is twice as long, so that less is computed twice.
     tiles: of each network; grid: number of pixels that sides of its images are multiples of
     """
     if factor == 1:
