@@ -147,11 +147,12 @@ def test_both_sides_answer_alike_at_any_size(
     ("method", "settings"),
     [
         ("severity", SEVERITY),
+        ("severity", {**SEVERITY, "loss": "hurdle", "context": 4}),
         ("casae", {**CASAE, "tiled": False, "tile": None, "types": True}),
         ("medetection", MEDETECTION),
         ("medetection", {**MEDETECTION, **BESIDE_HEAD}),
     ],
-    ids=["severity", "casae", "medetection", "medetection with a linear path"],
+    ids=["severity", "severity with context", "casae", "medetection", "medetection with a linear path"],
 )
 def test_every_method_answers_alike_by_openvino(
     method: str,
