@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from blemish.methods.capabilities import GraphPlan
+from blemish.methods.common import image_head
 from blemish.methods.severity.serving import IMAGES, LOGITS, SEVERITIES, WINDOWS
 from blemish.methods.severity.settings import SeveritySettings
 
@@ -35,4 +36,12 @@ def graph_plans(
     if "types" in modules:
         windows = torch.zeros(2, 3, settings.types_window, settings.types_window)
         plans["types"] = GraphPlan(modules["types"], {WINDOWS: windows}, (LOGITS,), {WINDOWS: (0,)})
+    if image_head.NAME in modules:
+        side = image_head.SIDE
+        plans[image_head.NAME] = GraphPlan(
+            modules[image_head.NAME],
+            {image_head.IMAGES: torch.zeros(2, settings.channels, side, side)},
+            (image_head.LOG_ODDS,),
+            {image_head.IMAGES: (0,)},
+        )
     return plans

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from blemish.arrays import Pixels
 from blemish.defect import Defect
 from blemish.images.tiling import Tiling, dense_maps, pad_to_multiple
+from blemish.methods.common import image_head
 from blemish.methods.common.map_score import MapScore
 from blemish.methods.common.scores import (
     default_label,
@@ -108,6 +109,8 @@ class SeverityInference:
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
         """[B, K, h, w] of stage 1, see `heads`, and [B, N + 1] of the types' logits, background last."""
+        if network == image_head.NAME:
+            return inputs[0], 1
         if network == "types":
             return inputs[0], len(self.class_names) + 1
         return inputs[0], num_outputs(self.loss), inputs[2] // self.cell, inputs[3] // self.cell
@@ -132,7 +135,11 @@ class SeverityInference:
         found = self.found(self.regions(raw, size), pixels, networks)
         kept = [region for region, _ in found]
         maps = {"score_map": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
-        return ImageFindings(self.image_score(kept, raw), tuple(defect for _, defect in found), maps)
+        head = None
+        if self.fitted_score is not None and self.fitted_score.uses_head:
+            head = image_head.head_log_odds(pixels, networks)
+        score = self.image_score(kept, raw, head=head)
+        return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
         """Components of the cells of at least T, in reading order (stages 2 and 3)."""
@@ -167,7 +174,9 @@ class SeverityInference:
             found.append((region, replace(defect, **measured)))
         return found
 
-    def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
+    def image_score(
+        self, regions: Sequence[Region], values: NDArray[np.float32], *, head: float | None = None
+    ) -> float:
         """Image score in [0, 1], see `common.scores.image_score`. values: severities of the cells, [h, w]"""
         return image_score(
             [replace(region, values=self.scored(region.values)) for region in regions],
@@ -175,6 +184,7 @@ class SeverityInference:
             threshold=float(self.scored(np.float32([self.region_threshold]))[0]),
             max_value=SEVERITY_MAX,
             fitted=self.fitted_score,
+            head=head,
         )
 
     def scored(self, values: NDArray[np.float32]) -> NDArray[np.float32]:

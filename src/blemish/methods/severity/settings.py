@@ -228,10 +228,16 @@ class SeveritySettings(EncoderSettings):
     paper's is mean IoU, which is blind to clean images.
     """
 
-    image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
+    image_score: Annotated[Literal["learned", "fitted", "max"], Group("Image score, not in the paper")] = (
+        "learned"
+    )
     """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
-    images; "max" by the greatest severity, as it is without a clean or without a defective validation
-    image.
+    images; "learned" by these and by a head on EfficientNet-Lite0 that learns from the training images'
+    labels, where that is better on the validation images; "max" by the greatest severity, as it is
+    without a clean or without a defective validation image.
+    """
+    image_score_images: int = Field(30, ge=5)
+    """Defective and clean training images, so many of each, that "learned" needs; with fewer it is "fitted".
     """
     score_values: Literal["raw", "clipped"] = "raw"
     """Severities that are scored with loss "paper": "raw" ones go on beyond 12, so that the strongest images

@@ -20,9 +20,10 @@ from torch import nn
 from blemish.arrays import Pixels
 from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
-from blemish.methods.common.map_score import MapMemory, MapScore, MapScoreFitter
+from blemish.methods.common.map_score import MapMemory, MapScore
 from blemish.methods.common.region_thresholds import ChosenThresholds, chosen_thresholds, stored
 from blemish.methods.common.samples import ClassMap, SampleReader
+from blemish.methods.common.training.image_head import ImageScoreFitter
 from blemish.methods.contract import Fitted, Networks, RegionSweep, RegionThresholds, Stage, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.labels import SEVERITY_MAX
@@ -48,30 +49,35 @@ def fit(dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitte
     learnable, notes = outlined(dataset), left_out(dataset)
     for note in notes:
         trainer.note(note)
-    return replace(SeverityTraining(learnable, settings, trainer).run(), notes=notes)
+    every_image = dataset.split("train").samples
+    return replace(SeverityTraining(learnable, settings, trainer, every_image).run(), notes=notes)
 
 
 @dataclass(frozen=True)
 class SeverityTraining:
-    """Trains severity regression once on a dataset that holds outlined defects alone."""
+    """Trains severity regression once on a dataset that holds outlined defects alone.
+
+    every_image: all training images, outlined or not, from which the image score learns; empty: the dataset's
+    """
 
     dataset: Dataset
     settings: SeveritySettings
     trainer: Trainer
+    every_image: tuple[Sample, ...] = ()
 
     def run(self) -> Fitted:
         tracked = self.trainer.track(self.train, "reading training images")
         found = survey(map(self.reader.read, tracked), self.settings)
         type_network = self.new_types()  # before the long part, in case its weights cannot be had
         modules = self.train_regression(found)
-        choice, fitted_score = self.choose_thresholds(modules)
+        choice, fitted_score, head = self.choose_thresholds(modules)
         inference = self.inference(choice.thresholds)
         if type_network is not None:
             self.train_types(type_network, found, inference, modules)
             modules["types"] = type_network
             inference = replace(inference, drop_above=self.choose_drop(inference, modules), types=True)
         return Fitted(
-            modules=modules,
+            modules=modules | head,
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
             thresholds={"drop_above": inference.drop_above, **stored("severity", choice.thresholds)},
@@ -140,21 +146,29 @@ class SeverityTraining:
         )
         return modules
 
-    def choose_thresholds(self, modules: Mapping[str, nn.Module]) -> tuple[ChosenThresholds, MapScore | None]:
+    def choose_thresholds(
+        self, modules: Mapping[str, nn.Module]
+    ) -> tuple[ChosenThresholds, MapScore | None, dict[str, nn.Module]]:
         """Choose T of stage 2 and what regions start from on the validation images (section III-A-2), and fit
-        the image score on them.
+        the image score on them; returns its head, too.
         """
-        fitter = MapScoreFitter(SEVERITY_MAX)
+        fitter = ImageScoreFitter(
+            self.every_image or self.train,
+            self.settings,
+            self.trainer,
+            channels=self.settings.channels,
+            max_value=SEVERITY_MAX,
+        )
         chosen = chosen_thresholds(
             self.settings,
             self.trainer,
             lambda regions: self.validation_maps(modules, fitter, regions),
             max_threshold=SEVERITY_MAX,
         )
-        return chosen, fitter.fit() if self.settings.image_score == "fitted" else None
+        return chosen, *fitter.fit()
 
     def validation_maps(
-        self, modules: Mapping[str, nn.Module], fitter: MapScoreFitter, regions: RegionSweep | None
+        self, modules: Mapping[str, nn.Module], fitter: ImageScoreFitter, regions: RegionSweep | None
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
         """Severities and true mask of each validation image's pixels, [H, W].
 
@@ -166,7 +180,7 @@ class SeverityTraining:
             pixels, classes = self.reader.read(sample)
             size = (classes.shape[0], classes.shape[1])
             raw = inference.forward(pixels, networks)
-            fitter.update(inference.scored(raw), defective=bool(classes.any()))
+            fitter.update(inference.scored(raw), pixels, defective=bool(classes.any()))
             if regions is not None:
                 regions.add(sample, size, partial(grown, inference, raw, size))
             yield inference.in_pixels(raw, size), classes > 0
