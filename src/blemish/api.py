@@ -8,15 +8,14 @@ image and a new folder.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from blemish.errors import BlemishError, WrongUseError
+from blemish.errors import BlemishError
 from blemish.optional_dependencies import require_package
+from blemish.python_words import call, in_python_words, refuse_below
 from blemish.threads import set_threads
 
 if TYPE_CHECKING:
@@ -29,24 +28,6 @@ if TYPE_CHECKING:
 
 AnyPath = str | PathLike[str]
 Split = Literal["train", "val", "test", "all"]
-OPTION = re.compile(r"(`[^`]*`)|(?<!\S)--([a-z]+(?:-[a-z]+)*)")
-OTHER_NAMES = {"from": "initial_bundle", "limit": "limits", "grade": "grades", "set": "settings"}
-
-
-@contextmanager
-def in_python_words() -> Iterator[None]:
-    """Context in which messages name Python arguments instead of command-line options."""
-    try:
-        yield
-    except BlemishError as error:
-        error.args = (OPTION.sub(python_word, str(error)),)
-        raise
-
-
-def python_word(found: re.Match[str]) -> str:
-    """Python argument for an option that was found; a command between backticks stays as it is."""
-    command, option = found.groups()
-    return command or OTHER_NAMES.get(option, option.replace("-", "_"))
 
 
 @in_python_words()
@@ -450,22 +431,3 @@ def export(  # noqa: PLR0913 - every option of an export
         skip_broken=skip_broken,
         quiet=quiet,
     )
-
-
-def refuse_below(minimum: int, **values: float | None) -> None:
-    """Raise WrongUseError for an argument below the minimum, which the command line refuses by itself."""
-    for name, value in values.items():
-        if value is not None and value < minimum:
-            raise WrongUseError(f"{name} must be at least {minimum}. Received: {value}.")
-
-
-def call(function: str, *arguments: object, **options: object) -> str:
-    """Text of a call, for a report: `blemish.evaluate('bundle', 'data', 'out', split='test')`."""
-    named = [f"{name}={written(value)}" for name, value in options.items() if value not in (None, False, ())]
-    return f"blemish.{function}({', '.join([*map(written, arguments), *named])})"
-
-
-def written(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(written, value))}]"
-    return repr(str(value) if isinstance(value, PathLike) else value)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from blemish.errors import BlemishError
 from blemish.image_inspector import Inspector
 from blemish.inspection import Inspection, Verdict
-from blemish.inspector.chain import Chain, refuse_bits
+from blemish.inspector.chain import Chain
+from blemish.inspector.chain_order import refuse_bits
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.line_scan.strips import fitting
 from blemish.inspector.pipeline import answers_of, decoded

@@ -53,12 +53,14 @@ def dataset(tmp_path: Path) -> Dataset:
 class Toy:
     """Stage whose steps take STEP seconds of a clock of its own, and RESULT for what is not in the cache."""
 
-    def __init__(self, run: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, run: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, *, max_bytes: int = 10**6
+    ) -> None:
         self.time, some = 0.0, some_of_each(dataset)
         monkeypatch.setattr("blemish.training.rehearsal.perf_counter", lambda: self.time)
         settings = MethodSettings(device="cpu", precision="fp32")
         self.trainer = RehearsalTrainer(run, settings, seed=0, reporter=RehearsalReporter(dataset, some))
-        self.use, self.draws = CacheUse(max_bytes=10**6, views=VIEWS), Draws(some)
+        self.use, self.draws = CacheUse(max_bytes, views=VIEWS), Draws(some)
         self.cached: set[tuple[str, int]] = set()
 
     def batch(self, step: int, rank: int) -> dict[str, Tensor]:
@@ -95,11 +97,15 @@ class Toy:
         return self.trainer.reporter.parts[-1]
 
 
-def real_seconds(dataset: Dataset, steps: int) -> float:
-    """Seconds that the steps of the toy take on all images."""
-    draws = Draws(dataset)
-    computed = {(sample.id, view) for step in range(steps) for sample, view in draws.of(step)}
-    return steps * STEP + len(computed) * RESULT
+def real_seconds(dataset: Dataset, steps: int, *, room: int = 10**6) -> float:
+    """Seconds that the steps of the toy take on all images. room: results that the cache keeps"""
+    draws, kept, computed = Draws(dataset), set(), 0
+    for sample, view in (draw for step in range(steps) for draw in draws.of(step)):
+        if (sample.id, view) not in kept:
+            computed += 1
+            if len(kept) < room:
+                kept.add((sample.id, view))
+    return steps * STEP + computed * RESULT
 
 
 def test_steps_are_measured_as_they_are_once_the_cache_is_full(
@@ -109,6 +115,16 @@ def test_steps_are_measured_as_they_are_once_the_cache_is_full(
     assert part.seconds_per_step == pytest.approx(STEP, rel=0.02)  # the filling would make it 2 s or more
     for steps in (400, 100, 30):
         assert part.with_steps(steps).seconds == pytest.approx(real_seconds(dataset, steps), rel=0.06)
+
+
+@pytest.mark.parametrize("room", [20, 60, 150])
+def test_what_finds_no_room_in_the_cache_counts_in_every_step(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    part = Toy(tmp_path, dataset, monkeypatch, max_bytes=100 * room).rehearsed(400)
+    for steps in (400, 100, 30):
+        real = real_seconds(dataset, steps, room=room)
+        assert part.with_steps(steps).seconds == pytest.approx(real, rel=0.08)
 
 
 def test_all_that_the_whole_dataset_will_cache_is_told(

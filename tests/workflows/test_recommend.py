@@ -141,7 +141,20 @@ def sample(name: str, *labels: str, split: str | None = None) -> Sample:
     return Sample(Path(name), name, marks, split=split)
 
 
-def test_commands_are_those_that_the_data_need(tmp_path: Path) -> None:
+def test_commands_write_to_folders_that_do_not_exist_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("splits", "run", "run-2"):
+        (tmp_path / name).mkdir()
+    boxed = [sample(f"{i}.png", "dent") for i in range(8)]
+    split, train = map(shlex.split, recommend(Path("d"), dataset(tmp_path, boxed)).commands)
+    assert split[4] == "splits-2" == train[train.index("--data") + 1]
+    assert train[train.index("--out") + 1] == "run-3"
+
+
+def test_commands_are_those_that_the_data_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     boxed = [sample(f"{i}.png", "scratch") for i in range(60)] + [
         sample(f"d{i}.png", "dent") for i in range(5)
     ]

@@ -369,7 +369,7 @@ def test_names_that_are_no_text_or_break_lines_are_recorded_and_replayed(
 def test_a_file_that_cannot_be_read_hides_no_other(
     recorded: Callable[..., Path], bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from blemish.workflows import replay as workflow
+    from blemish.workflows import recorded_images as workflow
 
     record = recorded(bundle)
     (images / "locked.png").write_bytes(b"")
@@ -437,7 +437,7 @@ def test_a_missing_image_is_named(recorded: Callable[..., Path], bundle: Path, i
 def test_a_bundle_that_is_refused_is_opened_once(
     recorded: Callable[..., Path], bundle: Path, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from blemish.workflows import replay as workflow
+    from blemish.workflows import recorded_bundles as workflow
 
     record = recorded(bundle)
     opened: list[Path] = []

@@ -23,7 +23,8 @@ from blemish.errors import BlemishError
 from blemish.evaluation.bounds import proportion_bound
 from blemish.evaluation.records import ImageRecord
 from blemish.inspection import Verdict
-from blemish.inspector.chain import Judge, Role, judge_of, role_of, stages_of
+from blemish.inspector.chain import Judge, judge_of, stages_of
+from blemish.inspector.chain_order import Role, role_of
 from blemish.methods import find_method
 
 

@@ -106,6 +106,7 @@ def print_settings(settings: Sequence[Setting]) -> None:
 
 def print_presets(presets: Mapping[str, Mapping[str, object]]) -> None:
     """Print a line for each preset: the time that training may take, and the settings that it changes."""
+    from blemish.durations import spoken
     from blemish.training.time_plan import PRESET_SECONDS
 
     if not presets:
@@ -115,15 +116,11 @@ def print_presets(presets: Mapping[str, Mapping[str, object]]) -> None:
         cpu, gpu = PRESET_SECONDS.get(preset, (None, None))
         time = "as long as it takes"
         if cpu is not None and gpu is not None:
-            time = f"training within {in_minutes(cpu)}, on a GPU {in_minutes(gpu)}"
+            time = f"training within {spoken(cpu)}, on a GPU {spoken(gpu)}"
         say_indented(
             f"{preset}: {time}; {'changes ' + ', '.join(changed) if changed else 'values as above'}", 2
         )
     say("")
-
-
-def in_minutes(seconds: int) -> str:
-    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds / 3600:g} h"
 
 
 def say_indented(text: str, first: int, *, further: int = 6) -> None:

@@ -56,7 +56,7 @@ def photometric_jitter(image: Pixels, generator: Generator, ranges: PhotometricR
 
     image: [H, W] or [H, W, C]; its values are scaled to [0, 1], which a strong change leaves
     """
-    unit = image.astype(np.float32) / np.iinfo(image.dtype).max
+    unit = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
     if ranges.light_field > 0:
         unit *= light_field(unit.shape, generator.uniform(0, ranges.light_field), generator)
     if ranges.gamma > 0:
@@ -89,4 +89,6 @@ def compressed(unit: NDArray[np.float32], quality: int) -> NDArray[np.float32]:
     """Image [H, W] or [H, W, 1 or 3] in [0, 1] after JPEG compression; values beyond are cut off."""
     stored = np.rint(unit.clip(0, 1) * 255).astype(np.uint8)
     _, encoded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED).astype(np.float32).reshape(unit.shape) / 255
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    assert decoded is not None
+    return decoded.astype(np.float32).reshape(unit.shape) / 255

@@ -26,8 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from math import isinf
 from pathlib import Path
 
 import numpy as np
@@ -40,21 +38,19 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.chain_data import refuse_unrelated
+from blemish.inspector.chain_order import (
+    Role,
+    refuse_bits,
+    refuse_open_gate,
+    refuse_order,
+    refuse_scales,
+    role_of,
+)
 from blemish.inspector.inspector import BundleInspector, in_scale, judged_file
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits
 from blemish.inspector.loading import inspector_of
 from blemish.inspector.naming import naming
-from blemish.methods.contract import Inference
 from blemish.regions.filled_boxes import filled_boxes
-
-
-class Role(StrEnum):
-    """Task of a stage; the members are in the order of a chain."""
-
-    GATE = "gate"
-    SEGMENTER = "segmenter"
-    DETECTOR = "detector"
-
 
 StageAnswers = Mapping[Role, Inspection]
 
@@ -247,58 +243,6 @@ def chain_of(stages: Sequence[BundleInspector]) -> Chain:
     refuse_scales(stages)
     refuse_bits(stages)
     return Chain(tuple(stages))
-
-
-def role_of(inference: Inference) -> Role:
-    """Role of a bundle in a chain, by what it can do."""
-    if inference.segments:
-        return Role.SEGMENTER
-    return Role.DETECTOR if inference.classifies else Role.GATE
-
-
-def refuse_order(stages: Sequence[BundleInspector]) -> None:
-    roles = [role_of(stage.inference) for stage in stages]
-    places = [list(Role).index(role) for role in roles]
-    if places == sorted(set(places)):
-        return
-    received = ", then ".join(f"{stage.bundle} ({role})" for stage, role in zip(stages, roles, strict=True))
-    double = next((role for role in Role if roles.count(role) > 1), None)
-    late = next((number for number, place in enumerate(places) if place < max(places[: number + 1])), 0)
-    remedy = f"Leave out one {double}" if double else f"Put the {roles[late]} before the {roles[late - 1]}"
-    raise BlemishError(
-        "A chain must be a gate (answers for the image), a segmenter (finds regions) and a detector (finds "
-        f"named boxes), in this order, each at most once. Received: {received}. {remedy}."
-    )
-
-
-def refuse_open_gate(first: BundleInspector) -> None:
-    if role_of(first.inference) is Role.GATE and isinf(first.review):
-        raise BlemishError(
-            f"{first.bundle} must have thresholds to be a gate; without them it lets everything pass. "
-            "Train it again with validation images."
-        )
-
-
-def refuse_scales(stages: Sequence[BundleInspector]) -> None:
-    """Raise BlemishError for two different scales; a single known one serves the stages that know none."""
-    scales = {stage.bundle: stage.scale for stage in stages if stage.scale is not None}
-    if len(set(scales.values())) > 1:
-        received = ", ".join(f"{scale:g} of {bundle}" for bundle, scale in scales.items())
-        raise BlemishError(
-            f"The bundles of a chain must have one scale, in mm per pixel. Received: {received}. "
-            "Train one of them again with the other's mm_per_px."
-        )
-
-
-def refuse_bits(stages: Sequence[BundleInspector]) -> None:
-    """Raise BlemishError for bundles that take the values of 16-bit images in different ranges."""
-    bits = {stage.bundle: stage.bits or 16 for stage in stages}
-    if len(set(bits.values())) > 1:
-        received = ", ".join(f"{used} of {bundle}" for bundle, used in bits.items())
-        raise BlemishError(
-            f"The bundles of a chain must take images of the same bits. Received: {received}. "
-            "Train one of them again with the other's bits."
-        )
 
 
 def merged_defects(answers: StageAnswers, scale: float | None) -> MergedDefects:

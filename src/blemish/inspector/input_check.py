@@ -19,9 +19,9 @@ from blemish.bundle.faults import first_fault
 from blemish.bundle.manifest import Strict
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
+from blemish.inspector.appearance import KEY as LOOKS
+from blemish.inspector.appearance import KnownAppearance
 from blemish.inspector.image_statistics import DIMENSIONS, ImageStatistics, statistics_of
-from blemish.inspector.looks import KEY as LOOKS
-from blemish.inspector.looks import KnownLooks
 
 KEY = "input_statistics"  # in a manifest's `data`
 
@@ -183,7 +183,7 @@ def stored_input_check(data: Mapping[str, Any], source: str) -> InputCheck:
 
     Raises BlemishError for values that are none.
     """
-    kind: type[KnownInputs] | type[KnownLooks] = KnownInputs if KEY in data else KnownLooks
+    kind: type[KnownInputs] | type[KnownAppearance] = KnownInputs if KEY in data else KnownAppearance
     key = KEY if KEY in data else LOOKS
     try:
         return kind.model_validate(data.get(key, {}))

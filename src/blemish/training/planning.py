@@ -171,7 +171,7 @@ def described(plan: TimePlan, full: TimePlan, adjustable: Sequence[StageSteps], 
         steps = part.steps * part.seconds_per_step
         lines.append(f"  {part.title}: {part.steps}{of} steps of {each}, {spoken(steps)}")
     others = plan.seconds - sum(part.steps * part.seconds_per_step for part in plan.stages)
-    lines.append(f"  reading images, filling caches, thresholds and the rest: {spoken(others)}")
+    lines.append(f"  reading, filling caches, thresholds and the rest: {spoken(others)}")
     if plan.changed:
         changes = ", ".join(f"{name}={value}" for name, value in plan.changed.items())
         lines.append(f"  with {changes}, to fit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import expm1
+from math import exp, expm1
 
 from pydantic import Field
 
@@ -49,15 +49,26 @@ class Filling(Strict):
     """Filling of a cache by the steps of a stage: each result is computed in the first step that needs it.
 
     results: that there may be; per_step: drawn in a step, each as likely; seconds: of computing one
+    until: step at which the cache is full; None: it has room for all
     """
 
     results: float
     per_step: float
     seconds: float
+    until: float | None = None
+
+    @property
+    def without_room(self) -> float:
+        """Results that each step computes anew once the cache is full."""
+        if self.until is None:
+            return 0.0
+        return self.per_step * exp(-self.until * self.per_step / self.results)
 
     def computed(self, steps: float) -> float:
-        """Results that so many steps compute, as expected."""
-        return self.results * -expm1(-steps * self.per_step / self.results)
+        """Results that so many steps compute, as expected, beyond those of each step that find no room."""
+        filling = steps if self.until is None else min(steps, self.until)
+        first = self.results * -expm1(-filling * self.per_step / self.results)
+        return first - filling * self.without_room
 
 
 class Part(Strict):

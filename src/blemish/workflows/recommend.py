@@ -24,6 +24,7 @@ from blemish.methods.describe import in_yaml
 MOST = 0.5  # share of the defective images from which a kind of mark is there for most
 # Pixels that severity's network sees to each side at most. Magnetic tiles' unevenness, 71 wide, it missed.
 WIDE = 64.0
+MOST_NAMES = 1000  # tried for a folder that does not exist yet
 ENOUGH = 5  # images of a kind, or defects of a class, below which nothing is concluded from them
 TEST_SHARE = 0.3  # of the images, by `data split`
 PROVEN = 0.01  # rate of missed defective images that a line's owner asks for
@@ -217,14 +218,21 @@ def commands(data: Path, dataset: Dataset, facts: DataFacts, choice: Choice) -> 
     lines, place = [], str(data)
     if facts.tested is None:
         by = "group" if any(sample.group for sample in dataset) else "similarity"
-        lines, place = [["blemish", "data", "split", str(data), "splits", "--by", by]], "splits"
+        place = unused("splits")
+        lines = [["blemish", "data", "split", str(data), place, "--by", by]]
     sets = [
         word
         for name, value in choice.settings.items()
         for word in (["--target", value] if name == "target" else ["--set", f"{name}={in_yaml(value)}"])
     ]
-    lines.append(["blemish", "train", choice.method, "--data", place, "--out", "run", *sets])
+    lines.append(["blemish", "train", choice.method, "--data", place, "--out", unused("run"), *sets])
     return tuple(map(shlex.join, lines))
+
+
+def unused(name: str) -> str:
+    """Name of a folder that does not exist yet in the working folder: "run", else "run-2", "run-3", …"""
+    names = (name, *(f"{name}-{count}" for count in range(2, MOST_NAMES)))
+    return next((each for each in names if not Path(each).exists()), name)
 
 
 def improvements(facts: DataFacts) -> Iterator[str]:

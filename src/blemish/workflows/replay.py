@@ -9,35 +9,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from operator import eq
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from blemish.bundle.store import Bundle, load_bundle, sha256_of
-from blemish.dataset.hashing import file_hash, in_threads, pixel_hash
-from blemish.decision.store import read_decision
+from blemish.bundle.store import load_bundle
+from blemish.dataset.hashing import pixel_hash
 from blemish.errors import BlemishError, WrongUseError
 from blemish.images.bit_depth import full_range
 from blemish.inspection import Inspection, Verdict, failed
-from blemish.inspector.chain import Judge, as_judge, stages_of, unlimited
-from blemish.inspector.found_files import RECORD, files_below, is_inspected
-from blemish.inspector.inspector import BundleInspector, or_failed
-from blemish.inspector.loading import inspector_of, used_bundle
-from blemish.inspector.sources import Item, items_of
+from blemish.inspector.chain import Judge, unlimited
+from blemish.inspector.found_files import RECORD
+from blemish.inspector.inspector import or_failed
+from blemish.inspector.sources import Item
 from blemish.progress import Reporter
-from blemish.provenance import blemish_version
-from blemish.record import InspectionRecord, UsedBundle
-from blemish.threads import set_threads
+from blemish.record import InspectionRecord
+from blemish.workflows.record_differences import NotReplayedError, differences, values
+from blemish.workflows.recorded_bundles import Judges, runtime_notes
+from blemish.workflows.recorded_images import Images
 
 LIMITED_SINCE = 3  # schema of the lines whose findings under the limit are no defects
 NO_INSPECTION = "must be an inspection as `blemish inspect` writes it. Received: {}"
-# Of a line: what differs from inspection to inspection, and what is compared in its own way.
-NOT_COMPARED = frozenset(
-    {"schema_version", "id", "at", "image", "timings_ms", "software", "bundles", "error"}
-    | {"image_sha256", "pixels_sha256"}
-)
 
 
 @dataclass(frozen=True)
@@ -69,10 +61,6 @@ class Replay:
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
-
-
-class NotReplayedError(BlemishError):
-    """A line that cannot be replayed, and why."""
 
 
 def replay(record: Path, images: Path, *, bundles: Sequence[Path] = (), quiet: bool = False) -> Replay:
@@ -158,182 +146,6 @@ def replayable(recorded: Inspection) -> InspectionRecord:
     return recorded.record
 
 
-@dataclass
-class Images:
-    """The images and videos of a folder by the SHA-256 of their bytes, hashed when first asked for."""
-
-    folder: Path
-    playing: dict[Path, Iterator[Item]] = field(default_factory=dict)
-
-    @cached_property
-    def files(self) -> list[Path]:
-        return [path for path in files_below(self.folder).images if path.is_file()]
-
-    @cached_property
-    def by_digest(self) -> dict[str, Path]:
-        digests = zip(in_threads(readable_hash, self.files), self.files, strict=True)
-        return {digest: file for digest, file in digests if digest is not None}
-
-    def find(self, name: str, digest: str | None) -> tuple[Item, str]:
-        """Find the image with those bytes, else one of that name; returns also how its bytes differ, or "".
-
-        name: as recorded, of a page or a video's frame with "#" and its number
-        Raises NotReplayedError where there is neither.
-        """
-        path, _, frame = name.rpartition("#")
-        if not is_inspected(path):
-            path, frame = name, ""
-        file = self.by_digest.get(digest or "")
-        if file is not None:
-            return self.item_of(file, frame), ""
-        named = [file for file in self.files if file.name == Path(path).name]
-        if not named:
-            raise NotReplayedError(
-                f"no image in {self.folder} has the recorded SHA-256 {short(digest)}, and none is called "
-                f"{Path(path).name}"
-            )
-        ending = Path(path).parts[::-1]
-        # That with the most names alike, from the last on.
-        nearest = max(named, key=lambda file: [*map(eq, file.parts[::-1], ending)])
-        differs = f"{nearest}: {values(short(digest), short(readable_hash(nearest)))}"
-        return self.item_of(nearest, frame), differs
-
-    def item_of(self, file: Path, frame: str) -> Item:
-        """Item of an image, or of a page or frame; those of a file are read once where they come in order."""
-        if not frame:
-            return next(items_of(file, 1))
-        for _ in range(2):
-            for item in self.playing.get(file, ()):
-                if item.name.endswith(f"#{frame}"):
-                    return item
-            self.playing[file] = items_of(file, 1)
-        raise NotReplayedError(f"{file} has no frame {frame}")
-
-
-def readable_hash(file: Path) -> str | None:
-    """SHA-256 of a file; None where it cannot be read, as it may not be a recorded one."""
-    try:
-        return file_hash(file)
-    except BlemishError:
-        return None
-
-
-@dataclass
-class Judges:
-    """Inspectors for the bundles that records name, each opened once.
-
-    candidates: the user's bundles by folder; without any, bundles are loaded from their recorded paths
-    """
-
-    candidates: Mapping[Path, Bundle]
-    loaded: dict[Path, Bundle] = field(default_factory=dict)
-    opened: dict[str, tuple[Judge, tuple[str, ...]]] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)  # why, so that each is tried once
-
-    def find(self, history: InspectionRecord) -> tuple[Judge, tuple[str, ...]]:
-        """Open the inspector or chain of a record; returns also how its decisions differ now.
-
-        Raises NotReplayedError for a bundle that is not there, or is another one than recorded.
-        """
-        key = json.dumps([used.__dict__ for used in history.bundles], sort_keys=True, default=dict)
-        if key in self.refused:
-            raise NotReplayedError(self.refused[key])
-        if key not in self.opened:
-            try:
-                stages, reasons = zip(*(self.stage(used) for used in history.bundles), strict=True)
-                self.opened[key] = as_judge(stages), tuple(reason for reason in reasons if reason)
-            except BlemishError as error:
-                self.refused[key] = str(error)
-                raise
-        set_recorded_threads(history.bundles[-1])  # another record may have set another number
-        return self.opened[key]
-
-    def stage(self, used: UsedBundle) -> tuple[BundleInspector, str]:
-        """Open a bundle under its recorded decision; returns also "" or how that decision differs now."""
-        bundle = self.bundle(used)
-        set_recorded_threads(used)
-        device = str(used.runtime.get("device", "auto"))
-
-        def opened(device: str) -> BundleInspector:
-            return inspector_of(
-                bundle,
-                device=device,
-                mm_per_px=used.mm_per_px,
-                decided=False,
-                input_check=used.input_check,
-            )
-
-        try:
-            plain = opened(device)
-        except BlemishError:
-            if device != "cuda":
-                raise
-            device = "auto"  # the answer is compared all the same; a note says that the device is another
-            plain = opened(device)
-        if used.decision is None:
-            return plain, ""
-        file, reason = decision_file(bundle, used)
-        decided = replace(plain, decision=read_decision(file, bundle=bundle.id))
-        return replace(decided, used=used_bundle(bundle, decided, file, device=device)), reason
-
-    def bundle(self, used: UsedBundle) -> Bundle:
-        """Load the bundle with the recorded digest. Raises NotReplayedError where it is not to be found."""
-        if not self.candidates and Path(used.path) not in self.loaded:
-            try:
-                self.loaded[Path(used.path)] = load_bundle(Path(used.path))
-            except BlemishError as error:
-                raise NotReplayedError(
-                    f"bundle: recorded {used.id} in {used.path}; {error} "
-                    "If it has moved, name it with --bundle."
-                ) from error
-        among = self.candidates or {Path(used.path): self.loaded[Path(used.path)]}
-        for bundle in among.values():
-            if bundle.digest == used.digest:
-                return bundle
-        there = [f"{folder} is {bundle.id} ({short(bundle.digest)})" for folder, bundle in among.items()]
-        raise NotReplayedError(
-            f"bundle: recorded {used.id} ({short(used.digest)}), {'; '.join(there)}. Name the recorded one "
-            "with --bundle."
-        )
-
-
-def set_recorded_threads(used: UsedBundle) -> None:
-    threads = used.runtime.get("threads")
-    set_threads(threads if isinstance(threads, int) and threads > 0 else None)
-
-
-def decision_file(bundle: Bundle, used: UsedBundle) -> tuple[Path, str]:
-    """Find the recorded revision of the decision; returns its file, and "" or how its content differs now.
-
-    Raises NotReplayedError where no such revision is stored.
-    """
-    files = sorted(bundle.path.glob("decision*.yaml"))
-    digests = {file: sha256_of(file) for file in files}
-    same = next((file for file in files if digests[file] == used.decision_sha256), None)
-    if same is not None:
-        return same, ""
-    revisions = {read_decision(file, bundle=bundle.id).revision: file for file in files}
-    if used.decision not in revisions:
-        raise NotReplayedError(
-            f"decision: {bundle.path} holds no revision {used.decision}; it has "
-            f"{', '.join(map(str, sorted(revisions))) or 'none'}"
-        )
-    file = revisions[used.decision]
-    return file, f"{file}: {values(short(used.decision_sha256), short(digests[file]))}"
-
-
-def runtime_notes(history: InspectionRecord, judge: Judge) -> Iterator[str]:
-    """Sentences on each part of software and runtime that is not as recorded."""
-    if history.software != blemish_version():
-        yield f"blemish: {values(history.software, blemish_version())}"
-    for used, stage in zip(history.bundles, stages_of(judge), strict=True):
-        here = stage.used.runtime if stage.used else {}
-        for name in sorted({*used.runtime, *here}):
-            if used.runtime.get(name) != here.get(name):
-                of = f" of {used.id}" if len(history.bundles) > 1 else ""
-                yield f"runtime{of}: {name}: {values(used.runtime.get(name), here.get(name))}"
-
-
 def without_acceptance(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """An older line without the grade "accept" where the verdict is not OK, which today has none there."""
     accepted = fields.get("grade") == "accept" and fields["verdict"] != Verdict.OK
@@ -354,39 +166,3 @@ def answer_of(judge: Judge, item: Item, name: str) -> tuple[Inspection, str | No
     except BlemishError as error:
         return failed(name, str(error), bundle=judge.bundle), pixel_hash(pixels)
     return or_failed(lambda: judge.judge(spread, name), name, judge.bundle), pixel_hash(pixels)
-
-
-def differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Fields in which two lines differ: the key, and a text with both values."""
-    if bool(recorded.get("error")) != bool(found.get("error")):
-        yield "error", values(recorded.get("error"), found.get("error"))
-    for key in dict.fromkeys((*recorded, *found)):
-        if key not in NOT_COMPARED:
-            yield from inside(key, recorded.get(key), found.get(key))
-
-
-def inside(place: str, recorded: Any, found: Any) -> Iterator[tuple[str, str]]:
-    """Innermost places at which two plain values differ, and both values. place: key of these two"""
-    if isinstance(recorded, dict) and isinstance(found, dict):
-        for key in dict.fromkeys((*recorded, *found)):
-            yield from inside(f"{place}.{key}", recorded.get(key), found.get(key))
-    elif isinstance(recorded, list) and isinstance(found, list):
-        if len(recorded) != len(found):
-            yield place, f"recorded {len(recorded)} entries, now {len(found)}"
-        for number, (before, now) in enumerate(zip(recorded, found, strict=False)):
-            yield from inside(f"{place}[{number}]", before, now)
-    elif recorded != found:
-        yield place, values(recorded, found)
-
-
-def values(recorded: Any, found: Any) -> str:
-    """Text with both values: "recorded 0.5, now 0.6"."""
-    return f"recorded {shown(recorded)}, now {shown(found)}"
-
-
-def shown(value: Any) -> str:
-    return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
-
-
-def short(digest: str | None) -> str:
-    return digest[:12] if digest else "none"

@@ -279,7 +279,7 @@ def test_a_few_files_are_looked_at_however_many_there_are(tmp_path: Path) -> Non
         for name in ("labelme", "labelstudio", "supervisely", "v7", "via", "createml"):
             assert LAYOUTS[name].detect(tree) is None
         assert tools.nearest_guess(tree) == ""
-    assert looks.call_count <= 7 * tools.LOOKS
+    assert looks.call_count <= 7 * tools.MAX_FILES
 
 
 def test_one_file_for_all_is_found_among_a_thousand_others(tmp_path: Path) -> None:

@@ -96,9 +96,9 @@ def test_a_side_off_the_poolings_grid_is_refused_with_the_next_one_up(
 
 def test_a_tile_that_is_all_halo_is_refused_with_one_that_fits() -> None:
     with pytest.raises(BlemishError, match=r"twice the halo 384\. Received: 768\. Use 1024 or more\."):
-        CasaeSettings(tiled=True, tile=768)
-    assert CasaeSettings(tiled=True, tile=784).tiling.tile == 784
-    assert CasaeSettings(tiled=True, tile=768, cascade=False).tiling.tile == 768
+        CasaeSettings(encoder="paper", tiled=True, tile=768)
+    assert CasaeSettings(encoder="paper", tiled=True, tile=784).tiling.tile == 784
+    assert CasaeSettings(encoder="paper", tiled=True, tile=768, cascade=False).tiling.tile == 768
 
 
 def test_a_side_of_the_fcn_is_a_multiple_of_32() -> None:

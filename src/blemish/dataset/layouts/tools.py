@@ -14,8 +14,8 @@ from blemish.errors import BlemishError
 from blemish.untrusted import read_json, regular_file
 
 HEAD_BYTES = 16384
-LOOKS = 200  # files of a kind in a tree
-LOOKS_PER_FOLDER = 3  # of those that are called as images are; others are looked at first
+MAX_FILES = 200  # files of a kind in a tree
+MAX_PER_FOLDER = 3  # of those that are called as images are; others are looked at first
 
 
 COCO_TOO = ("COCO captions", "COCO panoptic")  # by the reader of COCO left out beside instances
@@ -49,9 +49,9 @@ def files_to_look_at(tree: Tree, suffixes: tuple[str, ...]) -> list[str]:
     """A few files of every folder, those first that are not called as an image is: they tell of many."""
     found = [file for file in tree.files if file.lower().endswith(suffixes)]
     lone = [file for file in found if not {stem(file), stem(stem(file))} & tree.by_stem.keys()]
-    telling = [file for files in grouped(lone, parent).values() for file in files[: LOOKS // 4]]
-    single = [file for files in grouped(found, parent).values() for file in files[:LOOKS_PER_FOLDER]]
-    return list(dict.fromkeys(telling[: LOOKS // 2] + single[: LOOKS // 2]))
+    telling = [file for files in grouped(lone, parent).values() for file in files[: MAX_FILES // 4]]
+    single = [file for files in grouped(found, parent).values() for file in files[:MAX_PER_FOLDER]]
+    return list(dict.fromkeys(telling[: MAX_FILES // 2] + single[: MAX_FILES // 2]))
 
 
 def written_by(tree: Tree, name: str) -> str | None:

@@ -84,7 +84,7 @@ def read_array(file: Path) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class MapLook:
+class ValueStatistics:
     """Values of a map. top: the highest, as a share of what its file can hold
 
     two_valued: True for 0 and `top` alone; bright: share of pixels above one half
@@ -98,13 +98,13 @@ class MapLook:
     step: float
 
 
-def look_at(file: Path) -> MapLook:
-    """Look at a map. Raises BlemishError for one that cannot be read, see `read_map`."""
+def value_statistics(file: Path) -> ValueStatistics:
+    """Statistics of a map's values. Raises BlemishError for one that cannot be read, see `read_map`."""
     values = read_map(file)
     top = float(values.max(initial=0))
     two_valued = top > 0 and bool(((values == 0) | (values == top)).all())
     bright = float((values > 0.5).mean()) if values.size else 0.0
-    return MapLook(file, top, two_valued, bright, step_of(file))
+    return ValueStatistics(file, top, two_valued, bright, step_of(file))
 
 
 def step_of(file: Path) -> float:
@@ -114,29 +114,29 @@ def step_of(file: Path) -> float:
         return {"F": 0.0}.get(image.mode, STEP_16 if image.mode.startswith("I") else 1 / 255)
 
 
-def remarks_on_values(looks: Sequence[MapLook]) -> tuple[str, ...]:
+def remarks_on_values(maps: Sequence[ValueStatistics]) -> tuple[str, ...]:
     """Sentences on values that are doubtful.
 
     Raises BlemishError for maps of two values where the higher is not the highest that the file can hold, and
     for maps that are all of 16 bits with values of 8.
     """
-    marked = [look for look in looks if look.top > 0]
-    faint = [look for look in marked if look.two_valued and look.step and look.top < 1]
-    of_bytes = marked and all(look.step == STEP_16 and look.top < 256 * STEP_16 for look in marked)
-    if faint and (of_bytes or all(look.two_valued for look in marked)):
+    marked = [each for each in maps if each.top > 0]
+    faint = [each for each in marked if each.two_valued and each.step and each.top < 1]
+    of_bytes = marked and all(each.step == STEP_16 and each.top < 256 * STEP_16 for each in marked)
+    if faint and (of_bytes or all(each.two_valued for each in marked)):
         levels = round(faint[0].top / faint[0].step)
         raise BlemishError(
             f"{faint[0].file}: a map of two values must be 0 on the surface, {round(1 / faint[0].step)} on "
             f"defects. Received: 0 and {levels}. Save all maps so, or give scores."
         )
     if of_bytes:
-        highest = max(marked, key=lambda look: look.top)
+        highest = max(marked, key=lambda each: each.top)
         raise BlemishError(
             f"{highest.file}: scores of 16 bits must reach from 0 to 65535. Received: none above "
             f"{round(highest.top / STEP_16)} in any map. Save the maps in 8 bits, or scale them all alike."
         )
-    ones = [look.file.name for look in faint if round(look.top / look.step) == 1]
-    top = max((look.top for look in marked), default=0.0)
+    ones = [each.file.name for each in faint if round(each.top / each.step) == 1]
+    top = max((each.top for each in marked), default=0.0)
     remarks = [
         f"Maps of 0 and 1 alone: {len(ones)}, first {ones[0]}. Their 1 is read as a score of almost 0."
         if ones
@@ -145,7 +145,7 @@ def remarks_on_values(looks: Sequence[MapLook]) -> tuple[str, ...]:
         if 0 < top < LOW_TOP
         else "",
         "Most pixels of most maps score above 0.5: are the maps inverted, high on the surface?"
-        if sum(look.bright > 0.5 for look in looks) > len(looks) / 2
+        if sum(each.bright > 0.5 for each in maps) > len(maps) / 2
         else "",
     ]
     return tuple(remark for remark in remarks if remark)

@@ -19,7 +19,7 @@ from blemish.dataset.layouts.common import is_image
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.evaluation.predictions.contract import checked_size
-from blemish.evaluation.predictions.map_values import is_array, look_at, read_map, remarks_on_values
+from blemish.evaluation.predictions.map_values import is_array, read_map, remarks_on_values, value_statistics
 from blemish.evaluation.predictions.names import ImageNames
 from blemish.images.decode import image_size
 from blemish.inspection import Inspection, Verdict
@@ -109,7 +109,10 @@ def list_maps(folder: Path, dataset: Dataset) -> MapPredictions:
             files[sample.id] = file
     names.refuse_strangers(strangers, folder)
     classes = dataset.class_names
-    remarks = (*remarks_on_other_files(every, found), *remarks_on_values(list(in_threads(look_at, found))))
+    remarks = (
+        *remarks_on_other_files(every, found),
+        *remarks_on_values(list(in_threads(value_statistics, found))),
+    )
     return MapPredictions(folder, files, classes[0] if len(classes) == 1 else "defect", remarks)
 
 

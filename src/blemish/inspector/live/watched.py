@@ -101,7 +101,7 @@ class WatchedFolder:
     def items(self) -> Iterator[Item]:
         while not self.ending.reached(self.taken):
             with self.lock:
-                self.look()
+                self.refresh()
                 settled = self.settled()
             for path in settled:
                 with self.lock:  # it may have been looked at meanwhile, for the losses at the end
@@ -113,7 +113,7 @@ class WatchedFolder:
                         return
             self.ending.wait(self.rest)
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """List the folder: files that are new, have changed, or have vanished."""
         start = monotonic()
         try:
@@ -202,7 +202,7 @@ class WatchedFolder:
     def losses(self, judged: int) -> Losses:
         with self.lock:
             self.stop()
-            self.look()
+            self.refresh()
         found = files_below(self.folder) if self.folder.is_dir() else FoundFiles()
         left_out = [*found.left_out, *(LeftOut(str(path), Why.VANISHED) for path in self.vanished)]
         left_out += [LeftOut(str(path), Why.OVERWRITTEN) for path in self.overwritten.elements()]

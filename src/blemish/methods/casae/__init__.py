@@ -34,8 +34,8 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
         "(`unlabelled`).",
         gives="Outline, class, area and lengths of each defect, a map of its probability, and a "
         "verdict; no severity.",
-        cost="An image squeezed to 512×512 takes 0.9 s in fp32 and 0.26 s in bf16 on two cores; "
-        "one of magnetic tiles, squeezed to 160×160, 0.06 s on one.",
+        cost="With the paper's networks an image squeezed to 512×512 takes 0.9 s in fp32 and 0.26 s in bf16 "
+        "on two cores; one of magnetic tiles, squeezed to 160×160, 0.06 s on one.",
         when="Defects fill much of the image or differ much in size: the image is seen as a whole. "
         "For small defects in large images take `tiled`, or severity.",
     )

@@ -393,7 +393,8 @@ class CasaeSettings(EncoderSettings):
     @property
     def multiple(self) -> int:
         """Number of pixels that sides of the networks' inputs are multiples of."""
-        return self.encoder_multiple if self.has_encoder else MULTIPLES[self.network]
+        own = MULTIPLES[self.network]
+        return max(self.encoder_multiple, own) if self.has_encoder else own  # both are powers of two
 
     @property
     def training_side(self) -> int:

@@ -53,11 +53,9 @@ class DefectPart:
         """Part turned by a random quarter and mirrored at random on either axis, where that is allowed."""
         turns = int(generator.integers(4)) if quarters else 0
         across, down = generator.integers(2, size=2) if mirrored else (0, 0)
-        values, classes = (
-            np.ascontiguousarray(np.rot90(array, turns)[:: 1 - 2 * down, :: 1 - 2 * across])
-            for array in (self.values, self.classes)
-        )
-        return DefectPart(values, classes)
+        flipped = np.s_[:: 1 - 2 * down, :: 1 - 2 * across]
+        values, classes = np.rot90(self.values, turns)[flipped], np.rot90(self.classes, turns)[flipped]
+        return DefectPart(np.ascontiguousarray(values), np.ascontiguousarray(classes))
 
 
 @dataclass(frozen=True)
@@ -123,8 +121,8 @@ def cut_out(pixels: Pixels, classes: ClassMap, box_xyxy: Box) -> DefectPart | No
     right, bottom = (int(np.ceil(value)) + margin for value in box_xyxy[2:])
     if left < 0 or top < 0 or right > width or bottom > height:
         return None
-    values = pixels[top:bottom, left:right].astype(np.float32) / np.iinfo(pixels.dtype).max
-    return DefectPart(values, classes[top:bottom, left:right])
+    part = pixels[top:bottom, left:right].astype(np.float32)
+    return DefectPart(part / np.float32(np.iinfo(pixels.dtype).max), classes[top:bottom, left:right])
 
 
 def pasted(

@@ -64,6 +64,8 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
 
         settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"severity": new_network(settings.with_random_encoder)}
+        if settings.context > 1:
+            modules["context"] = new_network(settings.with_random_encoder)
         if tells_types(settings, manifest.class_names):
             modules["types"] = empty_type_network(settings, len(manifest.class_names))
         if MapMemory.model_validate(manifest.memory).uses_head:
@@ -83,7 +85,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         return replace(
             described,
             channels=manifest.preprocessing.channels,
-            tiling=Tiling(tile=tiling["tile"], halo=tiling["halo"], stride=tiling["stride"]),
+            tiles=Tiling(tile=tiling["tile"], halo=tiling["halo"], stride=tiling["stride"]),
         )
 
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
@@ -94,7 +96,9 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        networks = served(graphs, types=tells_types(self.settings(manifest), manifest.class_names))
+        settings = self.settings(manifest)
+        types = tells_types(settings, manifest.class_names)
+        networks = served(graphs, context=settings.context > 1, types=types)
         if MapMemory.model_validate(manifest.memory).uses_head:
             return {**networks, **image_head.served_head(graphs)}
         return networks

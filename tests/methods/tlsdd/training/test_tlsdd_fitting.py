@@ -20,7 +20,8 @@ from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
 from blemish.methods.tlsdd.training.episodes import EpisodeSampler
-from blemish.methods.tlsdd.training.fitting import TlsddTraining
+from blemish.methods.tlsdd.training.fitting import BASE, TlsddTraining
+from blemish.methods.tlsdd.training.losses import total_loss
 from blemish.methods.tlsdd.training.validation import ValidationDetections, score_threshold
 from blemish.progress import Reporter
 from blemish.training.request import Request
@@ -455,3 +456,26 @@ def test_going_on_needs_no_backbone_weights(unbroken, surfaces, tmp_path):
     same_tensors(
         bundle, run(surfaces, tmp_path / "run", settings, initial_bundle=load_bundle(folder / "base"))
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "views"), [({}, 4), ({"flips": False}, 1), ({"tile": 128, "size": 160}, None)]
+)
+def test_each_image_that_a_batch_reads_asks_the_cache_for_a_view(surfaces, tmp_path, changes, views):
+    """As the time plan takes it for granted."""
+    fitting = fitting_of(surfaces, tmp_path, tiny(**{"overlap": 32, **changes}))
+    assert fitting.views == views
+    detector = fitting.new_detector(fitting.split.common)
+    detector.extractor.requires_grad_(False)
+    reads, read = [], fitting.trainer.read
+
+    def counted(sample, channels):
+        reads.append(sample.id)
+        return read(sample, channels)
+
+    fitting.trainer.read = counted
+    maps = MapCache(detector, views=fitting.views)
+    total_loss(detector, fitting.sampler("base", BASE).draw(0), maps)
+    use = maps.memory.use
+    assert use.requests == len(reads) > 0 and use.kept == use.computed <= len(reads)
+    assert use.num_bytes == sum(m.nbytes for maps in maps.memory.results.values() for m in maps.values())

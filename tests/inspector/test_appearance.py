@@ -1,4 +1,4 @@
-"""Bundles that know the looks of their training images alone: they judge as they did."""
+"""Bundles that know the appearance of their training images alone: they judge as they did."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from numpy.typing import NDArray
 from blemish.bundle import load_bundle, save_bundle
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
+from blemish.inspector.appearance import FACTOR, KEY, Appearance, KnownAppearance, appearance_of
 from blemish.inspector.chain import Chain
 from blemish.inspector.input_check import KEY as INPUT_STATISTICS
 from blemish.inspector.input_check import InputCheck, stored_input_check
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import open_inspector
-from blemish.inspector.looks import FACTOR, KEY, KnownLooks, Look, look_of
 from blemish.methods.contract import ImageFindings
 
-PLAIN = Look(brightness=0.45, contrast=0.1, side=64, sharpness=0.05)
+PLAIN = Appearance(brightness=0.45, contrast=0.1, side=64, sharpness=0.05)
 
 
-def known(*looks: Look) -> KnownLooks:
+def known(*images: Appearance) -> KnownAppearance:
     """Looks of these images, as bundles have stored them."""
     ranges = {
         name: (min(values), max(values))
         for name in ("brightness", "contrast", "sharpness")
-        for values in [[getattr(look, name) for look in looks]]
+        for values in [[getattr(appearance, name) for appearance in images]]
     }
-    return KnownLooks(images=len(looks), side=min(look.side for look in looks), **ranges)
+    return KnownAppearance(images=len(images), side=min(appearance.side for appearance in images), **ranges)
 
 
 KNOWN = known(replace(PLAIN, brightness=0.4), replace(PLAIN, brightness=0.5, contrast=0.2))
@@ -66,12 +66,12 @@ class Clean:
         return ImageFindings(self.score, ())
 
 
-def judged(pixels: NDArray[np.generic], looks: InputCheck, score: float = 0.0) -> Inspection:
-    inspector = BundleInspector(Clean(score), {}, 0.5, 0.9, "bundle", input_check=looks)  # type: ignore[arg-type]
+def judged(pixels: NDArray[np.generic], check: InputCheck, score: float = 0.0) -> Inspection:
+    inspector = BundleInspector(Clean(score), {}, 0.5, 0.9, "bundle", input_check=check)  # type: ignore[arg-type]
     return inspector.judge(pixels, "a.png")  # type: ignore[arg-type]
 
 
-OWN = known(look_of(surface()))
+OWN = known(appearance_of(surface()))
 UNLIKE = {
     "black": np.zeros((64, 80), np.uint8),
     "white": np.full((64, 80), 255, np.uint8),
@@ -110,60 +110,60 @@ def test_an_image_like_them_is_judged_as_before(pixels: NDArray[np.uint8]) -> No
 
 @pytest.mark.parametrize("kind", ["black", "white", "one gray", "one pixel"])
 def test_a_bundle_that_remembers_nothing_still_knows_these(kind: str) -> None:
-    assert judged(UNLIKE[kind], KnownLooks()).verdict is Verdict.REVIEW
+    assert judged(UNLIKE[kind], KnownAppearance()).verdict is Verdict.REVIEW
     for other in ("a lamp that is out", "overexposed", "stripes", "a crop"):
-        assert judged(UNLIKE[other], KnownLooks()).verdict is Verdict.OK
+        assert judged(UNLIKE[other], KnownAppearance()).verdict is Verdict.OK
 
 
 def test_what_was_in_the_training_is_no_surprise() -> None:
     blank = np.full((64, 80), 200, np.uint8)
     dark = surface().astype(np.uint16) * 16
-    learned = known(look_of(blank), look_of(dark), look_of(surface()))
+    learned = known(appearance_of(blank), appearance_of(dark), appearance_of(surface()))
     for pixels in (blank, dark, surface()):
         assert judged(pixels, learned).verdict is Verdict.OK
 
 
 def test_the_reason_names_the_value_and_the_range() -> None:
-    (reason,) = KNOWN.on_look(whole=True, look=replace(PLAIN, brightness=0.1))
+    (reason,) = KNOWN.ways_unlike(whole=True, appearance=replace(PLAIN, brightness=0.1))
     assert reason == "darker than every training image: mean 25.5, training 102 to 128"
-    (reason,) = KNOWN.on_look(whole=True, look=replace(PLAIN, brightness=0.9))
+    (reason,) = KNOWN.ways_unlike(whole=True, appearance=replace(PLAIN, brightness=0.9))
     assert reason.startswith("brighter than every training image: mean 230, training 102 to 128")
-    (reason,) = KNOWN.on_look(whole=True, look=replace(PLAIN, sharpness=0.01))
+    (reason,) = KNOWN.ways_unlike(whole=True, appearance=replace(PLAIN, sharpness=0.01))
     assert reason == "less sharp than every training image: step between pixels 2.55, training 12.8 to 12.8"
-    (reason,) = KNOWN.on_look(whole=True, look=replace(PLAIN, contrast=0.02))
+    (reason,) = KNOWN.ways_unlike(whole=True, appearance=replace(PLAIN, contrast=0.02))
     assert "weaker in contrast" in reason and "deviation 5.1, training 25.5 to 51" in reason
 
 
 shares = st.floats(0.02, 0.5)
-LOOKS = st.lists(st.builds(Look, shares, shares, st.integers(1, 99), shares), min_size=1)
+LOOKS = st.lists(st.builds(Appearance, shares, shares, st.integers(1, 99), shares), min_size=1)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(LOOKS)
-def test_no_image_of_the_training_is_unlike_it(looks: list[Look]) -> None:
-    for look in looks:
-        assert not list(known(*looks).on_look(look, whole=True))
+def test_no_image_of_the_training_is_unlike_it(images: list[Appearance]) -> None:
+    for appearance in images:
+        assert not list(known(*images).ways_unlike(appearance, whole=True))
 
 
 @given(shares, shares)
 def test_darkness_is_a_factor_below_the_darkest(brightness: float, dark: float) -> None:
     learned = known(replace(PLAIN, brightness=dark))
-    reasons = list(learned.on_look(replace(PLAIN, brightness=brightness), whole=True))
+    reasons = list(learned.ways_unlike(replace(PLAIN, brightness=brightness), whole=True))
     assert any("darker" in reason for reason in reasons) == (brightness * FACTOR < dark)
 
 
-def test_looks_are_those_of_the_whole_image() -> None:
+def test_appearance_is_those_of_the_whole_image() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (900, 1300, 3), np.uint8)
     gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) / 255
-    look = look_of(pixels)
-    assert look.brightness == pytest.approx(gray.mean(), abs=0.01)
-    assert look.contrast == pytest.approx(gray.std(), abs=0.01)
-    assert look.side == 900
+    appearance = appearance_of(pixels)
+    assert appearance.brightness == pytest.approx(gray.mean(), abs=0.01)
+    assert appearance.contrast == pytest.approx(gray.std(), abs=0.01)
+    assert appearance.side == 900
     steps = np.abs(np.diff(gray, axis=1)).mean()
-    assert look.sharpness == pytest.approx(steps, abs=0.01)
+    assert appearance.sharpness == pytest.approx(steps, abs=0.01)
     spot = np.full((1000, 1000), 7, np.uint8)
     spot[501, 501] = 8
-    assert look_of(spot).side == 1000 and KnownLooks().reasons(spot - spot)
+    assert appearance_of(spot).side == 1000 and KnownAppearance().reasons(spot - spot)
 
 
 def test_a_chain_passes_no_image_that_its_first_stage_has_not_seen_the_like_of() -> None:
@@ -198,15 +198,15 @@ def test_stored_looks_that_are_none_are_refused(stored: object, tiny_bundle: Pat
 def test_an_image_that_shows_nothing_is_for_a_person_whatever_the_bundle_knows(
     pixels: NDArray[np.generic],
 ) -> None:
-    assert judged(pixels, KnownLooks()).verdict is Verdict.REVIEW
-    assert judged(surface(deviation=4), KnownLooks()).verdict is Verdict.OK
+    assert judged(pixels, KnownAppearance()).verdict is Verdict.REVIEW
+    assert judged(surface(deviation=4), KnownAppearance()).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 257, 2000])
 def test_a_ramp_is_as_sharp_as_it_is_steep(width: int) -> None:
     ramp = np.tile((np.arange(width) % 128 * 2).astype(np.uint8), (300, 1))
     steps = np.abs(np.diff(ramp[0].astype(float)))
-    assert look_of(ramp).sharpness == pytest.approx((steps.mean() if width > 1 else 0) / 255, rel=0.6)
+    assert appearance_of(ramp).sharpness == pytest.approx((steps.mean() if width > 1 else 0) / 255, rel=0.6)
 
 
 def test_looks_stored_before_sharpness_was_known_say_nothing_of_it() -> None:
@@ -218,9 +218,9 @@ def test_looks_stored_before_sharpness_was_known_say_nothing_of_it() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (300, 1), (1, 300), (9, 1, 3), (1, 2, 3), (600, 1, 3)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_any_image_has_a_look(shape: tuple[int, ...], dtype: type) -> None:
+def test_any_image_has_an_appearance(shape: tuple[int, ...], dtype: type) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
-    look = look_of(pixels)
-    assert look.side == 1
-    assert 0 <= look.sharpness <= 1
-    assert (look.sharpness > 0) == (shape[1] > 1)
+    appearance = appearance_of(pixels)
+    assert appearance.side == 1
+    assert 0 <= appearance.sharpness <= 1
+    assert (appearance.sharpness > 0) == (shape[1] > 1)
