@@ -297,7 +297,7 @@ def test_wrong_options_are_one_line_and_write_nothing(
     [
         (
             ["--limit", "scrach:length=3px:ng"],
-            "blemish: --limit: CLASS must be a class that the bundle names",
+            "blemish: --limit: CLASS must be a class that",
         ),
         (
             ["--limit", "length=3mm:ng"],
