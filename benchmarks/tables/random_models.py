@@ -46,7 +46,7 @@ UNLESS_TOLD: Mapping[str, dict[str, Any]] = {  # no downloads, no classifier whe
     "tlsdd": {"backbone_weights": "none"},
 }
 WITHOUT_PRESET: Mapping[str, dict[str, Any]] = {  # the defaults that the first rows were measured with
-    "severity": {"encoder": "paper", "cell": 4},
+    "severity": {"encoder": "paper", "cell": 4, "padding": "zeros"},
     "casae": {"encoder": "paper", "width": 32, "size": 512},
     "medetection": {},
     "tlsdd": {

@@ -121,12 +121,25 @@ def test_a_point_that_is_better_by_chance_gives_way_to_the_preferred_one() -> No
     assert one_standard_error(f1, 0.1 * influence, preferred)[0] == (0, 0, 1)
 
 
+def test_a_map_without_a_value_is_chosen_on_and_stored_all_the_same() -> None:
+    """Nothing is found anywhere; areas beyond a quarter of the defects are no part of the grid."""
+    sweep = RegionSweep(levels_up_to(1.0))
+    for _ in range(6):
+        sweep.add(sample((5, 5, 10, 9)), SIZE, partial(grown, np.zeros(SIZE, np.float32)))
+    choice = sweep.choose()
+    assert choice.areas == (0, 4, 16)
+    stored = StoredRegionChoice.model_validate(choice.to_json())
+    assert stored.best_f1 == stored.standard_error == 0 and set(stored.f1_of_areas) == {0}
+    assert sweep.no_choice.startswith("No threshold finds a validation defect")
+
+
 def test_what_cannot_be_known_is_said() -> None:
     sweep = RegionSweep(LEVELS, AREAS)
     for seed in range(4):
         boxes = ((5, 5, 17, 15),)
         sweep.add(sample(*boxes), SIZE, partial(grown, random_map(seed, boxes)))
-    assert sweep.too_few.startswith("4 validation defects are too few")
+    assert sweep.no_choice.startswith("4 validation defects are too few")
     assert "good images" in sweep.choose().notes[0]
-    sweep.add(sample((5, 5, 17, 15)), SIZE, partial(grown, random_map(9, ())))
-    assert sweep.too_few == ""
+    boxes = ((5, 5, 17, 15),)
+    sweep.add(sample(*boxes), SIZE, partial(grown, 0.5 * sum(random_map(9, boxes) for _ in range(2))))
+    assert sweep.no_choice == ""

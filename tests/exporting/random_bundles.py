@@ -56,9 +56,11 @@ def random_modules(method: str, manifest: Manifest, seed: int = 0) -> dict[str, 
     modules = find_method(method).modules(manifest)
     channels = manifest.settings.get("channels", 3)
     if method == "severity":
-        network = modules["severity"]
-        layer = network.conv4 if hasattr(network, "conv4") else network.output
-        spread(network, layer, surfaces(2, (96, 96), channels), mean=(3.0,), std=1.2)
+        # Of a hurdle two logits, whose severities are about T.
+        mean = (1.0, 0.5) if manifest.settings["loss"] == "hurdle" else (3.0,)
+        for network in [modules[name] for name in ("severity", "context") if name in modules]:
+            layer = network.conv4 if hasattr(network, "conv4") else network.output
+            spread(network, layer, surfaces(2, (96, 96), channels), mean=mean, std=1.2)
     elif method == "casae":
         network = modules["cascade"]
         for part in [each for each in (network.first, network.second) if each is not None]:

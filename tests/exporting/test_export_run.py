@@ -147,10 +147,11 @@ def test_both_sides_answer_alike_at_any_size(
     ("method", "settings"),
     [
         ("severity", SEVERITY),
+        ("severity", {**SEVERITY, "loss": "hurdle", "context": 4}),
         ("casae", {**CASAE, "tiled": False, "tile": None, "types": True}),
         ("medetection", MEDETECTION),
     ],
-    ids=["severity", "casae", "medetection"],
+    ids=["severity", "severity with context", "casae", "medetection"],
 )
 def test_every_method_answers_alike_by_openvino(
     method: str,

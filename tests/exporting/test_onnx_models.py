@@ -36,6 +36,12 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any], str, list[tuple[int, ...]]]] =
         [(1, 1, 4, 8), (3, 1, 92, 36)],
     ),
     "severity, cell 2": ("severity", SEVERITY, "severity", [(1, 1, 2, 2), (1, 1, 98, 130)]),
+    "context of a hurdle": (
+        "severity",
+        {**SEVERITY, "loss": "hurdle", "context": 4},
+        "context",
+        [(1, 1, 2, 2), (1, 1, 98, 130)],
+    ),
     "U-Net": (
         "severity",
         {**SEVERITY, "network": "unet", "tile": 320},

@@ -27,15 +27,32 @@ from blemish.methods.contract import RegionThresholds
 from blemish.regions.measure import bounding_box
 from blemish.regions.region import Region, numbered
 
-AREAS = (0, 4, 16, 64, 256)  # in pixels, as far as a quarter of the true defects are no smaller
+AREAS = (0, 4, 16, 64, 256, 1024)  # in pixels, as far as a quarter of the true defects are no smaller
 MIN_DEFECTS = 5  # validation defects, with fewer of which nothing is chosen by them
 NO_CLEAN_IMAGES = (
     "No validation image is without a defect, so nobody knows how often good parts show a false region: "
     "the choice knows of false regions beside defects alone. Add good images to the val split."
 )
+INSTEAD = "one threshold by pixel-f1 stands for all."
 TP, FOUND, HITS, PIXELS = range(4)  # matched regions, regions, their pixels on defects, their pixels
 
-SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)  # levels, of the map's top
+SHARES = (
+    0.05,
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+    0.5,
+    0.6,
+    0.7,
+    0.8,
+    0.9,
+    0.95,
+    0.98,
+    0.99,
+    0.995,
+    0.999,
+)  # of the map's top
 
 Counts = NDArray[np.int64]
 
@@ -138,32 +155,36 @@ class RegionSweep:
         ).astype(np.int64)
 
     @property
-    def too_few(self) -> str:
-        """Sentence on validation defects that are too few to choose by; empty where they are enough."""
+    def no_choice(self) -> str:
+        """Sentence on why nothing can be chosen by whole defects; empty where it can."""
         number = sum(map(len, self.true_areas))
-        if number >= MIN_DEFECTS:
-            return ""
-        return (
-            f"{number} validation {'defect is' if number == 1 else 'defects are'} too few to choose by whole "
-            f"defects where regions start, which takes {MIN_DEFECTS}: one threshold by pixel-f1 stands for "
-            "all. Add outlined defects to the val split."
-        )
+        if number < MIN_DEFECTS:
+            defects = "defect is" if number == 1 else "defects are"
+            return (
+                f"{number} validation {defects} too few to choose by whole defects where regions start, "
+                f"which takes {MIN_DEFECTS}: {INSTEAD} Add outlined defects to the val split."
+            )
+        if not any(counts[..., TP].any() for counts in self.counts):
+            return f"No threshold finds a validation defect at an IoU of {MATCH_IOU}: {INSTEAD}"
+        return ""
 
     def choose(self) -> RegionChoice:
         """Choose the operating point, from at least one defect."""
-        counts = np.stack(self.counts).astype(np.float64)
-        num_true = np.array([len(areas) for areas in self.true_areas], np.float64)
-        true_areas = [area for areas in self.true_areas for area in areas]
+        true_areas = [area for own in self.true_areas for area in own]
+        most = max(self.areas[0], float(np.quantile(true_areas, 0.25)))
+        areas = tuple(area for area in self.areas if area <= most)
+        counts = np.stack(self.counts)[:, :, : len(areas)].astype(np.float64)
+        num_true = np.array([len(own) for own in self.true_areas], np.float64)
         f1, influence = region_f1(counts, num_true)
-        f1[:, np.array(self.areas) > max(self.areas[0], np.quantile(true_areas, 0.25))] = np.nan
-        f1[np.tril_indices(len(self.levels), -1)[0], :, np.tril_indices(len(self.levels), -1)[1]] = np.nan
+        lower, upper = np.tril_indices(len(self.levels), -1)
+        f1[lower, :, upper] = np.nan
         index, standard_error = one_standard_error(f1, influence, pixel_f1(counts, sum(true_areas)))
         low, area, high = index
         clean = int((num_true == 0).sum())
         return RegionChoice(
-            RegionThresholds(self.levels[low], self.levels[high], self.areas[area]),
+            RegionThresholds(self.levels[low], self.levels[high], areas[area]),
             self.levels,
-            self.areas,
+            areas,
             f1,
             index,
             float(np.nanmax(f1)),

@@ -60,16 +60,21 @@ class Span:
 
 
 def dense_map(image: Pixels, network: DenseNetwork, tiling: Tiling) -> NDArray[np.float32]:
-    """The network's map of the whole image.
+    """The network's map of the whole image, see `dense_maps`; of several, the first."""
+    return dense_maps(image, network, tiling, count=1)[0]
+
+
+def dense_maps(image: Pixels, network: DenseNetwork, tiling: Tiling, *, count: int) -> NDArray[np.float32]:
+    """The network's maps of the whole image.
 
     image: [H, W] or [H, W, 3]; sides that are no multiple of the stride are continued with their last pixels
-    network: [B, C, tile, tile] float32 in [0, 1] → [B, 1, tile / stride, tile / stride]
-    returns: [ceil(H / stride), ceil(W / stride)] float32
+    network: [B, C, tile, tile] float32 in [0, 1] → [B, K, tile / stride, tile / stride]; count: K
+    returns: [K, ceil(H / stride), ceil(W / stride)] float32
     """
     whole = pad_to_multiple(image, tiling.stride)
     height, width = whole.shape[:2]
     stride = tiling.stride
-    merged = np.empty((height // stride, width // stride), np.float32)
+    merged = np.empty((count, height // stride, width // stride), np.float32)
     windows = list(product(spans(height, tiling), spans(width, tiling)))
     for first in range(0, len(windows), tiling.batch):
         group = windows[first : first + tiling.batch]
@@ -80,7 +85,7 @@ def dense_map(image: Pixels, network: DenseNetwork, tiling: Tiling) -> NDArray[n
                 slice((axis.keep_start - axis.start) // stride, (axis.keep_stop - axis.start) // stride)
                 for axis in (y, x)
             )
-            merged[target] = output[0][source]
+            merged[:, *target] = output[:count, *source]
     return merged
 
 

@@ -216,8 +216,8 @@ class RegionSweep(Protocol):
         """Count an image. size: (height, width); regions_from: its regions of any area, by T_low"""
 
     @property
-    def too_few(self) -> str:
-        """Sentence on validation defects that are too few to choose by; empty where they are enough."""
+    def no_choice(self) -> str:
+        """Sentence on why nothing can be chosen by whole defects; empty where it can."""
 
     def choose(self) -> RegionChoice:
         """Choose the operating point."""

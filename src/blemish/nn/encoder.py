@@ -80,7 +80,8 @@ class Decoder(nn.Module):
         used = channels[self.finest :]
         self.laterals = nn.ModuleList(nn.Conv2d(each, width, 1) for each in used)
         self.merges = nn.ModuleList(convolution(width, width) for _ in used)
-        self.detail = convolution(width + 3, width // 2) if stride == 1 else None
+        self.reduce = nn.Conv2d(width, width // 2, 1) if stride == 1 else None  # before the costliest step
+        self.detail = convolution(width // 2 + 3, width // 2) if stride == 1 else None
         self.output = nn.Conv2d(width // 2 if stride == 1 else width, outputs, 1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -102,8 +103,8 @@ class Decoder(nn.Module):
             own = lateral(level)
             features = merge(own if features is None else own + doubled(features))
         assert features is not None
-        if self.detail is not None:
-            raised = doubled(features)
+        if self.detail is not None and self.reduce is not None:
+            raised = doubled(self.reduce(features))
             features = self.detail(torch.cat([raised, images.to(raised.dtype)], dim=1))
         values: Tensor = self.output(features)
         return values.float()

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from scipy.optimize import minimize
 
 from blemish.methods.common.map_score import (
+    MIN_SPREAD,
     NUM_STATISTICS,
     PRIOR,
     SHRINKAGE,
@@ -88,7 +89,7 @@ def test_the_fit_is_the_minimum_that_scipy_finds(seed: int) -> None:
     assert found.weights[3] == 0, "more of it is never taken for less of a defect"
 
 
-def test_maps_that_pass_are_fitted_and_stay_as_they_are() -> None:
+def test_a_score_is_fitted_to_maps() -> None:
     """Peaks say nothing here, as every map has them; how much is high does."""
     generator = np.random.default_rng(0)
     pairs = []
@@ -101,8 +102,8 @@ def test_maps_that_pass_are_fitted_and_stay_as_they_are() -> None:
             values[mask] = 0.6
         pairs.append((values, mask))
     fitter = MapScoreFitter(max_value=1.0)
-    for passed, (values, mask) in zip(fitter.passed_on(pairs), pairs, strict=True):
-        assert passed[0] is values and passed[1] is mask
+    for values, mask in pairs:
+        fitter.update(values, defective=bool(mask.any()))
     fitted = fitter.fit()
     assert fitted is not None
     found = np.array([fitted.probability(values, max_value=1.0) for values, _ in pairs])
@@ -136,3 +137,54 @@ def test_a_memory_is_checked_number_by_number() -> None:
     for wrong in ((-0.1, 0, 0, 0), (1, 1, 1), (float("nan"), 0, 0, 0)):
         with pytest.raises(ValidationError):
             MapMemory.model_validate({"image_score": {"weights": wrong, "bias": 0}})
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-7, 1e-3])
+def test_a_statistic_that_hardly_varies_outweighs_nothing(spread: float) -> None:
+    """Validation maps whose maxima are all but equal say nothing of what another maximum means."""
+    generator = np.random.default_rng(0)
+    defective = np.arange(30) % 2 == 0
+    statistics = generator.normal(size=(30, NUM_STATISTICS)) + np.outer(defective, [0, 1, 1, 1])
+    statistics[:, 0] = 3 + spread * generator.normal(size=30)
+    found = fit_map_score(statistics, defective)
+    assert found.weights[0] <= 2 / MIN_SPREAD
+    assert max(found.weights) < 10 and abs(found.bias) < 30
+
+
+def with_heads(signal: float, *, images: int = 60) -> MapScoreFitter:
+    """Maps that tell little, and log odds of a head that tell as much as `signal`."""
+    generator = np.random.default_rng(1)
+    fitter = MapScoreFitter(max_value=1.0)
+    for number in range(images):
+        defective = number % 2 == 0
+        values = generator.random((12, 12), dtype=np.float32) * np.float32(0.5 + 0.05 * defective)
+        fitter.update(values, defective=defective, head=float(signal * defective + generator.normal()))
+    return fitter
+
+
+def test_a_head_is_part_of_the_score_where_it_helps_alone() -> None:
+    helped, unhelped = with_heads(4.0).fit(), with_heads(0.0).fit()
+    assert helped is not None and helped.uses_head and helped.weights[-1] > 0.1
+    assert unhelped is not None and not unhelped.uses_head and unhelped.head_mean == 0
+    few = with_heads(4.0, images=8).fit()
+    assert few is not None and not few.uses_head, "cross-validation takes five of each kind"
+
+
+def test_higher_log_odds_never_lower_the_score_and_a_web_takes_their_mean() -> None:
+    fitted = with_heads(4.0).fit()
+    assert fitted is not None
+    values = np.full((5, 5), 0.3, np.float32)
+    scores = [fitted.probability(values, max_value=1.0, head=head) for head in (-3, 0, fitted.head_mean, 9)]
+    assert scores == sorted(scores) and scores[0] < scores[-1]
+    assert fitted.probability(values, max_value=1.0) == scores[2]
+    assert MapMemory.model_validate(MapMemory(image_score=fitted).model_dump(mode="json")).uses_head
+    assert not MapMemory(image_score=SCORE).uses_head and not MapMemory().uses_head
+
+
+@pytest.mark.parametrize("head", [-50.0, 0.0, 50.0])
+def test_a_head_never_says_that_there_are_defects_where_there_is_none(head: float) -> None:
+    fitted = MapScore(weights=(0.5, 0, 2, 1, 3), bias=-0.5)
+    region = Region(np.ones((1, 1), bool), (0, 0), np.ones(1, np.float32))
+    values = np.full((5, 5), 0.3, np.float32)
+    clean = image_score([], values, threshold=0.9, fitted=fitted, head=head)
+    assert clean < FITTED_THRESHOLD <= image_score([region], values, threshold=0.9, fitted=fitted, head=head)

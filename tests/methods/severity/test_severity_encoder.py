@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,22 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from blemish.bundle.manifest import first_fault
+from blemish.bundle.store import load_bundle
+from blemish.dataset.samples import Dataset
 from blemish.images.tiling import Tiling, planes
 from blemish.inspector.line_scan.outlines import OutlineScan
+from blemish.inspector.loading import inspector_of
 from blemish.inspector.torch_backend import as_network
+from blemish.methods import find_method
 from blemish.methods.contract import Networks
 from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.network import new_network
 from blemish.methods.severity.settings import SeveritySettings
+from blemish.nn.efficientnet_lite import efficientnet_lite_stages
 from blemish.nn.encoder import EncoderDecoder
+from blemish.progress import Reporter
+from blemish.training.request import Request
+from blemish.training.run import train
 
 
 def settings_with(**changes: Any) -> SeveritySettings:
@@ -75,4 +84,24 @@ def test_patches_lie_on_the_encoders_grid() -> None:
         settings_with(encoder_level="layer3", patch=120)
     assert first_fault(caught.value, SeveritySettings.model_fields) == (
         "patch must be a multiple of 16 with encoder=lite0. Received: 120. Use 128."
+    )
+
+
+def test_a_bundle_holds_the_encoder_that_auto_found(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """Of the installed weights; its weights move at their share of the rate, and are in the bundle."""
+    settings = settings_with(
+        encoder="auto", encoder_weights="imagenet", encoder_level="layer1", patch=64, batch=2, steps=3,
+        device="cpu", precision="fp32",
+    )  # fmt: skip
+    request = Request(find_method("severity"), tiny_dataset, settings, tmp_path / "run")
+    bundle = train(request, Reporter(quiet=True))
+    assert bundle.manifest.settings["encoder"] == "lite0"
+    pretrained, _ = efficientnet_lite_stages("imagenet", deepest="stage2", setting="encoder_weights")
+    for name, before in pretrained.state_dict().items():
+        moved = np.abs(bundle.networks["severity"][f"encoder.body.{name}"] - before.numpy()).max()
+        assert moved < 1e-3
+        assert moved > 0 or before.ndim < 4  # norms keep their statistics
+    assert (
+        inspector_of(load_bundle(bundle.path), device="cpu").inspect(tiny_dataset.samples[0].image).error
+        is None
     )

@@ -25,9 +25,9 @@ NAMES = ("scratch", "spot")
 
 def inference(cell: int = 1, **changes: object) -> SeverityInference:
     """Stages 2 and 3 with plain squares for outlines, unless changed."""
-    settings = SeveritySettings(upsampling="nearest", types=False)
+    settings = SeveritySettings(upsampling="nearest", types=False, loss="paper", context=1)
     plain = inference_from(settings, NAMES, threshold=5.0, drop_above=0.5)
-    return replace(plain, **{"tiling": Tiling(tile=64, halo=0, stride=cell), **changes})
+    return replace(plain, **{"tiles": Tiling(tile=64, halo=0, stride=cell), **changes})
 
 
 def cells_of(inputs: Map) -> Map:
@@ -53,10 +53,22 @@ def logits_of(*rows: tuple[float, ...]):
     return network
 
 
-def test_forward_is_clipped_to_the_range_of_severities() -> None:
+def test_what_leaves_the_method_is_in_the_range_of_severities() -> None:
     pixels = np.array([[0, 255, 100]], np.uint8)
-    raw = inference().forward(pixels, {"severity": cells_of})
-    assert raw[0].tolist() == pytest.approx([0, 12, 100 / 255 * 16 - 2])
+    half = inference()
+    raw = half.forward(pixels, {"severity": cells_of})
+    assert raw[0].tolist() == pytest.approx([-2, 14, 100 / 255 * 16 - 2])
+    findings = half.decide(raw, pixels, {}, with_maps=True)
+    assert findings.maps["score_map"][0].tolist() == pytest.approx([0, 12, 100 / 255 * 16 - 2])
+    assert findings.defects[0].severity_max == 12 and findings.score < 1
+
+
+def test_the_strongest_images_are_told_apart_by_raw_severities_alone() -> None:
+    """Clipped at 12, the surest images tie."""
+    strong, stronger = (np.float32([[0, peak, 0]]) for peak in (14, 20))
+    scores = [decide(inference(), raw).score for raw in (strong, stronger)]
+    assert inference().threshold_score < scores[0] < scores[1] < 1
+    assert [decide(inference(limited_softly=False), raw).score for raw in (strong, stronger)] == [1, 1]
 
 
 @settings(max_examples=60, deadline=None)
@@ -371,7 +383,7 @@ def test_inference_from_takes_every_setting_it_needs() -> None:
         tile=256,
     )
     half = inference_from(chosen, NAMES, threshold=4.5, drop_above=0.8)
-    assert (half.channels, half.cell, half.tiling.tile) == (3, 2, 256)
+    assert (half.channels, half.cell, half.tiles.tile) == (3, 2, 256)
     assert (half.join_distance, half.min_area, half.upsampling) == (7, 9, "nearest")
     assert (half.window, half.window_step, half.window_overlap) == (96, 24, 0.3)
     assert (half.threshold, half.drop_above, half.mm_per_px, half.types) == (4.5, 0.8, 0.1, True)

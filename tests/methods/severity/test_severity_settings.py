@@ -18,6 +18,12 @@ def test_the_preset_paper_has_the_papers_numbers() -> None:
     settings = SeveritySettings.model_validate({"preset": "paper"})
     assert (settings.patch, settings.patch_step, settings.truncation) == (256, 64, 500)
     assert (settings.types, settings.image_score) == (True, "max")
+    assert (settings.loss, settings.defect_cells, settings.padding, settings.context) == (
+        "paper",
+        None,
+        "zeros",
+        1,
+    )
     assert (settings.join_distance, settings.types_backbone, settings.types_window) == (4, "resnet101", 64)
 
 
@@ -34,6 +40,14 @@ def test_a_value_out_of_range_names_key_rule_and_value() -> None:
 
 def test_a_patch_off_the_cell_is_refused_with_the_next_one_up_and_nothing_else() -> None:
     assert fault(patch=66, cell=4) == "patch must be a multiple of the cell 4. Received: 66. Use 68."
+
+
+@pytest.mark.parametrize(("context", "remedy"), [(2, 104), (8, 112)])
+def test_a_patch_off_the_grid_of_the_context_is_refused(context: int, remedy: int) -> None:
+    assert fault(patch=100, cell=4, context=context) == (
+        f"patch must be a multiple of {max(2, context // 2) * 4} with cell=4 and context={context}. "
+        f"Received: 100. Use {remedy}."
+    )
 
 
 def test_the_brightest_channel_of_a_gray_image_is_refused() -> None:

@@ -21,16 +21,20 @@ def heat_chart(surface: Surface) -> Markup | None:
     parts: list[Markup] = []
     for row, line in enumerate(surface.values):
         top = HEIGHT - BOTTOM - (row + 1) * height
-        parts.append(text(LEFT - 7, top + height / 2 + 4, f"{surface.y[row]:.3g}", anchor="end"))
+        parts.append(
+            text(LEFT - 7, top + height / 2 + 4, shortest(surface.y[row]), anchor="end", kind="heat-tick")
+        )
         for column, value in enumerate(line):
             if value is not None:
                 left = LEFT + column * width
                 opacity = FAINTEST + (DARKEST - FAINTEST) * (value - low) / span
                 parts.append(cell(left, top, width, height, kind="heat", opacity=opacity))
-                shown = f"{value:.2f}".removeprefix("0")
-                parts.append(text(left + width / 2, top + height / 2 + 4, shown, kind="heat-value"))
+                middle = left + width / 2, top + height / 2 + 4
+                parts.append(text(*middle, f"{value:.2f}".removeprefix("0"), kind="heat-value"))
     for column, value in enumerate(surface.x):
-        parts.append(text(LEFT + (column + 0.5) * width, HEIGHT - BOTTOM + 18, f"{value:.3g}"))
+        parts.append(
+            text(LEFT + (column + 0.5) * width, HEIGHT - BOTTOM + 18, shortest(value), kind="heat-tick")
+        )
     if surface.marked is not None:
         row, column = surface.marked
         left, top = LEFT + column * width, HEIGHT - BOTTOM - (row + 1) * height
@@ -47,3 +51,8 @@ def cell(
     return Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"{}/>').format(
         kind, left, top, width, height, shade
     )
+
+
+def shortest(value: float) -> str:
+    """Number of at most three digits, as narrow as it can be written."""
+    return f"{value:.3g}".removeprefix("0")

@@ -13,6 +13,7 @@ from blemish.methods.capabilities import ExportsGraphs, GraphPlan
 from blemish.methods.casae.inference import CasaeInference, inference_from, tells_types
 from blemish.methods.casae.serving import served
 from blemish.methods.casae.settings import CasaeSettings
+from blemish.methods.common import image_head
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.common.map_score import MapMemory
 from blemish.methods.common.region_thresholds import region_thresholds
@@ -60,6 +61,7 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         from blemish.methods.casae.network import Cascade, CompactNetwork
+        from blemish.nn.image_head import new_image_head
 
         settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"cascade": Cascade(settings.with_random_encoder)}
@@ -67,6 +69,8 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
             modules["types"] = CompactNetwork(
                 len(manifest.class_names), size=settings.types_size, standardise=settings.types_standardise
             )
+        if MapMemory.model_validate(manifest.memory).uses_head:
+            modules[image_head.NAME] = new_image_head()
         return modules
 
     def inference(self, manifest: Manifest) -> CasaeInference:
@@ -86,7 +90,10 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        return served(graphs, types=tells_types(self.settings(manifest), manifest.class_names))
+        networks = served(graphs, types=tells_types(self.settings(manifest), manifest.class_names))
+        if MapMemory.model_validate(manifest.memory).uses_head:
+            return {**networks, **image_head.served_head(graphs)}
+        return networks
 
 
 METHOD = CasaeMethod()

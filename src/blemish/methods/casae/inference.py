@@ -20,6 +20,7 @@ from blemish.images.resize import resized, resized_map
 from blemish.images.tiling import Tiling, dense_map, pad_to_multiple, planes
 from blemish.methods.casae.crops import SEEN_BEYOND, network_input, upright
 from blemish.methods.casae.settings import CasaeSettings
+from blemish.methods.common import image_head
 from blemish.methods.common.map_score import MapScore
 from blemish.methods.common.scores import (
     default_label,
@@ -85,6 +86,8 @@ class CasaeInference:
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
         """[B, 1, H, W] of probabilities, and [B, K] of the types' logits."""
+        if network == image_head.NAME:
+            return inputs[0], 1
         if network == "types":
             return inputs[0], len(self.class_names)
         return inputs[0], 1, *inputs[2:]
@@ -113,7 +116,11 @@ class CasaeInference:
         found = self.found(regions, pixels, networks)
         size = (raw.shape[0], raw.shape[1])
         maps = {"score_map": raw, "defects": numbered(regions, size)} if with_maps else {}
-        return ImageFindings(self.image_score(regions, raw), tuple(defect for _, defect in found), maps)
+        head = None
+        if self.fitted_score is not None and self.fitted_score.uses_head:
+            head = image_head.head_log_odds(pixels, networks)
+        score = self.image_score(regions, raw, head=head)
+        return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32]) -> list[Region]:
         """Components of the pixels from the threshold on, in reading order (section 3.2)."""
@@ -140,9 +147,13 @@ class CasaeInference:
         measured = defects_of(kept, named, mm_per_px=self.mm_per_px)
         return list(zip(kept, self.named(measured, pixels, networks), strict=True))
 
-    def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
+    def image_score(
+        self, regions: Sequence[Region], values: NDArray[np.float32], *, head: float | None = None
+    ) -> float:
         """Image score in [0, 1], see `common.scores.image_score`. values: the map, [H, W]"""
-        return image_score(regions, values, threshold=self.region_threshold, fitted=self.fitted_score)
+        return image_score(
+            regions, values, threshold=self.region_threshold, fitted=self.fitted_score, head=head
+        )
 
     def rows_around(self, height: int, width: int) -> int:
         """Rows above and below a region of that size that its crop may show."""

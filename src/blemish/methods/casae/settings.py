@@ -239,10 +239,16 @@ class CasaeSettings(EncoderSettings):
     `threshold` alone.
     """
 
-    image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
+    image_score: Annotated[Literal["learned", "fitted", "max"], Group("Image score, not in the paper")] = (
+        "learned"
+    )
     """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
-    images; "max" by the greatest probability, as it is without a clean or without a defective validation
-    image.
+    images; "learned" by these and by a head on EfficientNet-Lite0 that learns from the training images'
+    labels, where that is better on the validation images; "max" by the greatest probability, as it is
+    without a clean or without a defective validation image.
+    """
+    image_score_images: int = Field(30, ge=5)
+    """Defective and clean training images, so many of each, that "learned" needs; with fewer it is "fitted".
     """
 
     join_distance: Annotated[float, Group("Defects, section 3.3")] = Field(4.0, ge=0, le=1000)

@@ -47,7 +47,7 @@ class EncoderSettings(PresetSettings):
     """Share of the learning rate with which the encoder's weights move; 0: they stay as they are, and a step
     costs less.
     """
-    decoder_width: int = Field(48, ge=8, multiple_of=2)
+    decoder_width: int = Field(32, ge=8, multiple_of=2)
     """Channels of the decoder's maps; half of it at the image's own resolution."""
 
     @classmethod

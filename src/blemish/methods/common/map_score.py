@@ -7,7 +7,6 @@ that few validation images are enough. Letters: H, W of the map, n images, F = 4
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -25,22 +24,40 @@ NUM_STATISTICS = 1 + len(TOP_SHARES)
 PRIOR = (1 / 3, 1 / 3, 1 / 3, 0.0)  # weights of the standardised statistics before any image is seen
 CLIP = 1e-4  # logits of shares nearer to 0 or 1 are not told apart
 MIN_SPREAD = 0.25  # of a statistic over the validation images; a lesser one says nothing of new images
+HEAD_PRIOR = 1.0  # of the head's log odds: as much as the map's statistics together
 SHRINKAGE = 0.3  # how strongly the weights are drawn towards them
 ITERATIONS = 2000
+FOLDS = 5
 
 Weight = Annotated[float, Field(ge=0)]
 MapAndMask = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
 class MapScore(Strict):
-    """Fitted score of a map. weights: of the statistics, [F]; bias: of their sum"""
+    """Fitted score of a map, and of an image head's log odds where there is one.
 
-    weights: tuple[Weight, ...] = Field(min_length=NUM_STATISTICS, max_length=NUM_STATISTICS)
+    weights: of the statistics, [F], and behind them of the log odds, [F + 1]; bias: of their sum
+    head_mean: stands for the log odds where the image is not there as a whole, as on a web
+    """
+
+    weights: tuple[Weight, ...] = Field(min_length=NUM_STATISTICS, max_length=NUM_STATISTICS + 1)
     bias: float
+    head_mean: float = 0.0
 
-    def probability(self, values: NDArray[np.float32], *, max_value: float) -> float:
-        """Probability that the map is of a defective image. values: [H, W] in [0, max_value]"""
-        logit = self.bias + float(np.dot(self.weights, map_statistics(values, max_value=max_value)))
+    @property
+    def uses_head(self) -> bool:
+        """True where an image head's log odds are part of the score."""
+        return len(self.weights) > NUM_STATISTICS
+
+    def probability(
+        self, values: NDArray[np.float32], *, max_value: float, head: float | None = None
+    ) -> float:
+        """Probability of a defect in the image. values: its map, [H, W] in [0, max_value]; head: log odds"""
+        logit = self.bias + float(
+            np.dot(self.weights[:NUM_STATISTICS], map_statistics(values, max_value=max_value))
+        )
+        if self.uses_head:
+            logit += self.weights[-1] * (self.head_mean if head is None else head)
         return float(1 / (1 + np.exp(-np.clip(logit, -500, 500))))
 
 
@@ -48,6 +65,11 @@ class MapMemory(Memory):
     """Memory of a bundle whose method gives a map. image_score: None where the map's maximum is the score"""
 
     image_score: MapScore | None = None
+
+    @property
+    def uses_head(self) -> bool:
+        """True where an image head is one of the bundle's networks."""
+        return self.image_score is not None and self.image_score.uses_head
 
 
 @dataclass
@@ -60,23 +82,28 @@ class MapScoreFitter:
     max_value: float
     statistics: list[NDArray[np.float64]] = field(default_factory=list)
     defective: list[bool] = field(default_factory=list)
+    heads: list[float] = field(default_factory=list)
 
-    def update(self, values: NDArray[np.float32], *, defective: bool) -> None:
-        """Take in the map of an image, [H, W]."""
+    def update(self, values: NDArray[np.float32], *, defective: bool, head: float | None = None) -> None:
+        """Take in the map of an image, [H, W]. head: log odds of an image head, of every image or of none"""
         self.statistics.append(map_statistics(values, max_value=self.max_value))
         self.defective.append(defective)
-
-    def passed_on(self, pairs: Iterable[MapAndMask]) -> Iterator[MapAndMask]:
-        """Yield pairs of map and true mask, [H, W] each, as they are, taking in each."""
-        for values, mask in pairs:
-            self.update(values, defective=bool(mask.any()))
-            yield values, mask
+        self.heads += [] if head is None else [head]
 
     def fit(self) -> MapScore | None:
-        """Score fitted to all maps taken in; None without a defective or without a clean image."""
+        """Score fitted to all maps taken in; None without a defective or without a clean image.
+
+        An image head is part of it where cross-validation says that it helps.
+        """
         if len({*self.defective}) < 2:
             return None
-        return fit_map_score(np.stack(self.statistics), np.array(self.defective))
+        statistics, defective = np.stack(self.statistics), np.array(self.defective)
+        if self.heads:
+            both = np.column_stack([statistics, self.heads])
+            if is_better(both, statistics, defective):
+                fitted = fit_map_score(both, defective)
+                return fitted.model_copy(update={"head_mean": float(np.mean(self.heads))})
+        return fit_map_score(statistics, defective)
 
 
 def map_statistics(values: NDArray[np.float32], *, max_value: float) -> NDArray[np.float64]:
@@ -103,15 +130,16 @@ def fit_map_score(statistics: NDArray[np.float64], defective: NDArray[np.bool_])
     Minimises the mean log loss plus SHRINKAGE / 2 · |w − PRIOR|² over standardised statistics, by projected
     gradient descent; the problem is convex. A statistic that hardly varies is divided by `MIN_SPREAD`: by its
     own spread, a small step beyond the validation images would outweigh all other statistics.
-    statistics: [n, F]; defective: [n], some of each kind
+    statistics: [n, F] or [n, F + 1]; defective: [n], some of each kind
     """
     center, spread = statistics.mean(axis=0), np.maximum(statistics.std(axis=0), MIN_SPREAD)
     inputs = np.column_stack([(statistics - center) / spread, np.ones(len(statistics))])
     truth = defective.astype(np.float64)
     counts = np.where(defective, 0.5 / truth.mean(), 0.5 / (1 - truth.mean())) / truth.size
-    prior = np.array([*PRIOR, 0.0])
-    shrinkage = np.append(np.full(NUM_STATISTICS, SHRINKAGE), 0.0)
-    least = np.append(np.zeros(NUM_STATISTICS), -np.inf)
+    number = statistics.shape[1]
+    prior = np.array([*(*PRIOR, HEAD_PRIOR)[:number], 0.0])
+    shrinkage = np.append(np.full(number, SHRINKAGE), 0.0)
+    least = np.append(np.zeros(number), -np.inf)
     # The greatest curvature that the loss can have: steps of one over it never overshoot.
     curvature = np.linalg.eigvalsh((inputs * counts[:, None]).T @ inputs / 4)[-1] + SHRINKAGE
     weights = prior
@@ -121,3 +149,33 @@ def fit_map_score(statistics: NDArray[np.float64], defective: NDArray[np.bool_])
         weights = np.maximum(weights - gradient / curvature, least)
     scaled = weights[:-1] / spread
     return MapScore(weights=tuple(map(float, scaled)), bias=float(weights[-1] - scaled @ center))
+
+
+def is_better(more: NDArray[np.float64], fewer: NDArray[np.float64], defective: NDArray[np.bool_]) -> bool:
+    """True where statistics score images better than others do, by more than one standard error.
+
+    By the log losses of the same images, each held out once of the fit; False with too few of either kind.
+    more: [n, F + 1]; fewer: [n, F]; defective: [n]
+    """
+    counts = np.bincount(defective, minlength=2)
+    if counts.min() < FOLDS:
+        return False
+    gain = held_out_losses(fewer, defective) - held_out_losses(more, defective)
+    means, variances = zip(
+        *((gain[d].mean(), gain[d].var(ddof=1) / d.sum()) for d in (defective, ~defective)), strict=True
+    )
+    return bool(sum(means) > np.sqrt(sum(variances)))
+
+
+def held_out_losses(statistics: NDArray[np.float64], defective: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Log loss of each image by a score that was fitted to the other folds, [n]."""
+    fold = np.zeros(len(defective), np.intp)
+    for kind in (defective, ~defective):
+        fold[kind] = np.arange(kind.sum()) % FOLDS
+    losses = np.zeros(len(defective))
+    for number in range(FOLDS):
+        out = fold == number
+        score = fit_map_score(statistics[~out], defective[~out])
+        logits = statistics[out] @ score.weights + score.bias
+        losses[out] = np.logaddexp(0, np.where(defective[out], -logits, logits))
+    return losses

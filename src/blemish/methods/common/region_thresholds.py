@@ -58,13 +58,13 @@ def chosen_thresholds(
         max_threshold=max_threshold,
         criterion=PIXEL_F1 if by_region else settings.threshold_criterion,
     )
-    if regions is not None and not regions.too_few:
+    if regions is not None and not regions.no_choice:
         choice = regions.choose()
         for note in choice.notes:
             trainer.note(note)
         return ChosenThresholds(choice.thresholds, SweptCurves.of(sweep, choice))
     if regions is not None:
-        trainer.note(regions.too_few)
+        trainer.note(regions.no_choice)
     grow = settings.threshold or sweep.best
     set_by_hand = RegionThresholds(grow, settings.start_threshold or grow, settings.min_area)
     return ChosenThresholds(set_by_hand, SweptCurves.of(sweep))

@@ -31,15 +31,16 @@ def image_score(
     threshold: float,
     max_value: float = 1.0,
     fitted: MapScore | None = None,
+    head: float | None = None,
 ) -> float:
     """Image score in [0, 1]: of an image with defects at least `threshold_score`, of one without less.
 
     By `fitted`, each of the two halves of [0, 1] is ranked by the statistics of the whole map. Without it,
     the score is the strongest value of the defects' regions, or of the map where there are none.
-    values: the whole map, [H, W]; max_value: of it
+    values: the whole map, [H, W]; max_value: of it; head: log odds of an image head, see `MapScore`
     """
     if fitted is not None:
-        probability = fitted.probability(values, max_value=max_value)
+        probability = fitted.probability(values, max_value=max_value, head=head)
         if regions:
             return FITTED_THRESHOLD + (1 - FITTED_THRESHOLD) * probability
         return min(FITTED_THRESHOLD * probability, float(np.nextafter(FITTED_THRESHOLD, 0.0)))

@@ -12,6 +12,7 @@ from blemish.dataset.samples import Dataset
 from blemish.images.tiling import Tiling
 from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import ExportsGraphs, GraphPlan
+from blemish.methods.common import image_head
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.common.map_score import MapMemory
 from blemish.methods.common.region_thresholds import region_thresholds
@@ -59,11 +60,16 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         from blemish.methods.severity.network import empty_type_network, new_network
+        from blemish.nn.image_head import new_image_head
 
         settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"severity": new_network(settings.with_random_encoder)}
+        if settings.context > 1:
+            modules["context"] = new_network(settings.with_random_encoder)
         if tells_types(settings, manifest.class_names):
             modules["types"] = empty_type_network(settings, len(manifest.class_names))
+        if MapMemory.model_validate(manifest.memory).uses_head:
+            modules[image_head.NAME] = new_image_head()
         return modules
 
     def inference(self, manifest: Manifest) -> SeverityInference:
@@ -79,7 +85,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         return replace(
             described,
             channels=manifest.preprocessing.channels,
-            tiling=Tiling(tile=tiling["tile"], halo=tiling["halo"], stride=tiling["stride"]),
+            tiles=Tiling(tile=tiling["tile"], halo=tiling["halo"], stride=tiling["stride"]),
         )
 
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
@@ -90,7 +96,12 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
-        return served(graphs, types=tells_types(self.settings(manifest), manifest.class_names))
+        settings = self.settings(manifest)
+        types = tells_types(settings, manifest.class_names)
+        networks = served(graphs, context=settings.context > 1, types=types)
+        if MapMemory.model_validate(manifest.memory).uses_head:
+            return {**networks, **image_head.served_head(graphs)}
+        return networks
 
 
 METHOD = SeverityMethod()

@@ -1,7 +1,15 @@
-"""Reach of the severity network, computed from its layers, so that tiles get their halo without torch."""
+"""Reach of the severity network, computed from its layers, so that tiles get their halo without torch; and
+the coarser copy of an image that widens it.
+"""
 
 from __future__ import annotations
 
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blemish.arrays import Pixels
 from blemish.errors import BlemishError
 from blemish.images.tiling import Tiling
 
@@ -74,3 +82,28 @@ def encoder_tiling(cell: int, tile: int | None, *, reach: int, multiple: int) ->
             f"tile must be a multiple of {multiple} with an encoder. Received: {side}. Use {remedy}."
         )
     return Tiling(tile=side, halo=halo, stride=cell)
+
+
+def with_context(tiles: Tiling, factor: int, *, grid: int) -> Tiling:
+    """Tiles of a web whose map needs as much of its surroundings as a network at 1 / factor of its size.
+
+    Their halo is `factor` times as wide, and a little more for the interpolation between coarse cells; what
+    is kept of them is twice as long, so that less is computed twice.
+    tiles: of each network; grid: number of pixels that sides of its images are multiples of
+    """
+    if factor == 1:
+        return tiles
+    halo = factor * (tiles.halo + grid)
+    kept = -(-2 * (tiles.tile - 2 * tiles.halo) // (factor * grid)) * factor * grid
+    return Tiling(tile=kept + 2 * halo, halo=halo, stride=tiles.stride, batch=tiles.batch)
+
+
+def coarser(pixels: Pixels, factor: int) -> NDArray[np.uint16]:
+    """Image at 1 / factor of its size, each pixel the mean of factor² ones, in the full range of 16 bits.
+
+    pixels: [H, W] or [H, W, C] uint8 or uint16, H and W multiples of the factor
+    """
+    rows = reduce(np.add, (pixels[first::factor].astype(np.uint32) for first in range(factor)))
+    sums = reduce(np.add, (rows[:, first::factor] for first in range(factor)))
+    scale = (257 if pixels.dtype == np.uint8 else 1) / factor**2
+    return np.rint(sums * scale).astype(np.uint16)

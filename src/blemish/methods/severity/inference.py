@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
 from blemish.defect import Defect
-from blemish.images.tiling import Tiling, dense_map, pad_to_multiple
+from blemish.images.tiling import Tiling, dense_maps, pad_to_multiple
+from blemish.methods.common import image_head
 from blemish.methods.common.map_score import MapScore
 from blemish.methods.common.scores import (
     default_label,
@@ -24,6 +25,8 @@ from blemish.methods.common.scores import (
     type_probabilities,
 )
 from blemish.methods.contract import ImageFindings, Networks
+from blemish.methods.severity.geometry import coarser, with_context
+from blemish.methods.severity.heads import num_outputs, severities_from, softly_limited
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import cut, network_input, window_side, windows_on
@@ -38,11 +41,14 @@ BAND = 32  # rows of cells that are interpolated to pixels at once
 class SeverityInference:
     """Stages 1 to 4 on an image. Set up once by `inference_from`.
 
+    tiles: of each network of stage 1; context: factor by which the image of "context" is coarser; 1: none
+    loss: that it was trained with, see `heads.severities_from`
     threshold: T of eq. 1; start_threshold: severity that one cell of each region has, at most T for none
     min_area: of a region, in pixels
     drop_above: mean background probability at which stage 4 drops a defect
     class_names: of the N types; with `types` off a defect takes the only name or "defect"
-    multiple: that the sides of images are continued to, see `pad_to_multiple`
+    limited_softly: whether image scores tell severities above 12 apart, see `heads.softly_limited`
+    grid: number of pixels that sides of a network's images are multiples of
     """
 
     segments: ClassVar[bool] = True
@@ -51,8 +57,10 @@ class SeverityInference:
 
     channels: int | None
     class_names: tuple[str, ...]
-    tiling: Tiling
-    multiple: int
+    tiles: Tiling
+    grid: int
+    context: int
+    loss: str
     threshold: float
     join_distance: float
     min_area: float
@@ -64,11 +72,22 @@ class SeverityInference:
     drop_above: float
     mm_per_px: float | None
     fitted_score: MapScore | None
+    limited_softly: bool
     start_threshold: float = 0.0
 
     @property
     def cell(self) -> int:
-        return self.tiling.stride
+        return self.tiles.stride
+
+    @property
+    def multiple(self) -> int:
+        """Number of pixels that sides of images are continued to multiples of, see `pad_to_multiple`."""
+        return self.grid * self.context
+
+    @property
+    def tiling(self) -> Tiling:
+        """Tiles of a web, whose rows go through all networks of stage 1 together."""
+        return with_context(self.tiles, self.context, grid=self.grid)
 
     @property
     def classifies(self) -> bool:
@@ -80,7 +99,8 @@ class SeverityInference:
 
     @property
     def threshold_score(self) -> float:
-        return threshold_score(self.region_threshold, max_value=SEVERITY_MAX, fitted=self.fitted_score)
+        limit = float(self.scored(np.float32([self.region_threshold]))[0])
+        return threshold_score(limit, max_value=SEVERITY_MAX, fitted=self.fitted_score)
 
     @property
     def region_threshold(self) -> float:
@@ -88,17 +108,24 @@ class SeverityInference:
         return max(self.threshold, self.start_threshold)
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
-        """[B, 1, h, w] of severities, and [B, N + 1] of the types' logits, background last."""
+        """[B, K, h, w] of stage 1, see `heads`, and [B, N + 1] of the types' logits, background last."""
+        if network == image_head.NAME:
+            return inputs[0], 1
         if network == "types":
             return inputs[0], len(self.class_names) + 1
-        return inputs[0], 1, inputs[2] // self.cell, inputs[3] // self.cell
+        return inputs[0], num_outputs(self.loss), inputs[2] // self.cell, inputs[3] // self.cell
 
     def forward(self, pixels: Pixels, networks: Networks) -> NDArray[np.float32]:
-        """Severity of each cell (stage 1), [ceil(H / cell), ceil(W / cell)], clipped to [0, 12]."""
+        """Severity of each cell (stage 1), [ceil(H / cell), ceil(W / cell)], as the networks give it."""
         height, width = (-(-side // self.cell) for side in pixels.shape[:2])
-        whole = pad_to_multiple(pixels, self.multiple)  # so that every tile begins on the network's grid
-        severities = dense_map(whole, networks["severity"], self.tiling)[:height, :width]
-        return np.clip(severities, 0.0, SEVERITY_MAX, out=severities)
+        count = num_outputs(self.loss)
+        whole = pad_to_multiple(pixels, self.grid)  # so that every tile begins on the network's grid
+        outputs = dense_maps(whole, networks["severity"], self.tiles, count=count)[:, :height, :width]
+        if self.context > 1:
+            copy = coarser(pad_to_multiple(pixels, self.multiple), self.context)
+            coarse = dense_maps(copy, networks["context"], self.tiles, count=count)
+            outputs += [upsample(around, self.context, "linear")[:height, :width] for around in coarse]
+        return severities_from(outputs, self.loss)
 
     def decide(
         self, raw: NDArray[np.float32], pixels: Pixels, networks: Networks, *, with_maps: bool
@@ -108,7 +135,11 @@ class SeverityInference:
         found = self.found(self.regions(raw, size), pixels, networks)
         kept = [region for region, _ in found]
         maps = {"score_map": self.in_pixels(raw, size), "defects": numbered(kept, size)} if with_maps else {}
-        return ImageFindings(self.image_score(kept, raw), tuple(defect for _, defect in found), maps)
+        head = None
+        if self.fitted_score is not None and self.fitted_score.uses_head:
+            head = image_head.head_log_odds(pixels, networks)
+        score = self.image_score(kept, raw, head=head)
+        return ImageFindings(score, tuple(defect for _, defect in found), maps)
 
     def regions(self, raw: NDArray[np.float32], size: tuple[int, int]) -> Iterator[Region]:
         """Components of the cells of at least T, in reading order (stages 2 and 3)."""
@@ -138,19 +169,27 @@ class SeverityInference:
                 named.append((label, confidence))
         found = []
         for region, defect in zip(kept, defects_of(kept, named, mm_per_px=self.mm_per_px), strict=True):
-            mean = float(region.values.mean())
-            found.append((region, replace(defect, severity_mean=mean, severity_max=region.strongest)))
+            severities = np.clip(region.values, 0.0, SEVERITY_MAX)
+            measured = {"severity_mean": float(severities.mean()), "severity_max": float(severities.max())}
+            found.append((region, replace(defect, **measured)))
         return found
 
-    def image_score(self, regions: Sequence[Region], values: NDArray[np.float32]) -> float:
+    def image_score(
+        self, regions: Sequence[Region], values: NDArray[np.float32], *, head: float | None = None
+    ) -> float:
         """Image score in [0, 1], see `common.scores.image_score`. values: severities of the cells, [h, w]"""
         return image_score(
-            regions,
-            values,
-            threshold=self.region_threshold,
+            [replace(region, values=self.scored(region.values)) for region in regions],
+            self.scored(values),
+            threshold=float(self.scored(np.float32([self.region_threshold]))[0]),
             max_value=SEVERITY_MAX,
             fitted=self.fitted_score,
+            head=head,
         )
+
+    def scored(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Severities in [0, 12] that the image is scored by. values: as the networks give them"""
+        return softly_limited(values) if self.limited_softly else np.clip(values, 0.0, SEVERITY_MAX)
 
     def rows_around(self, height: int, width: int) -> int:
         """Rows above and below a region of that size that stage 4 may look at."""
@@ -205,6 +244,7 @@ class SeverityInference:
             before, after = (max(0, -up), max(0, -left)), (max(0, down - height), max(0, right - width))
             around = np.pad(around, tuple(zip(before, after, strict=True)), "edge")
         border = self.cell
+        around = np.clip(around, 0.0, SEVERITY_MAX)
         return upsample(around, self.cell, self.upsampling)[border:-border, border:-border]
 
     def classify(self, region: Region, pixels: Pixels, networks: Networks) -> tuple[str | None, float]:
@@ -234,7 +274,8 @@ class SeverityInference:
 
     def in_pixels(self, raw: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """Severity of every pixel by the chosen upsampling, [H, W]. raw: of every cell; size: (H, W)"""
-        return upsample(raw, self.cell, self.upsampling)[: size[0], : size[1]]
+        limited = np.clip(raw, 0.0, SEVERITY_MAX)
+        return upsample(limited, self.cell, self.upsampling)[: size[0], : size[1]]
 
     def without_types(self) -> SeverityInference:
         """Inference with stage 4 off."""
@@ -258,8 +299,10 @@ def inference_from(
     return SeverityInference(
         channels=settings.channels,
         class_names=class_names,
-        tiling=settings.tiling,
-        multiple=settings.multiple,
+        tiles=settings.tiling,
+        grid=settings.multiple,
+        context=settings.context,
+        loss=settings.loss,
         threshold=float(np.float32(threshold)),  # as float32 maps are compared
         start_threshold=float(np.float32(start_threshold)),
         join_distance=settings.join_distance,
@@ -272,6 +315,7 @@ def inference_from(
         drop_above=drop_above,
         mm_per_px=settings.mm_per_px,
         fitted_score=fitted_score,
+        limited_softly=settings.loss == "paper" and settings.score_values == "raw",
     )
 
 

@@ -18,6 +18,19 @@ from blemish.methods.contract import Group
 from blemish.methods.severity.geometry import default_tiling, encoder_tiling
 from blemish.methods.severity.labels import Readings
 
+# The paper's way, where the default has another.
+PLAIN: Mapping[str, Any] = {
+    "padding": "zeros",
+    "context": 1,
+    "loss": "paper",
+    "clean_share": 0.15,
+    "clean_patches": "anywhere",
+    "hard_share": 0.0,
+    "score_values": "clipped",
+    "types_background_share": None,
+    "types_hard_candidates": 1,
+    "drop_rule": "lossless",
+}
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Where the paper leaves open what the default has another value for, that of longer trainings on patches
     # of 256.
@@ -36,6 +49,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "image_score": "max",
         "types": True,
         "types_backbone": "resnet101",
+        **PLAIN,
     },
     "default": {},
     "thorough": {"steps": 8000, "types_steps": 2400},
@@ -83,6 +97,14 @@ class SeveritySettings(EncoderSettings):
     """Network of stage 1; "unet" is the baseline of the paper's Table 4, trained alike."""
     conv2: Literal["after_stage1", "before_stage1"] = "after_stage1"
     """Open: where Table 1's conv2 stands."""
+    padding: Literal["replicate", "zeros"] = "replicate"
+    """What layers see beyond the image: "replicate" continues its border; "zeros" is the usual padding, which
+    most cells of a training patch can tell from a surface.
+    """
+    context: Literal[1, 2, 4, 8] = 1
+    """Wide defects: a second network of the kind sees the image at 1/2, 1/4 or 1/8 of its size, so that it
+    reaches as many times as far, and its outputs are added. 1: no second network, as in the paper.
+    """
 
     truncation: Annotated[float, Group("Severity labels, section III-C-1")] = Field(500.0, gt=0)
     """λ of eq. 2, where severities are cut off; at most 510 can occur on 8-bit images."""
@@ -128,7 +150,13 @@ class SeveritySettings(EncoderSettings):
     patch_step: int = Field(64, ge=1)
     """Step in pixels of the grid with sampling "sliding"."""
     clean_share: float = Field(0.15, ge=0, le=1)
-    """Open: share of patches cut anywhere, defect or not."""
+    """Open: share of patches that are cut at a random place rather than around a defect."""
+    clean_patches: Literal["clean_images", "anywhere"] = "clean_images"
+    """Open: images that these come from: those without a defect, where there are any, or all."""
+    hard_share: float = Field(0.0, ge=0, le=1)
+    """Share of these that are hard: those with the greatest loss of `hard_candidates` times as many."""
+    hard_candidates: int = Field(4, ge=1)
+    """Places at random among which a hard patch is chosen, by the network as it is at that step."""
     balance_classes: bool = True
     """Open: draw the class first, then one of its defects, so that rare ones are seen."""
     flips: bool = True
@@ -160,10 +188,14 @@ class SeveritySettings(EncoderSettings):
     into an image without one.
     """
 
-    defect_cells: Annotated[int | None, Group("Stage 1: optimisation (open)")] = Field(None, ge=1)
-    """The defect cells of a patch count in the loss as if they were so many, at least a thirtieth and at
-    most five times what they are: where kinds differ in area by powers of ten, small ones are otherwise
-    not learned. null: every cell counts alike, the paper's L2.
+    loss: Annotated[Literal["hurdle", "paper"], Group("Stage 1: optimisation (open)")] = "paper"
+    """Loss: "hurdle" learns apart whether a cell is defective, by cross-entropy, and how severe it then is,
+    by a smooth L1; its severity is the product. "paper" is the squared error of one severity.
+    """
+    defect_cells: int | None = Field(None, ge=1)
+    """Defect cells of a patch weigh √(this / their number) in the loss, at least 1 and at most 4: where kinds
+    differ in area by powers of ten, small ones are otherwise not learned. null: every cell weighs 1, as in
+    the paper.
     """
     steps: int = Field(2000, ge=1)
     """Training steps of stage 1."""
@@ -196,10 +228,20 @@ class SeveritySettings(EncoderSettings):
     paper's is mean IoU, which is blind to clean images.
     """
 
-    image_score: Annotated[Literal["fitted", "max"], Group("Image score, not in the paper")] = "fitted"
+    image_score: Annotated[Literal["learned", "fitted", "max"], Group("Image score, not in the paper")] = (
+        "learned"
+    )
     """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
-    images; "max" by the greatest severity, as it is without a clean or without a defective validation
-    image.
+    images; "learned" by these and by a head on EfficientNet-Lite0 that learns from the training images'
+    labels, where that is better on the validation images; "max" by the greatest severity, as it is
+    without a clean or without a defective validation image.
+    """
+    image_score_images: int = Field(30, ge=5)
+    """Defective and clean training images, so many of each, that "learned" needs; with fewer it is "fitted".
+    """
+    score_values: Literal["raw", "clipped"] = "raw"
+    """Severities that are scored with loss "paper": "raw" ones go on beyond 12, so that the strongest images
+    are told apart; "clipped" ones end at 12.
     """
 
     join_distance: Annotated[float, Group("Stage 3: components, section III-A-3")] = Field(4.0, ge=0, le=1000)
@@ -239,6 +281,14 @@ class SeveritySettings(EncoderSettings):
     """Open: share of T from which what stage 1 finds on training images gives background examples; at T
     itself it finds too few false positives to learn from.
     """
+    types_background_share: float | None = Field(0.5, gt=0, lt=1)
+    """Open: share of background among the windows of a step, as most of what stage 4 sees is background;
+    null: as much as of a type.
+    """
+    types_hard_candidates: int = Field(2, ge=1)
+    """Open: with such a share, how many background windows each is chosen from, by the loss of the classifier
+    as it is at that step; 1: any.
+    """
     background_anywhere: float = Field(0.25, ge=0, le=1)
     """Open: share of background examples cut at random from clean places rather than at such a false
     positive.
@@ -246,8 +296,12 @@ class SeveritySettings(EncoderSettings):
     false_share: float = Field(0.1, ge=0, le=1)
     """Open: share of marked pixels below which a region is a false positive."""
     drop_above: float | None = Field(None, ge=0, le=1)
-    """Open: mean background probability of its windows from which a defect is dropped; null: the lowest
-    value from 0.5 on that drops no true defect of the validation images.
+    """Open: mean background probability of its windows from which a defect is dropped; null: chosen on the
+    validation images.
+    """
+    drop_rule: Literal["f1", "lossless"] = "f1"
+    """Open: how it is chosen: "f1" for the greatest F1 of regions; "lossless" is the lowest value from 0.5
+    on that drops no true defect.
     """
 
     tile: Annotated[int | None, Group("Inference")] = Field(None, ge=64)
@@ -283,6 +337,13 @@ class SeveritySettings(EncoderSettings):
             )
         if self.encoder != "auto":
             self.tiling  # noqa: B018  raises where the tile does not fit
+        grid = max(2 * self.cell, self.multiple, self.multiple * self.context // 2)
+        if self.context > 1 and self.patch % grid:
+            remedy = -(-self.patch // grid) * grid
+            raise ValueError(
+                f"patch must be a multiple of {grid} with cell={self.cell} and context={self.context}. "
+                f"Received: {self.patch}. Use {remedy}."
+            )
         return self
 
     @model_validator(mode="after")

@@ -18,7 +18,8 @@ from blemish.nn.runtime import prepare_runtime
 prepare_runtime(1)
 torch.manual_seed(0)
 networks = {"severity": as_network(SeverityNetwork(1, 4), device="cpu", bfloat16=False)}
-half = inference_from(SeveritySettings(types=False, cell=4), ("a",), threshold=6.0, drop_above=0.5)
+settings = SeveritySettings(types=False, cell=4, loss="paper", context=1)
+half = inference_from(settings, ("a",), threshold=6.0, drop_above=0.5)
 for height in (3200, 6400):
     pixels = np.full((height, 2048), 100, np.uint8)
     half.decide(half.forward(pixels, networks), pixels, networks, with_maps=False)

@@ -119,7 +119,7 @@ def test_a_bottleneck_does_not_change_its_input() -> None:
     """Its ReLUs work in place; the identity shortcut must still see what came in."""
     features = torch.randn(1, 32, 8, 8, generator=torch.Generator().manual_seed(0))
     before = features.clone()
-    block = Bottleneck(32, 8, 32).eval()
+    block = Bottleneck(32, 8, 32, "zeros").eval()
     with torch.inference_mode():
         out = block(features)
         body = block.body(before.clone())

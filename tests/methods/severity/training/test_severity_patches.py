@@ -27,7 +27,9 @@ def drawn_sample() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def source(**changes: object) -> PatchSource:
-    settings = SeveritySettings.model_validate({"patch": 64, "cell": 1, "clean_share": 0, **changes})
+    settings = SeveritySettings.model_validate(
+        {"patch": 64, "cell": 1, "context": 1, "clean_share": 0, **changes}
+    )
     return PatchSource(
         settings,
         lambda number: drawn_sample(),
@@ -39,7 +41,8 @@ def source(**changes: object) -> PatchSource:
 
 def draws(patches: PatchSource, number: int = 30) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     generator = np.random.default_rng(0)
-    return [patches.draw(generator) for _ in range(number)]
+    drawn = [patches.draw(generator) for _ in range(number)]
+    return [(each["images"], each["severities"]) for each in drawn]
 
 
 @pytest.mark.parametrize("sampling", ["around", "sliding"])
@@ -132,7 +135,7 @@ def test_the_sliding_grid_has_the_papers_step_and_meets_the_defect() -> None:
 
 def test_without_marked_defects_patches_are_cut_anywhere() -> None:
     generator = np.random.default_rng(0)
-    places = [replace(source(), marked=[]).place(generator)[1] for _ in range(200)]
+    places = [replace(source(), marked=[]).clean_image(generator)[2] for _ in range(200)]
     assert np.ptp([x for x, _ in places]) > 200
     assert np.ptp([y for _, y in places]) > 150
 
@@ -140,13 +143,13 @@ def test_without_marked_defects_patches_are_cut_anywhere() -> None:
 def test_an_image_smaller_than_the_patch_is_continued_by_its_mirror_image() -> None:
     small = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
     patches = PatchSource(
-        SeveritySettings.model_validate({"patch": 32, "cell": 2, **STILL}),
+        SeveritySettings.model_validate({"patch": 32, "cell": 2, "context": 1, **STILL}),
         lambda number: (small, np.zeros((4, 6), np.uint8)),
         sizes=[(4, 6)],
         marked=[],
         scale=1.0,
     )
-    image, severities = patches.draw(np.random.default_rng(0))
+    image, severities = patches.draw(np.random.default_rng(0)).values()
     assert image.shape == (1, 32, 32)
     assert severities.shape == (1, 16, 16)
     reflected = np.pad(small, 40, mode="reflect")
@@ -155,7 +158,7 @@ def test_an_image_smaller_than_the_patch_is_continued_by_its_mirror_image() -> N
 
 def test_the_same_draw_gives_the_same_patch_and_another_another() -> None:
     patches = source()
-    first, again, other = (patches.draw(np.random.default_rng(seed))[0] for seed in (5, 5, 6))
+    first, again, other = (patches.draw(np.random.default_rng(seed))["images"] for seed in (5, 5, 6))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -169,16 +172,54 @@ def test_colour_and_16_bit_patches_are_planes_of_full_scale() -> None:
     pixels = np.zeros((64, 64, 3), np.uint16)
     pixels[..., 0] = 65535
     patches = PatchSource(
-        SeveritySettings.model_validate({"cell": 4, "patch": 32, "channels": 3, **STILL}),
+        SeveritySettings.model_validate({"cell": 4, "patch": 32, "channels": 3, "context": 1, **STILL}),
         lambda number: (pixels, np.zeros((64, 64), np.uint8)),
         sizes=[(64, 64)],
         marked=[],
         scale=1.0,
     )
-    image, severities = patches.draw(np.random.default_rng(0))
+    image, severities = patches.draw(np.random.default_rng(0)).values()
     assert image.shape == (3, 32, 32)
     np.testing.assert_allclose(image.mean(axis=(1, 2)), [1, 0, 0], atol=1e-6)
     assert severities.shape == (1, 8, 8)
+
+
+def two_samples(**changes: object) -> PatchSource:
+    """A sample with defects, number 0, and a darker one without."""
+    settings = SeveritySettings.model_validate({"patch": 64, "cell": 1, **STILL, **changes})
+    pixels, classes = drawn_sample()
+    samples = (pixels, classes), (np.full_like(pixels, 40), np.zeros_like(classes))
+    marked = marked_defects([classes], join_distance=4)
+    return PatchSource(settings, samples.__getitem__, [(200, 260)] * 2, marked, scale=280.0)
+
+
+def test_two_fifths_of_the_patches_are_of_clean_images() -> None:
+    """Half of them are candidates for the hard ones: four for each, at the end of the batch."""
+    patches, generator = two_samples(batch=10, clean_share=0.4, hard_share=0.5), np.random.default_rng(0)
+    drawn = [patches.batch(generator)["images"].numpy() for _ in range(40)]
+    dark = np.array([batch.mean(axis=(1, 2, 3)) < 45 / 255 for batch in drawn])
+    assert dark.shape == (40, 8 + 4 * 2) and dark[:, 8:].all()
+    assert (dark[:, :8].sum() + 2 * 40) / (10 * 40) == pytest.approx(0.4, abs=0.05)
+
+
+def test_clean_patches_are_of_all_images_where_none_is_clean_or_all_are_wanted() -> None:
+    assert list(two_samples().clean_samples) == [1]
+    assert list(two_samples(clean_patches="anywhere").clean_samples) == [0, 1]
+    assert list(source().clean_samples) == [0]
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_the_wide_patch_is_the_coarser_copy_of_the_patch_and_its_surroundings(factor: int) -> None:
+    patches = source(context=factor, **{**STILL, "contrast": 0.3, "noise": 0.05})
+    for seed in range(5):
+        drawn = patches.draw(np.random.default_rng(seed))
+        assert drawn["wide"].shape == (1, 128 // factor, 128 // factor)
+        inner = slice(32 // factor, 96 // factor)
+        means = [
+            [drawn["images"][0, y : y + factor, x : x + factor].mean() for x in range(0, 64, factor)]
+            for y in range(0, 64, factor)
+        ]
+        np.testing.assert_allclose(drawn["wide"][0, inner, inner], means, atol=1e-5)
 
 
 def test_pasted_defects_are_labelled_by_their_contrast_at_the_new_place() -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from blemish.bundle import load_bundle
 from blemish.dataset.samples import Annotation, Dataset, Sample
@@ -24,7 +23,7 @@ from blemish.methods.severity.inference import tells_types
 from blemish.methods.severity.network import TypeNetwork
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
-from blemish.methods.severity.training.losses import cell_weights, severity_loss, type_loss
+from blemish.methods.severity.training.losses import severity_loss, type_loss
 from blemish.methods.severity.training.run import SeverityTraining, marked_regions, true_label
 from blemish.nn.resnets import resnet
 from blemish.progress import Reporter
@@ -69,7 +68,9 @@ def training(tiny_dataset: Dataset) -> SeverityTraining:
     classes[20:30, 20:60], classes[100:120, 100:120] = 1, 2
     samples = tuple(replace(tiny_dataset.samples[0], id=name, split=name) for name in ("train", "val"))
     dataset = replace(tiny_dataset, samples=samples, class_names=("scratch", "spot"))
-    settings = SeveritySettings(cell=1, types_window=32, types_step=8, false_positive_ratio=0.5)
+    settings = SeveritySettings(
+        cell=1, loss="paper", context=1, types_window=32, types_step=8, false_positive_ratio=0.5
+    )
     images = dict.fromkeys(("train", "val"), (pixels, classes))
     return SeverityTraining(dataset, settings, Reading(images))
 
@@ -84,9 +85,12 @@ def test_examples_are_marked_defects_found_ones_and_false_positives(training: Se
 
 
 @pytest.mark.parametrize(("background", "expected"), [(0.2, 0.5), (0.8, 0.801)])
-def test_the_drop_threshold_keeps_every_true_validation_defect(
+def test_the_lossless_drop_threshold_keeps_every_true_validation_defect(
     training: SeverityTraining, background: float, expected: float
 ) -> None:
+    settings = training.settings.model_copy(update={"drop_rule": "lossless"})
+    training = replace(training, settings=settings)
+
     def classify(windows: NDArray[np.float32]) -> NDArray[np.float32]:
         row = [(1 - background) / 2, (1 - background) / 2, background]
         return np.log(np.tile(np.float32(row), (len(windows), 1)))
@@ -99,6 +103,23 @@ def test_the_drop_threshold_keeps_every_true_validation_defect(
     raw = inference.forward(pixels, modules)
     findings = replace(inference, drop_above=drop_above).decide(raw, pixels, modules, with_maps=False)
     assert len(findings.defects) >= 2
+
+
+def test_the_drop_threshold_for_f1_drops_what_is_sure_to_be_background(training: SeverityTraining) -> None:
+    """The false positive is the only one whose window is dark."""
+
+    def classify(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        background = np.where(windows.mean(axis=(1, 2, 3)) < 0.05, 0.9, 0.2)
+        types = np.stack([1 - background - 0.01, np.full(len(windows), 0.01), background], axis=1)
+        return np.log(types.astype(np.float32))
+
+    modules = {"severity": bright_is_severe, "types": classify}
+    inference = replace(training.inference(6.0), types=True)
+    drop_above = training.choose_drop(inference, modules)
+    pixels = training.trainer.read(training.validation[0], 1)
+    raw = inference.forward(pixels, modules)
+    findings = replace(inference, drop_above=drop_above).decide(raw, pixels, modules, with_maps=False)
+    assert {defect.box_xyxy[:2] for defect in findings.defects} == {(20, 20), (100, 100)}
 
 
 def test_a_drop_threshold_that_is_given_is_kept(training: SeverityTraining) -> None:
@@ -153,7 +174,9 @@ def examples(**changes: Any) -> WindowSource:
         1: [WindowExample(0, 1, ((92, 92, 32),))],
         2: [WindowExample(0, 2, ((48, 48, 32),))],
     }
-    settings = SeveritySettings(types_window=32, types_step=8, types_batch=12, illumination=0.0, contrast=0.0)
+    settings = SeveritySettings(
+        types_window=32, types_step=8, types_batch=12, types_hard_candidates=3, illumination=0.0, contrast=0.0
+    )
     fields: dict[str, Any] = {"examples": found, "background": 2, **changes}
     return WindowSource(settings, lambda number: (pixels, classes), sizes=[(128, 128)], **fields)
 
@@ -176,13 +199,24 @@ def test_background_is_cut_from_clean_places_where_there_are_no_false_positives(
     assert all(set(block.ravel().tolist()) == {120} for block, label in drawn if label == 2)
 
 
+def test_half_a_batch_of_windows_is_background_each_chosen_from_three() -> None:
+    source = examples()
+    labels = source.batch(np.random.default_rng(0))["labels"].tolist()
+    assert source.num_background == 6
+    assert labels[6:] == [2] * 18 and set(labels[:6]) <= {0, 1}
+    settings = source.settings.model_copy(update={"types_background_share": None})
+    batch = replace(source, settings=settings).batch(np.random.default_rng(0))
+    assert len(batch["labels"]) == 12
+
+
 def test_a_batch_of_windows_goes_through_network_and_loss() -> None:
-    batch = examples().batch(np.random.default_rng(0))
-    assert batch["images"].shape == (12, 3, 32, 32)
+    source = examples()
+    batch = source.batch(np.random.default_rng(0))
+    assert batch["images"].shape == (24, 3, 32, 32)
     assert 0 <= float(batch["images"].min()) <= float(batch["images"].max()) <= 1
     network = TypeNetwork(resnet("resnet18", "none", setting="types_backbone_weights")[0], 2)
-    assert network(batch["images"]).shape == (12, 3)
-    assert float(type_loss(network, batch).detach()) < 5
+    assert network(batch["images"]).shape == (24, 3)
+    assert float(type_loss(network, batch, hard=6, hard_candidates=3).detach()) < 5
     assert not [name for name in network.state_dict() if name in ("mean", "std")], "constants are not weights"
 
 
@@ -219,24 +253,6 @@ def test_shuffled_truth_scores_clearly_worse_than_the_true_one(
     )
     assert true > 0.5
     assert false < true - 0.3
-
-
-def test_defect_cells_of_a_patch_count_as_so_many_in_the_loss():
-    """By hand: four cells wanted; one marked cell weighs 4, two weigh 2, a whole patch the least."""
-    severities = torch.zeros(4, 1, 8, 8)
-    severities[0, 0, 0, 0] = 9
-    severities[1, 0, 0, :2] = 6
-    severities[2] = 12
-    weights = cell_weights(severities, 4)
-    assert weights[0, 0, 0, 0] == 4 and weights[1, 0, 0, 0] == 2 and weights[0, 0, 1, 1] == 1
-    assert weights[2].unique().tolist() == [4 / 64]
-    assert (weights[3] == 1).all() and cell_weights(severities, 400)[0, 0, 0, 0] == 5
-    blind = nn.Conv2d(1, 1, 1, bias=False)
-    nn.init.zeros_(blind.weight)
-    batch = {"images": torch.rand(4, 1, 8, 8), "severities": severities}
-    assert severity_loss(blind, batch).item() == pytest.approx((81 + 2 * 36 + 64 * 144) / 256)
-    weighted = severity_loss(blind, batch, defect_cells=4).item()
-    assert weighted == pytest.approx((4 * 81 + 2 * 2 * 36 + 4 * 144) / 256)
 
 
 def test_images_marked_by_boxes_are_not_learned_from_and_choose_no_threshold(
@@ -300,9 +316,8 @@ def test_the_image_score_is_fitted_on_the_validation_images_or_left_out(
         fitter = MapScoreFitter(12.0)
         for sample in tiny_dataset.split("val"):
             pixels = read_image(sample.image, channels=1)
-            fitter.update(
-                inspector.inference.forward(pixels, inspector.networks), defective=sample.is_defective
-            )
+            raw = inspector.inference.forward(pixels, inspector.networks)
+            fitter.update(inspector.inference.scored(raw), defective=sample.is_defective)
         expected = fitter.fit() if choice == "fitted" else None
         assert inspector.inference.fitted_score == expected
         assert inspector.inference.threshold_score == (0.5 if choice == "fitted" else pytest.approx(5 / 12))

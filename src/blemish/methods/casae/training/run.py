@@ -34,10 +34,11 @@ from blemish.methods.casae.training.unlabelled import (
     UnlabelledSource,
     select_training_images,
 )
-from blemish.methods.common.map_score import MapAndMask, MapMemory, MapScore, MapScoreFitter
+from blemish.methods.common.map_score import MapAndMask, MapMemory, MapScore
 from blemish.methods.common.patches import MarkedDefect, marked_defects
 from blemish.methods.common.region_thresholds import ChosenThresholds, chosen_thresholds, stored
 from blemish.methods.common.samples import ClassMap, SampleReader
+from blemish.methods.common.training.image_head import ImageScoreFitter
 from blemish.methods.contract import Fitted, RegionSweep, Stage, Trainer
 from blemish.nn.encoder import EncoderDecoder
 from blemish.nn.optimisation import adam, momentum_sgd, scheduled
@@ -62,14 +63,14 @@ class CasaeTraining:
     def run(self) -> Fitted:
         cascade = self.train_maps()
         modules: dict[str, nn.Module] = {"cascade": cascade}
-        choice, fitted_score = self.choose_thresholds(cascade)
+        choice, fitted_score, head = self.choose_thresholds(cascade)
         if tells_types(self.settings, self.dataset.class_names):
             modules["types"] = self.train_types()
         settings = self.settings
         if settings.unlabelled is not None:  # its path means nothing elsewhere
             settings = settings.model_copy(update={"unlabelled": Path(settings.unlabelled).resolve().name})
         return Fitted(
-            modules=modules,
+            modules=modules | head,
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
             thresholds=stored("probability", choice.thresholds),
@@ -187,16 +188,26 @@ class CasaeTraining:
 
     # Threshold
 
-    def choose_thresholds(self, cascade: Cascade) -> tuple[ChosenThresholds, MapScore | None]:
-        """Choose thresholds on the validation images' probability maps, and fit the image score on them.
+    def choose_thresholds(
+        self, cascade: Cascade
+    ) -> tuple[ChosenThresholds, MapScore | None, dict[str, nn.Module]]:
+        """Choose thresholds on the validation images' probability maps, and fit the image score on them;
+        returns its head, too.
 
         A note where the maps are flat.
         """
-        contrast, fitter = ContrastMeter(), MapScoreFitter(max_value=1.0)
+        contrast = ContrastMeter()
+        fitter = ImageScoreFitter(
+            self.dataset.split("train").samples,
+            self.settings,
+            self.trainer,
+            channels=self.settings.channels,
+            max_value=1.0,
+        )
 
         def maps(regions: RegionSweep | None) -> Iterator[MapAndMask]:
-            pairs = self.validation_maps(cascade, "choosing the threshold", regions)
-            return contrast.passed_on(fitter.passed_on(pairs))
+            pairs = self.validation_maps(cascade, "choosing the threshold", regions, fitter)
+            return contrast.passed_on(pairs)
 
         chosen = chosen_thresholds(self.settings, self.trainer, maps, max_threshold=1.0)
         if contrast.is_flat:
@@ -206,7 +217,7 @@ class CasaeTraining:
                 f"than beside them: the {number} network is still on its first plateau. Raise {steps} or "
                 "learning_rate, or train with another --seed."
             )
-        return chosen, fitter.fit() if self.settings.image_score == "fitted" else None
+        return chosen, *fitter.fit()
 
     def flat_network(self, cascade: Cascade) -> tuple[str, str]:
         """Name of the network that makes a cascade's map flat, and of the setting of its steps.
@@ -224,11 +235,15 @@ class CasaeTraining:
         return "first", "steps"
 
     def validation_maps(
-        self, network: nn.Module, title: str, regions: RegionSweep | None = None
+        self,
+        network: nn.Module,
+        title: str,
+        regions: RegionSweep | None = None,
+        fitter: ImageScoreFitter | None = None,
     ) -> Iterator[MapAndMask]:
         """Probability map and true mask of each outlined validation image, [H, W] each.
 
-        regions: given the regions, if any
+        regions, fitter: given the regions and the maps, if any
         """
         networks = self.trainer.networks({"cascade": network})
         inference = inference_from(self.settings, self.dataset.class_names, threshold=0.5, min_area=0.0)
@@ -239,6 +254,8 @@ class CasaeTraining:
         for sample, (raw, mask) in zip(samples, maps, strict=True):
             if regions is not None:
                 regions.add(sample, (raw.shape[0], raw.shape[1]), partial(grown, inference, raw))
+            if fitter is not None:
+                fitter.update(raw, self.reader.pixels(sample), defective=bool(mask.any()))
             yield raw, mask
 
     # Types

@@ -22,9 +22,10 @@ class UNet(nn.Module):
     """Fully convolutional: sides that are no multiple of 16 are continued inside and cut off again.
 
     channels: 1 (gray) or 3 (colour); cell: side of the square of pixels that one severity stands for
+    outputs: K, see `heads`
     """
 
-    def __init__(self, channels: int, cell: int, width: int = WIDTH) -> None:
+    def __init__(self, channels: int, cell: int, width: int = WIDTH, *, outputs: int = 1) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(UNET_DEPTH + 1)]
         self.cell = cell
@@ -35,13 +36,13 @@ class UNet(nn.Module):
             nn.ConvTranspose2d(deep, shallow, 2, stride=2) for shallow, deep in pairwise(widths)
         )
         self.merge = nn.ModuleList(double_conv(2 * shallow, shallow) for shallow in widths[:-1])
-        self.output = nn.Conv2d(width, 1, 1)
+        self.output = nn.Conv2d(width, outputs, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Severity of each cell, unbounded.
+        """Outputs for each cell, unbounded; see `heads.severities_from`.
 
         images: [B, C, H, W] in [0, 1], H and W multiples of the cell
-        returns: [B, 1, H / cell, W / cell] in fp32
+        returns: [B, K, H / cell, W / cell] in fp32
         """
         height, width = images.shape[-2:]
         padding = (0, -width % UNET_MULTIPLE, 0, -height % UNET_MULTIPLE)
@@ -52,8 +53,8 @@ class UNet(nn.Module):
             skipped.append(features)
         for level in reversed(range(UNET_DEPTH)):
             features = self.merge[level](torch.cat([skipped[level], self.up[level](features)], dim=1))
-        severities = self.output(features)[..., :height, :width].float()
-        return nn.functional.avg_pool2d(severities, self.cell)
+        outputs = self.output(features)[..., :height, :width].float()
+        return nn.functional.avg_pool2d(outputs, self.cell)
 
 
 def double_conv(channels: int, out: int) -> nn.Sequential:

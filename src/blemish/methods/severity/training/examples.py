@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ class WindowExample:
 
 @dataclass(frozen=True)
 class WindowSource:
-    """Draws batches of windows, every label equally often.
+    """Draws batches of windows, every type equally often.
 
     examples: by label; sizes: (height, width) of each sample; background: the label N
     """
@@ -43,22 +44,50 @@ class WindowSource:
     background: int
 
     def batch(self, generator: Generator) -> dict[str, Tensor]:
-        """Batch of windows [B, 3, size, size] in [0, 1] and labels [B]."""
-        drawn = [self.draw(generator) for _ in range(self.settings.types_batch)]
+        """Batch of windows [B, 3, size, size] in [0, 1] and labels [B].
+
+        With a share of background, this is at the end, as candidates among which the hard ones are chosen.
+        """
+        settings = self.settings
+        if settings.types_background_share is None:
+            drawn = [self.draw(generator) for _ in range(settings.types_batch)]
+        else:
+            candidates = self.num_background * settings.types_hard_candidates
+            labels = [self.draw_type(generator) for _ in range(settings.types_batch - self.num_background)]
+            drawn = [self.draw_of(label, generator) for label in [*labels, *[self.background] * candidates]]
         blocks, labels = zip(*drawn, strict=True)
         return {"images": torch.from_numpy(network_input(list(blocks))), "labels": torch.tensor(labels)}
 
+    @property
+    def num_background(self) -> int:
+        """Background windows of a batch, where they have a share of their own; else 0."""
+        share, batch = self.settings.types_background_share, self.settings.types_batch
+        return 0 if share is None else min(batch - 1, max(1, round(share * batch)))
+
+    @cached_property
+    def types(self) -> Sequence[int]:
+        """Labels of the types that there are examples of."""
+        return sorted(label for label in self.examples if label != self.background)
+
+    def draw_type(self, generator: Generator) -> int:
+        """Draw the label of a type."""
+        return self.types[int(generator.integers(len(self.types)))]
+
     def draw(self, generator: Generator) -> tuple[NDArray[np.uint8], int]:
-        """Draw a window [size, size, 3] and its label."""
-        labels = [*sorted(label for label in self.examples if label != self.background), self.background]
-        label = labels[int(generator.integers(len(labels)))]
+        """Draw a window [size, size, 3] and its label, background as often as a type."""
+        labels = [*self.types, self.background]
+        return self.draw_of(labels[int(generator.integers(len(labels)))], generator)
+
+    def draw_of(self, label: int, generator: Generator) -> tuple[NDArray[np.uint8], int]:
+        """Draw a window [size, size, 3] of a label, and the label; of a type where no background is found."""
         found = self.examples.get(label, ())
         if label == self.background and (not found or generator.random() < self.settings.background_anywhere):
             block = self.clean_window(generator)
             if block is not None:
                 return self.augmented(block, generator), label
             if not found:  # neither false positives nor clean places: learn the types alone
-                label, found = labels[0], self.examples[labels[0]]
+                label = self.types[0]
+                found = self.examples[label]
         example = found[int(generator.integers(len(found)))]
         window = example.windows[int(generator.integers(len(example.windows)))]
         pixels, _ = self.read(example.sample)

@@ -24,6 +24,7 @@ from blemish.methods.common.patches import MarkedDefect, draw_balanced, grouped,
 from blemish.methods.common.samples import ClassMap, ReadSample
 from blemish.methods.common.warps import affine_patch
 from blemish.methods.severity.labels import severity_labels
+from blemish.methods.severity.network.context import WIDER
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import intensity_of
 
@@ -39,21 +40,59 @@ class PatchSource:
     scale: float
 
     def batch(self, generator: Generator) -> dict[str, Tensor]:
-        """Batch of patches [B, C, P, P] about [0, 1] and severities [B, 1, P / cell, P / cell]."""
-        drawn = [self.draw(generator) for _ in range(self.settings.batch)]
-        images, severities = zip(*drawn, strict=True)
+        """Batch of patches, the last of them candidates among which the hard ones are to be chosen.
+
+        "images": [B, C, P, P] about [0, 1]; "severities": [B, 1, P / cell, P / cell]; with context "wide":
+        [B, C, 2P / context, 2P / context]
+        """
+        candidates = self.num_hard * self.settings.hard_candidates
+        drawn = [self.draw(generator) for _ in range(self.settings.batch - self.num_hard)]
+        drawn += [self.patch_at(*self.clean_image(generator), generator) for _ in range(candidates)]
+        return {name: torch.from_numpy(np.stack([each[name] for each in drawn])) for name in drawn[0]}
+
+    @cached_property
+    def num_hard(self) -> int:
+        """Hard patches of a batch."""
+        return round(self.settings.batch * self.settings.clean_share * self.settings.hard_share)
+
+    def draw(self, generator: Generator) -> dict[str, NDArray[np.float32]]:
+        """Draw a patch; its arrays are those of `batch`, without B."""
+        return self.patch_at(*self.drawn_image(generator), generator)
+
+    def patch_at(
+        self, pixels: Pixels, classes: ClassMap, center: Point, generator: Generator
+    ) -> dict[str, NDArray[np.float32]]:
+        """Patch about a place of an image, turned and lit at random."""
+        settings = self.settings
+        matrix = self.transform(center, (classes.shape[0], classes.shape[1]), generator)
+        mask = affine_patch((classes > 0).astype(np.uint8) * 255, matrix, settings.patch) > 127
+        if settings.context == 1:
+            image = affine_patch(pixels, matrix, settings.patch)
+            images = photometric_jitter(image, generator, settings)
+            return {"images": images, "severities": self.label(image, mask)[None]}
+        margin = settings.patch * (WIDER - 1) // 2
+        inner = slice(margin, margin + settings.patch)
+        matrix[:, 2] += margin
+        around = affine_patch(pixels, matrix, WIDER * settings.patch)
+        lit = photometric_jitter(around, generator, settings)
         return {
-            "images": torch.from_numpy(np.stack(images)),
-            "severities": torch.from_numpy(np.stack(severities)),
+            "images": np.ascontiguousarray(lit[:, inner, inner]),
+            "severities": self.label(around[inner, inner], mask)[None],
+            "wide": block_means(lit, settings.context),
         }
 
-    def draw(self, generator: Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Draw a patch [C, P, P] about [0, 1] and its severities [1, P / cell, P / cell]."""
-        pixels, classes, center = self.drawn_image(generator)
-        matrix = self.transform(center, (classes.shape[0], classes.shape[1]), generator)
-        image = affine_patch(pixels, matrix, self.settings.patch)
-        mask = affine_patch((classes > 0).astype(np.uint8) * 255, matrix, self.settings.patch) > 127
-        return photometric_jitter(image, generator, self.settings), self.label(image, mask)[None]
+    @cached_property
+    def clean_samples(self) -> Sequence[int]:
+        """Numbers of the samples that clean patches come from."""
+        defective = {defect.sample for defect in self.marked}
+        clean = [number for number in range(len(self.sizes)) if number not in defective]
+        return clean if clean and self.settings.clean_patches == "clean_images" else range(len(self.sizes))
+
+    def clean_image(self, generator: Generator) -> tuple[Pixels, ClassMap, Point]:
+        """Image for a clean patch, its class map and the patch's centre (x, y), at a random place."""
+        sample = self.clean_samples[int(generator.integers(len(self.clean_samples)))]
+        height, width = self.sizes[sample]
+        return *self.read(sample), (generator.uniform(0, width), generator.uniform(0, height))
 
     def drawn_image(self, generator: Generator) -> tuple[Pixels, ClassMap, Point]:
         """Next image, its class map and the patch's centre (x, y); a share of them with a pasted defect."""
@@ -61,15 +100,15 @@ class PatchSource:
             pasted = self.paster.draw(generator)
             if pasted is not None:
                 return pasted.pixels, pasted.classes, self.centre_about(pasted.defect, generator)
+        settings = self.settings
+        clean = settings.clean_share * settings.batch - self.num_hard
+        if not self.marked or generator.random() < clean / max(1, settings.batch - self.num_hard):
+            return self.clean_image(generator)
         sample, center = self.place(generator)
         return *self.read(sample), center
 
     def place(self, generator: Generator) -> tuple[int, Point]:
-        """Sample number and centre (x, y) of the next patch."""
-        if not self.marked or generator.random() < self.settings.clean_share:
-            sample = int(generator.integers(len(self.sizes)))
-            height, width = self.sizes[sample]
-            return sample, (generator.uniform(0, width), generator.uniform(0, height))
+        """Sample number and centre (x, y) of a patch around a defect."""
         if self.settings.balance_classes:
             defect = draw_balanced(self.by_class, generator)
         else:
@@ -144,3 +183,10 @@ class PatchSource:
             truncation=settings.truncation,
             readings=settings.readings,
         )
+
+
+def block_means(planes: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Planes at 1 / factor of their size, each value the mean of factor² ones. planes: [C, H, W]"""
+    channels, height, width = planes.shape
+    blocks = planes.reshape(channels, height // factor, factor, width // factor, factor)
+    return blocks.mean(axis=(2, 4))

@@ -20,14 +20,16 @@ from torch import nn
 from blemish.arrays import Pixels
 from blemish.dataset.outlined import left_out, outlined
 from blemish.dataset.samples import Dataset, Sample
-from blemish.methods.common.map_score import MapMemory, MapScore, MapScoreFitter
+from blemish.methods.common.map_score import MapMemory, MapScore
 from blemish.methods.common.region_thresholds import ChosenThresholds, chosen_thresholds, stored
 from blemish.methods.common.samples import ClassMap, SampleReader
+from blemish.methods.common.training.image_head import ImageScoreFitter
 from blemish.methods.contract import Fitted, Networks, RegionSweep, RegionThresholds, Stage, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.labels import SEVERITY_MAX
-from blemish.methods.severity.network import TypeNetwork, new_network, new_type_network
+from blemish.methods.severity.network import ContextNetwork, TypeNetwork, new_network, new_type_network
 from blemish.methods.severity.settings import SeveritySettings
+from blemish.methods.severity.training.dropping import MIN_DROP, JudgedRegion, f1_drop, lossless_drop
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
 from blemish.methods.severity.training.losses import severity_loss, type_loss
 from blemish.methods.severity.training.patches import PatchSource
@@ -39,7 +41,6 @@ from blemish.regions.components import split_classes
 from blemish.regions.region import Region
 
 REGRESSION, TYPES = 1, 2  # keys that keep the two stages' random draws apart
-MIN_DROP = 0.5  # background probability from which a defect may be dropped
 NO_SEVERITIES = np.zeros(1, np.float32)
 
 
@@ -48,35 +49,39 @@ def fit(dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitte
     learnable, notes = outlined(dataset), left_out(dataset)
     for note in notes:
         trainer.note(note)
-    return replace(SeverityTraining(learnable, settings, trainer).run(), notes=notes)
+    every_image = dataset.split("train").samples
+    return replace(SeverityTraining(learnable, settings, trainer, every_image).run(), notes=notes)
 
 
 @dataclass(frozen=True)
 class SeverityTraining:
-    """Trains severity regression once on a dataset that holds outlined defects alone."""
+    """Trains severity regression once on a dataset that holds outlined defects alone.
+
+    every_image: all training images, outlined or not, from which the image score learns; empty: the dataset's
+    """
 
     dataset: Dataset
     settings: SeveritySettings
     trainer: Trainer
+    every_image: tuple[Sample, ...] = ()
 
     def run(self) -> Fitted:
         tracked = self.trainer.track(self.train, "reading training images")
         found = survey(map(self.reader.read, tracked), self.settings)
         type_network = self.new_types()  # before the long part, in case its weights cannot be had
-        network = self.train_regression(found)
-        modules: dict[str, nn.Module] = {"severity": network}
-        choice, fitted_score = self.choose_thresholds(modules)
+        modules = self.train_regression(found)
+        choice, fitted_score, head = self.choose_thresholds(modules)
         inference = self.inference(choice.thresholds)
         if type_network is not None:
             self.train_types(type_network, found, inference, modules)
             modules["types"] = type_network
             inference = replace(inference, drop_above=self.choose_drop(inference, modules), types=True)
         return Fitted(
-            modules=modules,
+            modules=modules | head,
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
             thresholds={"drop_above": inference.drop_above, **stored("severity", choice.thresholds)},
-            tiling={"tile": inference.tiling.tile, "halo": inference.tiling.halo, "stride": inference.cell},
+            tiling={"tile": inference.tiles.tile, "halo": inference.tiles.halo, "stride": inference.cell},
             curves=choice.curves,
             memory=MapMemory(image_score=fitted_score),
         )
@@ -110,40 +115,60 @@ class SeverityTraining:
 
     # Stage 1
 
-    def train_regression(self, found: DefectSurvey) -> nn.Module:
-        """Train stage 1 on patches."""
+    def train_regression(self, found: DefectSurvey) -> dict[str, nn.Module]:
+        """Train stage 1 on patches; returns its networks, "severity" and perhaps "context"."""
+        settings = self.settings
         torch.manual_seed(self.trainer.seed)
-        network = new_network(self.settings)
+        modules = {"severity": new_network(settings)}
+        network, rate_shares = modules["severity"], settings.rate_shares
         if isinstance(network, EncoderDecoder):
             self.trainer.note(network.origin)
+        if settings.context > 1:
+            modules["context"] = new_network(settings)
+            network = ContextNetwork(modules["severity"], modules["context"], settings.context)
+            rate_shares = {f"{name}.{part}": share for name in modules for part, share in rate_shares.items()}
         source = PatchSource(self.settings, self.read, found.sizes, found.marked, found.scale)
         self.optimise(
             "regression",
             network,
-            steps=self.settings.steps,
-            peak=self.settings.learning_rate,
+            steps=settings.steps,
+            peak=settings.learning_rate,
             batch=lambda step, rank: source.batch(self.generator(REGRESSION, step, rank)),
-            loss=partial(severity_loss, defect_cells=self.settings.defect_cells),
-            weight_average=self.settings.weight_average,
-            rate_shares=self.settings.rate_shares,
+            loss=partial(
+                severity_loss,
+                loss=settings.loss,
+                defect_cells=settings.defect_cells,
+                hard=source.num_hard,
+                hard_candidates=settings.hard_candidates,
+            ),
+            weight_average=settings.weight_average,
+            rate_shares=rate_shares,
         )
-        return network
+        return modules
 
-    def choose_thresholds(self, modules: Mapping[str, nn.Module]) -> tuple[ChosenThresholds, MapScore | None]:
+    def choose_thresholds(
+        self, modules: Mapping[str, nn.Module]
+    ) -> tuple[ChosenThresholds, MapScore | None, dict[str, nn.Module]]:
         """Choose T of stage 2 and what regions start from on the validation images (section III-A-2), and fit
-        the image score on them.
+        the image score on them; returns its head, too.
         """
-        fitter = MapScoreFitter(SEVERITY_MAX)
+        fitter = ImageScoreFitter(
+            self.every_image or self.train,
+            self.settings,
+            self.trainer,
+            channels=self.settings.channels,
+            max_value=SEVERITY_MAX,
+        )
         chosen = chosen_thresholds(
             self.settings,
             self.trainer,
             lambda regions: self.validation_maps(modules, fitter, regions),
             max_threshold=SEVERITY_MAX,
         )
-        return chosen, fitter.fit() if self.settings.image_score == "fitted" else None
+        return chosen, *fitter.fit()
 
     def validation_maps(
-        self, modules: Mapping[str, nn.Module], fitter: MapScoreFitter, regions: RegionSweep | None
+        self, modules: Mapping[str, nn.Module], fitter: ImageScoreFitter, regions: RegionSweep | None
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
         """Severities and true mask of each validation image's pixels, [H, W].
 
@@ -155,7 +180,7 @@ class SeverityTraining:
             pixels, classes = self.reader.read(sample)
             size = (classes.shape[0], classes.shape[1])
             raw = inference.forward(pixels, networks)
-            fitter.update(raw, defective=bool(classes.any()))
+            fitter.update(inference.scored(raw), pixels, defective=bool(classes.any()))
             if regions is not None:
                 regions.add(sample, size, partial(grown, inference, raw, size))
             yield inference.in_pixels(raw, size), classes > 0
@@ -184,7 +209,7 @@ class SeverityTraining:
             self.read,
             self.examples(inference, self.trainer.networks(modules)),
             found.sizes,
-            background=len(self.dataset.class_names),
+            background=self.background,
         )
         self.optimise(
             "types",
@@ -192,7 +217,11 @@ class SeverityTraining:
             steps=self.settings.types_steps,
             peak=self.settings.types_learning_rate,
             batch=lambda step, rank: source.batch(self.generator(TYPES, step, rank)),
-            loss=type_loss,
+            loss=partial(
+                type_loss,
+                hard=source.num_background,
+                hard_candidates=self.settings.types_hard_candidates,
+            ),
         )
 
     def examples(self, inference: SeverityInference, networks: Networks) -> dict[int, list[WindowExample]]:
@@ -210,8 +239,10 @@ class SeverityTraining:
             places = [
                 (region, label) for label, region in marked_regions(classes, self.settings.join_distance)
             ]
-            places += self.labelled(inference.regions(raw, classes.shape), classes, background=False)
-            places += self.labelled(eager.regions(raw, classes.shape), classes, background=True)
+            found = self.with_labels(inference.regions(raw, classes.shape), classes)
+            false = self.with_labels(eager.regions(raw, classes.shape), classes)
+            places += [(region, label) for region, label in found if label < self.background]
+            places += [(region, label) for region, label in false if label == self.background]
             for region, label in places:
                 windows = windows_on(
                     region.mask,
@@ -223,29 +254,38 @@ class SeverityTraining:
                 examples[label].append(WindowExample(number, label, tuple(windows)))
         return dict(examples)
 
-    def labelled(
-        self, regions: Iterable[Region], classes: ClassMap, *, background: bool
-    ) -> list[tuple[Region, int]]:
-        """Regions with their true label: either those that are background, or those that are defects."""
-        number = len(self.dataset.class_names)
-        labels = (
-            (region, true_label(region, classes, background=number, min_share=self.settings.false_share))
-            for region in regions
-        )
-        return [(region, label) for region, label in labels if (label == number) == background]
+    @property
+    def background(self) -> int:
+        """Label of background, N."""
+        return len(self.dataset.class_names)
+
+    def with_labels(self, regions: Iterable[Region], classes: ClassMap) -> Iterator[tuple[Region, int]]:
+        """Regions with their true label, see `true_label`."""
+        for region in regions:
+            share = self.settings.false_share
+            yield region, true_label(region, classes, background=self.background, min_share=share)
 
     def choose_drop(self, inference: SeverityInference, modules: Mapping[str, nn.Module]) -> float:
-        """Background probability from which stage 4 drops a defect: it loses no true validation defect."""
+        """Background probability from which stage 4 drops a defect, by the setting `drop_rule`."""
         if self.settings.drop_above is not None:
             return self.settings.drop_above
         networks = self.trainer.networks(modules)
-        limit = MIN_DROP
+        judged: list[JudgedRegion] = []
+        num_defects = 0
         for sample in self.trainer.track(self.validation, "checking the type classifier"):
             pixels, classes = self.reader.read(sample)
+            numbers = np.zeros(classes.shape, np.int32)
+            for _, marked in marked_regions(classes, self.settings.join_distance):
+                num_defects += 1
+                pixels_of(marked, numbers)[marked.mask] = num_defects
             raw = inference.forward(pixels, networks)
-            for region, _ in self.labelled(inference.regions(raw, classes.shape), classes, background=False):
-                limit = max(limit, float(inference.vote(region, pixels, networks)[:, -1].mean()) + 1e-3)
-        return min(limit, 1.0)
+            for region, label in self.with_labels(inference.regions(raw, classes.shape), classes):
+                background = float(inference.vote(region, pixels, networks)[:, -1].mean())
+                below = pixels_of(region, numbers)[region.mask] if label < self.background else ()
+                judged.append(JudgedRegion(background, frozenset(map(int, below)) - {0}))
+        if self.settings.drop_rule == "lossless":
+            return lossless_drop(judged)
+        return f1_drop(judged, num_defects)
 
     # Both
 
@@ -288,10 +328,15 @@ def marked_regions(classes: ClassMap, join_distance: float) -> list[tuple[int, R
 
 def true_label(region: Region, classes: ClassMap, *, background: int, min_share: float) -> int:
     """Class of most of a region's marked pixels; `background` where a smaller share than that is marked."""
-    left, top = region.offset_xy
-    height, width = region.mask.shape
-    inside = classes[top : top + height, left : left + width][region.mask]
+    inside = pixels_of(region, classes)[region.mask]
     marked = inside[inside > 0]
     if not marked.size or marked.size < min_share * inside.size:
         return background
     return int(np.bincount(marked).argmax()) - 1
+
+
+def pixels_of(region: Region, values: NDArray[np.generic]) -> NDArray[Any]:
+    """View of the values that a region's mask lies on, [h, w]. values: of an image, [H, W]"""
+    left, top = region.offset_xy
+    height, width = region.mask.shape
+    return values[top : top + height, left : left + width]
