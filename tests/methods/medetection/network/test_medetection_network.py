@@ -40,7 +40,7 @@ STEMS = [
 @pytest.mark.parametrize("changes", STEMS)
 @pytest.mark.parametrize("side", [32, 48, 64])
 def test_every_switch_gives_one_difference_and_a_map_of_a_sixteenth(changes: dict, side: int) -> None:
-    network = made(**changes)
+    network = made(**changes, size=side)
     with torch.no_grad():
         raw, logits = network(pairs(2, side)), network.logits(pairs(2, side))
     assert raw.shape == (2, 1 + (side // 16) ** 2)
