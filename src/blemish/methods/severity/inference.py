@@ -99,8 +99,8 @@ class SeverityInference:
 
     @property
     def threshold_score(self) -> float:
-        limit = float(self.scored(np.float32([self.region_threshold]))[0])
-        return threshold_score(limit, max_value=SEVERITY_MAX, fitted=self.fitted_score)
+        limit = self.scored(np.array([self.region_threshold], np.float32))
+        return threshold_score(float(limit[0]), max_value=SEVERITY_MAX, fitted=self.fitted_score)
 
     @property
     def region_threshold(self) -> float:
@@ -170,8 +170,8 @@ class SeverityInference:
         found = []
         for region, defect in zip(kept, defects_of(kept, named, mm_per_px=self.mm_per_px), strict=True):
             severities = np.clip(region.values, 0.0, SEVERITY_MAX)
-            measured = {"severity_mean": float(severities.mean()), "severity_max": float(severities.max())}
-            found.append((region, replace(defect, **measured)))
+            mean, greatest = float(severities.mean()), float(severities.max())
+            found.append((region, replace(defect, severity_mean=mean, severity_max=greatest)))
         return found
 
     def image_score(
@@ -181,7 +181,7 @@ class SeverityInference:
         return image_score(
             [replace(region, values=self.scored(region.values)) for region in regions],
             self.scored(values),
-            threshold=float(self.scored(np.float32([self.region_threshold]))[0]),
+            threshold=float(self.scored(np.array([self.region_threshold], np.float32))[0]),
             max_value=SEVERITY_MAX,
             fitted=self.fitted_score,
             head=head,

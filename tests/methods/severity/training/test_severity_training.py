@@ -19,6 +19,7 @@ from blemish.images.decode import read_image
 from blemish.inspector.loading import inspector_of
 from blemish.methods import find_method
 from blemish.methods.common.map_score import MapScoreFitter
+from blemish.methods.contract import RegionThresholds
 from blemish.methods.severity.inference import tells_types
 from blemish.methods.severity.network import TypeNetwork
 from blemish.methods.severity.settings import SeveritySettings
@@ -32,6 +33,7 @@ from blemish.training.request import Request
 from blemish.training.run import train
 
 Pixels = NDArray[np.uint8]
+AT_SIX = RegionThresholds(6.0, start=0.0)
 
 
 class Reading:
@@ -76,12 +78,12 @@ def training(tiny_dataset: Dataset) -> SeverityTraining:
 
 
 def test_examples_are_marked_defects_found_ones_and_false_positives(training: SeverityTraining) -> None:
-    found = training.examples(training.inference(6.0), {"severity": bright_is_severe})
+    found = training.examples(training.inference(AT_SIX), {"severity": bright_is_severe})
     assert {label: len(examples) for label, examples in found.items()} == {0: 2, 1: 2, 2: 2}
     false_positives = {example.windows[0] for example in found[2]}
     assert len(false_positives) == 2, "at half of T the faint one is found as well"
     strict = replace(training, settings=training.settings.model_copy(update={"false_positive_ratio": 1.0}))
-    assert len(strict.examples(strict.inference(6.0), {"severity": bright_is_severe})[2]) == 1
+    assert len(strict.examples(strict.inference(AT_SIX), {"severity": bright_is_severe})[2]) == 1
 
 
 @pytest.mark.parametrize(("background", "expected"), [(0.2, 0.5), (0.8, 0.801)])
@@ -96,7 +98,7 @@ def test_the_lossless_drop_threshold_keeps_every_true_validation_defect(
         return np.log(np.tile(np.float32(row), (len(windows), 1)))
 
     modules = {"severity": bright_is_severe, "types": classify}
-    inference = replace(training.inference(6.0), types=True)
+    inference = replace(training.inference(AT_SIX), types=True)
     drop_above = training.choose_drop(inference, modules)
     assert drop_above == pytest.approx(expected, abs=1e-4)
     pixels = training.trainer.read(training.validation[0], 1)
@@ -114,7 +116,7 @@ def test_the_drop_threshold_for_f1_drops_what_is_sure_to_be_background(training:
         return np.log(types.astype(np.float32))
 
     modules = {"severity": bright_is_severe, "types": classify}
-    inference = replace(training.inference(6.0), types=True)
+    inference = replace(training.inference(AT_SIX), types=True)
     drop_above = training.choose_drop(inference, modules)
     pixels = training.trainer.read(training.validation[0], 1)
     raw = inference.forward(pixels, modules)
@@ -124,7 +126,7 @@ def test_the_drop_threshold_for_f1_drops_what_is_sure_to_be_background(training:
 
 def test_a_drop_threshold_that_is_given_is_kept(training: SeverityTraining) -> None:
     given = replace(training, settings=training.settings.model_copy(update={"drop_above": 0.9}))
-    assert given.choose_drop(given.inference(6.0), {}) == 0.9
+    assert given.choose_drop(given.inference(AT_SIX), {}) == 0.9
 
 
 def test_marked_regions_are_split_by_class_and_place() -> None:

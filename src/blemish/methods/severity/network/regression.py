@@ -7,6 +7,8 @@ and conv3 is followed by batch norm and ReLU, without which conv3 and conv4 woul
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,8 @@ from blemish.methods.severity.heads import num_outputs
 from blemish.methods.severity.network.unet import UNet
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.nn.encoder import new_encoder_decoder
+
+Padding = Literal["replicate", "zeros"]
 
 
 def new_network(settings: SeveritySettings) -> nn.Module:
@@ -49,7 +53,7 @@ class SeverityNetwork(nn.Module):
         *,
         conv2: str = "after_stage1",
         outputs: int = 1,
-        padding: str = "zeros",
+        padding: Padding = "zeros",
     ) -> None:
         super().__init__()
         first_stride, second_stride = POOL_STRIDES[cell]
@@ -78,14 +82,14 @@ class SeverityNetwork(nn.Module):
         return self.conv4(torch.relu_(self.norm3(self.conv3(features)))).float()
 
 
-def mean_pool(stride: int, padding: str) -> nn.Module:
+def mean_pool(stride: int, padding: Padding) -> nn.Module:
     """Mean over 3×3 pixels; beyond the image, zeros or its continued border."""
     if padding == "zeros":
         return nn.AvgPool2d(3, stride, padding=1)
     return nn.Sequential(nn.ReplicationPad2d(1), nn.AvgPool2d(3, stride))
 
 
-def residual_stage(channels: int, *, middle: int, out: int, padding: str) -> nn.Sequential:
+def residual_stage(channels: int, *, middle: int, out: int, padding: Padding) -> nn.Sequential:
     """Two pre-activation bottlenecks, the first with a projection shortcut (Tables 2 and 3)."""
     return nn.Sequential(Bottleneck(channels, middle, out, padding), Bottleneck(out, middle, out, padding))
 
@@ -93,7 +97,7 @@ def residual_stage(channels: int, *, middle: int, out: int, padding: str) -> nn.
 class Bottleneck(nn.Module):
     """1×1 → 5×5 → 5×5, each after batch norm and ReLU (Fig. 4)."""
 
-    def __init__(self, channels: int, middle: int, out: int, padding: str) -> None:
+    def __init__(self, channels: int, middle: int, out: int, padding: Padding) -> None:
         super().__init__()
         self.body = nn.Sequential(
             *normalised_conv(channels, middle, 1, padding),
@@ -106,7 +110,7 @@ class Bottleneck(nn.Module):
         return self.shortcut(features) + self.body(features)
 
 
-def normalised_conv(channels: int, out: int, kernel: int, padding: str) -> list[nn.Module]:
-    mode = padding if kernel > 1 else "zeros"
+def normalised_conv(channels: int, out: int, kernel: int, padding: Padding) -> list[nn.Module]:
+    mode: Padding = padding if kernel > 1 else "zeros"
     conv = nn.Conv2d(channels, out, kernel, padding=kernel // 2, bias=False, padding_mode=mode)
     return [nn.BatchNorm2d(channels), nn.ReLU(inplace=True), conv]

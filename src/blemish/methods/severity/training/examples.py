@@ -53,8 +53,8 @@ class WindowSource:
             drawn = [self.draw(generator) for _ in range(settings.types_batch)]
         else:
             candidates = self.num_background * settings.types_hard_candidates
-            labels = [self.draw_type(generator) for _ in range(settings.types_batch - self.num_background)]
-            drawn = [self.draw_of(label, generator) for label in [*labels, *[self.background] * candidates]]
+            wanted = [self.draw_type(generator) for _ in range(settings.types_batch - self.num_background)]
+            drawn = [self.draw_of(label, generator) for label in [*wanted, *[self.background] * candidates]]
         blocks, labels = zip(*drawn, strict=True)
         return {"images": torch.from_numpy(network_input(list(blocks))), "labels": torch.tensor(labels)}
 

@@ -48,7 +48,7 @@ def cell_losses(outputs: Tensor, severities: Tensor, loss: str, defect_cells: in
     if loss == "paper":
         losses = (outputs - severities).square()
     else:
-        defective, severe = outputs.split(1, dim=1)
+        defective, severe = outputs[:, :1], outputs[:, 1:]
         marked = (severities > 0).float()
         losses = functional.binary_cross_entropy_with_logits(defective, marked, reduction="none")
         losses = losses + marked * functional.smooth_l1_loss(
