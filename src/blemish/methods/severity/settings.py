@@ -151,7 +151,7 @@ class SeveritySettings(EncoderSettings):
     """Step in pixels of the grid with sampling "sliding"."""
     clean_share: float = Field(0.15, ge=0, le=1)
     """Open: share of patches that are cut at a random place rather than around a defect."""
-    clean_patches: Literal["clean_images", "anywhere"] = "clean_images"
+    clean_patches: Literal["clean_images", "anywhere"] = "anywhere"
     """Open: images that these come from: those without a defect, where there are any, or all."""
     hard_share: float = Field(0.0, ge=0, le=1)
     """Share of these that are hard: those with the greatest loss of `hard_candidates` times as many."""
