@@ -295,10 +295,13 @@ def test_wrong_options_are_one_line_and_write_nothing(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--limit", "scrach:length=3px:ng"], "error: --limit: CLASS must be a class that the bundle names"),
+        (
+            ["--limit", "scrach:length=3px:ng"],
+            "blemish: --limit: CLASS must be a class that",
+        ),
         (
             ["--limit", "length=3mm:ng"],
-            "error: --limit: length is in mm, but the scale is unknown. Give --mm-per-px",
+            "blemish: --limit: length is in mm, but the scale is unknown. Give --mm-per-px",
         ),
         (["--split", "val"], "has no such images"),
     ],

@@ -18,10 +18,10 @@ from blemish.training.manifest import state_of
 
 @pytest.fixture(scope="session")
 def new_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
-    """A bundle of a random network of the method, loaded from disk."""
+    """A bundle of a random network of the method, loaded from disk. more: of `manifest_of`"""
 
-    def make(method: str, settings: Mapping[str, Any], seed: int = 0) -> Bundle:
-        manifest = manifest_of(method, settings)
+    def make(method: str, settings: Mapping[str, Any], seed: int = 0, **more: Any) -> Bundle:
+        manifest = manifest_of(method, settings, **more)
         modules = random_modules(method, manifest, seed)
         folder = tmp_path_factory.mktemp(method) / "bundle"
         save_bundle(folder, manifest, {name: state_of(module) for name, module in modules.items()})

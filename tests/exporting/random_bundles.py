@@ -24,6 +24,7 @@ CASAE = {
     "types": False,
     "min_area": 12,
 }
+NOTHING: Mapping[str, Any] = {}
 MEDETECTION = {"preset": "tiny", "backbone": "paper", "references": 2, "reset_head": False}
 
 
@@ -76,7 +77,13 @@ def random_modules(method: str, manifest: Manifest, seed: int = 0) -> dict[str, 
     return modules
 
 
-def manifest_of(method: str, settings: Mapping[str, Any]) -> Manifest:
+def manifest_of(
+    method: str,
+    settings: Mapping[str, Any],
+    *,
+    further_thresholds: Mapping[str, float] = NOTHING,
+    further_memory: Mapping[str, Any] = NOTHING,
+) -> Manifest:
     whole = find_method(method).settings_type.model_validate(settings)
     thresholds = {"severity": 6.0, "drop_above": 0.5, "probability": 0.5, "score": 0.5}
     cell = settings.get("cell", 4)
@@ -88,7 +95,7 @@ def manifest_of(method: str, settings: Mapping[str, Any]) -> Manifest:
         class_names=("scratch", "spot"),
         preprocessing=Preprocessing(channels=whole.model_dump().get("channels", 3)),
         tiling=tiling,
-        thresholds={**thresholds, "ng": 0.6, "review": 0.45},
+        thresholds={**thresholds, "ng": 0.6, "review": 0.45, **further_thresholds},
         settings=whole.model_dump(mode="json"),
-        memory=memory,
+        memory={**memory, **further_memory},
     )

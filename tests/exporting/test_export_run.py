@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,44 @@ def test_every_method_answers_alike_by_openvino(
         assert_same(torch, graphs, noise_image(size, torch.inference.channels))
     scores = {row["torch"]["score"] for row in certificate_of(out)["images"]}
     assert len(scores) > 2
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "start", "kind"),
+    [
+        ("severity", SEVERITY, 8.0, "onnx"),
+        ("casae", {**CASAE, "tiled": False, "tile": None}, 0.8, "openvino"),
+    ],
+    ids=["severity", "casae"],
+)
+def test_regions_that_start_higher_and_a_head_for_the_score_go_along(
+    method: str,
+    settings: Mapping[str, Any],
+    start: float,
+    kind: Any,
+    new_bundle: Callable[..., Bundle],
+    few_pictures: None,
+    tmp_path: Path,
+) -> None:
+    score = {"weights": [0.3, 0.2, 0.1, 0.0, 1.5], "bias": 0.2, "head_mean": 0.1}
+    bundle = new_bundle(
+        method,
+        settings,
+        further_thresholds={"start": start, "min_area": 9.0},
+        further_memory={"image_score": score},
+    )
+    out = export_bundle(ExportRequest(bundle, kind, "fp32", tmp_path / "out"), QUIET)
+    torch, graphs = sides_of(bundle, out)
+    assert graphs.inference.start_threshold == np.float32(start) and graphs.inference.min_area == 9
+    assert set(graphs.networks) == set(torch.networks) >= {"image"}
+    found = 0
+    for size in [(33, 95), (97, 131), (150, 64)]:
+        pixels = noise_image(size, torch.inference.channels)
+        assert_same(torch, graphs, pixels)
+        every = replace(torch.inference, start_threshold=0.0, min_area=0.0)
+        found += len(replace(torch, inference=every, limited=False).judge(pixels, "one").defects)
+        found -= len(replace(torch, limited=False).judge(pixels, "one").defects)
+    assert found > 0, "some start nowhere"
 
 
 def test_references_that_stay_are_stored_as_features(

@@ -14,7 +14,9 @@ from blemish.bundle import migrations
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError
 from blemish.methods import find_method
+from blemish.training.record import note_steps, read_record
 from blemish.training.request import RUN_FILE, Request, claim_folder, refuse_good_images_alone, same_setting
+from blemish.training.time_plan import StepCount
 
 
 def request(dataset: Dataset, settings: Mapping[str, Any], run: Path, **changes: Any) -> Request:
@@ -166,3 +168,14 @@ def test_checkpoints_without_the_run_that_they_are_of_are_refused(
         odd(tmp_path / "run.json")
     with pytest.raises(BlemishError, match=r"run\.json must tell which settings and data"):
         claim_folder(request(tiny_dataset, {"floor": 3.0}, tmp_path, resume=resume), "another")
+
+
+def test_steps_are_added_to_a_record_and_what_it_leaves_open_stays_so(tmp_path: Path) -> None:
+    """A run of 0.1 does not say its threads; None would be those of a GPU."""
+    old = {"method": "severity", "seed": 1, "data_fingerprint": "x", "settings": {"steps": 30}}
+    (tmp_path / "run.json").write_text(json.dumps(old))
+    note_steps(tmp_path, {"regression": StepCount(planned=30, taken=25)})
+    stored = json.loads((tmp_path / "run.json").read_text())
+    assert stored == {**old, "steps_planned": {"regression": 30}, "steps_taken": {"regression": 25}}
+    record = read_record(tmp_path)
+    assert record is not None and "threads" not in record.model_fields_set

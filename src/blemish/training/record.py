@@ -86,5 +86,6 @@ def note_steps(run: Path, counts: Mapping[str, StepCount]) -> None:
 
 
 def write_record(run: Path, record: RunRecord) -> None:
-    text = json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    """Write a record; keys that an older one does not know stay unset."""
+    text = json.dumps(record.model_dump(mode="json", exclude_unset=True), indent=1, ensure_ascii=False)
     write_atomically(run / RUN_FILE, text + "\n")

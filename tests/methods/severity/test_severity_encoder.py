@@ -39,14 +39,14 @@ def settings_with(**changes: Any) -> SeveritySettings:
 def small_tiles(settings: SeveritySettings) -> tuple[SeverityInference, Networks]:
     """Inference by the smallest tiles that fit, on a network whose map has detail."""
     inference = inference_from(settings, ("defect",), threshold=6.0, drop_above=1.0)
-    tiling = inference.tiling
+    tiling = inference.tiles
     narrow = Tiling(tile=2 * tiling.halo + 32, halo=tiling.halo, stride=tiling.stride)
     torch.manual_seed(0)
     network = new_network(settings).eval()
     assert isinstance(network, EncoderDecoder)
     network.decoder.output.weight.data *= 300
     network.decoder.output.bias.data += 5.0
-    return replace(inference, tiling=narrow), {"severity": as_network(network, device="cpu", bfloat16=False)}
+    return replace(inference, tiles=narrow), {"severity": as_network(network, device="cpu", bfloat16=False)}
 
 
 def noise(height: int, width: int) -> NDArray[np.uint8]:
@@ -56,19 +56,19 @@ def noise(height: int, width: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("cell", [1, 2, 4])
 def test_tiles_give_the_map_of_the_whole_image(cell: int) -> None:
     inference, networks = small_tiles(settings_with(cell=cell))
-    image = noise(inference.tiling.tile + 77, 90)
+    image = noise(inference.tiles.tile + 77, 90)
     raw = inference.forward(image, networks)
     padded = np.pad(image, ((0, -image.shape[0] % 8), (0, -image.shape[1] % 8)), "edge")
     whole = networks["severity"](planes(padded)[None])[0, 0].clip(0, 12)
     height, width = (-(-side // cell) for side in image.shape)
     assert raw.shape == (height, width)
     assert whole.std() > 0.1
-    np.testing.assert_allclose(raw, whole[:height, :width], rtol=0, atol=1e-3)
+    np.testing.assert_allclose(raw.clip(0, 12), whole[:height, :width], rtol=0, atol=1e-3)
 
 
 def test_a_web_is_judged_as_the_image_of_all_its_rows() -> None:
     inference, networks = small_tiles(settings_with())
-    image = noise(inference.tiling.tile + 141, 64)
+    image = noise(inference.tiles.tile + 141, 64)
     scan = OutlineScan(inference, networks, max_rows=10_000, with_pixels=False)
     pieces = [piece for start in range(0, len(image), 50) for piece in scan.push(image[start : start + 50])]
     pieces += scan.finish()

@@ -195,7 +195,10 @@ def two_samples(**changes: object) -> PatchSource:
 
 def test_two_fifths_of_the_patches_are_of_clean_images() -> None:
     """Half of them are candidates for the hard ones: four for each, at the end of the batch."""
-    patches, generator = two_samples(batch=10, clean_share=0.4, hard_share=0.5, clean_patches="clean_images"), np.random.default_rng(0)
+    patches, generator = (
+        two_samples(batch=10, clean_share=0.4, hard_share=0.5, clean_patches="clean_images"),
+        np.random.default_rng(0),
+    )
     drawn = [patches.batch(generator)["images"].numpy() for _ in range(40)]
     dark = np.array([batch.mean(axis=(1, 2, 3)) < 45 / 255 for batch in drawn])
     assert dark.shape == (40, 8 + 4 * 2) and dark[:, 8:].all()
