@@ -31,8 +31,6 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "threshold_criterion": "mean-iou",
         "padding": "zeros",
         "score_values": "clipped",
-        "types_background_share": None,
-        "types_hard_candidates": 1,
         "drop_rule": "lossless",
     },
     "tlsdd": {
