@@ -31,13 +31,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "image_score": "max",
         "threshold_criterion": "mean-iou",
         "padding": "zeros",
-        "context": 1,
-        "loss": "paper",
-        "clean_patches": "anywhere",
-        "hard_share": 0.0,
         "score_values": "clipped",
-        "types_background_share": None,
-        "types_hard_candidates": 1,
         "drop_rule": "lossless",
     },
     "tlsdd": {

@@ -67,13 +67,14 @@ def region_choice(manifest: Manifest, bundle: Path) -> tuple[Surface, Curve] | N
 def regions_in_words(manifest: Manifest) -> tuple[str, ...]:
     """Sentence on where the bundle's regions start, how far they grow, and how small they may be.
 
-    Empty for a bundle without regions, and for one older than these thresholds.
+    Empty for a bundle without regions.
     """
     stored = manifest.thresholds
     name = next((name for name in PIXEL_THRESHOLDS if name in stored), None)
-    if name is None or "start" not in stored:
+    if name is None:
         return ()
-    grow, start, least = stored[name], stored["start"], stored.get("min_area", 0.0)
+    grow = stored[name]
+    start, least = stored.get("start", grow), stored.get("min_area", manifest.settings.get("min_area", 0.0))
     reach = (
         f"start at {name} {start:.3g} and grow to {grow:.3g}" if start > grow else f"reach {name} {grow:.3g}"
     )

@@ -145,7 +145,7 @@ def new_encoder_decoder(settings: EncoderChoice, *, outputs: int, stride: int) -
 
 def pretrained_stages(settings: EncoderChoice) -> tuple[nn.Module, nn.ModuleDict, str]:
     """Scale of the images, stages by name, and a line on where their weights are from."""
-    if settings.encoder == "lite0":
+    if settings.encoder == "efficientnet-lite0":
         return LiteScale(), *efficientnet_lite_stages(
             settings.encoder_weights,
             deepest=LITE_STAGES[settings.encoder_level],

@@ -90,7 +90,8 @@ def severity(**more: object) -> BundleInspector:
     """Cells of 4, a halo of two, types by windows of 32 and more that look far around a defect."""
     settings = SeveritySettings(types_window=32, types_step=8, loss="paper", context=1)
     plain = severity_inference(settings, ("a", "b"), threshold=3.0, drop_above=0.32)
-    inference = replace(plain, **{"tiles": Tiling(tile=64, halo=8, stride=4), **more})
+    drawn = {"tiles": Tiling(tile=64, halo=8, stride=4), "grid": 4, "limited_softly": False}
+    inference = replace(plain, **{**drawn, **more})
     networks = {"severity": lambda inputs: 12 * cells_of(inputs, 4), "types": types_network}
     return BundleInspector(inference, networks, review=0.3, ng=0.6, bundle="severity", limited=False)
 

@@ -34,7 +34,7 @@ def settings_with(**changes: Any) -> CasaeSettings:
 
 
 @pytest.mark.parametrize("cascade", [True, False])
-@pytest.mark.parametrize("encoder", ["resnet18", "lite0"])
+@pytest.mark.parametrize("encoder", ["resnet18", "efficientnet-lite0"])
 def test_tiles_give_the_map_of_the_whole_image(encoder: str, *, cascade: bool) -> None:
     settings = settings_with(
         encoder=encoder, encoder_weights="none", tiled=True, cascade=cascade, atrous=False

@@ -80,7 +80,7 @@ def test_without_weights_the_papers_network_is_taken_and_a_line_says_so(
 def test_weights_that_are_installed_come_first(monkeypatch: pytest.MonkeyPatch, offline: list[str]) -> None:
     monkeypatch.setattr(encoder_choice, "find_spec", lambda name: name)
     settings, lines = chosen()
-    assert (settings, lines, offline) == (CasaeSettings(encoder="lite0"), [], [])
+    assert (settings, lines, offline) == (CasaeSettings(encoder="efficientnet-lite0"), [], [])
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet34", "resnet50"])
@@ -111,7 +111,7 @@ def test_an_encoder_that_is_given_stays(encoder: str, offline: list[str]) -> Non
 
 
 def test_random_weights_need_no_network(offline: list[str]) -> None:
-    assert (chosen(encoder_weights="none")[0].encoder, offline) == ("lite0", [])
+    assert (chosen(encoder_weights="none")[0].encoder, offline) == ("efficientnet-lite0", [])
 
 
 def test_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:

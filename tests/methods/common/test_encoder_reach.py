@@ -17,7 +17,7 @@ from blemish.nn.encoder import new_encoder_decoder
         ("resnet18", "layer2", "torchvision"),
         ("resnet50", "layer2", "original"),
         ("resnet34", "layer1", "torchvision"),
-        ("lite0", "layer3", "torchvision"),
+        ("efficientnet-lite0", "layer3", "torchvision"),
     ],
 )
 def test_reach_is_how_far_the_gradient_goes(

@@ -97,8 +97,10 @@ def test_papers_keep_their_criterion() -> None:
 
 
 def test_a_manifest_gives_them_back_and_an_older_one_has_none() -> None:
-    kept = stored("severity", RegionThresholds(3.0, 7.0, 16.0))
+    settings = SeveritySettings(min_area=5)
+    kept = stored("severity", RegionThresholds(3.0, 7.0, 16.0), settings)
     assert kept == {"severity": 3.0, "start": 7.0, "min_area": 16.0}
+    assert stored("severity", RegionThresholds(3.0, 3.0, 5.0), settings) == {"severity": 3.0}
     assert region_thresholds(kept) == {"start_threshold": 7.0, "min_area": 16.0}
     assert region_thresholds({"severity": 3.0, "drop_above": 0.5}) == {}
 

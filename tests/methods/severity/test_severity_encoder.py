@@ -32,7 +32,12 @@ from blemish.training.run import train
 
 
 def settings_with(**changes: Any) -> SeveritySettings:
-    given = {"encoder": "lite0", "encoder_weights": "none", "encoder_level": "layer2", "decoder_width": 8}
+    given = {
+        "encoder": "efficientnet-lite0",
+        "encoder_weights": "none",
+        "encoder_level": "layer2",
+        "decoder_width": 8,
+    }
     return SeveritySettings.model_validate({**given, "types": False, **changes})
 
 
@@ -83,7 +88,7 @@ def test_patches_lie_on_the_encoders_grid() -> None:
     with pytest.raises(ValidationError) as caught:
         settings_with(encoder_level="layer3", patch=120)
     assert first_fault(caught.value, SeveritySettings.model_fields) == (
-        "patch must be a multiple of 16 with encoder=lite0. Received: 120. Use 128."
+        "patch must be a multiple of 16 with encoder=efficientnet-lite0. Received: 120. Use 128."
     )
 
 
@@ -95,7 +100,7 @@ def test_a_bundle_holds_the_encoder_that_auto_found(tiny_dataset: Dataset, tmp_p
     )  # fmt: skip
     request = Request(find_method("severity"), tiny_dataset, settings, tmp_path / "run")
     bundle = train(request, Reporter(quiet=True))
-    assert bundle.manifest.settings["encoder"] == "lite0"
+    assert bundle.manifest.settings["encoder"] == "efficientnet-lite0"
     pretrained, _ = efficientnet_lite_stages("imagenet", deepest="stage2", setting="encoder_weights")
     for name, before in pretrained.state_dict().items():
         moved = np.abs(bundle.networks["severity"][f"encoder.body.{name}"] - before.numpy()).max()

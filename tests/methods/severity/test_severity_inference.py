@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from blemish.images.tiling import Tiling
+from blemish.methods.severity.heads import softly_limited
 from blemish.methods.severity.inference import SeverityInference, inference_from, upsample
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.windows import windows_on
@@ -261,11 +262,13 @@ def test_small_defects_are_dropped_by_their_area() -> None:
     threshold=st.floats(0.01, 11.99),
 )
 def test_without_stage_4_the_score_is_the_strongest_severity(raw: Map, threshold: float) -> None:
-    half = inference_from(SeveritySettings(cell=1, types=False), NAMES, threshold=threshold, drop_above=0.5)
-    findings = half.decide(raw, blank(raw), {}, with_maps=False)
-    assert findings.score == pytest.approx(float(raw.max()) / 12, abs=1e-6)
-    assert (findings.score >= half.threshold_score) == bool(findings.defects)
-    assert not findings.maps
+    for values, greatest in (("clipped", raw.max()), ("raw", softly_limited(raw).max())):
+        chosen = SeveritySettings(cell=1, types=False, score_values=values)
+        half = inference_from(chosen, NAMES, threshold=threshold, drop_above=0.5)
+        findings = half.decide(raw, blank(raw), {}, with_maps=False)
+        assert findings.score == pytest.approx(float(greatest) / 12, abs=1e-6)
+        assert (findings.score >= half.threshold_score) == bool(findings.defects)
+        assert not findings.maps
 
 
 @pytest.mark.parametrize("threshold", np.linspace(0.1, 11.9, 60))

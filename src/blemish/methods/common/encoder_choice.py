@@ -14,7 +14,7 @@ from blemish.errors import BlemishError, UnavailableError
 from blemish.methods.common.encoder_settings import ENCODER_SETTINGS, PAPER, EncoderSettings
 
 SettingsOf = TypeVar("SettingsOf", bound=EncoderSettings)
-INSTALLED = "lite0"  # with this package
+INSTALLED = "efficientnet-lite0"  # with this package
 DOWNLOADED = "resnet18"  # where that is missing
 OTHERS = ("resnet50", "resnet34")  # taken from torchvision's cache alone
 

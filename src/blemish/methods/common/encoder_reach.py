@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-Backbone = Literal["lite0", "resnet18", "resnet34", "resnet50"]
+Backbone = Literal["efficientnet-lite0", "resnet18", "resnet34", "resnet50"]
 Level = Literal["layer1", "layer2", "layer3", "layer4"]
 Strides = Literal["torchvision", "original"]
 Layer = tuple[int, int, int]  # of a convolution or pooling: places before and after that it sees, stride
@@ -36,7 +36,9 @@ def encoder_reach(backbone: Backbone, level: Level, *, strides: Strides, finest:
     finest: stride of the decoder's values
     """
     number = 1 + LEVELS.index(level)
-    layers = lite_layers(number) if backbone == "lite0" else resnet_layers(backbone, number, strides)
+    layers = (
+        lite_layers(number) if backbone == "efficientnet-lite0" else resnet_layers(backbone, number, strides)
+    )
     before = after = 0
     stride = 1
     for seen_before, seen_after, factor in layers:

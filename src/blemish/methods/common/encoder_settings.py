@@ -26,12 +26,13 @@ class EncoderSettings(PresetSettings):
     paper_networks: ClassVar[tuple[str, ...]] = ()
 
     encoder: Annotated[
-        Literal["auto", "paper", "lite0", "resnet18", "resnet34", "resnet50"],
+        Literal["auto", "paper", "efficientnet-lite0", "resnet18", "resnet34", "resnet50"],
         Group("Encoder, not in the paper: a network that was trained on ImageNet"),
     ] = "auto"
-    """Network that makes the features: "paper" is trained from random weights; EfficientNet-Lite0 ("lite0")
-    or a ResNet brings those of `encoder_weights`, and a light decoder is trained on its maps. "auto" is the
-    ResNet of a file that is given; without one lite0, whose weights are installed with this package.
+    """Network that makes the features: "paper" is trained from random weights; "efficientnet-lite0" or a
+    ResNet brings those of `encoder_weights`, and a light decoder is trained on its maps. "auto" is the
+    ResNet of a file that is given; without one efficientnet-lite0, whose weights are installed with this
+    package.
     """
     encoder_weights: str = "imagenet"
     """First weights of the encoder: "imagenet" (a ResNet's are downloaded by torchvision), "none", or a
@@ -64,7 +65,10 @@ class EncoderSettings(PresetSettings):
                 f"encoder must be paper with network={network}. Received: {self.encoder}. "
                 "Leave one of them out."
             )
-        if self.encoder in ("lite0", "resnet18", "resnet34") and self.encoder_strides == "original":
+        if (
+            self.encoder in ("efficientnet-lite0", "resnet18", "resnet34")
+            and self.encoder_strides == "original"
+        ):
             raise ValueError(
                 f"encoder_strides must be torchvision with encoder={self.encoder}, whose blocks have no 1×1 "
                 "convolutions first. Received: original. Leave encoder_strides out, or set encoder=resnet50."

@@ -70,15 +70,17 @@ def chosen_thresholds(
     return ChosenThresholds(set_by_hand, SweptCurves.of(sweep))
 
 
-def stored(name: str, thresholds: RegionThresholds) -> dict[str, float]:
-    """Thresholds as a manifest keeps them. name: of T_low there"""
-    return {name: thresholds.grow, START: thresholds.start, MIN_AREA: thresholds.min_area}
+def stored(name: str, thresholds: RegionThresholds, settings: ThresholdSettings) -> dict[str, float]:
+    """Thresholds as a manifest keeps them: those that neither T_low nor the settings say. name: of T_low"""
+    start = {START: thresholds.start} if thresholds.start > thresholds.grow else {}
+    least = {MIN_AREA: thresholds.min_area} if thresholds.min_area != settings.min_area else {}
+    return {name: thresholds.grow, **start, **least}
 
 
 def region_thresholds(stored: Mapping[str, float]) -> dict[str, float]:
     """Arguments `start_threshold` and `min_area` of an inference half, those that a manifest has.
 
-    stored: `Manifest.thresholds`; a bundle older than these has neither
+    stored: `Manifest.thresholds`; a bundle with a single threshold has neither
     """
     names = {START: "start_threshold", MIN_AREA: "min_area"}
     return {argument: stored[name] for name, argument in names.items() if name in stored}

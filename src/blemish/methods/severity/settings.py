@@ -151,7 +151,7 @@ class SeveritySettings(EncoderSettings):
     """Step in pixels of the grid with sampling "sliding"."""
     clean_share: float = Field(0.15, ge=0, le=1)
     """Open: share of patches that are cut at a random place rather than around a defect."""
-    clean_patches: Literal["clean_images", "anywhere"] = "clean_images"
+    clean_patches: Literal["clean_images", "anywhere"] = "anywhere"
     """Open: images that these come from: those without a defect, where there are any, or all."""
     hard_share: float = Field(0.0, ge=0, le=1)
     """Share of these that are hard: those with the greatest loss of `hard_candidates` times as many."""
@@ -281,11 +281,11 @@ class SeveritySettings(EncoderSettings):
     """Open: share of T from which what stage 1 finds on training images gives background examples; at T
     itself it finds too few false positives to learn from.
     """
-    types_background_share: float | None = Field(0.5, gt=0, lt=1)
+    types_background_share: float | None = Field(None, gt=0, lt=1)
     """Open: share of background among the windows of a step, as most of what stage 4 sees is background;
     null: as much as of a type.
     """
-    types_hard_candidates: int = Field(2, ge=1)
+    types_hard_candidates: int = Field(1, ge=1)
     """Open: with such a share, how many background windows each is chosen from, by the loss of the classifier
     as it is at that step; 1: any.
     """

@@ -195,7 +195,10 @@ def two_samples(**changes: object) -> PatchSource:
 
 def test_two_fifths_of_the_patches_are_of_clean_images() -> None:
     """Half of them are candidates for the hard ones: four for each, at the end of the batch."""
-    patches, generator = two_samples(batch=10, clean_share=0.4, hard_share=0.5), np.random.default_rng(0)
+    patches, generator = (
+        two_samples(batch=10, clean_share=0.4, hard_share=0.5, clean_patches="clean_images"),
+        np.random.default_rng(0),
+    )
     drawn = [patches.batch(generator)["images"].numpy() for _ in range(40)]
     dark = np.array([batch.mean(axis=(1, 2, 3)) < 45 / 255 for batch in drawn])
     assert dark.shape == (40, 8 + 4 * 2) and dark[:, 8:].all()
@@ -203,9 +206,9 @@ def test_two_fifths_of_the_patches_are_of_clean_images() -> None:
 
 
 def test_clean_patches_are_of_all_images_where_none_is_clean_or_all_are_wanted() -> None:
-    assert list(two_samples().clean_samples) == [1]
+    assert list(two_samples(clean_patches="clean_images").clean_samples) == [1]
     assert list(two_samples(clean_patches="anywhere").clean_samples) == [0, 1]
-    assert list(source().clean_samples) == [0]
+    assert list(source(clean_patches="clean_images").clean_samples) == [0]
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])

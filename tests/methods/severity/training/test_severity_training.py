@@ -177,7 +177,13 @@ def examples(**changes: Any) -> WindowSource:
         2: [WindowExample(0, 2, ((48, 48, 32),))],
     }
     settings = SeveritySettings(
-        types_window=32, types_step=8, types_batch=12, types_hard_candidates=3, illumination=0.0, contrast=0.0
+        types_window=32,
+        types_step=8,
+        types_batch=12,
+        types_background_share=0.5,
+        types_hard_candidates=3,
+        illumination=0.0,
+        contrast=0.0,
     )
     fields: dict[str, Any] = {"examples": found, "background": 2, **changes}
     return WindowSource(settings, lambda number: (pixels, classes), sizes=[(128, 128)], **fields)

@@ -73,7 +73,7 @@ class CasaeTraining:
             modules=modules | head,
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
-            thresholds=stored("probability", choice.thresholds),
+            thresholds=stored("probability", choice.thresholds, self.settings),
             tiling={},
             curves=choice.curves,
             memory=MapMemory(image_score=fitted_score),

@@ -80,7 +80,10 @@ class SeverityTraining:
             modules=modules | head,
             class_names=self.dataset.class_names,
             channels=self.settings.channels,
-            thresholds={"drop_above": inference.drop_above, **stored("severity", choice.thresholds)},
+            thresholds={
+                "drop_above": inference.drop_above,
+                **stored("severity", choice.thresholds, self.settings),
+            },
             tiling={"tile": inference.tiles.tile, "halo": inference.tiles.halo, "stride": inference.cell},
             curves=choice.curves,
             memory=MapMemory(image_score=fitted_score),
