@@ -158,7 +158,8 @@ def test_a_stopped_run_resumes_to_the_weights_that_0_1_reached(
         [np.abs(reached.networks["cascade"][name] - tensor).ravel() for name, tensor in tensors.items()]
     )
     assert np.quantile(differences, 0.9) < 1e-6
-    # Adam moves a weight whose gradient is about 0 by the sign of a rounding error, which processors differ in.
+    # Adam moves a weight whose gradient is about 0 by the sign of a rounding error, in which processors
+    # differ.
     assert differences.max() < 1e-3
 
 

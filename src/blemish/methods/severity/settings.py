@@ -255,11 +255,13 @@ class SeveritySettings(EncoderSettings):
     """Whether defects are named; off: they are "defect" (or the one class there is) and none is dropped.
     null: on where there are several classes.
     """
-    types_backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = "resnet18"
-    """Network of the type classifier; the paper's is ResNet-101, which costs four times as much a step."""
+    types_backbone: Literal["efficientnet-lite0", "resnet18", "resnet34", "resnet50", "resnet101"] = (
+        "efficientnet-lite0"
+    )
+    """Network of the type classifier; the paper's is ResNet-101, which costs many times as much a step."""
     types_backbone_weights: str = "imagenet"
-    """First weights of the type classifier: "imagenet" (downloaded by torchvision), "none", or a
-    .safetensors path.
+    """First weights of the type classifier: "imagenet" (EfficientNet-Lite0's are installed with this package,
+    a ResNet's downloaded by torchvision), "none", or a .safetensors path.
     """
     types_backbone_strides: Literal["torchvision", "original"] = "torchvision"
     """Place of the strides: "original" is for weights of the first ResNet, which has them in each stage's

@@ -27,7 +27,7 @@ from blemish.methods.common.training.image_head import ImageScoreFitter
 from blemish.methods.contract import Fitted, Networks, RegionSweep, RegionThresholds, Stage, Trainer
 from blemish.methods.severity.inference import SeverityInference, inference_from, tells_types
 from blemish.methods.severity.labels import SEVERITY_MAX
-from blemish.methods.severity.network import ContextNetwork, TypeNetwork, new_network, new_type_network
+from blemish.methods.severity.network import ContextNetwork, new_network, new_type_network
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.training.dropping import MIN_DROP, JudgedRegion, f1_drop, lossless_drop
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
@@ -190,7 +190,7 @@ class SeverityTraining:
 
     # Stage 4
 
-    def new_types(self) -> TypeNetwork | None:
+    def new_types(self) -> nn.Module | None:
         """Type classifier with its first weights; None where stage 4 is off."""
         if not tells_types(self.settings, self.dataset.class_names):
             return None
@@ -201,7 +201,7 @@ class SeverityTraining:
 
     def train_types(
         self,
-        network: TypeNetwork,
+        network: nn.Module,
         found: DefectSurvey,
         inference: SeverityInference,
         modules: Mapping[str, nn.Module],
