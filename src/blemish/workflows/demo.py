@@ -27,7 +27,7 @@ SYNTHETIC: dict[str, Any] = {
 SETTINGS: dict[str, Any] = {
     "cell": 4,
     "patch": 128,
-    "steps": 700,
+    "steps": 250,
     "learning_rate": 3e-3,
     "weight_decay": 1e-4,
     "zoom": 0.15,
@@ -36,11 +36,9 @@ SETTINGS: dict[str, Any] = {
     "threshold_criterion": "pixel-f1",
     "join_distance": 12,  # pieces of one defect lie nearer to each other
     "min_area": 16,
-    "types_backbone": "resnet18",
-    "types_backbone_weights": "none",
     "types_window": 32,
     "types_step": 16,
-    "types_steps": 260,
+    "types_steps": 100,
 }
 
 
