@@ -207,8 +207,9 @@ def seconds_in(clock: Path) -> float:
 
 def bundle_of(table: Table, row: TableRow, seed: int) -> Bundle:
     """The bundle that a trained row left. Raises BlemishError when it was trained with other settings."""
-    bundle = load_bundle(table.bundle_path(row, seed), method=method_of(table, row).name)
-    wanted = method_settings(table, row, expand=True)
+    method = method_of(table, row)
+    bundle = load_bundle(table.bundle_path(row, seed), method=method.name)
+    wanted = method.resolved_settings(method_settings(table, row, expand=True), note=lambda line: None)
     own = type(wanted).model_validate(bundle.manifest.settings)
     trained_with, asked_for = (
         comparable_settings(settings.model_dump(mode="json")) for settings in (own, wanted)
