@@ -98,7 +98,8 @@ def test_a_bundle_older_than_a_setting_has_what_was_done_before_it() -> None:
     assert upgrade_settings("casae", {"width": 4}) == {"width": 4, **LEGACY["casae"]}
     own = {"width": 4, **dict.fromkeys(LEGACY["casae"], True)}
     assert upgrade_settings("casae", own) == own
-    assert upgrade_settings("medetection", {"backbone_level": 4}) == {"backbone_level": 4}
+    of_medetection = {"backbone_level": 4, **LEGACY["medetection"]}
+    assert upgrade_settings("medetection", {"backbone_level": 4}) == of_medetection
 
 
 @pytest.mark.parametrize("method", LEGACY)

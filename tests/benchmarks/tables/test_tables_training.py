@@ -30,7 +30,8 @@ DEFAULTS_OF_0_1 = {
 )
 def test_bases_that_0_1_trained_are_found_again(method: str, ignored: tuple[str, ...], name: str) -> None:
     """The names are those that version 0.1 gave the same settings, some of which are called otherwise now."""
-    given = {"preset": "tiny"} if method == "medetection" else DEFAULTS_OF_0_1
+    tiny = {"preset": "tiny", "backbone_level": "layer2", **LEGACY["medetection"]}
+    given = tiny if method == "medetection" else DEFAULTS_OF_0_1
     settings = find_method(method).settings_type.model_validate(given).model_dump(mode="json")
     assert base_name(method, settings, "data", ignored=ignored) == name
 

