@@ -139,7 +139,9 @@ def test_the_table_has_a_column_for_each_class() -> None:
 def test_faults_are_told_with_table_and_row() -> None:
     row = {"name": "glcm", "kind": "type-features", "settings": {"features": "glmc"}}
     write("wrong", rows=[row])
-    with pytest.raises(BlemishError, match=r"table wrong, row glcm: settings: 'features' must be 'glcm', 'hog' or "):
+    with pytest.raises(
+        BlemishError, match=r"table wrong, row glcm: settings: 'features' must be 'glcm', 'hog' or "
+    ):
         fill("wrong")
     write("wrong", rows=[{**row, "settings": {"features": "hog", "cell": 50}}])
     with pytest.raises(
