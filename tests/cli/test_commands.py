@@ -60,11 +60,11 @@ def test_train_writes_a_bundle_and_prints_where(
     [
         ("stepps=3", "settings of severity: unknown key 'stepps'. Did you mean 'steps'?"),
         ("steps", "--set must be KEY=VALUE. Received: 'steps'."),
-        ("steps=many", "settings of severity: 'steps': "),
+        ("steps=many", "settings of severity: 'steps' must be a whole number. Received: 'many'."),
         ("steps=[1", "--set steps: '[1' is not YAML"),
         ("cell=3", "'cell' must be 1, 2 or 4. Received: 3."),
         ("patch=65", "settings of severity: patch must be a multiple of the cell 2. Received: 65. Use 66."),
-        ("tile=64", "tile must be more than twice the halo 42. Received: 64."),
+        ("tile=64", "tile must be more than twice the halo 224. Received: 64. Use 704 or more."),
         ("ng_rule=best", "Received: 'best'"),
     ],
 )
