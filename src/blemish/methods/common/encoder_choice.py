@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from blemish.bundle.faults import first_fault
-from blemish.errors import BlemishError, UnavailableError, WrongUseError
+from blemish.errors import BlemishError, UnavailableError, refused_as_wrong_use
 from blemish.methods.common.encoder_settings import ENCODER_SETTINGS, PAPER, EncoderSettings
 
 SettingsOf = TypeVar("SettingsOf", bound=EncoderSettings)
@@ -80,7 +80,8 @@ def pretrained() -> str:
 
 def with_encoder(settings: SettingsOf, **values: object) -> SettingsOf:
     """Settings with these values, checked again. Raises WrongUseError where they do not fit."""
-    try:
-        return type(settings).model_validate({**settings.model_dump(), **values})
-    except ValidationError as error:
-        raise WrongUseError(first_fault(error, type(settings).model_fields)) from error
+    with refused_as_wrong_use():
+        try:
+            return type(settings).model_validate({**settings.model_dump(), **values})
+        except ValidationError as error:
+            raise BlemishError(first_fault(error, type(settings).model_fields)) from error
