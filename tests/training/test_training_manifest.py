@@ -35,7 +35,7 @@ def test_the_bundle_remembers_where_it_came_from(tiny_dataset: Dataset, tiny_bun
     assert manifest.provenance["seed"] == 0
     assert manifest.operating_point is not None
     assert manifest.operating_point.threshold == manifest.thresholds["ng"]
-    assert manifest.curves["threshold_sweep"]["best"] == manifest.thresholds["severity"]
+    assert manifest.curves["region_choice"]["grow"] == manifest.thresholds["severity"]
 
 
 def test_what_training_noticed_goes_into_the_bundle(tiny_dataset: Dataset, tmp_path: Path) -> None:
