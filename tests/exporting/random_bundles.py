@@ -15,7 +15,14 @@ from blemish.methods import find_method
 from blemish.methods.medetection.network.linear_path import normal_maps
 
 # cell 2 halves the pixels, and tiles are small, so that a strip larger than one is no large image.
-SEVERITY = {"cell": 2, "tile": 160, "types": False, "min_area": 12, "types_backbone_weights": "none"}
+SEVERITY = {
+    "encoder": "paper",
+    "cell": 2,
+    "tile": 160,
+    "types": False,
+    "min_area": 12,
+    "types_backbone_weights": "none",
+}
 CASAE = {
     "preset": "tiny",
     "tiled": True,

@@ -174,7 +174,7 @@ def test_every_method_answers_alike_by_openvino(
 @pytest.mark.parametrize(
     ("method", "settings", "start", "kind"),
     [
-        ("severity", SEVERITY, 8.0, "onnx"),
+        ("severity", SEVERITY, 11.0, "onnx"),
         ("casae", {**CASAE, "tiled": False, "tile": None}, 0.8, "openvino"),
     ],
     ids=["severity", "casae"],

@@ -104,7 +104,10 @@ def quantised(model: Any, files: Sequence[Path]) -> Any:
     try:
         with silenced(), redirect_stdout(io.StringIO()):  # standard output is for results
             data = nncf.Dataset(list(files), read_inputs)
-            return nncf.quantize(model, data, subset_size=len(files))
+            # Weights of half the range: sums of whole ones overflow on processors without VNNI, and a bundle
+            # may run on another one than it was measured on.
+            safe = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
+            return nncf.quantize(model, data, subset_size=len(files), advanced_parameters=safe)
     except Exception as error:  # NNCF raises arbitrary types
         raise BlemishError(
             f"NNCF {nncf.__version__} cannot quantise the graph: {first_line(error)}"
