@@ -235,6 +235,8 @@ def test_a_training_that_cannot_be_rehearsed_keeps_its_time_all_the_same(
     reporter = Lines()
     budget = Budget(10, "--time-budget", required=True)
     train(asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path / "run", budget), reporter)
-    assert perf_counter() - began < 2 * 10
+    seconds = perf_counter() - began
     assert "How long this training takes could not be measured beforehand." in reporter.lines
-    assert any("steps in place of 100000, to keep the time" in line for line in reporter.lines)
+    (shortened,) = (line for line in reporter.lines if "steps in place of 100000, " in line)
+    # On a slow machine the least steps of the stage take longer, and no more are taken.
+    assert seconds < 2 * 10 or "regression: 300 steps in place" in shortened
