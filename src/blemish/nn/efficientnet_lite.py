@@ -144,12 +144,13 @@ def draw_weights(stages: nn.Module) -> None:
 def imagenet_tensors(network: nn.Module, setting: str) -> Mapping[str, Tensor]:
     """Tensors of the package's file under the network's names. Both list the layers from first to last."""
     spec = find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
+    path = Path(spec.origin).parent / FILE if spec and spec.origin else None
+    if path is None or not path.is_file():
         raise UnavailableError(
             f"{setting}=imagenet: the weights of efficientnet-lite0 are not installed. Install "
             f"{PACKAGE.replace('_', '-')}, or add --set {setting}=none for random weights, which need more "
             "images."
         )
-    file = torch.load(Path(spec.origin).parent / FILE, map_location="cpu", weights_only=True)
+    file = torch.load(path, map_location="cpu", weights_only=True)
     tensors = [tensor for name, tensor in file.items() if not name.endswith("num_batches_tracked")]
     return dict(zip(network.state_dict(), tensors, strict=False))  # behind the last stage: the classifier's

@@ -14,6 +14,7 @@ from blemish.methods.capabilities import GraphPlan
 from blemish.methods.casae.serving import CROPS, IMAGES, LOGITS, PROBABILITIES
 from blemish.methods.casae.settings import CasaeSettings
 from blemish.methods.common import image_head
+from blemish.methods.common.export import image_head_plan
 
 SIDE = 64  # of the example where sides are free; a multiple of what the poolings ask for
 
@@ -33,11 +34,5 @@ def graph_plans(
         crops = torch.zeros(2, 1, settings.types_size, settings.types_size)
         plans["types"] = GraphPlan(modules["types"], {CROPS: crops}, (LOGITS,), {CROPS: (0,)})
     if image_head.NAME in modules:
-        side = image_head.SIDE
-        plans[image_head.NAME] = GraphPlan(
-            modules[image_head.NAME],
-            {image_head.IMAGES: torch.zeros(2, settings.channels, side, side)},
-            (image_head.LOG_ODDS,),
-            {image_head.IMAGES: (0,)},
-        )
+        plans[image_head.NAME] = image_head_plan(modules[image_head.NAME], settings.channels)
     return plans

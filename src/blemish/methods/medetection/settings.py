@@ -197,8 +197,8 @@ class MedetectionSettings(PresetSettings):
     step.
     """
     early_stopping: bool = False
-    """Whether fine-tuning ends by the validation images, with the state of greatest likelihood there; off:
-    with the last. Few validation images choose badly.
+    """Whether fine-tuning keeps the state whose validation images are likeliest, and ends when it gets no
+    better. Off: it takes all steps and keeps the last state, as few validation images choose badly.
     """
     batch: int = Field(32, ge=2)
     """Pairs of images of a step; the paper's 64 is half as many steps in the same time."""

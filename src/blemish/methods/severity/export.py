@@ -12,6 +12,7 @@ from torch import nn
 
 from blemish.methods.capabilities import GraphPlan
 from blemish.methods.common import image_head
+from blemish.methods.common.export import image_head_plan
 from blemish.methods.severity.serving import IMAGES, LOGITS, SEVERITIES, WINDOWS
 from blemish.methods.severity.settings import SeveritySettings
 
@@ -37,11 +38,5 @@ def graph_plans(
         windows = torch.zeros(2, 3, settings.types_window, settings.types_window)
         plans["types"] = GraphPlan(modules["types"], {WINDOWS: windows}, (LOGITS,), {WINDOWS: (0,)})
     if image_head.NAME in modules:
-        side = image_head.SIDE
-        plans[image_head.NAME] = GraphPlan(
-            modules[image_head.NAME],
-            {image_head.IMAGES: torch.zeros(2, settings.channels, side, side)},
-            (image_head.LOG_ODDS,),
-            {image_head.IMAGES: (0,)},
-        )
+        plans[image_head.NAME] = image_head_plan(modules[image_head.NAME], settings.channels)
     return plans

@@ -98,8 +98,8 @@ class SeveritySettings(EncoderSettings):
     conv2: Literal["after_stage1", "before_stage1"] = "after_stage1"
     """Open: where Table 1's conv2 stands."""
     padding: Literal["replicate", "zeros"] = "replicate"
-    """What layers see beyond the image: "replicate" continues its border; "zeros" is the usual padding, which
-    most cells of a training patch can tell from a surface.
+    """What the paper's network sees beyond the border of an image or patch: "replicate" is the border pixels
+    again; "zeros" is the usual padding, whose black frame most cells of a small patch see and learn from.
     """
     context: Literal[1, 2, 4, 8] = 1
     """Wide defects: a second network of the kind sees the image at 1/2, 1/4 or 1/8 of its size, so that it
