@@ -283,6 +283,10 @@ class SeveritySettings(EncoderSettings):
     """Open: share of T from which what stage 1 finds on training images gives background examples; at T
     itself it finds too few false positives to learn from.
     """
+    types_regions: int = Field(30, ge=1)
+    """Open: regions of an image, the strongest ones, that background examples and the choice of `drop_above` are
+    taken from, at most; a map that finds more is mostly noise.
+    """
     types_background_share: float | None = Field(None, gt=0, lt=1)
     """Open: share of background among the windows of a step, as most of what stage 4 sees is background;
     null: as much as of a type.
