@@ -61,8 +61,8 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     def rehearsed_settings(
         self, dataset: Dataset, settings: SeveritySettings, start: Bundle | None
     ) -> SeveritySettings:
-        """Settings under which the map of a network that has hardly learned takes no longer than a learned one,
-        which shows few regions.
+        """Settings under which the map of a network that has hardly learned takes no longer than that of one
+        that has, which shows few regions.
         """
         return settings.model_copy(update={"types_regions": REHEARSED_REGIONS})
 

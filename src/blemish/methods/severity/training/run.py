@@ -141,6 +141,7 @@ class SeverityTraining:
                 severity_loss,
                 loss=settings.loss,
                 defect_cells=settings.defect_cells,
+                patch_balance=settings.patch_balance,
                 hard=source.num_hard,
                 hard_candidates=settings.hard_candidates,
             ),
