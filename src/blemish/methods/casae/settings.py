@@ -17,11 +17,11 @@ from blemish.methods.casae.geometry import (
     MULTIPLES,
     NetworkKind,
     autoencoder_reach,
-    seamless,
     tiling_for,
 )
 from blemish.methods.common.encoder_settings import EncoderSettings
 from blemish.methods.common.region_thresholds import refuse_low_start
+from blemish.methods.common.tiles import seamless_tiling
 from blemish.methods.contract import Group
 
 NormKind = Literal["batch", "group", "none"]
@@ -387,7 +387,8 @@ class CasaeSettings(EncoderSettings):
         """Tiles of images at their own resolution."""
         if self.has_encoder:
             second = autoencoder_reach(atrous=self.atrous) if self.cascade else 0
-            return seamless(self.encoder_reach(finest=1) + second, self.multiple, self.tile)
+            reach = self.encoder_reach(finest=1) + second
+            return seamless_tiling(self.tile, reach=reach, multiple=self.multiple, given="an encoder")
         return tiling_for(atrous=self.atrous, cascade=self.cascade, tile=self.tile, network=self.network)
 
     @property

@@ -14,8 +14,9 @@ from pydantic import Field, model_validator
 from blemish.images.tiling import Tiling
 from blemish.methods.common.encoder_settings import EncoderSettings
 from blemish.methods.common.region_thresholds import refuse_low_start
+from blemish.methods.common.tiles import seamless_tiling
 from blemish.methods.contract import Group
-from blemish.methods.severity.geometry import default_tiling, encoder_tiling
+from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import Readings
 
 # The paper's way, where the default has another.
@@ -358,7 +359,9 @@ class SeveritySettings(EncoderSettings):
         """Tiles that images are cut into, so that no seam shows."""
         if self.has_encoder:
             reach = self.encoder_reach(finest=self.cell)
-            return encoder_tiling(self.cell, self.tile, reach=reach, multiple=self.encoder_multiple)
+            return seamless_tiling(
+                self.tile, reach=reach, multiple=self.encoder_multiple, stride=self.cell, given="an encoder"
+            )
         return default_tiling(self.cell, self.tile, network=self.network)
 
     @property
