@@ -97,3 +97,20 @@ def test_the_head_is_a_network_of_the_bundle_where_the_map_does_not_tell_as_much
     score, modules = fitter.fit()
     assert score is not None
     assert score.uses_head == (not map_tells) == (NAME in modules)
+
+
+def test_near_copies_share_a_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textures of chance, each there three times with another light: its copies are held out together."""
+
+    class Copies(Reading):
+        def read(self, sample: Sample, channels: int | None) -> np.ndarray:
+            texture = np.random.default_rng(int(sample.id) % 16).integers(60, 180, (12, 12), dtype=np.uint8)
+            return np.clip(np.kron(texture, np.ones((8, 8))) + int(sample.id) // 16, 0, 255).astype(np.uint8)
+
+    found: dict[str, np.ndarray] = {}
+    monkeypatch.setattr(image_head, "fit_image_head", lambda *_, folds: found.update(folds=np.asarray(folds)))
+    trained_image_head(samples(24), asked(), Copies(), channels=1)
+    textures = np.array([*range(1, 48, 2), *range(0, 48, 2)]) % 16  # defective images come first
+    for texture in range(16):
+        assert len(set(found["folds"][textures == texture])) == 1
+    assert len(set(found["folds"])) == 5
