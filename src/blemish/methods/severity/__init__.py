@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from blemish.bundle.store import Bundle
 
 
-# What a map shows that has hardly learned is thousands of specks; one that has learned shows few regions.
-REHEARSED: Mapping[str, float] = {"types_regions": 3, "min_area": 400.0}
+# What a map shows that has hardly learned is thousands of specks; one that has learned shows few regions. The
+# image score learns from the few images of a rehearsal, too.
+REHEARSED: Mapping[str, float] = {"types_regions": 3, "min_area": 400.0, "image_score_images": 5}
 
 
 class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
