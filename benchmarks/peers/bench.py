@@ -146,7 +146,14 @@ def trained_and_answered(peer: ExternalSettings, interpreter: Path, out: Path, s
 
 
 def phase(
-    name: str, peer: ExternalSettings, interpreter: Path, out: Path, seed: int, seconds: float, *, clock: Clock
+    name: str,
+    peer: ExternalSettings,
+    interpreter: Path,
+    out: Path,
+    seed: int,
+    seconds: float,
+    *,
+    clock: Clock,
 ) -> Ended:
     module = f"benchmarks.peers.{folder_of(peer.peer).name}.run"
     command = [str(interpreter), "-m", module, name, "--data", str(out), "--out", str(out)]

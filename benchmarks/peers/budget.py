@@ -41,10 +41,9 @@ def run_within(
 ) -> Ended:
     """Run a command for at most `seconds` of wall clock; what it prints goes to `log`.
 
-    cpu_seconds: processor time, whole seconds, after which the command, or what it started, is stopped as well
+    cpu_seconds: of processor time, after which it is stopped as well, and so is what it started
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    limited = None if cpu_seconds is None else (lambda: limit_cpu(cpu_seconds))
     start, used = time.monotonic(), cpu_seconds_of_children()
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -54,8 +53,9 @@ def run_within(
             stdin=subprocess.DEVNULL,
             env=dict(env),
             start_new_session=True,
-            preexec_fn=limited,
         )
+        if cpu_seconds is not None:
+            limit_cpu(process.pid, cpu_seconds)
         try:
             code = process.wait(seconds)
             stopped = code == -signal.SIGXCPU
@@ -67,10 +67,10 @@ def run_within(
     return Ended(time.monotonic() - start, cpu_seconds_of_children() - used, stopped, code)
 
 
-def limit_cpu(seconds: float) -> None:
-    """Let the system stop this process once it has used so much processor time."""
+def limit_cpu(pid: int, seconds: float) -> None:
+    """Let Linux stop a process, or what it starts from now on, at so much processor time."""
     whole = max(1, math.ceil(seconds))
-    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
+    resource.prlimit(pid, resource.RLIMIT_CPU, (whole, whole + 1))
 
 
 def cpu_seconds_of_children() -> float:

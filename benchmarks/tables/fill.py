@@ -35,7 +35,7 @@ from blemish.threads import thread_count
 ROWS_VARIABLE = "BLEMISH_ROWS"  # names of rows, with commas: only these are filled
 
 
-def fill_table(
+def fill_table(  # noqa: PLR0913 - an option each
     name: str,
     out: Path,
     *,
@@ -129,7 +129,7 @@ def wanted_jobs(table: Table, seeds: int, rows: Sequence[str] = ()) -> Iterator[
 
 
 def chosen_rows(experiment: Experiment, rows: Sequence[str]) -> set[str]:
-    """The given rows, else those that BLEMISH_ROWS names, themselves or what they were made from; else all."""
+    """Given rows, else those that BLEMISH_ROWS names, themselves or what they were made from, else all."""
     made: dict[str, set[str]] = {}
     for row in experiment.rows:
         made.setdefault(row.name, set()).add(row.name)

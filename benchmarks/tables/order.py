@@ -1,4 +1,4 @@
-"""`reproduce order`: the tables of experiments/order.yaml, one after the other, for a machine lent for a while."""
+"""`reproduce order`: the tables of experiments/order.yaml in turn, for a machine that is lent for a while."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blemish.errors import BlemishError
 
 
 class Step(Strict):
-    """A table to fill. rows: those of it alone; seeds: number of seeds or support draws; why: for the reader"""
+    """A table to fill. rows: those alone; seeds: number of seeds or support draws; why: for the reader"""
 
     table: str
     rows: tuple[str, ...] = ()
@@ -59,6 +59,5 @@ def fill_in_order(fill: Callable[[Step], object]) -> None:
         except BlemishError as error:
             faults.setdefault(step.table, str(error))
     if faults:
-        raise BlemishError(
-            f"{file}: not all was filled in {', '.join(faults)}. The first fault: {next(iter(faults.values()))}"
-        )
+        first = next(iter(faults.values()))
+        raise BlemishError(f"{file}: not all was filled in {', '.join(faults)}. The first fault: {first}")

@@ -111,7 +111,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 - an option each
         str,
         typer.Argument(
             metavar="NAME",
-            help="A file of experiments/, without .yaml; order: the tables that order.yaml there names, in turn.",
+            help="A file of experiments/, without .yaml; order: the tables that order.yaml names, in turn.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the rows, such as experiments/results.")],

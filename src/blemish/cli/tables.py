@@ -31,7 +31,8 @@ def fill_table(name: str, out: Path, **options: Any) -> Path:
         given = [f"--{option}" for option in ("common", "rare", "target") if options.get(option) is not None]
         if given:
             raise BlemishError(
-                f"{given[0]} must be given for a single table. Received: {ORDER}. Leave it out, or name a table."
+                f"{given[0]} must be given for a single table. Received: {ORDER}. Leave it out, or name a "
+                "table."
             )
         return Path(module.fill_order(out, data=options["data"], quiet=options["quiet"]))
     return Path(module.fill_table(name, out, **options))

@@ -78,7 +78,8 @@ def test_the_interval_is_that_of_a_mean_of_paired_differences() -> None:
     theirs, more = generator.random(400) < 0.3, generator.random(400) < 0.2
     counts = {"clean": [1] * 400}
     rows = [
-        stored(400, **counts, clean_rejected=called.astype(int).tolist()) for called in (theirs | more, theirs)
+        stored(400, **counts, clean_rejected=called.astype(int).tolist())
+        for called in (theirs | more, theirs)
     ]
     found = difference_over_images([rows[0]], [rows[1]], "operating_point.overkill")
     differences = (theirs | more).astype(float) - theirs

@@ -112,7 +112,7 @@ def test_the_figures_are_those_of_evaluating_the_bundle_on_the_test_images() -> 
     for part in ("defect", "image", "type", "severity"):
         assert figures.get(part) == metrics.get(part)
     assert figures["seconds_training"] > 0
-    assert 0 < figures["cpu_seconds_training"]
+    assert figures["cpu_seconds_training"] > 0
 
 
 @pytest.mark.parametrize("row", ["ours-seed0", "types-off-seed0"])

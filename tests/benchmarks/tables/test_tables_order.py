@@ -55,7 +55,9 @@ def test_rows_are_filled_in_the_order_of_the_file() -> None:
 
 def test_a_fault_in_one_table_is_told_when_the_others_are_filled() -> None:
     ordered({"table": "one", "rows": ["hihg"]}, {"table": "two", "rows": ["low"]})
-    with pytest.raises(BlemishError, match=r"not all was filled in one\. The first fault: rows must name.*hihg"):
+    with pytest.raises(
+        BlemishError, match=r"not all was filled in one\. The first fault: rows must name.*hihg"
+    ):
         fill_order(Path("out"), data=None, quiet=True)
     assert Path("out/two/low.json").is_file()
 
@@ -67,7 +69,8 @@ def test_the_file_is_no_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "fault"), [([], "steps"), ([{"table": "one", "tabel": "two"}], "tabel"), ([{"table": "one", "seeds": 0}], "seeds")]
+    ("steps", "fault"),
+    [([], "steps"), ([{"table": "one", "tabel": "two"}], "tabel"), ([{"table": "one", "seeds": 0}], "seeds")],
 )
 def test_a_fault_in_the_file_is_told(steps: list[dict[str, Any]], fault: str) -> None:
     ordered(*steps)
