@@ -57,7 +57,9 @@ def test_the_working_folder_goes_before_the_checkout(tmp_path: Path, monkeypatch
 def test_an_unknown_name_is_told_with_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "mine")
-    with pytest.raises(BlemishError, match=r"'severity-sped'.*Did you mean 'severity-speed'\?.*mine, outlines"):
+    with pytest.raises(
+        BlemishError, match=r"'severity-sped'.*Did you mean 'severity-speed'\?.*mine, outlines"
+    ):
         read_experiment("severity-sped")
     with pytest.raises(BlemishError, match=r"Received: '\.\./experiments/mine'"):
         read_experiment("../experiments/mine")
