@@ -82,4 +82,4 @@ def test_near_copies_flatter_no_head_that_learned_nothing() -> None:
         fresh = torch.from_numpy(generator.normal(size=(500, number)).astype(np.float32))
         with torch.inference_mode():
             steepness[name] = float(head.output(fresh).std())
-    assert steepness["whole"] < steepness["single"] / 4, "log odds of images that cannot be told apart"
+    assert steepness["whole"] < steepness["single"] / 3, "log odds of images that cannot be told apart"
