@@ -14,7 +14,7 @@ from blemish.dataset.outlined import holds_ignored
 from blemish.dataset.quality.near_duplicates import SmallImage, similarity_groups, small_image
 from blemish.dataset.samples import Sample
 from blemish.errors import UnavailableError
-from blemish.methods.common.folds import folds_of, usable_groups
+from blemish.methods.common.folds import stratified_folds, usable_groups
 from blemish.methods.common.image_head import NAME, head_log_odds, squeezed
 from blemish.methods.common.map_score import MapScore, MapScoreFitter
 from blemish.methods.contract import Trainer
@@ -99,5 +99,5 @@ def trained_image_head(
         small_images.append(small_image(pixels))
     defective = [sample.is_defective for sample in chosen]
     groups = usable_groups(defective, similarity_groups(small_images))
-    fit_image_head(head, np.concatenate(features), defective, folds=folds_of(defective, groups))
+    fit_image_head(head, np.concatenate(features), defective, folds=stratified_folds(defective, groups))
     return head
