@@ -23,7 +23,7 @@ def test_log_odds_are_those_of_the_features_and_gray_is_three_equal_channels() -
         assert torch.allclose(found, features @ head.output.weight.T + head.output.bias, atol=1e-4)
         moved = torch.cat([gray[1:], gray[:1]])
         assert torch.allclose(head(moved), found.flip(0), atol=1e-5), "each image by itself"
-    assert features.shape[1] == 2 * (24 + 40 + 112)
+    assert features.shape[1] == 3 * (24 + 40 + 112)
     assert not any(each.requires_grad for each in head.features.parameters())
 
 

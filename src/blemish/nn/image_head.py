@@ -22,7 +22,7 @@ ITERATIONS = 60
 
 
 class ImageFeatures(nn.Module):
-    """Mean and greatest value of each channel of the encoder's maps. Never learns.
+    """Mean, standard deviation and greatest value of each channel of the encoder's maps. Never learns.
 
     weights: see `efficientnet_lite_stages`
     Raises UnavailableError where the weights are not installed.
@@ -41,7 +41,9 @@ class ImageFeatures(nn.Module):
         for name, stage in self.stages.items():
             features = stage(features)
             if name in POOLED:
-                pooled += [features.mean((2, 3)), features.amax((2, 3))]
+                mean = features.mean((2, 3), keepdim=True)
+                spread = (features - mean).square().mean((2, 3)).sqrt()
+                pooled += [mean.flatten(1), spread, features.amax((2, 3))]
         return torch.cat(pooled, dim=1)
 
 
@@ -70,7 +72,7 @@ def new_image_head(weights: str = "none") -> ImageHead:
 def fit_image_head(
     head: ImageHead,
     features: NDArray[np.float32],
-    defective: Sequence[bool],
+    defective: Sequence[bool] | NDArray[np.bool_],
     *,
     folds: NDArray[np.intp],
 ) -> None:
@@ -80,7 +82,10 @@ def fit_image_head(
     cross-validation on the log loss.
     features: [n, D]; defective: [n]; folds: [n] numbers of the folds, each with both kinds of image
     """
-    inputs, truth = torch.from_numpy(features).double(), torch.tensor(defective, dtype=torch.float64)
+    inputs, truth = (
+        torch.from_numpy(features).double(),
+        torch.tensor(np.asarray(defective), dtype=torch.float64),
+    )
     center, spread = inputs.mean(dim=0), inputs.std(dim=0).clamp_min(1e-6)
     inputs = (inputs - center) / spread
     fold = torch.from_numpy(folds)

@@ -13,7 +13,7 @@ import yaml
 from benchmarks.tables import fill as table_module
 from benchmarks.tables.experiment import CHECKOUT, read_experiment, table_names
 from benchmarks.tables.fill import fill_table
-from benchmarks.tables.results import read_result, read_results
+from benchmarks.tables.results import read_result
 from benchmarks.tables.table import open_table
 from blemish.bundle.store import load_bundle
 from blemish.errors import BlemishError

@@ -75,7 +75,8 @@ class DefectPaster:
     def draw(self, generator: Generator) -> PastedDefect | None:
         """Draw a defect, a sample and a place in it. None where ten draws give none that fits.
 
-        A defect that touches the edge of its image is never moved, as it would show that edge, nor one amid others.
+        A defect that touches the edge of its image is never moved, as it would show that edge, nor one amid
+        others.
         """
         for _ in range(TRIES if self.marked else 0):
             defect = draw_balanced(self.by_class, generator)

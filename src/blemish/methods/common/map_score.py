@@ -182,7 +182,7 @@ def is_better(
 def held_out_losses(
     statistics: NDArray[np.float64], defective: NDArray[np.bool_], fold: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Log loss of each image by a score that was fitted to the other folds, [n]. fold: see `stratified_folds`"""
+    """Log loss of each image by a score that was fitted to the other folds, [n]. fold: numbers, [n]"""
     losses = np.zeros(len(defective))
     for number in range(FOLDS):
         out = fold == number

@@ -24,6 +24,13 @@ from blemish.methods.severity.settings import SeveritySettings
 if TYPE_CHECKING:
     from torch import nn
 
+    from blemish.bundle.store import Bundle
+
+
+# What a map shows that has hardly learned is thousands of specks; one that has learned shows few regions. The
+# image score learns from the few images of a rehearsal, too.
+REHEARSED: Mapping[str, float] = {"types_regions": 3, "min_area": 400.0, "image_score_images": 5}
+
 
 class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
@@ -53,6 +60,12 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         from blemish.methods.common.encoder_choice import with_chosen_encoder
 
         return with_chosen_encoder(settings, note)
+
+    def rehearsed_settings(
+        self, dataset: Dataset, settings: SeveritySettings, start: Bundle | None
+    ) -> SeveritySettings:
+        """Settings under which a map that has hardly learned takes no longer than one that has."""
+        return settings.model_copy(update=REHEARSED)
 
     def fit(self, dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.training import fit

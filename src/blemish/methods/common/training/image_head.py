@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,8 @@ from blemish.methods.contract import Trainer
 from blemish.nn.image_head import ImageHead, fit_image_head, new_image_head
 
 MAX_IMAGES = 1000  # of the training images, evenly spread over both kinds
+MAX_VIEWS = 1600  # of these images and their mirror images
+MIRRORED = (slice(None), slice(None, None, -1))  # along an axis
 
 
 class ScoreSettings(Protocol):
@@ -72,7 +75,7 @@ class ImageScoreFitter:
 def trained_image_head(
     samples: Sequence[Sample], settings: ScoreSettings, trainer: Trainer, *, channels: int | None
 ) -> ImageHead | None:
-    """Head that learned from the samples' labels, of which a place is not asked.
+    """Head that learned from the samples' labels, of which a place is not asked, and their mirror images.
 
     None where none is wanted, where there are too few images of either kind, and, with a note, where the
     encoder's weights cannot be had.
@@ -92,12 +95,19 @@ def trained_image_head(
         return None
     chosen = [each for kind in kinds for each in kind[:: -(-len(kind) // (MAX_IMAGES // 2))]]
     network = trainer.networks({"features": head.features})["features"]
+    views = list(product(MIRRORED, MIRRORED))[: max(1, MAX_VIEWS // len(chosen))]
     features, small_images = [], []
     for sample in trainer.track(chosen, "learning the image score"):
         pixels = trainer.read(sample, channels)
-        features.append(network(squeezed(pixels)))
+        whole = squeezed(pixels)
+        features += [network(np.ascontiguousarray(whole[:, :, down, across])) for down, across in views]
         small_images.append(small_image(pixels))
-    defective = [sample.is_defective for sample in chosen]
-    groups = usable_groups(defective, similarity_groups(small_images))
-    fit_image_head(head, np.concatenate(features), defective, folds=stratified_folds(defective, groups))
+    defective = np.array([sample.is_defective for sample in chosen])
+    folds = stratified_folds(defective, usable_groups(defective, similarity_groups(small_images)))
+    fit_image_head(
+        head,
+        np.concatenate(features),
+        defective.repeat(len(views)),
+        folds=folds.repeat(len(views)),
+    )
     return head
