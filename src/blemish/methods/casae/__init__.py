@@ -49,7 +49,7 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
         StageSteps("second", "second_steps", least=200),
         StageSteps("types", "types_steps", least=200),
     )
-    cheaper = ({"size": 128}, {"size": 96})
+    cheaper = ({"size": 128, "patch": 128}, {"size": 96, "patch": 96})
 
     def resolved_settings(self, settings: CasaeSettings, note: Callable[[str], None]) -> CasaeSettings:
         from blemish.methods.common.encoder_choice import with_chosen_encoder

@@ -27,7 +27,7 @@ PRIOR = (1 / 3, 1 / 3, 1 / 3, 0.0)  # weights of the standardised statistics bef
 CLIP = 1e-4  # logits of shares nearer to 0 or 1 are not told apart
 MIN_SPREAD = 0.25  # of a statistic over the validation images; a lesser one says nothing of new images
 HEAD_PRIOR = 1.0  # of the head's log odds: as much as the map's statistics together
-SHRINKAGE = 0.3  # how strongly the weights are drawn towards them
+SHRINKAGE = 0.03  # how strongly the weights are drawn towards them
 ITERATIONS = 2000
 
 Weight = Annotated[float, Field(ge=0)]
