@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from blemish.bundle.manifest import Strict
-from blemish.methods.common.folds import FOLDS, folds_of, usable_groups
+from blemish.methods.common.folds import FOLDS, stratified_folds, usable_groups
 from blemish.methods.contract import Memory
 
 SMOOTHING = 3  # side of the square that the map is averaged over before its maximum is taken
@@ -168,21 +168,21 @@ def is_better(
     if np.bincount(defective, minlength=2).min() < FOLDS:
         return False
     kept = usable_groups(defective, groups)
-    fold = folds_of(defective, kept)
+    fold = stratified_folds(defective, kept)
     gain = held_out_losses(fewer, defective, fold) - held_out_losses(more, defective, fold)
-    mean, deviations = 0.0, np.zeros(len(gain))
+    gained, deviations = 0.0, np.zeros(len(gain))
     for kind in (defective, ~defective):
         number = len(np.unique(kept[kind]))
-        mean += gain[kind].mean()
+        gained += gain[kind].mean()
         deviations[kind] = (gain[kind] - gain[kind].mean()) / kind.sum() * np.sqrt(number / (number - 1))
     of_groups = np.bincount(np.unique(kept, return_inverse=True)[1], deviations)
-    return bool(mean > np.linalg.norm(of_groups))
+    return bool(gained > np.linalg.norm(of_groups))
 
 
 def held_out_losses(
     statistics: NDArray[np.float64], defective: NDArray[np.bool_], fold: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Log loss of each image by a score that was fitted to the other folds, [n]. fold: see `folds_of`"""
+    """Log loss of each image by a score that was fitted to the other folds, [n]. fold: numbers, [n]"""
     losses = np.zeros(len(defective))
     for number in range(FOLDS):
         out = fold == number
