@@ -106,8 +106,8 @@ class CasaeSettings(EncoderSettings):
     area_balance: float = Field(0.0, ge=0, le=1)
     """Not in the paper: how far a few defective pixels of an image (of a patch, with `tiled`) count as
     much as many. Such a pixel counts share^-this times, where share is that of the known pixels that are
-    defective; 0 is eq. 1, 1 makes all images' defects alike. With the paper's encoder it is 0.5 unless this is
-    given.
+    defective; 0 is eq. 1, 1 makes all images' defects alike. With the paper's encoder it is 0.5 unless this
+    is given.
     """
     hard_clean_weight: float = Field(0.05, ge=0)
     """Not in the paper: weight, beside eq. 1, of the mean cross-entropy of the hardest pixels of images
