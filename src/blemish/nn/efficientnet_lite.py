@@ -106,8 +106,8 @@ def efficientnet_lite_stages(weights: str, *, deepest: str, setting: str) -> tup
 
 
 def first_expansion(stage: nn.Module) -> nn.Sequential:
-    """First layers of a stage behind the stem: the map of the stage before, with six times its channels and an
-    activation.
+    """First layers of a stage behind the stem, which give the map of the stage before six times as many
+    channels and an activation.
     """
     assert isinstance(stage, nn.Sequential) and isinstance(stage[0], InvertedResidual)
     return stage[0].layers[:3]
