@@ -1,4 +1,4 @@
-"""Features of a network at hand, not downloaded: the bundle's own, the installed, torchvision's cached one."""
+"""Features of a network at hand: the bundle's own, the installed, torchvision's cached one; no downloads."""
 
 from __future__ import annotations
 

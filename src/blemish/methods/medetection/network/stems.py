@@ -3,8 +3,8 @@
 Source: Zhang et al. 2023, Fig. 2; the layers of the paper's stem are their code's. Letters: B batch, C
 channels, s side of the square image, h, w sides of the map.
 Deviations: a network with the weights of ImageNet may stand in its place, its batch norms with theirs, too.
-EfficientNet-Lite0's stages end in few channels without an activation; of each the expansion in the block behind
-is compared, six times as many channels with one, as in Sandler et al. 2018, "MobileNetV2", section 6.2.
+EfficientNet-Lite0's stages end in few channels without an activation; the expansion in the block behind is
+taken, six times as many channels with one, as in Sandler et al. 2018, "MobileNetV2", section 6.2.
 """
 
 from __future__ import annotations
