@@ -18,7 +18,6 @@ from torch.nn import functional
 from blemish.nn.backbones import LITE, LITE_NAMES, backbone_stages
 from blemish.nn.resnets import out_channels
 
-
 LEAK = 0.1  # slope of the decoder's activations below 0
 
 
