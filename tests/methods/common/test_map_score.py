@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy.optimize import minimize
 
+from blemish.methods.common.logistic import MIN_SPREAD, SHRINKAGE
 from blemish.methods.common.map_score import (
-    MIN_SPREAD,
     NUM_STATISTICS,
     PRIOR,
-    SHRINKAGE,
     MapMemory,
     MapScore,
     MapScoreFitter,
@@ -78,7 +77,7 @@ def test_the_fit_is_the_minimum_that_scipy_finds(seed: int) -> None:
 
     def loss(values: NDArray[np.float64]) -> float:
         signed = np.where(defective, -1, 1) * (inputs @ values[:-1] + values[-1])
-        shrinkage = SHRINKAGE / 2 * np.square(values[:-1] - PRIOR).sum()
+        shrinkage = SHRINKAGE / 2 * np.square(values[:-1] - PRIOR[:NUM_STATISTICS]).sum()
         return float((counts * np.logaddexp(0, signed)).sum() + shrinkage)
 
     bounds = [(0, None)] * NUM_STATISTICS + [(None, None)]
