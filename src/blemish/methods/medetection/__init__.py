@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from blemish.bundle.manifest import Manifest
@@ -44,6 +44,14 @@ class MedetectionMethod(BaseMethod[MedetectionSettings], ExportsGraphs):
         StageSteps("meta", "meta_steps", least=50),
         StageSteps("tune", "steps", least=50),
     )
+
+    def resolved_settings(
+        self, settings: MedetectionSettings, note: Callable[[str], None]
+    ) -> MedetectionSettings:
+        from blemish.methods.common.backbone_choice import BACKBONE, with_chosen_network
+
+        # A start's network is named, and its file of weights may be gone.
+        return with_chosen_network(settings, BACKBONE) if settings.backbone == "auto" else settings
 
     def fit(self, dataset: Dataset, settings: MedetectionSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.medetection.training import fit

@@ -2,7 +2,7 @@
 
 Source: Zhang et al. 2023, Fig. 2; the layers of the paper's stem are their code's. Letters: B batch, C
 channels, s side of the square image, h, w sides of the map.
-Deviation: a ResNet with the weights of ImageNet may stand in its place, its batch norms with theirs, too.
+Deviation: a network with the weights of ImageNet may stand in its place, its batch norms with theirs, too.
 """
 
 from __future__ import annotations
@@ -13,29 +13,34 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from blemish.methods.common.backbone_choice import BACKBONE, INSTALLED, fitting_network, is_file
 from blemish.methods.medetection.settings import MedetectionSettings
+from blemish.nn.backbones import backbone_stages
 from blemish.nn.norms import new_norm
-from blemish.nn.resnets import STAGES, ImagenetScale, out_channels, resnet_stages
+from blemish.nn.resnets import STAGES, out_channels
 
 CONVOLUTIONS = (2, 2, 3)  # of the paper stem's stages
 
 
-def new_stem(settings: MedetectionSettings) -> tuple[PaperStem | ResNetStem, str]:
+def new_stem(settings: MedetectionSettings) -> tuple[PaperStem | BackboneStem, str]:
     """Build the stem that the settings describe; returns it and a line on where its weights are from.
 
-    Raises BlemishError when a ResNet's weights cannot be had or do not fit.
+    Raises BlemishError when a backbone's weights cannot be had or do not fit.
     """
+    assert settings.backbone != "auto", "resolved before a network is built"
     if settings.backbone == "paper":
         return PaperStem(settings), "paper stem: random initial weights"
+    if is_file(settings.backbone_weights) and settings.backbone != INSTALLED:
+        fitting_network(settings, BACKBONE)
     levels = settings.backbone_level.split("+")
-    body, origin = resnet_stages(
+    scale, body, origin = backbone_stages(
         settings.backbone,
         settings.backbone_weights,
         deepest=levels[-1],
         setting="backbone_weights",
         original_strides=settings.backbone_strides == "original",
     )
-    stem = ResNetStem(body, levels)
+    stem = BackboneStem(scale, body, levels)
     stem.requires_grad_(settings.stem_learns)
     return stem, origin
 
@@ -61,16 +66,18 @@ class PaperStem(nn.Module):
         return images
 
 
-class ResNetStem(nn.Module):
-    """A ResNet up to one of its stages.
+class BackboneStem(nn.Module):
+    """A pretrained network up to one of its stages.
 
+    scale: brings images to the values that its weights were learned with
+    body: stages by the names of a ResNet's, see `nn.backbones`
     levels: stages whose maps it gives, one upon the other; the last is the deepest. Of the finer ones the
         maximum of as many places as fall to one of the deepest is taken, so that a small spot is not averaged
     """
 
-    def __init__(self, body: nn.ModuleDict, levels: Sequence[str]) -> None:
+    def __init__(self, scale: nn.Module, body: nn.ModuleDict, levels: Sequence[str]) -> None:
         super().__init__()
-        self.scale = ImagenetScale()
+        self.scale = scale
         self.body = body
         self.levels = tuple(levels)
         self.channels = sum(out_channels(body[level]) for level in levels)
