@@ -24,6 +24,11 @@ from blemish.methods.severity.settings import SeveritySettings
 if TYPE_CHECKING:
     from torch import nn
 
+    from blemish.bundle.store import Bundle
+
+
+REHEARSED_REGIONS = 3  # of an image, as a map shows that has learned
+
 
 class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
@@ -52,6 +57,14 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         from blemish.methods.common.encoder_choice import with_chosen_encoder
 
         return with_chosen_encoder(settings, note)
+
+    def rehearsed_settings(
+        self, dataset: Dataset, settings: SeveritySettings, start: Bundle | None
+    ) -> SeveritySettings:
+        """Settings under which the map of a network that has hardly learned takes no longer than that of one
+        that has, which shows few regions.
+        """
+        return settings.model_copy(update={"types_regions": REHEARSED_REGIONS})
 
     def fit(self, dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.training import fit

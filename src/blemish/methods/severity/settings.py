@@ -23,10 +23,12 @@ PLAIN: Mapping[str, Any] = {
     "padding": "zeros",
     "context": 1,
     "loss": "paper",
+    "patch_balance": 1.0,
     "clean_share": 0.15,
     "clean_patches": "anywhere",
     "hard_share": 0.0,
     "score_values": "clipped",
+    "types_regions": None,
     "types_background_share": None,
     "types_hard_candidates": 1,
     "drop_rule": "lossless",
@@ -197,6 +199,11 @@ class SeveritySettings(EncoderSettings):
     differ in area by powers of ten, small ones are otherwise not learned. null: every cell weighs 1, as in
     the paper.
     """
+    patch_balance: float = Field(0.07, gt=0, le=1)
+    """Share of a patch's cells above which, where they are defective, the patch counts less in the loss, in
+    inverse proportion: a few large defects, or thin ones that were marked as the whole area they enclose,
+    otherwise outweigh all others. 1: every patch counts alike, as in the paper.
+    """
     steps: int = Field(2000, ge=1)
     """Training steps of stage 1."""
     batch: int = Field(8, ge=1)
@@ -282,6 +289,10 @@ class SeveritySettings(EncoderSettings):
     false_positive_ratio: float = Field(0.5, gt=0, le=1)
     """Open: share of T from which what stage 1 finds on training images gives background examples; at T
     itself it finds too few false positives to learn from.
+    """
+    types_regions: int | None = Field(30, ge=1)
+    """Open: regions of an image, the strongest ones, that background examples and the choice of `drop_above`
+    are taken from, at most, as a map that finds more is mostly noise; null: all.
     """
     types_background_share: float | None = Field(None, gt=0, lt=1)
     """Open: share of background among the windows of a step, as most of what stage 4 sees is background;

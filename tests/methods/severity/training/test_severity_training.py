@@ -86,6 +86,14 @@ def test_examples_are_marked_defects_found_ones_and_false_positives(training: Se
     assert len(strict.examples(strict.inference(AT_SIX), {"severity": bright_is_severe})[2]) == 1
 
 
+def test_no_more_than_the_strongest_regions_of_an_image_are_examples(training: SeverityTraining) -> None:
+    """As a map of noise would cost a vote on each of its thousands of specks."""
+    settings = training.settings.model_copy(update={"types_regions": 3})
+    few = replace(training, settings=settings)
+    found = few.examples(few.inference(AT_SIX), {"severity": bright_is_severe})
+    assert {label: len(examples) for label, examples in found.items()} == {0: 2, 1: 2, 2: 1}, "not the faint"
+
+
 @pytest.mark.parametrize(("background", "expected"), [(0.2, 0.5), (0.8, 0.801)])
 def test_the_lossless_drop_threshold_keeps_every_true_validation_defect(
     training: SeverityTraining, background: float, expected: float

@@ -141,6 +141,7 @@ class SeverityTraining:
                 severity_loss,
                 loss=settings.loss,
                 defect_cells=settings.defect_cells,
+                patch_balance=settings.patch_balance,
                 hard=source.num_hard,
                 hard_candidates=settings.hard_candidates,
             ),
@@ -242,8 +243,8 @@ class SeverityTraining:
             places = [
                 (region, label) for label, region in marked_regions(classes, self.settings.join_distance)
             ]
-            found = self.with_labels(inference.regions(raw, classes.shape), classes)
-            false = self.with_labels(eager.regions(raw, classes.shape), classes)
+            found = self.with_labels(self.strongest(inference, raw, classes.shape), classes)
+            false = self.with_labels(self.strongest(eager, raw, classes.shape), classes)
             places += [(region, label) for region, label in found if label < self.background]
             places += [(region, label) for region, label in false if label == self.background]
             for region, label in places:
@@ -256,6 +257,13 @@ class SeverityTraining:
                 )
                 examples[label].append(WindowExample(number, label, tuple(windows)))
         return dict(examples)
+
+    def strongest(
+        self, inference: SeverityInference, raw: NDArray[np.float32], size: tuple[int, int]
+    ) -> list[Region]:
+        """Regions of an image, the strongest first, at most `types_regions`. raw: severities; size: (H, W)"""
+        found = sorted(inference.regions(raw, size), key=lambda region: -region.strongest)
+        return found[: self.settings.types_regions]
 
     @property
     def background(self) -> int:
@@ -282,7 +290,7 @@ class SeverityTraining:
                 num_defects += 1
                 pixels_of(marked, numbers)[marked.mask] = num_defects
             raw = inference.forward(pixels, networks)
-            for region, label in self.with_labels(inference.regions(raw, classes.shape), classes):
+            for region, label in self.with_labels(self.strongest(inference, raw, classes.shape), classes):
                 background = float(inference.vote(region, pixels, networks)[:, -1].mean())
                 below = pixels_of(region, numbers)[region.mask] if label < self.background else ()
                 judged.append(JudgedRegion(background, frozenset(map(int, below)) - {0}))
