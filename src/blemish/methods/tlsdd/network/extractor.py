@@ -34,6 +34,8 @@ def new_extractor(settings: TlsddSettings) -> tuple[Extractor, str]:
     Raises BlemishError when the weights cannot be had or do not fit, or the single map lies too deep.
     """
     used = used_stages(settings)
+    if settings.backbone == "auto":  # chosen before a training; only an altered bundle says so
+        raise BlemishError("setting backbone must name a network. Received: auto. Train the bundle again.")
     scale, body, origin = backbone_stages(
         settings.backbone,
         settings.backbone_weights,
