@@ -28,7 +28,9 @@ def odds(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
-def decided(rows: Any, head: float, *, shift: ImageShift | None = SHIFT, threshold: float = 0.5) -> ImageFindings:
+def decided(
+    rows: Any, head: float, *, shift: ImageShift | None = SHIFT, threshold: float = 0.5
+) -> ImageFindings:
     half = inference_from(
         TlsddSettings(), NAMES, threshold=threshold, shifts={"scratch": 0.7}, image_shift=shift
     )

@@ -22,7 +22,9 @@ def detections(confidences: Values, heads: Values, defective: NDArray[np.bool_])
     return ValidationDetections(
         truth=((),) * len(heads),
         candidates=tuple(
-            tuple(defect_of_box(box, "dent", float(c) / part) for box, part in zip(boxes, (1, 2), strict=True))
+            tuple(
+                defect_of_box(box, "dent", float(c) / part) for box, part in zip(boxes, (1, 2), strict=True)
+            )
             for c in confidences
         ),
         clean=tuple(map(bool, ~defective)),
@@ -49,7 +51,9 @@ def test_the_weight_is_the_ratio_of_the_regression_that_scipy_finds(seed: int) -
 
     def loss(values: Values) -> float:
         signed = np.where(defective, -1, 1) * (inputs @ values[:2] + values[2])
-        return float((counts * np.logaddexp(0, signed)).sum() + SHRINKAGE / 2 * np.square(values[:2] - 1).sum())
+        return float(
+            (counts * np.logaddexp(0, signed)).sum() + SHRINKAGE / 2 * np.square(values[:2] - 1).sum()
+        )
 
     best = minimize(loss, np.ones(3), options={"gtol": 1e-10}).x[:2] / statistics.std(axis=0)
     shift = fit_image_shift(detections(confidences, heads, defective))
