@@ -1,4 +1,4 @@
-"""Features of a network at hand: the bundle's own, the installed one, torchvision's cached one; no download."""
+"""Features of a network at hand: the bundle's own, the installed, torchvision's cached one; no downloads."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Features of whole images from a pretrained network at hand: the bundle's own backbone, EfficientNet-Lite0 as it
-is installed, or a ResNet in torchvision's cache.
+"""Features of whole images from a pretrained network at hand: the bundle's own backbone, the installed
+EfficientNet-Lite0, or a ResNet in torchvision's cache.
 
 Nothing is downloaded. Letters: B batch, C channels, S side of the square images, D features.
 """

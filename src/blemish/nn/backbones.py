@@ -25,8 +25,8 @@ def backbone_stages(
     weights: "imagenet", "none", or a path to a .safetensors file; setting: that gave them, for messages
     original_strides: as of `resnets.resnet`, for ResNets
     returns: scale for images [B, 3, H, W] in [0, 1]; stages by the names of a ResNet's; a line on where the
-        weights are from. EfficientNet-Lite0's maps have the same strides but for the stem's, which is 2, not 4;
-        H and W must be multiples of its last stride.
+        weights are from. EfficientNet-Lite0's maps have the same strides but for the stem's, which is 2, not
+        4; H and W must be multiples of its last stride.
     Raises BlemishError where the weights cannot be had or do not fit.
     """
     if name == LITE:

@@ -105,6 +105,14 @@ def efficientnet_lite_stages(weights: str, *, deepest: str, setting: str) -> tup
     return stages, f"efficientnet-lite0: {line}"
 
 
+def first_expansion(stage: nn.Module) -> nn.Sequential:
+    """First layers of a stage behind the stem, which give the map of the stage before six times as many
+    channels and an activation.
+    """
+    assert isinstance(stage, nn.Sequential) and isinstance(stage[0], InvertedResidual)
+    return stage[0].layers[:3]
+
+
 def new_stages() -> nn.ModuleDict:
     """Build all stages with random weights."""
     channels = STEM_CHANNELS

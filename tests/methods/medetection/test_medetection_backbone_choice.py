@@ -17,6 +17,7 @@ from blemish.methods.common import backbone_choice
 from blemish.methods.medetection import METHOD
 from blemish.methods.medetection.network.stems import new_stem
 from blemish.methods.medetection.settings import MedetectionSettings
+from blemish.nn.efficientnet_lite import LiteScale, efficientnet_lite_stages
 from tests.methods.medetection.conftest import tiny
 
 SHORT = {"meta_steps": 2, "steps": 2, "check_every": 2, "maml": False, "size": 64}
@@ -62,6 +63,23 @@ def test_the_default_needs_no_download(offline: list[str]) -> None:
     stem, origin = new_stem(settings)
     assert (origin, offline) == ("efficientnet-lite0: ImageNet weights", [])
     assert stem.stride == 16
+
+
+def test_efficientnets_maps_are_those_inside_the_blocks_behind() -> None:
+    """As the whole network computes them on its way, the finer ones' maxima on top of the deeper map."""
+    stages, _ = efficientnet_lite_stages("imagenet", deepest="stage5", setting="backbone_weights")
+    seen = []
+    for name in ("stage4", "stage5"):
+        stages[name][0].layers[2].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    stem, _ = new_stem(MedetectionSettings(backbone="efficientnet-lite0"))
+    with torch.no_grad():
+        torch.nn.Sequential(LiteScale(), *stages.values())(images)
+        found = stem(images)
+    finer, deeper = seen
+    maxima = finer.unflatten(3, (6, 2)).amax(4).unflatten(2, (4, 2)).amax(3)
+    assert found.shape == (2, 240 + 672, 4, 6) and stem.channels == 912
+    torch.testing.assert_close(found, torch.cat([maxima, deeper], 1))
 
 
 def test_the_run_and_the_bundle_name_the_backbone(lid, run, tmp_path: Path, offline: list[str]) -> None:

@@ -119,7 +119,7 @@ class MedetectionSettings(PresetSettings):
     """
     backbone_level: Literal["layer1", "layer2", "layer3", "layer2+layer3"] = "layer2+layer3"
     """Stage whose map is compared, by the names of a ResNet, or two: the finer one's maxima on top of the
-    deeper map. layer2 has the paper stem's stride of 8.
+    deeper map. layer2 has the paper stem's stride of 8, layer3 16.
     """
     backbone_frozen: bool = True
     """Whether the backbone keeps its weights, so that its maps are computed once; the paper stem always
