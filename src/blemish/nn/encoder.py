@@ -18,6 +18,8 @@ from torch.nn import functional
 from blemish.nn.backbones import LITE, LITE_NAMES, backbone_stages
 from blemish.nn.resnets import out_channels
 
+LEAK = 0.1  # slope of the decoder's activations below 0
+
 
 class EncoderChoice(Protocol):
     """Settings of an encoder with a decoder, see `methods.common.encoder_settings`."""
@@ -145,9 +147,15 @@ def new_encoder_decoder(settings: EncoderChoice, *, outputs: int, stride: int) -
 
 
 def convolution(channels: int, out: int) -> nn.Sequential:
-    """3×3 convolution, batch norm, ReLU."""
+    """3×3 convolution, batch norm, leaky ReLU.
+
+    With a plain ReLU all features of the last layer became 0 wherever the network saw nothing sound: there
+    every place had the value of the output's bias, and none could be told from another.
+    """
     return nn.Sequential(
-        nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
+        nn.Conv2d(channels, out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out),
+        nn.LeakyReLU(LEAK, inplace=True),
     )
 
 

@@ -7,12 +7,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from benchmarks.tables import fill as table_module
+from benchmarks.tables.by_image import BY_IMAGE, RATIOS
 from benchmarks.tables.experiment import CHECKOUT, read_experiment, table_names
 from benchmarks.tables.fill import fill_table
+from benchmarks.tables.lines import value_at
 from benchmarks.tables.results import read_result, read_results
 from benchmarks.tables.table import open_table
 from blemish.bundle.store import load_bundle
@@ -109,6 +112,22 @@ def test_the_figures_are_those_of_evaluating_the_bundle_on_the_test_images() -> 
     for part in ("defect", "image", "type", "severity"):
         assert figures.get(part) == metrics.get(part)
     assert figures["seconds_training"] > 0
+    assert figures["cpu_seconds_training"] > 0
+
+
+@pytest.mark.parametrize("row", ["ours-seed0", "types-off-seed0"])
+def test_what_is_stored_of_each_image_adds_up_to_the_metrics(row: str) -> None:
+    figures = stored(row)["figures"]
+    images = figures[BY_IMAGE]
+    assert len(images["groups"]) == figures["images"] == 3
+    sums = {name: np.array(sum(values)) for name, values in images.items()}
+    measured = {path: value_at(figures, path) for path in RATIOS}
+    overkill = measured["operating_point.overkill"]
+    measured["operating_point.overkill"] = overkill["n"] / overkill["of"] if overkill["of"] else None
+    assert measured["pixel.iou"] is not None
+    for path, value in measured.items():
+        found = float(RATIOS[path](sums))
+        assert found == pytest.approx(value) if value is not None else np.isnan(found), path
 
 
 def test_types_off_uses_the_same_bundle_without_stage_4() -> None:

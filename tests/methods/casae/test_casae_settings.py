@@ -7,7 +7,9 @@ from pydantic import ValidationError
 
 from blemish.bundle.faults import first_fault
 from blemish.errors import BlemishError
-from blemish.methods.casae.settings import PRESETS, CasaeSettings, gray_of, probability_of
+from blemish.methods.casae.gray_levels import gray_of, probability_of
+from blemish.methods.casae.presets import PRESETS
+from blemish.methods.casae.settings import CasaeSettings
 
 
 def fault(**values: object) -> str:

@@ -22,6 +22,8 @@ from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Summar
 if TYPE_CHECKING:
     from torch import nn
 
+    from blemish.bundle.store import Bundle
+
 
 class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
@@ -53,6 +55,12 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
         from blemish.methods.common.encoder_choice import with_chosen_encoder
 
         return with_chosen_encoder(settings, note)
+
+    def rehearsed_settings(
+        self, dataset: Dataset, settings: CasaeSettings, start: Bundle | None
+    ) -> CasaeSettings:
+        """Settings under which the image score learns from the few images of a rehearsal, too."""
+        return settings.model_copy(update={"image_score_images": 5})
 
     def fit(self, dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.casae.training import fit

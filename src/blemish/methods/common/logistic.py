@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from blemish.methods.common.folds import FOLDS, folds_of, usable_groups
+
 MIN_SPREAD = 0.25  # of a statistic over the images; a lesser one says nothing of new images
 SHRINKAGE = 0.3  # how strongly the weights are drawn towards the prior
 ITERATIONS = 2000
-FOLDS = 5
 
 Statistics = NDArray[np.float64]
 
@@ -49,31 +50,37 @@ def fit_logistic(
 
 
 def is_better(
-    more: Statistics, fewer: Statistics, defective: NDArray[np.bool_], prior: Sequence[float]
+    more: Statistics,
+    fewer: Statistics,
+    defective: NDArray[np.bool_],
+    prior: Sequence[float],
+    groups: Sequence[int],
 ) -> bool:
     """True where statistics score images better than others do, by more than one standard error.
 
-    By the log losses of the same images, each held out once of the fit; False with too few of either kind.
-    more: [n, F + 1]; fewer: [n, F], the first of them; defective: [n]; prior: [F + 1]
+    By the log losses of the same images, each held out once of the fit, with its group; images of a group
+    count as one draw. False with too few of either kind.
+    more: [n, F + 1]; fewer: [n, F], the first of them; defective: [n]; prior: [F + 1]; groups: [n] numbers
     """
-    counts = np.bincount(defective, minlength=2)
-    if counts.min() < FOLDS:
+    if np.bincount(defective, minlength=2).min() < FOLDS:
         return False
-    shorter = prior[: fewer.shape[1]]
-    gain = held_out_losses(fewer, defective, shorter) - held_out_losses(more, defective, prior)
-    means, variances = zip(
-        *((gain[d].mean(), gain[d].var(ddof=1) / d.sum()) for d in (defective, ~defective)), strict=True
-    )
-    return bool(sum(means) > np.sqrt(sum(variances)))
+    kept = usable_groups(defective, groups)
+    fold = folds_of(defective, kept)
+    of_fewer = held_out_losses(fewer, defective, prior[: fewer.shape[1]], fold)
+    gain = of_fewer - held_out_losses(more, defective, prior, fold)
+    mean, deviations = 0.0, np.zeros(len(gain))
+    for kind in (defective, ~defective):
+        number = len(np.unique(kept[kind]))
+        mean += gain[kind].mean()
+        deviations[kind] = (gain[kind] - gain[kind].mean()) / kind.sum() * np.sqrt(number / (number - 1))
+    of_groups = np.bincount(np.unique(kept, return_inverse=True)[1], deviations)
+    return bool(mean > np.linalg.norm(of_groups))
 
 
 def held_out_losses(
-    statistics: Statistics, defective: NDArray[np.bool_], prior: Sequence[float]
+    statistics: Statistics, defective: NDArray[np.bool_], prior: Sequence[float], fold: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Log loss of each image by a score that was fitted to the other folds, [n]."""
-    fold = np.zeros(len(defective), np.intp)
-    for kind in (defective, ~defective):
-        fold[kind] = np.arange(kind.sum()) % FOLDS
+    """Log loss of each image by a score that was fitted to the other folds, [n]. fold: see `folds_of`"""
     losses = np.zeros(len(defective))
     for number in range(FOLDS):
         out = fold == number

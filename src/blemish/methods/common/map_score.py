@@ -7,6 +7,7 @@ that few validation images are enough. Letters: H, W of the map, n images, F = 4
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -88,17 +89,19 @@ class MapScoreFitter:
         self.defective.append(defective)
         self.heads += [] if head is None else [head]
 
-    def fit(self) -> MapScore | None:
+    def fit(self, groups: Sequence[int] | None = None) -> MapScore | None:
         """Score fitted to all maps taken in; None without a defective or without a clean image.
 
         An image head is part of it where cross-validation says that it helps.
+        groups: [n] numbers that near duplicates share; None: there are none
         """
         if len({*self.defective}) < 2:
             return None
         statistics, defective = np.stack(self.statistics), np.array(self.defective)
         if self.heads:
             both = np.column_stack([statistics, self.heads])
-            if is_better(both, statistics, defective, PRIOR):
+            numbers = range(len(defective)) if groups is None else groups
+            if is_better(both, statistics, defective, PRIOR, numbers):
                 fitted = fit_map_score(both, defective)
                 return fitted.model_copy(update={"head_mean": float(np.mean(self.heads))})
         return fit_map_score(statistics, defective)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from blemish.bundle.store import Bundle
 
 
-REHEARSED_REGIONS = 3  # of an image, as a map shows that has learned
+# What a map shows that has hardly learned is thousands of specks; one that has learned shows few regions. The
+# image score learns from the few images of a rehearsal, too.
+REHEARSED: Mapping[str, float] = {"types_regions": 3, "min_area": 400.0, "image_score_images": 5}
 
 
 class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
@@ -61,10 +63,8 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     def rehearsed_settings(
         self, dataset: Dataset, settings: SeveritySettings, start: Bundle | None
     ) -> SeveritySettings:
-        """Settings under which the map of a network that has hardly learned takes no longer than that of one
-        that has, which shows few regions.
-        """
-        return settings.model_copy(update={"types_regions": REHEARSED_REGIONS})
+        """Settings under which a map that has hardly learned takes no longer than one that has."""
+        return settings.model_copy(update=REHEARSED)
 
     def fit(self, dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.training import fit

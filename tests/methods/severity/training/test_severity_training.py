@@ -25,7 +25,8 @@ from blemish.methods.severity.network import TypeNetwork
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
 from blemish.methods.severity.training.losses import severity_loss, type_loss
-from blemish.methods.severity.training.run import SeverityTraining, marked_regions, true_label
+from blemish.methods.severity.training.marked import marked_regions, true_label
+from blemish.methods.severity.training.run import SeverityTraining
 from blemish.nn.resnets import resnet
 from blemish.progress import Reporter
 from blemish.regions.region import Region

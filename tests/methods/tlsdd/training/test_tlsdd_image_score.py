@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,8 +18,13 @@ from blemish.regions.filled_boxes import defect_of_box
 Values = NDArray[np.float64]
 
 
-def detections(confidences: Values, heads: Values, defective: NDArray[np.bool_]) -> ValidationDetections:
-    """Images with two boxes each, the second of half the confidence."""
+def detections(
+    confidences: Values,
+    heads: Values,
+    defective: NDArray[np.bool_],
+    groups: tuple[int, ...] | None = None,
+) -> ValidationDetections:
+    """Images with two boxes each, the second of half the confidence. groups: None where all are unlike"""
     boxes = ((0.0, 0.0, 9.0, 9.0), (20.0, 0.0, 29.0, 9.0))
     return ValidationDetections(
         truth=((),) * len(heads),
@@ -29,6 +36,7 @@ def detections(confidences: Values, heads: Values, defective: NDArray[np.bool_])
         ),
         clean=tuple(map(bool, ~defective)),
         log_odds=tuple(map(float, heads)),
+        groups=tuple(range(len(heads))) if groups is None else groups,
     )
 
 
@@ -83,6 +91,19 @@ def test_a_head_that_tells_nothing_is_left_out() -> None:
     assert fit_image_shift(detections(*drawn(1, head_tells=0.0, boxes_tell=3.0))) is None
 
 
+def test_near_copies_do_not_make_a_head_of_chance_look_better() -> None:
+    """Twelve images ten times each, with log odds of chance: taken singly, they are learned by heart."""
+    kept = {"single": 0, "whole": 0}
+    for seed in range(12):
+        generator = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(12), 10)
+        confidences = generator.uniform(0.1, 0.9, 12)[groups]
+        found = confidences, generator.normal(size=12)[groups], groups % 2 == 0
+        kept["single"] += fit_image_shift(detections(*found)) is not None
+        kept["whole"] += fit_image_shift(detections(*found, groups=tuple(groups.tolist()))) is not None
+    assert kept["whole"] <= 2 < kept["single"]
+
+
 def test_without_a_head_or_with_images_of_one_kind_there_is_no_shift() -> None:
     confidences, heads, defective = drawn(2, head_tells=2.0, boxes_tell=0.0)
     assert fit_image_shift(detections(confidences, np.zeros(0), defective)) is None
@@ -99,5 +120,5 @@ def test_boxes_that_tell_the_wrong_way_round_still_keep_their_order() -> None:
 def test_an_image_of_no_box_counts_by_its_head() -> None:
     confidences, heads, defective = drawn(4, head_tells=2.0, boxes_tell=1.0)
     found = detections(confidences, heads, defective)
-    empty = ValidationDetections(found.truth, ((), *found.candidates[1:]), found.clean, found.log_odds)
+    empty = replace(found, candidates=((), *found.candidates[1:]))
     assert isinstance(fit_image_shift(empty), ImageShift)

@@ -66,10 +66,13 @@ def fit(dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
 
 
 def rehearsed_settings(dataset: Dataset, settings: TlsddSettings, start: Bundle | None) -> TlsddSettings:
-    """Settings with what all training images make of "auto", but for the number of boxes in phase 2."""
+    """Settings with what all training images make of "auto", but for the number of boxes in phase 2.
+
+    The image head learns from the few images of a rehearsal, too.
+    """
     images = read_annotations(dataset.split("train").samples).images
     chosen, _ = with_data_choices(settings, dataset.class_names, images, start)
-    return chosen.model_copy(update={"fine_tune_boxes": settings.fine_tune_boxes})
+    return chosen.model_copy(update={"fine_tune_boxes": settings.fine_tune_boxes, "image_score_images": 5})
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def fit_image_shift(detected: ValidationDetections) -> ImageShift | None:
     both = np.column_stack([[*map(log_odds, highest)], detected.log_odds]).astype(np.float64)
     confidence, head = both.T
     defective = ~np.array(detected.clean)
-    if not is_better(both, both[:, :1], defective, PRIOR):
+    if not is_better(both, both[:, :1], defective, PRIOR, detected.groups):
         return None
     (of_confidence, of_head), _ = fit_logistic(both, defective, PRIOR)
     least = MIN_WEIGHT / max(confidence.std(), MIN_SPREAD)

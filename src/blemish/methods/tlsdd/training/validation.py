@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from blemish.dataset.boxes import Boxed, ImageBoxes, cleaned_boxes
+from blemish.dataset.quality.near_duplicates import similarity_groups, small_image
 from blemish.dataset.samples import Dataset
 from blemish.defect import Defect
 from blemish.methods.common import image_head
@@ -32,13 +33,14 @@ class ValidationDetections:
     """Validation images that show no other classes: true boxes and candidates of each.
 
     Candidates in a crowd or difficult region, but of no true box, are left out: neither right nor wrong.
-    log_odds: of an image head; none without one
+    log_odds: of an image head; groups: numbers that near duplicates share; both none without a head
     """
 
     truth: tuple[tuple[Boxed, ...], ...]
     candidates: tuple[tuple[Defect, ...], ...]
     clean: tuple[bool, ...]  # images without a defect
     log_odds: tuple[float, ...] = ()
+    groups: tuple[int, ...] = ()
 
     def of_class(self, name: str) -> ValidationDetections:
         """Boxes and candidates of one class, on the same images."""
@@ -78,7 +80,7 @@ def detect_on_validation(
     networks: with an image head or without
     """
     inference = inference_from(settings, tuple(names), threshold=DEFAULT_THRESHOLD)
-    truth, candidates, clean, odds = [], [], [], []
+    truth, candidates, clean, odds, small_images = [], [], [], [], []
     for sample in trainer.track(validation_samples(dataset, names), "detecting on validation images"):
         pixels = trainer.read(sample, 3)
         raw = inference.forward(pixels, networks)
@@ -89,7 +91,11 @@ def detect_on_validation(
         clean.append(not sample.is_defective)
         if image_head.NAME in networks:
             odds.append(image_head.head_log_odds(pixels, networks))
-    return ValidationDetections(tuple(truth), tuple(candidates), tuple(clean), tuple(odds))
+            small_images.append(small_image(pixels))
+    groups = similarity_groups(small_images) if small_images else ()
+    return ValidationDetections(
+        tuple(truth), tuple(candidates), tuple(clean), log_odds=tuple(odds), groups=tuple(groups)
+    )
 
 
 def without_ignored(candidates: Sequence[Defect], marked: ImageBoxes) -> tuple[Defect, ...]:
