@@ -31,7 +31,7 @@ def backbone_stages(
     """
     if name == LITE:
         own, origin = efficientnet_lite_stages(weights, deepest=LITE_NAMES[deepest], setting=setting)
-        return LiteScale(), nn.ModuleDict(zip(LITE_NAMES, own.values(), strict=False)), origin
+        return LiteScale(), nn.ModuleDict(dict(zip(LITE_NAMES, own.values(), strict=False))), origin
     body, origin = resnet_stages(
         name, weights, deepest=deepest, setting=setting, original_strides=original_strides
     )

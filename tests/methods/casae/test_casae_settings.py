@@ -39,6 +39,22 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
     assert (paper.standardise, paper.types_standardise) == (False, False)
 
 
+def test_the_papers_networks_see_whole_images_and_an_encoder_tiles() -> None:
+    plain = CasaeSettings()
+    assert (plain.tiled, plain.patch, plain.cascade) == (True, 160, False)
+    for chosen in (
+        CasaeSettings(encoder="paper"),
+        CasaeSettings(network="fcn"),
+        CasaeSettings(preset="tiny"),
+    ):
+        assert not chosen.tiled
+    assert CasaeSettings(encoder="paper").cascade
+    assert CasaeSettings(encoder="paper", tiled=True).patch == 512
+    for whole in ({"size": 320}, {"norm": "group"}):
+        assert not CasaeSettings(**whole).tiled
+    assert CasaeSettings(size=320, tiled=True).tiled
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_field_that_is_given_wins_over_its_preset(preset: str) -> None:
     given = CasaeSettings(preset=preset, width=5, steps=7, types_initial="he", threshold=0.25)
@@ -135,10 +151,9 @@ def test_tiles_take_no_norm_that_sees_a_tile_as_a_whole() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_would_do_nothing_is_refused_with_the_switch_it_needs(preset: str) -> None:
-    assert fault(preset=preset, patch=96) == (
-        "patch has no effect with tiled off. Received: 96. Leave it out, or turn tiled on."
+    assert fault(preset=preset, tiled=False, tile=1024) == (
+        "tile has no effect with tiled off. Received: 1024. Leave it out, or turn tiled on."
     )
-    assert fault(preset=preset, tile=1024).startswith("tile has no effect with tiled off.")
     for off in ({"cascade": False}, {"network": "fcn"}):
         message = fault(preset=preset, second_sees_image=True, **off)
         assert message.startswith("second_sees_image has no effect with cascade off.")

@@ -30,8 +30,8 @@ from blemish.methods.contract import Group
 NormKind = Literal["batch", "group", "none"]
 
 # Settings that do something only where another is on. Not among them: `second_steps`, which rows of a table
-# with and without `cascade` share.
-NEEDS: Mapping[str, str] = {"tile": "tiled", "patch": "tiled", "second_sees_image": "cascade"}
+# with and without `cascade` share, and `size` and `patch`, of which a shorter training reduces both.
+NEEDS: Mapping[str, str] = {"tile": "tiled", "second_sees_image": "cascade"}
 
 
 class CasaeSettings(EncoderSettings):
@@ -40,6 +40,7 @@ class CasaeSettings(EncoderSettings):
     paths: ClassVar = {"unlabelled": "folder"}
     presets: ClassVar = PRESETS
     paper_networks: ClassVar = ("fcn",)
+    with_paper_encoder: ClassVar = {"tiled": False, "cascade": True, "patch": 512}  # it sees whole images
     main_settings: ClassVar = (
         "encoder",
         "encoder_weights",
@@ -65,8 +66,10 @@ class CasaeSettings(EncoderSettings):
     """
     atrous: bool = True
     """Atrous convolutions 3, 5, 7 and 9, which see further, Table 1; off: a row of Table 3."""
-    cascade: bool = True
-    """Second autoencoder, which refines the first one's map; off: a row of Table 3."""
+    cascade: bool = False
+    """Second autoencoder, which refines the first one's map; off: a row of Table 3. With the paper's networks
+    it is on unless this is given.
+    """
     second_sees_image: bool = False
     """Open: whether the second is given the image beside the first one's map."""
     channels: Literal[1, 3] = 1
@@ -74,16 +77,17 @@ class CasaeSettings(EncoderSettings):
 
     size: Annotated[int, Group("Images")] = Field(160, ge=32)
     """Side in pixels of the square that whole images are squeezed to, 512 in the paper. A step costs its
-    square.
+    square. Where it is given, `tiled` is off unless that is given, too.
     """
-    tiled: bool = False
+    tiled: bool = True
     """Beyond the paper: whether images are taken at their own resolution, in tiles without seams; then
-    `size` is not used.
+    `size` is not used. With the paper's networks it is off unless this is given.
     """
     tile: int | None = Field(None, ge=16)
     """Side in pixels of a tile; null: 640 beside what its neighbours must see of it."""
-    patch: int = Field(512, ge=32)
-    """Side in pixels of a training patch of tiled images."""
+    patch: int = Field(160, ge=32)
+    """Side in pixels of a training patch of tiled images; 512 with the paper's networks unless this is given.
+    """
     standardise: bool = True
     """Not in the paper: whether each squeezed image is brought to mean 0 and deviation 1. Where images
     differ more than a defect does from what is beside it, nothing is learned without. Not used with an
@@ -244,6 +248,10 @@ class CasaeSettings(EncoderSettings):
             own["threshold"] = probability_of(gray)
         single = {"cascade": False, "atrous": False} if own.get("network") == "fcn" else {}
         merged = super().completed({**single, **own})
+        if "size" in merged or merged.get("norm") == "group":  # which are of whole images
+            merged = {"tiled": False, **merged}
+        if merged.get("second_sees_image") is True:
+            merged = {"cascade": True, **merged}
         threshold = merged.get("threshold")
         if gray is None and isinstance(threshold, int | float) and 0 < threshold < 1:
             gray = gray_of(threshold)
