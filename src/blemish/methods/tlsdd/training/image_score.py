@@ -10,7 +10,7 @@ from blemish.methods.tlsdd.training.validation import ValidationDetections, log_
 
 # Weights, of the standardised log odds of the highest confidence and of the head, before any image is seen.
 PRIOR = (1.0, 1.0)
-MIN_WEIGHT = 0.1  # of the first, which the second is divided by
+MAX_RATIO = 10.0  # of the second to the first, so that boxes always count
 
 
 def fit_image_shift(detected: ValidationDetections) -> ImageShift | None:
@@ -29,9 +29,9 @@ def fit_image_shift(detected: ValidationDetections) -> ImageShift | None:
     if not is_better(both, both[:, :1], defective, PRIOR, detected.groups):
         return None
     (of_confidence, of_head), _ = fit_logistic(both, defective, PRIOR)
-    least = MIN_WEIGHT / max(confidence.std(), MIN_SPREAD)
+    most = MAX_RATIO * max(confidence.std(), MIN_SPREAD) / max(head.std(), MIN_SPREAD)
     return ImageShift(
-        weight=float(of_head / max(of_confidence, least)),
+        weight=float(min(of_head / of_confidence, most) if of_confidence else most),
         mean=float(head.mean()),
         limit=float(np.abs(head - head.mean()).max()),
     )
