@@ -138,7 +138,8 @@ def difference_by_image(line: Line, other: Line, path: str) -> Interval | None:
     both = [seed for seed in ours if seed in theirs]
     if not both:
         return None
-    return difference_over_images(*([stored[seed] for seed in both] for stored in (ours, theirs)), path)
+    first, second = ([stored[seed] for seed in both] for stored in (ours, theirs))
+    return difference_over_images(first, second, path)
 
 
 def interval_over_folds(line: Line) -> Interval:
