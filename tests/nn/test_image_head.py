@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from blemish.methods.common.folds import FOLDS, folds_of
+from blemish.methods.common.folds import FOLDS, stratified_folds
 from blemish.nn.image_head import fit_image_head, fitted_weights, new_image_head
 
 
@@ -56,7 +56,7 @@ def test_a_head_tells_new_images_apart_whatever_the_scale_of_features() -> None:
 
     features, defective = drawn(120)
     assert defective.sum() >= FOLDS
-    folds = folds_of(defective, np.arange(120))
+    folds = stratified_folds(defective, np.arange(120))
     fit_image_head(head, features, defective.tolist(), folds=folds)
     fresh, truth = drawn(200)
     with torch.inference_mode():
@@ -77,7 +77,7 @@ def test_near_copies_flatter_no_head_that_learned_nothing() -> None:
     features = generator.normal(size=(20, number))[groups] + 0.01 * generator.normal(size=(120, number))
     steepness = {}
     for name, kept in {"single": np.arange(120), "whole": groups}.items():
-        folds = folds_of(defective, kept)
+        folds = stratified_folds(defective, kept)
         fit_image_head(head, features.astype(np.float32), defective.tolist(), folds=folds)
         fresh = torch.from_numpy(generator.normal(size=(500, number)).astype(np.float32))
         with torch.inference_mode():

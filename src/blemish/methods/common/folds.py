@@ -1,7 +1,8 @@
 """Folds for the cross-validation of what tells defective images from clean ones; groups stay whole.
 
-Two images of one place in different folds make a held-out image one that was learned from. Letters: n images.
-Source: stratified shares as `dataset.splits.split` gives them, here by the least sum of squares.
+Were two images of one place in different folds, a held-out image would be one that was learned from. Folds
+of a whole dataset, drawn at random, are in `dataset.splits.folds`; these follow from the images' order alone.
+Letters: n images.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ def usable_groups(defective: Sequence[bool] | NDArray[np.bool_], groups: Sequenc
     defective, groups: [n]
     """
     truth, given = np.asarray(defective, np.bool_), np.asarray(groups, np.intp)
-    fold = folds_of(truth, given)
+    fold = stratified_folds(truth, given)
     kinds = {(int(number), bool(kind)) for number, kind in zip(fold, truth, strict=True)}
     return given if len(kinds) == 2 * FOLDS else np.arange(len(truth))
 
 
-def folds_of(defective: Sequence[bool] | NDArray[np.bool_], groups: NDArray[np.intp]) -> NDArray[np.intp]:
+def stratified_folds(
+    defective: Sequence[bool] | NDArray[np.bool_], groups: NDArray[np.intp]
+) -> NDArray[np.intp]:
     """Number of each image's fold, [n] in [0, `FOLDS`), with shares of both kinds as even as groups allow.
 
     The largest groups come first, each to the fold that holds least of its kinds.

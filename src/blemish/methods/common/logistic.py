@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.methods.common.folds import FOLDS, folds_of, usable_groups
+from blemish.methods.common.folds import FOLDS, stratified_folds, usable_groups
 
 MIN_SPREAD = 0.25  # of a statistic over the images; a lesser one says nothing of new images
 SHRINKAGE = 0.03  # how strongly the weights are drawn towards the prior
@@ -65,22 +65,22 @@ def is_better(
     if np.bincount(defective, minlength=2).min() < FOLDS:
         return False
     kept = usable_groups(defective, groups)
-    fold = folds_of(defective, kept)
+    fold = stratified_folds(defective, kept)
     of_fewer = held_out_losses(fewer, defective, prior[: fewer.shape[1]], fold)
     gain = of_fewer - held_out_losses(more, defective, prior, fold)
-    mean, deviations = 0.0, np.zeros(len(gain))
+    gained, deviations = 0.0, np.zeros(len(gain))
     for kind in (defective, ~defective):
         number = len(np.unique(kept[kind]))
-        mean += gain[kind].mean()
+        gained += gain[kind].mean()
         deviations[kind] = (gain[kind] - gain[kind].mean()) / kind.sum() * np.sqrt(number / (number - 1))
     of_groups = np.bincount(np.unique(kept, return_inverse=True)[1], deviations)
-    return bool(mean > np.linalg.norm(of_groups))
+    return bool(gained > np.linalg.norm(of_groups))
 
 
 def held_out_losses(
     statistics: Statistics, defective: NDArray[np.bool_], prior: Sequence[float], fold: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Log loss of each image by a score that was fitted to the other folds, [n]. fold: see `folds_of`"""
+    """Log loss of each image by a score that was fitted to the other folds, [n]. fold: numbers, [n]"""
     losses = np.zeros(len(defective))
     for number in range(FOLDS):
         out = fold == number

@@ -45,7 +45,8 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         cost="A small network. An image of 8192×12800 takes 30 s in fp32 and 12 s in bf16 on two "
         "cores, one of magnetic tiles 0.34 s on one.",
         when="Defects are thin or small beside the image, such as cracks and scratches, or their "
-        "strength and length decide. Changes of tone over hundreds of pixels are not found.",
+        "strength and length decide. Of changes of tone over hundreds of pixels the paper's network, which "
+        "sees 64 pixels to each side, finds none; an encoder, which sees 214, has found 5 of 12.",
     )
     settings_type = SeveritySettings
     memory_type = MapMemory

@@ -15,7 +15,7 @@ from blemish.dataset.outlined import holds_ignored
 from blemish.dataset.quality.near_duplicates import SmallImage, similarity_groups, small_image
 from blemish.dataset.samples import Sample
 from blemish.errors import UnavailableError
-from blemish.methods.common.folds import folds_of, usable_groups
+from blemish.methods.common.folds import stratified_folds, usable_groups
 from blemish.methods.common.image_head import NAME, head_log_odds, squeezed
 from blemish.methods.common.map_score import MapScore, MapScoreFitter
 from blemish.methods.contract import Trainer
@@ -103,7 +103,7 @@ def trained_image_head(
         features += [network(np.ascontiguousarray(whole[:, :, down, across])) for down, across in views]
         small_images.append(small_image(pixels))
     defective = np.array([sample.is_defective for sample in chosen])
-    folds = folds_of(defective, usable_groups(defective, similarity_groups(small_images)))
+    folds = stratified_folds(defective, usable_groups(defective, similarity_groups(small_images)))
     fit_image_head(
         head,
         np.concatenate(features),
