@@ -28,7 +28,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint
 
 @pytest.fixture
 def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backbone_features, "weights_file", lambda: None)
+    monkeypatch.setattr(backbone_features, "installed_file", lambda: None)
 
 
 @pytest.fixture(autouse=True)

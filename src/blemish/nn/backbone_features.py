@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from blemish.nn.backbones import LITE, backbone_stages
-from blemish.nn.efficientnet_lite import weights_file
+from blemish.nn.efficientnet_lite import installed_file
 from blemish.nn.resnets import is_cached
 from blemish.nn.weights import load_state
 
@@ -59,7 +59,7 @@ def features_at_hand(
             if prefix is not None:
                 return f"the bundle's own {settings['backbone']}", of_bundle(tensors, prefix, settings)
     for name in NAMES:
-        if weights_file() is not None if name == LITE else is_cached(name):
+        if installed_file() is not None if name == LITE else is_cached(name):
             return f"ImageNet {name}", BackboneFeatures(*stages(name, "imagenet"))
     return None
 

@@ -149,13 +149,6 @@ def draw_weights(stages: nn.Module) -> None:
                 projection.weight.data /= 2
 
 
-def weights_file() -> Path | None:
-    """File of the ImageNet weights; None where the package is not installed, or lacks it."""
-    spec = find_spec(PACKAGE)
-    path = Path(spec.origin).parent / FILE if spec and spec.origin else None
-    return path if path is not None and path.is_file() else None
-
-
 def imagenet_tensors(network: nn.Module, setting: str) -> Mapping[str, Tensor]:
     """Tensors of the package's file under the network's names. Both list the layers from first to last."""
     file = torch.load(imagenet_file(setting), map_location="cpu", weights_only=True)
@@ -168,7 +161,7 @@ def imagenet_file(setting: str) -> Path:
 
     Raises UnavailableError where the package or its file is not installed.
     """
-    path = weights_file()
+    path = installed_file()
     if path is None:
         raise UnavailableError(
             f"{setting}=imagenet: the weights of efficientnet-lite0 are not installed. Install "
@@ -176,3 +169,10 @@ def imagenet_file(setting: str) -> Path:
             "images."
         )
     return path
+
+
+def installed_file() -> Path | None:
+    """The package's file of weights; None where the package or its file is not installed."""
+    spec = find_spec(PACKAGE)
+    path = Path(spec.origin).parent / FILE if spec and spec.origin else None
+    return path if path is not None and path.is_file() else None

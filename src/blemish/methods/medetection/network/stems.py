@@ -45,7 +45,7 @@ def new_stem(settings: MedetectionSettings) -> tuple[PaperStem | BackboneStem, s
         setting="backbone_weights",
         original_strides=settings.backbone_strides == "original",
     )
-    expansions = {}
+    expansions: dict[str, nn.Module] = {}
     if expands:
         behind = dict(zip(body, list(body.values())[1:], strict=False))
         expansions = {level: deepcopy(first_expansion(behind[level])) for level in levels}
@@ -98,7 +98,7 @@ class BackboneStem(nn.Module):
         self.body = body
         self.levels = tuple(levels)
         self.expansions = nn.ModuleDict(expansions)
-        self.channels = sum(out_channels({**body, **expansions}[level]) for level in levels)
+        self.channels = sum(out_channels(expansions.get(level, body[level])) for level in levels)
         self.stride = 2 ** (1 + STAGES.index(levels[-1]))
 
     def forward(self, images: Tensor, num_support: int | None = None) -> Tensor:
