@@ -45,6 +45,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "fine_tune_images": "uniform",
         "clean_weight": 0.0,
         "class_threshold_boxes": None,
+        "image_score": "max",
     },
 }
 # By method: older names of settings, and what they are called now.

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic import Strict as StrictNumber
 
-from blemish.bundle.manifest import Strict
+from blemish.bundle.manifest import Manifest, Strict
 from blemish.methods.contract import Curves, Memory
+from blemish.methods.tlsdd.runtime.image_shift import ImageShift
 
 
 class TlsddMemory(Memory):
@@ -17,6 +18,7 @@ class TlsddMemory(Memory):
     common, rare: class names; examples: ids of the boxes in the class bank, by class
     draw: the few boxes of the rare classes, as `dataset.splits.support_sets` writes them; {}: none
     class_shifts: see `TlsddInference.shifts`, by class; 0 where there is none
+    image_shift: see `TlsddInference`; with it, an image head is one of the bundle's networks
     """
 
     common: tuple[str, ...] = ()
@@ -24,6 +26,12 @@ class TlsddMemory(Memory):
     draw: dict[str, Any] = Field(default={})
     examples: dict[str, tuple[str, ...]] = Field(default={})
     class_shifts: dict[str, Annotated[float, StrictNumber()]] = Field(default={})
+    image_shift: ImageShift | None = None
+
+
+def image_shift_of(manifest: Manifest) -> ImageShift | None:
+    """Shift of a bundle's confidences by its image head; None where it has no head."""
+    return TlsddMemory.model_validate(manifest.memory).image_shift
 
 
 class StoredFindings(BaseModel):

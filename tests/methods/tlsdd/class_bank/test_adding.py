@@ -168,7 +168,7 @@ def test_an_example_that_is_an_old_class_is_reported_to_coincide(
 
 def enrolling(detector: Detector, bank: ClassTensors, examples: Sequence[Example]) -> ClassAddition:
     parts = TorchParts(detector, detector.extractor)
-    return ClassAddition(parts, bank.to_bank(), manifest(), "fray", tuple(examples))
+    return ClassAddition(parts, bank.to_bank(), {}, manifest(), "fray", tuple(examples))
 
 
 def folds_of(detector: Detector, bank: ClassTensors, examples: Sequence[Example]) -> Any:

@@ -21,12 +21,14 @@ from blemish.bundle.manifest import Manifest
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.methods.capabilities import ClassSimilarity, Enrolment, Example, ExampleOutcome, Exported
+from blemish.methods.contract import Networks
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.class_bank.embedding import RegionEmbedder
 from blemish.methods.tlsdd.class_bank.entries import ExampleFeatures, class_entry, extract
+from blemish.methods.tlsdd.memory import image_shift_of
 from blemish.methods.tlsdd.runtime.box_outcomes import box_outcomes, boxes_of, counted, outcome_sentence
 from blemish.methods.tlsdd.runtime.inference import inference_from
-from blemish.methods.tlsdd.runtime.parts import Parts, open_parts
+from blemish.methods.tlsdd.runtime.parts import Parts, open_head, open_parts
 from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import box_iou
 
@@ -47,7 +49,8 @@ def add_class(
     """
     refuse_fixed_classes(TlsddSettings.model_validate(manifest.settings), name)
     parts, bank = open_parts(networks, manifest)
-    return ClassAddition(parts, bank, manifest, name, tuple(examples)).run()
+    head = open_head(networks, manifest)
+    return ClassAddition(parts, bank, head, manifest, name, tuple(examples)).run()
 
 
 def refuse_fixed_classes(settings: TlsddSettings, name: str) -> None:
@@ -84,10 +87,14 @@ def tuning_settings(settings: TlsddSettings, name: str, examples: int) -> dict[s
 
 @dataclass(frozen=True)
 class ClassAddition:
-    """Adds a class to the bank, and measures what that changes, on its own examples, too."""
+    """Adds a class to the bank, and measures what that changes, on its own examples, too.
+
+    head: image head of the bundle, see `runtime.parts.open_head`
+    """
 
     parts: Parts
     bank: ClassBank
+    head: Networks
     manifest: Manifest
     name: str
     examples: tuple[Example, ...]
@@ -181,16 +188,17 @@ class ClassAddition:
             names,
             threshold=self.manifest.thresholds["score"],
             shifts=self.manifest.memory.get("class_shifts"),
+            image_shift=image_shift_of(self.manifest),
         )
-        network = {"detector": lambda inputs: self.parts.rows(inputs, bank)}
+        networks = {**self.head, "detector": lambda inputs: self.parts.rows(inputs, bank)}
         images: dict[str, list[Example]] = {}
         for example in examples:
             images.setdefault(example.image, []).append(example)
         outcomes = []
         for group in images.values():
             pixels, boxes = group[0].pixels, np.array([example.box_xyxy for example in group], np.float64)
-            raw = inference.forward(pixels, network)
-            found = inference.decide(raw, pixels, network, with_maps=False)
+            raw = inference.forward(pixels, networks)
+            found = inference.decide(raw, pixels, networks, with_maps=False)
             own = [candidate for candidate in found.candidates if candidate.label == self.name]
             ends = box_outcomes([self.name] * len(group), boxes, found.defects, FOUND_IOU)
             outcomes += [

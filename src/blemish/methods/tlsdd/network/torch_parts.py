@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from blemish.arrays import Boxes, Floats, Size
+from blemish.methods.contract import Network
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors
 from blemish.methods.tlsdd.network.detector import Detector, padded
@@ -68,6 +69,18 @@ def open_modules(modules: Mapping[str, nn.Module]) -> tuple[TorchParts, ClassBan
     detector = cast(Detector, modules["detector"]).eval()
     bank = cast(ClassTensors, modules["bank"]).to_bank()
     return TorchParts(detector, RememberedMaps(detector.extractor)), bank
+
+
+def head_network(head: nn.Module) -> Network:
+    """Image head as a function of arrays, images [B, 3, S, S] to log odds [B, 1], in eval mode."""
+    head.eval()
+    device = next(head.parameters()).device
+
+    @torch.inference_mode()
+    def network(images: Floats) -> Floats:
+        return array_of(head(torch.from_numpy(images).to(device)))
+
+    return network
 
 
 def array_of(tensor: Tensor) -> Floats:

@@ -19,11 +19,13 @@ from blemish.arrays import Boxes, Floats, Size
 from blemish.bundle.manifest import Manifest
 from blemish.errors import BlemishError
 from blemish.methods.capabilities import Exported
+from blemish.methods.common import image_head
 from blemish.methods.common.outputs import Shape, checked_output
 from blemish.methods.contract import Arrays, Graph, Network
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.data.image_memory import ImageMemory
 from blemish.methods.tlsdd.data.views import MULTIPLE
+from blemish.methods.tlsdd.memory import image_shift_of
 from blemish.methods.tlsdd.runtime.anchors import (
     POOL,
     anchor_sizes,
@@ -87,6 +89,7 @@ def open_graph_detector(exported: Exported, manifest: Manifest) -> tuple[GraphDe
     bank = ClassBank.from_tensors(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
     needed = {
         "maps": True, "regions": True, "proposals": settings.on_class_features, "support": settings.reweight,
+        image_head.NAME: image_shift_of(manifest) is not None,
     }  # fmt: skip
     wanted = {name for name, yes in needed.items() if yes}
     if set(exported.graphs) != wanted:
