@@ -117,11 +117,11 @@ class SeveritySettings(EncoderSettings):
     """Rotation of patches by random angles in ± this; from 90 on, every patch is also turned by quarters."""
     rotation_share: float = Field(0.5, ge=0, le=1)
     """Open: share of patches turned freely."""
-    zoom: float = Field(0.4, ge=0, lt=1)
+    zoom: float = Field(0.15, ge=0, lt=1)
     """Open: size changes by up to this share, with the free turns."""
-    noise: shared.Noise = 0.02
-    illumination: shared.Illumination = 0.2
-    contrast: shared.Contrast = 0.4
+    noise: shared.Noise = 0.004  # one gray level: more drowns faint defects of dark images
+    illumination: shared.Illumination = 0.03
+    contrast: shared.Contrast = 0.3
     light_field: shared.LightField = 0.0
     gamma: shared.Gamma = 0.0
     blur: shared.Blur = 0.0
