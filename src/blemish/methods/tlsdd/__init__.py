@@ -18,6 +18,7 @@ from blemish.methods.capabilities import (
     Exported,
     ExportsGraphs,
     GraphPlan,
+    Negative,
 )
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Summary, Trainer
@@ -74,14 +75,25 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         from blemish.methods.tlsdd.class_bank.bank import ClassBank
+        from blemish.methods.tlsdd.class_bank.enrolled import (
+            ENROLLED,
+            blank_tensors,
+            enrolled_names,
+            has_background,
+        )
+        from blemish.methods.tlsdd.network.class_tensors import EnrolledTensors
         from blemish.methods.tlsdd.network.detector import Detector
 
         settings = self.settings(manifest).model_copy(update={"backbone_weights": "none"})
-        classes = len(manifest.class_names)
-        detector = Detector(settings, classes)
-        bank = ClassBank.empty(settings, classes).to_torch()
+        added = len(enrolled_names(manifest))
+        trained = len(manifest.class_names) - added
+        detector, bank = Detector(settings, trained), ClassBank.empty(settings, trained).to_torch()
         detector.serve(bank)
-        return {"detector": detector, "bank": bank}
+        if not has_background(manifest):
+            return {"detector": detector, "bank": bank}
+        enrolled = EnrolledTensors(blank_tensors(settings, added))
+        detector.serve(bank, enrolled)
+        return {"detector": detector, "bank": bank, ENROLLED: enrolled}
 
     def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:
         from blemish.methods.tlsdd.network.class_tensors import ClassTensors, refuse_other_bank
@@ -94,6 +106,7 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
             manifest.class_names,
             threshold=manifest.thresholds["score"],
             shifts=manifest.memory.get("class_shifts"),
+            enrolled=len(manifest.memory.get("enrolled", ())),
         )
 
     def enrol(
@@ -102,10 +115,26 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         manifest: Manifest,
         name: str,
         examples: Sequence[Example],
+        negatives: Sequence[Negative] = (),
     ) -> Enrolment:
         from blemish.methods.tlsdd.class_bank.adding import add_class
 
-        return add_class(networks, manifest, name, examples)
+        return add_class(networks, manifest, name, examples, negatives)
+
+    def extendable(self, manifest: Manifest) -> tuple[str, ...]:
+        return tuple(manifest.memory.get("enrolled", ()))
+
+    def remove_class(
+        self, networks: Mapping[str, Tensors], manifest: Manifest, name: str
+    ) -> tuple[Mapping[str, Tensors], Mapping[str, Any]]:
+        from blemish.methods.tlsdd.class_bank.editing import without_class
+
+        return without_class(networks, manifest, name)
+
+    def rename_class(self, manifest: Manifest, name: str, new: str) -> Manifest:
+        from blemish.methods.tlsdd.class_bank.editing import renamed
+
+        return renamed(manifest, name, new)
 
     def tuning(self, manifest: Manifest, name: str, examples: int) -> dict[str, Any]:
         from blemish.methods.tlsdd.class_bank.adding import tuning_settings
@@ -114,10 +143,12 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
 
     def embedder(self, networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> Embedder:
         from blemish.methods.tlsdd.class_bank.embedding import RegionEmbedder, refuse_no_space
+        from blemish.methods.tlsdd.class_bank.enrolled import KnownClasses
         from blemish.methods.tlsdd.runtime.parts import open_parts
 
         refuse_no_space(self.settings(manifest))
-        return RegionEmbedder(*open_parts(networks, manifest))
+        parts, bank, enrolled = open_parts(networks, manifest)
+        return RegionEmbedder(parts, KnownClasses(bank, enrolled).whole)
 
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
         from blemish.methods.tlsdd.export import plans
@@ -128,7 +159,9 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         return plans(detector, bank, fixed_side=manifest.tiling.get(FIXED_SIDE))
 
     def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
-        return ("bank",)
+        from blemish.methods.tlsdd.class_bank.enrolled import ENROLLED, has_background
+
+        return ("bank", ENROLLED) if has_background(manifest) else ("bank",)
 
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from blemish.arrays import Boxes, Floats, Pixels
+from blemish.arrays import Boxes, Floats, Integers, Pixels
 from blemish.defect import Defect
 from blemish.images.resize import resized, with_shorter_side
 from blemish.images.tiled_detection import DetectionRows, detect_tiled
@@ -34,6 +34,8 @@ class TlsddInference:
     shifts: for each class, what is added to the logarithm of a probability's odds, so that classes with
         thresholds of their own share one
     nms: IoU above which the worse of two boxes of one class goes; detections: how many an image has at most
+    enrolled: number of the last classes, those added without training; they take no place of the others'
+        detections
     """
 
     classifies: ClassVar[bool] = True
@@ -53,6 +55,7 @@ class TlsddInference:
     nms: float
     detections: int
     mm_per_px: float | None
+    enrolled: int = 0
     channels: int | None = 3
 
     @property
@@ -96,15 +99,25 @@ class TlsddInference:
         return ImageFindings(score, defects, maps, candidates=candidates)
 
     def candidates(self, raw: Floats) -> tuple[Defect, ...]:
-        """At most `detections` boxes from the score floor on, by falling confidence.
+        """At most `detections` boxes from the score floor on, and as many of added classes, surest first.
 
         A box may bear two names, and boxes of different classes do not suppress each other: a pit may lie in
         a scratch.
         """
         rows, labels = np.nonzero((raw[:, 4:] >= self.score_floor) & (box_area(raw[:, :4]) > 0)[:, None])
         boxes, scores = raw[rows, :4], shifted(raw[rows, 4 + labels], np.array(self.shifts)[labels])
-        kept = class_wise_nms(boxes, scores, labels, iou=self.nms, max_kept=self.detections)
+        added = labels >= len(self.class_names) - self.enrolled
+        groups = (np.flatnonzero(~added), np.flatnonzero(added))
+        kept = np.concatenate([self.kept(boxes, scores, labels, group) for group in groups])
+        kept = kept[np.argsort(-scores[kept], kind="stable")]
         return tuple(self.defect(boxes[row], int(labels[row]), float(scores[row])) for row in kept)
+
+    def kept(self, boxes: Boxes, scores: Floats, labels: Integers, group: Integers) -> Integers:
+        """Rows of a group that class-wise suppression leaves, at most `detections`. group: row numbers"""
+        chosen = class_wise_nms(
+            boxes[group], scores[group], labels[group], iou=self.nms, max_kept=self.detections
+        )
+        return group[chosen]
 
     def defect(self, box: Boxes, label: int, confidence: float) -> Defect:
         left, top, right, bottom = (float(edge) for edge in box)
@@ -126,8 +139,12 @@ def inference_from(
     *,
     threshold: float,
     shifts: Mapping[str, float] | None = None,
+    enrolled: int = 0,
 ) -> TlsddInference:
-    """Set up inference from a bundle's settings, its threshold, and the shifts of classes that have one."""
+    """Set up inference from a bundle's settings, its threshold, and the shifts of classes that have one.
+
+    enrolled: see `TlsddInference`
+    """
     return TlsddInference(
         class_names=class_names,
         threshold=threshold,
@@ -139,4 +156,5 @@ def inference_from(
         nms=settings.nms,
         detections=settings.detections,
         mm_per_px=settings.mm_per_px,
+        enrolled=enrolled,
     )
