@@ -128,8 +128,8 @@ def change_sentences(changes: Sequence[ClassChange]) -> tuple[str, ...]:
     lost = [line for change in changes if (line := loss_sentence(change))]
     found = sum(change.before.found for change in changes if change.before)
     no_loss = (
-        f"No older class lost a defect, or more than {100 * WORTH_SAYING:g} point of AP50. {found} were found "
-        f"before, so the share lost is {100 * proportion_bound(0, found).upper95:.2g} % at most (95 % bound)."
+        f"No older class lost a defect, or more than {100 * WORTH_SAYING:g} point of AP50. Of {found} found "
+        f"before, that bounds the share lost to {100 * proportion_bound(0, found).upper95:.2g} % (95 %)."
         if found
         else "None of the older classes' defects was found before, so they could not get worse."
     )
