@@ -75,7 +75,7 @@ def test_more_examples_go_to_the_class_of_that_name(
     assert new.manifest.class_names == (*OLD, "fray")
     assert len(new.manifest.memory["examples"]["fray"]) == 4
     assert new.networks["enrolled"]["counts"][0, 0] == 4 * 200
-    assert "1 more examples of 'fray' were added." in new.manifest.notes
+    assert "Examples added to 'fray': 1." in new.manifest.notes
 
 
 def test_removing_restores_the_tensors_and_the_data(

@@ -43,6 +43,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "fine_tune_images": "uniform",
         "clean_weight": 0.0,
         "class_threshold_boxes": None,
+        "background_images": 0,
     },
 }
 # By method: older names of settings, and what they are called now.

@@ -250,7 +250,7 @@ class Addition:
         boxes, parent = self.examples.boxes, self.parent.manifest
         found = self.enrolling.enrol(networks, parent, self.request.name, boxes, self.negatives)
         added = (
-            f"{len(boxes)} more examples of '{self.request.name}' were added."
+            f"Examples added to '{self.request.name}': {len(boxes)}."
             if self.extends
             else f"'{self.request.name}' was added without training, from {len(boxes)} examples; thresholds "
             "and what they cost were found without it."
@@ -336,6 +336,8 @@ class Addition:
             checked=self.checked_text(),
             origin={
                 "examples from": str(self.request.examples),
+                **({"good parts from": str(self.request.good)} if self.request.good else {}),
+                **({"false alarms from": str(self.request.negative)} if self.request.negative else {}),
                 "command": self.request.command,
                 "machine": made["hardware"],
                 "made": made["created"],

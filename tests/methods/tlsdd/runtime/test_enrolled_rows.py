@@ -69,7 +69,7 @@ def test_boxes_are_moved_and_stay_in_the_image():
     rows[0, 1, 1] = 10.0  # the centre moves by a width
     settings = tiny(score_floor=0.0)
     found = enrolled_rows(
-        np.array([[0, 0, 80, 50], [130, 0, 190, 50]], np.float32),
+        np.array([[0, 0, 80, 50], [140, 0, 200, 50]], np.float32),
         np.ones((2, 1), np.float32),
         rows,
         SIZE,

@@ -232,7 +232,7 @@ class ClassAddition:
         return [*lines, unused] if self.negatives else lines
 
     def doubts(self, negative: Negative) -> list[str]:
-        """Sentence on an image given as good where the bundle finds a defect."""
+        """Sentence on an image given as good where the bundle finds a defect of another class."""
         if negative.boxes is not None:
             return []
         inference, network = self.inspection(self.known, self.manifest.class_names)
@@ -241,7 +241,7 @@ class ClassAddition:
         return [
             f"warning: {negative.image} is given as good, but the bundle finds '{defect.label}' on it "
             f"({defect.confidence:.2f}). Take it out if that is right."
-            for defect in found[:1]
+            for defect in [each for each in found if each.label != self.name][:1]
         ]
 
     def inspection(self, classes: KnownClasses, names: tuple[str, ...]) -> tuple[TlsddInference, Networks]:

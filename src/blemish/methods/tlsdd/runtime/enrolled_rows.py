@@ -51,9 +51,9 @@ def enrolled_rows(
     """
     extended = np.concatenate([features, np.ones_like(features[:, :1])], axis=1)
     rows = [np.zeros((0, 4 + trained + len(weights)), np.float32)]
-    for number, of_class in enumerate(weights):
-        logits = extended @ of_class[:, 0]
-        scores = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    logits = weights[:, :, 0] @ extended.T  # [E, R]
+    confidences = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    for number, (of_class, scores) in enumerate(zip(weights, confidences, strict=True)):
         likely = np.flatnonzero(scores >= settings.score_floor)
         moved = moved_boxes(boxes[likely], extended[likely] @ of_class[:, 1:], DELTA_WEIGHTS)
         moved = clip_boxes(moved, size)

@@ -12,8 +12,6 @@ from blemish.methods.tlsdd.class_bank.closed_form import Moments
 from blemish.methods.tlsdd.class_bank.entries import image_features
 from blemish.methods.tlsdd.runtime.parts import Parts
 
-IMAGES = 60  # at most, drawn from all
-
 
 def background_of(
     parts: Parts, bank: ClassBank, images: Iterable[Pixels], generator: Generator

@@ -31,7 +31,7 @@ from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
 from blemish.methods.tlsdd.network.torch_parts import TorchParts
 from blemish.methods.tlsdd.settings import TlsddSettings
-from blemish.methods.tlsdd.training.background import IMAGES, background_of
+from blemish.methods.tlsdd.training.background import background_of
 from blemish.methods.tlsdd.training.checks import (
     refuse_no_validation,
     refuse_other_network,
@@ -285,7 +285,11 @@ class TlsddTraining:
     def background(self, detector: Detector, bank: ClassBank, names: tuple[str, ...]) -> tuple[Floats, int]:
         """Background that added classes are told from, and the number of its regions; 0 where none can be."""
         settings = self.settings
-        if not settings.metric_head or settings.box_regression == "specific":
+        if (
+            not settings.metric_head
+            or settings.box_regression == "specific"
+            or not settings.background_images
+        ):
             return np.zeros((0, 0), np.float32), 0
         generator = np.random.default_rng([self.trainer.seed, BACKGROUND_IMAGES])
         known = [
@@ -293,7 +297,7 @@ class TlsddTraining:
             for number, image in enumerate(self.split.annotated.images)
             if {box.label for box in image.boxes} <= {*names}
         ]
-        drawn = [known[place] for place in generator.permutation(len(known))[:IMAGES]]
+        drawn = [known[place] for place in generator.permutation(len(known))[: settings.background_images]]
         parts = TorchParts(detector.eval(), detector.extractor)
         images = (self.split.read(number) for number in self.trainer.track(drawn, "background"))
         return background_of(parts, bank, images, generator)
