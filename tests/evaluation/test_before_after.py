@@ -44,8 +44,8 @@ def test_a_loss_is_said_and_a_new_class_measured(record_of: Make) -> None:
     assert changes[1].before is None
     lost, new = change_sentences(changes)
     assert lost == (
-        "'a' got worse: AP50 100.0 → 0.0; found 1 → 0 of 1, confused 0 → 1. Of the 1 found before, 1 are lost: 5 to "
-        "100 % (95 % bounds)."
+        "'a' got worse: AP50 100.0 → 0.0; found 1 → 0 of 1, confused 0 → 1. Of the 1 found before, 1 are "
+        "lost: 5 to 100 % (95 % bounds)."
     )
     assert new.startswith("'c': AP50 50.") and new.endswith("1 of 1 found, 1 false alarm.")
 

@@ -128,8 +128,8 @@ def change_sentences(changes: Sequence[ClassChange]) -> tuple[str, ...]:
     lost = [line for change in changes if (line := loss_sentence(change))]
     found = sum(change.before.found for change in changes if change.before)
     no_loss = (
-        f"No older class lost a defect, or more than {100 * WORTH_SAYING:g} point of AP50. Of {found} found "
-        f"before, that bounds the share lost to {100 * proportion_bound(0, found).upper95:.2g} % (95 %)."
+        f"No older class lost a defect, or more than {100 * WORTH_SAYING:g} point of AP50. With {found} "
+        f"found before, at most {100 * proportion_bound(0, found).upper95:.3g} % are lost (95 % bound)."
         if found
         else "None of the older classes' defects was found before, so they could not get worse."
     )
@@ -150,7 +150,7 @@ def loss_sentence(change: ClassChange) -> str:
     if change.lost is not None and change.lost.of:
         low, high = 100 * change.lost.lower95, 100 * change.lost.upper95
         interval = (
-            f" Of the {change.lost.of} found before, {change.lost.n} are lost: {low:.2g} to {high:.2g} % "
+            f" Of the {change.lost.of} found before, {change.lost.n} are lost: {low:.3g} to {high:.3g} % "
             "(95 % bounds)."
         )
     return (

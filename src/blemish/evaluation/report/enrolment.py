@@ -81,7 +81,7 @@ def lost_text(lost: ProportionBound | None) -> str:
     """Defects that are found no more, with the bounds of their share; a dash for a new class."""
     if lost is None or not lost.of:
         return "–"
-    return f"{lost.n} of {lost.of} ({100 * lost.lower95:.2g} to {100 * lost.upper95:.2g} %)"
+    return f"{lost.n} of {lost.of} ({100 * lost.lower95:.3g} to {100 * lost.upper95:.3g} %)"
 
 
 def shown(value: float | None, name: str) -> str:
