@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
+from zlib import crc32
 
 import numpy as np
 
@@ -72,14 +73,16 @@ class ClassRows:
 
     @cached_property
     def moments(self) -> dict[str, tuple[Moments, Floats]]:
-        """Moments of each example by its id, and the features [F] of its box."""
-        generator = np.random.default_rng(len(self.known.bank.known))
+        """Moments of each example by its id, and the features [F] of its box.
+
+        Boxes about it are drawn by its id, so that it counts the same whichever examples come with it.
+        """
         return {
             example.id: example_moments(
                 self.parts,
                 example,
                 [each.box_xyxy for each in self.examples if each.image == example.image and each != example],
-                generator,
+                np.random.default_rng(crc32(example.id.encode())),
             )
             for example in self.examples
         }
