@@ -21,6 +21,7 @@ from blemish.methods.capabilities import Example, Negative
 from blemish.regions.boxes import box_coverage
 
 MAX_EXAMPLES = 10  # examples that `add-class` is meant for
+MAX_GOOD = 50  # images of good parts; more hardly change the mean over their regions
 COVERED = 0.9  # share of the smaller of two boxes from which they are of one defect
 FOLDER = "examples"  # before the ids of their images among those of another dataset
 
@@ -118,16 +119,21 @@ def covers(whole: Example, part: Example) -> bool:
 
 
 def read_good(folder: Path, note: Callable[[str], None], *, skip_broken: bool = False) -> list[Negative]:
-    """Read the images of good parts below a folder. note: takes a line on each file that is left out
+    """Read images of good parts below a folder, `MAX_GOOD` at most, evenly spread over it.
 
+    note: takes a line on those that are left out
     Raises BlemishError where there is none, and for a broken file without `skip_broken`.
     """
     if not folder.is_dir():
         raise BlemishError(
             f"--good: {folder} must be a folder of images of good parts. Give one that exists."
         )
+    files = images_below(folder, note).images
+    chosen = files[:: max(1, -(-len(files) // MAX_GOOD))]
+    if len(chosen) < len(files):
+        note(f"--good: {len(chosen)} of the {len(files)} images in {folder} are used, evenly spread.")
     found = []
-    for file in images_below(folder, note).images:
+    for file in chosen:
         try:
             pixels = with_channels(full_range(read_image(file), None, str(file)), 3)
         except BlemishError as error:
