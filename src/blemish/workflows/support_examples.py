@@ -16,7 +16,7 @@ from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
 from blemish.images.bit_depth import full_range
 from blemish.images.decode import image_size, read_image, with_channels
-from blemish.inspector.found_files import images_below
+from blemish.inspector.sources import images_below
 from blemish.methods.capabilities import Example, Negative
 from blemish.regions.boxes import box_coverage
 
