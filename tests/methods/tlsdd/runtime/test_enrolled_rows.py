@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from blemish.methods.common.outputs import OutputError
 from blemish.methods.tlsdd.runtime.enrolled_rows import enrolled_rows, grid_boxes, with_grid
 from blemish.regions.boxes import box_iou
 from tests.methods.tlsdd.conftest import tiny
@@ -77,6 +79,11 @@ def test_boxes_are_moved_and_stay_in_the_image():
         settings,
     )
     np.testing.assert_allclose(found[:, :4], [[80, 0, 160, 50]], atol=1e-3)
+
+
+def test_features_that_are_no_numbers_are_refused():
+    with pytest.raises(OutputError, match="not finite"):
+        rows_of([[0, 0, 50, 50]], [np.nan], 0.0)
 
 
 def test_extreme_logits_are_probabilities():

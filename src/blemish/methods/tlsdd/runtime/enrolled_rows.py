@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 
 from blemish.arrays import Boxes, Floats, Size
+from blemish.methods.common.outputs import REMEDY, OutputError
 from blemish.methods.tlsdd.runtime.anchors import moved_boxes
 from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import box_area, clip_boxes, nms
@@ -48,10 +49,13 @@ def enrolled_rows(
     boxes: [R, 4]; features: [R, F] of them; weights: [E, F + 1, 5], see `EnrolledClasses`
     size: (H, W) of the image; trained: classes in front of these
     Of each class at most `settings.detections` that overlap no surer one, from the score floor on.
+    Raises OutputError for features that are infinite or no numbers.
     """
     extended = np.concatenate([features, np.ones_like(features[:, :1])], axis=1)
     rows = [np.zeros((0, 4 + trained + len(weights)), np.float32)]
     logits = weights[:, :, 0] @ extended.T  # [E, R]
+    if not np.isfinite(logits).all():  # such rows would drop out, and an image without rows is clean
+        raise OutputError(f"network 'detector': its logits of added classes are not finite. {REMEDY}")
     confidences = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
     for number, (of_class, scores) in enumerate(zip(weights, confidences, strict=True)):
         likely = np.flatnonzero(scores >= settings.score_floor)

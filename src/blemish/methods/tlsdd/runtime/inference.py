@@ -104,7 +104,10 @@ class TlsddInference:
         A box may bear two names, and boxes of different classes do not suppress each other: a pit may lie in
         a scratch.
         """
-        rows, labels = np.nonzero((raw[:, 4:] >= self.score_floor) & (box_area(raw[:, :4]) > 0)[:, None])
+        likely = raw[:, 4:] >= self.score_floor
+        if self.enrolled:  # a row is of trained classes or of an added one; the others are 0 in it
+            likely &= raw[:, 4:] > 0
+        rows, labels = np.nonzero(likely & (box_area(raw[:, :4]) > 0)[:, None])
         boxes, scores = raw[rows, :4], shifted(raw[rows, 4 + labels], np.array(self.shifts)[labels])
         added = labels >= len(self.class_names) - self.enrolled
         groups = (np.flatnonzero(~added), np.flatnonzero(added))
