@@ -24,7 +24,9 @@ def weights(*biases: float) -> np.ndarray:
 def rows_of(boxes, logits, *biases, **changes):
     features = np.array(logits, np.float32)[:, None]
     settings = tiny(**{"score_floor": 0.0, **changes})
-    return enrolled_rows(np.array(boxes, np.float32), features, weights(*biases), SIZE, TRAINED, settings)
+    return enrolled_rows(
+        np.array(boxes, np.float32), features, weights(*biases), size=SIZE, trained=TRAINED, settings=settings
+    )
 
 
 def test_the_grid_lies_in_the_image_and_meets_every_larger_box():
@@ -74,9 +76,9 @@ def test_boxes_are_moved_and_stay_in_the_image():
         np.array([[0, 0, 80, 50], [140, 0, 200, 50]], np.float32),
         np.ones((2, 1), np.float32),
         rows,
-        SIZE,
-        0,
-        settings,
+        size=SIZE,
+        trained=0,
+        settings=settings,
     )
     np.testing.assert_allclose(found[:, :4], [[80, 0, 160, 50]], atol=1e-3)
 

@@ -130,9 +130,9 @@ def boxes_about(box: Boxes, size: Size, generator: Generator, count: int = BOXES
     defect and boxes too long on one side are among them.
     """
     sides, centre = box[2:] - box[:2], (box[:2] + box[2:]) / 2
-    near = generator.random(count) < NEAR
+    near = generator.random((count, 1)) < NEAR
     factors = np.where(
-        near[:, None],
+        near,
         np.exp(generator.uniform(-0.3, 0.3, (count, 2))),
         np.exp(generator.uniform(*WIDE, (count, 2))),
     )

@@ -171,8 +171,14 @@ class Detector(nn.Module):
             return rows
         boxes = self.with_grid(proposals, size)
         features = self.region_head(self.pool(maps, [boxes], sizes)).float()
-        arrays = (tensor.cpu().numpy() for tensor in (boxes, features, enrolled.weights))
-        own = enrolled_rows(*arrays, size, probabilities.shape[1], self.settings)
+        own = enrolled_rows(
+            boxes.cpu().numpy(),
+            features.cpu().numpy(),
+            enrolled.weights.cpu().numpy(),
+            size=size,
+            trained=probabilities.shape[1],
+            settings=self.settings,
+        )
         wide = nn.functional.pad(rows, (0, len(enrolled.weights)))
         return torch.cat([wide, torch.from_numpy(own).to(wide)])
 

@@ -42,7 +42,7 @@ def spans(length: float, share: float) -> list[tuple[float, float]]:
 
 
 def enrolled_rows(
-    boxes: Boxes, features: Floats, weights: Floats, size: Size, trained: int, settings: TlsddSettings
+    boxes: Boxes, features: Floats, weights: Floats, *, size: Size, trained: int, settings: TlsddSettings
 ) -> Floats:
     """Rows [N, 4 + K] of the classes' own detections, those of the trained ones 0 in them.
 

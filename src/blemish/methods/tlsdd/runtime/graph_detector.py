@@ -149,7 +149,9 @@ class GraphDetector:
             return rows
         boxes = with_grid(proposals, size)
         features, trained = self.features([(maps, boxes)]), len(bank.known)
-        own = enrolled_rows(boxes, features, enrolled.weights, size, trained, self.settings)
+        own = enrolled_rows(
+            boxes, features, enrolled.weights, size=size, trained=trained, settings=self.settings
+        )
         return np.concatenate([np.pad(rows, ((0, 0), (0, len(enrolled)))), own])
 
     def boxes_to_score(self, images: Floats, size: Size, bank: ClassBank) -> Boxes:
