@@ -129,7 +129,7 @@ def read_good(folder: Path, note: Callable[[str], None], *, skip_broken: bool = 
             f"--good: {folder} must be a folder of images of good parts. Give one that exists."
         )
     files = images_below(folder, note).images
-    chosen = files[:: max(1, -(-len(files) // MAX_GOOD))]
+    chosen = files[:: -(-len(files) // MAX_GOOD)]
     if len(chosen) < len(files):
         note(f"--good: {len(chosen)} of the {len(files)} images in {folder} are used, evenly spread.")
     found = []

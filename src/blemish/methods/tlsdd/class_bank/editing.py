@@ -38,6 +38,7 @@ def without_class(
 
 
 def without_row(key: str, array: np.ndarray[Any, Any], number: int) -> np.ndarray[Any, Any]:
+    """Array of a bank without the row of a class."""
     return array if key == "made_for" else np.delete(array, number, axis=0)
 
 
@@ -70,7 +71,9 @@ def renamed(manifest: Manifest, name: str, new: str) -> Manifest:
     draw = memory.get("draw", {})
     if "classes" in draw:
         memory["draw"] = {**draw, "classes": called(draw["classes"])}
-    settings = {**manifest.settings, **{key: called(manifest.settings[key]) for key in ("common", "rare")}}
+    settings = {
+        key: called(value) if key in ("common", "rare") else value for key, value in manifest.settings.items()
+    }
     return manifest.model_copy(
         update={
             "class_names": tuple(called(manifest.class_names)),
