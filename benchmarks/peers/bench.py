@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.peers.budget import Ended, run_within
 from benchmarks.peers.environment import folder_of, interpreter_of, variables
+from benchmarks.peers.job import Clock
 from benchmarks.peers.measure import figures_of
 from benchmarks.peers.prepare import KINDS, prepared
 from benchmarks.peers.task import write_task
@@ -37,10 +38,13 @@ from benchmarks.tables.results import RowJob, claimed, write_result
 from benchmarks.tables.table import Table, open_table
 from blemish.cli.main import fail
 from blemish.errors import BlemishError
+from blemish.nn.efficientnet_lite import imagenet_file
 from blemish.progress import Reporter
 from blemish.provenance import provenance
 
 PREDICTING = 7200.0  # seconds after which answering is given up; it is not part of the budget
+WALL = 40  # times the budget of processor time that training may take by the wall
+LITE = "efficientnet-lite0"  # weights that are installed with the package
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -122,10 +126,10 @@ def trained_and_answered(peer: ExternalSettings, interpreter: Path, out: Path, s
 
     Raises BlemishError where the peer left no model, or no answers.
     """
-    trained = phase("fit", peer, interpreter, out, seed, 60 * peer.minutes)
+    trained = phase("fit", peer, interpreter, out, seed, 60 * peer.minutes, clock=peer.clock)
     if trained.code != 0 and not trained.stopped:
         refuse_failed("fit", peer, out)
-    if phase("predict", peer, interpreter, out, seed, PREDICTING).code != 0:
+    if phase("predict", peer, interpreter, out, seed, PREDICTING, clock="wall").code != 0:
         refuse_failed("predict", peer, out)
     start = "random weights" if peer.weights == "none" else Path(peer.weights).name  # a stopped run says none
     answered = json.loads((out / "predict.json").read_text())
@@ -133,6 +137,7 @@ def trained_and_answered(peer: ExternalSettings, interpreter: Path, out: Path, s
     fitted = json.loads(notes.read_text()) if notes.is_file() else {}
     return {
         "seconds_training": trained.seconds,
+        "cpu_seconds_training": trained.cpu_seconds,
         "minutes_training": trained.seconds / 60,
         "seconds_base": 0.0,
         "seconds_per_image": answered["seconds_per_image"],
@@ -141,18 +146,39 @@ def trained_and_answered(peer: ExternalSettings, interpreter: Path, out: Path, s
 
 
 def phase(
-    name: str, peer: ExternalSettings, interpreter: Path, out: Path, seed: int, seconds: float
+    name: str,
+    peer: ExternalSettings,
+    interpreter: Path,
+    out: Path,
+    seed: int,
+    seconds: float,
+    *,
+    clock: Clock,
 ) -> Ended:
     module = f"benchmarks.peers.{folder_of(peer.peer).name}.run"
     command = [str(interpreter), "-m", module, name, "--data", str(out), "--out", str(out)]
     command += ["--minutes", f"{peer.minutes:g}", "--started", f"{time.time():.3f}"]
-    command += ["--cores", str(peer.cores), "--seed", str(seed)]
-    weights = str(expanded({"weights": peer.weights})["weights"])
-    if weights != "none":
-        command += ["--weights", str(Path(weights).resolve())]
+    command += ["--clock", clock, "--cores", str(peer.cores), "--seed", str(seed)]
+    weights = weights_file(peer)
+    if weights is not None:
+        command += ["--weights", str(weights)]
     for key, value in peer.options.items():
         command += ["--set", f"{key}={value}"]
-    return run_within(command, seconds, env=variables(peer.cores), log=out / f"{name}.log")
+    of_processor = seconds if clock == "processor" else None
+    wall = seconds if of_processor is None else WALL * seconds
+    log = out / f"{name}.log"
+    return run_within(command, wall, env=variables(peer.cores), log=log, cpu_seconds=of_processor)
+
+
+def weights_file(peer: ExternalSettings) -> Path | None:
+    """The file that training starts from; None for random weights.
+
+    Raises BlemishError where it is that of an installed package which is not there.
+    """
+    if peer.weights == LITE:
+        return imagenet_file("weights")
+    weights = str(expanded({"weights": peer.weights})["weights"])
+    return None if weights == "none" else Path(weights).resolve()
 
 
 def refuse_failed(name: str, peer: ExternalSettings, out: Path) -> None:

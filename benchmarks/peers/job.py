@@ -13,15 +13,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+Clock = Literal["wall", "processor"]
 RESERVE, LEAST_RESERVE = 0.05, 3.0  # share and seconds of the budget kept for writing the model
 SLACK = 1.5  # a step may take this much longer than those before
 
 
 @dataclass(frozen=True)
 class PeerRun:
-    """weights: file that training starts from, None for random ones; options: the peer's own, as texts"""
+    """weights: file that training starts from, None for random ones; options: the peer's own, as texts
+
+    clock: that counts the minutes: since `started`, or this process's processor time
+    """
 
     data: Path
     out: Path
@@ -31,6 +35,7 @@ class PeerRun:
     seed: int
     weights: Path | None
     options: Mapping[str, str]
+    clock: Clock = "wall"
 
     @property
     def seconds(self) -> float:
@@ -40,7 +45,8 @@ class PeerRun:
 
     def used(self) -> float:
         """Share of the training time that is over, from 0; 1 and more when it is."""
-        return (time.time() - self.started) / self.seconds
+        seconds = time.process_time() if self.clock == "processor" else time.time() - self.started
+        return seconds / self.seconds
 
     def paced(self, share: float = 1.0) -> Iterator[int]:
         """Numbers of steps from 0, while another one like those before fits into that share of the time."""
@@ -61,7 +67,8 @@ def parsed(arguments: Sequence[str] | None = None) -> tuple[str, PeerRun]:
     parser.add_argument("phase", choices=["fit", "predict"])
     parser.add_argument("--data", type=Path, required=True, help="Folder with task.json.")
     parser.add_argument("--out", type=Path, required=True, help="Folder for the model and the predictions.")
-    parser.add_argument("--minutes", type=float, required=True, help="Wall clock of fit, imports included.")
+    parser.add_argument("--minutes", type=float, required=True, help="For fit, imports included.")
+    parser.add_argument("--clock", choices=["wall", "processor"], default="wall")
     parser.add_argument(
         "--started", type=float, default=time.time(), help="When the clock started, Unix time."
     )

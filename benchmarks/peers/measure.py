@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.peers import answers
 from benchmarks.peers.task import AnswerKind
+from benchmarks.tables.by_image import by_image
 from benchmarks.tables.kinds.few_shot import group_figures, resolved_classes
 from benchmarks.tables.table import Table
 from blemish.dataset.samples import Dataset
@@ -25,7 +26,7 @@ def figures_of(
     file = out / FILES[kind]
     test = evaluated(table, dataset, file, "test")
     if not few_shot:
-        return dict(test.metrics)
+        return {**test.metrics, **by_image(test, dataset, table.experiment.split.by)}
     validated = evaluated(table, dataset, file, "val")
     return group_figures(table, validated.records, test.records, resolved_classes(table))
 

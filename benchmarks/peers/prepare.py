@@ -41,7 +41,9 @@ KINDS: Mapping[str, AnswerKind] = {
     "patchcore": "verdicts",
     "efficientad": "verdicts",
     "smp-unet": "outlines",
+    "supersimplenet": "verdicts",
 }
+LEARN_OUTLINES = ("smp-unet", "supersimplenet")  # peers that are given the defects' masks
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def prepared(table: Table, row: TableRow, settings: ExternalSettings, seed: int,
     if kind == "boxes":
         images = boxed(train, dataset.class_names, (), None, folder)
     else:
-        images = [plain(sample, dataset, folder, outlines=kind == "outlines") for sample in train]
+        outlines = settings.peer in LEARN_OUTLINES
+        images = [plain(sample, dataset, folder, outlines=outlines) for sample in train]
     return Prepared(Task(kind, dataset.class_names, tuple(images), to_predict(dataset)), dataset)
 
 

@@ -17,7 +17,7 @@ BoxXyxy = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class TrainImage:
-    """id: of the sample; image, mask: absolute paths, mask for "outlines" alone, 255 on defects
+    """id: of the sample; image, mask: absolute paths, mask for peers that learn outlines, 255 on defects
 
     size: (height, width); boxes: xyxy pixels, half-open; labels: a number in `Task.classes` for each box
     """

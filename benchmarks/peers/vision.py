@@ -19,6 +19,9 @@ from benchmarks.peers.task import Task
 
 MODEL = "model.safetensors"
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as its weights expect
+LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3  # as EfficientNet-Lite's weights expect
+
+Channels = tuple[float, float, float]
 
 
 def prepare(job: PeerRun) -> torch.Generator:
@@ -34,10 +37,10 @@ def image_tensor(path: str) -> Tensor:
     return torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 255
 
 
-def scaled(images: Tensor) -> Tensor:
-    """Images [B, 3, H, W] to the scale of ImageNet weights."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    return (images - mean) / std
+def scaled(images: Tensor, mean: Channels = MEAN, std: Channels = STD) -> Tensor:
+    """Images [B, 3, H, W] in [0, 1] to the scale of the weights, by default that of ImageNet."""
+    means, deviations = (torch.tensor(values).view(3, 1, 1) for values in (mean, std))
+    return (images - means) / deviations
 
 
 def load_resnet(network: nn.Module, weights: Path | None) -> str:
@@ -60,6 +63,28 @@ def load_resnet(network: nn.Module, weights: Path | None) -> str:
     network.load_state_dict(fitting, strict=False)
     lacking = {name.split(".")[0] for name in own if name not in tensors and "num_batches" not in name}
     return weights.name + (f"; random in {', '.join(sorted(lacking))}" if lacking else "")
+
+
+def load_lite(network: nn.Module, weights: Path | None) -> str:
+    """Google's weights of EfficientNet-Lite0 into timm's network of that name, as a whole or without its last
+    stages; returns a line on where it starts from.
+
+    Names differ, the order does not: both list the layers from first to last.
+    Raises ValueError for a file that is of another network.
+    """
+    if weights is None:
+        return "random weights"
+    counts = "num_batches_tracked"
+    file = torch.load(weights, map_location="cpu", weights_only=True)
+    tensors = [tensor for name, tensor in file.items() if not name.endswith(counts)]
+    names = [name for name in network.state_dict() if not name.endswith(counts)]
+    own = network.state_dict()
+    if len(tensors) < len(names) or any(
+        own[name].shape != tensor.shape for name, tensor in zip(names, tensors, strict=False)
+    ):
+        raise ValueError(f"{weights} must hold EfficientNet-Lite0's weights. Received: another network's.")
+    network.load_state_dict(dict(zip(names, tensors, strict=False)), strict=False)
+    return weights.name
 
 
 def write_image_scores(job: PeerRun, task: Task, score: Callable[[str], float]) -> float:

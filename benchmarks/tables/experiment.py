@@ -21,6 +21,7 @@ from blemish.bundle.faults import first_fault
 from blemish.errors import BlemishError, nearest_name
 
 FOLDER = "experiments"
+ORDER = "order"  # file beside the tables that says which to fill first
 CHECKOUT = Path(__file__).parents[2]
 PLACE = "{target}"  # in a title or section
 
@@ -52,7 +53,7 @@ def find_experiment(name: str) -> Path:
 
 def table_names() -> list[str]:
     """Every table there is, by name."""
-    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")})
+    return sorted({file.stem for folder in folders() for file in folder.glob("*.yaml")} - {ORDER})
 
 
 def folders() -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.tables.charts import write_charts
 from benchmarks.tables.kinds.external import filling_line
 from benchmarks.tables.markdown import table_markdown
+from benchmarks.tables.order import Step, fill_in_order
 from benchmarks.tables.pictures import draw_pictures
 from benchmarks.tables.results import (
     Result,
@@ -34,7 +35,7 @@ from blemish.threads import thread_count
 ROWS_VARIABLE = "BLEMISH_ROWS"  # names of rows, with commas: only these are filled
 
 
-def fill_table(
+def fill_table(  # noqa: PLR0913 - an option each
     name: str,
     out: Path,
     *,
@@ -44,12 +45,14 @@ def fill_table(
     common: str | None = None,
     rare: str | None = None,
     target: str | None = None,
+    rows: Sequence[str] = (),
 ) -> Path:
     """Fill OUT/NAME row by row and write OUT/NAME/table.md after each; returns its path.
 
     Rows that are there are kept; an interrupted training goes on. Several processes may fill one table: each
     takes the rows that no other one has in hand.
     common, rare: names with commas, instead of the table's classes; target: instead of its products
+    rows: that are filled; none given are those of BLEMISH_ROWS, or all
     Raises BlemishError for an unknown name, a fault in its file, a stored row of other settings or data, and,
     when all else is done, for rows that wait for the bundle of a row that was not trained here.
     """
@@ -58,7 +61,7 @@ def fill_table(
     table = open_table(name, out, data=data, reporter=reporter, groups=groups, targets=targets)
     refuse_unusable(table)
     waiting, external, filled = [], [], False
-    for wanted in wanted_jobs(table, seeds):
+    for wanted in wanted_jobs(table, seeds, rows):
         home, row = table.shown(wanted.row)
         job = replace(wanted, row=row)
         if row.traits.external:
@@ -80,6 +83,16 @@ def fill_table(
     return file
 
 
+def fill_order(out: Path, *, data: Path | None, quiet: bool) -> Path:
+    """Fill the tables of order.yaml in their order; returns OUT. See `order.fill_in_order`."""
+
+    def fill_step(step: Step) -> None:
+        fill_table(step.table, out, data=data, seeds=step.seeds, quiet=quiet, rows=step.rows)
+
+    fill_in_order(fill_step)
+    return out
+
+
 def measured_now(table: Table, job: RowJob, seeds: int) -> bool:
     """Measure a row; False where it is there, or another process has it in hand."""
     with claimed(table.folder, job) as free:
@@ -98,9 +111,9 @@ def names_in(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def wanted_jobs(table: Table, seeds: int) -> Iterator[RowJob]:
+def wanted_jobs(table: Table, seeds: int, rows: Sequence[str] = ()) -> Iterator[RowJob]:
     """Every row for the first seed, then for the next, so that a table cut short has something of each."""
-    chosen = chosen_rows(table.experiment)
+    chosen = chosen_rows(table.experiment, rows)
     for seed in range(seeds):
         for row in table.experiment.rows:
             if row.name not in chosen:
@@ -115,18 +128,18 @@ def wanted_jobs(table: Table, seeds: int) -> Iterator[RowJob]:
                 yield RowJob(row)
 
 
-def chosen_rows(experiment: Experiment) -> set[str]:
-    """The rows that BLEMISH_ROWS names, itself or what they were made from; all when it is not set."""
+def chosen_rows(experiment: Experiment, rows: Sequence[str]) -> set[str]:
+    """Given rows, else those that BLEMISH_ROWS names, themselves or what they were made from, else all."""
     made: dict[str, set[str]] = {}
     for row in experiment.rows:
         made.setdefault(row.name, set()).add(row.name)
         made.setdefault(row.template or row.name, set()).add(row.name)
     names = list(made)
-    wanted = [name.strip() for name in os.environ.get(ROWS_VARIABLE, "").split(",") if name.strip()]
+    wanted = rows or names_in(os.environ.get(ROWS_VARIABLE, "")) or ()
     for name in wanted:
         if name not in names:
             raise BlemishError(
-                f"{ROWS_VARIABLE} must name rows of the table. Received: '{name}'."
+                f"{'rows' if rows else ROWS_VARIABLE} must name rows of the table. Received: '{name}'."
                 f"{nearest_name(name, names)} There is: {', '.join(names)}."
             )
     return set().union(*(made[name] for name in wanted or names))

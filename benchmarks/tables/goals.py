@@ -57,7 +57,7 @@ def difference_goal_text(goal: Goal, experiment: Experiment, lines: Sequence[Lin
     """A goal on the difference to another row, draw by draw."""
     column = column_of(goal, experiment)
     own, other = (next(line for line in lines if line.row.name == name) for name in (goal.row, goal.against))
-    interval = difference(own, other, column.path)
+    interval = difference(own, other, column)
     rule = f"≥ {goal.at_least:+g}" + (", told from 0" if goal.told_from_zero else "")
     goal_line = f"{own.label}: {column.heading} minus that of {other.label} {rule}"
     if interval is None:

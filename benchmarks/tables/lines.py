@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.tables.by_image import BY_IMAGE, difference_over_images
 from benchmarks.tables.results import Result
 from benchmarks.tables.schema import Column, Experiment, TableRow
 from blemish.evaluation.cross_validated import (
@@ -19,7 +20,7 @@ from blemish.evaluation.fewshot import Interval, paired_difference
 JUDGED = "judged"  # where a cross-validated row's figures hold each image's score, as of `FoldScores`
 FOLDS_PATH = "image.auroc"  # the figure that has an interval over folds
 ADAPTATION = "adaptation"  # where a row's figures hold the results on its validation images
-EACH_CLASS = ".*"  # end of a column's path
+EACH_CLASS = ".*"  # in a column's path
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ def columns_of(experiment: Experiment, results: Sequence[Result]) -> list[Column
     """The columns to print: one that stands for every class is replaced by one a class, common ones first."""
     columns: list[Column] = []
     for column in experiment.columns:
-        if not column.path.endswith(EACH_CLASS):
+        stem, each, rest = column.path.partition(EACH_CLASS)
+        if not each:
             columns.append(column)
             continue
-        stem = column.path.removesuffix(EACH_CLASS)
         rare = experiment.classes.rare if experiment.classes else ()
         named = dict.fromkeys(name for result in results for name in found(result, stem) or ())
         for name in sorted(named, key=rare.__contains__):
             heading = f"{name}, rare" if name in rare else name
-            columns.append(column.model_copy(update={"path": f"{stem}.{name}", "heading": heading}))
+            columns.append(column.model_copy(update={"path": f"{stem}.{name}{rest}", "heading": heading}))
     return columns
 
 
@@ -102,10 +103,13 @@ def values_of(line: Line, path: str) -> list[Any]:
     return [value for result in line.results if (value := found(result, path)) is not None]
 
 
-def difference(line: Line, other: Line, path: str) -> Interval | None:
+def difference(line: Line, other: Line, column: Column) -> Interval | None:
     """A figure's difference between two few-shot rows, over the support draws that both have; between two
-    cross-validated ones over the repeats that both have.
+    cross-validated ones over the repeats that both have; over test images where the column is paired so.
     """
+    path = column.path
+    if column.paired == "images":
+        return difference_by_image(line, other, path)
     if path == FOLDS_PATH and line.is_cross_validated and other.is_cross_validated:
         return difference_over_folds(line, other)
     ours, theirs = by_draw(line, path), by_draw(other, path)
@@ -123,6 +127,19 @@ def difference_over_folds(line: Line, other: Line) -> Interval | None:
         return None
     pairs = [[fold_scores(results[seed]) for seed in both] for results in (ours, theirs)]
     return cross_validated_difference(*pairs)
+
+
+def difference_by_image(line: Line, other: Line, path: str) -> Interval | None:
+    """Difference of two rows on the same test images, over the seeds that both have."""
+    ours, theirs = (
+        {result.seed: stored for result in own.results if (stored := result.figures.get(BY_IMAGE))}
+        for own in (line, other)
+    )
+    both = [seed for seed in ours if seed in theirs]
+    if not both:
+        return None
+    first, second = ([stored[seed] for seed in both] for stored in (ours, theirs))
+    return difference_over_images(first, second, path)
 
 
 def interval_over_folds(line: Line) -> Interval:

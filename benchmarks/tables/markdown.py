@@ -108,11 +108,14 @@ def differences_markdown(
     parts: list[str] = []
     for name in dict.fromkeys(line.row.against for line in lines if line.row.against and columns):
         other = next(line for line in all_lines if line.row.name == name)
-        counted = "repeats" if other.is_cross_validated else "draws"
-        drawn = "in the same folds" if other.is_cross_validated else "on the same draws"
+        counted, drawn = "draws", "on the same draws"
+        if other.is_cross_validated:
+            counted, drawn = "repeats", "in the same folds"
+        elif any(column.paired == "images" for column in columns):
+            counted, drawn = "seeds", "on the same images"
         table = [["", counted, *(column.heading for column in columns)]]
         for line in (line for line in lines if line.row.against == name):
-            intervals = [difference(line, other, column.path) for column in columns]
+            intervals = [difference(line, other, column) for column in columns]
             draws = max((interval.draws for interval in intervals if interval), default=0)
             texts = [
                 difference_text(interval, column) for interval, column in zip(intervals, columns, strict=True)
@@ -161,7 +164,7 @@ def cell(line: Line, column: Column) -> str:
     if not values:
         return NOTHING
     if all(isinstance(value, Mapping) for value in values):
-        return counts_text(values)
+        return counts_text(values, bounded=column.bounded)
     if any(isinstance(value, str) for value in values):
         return ", ".join(dict.fromkeys(str(value) for value in values))
     if not all(math.isfinite(value) for value in values):
@@ -183,10 +186,12 @@ def mean_text(line: Line, column: Column, values: Sequence[float]) -> str:
     return f"{mean} ± {statistics.stdev(values):.{column.decimals}f}" if len(values) > 1 else mean
 
 
-def counts_text(values: Sequence[Mapping[str, Any]]) -> str:
+def counts_text(values: Sequence[Mapping[str, Any]], *, bounded: bool) -> str:
     """Counts of all seeds and the worst seed's 95 % bound, as "0, 1 of 46 (≤ 9.9 %)"."""
     counts = ", ".join(str(value["n"]) for value in values)
     of = ", ".join(dict.fromkeys(str(value["of"]) for value in values))
+    if not bounded:
+        return f"{counts} of {of}"
     return f"{counts} of {of} (≤ {100 * max(value['upper95'] for value in values):.1f} %)"
 
 

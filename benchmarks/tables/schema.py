@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from benchmarks.tables.by_image import PAIRED_PATHS
 from benchmarks.tables.line_chart import LineChart, check_line_charts, refuse_unknown
 from benchmarks.tables.row_kind import RowKind, find_kind
 from blemish.bundle.manifest import Strict
@@ -21,16 +22,33 @@ TRAIN = "train"  # kind whose bundles other rows measure, and that may train a m
 class Column(Strict):
     """path: dotted, into a row's figures, which are those of metrics.json; decimals: of what is printed.
 
-    A path that ends in "*" stands for a column of each class, common ones first, under its name.
+    A path with "*" for a name stands for a column of each class, common ones first, under its name.
     group: columns of one group are printed as a table of their own under this title
-    paired: rows with `against` also give the difference, draw by draw
+    paired: rows with `against` also give the difference, "draws": draw by draw or seed by seed, with an
+        interval over these; "images": with one over the test images
+    bounded: counts are printed with their upper bound, which says something of errors alone
     """
 
     path: str
     heading: str
     decimals: int = Field(3, ge=0, le=6)
     group: str = ""
-    paired: bool = False
+    paired: Literal["draws", "images"] | None = None
+    bounded: bool = True
+
+    @field_validator("paired", mode="before")
+    @classmethod
+    def draws_are_meant(cls, paired: object) -> object:
+        """True is "draws", as in older files."""
+        return {True: "draws", False: None}.get(paired, paired) if isinstance(paired, bool) else paired
+
+    @model_validator(mode="after")
+    def images_can_be_paired(self) -> Self:
+        if self.paired == "images" and self.path not in PAIRED_PATHS:
+            raise ValueError(
+                f"paired: images must be on one of {', '.join(PAIRED_PATHS)}. Received: {self.path}"
+            )
+        return self
 
 
 class ClassGroups(Strict):

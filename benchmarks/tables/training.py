@@ -11,9 +11,10 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, ClassVar
 
+from benchmarks.tables.by_image import by_image
 from benchmarks.tables.experiment import expanded
 from benchmarks.tables.results import RUNS, Result, locked
 from benchmarks.tables.row_kind import RowKind, validated
@@ -43,7 +44,7 @@ from blemish.progress import Reporter
 from blemish.training.request import Request
 from blemish.training.run import train
 
-CLOCK = "seconds"  # file in the run folder
+CLOCK, CPU_CLOCK = "seconds", "cpu_seconds"  # files in the run folder
 BASE_SEED = 0
 # Settings added since version 0.1, each with the value by which training is as it was.
 SINCE_0_1: Mapping[str, Any] = {
@@ -138,6 +139,12 @@ def test_metrics(
     return dict(test_evaluation(inspector, dataset, [manifest], seed, reporter).metrics)
 
 
+def test_figures(table: Table, inspector: BundleInspector, manifest: Manifest, seed: int) -> dict[str, Any]:
+    """Figures of metrics.json for the table's test images, and what is stored of each of them."""
+    evaluation = test_evaluation(inspector, table.dataset, [manifest], seed, table.reporter)
+    return {**evaluation.metrics, **by_image(evaluation, table.dataset, table.experiment.split.by)}
+
+
 def test_evaluation(
     judge: Judge, dataset: Dataset, manifests: Sequence[Manifest], seed: int, reporter: Reporter
 ) -> Evaluation:
@@ -179,24 +186,28 @@ def trained_row(
         origin=row.target or table.data_name,
         initial_bundle=start.bundle if start else None,
     )
-    bundle, seconds = timed_training(request, table.reporter)
-    return TrainedBundle(bundle, seconds, start.seconds if start else 0.0)
+    bundle = timed_training(request, table.reporter)
+    return trained_in(request.run, bundle, base_seconds=start.seconds if start else 0.0)
 
 
-def timed_training(request: Request, reporter: Reporter) -> tuple[Bundle, float]:
-    """A trained bundle and its seconds, those of earlier, interrupted attempts included.
+def timed_training(request: Request, reporter: Reporter) -> Bundle:
+    """A trained bundle; its run folder keeps the seconds, those of earlier, interrupted attempts included.
 
     The time of an attempt that was killed outright is lost.
     """
-    clock = request.run / CLOCK
-    start = perf_counter() - seconds_in(clock)
+    clocks = {CLOCK: perf_counter, CPU_CLOCK: process_time}
+    starts = {name: now() - seconds_in(request.run / name) for name, now in clocks.items()}
     try:
-        bundle = train(request, reporter)
+        return train(request, reporter)
     finally:
-        seconds = perf_counter() - start
         if request.run.is_dir():
-            write_atomically(clock, f"{seconds:.1f}\n")
-    return bundle, seconds
+            for name, now in clocks.items():
+                write_atomically(request.run / name, f"{now() - starts[name]:.1f}\n")
+
+
+def trained_in(run: Path, bundle: Bundle, *, base_seconds: float = 0.0) -> TrainedBundle:
+    """The bundle of a run folder with the seconds that are kept there."""
+    return TrainedBundle(bundle, seconds_in(run / CLOCK), base_seconds, seconds_in(run / CPU_CLOCK))
 
 
 def seconds_in(clock: Path) -> float:
@@ -225,11 +236,16 @@ def bundle_of(table: Table, row: TableRow, seed: int) -> Bundle:
 
 @dataclass(frozen=True)
 class TrainedBundle:
-    """A bundle and the seconds behind it. base_seconds: of the base it started from, 0 without one"""
+    """A bundle and the seconds behind it.
+
+    base_seconds: of the base it started from, 0 without one; cpu_seconds: of the processor, all threads, 0
+        where that was not kept
+    """
 
     bundle: Bundle
     seconds: float
     base_seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def shared_base(table: Table, name: str, settings: Any, dataset: Dataset, *, row: str) -> TrainedBundle:
@@ -245,7 +261,7 @@ def shared_base(table: Table, name: str, settings: Any, dataset: Dataset, *, row
             origin = table.experiment.dataset or "synthetic"
             request = Request(method, dataset, settings, run, seed=BASE_SEED, resume=True, origin=origin)
             timed_training(request, table.reporter)
-    return TrainedBundle(load_bundle(run / "bundle", method=method.name), seconds_in(run / CLOCK))
+    return trained_in(run, load_bundle(run / "bundle", method=method.name))
 
 
 def base_name(method: str, settings: Mapping[str, Any], fingerprint: str, *, ignored: Collection[str]) -> str:

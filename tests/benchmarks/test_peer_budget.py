@@ -18,6 +18,7 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 print(child.pid, flush=True)
 time.sleep(60)
 """
+BUSY = "while True: pass"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 
 
@@ -88,3 +89,24 @@ def test_a_run_whose_time_is_over_takes_one_step(tmp_path: Path) -> None:
         numbers.append(number)
         time.sleep(0.01)
     assert numbers == [0]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="not every system limits processor time")
+def test_one_may_be_held_to_processor_time(tmp_path: Path) -> None:
+    log = tmp_path / "fit.log"
+    ended = run_within([sys.executable, "-c", BUSY], 300, env=os.environ, log=log, cpu_seconds=1)
+    assert ended.stopped
+    assert 0.5 < ended.cpu_seconds < 3
+    idle = [sys.executable, "-c", "import time; time.sleep(2)"]
+    ended = run_within(idle, 300, env=os.environ, log=log, cpu_seconds=1)
+    assert (ended.stopped, ended.code) == (False, 0)
+    assert ended.cpu_seconds < ended.seconds
+
+
+def test_the_own_clock_may_be_the_processors(tmp_path: Path) -> None:
+    options = {"minutes": 1.0, "started": time.time() - 3600, "cores": 1, "seed": 0, "weights": None}
+    job = PeerRun(data=tmp_path, out=tmp_path, options={}, clock="processor", **options)
+    before = job.used()
+    assert before == pytest.approx(time.process_time() / 57, abs=0.05)
+    time.sleep(0.3)
+    assert job.used() - before < 0.3 / 57

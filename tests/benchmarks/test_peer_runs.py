@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.peers.bench import weights_file
 from benchmarks.peers.task import PlainImage, Task, TrainImage
 from benchmarks.peers.torchvision_frcnn.run import share_of_rate, view_of
+from benchmarks.peers.vision import LITE_MEAN, LITE_STD, load_lite, scaled
 from benchmarks.peers.yolo.run import found_in, write_dataset
+from benchmarks.tables.kinds.external import ExternalSettings
+from blemish.nn.efficientnet_lite import LiteScale, efficientnet_lite_stages
 
 BOXES = ((3.0, 4.0, 23.0, 9.0), (30.0, 10.0, 50.0, 40.0))
 
@@ -65,3 +69,28 @@ def test_an_image_without_boxes_is_a_view_too(marked: TrainImage) -> None:
 def test_the_rate_warms_up_and_falls_twice() -> None:
     assert share_of_rate(0) < 0.01
     assert [round(share_of_rate(used), 6) for used in (0.3, 0.7, 0.95)] == [1, 0.1, 0.01]
+
+
+def test_the_weights_of_efficientnet_lite_fit_by_their_order() -> None:
+    """Names of another library's network differ, and it may lack the last stages; features are the same."""
+    file = weights_file(ExternalSettings(peer="smp-unet", minutes=1, weights="efficientnet-lite0"))
+    assert file is not None
+    expected, _ = efficientnet_lite_stages("imagenet", deepest="stage4", setting="weights")
+    stages, _ = efficientnet_lite_stages("none", deepest="stage4", setting="weights")
+    assert load_lite(stages, file) == file.name
+    image = torch.rand((1, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    features, wanted = image, image
+    for name in expected:
+        features, wanted = stages[name](features), expected[name](wanted)
+    assert torch.equal(features, wanted)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="must hold EfficientNet-Lite0's weights"):
+        load_lite(torch.nn.Linear(3, 3), tmp_path / "other.pth")
+
+
+def test_images_are_scaled_as_these_weights_expect() -> None:
+    image = torch.rand((1, 3, 4, 4), generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(scaled(image, LITE_MEAN, LITE_STD), LiteScale()(image), atol=1e-6)

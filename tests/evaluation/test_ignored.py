@@ -256,7 +256,8 @@ def test_pixels_of_ignored_regions_are_in_no_count() -> None:
     counts = record.pixels
     assert counts.tp + counts.fp + counts.fn + counts.tn == 80 - in_region
     assert evaluator.severities.found[0] == 80 - in_region
-    assert evaluator.tolerant.n_found == 4 + 20 - in_region
+    assert record.near is not None
+    assert record.near.n_found == 4 + 20 - in_region
     assert record.ignored_overlap[0].tolist() == pytest.approx([0, in_region / 20])
     assert evaluator.result(method="m", split="test", seed=0).metrics["ignored"] == {
         "crowd": 1,

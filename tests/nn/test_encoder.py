@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import resnet50
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -62,6 +62,18 @@ def test_only_at_stride_1_the_image_is_looked_at_beside_the_maps() -> None:
     torch.manual_seed(0)
     assert change(Decoder((4, 4), width=8, outputs=1, stride=1)) > 0
     assert change(Decoder((4, 4), width=8, outputs=1, stride=2)) == 0
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@torch.no_grad()
+def test_places_that_no_feature_fires_on_are_told_from_each_other(stride: int) -> None:
+    """With plain ReLUs all of them had the value of the output's bias, and no gradient to leave it by."""
+    unsure = network(stride=stride)
+    for module in unsure.decoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.bias, -20.0)
+    values = unsure(torch.rand(1, 1, 32, 32))
+    assert values.unique().numel() > 0.9 * values.numel()
 
 
 def test_statistics_of_a_frozen_encoder_stay_in_training_mode() -> None:

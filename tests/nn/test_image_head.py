@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from blemish.nn.image_head import FOLDS, fit_image_head, fitted_weights, new_image_head
+from blemish.methods.common.folds import FOLDS, stratified_folds
+from blemish.nn.image_head import fit_image_head, fitted_weights, new_image_head
 
 
 def test_log_odds_are_those_of_the_features_and_gray_is_three_equal_channels() -> None:
@@ -22,7 +23,7 @@ def test_log_odds_are_those_of_the_features_and_gray_is_three_equal_channels() -
         assert torch.allclose(found, features @ head.output.weight.T + head.output.bias, atol=1e-4)
         moved = torch.cat([gray[1:], gray[:1]])
         assert torch.allclose(head(moved), found.flip(0), atol=1e-5), "each image by itself"
-    assert features.shape[1] == 2 * (24 + 40 + 112)
+    assert features.shape[1] == 3 * (24 + 40 + 112)
     assert not any(each.requires_grad for each in head.features.parameters())
 
 
@@ -55,11 +56,30 @@ def test_a_head_tells_new_images_apart_whatever_the_scale_of_features() -> None:
 
     features, defective = drawn(120)
     assert defective.sum() >= FOLDS
-    fit_image_head(head, features, defective.tolist())
+    folds = stratified_folds(defective, np.arange(120))
+    fit_image_head(head, features, defective.tolist(), folds=folds)
     fresh, truth = drawn(200)
     with torch.inference_mode():
         odds = head.output(torch.from_numpy(fresh))[:, 0].numpy()
     assert np.mean((odds > 0) == truth) > 0.9
     again = new_image_head()
-    fit_image_head(again, features, defective.tolist())
+    fit_image_head(again, features, defective.tolist(), folds=folds)
     assert torch.equal(again.output.weight, head.output.weight), "no draws"
+
+
+def test_near_copies_flatter_no_head_that_learned_nothing() -> None:
+    """Features of chance, of which each is there six times: only whole groups show that they tell nothing."""
+    generator = np.random.default_rng(0)
+    head = new_image_head()
+    number = head.output.in_features
+    groups = np.repeat(np.arange(20), 6)
+    defective = groups % 2 == 0
+    features = generator.normal(size=(20, number))[groups] + 0.01 * generator.normal(size=(120, number))
+    steepness = {}
+    for name, kept in {"single": np.arange(120), "whole": groups}.items():
+        folds = stratified_folds(defective, kept)
+        fit_image_head(head, features.astype(np.float32), defective.tolist(), folds=folds)
+        fresh = torch.from_numpy(generator.normal(size=(500, number)).astype(np.float32))
+        with torch.inference_mode():
+            steepness[name] = float(head.output(fresh).std())
+    assert steepness["whole"] < steepness["single"] / 3, "log odds of images that cannot be told apart"

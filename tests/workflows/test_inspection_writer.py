@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blemish.dataset.layouts.identity import folded
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict, failed
 from blemish.inspector.found_files import DRAFT, RECORD, SUMMARY, LeftOut, Why
@@ -24,7 +25,7 @@ from blemish.workflows.contact_sheet import ContactSheet
 from blemish.workflows.inspection_counts import InspectionCounts
 from blemish.workflows.inspection_tables import Tables
 from blemish.workflows.inspection_writer import Output, write_answers
-from blemish.workflows.overlays import Overlays, same_name
+from blemish.workflows.overlays import Overlays
 
 
 def answer(name: str, verdict: Verdict = Verdict.OK) -> Answer:
@@ -204,7 +205,7 @@ def test_an_overlay_of_a_long_name_is_drawn_under_a_shorter_one(tmp_path: Path, 
 def test_no_two_overlays_share_a_name_on_any_file_system(stems: list[str]) -> None:
     overlays = Overlays(Path(), None)
     names = [overlays.file_name(stem) for stem in stems]
-    assert len({same_name(name) for name in names}) == len(stems)
+    assert len({folded(name) for name in names}) == len(stems)
     assert all(len(os.fsencode(name)) <= 255 for name in names)
 
 

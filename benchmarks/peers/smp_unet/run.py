@@ -1,4 +1,4 @@
-"""U-Net of segmentation-models-pytorch on a ResNet-50 up to its third stage: defect or surface by pixel.
+"""U-Net of segmentation-models-pytorch on an encoder up to stride 16: defect or surface by pixel.
 
 Trained on crops, half of them about a defect's pixel, by Dice and cross entropy; whole images are predicted.
 """
@@ -6,7 +6,9 @@ Trained on crops, half of them about a defect's pixel, by Dice and cross entropy
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,26 +16,69 @@ import segmentation_models_pytorch as smp
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.peers.answers import write_map
 from benchmarks.peers.job import PeerRun, main, versions
 from benchmarks.peers.task import TrainImage, read_task
-from benchmarks.peers.vision import MODEL, image_tensor, load_resnet, prepare, scaled
+from benchmarks.peers.vision import (
+    LITE_MEAN,
+    LITE_STD,
+    MEAN,
+    MODEL,
+    STD,
+    Channels,
+    image_tensor,
+    load_lite,
+    load_resnet,
+    prepare,
+    scaled,
+)
 
 STRIDE = 16  # of the deepest map
 
 
+@dataclass(frozen=True)
+class Encoder:
+    """name: that segmentation-models-pytorch has for it; unused: stage that lies behind the deepest map
+
+    load: first weights into it; mean, std: scale of the images that it takes
+    """
+
+    name: str
+    load: Callable[[nn.Module, Path | None], str]
+    mean: Channels = MEAN
+    std: Channels = STD
+    unused: str | None = None
+
+
+ENCODERS: Mapping[str, Encoder] = {
+    "resnet50": Encoder("resnet50", load_resnet, unused="layer4"),
+    # By its universal name, as that has Google's padding and norms.
+    "efficientnet-lite0": Encoder("tu-tf_efficientnet_lite0", load_lite, LITE_MEAN, LITE_STD),
+}
+
+
+def encoder_of(job: PeerRun) -> Encoder:
+    """The encoder that option "encoder" names."""
+    return ENCODERS[job.option("encoder", "resnet50")]
+
+
 def network(job: PeerRun) -> tuple[Any, str]:
-    channels = (256, 128, 64, 32)
-    model = smp.Unet("resnet50", encoder_depth=4, encoder_weights=None, decoder_channels=channels, classes=1)
-    del model.encoder.layer4
-    return model, load_resnet(model.encoder, job.weights)
+    """The U-Net and a line on where its encoder starts from; the decoder is random."""
+    encoder, channels = encoder_of(job), (256, 128, 64, 32)
+    model = smp.Unet(
+        encoder.name, encoder_depth=4, encoder_weights=None, decoder_channels=channels, classes=1
+    )
+    if encoder.unused:
+        delattr(model.encoder, encoder.unused)
+    return model, encoder.load(model.encoder, job.weights)
 
 
 def fit(job: PeerRun) -> Mapping[str, Any]:
     generator, task = prepare(job), read_task(job.data)
+    encoder = encoder_of(job)
     model, origin = network(job)
     model.train()
     rate, batch, size = job.option("rate", 3e-4), job.option("batch", 4), job.option("size", 256)
@@ -46,7 +91,7 @@ def fit(job: PeerRun) -> Mapping[str, Any]:
         drawn = torch.randint(len(task.train), (batch,), generator=generator).tolist()
         views = [view_of(task.train[index], size, generator) for index in drawn]
         images, masks = (torch.stack(parts) for parts in zip(*views, strict=True))
-        logits = model(scaled(images))
+        logits = model(scaled(images, encoder.mean, encoder.std))
         loss = dice(logits, masks) + F.binary_cross_entropy_with_logits(logits, masks)
         optimiser.zero_grad()
         loss.backward()
@@ -90,7 +135,7 @@ def corner(mask: Tensor, size: int, generator: torch.Generator) -> tuple[int, in
 @torch.inference_mode()
 def predict(job: PeerRun) -> Mapping[str, Any]:
     prepare(job)
-    task = read_task(job.data)
+    task, encoder = read_task(job.data), encoder_of(job)
     model, _ = network(job)
     model.load_state_dict(load_file(job.out / MODEL))
     model.eval()
@@ -100,7 +145,8 @@ def predict(job: PeerRun) -> Mapping[str, Any]:
         image = image_tensor(target.image)
         height, width = image.shape[-2:]
         more = (0, -width % STRIDE, 0, -height % STRIDE)
-        scores = model(scaled(F.pad(image[None], more, mode="replicate"))).sigmoid()
+        padded_image = F.pad(image[None], more, mode="replicate")
+        scores = model(scaled(padded_image, encoder.mean, encoder.std)).sigmoid()
         seconds += time.perf_counter() - start
         write_map(job.out, target.id, scores[0, 0, :height, :width].numpy())
     return {"seconds_per_image": seconds / len(task.predict)}

@@ -6,12 +6,13 @@ The package depends on none of these tools; what they predicted is measured by t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import Field
 
-from benchmarks.tables.results import RowJob
+from benchmarks.tables.results import Result, RowJob
 from benchmarks.tables.row_kind import RowKind
-from benchmarks.tables.schema import SLUG
+from benchmarks.tables.schema import SLUG, TableRow
 from benchmarks.tables.table import Table
 from blemish.bundle.manifest import Strict
 
@@ -20,14 +21,17 @@ class ExternalSettings(Strict):
     """Settings of a row of another tool.
 
     peer: name of its folder in benchmarks/peers
-    minutes: wall clock of training, its start and imports included; cores: threads that it may use
-    weights: path of a file that training starts from, "none" for random weights
+    minutes: of training, its start and imports included; cores: threads that it may use
+    clock: that counts them, of the wall or, where other work runs beside, of the processor
+    weights: path of a file that training starts from, "none" for random weights, "efficientnet-lite0" for
+        those that are installed with the package
     shots: boxes of each class in the support draw, for rows of the few-shot protocol
     options: the tool's own, handed on as they are
     """
 
     peer: str = Field(pattern=SLUG)
     minutes: float = Field(gt=0)
+    clock: Literal["wall", "processor"] = "wall"
     cores: int = Field(1, ge=1)
     weights: str = "none"
     shots: int | None = Field(None, ge=1)
@@ -40,6 +44,9 @@ class External(RowKind):
     name = "external"
     settings_type = ExternalSettings
     external = True
+
+    def upgraded(self, table: Table, row: TableRow, stored: Result) -> dict[str, Any]:
+        return {"clock": "wall", **stored.settings}
 
 
 class ExternalFewShot(External):

@@ -13,7 +13,7 @@ from benchmarks.tables.training import (
     MethodKind,
     bundle_of,
     method_settings,
-    test_metrics,
+    test_figures,
     trained_row,
 )
 from blemish.errors import BlemishError
@@ -32,8 +32,9 @@ class Train(MethodKind):
         trained = trained_row(table, job.row, settings, seed)
         bundle = trained.bundle
         inspector = inspector_of(bundle, device=bundle.manifest.settings["device"])
-        figures = test_metrics(inspector, table.dataset, bundle.manifest, seed, table.reporter)
-        return {**figures, "seconds_training": trained.seconds}
+        figures = test_figures(table, inspector, bundle.manifest, seed)
+        times = {"seconds_training": trained.seconds, "cpu_seconds_training": trained.cpu_seconds}
+        return {**figures, **times}
 
 
 class TypesOff(BundleKind):
@@ -51,4 +52,4 @@ class TypesOff(BundleKind):
                 f"Received: '{bundle.manifest.method}'. Remove the row."
             )
         without = replace(inspector, inference=inspector.inference.without_types())
-        return test_metrics(without, home.dataset, bundle.manifest, job.seed or 0, home.reporter)
+        return test_figures(home, without, bundle.manifest, job.seed or 0)

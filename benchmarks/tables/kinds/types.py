@@ -53,7 +53,7 @@ CropFeatures = NDArray[np.float64]  # [F]
 
 
 class TypeFeatureSettings(Strict):
-    """features: see `features`; hidden: units; iterations: most of the optimiser
+    """features: see `features`; hidden: units; iterations: greatest number of the optimiser's
 
     cell: pixels, side of HOG's cells
     """

@@ -31,6 +31,8 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "image_score": "max",
         "threshold_criterion": "mean-iou",
         "padding": "zeros",
+        "patch_balance": 1.0,
+        "types_regions": None,
         "score_values": "clipped",
         "drop_rule": "lossless",
     },

@@ -109,7 +109,13 @@ def embed(
 
 @app.command()
 def reproduce(  # noqa: PLR0913, PLR0917 - an option each
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A file of experiments/, without .yaml.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A file of experiments/, without .yaml; order: the tables that order.yaml names, in turn.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the rows, such as experiments/results.")],
     data: Annotated[
         Optional[Path],  # noqa: UP045

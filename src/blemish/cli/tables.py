@@ -15,16 +15,27 @@ from blemish.errors import BlemishError
 from blemish.optional_dependencies import require_package
 
 TABLES = "benchmarks.tables"
+ORDER = "order"  # in place of a table's name: those of experiments/order.yaml, one after the other
 
 
 def fill_table(name: str, out: Path, **options: Any) -> Path:
     """Fill OUT/NAME row by row; see `benchmarks.tables.fill.fill_table` for the options.
 
+    name: "order" stands for the tables of order.yaml, with the seeds and rows that it says
     Raises BlemishError outside a checkout, and MissingExtraError without torch.
     """
     place_on_path("blemish reproduce")
     require_package("torch", "blemish reproduce")
-    return Path(import_module(f"{TABLES}.fill").fill_table(name, out, **options))
+    module = import_module(f"{TABLES}.fill")
+    if name == ORDER:
+        given = [f"--{option}" for option in ("common", "rare", "target") if options.get(option) is not None]
+        if given:
+            raise BlemishError(
+                f"{given[0]} must be given for a single table. Received: {ORDER}. Leave it out, or name a "
+                "table."
+            )
+        return Path(module.fill_order(out, data=options["data"], quiet=options["quiet"]))
+    return Path(module.fill_table(name, out, **options))
 
 
 def write_overview(results: Path, out: Path) -> Path:

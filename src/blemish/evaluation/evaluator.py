@@ -35,6 +35,7 @@ from blemish.evaluation.matching import ignored_overlaps, iou_matrix
 from blemish.evaluation.operating_point import GIVEN, OperatingPoint, measured
 from blemish.evaluation.pixel import (
     NO_MATCHES,
+    MatchCounts,
     match_counts,
     pixel_counts,
     ratio,
@@ -78,7 +79,6 @@ class Evaluator:
         self.segments = segments
         self.records: list[ImageRecord] = []
         self.severities = SeverityCounts(np.linspace(0.0, score_map_max or 1.0, severity_bins + 1))
-        self.tolerant = NO_MATCHES
         self.contrasts: list[tuple[float, float]] = []
         self.pointings: list[Pointing] = []
 
@@ -102,12 +102,14 @@ class Evaluator:
         found_map = found_defects_map(sample, inspection, class_map) if self.segments else None
         heat_map = inspection.maps.get("heat_map")
         boxes = [defect.box_xyxy for defect in inspection.defects]
+        pixels, near = self.count_pixels(sample, inspection, class_map, found_map, ignored)
         record = ImageRecord(
             sample=sample,
             inspection=replace(inspection, maps={}),
             truth=tuple(true_defect(instance) for instance in truth),
             iou=iou_matrix(truth, boxes, found_map),
-            pixels=self.count_pixels(sample, inspection, class_map, found_map, ignored),
+            pixels=pixels,
+            near=near,
             heat=None if heat_map is None else small_heat(heat_map),
             ignored=ignored.regions,
             ignored_overlap=ignored_overlaps(ignored.instances, ignored.crowd, boxes, found_map),
@@ -130,18 +132,18 @@ class Evaluator:
         class_map: NDArray[np.uint8] | None,
         found_map: NDArray[np.int32] | None,
         ignored: IgnoredRegions,
-    ) -> PixelCounts | None:
-        """Exact counts of an image, None without outlines; adds up its tolerant counts and severities.
+    ) -> tuple[PixelCounts | None, MatchCounts | None]:
+        """Exact and tolerant counts of an image, None without outlines; adds up its severities.
 
         Pixels of ignored regions that are of no annotated defect are in no count.
         """
         if class_map is None or found_map is None or not is_outlined(sample):
-            return None
+            return None, None
         found, truth = found_map > 0, class_map > 0
         left_out = ignored.mask(truth.shape) & ~truth if ignored.instances else None
         if left_out is not None:
             found &= ~left_out
-        self.tolerant += tolerant_match_counts(found, truth, self.tolerance_px)
+        near = tolerant_match_counts(found, truth, self.tolerance_px)
         severity = inspection.maps.get("score_map")
         if severity is not None:
             values = severity.astype(np.float32, copy=False)
@@ -150,7 +152,9 @@ class Evaluator:
             else:
                 self.severities.add(values[~left_out], truth[~left_out], name=sample.id)
         counts = pixel_counts(found, truth)
-        return counts if left_out is None else replace(counts, tn=counts.tn - int(left_out.sum()))
+        if left_out is not None:
+            counts = replace(counts, tn=counts.tn - int(left_out.sum()))
+        return counts, near
 
     def result(
         self,
@@ -224,8 +228,9 @@ class Evaluator:
         ious = [
             pixels.tp / (pixels.tp + pixels.fp + pixels.fn) for pixels in counted if pixels.tp + pixels.fn
         ]
+        near = sum((record.near for record in self.records if record.near is not None), NO_MATCHES)
         tolerant = {
-            f"{name}_at_{self.tolerance_px:g}px": getattr(self.tolerant, name)
+            f"{name}_at_{self.tolerance_px:g}px": getattr(near, name)
             for name in ("precision", "recall", "f1")
         }
         return {

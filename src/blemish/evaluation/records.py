@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from blemish.arrays import Box
 from blemish.dataset.samples import Sample
 from blemish.inspection import Inspection
+
+if TYPE_CHECKING:
+    from blemish.evaluation.pixel import MatchCounts
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class ImageRecord:
     sample: with its annotations as they are; an outline without a pixel is a label without a place
     inspection: without maps; truth: the defects that count
     iou: [true defects, found defects] float32 in [0, 1], on masks where both have one, else on boxes
-    pixels: None where the dataset has no outlines
+    pixels: None where the dataset has no outlines, and so is `near`, with the tolerance of the evaluation
     heat: small map of the evidence for the verdict, [h, w] in 0…255; None where there is no such map
     ignored: crowd and difficult regions
     ignored_overlap: [ignored, found defects], the share of the finding that lies in a crowd region, and the
@@ -70,6 +73,7 @@ class ImageRecord:
     truth: tuple[TruthDefect, ...]
     iou: NDArray[np.float32]
     pixels: PixelCounts | None = None
+    near: MatchCounts | None = None
     heat: NDArray[np.uint8] | None = field(default=None, repr=False)
     ignored: tuple[IgnoredRegion, ...] = ()
     ignored_overlap: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))

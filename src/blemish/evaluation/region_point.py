@@ -35,24 +35,10 @@ NO_CLEAN_IMAGES = (
 )
 INSTEAD = "one threshold by pixel-f1 stands for all."
 TP, FOUND, HITS, PIXELS = range(4)  # matched regions, regions, their pixels on defects, their pixels
-
+# Of the map's greatest possible value; close together near it, where weights on defects crowd probabilities.
 SHARES = (
-    0.05,
-    0.1,
-    0.2,
-    0.3,
-    0.4,
-    0.5,
-    0.6,
-    0.7,
-    0.8,
-    0.9,
-    0.95,
-    0.98,
-    0.99,
-    0.995,
-    0.999,
-)  # of the map's top
+    0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 0.995, 0.999,
+)  # fmt: skip
 
 Counts = NDArray[np.int64]
 
@@ -171,8 +157,8 @@ class RegionSweep:
     def choose(self) -> RegionChoice:
         """Choose the operating point, from at least one defect."""
         true_areas = [area for own in self.true_areas for area in own]
-        most = max(self.areas[0], float(np.quantile(true_areas, 0.25)))
-        areas = tuple(area for area in self.areas if area <= most)
+        max_area = max(self.areas[0], float(np.quantile(true_areas, 0.25)))
+        areas = tuple(area for area in self.areas if area <= max_area)
         counts = np.stack(self.counts)[:, :, : len(areas)].astype(np.float64)
         num_true = np.array([len(own) for own in self.true_areas], np.float64)
         f1, influence = region_f1(counts, num_true)

@@ -143,6 +143,16 @@ def draw_weights(stages: nn.Module) -> None:
 
 def imagenet_tensors(network: nn.Module, setting: str) -> Mapping[str, Tensor]:
     """Tensors of the package's file under the network's names. Both list the layers from first to last."""
+    file = torch.load(imagenet_file(setting), map_location="cpu", weights_only=True)
+    tensors = [tensor for name, tensor in file.items() if not name.endswith("num_batches_tracked")]
+    return dict(zip(network.state_dict(), tensors, strict=False))  # behind the last stage: the classifier's
+
+
+def imagenet_file(setting: str) -> Path:
+    """The package's file of weights. setting: that asks for them, for the message
+
+    Raises UnavailableError where the package or its file is not installed.
+    """
     spec = find_spec(PACKAGE)
     path = Path(spec.origin).parent / FILE if spec and spec.origin else None
     if path is None or not path.is_file():
@@ -151,6 +161,4 @@ def imagenet_tensors(network: nn.Module, setting: str) -> Mapping[str, Tensor]:
             f"{PACKAGE.replace('_', '-')}, or add --set {setting}=none for random weights, which need more "
             "images."
         )
-    file = torch.load(path, map_location="cpu", weights_only=True)
-    tensors = [tensor for name, tensor in file.items() if not name.endswith("num_batches_tracked")]
-    return dict(zip(network.state_dict(), tensors, strict=False))  # behind the last stage: the classifier's
+    return path

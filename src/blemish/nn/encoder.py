@@ -26,6 +26,9 @@ LITE_STAGES = {  # EfficientNet-Lite0's, by the layers of a ResNet whose strides
 }
 
 
+LEAK = 0.1  # slope of the decoder's activations below 0
+
+
 class EncoderChoice(Protocol):
     """Settings of an encoder with a decoder, see `methods.common.encoder_settings`."""
 
@@ -161,9 +164,15 @@ def pretrained_stages(settings: EncoderChoice) -> tuple[nn.Module, nn.ModuleDict
 
 
 def convolution(channels: int, out: int) -> nn.Sequential:
-    """3×3 convolution, batch norm, ReLU."""
+    """3×3 convolution, batch norm, leaky ReLU.
+
+    With a plain ReLU all features of the last layer became 0 wherever the network saw nothing sound: there
+    every place had the value of the output's bias, and none could be told from another.
+    """
     return nn.Sequential(
-        nn.Conv2d(channels, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)
+        nn.Conv2d(channels, out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out),
+        nn.LeakyReLU(LEAK, inplace=True),
     )
 
 

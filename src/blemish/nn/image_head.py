@@ -18,12 +18,11 @@ from blemish.nn.efficientnet_lite import LiteScale, efficientnet_lite_stages
 
 POOLED = ("stage2", "stage3", "stage4")  # strides 4 to 16: edges, textures and parts of things
 SHRINKAGES = (1e-3, 1e-2, 1e-1, 1.0)  # of the weights, the smallest first
-FOLDS = 5
 ITERATIONS = 60
 
 
 class ImageFeatures(nn.Module):
-    """Mean and greatest value of each channel of the encoder's maps. Never learns.
+    """Mean, standard deviation and greatest value of each channel of the encoder's maps. Never learns.
 
     weights: see `efficientnet_lite_stages`
     Raises UnavailableError where the weights are not installed.
@@ -42,7 +41,9 @@ class ImageFeatures(nn.Module):
         for name, stage in self.stages.items():
             features = stage(features)
             if name in POOLED:
-                pooled += [features.mean((2, 3)), features.amax((2, 3))]
+                mean = features.mean((2, 3), keepdim=True)
+                spread = (features - mean).square().mean((2, 3)).sqrt()
+                pooled += [mean.flatten(1), spread, features.amax((2, 3))]
         return torch.cat(pooled, dim=1)
 
 
@@ -68,24 +69,30 @@ def new_image_head(weights: str = "none") -> ImageHead:
     return ImageHead(features, number)
 
 
-def fit_image_head(head: ImageHead, features: NDArray[np.float32], defective: Sequence[bool]) -> None:
+def fit_image_head(
+    head: ImageHead,
+    features: NDArray[np.float32],
+    defective: Sequence[bool] | NDArray[np.bool_],
+    *,
+    folds: NDArray[np.intp],
+) -> None:
     """Fit the output of a head to images, both kinds counting alike as a whole.
 
     Logistic regression on standardised features; how strongly weights are drawn to 0 is chosen by
     cross-validation on the log loss.
-    features: [n, D]; defective: [n], `FOLDS` of each kind at least
+    features: [n, D]; defective: [n]; folds: [n] numbers of the folds, each with both kinds of image
     """
-    inputs, truth = torch.from_numpy(features).double(), torch.tensor(defective, dtype=torch.float64)
+    inputs, truth = (
+        torch.from_numpy(features).double(),
+        torch.tensor(np.asarray(defective), dtype=torch.float64),
+    )
     center, spread = inputs.mean(dim=0), inputs.std(dim=0).clamp_min(1e-6)
     inputs = (inputs - center) / spread
-    fold = torch.zeros(len(truth), dtype=torch.long)
-    for kind in (0, 1):
-        places = torch.nonzero(truth == kind)[:, 0]
-        fold[places] = torch.arange(len(places)) % FOLDS
+    fold = torch.from_numpy(folds)
 
     def held_out_loss(shrinkage: float) -> float:
         losses = []
-        for number in range(FOLDS):
+        for number in np.unique(folds):
             out = fold == number
             weights = fitted_weights(inputs[~out], truth[~out], shrinkage)
             losses.append(balanced_loss(with_bias(inputs[out]) @ weights, truth[out]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from blemish.dataset.account import number
 from blemish.inspection import Verdict
 from blemish.inspector.found_files import LeftOut
 from blemish.inspector.live.source import Losses
@@ -67,13 +68,13 @@ class InspectionCounts:
     def line(self) -> str:
         """The counts: "3 images found: 1 OK, 1 NG, 0 REVIEW, 1 ERROR; 2 defects (2 dent); 1 left out (…)"."""
         kind = "image" if self.strips is None else "piece"
-        strips = "" if self.strips is None else f"{counted(self.strips, 'strip')} found, "
+        strips = "" if self.strips is None else f"{number(self.strips, 'strip')} found, "
         found = " found" if self.strips is None else ""
         verdicts = ", ".join(f"{self.verdicts.get(verdict, 0)} {verdict}" for verdict in ORDER)
         reasons = Counter(left.why for left in self.left_out)
-        rest = "; ".join(f"{why}: {number}" for why, number in reasons.items())
+        rest = "; ".join(f"{why}: {count}" for why, count in reasons.items())
         left_out = f"; {len(self.left_out)} left out ({rest})" if rest else ""
-        return f"{strips}{counted(self.images, kind)}{found}: {verdicts}{self.defects_clause()}{left_out}"
+        return f"{strips}{number(self.images, kind)}{found}: {verdicts}{self.defects_clause()}{left_out}"
 
     def defects_clause(self) -> str:
         """Number of defects, by class, the most frequent first; "" where no image was judged."""
@@ -81,8 +82,8 @@ class InspectionCounts:
             return ""
         total = sum(self.defects.values())
         classes = sorted(self.defects.items(), key=lambda item: (-item[1], item[0]))
-        by_class = ", ".join(f"{number} {name}" for name, number in classes)
-        return f"; {counted(total, 'defect')} ({by_class})" if total else "; no defects"
+        by_class = ", ".join(f"{count} {name}" for name, count in classes)
+        return f"; {number(total, 'defect')} ({by_class})" if total else "; no defects"
 
     def lack(self, record: Path) -> str:
         """Sentences on what was not judged, with first examples; "" where there is none.
@@ -113,7 +114,3 @@ class InspectionCounts:
             "not_judged": self.not_judged,
             "left_out": [{"path": left.path, "reason": str(left.why)} for left in self.left_out],
         }
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from blemish.dataset.layouts.identity import folded
 from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.images.encode import png_bytes
@@ -66,15 +66,11 @@ class Overlays:
         """
         stem = shortened(stem, LONGEST_NAME - len(".png") - len("__999999"))
         name = stem
-        while self.taken[same_name(name)]:
-            self.taken[same_name(stem)] += 1
-            name = f"{stem}__{self.taken[same_name(stem)]}"
-        self.taken[same_name(name)] += 1
+        while self.taken[folded(name)]:
+            self.taken[folded(stem)] += 1
+            name = f"{stem}__{self.taken[folded(stem)]}"
+        self.taken[folded(name)] += 1
         return f"{name}.png"
-
-
-def same_name(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def shortened(stem: str, most_bytes: int) -> str:

@@ -7,7 +7,9 @@ from pydantic import ValidationError
 
 from blemish.bundle.faults import first_fault
 from blemish.errors import BlemishError
-from blemish.methods.casae.settings import PRESETS, CasaeSettings, gray_of, probability_of
+from blemish.methods.casae.gray_levels import gray_of, probability_of
+from blemish.methods.casae.presets import PRESETS
+from blemish.methods.casae.settings import CasaeSettings
 
 
 def fault(**values: object) -> str:
@@ -35,6 +37,22 @@ def test_the_papers_preset_has_the_papers_numbers() -> None:
     assert not paper.tiled
     assert (paper.norm, paper.area_balance) == ("none", 0)
     assert (paper.standardise, paper.types_standardise) == (False, False)
+
+
+def test_the_papers_networks_see_whole_images_and_an_encoder_tiles() -> None:
+    plain = CasaeSettings()
+    assert (plain.tiled, plain.patch, plain.cascade) == (True, 160, False)
+    for chosen in (
+        CasaeSettings(encoder="paper"),
+        CasaeSettings(network="fcn"),
+        CasaeSettings(preset="tiny"),
+    ):
+        assert not chosen.tiled
+    assert CasaeSettings(encoder="paper").cascade
+    assert CasaeSettings(encoder="paper", tiled=True).patch == 512
+    for whole in ({"size": 320}, {"norm": "group"}):
+        assert not CasaeSettings(**whole).tiled
+    assert CasaeSettings(size=320, tiled=True).tiled
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -133,10 +151,9 @@ def test_tiles_take_no_norm_that_sees_a_tile_as_a_whole() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_would_do_nothing_is_refused_with_the_switch_it_needs(preset: str) -> None:
-    assert fault(preset=preset, patch=96) == (
-        "patch has no effect with tiled off. Received: 96. Leave it out, or turn tiled on."
+    assert fault(preset=preset, tiled=False, tile=1024) == (
+        "tile has no effect with tiled off. Received: 1024. Leave it out, or turn tiled on."
     )
-    assert fault(preset=preset, tile=1024).startswith("tile has no effect with tiled off.")
     for off in ({"cascade": False}, {"network": "fcn"}):
         message = fault(preset=preset, second_sees_image=True, **off)
         assert message.startswith("second_sees_image has no effect with cascade off.")

@@ -147,3 +147,17 @@ def test_bit_depths_may_differ() -> None:
     for each in draws(paster([source, (clean[0].astype(np.uint16) * 257, clean[1])]), 5):
         assert each.pixels.dtype == np.uint16
         assert each.pixels[each.classes == 1].mean() / 257 == pytest.approx(80, abs=4)
+
+
+def test_a_defect_amid_another_is_not_moved_as_no_surface_tells_its_brightness() -> None:
+    pixels, classes = with_defect(surface(120), 20, 15)
+    classes[5:40, 5:60][classes[5:40, 5:60] == 0] = 2
+    amid = DefectPaster(
+        [(pixels, classes), surface(120, seed=1)].__getitem__,
+        2,
+        [each for each in marked_defects([classes], join_distance=4) if each.label == 0],
+        quarters=False,
+        mirrored=False,
+    )
+    assert len(amid.marked) == 1
+    assert draws(amid) == []

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from blemish.dataset.samples import Annotation, Sample
 from blemish.errors import UnavailableError
 from blemish.inspector.torch_backend import as_networks
-from blemish.methods.common.image_head import NAME, head_log_odds
+from blemish.methods.common.image_head import NAME, head_log_odds, squeezed
 from blemish.methods.common.training import image_head
 from blemish.methods.common.training.image_head import ImageScoreFitter, trained_image_head
 from blemish.nn.image_head import new_image_head
@@ -97,3 +98,39 @@ def test_the_head_is_a_network_of_the_bundle_where_the_map_does_not_tell_as_much
     score, modules = fitter.fit()
     assert score is not None
     assert score.uses_head == (not map_tells) == (NAME in modules)
+
+
+def test_a_head_learns_from_mirror_images_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few images are seen from all four sides, many as they are alone, so that the cost has a bound."""
+    found: dict[str, np.ndarray] = {}
+    monkeypatch.setattr(
+        image_head, "fit_image_head", lambda _, features, defective, folds: found.update(seen=features)
+    )
+    trainer = Reading()
+    head = trained_image_head(samples(6), asked(), trainer, channels=1)
+    assert head is not None and found["seen"].shape[0] == 4 * 12
+    whole = torch.from_numpy(squeezed(trainer.read(samples(6)[1], 1)))
+    with torch.inference_mode():
+        expected = head.features(torch.cat([whole, whole.flip(3), whole.flip(2), whole.flip(2, 3)])).numpy()
+    np.testing.assert_allclose(found["seen"][:4], expected, rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(image_head, "MAX_VIEWS", 24)
+    trained_image_head(samples(6), asked(), trainer, channels=1)
+    assert found["seen"].shape[0] == 2 * 12
+
+
+def test_near_copies_share_a_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textures of chance, each there three times with another light: its copies are held out together."""
+
+    class Copies(Reading):
+        def read(self, sample: Sample, channels: int | None) -> np.ndarray:
+            texture = np.random.default_rng(int(sample.id) % 16).integers(60, 180, (12, 12), dtype=np.uint8)
+            return np.clip(np.kron(texture, np.ones((8, 8))) + int(sample.id) // 16, 0, 255).astype(np.uint8)
+
+    found: dict[str, np.ndarray] = {}
+    monkeypatch.setattr(image_head, "fit_image_head", lambda *_, folds: found.update(folds=np.asarray(folds)))
+    trained_image_head(samples(24), asked(), Copies(), channels=1)
+    order = np.array([*range(1, 48, 2), *range(0, 48, 2)])  # defective images come first
+    textures = order.repeat(4) % 16  # and each with its mirror images
+    for texture in range(16):
+        assert len(set(found["folds"][textures == texture])) == 1
+    assert len(set(found["folds"])) == 5

@@ -18,6 +18,7 @@ from blemish.methods.common.map_score import (
     MapScore,
     MapScoreFitter,
     fit_map_score,
+    is_better,
     map_statistics,
 )
 from blemish.methods.common.scores import FITTED_THRESHOLD, image_score, threshold_score
@@ -188,3 +189,17 @@ def test_a_head_never_says_that_there_are_defects_where_there_is_none(head: floa
     values = np.full((5, 5), 0.3, np.float32)
     clean = image_score([], values, threshold=0.9, fitted=fitted, head=head)
     assert clean < FITTED_THRESHOLD <= image_score([region], values, threshold=0.9, fitted=fitted, head=head)
+
+
+def test_near_copies_do_not_make_a_head_of_chance_look_better() -> None:
+    """Twelve images, ten times each, with log odds of chance: taken singly, they are learned by heart."""
+    chosen = {"single": 0, "whole": 0}
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(12), 10)
+        defective = groups % 2 == 0
+        maps = generator.normal(size=(12, NUM_STATISTICS))[groups]
+        both = np.column_stack([maps, generator.normal(size=12)[groups]])
+        chosen["single"] += is_better(both, maps, defective, range(120))
+        chosen["whole"] += is_better(both, maps, defective, groups.tolist())
+    assert chosen["whole"] <= 3 < chosen["single"]

@@ -14,8 +14,9 @@ from scipy import ndimage
 
 from blemish.images.tiling import Tiling
 from blemish.methods.severity.heads import softly_limited
-from blemish.methods.severity.inference import SeverityInference, inference_from, upsample
+from blemish.methods.severity.inference import SeverityInference, inference_from
 from blemish.methods.severity.settings import SeveritySettings
+from blemish.methods.severity.upsampling import upsample
 from blemish.methods.severity.windows import windows_on
 from blemish.regions.components import label_regions
 from blemish.regions.measure import outlines

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Box, Size
 from blemish.dataset.convert.common import copy_image, groups_by_split, instances_of, write_settings
-from blemish.dataset.convert.names import folded, renamed, safe_path, tree_names
+from blemish.dataset.convert.names import renamed, safe_path, tree_names
 from blemish.dataset.faults import extent
+from blemish.dataset.layouts.identity import folded
 from blemish.dataset.masks import Instance, polygon_mask
 from blemish.dataset.run_lengths import decode, encode
 from blemish.dataset.samples import Annotation, Dataset, MaskFile, RunLengths, Sample

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
 from blemish.dataset.layouts.common import split_of_path
+from blemish.dataset.layouts.identity import folded
 from blemish.dataset.samples import Dataset
 
 MAX_BYTES = 200  # of 255 that file systems take: the temporary file of writing has a longer name
@@ -105,11 +105,6 @@ def unique(wanted: Mapping[str, str], claims: Callable[[str], list[str]]) -> dic
         shared.update(others)
         names[key] = free
     return names
-
-
-def folded(name: str) -> str:
-    """The name as file systems see it that tell neither case nor composed from decomposed letters."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def renamed(names: Mapping[str, str]) -> list[str]:

@@ -215,11 +215,14 @@ def overlooked(named: str, path: str) -> str:
 
 
 def composed(text: str) -> str:
+    """Text with accents as part of their letters (NFC), as one system writes it and another does not."""
     return unicodedata.normalize("NFC", text)
 
 
 def folded(text: str) -> str:
-    """Text that is equal for texts that differ in case or in how letters are composed."""
+    """Text that is equal for texts that differ in case or in how letters are composed, as for some file
+    systems.
+    """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 

@@ -6,7 +6,6 @@ Used by every layout with masks, so that no mask is taken as a photograph, nor a
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -14,7 +13,7 @@ from pathlib import PurePosixPath
 
 from blemish.dataset.account import SHOWN
 from blemish.dataset.layouts.common import Source, Tree, parent, stem
-from blemish.dataset.layouts.identity import MASK_FOLDERS
+from blemish.dataset.layouts.identity import MASK_FOLDERS, folded
 from blemish.dataset.mask_files import MaskFacts, mask_facts
 from blemish.errors import BlemishError
 
@@ -179,16 +178,16 @@ def pairs_beside(files: Sequence[str]) -> dict[str, str | None]:
 
     None where other files of the ending have an image and this one has none.
     """
-    by_key = {(parent(file), key(stem(file))): file for file in files}
+    by_key = {(parent(file), folded(stem(file))): file for file in files}
     by_name: dict[str, list[str]] = {}
     for file in files:
-        by_name.setdefault(key(stem(file)), []).append(file)
+        by_name.setdefault(folded(stem(file)), []).append(file)
     parted = {file: parts for file in files if (parts := image_and_mark(stem(file)))}
     found: dict[str, str | None] = {}
     for file, (image, _) in parted.items():
-        elsewhere = by_name.get(key(image), [])
+        elsewhere = by_name.get(folded(image), [])
         unique = elsewhere[0] if len(elsewhere) == 1 else None
-        found[file] = by_key.get((parent(file), key(image)), unique)
+        found[file] = by_key.get((parent(file), folded(image)), unique)
     marks = {parted[file][1] for file, image in found.items() if image is not None}
     return {file: image for file, image in found.items() if parted[file][1] in marks}
 
@@ -196,9 +195,9 @@ def pairs_beside(files: Sequence[str]) -> dict[str, str | None]:
 def image_and_mark(name: str) -> tuple[str, str] | None:
     """Image's name in a mask's name, and what marks it as a mask: `_mask` after it, or `mask_` before."""
     if match := FILE_ENDINGS.match(name):
-        return match[1], f"_{key(match[2])}"
+        return match[1], f"_{folded(match[2])}"
     match = FILE_BEGINNINGS.match(name)
-    return (match[2], f"{key(match[1])}_") if match else None
+    return (match[2], f"{folded(match[1])}_") if match else None
 
 
 class ImageFinder:
@@ -210,7 +209,7 @@ class ImageFinder:
         self.folded: dict[str, list[str]] = {}
         for file in photographs:
             self.exact.setdefault(stem(file), []).append(file)
-            self.folded.setdefault(key(stem(file)), []).append(file)
+            self.folded.setdefault(folded(stem(file)), []).append(file)
 
     def image_of(self, mask: str) -> str | None:
         """The image whose name and folders a mask has, None without one."""
@@ -227,7 +226,7 @@ class ImageFinder:
         names = [stem(mask), PurePosixPath(stem(mask)).stem]
         names += [parts[0] for name in names[:1] if (parts := image_and_mark(name))]
         for name in dict.fromkeys(names):
-            for table, text in ((self.exact, name), (self.folded, key(name))):
+            for table, text in ((self.exact, name), (self.folded, folded(name))):
                 if best := self.nearest(table.get(text, []), between, mask):
                     return best
         folder = parent(mask).rpartition("/")[2]
@@ -256,15 +255,10 @@ def own_part(folder: str) -> list[str]:
 def telling(parts: Sequence[str]) -> list[str]:
     """Parts of a folder's path that say more than that it holds images, without their endings for that."""
     plain = (match[1] if (match := IMAGE_FOLDER_ENDINGS.match(part)) else part for part in parts)
-    return [key(part) for part in plain if part and key(part) not in IMAGE_FOLDERS]
+    return [folded(part) for part in plain if part and folded(part) not in IMAGE_FOLDERS]
 
 
 def holds(parts: Sequence[str], wanted: Sequence[str]) -> bool:
     """True where all wanted parts occur, in their order."""
     rest = iter(parts)
     return all(any(part == want for part in rest) for want in wanted)
-
-
-def key(name: str) -> str:
-    """Name by which files fit: composed, without regard to case."""
-    return unicodedata.normalize("NFC", name).casefold()

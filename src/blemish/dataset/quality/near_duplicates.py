@@ -24,6 +24,7 @@ from blemish.dataset.hashing import in_threads
 from blemish.dataset.samples import Sample
 from blemish.images.decode import luminance, read_image
 from blemish.images.resize import resized_map
+from blemish.regions.components import roots
 
 SIDE = 96  # of a small image
 LOWEST, HIGHEST = 3, 30  # waves a side whose phases count: fewer are lighting, more is noise and JPEG's loss
@@ -79,6 +80,13 @@ def near_duplicates(
         if peak >= limit
     ]
     return sorted(found, key=lambda pair: -pair.peak)
+
+
+def similarity_groups(images: Sequence[SmallImage]) -> list[int]:
+    """Number of the group of each image, [n]; near duplicates, also of near duplicates, share one."""
+    pairs = np.array([(pair.first, pair.second) for pair in near_duplicates(images)], np.intp)
+    numbers: list[int] = roots(len(images), *pairs.reshape(-1, 2).T).tolist()
+    return numbers
 
 
 def near_duplicates_among(samples: Sequence[Sample]) -> list[tuple[str, str]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from blemish.dataset.layouts.common import grouped, is_image, stem
+from blemish.dataset.layouts.identity import composed
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError, nearest_name
 
@@ -68,11 +68,6 @@ class ImageNames:
                 f"'{strangers[0]}'.{nearest_name(strangers[0], self.by_id)} Give the dataset that was "
                 "predicted on, or remove these entries."
             )
-
-
-def composed(name: str) -> str:
-    """Name with accents as part of their letters (NFC), as one system writes it and another does not."""
-    return unicodedata.normalize("NFC", name)
 
 
 def without_suffix(name: str) -> str:

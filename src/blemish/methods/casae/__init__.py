@@ -22,6 +22,8 @@ from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Summar
 if TYPE_CHECKING:
     from torch import nn
 
+    from blemish.bundle.store import Bundle
+
 
 class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
@@ -36,8 +38,8 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
         "verdict; no severity.",
         cost="With the paper's networks an image squeezed to 512×512 takes 0.9 s in fp32 and 0.26 s in bf16 "
         "on two cores; one of magnetic tiles, squeezed to 160×160, 0.06 s on one.",
-        when="Defects fill much of the image or differ much in size: the image is seen as a whole. "
-        "For small defects in large images take `tiled`, or severity.",
+        when="Defects differ much in size, from specks to changes of tone over much of the image. Large "
+        "images are inspected faster as a whole, with `size`, where their defects are large, too.",
     )
     settings_type = CasaeSettings
     memory_type = MapMemory
@@ -47,12 +49,18 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
         StageSteps("second", "second_steps", least=200),
         StageSteps("types", "types_steps", least=200),
     )
-    cheaper = ({"size": 128}, {"size": 96})
+    cheaper = ({"size": 128, "patch": 128}, {"size": 96, "patch": 96})
 
     def resolved_settings(self, settings: CasaeSettings, note: Callable[[str], None]) -> CasaeSettings:
         from blemish.methods.common.encoder_choice import with_chosen_encoder
 
         return with_chosen_encoder(settings, note)
+
+    def rehearsed_settings(
+        self, dataset: Dataset, settings: CasaeSettings, start: Bundle | None
+    ) -> CasaeSettings:
+        """Settings under which the image score learns from the few images of a rehearsal, too."""
+        return settings.model_copy(update={"image_score_images": 5})
 
     def fit(self, dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.casae.training import fit

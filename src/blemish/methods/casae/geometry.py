@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from blemish.images.tiling import Tiling
+from blemish.methods.common.tiles import seamless_tiling
 
 NetworkKind = Literal["autoencoder", "fcn"]
 
@@ -21,7 +22,6 @@ PLAIN_FACTORS = ((1, 1),) * (DEPTH + 1)
 ATROUS_FACTORS = ((1, 1), (2, 1), (2, 1), (4, 1), (4, 1))  # Table 1: convolutions 3, 5, 7 and 9 are atrous
 FCN_BLOCKS = (2, 2, 3, 3, 3)  # convolutions of an FCN's blocks, each of which a pooling follows
 FCN_KERNEL = 7  # of the convolution behind them
-KEPT = 640  # pixels that a tile of the default side keeps
 
 
 def factors(atrous: bool) -> tuple[tuple[int, int], ...]:
@@ -65,16 +65,10 @@ def fcn_reach() -> int:
 def tiling_for(
     *, atrous: bool, cascade: bool, tile: int | None, network: NetworkKind = "autoencoder"
 ) -> Tiling:
-    """Tiles of the paper's networks or the FCN, see `seamless`."""
-    return seamless(reach(atrous=atrous, cascade=cascade, network=network), MULTIPLES[network], tile)
-
-
-def seamless(reach: int, multiple: int, tile: int | None) -> Tiling:
-    """Tiles of the side given, or of one that keeps 640 pixels, with a halo that shows no seam.
-
-    Tiles keep to the poolings' grid on images whose sides are multiples of it; continue others to that first.
-    reach: see `reach`; multiple: pixels of the grid
-    Raises BlemishError for a side that does not fit.
-    """
-    halo = -(-reach // multiple) * multiple
-    return Tiling(tile=tile or KEPT + 2 * halo, halo=halo, stride=1)
+    """Tiles of the paper's networks or the FCN, see `seamless_tiling`."""
+    return seamless_tiling(
+        tile,
+        reach=reach(atrous=atrous, cascade=cascade, network=network),
+        multiple=MULTIPLES[network],
+        given=f"network={network}",
+    )

@@ -17,68 +17,21 @@ from blemish.methods.casae.geometry import (
     MULTIPLES,
     NetworkKind,
     autoencoder_reach,
-    seamless,
     tiling_for,
 )
+from blemish.methods.casae.gray_levels import WHITE, gray_of, probability_of
+from blemish.methods.casae.presets import PRESETS
+from blemish.methods.common import outline_settings as shared
 from blemish.methods.common.encoder_settings import EncoderSettings
 from blemish.methods.common.region_thresholds import refuse_low_start
+from blemish.methods.common.tiles import seamless_tiling
 from blemish.methods.contract import Group
 
 NormKind = Literal["batch", "group", "none"]
 
-WHITE = 255  # of the paper's 8-bit map, which is white on the surface and black on defects
-
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # 3000 images, 30 and 20 epochs of batches of two.
-    "paper": {
-        "encoder": "paper",
-        "width": 64,
-        "size": 512,
-        "batch": 2,
-        "learning_rate": 1e-4,
-        "defect_share": 0.5,
-        "area_balance": 0.0,
-        "norm": "none",
-        "standardise": False,
-        "threshold": 1 - 100 / WHITE,
-        "threshold_criterion": "pixel-f1",
-        "image_score": "max",
-        "steps": 45_000,
-        "second_steps": 30_000,
-        "schedule": "constant",
-        "hard_clean_weight": 0.0,
-        "noise": 0.0,
-        "illumination": 0.0,
-        "contrast": 0.0,
-        "flips": False,
-        "types_standardise": False,
-        "types_jitter": 0.0,
-        "types_rotation_deg": 0.0,
-        "types_steps": 30_000,
-        "types_initial": "paper",
-        "types_schedule": "constant",
-    },
-    "default": {},
-    "thorough": {"steps": 15_000, "second_steps": 5000, "types_steps": 6000},
-    # For tests on a CPU: seconds.
-    "tiny": {
-        "encoder": "paper",
-        "width": 4,
-        "size": 64,
-        "patch": 64,
-        "steps": 60,
-        "second_steps": 40,
-        "learning_rate": 3e-3,
-        "elastic_alpha": 0.5,
-        "elastic_sigma": 6.0,
-        "types_size": 99,
-        "types_steps": 20,
-    },
-}
-
 # Settings that do something only where another is on. Not among them: `second_steps`, which rows of a table
-# with and without `cascade` share.
-NEEDS: Mapping[str, str] = {"tile": "tiled", "patch": "tiled", "second_sees_image": "cascade"}
+# with and without `cascade` share, and `size` and `patch`, of which a shorter training reduces both.
+NEEDS: Mapping[str, str] = {"tile": "tiled", "second_sees_image": "cascade"}
 
 
 class CasaeSettings(EncoderSettings):
@@ -87,6 +40,7 @@ class CasaeSettings(EncoderSettings):
     paths: ClassVar = {"unlabelled": "folder"}
     presets: ClassVar = PRESETS
     paper_networks: ClassVar = ("fcn",)
+    with_paper_encoder: ClassVar = {"tiled": False, "cascade": True, "patch": 512}  # it sees whole images
     main_settings: ClassVar = (
         "encoder",
         "encoder_weights",
@@ -112,8 +66,10 @@ class CasaeSettings(EncoderSettings):
     """
     atrous: bool = True
     """Atrous convolutions 3, 5, 7 and 9, which see further, Table 1; off: a row of Table 3."""
-    cascade: bool = True
-    """Second autoencoder, which refines the first one's map; off: a row of Table 3."""
+    cascade: bool = False
+    """Second autoencoder, which refines the first one's map; off: a row of Table 3. With the paper's networks
+    it is on unless this is given.
+    """
     second_sees_image: bool = False
     """Open: whether the second is given the image beside the first one's map."""
     channels: Literal[1, 3] = 1
@@ -121,16 +77,17 @@ class CasaeSettings(EncoderSettings):
 
     size: Annotated[int, Group("Images")] = Field(160, ge=32)
     """Side in pixels of the square that whole images are squeezed to, 512 in the paper. A step costs its
-    square.
+    square. Where it is given, `tiled` is off unless that is given, too.
     """
-    tiled: bool = False
+    tiled: bool = True
     """Beyond the paper: whether images are taken at their own resolution, in tiles without seams; then
-    `size` is not used.
+    `size` is not used. With the paper's networks it is off unless this is given.
     """
     tile: int | None = Field(None, ge=16)
     """Side in pixels of a tile; null: 640 beside what its neighbours must see of it."""
-    patch: int = Field(512, ge=32)
-    """Side in pixels of a training patch of tiled images."""
+    patch: int = Field(160, ge=32)
+    """Side in pixels of a training patch of tiled images; 512 with the paper's networks unless this is given.
+    """
     standardise: bool = True
     """Not in the paper: whether each squeezed image is brought to mean 0 and deviation 1. Where images
     differ more than a defect does from what is beside it, nothing is learned without. Not used with an
@@ -179,28 +136,14 @@ class CasaeSettings(EncoderSettings):
     """Elastic transformation: sigma of the Gaussian that smooths the displacements, in the same pixels."""
     flips: bool = True
     """Not in the paper: whether images are mirrored on either axis."""
-    noise: float = Field(0.004, ge=0)
-    """Not in the paper: greatest sigma of the added noise, in units of full scale; one gray level, as
-    more drowns faint defects of dark images.
-    """
-    illumination: float = Field(0.03, ge=0)
-    """Not in the paper: greatest brightness shift, in units of full scale."""
-    contrast: float = Field(0.3, ge=0, lt=1)
-    """Not in the paper: contrast changes by up to this share."""
-    light_field: float = Field(0.0, ge=0, lt=1)
-    """Not in the paper: light that varies slowly over the image brightens or darkens it by up to this
-    share.
-    """
-    gamma: float = Field(0.0, ge=0)
-    """Not in the paper: brightness is raised to a power between 1 / (1 + this) and 1 + this."""
-    blur: float = Field(0.0, ge=0)
-    """Not in the paper: greatest sigma of a Gaussian blur, in pixels of the network's input."""
-    jpeg: float = Field(0.0, ge=0, le=1)
-    """Not in the paper: share of images that are compressed with loss, as JPEG of quality 30 to 95."""
-    copy_paste: float = Field(0.0, ge=0, le=1)
-    """Not in the paper: share of draws in which a marked defect, each class as often as another, is pasted
-    into an image without one.
-    """
+    noise: shared.Noise = 0.004  # one gray level: more drowns faint defects of dark images
+    illumination: shared.Illumination = 0.03
+    contrast: shared.Contrast = 0.3
+    light_field: shared.LightField = 0.0
+    gamma: shared.Gamma = 0.0
+    blur: shared.Blur = 0.0
+    jpeg: shared.Jpeg = 0.0
+    copy_paste: shared.CopyPaste = 0.0
 
     steps: Annotated[int, Group("Training of the autoencoders, section 5.1")] = Field(5000, ge=1)
     """Training steps of the first autoencoder."""
@@ -218,10 +161,7 @@ class CasaeSettings(EncoderSettings):
     """Decay of the autoencoders' weights in each step."""
     gradient_clip: float = Field(5.0, gt=0)
     """Greatest norm of the gradient."""
-    weight_average: float = Field(0.0, ge=0, lt=1)
-    """Not in the paper: share of itself that a running average of the weights keeps at each step; the
-    average is what is learned. 0: the last weights.
-    """
+    weight_average: shared.WeightAverage = 0.0
 
     threshold: Annotated[float | None, Group("Threshold, section 3.2")] = Field(None, gt=0, lt=1)
     """Probability from which a pixel is defective; null: chosen on the validation images."""
@@ -233,28 +173,14 @@ class CasaeSettings(EncoderSettings):
     """Probability that the strongest pixel of a defect has at least, with a given `threshold`: defects
     start there and grow to the threshold. null: the threshold, or chosen together with it.
     """
-    threshold_criterion: Literal["region-f1", "mean-iou", "pixel-f1"] = "region-f1"
-    """Measure on the validation images that thresholds maximise. "region-f1" is of whole defects, found at
-    an IoU of 0.3, and chooses `threshold`, `start_threshold` and `min_area` together; the others choose
-    `threshold` alone.
-    """
+    threshold_criterion: shared.ThresholdCriterion = "region-f1"
 
-    image_score: Annotated[Literal["learned", "fitted", "max"], Group("Image score, not in the paper")] = (
-        "learned"
-    )
-    """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
-    images; "learned" by these and by a head on EfficientNet-Lite0 that learns from the training images'
-    labels, where that is better on the validation images; "max" by the greatest probability, as it is
-    without a clean or without a defective validation image.
-    """
-    image_score_images: int = Field(30, ge=5)
-    """Defective and clean training images, so many of each, that "learned" needs; with fewer it is "fitted".
-    """
+    image_score: Annotated[shared.ImageScore, Group("Image score, not in the paper")] = "learned"
+    image_score_images: shared.ImageScoreImages = 30
 
     join_distance: Annotated[float, Group("Defects, section 3.3")] = Field(4.0, ge=0, le=1000)
     """Open: distance in pixels within which regions are one defect."""
-    min_area: float = Field(0.0, ge=0)
-    """Open: area in pixels below which defects are dropped; 0 keeps all. "region-f1" may choose more."""
+    min_area: shared.MinArea = 0.0
 
     types: Annotated[bool, Group("Compact CNN, sections 4 and 5.1")] = True
     """Whether defects are named; off: they are "defect" (or the one class there is)."""
@@ -322,6 +248,10 @@ class CasaeSettings(EncoderSettings):
             own["threshold"] = probability_of(gray)
         single = {"cascade": False, "atrous": False} if own.get("network") == "fcn" else {}
         merged = super().completed({**single, **own})
+        if "size" in merged or merged.get("norm") == "group":  # which are of whole images
+            merged = {"tiled": False, **merged}
+        if merged.get("second_sees_image") is True:
+            merged = {"cascade": True, **merged}
         threshold = merged.get("threshold")
         if gray is None and isinstance(threshold, int | float) and 0 < threshold < 1:
             gray = gray_of(threshold)
@@ -387,7 +317,8 @@ class CasaeSettings(EncoderSettings):
         """Tiles of images at their own resolution."""
         if self.has_encoder:
             second = autoencoder_reach(atrous=self.atrous) if self.cascade else 0
-            return seamless(self.encoder_reach(finest=1) + second, self.multiple, self.tile)
+            reach = self.encoder_reach(finest=1) + second
+            return seamless_tiling(self.tile, reach=reach, multiple=self.multiple, given="an encoder")
         return tiling_for(atrous=self.atrous, cascade=self.cascade, tile=self.tile, network=self.network)
 
     @property
@@ -400,13 +331,3 @@ class CasaeSettings(EncoderSettings):
     def training_side(self) -> int:
         """Side of the images that the autoencoders are trained on."""
         return self.patch if self.tiled else self.size
-
-
-def probability_of(gray: float) -> float:
-    """Probability of a defect from which a pixel of the paper's map is at most so gray."""
-    return 1 - gray / WHITE
-
-
-def gray_of(probability: float) -> float:
-    """Gray level G_s of the paper for a threshold on the probability of a defect."""
-    return round((1 - probability) * WHITE, 6)

@@ -75,7 +75,8 @@ class DefectPaster:
     def draw(self, generator: Generator) -> PastedDefect | None:
         """Draw a defect, a sample and a place in it. None where ten draws give none that fits.
 
-        A defect that touches the edge of its image is never moved, as it would show that edge.
+        A defect that touches the edge of its image is never moved, as it would show that edge, nor one amid
+        others.
         """
         for _ in range(TRIES if self.marked else 0):
             defect = draw_balanced(self.by_class, generator)
@@ -114,15 +115,21 @@ class DefectPaster:
 
 
 def cut_out(pixels: Pixels, classes: ClassMap, box_xyxy: Box) -> DefectPart | None:
-    """Cut out a box of an image and what fades beside it; None where that leaves the image."""
+    """Cut out a box of an image and what fades beside it.
+
+    None where that leaves the image, and where other defects fill all of it: no surface tells its brightness.
+    """
     height, width = classes.shape
     margin = FEATHER + 1
     left, top = (int(value) - margin for value in box_xyxy[:2])
     right, bottom = (int(np.ceil(value)) + margin for value in box_xyxy[2:])
     if left < 0 or top < 0 or right > width or bottom > height:
         return None
+    marks = classes[top:bottom, left:right]
+    if marks.all():
+        return None
     part = pixels[top:bottom, left:right].astype(np.float32)
-    return DefectPart(part / np.float32(np.iinfo(pixels.dtype).max), classes[top:bottom, left:right])
+    return DefectPart(part / np.float32(np.iinfo(pixels.dtype).max), marks)
 
 
 def pasted(

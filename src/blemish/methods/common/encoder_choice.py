@@ -39,7 +39,9 @@ def with_chosen_encoder(settings: SettingsOf, note: Callable[[str], None]) -> Se
     except UnavailableError as error:
         note(f"The paper's network learns from random weights, as there is no pretrained encoder. {error}")
         defaults = {name: type(settings).model_fields[name].default for name in ENCODER_SETTINGS}
-        return with_encoder(settings, encoder=PAPER, **defaults)
+        others = settings.with_paper_encoder.items()
+        fitting = {name: value for name, value in others if name not in settings.model_fields_set}
+        return with_encoder(settings, encoder=PAPER, **defaults, **fitting)
 
 
 def fitting_backbone(settings: EncoderSettings, file: Path) -> str:

@@ -21,9 +21,11 @@ class EncoderSettings(PresetSettings):
     """Base of settings with an encoder.
 
     paper_networks: values of `network` that have no encoder, being baselines of the paper
+    with_paper_encoder: values in place of defaults where the encoder is the paper's
     """
 
     paper_networks: ClassVar[tuple[str, ...]] = ()
+    with_paper_encoder: ClassVar[Mapping[str, Any]] = {}
 
     encoder: Annotated[
         Literal["auto", "paper", "efficientnet-lite0", "resnet18", "resnet34", "resnet50"],
@@ -55,7 +57,8 @@ class EncoderSettings(PresetSettings):
     def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Given settings with the preset's values; the paper's baselines have no encoder."""
         baseline = {"encoder": PAPER} if given.get("network") in cls.paper_networks else {}
-        return super().completed({**baseline, **given})
+        completed = super().completed({**baseline, **given})
+        return {**cls.with_paper_encoder, **completed} if completed.get("encoder") == PAPER else completed
 
     @model_validator(mode="after")
     def encoder_fits(self) -> Self:

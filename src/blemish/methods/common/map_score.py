@@ -7,6 +7,7 @@ that few validation images are enough. Letters: H, W of the map, n images, F = 4
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from blemish.bundle.manifest import Strict
+from blemish.methods.common.folds import FOLDS, stratified_folds, usable_groups
 from blemish.methods.contract import Memory
 
 SMOOTHING = 3  # side of the square that the map is averaged over before its maximum is taken
@@ -25,9 +27,8 @@ PRIOR = (1 / 3, 1 / 3, 1 / 3, 0.0)  # weights of the standardised statistics bef
 CLIP = 1e-4  # logits of shares nearer to 0 or 1 are not told apart
 MIN_SPREAD = 0.25  # of a statistic over the validation images; a lesser one says nothing of new images
 HEAD_PRIOR = 1.0  # of the head's log odds: as much as the map's statistics together
-SHRINKAGE = 0.3  # how strongly the weights are drawn towards them
+SHRINKAGE = 0.03  # how strongly the weights are drawn towards them
 ITERATIONS = 2000
-FOLDS = 5
 
 Weight = Annotated[float, Field(ge=0)]
 MapAndMask = tuple[NDArray[np.float32], NDArray[np.bool_]]
@@ -90,17 +91,18 @@ class MapScoreFitter:
         self.defective.append(defective)
         self.heads += [] if head is None else [head]
 
-    def fit(self) -> MapScore | None:
+    def fit(self, groups: Sequence[int] | None = None) -> MapScore | None:
         """Score fitted to all maps taken in; None without a defective or without a clean image.
 
         An image head is part of it where cross-validation says that it helps.
+        groups: [n] numbers that near duplicates share; None: there are none
         """
         if len({*self.defective}) < 2:
             return None
         statistics, defective = np.stack(self.statistics), np.array(self.defective)
         if self.heads:
             both = np.column_stack([statistics, self.heads])
-            if is_better(both, statistics, defective):
+            if is_better(both, statistics, defective, range(len(defective)) if groups is None else groups):
                 fitted = fit_map_score(both, defective)
                 return fitted.model_copy(update={"head_mean": float(np.mean(self.heads))})
         return fit_map_score(statistics, defective)
@@ -151,27 +153,36 @@ def fit_map_score(statistics: NDArray[np.float64], defective: NDArray[np.bool_])
     return MapScore(weights=tuple(map(float, scaled)), bias=float(weights[-1] - scaled @ center))
 
 
-def is_better(more: NDArray[np.float64], fewer: NDArray[np.float64], defective: NDArray[np.bool_]) -> bool:
+def is_better(
+    more: NDArray[np.float64],
+    fewer: NDArray[np.float64],
+    defective: NDArray[np.bool_],
+    groups: Sequence[int],
+) -> bool:
     """True where statistics score images better than others do, by more than one standard error.
 
-    By the log losses of the same images, each held out once of the fit; False with too few of either kind.
-    more: [n, F + 1]; fewer: [n, F]; defective: [n]
+    By the log losses of the same images, each held out once of the fit, with its group; images of a group
+    count as one draw. False with too few of either kind.
+    more: [n, F + 1]; fewer: [n, F]; defective: [n]; groups: [n] numbers
     """
-    counts = np.bincount(defective, minlength=2)
-    if counts.min() < FOLDS:
+    if np.bincount(defective, minlength=2).min() < FOLDS:
         return False
-    gain = held_out_losses(fewer, defective) - held_out_losses(more, defective)
-    means, variances = zip(
-        *((gain[d].mean(), gain[d].var(ddof=1) / d.sum()) for d in (defective, ~defective)), strict=True
-    )
-    return bool(sum(means) > np.sqrt(sum(variances)))
-
-
-def held_out_losses(statistics: NDArray[np.float64], defective: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Log loss of each image by a score that was fitted to the other folds, [n]."""
-    fold = np.zeros(len(defective), np.intp)
+    kept = usable_groups(defective, groups)
+    fold = stratified_folds(defective, kept)
+    gain = held_out_losses(fewer, defective, fold) - held_out_losses(more, defective, fold)
+    gained, deviations = 0.0, np.zeros(len(gain))
     for kind in (defective, ~defective):
-        fold[kind] = np.arange(kind.sum()) % FOLDS
+        number = len(np.unique(kept[kind]))
+        gained += gain[kind].mean()
+        deviations[kind] = (gain[kind] - gain[kind].mean()) / kind.sum() * np.sqrt(number / (number - 1))
+    of_groups = np.bincount(np.unique(kept, return_inverse=True)[1], deviations)
+    return bool(gained > np.linalg.norm(of_groups))
+
+
+def held_out_losses(
+    statistics: NDArray[np.float64], defective: NDArray[np.bool_], fold: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Log loss of each image by a score that was fitted to the other folds, [n]. fold: numbers, [n]"""
     losses = np.zeros(len(defective))
     for number in range(FOLDS):
         out = fold == number

@@ -73,8 +73,8 @@ def chosen_thresholds(
 def stored(name: str, thresholds: RegionThresholds, settings: ThresholdSettings) -> dict[str, float]:
     """Thresholds as a manifest keeps them: those that neither T_low nor the settings say. name: of T_low"""
     start = {START: thresholds.start} if thresholds.start > thresholds.grow else {}
-    least = {MIN_AREA: thresholds.min_area} if thresholds.min_area != settings.min_area else {}
-    return {name: thresholds.grow, **start, **least}
+    min_area = {MIN_AREA: thresholds.min_area} if thresholds.min_area != settings.min_area else {}
+    return {name: thresholds.grow, **start, **min_area}
 
 
 def region_thresholds(stored: Mapping[str, float]) -> dict[str, float]:

@@ -24,6 +24,13 @@ from blemish.methods.severity.settings import SeveritySettings
 if TYPE_CHECKING:
     from torch import nn
 
+    from blemish.bundle.store import Bundle
+
+
+# What a map shows that has hardly learned is thousands of specks; one that has learned shows few regions. The
+# image score learns from the few images of a rehearsal, too.
+REHEARSED: Mapping[str, float] = {"types_regions": 3, "min_area": 400.0, "image_score_images": 5}
+
 
 class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     """The method's object; imports torch only where networks are built."""
@@ -38,7 +45,8 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         cost="A small network. An image of 8192×12800 takes 30 s in fp32 and 12 s in bf16 on two "
         "cores, one of magnetic tiles 0.34 s on one.",
         when="Defects are thin or small beside the image, such as cracks and scratches, or their "
-        "strength and length decide. Changes of tone over hundreds of pixels are not found.",
+        "strength and length decide. Of changes of tone over hundreds of pixels the paper's network, which "
+        "sees 64 pixels to each side, finds none; an encoder, which sees 214, has found 5 of 12.",
     )
     settings_type = SeveritySettings
     memory_type = MapMemory
@@ -52,6 +60,12 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         from blemish.methods.common.encoder_choice import with_chosen_encoder
 
         return with_chosen_encoder(settings, note)
+
+    def rehearsed_settings(
+        self, dataset: Dataset, settings: SeveritySettings, start: Bundle | None
+    ) -> SeveritySettings:
+        """Settings under which a map that has hardly learned takes no longer than one that has."""
+        return settings.model_copy(update=REHEARSED)
 
     def fit(self, dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.training import fit

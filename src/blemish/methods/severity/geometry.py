@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
-from blemish.errors import BlemishError
 from blemish.images.tiling import Tiling
+from blemish.methods.common.tiles import seamless_tiling
 
 POOL_STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}  # cell size r → strides of the two poolings
 UNET_DEPTH = 4  # poolings of the baseline U-Net
 UNET_MULTIPLE = 2**UNET_DEPTH  # its poolings lie on a grid of so many pixels
-KEPT = 640  # pixels that an encoder's tile of the default side keeps
 TILE_CELLS = 320  # side of the default tile; its widest activation, 512 × 320² × 4 bytes, is 0.2 GB
 
 
@@ -55,33 +54,13 @@ def default_tiling(cell: int, tile: int | None = None, *, network: str = "paper"
     radius, multiple = (
         (receptive_radius(cell), cell) if network == "paper" else (unet_receptive_radius(), UNET_MULTIPLE)
     )
-    reach = radius + cell - 1  # a cell's own pixels lie up to cell − 1 from its first
-    halo = -(-reach // multiple) * multiple
-    side = tile or TILE_CELLS * cell
-    if side % multiple:
-        remedy = -(-side // multiple) * multiple
-        raise BlemishError(
-            f"tile must be a multiple of {multiple} with network={network} and cell={cell}. "
-            f"Received: {side}. Use {remedy}."
-        )
-    return Tiling(tile=side, halo=halo, stride=cell)
-
-
-def encoder_tiling(cell: int, tile: int | None, *, reach: int, multiple: int) -> Tiling:
-    """Tiles of a pretrained encoder: of the side given, or one that keeps 640 pixels, without seams.
-
-    Tile and halo are multiples of the encoder's deepest stride; continue images to such sides first.
-    reach: pixels to each side that can change one severity; multiple: the deepest stride
-    Raises BlemishError for a side that does not fit.
-    """
-    halo = -(-reach // multiple) * multiple
-    side = tile or KEPT + 2 * halo
-    if side % multiple:
-        remedy = -(-side // multiple) * multiple
-        raise BlemishError(
-            f"tile must be a multiple of {multiple} with an encoder. Received: {side}. Use {remedy}."
-        )
-    return Tiling(tile=side, halo=halo, stride=cell)
+    return seamless_tiling(
+        tile or TILE_CELLS * cell,
+        reach=radius + cell - 1,  # a cell's own pixels lie up to cell − 1 from its first
+        multiple=multiple,
+        stride=cell,
+        given=f"network={network} and cell={cell}",
+    )
 
 
 def with_context(tiles: Tiling, factor: int, *, grid: int) -> Tiling:

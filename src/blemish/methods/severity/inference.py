@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,12 +28,11 @@ from blemish.methods.severity.geometry import coarser, with_context
 from blemish.methods.severity.heads import num_outputs, severities_from, softly_limited
 from blemish.methods.severity.labels import SEVERITY_MAX
 from blemish.methods.severity.settings import SeveritySettings
+from blemish.methods.severity.upsampling import pixels_of, upsample
 from blemish.methods.severity.windows import cut, network_input, window_side, windows_on
 from blemish.regions.components import components
 from blemish.regions.region import Region, defects_of, numbered
-from blemish.regions.runs import RunLengthMask, as_mask, joined, runs_above, runs_of, values_on
-
-BAND = 32  # rows of cells that are interpolated to pixels at once
+from blemish.regions.runs import RunLengthMask, runs_above, values_on
 
 
 @dataclass(frozen=True)
@@ -150,7 +148,7 @@ class SeverityInference:
 
     def region(self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]) -> Region | None:
         """Region of a component in pixels; None where it is too weak or too small. part: its cells"""
-        runs = self.pixels_of(raw, part, size)
+        runs = pixels_of(raw, part, size, threshold=self.threshold, cell=self.cell, how=self.upsampling)
         if runs.area < self.min_area:
             return None
         region = Region(*runs.from_corner(), values_on(part, raw))
@@ -194,58 +192,6 @@ class SeverityInference:
     def rows_around(self, height: int, width: int) -> int:
         """Rows above and below a region of that size that stage 4 may look at."""
         return window_side(max(height, width), self.window) if self.types else 0
-
-    def pixels_of(
-        self, raw: NDArray[np.float32], part: RunLengthMask, size: tuple[int, int]
-    ) -> RunLengthMask:
-        """Pixels of a component, at least one; no pixel belongs to two components.
-
-        With linear upsampling these are the pixels where the interpolated map is at least T, or the cells as
-        squares where there is none. part: the component's cells
-        """
-        if self.cell == 1:
-            return part
-        if self.upsampling == "linear":
-            runs = joined(
-                runs_inside(self.level_set(raw, cells, first), first, self.cell, size)
-                for cells, first in in_bands(*part.from_corner())
-            )
-            if len(runs):
-                return runs
-        return part.enlarged(self.cell).inside(size)
-
-    def level_set(
-        self, raw: NDArray[np.float32], cells: NDArray[np.bool_], first: tuple[int, int]
-    ) -> NDArray[np.bool_]:
-        """Pixels where the interpolated map is at least T and to which a cell of the component contributes.
-
-        A pixel is interpolated from the four cells around it. One of them is at least T where it is, and two
-        such cells touch, so they are of one component: all components together are the map's level set.
-        cells, first: see `in_bands`; returns: [(h - 2)·cell, (w - 2)·cell] without the margin
-        """
-        (top, left), (height, width) = first, cells.shape
-        reach = 2 * (self.cell // 2) + 1
-        size = (width * self.cell, height * self.cell)
-        squares = cv2.resize(cells.view(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-        near = cv2.dilate(squares, np.ones((reach, reach), np.uint8))
-        smooth = self.smooth(raw, (slice(top, top + height - 2), slice(left, left + width - 2)))
-        return near[self.cell : -self.cell, self.cell : -self.cell].view(np.bool_) & (
-            smooth >= self.threshold
-        )
-
-    def smooth(self, raw: NDArray[np.float32], place: tuple[slice, slice]) -> NDArray[np.float32]:
-        """Cells of the map at `place` in pixels, interpolated with their neighbours outside; beyond the map
-        its border continues.
-        """
-        (up, down), (left, right) = ((axis.start - 1, axis.stop + 1) for axis in place)
-        height, width = raw.shape
-        around = raw[max(0, up) : down, max(0, left) : right]
-        if min(up, left) < 0 or down > height or right > width:
-            before, after = (max(0, -up), max(0, -left)), (max(0, down - height), max(0, right - width))
-            around = np.pad(around, tuple(zip(before, after, strict=True)), "edge")
-        border = self.cell
-        around = np.clip(around, 0.0, SEVERITY_MAX)
-        return upsample(around, self.cell, self.upsampling)[border:-border, border:-border]
 
     def classify(self, region: Region, pixels: Pixels, networks: Networks) -> tuple[str | None, float]:
         """Majority type of a region's windows and its mean probability; None for background (stage 4)."""
@@ -322,39 +268,3 @@ def inference_from(
 def tells_types(settings: SeveritySettings, class_names: tuple[str, ...]) -> bool:
     """True where there is a type classifier."""
     return len(class_names) > 1 if settings.types is None else settings.types
-
-
-def upsample(raw: NDArray[np.float32], cell: int, how: str) -> NDArray[np.float32]:
-    """Upsample cells [h, w] to pixels [h·cell, w·cell]. how: "linear" between cell centres or "nearest" """
-    if cell == 1:
-        return raw
-    interpolation = cv2.INTER_LINEAR if how == "linear" else cv2.INTER_NEAREST
-    return cv2.resize(raw, None, fx=cell, fy=cell, interpolation=interpolation)
-
-
-def in_bands(
-    runs: RunLengthMask, first_xy: tuple[int, int]
-) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int]]]:
-    """Bands of rows of a component's cells and those next to it, each as narrow as the component there.
-
-    runs: the component's, from the corner of its box on, which lies at first_xy of the map
-    returns: cells of the band with a margin of one on every side; (row, column) of the first inside that
-    """
-    left, top = first_xy
-    whole = as_mask(runs.moved(2, 2), (int(runs.rows[-1]) + 5, int(runs.stops.max()) + 4))
-    for start in range(1, whole.shape[0] - 1, BAND):
-        band = whole[start - 1 : min(start + BAND, whole.shape[0] - 1) + 1]
-        used = np.flatnonzero(band.any(axis=0))
-        if used.size:
-            first, last = int(used[0]) - 1, int(used[-1]) + 2
-            yield band[:, first - 1 : last + 1], (top + start - 2, left + first - 2)
-
-
-def runs_inside(
-    mask: NDArray[np.bool_], first: tuple[int, int], cell: int, size: tuple[int, int]
-) -> RunLengthMask:
-    """Part of a mask within the image, in its coordinates. first: (row, column) of the mask's first cell"""
-    top, left = first[0] * cell, first[1] * cell
-    down, right = max(0, -top), max(0, -left)
-    inside = mask[down : max(0, size[0] - top), right : max(0, size[1] - left)]
-    return runs_of(inside).moved(left + right, top + down)

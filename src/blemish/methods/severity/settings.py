@@ -6,67 +6,19 @@ preset "paper" has the paper's values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from blemish.images.tiling import Tiling
+from blemish.methods.common import outline_settings as shared
 from blemish.methods.common.encoder_settings import EncoderSettings
 from blemish.methods.common.region_thresholds import refuse_low_start
+from blemish.methods.common.tiles import seamless_tiling
 from blemish.methods.contract import Group
-from blemish.methods.severity.geometry import default_tiling, encoder_tiling
+from blemish.methods.severity.geometry import default_tiling
 from blemish.methods.severity.labels import Readings
-
-# The paper's way, where the default has another.
-PLAIN: Mapping[str, Any] = {
-    "padding": "zeros",
-    "context": 1,
-    "loss": "paper",
-    "clean_share": 0.15,
-    "clean_patches": "anywhere",
-    "hard_share": 0.0,
-    "score_values": "clipped",
-    "types_background_share": None,
-    "types_hard_candidates": 1,
-    "drop_rule": "lossless",
-}
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # Where the paper leaves open what the default has another value for, that of longer trainings on patches
-    # of 256.
-    "paper": {
-        "encoder": "paper",
-        "cell": 4,
-        "patch": 256,
-        "zoom": 0.15,
-        "noise": 0.02,
-        "illumination": 0.1,
-        "contrast": 0.2,
-        "steps": 2000,
-        "learning_rate": 3e-3,
-        "weight_decay": 1e-4,
-        "threshold_criterion": "mean-iou",
-        "image_score": "max",
-        "types": True,
-        "types_backbone": "resnet101",
-        **PLAIN,
-    },
-    "default": {},
-    "thorough": {"steps": 8000, "types_steps": 2400},
-    # For tests on a CPU: seconds.
-    "tiny": {
-        "encoder": "paper",
-        "cell": 4,
-        "patch": 64,
-        "learning_rate": 3e-3,
-        "batch": 4,
-        "steps": 80,
-        "types_backbone": "resnet18",
-        "types_backbone_weights": "none",
-        "types_batch": 8,
-        "types_steps": 8,
-    },
-}
+from blemish.methods.severity.presets import PRESETS
 
 
 class SeveritySettings(EncoderSettings):
@@ -167,26 +119,14 @@ class SeveritySettings(EncoderSettings):
     """Open: share of patches turned freely."""
     zoom: float = Field(0.4, ge=0, lt=1)
     """Open: size changes by up to this share, with the free turns."""
-    noise: float = Field(0.02, ge=0)
-    """Open: greatest sigma of the added noise, in units of full scale."""
-    illumination: float = Field(0.2, ge=0)
-    """Open: greatest brightness shift, in units of full scale."""
-    contrast: float = Field(0.4, ge=0, lt=1)
-    """Open: contrast changes by up to this share."""
-    light_field: float = Field(0.0, ge=0, lt=1)
-    """Open: light that varies slowly over the image brightens or darkens it by up to this
-    share.
-    """
-    gamma: float = Field(0.0, ge=0)
-    """Open: brightness is raised to a power between 1 / (1 + this) and 1 + this."""
-    blur: float = Field(0.0, ge=0)
-    """Open: greatest sigma of a Gaussian blur, in pixels."""
-    jpeg: float = Field(0.0, ge=0, le=1)
-    """Open: share of patches that are compressed with loss, as JPEG of quality 30 to 95."""
-    copy_paste: float = Field(0.0, ge=0, le=1)
-    """Open: share of draws in which a marked defect, each class as often as another, is pasted
-    into an image without one.
-    """
+    noise: shared.Noise = 0.02
+    illumination: shared.Illumination = 0.2
+    contrast: shared.Contrast = 0.4
+    light_field: shared.LightField = 0.0
+    gamma: shared.Gamma = 0.0
+    blur: shared.Blur = 0.0
+    jpeg: shared.Jpeg = 0.0
+    copy_paste: shared.CopyPaste = 0.0
 
     loss: Annotated[Literal["hurdle", "paper"], Group("Stage 1: optimisation (open)")] = "paper"
     """Loss: "hurdle" learns apart whether a cell is defective, by cross-entropy, and how severe it then is,
@@ -196,6 +136,11 @@ class SeveritySettings(EncoderSettings):
     """Defect cells of a patch weigh √(this / their number) in the loss, at least 1 and at most 4: where kinds
     differ in area by powers of ten, small ones are otherwise not learned. null: every cell weighs 1, as in
     the paper.
+    """
+    patch_balance: float = Field(0.07, gt=0, le=1)
+    """Share of a patch's cells above which, where they are defective, the patch counts less in the loss, in
+    inverse proportion: a few large defects, or thin ones that were marked as the whole area they enclose,
+    otherwise outweigh all others. 1: every patch counts alike, as in the paper.
     """
     steps: int = Field(2000, ge=1)
     """Training steps of stage 1."""
@@ -209,10 +154,7 @@ class SeveritySettings(EncoderSettings):
     """Decay of the weights in each step, as in AdamW."""
     gradient_clip: float = Field(5.0, gt=0)
     """Greatest norm of the gradient."""
-    weight_average: float = Field(0.0, ge=0, lt=1)
-    """Open: share of itself that a running average of the weights keeps at each step; the
-    average is what is learned. 0: the last weights.
-    """
+    weight_average: shared.WeightAverage = 0.0
 
     threshold: Annotated[float | None, Group("Stage 2: filter, sections III-A-2 and IV-G")] = Field(
         None, gt=0, lt=12
@@ -222,23 +164,10 @@ class SeveritySettings(EncoderSettings):
     """Severity that the strongest cell of a defect has at least, with a given `threshold`: defects start
     there and grow to T. null: T, or chosen together with it.
     """
-    threshold_criterion: Literal["region-f1", "mean-iou", "pixel-f1"] = "region-f1"
-    """Measure on the validation images that thresholds maximise. "region-f1" is of whole defects, found at
-    an IoU of 0.3, and chooses T, `start_threshold` and `min_area` together; the others choose T alone. The
-    paper's is mean IoU, which is blind to clean images.
-    """
+    threshold_criterion: shared.ThresholdCriterion = "region-f1"
 
-    image_score: Annotated[Literal["learned", "fitted", "max"], Group("Image score, not in the paper")] = (
-        "learned"
-    )
-    """How an image is scored: "fitted" by the statistics of the whole map, weighted on the validation
-    images; "learned" by these and by a head on EfficientNet-Lite0 that learns from the training images'
-    labels, where that is better on the validation images; "max" by the greatest severity, as it is
-    without a clean or without a defective validation image.
-    """
-    image_score_images: int = Field(30, ge=5)
-    """Defective and clean training images, so many of each, that "learned" needs; with fewer it is "fitted".
-    """
+    image_score: Annotated[shared.ImageScore, Group("Image score, not in the paper")] = "learned"
+    image_score_images: shared.ImageScoreImages = 30
     score_values: Literal["raw", "clipped"] = "raw"
     """Severities that are scored with loss "paper": "raw" ones go on beyond 12, so that the strongest images
     are told apart; "clipped" ones end at 12.
@@ -246,8 +175,7 @@ class SeveritySettings(EncoderSettings):
 
     join_distance: Annotated[float, Group("Stage 3: components, section III-A-3")] = Field(4.0, ge=0, le=1000)
     """Distance in pixels within which clusters are one defect."""
-    min_area: float = Field(0.0, ge=0)
-    """Open: area in pixels below which defects are dropped; 0 keeps all. "region-f1" may choose more."""
+    min_area: shared.MinArea = 0.0
     upsampling: Literal["linear", "nearest"] = "linear"
     """Open: how cells become pixels of an outline; "nearest" is the plain r×r square."""
 
@@ -282,6 +210,10 @@ class SeveritySettings(EncoderSettings):
     false_positive_ratio: float = Field(0.5, gt=0, le=1)
     """Open: share of T from which what stage 1 finds on training images gives background examples; at T
     itself it finds too few false positives to learn from.
+    """
+    types_regions: int | None = Field(30, ge=1)
+    """Open: regions of an image, the strongest ones, that background examples and the choice of `drop_above`
+    are taken from, at most, as a map that finds more is mostly noise; null: all.
     """
     types_background_share: float | None = Field(None, gt=0, lt=1)
     """Open: share of background among the windows of a step, as most of what stage 4 sees is background;
@@ -358,7 +290,9 @@ class SeveritySettings(EncoderSettings):
         """Tiles that images are cut into, so that no seam shows."""
         if self.has_encoder:
             reach = self.encoder_reach(finest=self.cell)
-            return encoder_tiling(self.cell, self.tile, reach=reach, multiple=self.encoder_multiple)
+            return seamless_tiling(
+                self.tile, reach=reach, multiple=self.encoder_multiple, stride=self.cell, given="an encoder"
+            )
         return default_tiling(self.cell, self.tile, network=self.network)
 
     @property

@@ -28,23 +28,18 @@ def windows_on(
     height, width = mask.shape
     side = window_side(max(height, width), window)
     stride = step * side // window
-    centre_x, centre_y = offset_xy[0] + width // 2, offset_xy[1] + height // 2
     reach = (side // 2) // stride
-    integral = cv2.integral(mask.view(np.uint8))
-    enough = overlap * integral[-1, -1]
-    shifts = [
-        (right * stride, down * stride)
-        for down in range(-reach, reach + 1)
-        for right in range(-reach, reach + 1)
+    shifts = stride * np.arange(-reach, reach + 1)
+    left, top = width // 2 - side // 2 + shifts, height // 2 - side // 2 + shifts  # in the mask
+    areas = areas_inside(mask, left, top, side)
+    rows, columns = np.nonzero(areas >= overlap * np.count_nonzero(mask))
+    if not len(rows):
+        rows = columns = np.array([reach])
+    across, down = offset_xy
+    return [
+        (int(left[column]) + across, int(top[row]) + down, side)
+        for row, column in zip(rows, columns, strict=True)
     ]
-    found = [
-        (left, top, side)
-        for left, top in (
-            (centre_x - side // 2 + right, centre_y - side // 2 + down) for right, down in shifts
-        )
-        if area_inside(integral, left - offset_xy[0], top - offset_xy[1], side) >= enough
-    ]
-    return found or [(centre_x - side // 2, centre_y - side // 2, side)]
 
 
 def window_side(longest: int, window: int) -> int:
@@ -55,12 +50,16 @@ def window_side(longest: int, window: int) -> int:
     return side
 
 
-def area_inside(integral: NDArray[np.int32], left: int, top: int, side: int) -> int:
-    """Defect pixels in a window, from the mask's integral image; coordinates are the mask's."""
-    height, width = integral.shape[0] - 1, integral.shape[1] - 1
-    x0, x1 = np.clip([left, left + side], 0, width)
-    y0, y1 = np.clip([top, top + side], 0, height)
-    return int(integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0])
+def areas_inside(
+    mask: NDArray[np.bool_], left: NDArray[np.intp], top: NDArray[np.intp], side: int
+) -> NDArray[np.int32]:
+    """Defect pixels in the window at each top and left, [tops, lefts]; coordinates are the mask's."""
+    height, width = mask.shape
+    integral = cv2.integral(mask.view(np.uint8))
+    x0, x1 = np.clip(left, 0, width), np.clip(left + side, 0, width)
+    y0, y1 = np.clip(top, 0, height), np.clip(top + side, 0, height)
+    upper, lower = integral[y0], integral[y1]
+    return lower[:, x1] - lower[:, x0] - upper[:, x1] + upper[:, x0]
 
 
 def cut(pixels: Pixels, window: SquareWindow, size: int) -> NDArray[np.uint8]:

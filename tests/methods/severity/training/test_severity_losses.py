@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from blemish.methods.severity.training.losses import (
     cell_losses,
     cell_weights,
+    patch_weights,
     severity_loss,
     with_hardest,
 )
@@ -67,6 +68,22 @@ def test_weights_count_in_both_losses() -> None:
     outputs = torch.zeros(1, 2, 8, 8)
     plain, weighted = (cell_losses(outputs, severities, "hurdle", cells) for cells in (None, 16))
     assert torch.equal(weighted, plain * cell_weights(severities, 16))
+
+
+def test_a_patch_full_of_a_defect_counts_no_more_than_one_with_the_balanced_share() -> None:
+    """By hand, a quarter of 64 cells: 8 and 16 of them weigh 1, 32 a half, 64 a quarter, none 1."""
+    severities = patches_with(8, 16, 32, 64, 0)
+    assert patch_weights(severities, 0.25).flatten().tolist() == [1, 1, 0.5, 0.25, 1]
+    assert patch_weights(severities, 1.0).flatten().tolist() == [1, 1, 1, 1, 1]
+    blind = nn.Conv2d(1, 1, 1, bias=False)
+    nn.init.zeros_(blind.weight)
+
+    def loss(marked: int, balance: float) -> float:
+        batch = {"images": torch.rand(1, 1, 8, 8), "severities": patches_with(marked)}
+        return severity_loss(blind, batch, patch_balance=balance).item()
+
+    assert loss(64, 0.25) == pytest.approx(loss(16, 0.25))
+    assert loss(64, 1.0) == pytest.approx(4 * loss(16, 1.0))
 
 
 def test_the_hardest_candidates_stay_and_the_network_is_not_changed_by_looking() -> None:

@@ -25,7 +25,8 @@ from blemish.methods.severity.network import TypeNetwork
 from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
 from blemish.methods.severity.training.losses import severity_loss, type_loss
-from blemish.methods.severity.training.run import SeverityTraining, marked_regions, true_label
+from blemish.methods.severity.training.marked import marked_regions, true_label
+from blemish.methods.severity.training.run import SeverityTraining
 from blemish.nn.resnets import resnet
 from blemish.progress import Reporter
 from blemish.regions.region import Region
@@ -84,6 +85,14 @@ def test_examples_are_marked_defects_found_ones_and_false_positives(training: Se
     assert len(false_positives) == 2, "at half of T the faint one is found as well"
     strict = replace(training, settings=training.settings.model_copy(update={"false_positive_ratio": 1.0}))
     assert len(strict.examples(strict.inference(AT_SIX), {"severity": bright_is_severe})[2]) == 1
+
+
+def test_no_more_than_the_strongest_regions_of_an_image_are_examples(training: SeverityTraining) -> None:
+    """As a map of noise would cost a vote on each of its thousands of specks."""
+    settings = training.settings.model_copy(update={"types_regions": 3})
+    few = replace(training, settings=settings)
+    found = few.examples(few.inference(AT_SIX), {"severity": bright_is_severe})
+    assert {label: len(examples) for label, examples in found.items()} == {0: 2, 1: 2, 2: 1}, "not the faint"
 
 
 @pytest.mark.parametrize(("background", "expected"), [(0.2, 0.5), (0.8, 0.801)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -11,14 +12,18 @@ from torch import nn
 
 from blemish.arrays import Pixels
 from blemish.dataset.outlined import holds_ignored
+from blemish.dataset.quality.near_duplicates import SmallImage, similarity_groups, small_image
 from blemish.dataset.samples import Sample
 from blemish.errors import UnavailableError
+from blemish.methods.common.folds import stratified_folds, usable_groups
 from blemish.methods.common.image_head import NAME, head_log_odds, squeezed
 from blemish.methods.common.map_score import MapScore, MapScoreFitter
 from blemish.methods.contract import Trainer
 from blemish.nn.image_head import ImageHead, fit_image_head, new_image_head
 
 MAX_IMAGES = 1000  # of the training images, evenly spread over both kinds
+MAX_VIEWS = 1600  # of these images and their mirror images
+MIRRORED = (slice(None), slice(None, None, -1))  # along an axis
 
 
 class ScoreSettings(Protocol):
@@ -49,15 +54,19 @@ class ImageScoreFitter:
         self.head = trained_image_head(samples, settings, trainer, channels=channels)
         self.networks = {} if self.head is None else trainer.networks({NAME: self.head})
         self.fitter = MapScoreFitter(max_value)
+        self.small_images: list[SmallImage] = []
 
     def update(self, values: NDArray[np.float32], pixels: Pixels, *, defective: bool) -> None:
         """Take in an image and its map, [H, W]."""
         head = None if self.head is None else head_log_odds(pixels, self.networks)
+        self.small_images.append(small_image(pixels))
         self.fitter.update(values, defective=defective, head=head)
 
     def fit(self) -> tuple[MapScore | None, dict[str, nn.Module]]:
         """Fitted score, None where the maximum is the score; and the head by its name where it helps."""
-        score = None if self.settings.image_score == "max" else self.fitter.fit()
+        if self.settings.image_score == "max":
+            return None, {}
+        score = self.fitter.fit(similarity_groups(self.small_images))
         if score is None or not score.uses_head or self.head is None:
             return score, {}
         return score, {NAME: self.head}
@@ -66,7 +75,7 @@ class ImageScoreFitter:
 def trained_image_head(
     samples: Sequence[Sample], settings: ScoreSettings, trainer: Trainer, *, channels: int | None
 ) -> ImageHead | None:
-    """Head that learned from the samples' labels, of which a place is not asked.
+    """Head that learned from the samples' labels, of which a place is not asked, and their mirror images.
 
     None where none is wanted, where there are too few images of either kind, and, with a note, where the
     encoder's weights cannot be had.
@@ -86,9 +95,19 @@ def trained_image_head(
         return None
     chosen = [each for kind in kinds for each in kind[:: -(-len(kind) // (MAX_IMAGES // 2))]]
     network = trainer.networks({"features": head.features})["features"]
-    features = [
-        network(squeezed(trainer.read(sample, channels)))
-        for sample in trainer.track(chosen, "learning the image score")
-    ]
-    fit_image_head(head, np.concatenate(features), [sample.is_defective for sample in chosen])
+    views = list(product(MIRRORED, MIRRORED))[: max(1, MAX_VIEWS // len(chosen))]
+    features, small_images = [], []
+    for sample in trainer.track(chosen, "learning the image score"):
+        pixels = trainer.read(sample, channels)
+        whole = squeezed(pixels)
+        features += [network(np.ascontiguousarray(whole[:, :, down, across])) for down, across in views]
+        small_images.append(small_image(pixels))
+    defective = np.array([sample.is_defective for sample in chosen])
+    folds = stratified_folds(defective, usable_groups(defective, similarity_groups(small_images)))
+    fit_image_head(
+        head,
+        np.concatenate(features),
+        defective.repeat(len(views)),
+        folds=folds.repeat(len(views)),
+    )
     return head

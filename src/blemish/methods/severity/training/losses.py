@@ -22,17 +22,19 @@ def severity_loss(
     *,
     loss: str = "paper",
     defect_cells: int | None = None,
+    patch_balance: float = 1.0,
     hard: int = 0,
     hard_candidates: int = 1,
 ) -> Tensor:
-    """Mean loss over all cells, see `cell_losses`.
+    """Mean loss over all cells, see `cell_losses`, those of each patch with its weight, see `patch_weights`.
 
     batch: "images" [B, C, P, P], "severities" [B, 1, h, w] and, for a network with context, "wide"
     hard: patches that are the worst of the batch's last hard · hard_candidates, by the network as it is
     """
 
     def losses(batch: Mapping[str, Tensor]) -> Tensor:
-        return cell_losses(outputs_of(network, batch), batch["severities"], loss, defect_cells)
+        weights = patch_weights(batch["severities"], patch_balance)
+        return weights * cell_losses(outputs_of(network, batch), batch["severities"], loss, defect_cells)
 
     chosen = with_hardest(network, batch, hard, hard * hard_candidates, losses)
     return losses(chosen).mean()
@@ -67,6 +69,16 @@ def cell_weights(severities: Tensor, defect_cells: int) -> Tensor:
     marked = severities > 0
     weights = (defect_cells / marked.sum((1, 2, 3), keepdim=True).clamp(min=1)).sqrt()
     return torch.where(marked, weights.clamp(1.0, MAX_WEIGHT), 1.0)
+
+
+def patch_weights(severities: Tensor, balance: float) -> Tensor:
+    """Weights of patches, [B, 1, 1, 1]: 1 up to a share `balance` of defective cells, then balance / share.
+
+    All cells of a patch weigh alike, so that within one the best severity stays what it is.
+    severities: [B, 1, h, w]
+    """
+    share = (severities > 0).float().mean((1, 2, 3), keepdim=True)
+    return balance / share.clamp(min=balance)
 
 
 def outputs_of(network: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:

@@ -32,16 +32,15 @@ from blemish.methods.severity.settings import SeveritySettings
 from blemish.methods.severity.training.dropping import MIN_DROP, JudgedRegion, f1_drop, lossless_drop
 from blemish.methods.severity.training.examples import WindowExample, WindowSource
 from blemish.methods.severity.training.losses import severity_loss, type_loss
+from blemish.methods.severity.training.marked import inside, marked_regions, true_label
 from blemish.methods.severity.training.patches import PatchSource
 from blemish.methods.severity.training.survey import DefectSurvey, survey
 from blemish.methods.severity.windows import windows_on
 from blemish.nn.encoder import EncoderDecoder
 from blemish.nn.optimisation import adamw, scheduled
-from blemish.regions.components import split_classes
 from blemish.regions.region import Region
 
 REGRESSION, TYPES = 1, 2  # keys that keep the two stages' random draws apart
-NO_SEVERITIES = np.zeros(1, np.float32)
 
 
 def fit(dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
@@ -141,6 +140,7 @@ class SeverityTraining:
                 severity_loss,
                 loss=settings.loss,
                 defect_cells=settings.defect_cells,
+                patch_balance=settings.patch_balance,
                 hard=source.num_hard,
                 hard_candidates=settings.hard_candidates,
             ),
@@ -242,8 +242,8 @@ class SeverityTraining:
             places = [
                 (region, label) for label, region in marked_regions(classes, self.settings.join_distance)
             ]
-            found = self.with_labels(inference.regions(raw, classes.shape), classes)
-            false = self.with_labels(eager.regions(raw, classes.shape), classes)
+            found = self.with_labels(self.strongest(inference, raw, classes.shape), classes)
+            false = self.with_labels(self.strongest(eager, raw, classes.shape), classes)
             places += [(region, label) for region, label in found if label < self.background]
             places += [(region, label) for region, label in false if label == self.background]
             for region, label in places:
@@ -256,6 +256,13 @@ class SeverityTraining:
                 )
                 examples[label].append(WindowExample(number, label, tuple(windows)))
         return dict(examples)
+
+    def strongest(
+        self, inference: SeverityInference, raw: NDArray[np.float32], size: tuple[int, int]
+    ) -> list[Region]:
+        """Regions of an image, the strongest first, at most `types_regions`. raw: severities; size: (H, W)"""
+        found = sorted(inference.regions(raw, size), key=lambda region: -region.strongest)
+        return found[: self.settings.types_regions]
 
     @property
     def background(self) -> int:
@@ -280,11 +287,11 @@ class SeverityTraining:
             numbers = np.zeros(classes.shape, np.int32)
             for _, marked in marked_regions(classes, self.settings.join_distance):
                 num_defects += 1
-                pixels_of(marked, numbers)[marked.mask] = num_defects
+                inside(marked, numbers)[marked.mask] = num_defects
             raw = inference.forward(pixels, networks)
-            for region, label in self.with_labels(inference.regions(raw, classes.shape), classes):
+            for region, label in self.with_labels(self.strongest(inference, raw, classes.shape), classes):
                 background = float(inference.vote(region, pixels, networks)[:, -1].mean())
-                below = pixels_of(region, numbers)[region.mask] if label < self.background else ()
+                below = inside(region, numbers)[region.mask] if label < self.background else ()
                 judged.append(JudgedRegion(background, frozenset(map(int, below)) - {0}))
         if self.settings.drop_rule == "lossless":
             return lossless_drop(judged)
@@ -319,27 +326,3 @@ def grown(
 ) -> list[Region]:
     """Regions of any strength and area that have grown to a threshold. raw: severities; size: of the image"""
     return list(replace(inference, threshold=threshold).regions(raw, size))
-
-
-def marked_regions(classes: ClassMap, join_distance: float) -> list[tuple[int, Region]]:
-    """Marked defects of a class map as regions, with their class numbers."""
-    return [
-        (label, Region(mask, offset_xy, NO_SEVERITIES))
-        for label, mask, offset_xy in split_classes(classes, join_distance=join_distance)
-    ]
-
-
-def true_label(region: Region, classes: ClassMap, *, background: int, min_share: float) -> int:
-    """Class of most of a region's marked pixels; `background` where a smaller share than that is marked."""
-    inside = pixels_of(region, classes)[region.mask]
-    marked = inside[inside > 0]
-    if not marked.size or marked.size < min_share * inside.size:
-        return background
-    return int(np.bincount(marked).argmax()) - 1
-
-
-def pixels_of(region: Region, values: NDArray[np.generic]) -> NDArray[Any]:
-    """View of the values that a region's mask lies on, [h, w]. values: of an image, [H, W]"""
-    left, top = region.offset_xy
-    height, width = region.mask.shape
-    return values[top : top + height, left : left + width]
