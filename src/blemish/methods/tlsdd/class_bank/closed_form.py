@@ -142,5 +142,5 @@ def boxes_about(box: Boxes, size: Size, generator: Generator, count: int = BOXES
     moved = np.concatenate([centres - new_sides / 2, centres + new_sides / 2], axis=1)
     drawn = np.concatenate([box[None], moved[1:]]).astype(np.float32)
     inside = clip_boxes(drawn, size)
-    large = (inside[:, 2:] - inside[:, :2] >= MIN_SIDE).all(axis=1)
-    return np.where(large[:, None], inside, box)
+    large = (inside[:, 2:] - inside[:, :2]).min(axis=1, keepdims=True) >= MIN_SIDE
+    return np.where(large, inside, box)
