@@ -1,4 +1,4 @@
-"""Networks of the simple peers: distances and a linear rule on maps of an ImageNet ResNet as it is.
+"""Networks of the simple peers: distances and a linear rule on maps of an ImageNet network as it is.
 
 Sources: Nazare, de Mello & Ponti 2018, "Are pre-trained CNNs good feature extractors for anomaly detection",
 which is the "1-NN" of MeDetection's Table 2; Roth et al. 2022, "Towards total recall in industrial anomaly
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from blemish.nn.resnets import STAGES, ImagenetScale, resnet, stages_of, stages_up_to
+from blemish.nn.backbones import backbone_stages
+from blemish.nn.resnets import STAGES
 
 ROWS = 4096  # patches whose distances are worked out at once
 
@@ -25,23 +26,16 @@ ROWS = 4096  # patches whose distances are worked out at once
 class Backbone(nn.Module):
     """Images to the maps of some stages; the network stays in eval mode and learns nothing.
 
-    name, weights, original_strides: see `nn.weights.resnet`; levels: names of the stages
+    name, weights, original_strides: see `nn.backbones`; levels: names of the stages
     """
 
     def __init__(self, name: str, weights: str, levels: Sequence[str], *, original_strides: bool) -> None:
         super().__init__()
-        used = stages_up_to(max(levels, key=STAGES.index))
-        network, self.origin = resnet(
-            name,
-            weights,
-            setting="weights",
-            original_strides=original_strides,
-            frozen_norm=True,
-            unused=("fc", *(stage for stage in STAGES if stage not in used)),
+        deepest = max(levels, key=STAGES.index)
+        self.scale, self.stages, self.origin = backbone_stages(
+            name, weights, deepest=deepest, setting="weights", original_strides=original_strides
         )
         self.levels = tuple(levels)
-        self.scale = ImagenetScale()
-        self.stages = stages_of(network, used)
         self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -49,7 +49,8 @@ WITHOUT_PRESET: Mapping[str, dict[str, Any]] = {  # the defaults that the first 
     "severity": {"encoder": "paper", "cell": 4, "padding": "zeros"},
     "casae": {"encoder": "paper", "width": 32, "size": 512},
     "medetection": {
-        "backbone_level": "layer2", "linear_path": "none", "schedule": "constant", "early_stopping": True,
+        "backbone": "resnet50", "backbone_level": "layer2", "linear_path": "none", "schedule": "constant",
+        "early_stopping": True,
     },
     "tlsdd": {
         "backbone": "resnet101", "deepest": "layer4", "width": 256, "hidden": 1024, "anchor_sizes": (),

@@ -80,6 +80,12 @@ CASES: Mapping[str, tuple[str, Mapping[str, Any], str, list[tuple[int, ...]]]] =
         "network",
         [(1, 3, 48, 48)],
     ),
+    "a linear path on EfficientNet-Lite0": (
+        "medetection",
+        {**MEDETECTION, **BESIDE_HEAD, "backbone": "efficientnet-lite0"},
+        "network",
+        [(1, 3, 48, 48)],
+    ),
     "a linear path on aligned pairs": (
         "medetection",
         {**MEDETECTION, **BESIDE_HEAD, "linear_path": "image", "align": "rigid"},

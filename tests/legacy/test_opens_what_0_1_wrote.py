@@ -242,7 +242,7 @@ def changed(method: str, assignments: Sequence[str], config: Path | None = None)
     return sorted(json.dumps(value) for name, value in settings.items() if plain[name] != value)
 
 
-WITH_PAPER_NETWORKS = {"encoder": "paper", "tiled": False, "patch": 512}
+WITH_PAPER_NETWORKS = {"encoder": "paper", "tiled": False, "patch": 512, "area_balance": 0.5}
 IMPLIED: dict[tuple[str, str], dict[str, Any]] = {  # by settings that mean others now, in place of defaults
     ("casae", "network"): WITH_PAPER_NETWORKS,
     ("casae", "norm"): {"tiled": False},

@@ -1,4 +1,4 @@
-"""Features of a ResNet that is at hand: the bundle's own, torchvision's cached one, or none; no download."""
+"""Features of a network at hand: the bundle's own, the installed, torchvision's cached one; no downloads."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ from blemish.methods.medetection.network.stems import new_stem
 from blemish.methods.medetection.settings import MedetectionSettings
 from blemish.methods.tlsdd.network.extractor import new_extractor
 from blemish.methods.tlsdd.settings import TlsddSettings
+from blemish.nn import backbone_features
+from blemish.nn.efficientnet_lite import LiteScale, efficientnet_lite_stages
 from blemish.nn.resnets import IMAGENET_MEAN, IMAGENET_STD
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backbone_features, "installed_file", lambda: None)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +48,7 @@ def tensors_of(module: torch.nn.Module) -> dict[str, NDArray[Any]]:
     return {f"part.{name}": value.numpy() for name, value in module.state_dict().items()}
 
 
-def test_nothing_at_hand_leaves_histograms() -> None:
+def test_nothing_at_hand_leaves_histograms(not_installed: None) -> None:
     assert features_at_hand({}, {}) is HISTOGRAMS
     settings = MedetectionSettings(backbone="resnet18", backbone_weights="none")
     stem, _ = new_stem(settings)
@@ -49,7 +56,21 @@ def test_nothing_at_hand_leaves_histograms() -> None:
     assert random is HISTOGRAMS, "a ResNet that began at random weights is no baseline"
 
 
-def test_cached_weights_of_torchvision_are_used(cache: Path) -> None:
+def test_the_installed_network_needs_no_cache() -> None:
+    """Its features against its stages' own, computed image by image."""
+    features = features_at_hand({}, {})
+    assert features.name == "ImageNet efficientnet-lite0"
+    stages, _ = efficientnet_lite_stages("imagenet", deepest="stage3", setting="backbone")
+    for image, found in zip(IMAGES, features.extract(IMAGES), strict=True):
+        maps = LiteScale()(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
+        with torch.no_grad():
+            for stage in stages.values():
+                maps = stage(maps)
+        parts = [part / part.norm() for part in (maps[0].mean((1, 2)), maps[0].amax((1, 2)))]
+        np.testing.assert_allclose(found, torch.cat(parts), atol=1e-5)
+
+
+def test_cached_weights_of_torchvision_are_used(cache: Path, not_installed: None) -> None:
     torch.manual_seed(1)
     network = resnet18(weights=None).eval()
     name = ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
@@ -66,19 +87,21 @@ def test_cached_weights_of_torchvision_are_used(cache: Path) -> None:
 def test_the_bundles_own_backbone_comes_first() -> None:
     """Of both methods that have one; changing its weights changes the features."""
     medetection = MedetectionSettings(backbone="resnet18", backbone_weights="none")
+    lite = MedetectionSettings(backbone="efficientnet-lite0", backbone_weights="none")
     tlsdd = TlsddSettings(backbone="resnet18", backbone_weights="none", deepest="layer3")
     found = []
     for settings, network in (
         (medetection, new_stem(medetection)[0]),
+        (lite, new_stem(lite)[0]),
         (tlsdd, new_extractor(tlsdd)[0]),
     ):
         stored = {**settings.model_dump(), "backbone_weights": "imagenet"}
         features = features_at_hand({"network": tensors_of(network)}, stored)
-        assert features.name == "the bundle's own resnet18"
+        assert features.name == f"the bundle's own {settings.backbone}"
         found.append(features.extract(IMAGES))
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter.mul_(1.5).add_(0.01)
         changed = features_at_hand({"network": tensors_of(network)}, stored)
         assert not np.allclose(changed.extract(IMAGES), found[-1])
-    assert found[0].shape == found[1].shape == (3, 256)
+    assert [features.shape for features in found] == [(3, 256), (3, 80), (3, 256)]

@@ -35,14 +35,19 @@ def network(job: PeerRun) -> tuple[SupersimplenetModel, str]:
     return SupersimplenetModel(backbone=backbone, layers=["layer2", "layer3"], stop_grad=False), origin
 
 
+def learning_parts(model: SupersimplenetModel) -> nn.ModuleDict:
+    """The adaptor and the heads; the ResNet stays as its file has it."""
+    return nn.ModuleDict({"adaptor": model.adaptor, "heads": model.segdec})
+
+
 def fit(job: PeerRun) -> Mapping[str, Any]:
     generator, task = prepare(job), read_task(job.data)
     model, origin = network(job)
     model.train()
-    parts: list[nn.Module] = [model.adaptor, model.segdec]
+    parts = learning_parts(model)
     optimiser = torch.optim.AdamW([
         {"params": part.parameters(), "lr": rate, "weight_decay": decay}
-        for part, rate, decay in zip(parts, RATES, DECAY, strict=True)
+        for part, rate, decay in zip(parts.values(), RATES, DECAY, strict=True)
     ])  # fmt: skip
     loss_of, batch = SSNLoss(), job.option("batch", 4)
     kinds = [[image for image in task.train if image.defective is kind] for kind in (False, True)]
@@ -57,10 +62,10 @@ def fit(job: PeerRun) -> Mapping[str, Any]:
         loss = loss_of(anomaly_map, score, masks, labels)
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_([weight for part in parts for weight in part.parameters()], CLIP)
+        nn.utils.clip_grad_norm_(parts.parameters(), CLIP)
         optimiser.step()
         steps = number + 1
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, job.out / MODEL)
+    save_file({name: tensor.contiguous() for name, tensor in parts.state_dict().items()}, job.out / MODEL)
     return {"weights": origin, "steps": steps, "versions": versions("anomalib", "torch")}
 
 
@@ -93,7 +98,7 @@ def predict(job: PeerRun) -> Mapping[str, Any]:
     prepare(job)
     task = read_task(job.data)
     model, _ = network(job)
-    model.load_state_dict(load_file(job.out / MODEL))
+    learning_parts(model).load_state_dict(load_file(job.out / MODEL))
     model.eval()
     seconds = write_image_scores(job, task, lambda path: float(model(squared(path, job)).pred_score))
     return {"seconds_per_image": seconds}

@@ -38,6 +38,7 @@ from blemish.dataset.samples import Dataset
 from blemish.dataset.splits.folds import folds_of, units_of
 from blemish.evaluation.cross_validated import FoldScores, cross_validated_auroc
 from blemish.images.decode import read_image
+from blemish.methods.medetection import METHOD
 from blemish.methods.medetection.training.episodes import Product
 from blemish.methods.medetection.training.feature_cache import FeatureCache
 from blemish.methods.medetection.training.products import pool, products_of
@@ -96,7 +97,8 @@ class CrossValidationKind(MethodKind):
 
     def measure(self, table: Table, job: RowJob) -> Figures:
         seed = job.seed or 0
-        settings = method_settings(table, job.row, self.also(table, job.row), expand=True)
+        asked = method_settings(table, job.row, self.also(table, job.row), expand=True)
+        settings = METHOD.resolved_settings(asked, table.reporter.line)
         repeat = repeat_of(table, seed)
         scores, start = np.zeros(len(table.dataset)), perf_counter()
         for number, fold in enumerate(repeat.folds):

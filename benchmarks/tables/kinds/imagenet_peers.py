@@ -60,12 +60,12 @@ ResnetStage = Literal["layer1", "layer2", "layer3", "layer4"]
 class PeerSettings(Strict):
     """The features that a peer works on, and how its verdict is reached.
 
-    backbone, weights, strides: see `nn.weights.resnet`
+    backbone, weights, strides: see `nn.backbones`
     size: pixels, side of the square that images are brought to, as the method's
     shots: images of the product that may be used for fitting and thresholds; None: all of train and val
     """
 
-    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
+    backbone: Literal["efficientnet-lite0", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
     weights: str = "imagenet"
     strides: Literal["torchvision", "original"] = "torchvision"
     size: int = Field(256, ge=32)

@@ -46,6 +46,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "clean_weight": 0.0,
         "class_threshold_boxes": None,
         "background_images": 0,
+        "image_score": "max",
     },
 }
 # By method: older names of settings, and what they are called now.

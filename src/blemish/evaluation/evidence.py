@@ -66,9 +66,9 @@ def summary_lines(metrics: Mapping[str, Any], images: str) -> Iterator[str]:
 
 
 def features_at_hand(networks: Mapping[str, Tensors], settings: Mapping[str, Any]) -> ImageFeatures:
-    """Features of a pretrained ResNet that needs no download, else plain histograms.
+    """Features of a pretrained network that needs no download, else plain histograms.
 
-    networks, settings: of a bundle, whose own ResNet comes first; its runtime must be torch
+    networks, settings: of a bundle, whose own backbone comes first; its runtime must be torch
     """
     from blemish.nn.backbone_features import features_at_hand
 

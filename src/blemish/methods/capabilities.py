@@ -21,7 +21,7 @@ from blemish.bundle.store import Tensors
 from blemish.defect import Defect
 from blemish.images.tiled_detection import DetectionRows
 from blemish.images.tiling import Tiling
-from blemish.methods.contract import Graph, Inference, Networks
+from blemish.methods.contract import Graph, ImageFindings, Inference, Networks
 from blemish.regions.region import Region
 from blemish.regions.runs import RunLengthMask
 
@@ -260,7 +260,7 @@ class StreamsMasks(Inference, Protocol):
 
 
 class StreamsBoxes(Inference, Protocol):
-    """An inference half that streams "boxes" of overlapping tiles; `decide` suppresses those that overlap."""
+    """An inference half that streams "boxes" of overlapping tiles."""
 
     @property
     def size(self) -> int | None:
@@ -280,3 +280,6 @@ class StreamsBoxes(Inference, Protocol):
 
     def detect(self, pixels: Pixels, networks: Networks) -> DetectionRows:
         """Detections on a tile, boxes in its pixels."""
+
+    def decide_boxes(self, raw: NDArray[np.float32]) -> ImageFindings:
+        """Decide as `decide` does, by detections alone: on a web, no image is there as a whole."""

@@ -1,4 +1,5 @@
-"""Features of whole images from a ResNet that is at hand: the bundle's own, or torchvision's in its cache.
+"""Features of whole images from a pretrained network at hand: the bundle's own backbone, the installed
+EfficientNet-Lite0, or a ResNet in torchvision's cache.
 
 Nothing is downloaded. Letters: B batch, C channels, S side of the square images, D features.
 """
@@ -13,24 +14,29 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from blemish.nn.resnets import ImagenetScale, is_cached, resnet_stages
+from blemish.nn.backbones import LITE, backbone_stages
+from blemish.nn.efficientnet_lite import installed_file
+from blemish.nn.resnets import is_cached
 from blemish.nn.weights import load_state
 
 BATCH = 16
 LAST_STAGE = "layer2"  # fine enough for small defects, and its maps are still of edges and textures
 STEM = "body.stem.0.weight"  # end of the name of a stem's first tensor, in the networks of methods
-NAMES = ("resnet18", "resnet34", "resnet50", "resnet101")
+NAMES = (LITE, "resnet18", "resnet34", "resnet50", "resnet101")  # the first at hand
 
 
 class BackboneFeatures:
-    """Mean and greatest value of each channel of a ResNet's stage, of unit length."""
+    """Mean and greatest value of each channel of a backbone's stage, of unit length.
 
-    def __init__(self, stages: nn.ModuleDict) -> None:
-        self.network = nn.Sequential(ImagenetScale(), *stages.values()).eval()
+    scale: brings images [B, 3, S, S] in [0, 1] to the values that the stages' weights were learned with
+    """
+
+    def __init__(self, scale: nn.Module, stages: nn.ModuleDict) -> None:
+        self.network = nn.Sequential(scale, *stages.values()).eval()
 
     @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features [B, 2C]. images: [B, S, S, 3] RGB"""
+        """Features [B, 2C]. images: [B, S, S, 3] RGB, S a multiple of 8"""
         rows = []
         for start in range(0, len(images), BATCH):
             batch = torch.from_numpy(images[start : start + BATCH]).permute(0, 3, 1, 2).float() / 255
@@ -43,9 +49,9 @@ class BackboneFeatures:
 def features_at_hand(
     networks: Mapping[str, Mapping[str, NDArray[np.generic]]], settings: Mapping[str, Any]
 ) -> tuple[str, BackboneFeatures] | None:
-    """Features and their name in words; None where no pretrained ResNet is at hand.
+    """Features and their name in words; None where no pretrained network is at hand.
 
-    networks, settings: of the bundle, whose own ResNet comes first unless it began at random weights
+    networks, settings: of the bundle, whose own backbone comes first unless it began at random weights
     """
     if settings.get("backbone_weights", "none") != "none":
         for tensors in networks.values():
@@ -53,25 +59,25 @@ def features_at_hand(
             if prefix is not None:
                 return f"the bundle's own {settings['backbone']}", of_bundle(tensors, prefix, settings)
     for name in NAMES:
-        if is_cached(name):
-            return f"ImageNet {name}", BackboneFeatures(stages(name, "imagenet"))
+        if installed_file() is not None if name == LITE else is_cached(name):
+            return f"ImageNet {name}", BackboneFeatures(*stages(name, "imagenet"))
     return None
 
 
 def of_bundle(
     tensors: Mapping[str, NDArray[np.generic]], prefix: str, settings: Mapping[str, Any]
 ) -> BackboneFeatures:
-    """Features of the ResNet whose tensors have names with that prefix."""
-    network = stages(
+    """Features of the backbone whose tensors have names with that prefix."""
+    scale, network = stages(
         settings["backbone"], "none", original_strides=settings["backbone_strides"] == "original"
     )
     own = {name: tensors[prefix + name] for name in network.state_dict() if prefix + name in tensors}
     load_state(network, own, "its backbone")
-    return BackboneFeatures(network)
+    return BackboneFeatures(scale, network)
 
 
-def stages(name: str, weights: str, *, original_strides: bool = False) -> nn.ModuleDict:
-    """Stages of a ResNet up to `LAST_STAGE`."""
-    return resnet_stages(
+def stages(name: str, weights: str, *, original_strides: bool = False) -> tuple[nn.Module, nn.ModuleDict]:
+    """Scale of a backbone's images, and its stages up to `LAST_STAGE`."""
+    return backbone_stages(
         name, weights, deepest=LAST_STAGE, setting="backbone", original_strides=original_strides
-    )[0]
+    )[:2]

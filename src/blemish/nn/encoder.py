@@ -15,16 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blemish.nn.efficientnet_lite import LiteScale, efficientnet_lite_stages
-from blemish.nn.resnets import ImagenetScale, out_channels, resnet_stages
-
-LITE_STAGES = {  # EfficientNet-Lite0's, by the layers of a ResNet whose strides they have
-    "layer1": "stage2",
-    "layer2": "stage3",
-    "layer3": "stage4",
-    "layer4": "stage5",
-}
-
+from blemish.nn.backbones import LITE, LITE_NAMES, backbone_stages
+from blemish.nn.resnets import out_channels
 
 LEAK = 0.1  # slope of the decoder's activations below 0
 
@@ -140,27 +132,18 @@ def new_encoder_decoder(settings: EncoderChoice, *, outputs: int, stride: int) -
     outputs, stride: of the decoder. With a rate of 0 the encoder does not learn.
     Raises BlemishError when the weights cannot be had or do not fit.
     """
-    scale, body, origin = pretrained_stages(settings)
-    encoder = Encoder(body).requires_grad_(settings.encoder_rate > 0)
-    decoder = Decoder(encoder.channels, width=settings.decoder_width, outputs=outputs, stride=stride)
-    return EncoderDecoder(scale, encoder, decoder, origin=f"encoder {origin}")
-
-
-def pretrained_stages(settings: EncoderChoice) -> tuple[nn.Module, nn.ModuleDict, str]:
-    """Scale of the images, stages by name, and a line on where their weights are from."""
-    if settings.encoder == "efficientnet-lite0":
-        return LiteScale(), *efficientnet_lite_stages(
-            settings.encoder_weights,
-            deepest=LITE_STAGES[settings.encoder_level],
-            setting="encoder_weights",
-        )
-    return ImagenetScale(), *resnet_stages(
+    scale, body, origin = backbone_stages(
         settings.encoder,
         settings.encoder_weights,
         deepest=settings.encoder_level,
         setting="encoder_weights",
         original_strides=settings.encoder_strides == "original",
     )
+    if settings.encoder == LITE:  # in bundles its stages have their own names
+        body = nn.ModuleDict({LITE_NAMES[name]: stage for name, stage in body.items()})
+    encoder = Encoder(body).requires_grad_(settings.encoder_rate > 0)
+    decoder = Decoder(encoder.channels, width=settings.decoder_width, outputs=outputs, stride=stride)
+    return EncoderDecoder(scale, encoder, decoder, origin=f"encoder {origin}")
 
 
 def convolution(channels: int, out: int) -> nn.Sequential:

@@ -21,6 +21,7 @@ RESNETS: Mapping[str, tuple[tuple[int, ...], bool]] = {  # blocks of each layer;
     "resnet18": ((2, 2, 2, 2), False),
     "resnet34": ((3, 4, 6, 3), False),
     "resnet50": ((3, 4, 6, 3), True),
+    "resnet101": ((3, 4, 23, 3), True),
 }
 
 
@@ -69,10 +70,12 @@ def read_tensors(path: Path, setting: str) -> Mapping[str, Tensor]:
         raise BlemishError(f"{setting}: {path} holds no safetensors data. Give another file.") from error
 
 
-def backbone_in(path: Path, setting: str) -> tuple[str, str]:
-    """Name of the ResNet whose weights a safetensors file holds, and the last of its stages there.
+def resnets_in(path: Path, setting: str, *, among: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """Names of the ResNets whose weights a safetensors file holds, and the last of its layers there.
 
-    Raises BlemishError for a missing or unreadable file, and for one that holds no ResNet's first layer.
+    There are several where the file ends before they differ. among: names that are allowed, others are not
+    looked for
+    Raises BlemishError for a missing or unreadable file, and for one that holds no such ResNet's first layer.
     """
     blocks: dict[str, int] = defaultdict(int)
     bottleneck = False
@@ -82,11 +85,16 @@ def backbone_in(path: Path, setting: str) -> tuple[str, str]:
             blocks[stage] = max(blocks[stage], int(number) + 1)
             bottleneck |= part == "conv3"
     numbers = tuple(blocks[stage] for stage in sorted(blocks))
-    for backbone, (of_all, is_bottleneck) in RESNETS.items():
-        if numbers and bottleneck == is_bottleneck and numbers == of_all[: len(numbers)]:
-            return backbone, max(blocks)
+    allowed = {name: RESNETS[name] for name in RESNETS if name in among}
+    fitting = tuple(
+        name
+        for name, (of_all, is_bottleneck) in allowed.items()
+        if numbers and bottleneck == is_bottleneck and numbers == of_all[: len(numbers)]
+    )
+    if fitting:
+        return fitting, max(blocks)
     raise BlemishError(
-        f"{setting}: {path} must hold the layers of {', '.join(RESNETS)} by torchvision's names, from layer1 "
+        f"{setting}: {path} must hold the layers of {', '.join(allowed)} by torchvision's names, from layer1 "
         "on. Give another file, imagenet or none."
     )
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from blemish.bundle.manifest import first_fault
 from blemish.errors import BlemishError
 from blemish.methods.casae.settings import CasaeSettings
-from blemish.methods.common import encoder_choice
+from blemish.methods.common import backbone_choice
 from blemish.methods.common.encoder_choice import with_chosen_encoder
 from blemish.methods.severity.settings import SeveritySettings
 
@@ -37,7 +37,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     whole = torchvision.models.get_model
     monkeypatch.setattr(torchvision.models, "get_model", get_model)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(encoder_choice, "find_spec", lambda name: None)
+    monkeypatch.setattr(backbone_choice, "find_spec", lambda name: None)
     return asked
 
 
@@ -78,7 +78,7 @@ def test_without_weights_the_papers_network_is_taken_and_a_line_says_so(
 
 
 def test_weights_that_are_installed_come_first(monkeypatch: pytest.MonkeyPatch, offline: list[str]) -> None:
-    monkeypatch.setattr(encoder_choice, "find_spec", lambda name: name)
+    monkeypatch.setattr(backbone_choice, "find_spec", lambda name: name)
     settings, lines = chosen()
     assert (settings, lines, offline) == (CasaeSettings(encoder="efficientnet-lite0"), [], [])
 

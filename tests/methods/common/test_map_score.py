@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy.optimize import minimize
 
+from blemish.methods.common.logistic import MIN_SPREAD, SHRINKAGE, is_better
 from blemish.methods.common.map_score import (
-    MIN_SPREAD,
     NUM_STATISTICS,
     PRIOR,
-    SHRINKAGE,
     MapMemory,
     MapScore,
     MapScoreFitter,
     fit_map_score,
-    is_better,
     map_statistics,
 )
 from blemish.methods.common.scores import FITTED_THRESHOLD, image_score, threshold_score
@@ -79,7 +77,7 @@ def test_the_fit_is_the_minimum_that_scipy_finds(seed: int) -> None:
 
     def loss(values: NDArray[np.float64]) -> float:
         signed = np.where(defective, -1, 1) * (inputs @ values[:-1] + values[-1])
-        shrinkage = SHRINKAGE / 2 * np.square(values[:-1] - PRIOR).sum()
+        shrinkage = SHRINKAGE / 2 * np.square(values[:-1] - PRIOR[:NUM_STATISTICS]).sum()
         return float((counts * np.logaddexp(0, signed)).sum() + shrinkage)
 
     bounds = [(0, None)] * NUM_STATISTICS + [(None, None)]
@@ -200,6 +198,6 @@ def test_near_copies_do_not_make_a_head_of_chance_look_better() -> None:
         defective = groups % 2 == 0
         maps = generator.normal(size=(12, NUM_STATISTICS))[groups]
         both = np.column_stack([maps, generator.normal(size=12)[groups]])
-        chosen["single"] += is_better(both, maps, defective, range(120))
-        chosen["whole"] += is_better(both, maps, defective, groups.tolist())
+        chosen["single"] += is_better(both, maps, defective, PRIOR, range(120))
+        chosen["whole"] += is_better(both, maps, defective, PRIOR, groups.tolist())
     assert chosen["whole"] <= 3 < chosen["single"]

@@ -150,20 +150,19 @@ class BoxScan:
         self.merged = [group for group in self.merged if group.bottom > stop]
         cuts = tuple(cut for cut in self.cuts if cut <= stop)
         self.cuts = self.cuts[len(cuts) :]
-        findings = self.findings(inside, start, stop)
+        findings = self.findings(inside, start)
         defects = findings.defects if findings else ()
         top = int(min([start, *(defect.box_xyxy[1] for defect in defects)]))
         pixels = self.pixels.view(top, stop) if self.with_pixels else None
         return Piece((start, stop), findings, cuts, pixels=pixels, top=top)
 
-    def findings(self, inside: list[NDArray[np.float64]], start: int, stop: int) -> ImageFindings | None:
+    def findings(self, inside: list[NDArray[np.float64]], start: int) -> ImageFindings | None:
         """Decide on the rows of finished groups. returns: in pixels of the web; None where not finite"""
         rows = np.concatenate(inside) if inside else np.zeros((0, 5))
         if not np.isfinite(rows).all():
             return None
         rows[:, [1, 3]] -= start
-        blank = np.empty((stop - start, self.width), np.uint8)  # boxes are decided on without pixels
-        findings = self.inference.decide(rows.astype(np.float32), blank, self.networks, with_maps=False)
+        findings = self.inference.decide_boxes(rows.astype(np.float32))
         return replace(findings, defects=tuple(defect.moved(start) for defect in findings.defects))
 
     def evict_rows(self) -> None:

@@ -40,7 +40,8 @@ class CasaeSettings(EncoderSettings):
     paths: ClassVar = {"unlabelled": "folder"}
     presets: ClassVar = PRESETS
     paper_networks: ClassVar = ("fcn",)
-    with_paper_encoder: ClassVar = {"tiled": False, "cascade": True, "patch": 512}  # it sees whole images
+    # It sees whole images, and learned small defects only where these counted more.
+    with_paper_encoder: ClassVar = {"tiled": False, "cascade": True, "patch": 512, "area_balance": 0.5}
     main_settings: ClassVar = (
         "encoder",
         "encoder_weights",
@@ -102,10 +103,11 @@ class CasaeSettings(EncoderSettings):
     """Weight of defective pixels in the loss."""
     background_weight: float = Field(0.2, gt=0)
     """Weight of the other pixels in the loss."""
-    area_balance: float = Field(0.5, ge=0, le=1)
+    area_balance: float = Field(0.0, ge=0, le=1)
     """Not in the paper: how far a few defective pixels of an image (of a patch, with `tiled`) count as
     much as many. Such a pixel counts share^-this times, where share is that of the known pixels that are
-    defective; 0 is eq. 1, 1 makes all images' defects alike.
+    defective; 0 is eq. 1, 1 makes all images' defects alike. With the paper's encoder it is 0.5 unless this
+    is given.
     """
     hard_clean_weight: float = Field(0.05, ge=0)
     """Not in the paper: weight, beside eq. 1, of the mean cross-entropy of the hardest pixels of images

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from blemish.methods.common.backbone_choice import ENCODER, refuse_original_strides
 from blemish.methods.common.encoder_reach import Level, Strides, deepest_stride, encoder_reach
 from blemish.methods.common.presets import PresetSettings
 from blemish.methods.contract import Group
@@ -68,14 +69,7 @@ class EncoderSettings(PresetSettings):
                 f"encoder must be paper with network={network}. Received: {self.encoder}. "
                 "Leave one of them out."
             )
-        if (
-            self.encoder in ("efficientnet-lite0", "resnet18", "resnet34")
-            and self.encoder_strides == "original"
-        ):
-            raise ValueError(
-                f"encoder_strides must be torchvision with encoder={self.encoder}, whose blocks have no 1×1 "
-                "convolutions first. Received: original. Leave encoder_strides out, or set encoder=resnet50."
-            )
+        refuse_original_strides(self, ENCODER)
         if self.encoder == PAPER:
             for name in ENCODER_SETTINGS:
                 if getattr(self, name) != type(self).model_fields[name].default:

@@ -17,18 +17,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from blemish.bundle.manifest import Strict
-from blemish.methods.common.folds import FOLDS, stratified_folds, usable_groups
+from blemish.methods.common.logistic import fit_logistic, is_better
 from blemish.methods.contract import Memory
 
 SMOOTHING = 3  # side of the square that the map is averaged over before its maximum is taken
 TOP_SHARES = (0.001, 0.01, 0.1)  # of the map's values, the highest, whose means are taken
 NUM_STATISTICS = 1 + len(TOP_SHARES)
-PRIOR = (1 / 3, 1 / 3, 1 / 3, 0.0)  # weights of the standardised statistics before any image is seen
+# Weights of the standardised statistics before any image is seen, and behind them of the head's log odds: as
+# much as the map's statistics together.
+PRIOR = (1 / 3, 1 / 3, 1 / 3, 0.0, 1.0)
 CLIP = 1e-4  # logits of shares nearer to 0 or 1 are not told apart
-MIN_SPREAD = 0.25  # of a statistic over the validation images; a lesser one says nothing of new images
-HEAD_PRIOR = 1.0  # of the head's log odds: as much as the map's statistics together
-SHRINKAGE = 0.03  # how strongly the weights are drawn towards them
-ITERATIONS = 2000
 
 Weight = Annotated[float, Field(ge=0)]
 MapAndMask = tuple[NDArray[np.float32], NDArray[np.bool_]]
@@ -102,7 +100,8 @@ class MapScoreFitter:
         statistics, defective = np.stack(self.statistics), np.array(self.defective)
         if self.heads:
             both = np.column_stack([statistics, self.heads])
-            if is_better(both, statistics, defective, range(len(defective)) if groups is None else groups):
+            numbers = range(len(defective)) if groups is None else groups
+            if is_better(both, statistics, defective, PRIOR, numbers):
                 fitted = fit_map_score(both, defective)
                 return fitted.model_copy(update={"head_mean": float(np.mean(self.heads))})
         return fit_map_score(statistics, defective)
@@ -127,66 +126,9 @@ def map_statistics(values: NDArray[np.float32], *, max_value: float) -> NDArray[
 
 
 def fit_map_score(statistics: NDArray[np.float64], defective: NDArray[np.bool_]) -> MapScore:
-    """Logistic regression with weights of at least 0, both kinds of image counting alike as a whole.
+    """Score with the weights of `logistic.fit_logistic`.
 
-    Minimises the mean log loss plus SHRINKAGE / 2 · |w − PRIOR|² over standardised statistics, by projected
-    gradient descent; the problem is convex. A statistic that hardly varies is divided by `MIN_SPREAD`: by its
-    own spread, a small step beyond the validation images would outweigh all other statistics.
     statistics: [n, F] or [n, F + 1]; defective: [n], some of each kind
     """
-    center, spread = statistics.mean(axis=0), np.maximum(statistics.std(axis=0), MIN_SPREAD)
-    inputs = np.column_stack([(statistics - center) / spread, np.ones(len(statistics))])
-    truth = defective.astype(np.float64)
-    counts = np.where(defective, 0.5 / truth.mean(), 0.5 / (1 - truth.mean())) / truth.size
-    number = statistics.shape[1]
-    prior = np.array([*(*PRIOR, HEAD_PRIOR)[:number], 0.0])
-    shrinkage = np.append(np.full(number, SHRINKAGE), 0.0)
-    least = np.append(np.zeros(number), -np.inf)
-    # The greatest curvature that the loss can have: steps of one over it never overshoot.
-    curvature = np.linalg.eigvalsh((inputs * counts[:, None]).T @ inputs / 4)[-1] + SHRINKAGE
-    weights = prior
-    for _ in range(ITERATIONS):
-        errors = counts * (1 / (1 + np.exp(-inputs @ weights)) - truth)
-        gradient = inputs.T @ errors + shrinkage * (weights - prior)
-        weights = np.maximum(weights - gradient / curvature, least)
-    scaled = weights[:-1] / spread
-    return MapScore(weights=tuple(map(float, scaled)), bias=float(weights[-1] - scaled @ center))
-
-
-def is_better(
-    more: NDArray[np.float64],
-    fewer: NDArray[np.float64],
-    defective: NDArray[np.bool_],
-    groups: Sequence[int],
-) -> bool:
-    """True where statistics score images better than others do, by more than one standard error.
-
-    By the log losses of the same images, each held out once of the fit, with its group; images of a group
-    count as one draw. False with too few of either kind.
-    more: [n, F + 1]; fewer: [n, F]; defective: [n]; groups: [n] numbers
-    """
-    if np.bincount(defective, minlength=2).min() < FOLDS:
-        return False
-    kept = usable_groups(defective, groups)
-    fold = stratified_folds(defective, kept)
-    gain = held_out_losses(fewer, defective, fold) - held_out_losses(more, defective, fold)
-    gained, deviations = 0.0, np.zeros(len(gain))
-    for kind in (defective, ~defective):
-        number = len(np.unique(kept[kind]))
-        gained += gain[kind].mean()
-        deviations[kind] = (gain[kind] - gain[kind].mean()) / kind.sum() * np.sqrt(number / (number - 1))
-    of_groups = np.bincount(np.unique(kept, return_inverse=True)[1], deviations)
-    return bool(gained > np.linalg.norm(of_groups))
-
-
-def held_out_losses(
-    statistics: NDArray[np.float64], defective: NDArray[np.bool_], fold: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Log loss of each image by a score that was fitted to the other folds, [n]. fold: numbers, [n]"""
-    losses = np.zeros(len(defective))
-    for number in range(FOLDS):
-        out = fold == number
-        score = fit_map_score(statistics[~out], defective[~out])
-        logits = statistics[out] @ score.weights + score.bias
-        losses[out] = np.logaddexp(0, np.where(defective[out], -logits, logits))
-    return losses
+    weights, bias = fit_logistic(statistics, defective, PRIOR[: statistics.shape[1]])
+    return MapScore(weights=tuple(map(float, weights)), bias=bias)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from blemish.methods.common.backbone_choice import BACKBONE, refuse_original_strides
 from blemish.methods.common.presets import PresetSettings
 from blemish.methods.contract import Group
 
@@ -101,22 +102,27 @@ class MedetectionSettings(PresetSettings):
     """Place of the coordinate attention: behind the first block of 4Conv, the last, or both; Table 4 has
     "low" best.
     """
-    backbone: Literal["paper", "resnet18", "resnet34", "resnet50", "resnet101"] = "resnet50"
-    """Network that makes the features: "paper" is trained from random weights; a ResNet brings those of
-    ImageNet.
+    backbone: Literal[
+        "auto", "paper", "efficientnet-lite0", "resnet18", "resnet34", "resnet50", "resnet101"
+    ] = "auto"
+    """Network that makes the features: "paper" is trained from random weights, "efficientnet-lite0" or a
+    ResNet brings those of `backbone_weights`. "auto" is the ResNet of a file that is given; without one
+    efficientnet-lite0, whose weights are installed with this package.
     """
     backbone_weights: str = "imagenet"
-    """First weights of a ResNet: "imagenet" (downloaded by torchvision), "none", or a .safetensors path."""
+    """First weights of the backbone: "imagenet" (a ResNet's are downloaded by torchvision), "none", or a
+    .safetensors path.
+    """
     backbone_strides: Literal["torchvision", "original"] = "torchvision"
     """Place of the strides: "original" is for weights of the first ResNet, which has them in each stage's
     first 1×1 convolution.
     """
     backbone_level: Literal["layer1", "layer2", "layer3", "layer2+layer3"] = "layer2+layer3"
-    """Stage of a ResNet whose map is compared, or two: the finer one's maxima on top of the deeper map.
-    layer2 has the paper stem's stride of 8.
+    """Stage whose map is compared, by the names of a ResNet, or two: the finer one's maxima on top of the
+    deeper map. layer2 has the paper stem's stride of 8, layer3 16.
     """
     backbone_frozen: bool = True
-    """Whether a ResNet keeps its weights, so that its maps are computed once; the paper stem always
+    """Whether the backbone keeps its weights, so that its maps are computed once; the paper stem always
     trains.
     """
     stem_widths: tuple[Width, Width, Width] = (64, 128, 256)
@@ -239,6 +245,7 @@ class MedetectionSettings(PresetSettings):
 
     @model_validator(mode="after")
     def parts_fit(self) -> Self:
+        refuse_original_strides(self, BACKBONE)
         if self.target is not None and self.target in self.others:
             raise ValueError(
                 "others must not hold the target, which meta-training must not learn from. "

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic import Strict as StrictNumber
 
-from blemish.bundle.manifest import Strict
+from blemish.bundle.manifest import Manifest, Strict
 from blemish.methods.contract import Curves, Memory
+from blemish.methods.tlsdd.runtime.image_shift import ImageShift
 
 
 class TlsddMemory(Memory):
@@ -19,6 +20,7 @@ class TlsddMemory(Memory):
     class_shifts: see `TlsddInference.shifts`, by class; 0 where there is none
     background_regions: number of regions behind the background that added classes are told from; 0: none kept
     enrolled: names of the classes that were added without training, by rows of their own; the last ones
+    image_shift: see `TlsddInference`; with it, an image head is one of the bundle's networks
     """
 
     common: tuple[str, ...] = ()
@@ -28,6 +30,12 @@ class TlsddMemory(Memory):
     class_shifts: dict[str, Annotated[float, StrictNumber()]] = Field(default={})
     background_regions: int = Field(default=0, ge=0)
     enrolled: tuple[str, ...] = ()
+    image_shift: ImageShift | None = None
+
+
+def image_shift_of(manifest: Manifest) -> ImageShift | None:
+    """Shift of a bundle's confidences by its image head; None where it has no head."""
+    return TlsddMemory.model_validate(manifest.memory).image_shift
 
 
 class StoredFindings(BaseModel):

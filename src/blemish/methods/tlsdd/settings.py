@@ -11,8 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from blemish.methods.common.backbone_choice import BackboneNames, refuse_original_strides
 from blemish.methods.common.presets import PresetSettings
 from blemish.methods.contract import Group
+
+BACKBONE = BackboneNames("backbone", "backbone_weights", "backbone_strides", "deepest")
 
 # The paper's rows, Table II, as four switches over one code path.
 VARIANTS: Mapping[str, Mapping[str, bool]] = {
@@ -49,6 +52,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "steps": 20000,
         "fine_tune_steps": 2000,
         "fine_tune_learning_rate_ratio": 1.0,
+        "image_score": "max",
     },
     "default": {},
     # For tests on a CPU: seconds.
@@ -136,13 +140,15 @@ class TlsddSettings(PresetSettings):
     """
 
     backbone: Annotated[
-        Literal["resnet18", "resnet34", "resnet50", "resnet101"],
+        Literal["auto", "efficientnet-lite0", "resnet18", "resnet34", "resnet50", "resnet101"],
         Group("Feature extraction E, section III-A-1"),
-    ] = "resnet50"
-    """Network that makes the features."""
+    ] = "auto"
+    """Network that makes the features. "auto" is the ResNet of a file that `backbone_weights` names;
+    without one efficientnet-lite0, whose weights are installed with this package.
+    """
     backbone_weights: str = "imagenet"
-    """First weights of the backbone: "imagenet" (downloaded by torchvision), "none", or a .safetensors
-    path.
+    """First weights of the backbone: "imagenet" (a ResNet's are downloaded by torchvision), "none", or a
+    .safetensors path.
     """
     backbone_strides: Literal["torchvision", "original"] = "torchvision"
     """Place of the strides: "original" is for weights of the first ResNet, which has them in each stage's
@@ -325,6 +331,14 @@ class TlsddSettings(PresetSettings):
     detections: int = Field(100, ge=1)
     """Detections of an image, at most."""
 
+    image_score: Annotated[Literal["learned", "max"], Group("Image score, not in the paper")] = "learned"
+    """How an image is scored, by the highest confidence of its boxes: "learned" moves all confidences of an
+    image by a head on EfficientNet-Lite0 that learns from the training images' labels, where that is better
+    on the validation images; "max" leaves them as they are.
+    """
+    image_score_images: int = Field(30, ge=5)
+    """Defective and clean training images, so many of each, that "learned" needs; with fewer it is "max"."""
+
     @classmethod
     def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Given settings with the values of preset and variant where they say nothing."""
@@ -347,6 +361,12 @@ class TlsddSettings(PresetSettings):
             raise ValueError(
                 "metric_head needs two_phase, as its prototypes are made in episodes. "
                 "Received: two_phase off. Turn it on, or metric_head off."
+            )
+        refuse_original_strides(self, BACKBONE)
+        if self.deformable and self.backbone == "efficientnet-lite0":
+            raise ValueError(
+                "deformable needs a ResNet as backbone. Received: backbone=efficientnet-lite0. "
+                "Leave deformable out, or set backbone=resnet50."
             )
         if self.overlap * 2 >= self.tile:
             raise ValueError(

@@ -33,6 +33,7 @@ STEMS = [
     {"backbone": "resnet18", "backbone_level": "layer1", "attention": "none"},
     {"backbone": "resnet18", "backbone_level": "layer2", "attention": "high"},
     {"backbone": "resnet50", "backbone_level": "layer3", "backbone_strides": "original"},
+    {"backbone": "efficientnet-lite0", "backbone_level": "layer2+layer3"},
     {"siamese": False},
 ]
 

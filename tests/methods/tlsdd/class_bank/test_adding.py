@@ -170,7 +170,7 @@ def test_an_example_that_is_an_old_class_is_reported_to_coincide(
 
 def enrolling(detector: Detector, bank: ClassTensors, examples: Sequence[Example]) -> ClassAddition:
     parts = TorchParts(detector, detector.extractor)
-    return ClassAddition(parts, KnownClasses(bank.to_bank(), None), manifest(), "fray", tuple(examples))
+    return ClassAddition(parts, KnownClasses(bank.to_bank(), None), {}, manifest(), "fray", tuple(examples))
 
 
 def test_examples_of_an_image_are_left_out_together() -> None:

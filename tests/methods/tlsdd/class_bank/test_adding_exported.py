@@ -6,12 +6,15 @@ import builtins
 
 import numpy as np
 import pytest
+import torch
 
 from blemish.bundle.manifest import Manifest, Preprocessing
 from blemish.errors import BlemishError
 from blemish.methods.capabilities import Example, Exported
+from blemish.methods.common.image_head import NAME
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.export import plans
+from blemish.nn.image_head import new_image_head
 from tests.methods.tlsdd.graphs import eager, lively
 
 SETTINGS = [
@@ -21,6 +24,7 @@ SETTINGS = [
     {"normalize": False},
     {"logits": "branch", "background": "one_minus_max"},
     {"tile": 128, "overlap": 32, "support_view": "image"},
+    {"backbone": "efficientnet-lite0"},
 ]
 
 
@@ -72,6 +76,26 @@ def test_a_class_through_graphs_is_that_through_torch(changes):
     expected = METHOD.enrol(modules, manifest(detector), "fray", examples())
     assert_same(METHOD.enrol(graphs, manifest(detector), "fray", examples()), expected)
     assert np.abs(expected.networks["bank"]["prototypes"][3]).max() > 0.1, "the class has a place"
+
+
+def test_the_image_head_is_asked_of_the_examples_images_through_graphs_too():
+    detector, bank = lively()
+    modules, graphs = both(detector, bank)
+    head = new_image_head().eval()
+    torch.nn.init.normal_(head.output.weight)
+    shift = {"weight": 0.4, "mean": 0.0, "limit": 3.0}
+    described = manifest(detector).model_copy(update={"memory": {"image_shift": shift}})
+    planned = METHOD.graphs({**modules, NAME: head}, described)
+    with_head = Exported({name: eager(plan) for name, plan in planned.items()}, graphs.tensors)
+    asked = []
+    head.register_forward_hook(lambda _, inputs, odds: asked.append(odds.item()))
+    expected = METHOD.enrol({**modules, NAME: head}, described, "fray", examples())
+    by_torch = asked.copy()
+    assert_same(METHOD.enrol(with_head, described, "fray", examples()), expected)
+    assert len({*by_torch}) == 3, "one of each image"
+    np.testing.assert_allclose(asked[3:], by_torch, atol=1e-4)
+    with pytest.raises(BlemishError, match="must hold the graphs image, maps, regions, support"):
+        METHOD.enrol(graphs, described, "fray", examples())
 
 
 def test_so_it_is_through_onnx_runtime_where_torch_is_not_there(exported_detector, monkeypatch):

@@ -43,6 +43,8 @@ SETTINGS = [
     {"anchor_sizes": (8, 24, 16, 48, 32, 96, 64, 192), "aspect_ratios": (0.5, 1.0)},
     {"proposals_test": 300},
     {"roi_canonical_size": 40, "deepest": "layer4"},
+    {"backbone": "efficientnet-lite0"},
+    {"backbone": "efficientnet-lite0", "deepest": "layer4", "proposals": "per_class"},
 ]
 
 

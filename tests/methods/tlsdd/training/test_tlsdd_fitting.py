@@ -15,14 +15,23 @@ from blemish.bundle import load_bundle
 from blemish.dataset.samples import Annotation
 from blemish.dataset.splits.support_sets import sample_support_set, save_support_set
 from blemish.errors import BlemishError
+from blemish.images.decode import read_image
 from blemish.inspector.loading import inspector_of, open_inspector
+from blemish.inspector.torch_backend import as_networks
+from blemish.methods.common.image_head import NAME, head_log_odds
 from blemish.methods.tlsdd import METHOD
+from blemish.methods.tlsdd.memory import TlsddMemory
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
+from blemish.methods.tlsdd.runtime.image_shift import ImageShift
+from blemish.methods.tlsdd.settings import TlsddSettings
+from blemish.methods.tlsdd.training import fitting
 from blemish.methods.tlsdd.training.episodes import EpisodeSampler
 from blemish.methods.tlsdd.training.fitting import BASE, TlsddTraining
 from blemish.methods.tlsdd.training.losses import total_loss
 from blemish.methods.tlsdd.training.validation import ValidationDetections, score_threshold
+from blemish.nn.backbones import LITE
+from blemish.nn.image_head import new_image_head
 from blemish.progress import Reporter
 from blemish.training.request import Request
 from blemish.training.run import train
@@ -204,6 +213,65 @@ def test_settings_that_a_start_cannot_follow_are_refused_and_leave_nothing(
         run(surfaces, tmp_path / "run", tiny(**changes), initial_bundle=start)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_start_of_another_backbone_is_refused_in_a_line(unbroken, surfaces, tmp_path):
+    start = load_bundle(unbroken[0] / "base")
+    settings = tiny(backbone="auto", common=(), rare=("stain",))
+    with pytest.raises(BlemishError) as caught:
+        run(surfaces, tmp_path / "run", settings, initial_bundle=start)
+    assert str(caught.value) == (
+        f"setting backbone must stay as in {start.path}, whose network was trained with backbone=resnet18. "
+        "Received: efficientnet-lite0. Leave backbone out, or train without --from."
+    )
+
+
+def test_the_backbone_that_auto_becomes_is_recorded_and_a_start_of_it_goes_on(surfaces, tmp_path):
+    settings = tiny(backbone="auto", steps=1, fine_tune_steps=1)
+    run(surfaces, tmp_path / "run", settings)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["backbone"] == LITE
+    base = load_bundle(tmp_path / "run" / "base")
+    assert base.manifest.settings["backbone"] == LITE
+    again = TlsddSettings.model_validate({**base.manifest.settings, "common": (), "rare": ("stain",)})
+    bundle = run(surfaces, tmp_path / "again", again, initial_bundle=base)
+    for name in ("extractor.body.layer1.0.layers.0.weight", "extractor.fusion.inner_blocks.0.0.weight"):
+        np.testing.assert_array_equal(
+            bundle.networks["detector"][name], base.networks["detector"][name], err_msg="frozen in phase 2"
+        )
+
+
+def test_the_image_head_learns_from_no_rare_image_but_the_drawn_ones(surfaces, tmp_path):
+    split = fitting_of(surfaces, tmp_path / "run", tiny(shots=1)).split
+    of_base, of_all = (
+        {sample.id for sample in split.labelled_samples(names)}
+        for names in (("scratch", "spot"), ("scratch", "spot", "stain"))
+    )
+    labels = {s.id: {a.label for a in s.annotations} for s in surfaces.split("train").samples}
+    assert of_base == {name for name, own in labels.items() if not own or own & {"scratch", "spot"}}
+    (drawn,) = split.draw.classes["stain"]
+    (image,) = (i.sample.id for i in split.annotated.images if any(box.id == drawn for box in i.boxes))
+    assert of_all == of_base | {image}
+    assert {name for name, own in labels.items() if own == {"stain"}} - of_all, "others are left out"
+
+
+def test_a_head_that_is_kept_is_a_network_of_the_bundle_and_moves_its_scores(surfaces, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    head = new_image_head()
+    shift = ImageShift(weight=0.5, mean=-1.0, limit=3.0)
+    monkeypatch.setattr(fitting, "trained_image_head", lambda *_, **__: head)
+    monkeypatch.setattr(fitting, "fit_image_shift", lambda _detected: shift)
+    bundle = run(surfaces, tmp_path / "run", tiny(steps=2, fine_tune_steps=2))
+    for each in (bundle, load_bundle(tmp_path / "run" / "base")):
+        assert {*each.networks} == {"bank", "detector", NAME}
+        assert TlsddMemory.model_validate(each.manifest.memory).image_shift == shift
+    memory = {key: value for key, value in bundle.manifest.memory.items() if key != "image_shift"}
+    networks = {name: bundle.networks[name] for name in ("bank", "detector")}
+    plain = replace(bundle, manifest=bundle.manifest.model_copy(update={"memory": memory}), networks=networks)
+    pixels = read_image(surfaces.samples[0].image)
+    pixels = np.repeat(pixels[:, :, None], 3, 2) if pixels.ndim == 2 else pixels
+    moved, own = (inspector_of(each, device="cpu").judge(pixels, "a").score for each in (bundle, plain))
+    by = shift.of(head_log_odds(pixels, as_networks({NAME: head}, device="cpu")))
+    assert np.log(moved / (1 - moved)) == pytest.approx(np.log(own / (1 - own)) + by, abs=1e-3)
 
 
 def test_images_that_show_every_class_are_trained_on_and_choose_the_thresholds(surfaces, tmp_path):

@@ -2,40 +2,55 @@
 
 Source: Zhang et al. 2023, Fig. 2; the layers of the paper's stem are their code's. Letters: B batch, C
 channels, s side of the square image, h, w sides of the map.
-Deviation: a ResNet with the weights of ImageNet may stand in its place, its batch norms with theirs, too.
+Deviations: a network with the weights of ImageNet may stand in its place, its batch norms with theirs, too.
+EfficientNet-Lite0's stages end in few channels without an activation; the expansion in the block behind is
+taken, six times as many channels with one, as in Sandler et al. 2018, "MobileNetV2", section 6.2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from blemish.methods.common.backbone_choice import BACKBONE, fitting_network, is_file
 from blemish.methods.medetection.settings import MedetectionSettings
+from blemish.nn.backbones import LITE, backbone_stages
+from blemish.nn.efficientnet_lite import first_expansion
 from blemish.nn.norms import new_norm
-from blemish.nn.resnets import STAGES, ImagenetScale, out_channels, resnet_stages
+from blemish.nn.resnets import STAGES, out_channels
 
 CONVOLUTIONS = (2, 2, 3)  # of the paper stem's stages
 
 
-def new_stem(settings: MedetectionSettings) -> tuple[PaperStem | ResNetStem, str]:
+def new_stem(settings: MedetectionSettings) -> tuple[PaperStem | BackboneStem, str]:
     """Build the stem that the settings describe; returns it and a line on where its weights are from.
 
-    Raises BlemishError when a ResNet's weights cannot be had or do not fit.
+    Raises BlemishError when a backbone's weights cannot be had or do not fit.
     """
+    assert settings.backbone != "auto", "resolved before a network is built"
     if settings.backbone == "paper":
         return PaperStem(settings), "paper stem: random initial weights"
+    if is_file(settings.backbone_weights) and settings.backbone != LITE:
+        fitting_network(settings, BACKBONE)
     levels = settings.backbone_level.split("+")
-    body, origin = resnet_stages(
+    expands = settings.backbone == LITE
+    scale, body, origin = backbone_stages(
         settings.backbone,
         settings.backbone_weights,
-        deepest=levels[-1],
+        deepest=STAGES[STAGES.index(levels[-1]) + 1] if expands else levels[-1],
         setting="backbone_weights",
         original_strides=settings.backbone_strides == "original",
     )
-    stem = ResNetStem(body, levels)
+    expansions: dict[str, nn.Module] = {}
+    if expands:
+        behind = dict(zip(body, list(body.values())[1:], strict=False))
+        expansions = {level: deepcopy(first_expansion(behind[level])) for level in levels}
+        del body[list(body)[-1]]
+    stem = BackboneStem(scale, body, levels, expansions)
     stem.requires_grad_(settings.stem_learns)
     return stem, origin
 
@@ -61,19 +76,29 @@ class PaperStem(nn.Module):
         return images
 
 
-class ResNetStem(nn.Module):
-    """A ResNet up to one of its stages.
+class BackboneStem(nn.Module):
+    """A pretrained network up to one of its stages.
 
+    scale: brings images to the values that its weights were learned with
+    body: stages by the names of a ResNet's, see `nn.backbones`
     levels: stages whose maps it gives, one upon the other; the last is the deepest. Of the finer ones the
         maximum of as many places as fall to one of the deepest is taken, so that a small spot is not averaged
+    expansions: by level, what its map passes before it is given
     """
 
-    def __init__(self, body: nn.ModuleDict, levels: Sequence[str]) -> None:
+    def __init__(
+        self,
+        scale: nn.Module,
+        body: nn.ModuleDict,
+        levels: Sequence[str],
+        expansions: Mapping[str, nn.Module],
+    ) -> None:
         super().__init__()
-        self.scale = ImagenetScale()
+        self.scale = scale
         self.body = body
         self.levels = tuple(levels)
-        self.channels = sum(out_channels(body[level]) for level in levels)
+        self.expansions = nn.ModuleDict(expansions)
+        self.channels = sum(out_channels(expansions.get(level, body[level])) for level in levels)
         self.stride = 2 ** (1 + STAGES.index(levels[-1]))
 
     def forward(self, images: Tensor, num_support: int | None = None) -> Tensor:
@@ -83,9 +108,9 @@ class ResNetStem(nn.Module):
         for name, stage in self.body.items():
             features = stage(features)
             if name in self.levels:
-                maps.append(features)
+                maps.append(self.expansions[name](features) if name in self.expansions else features)
         finer = [F.max_pool2d(level, level.shape[2] // features.shape[2]) for level in maps[:-1]]
-        return torch.cat([*finer, features], 1)
+        return torch.cat([*finer, maps[-1]], 1)
 
 
 def convolutions(ins: int, width: int, count: int, activation: bool) -> Iterator[nn.Module]:

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,9 +32,10 @@ from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.class_bank.embedding import RegionEmbedder
 from blemish.methods.tlsdd.class_bank.enrolled import ENROLLED, KnownClasses
 from blemish.methods.tlsdd.class_bank.rows import ClassRows, folds_of
+from blemish.methods.tlsdd.memory import image_shift_of
 from blemish.methods.tlsdd.runtime.box_outcomes import box_outcomes, boxes_of, counted, outcome_sentence
 from blemish.methods.tlsdd.runtime.inference import TlsddInference, inference_from
-from blemish.methods.tlsdd.runtime.parts import Parts, open_parts
+from blemish.methods.tlsdd.runtime.parts import Parts, open_head, open_parts
 from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import box_iou
 
@@ -58,8 +59,8 @@ def add_class(
     """
     refuse_fixed_classes(TlsddSettings.model_validate(manifest.settings), name)
     parts, bank, enrolled = open_parts(networks, manifest)
-    known = KnownClasses(bank, enrolled)
-    return ClassAddition(parts, known, manifest, name, tuple(examples), tuple(negatives)).run()
+    known, head = KnownClasses(bank, enrolled), open_head(networks, manifest)
+    return ClassAddition(parts, known, head, manifest, name, tuple(examples), tuple(negatives)).run()
 
 
 def refuse_fixed_classes(settings: TlsddSettings, name: str) -> None:
@@ -96,10 +97,14 @@ def tuning_settings(settings: TlsddSettings, name: str, examples: int) -> dict[s
 
 @dataclass(frozen=True)
 class ClassAddition:
-    """Adds a class, or examples to an added one, and measures what that changes, on its own examples, too."""
+    """Adds a class, or examples to an added one, and measures what that changes, on its own examples, too.
+
+    head: image head of the bundle, see `runtime.parts.open_head`
+    """
 
     parts: Parts
     known: KnownClasses
+    head: Networks
     manifest: Manifest
     name: str
     examples: tuple[Example, ...]
@@ -203,15 +208,15 @@ class ClassAddition:
 
     def outcomes(self, classes: KnownClasses, examples: Sequence[Example]) -> list[ExampleOutcome]:
         """Outcome of each example when its image is inspected with these classes, image by image."""
-        inference, network = self.inspection(classes, self.names)
+        inference, networks = self.inspection(classes, self.names)
         images: dict[str, list[Example]] = {}
         for example in examples:
             images.setdefault(example.image, []).append(example)
         outcomes = []
         for group in images.values():
             pixels, boxes = group[0].pixels, np.array([example.box_xyxy for example in group], np.float64)
-            raw = inference.forward(pixels, network)
-            found = inference.decide(raw, pixels, network, with_maps=False)
+            raw = inference.forward(pixels, networks)
+            found = inference.decide(raw, pixels, networks, with_maps=False)
             own = [candidate for candidate in found.candidates if candidate.label == self.name]
             ends = box_outcomes([self.name] * len(group), boxes, found.defects, FOUND_IOU)
             outcomes += [
@@ -235,9 +240,9 @@ class ClassAddition:
         """Sentence on an image given as good where the bundle finds a defect of another class."""
         if negative.boxes is not None:
             return []
-        inference, network = self.inspection(self.known, self.manifest.class_names)
-        raw = inference.forward(negative.pixels, network)
-        found = inference.decide(raw, negative.pixels, network, with_maps=False).defects
+        inference, networks = self.inspection(self.known, self.manifest.class_names)
+        raw = inference.forward(negative.pixels, networks)
+        found = inference.decide(raw, negative.pixels, networks, with_maps=False).defects
         return [
             f"warning: {negative.image} is given as good, but the bundle finds '{defect.label}' on it "
             f"({defect.confidence:.2f}). Take it out if that is right."
@@ -245,15 +250,17 @@ class ClassAddition:
         ]
 
     def inspection(self, classes: KnownClasses, names: tuple[str, ...]) -> tuple[TlsddInference, Networks]:
-        """Inference and network that look for these classes. names: of all of them"""
+        """Inference and networks that look for these classes. names: of all of them"""
         inference = inference_from(
             self.parts.settings,
             names,
             threshold=self.manifest.thresholds["score"],
             shifts=self.manifest.memory.get("class_shifts"),
             enrolled=0 if classes.enrolled is None else len(classes.enrolled),
+            image_shift=image_shift_of(self.manifest),
         )
-        return inference, {"detector": lambda images: self.parts.rows(images, classes.bank, classes.enrolled)}
+        detect = partial(self.parts.rows, bank=classes.bank, enrolled=classes.enrolled)
+        return inference, {**self.head, "detector": detect}
 
 
 def best_confidence_at(box: Boxes, candidates: Sequence[Defect]) -> float | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from blemish.arrays import Boxes, Floats, Size
+from blemish.methods.contract import Network
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.class_bank.enrolled import ENROLLED, EnrolledClasses
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors, EnrolledTensors
@@ -86,6 +87,18 @@ def open_modules(
         return parts, bank, None
     arrays = cast(EnrolledTensors, modules[ENROLLED]).arrays()
     return parts, bank, EnrolledClasses.from_tensors(arrays, parts.settings, len(arrays["weights"]))
+
+
+def head_network(head: nn.Module) -> Network:
+    """Image head as a function of arrays, images [B, 3, S, S] to log odds [B, 1], in eval mode."""
+    head.eval()
+    device = next(head.parameters()).device
+
+    @torch.inference_mode()
+    def network(images: Floats) -> Floats:
+        return array_of(head(torch.from_numpy(images).to(device)))
+
+    return network
 
 
 def array_of(tensor: Tensor) -> Floats:

@@ -19,6 +19,7 @@ from blemish.arrays import Boxes, Floats, Size
 from blemish.bundle.manifest import Manifest
 from blemish.errors import BlemishError
 from blemish.methods.capabilities import Exported
+from blemish.methods.common import image_head
 from blemish.methods.common.outputs import Shape, checked_output
 from blemish.methods.contract import Arrays, Graph, Network
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
@@ -30,6 +31,7 @@ from blemish.methods.tlsdd.class_bank.enrolled import (
 )
 from blemish.methods.tlsdd.data.image_memory import ImageMemory
 from blemish.methods.tlsdd.data.views import MULTIPLE
+from blemish.methods.tlsdd.memory import image_shift_of
 from blemish.methods.tlsdd.runtime.anchors import (
     POOL,
     anchor_sizes,
@@ -103,6 +105,7 @@ def open_graph_detector(
         enrolled = EnrolledClasses.from_tensors(exported.tensors.get(ENROLLED, {}), settings, count)
     needed = {
         "maps": True, "regions": True, "proposals": settings.on_class_features, "support": settings.reweight,
+        image_head.NAME: image_shift_of(manifest) is not None,
     }  # fmt: skip
     wanted = {name for name, yes in needed.items() if yes}
     if set(exported.graphs) != wanted:

@@ -7,8 +7,8 @@ Letters: H, W pixels; R rows of the detector, K classes; a row is a box xyxy and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -18,7 +18,9 @@ from blemish.defect import Defect
 from blemish.images.resize import resized, with_shorter_side
 from blemish.images.tiled_detection import DetectionRows, detect_tiled
 from blemish.images.tiling import planes
+from blemish.methods.common import image_head
 from blemish.methods.contract import ImageFindings, Networks
+from blemish.methods.tlsdd.runtime.image_shift import ImageShift
 from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import box_area, class_wise_nms, clip_boxes
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes
@@ -36,6 +38,7 @@ class TlsddInference:
     nms: IoU above which the worse of two boxes of one class goes; detections: how many an image has at most
     enrolled: number of the last classes, those added without training; they take no place of the others'
         detections
+    image_shift: by the image as a whole, of the same logarithms; None: there is none
     """
 
     classifies: ClassVar[bool] = True
@@ -57,13 +60,16 @@ class TlsddInference:
     mm_per_px: float | None
     enrolled: int = 0
     channels: int | None = 3
+    image_shift: ImageShift | None = None
 
     @property
     def threshold_score(self) -> float:
         return self.threshold
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
-        """[R, 4 + K], whatever the number of regions."""
+        """[R, 4 + K], whatever the number of regions; [1, 1] of the image head."""
+        if network == image_head.NAME:
+            return inputs[0], 1
         return None, 4 + len(self.class_names)
 
     def forward(self, pixels: Pixels, networks: Networks) -> DetectionRows:
@@ -91,16 +97,33 @@ class TlsddInference:
         The score is the highest confidence of all, so that clean images are ranked among themselves; with
         maps, "defects" holds the filled boxes, surer ones on top.
         """
-        candidates = self.candidates(raw)
-        defects = tuple(defect for defect in candidates if defect.confidence >= self.threshold)
-        score = max((defect.confidence for defect in candidates), default=0.0)
         size = (pixels.shape[0], pixels.shape[1])
-        maps = {"defects": filled_boxes(defects, size)} if with_maps else {}
-        return ImageFindings(score, defects, maps, candidates=candidates)
+        shift = 0.0
+        if self.image_shift is not None:
+            shift = self.image_shift.of(image_head.head_log_odds(pixels, networks))
+        found = self.decide_boxes(raw, shift=shift)
+        maps = {"defects": filled_boxes(found.defects, size)} if with_maps else {}
+        return replace(found, maps=maps)
 
-    def candidates(self, raw: Floats) -> tuple[Defect, ...]:
+    def decide_boxes(self, raw: Floats, *, shift: float = 0.0) -> ImageFindings:
+        """Defects, candidates and score, see `decide`. shift: by the image as a whole, see `ImageShift`"""
+        candidates = self.candidates(raw, shift)
+        defects = tuple(defect for defect in candidates if defect.confidence >= self.threshold)
+        return ImageFindings(self.score(candidates, shift), defects, candidates=candidates)
+
+    def score(self, candidates: Sequence[Defect], shift: float) -> float:
+        """Highest confidence; without a candidate what the image as a whole says, under the threshold."""
+        if candidates:
+            return max(defect.confidence for defect in candidates)
+        if self.image_shift is None:
+            return 0.0
+        floor = float(shifted(np.array([self.score_floor], np.float32), np.array([shift]))[0])
+        return min(floor, float(np.nextafter(self.threshold, 0.0)))
+
+    def candidates(self, raw: Floats, shift: float = 0.0) -> tuple[Defect, ...]:
         """At most `detections` boxes from the score floor on, and as many of added classes, surest first.
 
+        shift: see `decide_boxes`
         A box may bear two names, and boxes of different classes do not suppress each other: a pit may lie in
         a scratch.
         """
@@ -108,7 +131,8 @@ class TlsddInference:
         if self.enrolled:  # a row is of trained classes or of an added one; the others are 0 in it
             likely &= raw[:, 4:] > 0
         rows, labels = np.nonzero(likely & (box_area(raw[:, :4]) > 0)[:, None])
-        boxes, scores = raw[rows, :4], shifted(raw[rows, 4 + labels], np.array(self.shifts)[labels])
+        shifts = np.array(self.shifts)[labels] + shift
+        boxes, scores = raw[rows, :4], shifted(raw[rows, 4 + labels], shifts)
         added = labels >= len(self.class_names) - self.enrolled
         groups = (np.flatnonzero(~added), np.flatnonzero(added))
         kept = np.concatenate([self.kept(boxes, scores, labels, group) for group in groups])
@@ -143,10 +167,11 @@ def inference_from(
     threshold: float,
     shifts: Mapping[str, float] | None = None,
     enrolled: int = 0,
+    image_shift: ImageShift | None = None,
 ) -> TlsddInference:
     """Set up inference from a bundle's settings, its threshold, and the shifts of classes that have one.
 
-    enrolled: see `TlsddInference`
+    enrolled, image_shift: see `TlsddInference`
     """
     return TlsddInference(
         class_names=class_names,
@@ -160,4 +185,5 @@ def inference_from(
         detections=settings.detections,
         mm_per_px=settings.mm_per_px,
         enrolled=enrolled,
+        image_shift=image_shift,
     )

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from blemish.arrays import Boxes, Floats, Size
 from blemish.bundle.manifest import Manifest
 from blemish.methods.capabilities import Exported
+from blemish.methods.common import image_head
+from blemish.methods.contract import Networks
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.class_bank.enrolled import EnrolledClasses
+from blemish.methods.tlsdd.memory import image_shift_of
 from blemish.methods.tlsdd.settings import TlsddSettings
 
 if TYPE_CHECKING:
@@ -72,3 +75,14 @@ def open_parts(
     from blemish.methods.tlsdd.network.torch_parts import open_modules
 
     return open_modules(networks)
+
+
+def open_head(networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> Networks:
+    """Image head of a bundle under its name; empty where it has none."""
+    if image_shift_of(manifest) is None:
+        return {}
+    if isinstance(networks, Exported):
+        return image_head.served_head(networks.graphs)
+    from blemish.methods.tlsdd.network.torch_parts import head_network
+
+    return {image_head.NAME: head_network(networks[image_head.NAME])}

@@ -19,6 +19,8 @@ from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, nearest_name
 from blemish.images.resize import with_shorter_side
+from blemish.methods.common import image_head
+from blemish.methods.common.training.image_head import trained_image_head
 from blemish.methods.contract import Fitted, Stage, Trainer
 from blemish.methods.tlsdd.class_bank.bank import ClassBank, ClassEntry
 from blemish.methods.tlsdd.class_bank.enrolled import BACKGROUND, ENROLLED, blank_tensors
@@ -40,6 +42,7 @@ from blemish.methods.tlsdd.training.checks import (
 from blemish.methods.tlsdd.training.data_choices import with_data_choices
 from blemish.methods.tlsdd.training.diagnosis import TrainingDiagnosis, diagnose_base, rare_class_outcomes
 from blemish.methods.tlsdd.training.episodes import EpisodeSampler, ImageSampler
+from blemish.methods.tlsdd.training.image_score import fit_image_shift
 from blemish.methods.tlsdd.training.losses import total_loss
 from blemish.methods.tlsdd.training.training_split import TrainingSplit
 from blemish.methods.tlsdd.training.validation import (
@@ -66,10 +69,13 @@ def fit(dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
 
 
 def rehearsed_settings(dataset: Dataset, settings: TlsddSettings, start: Bundle | None) -> TlsddSettings:
-    """Settings with what all training images make of "auto", but for the number of boxes in phase 2."""
+    """Settings with what all training images make of "auto", but for the number of boxes in phase 2.
+
+    The image head learns from the few images of a rehearsal, too.
+    """
     images = read_annotations(dataset.split("train").samples).images
     chosen, _ = with_data_choices(settings, dataset.class_names, images, start)
-    return chosen.model_copy(update={"fine_tune_boxes": settings.fine_tune_boxes})
+    return chosen.model_copy(update={"fine_tune_boxes": settings.fine_tune_boxes, "image_score_images": 5})
 
 
 @dataclass(frozen=True)
@@ -228,9 +234,17 @@ class TlsddTraining:
         background, regions = self.background(detector, bank, names)
         if regions:
             modules[ENROLLED] = EnrolledTensors({**blank_tensors(self.settings, 0), "background": background})
-        networks = self.trainer.networks(modules)
         settings, dataset = self.settings, with_unlisted_ignored(self.dataset, names)
+        head = trained_image_head(self.split.labelled_samples(names), settings, self.trainer, channels=3)
+        if head is not None:
+            modules[image_head.NAME] = head
+        networks = self.trainer.networks(modules)
         detected = detect_on_validation(dataset, names, settings, networks, self.trainer)
+        image_shift = fit_image_shift(detected)
+        if image_shift is None:
+            modules.pop(image_head.NAME, None)
+        else:
+            detected = detected.with_image_shift(image_shift)
         threshold, shifts = settings.threshold, {}
         if threshold is None:
             shifts = class_shifts(
@@ -257,6 +271,7 @@ class TlsddTraining:
                 draw=self.split.draw.to_json() if self.split.draw and names != self.split.common else {},
                 examples=examples,
                 class_shifts=shifts,
+                image_shift=image_shift,
                 **({BACKGROUND: regions} if regions else {}),
             ),
             dataset=dataset,

@@ -5,6 +5,7 @@ Source: TL-SDD section III-B, and the few-shot protocol of the method's README.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.random import Generator
 
 from blemish.arrays import Pixels
 from blemish.dataset.fingerprint import fingerprint
-from blemish.dataset.samples import Dataset
+from blemish.dataset.samples import Dataset, Sample
 from blemish.dataset.splits.support_sets import SupportSet, load_support_set, sample_support_set
 from blemish.errors import BlemishError
 from blemish.methods.capabilities import Example
@@ -26,6 +27,7 @@ from blemish.methods.tlsdd.data.training_images import (
 )
 from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.methods.tlsdd.training.checks import refuse_lacking
+from blemish.methods.tlsdd.training.validation_images import labels_of
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,19 @@ class TrainingSplit:
         for note in found.notes:
             self.trainer.note(note)
         return found.images
+
+    def labelled_samples(self, names: Collection[str]) -> list[Sample]:
+        """Images whose labels are known where the classes are `names`: clean ones, those of common classes,
+        and those of drawn boxes.
+        """
+        drawn = self.draw.ids if self.draw is not None and {*names} > {*self.common} else frozenset()
+        return [
+            image.sample
+            for image in self.annotated.images
+            if not image.sample.is_defective
+            or labels_of(image.sample) & {*self.common}
+            or any(box.id in drawn for box in image.boxes)
+        ]
 
     def read(self, number: int) -> Pixels:
         """Pixels [H, W, 3] of a training image, by its number."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from blemish.dataset.boxes import Boxed, ImageBoxes, cleaned_boxes
+from blemish.dataset.quality.near_duplicates import similarity_groups, small_image
 from blemish.dataset.samples import Dataset
 from blemish.defect import Defect
+from blemish.methods.common import image_head
 from blemish.methods.contract import Networks, Trainer
 from blemish.methods.tlsdd.runtime.box_outcomes import boxes_of
+from blemish.methods.tlsdd.runtime.image_shift import ImageShift
 from blemish.methods.tlsdd.runtime.inference import inference_from, shifted
 from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.methods.tlsdd.training.validation_images import validation_samples
@@ -31,11 +33,14 @@ class ValidationDetections:
     """Validation images that show no other classes: true boxes and candidates of each.
 
     Candidates in a crowd or difficult region, but of no true box, are left out: neither right nor wrong.
+    log_odds: of an image head; groups: numbers that near duplicates share; both none without a head
     """
 
     truth: tuple[tuple[Boxed, ...], ...]
     candidates: tuple[tuple[Defect, ...], ...]
     clean: tuple[bool, ...]  # images without a defect
+    log_odds: tuple[float, ...] = ()
+    groups: tuple[int, ...] = ()
 
     def of_class(self, name: str) -> ValidationDetections:
         """Boxes and candidates of one class, on the same images."""
@@ -48,7 +53,18 @@ class ValidationDetections:
     def with_shifts(self, shifts: Mapping[str, float]) -> ValidationDetections:
         """The detections with confidences moved by their class's shift, see `TlsddInference.shifts`."""
         return replace(
-            self, candidates=tuple(tuple(map(partial(moved, shifts), image)) for image in self.candidates)
+            self,
+            candidates=tuple(
+                tuple(moved(defect, shifts.get(defect.label, 0.0)) for defect in image)
+                for image in self.candidates
+            ),
+        )
+
+    def with_image_shift(self, shift: ImageShift) -> ValidationDetections:
+        """The detections with confidences moved by what the head says of their image."""
+        images = zip(self.candidates, map(shift.of, self.log_odds), strict=True)
+        return replace(
+            self, candidates=tuple(tuple(moved(defect, by) for defect in image) for image, by in images)
         )
 
     def above(self, threshold: float) -> list[list[Defect]]:
@@ -59,9 +75,12 @@ class ValidationDetections:
 def detect_on_validation(
     dataset: Dataset, names: Sequence[str], settings: TlsddSettings, networks: Networks, trainer: Trainer
 ) -> ValidationDetections:
-    """Candidates on the images of split "val" that show no class but `names`, without shifts of classes."""
+    """Candidates on the images of split "val" that show no class but `names`, without any shift.
+
+    networks: with an image head or without
+    """
     inference = inference_from(settings, tuple(names), threshold=DEFAULT_THRESHOLD)
-    truth, candidates, clean = [], [], []
+    truth, candidates, clean, odds, small_images = [], [], [], [], []
     for sample in trainer.track(validation_samples(dataset, names), "detecting on validation images"):
         pixels = trainer.read(sample, 3)
         raw = inference.forward(pixels, networks)
@@ -70,7 +89,13 @@ def detect_on_validation(
         every = inference.decide(raw, pixels, networks, with_maps=False).candidates
         candidates.append(without_ignored(every, found) if found.ignored else every)
         clean.append(not sample.is_defective)
-    return ValidationDetections(tuple(truth), tuple(candidates), tuple(clean))
+        if image_head.NAME in networks:
+            odds.append(image_head.head_log_odds(pixels, networks))
+            small_images.append(small_image(pixels))
+    groups = similarity_groups(small_images) if small_images else ()
+    return ValidationDetections(
+        tuple(truth), tuple(candidates), tuple(clean), log_odds=tuple(odds), groups=tuple(groups)
+    )
 
 
 def without_ignored(candidates: Sequence[Defect], marked: ImageBoxes) -> tuple[Defect, ...]:
@@ -88,10 +113,9 @@ def without_ignored(candidates: Sequence[Defect], marked: ImageBoxes) -> tuple[D
     return tuple(candidate for candidate in candidates if not lies_in_ignored(candidate))
 
 
-def moved(shifts: Mapping[str, float], defect: Defect) -> Defect:
-    """A defect with its confidence moved by its class's shift."""
-    by = np.array([shifts.get(defect.label, 0.0)])
-    confidence = shifted(np.array([defect.confidence], np.float32), by)
+def moved(defect: Defect, by: float) -> Defect:
+    """A defect with its confidence moved by a shift."""
+    confidence = shifted(np.array([defect.confidence], np.float32), np.array([by]))
     return replace(defect, confidence=float(confidence[0]))
 
 
