@@ -23,7 +23,7 @@ from blemish.methods.describe import in_yaml
 
 MOST = 0.5  # share of the defective images from which a kind of mark is there for most
 # Pixels that the paper's network of severity regression sees to each side at most. Magnetic tiles'
-# unevenness, 71 wide, it missed; with an encoder, which sees 214, it found 5 of 12 tiles, CASAE 21 of 24.
+# unevenness, 71 wide, it missed; with an encoder, which sees 214, it found 6 of 12 tiles, CASAE 17 of 24.
 WIDE = 64.0
 MOST_NAMES = 1000  # tried for a folder that does not exist yet
 ENOUGH = 5  # images of a kind, or defects of a class, below which nothing is concluded from them

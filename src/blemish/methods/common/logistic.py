@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from blemish.methods.common.folds import FOLDS, stratified_folds, usable_groups
 
 MIN_SPREAD = 0.25  # of a statistic over the images; a lesser one says nothing of new images
-SHRINKAGE = 0.03  # how strongly the weights are drawn towards the prior
+SHRINKAGE = 0.3  # how strongly the weights are drawn towards the prior
 ITERATIONS = 2000
 
 Statistics = NDArray[np.float64]

@@ -46,7 +46,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         "cores, one of magnetic tiles 0.34 s on one.",
         when="Defects are thin or small beside the image, such as cracks and scratches, or their "
         "strength and length decide. Of changes of tone over hundreds of pixels the paper's network, which "
-        "sees 64 pixels to each side, finds none; an encoder, which sees 214, has found 5 of 12.",
+        "sees 64 pixels to each side, finds none; an encoder, which sees 214, has found 6 of 12.",
     )
     settings_type = SeveritySettings
     memory_type = MapMemory
