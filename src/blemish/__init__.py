@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         load,
         open_dataset,
         recommend,
+        remove_class,
+        rename_class,
         train,
     )
     from blemish.dataset.samples import Dataset
@@ -49,6 +51,8 @@ __all__ = [
     "load",
     "open_dataset",
     "recommend",
+    "remove_class",
+    "rename_class",
     "train",
 ]
 

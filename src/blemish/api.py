@@ -356,10 +356,13 @@ def add_class(  # noqa: PLR0913 - every option of a new class
     skip_broken: bool = False,
     threads: int | None = None,
     quiet: bool = True,
+    good: AnyPath | None = None,
+    negative: AnyPath | None = None,
 ) -> Path:
     """Add a defect class to a bundle from 1 to 10 boxed examples; returns the new bundle's path.
 
-    examples: dataset with the boxes, all of them or those called `name`
+    examples: dataset with the boxes, all of them or those called `name`; more of them for a class added so
+    good: folder of images of good parts; negative: dataset whose boxes are false alarms of the class
     check: images of the older classes, measured before and after
     skip_broken: leave out broken files of both, instead of raising
     fine_tune: train briefly instead, on `check`'s training images as well; settings, seed: of that training
@@ -382,8 +385,32 @@ def add_class(  # noqa: PLR0913 - every option of a new class
         device=device,
         skip_broken=skip_broken,
         command=call("add_class", bundle, name, examples, out, check=check, fine_tune=fine_tune),
+        good=None if good is None else Path(good),
+        negative=None if negative is None else Path(negative),
     )
     return workflow.add_class(request, quiet=quiet)
+
+
+@in_python_words()
+def remove_class(bundle: AnyPath, name: str, out: AnyPath, *, quiet: bool = True) -> Path:
+    """Remove a class that `add_class` added to a bundle; returns the new bundle's path.
+
+    Raises BlemishError for a class that the bundle does not have, or that training taught.
+    """
+    from blemish.workflows.edit_classes import remove_class as remove
+
+    return remove(Path(bundle), name, Path(out), quiet=quiet)
+
+
+@in_python_words()
+def rename_class(bundle: AnyPath, name: str, new: str, out: AnyPath, *, quiet: bool = True) -> Path:
+    """Rename a class of a bundle, which finds the same as before; returns the new bundle's path.
+
+    Raises BlemishError for a class that the bundle does not have, and for a name that it has.
+    """
+    from blemish.workflows.edit_classes import rename_class as rename
+
+    return rename(Path(bundle), name, new, Path(out), quiet=quiet)
 
 
 @in_python_words()

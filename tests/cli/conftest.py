@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.cli.tlsdd_bundles import examples, make_bundle, parent
+from tests.cli.tlsdd_bundles import examples, make_bundle, modern_parent, parent
 
-__all__ = ["examples", "make_bundle", "parent"]  # fixtures
+__all__ = ["examples", "make_bundle", "modern_parent", "parent"]  # fixtures
 
 
 class Answer(NamedTuple):

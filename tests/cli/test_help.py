@@ -26,6 +26,7 @@ PAGES = [
     ["data", "agree", "--help"],
     ["evaluate", "--help"],
     ["add-class", "--help"],
+    ["remove-class", "--help"],
     ["decide", "--help"],
     ["data", "scale", "--help"],
     ["inspect", "--help"],

@@ -38,6 +38,8 @@ PAGES = [
             "decide",
             "inspect",
             "add-class",
+            "remove-class",
+            "rename-class",
             "embed",
             "export",
             "reproduce",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from blemish.bundle import Manifest, Preprocessing, save_bundle
@@ -22,15 +23,19 @@ def is_one_line(err: str) -> bool:
 
 @pytest.fixture(scope="session")
 def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """A bundle as `train tlsdd` writes it, its weights drawn instead of trained."""
+    """A bundle as `train tlsdd` writes it, its weights drawn instead of trained.
+
+    background: whether as today, or as before added classes had rows of their own
+    """
     import torch
 
+    from blemish.methods.tlsdd.class_bank.enrolled import BACKGROUND, ENROLLED, blank_tensors
     from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
     from blemish.methods.tlsdd.network.detector import Detector
     from blemish.methods.tlsdd.settings import TlsddSettings
     from blemish.training.manifest import state_of
 
-    def make(**changes: Any) -> Path:
+    def make(*, background: bool = False, **changes: Any) -> Path:
         settings = TlsddSettings(
             preset="tiny", device="cpu", proposals_test=20, score_floor=0.0, common=OLD, **changes
         )
@@ -48,8 +53,14 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
             memory={"common": list(OLD), "rare": [], "examples": {}},
             notes=("noted in training",),
         )
+        networks = {"detector": state_of(detector), "bank": state_of(bank)}
+        if background:
+            generator, blank = np.random.default_rng(0), blank_tensors(settings, 0)
+            features = generator.random((200, len(blank["background"])), np.float32)
+            networks[ENROLLED] = {**blank, "background": features.T @ features / 200}
+            manifest = manifest.model_copy(update={"memory": {**manifest.memory, BACKGROUND: 200}})
         path = tmp_path_factory.mktemp("untrained") / "bundle"
-        return save_bundle(path, manifest, {"detector": state_of(detector), "bank": state_of(bank)}).path
+        return save_bundle(path, manifest, networks).path
 
     return make
 
@@ -57,6 +68,12 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 @pytest.fixture(scope="session")
 def parent(make_bundle: Callable[..., Path]) -> Path:
     return make_bundle()
+
+
+@pytest.fixture(scope="session")
+def modern_parent(make_bundle: Callable[..., Path]) -> Path:
+    """A bundle whose training kept the background that added classes are told from."""
+    return make_bundle(background=True)
 
 
 @pytest.fixture(scope="session")

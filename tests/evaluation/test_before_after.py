@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from blemish.evaluation.before_after import box_outcomes, change_sentences, class_changes, class_figures
 from blemish.evaluation.records import ImageRecord
 
@@ -41,7 +43,10 @@ def test_a_loss_is_said_and_a_new_class_measured(record_of: Make) -> None:
     changes = class_changes(before, after, ("a",), ("a", "c"))
     assert changes[1].before is None
     lost, new = change_sentences(changes)
-    assert lost == "'a' got worse: AP50 100.0 → 0.0; found 1 → 0 of 1, confused 0 → 1."
+    assert lost == (
+        "'a' got worse: AP50 100.0 → 0.0; found 1 → 0 of 1, confused 0 → 1. Of the 1 found before, 1 are "
+        "lost: 5 to 100 % (95 % bounds)."
+    )
     assert new.startswith("'c': AP50 50.") and new.endswith("1 of 1 found, 1 false alarm.")
 
 
@@ -50,6 +55,15 @@ def test_no_loss_is_said_too(record_of: Make) -> None:
     remaining, new = change_sentences(class_changes(records, records, ("a",), ("a", "c")))
     assert remaining.startswith("No older class lost")
     assert new == "'c' is marked in none of these images: 0 false alarms."
+
+
+def test_a_loss_made_up_for_by_another_find_is_a_loss(record_of: Make) -> None:
+    truth = [("a", BOX), ("a", FAR)]
+    before, after = [record_of(truth, [("a", BOX, 0.9)])], [record_of(truth, [("a", FAR, 0.9)])]
+    (change,) = class_changes(before, after, ("a",), ("a",))
+    assert change.before is not None and change.before.found == change.after.found == 1
+    assert change.lost is not None and (change.lost.n, change.lost.of) == (1, 1)
+    assert change.lost.lower95 == pytest.approx(0.05) and change.lost.upper95 == 1
 
 
 def test_where_nothing_was_found_before_that_is_said(record_of: Make) -> None:

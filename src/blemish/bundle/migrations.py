@@ -45,6 +45,7 @@ LEGACY: Mapping[str, Mapping[str, Any]] = {
         "fine_tune_images": "uniform",
         "clean_weight": 0.0,
         "class_threshold_boxes": None,
+        "background_images": 0,
         "image_score": "max",
     },
 }

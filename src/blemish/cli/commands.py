@@ -17,7 +17,7 @@ from blemish.cli.options import BundleFolder, Device, Quiet, SkipBroken, Threads
 from blemish.cli.outcome import Debug, command_line
 from blemish.cli.replay import replay
 from blemish.cli.stopping import App
-from blemish.cli.training import add_class, export, train
+from blemish.cli.training import add_class, export, remove_class, rename_class, train
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
@@ -69,6 +69,8 @@ app.command()(decide)
 app.command()(inspect)
 app.command()(replay)
 app.command(name="add-class")(add_class)
+app.command(name="remove-class")(remove_class)
+app.command(name="rename-class")(rename_class)
 app.command()(export)
 
 

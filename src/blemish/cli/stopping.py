@@ -78,6 +78,8 @@ AFTER: Mapping[str, Callable[[Options], str]] = {
     "export": after_export,
     "demo": after_demo,
     "add-class": after_add_class,
+    "remove-class": after_add_class,
+    "rename-class": after_add_class,
     "decide": after_decide,
     "reproduce": after_reproduce,
     "evaluate": without_a_report,

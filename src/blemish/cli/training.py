@@ -160,13 +160,26 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
             "--set", metavar="KEY=VALUE", help="With --fine-tune: setting of the training; may be repeated."
         ),
     ] = None,
+    good: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--good", metavar="FOLDER", help="Images of good parts, which do not show the class."),
+    ] = None,
+    negative: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--negative", metavar="DATA", help="Images with boxes where the class was found by mistake."
+        ),
+    ] = None,
     seed: Seed = 0,
     skip_broken: SkipBroken = False,
     device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Add a defect class to BUNDLE from a few boxed examples, without training, in seconds."""
+    """Add a defect class to BUNDLE from a few boxed examples, without training, in seconds.
+
+    A class that was added so takes more examples, under its name.
+    """
     from blemish.workflows import add_class as workflow
 
     set_threads(threads)
@@ -182,8 +195,35 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
         device=device,
         skip_broken=skip_broken,
         command=command_line(),
+        good=good,
+        negative=negative,
     )
     say(workflow.add_class(request, quiet=quiet))
+
+
+def remove_class(
+    bundle: BundleFolder,
+    name: Annotated[str, typer.Option("--name", help="Class to remove; add-class added it.")],
+    out: Annotated[Path, typer.Option("--out", help="The new bundle.")],
+    quiet: Quiet = False,
+) -> None:
+    """Remove a class that add-class added to BUNDLE; the others are as before."""
+    from blemish.workflows.edit_classes import remove_class as remove
+
+    say(remove(bundle, name, out, quiet=quiet))
+
+
+def rename_class(
+    bundle: BundleFolder,
+    name: Annotated[str, typer.Option("--name", help="Class to rename.")],
+    new: Annotated[str, typer.Option("--to", metavar="NEW", help="Its new name.")],
+    out: Annotated[Path, typer.Option("--out", help="The new bundle.")],
+    quiet: Quiet = False,
+) -> None:
+    """Rename a class of BUNDLE; what it finds stays the same."""
+    from blemish.workflows.edit_classes import rename_class as rename
+
+    say(rename(bundle, name, new, out, quiet=quiet))
 
 
 def export(  # noqa: PLR0913, PLR0917 - an option each

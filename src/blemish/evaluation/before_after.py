@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.evaluation.defects import is_placed, matched_pairs, unjudged
 from blemish.evaluation.detection import detection_metrics
 from blemish.evaluation.matching import match
@@ -39,11 +40,15 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class ClassChange:
-    """Figures of a class before and after; before is None for a new class."""
+    """Figures of a class before and after; before is None for a new class.
+
+    lost: defects of those found before that are not found after; None for a new class
+    """
 
     label: str
     before: ClassFigures | None
     after: ClassFigures
+    lost: ProportionBound | None = None
 
 
 def class_changes(
@@ -54,7 +59,27 @@ def class_changes(
 ) -> tuple[ClassChange, ...]:
     """Change of every class of the new bundle, in its order. before, after: records of the same images"""
     earlier, later = class_figures(before, old_names), class_figures(after, new_names)
-    return tuple(ClassChange(name, earlier.get(name), later[name]) for name in new_names)
+    lost = lost_defects(before, after)
+    return tuple(
+        ClassChange(
+            name,
+            earlier.get(name),
+            later[name],
+            proportion_bound(lost[name], earlier[name].found) if name in earlier else None,
+        )
+        for name in new_names
+    )
+
+
+def lost_defects(before: Sequence[ImageRecord], after: Sequence[ImageRecord]) -> Counter[str]:
+    """Number of each class's true defects that were found before and are not after, on the same images."""
+    return Counter(
+        defect.label
+        for earlier, later in zip(before, after, strict=True)
+        if is_placed(earlier)
+        for defect, first, then in zip(earlier.truth, box_outcomes(earlier), box_outcomes(later), strict=True)
+        if first == FOUND != then
+    )
 
 
 def class_figures(records: Sequence[ImageRecord], class_names: Sequence[str]) -> dict[str, ClassFigures]:
@@ -103,7 +128,8 @@ def change_sentences(changes: Sequence[ClassChange]) -> tuple[str, ...]:
     lost = [line for change in changes if (line := loss_sentence(change))]
     found = sum(change.before.found for change in changes if change.before)
     no_loss = (
-        f"No older class lost a defect, or more than {100 * WORTH_SAYING:g} point of AP50."
+        f"No older class lost a defect, or more than {100 * WORTH_SAYING:g} point of AP50. With {found} "
+        f"found before, at most {100 * proportion_bound(0, found).upper95:.3g} % are lost (95 % bound)."
         if found
         else "None of the older classes' defects was found before, so they could not get worse."
     )
@@ -120,9 +146,16 @@ def loss_sentence(change: ClassChange) -> str:
     if before.ap50 - after.ap50 <= WORTH_SAYING and fewer <= 0:
         return ""
     total = before.found + before.missed + before.confused
+    interval = ""
+    if change.lost is not None and change.lost.of:
+        low, high = 100 * change.lost.lower95, 100 * change.lost.upper95
+        interval = (
+            f" Of the {change.lost.of} found before, {change.lost.n} are lost: {low:.3g} to {high:.3g} % "
+            "(95 % bounds)."
+        )
     return (
         f"'{change.label}' got worse: AP50 {100 * before.ap50:.1f} → {100 * after.ap50:.1f}; found "
-        f"{before.found} → {after.found} of {total}, confused {before.confused} → {after.confused}."
+        f"{before.found} → {after.found} of {total}, confused {before.confused} → {after.confused}.{interval}"
     )
 
 

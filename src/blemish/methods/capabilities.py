@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.arrays import Box, Pixels
+from blemish.arrays import Box, Boxes, Pixels
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.defect import Defect
@@ -43,6 +43,18 @@ class Example:
     image: str
     pixels: Pixels
     box_xyxy: Box
+
+
+@dataclass(frozen=True)
+class Negative:
+    """Surface that does not show the class: a good part, or false alarms on any part.
+
+    image: its id; pixels: [H, W, 3]; boxes: of the false alarms, [N, 4] in pixels; None: the whole image
+    """
+
+    image: str
+    pixels: Pixels
+    boxes: Boxes | None
 
 
 @dataclass(frozen=True)
@@ -108,11 +120,26 @@ class AddsClasses(ABC):
         manifest: Manifest,
         name: str,
         examples: Sequence[Example],
+        negatives: Sequence[Negative] = (),
     ) -> Enrolment:
-        """Add class `name` behind a bundle's others.
+        """Add class `name` behind a bundle's others, or more examples to one of `extendable`.
 
         Raises BlemishError where the bundle's own settings do not allow that.
         """
+
+    @abstractmethod
+    def extendable(self, manifest: Manifest) -> tuple[str, ...]:
+        """Names of the bundle's classes that take more examples."""
+
+    @abstractmethod
+    def remove_class(
+        self, networks: Mapping[str, Tensors], manifest: Manifest, name: str
+    ) -> tuple[Mapping[str, Tensors], Mapping[str, Any]]:
+        """Tensors and memory as they were before class `name` was added."""
+
+    @abstractmethod
+    def rename_class(self, manifest: Manifest, name: str, new: str) -> Manifest:
+        """Manifest in which class `name` is called `new`."""
 
     @abstractmethod
     def tuning(self, manifest: Manifest, name: str, examples: int) -> dict[str, Any]:

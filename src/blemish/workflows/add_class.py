@@ -27,13 +27,20 @@ from blemish.inspector.loading import (
     refuse_exported,
     refuse_without_torch,
 )
-from blemish.methods.capabilities import AddsClasses, Exported
+from blemish.methods.capabilities import AddsClasses, Exported, Negative
 from blemish.methods.contract import Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
+from blemish.workflows.edit_classes import IMAGES_OF_CLASS, own_images, refuse_odd_name
 from blemish.workflows.evaluate import notes_on_known_images
 from blemish.workflows.reading import read_dataset
-from blemish.workflows.support_examples import Examples, read_examples, training_set
+from blemish.workflows.support_examples import (
+    Examples,
+    read_examples,
+    read_false_alarms,
+    read_good,
+    training_set,
+)
 from blemish.workflows.train import read_settings
 
 if TYPE_CHECKING:
@@ -48,6 +55,7 @@ class AddClassRequest:
 
     examples: dataset with its boxes; out: folder of the new bundle
     check: dataset with images of the older classes; fine_tune: train shortly, on these as well
+    good: folder of good parts; negative: dataset whose boxes are false alarms; neither shows the class
     skip_broken: leave out broken files of both, each with a line
     settings: of that training; command: the user's call, for the report
     """
@@ -63,6 +71,8 @@ class AddClassRequest:
     device: str = "auto"
     skip_broken: bool = False
     command: str = ""
+    good: Path | None = None
+    negative: Path | None = None
 
     @property
     def report(self) -> Path:
@@ -88,13 +98,18 @@ def add_class(request: AddClassRequest, *, quiet: bool = False) -> Path:
 
 
 def refuse_odd_options(request: AddClassRequest) -> None:
-    if not request.name or request.name != " ".join(request.name.split()):
-        raise WrongUseError(f"--name must be words with single spaces between. Received: {request.name!r}.")
+    refuse_odd_name(request.name, "--name")
     if request.settings and not request.fine_tune:
         raise WrongUseError("--set is for --fine-tune. Add --fine-tune, or leave --set out.")
     if request.fine_tune and request.check is None:
         raise WrongUseError(
             "--fine-tune needs images of the older classes, or they are forgotten. Add --check DATA."
+        )
+    if request.fine_tune and (request.good or request.negative):
+        option = "--good" if request.good else "--negative"
+        raise WrongUseError(
+            f"{option} is for a class that is added without training. Leave --fine-tune out, or add the good "
+            "images to the training images of --check."
         )
     if request.out.exists():
         raise BlemishError(f"{request.out} already exists. Choose another --out.")
@@ -161,6 +176,17 @@ class Addition:
         return read_examples(self.request.examples, self.request.name, skip_broken=self.request.skip_broken)
 
     @cached_property
+    def negatives(self) -> list[Negative]:
+        """Good parts and false alarms."""
+        request = self.request
+        found: list[Negative] = []
+        if request.good is not None:
+            found += read_good(request.good, self.reporter.line, skip_broken=request.skip_broken)
+        if request.negative is not None:
+            found += read_false_alarms(request.negative, skip_broken=request.skip_broken)
+        return found
+
+    @cached_property
     def check(self) -> Dataset | None:
         """Dataset of --check, for --fine-tune with the splits that a training needs."""
         if self.request.check is None:
@@ -188,19 +214,33 @@ class Addition:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return (*self.parent.manifest.class_names, self.request.name)
+        return tuple(dict.fromkeys((*self.parent.manifest.class_names, self.request.name)))
+
+    @property
+    def extends(self) -> bool:
+        """True where the bundle has the class, which takes more examples."""
+        return self.request.name in self.parent.manifest.class_names
 
     def check_before_work(self) -> None:
         """Raise BlemishError, before any work, for a bundle that takes no class, or a name that is taken."""
         self.enrolling  # noqa: B018 - raises
         refuse_without_torch(self.parent)
-        if self.request.name in self.parent.manifest.class_names:
-            raise BlemishError(
-                f"{self.request.bundle} already has a class '{self.request.name}'. Choose another --name."
-            )
+        if self.extends:
+            self.refuse_learned_class()
         if self.request.fine_tune:
             refuse_exported(self.parent)
+        self.negatives  # noqa: B018 - raises
         self.checked  # noqa: B018 - raises
+
+    def refuse_learned_class(self) -> None:
+        """Raise BlemishError for a class that takes no more examples, or not in this way."""
+        request, start = self.request, f"{self.request.bundle} already has a class '{self.request.name}'"
+        if request.name not in self.enrolling.extendable(self.parent.manifest):
+            raise BlemishError(f"{start}. Choose another --name.")
+        if request.fine_tune:
+            raise BlemishError(
+                f"{start}. Leave --fine-tune out to add examples to it, or choose another --name."
+            )
 
     # The two ways
 
@@ -208,10 +248,12 @@ class Addition:
         """Bundle with the class from its examples' embeddings alone, and its report."""
         networks = opened_networks(self.parent, self.method, self.request.device)
         boxes, parent = self.examples.boxes, self.parent.manifest
-        found = self.enrolling.enrol(networks, parent, self.request.name, boxes)
+        found = self.enrolling.enrol(networks, parent, self.request.name, boxes, self.negatives)
         added = (
-            f"'{self.request.name}' was added without training, from {len(boxes)} examples; thresholds and "
-            "what they cost were found without it."
+            f"Examples added to '{self.request.name}': {len(boxes)}."
+            if self.extends
+            else f"'{self.request.name}' was added without training, from {len(boxes)} examples; thresholds "
+            "and what they cost were found without it."
         )
         manifest = parent.model_copy(
             update={
@@ -270,7 +312,12 @@ class Addition:
         """Data entry of the manifest: the parent's, with the examples among the training images."""
         examples = Dataset(self.request.examples, self.examples.samples, (self.request.name,))
         digests = image_digests(examples)
-        source = {"origin": str(self.request.examples), "data_fingerprint": fingerprint(examples)}
+        earlier = parent.data.get("added", {}).get(self.request.name, {})
+        source = {
+            "origin": str(self.request.examples),
+            "data_fingerprint": fingerprint(examples),
+            IMAGES_OF_CLASS: sorted({*digests, *earlier.get(IMAGES_OF_CLASS, ())} - own_images(parent)),
+        }
         return {
             **parent.data,
             "trained_on": sorted({*parent.data.get("trained_on", ()), *digests}),
@@ -289,6 +336,8 @@ class Addition:
             checked=self.checked_text(),
             origin={
                 "examples from": str(self.request.examples),
+                **({"good parts from": str(self.request.good)} if self.request.good else {}),
+                **({"false alarms from": str(self.request.negative)} if self.request.negative else {}),
                 "command": self.request.command,
                 "machine": made["hardware"],
                 "made": made["created"],

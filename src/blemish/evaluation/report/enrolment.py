@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from blemish.evaluation.before_after import ClassChange
+from blemish.evaluation.bounds import ProportionBound
 from blemish.evaluation.report.html import style, template
 from blemish.files import write_atomically
 from blemish.methods.capabilities import ClassSimilarity, ExampleOutcome
@@ -58,11 +59,12 @@ def write_enrolment_report(folder: Path, report: EnrolmentReport) -> None:
     write_atomically(folder / "report.html", page)
 
 
-def figure_rows(changes: Sequence[ClassChange]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Name of each class, and its figures before and after, as text."""
+def figure_rows(changes: Sequence[ClassChange]) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Name of each class, what it lost, and its figures before and after, as text."""
     return [
         (
             change.label,
+            lost_text(change.lost),
             [
                 (
                     shown(None if change.before is None else getattr(change.before, name), name),
@@ -73,6 +75,13 @@ def figure_rows(changes: Sequence[ClassChange]) -> list[tuple[str, list[tuple[st
         )
         for change in changes
     ]
+
+
+def lost_text(lost: ProportionBound | None) -> str:
+    """Defects that are found no more, with the bounds of their share; a dash for a new class."""
+    if lost is None or not lost.of:
+        return "–"
+    return f"{lost.n} of {lost.of} ({100 * lost.lower95:.3g} to {100 * lost.upper95:.3g} %)"
 
 
 def shown(value: float | None, name: str) -> str:

@@ -18,6 +18,7 @@ from blemish.methods.capabilities import (
     Exported,
     ExportsGraphs,
     GraphPlan,
+    Negative,
 )
 from blemish.methods.common import image_head
 from blemish.methods.common.graphs import FIXED_SIDE
@@ -82,15 +83,26 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         from blemish.methods.tlsdd.class_bank.bank import ClassBank
+        from blemish.methods.tlsdd.class_bank.enrolled import (
+            ENROLLED,
+            blank_tensors,
+            enrolled_names,
+            has_background,
+        )
+        from blemish.methods.tlsdd.network.class_tensors import EnrolledTensors
         from blemish.methods.tlsdd.network.detector import Detector
         from blemish.nn.image_head import new_image_head
 
         settings = self.settings(manifest).model_copy(update={"backbone_weights": "none"})
-        classes = len(manifest.class_names)
-        detector = Detector(settings, classes)
-        bank = ClassBank.empty(settings, classes).to_torch()
+        added = len(enrolled_names(manifest))
+        trained = len(manifest.class_names) - added
+        detector, bank = Detector(settings, trained), ClassBank.empty(settings, trained).to_torch()
         detector.serve(bank)
         modules: dict[str, nn.Module] = {"detector": detector, "bank": bank}
+        if has_background(manifest):
+            enrolled = EnrolledTensors(blank_tensors(settings, added))
+            detector.serve(bank, enrolled)
+            modules[ENROLLED] = enrolled
         if image_shift_of(manifest) is not None:
             modules[image_head.NAME] = new_image_head()
         return modules
@@ -106,6 +118,7 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
             manifest.class_names,
             threshold=manifest.thresholds["score"],
             shifts=manifest.memory.get("class_shifts"),
+            enrolled=len(manifest.memory.get("enrolled", ())),
             image_shift=image_shift_of(manifest),
         )
 
@@ -115,10 +128,26 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         manifest: Manifest,
         name: str,
         examples: Sequence[Example],
+        negatives: Sequence[Negative] = (),
     ) -> Enrolment:
         from blemish.methods.tlsdd.class_bank.adding import add_class
 
-        return add_class(networks, manifest, name, examples)
+        return add_class(networks, manifest, name, examples, negatives)
+
+    def extendable(self, manifest: Manifest) -> tuple[str, ...]:
+        return tuple(manifest.memory.get("enrolled", ()))
+
+    def remove_class(
+        self, networks: Mapping[str, Tensors], manifest: Manifest, name: str
+    ) -> tuple[Mapping[str, Tensors], Mapping[str, Any]]:
+        from blemish.methods.tlsdd.class_bank.editing import without_class
+
+        return without_class(networks, manifest, name)
+
+    def rename_class(self, manifest: Manifest, name: str, new: str) -> Manifest:
+        from blemish.methods.tlsdd.class_bank.editing import renamed
+
+        return renamed(manifest, name, new)
 
     def tuning(self, manifest: Manifest, name: str, examples: int) -> dict[str, Any]:
         from blemish.methods.tlsdd.class_bank.adding import tuning_settings
@@ -127,10 +156,12 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
 
     def embedder(self, networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> Embedder:
         from blemish.methods.tlsdd.class_bank.embedding import RegionEmbedder, refuse_no_space
+        from blemish.methods.tlsdd.class_bank.enrolled import KnownClasses
         from blemish.methods.tlsdd.runtime.parts import open_parts
 
         refuse_no_space(self.settings(manifest))
-        return RegionEmbedder(*open_parts(networks, manifest))
+        parts, bank, enrolled = open_parts(networks, manifest)
+        return RegionEmbedder(parts, KnownClasses(bank, enrolled).whole)
 
     def graphs(self, modules: Mapping[str, nn.Module], manifest: Manifest) -> dict[str, GraphPlan]:
         from blemish.methods.common.export import image_head_plan
@@ -145,7 +176,9 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         return found
 
     def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
-        return ("bank",)
+        from blemish.methods.tlsdd.class_bank.enrolled import ENROLLED, has_background
+
+        return ("bank", ENROLLED) if has_background(manifest) else ("bank",)
 
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest

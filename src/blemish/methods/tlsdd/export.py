@@ -25,6 +25,7 @@ from blemish.methods.tlsdd.network.sampled_conv import with_sampled_convs
 from blemish.methods.tlsdd.network.scores import LinearScores, with_background
 from blemish.methods.tlsdd.runtime.anchors import map_names, map_strides
 from blemish.methods.tlsdd.runtime.graph_detector import (
+    HIDDEN,
     bank_inputs,
     named,
     output_maps,
@@ -133,7 +134,7 @@ class RegionsGraph(nn.Module):
         per_class, shared = self.embedding(of_classes), self.embedding(plain)
         logarithms = self.scores(per_class, shared, classes["prototypes"], known)
         scale = torch.ones(1) * self.scores.scale()
-        return logarithms.exp()[:, :-1], deltas, self.made_for.clone(), per_class, scale
+        return logarithms.exp()[:, :-1], deltas, self.made_for.clone(), per_class, scale, plain
 
     def pooled(self, maps: Sequence[Tensor], boxes: Tensor) -> Tensor:
         """RoIAlign of each box from the map of its size, [R, m, s, s]."""
@@ -250,7 +251,7 @@ def regions_plan(detector: Detector, bank: ClassTensors, size: ImageSize) -> Gra
     inputs = {**maps, "boxes": boxes, **own_bank}
     bank_axes = (0,) if settings.metric_head else ()
     free = {**dict.fromkeys(maps, size.free), "boxes": (0,), **dict.fromkeys(own_bank, bank_axes)}
-    metric = ("embeddings", "scale") if settings.metric_head else ()
+    metric = ("embeddings", "scale", HIDDEN) if settings.metric_head else ()
     outputs = ("probabilities", "deltas", "made_for", *metric)
     return GraphPlan(RegionsGraph(detector, bank), inputs, outputs, free)
 

@@ -18,6 +18,8 @@ class TlsddMemory(Memory):
     common, rare: class names; examples: ids of the boxes in the class bank, by class
     draw: the few boxes of the rare classes, as `dataset.splits.support_sets` writes them; {}: none
     class_shifts: see `TlsddInference.shifts`, by class; 0 where there is none
+    background_regions: number of regions behind the background that added classes are told from; 0: none kept
+    enrolled: names of the classes that were added without training, by rows of their own; the last ones
     image_shift: see `TlsddInference`; with it, an image head is one of the bundle's networks
     """
 
@@ -26,6 +28,8 @@ class TlsddMemory(Memory):
     draw: dict[str, Any] = Field(default={})
     examples: dict[str, tuple[str, ...]] = Field(default={})
     class_shifts: dict[str, Annotated[float, StrictNumber()]] = Field(default={})
+    background_regions: int = Field(default=0, ge=0)
+    enrolled: tuple[str, ...] = ()
     image_shift: ImageShift | None = None
 
 

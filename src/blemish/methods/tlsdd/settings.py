@@ -81,6 +81,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "warmup": 5,
         "learning_rate": 1e-2,
         "prototypes_per_class": 5,
+        "background_images": 4,
     },
 }
 
@@ -245,6 +246,10 @@ class TlsddSettings(PresetSettings):
     """Open: boxes that a prototype is made of, at most."""
     jitters: int = Field(4, ge=0)
     """Open: jittered copies of each of those boxes."""
+    background_images: int = Field(40, ge=0)
+    """Training images whose regions are kept as a mean, from which a class of `add-class` is told; with
+    0 it is added by its prototype.
+    """
 
     ways: Annotated[int | None, Group("Training")] = Field(None, ge=1)
     """Classes of an episode; null: all."""

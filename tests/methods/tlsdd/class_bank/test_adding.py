@@ -24,6 +24,8 @@ from blemish.methods.tlsdd.class_bank.adding import (
 )
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.class_bank.embedding import RegionEmbedder
+from blemish.methods.tlsdd.class_bank.enrolled import KnownClasses
+from blemish.methods.tlsdd.class_bank.rows import folds_of
 from blemish.methods.tlsdd.network.class_tensors import ClassTensors, digest_of
 from blemish.methods.tlsdd.network.detector import Detector, FeatureGroup
 from blemish.methods.tlsdd.network.map_cache import RememberedMaps
@@ -168,23 +170,19 @@ def test_an_example_that_is_an_old_class_is_reported_to_coincide(
 
 def enrolling(detector: Detector, bank: ClassTensors, examples: Sequence[Example]) -> ClassAddition:
     parts = TorchParts(detector, detector.extractor)
-    return ClassAddition(parts, bank.to_bank(), {}, manifest(), "fray", tuple(examples))
+    return ClassAddition(parts, KnownClasses(bank.to_bank(), None), {}, manifest(), "fray", tuple(examples))
 
 
-def folds_of(detector: Detector, bank: ClassTensors, examples: Sequence[Example]) -> Any:
-    return enrolling(detector, bank, examples).folds()
-
-
-def test_examples_of_an_image_are_left_out_together(detector: Detector, bank: ClassTensors) -> None:
+def test_examples_of_an_image_are_left_out_together() -> None:
     examples = (example(0, image=5), example(1, image=5), example(2, image=6))
-    folds = folds_of(detector, bank, examples)
+    folds = folds_of(examples)
     assert [[one.id for one in out] for _, out in folds] == [["5.png#0", "5.png#1"], ["6.png#2"]]
     assert [[one.id for one in kept] for kept, _ in folds] == [["6.png#2"], ["5.png#0", "5.png#1"]]
 
 
-def test_many_images_make_ten_folds_that_miss_nobody(detector: Detector, bank: ClassTensors) -> None:
+def test_many_images_make_ten_folds_that_miss_nobody() -> None:
     examples = [Example(f"{n}", f"{n}.png", EXAMPLES[0].pixels, (0, 0, 9, 9)) for n in range(23)]
-    folds = folds_of(detector, bank, examples)
+    folds = folds_of(examples)
     assert len(folds) == 10
     assert sorted(int(one.id) for _, out in folds for one in out) == list(range(23))
     for kept, out in folds:
@@ -204,7 +202,10 @@ def test_nearer_examples_are_counted_by_the_distances_of_each_class(
 ) -> None:
     adding = enrolling(detector, bank, EXAMPLES)
     distances = np.array([[0.1, 3.0, 0.2], [0.3, 0.1, 0.2], [1.0, 1.0, 0.5]], np.float32)
-    nearer = {one.label: one.nearer for one in adding.similarities(adding.bank_from(EXAMPLES), distances)}
+    nearer = {
+        one.label: one.nearer
+        for one in adding.similarities(adding.rows.classes_from(EXAMPLES).whole, distances)
+    }
     assert nearer == {"dent": 1, "spot": 1}
 
 

@@ -51,6 +51,16 @@ def test_every_confidence_is_moved_by_the_images_shift_and_its_classs(head: floa
     assert confidences == {key: pytest.approx(value, abs=1e-4) for key, value in expected.items()}
 
 
+def test_classes_added_without_training_are_moved_alike() -> None:
+    rows = np.array([[2, 2, 10, 10, 0.8, 0.1, 0], [20, 20, 30, 28, 0, 0, 0.3]], np.float32)
+    half = inference_from(TlsddSettings(), (*NAMES, "chip"), threshold=0.5, enrolled=1, image_shift=SHIFT)
+    networks = {NAME: lambda images: np.full((len(images), 1), 3.0, np.float32)}
+    found = half.decide(rows, PIXELS, networks, with_maps=False)
+    confidences = {one.label: odds(one.confidence) for one in found.candidates}
+    expected = {"pit": odds(0.8) + 1, "scratch": odds(0.1) + 1, "chip": odds(0.3) + 1}
+    assert confidences == pytest.approx(expected, abs=1e-4)
+
+
 rows_drawn = st.lists(st.tuples(st.floats(0.0, 1.0, width=32), st.floats(0.0, 1.0, width=32)), max_size=6)
 
 

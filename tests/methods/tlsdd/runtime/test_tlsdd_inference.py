@@ -169,6 +169,18 @@ def test_an_image_without_defects_still_has_a_score() -> None:
     assert (nothing.defects, nothing.candidates, nothing.score, nothing.maps) == ((), (), 0.0, {})
 
 
+def test_added_classes_take_no_place_of_the_others() -> None:
+    """The last class was added: its detections are counted apart, and its rows are of no other class."""
+    apart = [(10.0 * number, 2, 10.0 * number + 8, 9) for number in range(4)]
+    trained = [(*box, 0.3 - number / 100, 0, 0) for number, box in enumerate(apart)]
+    added = [(*box, 0, 0, 0.9) for box in apart]
+    two = replace(HALF, detections=2, score_floor=0.0, enrolled=1)
+    before = [one for one in decide(replace(two, enrolled=0), rows_of(*trained)).candidates if one.confidence]
+    after = decide(two, rows_of(*trained, *added)).candidates
+    assert [one.label for one in after] == ["stain", "stain", "pit", "pit"]
+    assert list(after[2:]) == before
+
+
 def test_a_box_that_clipping_emptied_is_no_candidate() -> None:
     assert decide(HALF, rows_of((60, 2, 60, 9, 0.9, 0, 0))).candidates == ()
 

@@ -20,6 +20,7 @@ from blemish.inspector.loading import inspector_of, open_inspector
 from blemish.inspector.torch_backend import as_networks
 from blemish.methods.common.image_head import NAME, head_log_odds
 from blemish.methods.tlsdd import METHOD
+from blemish.methods.tlsdd.class_bank.enrolled import ENROLLED
 from blemish.methods.tlsdd.memory import TlsddMemory
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
@@ -262,10 +263,10 @@ def test_a_head_that_is_kept_is_a_network_of_the_bundle_and_moves_its_scores(sur
     monkeypatch.setattr(fitting, "fit_image_shift", lambda _detected: shift)
     bundle = run(surfaces, tmp_path / "run", tiny(steps=2, fine_tune_steps=2))
     for each in (bundle, load_bundle(tmp_path / "run" / "base")):
-        assert {*each.networks} == {"bank", "detector", NAME}
+        assert {*each.networks} == {"bank", "detector", ENROLLED, NAME}
         assert TlsddMemory.model_validate(each.manifest.memory).image_shift == shift
     memory = {key: value for key, value in bundle.manifest.memory.items() if key != "image_shift"}
-    networks = {name: bundle.networks[name] for name in ("bank", "detector")}
+    networks = {name: tensors for name, tensors in bundle.networks.items() if name != NAME}
     plain = replace(bundle, manifest=bundle.manifest.model_copy(update={"memory": memory}), networks=networks)
     pixels = read_image(surfaces.samples[0].image)
     pixels = np.repeat(pixels[:, :, None], 3, 2) if pixels.ndim == 2 else pixels

@@ -1,8 +1,7 @@
 """Adding a class to a trained detector, from a few boxed examples and without training.
 
-Source: TL-SDD eqs. 1 and 2: a class is a vector of weights and a prototype, both means over its examples, so
-that the class bank grows by a row while the detector stays as it is. On the way it is measured how near the
-new class lies to the others, and whether its own examples are found. Letters: K older classes, R examples.
+The detector stays as it is; the class gets a row, see `rows`. On the way it is measured how near the new
+class lies to the others, and whether its own examples are found. Letters: K classes, R examples.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,14 +19,22 @@ from blemish.arrays import Boxes, Floats
 from blemish.bundle.manifest import Manifest
 from blemish.defect import Defect
 from blemish.errors import BlemishError
-from blemish.methods.capabilities import ClassSimilarity, Enrolment, Example, ExampleOutcome, Exported
+from blemish.methods.capabilities import (
+    ClassSimilarity,
+    Enrolment,
+    Example,
+    ExampleOutcome,
+    Exported,
+    Negative,
+)
 from blemish.methods.contract import Networks
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
 from blemish.methods.tlsdd.class_bank.embedding import RegionEmbedder
-from blemish.methods.tlsdd.class_bank.entries import ExampleFeatures, class_entry, extract
+from blemish.methods.tlsdd.class_bank.enrolled import ENROLLED, KnownClasses
+from blemish.methods.tlsdd.class_bank.rows import ClassRows, folds_of
 from blemish.methods.tlsdd.memory import image_shift_of
 from blemish.methods.tlsdd.runtime.box_outcomes import box_outcomes, boxes_of, counted, outcome_sentence
-from blemish.methods.tlsdd.runtime.inference import inference_from
+from blemish.methods.tlsdd.runtime.inference import TlsddInference, inference_from
 from blemish.methods.tlsdd.runtime.parts import Parts, open_head, open_parts
 from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import box_iou
@@ -36,21 +43,24 @@ if TYPE_CHECKING:
     from torch import nn
 
 FOUND_IOU = 0.5
-MAX_FOLDS = 10  # groups of images that are left out in turn
 SURE = 0.9  # below, two classes nearly coincide
 
 
 def add_class(
-    networks: Mapping[str, nn.Module] | Exported, manifest: Manifest, name: str, examples: Sequence[Example]
+    networks: Mapping[str, nn.Module] | Exported,
+    manifest: Manifest,
+    name: str,
+    examples: Sequence[Example],
+    negatives: Sequence[Negative] = (),
 ) -> Enrolment:
     """Add class `name` behind a bundle's others; see `capabilities.AddsClasses.enrol`.
 
     Raises BlemishError where the detector's own weights are bound to its classes.
     """
     refuse_fixed_classes(TlsddSettings.model_validate(manifest.settings), name)
-    parts, bank = open_parts(networks, manifest)
-    head = open_head(networks, manifest)
-    return ClassAddition(parts, bank, head, manifest, name, tuple(examples)).run()
+    parts, bank, enrolled = open_parts(networks, manifest)
+    known, head = KnownClasses(bank, enrolled), open_head(networks, manifest)
+    return ClassAddition(parts, known, head, manifest, name, tuple(examples), tuple(negatives)).run()
 
 
 def refuse_fixed_classes(settings: TlsddSettings, name: str) -> None:
@@ -87,24 +97,26 @@ def tuning_settings(settings: TlsddSettings, name: str, examples: int) -> dict[s
 
 @dataclass(frozen=True)
 class ClassAddition:
-    """Adds a class to the bank, and measures what that changes, on its own examples, too.
+    """Adds a class, or examples to an added one, and measures what that changes, on its own examples, too.
 
     head: image head of the bundle, see `runtime.parts.open_head`
     """
 
     parts: Parts
-    bank: ClassBank
+    known: KnownClasses
     head: Networks
     manifest: Manifest
     name: str
     examples: tuple[Example, ...]
+    negatives: tuple[Negative, ...] = ()
 
     def run(self) -> Enrolment:
-        """Make the larger bank; returns it with similarities to older classes and the examples' outcomes."""
-        bank = self.bank_from(self.examples)
-        folds = [(self.bank_from(kept), left_out) for kept, left_out in self.folds()]
+        """Make the larger set of classes; returns it with similarities and the examples' outcomes."""
+        classes = self.rows.classes_from(self.examples)
+        folds = [(self.rows.classes_from(kept), left_out) for kept, left_out in folds_of(self.examples)]
         held_out = len(folds) > 1
-        similarities = self.similarities(bank, np.concatenate([self.distances(*fold) for fold in folds]))
+        distances = np.concatenate([self.distances(*fold) for fold in folds])
+        similarities = self.similarities(classes.whole, distances)
         outcomes = [outcome for fold in folds for outcome in self.outcomes(*fold)]
         counts = counted(Counter(outcome.end for outcome in outcomes))
         how = (
@@ -112,52 +124,65 @@ class ClassAddition:
             if held_out
             else "On the only image with examples, which it was made from"
         )
-        memory = self.manifest.memory
-        ids = [example.id for example in self.examples]
         return Enrolment(
-            networks={"bank": bank.tensors()},
-            memory={
-                **memory,
-                "rare": [*memory.get("rare", ()), self.name],
-                "examples": {**memory.get("examples", {}), self.name: ids},
-            },
+            networks=classes.changed_tensors(self.parts.settings),
+            memory=self.memory(closed_form=classes.enrolled is not None),
             similarities=similarities,
             outcomes=tuple(outcomes),
             held_out=held_out,
             sentences=(
+                *self.shortfalls(closed_form=classes.enrolled is not None),
+                *(line for negative in self.negatives for line in self.doubts(negative)),
                 *nearness_sentences(self.name, similarities, len(self.examples), held_out=held_out),
                 f"{how}, {outcome_sentence(self.name, counts)}",
             ),
         )
 
-    def bank_from(self, examples: Sequence[Example]) -> ClassBank:
-        """Make the bank with the new class from these examples."""
-        return self.bank.with_class(
-            class_entry(self.parts, [self.features[example.id] for example in examples])
-        )
+    def memory(self, *, closed_form: bool) -> dict[str, Any]:
+        """Memory of the bundle with the class and the ids of its examples."""
+        memory, ids = self.manifest.memory, [example.id for example in self.examples]
+        earlier = memory.get("examples", {}).get(self.name, ())
+        new = {} if self.extends else {"rare": [*memory.get("rare", ()), self.name]}
+        if closed_form and not self.extends:
+            new[ENROLLED] = [*memory.get(ENROLLED, ()), self.name]
+        return {
+            **memory,
+            **new,
+            "examples": {**memory.get("examples", {}), self.name: [*earlier, *ids]},
+        }
+
+    @property
+    def extends(self) -> bool:
+        """True where the bundle has the class already."""
+        return self.name in self.manifest.class_names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all classes."""
+        own = () if self.extends else (self.name,)
+        return (*self.manifest.class_names, *own)
+
+    @property
+    def number(self) -> int:
+        """Number of the class among all."""
+        return self.names.index(self.name)
 
     @cached_property
-    def features(self) -> dict[str, ExampleFeatures]:
-        """Features of each example by its id, extracted once for all folds."""
-        generator = np.random.default_rng(len(self.manifest.class_names))
-        return {example.id: extract(self.parts, example, generator) for example in self.examples}
+    def rows(self) -> ClassRows:
+        """Rows of the class, from any of its examples."""
+        return ClassRows(
+            self.parts,
+            self.known,
+            number=self.number,
+            num_earlier=len(self.manifest.memory["examples"][self.name]) if self.extends else 0,
+            threshold=self.manifest.thresholds["score"],
+            examples=self.examples,
+            negatives=self.negatives,
+        )
 
-    def folds(self) -> list[tuple[list[Example], list[Example]]]:
-        """Examples kept and examples left out, for each fold. The examples of a single image are both."""
-        images = list(dict.fromkeys(example.image for example in self.examples))
-        if len(images) == 1:
-            return [(list(self.examples), list(self.examples))]
-        groups = [images[first::MAX_FOLDS] for first in range(min(MAX_FOLDS, len(images)))]
-        return [
-            (
-                [example for example in self.examples if example.image not in group],
-                [example for example in self.examples if example.image in group],
-            )
-            for group in groups
-        ]
-
-    def distances(self, bank: ClassBank, examples: Sequence[Example]) -> Floats:
-        """Squared distance of each example, as each class sees it, to that class's prototype, [R, K + 1]."""
+    def distances(self, classes: KnownClasses, examples: Sequence[Example]) -> Floats:
+        """Squared distance of each example, as each class sees it, to that class's prototype, [R, K]."""
+        bank = classes.whole
         embedder = RegionEmbedder(self.parts, bank)
         differences = [
             embedder.embed(example.pixels, np.array([example.box_xyxy], np.float32)).per_class
@@ -167,30 +192,23 @@ class ClassAddition:
         return np.square(np.concatenate(differences)).sum(-1)
 
     def similarities(self, bank: ClassBank, distances: Floats) -> tuple[ClassSimilarity, ...]:
-        """Similarity of every older class that has a prototype, nearest first. distances: [R, K + 1]"""
-        scale = self.parts.distance_scale(self.features[self.examples[0].id].regions, bank)
-        apart = np.square(bank.prototypes[:-1] - bank.prototypes[-1]).sum(axis=1).tolist()
-        nearer = (distances[:, :-1] < distances[:, -1:]).sum(0)
+        """Similarity of every other class that has a prototype, nearest first. distances: [R, K]"""
+        own = self.number
+        scale = self.parts.distance_scale(self.rows.features[self.examples[0].id].regions, self.known.bank)
+        apart = np.square(bank.prototypes - bank.prototypes[own]).sum(axis=1).tolist()
+        nearer = (distances < distances[:, own : own + 1]).sum(0)
         found = [
             ClassSimilarity(
                 name, apart[number], 1 / (1 + math.exp(-scale * apart[number])), int(nearer[number])
             )
-            for number, name in enumerate(self.manifest.class_names)
-            if bool(bank.known[number])
+            for number, name in enumerate(self.names)
+            if number != own and bool(bank.known[number])
         ]
         return tuple(sorted(found, key=lambda similarity: similarity.squared_distance))
 
-    def outcomes(self, bank: ClassBank, examples: Sequence[Example]) -> list[ExampleOutcome]:
-        """Outcome of each example when its image is inspected with this bank, image by image."""
-        names = (*self.manifest.class_names, self.name)
-        inference = inference_from(
-            self.parts.settings,
-            names,
-            threshold=self.manifest.thresholds["score"],
-            shifts=self.manifest.memory.get("class_shifts"),
-            image_shift=image_shift_of(self.manifest),
-        )
-        networks = {**self.head, "detector": lambda inputs: self.parts.rows(inputs, bank)}
+    def outcomes(self, classes: KnownClasses, examples: Sequence[Example]) -> list[ExampleOutcome]:
+        """Outcome of each example when its image is inspected with these classes, image by image."""
+        inference, networks = self.inspection(classes, self.names)
         images: dict[str, list[Example]] = {}
         for example in examples:
             images.setdefault(example.image, []).append(example)
@@ -206,6 +224,43 @@ class ClassAddition:
                 for example, end, box in zip(group, ends, boxes, strict=True)
             ]
         return outcomes
+
+    def shortfalls(self, *, closed_form: bool) -> list[str]:
+        """Sentences on what an older bundle does not allow."""
+        if closed_form:
+            return []
+        lines = [
+            f"'{self.name}' was added by its prototype alone: training kept no background for a row of its "
+            "own, as an older version does. Trained again, the bundle finds added classes better."
+        ]
+        unused = f"The {len(self.negatives)} images given as negatives were not used, for the same reason."
+        return [*lines, unused] if self.negatives else lines
+
+    def doubts(self, negative: Negative) -> list[str]:
+        """Sentence on an image given as good where the bundle finds a defect of another class."""
+        if negative.boxes is not None:
+            return []
+        inference, networks = self.inspection(self.known, self.manifest.class_names)
+        raw = inference.forward(negative.pixels, networks)
+        found = inference.decide(raw, negative.pixels, networks, with_maps=False).defects
+        return [
+            f"warning: {negative.image} is given as good, but the bundle finds '{defect.label}' on it "
+            f"({defect.confidence:.2f}). Take it out if that is right."
+            for defect in [each for each in found if each.label != self.name][:1]
+        ]
+
+    def inspection(self, classes: KnownClasses, names: tuple[str, ...]) -> tuple[TlsddInference, Networks]:
+        """Inference and networks that look for these classes. names: of all of them"""
+        inference = inference_from(
+            self.parts.settings,
+            names,
+            threshold=self.manifest.thresholds["score"],
+            shifts=self.manifest.memory.get("class_shifts"),
+            enrolled=0 if classes.enrolled is None else len(classes.enrolled),
+            image_shift=image_shift_of(self.manifest),
+        )
+        detect = partial(self.parts.rows, bank=classes.bank, enrolled=classes.enrolled)
+        return inference, {**self.head, "detector": detect}
 
 
 def best_confidence_at(box: Boxes, candidates: Sequence[Defect]) -> float | None:

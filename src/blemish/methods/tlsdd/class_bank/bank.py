@@ -92,12 +92,12 @@ class ClassBank:
             )
         return cls(**tensors)  # type: ignore[arg-type]
 
-    def with_class(self, entry: ClassEntry) -> ClassBank:
-        """Make a larger bank, with the entry as its last class."""
+    def with_classes(self, entries: Sequence[ClassEntry]) -> ClassBank:
+        """Make a larger bank, with the entries as its last classes."""
         return ClassBank(
-            np.concatenate([self.class_vectors, entry.vector[None]]),
-            np.concatenate([self.prototypes, entry.prototype[None]]),
-            np.append(self.known, True),
+            np.stack([*self.class_vectors, *(entry.vector for entry in entries)]),
+            np.stack([*self.prototypes, *(entry.prototype for entry in entries)]),
+            np.append(self.known, np.ones(len(entries), np.bool_)),
             self.made_for,
         )
 

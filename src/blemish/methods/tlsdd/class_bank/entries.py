@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from blemish.arrays import Boxes, Floats, Size
-from blemish.methods.capabilities import Example
-from blemish.methods.tlsdd.class_bank.bank import ClassEntry
+from blemish.arrays import Box, Boxes, Floats, Pixels, Size
+from blemish.methods.capabilities import Example, Negative
+from blemish.methods.tlsdd.class_bank.bank import ClassBank, ClassEntry
+from blemish.methods.tlsdd.class_bank.closed_form import Moments, boxes_about
 from blemish.methods.tlsdd.data.supports import support_input
 from blemish.methods.tlsdd.data.views import network_input
+from blemish.methods.tlsdd.runtime.anchors import box_deltas
+from blemish.methods.tlsdd.runtime.enrolled_rows import DELTA_WEIGHTS
 from blemish.methods.tlsdd.runtime.parts import Parts
+from blemish.regions.boxes import box_iou
 
+HARD = 50  # regions of each negative
 JITTER = 0.1  # share of a box's sides by which each of its edges is moved at most
 
 
@@ -64,6 +69,48 @@ def class_entry(parts: Parts, examples: Sequence[ExampleFeatures]) -> ClassEntry
     if settings.normalize:
         mean = mean / np.maximum(np.linalg.norm(mean), np.float32(1e-12))
     return ClassEntry(vector, mean)
+
+
+def example_moments(
+    parts: Parts, example: Example, others: Sequence[Box], generator: Generator
+) -> tuple[Moments, Floats]:
+    """Moments of boxes about an example, and the features [F] of its own box.
+
+    others: boxes of the image's other examples; a box's IoU is the highest with any of them
+    """
+    boxes = np.array([example.box_xyxy, *others], np.float32)
+    image, size, placed = network_input(example.pixels, boxes, parts.settings, generator)
+    about = boxes_about(placed[0], size, generator)
+    features = parts.features([parts.regions_at(image, size, about)])
+    deltas = box_deltas(about, np.broadcast_to(placed[0], about.shape), DELTA_WEIGHTS)
+    return Moments.of_examples(features, box_iou(about, placed).max(axis=1), deltas), features[0]
+
+
+def negative_moments(
+    parts: Parts, negative: Negative, bank: ClassBank, row: Floats, generator: Generator
+) -> Moments:
+    """Moments of regions that are not the class.
+
+    row: [F + 1, 5] of the class without them: of a good image, the `HARD` regions that it takes for the class
+    most count; of false alarms, boxes about each
+    """
+    if negative.boxes is None:
+        features = image_features(parts, negative.pixels, bank, generator)
+        taken = features @ row[:-1, 0]
+        return Moments.of_negatives(features[np.argsort(-taken, kind="stable")[:HARD]])
+    total = Moments.none(len(row) - 1)
+    for box in negative.boxes:
+        image, size, placed = network_input(negative.pixels, box[None], parts.settings, generator)
+        about = jittered(placed[0], HARD - 1, size, generator)
+        total += Moments.of_negatives(parts.features([parts.regions_at(image, size, about)]))
+    return total
+
+
+def image_features(parts: Parts, pixels: Pixels, bank: ClassBank, generator: Generator) -> Floats:
+    """Features [R, F] of the boxes that added classes are looked for in; of a large image, in a tile."""
+    whole = np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float32)
+    image, size, _ = network_input(pixels, whole, parts.settings, generator)
+    return parts.features([parts.regions_at(image, size, parts.boxes_to_score(image, size, bank))])
 
 
 def jittered(box: Boxes, copies: int, size: Size, generator: Generator) -> Boxes:

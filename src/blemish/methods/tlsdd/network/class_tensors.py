@@ -6,7 +6,8 @@ Letters: K classes, m width, D embedding.
 from __future__ import annotations
 
 import hashlib
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -47,6 +48,21 @@ class ClassTensors(nn.Module):
     def to_bank(self) -> ClassBank:
         """Copy the tensors to a bank of arrays."""
         return ClassBank(**{name: tensor.cpu().numpy() for name, tensor in self.state_dict().items()})
+
+
+class EnrolledTensors(nn.Module):
+    """Classes that were added without training, under the names that a bundle has their arrays under."""
+
+    weights: Tensor
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        super().__init__()
+        for name, array in arrays.items():
+            self.register_buffer(name, torch.from_numpy(np.array(array)))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Copy the tensors to arrays."""
+        return {name: tensor.cpu().numpy() for name, tensor in self.state_dict().items()}
 
 
 def digest_of(module: nn.Module) -> NDArray[np.uint8]:

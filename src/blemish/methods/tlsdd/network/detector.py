@@ -17,13 +17,14 @@ from torchvision.ops import MultiScaleRoIAlign, clip_boxes_to_image
 
 from blemish.arrays import Size
 from blemish.methods.tlsdd.data.views import Padding, whole_cells
-from blemish.methods.tlsdd.network.class_tensors import ClassTensors
+from blemish.methods.tlsdd.network.class_tensors import ClassTensors, EnrolledTensors
 from blemish.methods.tlsdd.network.extractor import FeatureMaps, new_extractor
 from blemish.methods.tlsdd.network.proposals import ProposalNetwork
 from blemish.methods.tlsdd.network.region_head import RegionHead
 from blemish.methods.tlsdd.network.reweighting import SupportEncoder, reweighted
 from blemish.methods.tlsdd.network.scores import Embedding, LinearScores, MetricScores
 from blemish.methods.tlsdd.runtime.anchors import POOL
+from blemish.methods.tlsdd.runtime.enrolled_rows import enrolled_rows, grid_boxes
 from blemish.methods.tlsdd.settings import TlsddSettings
 
 
@@ -136,36 +137,62 @@ class Detector(nn.Module):
 
     # Inference
 
-    def serve(self, bank: ClassTensors) -> None:
-        """Set the classes that `forward` looks for. The bank stays a module of its own."""
-        self.bank = (bank,)  # in a tuple, so that its tensors are not counted among the detector's
+    def serve(self, bank: ClassTensors, enrolled: EnrolledTensors | None = None) -> None:
+        """Set the classes that `forward` looks for. They stay modules of their own."""
+        self.bank = (bank, enrolled)  # in a tuple, so that their tensors are not counted among the detector's
 
     def forward(self, images: Tensor) -> Tensor:
-        """Boxes and class probabilities for the classes of the bank served, see `detect`."""
-        (bank,) = self.bank
-        return self.detect(images, bank)
+        """Boxes and class probabilities for the classes served, see `detect`."""
+        return self.detect(images, *self.bank)
 
-    def detect(self, images: Tensor, classes: ClassTensors) -> Tensor:
+    def detect(
+        self, images: Tensor, classes: ClassTensors, enrolled: EnrolledTensors | None = None
+    ) -> Tensor:
         """Boxes and class probabilities of every proposal of one image, before any NMS between them.
 
         images: [1, 3, H, W] in [0, 1]; returns: [R, 4 + K] fp32, boxes in pixels
+        enrolled: classes behind `classes`, added without training, see `enrolled_rows`
         """
         height, width = images.shape[-2:]
-        return self.detect_on(self.extractor(padded(images, self.settings.padding)), (height, width), classes)
+        maps = self.extractor(padded(images, self.settings.padding))
+        return self.detect_on(maps, (height, width), classes, enrolled)
 
-    def detect_on(self, maps: FeatureMaps, size: Size, classes: ClassTensors) -> Tensor:
+    def detect_on(
+        self, maps: FeatureMaps, size: Size, classes: ClassTensors, enrolled: EnrolledTensors | None = None
+    ) -> Tensor:
         """Boxes and class probabilities from an image's maps, see `detect`. size: (H, W) without padding"""
-        sizes = torch.tensor([size])
-        if self.settings.on_class_features:
-            folded, count = self.folded(maps, classes)
-            proposals = self.rpn.per_class(folded, sizes, count)[0]
-        else:
-            proposals = self.rpn(maps, sizes)[0]
+        proposals, sizes = self.propose(maps, size, classes), torch.tensor([size])
         regions = self.pool(maps, [proposals], sizes)
         hidden = self.region_head(regions)
         probabilities = self.classify(regions, hidden, classes).exp()[:, :-1]
         boxes = self.refined(proposals, hidden, probabilities)
-        return torch.cat([clip_boxes_to_image(boxes, size), probabilities], 1)
+        rows = torch.cat([clip_boxes_to_image(boxes, size), probabilities], 1)
+        if enrolled is None or not len(enrolled.weights):
+            return rows
+        boxes = self.with_grid(proposals, size)
+        features = self.region_head(self.pool(maps, [boxes], sizes)).float()
+        own = enrolled_rows(
+            boxes.cpu().numpy(),
+            features.cpu().numpy(),
+            enrolled.weights.cpu().numpy(),
+            size=size,
+            trained=probabilities.shape[1],
+            settings=self.settings,
+        )
+        wide = nn.functional.pad(rows, (0, len(enrolled.weights)))
+        return torch.cat([wide, torch.from_numpy(own).to(wide)])
+
+    def with_grid(self, proposals: Tensor, size: Size) -> Tensor:
+        """Proposals [R, 4], and behind them the boxes of the grid, see `enrolled_rows`."""
+        return torch.cat([proposals, torch.from_numpy(grid_boxes(size)).to(proposals)])
+
+    def propose(self, maps: FeatureMaps, size: Size, classes: ClassTensors) -> Tensor:
+        """Proposals [R, 4] of one image, the best first. size: (H, W) without padding"""
+        sizes = torch.tensor([size])
+        if self.settings.on_class_features:
+            folded, count = self.folded(maps, classes)
+            return self.rpn.per_class(folded, sizes, count)[0]
+        return self.rpn(maps, sizes)[0]
 
     def refined(self, proposals: Tensor, hidden: Tensor, probabilities: Tensor) -> Tensor:
         """Move proposals by the box regressor: that of all classes, or of each region's likeliest."""

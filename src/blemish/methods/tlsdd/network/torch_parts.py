@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from blemish.arrays import Boxes, Floats, Size
 from blemish.methods.contract import Network
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
-from blemish.methods.tlsdd.network.class_tensors import ClassTensors
+from blemish.methods.tlsdd.class_bank.enrolled import ENROLLED, EnrolledClasses
+from blemish.methods.tlsdd.network.class_tensors import ClassTensors, EnrolledTensors
 from blemish.methods.tlsdd.network.detector import Detector, padded
 from blemish.methods.tlsdd.network.map_cache import RememberedMaps
 from blemish.methods.tlsdd.network.scores import MetricScores
@@ -54,21 +55,38 @@ class TorchParts:
         return float(torch.as_tensor(cast(MetricScores, self.detector.scores).scale()).detach())
 
     @torch.inference_mode()
-    def rows(self, images: Floats, bank: ClassBank) -> Floats:
+    def features(self, regions: Sequence[Tensor]) -> Floats:
+        return array_of(self.detector.region_head(torch.cat(list(regions))))
+
+    @torch.inference_mode()
+    def boxes_to_score(self, images: Floats, size: Size, bank: ClassBank) -> Boxes:
+        maps = self.extractor(self.tensor_of(images))
+        classes = bank.to_torch(next(self.detector.parameters()).device)
+        return array_of(self.detector.with_grid(self.detector.propose(maps, size, classes), size))
+
+    @torch.inference_mode()
+    def rows(self, images: Floats, bank: ClassBank, enrolled: EnrolledClasses | None = None) -> Floats:
         pixels = self.tensor_of(images)
         maps = self.extractor(padded(pixels, self.settings.padding))
         height, width = images.shape[2:]
-        return array_of(self.detector.detect_on(maps, (height, width), bank.to_torch(pixels.device)))
+        behind = None if enrolled is None else EnrolledTensors({"weights": enrolled.weights})
+        return array_of(self.detector.detect_on(maps, (height, width), bank.to_torch(pixels.device), behind))
 
     def tensor_of(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(next(self.detector.parameters()).device)
 
 
-def open_modules(modules: Mapping[str, nn.Module]) -> tuple[TorchParts, ClassBank]:
-    """Parts and bank of a bundle's modules, put in eval mode."""
+def open_modules(
+    modules: Mapping[str, nn.Module],
+) -> tuple[TorchParts, ClassBank, EnrolledClasses | None]:
+    """Parts, bank and the classes behind it of a bundle's modules, put in eval mode."""
     detector = cast(Detector, modules["detector"]).eval()
     bank = cast(ClassTensors, modules["bank"]).to_bank()
-    return TorchParts(detector, RememberedMaps(detector.extractor)), bank
+    parts = TorchParts(detector, RememberedMaps(detector.extractor))
+    if ENROLLED not in modules:
+        return parts, bank, None
+    arrays = cast(EnrolledTensors, modules[ENROLLED]).arrays()
+    return parts, bank, EnrolledClasses.from_tensors(arrays, parts.settings, len(arrays["weights"]))
 
 
 def head_network(head: nn.Module) -> Network:

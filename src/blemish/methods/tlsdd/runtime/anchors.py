@@ -75,3 +75,12 @@ def moved_boxes(boxes: Boxes, deltas: Boxes, weights: Sequence[float] = (1, 1, 1
     centres = parts[:, :2] * sides + (boxes[:, :2] + np.float32(0.5) * sides)
     halves = np.float32(0.5) * np.exp(np.minimum(parts[:, 2:], np.float32(MAX_GROWTH))) * sides
     return np.concatenate([centres - halves, centres + halves], axis=1)
+
+
+def box_deltas(boxes: Boxes, targets: Boxes, weights: Sequence[float] = (1, 1, 1, 1)) -> Boxes:
+    """Deltas [N, 4] by which `moved_boxes` moves boxes [N, 4] to targets [N, 4]; sides are above 0."""
+    sides, target_sides = boxes[:, 2:] - boxes[:, :2], targets[:, 2:] - targets[:, :2]
+    shifts = (targets[:, :2] + targets[:, 2:] - boxes[:, :2] - boxes[:, 2:]) / 2 / sides
+    growth = np.log(target_sides / sides)
+    deltas: Boxes = np.concatenate([shifts, growth], axis=1) * np.array(weights, np.float32)
+    return deltas

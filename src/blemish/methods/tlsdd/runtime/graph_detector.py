@@ -23,6 +23,12 @@ from blemish.methods.common import image_head
 from blemish.methods.common.outputs import Shape, checked_output
 from blemish.methods.contract import Arrays, Graph, Network
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
+from blemish.methods.tlsdd.class_bank.enrolled import (
+    ENROLLED,
+    EnrolledClasses,
+    enrolled_names,
+    has_background,
+)
 from blemish.methods.tlsdd.data.image_memory import ImageMemory
 from blemish.methods.tlsdd.data.views import MULTIPLE
 from blemish.methods.tlsdd.memory import image_shift_of
@@ -34,6 +40,7 @@ from blemish.methods.tlsdd.runtime.anchors import (
     map_strides,
     moved_boxes,
 )
+from blemish.methods.tlsdd.runtime.enrolled_rows import enrolled_rows, with_grid
 from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.regions.boxes import class_wise_nms, clip_boxes, nms
 
@@ -43,8 +50,8 @@ MIN_SIDE = 1e-3  # pixels; a smaller proposal is none
 MAX_AT_ONCE = 128
 MIN_AT_ONCE = 8
 ON_MAP = 16  # cells at a canonical size of 224: a square of that side is pooled from the map of the cells
-VECTORS, MADE_FOR = "class_vectors", "made_for"
-OF_REGIONS = ("probabilities", "deltas", "embeddings")  # outputs with a row for each region
+VECTORS, MADE_FOR, HIDDEN = "class_vectors", "made_for", "hidden"
+OF_REGIONS = ("probabilities", "deltas", "embeddings", HIDDEN)  # outputs with a row for each region
 
 
 def named(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -79,14 +86,23 @@ def graph_network(exported: Exported, manifest: Manifest) -> Network:
 
     Raises BlemishError for a bank that is not this bundle's, and for missing graphs.
     """
-    detector, bank = open_graph_detector(exported, manifest)
-    return lambda images: detector.rows(images, bank)
+    detector, bank, enrolled = open_graph_detector(exported, manifest)
+    return lambda images: detector.rows(images, bank, enrolled)
 
 
-def open_graph_detector(exported: Exported, manifest: Manifest) -> tuple[GraphDetector, ClassBank]:
-    """Open detector and class bank of a bundle. Raises BlemishError where they do not fit the manifest."""
-    settings = TlsddSettings.model_validate(manifest.settings)
-    bank = ClassBank.from_tensors(exported.tensors.get("bank", {}), settings, len(manifest.class_names))
+def open_graph_detector(
+    exported: Exported, manifest: Manifest
+) -> tuple[GraphDetector, ClassBank, EnrolledClasses | None]:
+    """Open detector, class bank and the classes behind it, which a bundle without background does not have.
+
+    Raises BlemishError where they do not fit the manifest.
+    """
+    settings, count = TlsddSettings.model_validate(manifest.settings), len(enrolled_names(manifest))
+    trained = len(manifest.class_names) - count
+    bank = ClassBank.from_tensors(exported.tensors.get("bank", {}), settings, trained)
+    enrolled = None
+    if has_background(manifest):
+        enrolled = EnrolledClasses.from_tensors(exported.tensors.get(ENROLLED, {}), settings, count)
     needed = {
         "maps": True, "regions": True, "proposals": settings.on_class_features, "support": settings.reweight,
         image_head.NAME: image_shift_of(manifest) is not None,
@@ -97,7 +113,7 @@ def open_graph_detector(exported: Exported, manifest: Manifest) -> tuple[GraphDe
             f"The bundle must hold the graphs {', '.join(sorted(wanted))}. "
             f"Received: {', '.join(sorted(exported.graphs)) or 'none'}. Export it again."
         )
-    return GraphDetector(exported.graphs, settings), bank
+    return GraphDetector(exported.graphs, settings), bank, enrolled
 
 
 def remembering(detector: GraphDetector) -> GraphDetector:
@@ -115,10 +131,11 @@ class GraphDetector:
     graphs: Mapping[str, Graph]
     settings: TlsddSettings
 
-    def rows(self, images: Floats, bank: ClassBank) -> Floats:
+    def rows(self, images: Floats, bank: ClassBank, enrolled: EnrolledClasses | None = None) -> Floats:
         """Boxes and class probabilities of every proposal, before any NMS between them.
 
         images: [1, 3, H, W] in [0, 1]; returns: [R, 4 + K], boxes in pixels
+        enrolled: classes behind those of the bank, see `enrolled_rows`
         """
         size = images.shape[2], images.shape[3]
         maps = self.maps(images)
@@ -130,7 +147,18 @@ class GraphDetector:
                 "Copy the whole bundle, or export it again."
             )
         boxes = self.refined(proposals, outputs["deltas"], outputs["probabilities"])
-        return np.concatenate([clip_boxes(boxes, size), outputs["probabilities"]], axis=1)
+        rows = np.concatenate([clip_boxes(boxes, size), outputs["probabilities"]], axis=1)
+        if enrolled is None or not len(enrolled):
+            return rows
+        boxes = with_grid(proposals, size)
+        features, trained = self.features([(maps, boxes)]), len(bank.known)
+        own = enrolled_rows(
+            boxes, features, enrolled.weights, size=size, trained=trained, settings=self.settings
+        )
+        return np.concatenate([np.pad(rows, ((0, 0), (0, len(enrolled)))), own])
+
+    def boxes_to_score(self, images: Floats, size: Size, bank: ClassBank) -> Boxes:
+        return with_grid(self.proposals(self.maps(images), bank, size), size)
 
     def maps(self, images: Floats) -> Arrays:
         """Outputs of the graph of an image, padded right and below to whole cells of every map."""
@@ -254,6 +282,7 @@ class GraphDetector:
                 dtype=np.uint8 if name == MADE_FOR else np.float32,
             )
             for name, shape in shapes.items()
+            if name != HIDDEN or name in outputs
         }
 
     def region_shapes(self, count: int, classes: int) -> dict[str, Shape]:
@@ -265,7 +294,11 @@ class GraphDetector:
             MADE_FOR: (32,),
         }
         if self.settings.metric_head:
-            shapes |= {"embeddings": (count, None, self.settings.embedding), "scale": (1,)}
+            shapes |= {
+                "embeddings": (count, None, self.settings.embedding),
+                "scale": (1,),
+                HIDDEN: (count, self.settings.hidden),
+            }
         return shapes
 
     def class_vectors(self, supports: Floats) -> Floats:
@@ -278,13 +311,16 @@ class GraphDetector:
         return self.maps(images), boxes
 
     def embeddings(self, regions: Sequence[tuple[Arrays, Boxes]], vectors: Floats) -> Floats:
-        classes = {
-            "class_vectors": vectors,
-            "prototypes": np.zeros((len(vectors), self.settings.embedding), np.float32),
-            "known": np.ones(len(vectors), np.bool_),
-        }
+        classes = classes_of(vectors, self.settings)
         found = np.concatenate([self.regions(*part, classes)["embeddings"] for part in regions])
         return np.broadcast_to(found, (len(found), len(vectors), found.shape[2]))
+
+    def features(self, regions: Sequence[tuple[Arrays, Boxes]]) -> Floats:
+        """Hidden vectors of the regions as they are, which graphs exported by older versions do not give."""
+        plain = np.ones((1, self.settings.width), np.float32)
+        return np.concatenate(
+            [self.regions(*part, classes_of(plain, self.settings))[HIDDEN] for part in regions]
+        )
 
     def distance_scale(self, regions: tuple[Arrays, Boxes], bank: ClassBank) -> float:
         return float(self.regions(*regions, bank.tensors())["scale"][0])
@@ -311,6 +347,12 @@ def best_of_map(
     moves = deltas.reshape(len(anchors), 4, *objectness.shape[1:])[number, :, row, column]
     corners = stride * np.stack([column, row, column, row], axis=1)
     return moved_boxes(anchors[number] + corners.astype(np.float32), moves), flat[best]
+
+
+def classes_of(vectors: Floats, settings: TlsddSettings) -> dict[str, NDArray[Any]]:
+    """Arrays of a bank with these vectors [K, m], for what does not depend on prototypes."""
+    prototypes = np.zeros((len(vectors), settings.embedding), np.float32)
+    return {"class_vectors": vectors, "prototypes": prototypes, "known": np.ones(len(vectors), np.bool_)}
 
 
 def sigmoid(logits: Floats) -> Floats:

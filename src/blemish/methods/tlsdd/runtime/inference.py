@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from blemish.arrays import Boxes, Floats, Pixels
+from blemish.arrays import Boxes, Floats, Integers, Pixels
 from blemish.defect import Defect
 from blemish.images.resize import resized, with_shorter_side
 from blemish.images.tiled_detection import DetectionRows, detect_tiled
@@ -36,6 +36,8 @@ class TlsddInference:
     shifts: for each class, what is added to the logarithm of a probability's odds, so that classes with
         thresholds of their own share one
     nms: IoU above which the worse of two boxes of one class goes; detections: how many an image has at most
+    enrolled: number of the last classes, those added without training; they take no place of the others'
+        detections
     image_shift: by the image as a whole, of the same logarithms; None: there is none
     """
 
@@ -56,6 +58,7 @@ class TlsddInference:
     nms: float
     detections: int
     mm_per_px: float | None
+    enrolled: int = 0
     channels: int | None = 3
     image_shift: ImageShift | None = None
 
@@ -118,17 +121,30 @@ class TlsddInference:
         return min(floor, float(np.nextafter(self.threshold, 0.0)))
 
     def candidates(self, raw: Floats, shift: float = 0.0) -> tuple[Defect, ...]:
-        """At most `detections` boxes from the score floor on, by falling confidence.
+        """At most `detections` boxes from the score floor on, and as many of added classes, surest first.
 
         shift: see `decide_boxes`
         A box may bear two names, and boxes of different classes do not suppress each other: a pit may lie in
         a scratch.
         """
-        rows, labels = np.nonzero((raw[:, 4:] >= self.score_floor) & (box_area(raw[:, :4]) > 0)[:, None])
+        likely = raw[:, 4:] >= self.score_floor
+        if self.enrolled:  # a row is of trained classes or of an added one; the others are 0 in it
+            likely &= raw[:, 4:] > 0
+        rows, labels = np.nonzero(likely & (box_area(raw[:, :4]) > 0)[:, None])
         shifts = np.array(self.shifts)[labels] + shift
         boxes, scores = raw[rows, :4], shifted(raw[rows, 4 + labels], shifts)
-        kept = class_wise_nms(boxes, scores, labels, iou=self.nms, max_kept=self.detections)
+        added = labels >= len(self.class_names) - self.enrolled
+        groups = (np.flatnonzero(~added), np.flatnonzero(added))
+        kept = np.concatenate([self.kept(boxes, scores, labels, group) for group in groups])
+        kept = kept[np.argsort(-scores[kept], kind="stable")]
         return tuple(self.defect(boxes[row], int(labels[row]), float(scores[row])) for row in kept)
+
+    def kept(self, boxes: Boxes, scores: Floats, labels: Integers, group: Integers) -> Integers:
+        """Rows of a group that class-wise suppression leaves, at most `detections`. group: row numbers"""
+        chosen = class_wise_nms(
+            boxes[group], scores[group], labels[group], iou=self.nms, max_kept=self.detections
+        )
+        return group[chosen]
 
     def defect(self, box: Boxes, label: int, confidence: float) -> Defect:
         left, top, right, bottom = (float(edge) for edge in box)
@@ -150,11 +166,12 @@ def inference_from(
     *,
     threshold: float,
     shifts: Mapping[str, float] | None = None,
+    enrolled: int = 0,
     image_shift: ImageShift | None = None,
 ) -> TlsddInference:
     """Set up inference from a bundle's settings, its threshold, and the shifts of classes that have one.
 
-    image_shift: see `TlsddInference`
+    enrolled, image_shift: see `TlsddInference`
     """
     return TlsddInference(
         class_names=class_names,
@@ -167,5 +184,6 @@ def inference_from(
         nms=settings.nms,
         detections=settings.detections,
         mm_per_px=settings.mm_per_px,
+        enrolled=enrolled,
         image_shift=image_shift,
     )

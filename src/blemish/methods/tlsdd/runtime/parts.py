@@ -1,6 +1,7 @@
 """Parts of a detector that adding and embedding classes need, as functions of arrays by torch or graphs.
 
-Letters: S supports, s side of one, R regions, K classes, m width, D embedding; H, W pixels.
+Letters: S supports, s side of one, R regions, K classes, m width, D embedding, F features; H, W
+pixels.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from blemish.methods.capabilities import Exported
 from blemish.methods.common import image_head
 from blemish.methods.contract import Networks
 from blemish.methods.tlsdd.class_bank.bank import ClassBank
+from blemish.methods.tlsdd.class_bank.enrolled import EnrolledClasses
 from blemish.methods.tlsdd.memory import image_shift_of
 from blemish.methods.tlsdd.settings import TlsddSettings
 
@@ -45,17 +47,31 @@ class Parts(Protocol):
     def distance_scale(self, regions: Any, bank: ClassBank) -> float:
         """Factor of squared distances in the softmax. regions: any that `regions_at` gave"""
 
-    def rows(self, images: Floats, bank: ClassBank) -> Floats:
-        """`Detector.detect` for the classes of a bank, [R, 4 + K]."""
+    def features(self, regions: Sequence[Any]) -> Floats:
+        """Features of every region under no class's weights, [R, F]. regions: see `embeddings`"""
+
+    def boxes_to_score(self, images: Floats, size: Size, bank: ClassBank) -> Boxes:
+        """Boxes [R, 4] of an image that classes added without training are looked for in.
+
+        images: whole cells; size: (h, w) of it without padding
+        """
+
+    def rows(self, images: Floats, bank: ClassBank, enrolled: EnrolledClasses | None = None) -> Floats:
+        """`Detector.detect` for the classes of a bank and those behind them, [R, 4 + K]."""
 
 
-def open_parts(networks: Mapping[str, nn.Module] | Exported, manifest: Manifest) -> tuple[Parts, ClassBank]:
-    """Parts and class bank of a bundle; the parts remember the maps of the images they see."""
+def open_parts(
+    networks: Mapping[str, nn.Module] | Exported, manifest: Manifest
+) -> tuple[Parts, ClassBank, EnrolledClasses | None]:
+    """Parts of a bundle, its class bank, and the classes behind it.
+
+    The parts remember the maps of the images they see. The last is None where training kept no background.
+    """
     if isinstance(networks, Exported):
         from blemish.methods.tlsdd.runtime.graph_detector import open_graph_detector, remembering
 
-        detector, bank = open_graph_detector(networks, manifest)
-        return remembering(detector), bank
+        detector, bank, enrolled = open_graph_detector(networks, manifest)
+        return remembering(detector), bank, enrolled
     from blemish.methods.tlsdd.network.torch_parts import open_modules
 
     return open_modules(networks)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from blemish.arrays import Floats
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, nearest_name
@@ -22,15 +23,17 @@ from blemish.methods.common import image_head
 from blemish.methods.common.training.image_head import trained_image_head
 from blemish.methods.contract import Fitted, Stage, Trainer
 from blemish.methods.tlsdd.class_bank.bank import ClassBank, ClassEntry
+from blemish.methods.tlsdd.class_bank.enrolled import BACKGROUND, ENROLLED, blank_tensors
 from blemish.methods.tlsdd.class_bank.entries import class_entry, extract
 from blemish.methods.tlsdd.data.training_images import Phase, read_annotations
 from blemish.methods.tlsdd.data.views import MIRRORED
 from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
-from blemish.methods.tlsdd.network.class_tensors import digest_of
+from blemish.methods.tlsdd.network.class_tensors import EnrolledTensors, digest_of
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
 from blemish.methods.tlsdd.network.torch_parts import TorchParts
 from blemish.methods.tlsdd.settings import TlsddSettings
+from blemish.methods.tlsdd.training.background import background_of
 from blemish.methods.tlsdd.training.checks import (
     refuse_no_validation,
     refuse_other_network,
@@ -52,7 +55,7 @@ from blemish.methods.tlsdd.training.validation_images import with_unlisted_ignor
 from blemish.nn.optimisation import momentum_sgd, warm_steps
 from blemish.nn.weights import load_state
 
-BASE, FINE, JOINT, BANK = range(4)  # what draws are for; part of their seeds
+BASE, FINE, JOINT, BANK, BACKGROUND_IMAGES = range(5)  # what draws are for; part of their seeds
 BASE_FOLDER = "base"
 
 
@@ -228,6 +231,9 @@ class TlsddTraining:
         class_tensors = bank.to_torch(next(detector.parameters()).device)
         detector.serve(class_tensors)
         modules: dict[str, nn.Module] = {"detector": detector, "bank": class_tensors}
+        background, regions = self.background(detector, bank, names)
+        if regions:
+            modules[ENROLLED] = EnrolledTensors({**blank_tensors(self.settings, 0), "background": background})
         settings, dataset = self.settings, with_unlisted_ignored(self.dataset, names)
         head = trained_image_head(self.split.labelled_samples(names), settings, self.trainer, channels=3)
         if head is not None:
@@ -266,6 +272,7 @@ class TlsddTraining:
                 examples=examples,
                 class_shifts=shifts,
                 image_shift=image_shift,
+                **({BACKGROUND: regions} if regions else {}),
             ),
             dataset=dataset,
             settings=settings,
@@ -289,6 +296,26 @@ class TlsddTraining:
             if not examples:
                 self.trainer.note(f"Class '{name}' has no box in split 'train', so it is never found.")
         return ClassBank.from_entries(entries, [bool(ids[name]) for name in names], digest_of(detector)), ids
+
+    def background(self, detector: Detector, bank: ClassBank, names: tuple[str, ...]) -> tuple[Floats, int]:
+        """Background that added classes are told from, and the number of its regions; 0 where none can be."""
+        settings = self.settings
+        if (
+            not settings.metric_head
+            or settings.box_regression == "specific"
+            or not settings.background_images
+        ):
+            return np.zeros((0, 0), np.float32), 0
+        generator = np.random.default_rng([self.trainer.seed, BACKGROUND_IMAGES])
+        known = [
+            number
+            for number, image in enumerate(self.split.annotated.images)
+            if {box.label for box in image.boxes} <= {*names}
+        ]
+        drawn = [known[place] for place in generator.permutation(len(known))[: settings.background_images]]
+        parts = TorchParts(detector.eval(), detector.extractor)
+        images = (self.split.read(number) for number in self.trainer.track(drawn, "background"))
+        return background_of(parts, bank, images, generator)
 
 
 def named_parts(detector: nn.Module, names: Sequence[str]) -> list[nn.Module]:

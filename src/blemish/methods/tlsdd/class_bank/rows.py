@@ -1,0 +1,152 @@
+"""Rows of a class that is added without training, from any of its examples.
+
+A closed-form row of its own (see `closed_form`) where training kept the background that it is told from. In
+an older bundle, TL-SDD eqs. 1 and 2: a vector of weights and a prototype, both means over the examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import add
+from zlib import crc32
+
+import numpy as np
+
+from blemish.arrays import Floats
+from blemish.methods.capabilities import Example, Negative
+from blemish.methods.tlsdd.class_bank.bank import ClassEntry
+from blemish.methods.tlsdd.class_bank.closed_form import MIN_LEVEL, Moments, logit_row, mixed
+from blemish.methods.tlsdd.class_bank.enrolled import EnrolledRow, KnownClasses
+from blemish.methods.tlsdd.class_bank.entries import (
+    ExampleFeatures,
+    class_entry,
+    example_moments,
+    extract,
+    negative_moments,
+)
+from blemish.methods.tlsdd.runtime.parts import Parts
+
+MAX_FOLDS = 10  # groups of images that are left out in turn
+
+
+@dataclass(frozen=True)
+class ClassRows:
+    """Computes a class's row from some of its examples, all negatives, and what the bundle has of it.
+
+    number: of the class among all; num_earlier: examples that the bundle has of it
+    threshold: score from which the bundle calls a box a defect
+    """
+
+    parts: Parts
+    known: KnownClasses
+    number: int
+    num_earlier: int
+    threshold: float
+    examples: tuple[Example, ...]
+    negatives: tuple[Negative, ...] = ()
+
+    def classes_from(self, examples: Sequence[Example]) -> KnownClasses:
+        """Make the classes with this one from these examples."""
+        entry = class_entry(self.parts, [self.features[example.id] for example in examples])
+        enrolled = self.known.enrolled
+        if enrolled is None:
+            return KnownClasses(self.known.bank.with_classes([entry]), None)
+        moments = self.positives(examples) + self.others
+        weights = logit_row(moments.row(enrolled.background), self.level, self.threshold)
+        row = EnrolledRow(weights, self.with_earlier(entry, len(examples)), moments)
+        return KnownClasses(self.known.bank, enrolled.with_row(self.place, row))
+
+    @property
+    def place(self) -> int:
+        """Number of the class among those behind the bank."""
+        return self.number - len(self.known.bank.known)
+
+    @cached_property
+    def features(self) -> dict[str, ExampleFeatures]:
+        """Features of each example by its id, extracted once for all folds."""
+        generator = np.random.default_rng(len(self.known.bank.known))
+        return {example.id: extract(self.parts, example, generator) for example in self.examples}
+
+    # Closed-form rows
+
+    @cached_property
+    def moments(self) -> dict[str, tuple[Moments, Floats]]:
+        """Moments of each example by its id, and the features [F] of its box.
+
+        Boxes about it are drawn by its id, so that it counts the same whichever examples come with it.
+        """
+        return {
+            example.id: example_moments(
+                self.parts,
+                example,
+                [each.box_xyxy for each in self.examples if each.image == example.image and each != example],
+                np.random.default_rng(crc32(example.id.encode())),
+            )
+            for example in self.examples
+        }
+
+    def positives(self, examples: Sequence[Example]) -> Moments:
+        """Moments of examples and of those that the bundle has."""
+        new = [self.moments[example.id][0] for example in examples]
+        return reduce(add, new, self.earlier)
+
+    @cached_property
+    def earlier(self) -> Moments:
+        """Moments of the class as the bundle has it."""
+        enrolled = self.known.enrolled
+        assert enrolled is not None
+        return enrolled.rows[self.place].moments if self.num_earlier else Moments.none(enrolled.features)
+
+    @cached_property
+    def others(self) -> Moments:
+        """Moments of the negatives, those of good images chosen by the row of all examples."""
+        enrolled = self.known.enrolled
+        assert enrolled is not None
+        row = self.positives(self.examples).row(enrolled.background)
+        generator = np.random.default_rng(len(self.known.bank.known))
+        each = [
+            negative_moments(self.parts, negative, self.known.bank, row, generator)
+            for negative in self.negatives
+        ]
+        return reduce(add, each, Moments.none(enrolled.features))
+
+    @cached_property
+    def level(self) -> float:
+        """Mean IoU that the examples' boxes are predicted to have by rows without their images."""
+        enrolled = self.known.enrolled
+        assert enrolled is not None
+        found = []
+        for kept, left_out in folds_of(self.examples):
+            row = (self.positives(kept) + self.others).row(enrolled.background)[:, 0]
+            found += [float(self.moments[each.id][1] @ row[:-1] + row[-1]) for each in left_out]
+        return max(float(np.mean(found)), MIN_LEVEL)
+
+    def with_earlier(self, entry: ClassEntry, count: int) -> ClassEntry:
+        """Vector and prototype of these and the bundle's examples, for similarities alone.
+
+        count: of these examples; a mean weighted by their numbers
+        """
+        if not self.num_earlier:
+            return entry
+        whole, share = self.known.whole, count / (count + self.num_earlier)
+        prototype = mixed(whole.prototypes[self.number], entry.prototype, share)
+        if self.parts.settings.normalize:
+            prototype = prototype / np.maximum(np.linalg.norm(prototype), np.float32(1e-12))
+        return ClassEntry(mixed(whole.class_vectors[self.number], entry.vector, share), prototype)
+
+
+def folds_of(examples: Sequence[Example]) -> list[tuple[list[Example], list[Example]]]:
+    """Examples kept and examples left out, for each fold. The examples of a single image are both."""
+    images = list(dict.fromkeys(example.image for example in examples))
+    if len(images) == 1:
+        return [(list(examples), list(examples))]
+    groups = [images[first::MAX_FOLDS] for first in range(min(MAX_FOLDS, len(images)))]
+    return [
+        (
+            [example for example in examples if example.image not in group],
+            [example for example in examples if example.image in group],
+        )
+        for group in groups
+    ]
