@@ -212,17 +212,6 @@ def test_a_bank_comes_back_from_torch_as_it_was_and_from_a_bundle():
         ClassBank.from_tensors(bank.tensors(), settings, 3)
 
 
-def test_a_bank_with_one_class_more_keeps_the_others():
-    generator = np.random.default_rng(0)
-    entries = [ClassEntry(*(generator.random(n, np.float32) for n in (4, 3))) for _ in range(2)]
-    bank = ClassBank.from_entries(entries, [True, True], np.arange(32, dtype=np.uint8))
-    more = bank.with_class(ClassEntry(np.full(4, 7, np.float32), np.full(3, 8, np.float32)))
-    assert more.class_vectors[2].tolist() == [7] * 4 and more.prototypes[2].tolist() == [8] * 3
-    assert more.known.tolist() == [True] * 3
-    np.testing.assert_array_equal(more.class_vectors[:2], bank.class_vectors)
-    np.testing.assert_array_equal(more.made_for, bank.made_for)
-
-
 def test_regions_are_what_they_meet_and_ignored_ones_are_no_background():
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 6], [20, 20, 30, 30], [50, 50, 60, 60], [0, 0, 10, 4]])
     truth = Truth(torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([1]), torch.tensor([[20.0, 20, 30, 34]]))
