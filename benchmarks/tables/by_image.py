@@ -1,4 +1,4 @@
-"""What rows store of each test image, and differences of two rows on the same images, from that alone.
+"""Paired differences of two rows of a table, from what each row stores of every test image.
 
 An interval of a difference is over the test images, near duplicates as one draw; the models are taken as they
 are, so that another training would give another one is not in it. Ratios of pooled counts are drawn anew with

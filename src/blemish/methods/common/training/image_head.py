@@ -91,7 +91,9 @@ def trained_image_head(
     try:
         head = new_image_head("imagenet")
     except UnavailableError as error:
-        trainer.note(f"The image score weighs the map alone, as there is no pretrained encoder. {error}")
+        trainer.note(
+            f"The image score has no head for the whole image, as there is no pretrained encoder. {error}"
+        )
         return None
     chosen = [each for kind in kinds for each in kind[:: -(-len(kind) // (MAX_IMAGES // 2))]]
     network = trainer.networks({"features": head.features})["features"]

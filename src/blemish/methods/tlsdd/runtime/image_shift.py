@@ -29,5 +29,5 @@ class ImageShift(Strict):
     limit: AtLeast0
 
     def of(self, log_odds: float) -> float:
-        """What is added to the log odds of the image's confidences."""
+        """Shift, in log odds, of every confidence of an image. log_odds: of a defect in it, by the head"""
         return self.weight * float(np.clip(log_odds - self.mean, -self.limit, self.limit))
