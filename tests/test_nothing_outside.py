@@ -112,7 +112,7 @@ def test_no_socket_is_opened_and_nothing_is_written_outside(bundle: Path, tmp_pa
 
 def traced(trace: Path) -> list[str]:
     """Beginning of a command that writes its system calls into a file; none where that cannot be."""
-    command = ["strace", "-f", "-s", "4096", "-e", f"trace={CALLS}"]
+    command = ["strace", "-f", "--seccomp-bpf", "-s", "4096", "-e", f"trace={CALLS}"]
     able = shutil.which("strace") and not subprocess.run(
         [*command, "-o", os.devnull, "true"], capture_output=True, check=False
     ).returncode
