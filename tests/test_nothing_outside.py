@@ -27,7 +27,7 @@ __all__ = ["unpacked"]  # a fixture
 AUDITED = """
 import json, os, sys
 noted = []
-CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
+CHANGES = {"os." + call for call in "mkdir rename remove rmdir link symlink truncate chmod".split()}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 def hook(event, arguments):
     if event.startswith("socket.") and event != "socket.gethostname":
@@ -55,9 +55,7 @@ DEVICES = {"/dev/null", "/dev/tty", "/dev/urandom"}
 
 
 @pytest.fixture(scope="module", params=["torch", "onnx", "openvino"])
-def bundle(
-    request: pytest.FixtureRequest, unpacked: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def bundle(request: pytest.FixtureRequest, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle that the runtime runs."""
     if request.param == "torch":
         return unpacked / "bundles" / "severity"
@@ -113,9 +111,12 @@ def test_no_socket_is_opened_and_nothing_is_written_outside(bundle: Path, tmp_pa
 def traced(trace: Path) -> list[str]:
     """Beginning of a command that writes its system calls into a file; none where that cannot be."""
     command = ["strace", "-f", "--seccomp-bpf", "-s", "4096", "-e", f"trace={CALLS}"]
-    able = shutil.which("strace") and not subprocess.run(
-        [*command, "-o", os.devnull, "true"], capture_output=True, check=False
-    ).returncode
+    able = (
+        shutil.which("strace")
+        and not subprocess.run(
+            [*command, "-o", os.devnull, "true"], capture_output=True, check=False
+        ).returncode
+    )
     return [*command, "-o", str(trace)] if able else []
 
 
@@ -137,7 +138,7 @@ def calls_in(trace: Path, cwd: Path) -> list[tuple[str, str, str]]:
 
 
 def is_written(line: str) -> bool:
-    return "open" not in line.split("(")[0] or bool(WRITES.search(line))
+    return "open" not in line.split("(", maxsplit=1)[0] or bool(WRITES.search(line))
 
 
 def outside(paths: object, out: Path) -> set[str]:

@@ -43,7 +43,8 @@ def set_threads(count: int | None = None) -> int:
     if count is not None:
         if not 1 <= count <= most_threads():  # before it is written, or every later call would read it
             raise BlemishError(
-                f"--threads must be from 1 to {most_threads()}. Received: {count}. Leave it out for all cores."
+                f"--threads must be from 1 to {most_threads()}. Received: {count}. "
+                "Leave it out for all cores."
             )
         os.environ[COUNT] = str(count)
     chosen = thread_count()

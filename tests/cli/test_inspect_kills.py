@@ -55,7 +55,9 @@ def test_acknowledged_answers_are_stored_and_none_is_given_twice(unpacked: Path,
     summary = json.loads((out / SUMMARY).read_text())
     assert (summary["complete"], summary["images"]) == (True, number)
     assert len(list((out / "overlays").iterdir())) == number
-    print(f"\n{KILLS} kills ({dict(moments)}), {len(read)} of {number} answers read before the last: all stored")
+    print(
+        f"\n{KILLS} kills ({dict(moments)}), {len(read)} of {number} answers read before the last: all stored"
+    )
 
 
 def many_images(folder: Path, number: int) -> Path:
@@ -71,7 +73,10 @@ def started(bundle: Path, images: Path, out: Path) -> subprocess.Popen[bytes]:
     options = ["--out", str(out), "--resume", "--overlay", "--quiet"]
     command = [sys.executable, "-c", RUN, "inspect", str(bundle), str(images), *options]
     return subprocess.Popen(
-        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
 

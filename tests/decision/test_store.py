@@ -166,7 +166,9 @@ def test_a_revision_that_was_saved_is_never_replaced_by_another_of_its_number(tm
     write_decision(file, Decision(revision=3, bundle="b", score={}))
     saved = {path: path.read_bytes() for path in tmp_path.iterdir()}
     file.write_text(decision_text(Decision(revision=2, bundle="b", score={"ng": 0.5})))
-    with pytest.raises(BlemishError, match=r"Received: 2, which is decision-2\.yaml, too\. Count it up to 3\."):
+    with pytest.raises(
+        BlemishError, match=r"Received: 2, which is decision-2\.yaml, too\. Count it up to 3\."
+    ):
         write_decision(file, Decision(revision=4, bundle="b", score={}))
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path != file} == {
         path: content for path, content in saved.items() if path != file

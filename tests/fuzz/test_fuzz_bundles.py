@@ -85,7 +85,9 @@ def test_a_mutated_file_is_refused_unless_it_may_change(name: str, unpacked: Pat
             bundle = copied(whole, folder)
             hypothesis.note(data.draw(st.sampled_from(FILES))(bundle, data.draw))
             outcome = outcome_of(bundle, "bundles")
-            changed = {key for key, content in contents(bundle).items() if content != contents(whole).get(key)}
+            changed = {
+                key for key, content in contents(bundle).items() if content != contents(whole).get(key)
+            }
             missing = contents(whole).keys() - contents(bundle).keys()
             if missing or changed - {MANIFEST}:
                 assert outcome == "refused"

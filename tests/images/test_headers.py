@@ -44,7 +44,9 @@ def png(width: int, height: int) -> bytes:
 
 def jpeg(width: int, height: int) -> bytes:
     frame = struct.pack(">HBHHB", 17, 8, height, width, 3) + bytes((1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1))
-    return b"\xff\xd8\xff\xc0" + frame + b"\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00" + bytes(50)
+    return (
+        b"\xff\xd8\xff\xc0" + frame + b"\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00" + bytes(50)
+    )
 
 
 def bmp(width: int, height: int) -> bytes:
@@ -53,7 +55,17 @@ def bmp(width: int, height: int) -> bytes:
 
 
 def tiff(width: int, height: int) -> bytes:
-    tags = [(256, width), (257, height), (258, 8), (259, 5), (262, 1), (273, 8), (277, 1), (278, height), (279, 4)]
+    tags = [
+        (256, width),
+        (257, height),
+        (258, 8),
+        (259, 5),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, height),
+        (279, 4),
+    ]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     return b"II*\0" + struct.pack("<I", 12) + bytes(4) + struct.pack("<H", len(tags)) + entries + bytes(4)
 
@@ -81,7 +93,9 @@ def webp_lossless(width: int, height: int) -> bytes:
 
 
 def webp_lossy(width: int, height: int) -> bytes:
-    return webp(webp_chunk(b"VP8 ", b"\x30\x01\x00\x9d\x01\x2a" + struct.pack("<HH", width, height) + bytes(20)))
+    return webp(
+        webp_chunk(b"VP8 ", b"\x30\x01\x00\x9d\x01\x2a" + struct.pack("<HH", width, height) + bytes(20))
+    )
 
 
 def webp_extended(width: int, height: int) -> bytes:

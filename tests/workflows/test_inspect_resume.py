@@ -87,7 +87,12 @@ def test_pictures_and_tables_are_those_of_an_unbroken_inspection(
         file.unlink()
     inspected(bundle, images, tmp_path / "out", resume=True, **everything)
     assert sorted((tmp_path / "out" / "overlays").iterdir()) == drawn and len(drawn) == 8
-    for name in ("inspections.csv", "defects.csv", "sheet.png", *(f"overlays/{file.name}" for file in drawn[:3])):
+    for name in (
+        "inspections.csv",
+        "defects.csv",
+        "sheet.png",
+        *(f"overlays/{file.name}" for file in drawn[:3]),
+    ):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 

@@ -106,7 +106,8 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Keep the answers in --out of a run that did not end, and inspect the other images."
+            "--resume",
+            help="Keep the answers in --out of a run that did not end, and inspect the other images.",
         ),
     ] = False,
     device: Device = "auto",

@@ -36,7 +36,7 @@ STORED: dict[int, tuple[int, str, str]] = {  # field, type there, type as raw da
     BFLOAT: (HALVES, "", "<u2"),
 }
 
-WHOLE = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 12, 13})  # types of data that hold no float: text, truth values too
+WHOLE = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 12, 13})  # types that hold no float; text and truth values too
 # Operators, of ONNX and of OpenVINO, in which −∞ stands for what a mask leaves out.
 BY_A_MASK = frozenset({"Where", "Select"})
 
@@ -45,7 +45,7 @@ Value = int | memoryview
 
 @dataclass
 class StoredTensor:
-    """Constant of a graph, as it lies in the file. output: of the node that holds it, "" for an initializer"""
+    """Constant of a graph, as it lies in the file. output: of the node that holds it, "" for any other"""
 
     name: str = ""
     output: str = ""

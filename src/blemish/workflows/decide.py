@@ -133,7 +133,9 @@ def drafted(
     }
     draft = old.model_copy(
         update={
-            "revision": next_revision(request.out or loaded.path / DECISION, before.revision if before else 0),
+            "revision": next_revision(
+                request.out or loaded.path / DECISION, before.revision if before else 0
+            ),
             "classes": {},
             "mm_per_px": inspector.mm_per_px,
             **{name: value for name, value in requested.items() if value is not None},

@@ -106,14 +106,15 @@ def earlier_answers(out: Path, bundles: Sequence[UsedBundle]) -> EarlierAnswers 
                 inspection = parsed(line.decode(errors="surrogateescape"))[1]
             except BlemishError as error:
                 raise BlemishError(
-                    f"{file}, line {number} holds {error}. Remove that line, or choose another --out."
+                    f"{file}, line {number} {error}. Remove that line, or choose another --out."
                 ) from error
             record = inspection.record
             if record is None or [judging(bundle) for bundle in record.bundles] != wanted:
                 by = names(record.bundles) if record else "a version without records"
                 raise BlemishError(
-                    f"--resume goes on with the same bundle, decision and options. Received: {names(bundles)}; "
-                    f"{file}, line {number}: {by}. Give what was given then, or choose another --out."
+                    "--resume goes on with the same bundle, decision and options. "
+                    f"Received: {names(bundles)}; {file}, line {number}: {by}. "
+                    "Give what was given then, or choose another --out."
                 )
             earlier.add(inspection, record.digests.image_sha256, len(line))
     return earlier

@@ -206,7 +206,7 @@ def opened(draft: Path, earlier: EarlierAnswers | None, note: Callable[[str], No
 
 def note_aside(kept: Path | None, note: Callable[[str], None]) -> None:
     if kept is not None:
-        note(f"{kept} keeps the answers of an inspection that did not end; --resume would have gone on with it.")
+        note(f"{kept} keeps the answers of an inspection that did not end; --resume would have gone on.")
 
 
 def put_in_place(

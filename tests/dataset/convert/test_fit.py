@@ -168,7 +168,9 @@ def test_only_images_are_copied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("of_folder", [False, True])
-def test_images_behind_links_that_lead_out_are_copied_only_on_request(tmp_path: Path, of_folder: bool) -> None:
+def test_images_behind_links_that_lead_out_are_copied_only_on_request(
+    tmp_path: Path, of_folder: bool
+) -> None:
     """A dataset from elsewhere could name any picture of this computer by a link."""
     root, elsewhere = tmp_path / "in", builders.write_image(tmp_path / "elsewhere" / "0.png", seed=9)
     builders.write_image(root / "good" / "0.png")
@@ -186,7 +188,9 @@ def test_images_behind_links_that_lead_out_are_copied_only_on_request(tmp_path: 
     def copied(out: Path) -> bool:
         return any(file.is_file() and file.read_bytes() == secret for file in out.rglob("*"))
 
-    with pytest.raises(BlemishError, match=r"bad.0\.png is a link that leads out of the dataset\. Copy the f"):
+    with pytest.raises(
+        BlemishError, match=r"bad.0\.png is a link that leads out of the dataset\. Copy the f"
+    ):
         convert(whole, tmp_path / "out", "coco")
     assert not (tmp_path / "out").exists()
     assert convert(whole, tmp_path / "left", "coco", skip_broken=True).images == 3
