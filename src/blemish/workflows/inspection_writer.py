@@ -193,10 +193,10 @@ def opened(draft: Path, earlier: EarlierAnswers | None, note: Callable[[str], No
         draft.parent.mkdir(parents=True, exist_ok=True)
         if earlier is not None:
             earlier.file.replace(draft)
-            file = draft.open("r+b", buffering=0)
-            file.truncate(earlier.size)  # a line that was cut
-            file.seek(earlier.size)
-            return file
+            gone_on = draft.open("r+b", buffering=0)
+            gone_on.truncate(earlier.size)  # a line that was cut
+            gone_on.seek(earlier.size)
+            return gone_on
         note_aside(keep_aside(draft), note)
         draft.unlink(missing_ok=True)
         return draft.open("xb", buffering=0)
