@@ -180,3 +180,15 @@ def test_without_it_answers_of_an_inspection_that_did_not_end_are_kept_aside(
     inspected(bundle, images, out)
     assert len(list(out.glob("inspections-unfinished-*"))) == 2, "a finished one is replaced"
     assert not files_below(out).images
+
+
+def test_of_two_that_did_not_end_the_later_is_gone_on_with_and_the_earlier_kept(
+    bundle: Path, images: Path, tmp_path: Path
+) -> None:
+    whole, out = inspected(bundle, images, tmp_path / "whole"), tmp_path / "out"
+    stopped = inspected(bundle, images, out)
+    summary = json.loads((out / SUMMARY).read_text())
+    (out / SUMMARY).write_text(json.dumps({**summary, "complete": False}))
+    (out / DRAFT).write_text("".join(whole[:4]))
+    assert inspected(bundle, images, out, resume=True)[:4] == whole[:4]
+    assert (out / "inspections-unfinished-1.jsonl").read_text() == "".join(stopped)

@@ -162,7 +162,7 @@ def write_answers(
                 os.fsync(raw.fileno())
                 raw.close()
                 also_empty = endless and complete
-                if earlier is None and (counts.images or also_empty) and is_unfinished(target):
+                if (counts.images or also_empty) and is_unfinished(target):
                     note_aside(keep_aside(target), note)
                 put_in_place(draft, target, counts, complete=complete, also_empty=also_empty)
                 if counts.images or also_empty:
