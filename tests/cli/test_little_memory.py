@@ -48,6 +48,7 @@ def test_a_limit_on_memory_shows_no_trace(megabytes: int, unpacked: Path, tmp_pa
         (ImportError("libx.so.1: failed to map segment from shared object"), "A library cannot be loaded"),
         (OSError("libtorch.so: cannot open shared object file: Cannot allocate memory"), "A library cannot"),
         (MemoryError(), "There is too little memory"),
+        (SystemError("error return without exception set"), "A library failed without a reason"),
         (RuntimeError("can't start new thread"), "too many threads"),
         (OSError(28, "No space left on device", "out/a"), "out/a: No space left on device"),
     ],

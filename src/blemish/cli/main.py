@@ -61,7 +61,7 @@ def run_command() -> None:
         if Debug.on or lack is None:
             raise
         fail(str(lack), FAILED)
-    except (ImportError, MemoryError, OSError, RuntimeError) as error:
+    except (ImportError, MemoryError, OSError, RuntimeError, SystemError) as error:
         message = outside_fault(error)
         if Debug.on or message is None:
             raise
@@ -74,6 +74,8 @@ def outside_fault(error: Exception) -> str | None:
     lines = [line.strip() for line in str(error).splitlines() if "shared object" in line]
     if lines:
         return f"A library cannot be loaded, most likely for too little memory: {lines[-1]}. {remedy}"
+    if isinstance(error, SystemError) and "exception" in str(error):  # "error return without exception set"
+        return f"A library failed without a reason, most likely for too little memory. {remedy}"
     if isinstance(error, MemoryError) or "can't start new thread" in str(error):
         return f"There is too little memory, or there are too many threads. {remedy}"
     if isinstance(error, OSError):
